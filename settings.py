@@ -1,0 +1,132 @@
+"""Where Segue writes, which ports it takes and how its tools must behave: everything that comes from the environment.
+
+Knows nothing about learning rates: a model's numbers live in its config dataclass (see `training/recipes.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+
+class SettingError(ValueError):
+    """A setting has a value that cannot be used; the message names the setting and the remedy."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation: a home folder and the ports of its services, all on loopback unless `host` says otherwise."""
+
+    home: Path
+    host: str
+    airflow_port: int
+    recommender_port: int
+    mlflow_port: int
+    pages_port: int
+
+    @property
+    def landing(self) -> Path:
+        """Landed tables in the data contract: `landing/<table>/dt=*/*.parquet`."""
+        return self.home / "landing"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows that failed the contract, with `reason` and `source_line`."""
+        return self.home / "quarantine"
+
+    @property
+    def live(self) -> Path:
+        """The recommender's durable event log, JSON lines in the contract: `live/dt=*/*.jsonl`."""
+        return self.home / "live"
+
+    @property
+    def warehouse(self) -> Path:
+        """dbt's DuckDB file. One writer: everybody else reads the marts."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def marts(self) -> Path:
+        """What dbt publishes: `marts/<mart>.parquet`."""
+        return self.home / "marts"
+
+    @property
+    def feast(self) -> Path:
+        """Feast's registry and online store."""
+        return self.home / "feast"
+
+    @property
+    def training(self) -> Path:
+        """Workspaces of training runs: `training/<as_of>-<recipe>/`."""
+        return self.home / "training"
+
+    @property
+    def releases(self) -> Path:
+        """BentoML's home: its model store holds the releases."""
+        return self.home / "bentoml"
+
+    @property
+    def reports(self) -> Path:
+        """What people read: evaluation, data docs, dbt docs, benchmark."""
+        return self.home / "reports"
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.home / "mlflow"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a background service."""
+        return self.home / "logs"
+
+
+def load() -> Settings:
+    """Settings from `SEGUE_*` environment variables, with the defaults of a laptop.
+
+    Raises:
+        SettingError: a port is not a number between 1 and 65535.
+    """
+    return Settings(
+        home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
+        host=os.environ.get("SEGUE_HOST") or "127.0.0.1",
+        airflow_port=_port("SEGUE_AIRFLOW_PORT", 8080),
+        recommender_port=_port("SEGUE_RECOMMENDER_PORT", 3000),
+        mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
+        pages_port=_port("SEGUE_PAGES_PORT", 8090),
+    )
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise SettingError(f"{name}={text!r} is not a port; give a number between 1 and 65535, or unset it for {default}")
+    return int(text)
+
+
+def tool_environment(settings: Settings) -> dict[str, str]:
+    """Environment variables that place every tool's files under `home` and switch its usage reporting off."""
+    return {
+        "SEGUE_HOME": str(settings.home),
+        "SEGUE_MARTS": str(settings.marts),
+        "BENTOML_HOME": str(settings.releases),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{settings.mlflow}/mlflow.db",
+        "DBT_PROFILES_DIR": str(ROOT / "dbt"),
+        "DBT_TARGET_PATH": str(settings.home / "dbt" / "target"),
+        "DBT_LOG_PATH": str(settings.home / "dbt" / "logs"),
+        "FEAST_USAGE": "False",
+        "GX_ANALYTICS_ENABLED": "False",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "TZ": "UTC",
+    }
