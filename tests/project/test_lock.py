@@ -1,0 +1,29 @@
+"""The lock holds a version for everything that pyproject asks for, inside the range it asks for."""
+
+import tomllib
+from importlib.metadata import version
+
+import pytest
+from packaging.requirements import Requirement
+
+import settings
+
+PROJECT = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["project"]
+DIRECT = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+LOCK = {
+    (pin := Requirement(line)).name.lower().replace("_", "-"): pin
+    for line in (settings.ROOT / "requirements.lock").read_text().splitlines()
+    if line and not line.startswith("#")
+}
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
+def test_locked_and_installed_as_locked(requirement: Requirement) -> None:
+    pin = LOCK.get(requirement.name.lower().replace("_", "-"))
+    assert pin, f"{requirement.name} is in pyproject.toml but not in requirements.lock"
+    installed = version(requirement.name)
+    assert pin.specifier.contains(installed, prereleases=True)
+    assert requirement.specifier.contains(installed, prereleases=True)
+    assert requirement.specifier, (
+        f"{requirement.name} has no lower bound; a resolver may fall back to an absurdly old release"
+    )

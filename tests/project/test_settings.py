@@ -1,0 +1,31 @@
+"""Settings come from the environment, and a bad one says what to do."""
+
+from pathlib import Path
+
+import pytest
+
+import settings
+
+
+def test_defaults_stay_inside_the_repository_and_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEGUE_HOME", "SEGUE_HOST", "SEGUE_AIRFLOW_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    here = settings.load()
+    assert here.home == settings.ROOT / "var"
+    assert here.host == "127.0.0.1"
+    assert here.airflow_port == 8080
+
+
+def test_one_setting_holds_everything_that_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    here = settings.load()
+    folders = [value for name in dir(here) if isinstance(value := getattr(here, name), Path)]
+    assert len(folders) > 8
+    assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
+@pytest.mark.parametrize("bad", ["0", "65536", "http", "-1", "80.5"])
+def test_a_port_that_is_none_names_the_setting(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    monkeypatch.setenv("SEGUE_MLFLOW_PORT", bad)
+    with pytest.raises(settings.SettingError, match="SEGUE_MLFLOW_PORT"):
+        settings.load()
