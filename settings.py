@@ -107,7 +107,7 @@ def load() -> Settings:
 def _port(name: str, default: int) -> int:
     text = os.environ.get(name) or str(default)
     if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise SettingError(f"{name}={text!r} is not a port; give a number between 1 and 65535, or unset it for {default}")
+        raise SettingError(f"{name}={text!r} is not a port; give 1 to 65535, or unset it for {default}")
     return int(text)
 
 
