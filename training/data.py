@@ -1,0 +1,311 @@
+"""What a model learns from: the plays of every user as flat columns, the vocabulary, the catalogue and the recall
+cases.
+
+Legend: P plays, U users, V vocabulary, C cases. Rows are sorted by user, then `play_number`; times are int64 µs since
+1970, UTC. Knows nothing about torch or any model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from sequences.behaviours import load as load_behaviours
+from sequences.definition import SEQUENCE_VIEWS
+from training.recipes import Recipe
+from training.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from sequences.dense import DenseReader
+
+PARTS = ("train", "validation", "test")
+CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
+FACETS = ("languages", "styles", "scenes", "emotions", "themes")
+
+
+@dataclass(frozen=True)
+class Plays:
+    """Every play of every user. `part_P` indexes PARTS, `start_P` is the row of the first play of the play's
+    session.
+    """
+
+    user_P: np.ndarray
+    play_number_P: np.ndarray
+    track_P: np.ndarray
+    artist_P: np.ndarray
+    known_at_P: np.ndarray
+    request_at_P: np.ndarray
+    part_P: np.ndarray
+    is_listened_P: np.ndarray
+    behaviour_P: np.ndarray
+    played_ratio_P: np.ndarray
+    start_P: np.ndarray
+    offset_U1: np.ndarray
+
+    def __len__(self) -> int:
+        """P."""
+        return len(self.user_P)
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """C lists of items, flat: list c is `items[offset_C1[c]:offset_C1[c + 1]]`."""
+
+    items: np.ndarray
+    offset_C1: np.ndarray
+
+    def __getitem__(self, case: int) -> np.ndarray:
+        """The items of one case, in order."""
+        return self.items[self.offset_C1[case] : self.offset_C1[case + 1]]
+
+    @property
+    def count_C(self) -> np.ndarray:
+        """Length of each list."""
+        return np.diff(self.offset_C1)
+
+    @property
+    def case_of_items(self) -> np.ndarray:
+        """The case of every flat item."""
+        return np.repeat(np.arange(len(self.offset_C1) - 1), self.count_C)
+
+    def take(self, rows: np.ndarray) -> Ragged:
+        """The lists of `rows`, in that order."""
+        lists = [self[row] for row in rows]
+        offset = np.concatenate([[0], np.cumsum([len(one) for one in lists], dtype=np.int64)])
+        return Ragged(np.concatenate([*lists, np.zeros(0, dtype=np.int64)]).astype(np.int64), offset.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class RecallCases:
+    """C sessions to predict, one a row: who asks, when, and what was listened to (`items["targets"]`; see
+    `TrainingData.recall_cases`).
+    """
+
+    user_ids: np.ndarray
+    user_C: np.ndarray
+    play_number_C: np.ndarray
+    request_at_C: np.ndarray
+    scenes: np.ndarray
+    items: dict[str, Ragged]
+
+    def __len__(self) -> int:
+        """C."""
+        return len(self.user_C)
+
+    def take(self, rows: np.ndarray) -> RecallCases:
+        """The cases of `rows`, in that order."""
+        return RecallCases(
+            self.user_ids[rows],
+            self.user_C[rows],
+            self.play_number_C[rows],
+            self.request_at_C[rows],
+            self.scenes[rows],
+            {kind: lists.take(rows) for kind, lists in self.items.items()},
+        )
+
+    def sample(self, per_user: int, seed: int) -> RecallCases:
+        """At most `per_user` cases of each user, drawn by `seed`, in the original order."""
+        shuffled = np.random.default_rng(seed).permutation(len(self))
+        shuffled = shuffled[np.argsort(self.user_C[shuffled], kind="stable")]
+        users = self.user_C[shuffled]
+        first = np.searchsorted(users, users)
+        return self.take(np.sort(shuffled[np.arange(len(users)) - first < per_user]))
+
+
+@dataclass
+class TrainingData:
+    """The marts as a model sees them.
+
+    `fit` = `held_out`: parts as the marts say; learn from `train`, choose on `validation`. `fit` = `final`: every play
+    is `train`, the catalogue is whatever anybody has played or may be played by `as_of`.
+
+    Raises:
+        FileNotFoundError: a mart is missing. ValueError: `fit` is neither of the two.
+    """
+
+    marts: Path
+    fit: str
+    recipe: Recipe
+    vocabulary: Vocabulary = field(init=False)
+    plays: Plays = field(init=False)
+    catalogue_V: np.ndarray = field(init=False)
+    user_ids_U: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("held_out", "final"):
+            raise ValueError(f"fit={self.fit!r} is unknown; choose held_out or final")
+        for name in ("plays", "tracks", "events"):
+            if not (self.marts / f"{name}.parquet").exists():
+                raise FileNotFoundError(f"no {name}.parquet in {self.marts}; run `dbt build` first")
+        rows = _read_plays(self.marts)
+        if self.fit == "final":
+            rows = rows.with_columns(part=pl.lit("train"))
+        self._track_rows = pl.read_parquet(self.marts / "tracks.parquet")
+        self.vocabulary = Vocabulary.build(self._track_rows, rows.filter(pl.col("part") == "train").select("track_id"))
+        self.user_ids_U = rows["user_id"].unique(maintain_order=True).to_numpy().astype(object)
+        self.plays = _columns(rows, self.vocabulary)
+        self.scene_P = rows["scene"].to_numpy()
+        self.catalogue_V = self._catalogue()
+        self._readers: dict[str, DenseReader] = {}
+
+    def _catalogue(self) -> np.ndarray:
+        catalogue_V = np.zeros(len(self.vocabulary), dtype=bool)
+        known = self._track_rows.filter(pl.col("is_in_catalogue"))["track_id"].to_list()
+        catalogue_V[self.vocabulary.encode(known)] = True
+        if self.fit == "final":
+            catalogue_V[self.plays.track_P] = True
+            newest = self.plays.known_at_P.max(initial=0)
+            day = date(1970, 1, 1).toordinal() + newest // 86_400_000_000
+            catalogue_V[self.vocabulary.encode(self._available_by(date.fromordinal(int(day))))] = True
+        catalogue_V[:2] = False
+        return catalogue_V
+
+    def _available_by(self, day: date) -> list[str]:
+        by_release = pl.col("released_on").cast(pl.Date) <= day
+        by_right = pl.col("available_from").cast(pl.Datetime("us")) <= datetime(day.year, day.month, day.day)
+        ids: list[str] = self._track_rows.filter(by_release | by_right)["track_id"].to_list()
+        return ids
+
+    @cached_property
+    def track_rows(self) -> pl.DataFrame:
+        """The mart `tracks` in vocabulary order, rows 2.. of V (facets, titles, dates)."""
+        order = pl.DataFrame({"track_id": self.vocabulary.track_ids_V[2:].tolist()}, schema={"track_id": pl.String})
+        return order.join(self._track_rows, on="track_id", how="left", maintain_order="left")
+
+    @cached_property
+    def facets(self) -> dict[str, tuple[list[str], Ragged]]:
+        """Facet name → (its values sorted, for each of the V tracks the numbers of its values, from 0)."""
+        found = {}
+        for facet in FACETS:
+            lists = self.track_rows.select(pl.col(facet).cast(pl.List(pl.String)).fill_null([]))[facet]
+            values = sorted(
+                value for value in lists.explode(empty_as_null=False).unique().to_list() if value is not None
+            )
+            code = {value: number for number, value in enumerate(values)}
+            numbers = np.array([code[value] for one in lists.to_list() for value in one], dtype=np.int64)
+            lengths = np.concatenate([[0, 0, 0], lists.list.len().to_numpy()]).astype(np.int64)
+            found[facet] = (values, Ragged(numbers, np.cumsum(lengths)))
+        return found
+
+    def reader(self, view: str) -> DenseReader:
+        """The dense reader of a sequence view, over all of `events`: what it returns depends on the time asked for
+        only.
+
+        Raises:
+            KeyError: no such view.
+        """
+        from sequences.dense import DenseReader
+
+        if view not in self._readers:
+            self._readers[view] = DenseReader(
+                self.marts / "events.parquet", SEQUENCE_VIEWS[view], self.vocabulary.encoders()
+            )
+        return self._readers[view]
+
+    def recall_cases(self, part: str) -> RecallCases:
+        """Sessions that begin in `part` with something listened to, by user and time.
+
+        A case's `targets` are the session's distinct tracks listened to (30 s and more), in order of first appearance;
+        `repeat`: those the user had played before the session, at any length; `discovery`: the others; `reachable`:
+        discoveries in the catalogue.
+
+        Raises:
+            ValueError: no such part.
+        """
+        if part not in PARTS:
+            raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
+        plays = self.plays
+        begins = np.unique(plays.start_P)
+        begins = begins[plays.part_P[begins] == PARTS.index(part)]
+        case_of_start = np.full(len(plays), -1, dtype=np.int64)
+        case_of_start[begins] = np.arange(len(begins))
+        rows = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.start_P] >= 0))
+        case = case_of_start[plays.start_P[rows]]
+        _, first = np.unique(np.stack([case, plays.track_P[rows]]), axis=1, return_index=True)
+        rows = rows[np.sort(first)]
+        case, track = case_of_start[plays.start_P[rows]], plays.track_P[rows]
+        is_repeat = self.first_row_P[rows] < plays.start_P[rows]
+        kept, case = np.unique(case, return_inverse=True)
+        begins = begins[kept]
+        is_kind = {
+            "targets": np.ones(len(rows), dtype=bool),
+            "repeat": is_repeat,
+            "discovery": ~is_repeat,
+            "reachable": ~is_repeat & self.catalogue_V[track],
+        }
+        return RecallCases(
+            user_ids=self.user_ids_U[plays.user_P[begins]],
+            user_C=plays.user_P[begins],
+            play_number_C=plays.play_number_P[begins],
+            request_at_C=plays.request_at_P[begins],
+            scenes=self.scene_P[begins],
+            items={kind: _ragged(track[mask], case[mask], len(begins)) for kind, mask in is_kind.items()},
+        )
+
+    @cached_property
+    def first_row_P(self) -> np.ndarray:
+        """For each play, the row of the user's first play of that track."""
+        plays = self.plays
+        key = plays.user_P * np.int64(len(self.vocabulary)) + plays.track_P
+        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        return first[inverse]
+
+
+def _read_plays(marts: Path) -> pl.DataFrame:
+    columns = [
+        "user_id",
+        "play_number",
+        "track_id",
+        "known_at",
+        "request_at",
+        "part",
+        "is_listened",
+        "behaviour",
+        "played_ratio",
+    ]
+    rows = pl.read_parquet(marts / "plays.parquet", columns=[*columns, "session_id", "scene"])
+    return rows.sort("user_id", "play_number")
+
+
+def _columns(rows: pl.DataFrame, vocabulary: Vocabulary) -> Plays:
+    user_P = rows["user_id"].rle_id().to_numpy().astype(np.int64)
+    track_P = _codes(rows["track_id"], vocabulary.track_code)
+    session_P = rows.select(pl.struct("user_id", "session_id").rle_id()).to_series().to_numpy()
+    starts, session_P = np.unique(session_P, return_index=True)[1], session_P.astype(np.int64)
+    return Plays(
+        user_P=user_P,
+        play_number_P=rows["play_number"].to_numpy().astype(np.int64),
+        track_P=track_P,
+        artist_P=vocabulary.artist_of_track_V[track_P],
+        known_at_P=_microseconds(rows["known_at"]),
+        request_at_P=_microseconds(rows["request_at"]),
+        part_P=_codes(rows["part"], {part: code for code, part in enumerate(PARTS)}).astype(np.int8),
+        is_listened_P=rows["is_listened"].to_numpy().astype(bool),
+        behaviour_P=_codes(rows["behaviour"], load_behaviours().ids).astype(np.int8),
+        played_ratio_P=rows["played_ratio"].fill_null(0).to_numpy().astype(np.float32),
+        start_P=starts[session_P].astype(np.int64),
+        offset_U1=np.concatenate([np.unique(user_P, return_index=True)[1], [len(user_P)]]).astype(np.int64),
+    )
+
+
+def _codes(values: pl.Series, code: Any) -> np.ndarray:
+    table = pl.DataFrame(
+        {"value": list(code), "code": list(code.values())}, schema={"value": pl.String, "code": pl.Int64}
+    )
+    joined = values.to_frame("value").join(table, on="value", how="left", maintain_order="left")
+    return joined["code"].fill_null(1).to_numpy().astype(np.int64)
+
+
+def _microseconds(times: pl.Series) -> np.ndarray:
+    return times.cast(pl.Datetime("us")).cast(pl.Int64).to_numpy().astype(np.int64)
+
+
+def _ragged(items: np.ndarray, case: np.ndarray, cases: int) -> Ragged:
+    counts = np.bincount(case, minlength=cases)
+    return Ragged(items.astype(np.int64), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))

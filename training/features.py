@@ -1,0 +1,191 @@
+"""Features to arrays, the same for training and serving: the only code that does it.
+
+A model names a Feast FeatureService; the service says which views it may see. Sequence views come from the dense
+reader (offline) or as lists from the online store; ordinary views from Feast's `get_historical_features` or
+`get_online_features`. Legend: B requests, L events. Knows nothing about torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+import settings
+from sequences.batch import FIRST, SequenceBatch, encode
+from sequences.definition import SEQUENCE_VIEWS
+from training.data import TrainingData
+from training.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+FEATURE_REPO = settings.ROOT / "feature_repo"
+
+
+@dataclass(frozen=True)
+class UserBatch:
+    """B requests: who asks, when (µs UTC), in which scene, and what may be known of them before that.
+
+    `views` maps a sequence view to its batch (oldest first, padded right); `profile` maps `view__feature` to float32
+    [B], 0 where unknown; `scene_B` holds scene names, "" when none.
+    """
+
+    user_ids: list[str]
+    request_at_B: np.ndarray
+    views: dict[str, SequenceBatch]
+    scene_B: list[str] = field(default_factory=list)
+    profile: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.user_ids)
+
+    def take(self, rows: Sequence[int]) -> UserBatch:
+        """The requests of `rows`, in that order."""
+        index = np.asarray(rows, dtype=np.int64)
+        return UserBatch(
+            user_ids=[self.user_ids[row] for row in index],
+            request_at_B=self.request_at_B[index],
+            views={name: _take(batch, index) for name, batch in self.views.items()},
+            scene_B=[self.scene_B[row] for row in index] if self.scene_B else [],
+            profile={name: values[index] for name, values in self.profile.items()},
+        )
+
+
+@dataclass(frozen=True)
+class ServiceContract:
+    """What a feature service holds: sequence views by name, ordinary features of the user as `view:feature`."""
+
+    sequence_views: tuple[str, ...]
+    features: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, store: FeatureStore, service: str) -> ServiceContract:
+        """The contract of a registered service.
+
+        Raises:
+            LookupError: the registry has no such service.
+        """
+        try:
+            projections = store.get_feature_service(service).feature_view_projections
+        except Exception as error:
+            raise LookupError(
+                f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
+            ) from error
+        ordinary = [one for one in projections if one.name_to_use() not in SEQUENCE_VIEWS]
+        return cls(
+            sequence_views=tuple(one.name_to_use() for one in projections if one.name_to_use() in SEQUENCE_VIEWS),
+            features=tuple(f"{one.name_to_use()}:{feature.name}" for one in ordinary for feature in one.features),
+        )
+
+
+@dataclass
+class OfflineFeatures:
+    """Point-in-time features of past requests. `contracts` replaces the registry's (for trying a service that is not
+    registered yet).
+    """
+
+    data: TrainingData
+    contracts: Mapping[str, ServiceContract] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._store: FeatureStore | None = None
+
+    @property
+    def store(self) -> FeatureStore:
+        """The Feast repository, opened on first use."""
+        if self._store is None:
+            from feast import FeatureStore
+
+            self._store = FeatureStore(repo_path=str(FEATURE_REPO))
+        return self._store
+
+    def contract(self, service: str) -> ServiceContract:
+        """What `service` holds."""
+        return self.contracts[service] if service in self.contracts else ServiceContract.of(self.store, service)
+
+    def users(
+        self, service: str, user_ids: Sequence[str], times: np.ndarray, scenes: Sequence[str] | None = None
+    ) -> UserBatch:
+        """Features of each (user, time in µs) as they were known before that time."""
+        contract, times = self.contract(service), np.asarray(times, dtype=np.int64)
+        ids = [str(user) for user in user_ids]
+        return UserBatch(
+            user_ids=ids,
+            request_at_B=times,
+            views={view: self.data.reader(view).read(ids, times) for view in contract.sequence_views},
+            scene_B=_scenes(scenes, len(ids)),
+            profile=self._profile(contract, ids, times) if contract.features else {},
+        )
+
+    def _profile(self, contract: ServiceContract, user_ids: list[str], times: np.ndarray) -> dict[str, np.ndarray]:
+        # A request's position is kept beside it: Feast does not promise to keep the order of the rows.
+        rows = pd.DataFrame(
+            {
+                "user_id": user_ids,
+                "event_timestamp": pd.to_datetime(times, unit="us", utc=True),
+                "request": np.arange(len(times)),
+            }
+        )
+        features = list(contract.features)
+        found = self.store.get_historical_features(entity_df=rows, features=features, full_feature_names=True).to_df()
+        found = found.sort_values("request", kind="stable")
+        return {_name(feature): _floats(found[_name(feature)]) for feature in features}
+
+
+def from_online(
+    vocabulary: Vocabulary,
+    contract: ServiceContract,
+    user_ids: Sequence[str],
+    times: np.ndarray,
+    *,
+    sequences: Sequence[Mapping[str, Mapping[str, Sequence[Any]]]],
+    profiles: Sequence[Mapping[str, float | None]] = (),
+    scenes: Sequence[str] | None = None,
+) -> UserBatch:
+    """The same arrays from what the online store answered: one `{view: {attribute: list, oldest first}}` and one
+    profile (`view__feature` → value) a user. A view or value that is missing counts as empty.
+    """
+    encoders = vocabulary.encoders()
+    empty: Mapping[str, float | None] = {}
+    views = {}
+    for name in contract.sequence_views:
+        view = SEQUENCE_VIEWS[name]
+        nothing: dict[str, Sequence[Any]] = {attribute: [] for attribute in view.attribute_names}
+        views[name] = encode(view, [user.get(name) or nothing for user in sequences], encoders)
+    given = list(profiles) or [empty] * len(user_ids)
+    names = [_name(feature) for feature in contract.features]
+    return UserBatch(
+        user_ids=[str(user) for user in user_ids],
+        request_at_B=np.asarray(times, dtype=np.int64),
+        views=views,
+        scene_B=_scenes(scenes, len(user_ids)),
+        profile={name: np.array([one.get(name) or 0.0 for one in given], dtype=np.float32) for name in names},
+    )
+
+
+def is_known(codes: np.ndarray) -> np.ndarray:
+    """Where a code is neither padding nor unknown."""
+    known: np.ndarray = codes >= FIRST
+    return known
+
+
+def _name(feature: str) -> str:
+    return feature.replace(":", "__")
+
+
+def _floats(column: pd.Series) -> np.ndarray:
+    values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
+    return np.nan_to_num(values, nan=0.0)
+
+
+def _scenes(scenes: Sequence[str] | None, count: int) -> list[str]:
+    return [scene or "" for scene in scenes] if scenes is not None else [""] * count
+
+
+def _take(batch: SequenceBatch, rows: np.ndarray) -> SequenceBatch:
+    return SequenceBatch({name: column[rows] for name, column in batch.columns.items()}, batch.length_B[rows])

@@ -1,0 +1,88 @@
+"""What every recall channel promises: from what is known of a user, K tracks they may want next.
+
+Legend: B requests, K candidates. Knows nothing about fusion or HTTP.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from training.data import TrainingData
+from training.features import UserBatch
+from training.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """K items a request, best first; `items_BK` int64 with 0 = none (at the end of a row), `scores_BK` float32, -inf
+    where none.
+
+    Scores order one channel's row; they are not comparable between channels.
+    """
+
+    items_BK: np.ndarray
+    scores_BK: np.ndarray
+
+    @classmethod
+    def padded(cls, items_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> Candidates:
+        """Exactly `k` columns: cut, or filled with none; an item scored -inf counts as none."""
+        items = np.zeros((len(items_BK), k), dtype=np.int64)
+        scores = np.full((len(items_BK), k), -np.inf, dtype=np.float32)
+        width = min(k, items_BK.shape[1])
+        items[:, :width], scores[:, :width] = items_BK[:, :width], scores_BK[:, :width]
+        items[np.isneginf(scores)] = 0
+        scores[items == 0] = -np.inf
+        return cls(items, scores)
+
+
+class RecallChannel(ABC):
+    """One way to find candidates. A new one is a file with a subclass and a line in `training.recall.CHANNELS`.
+
+    Promises, held by the conformance suite: candidates are in the catalogue, none twice in a row, padding at the end,
+    the same answer for the same request whatever else is in the batch and after save and load, an answer (perhaps an
+    empty one) for a user with no history or unknown tracks, and no influence of anything known at or after the
+    request.
+    """
+
+    name: ClassVar[str]
+    feature_service: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def config(cls, recipe: str) -> Any:
+        """The frozen dataclass of this channel's numbers for a recipe."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, data: TrainingData, config: Any, folder: Path) -> Self:
+        """Learn from the `train` part of `data`, choose on its `validation` part where it has one.
+
+        `folder` is for checkpoints: a killed fit that is started again with the same arguments goes on from there and
+        ends the same.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what `load` needs (JSON, Parquet, safetensors)."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """What `save` wrote."""
+
+    @abstractmethod
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The `k` best items for each request."""
+
+    @abstractmethod
+    def reason(self, user: UserBatch, item: int) -> str:
+        """Why `item` was found for the single request `user`, as a short sentence for a person."""
+
+    def measures(self) -> dict[str, Any]:
+        """What the fit is worth knowing by: steps, chosen numbers, validation recall."""
+        return {}

@@ -1,0 +1,140 @@
+"""Which number a track has inside a model.
+
+0 is padding, 1 a track this vocabulary has never seen, 2 and up the tracks by plays (most first, then by id). It knows
+titles and artists, so that a channel can say why in words. Knows nothing about which tracks may be recommended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sequences import behaviours
+from sequences.batch import FIRST, PADDING, UNKNOWN
+
+TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
+SCENES = ("daily", "private_fm", "playlists", "mlog", "similar")
+FILE = "vocabulary.parquet"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Index ↔ track id, V entries with the two reserved ones; `artist_of_track_V` numbers artists the same way (0
+    none, 1 unknown, 2 …).
+    """
+
+    track_ids_V: np.ndarray
+    artist_of_track_V: np.ndarray
+    artist_ids_A: np.ndarray
+    titles_V: np.ndarray
+    artist_names_A: np.ndarray
+
+    @classmethod
+    def build(cls, tracks: pl.DataFrame, plays: pl.DataFrame) -> Vocabulary:
+        """Number every track of the mart `tracks` by its count in `plays` (column track_id): learned-from plays only,
+        or counts leak.
+
+        `tracks` has track_id, artist_id, title, artist_names.
+        """
+        counts = plays.group_by("track_id").agg(plays=pl.len())
+        rows = tracks.select("track_id", "artist_id", "title", artist_name=pl.col("artist_names").list.first())
+        rows = rows.join(counts, on="track_id", how="left").with_columns(pl.col("plays").fill_null(0))
+        rows = rows.sort("plays", "track_id", descending=[True, False])
+        by_artist = (
+            rows.filter(pl.col("artist_id").is_not_null())
+            .group_by("artist_id")
+            .agg(pl.col("plays").sum(), pl.col("artist_name").first())
+        )
+        by_artist = by_artist.sort("plays", "artist_id", descending=[True, False])
+        artist_code = {artist: code for code, artist in enumerate(by_artist["artist_id"].to_list(), start=FIRST)}
+        codes = [artist_code.get(artist, UNKNOWN) for artist in rows["artist_id"].to_list()]
+        return cls(
+            track_ids_V=_texts(["", "", *rows["track_id"].to_list()]),
+            artist_of_track_V=np.array([PADDING, UNKNOWN, *codes], dtype=np.int64),
+            artist_ids_A=_texts(["", "", *by_artist["artist_id"].to_list()]),
+            titles_V=_texts(["", "", *rows["title"].fill_null("").to_list()]),
+            artist_names_A=_texts(["", "", *by_artist["artist_name"].fill_null("").to_list()]),
+        )
+
+    def __len__(self) -> int:
+        """V, the two reserved entries included."""
+        return len(self.track_ids_V)
+
+    @property
+    def artists(self) -> int:
+        """Number of artist codes, the two reserved ones included."""
+        return len(self.artist_ids_A)
+
+    @cached_property
+    def track_code(self) -> Mapping[str, int]:
+        """Track id → index."""
+        return {track: code for code, track in enumerate(self.track_ids_V[FIRST:].tolist(), start=FIRST)}
+
+    @cached_property
+    def artist_code(self) -> Mapping[str, int]:
+        """Artist id → artist code."""
+        return {artist: code for code, artist in enumerate(self.artist_ids_A[FIRST:].tolist(), start=FIRST)}
+
+    def encode(self, track_ids: list[str] | np.ndarray) -> np.ndarray:
+        """Indices of track ids; 1 for one never seen."""
+        code = self.track_code
+        return np.fromiter((code.get(track, UNKNOWN) for track in track_ids), dtype=np.int64, count=len(track_ids))
+
+    def decode(self, items: np.ndarray) -> list[str]:
+        """Track ids of indices; the reserved ones give empty strings."""
+        ids: list[str] = self.track_ids_V[items].tolist()
+        return ids
+
+    def encoders(self) -> dict[str, Mapping[str, int]]:
+        """What `sequences` needs to turn string attributes into codes: attribute → value → code (0 padding, 1
+        unknown).
+        """
+        fixed = {"target_type": TARGET_TYPES, "scene": SCENES}
+        return {"track_id": self.track_code, "behaviour": behaviours.load().encoder} | {
+            name: {value: code for code, value in enumerate(values, start=FIRST)} for name, values in fixed.items()
+        }
+
+    def describe(self, item: int) -> str:
+        """A track in words: `title by artist`, as far as either is known."""
+        title, artist = str(self.titles_V[item]), str(self.artist_names_A[self.artist_of_track_V[item]])
+        return f"{title or 'a track'} by {artist}" if artist else title or "a track"
+
+    def save(self, folder: Path) -> None:
+        """Write one Parquet file of tracks and one of artists into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tracks = {"track_id": self.track_ids_V, "title": self.titles_V, "artist": self.artist_of_track_V}
+        artists = {"artist_id": self.artist_ids_A, "artist_name": self.artist_names_A}
+        pl.DataFrame(_columns(tracks)).write_parquet(folder / FILE)
+        pl.DataFrame(_columns(artists)).write_parquet(folder / f"artists_of_{FILE}")
+
+    @classmethod
+    def load(cls, folder: Path) -> Vocabulary:
+        """What `save` wrote.
+
+        Raises:
+            FileNotFoundError: `folder` holds no vocabulary.
+        """
+        if not (folder / FILE).exists():
+            raise FileNotFoundError(f"no {FILE} in {folder}; run `python -m training.prepare` first")
+        tracks, artists = pl.read_parquet(folder / FILE), pl.read_parquet(folder / f"artists_of_{FILE}")
+        return cls(
+            track_ids_V=_texts(tracks["track_id"].to_list()),
+            artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),
+            artist_ids_A=_texts(artists["artist_id"].to_list()),
+            titles_V=_texts(tracks["title"].to_list()),
+            artist_names_A=_texts(artists["artist_name"].to_list()),
+        )
+
+
+def _texts(values: list[str]) -> np.ndarray:
+    return np.array(values, dtype=object)
+
+
+def _columns(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {name: values.tolist() for name, values in arrays.items()}

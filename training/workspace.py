@@ -1,0 +1,139 @@
+"""Where a training run keeps its results, and how it knows that nothing has to be done again.
+
+`SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder a fit (`held_out`, `final`), in it `vocabulary/`,
+`channels/<name>/`, `ranker/<name>/`. Every finished output carries `inputs.json`: the hash of all that went into it.
+An output whose hash equals is reused. Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+import settings
+
+FITS = ("held_out", "final")
+INPUTS = "inputs.json"
+
+
+class MissingInput(RuntimeError):
+    """Something that an earlier task writes is not there; the message names it and the command that makes it."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One `as_of` and recipe; `marts` are the tables it learns from."""
+
+    folder: Path
+    marts: Path
+    as_of: str
+    recipe: str
+
+    @classmethod
+    def open(cls, as_of: str | None = None, recipe: str = "small") -> Workspace:
+        """The workspace of `as_of` (YYYY-MM-DD; None: the day after the newest event in the marts) and `recipe`.
+
+        Raises:
+            MissingInput: there are no marts, or no event in them to derive `as_of` from.
+        """
+        here = settings.load()
+        if not (here.marts / "plays.parquet").exists():
+            raise MissingInput(f"no marts in {here.marts}; run `dbt build` first, or set SEGUE_HOME to where they are")
+        day = as_of or day_after_newest_event(here.marts)
+        return cls(folder=here.training / f"{day}-{recipe}", marts=here.marts, as_of=day, recipe=recipe)
+
+    def fit_folder(self, fit: str) -> Path:
+        """Everything one fit writes.
+
+        Raises:
+            ValueError: `fit` is not one of FITS.
+        """
+        if fit not in FITS:
+            raise ValueError(f"fit={fit!r} is unknown; choose one of {', '.join(FITS)}")
+        return self.folder / fit
+
+    def vocabulary(self, fit: str) -> Path:
+        """Where `training.prepare` puts the vocabulary of a fit."""
+        return self.fit_folder(fit) / "vocabulary"
+
+    def channel(self, fit: str, name: str) -> Path:
+        """Where a fitted recall channel is saved."""
+        return self.fit_folder(fit) / "channels" / name
+
+    def ranker(self, fit: str, name: str) -> Path:
+        """Where a fitted ranker is saved."""
+        return self.fit_folder(fit) / "rankers" / name
+
+    @cached_property
+    def mart_hashes(self) -> dict[str, str]:
+        """Hash of every mart's rows (not of its bytes: row groups and compression may differ between runs)."""
+        return {path.stem: content_hash(path) for path in sorted(self.marts.glob("*.parquet"))}
+
+    def inputs(self, **parts: Any) -> dict[str, Any]:
+        """What an output depends on: the marts, `as_of`, the recipe's name and `parts` (configs, fit, code), with
+        their joint `hash`.
+        """
+        known = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
+        known |= {
+            name: asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
+            for name, part in parts.items()
+        }
+        return known | {"hash": hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()}
+
+
+def day_after_newest_event(marts: Path) -> str:
+    """The default `as_of`, YYYY-MM-DD.
+
+    Raises:
+        MissingInput: the event table is empty.
+    """
+    (newest,) = duckdb.execute("select max(ended_at) from read_parquet(?)", [str(marts / "events.parquet")]).fetchall()[
+        0
+    ]
+    if newest is None:
+        raise MissingInput(f"{marts / 'events.parquet'} has no events; land some logs and run `dbt build`")
+    day: date = newest.date()
+    return (day + timedelta(days=1)).isoformat()
+
+
+def content_hash(path: Path) -> str:
+    """Hash of a Parquet file's rows as a multiset: equal rows give an equal hash however the file was written."""
+    query = "select count(*), sum(hash(mart)) from read_parquet(?) as mart"
+    (rows, total), *_ = duckdb.execute(query, [str(path)]).fetchall()
+    return hashlib.sha256(f"{rows}-{total}".encode()).hexdigest()[:16]
+
+
+def code_hash(*folders: Path) -> str:
+    """Hash of the Python sources in `folders`: an output made by other code is not the same output."""
+    digest = hashlib.sha256()
+    for path in sorted(file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*.py"))):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
+    """Whether `output` was finished from exactly these inputs."""
+    record = output / INPUTS
+    return record.exists() and json.loads(record.read_text()).get("hash") == inputs["hash"]
+
+
+def mark_done(output: Path, inputs: dict[str, Any]) -> None:
+    """Record what `output` was made from: the last step of a task, atomic, so that a killed task is never taken for a
+    finished one.
+    """
+    write_json(output / INPUTS, inputs)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON so that a reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".writing")
+    temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+    temporary.replace(path)
