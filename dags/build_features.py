@@ -1,0 +1,58 @@
+"""### Turn landed events into features
+
+dbt says what the logs mean (sessions, full plays, skips, the marts), Great Expectations says whether they may pass, and
+Feast makes them features. A failed test or expectation stops the line here and names itself in the task's log; the
+release in service goes on serving.
+
+Waits while models of another day are trained, because the marts belong to one day. Then **train_models** starts.
+"""
+
+from typing import Any
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
+from line import DAG_ARGUMENTS, EVENTS, FEATURES
+from line_tasks import announce, command, request
+
+LATER_DAGS = ("train_models", "release_models")
+
+
+@task.sensor(
+    mode="reschedule",
+    poke_interval=15,
+    timeout=24 * 3600,
+    doc_md="Waits until no model is trained or released from the marts that the next task replaces.",
+)
+def marts_are_free(ti: Any = None) -> bool:
+    """True when no later DAG has a run that is queued or running."""
+    return sum(ti.get_dr_count(dag_id, states=["queued", "running"]) for dag_id in LATER_DAGS) == 0
+
+
+with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), doc_md=__doc__, **DAG_ARGUMENTS):
+    asked = request(are_events_landed=True)
+    build_marts = command(
+        "build_marts",
+        "exec dbt build --project-dir dbt --vars \"{as_of: '$AS_OF'}\"",
+        "Builds and tests every dbt model and publishes the marts as Parquet.",
+        asked,
+    )
+    validate = command(
+        "validate",
+        'exec python -m quality.validate --as-of "$AS_OF"',
+        "Holds landed events and marts against their suites; renders the data docs.",
+        asked,
+    )
+    apply_features = command(
+        "apply_features",
+        "exec feast -c feature_repo apply",
+        "Registers entities, feature views and feature services.",
+        asked,
+        retries=1,
+    )
+    materialize = command(
+        "materialize",
+        'exec python -m sequences.materialize --as-of "$AS_OF"',
+        "Writes every user's newest features and sequences to the online store.",
+        asked,
+        retries=1,
+    )
+    chain(asked, marts_are_free(), build_marts, validate, apply_features, materialize, announce(FEATURES, asked))

@@ -1,0 +1,98 @@
+"""How a command becomes a task, how a run learns what is asked of it, and how it passes that on.
+
+A value from a Param reaches a command as an environment variable and is only read as "$NAME", so it cannot become part
+of the command.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import Asset, TaskGroup, task
+from line import PARAMS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(task_id: str, line: str, doc: str, asked: Any, retries: int = 0) -> BashOperator:
+    """A task that runs `line` from the repository root with what is `asked` of the run in its environment."""
+    return BashOperator(
+        task_id=task_id, bash_command=line, env=asked, append_env=True, cwd=str(ROOT), doc_md=doc, retries=retries
+    )
+
+
+def printed_by(*arguments: str) -> str:
+    """The last line that `python -m ...` prints to its standard output."""
+    done = subprocess.run(["python", "-m", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()[-1]
+
+
+def settled_as_of(asked: str, dag_run: Any) -> str:
+    """The asked day, else the day after the newest landed event; a scheduled or backfilled run stops at its own day."""
+    if asked:
+        return asked
+    newest = printed_by("ingestion.as_of")
+    is_scheduled = dag_run.run_type in ("scheduled", "backfill")
+    return min(newest, dag_run.logical_date.date().isoformat()) if is_scheduled else newest
+
+
+@task(doc_md="What this run works on: its own Params before the asset event that started it, before the defaults.")
+def request(
+    are_events_landed: bool, dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None
+) -> dict[str, str]:
+    """AS_OF, RECIPE, CHANNELS and LOGS for the commands' environment; "" where nothing was asked.
+
+    `are_events_landed` is False in the DAG that lands them: the newest day is not known before.
+    """
+    events = [event for queued in triggering_asset_events.values() for event in queued]
+    extra = max(events, key=lambda event: event.timestamp).extra if events else {}
+    asked = {name: (dag_run.conf or {}).get(name) or extra.get(name) or params[name] for name in PARAMS}
+    as_of = asked["as_of"] or ""
+    return {
+        "AS_OF": settled_as_of(as_of, dag_run) if are_events_landed else as_of,
+        "RECIPE": asked["recipe"],
+        "CHANNELS": " ".join(asked["channels"] or []),
+        "LOGS": asked["logs"] or "",
+    }
+
+
+def announce(asset: Asset, asked: Any) -> Any:
+    """A task that emits `asset` for one partition, its day and recipe, with the Params in the event's `extra`."""
+
+    @task(
+        task_id=f"announce_{asset.name}", outlets=[asset], doc_md=f"Says that `{asset.name}` for this day and recipe."
+    )
+    def say(asked: dict[str, str], dag_run: Any = None, outlet_events: Any = None) -> None:
+        as_of, channels = settled_as_of(asked["AS_OF"], dag_run), asked["CHANNELS"].split()
+        extra = {"as_of": as_of, "recipe": asked["RECIPE"], "channels": channels or None, "logs": asked["LOGS"] or None}
+        outlet_events[asset].extra = extra
+        outlet_events[asset].add_partitions("/".join([as_of, asked["RECIPE"], *channels]))
+
+    return say(asked)
+
+
+def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
+    """Lists the table of channels or rankers, then trains each of them in a mapped task that shows its name."""
+    with TaskGroup(f"{kind}s") as group:
+
+        @task(task_id=f"list_{kind}s", doc_md=f"Reads the table of {kind}s, over which the next task is mapped.")
+        def names(asked: dict[str, str]) -> list[dict[str, str]]:
+            chosen = asked["CHANNELS"].split() if kind == "channel" else []
+            table = json.loads(printed_by("training.train", "list", f"{kind}s"))
+            return [{**asked, "NAME": name} for name in table if not chosen or name in chosen]
+
+        train = f'exec python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'
+        BashOperator.partial(
+            task_id=f"train_{kind}",
+            bash_command=train,
+            append_env=True,
+            cwd=str(ROOT),
+            retries=2,
+            map_index_template="{{ task.env['NAME'] }}",
+            doc_md=f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged.",
+        ).expand(env=names(asked))
+    return group

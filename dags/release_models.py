@@ -1,0 +1,27 @@
+"""### Refit, gate and release
+
+Refits what validation chose on everything through `as_of`, for as long as validation chose, and releases it whole if
+the slate on held-out requests is no worse than the release in service and the best memory. A release that does not pass
+stops here and says why; the one in service goes on. The same inputs give the same release: the task says "unchanged".
+
+Against the gate: `python -m training.release --force --reason "…"`. Back: `python -m training.release rollback`.
+"""
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, chain
+from line import DAG_ARGUMENTS, MODELS, RELEASE
+from line_tasks import announce, command, request, train_every
+
+with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), doc_md=__doc__, **DAG_ARGUMENTS):
+    asked = request(are_events_landed=True)
+    release = command(
+        "release",
+        'exec python -m training.release --as-of "$AS_OF" --recipe "$RECIPE"',
+        "Puts the refitted models through the gate and into the model store; the recommender swaps to them by itself.",
+        asked,
+    )
+    chain(
+        asked,
+        [train_every(kind, asked, fit="final") for kind in ("channel", "ranker")],
+        release,
+        announce(RELEASE, asked),
+    )

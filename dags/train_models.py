@@ -1,0 +1,35 @@
+"""### Train recall channels and rankers, and compare them
+
+One mapped task a recall channel and a ranker, straight from the tables in `training/recall` and `training/ranking`.
+They learn from the train part only and are chosen on validation; `evaluate` scores the test part once and writes the
+report.
+
+A killed training goes on from its last checkpoint; a task whose inputs did not change says "unchanged".
+Then **release_models** starts.
+"""
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, chain
+from line import DAG_ARGUMENTS, FEATURES, MODELS
+from line_tasks import announce, command, request, train_every
+
+with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), doc_md=__doc__, **DAG_ARGUMENTS):
+    asked = request(are_events_landed=True)
+    prepare = command(
+        "prepare",
+        'exec python -m training.prepare --as-of "$AS_OF" --recipe "$RECIPE"',
+        "Reads the marts once, builds the vocabulary, and notes the hash of everything that training reads.",
+        asked,
+    )
+    evaluate = command(
+        "evaluate",
+        'exec python -m training.evaluate --as-of "$AS_OF" --recipe "$RECIPE"',
+        "Compares every channel, the fused order, the memories and the rankers on the test part; writes the report.",
+        asked,
+    )
+    chain(
+        asked,
+        prepare,
+        [train_every(kind, asked, fit="held_out") for kind in ("channel", "ranker")],
+        evaluate,
+        announce(MODELS, asked),
+    )

@@ -1,0 +1,54 @@
+"""Airflow on one machine: LocalExecutor on SQLite, one admin with a random password, all of it below SEGUE_HOME."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from local.ports import free_port
+from settings import ROOT, Settings
+
+USER = "segue"
+
+
+def passwords_file(settings: Settings) -> Path:
+    """Where the simple auth manager reads users' passwords, and where a person finds theirs."""
+    return settings.airflow / "passwords.json"
+
+
+def password(settings: Settings) -> str:
+    """The admin's password, made at the first call and kept in a file that only its owner reads."""
+    path = passwords_file(settings)
+    if not path.exists():
+        settings.airflow.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump({USER: secrets.token_urlsafe(12)}, file)
+    return str(json.loads(path.read_text())[USER])
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Airflow's own variables. Tasks inherit its environment, so what they need is set by the caller."""
+    url = f"http://{settings.host}:{settings.airflow_port}"
+    cores = os.cpu_count() or 1
+    return {
+        "AIRFLOW_HOME": str(settings.airflow),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # LocalExecutor starts a worker process for each slot
+        "AIRFLOW__CORE__PARALLELISM": str(cores),
+        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings)),
+        "AIRFLOW__API__HOST": settings.host,
+        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__BASE_URL": url,
+        # Tasks report here; without it they go on asking for the default port
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(settings.host)),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(settings.host)),
+        # Two mapped trainings run beside each other, one on each core: more threads than cores only wait for each other
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }

@@ -1,0 +1,195 @@
+"""The services of the one-machine profile, each in the background: `python -m local.services start|stop|status`.
+
+The table `SERVICES` is the only place that knows which there are. Pid files lie in `SEGUE_HOME/run`, logs in `SEGUE_HOME/logs`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from local import airflow_server, process
+from local.ports import PortTakenError, check_free
+from settings import ROOT, SettingError, Settings, load, tool_environment
+
+
+class ServiceError(RuntimeError):
+    """A service did not come up; the message names it and its log."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """How one service is started and how one sees that it is up."""
+
+    name: str
+    command: Callable[[Settings], list[str]]
+    port: Callable[[Settings], int]
+    setting: str
+    health_path: str
+    patience_s: float = 120
+    environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
+
+    def url(self, settings: Settings) -> str:
+        """Where the service answers."""
+        return f"http://{settings.host}:{self.port(settings)}"
+
+    def pid_file(self, settings: Settings) -> Path:
+        """Where its process is written down."""
+        return settings.home / "run" / f"{self.name}.json"
+
+    def log(self, settings: Settings) -> Path:
+        """Where its output goes."""
+        return settings.logs / f"{self.name}.log"
+
+    def is_healthy(self, settings: Settings) -> bool:
+        """True when the health page answers with a success."""
+        try:
+            return httpx.get(self.url(settings) + self.health_path, timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+
+def _mlflow(settings: Settings) -> list[str]:
+    store = ["--backend-store-uri", f"sqlite:///{settings.mlflow}/mlflow.db"]
+    artifacts = ["--no-serve-artifacts", "--default-artifact-root", str(settings.mlflow / "artifacts")]
+    # fmt: skip keeps the address on one line
+    return [
+        "mlflow",
+        "server",
+        *store,
+        *artifacts,
+        "--workers",
+        "1",
+        "--host",
+        settings.host,
+        "--port",
+        str(settings.mlflow_port),
+    ]
+
+
+SERVICES = (
+    Service(
+        name="airflow",
+        command=lambda _: ["airflow", "standalone"],
+        port=lambda settings: settings.airflow_port,
+        setting="SEGUE_AIRFLOW_PORT",
+        health_path="/api/v2/monitor/health",
+        environment=airflow_server.environment,
+    ),
+    Service(
+        name="recommender",
+        command=lambda _: ["python", "-m", "serving"],
+        port=lambda settings: settings.recommender_port,
+        setting="SEGUE_RECOMMENDER_PORT",
+        health_path="/livez",
+    ),
+    Service(
+        name="mlflow",
+        command=_mlflow,
+        port=lambda settings: settings.mlflow_port,
+        setting="SEGUE_MLFLOW_PORT",
+        health_path="/health",
+        # Its job runners would be eight more processes and 2 GB
+        environment=lambda _: {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+    ),
+    Service(
+        name="pages",
+        command=lambda _: ["python", "-m", "local.pages"],
+        port=lambda settings: settings.pages_port,
+        setting="SEGUE_PAGES_PORT",
+        health_path="/",
+    ),
+)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What every program of ours runs with: this environment's programs first on the path, and each tool in its place."""
+    programs = Path(sys.executable).parent
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, **tool_environment(settings), "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def running(service: Service, settings: Settings) -> process.Background | None:
+    """The service's program if it runs."""
+    program = process.load(service.pid_file(settings))
+    return program if program and program.is_running() else None
+
+
+def start(settings: Settings, say: Callable[[str], None] = print) -> None:
+    """Start what does not run yet and wait until all answer.
+
+    Raises:
+        PortTakenError: before anything is started, when a port is taken by another program.
+        ServiceError: a service ended or did not answer in time.
+    """
+    airflow_server.password(settings)
+    settings.mlflow.mkdir(parents=True, exist_ok=True)
+    missing = [service for service in SERVICES if not running(service, settings)]
+    for service in missing:
+        check_free(service.name, settings.host, service.port(settings), service.setting)
+    for service in missing:
+        if left := process.load(service.pid_file(settings)):
+            process.stop(left)
+        variables = {**environment(settings), **service.environment(settings)}
+        program = process.start(service.command(settings), variables, ROOT, service.log(settings))
+        process.save(program, service.pid_file(settings))
+    for service in SERVICES:
+        began = time.monotonic()
+        _wait(service, settings)
+        state = f"started ({time.monotonic() - began:.0f} s)" if service in missing else "was running"
+        say(f"  {service.name:<12} {service.url(settings):<28} {state}")
+
+
+def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
+    """End every service of this SEGUE_HOME with all that it started."""
+    for service in reversed(SERVICES):
+        program = process.load(service.pid_file(settings))
+        if program is None:
+            continue
+        process.stop(program)
+        service.pid_file(settings).unlink()
+        say(f"  {service.name:<12} stopped")
+
+
+def _wait(service: Service, settings: Settings) -> None:
+    deadline = time.monotonic() + service.patience_s
+    while not service.is_healthy(settings):
+        ended = running(service, settings) is None
+        if ended or time.monotonic() > deadline:
+            what = "ended at once" if ended else f"did not answer within {service.patience_s:.0f} s"
+            lines = service.log(settings).read_text(errors="replace").splitlines()[-15:]
+            raise ServiceError(
+                f"{service.name} {what}; its log {service.log(settings)} ends with:\n" + "\n".join(lines)
+            )
+        time.sleep(0.3)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start, stop or list the services."""
+    parser = argparse.ArgumentParser(prog="python -m local.services", description="Segue's services on this machine")
+    parser.add_argument("verb", choices=["start", "stop", "status"])
+    verb = parser.parse_args(arguments).verb
+    try:
+        settings = load()
+        if verb == "start":
+            start(settings)
+        elif verb == "stop":
+            stop(settings)
+        else:
+            for service in SERVICES:
+                print(f"  {service.name:<12} {'running' if running(service, settings) else 'stopped'}")
+    except (PortTakenError, ServiceError, SettingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
