@@ -1,0 +1,83 @@
+"""Sequences of many users as numpy arrays, ready to become tensors.
+
+Legend: B users, L events. Oldest first, padded on the RIGHT. Strings are codes: 0 padding, 1 unknown, 2.. known.
+Knows nothing about torch or where the rows came from.
+"""
+
+# ruff: noqa: N802, N815 - names carry their shape
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences.definition import Attribute, SequenceView
+
+PADDING, UNKNOWN, FIRST = 0, 1, 2
+
+Encoders = Mapping[str, Mapping[str, int]]
+"""attribute name ▸ {text: code}, codes from `FIRST`. A string attribute without an encoder is left out of the batch."""
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """B sequences: `columns[attribute]` is [B, L], `length_B` int64 counts the real events of each row.
+
+    Strings are int64 codes, times int64 µs UTC, ratios float32 in 0..1 with 0 where unknown (so that no NaN reaches a
+    model). Positions from `length_B` on are 0.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    length_B: NDArray[np.int64]
+
+    @property
+    def mask_BL(self) -> NDArray[np.bool_]:
+        """True where there is an event."""
+        L = next(iter(self.columns.values())).shape[1]
+        return np.arange(L) < self.length_B[:, None]
+
+
+def encoded_attributes(view: SequenceView, encoders: Encoders) -> tuple[Attribute, ...]:
+    """The attributes of a view that a batch holds: all but the strings without an encoder."""
+    return tuple(a for a in view.attributes if a.kind != "string" or a.name in encoders)
+
+
+def dtype_of(attribute: Attribute) -> type[np.int64] | type[np.float32]:
+    """The numpy type of an attribute in a batch."""
+    return np.float32 if attribute.kind == "ratio" else np.int64
+
+
+def encode(
+    view: SequenceView,
+    rows: Sequence[Mapping[str, Sequence[Any]]],
+    encoders: Encoders,
+    length: int | None = None,
+) -> SequenceBatch:
+    """A batch from one mapping attribute ▸ list a user, oldest first: what the online reader and Feast give.
+
+    L is `length` or the view's; of a longer list the newest L are kept.
+    """
+    L = length or view.length
+    counts = [min(len(row["event_id"]), L) for row in rows]
+    columns: dict[str, NDArray[Any]] = {}
+    for attribute in encoded_attributes(view, encoders):
+        column_BL = np.zeros((len(rows), L), dtype=dtype_of(attribute))
+        for b, (row, count) in enumerate(zip(rows, counts, strict=True)):
+            if count:
+                values = row[attribute.name][-count:]
+                column_BL[b, :count] = _encode(attribute, values, encoders)
+        columns[attribute.name] = column_BL
+    return SequenceBatch(columns=columns, length_B=np.array(counts, dtype=np.int64))
+
+
+def _encode(attribute: Attribute, values: Sequence[Any], encoders: Encoders) -> NDArray[Any]:
+    if attribute.kind == "string":
+        code_of = encoders[attribute.name].get
+        return np.fromiter((code_of(value, UNKNOWN) for value in values), dtype=np.int64, count=len(values))
+    if attribute.kind == "ratio":
+        return np.nan_to_num(np.asarray(values, dtype=np.float32), nan=0.0)
+    return np.asarray(values, dtype=np.int64)

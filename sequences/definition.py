@@ -1,0 +1,175 @@
+"""What a sequence feature is: the last L events of a user before time t, of some behaviours.
+
+This is the one place. The offline store, the dense reader, materialisation and the online reader all answer the
+views declared here; Feast's feature views are made from them (`feature_repo/sequence_views.py`).
+
+Order and time are the event table's: rows sorted by `known_at` within a user, which is the contract's order
+(`ended_at`, then `sequence_number`, then `event_id`). "Before t" is `known_at < t`; a request's time never equals a
+`known_at`, so `<=` gives the same rows.
+
+`impression_without_click` is in no view for now: it becomes known by the absence of an outcome 30 minutes later, so
+the online side would need a timer that emits it. The event table has it; a view may name it once that timer exists.
+
+Knows nothing about storage, Feast or tensors.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["string", "time", "ratio"]
+
+TAG = "sequence"
+"""The Feast tag that marks a feature view as a sequence view; its value is `SequenceView.to_json()`."""
+
+
+class SequenceViewError(ValueError):
+    """A sequence view cannot be used as asked; the message names the view and the remedy."""
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One value an event contributes: a column of the event table.
+
+    `string` is text ("" when the event has none), `time` is int64 µs since 1970 UTC, `ratio` is float32 (NaN when
+    unknown).
+    """
+
+    name: str
+    kind: Kind
+
+
+EVENT_ID = Attribute("event_id", "string")
+TARGET_TYPE = Attribute("target_type", "string")
+TARGET_ID = Attribute("target_id", "string")
+TRACK_ID = Attribute("track_id", "string")
+BEHAVIOUR = Attribute("behaviour", "string")
+OCCURRED_AT = Attribute("occurred_at", "time")
+ENDED_AT = Attribute("ended_at", "time")
+PLAYED_RATIO = Attribute("played_ratio", "ratio")
+SCENE = Attribute("scene", "string")
+
+ATTRIBUTES: dict[str, Attribute] = {
+    attribute.name: attribute
+    for attribute in (
+        EVENT_ID,
+        TARGET_TYPE,
+        TARGET_ID,
+        TRACK_ID,
+        BEHAVIOUR,
+        OCCURRED_AT,
+        ENDED_AT,
+        PLAYED_RATIO,
+        SCENE,
+    )
+}
+
+
+@dataclass(frozen=True)
+class SequenceView:
+    """The last `length` events with one of `behaviours` on one of `target_types` (empty: any), oldest first."""
+
+    name: str
+    behaviours: tuple[str, ...]
+    length: int
+    attributes: tuple[Attribute, ...]
+    target_types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise SequenceViewError(f"view {self.name!r} has length {self.length}; give at least 1")
+        if EVENT_ID not in self.attributes or ENDED_AT not in self.attributes:
+            raise SequenceViewError(
+                f"view {self.name!r} lacks event_id or ended_at; batch and live parts are merged by them, add both"
+            )
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes, in the view's order."""
+        return tuple(attribute.name for attribute in self.attributes)
+
+    def has(self, behaviour: str, target_type: str) -> bool:
+        """Whether an event of this behaviour on this type of target belongs to the view."""
+        return behaviour in self.behaviours and (not self.target_types or target_type in self.target_types)
+
+    def to_json(self) -> str:
+        """The definition as one line of JSON: what `feast apply` writes into the registry."""
+        return json.dumps(
+            {
+                "name": self.name,
+                "behaviours": self.behaviours,
+                "length": self.length,
+                "attributes": self.attribute_names,
+                "target_types": self.target_types,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> SequenceView:
+        """The view that `to_json` wrote.
+
+        Raises:
+            SequenceViewError: the text names an attribute that no event has.
+        """
+        stored = json.loads(text)
+        unknown = set(stored["attributes"]) - ATTRIBUTES.keys()
+        if unknown:
+            raise SequenceViewError(
+                f"view {stored['name']!r} has attributes {sorted(unknown)} that no event has; run `feast apply` again"
+            )
+        return cls(
+            name=stored["name"],
+            behaviours=tuple(stored["behaviours"]),
+            length=stored["length"],
+            attributes=tuple(ATTRIBUTES[name] for name in stored["attributes"]),
+            target_types=tuple(stored["target_types"]),
+        )
+
+
+_EVENT = (EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, PLAYED_RATIO, SCENE)
+
+SEQUENCE_VIEWS: dict[str, SequenceView] = {
+    view.name: view
+    for view in (
+        SequenceView(
+            name="recent_events",
+            behaviours=(
+                "full_play",
+                "play",
+                "skip",
+                "click",
+                "like",
+                "collect",
+                "share",
+                "download",
+                "dislike",
+                "block",
+            ),
+            length=50,
+            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, PLAYED_RATIO, SCENE),
+            target_types=("track",),
+        ),
+        SequenceView(name="recent_clicks", behaviours=("click",), length=50, attributes=_EVENT),
+        SequenceView(
+            name="recent_negatives",
+            behaviours=("skip", "dislike", "block"),
+            length=50,
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, PLAYED_RATIO),
+        ),
+        SequenceView(
+            name="listened_history",
+            behaviours=("full_play", "play"),
+            length=2000,
+            attributes=(EVENT_ID, TRACK_ID, ENDED_AT),
+            target_types=("track",),
+        ),
+        SequenceView(
+            name="exclusions",
+            behaviours=("dislike", "block"),
+            length=1000,
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT),
+        ),
+    )
+}

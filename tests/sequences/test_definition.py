@@ -1,0 +1,29 @@
+"""The declared views and their way into the registry and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sequences.definition import SCENE, SEQUENCE_VIEWS, TRACK_ID, SequenceView, SequenceViewError
+
+
+@pytest.mark.parametrize("name", SEQUENCE_VIEWS)
+def test_json_keeps_the_definition(name: str) -> None:
+    view = SEQUENCE_VIEWS[name]
+    assert view.name == name
+    assert SequenceView.from_json(view.to_json()) == view
+
+
+def test_a_view_needs_what_merging_needs() -> None:
+    with pytest.raises(SequenceViewError, match="event_id"):
+        replace(SEQUENCE_VIEWS["recent_events"], attributes=(TRACK_ID, SCENE))
+    with pytest.raises(SequenceViewError, match="length 0"):
+        replace(SEQUENCE_VIEWS["recent_events"], length=0)
+
+
+def test_membership() -> None:
+    assert SEQUENCE_VIEWS["exclusions"].has("block", "artist")
+    assert not SEQUENCE_VIEWS["recent_events"].has("click", "playlist")
+    assert not SEQUENCE_VIEWS["recent_events"].has("impression_without_click", "track")
