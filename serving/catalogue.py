@@ -1,0 +1,107 @@
+"""What a release may serve, as arrays by item: the filters' view of the tracks.
+
+Legend: V vocabulary (0 padding, 1 unknown), A artists of this catalogue. Times int64 µs UTC.
+Knows nothing about users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from training.vocabulary import FIRST, Vocabulary
+
+ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Tracks by item.
+
+    `recording_V` is equal for two items of the same recording. The artists of item v, the main one first, are
+    `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code` (id ▸ code).
+    """
+
+    is_served_V: np.ndarray
+    available_from_V: np.ndarray
+    available_until_V: np.ndarray
+    recording_V: np.ndarray
+    artist_F: np.ndarray
+    artist_offset_V1: np.ndarray
+    artist_code: dict[str, int]
+    titles_V: list[str]
+    artist_names_V: list[list[str]]
+
+    @classmethod
+    def build(cls, tracks: pl.DataFrame, vocabulary: Vocabulary) -> Catalogue:
+        """From the release's `catalogue.parquet`, the mart `tracks`: every column but `track_id` may be missing or null."""
+        V = len(vocabulary)
+        order = pl.DataFrame({"track_id": [str(track) for track in vocabulary.track_ids_V], "item": np.arange(V)})
+        rows = order.join(_columns(tracks), on="track_id", how="left", maintain_order="left").unique(
+            "item", keep="first", maintain_order=True
+        )
+        artists = rows["artist_ids"].to_list()
+        artist_code: dict[str, int] = {}
+        codes = [
+            [artist_code.setdefault(artist, len(artist_code)) for artist in dict.fromkeys(of_track or [])]
+            for of_track in artists
+        ]
+        is_served = rows["is_in_catalogue"].fill_null(False).to_numpy().copy()
+        is_served[:FIRST] = False
+        return cls(
+            is_served_V=is_served,
+            available_from_V=_times(rows["available_from"], ALWAYS_FROM),
+            available_until_V=_times(rows["available_until"], ALWAYS_UNTIL),
+            recording_V=_recordings(rows["recording_id"]),
+            artist_F=np.array([code for of_track in codes for code in of_track], dtype=np.int64),
+            artist_offset_V1=np.concatenate([[0], np.cumsum([len(of_track) for of_track in codes])]).astype(np.int64),
+            artist_code=artist_code,
+            titles_V=rows["title"].fill_null("").to_list(),
+            artist_names_V=[[name for name in names or [] if name] for names in rows["artist_names"].to_list()],
+        )
+
+    def __len__(self) -> int:
+        """V."""
+        return len(self.is_served_V)
+
+    def artists_of(self, item: int) -> np.ndarray:
+        """Codes of an item's artists, the main one first."""
+        return self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]
+
+    def main_artist(self, item: int) -> int:
+        """Code of an item's main artist; -1 when nobody knows it."""
+        artists = self.artists_of(item)
+        return int(artists[0]) if len(artists) else -1
+
+
+_DEFAULTS: dict[str, pl.Expr] = {
+    "title": pl.lit(None, pl.String),
+    "recording_id": pl.lit(None, pl.String),
+    "artist_ids": pl.lit(None, pl.List(pl.String)),
+    "artist_names": pl.lit(None, pl.List(pl.String)),
+    "available_from": pl.lit(None, pl.Datetime("us")),
+    "available_until": pl.lit(None, pl.Datetime("us")),
+    "is_in_catalogue": pl.lit(True),
+}
+
+
+def _columns(tracks: pl.DataFrame) -> pl.DataFrame:
+    present = set(tracks.columns)
+    columns = {name: pl.col(name) if name in present else default for name, default in _DEFAULTS.items()}
+    return tracks.select(pl.col("track_id").cast(pl.String), *(column.alias(name) for name, column in columns.items()))
+
+
+def _times(column: pl.Series, absent: int) -> np.ndarray:
+    # A time without a zone is UTC; no time means no bound.
+    microseconds: np.ndarray = column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
+    return microseconds
+
+
+def _recordings(column: pl.Series) -> np.ndarray:
+    # A track without a recording id is a recording of its own: its negative item number.
+    V = len(column)
+    known = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
+    codes: np.ndarray = known.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
+    return codes

@@ -1,0 +1,117 @@
+"""Append-only files of JSON lines, one a day and process: `dt=<YYYY-MM-DD>/<name>-<started µs>-<pid>.jsonl`.
+
+The day is the day of writing, UTC, so a file never grows again after its day. Not thread-safe: one owner writes.
+Knows nothing about events.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+TAIL_BYTES = 1 << 20
+
+
+class DailyFile:
+    """Appends whole lines; after `sync` they survive the process and the machine."""
+
+    def __init__(self, folder: Path, name: str, now_us: Callable[[], int]) -> None:
+        self._folder, self._name, self._now_us = folder, name, now_us
+        self._day = ""
+        self._descriptor = -1
+        self._size = 0
+        self.path = folder
+
+    def append(self, lines: bytes) -> tuple[Path, int]:
+        """Write lines (each ends with a newline); the file they are in and the offset after them.
+
+        Raises:
+            OSError: the disk refused. The file is cut back to its last whole line, so that the call may be repeated.
+        """
+        self._open_day()
+        start = self._size
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.write(self._descriptor, lines[written:])
+        except OSError:
+            os.ftruncate(self._descriptor, start)
+            raise
+        self._size = start + len(lines)
+        return self.path, self._size
+
+    def sync(self) -> None:
+        """Bring everything that was appended to the disk."""
+        if self._descriptor >= 0:
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Sync and close; a later append opens a new file."""
+        if self._descriptor >= 0:
+            self.sync()
+            os.close(self._descriptor)
+            self._descriptor, self._day = -1, ""
+
+    def abandon(self) -> None:
+        """Close without syncing; a later append opens a new file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor, self._day = -1, ""
+
+    def _open_day(self) -> None:
+        now_us = self._now_us()
+        day = datetime.fromtimestamp(now_us / 1e6, tz=UTC).strftime("%Y-%m-%d")
+        if day == self._day:
+            return
+        self.close()
+        folder = self._folder / f"dt={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{self._name}-{now_us:017d}-{os.getpid()}.jsonl"
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._size = os.fstat(self._descriptor).st_size
+        self._day = day
+        # A new name is durable only once its folders are.
+        for parent in (folder, self._folder):
+            _sync_folder(parent)
+
+
+def files(folder: Path, name: str) -> list[Path]:
+    """Every file that a `DailyFile` of this name wrote, oldest first."""
+    return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: (path.parent.name, path.name))
+
+
+def repair(path: Path) -> int:
+    """Cut a torn last line (the process died in the middle of it, so nobody was told it is safe); bytes cut."""
+    size = path.stat().st_size
+    with path.open("rb+") as file:
+        end, tail = size, b""
+        while end > 0 and b"\n" not in tail:
+            start = max(0, end - TAIL_BYTES)
+            file.seek(start)
+            tail, end = file.read(end - start), start
+        keep = end + tail.rfind(b"\n") + 1
+        if keep < size:
+            file.truncate(keep)
+            os.fsync(file.fileno())
+    return size - keep
+
+
+def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Each whole line from a line's start on, with the offset after it."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield line, offset
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,205 @@
+"""What a reported event must look like before it is logged: one row of the data contract's `listening_events`.
+
+The landing zone validates again and more slowly; this is the quick check at the door, so that a client hears at once what
+is wrong. Behaviours come from the same seed as everywhere; a test holds this file against the landing contract.
+Knows nothing about HTTP or storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sequences import behaviours
+
+TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
+COLUMNS = (
+    "event_id",
+    "user_id",
+    "sequence_number",
+    "target_type",
+    "target_id",
+    "occurred_at",
+    "ended_at",
+    "action",
+    "played_ms",
+    "scene",
+    "context_id",
+    "request_id",
+    "position",
+    "propensity",
+    "device",
+)
+SECOND = 1_000_000  # times are µs since 1970, UTC
+FUTURE_US = 5 * 60 * SECOND
+PAST_US = 30 * 24 * 3600 * SECOND
+LONGEST_PLAY_MS = 24 * 3600 * 1000
+LONGEST_TEXT = 256
+LARGEST_INTEGER = 2**63 - 1
+LARGEST_POSITION = 2**31 - 1
+
+Event = dict[str, Any]
+"""A row with every column of `COLUMNS`; times int µs UTC, absent values None, `sequence_number` None until it is logged."""
+
+
+class EventRejected(ValueError):
+    """A row breaks the contract; the message is the reason the client gets."""
+
+
+@lru_cache(maxsize=1)
+def actions() -> tuple[str, ...]:
+    """Every action a client may report, in the seed's order, `impression` first."""
+    rows = behaviours.load().rows
+    return tuple(dict.fromkeys(("impression", *(row.action for row in rows))))
+
+
+def read_event(row: object, now_us: int) -> Event:
+    """The event a row means, with what it left out filled in.
+
+    A missing time is `now_us`; a play without `occurred_at` began `played_ms` before it ended. A missing `event_id` is a
+    hash of the event, so that the same row sent twice is one event: a client that can tell real repeats apart sends ids.
+
+    Raises:
+        EventRejected: the row is no event of the contract; the message names the column and the remedy.
+    """
+    if not isinstance(row, Mapping):
+        raise EventRejected(f"an event is an object with columns, not {type(row).__name__}")
+    unknown = sorted(str(name) for name in row.keys() - set(COLUMNS))
+    if unknown:
+        raise EventRejected(f"unknown column {unknown[0][:64]!r}; the contract has {', '.join(COLUMNS)}")
+    event: Event = dict.fromkeys(COLUMNS)
+    for column, read in _READERS.items():
+        event[column] = read(column, row.get(column))
+    is_play = event["action"] == "play"
+    if is_play and event["played_ms"] is None:
+        raise EventRejected("played_ms is missing; a play says how long it lasted, in milliseconds")
+    if not is_play and event["played_ms"] is not None:
+        raise EventRejected(f"action {event['action']} has played_ms {event['played_ms']}; only plays have")
+    event["occurred_at"], event["ended_at"] = _times(row, is_play, event["played_ms"] or 0, now_us)
+    event["event_id"] = event["event_id"] or _event_id(event)
+    return event
+
+
+def _times(row: Mapping[str, Any], is_play: bool, played_ms: int, now_us: int) -> tuple[int, int]:
+    began, ended = _time("occurred_at", row.get("occurred_at")), _time("ended_at", row.get("ended_at"))
+    length = played_ms * 1000
+    if ended is None:
+        ended = now_us if began is None else began + length
+    if began is None:
+        began = ended - length
+    if began > ended:
+        raise EventRejected(
+            "occurred_at is after ended_at; an event ends when its outcome is known, not before it began"
+        )
+    if not is_play and began != ended:
+        raise EventRejected(f"action {row['action']} has an ended_at of its own; only plays last")
+    for name, time in (("occurred_at", began), ("ended_at", ended)):
+        if time > now_us + FUTURE_US:
+            raise EventRejected(
+                f"{name} is {_shown(time)}, more than 5 minutes ahead of the server's clock; check the device's clock"
+            )
+        if time < now_us - PAST_US:
+            raise EventRejected(
+                f"{name} is {_shown(time)}, more than 30 days ago; land history with `python -m ingestion.land`"
+            )
+    return began, ended
+
+
+def _time(column: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER:
+        return value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+            return _microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        except (ValueError, OverflowError):
+            pass
+    raise EventRejected(f"{column} is no time; give ISO 8601 in UTC or an integer of microseconds since 1970")
+
+
+def _microseconds(moment: datetime) -> int:
+    elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (elapsed.days * 86_400 + elapsed.seconds) * SECOND + elapsed.microseconds
+
+
+def _shown(time_us: int) -> str:
+    try:
+        return datetime.fromtimestamp(time_us // SECOND, tz=UTC).isoformat()
+    except (OverflowError, OSError, ValueError):
+        return f"{time_us} µs since 1970"
+
+
+def _event_id(event: Event) -> str:
+    parts = [event[name] for name in COLUMNS if name not in ("event_id", "sequence_number")]
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def _text(column: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise EventRejected(f"{column} must be text that is not empty")
+    if not value.isprintable() or "\ufffd" in value:
+        raise EventRejected(f"{column} holds a character that cannot be printed")
+    if len(value.encode()) > LONGEST_TEXT:
+        raise EventRejected(f"{column} is longer than {LONGEST_TEXT} bytes")
+    return value
+
+
+def _needed(column: str, value: object) -> str:
+    text = _text(column, value)
+    if text is None:
+        raise EventRejected(f"{column} is missing")
+    return text
+
+
+def _one_of(allowed: Callable[[], tuple[str, ...]]) -> Callable[[str, object], str]:
+    def read(column: str, value: object) -> str:
+        text = _needed(column, value)
+        if text not in allowed():
+            raise EventRejected(f"{column} {text[:64]!r} is not one of {', '.join(allowed())}")
+        return text
+
+    return read
+
+
+def _integer(largest: int) -> Callable[[str, object], int | None]:
+    def read(column: str, value: object) -> int | None:
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= largest:
+            raise EventRejected(f"{column} must be an integer from 0 to {largest}")
+        return value
+
+    return read
+
+
+def _propensity(column: str, value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or not 0 < value <= 1:
+        raise EventRejected(f"{column} must be a probability above 0 and up to 1")
+    return float(value)
+
+
+_READERS: dict[str, Callable[[str, object], Any]] = {
+    "event_id": _text,
+    "user_id": _needed,
+    "sequence_number": _integer(LARGEST_INTEGER),
+    "target_type": _one_of(lambda: TARGET_TYPES),
+    "target_id": _needed,
+    "action": _one_of(actions),
+    "played_ms": _integer(LONGEST_PLAY_MS),
+    "scene": _text,
+    "context_id": _text,
+    "request_id": _text,
+    "position": _integer(LARGEST_POSITION),
+    "propensity": _propensity,
+    "device": _text,
+}

@@ -1,0 +1,84 @@
+"""Which candidates may not be shown, one function a filter, named for what it removes.
+
+A filter marks what it removes among C items that are already in order of preference. Adding one: a function and a line in
+`FILTERS`. Legend: C candidates, V vocabulary. Knows nothing about scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from serving.catalogue import Catalogue
+from serving.exclusions import Exclusions
+
+
+@dataclass(frozen=True)
+class Shown:
+    """To whom and when (µs UTC) the candidates would be shown, out of which catalogue."""
+
+    catalogue: Catalogue
+    exclusions: Exclusions
+    track_code: dict[str, int]
+    at_us: int
+
+
+def outside_catalogue(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """Padding, unknown tracks and tracks that the release may not serve."""
+    removed: np.ndarray = ~shown.catalogue.is_served_V[items_C]
+    return removed
+
+
+def unavailable(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """Tracks before their first day or from their last moment on."""
+    begins, ends = shown.catalogue.available_from_V[items_C], shown.catalogue.available_until_V[items_C]
+    removed: np.ndarray = (shown.at_us < begins) | (shown.at_us >= ends)
+    return removed
+
+
+def excluded_tracks(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """Tracks that the user blocked or disliked, in whatever release of the recording."""
+    codes = [code for track in shown.exclusions.track_ids if (code := shown.track_code.get(track)) is not None]
+    recordings = shown.catalogue.recording_V
+    removed: np.ndarray = np.isin(recordings[items_C], recordings[np.array(codes, dtype=np.int64)])
+    return removed
+
+
+def excluded_artists(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """Tracks with any artist that the user blocked or disliked."""
+    codes = {
+        code for artist in shown.exclusions.artist_ids if (code := shown.catalogue.artist_code.get(artist)) is not None
+    }
+    if not codes:
+        return np.zeros(len(items_C), dtype=bool)
+    return np.array([not codes.isdisjoint(shown.catalogue.artists_of(item).tolist()) for item in items_C], dtype=bool)
+
+
+def duplicate_recordings(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """All but the first of the items with the same recording."""
+    removed = np.ones(len(items_C), dtype=bool)
+    _, first = np.unique(shown.catalogue.recording_V[items_C], return_index=True)
+    removed[first] = False
+    return removed
+
+
+FILTERS: dict[str, Callable[[np.ndarray, Shown], np.ndarray]] = {
+    "outside_catalogue": outside_catalogue,
+    "unavailable": unavailable,
+    "excluded_tracks": excluded_tracks,
+    "excluded_artists": excluded_artists,
+    "duplicate_recordings": duplicate_recordings,  # last: a removed release must not hide a served one
+}
+
+
+def keep(items_C: np.ndarray, shown: Shown) -> tuple[np.ndarray, dict[str, int]]:
+    """Places in `items_C` of the items that may be shown, in order, and how many each filter removed."""
+    places = np.arange(len(items_C))
+    removed: dict[str, int] = {}
+    for name, marks in FILTERS.items():
+        is_removed = marks(items_C[places], shown)
+        removed[name] = int(is_removed.sum())
+        places = places[~is_removed]
+    return places, removed

@@ -1,0 +1,34 @@
+"""What differs from scene to scene: a table, no code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How one place of the product wants its answers.
+
+    Attributes:
+        limit: tracks in an answer when the request does not say.
+        most: the largest limit a request may ask for.
+        per_artist: most tracks of one main artist in an answer.
+        recalled: candidates asked of every channel.
+        ranked: fused candidates that are scored by the ranker.
+    """
+
+    name: str
+    limit: int
+    most: int
+    per_artist: int
+    recalled: int
+    ranked: int
+
+
+SCENES: dict[str, Scene] = {
+    scene.name: scene
+    for scene in (
+        Scene(name="daily", limit=30, most=100, per_artist=3, recalled=300, ranked=300),
+        Scene(name="private_fm", limit=3, most=30, per_artist=1, recalled=200, ranked=200),
+    )
+}

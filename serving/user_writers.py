@@ -1,0 +1,75 @@
+"""One writer a user: every event of a user is applied by the same thread, one after the other.
+
+Users are spread over a few threads by a hash of their id; a cluster does the same with a broker's partitions.
+Knows nothing about what applying means.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from serving.event_schema import Event
+
+Apply = Callable[[str, list[Event]], None]
+BATCH = 256
+
+_Job = tuple[str, list[Event], "Future[None]"]
+
+
+class UserWriters:
+    """Threads that apply events; `apply(user_id, events)` is never called for one user by two of them."""
+
+    def __init__(self, apply: Apply, writers: int = 1) -> None:
+        self._apply = apply
+        self._queues: list[queue.Queue[_Job | None]] = [queue.Queue() for _ in range(writers)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(jobs,), name=f"user-writer-{number}", daemon=True)
+            for number, jobs in enumerate(self._queues)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, user_id: str, events: list[Event]) -> Future[None]:
+        """Apply events after everything submitted for this user before; done when the next read sees them."""
+        answer: Future[None] = Future()
+        self._queues[zlib.crc32(user_id.encode("utf-8", "surrogatepass")) % len(self._queues)].put(
+            (user_id, events, answer)
+        )
+        return answer
+
+    def close(self) -> None:
+        """Apply what is waiting, then stop."""
+        for jobs in self._queues:
+            jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, jobs: queue.Queue[_Job | None]) -> None:
+        is_last = False
+        while not is_last:
+            waiting = [jobs.get()]
+            while len(waiting) < BATCH and waiting[-1] is not None:
+                try:
+                    waiting.append(jobs.get_nowait())
+                except queue.Empty:
+                    break
+            is_last = waiting[-1] is None
+            self._apply_together([job for job in waiting if job is not None])
+
+    def _apply_together(self, jobs: list[_Job]) -> None:
+        by_user: dict[str, list[_Job]] = {}
+        for job in jobs:
+            by_user.setdefault(job[0], []).append(job)
+        for user_id, of_user in by_user.items():
+            try:
+                self._apply(user_id, [event for _, events, _ in of_user for event in events])
+            except Exception as error:
+                for _, _, answer in of_user:
+                    answer.set_exception(error)
+            else:
+                for _, _, answer in of_user:
+                    answer.set_result(None)
