@@ -1,0 +1,43 @@
+"""`python -m ingestion.as_of`: the day after the newest landed event, YYYY-MM-DD. The default `as_of` of every run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+import settings
+
+
+def as_of(home: Path) -> date:
+    """The first day on which everything landed is known: the UTC day after the newest `ended_at`.
+
+    Raises:
+        LookupError: no event has been landed.
+    """
+    files = [str(file) for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")]
+    newest = duckdb.execute("select max(ended_at) from read_parquet(?)", [files]).fetchone() if files else None
+    if newest is None or newest[0] is None:
+        raise LookupError(f"{home} holds no landed event; land some logs first: python -m ingestion.land PATH")
+    day: date = newest[0].date()
+    return day + timedelta(days=1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: prints the day."""
+    parser = argparse.ArgumentParser(prog="python -m ingestion.as_of", description=__doc__)
+    parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
+    options = parser.parse_args(arguments)
+    try:
+        print(as_of(options.home or settings.load().home).isoformat())
+    except LookupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

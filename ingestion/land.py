@@ -1,0 +1,109 @@
+"""`python -m ingestion.land PATH`: lands whatever listening logs and catalogue a path holds, once.
+
+A second landing of the same files changes nothing; a killed one is finished by running it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tqdm import tqdm
+
+import settings
+from ingestion import sources
+from ingestion.landing import Counts, Landing, locked
+from ingestion.readers import READERS
+from ingestion.readers.reading import Reading
+from ingestion.sources import Member, SourceError
+from ingestion.validation import LATEST
+
+CLOCK_SKEW = timedelta(days=1)
+
+
+def land(path: Path, home: Path, listener: str | None = None, now: datetime | None = None) -> dict[str, Counts]:
+    """Lands a file, folder or zip under `home`; what became of its rows, by format.
+
+    `listener` is the user id for a personal export (default: the name of the path). The recommender's own event log, which is
+    `home/live` or lies below it, is landed as live events: it may be missing or empty, and its events may not lie in the future.
+
+    Raises:
+        SourceError: the path holds no known format or a damaged file; the message names the file and the remedy.
+    """
+    path, now = path.resolve(), now or datetime.now(UTC)
+    live = home.resolve() / "live"
+    is_live = path == live or live in path.parents
+    files = [] if path == live and not path.exists() else sources.members(path)
+    found = {name: claimed for name, reader in READERS.items() if (claimed := reader.finds(files))}
+    if not found and not is_live:
+        raise SourceError(
+            f"{path} holds none of the formats that can be landed ({', '.join(READERS)}); "
+            "see ingestion/readers for what each looks like"
+        )
+    _say_ignored(files, found)
+    counts: dict[str, Counts] = {}
+    with locked(home):
+        for name, claimed in found.items():
+            counts[name] = _land_format(name, claimed, path, home, listener, now, is_live)
+        if not found:
+            Landing(home, "day", now).finish()
+    return counts
+
+
+def _land_format(
+    name: str, files: list[Member], path: Path, home: Path, listener: str | None, now: datetime, is_live: bool
+) -> Counts:
+    reader = READERS[name]
+    scratch = home / "landing" / ".scratch" / name
+    scratch.mkdir(parents=True)
+    landing_id = sources.digest(files)
+    # Our own and simulated logs may be dated as they like; anything a person really heard was heard by now.
+    latest = now + CLOCK_SKEW if is_live or reader.split == "user_time" else LATEST
+    landing = Landing(home, reader.period, now, latest)
+    size = sum(member.size for member in files)
+    with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
+        for rows in reader.read(files, Reading(scratch, bar.update, listener or path.stem)):
+            landing.add(rows)
+            bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
+        counts = landing.finish()
+    landing.record(landing_id, path.name, name, None if is_live else reader.split)
+    return counts
+
+
+def _say_ignored(files: list[Member], found: dict[str, list[Member]]) -> None:
+    claimed = {member.name for members in found.values() for member in members}
+    ignored = [member.name for member in files if member.name not in claimed and "truth" not in member.parts]
+    if ignored and found:
+        more = f" and {len(ignored) - 5} more" if len(ignored) > 5 else ""
+        print(f"not read, no known format: {', '.join(ignored[:5])}{more}", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: prints read, landed, duplicate and quarantined rows of each format."""
+    parser = argparse.ArgumentParser(prog="python -m ingestion.land", description=__doc__)
+    parser.add_argument("path", type=Path, help="file, folder or zip of listening logs")
+    parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
+    parser.add_argument("--user", default=None, help="user id for a personal export (default: the name of the path)")
+    options = parser.parse_args(arguments)
+    home = options.home or settings.load().home
+    try:
+        counts = land(options.path, home, options.user)
+    except SourceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for name, count in counts.items():
+        print(
+            f"{name}: {count.read:,} read, {count.landed:,} landed, "
+            f"{count.duplicate:,} duplicate, {count.quarantined:,} quarantined"
+        )
+    if any(count.quarantined for count in counts.values()):
+        print(f"quarantined rows and their reasons: {home / 'quarantine'}")
+    if not counts:
+        print(f"{options.path}: no events yet")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""The landing zone: `landing/<table>/dt=<day or month>/<content hash>.parquet`, append-only, written so that a kill leaves no half file.
+
+A row lands once: events by `event_id`, rows of other tables when they differ from the newest landed row of their key. What breaks the
+contract goes to `quarantine/`. Knows nothing about formats: rows come from `readers/`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion import contract
+from ingestion.readers.reading import Period, Rows
+from ingestion.validation import LATEST, conform
+
+FLUSH_ROWS = 400_000
+EMPTY_PARTITION = "dt=1970-01-01"  # a zero-row file a table, so that a glob over the table never fails
+REJECT = ("source", "source_line", "reason", "raw")
+
+
+@dataclass
+class Counts:
+    """What became of the rows of one source: read = landed + duplicate + quarantined."""
+
+    read: int = 0
+    landed: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """One landing at a time in a home; what a killed one left half-written is removed first."""
+    landing = home / "landing"
+    landing.mkdir(parents=True, exist_ok=True)
+    with (landing / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(landing / ".scratch", ignore_errors=True)
+        for root in (landing, home / "quarantine"):
+            for leftover in root.glob("*/dt=*/.*.tmp"):
+                leftover.unlink()
+        try:
+            yield
+        finally:
+            shutil.rmtree(landing / ".scratch", ignore_errors=True)
+
+
+class Landing:
+    """Lands the rows of one source; `counts` says what became of them."""
+
+    def __init__(self, home: Path, period: Period, landed_at: datetime, latest: datetime = LATEST) -> None:
+        self.counts = Counts()
+        self._landing, self._quarantine = home / "landing", home / "quarantine"
+        self._period, self._landed_at, self._latest = period, landed_at, latest
+        self._waiting: dict[str, list[pl.DataFrame]] = {}
+        self._rejected: dict[str, list[pl.DataFrame]] = {}
+
+    def add(self, rows: Rows) -> None:
+        """Checks rows and keeps them until enough are there to write."""
+        self.counts.read += rows.frame.height + rows.duplicate
+        self.counts.duplicate += rows.duplicate
+        if rows.frame.height == 0:
+            return
+        checked = conform(rows.table, rows.frame, self._latest)
+        broken = checked["reason"].is_not_null()
+        if broken.any():
+            self._reject(rows.table, rows.frame.with_columns(checked["reason"]).filter(broken))
+        good = checked.filter(~broken).select(contract.source_schema(rows.table).names)
+        self._waiting.setdefault(rows.table, []).append(good)
+        if sum(frame.height for frame in self._waiting[rows.table]) >= FLUSH_ROWS:
+            self._flush(rows.table)
+
+    def finish(self) -> Counts:
+        """Writes what waits, and a zero-row file for every table that has none."""
+        for table in list(self._waiting):
+            self._flush(table)
+        for table in list(self._rejected):
+            self._flush_rejected(table)
+        for table, schema in contract.SCHEMAS.items():
+            if not any((self._landing / table).glob("dt=*/*.parquet")):
+                write(self._landing / table / EMPTY_PARTITION, schema.empty_table())
+        return self.counts
+
+    def record(self, landing_id: str, source: str, reader: str, split: str | None) -> None:
+        """Appends the landing to `landings`, unless the same content is there and nothing of it was new."""
+        folder = self._landing / "landings"
+        known = [pq.read_table(file, columns=["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
+        same = any(row["landing_id"] == landing_id and row["format"] == reader for rows in known for row in rows)
+        if self.counts.read == 0 or (same and self.counts.landed == 0):
+            return
+        row = {"landing_id": landing_id, "source": source, "format": reader, "split": split, **vars(self.counts)}
+        table = pa.Table.from_pylist([row | {"landed_at": self._landed_at}], contract.LANDINGS)
+        write(folder / self._today, table)
+
+    @property
+    def _today(self) -> str:
+        return f"dt={self._landed_at:%Y-%m-%d}"
+
+    def _flush(self, table: str) -> None:
+        frames = self._waiting.pop(table, [])
+        if not frames:
+            return
+        rows = pl.concat(frames)
+        if table == "listening_events":
+            self._flush_events(rows)
+        else:
+            self._flush_catalogue(table, rows)
+        if len(self._rejected.get(table, ())) > 100:
+            self._flush_rejected(table)
+
+    def _flush_events(self, rows: pl.DataFrame) -> None:
+        month = rows["ended_at"].dt.strftime("%Y-%m")
+        partition = month if self._period == "month" else rows["ended_at"].dt.strftime("%Y-%m-%d")
+        rows = rows.with_columns(month=month, partition=partition)
+        for (dt, dt_month), part in sorted(rows.partition_by("partition", "month", as_dict=True).items()):
+            # The other granularity is looked at too: a month that was loaded as history may come again by day.
+            days = str(dt_month) + "*" if self._period == "month" else str(dt)
+            files = {*_files(self._landing / "listening_events", days)}
+            files |= {*_files(self._landing / "listening_events", str(dt_month))}
+            known = pl.concat([_event_ids(file) for file in sorted(files)] or [pl.Series(dtype=pl.String)])
+            new = part.filter(~pl.col("event_id").is_in(known.implode()))
+            new = new.unique("event_id", keep="first", maintain_order=True)
+            self.counts.landed += new.height
+            self.counts.duplicate += part.height - new.height
+            if new.height:
+                new = new.drop("partition", "month").sort("user_id", "ended_at", "sequence_number", "event_id")
+                write(self._landing / "listening_events" / f"dt={dt}", _arrow(new, contract.LISTENING_EVENTS))
+
+    def _flush_catalogue(self, table: str, rows: pl.DataFrame) -> None:
+        key = list(contract.KEYS[table])
+        last = rows.unique(key, keep="last", maintain_order=True)
+        new = self._changed(table, last)
+        self.counts.landed += new.height
+        self.counts.duplicate += rows.height - new.height
+        if new.height:
+            # Two flushes of one landing may hold the same key: the later one must be the newer.
+            self._landed_at += timedelta(microseconds=1)
+            new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
+            write(self._landing / table / self._today, _arrow(new, contract.SCHEMAS[table]))
+
+    def _changed(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows that are not the same as the newest landed row of their key."""
+        files = [str(file) for file in _files(self._landing / table, "*")]
+        if not files:
+            return rows
+        key = ", ".join(contract.KEYS[table])
+        columns = contract.source_schema(table).names
+        same = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
+        with duckdb.connect() as connection:
+            connection.register("rows", rows.with_row_index("row_number").to_arrow())
+            unchanged = connection.execute(
+                f"""
+                with candidate as (select * from read_parquet(?) where ({key}) in (select ({key}) from rows)),
+                newest as (
+                    select * from candidate
+                    qualify row_number() over (partition by {key} order by landed_at desc) = 1
+                )
+                select new.row_number from rows as new inner join newest as old on {same}
+                """,  # noqa: S608 - table and column names are the contract's
+                [files],
+            ).fetchall()
+        return rows.filter(~pl.int_range(pl.len()).is_in([row for (row,) in unchanged])) if unchanged else rows
+
+    def _reject(self, table: str, rows: pl.DataFrame) -> None:
+        self.counts.quarantined += rows.height
+        if "raw" not in rows.columns:
+            own = [name for name in rows.columns if name not in REJECT]
+            raw = [json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(own).iter_rows(named=True)]
+            rows = rows.with_columns(pl.Series("raw", raw, pl.String))
+        self._rejected.setdefault(table, []).append(rows.select(REJECT))
+
+    def _flush_rejected(self, table: str) -> None:
+        rows = pl.concat(self._rejected.pop(table))
+        ids = [
+            hashlib.md5(f"{source.rsplit('/', 1)[-1]}|{line}|{raw}".encode(), usedforsecurity=False).hexdigest()
+            for source, line, raw in rows.select("source", "source_line", "raw").iter_rows()
+        ]
+        rows = rows.with_columns(pl.Series("reject_id", ids, pl.String)).unique("reject_id", maintain_order=True)
+        folder = self._quarantine / table
+        known = {id_ for file in _files(folder, "*") for id_ in pq.read_table(file)["reject_id"].to_pylist()}
+        new = rows.filter(~pl.col("reject_id").is_in(list(known)))
+        if new.height:
+            new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
+            write(folder / self._today, _arrow(new, contract.QUARANTINE))
+
+
+def write(folder: Path, table: pa.Table) -> Path:
+    """Writes a Parquet file named by its content; it is there whole or not at all."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    content = buffer.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:20]}.parquet"
+    temporary = folder / f".{path.name}.tmp"
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return path
+
+
+def _files(folder: Path, days: str) -> list[Path]:
+    return sorted(folder.glob(f"dt={days}/*.parquet"))
+
+
+def _event_ids(file: Path) -> pl.Series:
+    return pl.DataFrame(pq.read_table(file, columns=["event_id"], partitioning=None))["event_id"]
+
+
+def _arrow(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    return rows.select(schema.names).to_arrow().cast(schema)

@@ -1,0 +1,51 @@
+"""`artist_genre.tsv`: curated triples of artists and their genres, by artist name.
+
+Columns `artist_name, relation (or has_genre), genre_or_tag, sources`. The head stays `artist_name:<name>`: names are joined to
+artist ids in dbt, where the catalogue is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from ingestion.readers import delimited
+from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.sources import Member
+
+DEFAULT_RELATION = "has_genre"
+
+
+def _finds(files: list[Member]) -> list[Member]:
+    wanted = {"artist_name", "genre_or_tag"}
+    return [
+        member
+        for member in files
+        if member.file.endswith((".tsv", ".tsv.gz")) and wanted <= set(delimited.header(member, "\t"))
+    ]
+
+
+def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+    for member in files:
+        relation = [name for name in ("relation", "has_genre") if name in delimited.header(member, "\t")]
+        columns = ["artist_name", *relation[:1], "genre_or_tag"]
+        for rows, broken in delimited.stream(member, "\t", columns, reading.watch):
+            if broken.height:
+                yield Rows("knowledge_triples", broken.with_columns(source=pl.lit(member.name)))
+            if rows.height:
+                yield Rows("knowledge_triples", _triples(rows, relation[:1]).with_columns(source=pl.lit(member.name)))
+
+
+def _triples(rows: pl.DataFrame, relation: list[str]) -> pl.DataFrame:
+    artist, genre = pl.col("artist_name").str.strip_chars(), pl.col("genre_or_tag").str.strip_chars()
+    edge = pl.when(pl.col(relation[0]) != "").then(pl.col(relation[0])) if relation else pl.lit(None, pl.String)
+    return rows.select(
+        head=pl.when(artist != "").then("artist_name:" + artist),
+        relation=edge.fill_null(DEFAULT_RELATION),
+        tail=pl.when(genre != "").then("genre:" + genre),
+        source_line="source_line",
+    )
+
+
+READER = Reader(finds=_finds, read=_read, period="month", split=None)

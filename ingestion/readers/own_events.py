@@ -1,0 +1,151 @@
+"""Segue's own format: Parquet or JSON lines of any contract table, and the recommender's event log.
+
+The table is the name of a folder on the way (`tracks/…/x.parquet`) or of the file (`tracks.parquet`); a file of any other name whose
+rows have `event_id, user_id, action` holds listening events. A folder `truth/` belongs to the simulated world's tests and is
+never read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion import contract
+from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.sources import Member, SourceError
+
+PARQUET = (".parquet",)
+JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+NEVER_READ = ("truth", "landings", "quarantine")
+BATCH = 100_000
+EVENT_COLUMNS = {"event_id", "user_id", "action"}
+
+
+def table_of(member: Member) -> str | None:
+    """The contract table that a file holds, or None when it is not in this format."""
+    if not member.file.endswith(PARQUET + JSON_LINES) or any(part in NEVER_READ for part in member.parts):
+        return None
+    for part in (member.file.split(".")[0], *reversed(member.parts[:-1])):
+        if part in contract.SOURCE_TABLES:
+            return part
+    return "listening_events" if _columns(member) >= EVENT_COLUMNS else None
+
+
+def _columns(member: Member) -> set[str]:
+    if member.file.endswith(PARQUET):
+        try:
+            with member.opener() as file:
+                return set(pq.read_schema(file).names)
+        except (OSError, pa.ArrowInvalid):
+            return set()
+    try:
+        first = json.loads(member.peek().split(b"\n", 1)[0])
+    except ValueError:
+        return set()
+    return set(first) if isinstance(first, dict) else set()
+
+
+def _finds(files: list[Member]) -> list[Member]:
+    return [member for member in files if table_of(member) is not None]
+
+
+def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+    for member in files:
+        table = table_of(member)
+        if table is None:
+            continue
+        blocks = _parquet(member, reading) if member.file.endswith(PARQUET) else _json_lines(member, table, reading)
+        for frame in blocks:
+            yield Rows(table, frame.with_columns(source=pl.lit(member.name)))
+
+
+def _parquet(member: Member, reading: Reading) -> Iterator[pl.DataFrame]:
+    try:
+        with member.opener() as file:
+            parquet = pq.ParquetFile(file if member.bound is None else io.BytesIO(member.read()))
+            line = 1
+            for batch in parquet.iter_batches(BATCH):
+                frame = pl.DataFrame(pa.Table.from_batches([batch]))
+                yield frame.with_row_index("source_line", offset=line).with_columns(
+                    pl.col("source_line").cast(pl.Int64)
+                )
+                line += frame.height
+            reading.watch(member.size)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"{member.name} is not a readable Parquet file ({error}); write it again") from error
+
+
+def _json_lines(member: Member, table: str, reading: Reading) -> Iterator[pl.DataFrame]:
+    lines: list[tuple[int, str]] = []
+    try:
+        with member.open(reading.watch) as stream:
+            for number, line in enumerate(stream, start=1):
+                text = line.decode("utf-8", "replace").strip()
+                if text:
+                    lines.append((number, text))
+                if len(lines) == BATCH:
+                    yield _rows(table, lines)
+                    lines = []
+    except (OSError, EOFError) as error:
+        raise SourceError(f"{member.name} is damaged ({error}); get the file again") from error
+    if lines:
+        yield _rows(table, lines)
+
+
+def _rows(table: str, lines: list[tuple[int, str]]) -> pl.DataFrame:
+    """One row a line: contract columns as text (lists as lists), `raw`, and `reason` where the line is no JSON object."""
+    schema = contract.source_schema(table)
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    reasons: list[str | None] = []
+    for _, text in lines:
+        row, reason = _object(text)
+        for field in schema:
+            value, problem = _value(row.get(field.name), field)
+            columns[field.name].append(value)
+            reason = reason or problem
+        reasons.append(reason)
+    series = [pl.Series(field.name, columns[field.name], _loose_type(field.type)) for field in schema]
+    return pl.DataFrame(series).with_columns(
+        pl.Series("reason", reasons, pl.String),
+        pl.Series("source_line", [number for number, _ in lines], pl.Int64),
+        pl.Series("raw", [text for _, text in lines], pl.String),
+    )
+
+
+def _object(text: str) -> tuple[dict[str, Any], str | None]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}, "the line is not JSON"
+    return (row, None) if isinstance(row, dict) else ({}, "the line is not a JSON object")
+
+
+def _value(value: Any, field: pa.Field) -> tuple[Any, str | None]:
+    if value is None:
+        return None, None
+    if not pa.types.is_list(field.type):
+        if isinstance(value, dict | list):
+            return None, f"{field.name} is not a single value"
+        return (value if isinstance(value, str) else json.dumps(value)), None
+    if not isinstance(value, list) or any(isinstance(item, dict | list) or item is None for item in value):
+        return None, f"{field.name} is not a list of values"
+    if pa.types.is_string(field.type.value_type):
+        return [str(item) for item in value], None
+    if not all(isinstance(item, int | float) for item in value):
+        return None, f"{field.name} is not a list of numbers"
+    return [float(item) for item in value], None
+
+
+def _loose_type(kind: pa.DataType) -> pl.DataType:
+    if not pa.types.is_list(kind):
+        return pl.String()
+    return pl.List(pl.String) if pa.types.is_string(kind.value_type) else pl.List(pl.Float32)
+
+
+READER = Reader(finds=_finds, read=_read, period="day", split="global_time")

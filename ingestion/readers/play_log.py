@@ -1,0 +1,90 @@
+"""A play log folder: `events.csv.gz`, with `tracks.tsv.gz` and `artists.tsv.gz` where they exist.
+
+`events.csv.gz` has `user_id, ts, track_id, artist_id, ms_played` (ts: END of the play, seconds since 1970, UTC; other columns are
+left alone), `tracks.tsv.gz` has `track_id, artist_id, track_name`, `artists.tsv.gz` has `artist_id, artist_name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from ingestion.readers import delimited
+from ingestion.readers.endings import Endings
+from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.sources import Member
+
+EVENTS = ["user_id", "ts", "track_id", "artist_id", "ms_played"]
+TRACKS = ["track_id", "artist_id", "track_name"]
+ARTISTS = ["artist_id", "artist_name"]
+
+
+def _finds(files: list[Member]) -> list[Member]:
+    named = {"events.csv": EVENTS[:3], "tracks.tsv": TRACKS, "artists.tsv": ARTISTS}
+    found = []
+    for member in files:
+        columns = named.get(member.file.removesuffix(".gz"))
+        delimiter = "," if ".csv" in member.file else "\t"
+        if columns and set(columns) <= set(delimited.header(member, delimiter)):
+            found.append(member)
+    return found if any(member.file.startswith("events.csv") for member in found) else []
+
+
+def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+    has_tracks = any(member.file.startswith("tracks.tsv") for member in files)
+    endings = Endings(reading.scratch)
+    try:
+        for member in files:
+            if member.file.startswith("events.csv"):
+                yield from _plays(member, endings, reading)
+            elif member.file.startswith("tracks.tsv"):
+                yield from _catalogue(member, "tracks", TRACKS, reading)
+            else:
+                yield from _catalogue(member, "artists", ARTISTS, reading)
+        yield from endings.events()
+        if not has_tracks:
+            yield Rows("tracks", _tracks_of(endings.track_artists()))
+    finally:
+        endings.close()
+
+
+def _plays(member: Member, endings: Endings, reading: Reading) -> Iterator[Rows]:
+    for rows, broken in delimited.stream(member, ",", EVENTS, reading.watch):
+        if broken.height:
+            yield Rows("listening_events", broken.with_columns(source=pl.lit(member.name)))
+        if rows.height == 0:
+            continue
+        seconds = pl.col("ts").cast(pl.Int64, strict=False)
+        unreadable = pl.format("ts {} is not a whole number of seconds since 1970", pl.col("ts").str.head(80))
+        plays = rows.with_columns(
+            source=pl.lit(member.name),
+            # In-range seconds only, so that the product cannot overflow; the rest fails the contract by its value.
+            ended_at=pl.when(seconds.is_between(-10_000_000_000, 10_000_000_000)).then(seconds * 1_000_000),
+            reason=pl.when(seconds.is_null() & (pl.col("ts") != "")).then(unreadable),
+            played_ms=pl.col("ms_played"),
+        )
+        rejected = endings.add(plays.drop("ts", "ms_played"))
+        if rejected.height:
+            text = rows.select("source_line", raw=pl.concat_str(EVENTS, separator=","))
+            rejected = rejected.select("source", "source_line", "reason").join(text, on="source_line")
+            yield Rows("listening_events", rejected)
+
+
+def _catalogue(member: Member, table: str, columns: list[str], reading: Reading) -> Iterator[Rows]:
+    for rows, broken in delimited.stream(member, "\t", columns, reading.watch):
+        if broken.height:
+            yield Rows(table, broken.with_columns(source=pl.lit(member.name)))
+        if rows.height:
+            named = rows.with_columns(source=pl.lit(member.name))
+            yield Rows(table, _tracks_of(named) if table == "tracks" else named.rename({"artist_name": "name"}))
+
+
+def _tracks_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Contract tracks from `track_id, artist_id` and, where there is one, `track_name`."""
+    artists = pl.when(pl.col("artist_id").fill_null("") == "").then(pl.lit([], pl.List(pl.String)))
+    tracks = rows.with_columns(artist_ids=artists.otherwise(pl.concat_list("artist_id"))).drop("artist_id")
+    return tracks.rename({"track_name": "title"}) if "track_name" in tracks.columns else tracks
+
+
+READER = Reader(finds=_finds, read=_read, period="month", split="user_time")

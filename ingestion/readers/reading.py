@@ -1,0 +1,46 @@
+"""What every reader is: which files it finds, how it reads them, and what that means for landing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from ingestion.sources import Member
+
+Period = Literal["month", "day"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows for one table of the contract, in any types that `validation.conform` can take over.
+
+    Beside the contract's columns `frame` has `source` (file), `source_line` (from 1) and, where the reader already knows that a
+    row is no good, `reason` and `raw`.
+    """
+
+    table: str
+    frame: pl.DataFrame
+    duplicate: int = 0  # rows the reader itself recognised as told twice, not in `frame`
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One run of a reader: where it may keep large intermediate rows, whom to tell of progress, whose export it is."""
+
+    scratch: Path  # an existing empty folder, removed afterwards
+    watch: Callable[[int], object]  # bytes read
+    listener: str  # user id for exports that name no user
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One log format. `finds` picks its files out of a source; `read` turns them into rows of the contract."""
+
+    finds: Callable[[list[Member]], list[Member]]
+    read: Callable[[list[Member], Reading], Iterator[Rows]]
+    period: Period  # historical loads land by month, running services by day
+    split: str | None

@@ -1,0 +1,185 @@
+"""The files of a path: of a folder, of a zip, or the one file it is, read with bounds and without extracting anything.
+
+Knows nothing about what is in them: `readers/` do.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+LARGEST_MEMBER = 1 << 30  # bytes of one file of a zip once it is unpacked; real exports stay under 20 MB
+LARGEST_ZIP = 8 << 30
+MOST_MEMBERS = 100_000
+HIGHEST_RATIO = 200  # unpacked over packed; JSON of listening logs reaches 30
+PEEK = 64 << 10
+
+
+class SourceError(ValueError):
+    """A source cannot be read; the message is one sentence that names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One readable file: its path below the source (POSIX, no `..`), its size in bytes (of a file in a zip: unpacked), and how to open it."""
+
+    name: str
+    size: int
+    opener: Callable[[], IO[bytes]]
+    bound: int | None = None  # most bytes that may come out, for files inside a zip
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return PurePosixPath(self.name).parts
+
+    @property
+    def file(self) -> str:
+        return self.parts[-1]
+
+    def open(self, watch: Callable[[int], object] | None = None) -> IO[bytes]:
+        """The file's bytes, unpacked if the name ends in `.gz`; `watch` is told how many bytes were read.
+
+        Raises:
+            SourceError: the file cannot be opened.
+        """
+        try:
+            raw = self.opener()
+        except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+            raise SourceError(
+                f"{self.name} cannot be opened ({error}); check that it is readable and not encrypted"
+            ) from error
+        stream: IO[bytes] = io.BufferedReader(_Watched(raw, watch, self), 1 << 20)
+        return gzip.open(stream) if self.name.endswith(".gz") else stream  # type: ignore[return-value]
+
+    def read(self, watch: Callable[[int], object] | None = None) -> bytes:
+        """All bytes of the file.
+
+        Raises:
+            SourceError: the file is truncated, damaged or unpacks to more than a real one would.
+        """
+        with self.open(watch) as stream:
+            try:
+                data = stream.read(LARGEST_MEMBER + 1)
+            except (OSError, EOFError, zipfile.BadZipFile, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+                raise SourceError(f"{self.name} is damaged ({error}); get the file again") from error
+        if len(data) > LARGEST_MEMBER:
+            raise SourceError(
+                f"{self.name} unpacks to more than {LARGEST_MEMBER >> 20} MB; split it into smaller files"
+            )
+        return data
+
+    def peek(self) -> bytes:
+        """The first bytes of the file; empty if they cannot be read."""
+        try:
+            with self.open() as stream:
+                return stream.read(PEEK)
+        except (OSError, EOFError, SourceError, zipfile.BadZipFile):
+            return b""
+
+
+class _Watched(io.RawIOBase):
+    """Tells a progress bar what was read and stops a file of a zip that grows past its declared size."""
+
+    def __init__(self, raw: IO[bytes], watch: Callable[[int], object] | None, member: Member) -> None:
+        self._raw, self._watch, self._member, self._read = raw, watch, member, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._raw.read(len(buffer))
+        buffer[: len(data)] = data
+        self._read += len(data)
+        if self._member.bound is not None and self._read > self._member.bound:
+            raise SourceError(f"{self._member.name} is larger than its zip declares; the zip is damaged, get it again")
+        if self._watch is not None:
+            self._watch(len(data))
+        return len(data)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def members(path: Path) -> list[Member]:
+    """Every file of a path, sorted by name; zips inside a folder count as folders named like them.
+
+    Raises:
+        SourceError: the path does not exist, or a zip is damaged, encrypted or would unpack to an absurd size.
+    """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; give a file, a folder or a zip of listening logs")
+    if path.is_file():
+        if zipfile.is_zipfile(path):
+            return _zip_members(path, PurePosixPath())
+        if path.suffix == ".zip":
+            raise SourceError(f"{path} is not a readable zip; download it again")
+        return [_file_member(path, path.name)]
+    found: list[Member] = []
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path)
+        if not file.is_file() or any(part.startswith(".") for part in relative.parts):
+            continue
+        if file.suffix == ".zip":
+            if not zipfile.is_zipfile(file):
+                raise SourceError(f"{file} is not a readable zip; download it again or move it away")
+            found += _zip_members(file, PurePosixPath(relative.with_suffix("").as_posix()))
+        else:
+            found.append(_file_member(file, relative.as_posix()))
+    return sorted(found, key=lambda member: member.name)
+
+
+def digest(files: list[Member]) -> str:
+    """One hash of the contents of the files, whatever they are called."""
+    hashes = []
+    for member in files:
+        content = hashlib.sha256()
+        with member.opener() as stream:
+            while block := stream.read(1 << 20):
+                content.update(block)
+        hashes.append(content.hexdigest())
+    return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:32]
+
+
+def _file_member(file: Path, name: str) -> Member:
+    return Member(name, file.stat().st_size, lambda: file.open("rb"))
+
+
+def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{path} is not a readable zip ({error}); download it again") from error
+    if len(infos) > MOST_MEMBERS or sum(info.file_size for info in infos) > LARGEST_ZIP:
+        raise SourceError(f"{path} would unpack to more than {LARGEST_ZIP >> 30} GB; it is no listening export")
+    found = []
+    for info in infos:
+        if info.file_size > LARGEST_MEMBER or info.file_size > HIGHEST_RATIO * max(info.compress_size, 1 << 16):
+            raise SourceError(
+                f"{info.filename} in {path} would unpack to {info.file_size >> 20} MB; it is no listening export"
+            )
+        if info.flag_bits & 1:
+            raise SourceError(
+                f"{info.filename} in {path} is encrypted; unpack it with its password and land the folder"
+            )
+        # Nothing is extracted, but the name becomes part of a user id: keep no way out of the folder.
+        safe = [part for part in PurePosixPath(info.filename.replace("\\", "/")).parts if part not in ("/", "..", ".")]
+        if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
+            name = below.joinpath(*safe).as_posix()
+            found.append(Member(name, info.file_size, _zip_opener(path, info), bound=info.file_size))
+    return sorted(found, key=lambda member: member.name)
+
+
+def _zip_opener(path: Path, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
+    def open_member() -> IO[bytes]:
+        archive = zipfile.ZipFile(path)  # closed with the member: a ZipExtFile keeps its file alive
+        return archive.open(info)
+
+    return open_member

@@ -1,0 +1,188 @@
+"""Which rows keep the data contract, and why the others do not.
+
+`conform` takes a table in whatever types a source has (text from a CSV, numbers from Parquet) to the contract's types and gives every
+row that breaks it one reason. Knows nothing about files: line numbers and raw text travel along as ordinary columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import polars as pl
+import pyarrow as pa
+
+from ingestion import contract
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; an epoch of 0 is a missing time
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+LONGEST_PLAY_MS = 24 * 3600 * 1000
+LONGEST_ID = 256
+
+ISO_WITH_ZONE = "%Y-%m-%dT%H:%M:%S%.f%#z"
+Check = tuple[pl.Expr, pl.Expr]  # (row breaks it, reason)
+
+
+def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.DataFrame:
+    """The rows in the contract's types, with a column `reason`: null where the row keeps the contract.
+
+    Columns that the contract does not have are kept behind the contract's (line numbers, raw text); missing ones become null.
+    `latest` is the first moment that is too late for an event to be believed.
+    """
+    schema = contract.source_schema(table)
+    names = set(schema.names)
+    kept = [pl.col(name) for name in rows.columns if name not in names and name != "reason"]
+    casts, checks = [], []
+    for field in schema:
+        value, cast_failed = _cast(rows, field)
+        casts.append(value.alias(field.name))
+        if cast_failed is not None:
+            checks.append((cast_failed, _quoting(f"{field.name} %s is not {_kind(field.type)}", field.name)))
+    found = pl.coalesce([*(pl.when(broken).then(reason) for broken, reason in checks), pl.lit(None, pl.String)])
+    earlier = [pl.col("reason")] if "reason" in rows.columns else []
+    typed = rows.select(*casts, *kept, pl.coalesce([*earlier, found]).alias("reason"))
+    rules = [*_missing(schema), *RULES.get(table, _no_rules)(latest)]
+    broken = pl.coalesce([pl.col("reason"), *(pl.when(rule).then(reason) for rule, reason in rules)])
+    return typed.with_columns(reason=broken)
+
+
+def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]:
+    """The column in the contract's type, and where a value was there but could not be taken over."""
+    target = _polars_type(field.type)
+    if field.name not in rows.columns:
+        return pl.lit(None, target), None
+    given, column = rows.schema[field.name], pl.col(field.name)
+    if given == target or given == pl.Null:
+        return column.cast(target), None
+    if given == pl.String:
+        column = column.str.strip_chars()
+        column = pl.when(column != "").then(column)
+    value = _as_time(column, given) if target == TIME else _as_value(column, given, target)
+    return value, value.is_null() & column.is_not_null()
+
+
+def _as_value(column: pl.Expr, given: pl.DataType, target: pl.DataType) -> pl.Expr:
+    if target == pl.Boolean and given == pl.String:
+        return column.str.to_lowercase().replace_strict(
+            {"true": True, "false": False}, default=None, return_dtype=target
+        )
+    if target == pl.Date and given == pl.String:
+        return column.str.to_date("%Y-%m-%d", strict=False)
+    if target.is_integer() and given.is_float():
+        return pl.when(column == column.round()).then(column).cast(target, strict=False)
+    if target.is_float() and given == pl.String:
+        value = column.cast(target, strict=False)
+        return pl.when(value.is_finite()).then(value)
+    return column.cast(target, strict=False)
+
+
+def _as_time(column: pl.Expr, given: pl.DataType) -> pl.Expr:
+    """UTC microseconds from a datetime, from whole microseconds since 1970, or from ISO 8601 text (no zone: UTC)."""
+    if isinstance(given, pl.Datetime):
+        utc = column.dt.replace_time_zone("UTC") if given.time_zone is None else column.dt.convert_time_zone("UTC")
+        return utc.dt.cast_time_unit("us")
+    if given.is_numeric():
+        return column.cast(pl.Int64, strict=False).cast(TIME, strict=False)
+    iso = column.str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
+    iso = pl.when(iso.str.contains(r"T.*[+-]\d\d:?\d\d$")).then(iso).otherwise(iso + "+00:00")
+    microseconds = pl.when(column.str.contains(r"^-?\d+$")).then(column).cast(pl.Int64, strict=False)
+    return pl.coalesce(
+        microseconds.cast(TIME, strict=False),
+        iso.str.to_datetime(ISO_WITH_ZONE, time_unit="us", time_zone="UTC", strict=False),
+    )
+
+
+def _missing(schema: pa.Schema) -> list[Check]:
+    checks: list[Check] = []
+    for field in schema:
+        if not field.nullable:
+            gone = pl.col(field.name).is_null()
+            if field.type == pa.string():
+                gone |= pl.col(field.name) == ""
+            checks.append((gone, pl.lit(f"{field.name} is missing")))
+        if field.type == pa.string() and field.name.endswith("_id"):
+            too_long = pl.col(field.name).str.len_bytes() > LONGEST_ID
+            checks.append((too_long, pl.lit(f"{field.name} is longer than {LONGEST_ID} bytes")))
+            garbled = pl.col(field.name).str.contains("\ufffd", literal=True)
+            checks.append((garbled, pl.lit(f"{field.name} is not UTF-8")))
+    return checks
+
+
+def _event_rules(latest: datetime) -> list[Check]:
+    ended, occurred, played = pl.col("ended_at"), pl.col("occurred_at"), pl.col("played_ms")
+    is_play = pl.col("action") == "play"
+    return [
+        _one_of("action", contract.ACTIONS),
+        _one_of("target_type", contract.TARGET_TYPES),
+        (occurred < EARLIEST, _quoting(f"occurred_at %s is before {EARLIEST.year}", "occurred_at")),
+        (ended < EARLIEST, _quoting(f"ended_at %s is before {EARLIEST.year}", "ended_at")),
+        (ended >= latest, _quoting(f"ended_at %s is not before {latest:%Y-%m-%d %H:%M}", "ended_at")),
+        (ended < occurred, _quoting("ended_at %s is before occurred_at %s", "ended_at", "occurred_at")),
+        (~is_play & (ended != occurred), _quoting("action %s has an ended_at of its own; only plays have", "action")),
+        (is_play & played.is_null(), pl.lit("a play without played_ms")),
+        (
+            ~is_play & played.is_not_null(),
+            _quoting("action %s has played_ms %s; only plays have", "action", "played_ms"),
+        ),
+        (played < 0, _quoting("played_ms %s is negative", "played_ms")),
+        (played > LONGEST_PLAY_MS, _quoting("played_ms %s is longer than a day", "played_ms")),
+        (pl.col("position") < 0, _quoting("position %s is negative", "position")),
+        (
+            (pl.col("propensity") <= 0) | (pl.col("propensity") > 1) | pl.col("propensity").is_nan(),
+            _quoting("propensity %s is not in (0, 1]", "propensity"),
+        ),
+    ]
+
+
+def _track_rules(_: datetime) -> list[Check]:
+    return [
+        (pl.col("duration_ms") <= 0, _quoting("duration_ms %s is not positive", "duration_ms")),
+        (
+            pl.col("available_until") <= pl.col("available_from"),
+            _quoting("available_until %s is not after available_from %s", "available_until", "available_from"),
+        ),
+    ]
+
+
+def _playlist_rules(_: datetime) -> list[Check]:
+    return [_one_of("source", contract.PLAYLIST_SOURCES)]
+
+
+def _no_rules(_: datetime) -> list[Check]:
+    return []
+
+
+RULES: dict[str, Callable[[datetime], list[Check]]] = {
+    "listening_events": _event_rules,
+    "tracks": _track_rules,
+    "playlists": _playlist_rules,
+}
+
+
+def _one_of(column: str, allowed: tuple[str, ...]) -> Check:
+    return ~pl.col(column).is_in(allowed), _quoting(f"{column} %s is not one of {', '.join(allowed)}", column)
+
+
+def _quoting(template: str, *columns: str) -> pl.Expr:
+    """The template with each `%s` replaced by a column's value, cut short."""
+    values = [pl.col(column).cast(pl.String).str.head(80).fill_null("null") for column in columns]
+    return pl.format(template.replace("%s", "{}"), *values)
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return "a whole number"
+    if pa.types.is_floating(kind):
+        return "a number"
+    if pa.types.is_timestamp(kind):
+        return "a time (ISO 8601 or microseconds since 1970)"
+    return {pa.date32(): "a date (YYYY-MM-DD)", pa.bool_(): "true or false"}.get(
+        kind, "text" if kind == pa.string() else "a list"
+    )
+
+
+def _polars_type(kind: pa.DataType) -> pl.DataType:
+    return pl.DataFrame(pa.table({"column": pa.array([], kind)})).schema["column"]
+
+
+TIME = pl.Datetime("us", "UTC")
