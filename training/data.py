@@ -7,6 +7,7 @@ Legend: P plays, U users, V vocabulary, C cases. Rows are sorted by user, then `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -23,6 +24,7 @@ from training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from sequences.dense import DenseReader
+    from training.features import ServiceContract
 
 PARTS = ("train", "validation", "test")
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
@@ -132,6 +134,7 @@ class TrainingData:
     marts: Path
     fit: str
     recipe: Recipe
+    services: Mapping[str, ServiceContract] = field(default_factory=dict)
     vocabulary: Vocabulary = field(init=False)
     plays: Plays = field(init=False)
     catalogue_V: np.ndarray = field(init=False)

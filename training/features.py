@@ -85,12 +85,9 @@ class ServiceContract:
 
 @dataclass
 class OfflineFeatures:
-    """Point-in-time features of past requests. `contracts` replaces the registry's (for trying a service that is not
-    registered yet).
-    """
+    """Point-in-time features of past requests, by feature service."""
 
     data: TrainingData
-    contracts: Mapping[str, ServiceContract] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._store: FeatureStore | None = None
@@ -106,7 +103,8 @@ class OfflineFeatures:
 
     def contract(self, service: str) -> ServiceContract:
         """What `service` holds."""
-        return self.contracts[service] if service in self.contracts else ServiceContract.of(self.store, service)
+        given = self.data.services.get(service)
+        return given if given is not None else ServiceContract.of(self.store, service)
 
     def users(
         self, service: str, user_ids: Sequence[str], times: np.ndarray, scenes: Sequence[str] | None = None
@@ -180,7 +178,8 @@ def _name(feature: str) -> str:
 
 def _floats(column: pd.Series) -> np.ndarray:
     values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
-    return np.nan_to_num(values, nan=0.0)
+    values[np.isnan(values)] = 0.0
+    return values
 
 
 def _scenes(scenes: Sequence[str] | None, count: int) -> list[str]:

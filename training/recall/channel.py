@@ -52,6 +52,10 @@ class RecallChannel(ABC):
     name: ClassVar[str]
     feature_service: ClassVar[str]
 
+    settled: Any
+    """The config with everything that the fit chose on validation filled in (decay, steps …). `training.train` writes it beside the
+    model, and the `final` fit is given it instead of `config(recipe)`: it chooses nothing any more."""
+
     @classmethod
     @abstractmethod
     def config(cls, recipe: str) -> Any:

@@ -1,0 +1,139 @@
+"""Songs the user comes back to: how present each known track is in memory, by how often and how lately it was heard.
+
+Base-level activation of ACT-R: `activation = Σ (seconds since each listen) ** -decay`. Anderson, Bothell, Byrne,
+Douglass, Lebiere, Qin:
+"An Integrated Theory of the Mind" (2004), section on declarative memory; used for music by Tran, Tricard, Hennequin,
+"Transformers Meet ACT-R: Repeat-Aware and Sequential Listening Session Recommendation" (2024), arXiv 2408.16578.
+Different here: no logarithm (it does not change the order), only the last L listens, ages below a minute count as a
+minute, and the decay is chosen on validation. Legend: B requests, L listens, K candidates. Nothing is learned from
+other users.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from sequences.batch import FIRST
+from training.data import RecallCases, TrainingData
+from training.features import OfflineFeatures, UserBatch
+from training.recall.channel import Candidates, RecallChannel
+from training.recall.measure import in_chunks, recall_table
+from training.vocabulary import Vocabulary
+from training.workspace import write_json
+
+VIEW = "listened_history"
+LEAST_AGE_S = 60.0
+DECAYS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+DEFAULT_DECAY = 0.5
+
+
+@dataclass(frozen=True)
+class FavouritesConfig:
+    """`decay` None: choose among DECAYS the one with the best recall@50 + recall@200 on `cases_per_user` validation
+    cases a user.
+    """
+
+    decay: float | None = None
+    cases_per_user: int = 10
+    seed: int = 0
+
+
+class Favourites(RecallChannel):
+    """The known tracks with the highest base-level activation, best first. Deterministic; has nothing for a user with
+    no history.
+    """
+
+    name: ClassVar[str] = "favourites"
+    feature_service: ClassVar[str] = "favourites"
+
+    def __init__(self, config: FavouritesConfig, catalogue_V: np.ndarray, vocabulary: Vocabulary) -> None:
+        self.settled = config
+        self.catalogue_V = catalogue_V
+        self.vocabulary = vocabulary
+        self._measures: dict[str, Any] = {}
+
+    @classmethod
+    def config(cls, recipe: str) -> FavouritesConfig:
+        """Fewer cases to choose on for `debug`."""
+        return FavouritesConfig(cases_per_user={"debug": 3, "small": 10}.get(recipe, 30))
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
+        """Choose the decay; there is nothing else to learn."""
+        if config.decay is not None:
+            return cls(config, data.catalogue_V, data.vocabulary)
+        cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
+        tried: dict[float, dict[str, float]] = {}
+        batches = _batches(data, cases)
+        for decay in DECAYS if len(cases) else ():
+            channel = cls(replace(config, decay=decay), data.catalogue_V, data.vocabulary)
+            items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
+            tried[decay] = recall_table(items_CK, cases)
+        chosen = max(tried, key=lambda decay: _worth(tried[decay]), default=DEFAULT_DECAY)
+        fitted = cls(replace(config, decay=chosen), data.catalogue_V, data.vocabulary)
+        fitted._measures = {"decay": chosen, "validation": tried.get(chosen, {})} | {
+            "tried": {str(decay): _worth(table) for decay, table in tried.items()}
+        }
+        return fitted
+
+    def measures(self) -> dict[str, Any]:
+        """The decays tried and the validation recall of the chosen one."""
+        return self._measures
+
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The `k` most active tracks of each user at the request's time."""
+        history = users.views[VIEW]
+        track_BL, ended_BL = history.columns["track_id"], history.columns["ended_at"]
+        may_BL = history.mask_BL & (track_BL >= FIRST)
+        may_BL &= self.catalogue_V[np.minimum(track_BL, len(self.catalogue_V) - 1)]
+        row, column = np.nonzero(may_BL)
+        age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, LEAST_AGE_S)
+        decay = DEFAULT_DECAY if self.settled.decay is None else self.settled.decay
+        key, place = np.unique(row * np.int64(len(self.catalogue_V)) + track_BL[row, column], return_inverse=True)
+        activation = np.bincount(place, weights=age_s**-decay, minlength=len(key))
+        row, item = np.divmod(key, len(self.catalogue_V))
+        order = np.lexsort((item, -activation, row))
+        row, item, activation = row[order], item[order], activation[order]
+        rank = np.arange(len(row)) - np.searchsorted(row, row)
+        kept = rank < k
+        items_BK = np.zeros((len(users), k), dtype=np.int64)
+        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
+        items_BK[row[kept], rank[kept]] = item[kept]
+        scores_BK[row[kept], rank[kept]] = np.log(activation[kept])
+        return Candidates(items_BK, scores_BK)
+
+    def reason(self, user: UserBatch, item: int) -> str:
+        """How often the song was heard lately."""
+        history = user.views[VIEW]
+        times = int(((history.columns["track_id"][0] == item) & history.mask_BL[0]).sum())
+        return (
+            f"because you have listened to it {times} times" if times > 1 else "because you have listened to it before"
+        )
+
+    def save(self, folder: Path) -> None:
+        """The config as JSON, the catalogue as one array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "favourites.json", asdict(self.settled))
+        np.save(folder / "catalogue.npy", np.flatnonzero(self.catalogue_V), allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """What `save` wrote."""
+        catalogue_V = np.zeros(len(vocabulary), dtype=bool)
+        catalogue_V[np.load(folder / "catalogue.npy", allow_pickle=False)] = True
+        return cls(FavouritesConfig(**json.loads((folder / "favourites.json").read_text())), catalogue_V, vocabulary)
+
+
+def _batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
+    features = OfflineFeatures(data)
+    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
+    return [features.users(Favourites.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
+
+
+def _worth(table: dict[str, float]) -> float:
+    return table["recall_at_50/all"] + table["recall_at_200/all"]

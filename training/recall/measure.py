@@ -1,0 +1,65 @@
+"""How much of what was listened to a channel finds: recall at k, the way the anchors score it.
+
+Averaged over a user's cases, then over users, so that a heavy listener counts as much as any other. Legend: C cases, K
+candidates. Knows nothing about channels; intervals and reports are `training.evaluation`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from training.data import CASE_KINDS, Ragged, RecallCases
+
+CASES_AT_ONCE = 256
+
+
+def hits(items_CK: np.ndarray, targets: Ragged) -> np.ndarray:
+    """Bool [C, K]: whether each candidate is one of its case's targets."""
+    top = np.int64(max(items_CK.max(initial=0), targets.items.max(initial=0)) + 1)
+    wanted = np.unique(targets.case_of_items * top + targets.items)
+    asked = np.arange(len(items_CK))[:, None] * top + items_CK
+    found: np.ndarray = np.isin(asked, wanted) & (items_CK > 0)
+    return found
+
+
+def recall_at_k(items_CK: np.ndarray, targets: Ragged, k: int) -> np.ndarray:
+    """Share of each case's targets among its first k candidates, [C]; NaN for a case without targets."""
+    counts = targets.count_C
+    found = hits(items_CK[:, :k], targets).sum(1)
+    return np.divide(found, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def by_user(value_C: np.ndarray, user_C: np.ndarray) -> float:
+    """Mean over a user's cases, then over users; cases that are NaN are left out, and users who have no others. NaN if
+    none has.
+    """
+    known = ~np.isnan(value_C)
+    users, place = np.unique(user_C[known], return_inverse=True)
+    if not len(users):
+        return float("nan")
+    return float((np.bincount(place, weights=value_C[known]) / np.bincount(place)).mean())
+
+
+def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, ...] = (50, 200)) -> dict[str, float]:
+    """`recall_at_<k>/<kind>` for each cutoff and kind (all, repeat, discovery, reachable)."""
+    return {
+        f"recall_at_{k}/{'all' if kind == 'targets' else kind}": by_user(
+            recall_at_k(items_CK, cases.items[kind], k), cases.user_C
+        )
+        for k in cutoffs
+        for kind in CASE_KINDS
+    }
+
+
+def in_chunks(count: int, size: int = CASES_AT_ONCE) -> Iterator[np.ndarray]:
+    """Row numbers 0..count in pieces that fit in memory."""
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
+
+
+def recall_all(cases: RecallCases, recall: Callable[[RecallCases], np.ndarray]) -> np.ndarray:
+    """Candidates of every case, [C, K], asked for in chunks."""
+    parts = [recall(cases.take(rows)) for rows in in_chunks(len(cases))]
+    return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.int64)
