@@ -35,6 +35,12 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), do
         "Builds and tests every dbt model and publishes the marts as Parquet.",
         asked,
     )
+    document_marts = command(
+        "document_marts",
+        "exec dbt docs generate --project-dir dbt --static --no-compile",
+        "Renders the dbt docs: every model, its columns, tests and lineage.",
+        asked,
+    )
     validate = command(
         "validate",
         'exec python -m quality.validate --as-of "$AS_OF"',
@@ -56,3 +62,4 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), do
         retries=1,
     )
     chain(asked, marts_are_free(), build_marts, validate, apply_features, materialize, announce(FEATURES, asked))
+    build_marts >> document_marts

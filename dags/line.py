@@ -5,7 +5,8 @@ Imports Airflow and the standard library only, as every file here.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import os
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param
@@ -35,16 +36,15 @@ PARAMS = {
         description="Recall channels to train, one a line. Empty: every channel of the table in training/recall.",
     ),
     "logs": Param(
-        None,
+        os.environ.get("SEGUE_LOGS"),
         type=["null", "string"],
         title="Logs",
-        description="File or folder of listening logs to land. Empty: the built-in simulated listening world.",
+        description="File or folder of listening logs. Empty: what is landed already, or else the simulated world.",
     ),
 }
 
 # One run of a DAG at a time, because its runs write the same marts and the same online store.
 DAG_ARGUMENTS: dict[str, Any] = {
-    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "catchup": False,
     "max_active_runs": 1,
     "is_paused_upon_creation": False,

@@ -16,7 +16,7 @@ from settings import Settings, load
 PAGES = (
     ("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against the memories"),
     ("Data docs", "reports/data_docs/index.html", "what Great Expectations checked, and the outcome"),
-    ("dbt docs", "dbt/target/index.html", "every model, its columns, tests and lineage"),
+    ("dbt docs", "dbt/target/static_index.html", "every model, its columns, tests and lineage"),
     ("Benchmark", "reports/benchmark.json", "speed beside our peers"),
 )
 

@@ -42,7 +42,7 @@ class Background:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            return process.environ().get(MARK) == self.mark
+            return bool(process.environ().get(MARK) == self.mark)
         except psutil.Error:
             return False
 

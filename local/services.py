@@ -1,6 +1,7 @@
 """The services of the one-machine profile, each in the background: `python -m local.services start|stop|status`.
 
-The table `SERVICES` is the only place that knows which there are. Pid files lie in `SEGUE_HOME/run`, logs in `SEGUE_HOME/logs`.
+The table `SERVICES` is the only place that knows which there are. Pid files lie in `SEGUE_HOME/run`, logs in
+`SEGUE_HOME/logs`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Service:
     port: Callable[[Settings], int]
     setting: str
     health_path: str
+    ready_path: str = ""
     patience_s: float = 120
     environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
 
@@ -49,9 +51,16 @@ class Service:
         return settings.logs / f"{self.name}.log"
 
     def is_healthy(self, settings: Settings) -> bool:
-        """True when the health page answers with a success."""
+        """True when the service is up."""
+        return self._answers(settings, self.health_path)
+
+    def is_ready(self, settings: Settings) -> bool:
+        """True when it is up and has what it needs to do its work."""
+        return self._answers(settings, self.ready_path or self.health_path)
+
+    def _answers(self, settings: Settings, path: str) -> bool:
         try:
-            return httpx.get(self.url(settings) + self.health_path, timeout=5).is_success
+            return httpx.get(self.url(settings) + path, timeout=5).is_success
         except httpx.HTTPError:
             return False
 
@@ -89,6 +98,7 @@ SERVICES = (
         port=lambda settings: settings.recommender_port,
         setting="SEGUE_RECOMMENDER_PORT",
         health_path="/livez",
+        ready_path="/readyz",
     ),
     Service(
         name="mlflow",
@@ -110,7 +120,7 @@ SERVICES = (
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What every program of ours runs with: this environment's programs first on the path, and each tool in its place."""
+    """What every program of ours runs with: our environment's programs first on the path, each tool in its place."""
     programs = Path(sys.executable).parent
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**os.environ, **tool_environment(settings), "PATH": path, "PYTHONUNBUFFERED": "1"}

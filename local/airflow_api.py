@@ -1,0 +1,130 @@
+"""Airflow's REST API, as far as the line needs it: trigger a run, find the runs it caused, read their tasks and logs.
+
+Knows HTTP and JSON; decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from local import airflow_server
+from settings import Settings
+
+
+class AirflowError(RuntimeError):
+    """Airflow refused a request; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one DAG."""
+
+    dag_id: str
+    run_id: str
+    state: str
+
+    @property
+    def is_over(self) -> bool:
+        """True when nothing more will happen in it."""
+        return self.state in ("success", "failed")
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """One task of a run, mapped tasks each on their own; `name` is what the UI shows, `duration_s` None before its end."""
+
+    task_id: str
+    map_index: int
+    name: str
+    state: str | None
+    try_number: int
+    duration_s: float | None
+
+
+class Airflow:
+    """A logged-in client; use it as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = f"http://{settings.host}:{settings.airflow_port}"
+        self._client = httpx.Client(base_url=self.url, timeout=60, transport=httpx.HTTPTransport(retries=3))
+        self._login = {"username": airflow_server.USER, "password": airflow_server.password(settings)}
+
+    def __enter__(self) -> Airflow:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._client.close()
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> Run:
+        """Start a run with Params, as the UI's Trigger button does.
+
+        Raises:
+            AirflowError: a Param is not valid, or the DAG is not there.
+        """
+        return _run(self._ask("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf}))
+
+    def run(self, dag_id: str, run_id: str) -> Run:
+        """The run as it is now."""
+        return _run(self._ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
+
+    def dag_exists(self, dag_id: str) -> bool:
+        """True once the DAG's file has been parsed."""
+        try:
+            self._ask("GET", f"/dags/{dag_id}")
+        except AirflowError:
+            return False
+        return True
+
+    def caused_by(self, dag_id: str, cause: Run) -> Run | None:
+        """The run of `dag_id` that an asset event of the run `cause` started; None as long as there is none."""
+        newest = {"order_by": "-run_after", "limit": 20}
+        for row in self._ask("GET", f"/dags/{dag_id}/dagRuns", params=newest)["dag_runs"]:
+            path = f"/dags/{dag_id}/dagRuns/{row['dag_run_id']}/upstreamAssetEvents"
+            if any(event["source_run_id"] == cause.run_id for event in self._ask("GET", path)["asset_events"]):
+                return _run(row)
+        return None
+
+    def tasks(self, run: Run) -> list[TaskState]:
+        """Every task of a run."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
+        return [
+            TaskState(
+                task_id=row["task_id"],
+                map_index=row["map_index"],
+                name=f"{row['task_id']} {row['rendered_map_index'] or ''}".strip(),
+                state=row["state"],
+                try_number=row["try_number"],
+                duration_s=row["duration"],
+            )
+            for row in self._ask("GET", path, params={"limit": 100})["task_instances"]
+        ]
+
+    def log_end(self, run: Run, task: TaskState, lines: int = 25) -> list[str]:
+        """The last lines of a task's log."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        content = self._ask("GET", path, params={"map_index": task.map_index, "full_content": True})["content"]
+        return [str(line["event"] if isinstance(line, dict) else line) for line in content][-lines:]
+
+    def task_page(self, run: Run, task: TaskState) -> str:
+        """Where a person sees the task in the UI."""
+        mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
+        return f"{self.url}/dags/{run.dag_id}/runs/{run.run_id}/tasks/{task.task_id}{mapped}"
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._client.request(method, f"/api/v2{path}", **arguments)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            token = self._client.post("/auth/token", json=self._login)
+            if token.is_error:
+                raise AirflowError(f"Airflow at {self.url} does not accept our password: is it another installation's?")
+            self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+            answer = self._client.request(method, f"/api/v2{path}", **arguments)
+        if answer.is_error:
+            raise AirflowError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}")
+        return answer.json()
+
+
+def _run(row: dict[str, Any]) -> Run:
+    return Run(row["dag_id"], row["dag_run_id"], row["state"])

@@ -1,0 +1,46 @@
+"""One answer of the recommender, printed for a person: title, artist, why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import httpx
+
+from settings import Settings
+
+
+class AnswerError(RuntimeError):
+    """The recommender did not answer; the message is its own."""
+
+
+def somebody(settings: Settings) -> str:
+    """The user with the newest play: a real listener with a history."""
+    plays = str(settings.marts / "plays.parquet")
+    newest = duckdb.execute("select user_id from read_parquet(?) order by known_at desc, user_id limit 1", [plays])
+    row = newest.fetchone()
+    if row is None:
+        raise AnswerError(f"{plays} holds no play, so there is nobody to recommend to; land other logs")
+    return str(row[0])
+
+
+def recommend(settings: Settings, user_id: str, limit: int = 5) -> dict[str, Any]:
+    """What `POST /recommend` answers for a daily list.
+
+    Raises:
+        AnswerError: it answered an error.
+    """
+    url = f"http://{settings.host}:{settings.recommender_port}/recommend"
+    answer = httpx.post(url, json={"user_id": user_id, "scene": "daily", "limit": limit}, timeout=60)
+    if answer.is_error:
+        raise AnswerError(f"{url} answers {answer.status_code}: {answer.text[:500]}")
+    return dict(answer.json())
+
+
+def readable(user_id: str, answer: dict[str, Any]) -> str:
+    """The answer as lines: rank, title, artists, reason."""
+    lines = [f"For listener {user_id} (release {answer['release']}):"]
+    for rank, item in enumerate(answer["items"], start=1):
+        lines.append(f"  {rank}. {item['title']} — {', '.join(item['artists'])}")
+        lines.append(f"     {item['reason']}")
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""Watching the line in Airflow: from the triggered run through the runs that its assets start, task by task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from local.airflow_api import Airflow, Run, TaskState
+
+LINE = ("ingest_listening_logs", "build_features", "train_models", "release_models")
+SHOWN = {
+    "running": "running",
+    "success": "done",
+    "failed": "FAILED",
+    "up_for_retry": "failed, tries again",
+    "up_for_reschedule": "waiting",
+    "skipped": "skipped",
+}
+
+
+class LineError(RuntimeError):
+    """The line stopped; the message holds the task, the end of its log and the page in the UI."""
+
+
+def follow(airflow: Airflow, first: Run, say: Callable[[str], None], patience_s: float = 90) -> None:
+    """Return when the last DAG's run, which `first` caused through the others, has succeeded.
+
+    Raises:
+        LineError: a run failed, or its asset event did not start the next DAG within `patience_s`.
+    """
+    run = first
+    for number, dag_id in enumerate(LINE):
+        if number:
+            run = _started_by(airflow, dag_id, run, patience_s)
+        say(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{run.run_id}")
+        run = _until_over(airflow, run, say)
+        if run.state == "failed":
+            raise LineError(_why(airflow, run))
+
+
+def _started_by(airflow: Airflow, dag_id: str, cause: Run, patience_s: float) -> Run:
+    deadline = time.monotonic() + patience_s
+    while (run := airflow.caused_by(dag_id, cause)) is None:
+        if time.monotonic() > deadline:
+            raise LineError(
+                f"{cause.dag_id} ended well but {dag_id} was not started within {patience_s:.0f} s; "
+                f"is it paused? See {airflow.url}/dags/{dag_id}"
+            )
+        time.sleep(1)
+    return run
+
+
+def _until_over(airflow: Airflow, run: Run, say: Callable[[str], None]) -> Run:
+    seen: dict[tuple[str, int], str | None] = {}
+    while True:
+        run = airflow.run(run.dag_id, run.run_id)  # before its tasks, so that the last look at them is complete
+        for task in airflow.tasks(run):
+            key = (task.task_id, task.map_index)
+            if task.state in SHOWN and seen.get(key) != task.state:
+                say(f"  {task.name:<44} {SHOWN[task.state]}{_seconds(task)}")
+            seen[key] = task.state
+        if run.is_over:
+            return run
+        time.sleep(1)
+
+
+def _seconds(task: TaskState) -> str:
+    is_over = task.state in ("success", "failed")
+    return f" ({task.duration_s:.0f} s)" if is_over and task.duration_s is not None else ""
+
+
+def _why(airflow: Airflow, run: Run) -> str:
+    failed = [task for task in airflow.tasks(run) if task.state == "failed"]
+    if not failed:
+        return f"{run.dag_id} failed without a failed task; see {airflow.url}/dags/{run.dag_id}/runs/{run.run_id}"
+    task = failed[0]
+    log = "\n".join(f"    {line}" for line in airflow.log_end(run, task))
+    return f"{run.dag_id}: task {task.name} failed. Its log ends with:\n{log}\n  see {airflow.task_page(run, task)}"

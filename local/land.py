@@ -1,0 +1,105 @@
+"""`python -m local.land --logs PATH --recipe NAME`: lands the asked logs; without any, the simulated listening world.
+
+Where logs have been landed before and none are asked for, they stay the line's logs: a simulated world on top of real
+ones would be neither. `--live` lands what the recommender recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from settings import ROOT, SettingError, Settings, load
+
+SEED = 7
+
+
+@dataclass(frozen=True)
+class World:
+    """Size of a simulated listening world."""
+
+    users: int
+    tracks: int
+    days: int
+
+
+WORLDS = {
+    "debug": World(users=60, tracks=400, days=20),
+    "small": World(users=1_000, tracks=8_000, days=60),
+    "full": World(users=20_000, tracks=50_000, days=90),
+}
+
+
+def landed_sources(settings: Settings) -> list[str]:
+    """Names of the sources that were landed, the recommender's own events (they have no split) aside."""
+    files = [str(file) for file in (settings.landing / "landings").glob("dt=*/*.parquet")]
+    if not files:
+        return []
+    query = "select distinct source from read_parquet(?) where split is not null order by source"
+    return [str(source) for (source,) in duckdb.execute(query, [files]).fetchall()]
+
+
+def simulated(settings: Settings, recipe: str) -> Path:
+    """The folder of the recipe's simulated world, made if it is not whole yet."""
+    world, folder = WORLDS[recipe], settings.home / "simulated" / recipe
+    complete = folder / "complete"
+    if not complete.exists():
+        print(
+            f"simulating a listening world: {world.users:,} users, {world.tracks:,} tracks, {world.days} days",
+            flush=True,
+        )
+        size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
+        _run("ingestion.simulate", *size, "--seed", str(SEED), "--out", str(folder))
+        complete.touch()
+    return folder
+
+
+def land(settings: Settings, logs: str | None, recipe: str) -> None:
+    """Land `logs`, or the simulated world where nothing was landed yet.
+
+    Raises:
+        SystemExit: the command below failed; it has said why.
+    """
+    if logs:
+        _run("ingestion.land", logs)
+    elif sources := landed_sources(settings):
+        print(f"no logs asked for: going on with what is landed in {settings.landing}: {', '.join(sources)}")
+    else:
+        print("no logs asked for: these are simulated listeners (your own: LOGS=PATH)")
+        _run("ingestion.land", str(simulated(settings, recipe)))
+
+
+def _run(module: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Land logs, the simulated world, or the recommender's events."""
+    parser = argparse.ArgumentParser(prog="python -m local.land", description="Land listening logs")
+    parser.add_argument(
+        "--logs", default=None, help="file or folder; empty: what is landed, or else the simulated world"
+    )
+    parser.add_argument("--recipe", default="small", choices=list(WORLDS), help="size of the simulated world")
+    parser.add_argument("--live", action="store_true", help="land what the recommender recorded instead")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load()
+    except SettingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.live:
+        _run("ingestion.land", str(settings.live))
+    else:
+        land(settings, options.logs or None, options.recipe)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

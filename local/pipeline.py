@@ -1,0 +1,185 @@
+"""`python -m local.pipeline --logs PATH --recipe NAME --as-of DAY`: the whole line in order, without a scheduler.
+
+`steps` is the list; the DAGs run the same commands. A step's output goes to a log of its own below
+`SEGUE_HOME/logs/pipeline`, and the first step that fails ends the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.services import environment
+from settings import ROOT, SettingError, Settings, load
+
+RECIPES = ("debug", "small", "full")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the line, and what it does in a few words."""
+
+    name: str
+    command: list[str]
+    what: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked for: the same four values as the DAGs' Params. `channels` empty: all."""
+
+    logs: str | None = None
+    recipe: str = "small"
+    as_of: str | None = None
+    channels: tuple[str, ...] = ()
+
+
+class StepError(RuntimeError):
+    """A step failed; the message names it and its log."""
+
+
+def landing_steps(asked: Asked) -> list[Step]:
+    """The steps before `as_of` is known."""
+    logs = ["--logs", asked.logs] if asked.logs else []
+    return [
+        Step("land", _python("local.land", *logs, "--recipe", asked.recipe), "listening logs, or the simulated world"),
+        Step("land_live", _python("local.land", "--live"), "what listeners did with our answers"),
+    ]
+
+
+def feature_steps(as_of: str) -> list[Step]:
+    """From landed events to features."""
+    return [
+        Step(
+            "build",
+            ["dbt", "build", "--project-dir", "dbt", "--vars", json.dumps({"as_of": as_of})],
+            "what the logs mean: every dbt model, tested, published as marts",
+        ),
+        Step(
+            "document",
+            ["dbt", "docs", "generate", "--project-dir", "dbt", "--static", "--no-compile"],
+            "dbt docs: every model, its columns, tests and lineage",
+        ),
+        Step("validate", _python("quality.validate", "--as-of", as_of), "whether it may pass: expectations, data docs"),
+        Step("apply", ["feast", "-c", "feature_repo", "apply"], "entities, feature views, feature services"),
+        Step("materialize", _python("sequences.materialize", "--as-of", as_of), "newest features, for serving"),
+    ]
+
+
+def model_steps(asked: Asked, as_of: str, channels: list[str], rankers: list[str]) -> list[Step]:
+    """From features to a release: learn, compare, refit, pass the gate."""
+    when = ["--as-of", as_of, "--recipe", asked.recipe]
+
+    def fits(fit: str, what: str) -> list[Step]:
+        models = [("channel", name) for name in channels] + [("ranker", name) for name in rankers]
+        return [
+            Step(f"{fit}_{name}", _python("training.train", kind, name, "--fit", fit, *when), f"{what} {kind} {name}")
+            for kind, name in models
+        ]
+
+    return [
+        Step("prepare", _python("training.prepare", *when), "vocabulary, catalogue, hash of all inputs"),
+        *fits("held_out", "train"),
+        Step("evaluate", _python("training.evaluate", *when), "against the memories, on held-out time"),
+        *fits("final", "refit"),
+        Step("release", _python("training.release", *when), "the gate, then the model store"),
+    ]
+
+
+def run(settings: Settings, asked: Asked) -> None:
+    """Run every step in order, one line of progress a step.
+
+    Raises:
+        StepError: a step failed, so the ones after it were not started.
+    """
+    folder = settings.logs / "pipeline"
+    folder.mkdir(parents=True, exist_ok=True)
+    variables = environment(settings)
+    numbers = iter(range(1, 100))
+
+    def all_of(steps: list[Step]) -> None:
+        for step in steps:
+            _run(step, folder / f"{next(numbers):02d}_{step.name}.log", variables)
+
+    all_of(landing_steps(asked))
+    as_of = asked.as_of or printed_by(["ingestion.as_of"], variables)
+    print(f"  as_of {as_of}, recipe {asked.recipe}")
+    all_of(feature_steps(as_of))
+    channels = [
+        name
+        for name in json.loads(printed_by(["training.train", "list", "channels"], variables))
+        if not asked.channels or name in asked.channels
+    ]
+    rankers = json.loads(printed_by(["training.train", "list", "rankers"], variables))
+    all_of(model_steps(asked, as_of, channels, rankers))
+
+
+def printed_by(module: list[str], variables: dict[str, str]) -> str:
+    """The last line that `python -m MODULE ...` prints.
+
+    Raises:
+        StepError: it failed; the message is its own.
+    """
+    done = subprocess.run(_python(*module), env=variables, cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise StepError(f"python -m {' '.join(module)} failed: {done.stderr.strip()[-2000:]}")
+    return done.stdout.splitlines()[-1]
+
+
+def _run(step: Step, log: Path, variables: dict[str, str]) -> None:
+    print(f"  {step.name:<26} {step.what} … ", end="", flush=True)
+    began = time.monotonic()
+    with log.open("w") as output:
+        done = subprocess.run(
+            step.command, env=variables, cwd=ROOT, check=False, stdout=output, stderr=subprocess.STDOUT
+        )
+    print(f"{'done' if done.returncode == 0 else 'FAILED'} ({time.monotonic() - began:.0f} s)", flush=True)
+    if done.returncode:
+        raise StepError(f"{step.name} failed; {log} ends with:\n" + "\n".join(_end(log)))
+
+
+def _end(log: Path, lines: int = 25) -> Iterator[str]:
+    yield from log.read_text(errors="replace").splitlines()[-lines:]
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return ["python", "-m", module, *arguments]
+
+
+def asked_on(parser: argparse.ArgumentParser, arguments: list[str] | None) -> Asked:
+    """What the command line asks for; an empty value counts as none, because make passes those on."""
+    parser.add_argument("--logs", default="", help="file or folder of listening logs (default: the simulated world)")
+    parser.add_argument("--recipe", default="small", choices=RECIPES, help="size of models and simulated world")
+    parser.add_argument("--as-of", default="", help="YYYY-MM-DD (default: the day after the newest event)")
+    parser.add_argument("--channels", default="", help="recall channels to train, separated by spaces (default: all)")
+    options = parser.parse_args(arguments)
+    logs = str(Path(options.logs).expanduser().resolve()) if options.logs else None
+    if logs and not Path(logs).exists():
+        parser.error(f"there are no logs at {logs}; give a file or folder that exists, or leave LOGS out")
+    return Asked(logs, options.recipe, options.as_of or None, tuple(options.channels.split()))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the line."""
+    asked = asked_on(
+        argparse.ArgumentParser(prog="python -m local.pipeline", description="The line in order"), arguments
+    )
+    try:
+        settings = load()
+        print(f"Segue's line, in {settings.home}")
+        run(settings, asked)
+    except (StepError, SettingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"released; serve it with: make serve  (report: {settings.reports / 'evaluation.html'})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
