@@ -1,4 +1,7 @@
-"""Airflow on one machine: LocalExecutor on SQLite, one admin with a random password, all of it below SEGUE_HOME."""
+"""Airflow on one machine: LocalExecutor on SQLite, one admin with a random password, all of it below SEGUE_HOME.
+
+`python -m local.airflow_server` prepares Airflow's database and the admin's password (AIRFLOW_PASSWORD, or random).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import os
 import secrets
 from pathlib import Path
 
+from local.environment import environment as environment_of_tools
 from local.ports import free_port
-from settings import ROOT, Settings
+from settings import ROOT, Settings, load
 
 USER = "segue"
 
@@ -24,7 +28,7 @@ def password(settings: Settings) -> str:
     if not path.exists():
         settings.airflow.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({USER: secrets.token_urlsafe(12)}, file)
+            json.dump({USER: os.environ.get("AIRFLOW_PASSWORD") or secrets.token_urlsafe(12)}, file)
     return str(json.loads(path.read_text())[USER])
 
 
@@ -52,3 +56,15 @@ def environment(settings: Settings) -> dict[str, str]:
         # Two mapped trainings run beside each other, one on each core: more threads than cores only wait for each other
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
+
+
+def main() -> None:
+    """Write the password file, then become the command that brings the database up to date."""
+    settings = load()
+    password(settings)
+    variables = environment_of_tools(settings)
+    os.execvpe("airflow", ["airflow", "db", "migrate"], variables)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from local.airflow_api import Airflow, Run, TaskState
+from local.airflow_api import Airflow, NotStartedError, Run, TaskState
 
 LINE = ("ingest_listening_logs", "build_features", "train_models", "release_models")
 SHOWN = {
@@ -31,23 +31,28 @@ def follow(airflow: Airflow, first: Run, say: Callable[[str], None], patience_s:
     run = first
     for number, dag_id in enumerate(LINE):
         if number:
-            run = _started_by(airflow, dag_id, run, patience_s)
+            run = _started_by(airflow, dag_id, run, say, patience_s)
         say(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{run.run_id}")
         run = _until_over(airflow, run, say)
         if run.state == "failed":
             raise LineError(_why(airflow, run))
 
 
-def _started_by(airflow: Airflow, dag_id: str, cause: Run, patience_s: float) -> Run:
-    deadline = time.monotonic() + patience_s
-    while (run := airflow.caused_by(dag_id, cause)) is None:
-        if time.monotonic() > deadline:
-            raise LineError(
-                f"{cause.dag_id} ended well but {dag_id} was not started within {patience_s:.0f} s; "
-                f"is it paused? See {airflow.url}/dags/{dag_id}"
-            )
+def _started_by(airflow: Airflow, dag_id: str, cause: Run, say: Callable[[str], None], patience_s: float) -> Run:
+    deadline, is_queued = time.monotonic() + patience_s, False
+    while time.monotonic() < deadline:
+        try:
+            if run := airflow.caused_by(dag_id, cause):
+                return run
+        except NotStartedError:
+            if not is_queued:
+                say(f"{dag_id}  queued")
+            deadline, is_queued = time.monotonic() + patience_s, True
         time.sleep(1)
-    return run
+    raise LineError(
+        f"{cause.dag_id} ended well but {dag_id} was not started within {patience_s:.0f} s; "
+        f"is it paused? See {airflow.url}/dags/{dag_id}"
+    )
 
 
 def _until_over(airflow: Airflow, run: Run, say: Callable[[str], None]) -> Run:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.services import environment
+from local.environment import environment
 from settings import ROOT, SettingError, Settings, load
 
 RECIPES = ("debug", "small", "full")

@@ -7,7 +7,6 @@ The table `SERVICES` is the only place that knows which there are. Pid files lie
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +16,9 @@ from pathlib import Path
 import httpx
 
 from local import airflow_server, process
+from local.environment import environment
 from local.ports import PortTakenError, check_free
-from settings import ROOT, SettingError, Settings, load, tool_environment
+from settings import ROOT, SettingError, Settings, load
 
 
 class ServiceError(RuntimeError):
@@ -36,7 +36,7 @@ class Service:
     health_path: str
     ready_path: str = ""
     patience_s: float = 120
-    environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
+    own_environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
 
     def url(self, settings: Settings) -> str:
         """Where the service answers."""
@@ -65,24 +65,6 @@ class Service:
             return False
 
 
-def _mlflow(settings: Settings) -> list[str]:
-    store = ["--backend-store-uri", f"sqlite:///{settings.mlflow}/mlflow.db"]
-    artifacts = ["--no-serve-artifacts", "--default-artifact-root", str(settings.mlflow / "artifacts")]
-    # fmt: skip keeps the address on one line
-    return [
-        "mlflow",
-        "server",
-        *store,
-        *artifacts,
-        "--workers",
-        "1",
-        "--host",
-        settings.host,
-        "--port",
-        str(settings.mlflow_port),
-    ]
-
-
 SERVICES = (
     Service(
         name="airflow",
@@ -90,7 +72,7 @@ SERVICES = (
         port=lambda settings: settings.airflow_port,
         setting="SEGUE_AIRFLOW_PORT",
         health_path="/api/v2/monitor/health",
-        environment=airflow_server.environment,
+        own_environment=airflow_server.environment,
     ),
     Service(
         name="recommender",
@@ -102,12 +84,10 @@ SERVICES = (
     ),
     Service(
         name="mlflow",
-        command=_mlflow,
+        command=lambda _: ["python", "-m", "local.mlflow_server"],
         port=lambda settings: settings.mlflow_port,
         setting="SEGUE_MLFLOW_PORT",
         health_path="/health",
-        # Its job runners would be eight more processes and 2 GB
-        environment=lambda _: {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     ),
     Service(
         name="pages",
@@ -117,13 +97,6 @@ SERVICES = (
         health_path="/",
     ),
 )
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """What every program of ours runs with: our environment's programs first on the path, each tool in its place."""
-    programs = Path(sys.executable).parent
-    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, **tool_environment(settings), "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def running(service: Service, settings: Settings) -> process.Background | None:
@@ -140,14 +113,13 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         ServiceError: a service ended or did not answer in time.
     """
     airflow_server.password(settings)
-    settings.mlflow.mkdir(parents=True, exist_ok=True)
     missing = [service for service in SERVICES if not running(service, settings)]
     for service in missing:
         check_free(service.name, settings.host, service.port(settings), service.setting)
     for service in missing:
         if left := process.load(service.pid_file(settings)):
             process.stop(left)
-        variables = {**environment(settings), **service.environment(settings)}
+        variables = {**environment(settings), **service.own_environment(settings)}
         program = process.start(service.command(settings), variables, ROOT, service.log(settings))
         process.save(program, service.pid_file(settings))
     for service in SERVICES:

@@ -1,0 +1,77 @@
+# Segue, verb by verb in the order of the line. `make help` prints what each does.
+# Settings: LOGS, RECIPE, AS_OF, CHANNELS here; SEGUE_HOME and SEGUE_*_PORT in the environment (settings.py).
+
+RECIPE ?= small
+LOGS ?=
+AS_OF ?=
+CHANNELS ?=
+ONLY ?=
+USERS ?= 1000
+TRACKS ?= 8000
+DAYS ?= 60
+SEED ?= 7
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+SEGUE_HOME ?= var
+export SEGUE_HOME
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# What a person gives is passed as one word and never read by the shell as anything else.
+quoted = '$(subst ','\'',$(1))'
+ASKED = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
+
+.DEFAULT_GOAL := help
+.PHONY: setup simulate run pipeline serve stop test lint acceptance bench study clean lock help
+
+setup: .venv/stamp ## Make .venv with everything in requirements.lock (nothing to do when unchanged)
+
+simulate: setup ## Make a simulated listening world in SEGUE_HOME/simulated/own (USERS, TRACKS, DAYS, SEED)
+	@$(BIN)/python -m ingestion.simulate --users $(USERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(call quoted,$(SEGUE_HOME)/simulated/own)
+
+run: setup ## The whole line in Airflow, services up, one answer printed (LOGS, RECIPE, AS_OF, CHANNELS)
+	@$(BIN)/python -m local.run $(ASKED)
+
+pipeline: setup ## The same tasks in order without a scheduler (LOGS, RECIPE, AS_OF, CHANNELS)
+	@$(BIN)/python -m local.pipeline $(ASKED)
+
+serve: setup ## Start the services that do not run yet: Airflow, recommender, MLflow, pages
+	@$(BIN)/python -m local.services start
+
+stop: ## End every service of SEGUE_HOME with all that it started
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.services stop; fi
+
+test: setup lint ## Lint, then every test, the whole line among them
+	@$(BIN)/python -m pytest
+
+lint: setup ## Format, style, types, import lines, SQL and the compose file
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint dbt/models
+	@$(BIN)/python -m local.compose
+
+acceptance: setup ## The real logs and full counts; resumable, skips with a reason what it has no data for
+	@$(BIN)/python -m tests.acceptance
+
+bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one)
+	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY)))
+
+study: ## Ablations and seeds: there are none yet, so this only says so
+	@echo "No study is defined yet: evaluation compares channels, rankers and memories on every run (make pipeline)."
+
+clean: stop ## Remove everything written below SEGUE_HOME, and the caches
+	@rm -rf $(call quoted,$(SEGUE_HOME)) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+lock: setup ## Write requirements.lock from what is installed (torch stays a range)
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|pip|setuptools|segue)[=@ ]'; } > .venv/lock && mv .venv/lock requirements.lock
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+.venv/stamp: pyproject.toml requirements.lock
+	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Segue needs Python 3.11 (the lock is made for it, not for 3.12 or 3.13) and '$(PYTHON)' is not it: install 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[test]'
+	@touch $@

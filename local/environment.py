@@ -1,0 +1,32 @@
+"""`python -m local.environment COMMAND ...`: runs a command as our services and tasks run it.
+
+The programs installed with us come first on the path, every tool keeps its files below SEGUE_HOME, and none reports
+usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from settings import Settings, load, tool_environment
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Variables of every program that we start."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, **tool_environment(settings), "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def main() -> None:
+    """Become the command."""
+    if len(sys.argv) < 2:
+        raise SystemExit("which command? For example: python -m local.environment dbt build --project-dir dbt")
+    variables = environment(load())
+    os.environ["PATH"] = variables["PATH"]  # where the next line looks for the program
+    os.execvpe(sys.argv[1], sys.argv[1:], variables)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()
