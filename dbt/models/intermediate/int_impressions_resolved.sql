@@ -1,0 +1,75 @@
+with
+
+events as (
+
+    select * from {{ ref("int_events_deduplicated") }}
+
+),
+
+behaviours as (
+
+    select * from {{ ref("behaviours") }}
+
+),
+
+-- An impression whose time is not up yet has no outcome, not even "no click".
+impressions as (
+
+    select
+        *,
+        occurred_at as shown_at,
+        occurred_at + interval {{ var("impression_outcome_minutes") }} minute as outcome_at
+    from events
+    where
+        action = 'impression'
+        and occurred_at + interval {{ var("impression_outcome_minutes") }} minute < {{ as_of() }}
+
+),
+
+-- Clicks, plays and the positive behaviours. Disliking what was shown is no click.
+responses as (
+
+    select *
+    from events
+    where action in (select action from behaviours where polarity <> 'negative')
+
+),
+
+-- A response counts when its outcome was known in time: what an impression became never depends on its future.
+outcomes as (
+
+    select
+        impressions.event_id,
+        bool_or(responses.action = 'click') as is_clicked,
+        bool_or(responses.action = 'play') as is_played,
+        bool_or(responses.action = 'like') as is_liked,
+        max(responses.played_ms) as longest_played_ms
+
+    from impressions
+    inner join responses
+        on
+            impressions.user_id = responses.user_id
+            and impressions.target_type = responses.target_type
+            and impressions.target_id = responses.target_id
+            and impressions.request_id is not distinct from responses.request_id
+            and responses.ended_at between impressions.shown_at and impressions.outcome_at
+    group by impressions.event_id
+
+),
+
+resolved as (
+
+    select
+        impressions.*,
+        coalesce(outcomes.is_clicked, false) as is_clicked,
+        coalesce(outcomes.is_played, false) as is_played,
+        coalesce(outcomes.is_liked, false) as is_liked,
+        outcomes.longest_played_ms,
+        outcomes.event_id is null as is_without_click
+
+    from impressions
+    left join outcomes on impressions.event_id = outcomes.event_id
+
+)
+
+select * from resolved

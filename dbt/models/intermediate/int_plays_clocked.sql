@@ -1,0 +1,110 @@
+with
+
+events as (
+
+    select * from {{ ref("int_events_ordered") }}
+
+),
+
+plays as (
+
+    select
+        event_id,
+        user_id,
+        event_number,
+        target_id as track_id,
+        played_ms,
+        known_at,
+        epoch_us(known_at) as known_us,
+        epoch_us(ended_at) as ended_us,
+        epoch_us(ended_at) - coalesce(played_ms, 0) // 1000 * 1000000 as began_us
+    from events
+    where action = 'play' and target_type = 'track'
+
+),
+
+followed as (
+
+    select
+        *,
+        row_number() over (partition by user_id order by event_number) - 1 as play_number,
+        lag(ended_us) over (partition by user_id order by event_number) as previous_ended_us,
+        lag(known_us) over (partition by user_id order by event_number) as previous_known_us
+    from plays
+
+),
+
+-- What an honest clock knew when the play began: the end of the play before within a sitting, else the start
+-- floored to a whole sitting. A finer start would give the length, and so the skip, away.
+clocked as (
+
+    select
+        *,
+        case
+            when began_us - previous_ended_us < {{ minutes_us(var("sitting_minutes")) }} then previous_ended_us
+            else began_us // {{ minutes_us(var("sitting_minutes")) }} * {{ minutes_us(var("sitting_minutes")) }}
+        end as clock_us
+    from followed
+
+),
+
+-- The request comes after the play before became known and before its own outcome does.
+requested as (
+
+    select
+        *,
+        least(greatest(clock_us, coalesce(previous_known_us + 1, clock_us)), known_us - 1) as request_us
+    from clocked
+
+),
+
+-- Nor may it fall on another event's known_at: one microsecond later it does not, since those are 2 µs apart.
+separated as (
+
+    select
+        requested.* replace (requested.request_us + (events.event_id is not null)::bigint as request_us)
+    from requested
+    left join events
+        on
+            requested.user_id = events.user_id
+            and make_timestamp(requested.request_us) = events.known_at
+
+),
+
+sessions_begun as (
+
+    select
+        *,
+        coalesce(request_us - previous_known_us > {{ minutes_us(var("session_gap_minutes")) }}, true) as is_session_start
+    from separated
+
+),
+
+sessions_numbered as (
+
+    select
+        *,
+        sum(is_session_start::bigint) over (
+            partition by user_id order by play_number rows unbounded preceding
+        ) as session_number
+    from sessions_begun
+
+),
+
+final as (
+
+    select
+        event_id,
+        user_id,
+        event_number,
+        play_number,
+        track_id,
+        played_ms,
+        known_at,
+        make_timestamp(request_us) as request_at,
+        user_id || '-' || session_number::bigint as session_id
+    from sessions_numbered
+
+)
+
+select * from final

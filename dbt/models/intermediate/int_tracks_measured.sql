@@ -1,0 +1,60 @@
+with
+
+tracks as (
+
+    select * from {{ ref("stg_tracks") }}
+
+),
+
+plays as (
+
+    select * from {{ ref("int_plays_split") }}
+
+),
+
+events as (
+
+    select * from {{ ref("int_events_ordered") }}
+
+),
+
+-- A track that was listened to exists, whatever the catalogue says.
+known as (
+
+    select track_id from tracks
+
+    union
+
+    select target_id as track_id
+    from events
+    where target_type = 'track'
+
+),
+
+-- Some users play beyond the end and most stop short: a high percentile stands for an unknown length. Only the
+-- train part may say it.
+estimated as (
+
+    select
+        track_id,
+        quantile_disc(played_ms, 0.95) as duration_ms
+    from plays
+    where part = 'train'
+    group by track_id
+
+),
+
+measured as (
+
+    select
+        known.track_id,
+        tracks.artist_ids[1] as artist_id,
+        coalesce(tracks.duration_ms, estimated.duration_ms) as duration_ms,
+        tracks.duration_ms is null as is_duration_estimated
+    from known
+    left join tracks on known.track_id = tracks.track_id
+    left join estimated on known.track_id = estimated.track_id
+
+)
+
+select * from measured

@@ -1,0 +1,9 @@
+with
+
+albums as (
+
+    select * from {{ ref("stg_albums") }}
+
+)
+
+select * from albums

@@ -1,0 +1,70 @@
+with
+
+events as (
+
+    select * from {{ ref("int_events_ordered") }}
+
+),
+
+plays as (
+
+    select * from {{ ref("int_plays_clocked") }}
+
+),
+
+tracks as (
+
+    select * from {{ ref("int_tracks_measured") }}
+
+),
+
+timed as (
+
+    select
+        *,
+        case when target_type = 'track' then target_id end as track_id,
+        lag(known_at) over (partition by user_id order by event_number) as previous_known_at
+    from events
+
+),
+
+-- What is no play was asked for when it occurred, as far as that lies between the events around it.
+final as (
+
+    select
+        timed.event_id,
+        timed.user_id,
+        timed.event_number,
+        timed.known_at,
+        coalesce(
+            plays.request_at,
+            least(
+                greatest(timed.occurred_at, coalesce(timed.previous_known_at + interval 1 microsecond, timed.occurred_at)),
+                timed.known_at - interval 1 microsecond
+            )
+        ) as request_at,
+        timed.occurred_at,
+        timed.ended_at,
+        timed.action,
+        {{ behaviour("timed.action", "timed.played_ms", "tracks.duration_ms") }} as behaviour,
+        timed.target_type,
+        timed.target_id,
+        timed.track_id,
+        case when timed.target_type = 'artist' then timed.target_id else tracks.artist_id end as artist_id,
+        timed.played_ms,
+        {{ played_ratio("timed.played_ms", "tracks.duration_ms") }}::float as played_ratio,
+        plays.session_id,
+        timed.scene,
+        timed.context_id,
+        timed.request_id,
+        timed.position,
+        timed.propensity,
+        timed.device
+
+    from timed
+    left join plays on timed.event_id = plays.event_id
+    left join tracks on timed.track_id = tracks.track_id
+
+)
+
+select * from final

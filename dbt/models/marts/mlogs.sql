@@ -1,0 +1,9 @@
+with
+
+mlogs as (
+
+    select * from {{ ref("stg_mlogs") }}
+
+)
+
+select * from mlogs

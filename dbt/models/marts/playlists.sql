@@ -1,0 +1,9 @@
+with
+
+playlists as (
+
+    select * from {{ ref("stg_playlists") }}
+
+)
+
+select * from playlists

@@ -1,0 +1,45 @@
+with
+
+events as (
+
+    select * from {{ ref("events") }}
+
+),
+
+plays as (
+
+    select * from {{ ref("int_plays_split") }}
+
+),
+
+final as (
+
+    select
+        plays.event_id,
+        plays.user_id,
+        plays.play_number,
+        plays.known_at,
+        plays.request_at,
+        events.ended_at,
+        plays.track_id,
+        events.artist_id,
+        plays.played_ms,
+        events.played_ratio,
+        events.behaviour,
+        {{ is_listened("plays.played_ms") }} as is_listened,
+        events.behaviour = 'skip' as is_skip,
+        events.behaviour = 'full_play' as is_full_play,
+        plays.session_id,
+        plays.part,
+        events.scene,
+        events.context_id,
+        events.request_id,
+        events.position,
+        plays.event_number
+
+    from plays
+    inner join events on plays.event_id = events.event_id
+
+)
+
+select * from final

@@ -1,0 +1,9 @@
+with
+
+cuts as (
+
+    select * from {{ ref("int_cuts_chosen") }}
+
+)
+
+select * from cuts

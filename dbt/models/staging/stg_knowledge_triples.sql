@@ -1,0 +1,20 @@
+with
+
+source as (
+
+    select * from {{ source("landing", "knowledge_triples") }}
+
+),
+
+deduplicated as (
+
+    select distinct
+        head,
+        relation,
+        tail
+
+    from source
+
+)
+
+select * from deduplicated
