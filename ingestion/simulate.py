@@ -1,0 +1,130 @@
+"""`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: a listening world as contract tables in Parquet.
+
+The same arguments give the same world, byte for byte in content. A day is made and written at a time, so memory grows with users and
+tracks, not with days. What lies behind the log goes to `FOLDER/truth/`, which landing never reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from ingestion import contract
+from ingestion.simulation import catalogue, truth
+from ingestion.simulation.day import simulate_day
+from ingestion.simulation.listeners import Listeners
+from ingestion.simulation.rows import RowWriter
+from ingestion.simulation.stream import Columns
+from ingestion.simulation.world import Ints, build
+
+MANIFEST = "world.json"
+VERSION = 1  # raised whenever the same arguments give another world
+
+
+@dataclass(frozen=True)
+class WorldSize:
+    """Everything that a world follows from. `last_day` is the last simulated day, UTC."""
+
+    users: int = 2_000
+    tracks: int = 5_000
+    days: int = 60
+    seed: int = 7
+    last_day: str = "2026-06-30"
+    version: int = VERSION
+
+
+def simulate(size: WorldSize, out: Path) -> int:
+    """Writes the world and returns how many events it has; a world that is there already is left alone.
+
+    Raises:
+        ValueError: a size is too small, or `out` holds something that is not a simulated world.
+    """
+    wanted = asdict(size)
+    manifest = out / MANIFEST
+    if manifest.exists():
+        there = json.loads(manifest.read_text())
+        if {key: there.get(key) for key in wanted} == wanted:
+            return int(there["events"])
+    elif out.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} is not empty and no simulated world; give another --out")
+    if size.users < 1:
+        raise ValueError(f"{size.users} users make no log; give at least 1")
+    world = build(size.tracks, size.days, size.seed)
+    manifest.unlink(missing_ok=True)
+    for table in (*contract.SOURCE_TABLES, "truth"):
+        shutil.rmtree(out / table, ignore_errors=True)
+
+    first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
+    listeners = Listeners(world, size.users, size.days, size.seed)
+    writer = RowWriter(world, size.users, size.seed)
+    for name, table in catalogue.tables(world, first_day, size.seed).items():
+        _write(table, out / name / "part.parquet")
+    for name, table in truth.tables(world, listeners, writer).items():
+        _write(table, out / "truth" / f"{name}.parquet")
+    events = 0
+    for number in tqdm(range(size.days), desc="simulate", unit="day", disable=None):
+        day = first_day + timedelta(days=number)
+        columns = simulate_day(world, listeners, number, size.seed)
+        rows = writer.events(columns, day, number, _sequence(columns, listeners))
+        _write(rows, out / "listening_events" / f"dt={day}" / "part.parquet")
+        _write(truth.events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet")
+        if number % truth.EVERY_DAYS == 0 or number == size.days - 1:
+            interests = truth.user_interests(listeners, writer, day)
+            _write(interests, out / "truth" / "user_interests" / f"dt={day}" / "part.parquet")
+        events += rows.num_rows
+    manifest.write_text(json.dumps(wanted | {"events": events}, indent=2) + "\n")
+    return events
+
+
+def _sequence(columns: Columns, listeners: Listeners) -> Ints:
+    """Numbers a day's events on from each user's last one."""
+    import numpy as np
+
+    user_E = columns["user"]
+    starts = np.flatnonzero(np.r_[True, user_E[1:] != user_E[:-1]]) if len(user_E) else np.zeros(0, np.int64)
+    counts = np.diff(np.r_[starts, len(user_E)])
+    number_E = np.arange(len(user_E)) - np.repeat(starts, counts) + listeners.sequence_U[user_E]
+    listeners.sequence_U[user_E[starts]] += counts
+    return number_E
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, compression="zstd", compression_level=1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: prints how many events there are and how fast they came."""
+    default = WorldSize()
+    parser = argparse.ArgumentParser(prog="python -m ingestion.simulate", description=__doc__)
+    parser.add_argument("--users", type=int, default=default.users)
+    parser.add_argument("--tracks", type=int, default=default.tracks)
+    parser.add_argument("--days", type=int, default=default.days)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--last-day", default=default.last_day, help="last simulated day, YYYY-MM-DD")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the world")
+    options = parser.parse_args(arguments)
+    size = WorldSize(options.users, options.tracks, options.days, options.seed, options.last_day)
+    began = time.perf_counter()
+    try:
+        events = simulate(size, options.out)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    seconds = time.perf_counter() - began
+    print(f"{options.out}: {events:,} events of {size.users:,} users on {size.tracks:,} tracks, {events / seconds:,.0f} a second")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

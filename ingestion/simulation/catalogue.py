@@ -1,0 +1,164 @@
+"""The catalogue of a simulated world as rows of the contract: ids, names, words, facets, curated triples."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from ingestion import contract
+from ingestion.simulation import facets
+from ingestion.simulation.world import OST_TRACKS, Ints, World
+
+PREFIX = {"track": "t", "playlist": "p", "album": "l", "artist": "a", "mlog": "m"}
+LYRIC_WORDS = 16
+SOUNDTRACK_RELATION = "sang_ost_of"
+
+
+def ids(target_type: str, count: int) -> list[str]:
+    """Ids of all things of a type, in index order: `t0, t1, …`."""
+    return [f"{PREFIX[target_type]}{number}" for number in range(count)]
+
+
+def tables(world: World, start: date, seed: int) -> dict[str, pa.Table]:
+    """Every catalogue table of the contract (without `landed_at`), and the soundtracks as triples."""
+    random = np.random.default_rng([seed, 4])
+    track_ids = np.array(ids("track", world.tracks), object)
+    artist_ids = np.array(ids("artist", len(world.interest_A)), object)
+    albums, first_of_album = np.unique(world.album_V, return_index=True)
+    album_ids = np.array(ids("album", len(albums)), object)
+    playlists = range(len(world.interest_P))
+    titles = _titles(random, world.tracks)
+    return {
+        "tracks": _tracks(world, start, titles, random),
+        "artists": _table("artists", artist_id=artist_ids, name=_artist_names(random, len(artist_ids))),
+        "albums": _table(
+            "albums",
+            album_id=album_ids,
+            title=_titles(random, len(albums)),
+            artist_ids=[[artist_ids[artist]] for artist in world.artist_V[first_of_album]],
+            released_on=[start + timedelta(days=int(day)) for day in world.first_day_V[first_of_album]],
+        ),
+        "playlists": _table(
+            "playlists",
+            playlist_id=ids("playlist", len(playlists)),
+            title=[_playlist_title(world, playlist) for playlist in playlists],
+            source=np.where(world.is_editorial_P, "mgc", "ugc"),
+            track_ids=[list(dict.fromkeys(track_ids[tracks])) for tracks in world.tracks_PL],
+        ),
+        "mlogs": _table(
+            "mlogs",
+            mlog_id=ids("mlog", len(world.track_M)),
+            title=[f"A moment with {titles[track]}" for track in world.track_M],
+            track_ids=[[track_ids[track]] for track in world.track_M],
+        ),
+        "track_comments": _comments(world, start, track_ids, random),
+        "knowledge_triples": _table(
+            "knowledge_triples",
+            head=[f"artist:{artist_ids[artist]}" for artist in world.artist_V[world.tracks_WL.ravel()]],
+            relation=[SOUNDTRACK_RELATION] * world.tracks_WL.size,
+            tail=[f"work:w{work}" for work in np.repeat(np.arange(len(world.tracks_WL)), OST_TRACKS)],
+        ),
+    }
+
+
+def _tracks(world: World, start: date, titles: list[str], random: np.random.Generator) -> pa.Table:
+    midnight = np.datetime64(start, "us")
+    first_V = midnight + world.first_day_V.astype("timedelta64[D]")
+    is_new_V, is_withdrawn_V = world.first_day_V >= 0, world.last_day_V < 10**6
+    until_V = midnight + np.where(is_withdrawn_V, world.last_day_V, 0).astype("timedelta64[D]")
+    style_V = world.style_K[world.interest_V]
+    return _table(
+        "tracks",
+        track_id=ids("track", world.tracks),
+        recording_id=[f"r{recording}" for recording in world.recording_V],
+        title=titles,
+        artist_ids=[[f"a{artist}"] for artist in world.artist_V],
+        album_id=[f"l{album}" for album in world.album_V],
+        duration_ms=world.duration_ms_V,
+        released_on=first_V.astype("datetime64[D]"),
+        available_from=pa.array(first_V, mask=~is_new_V).cast(contract.TIME),
+        available_until=pa.array(until_V, mask=~is_withdrawn_V).cast(contract.TIME),
+        territories=[[] for _ in titles],
+        is_explicit=world.is_explicit_V,
+        language=np.array(facets.LANGUAGES, object)[world.language_K[world.interest_V]],
+        styles=[[facets.STYLES[style]] for style in style_V],
+        scenes=_names(world.scenes_VS, facets.SCENES),
+        emotions=_names(world.emotions_VE, facets.EMOTIONS),
+        themes=[[facets.THEMES[theme]] if theme >= 0 else [] for theme in world.theme_V],
+        lyrics=_lyrics(world, random),
+        audio_vector=_vectors(world.audio_VD),
+        image_vector=_vectors(world.image_VD),
+    )
+
+
+def _comments(world: World, start: date, track_ids: np.ndarray, random: np.random.Generator) -> pa.Table:
+    weight_V = world.popularity_V * (world.first_day_V < 0)
+    commented = random.choice(world.tracks, world.tracks // 2, p=weight_V / weight_V.sum())
+    emotion = [facets.EMOTIONS[np.flatnonzero(world.emotions_VE[track])[0]] for track in commented]
+    style = [facets.STYLES[style] for style in world.style_K[world.interest_V[commented]]]
+    scene = np.array(facets.SCENES)[random.integers(0, len(facets.SCENES), len(commented))]
+    before = random.integers(1, 300 * 86_400, len(commented)).astype("timedelta64[s]")
+    return _table(
+        "track_comments",
+        comment_id=[f"c{number}" for number in range(len(commented))],
+        track_id=track_ids[commented],
+        text=[f"So {a}, my kind of {b} for the {c}" for a, b, c in zip(emotion, style, scene, strict=True)],
+        occurred_at=pa.array((np.datetime64(start, "s") - before).astype("datetime64[us]")).cast(contract.TIME),
+    )
+
+
+def _lyrics(world: World, random: np.random.Generator) -> list[str]:
+    """Words of the song's interest, emotions and nothing else: text that tells who may like it."""
+    words = np.array(facets.ADJECTIVES + facets.NOUNS, object)
+    own_KW = random.random((world.interests, len(words))).argsort(axis=1)[:, :8]
+    drawn = own_KW[world.interest_V[:, None], random.integers(0, 8, (world.tracks, LYRIC_WORDS))]
+    feelings = _names(world.emotions_VE, facets.EMOTIONS)
+    return [f"{' '.join(words[row])} {' '.join(feeling)}" for row, feeling in zip(drawn, feelings, strict=True)]
+
+
+def _titles(random: np.random.Generator, count: int) -> list[str]:
+    first = np.array(facets.ADJECTIVES, object)[random.integers(0, len(facets.ADJECTIVES), count)]
+    second = np.array(facets.NOUNS, object)[random.integers(0, len(facets.NOUNS), count)]
+    number = random.integers(2, 100, count)
+    plain = random.random(count) < 0.7
+    names = zip(first, second, number, plain, strict=True)
+    return [f"{a.title()} {b.title()}" + ("" if is_plain else f" No. {n}") for a, b, n, is_plain in names]
+
+
+def _artist_names(random: np.random.Generator, count: int) -> list[str]:
+    """Names that are distinct, so that a person can tell artists apart."""
+    pairs = [(a, b, c) for c in facets.COLLECTIVES for a in facets.ADJECTIVES for b in facets.NOUNS]
+    order = random.permutation(len(pairs))
+    names = []
+    for number in range(count):
+        first, second, kind = pairs[order[number % len(pairs)]]
+        again = number // len(pairs)
+        names.append(f"The {first.title()} {second.title()}{kind}" + (f" {again + 1}" if again else ""))
+    return names
+
+
+def _playlist_title(world: World, playlist: int) -> str:
+    interest = world.interest_P[playlist]
+    language, style = facets.LANGUAGES[world.language_K[interest]], facets.STYLES[world.style_K[interest]]
+    made_by = "essentials" if world.is_editorial_P[playlist] else "favourites"
+    return f"{language} {style} {made_by} {playlist // world.interests + 1}"
+
+
+def _names(is_VX: np.ndarray, names: tuple[str, ...]) -> list[list[str]]:
+    return [[name for name, is_one in zip(names, row, strict=True) if is_one] for row in is_VX.tolist()]
+
+
+def _vectors(values_VD: np.ndarray) -> pa.Array:
+    flat = pa.array(values_VD.ravel(), pa.float32())
+    offsets: Ints = np.arange(len(values_VD) + 1) * values_VD.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
+
+
+def _table(name: str, /, **columns: object) -> pa.Table:
+    schema = contract.source_schema(name)
+    arrays = [
+        column if isinstance(column := columns[field.name], pa.Array) else pa.array(column, field.type) for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)

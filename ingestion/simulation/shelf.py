@@ -1,0 +1,78 @@
+"""What can be chosen on a day, and with which probability: tracks, playlists and mlogs by interest, or any.
+
+Shape letters: K interests, V tracks, N choices.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ingestion.simulation.world import Floats, Ints, World
+
+NEW_DAYS, NEW_BOOST = 14, 3.0  # what is new is pushed
+
+
+class Shelf:
+    """The tracks of a day, ordered by interest, with popularity as weight; new ones are pushed."""
+
+    def __init__(self, world: World, day: int) -> None:
+        self.is_available_V = (world.first_day_V <= day) & (world.last_day_V > day)
+        is_new_V = (world.first_day_V >= 0) & (day - world.first_day_V < NEW_DAYS)
+        self._weight_V = world.popularity_V * np.where(is_new_V, NEW_BOOST, 1.0) * self.is_available_V
+        self._order = np.argsort(world.interest_V, kind="stable")
+        self._cumulative: Floats = np.r_[0.0, self._weight_V[self._order].cumsum()]
+        self._bounds_K = np.searchsorted(world.interest_V[self._order], np.arange(world.interests + 1))
+        self._total_K = np.diff(self._cumulative[self._bounds_K])
+        self._available = np.flatnonzero(self.is_available_V)
+        self._interest_V = world.interest_V
+
+    def of_interest(self, random: np.random.Generator, interest_N: Ints) -> Ints:
+        """A track of the interest each [N], by popularity; -1 if it has none today."""
+        low_N = self._cumulative[self._bounds_K[interest_N]]
+        at_N = low_N + random.random(len(interest_N)) * self._total_K[interest_N]
+        place_N = np.searchsorted(self._cumulative, at_N, side="right") - 1
+        place_N = np.minimum(place_N, self._bounds_K[interest_N + 1] - 1)
+        return np.where(self._total_K[interest_N] > 0, self._order[np.maximum(place_N, 0)], -1)
+
+    def chance_in_interest(self, track_N: Ints) -> Floats:
+        """Probability of a track once its own interest was drawn."""
+        total_N = self._total_K[self._interest_V[track_N]]
+        chance_N: Floats = np.divide(self._weight_V[track_N], total_N, out=np.zeros(len(track_N)), where=total_N > 0)
+        return chance_N
+
+    def any(self, random: np.random.Generator, count: int) -> Ints:
+        """Tracks drawn uniformly from all of today's."""
+        drawn: Ints = self._available[random.integers(0, len(self._available), count)]
+        return drawn
+
+    @property
+    def size(self) -> int:
+        """Tracks available today."""
+        return len(self._available)
+
+
+class Groups:
+    """Things that belong to one interest each, drawn evenly within it: playlists, mlogs."""
+
+    def __init__(self, interest_P: Ints, interests: int) -> None:
+        self._order = np.argsort(interest_P, kind="stable")
+        self._bounds_K = np.searchsorted(interest_P[self._order], np.arange(interests + 1))
+        self._count_K = np.diff(self._bounds_K)
+        self._interest_P = interest_P
+
+    def draw(self, random: np.random.Generator, interest_N: Ints, explore: float) -> Ints:
+        """One each [N], of the interest; with probability `explore`, or where the interest has none, any."""
+        own_N = self._bounds_K[interest_N] + (random.random(len(interest_N)) * self._count_K[interest_N]).astype(np.int64)
+        anything_N = random.integers(0, len(self._order), len(interest_N))
+        use_any_N = (random.random(len(interest_N)) < explore) | (self._count_K[interest_N] == 0)
+        return np.where(use_any_N, anything_N, self._order[np.minimum(own_N, len(self._order) - 1)])
+
+    def chance(self, drawn_N: Ints, interest_share_N: Floats, empty_share_N: Floats, explore: float) -> Floats:
+        """Probability of what was drawn, given the share of its interest and that of interests that have none."""
+        within_N = interest_share_N / self._count_K[self._interest_P[drawn_N]]
+        chance_N: Floats = (explore + (1 - explore) * empty_share_N) / len(self._order) + (1 - explore) * within_N
+        return chance_N
+
+    @property
+    def is_empty_K(self) -> np.ndarray:
+        return self._count_K == 0

@@ -1,0 +1,201 @@
+"""The catalogue of a simulated world: interests, artists, tracks, albums, playlists, mlogs, works with soundtracks.
+
+An *interest* is a language with a style, and with the emotions and scenes that go with it. Artists belong to an interest, tracks to
+their artist's; a soundtrack ties artists of unrelated interests together. Index arrays only: ids and names are in `catalogue.py`.
+Shape letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, D vector width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingestion.simulation import facets
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+AUDIO_WIDTH, IMAGE_WIDTH = 16, 8
+PLAYLIST_LENGTH = 30
+OST_TRACKS = 5  # soundtrack songs of a work, each by an artist of another interest where possible
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that exists. Days count from the first simulated day; negative: before it."""
+
+    language_K: Ints
+    style_K: Ints
+    emotions_KE: Floats  # probability of each emotion
+    scenes_KS: NDArray[np.bool_]
+    interest_A: Ints
+    popularity_A: Floats
+    artist_V: Ints
+    interest_V: Ints
+    album_V: Ints
+    recording_V: Ints  # tracks of the same recording share it
+    first_day_V: Ints
+    last_day_V: Ints
+    duration_ms_V: Ints
+    quality_V: Floats
+    popularity_V: Floats
+    emotions_VE: NDArray[np.bool_]
+    scenes_VS: NDArray[np.bool_]
+    theme_V: Ints  # -1: none
+    is_explicit_V: NDArray[np.bool_]
+    audio_VD: NDArray[np.float32]
+    image_VD: NDArray[np.float32]
+    tracks_PL: Ints
+    interest_P: Ints
+    is_editorial_P: NDArray[np.bool_]
+    track_M: Ints
+    tracks_WL: Ints  # soundtrack of each work
+
+    @property
+    def tracks(self) -> int:
+        return len(self.artist_V)
+
+    @property
+    def interests(self) -> int:
+        return len(self.language_K)
+
+
+def build(tracks: int, days: int, seed: int) -> World:
+    """The same world for the same arguments.
+
+    Raises:
+        ValueError: fewer than 100 tracks (too few for every interest to have some) or no day.
+    """
+    if tracks < 100 or days < 1:
+        raise ValueError(f"a world of {tracks} tracks and {days} days is too small; give at least 100 tracks and 1 day")
+    random = np.random.default_rng([seed, 1])
+    K, A = int(np.clip(tracks // 60, len(facets.FIRST_INTERESTS), 48)), max(tracks // 8, 16)
+    language_K, style_K = _interests(random, K)
+    emotions_KE = random.dirichlet(np.full(len(facets.EMOTIONS), 0.35), K)
+    scenes_KS = random.random((K, len(facets.SCENES))).argsort(axis=1) < 4
+    interest_A = random.permutation(np.arange(A) % K)
+    popularity_A = random.lognormal(0, 1.0, A)
+
+    artist_V = np.sort(np.concatenate([np.arange(A), random.choice(A, tracks - A, p=popularity_A / popularity_A.sum())]))
+    strays = random.random(tracks) < 0.1  # a track outside its artist's usual interest
+    interest_V = np.where(strays, random.integers(0, K, tracks), interest_A[artist_V])
+    number_V = _rank_in_group(artist_V)
+    album_V = np.unique(artist_V * 10_000 + number_V // 8, return_inverse=True)[1].astype(np.int64)
+    again = (number_V > 0) & (random.random(tracks) < 0.04)  # a recording released a second time
+    recording_V = np.where(again, np.arange(tracks) - 1, np.arange(tracks))
+    interest_V = np.where(again, np.roll(interest_V, 1), interest_V)
+
+    emotions_VE = _emotions(random, emotions_KE, interest_V)
+    own_scenes = random.random((tracks, len(facets.SCENES))) < 0.6
+    tracks_WL = _soundtracks(random, interest_V, popularity_A[artist_V], works=max(3, A // 25))
+    theme_V = np.where(random.random(tracks) < 0.3, random.integers(0, len(facets.THEMES), tracks), -1)
+    theme_V[theme_V == facets.SOUNDTRACK] = -1
+    theme_V[tracks_WL.ravel()] = facets.SOUNDTRACK
+    quality_V = random.normal(0, 1, tracks)
+    first_day_V, last_day_V = _availability(random, artist_V, A, days)
+    tracks_PL, interest_P = _playlists(random, interest_V, K, playlists=max(tracks // 25, 2 * K))
+    popularity_V = popularity_A[artist_V] * random.lognormal(0, 0.9, tracks) * np.exp(0.4 * quality_V)
+    return World(
+        language_K=language_K,
+        style_K=style_K,
+        emotions_KE=emotions_KE,
+        scenes_KS=scenes_KS,
+        interest_A=interest_A,
+        popularity_A=popularity_A,
+        artist_V=artist_V,
+        interest_V=interest_V,
+        album_V=album_V,
+        recording_V=recording_V,
+        first_day_V=first_day_V,
+        last_day_V=last_day_V,
+        duration_ms_V=np.clip(random.lognormal(np.log(215_000), 0.25, tracks), 90_000, 480_000).astype(np.int64),
+        quality_V=quality_V,
+        popularity_V=popularity_V,
+        emotions_VE=emotions_VE,
+        scenes_VS=own_scenes & scenes_KS[interest_V],
+        theme_V=theme_V,
+        is_explicit_V=random.random(tracks) < 0.06,
+        tracks_PL=tracks_PL,
+        interest_P=interest_P,
+        is_editorial_P=random.random(len(interest_P)) < 0.4,
+        track_M=random.choice(tracks, max(tracks // 20, 10), replace=False),
+        tracks_WL=tracks_WL,
+        **_vectors(random, interest_V, emotions_VE, artist_V, album_V),
+    )
+
+
+def _interests(random: np.random.Generator, K: int) -> tuple[Ints, Ints]:
+    first = [(facets.LANGUAGES.index(language), facets.STYLES.index(style)) for language, style in facets.FIRST_INTERESTS]
+    everything = [(language, style) for language in range(len(facets.LANGUAGES)) for style in range(len(facets.STYLES))]
+    rest = [pair for pair in everything if pair not in first]
+    pairs = np.array(first + [rest[index] for index in random.permutation(len(rest))])[:K]
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _emotions(random: np.random.Generator, emotions_KE: Floats, interest_V: Ints) -> NDArray[np.bool_]:
+    """One or two emotions a track, drawn from its interest's."""
+    emotions_VE = np.zeros((len(interest_V), emotions_KE.shape[1]), bool)
+    rows = np.arange(len(interest_V))
+    for _ in range(2):
+        drawn = (emotions_KE[interest_V].cumsum(axis=1) < random.random((len(interest_V), 1))).sum(axis=1)
+        emotions_VE[rows, np.minimum(drawn, emotions_KE.shape[1] - 1)] = True
+    return emotions_VE
+
+
+def _availability(random: np.random.Generator, artist_V: Ints, A: int, days: int) -> tuple[Ints, Ints]:
+    """First and last day of each track: most are old, some appear during the period, a few are withdrawn in it."""
+    V = len(artist_V)
+    first_day_V = -random.integers(1, 15 * 365, V)
+    is_new_V = (random.random(V) < 0.10) & (days > 3)
+    is_new_V |= (random.random(A) < 0.04)[artist_V] & (days > 3)  # artists whose first track appears in the period
+    first_day_V = np.where(is_new_V, random.integers(1, max(days, 2), V), first_day_V)
+    is_withdrawn_V = random.random(V) < 0.005
+    last_day_V = np.where(is_withdrawn_V, np.maximum(first_day_V, 0) + random.integers(1, days + 1, V), 10**6)
+    return first_day_V, last_day_V
+
+
+def _playlists(random: np.random.Generator, interest_V: Ints, K: int, playlists: int) -> tuple[Ints, Ints]:
+    """Playlists of one interest each, with one track in ten from anywhere."""
+    by_interest = [np.flatnonzero(interest_V == k) for k in range(K)]
+    interest_P = np.arange(playlists) % K
+    tracks_PL = np.stack([random.choice(by_interest[k], PLAYLIST_LENGTH) for k in interest_P])
+    strays = random.random(tracks_PL.shape) < 0.1
+    return np.where(strays, random.integers(0, len(interest_V), tracks_PL.shape), tracks_PL), interest_P
+
+
+def _soundtracks(random: np.random.Generator, interest_V: Ints, weight_V: Floats, works: int) -> Ints:
+    """Tracks of each work, of as many interests as there are tracks."""
+    drawn = random.choice(len(interest_V), (works, 40), p=weight_V / weight_V.sum())
+    chosen = np.empty((works, OST_TRACKS), np.int64)
+    for work in range(works):
+        _, firsts = np.unique(interest_V[drawn[work]], return_index=True)
+        distinct = np.sort(firsts)[:OST_TRACKS]
+        rest = np.setdiff1d(np.arange(40), distinct)[: OST_TRACKS - len(distinct)]
+        chosen[work] = drawn[work, np.concatenate([distinct, rest]).astype(np.int64)]
+    return chosen
+
+
+def _vectors(
+    random: np.random.Generator, interest_V: Ints, emotions_VE: NDArray[np.bool_], artist_V: Ints, album_V: Ints
+) -> dict[str, Any]:
+    """Sound follows interest, emotion and artist; the cover follows interest and album."""
+    sound_KD = random.normal(0, 1, (interest_V.max() + 1, AUDIO_WIDTH))
+    sound_ED = random.normal(0, 0.4, (emotions_VE.shape[1], AUDIO_WIDTH))
+    sound_AD = random.normal(0, 0.4, (artist_V.max() + 1, AUDIO_WIDTH))
+    audio_VD = sound_KD[interest_V] + emotions_VE @ sound_ED + sound_AD[artist_V]
+    cover_KD = random.normal(0, 1, (interest_V.max() + 1, IMAGE_WIDTH))
+    cover_BD = random.normal(0, 0.7, (album_V.max() + 1, IMAGE_WIDTH))
+    noise_VD = random.normal(0, 0.3, audio_VD.shape)
+    return {
+        "audio_VD": (audio_VD + noise_VD).astype(np.float32),
+        "image_VD": (cover_KD[interest_V] + cover_BD[album_V]).astype(np.float32),
+    }
+
+
+def _rank_in_group(group: Ints) -> Ints:
+    """Position within each run of equal values of a sorted array."""
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    return np.arange(len(group)) - np.repeat(starts, np.diff(np.r_[starts, len(group)]))
