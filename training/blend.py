@@ -1,0 +1,60 @@
+"""The served order: how much the ranker may move the fused order.
+
+`score = (1 - b) · fused + b · P(task)`, the fused score scaled to 0..1 over the candidates of the request. b is chosen on the
+validation slate and may be 0: a ranker that learned only from tracks that somebody chose can make a slate worse.
+The slate evaluation and the service call the same functions, so what is evaluated is what is served.
+Legend: C candidates. Knows nothing about channels or HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+TASK = "not_skipped"
+GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+Floats = NDArray[np.floating]
+
+
+def scaled(fused_C: Floats) -> Floats:
+    """Fused scores over the largest of them; fused scores are positive, so the order stays and the best gets 1."""
+    largest = fused_C.max(initial=0.0)
+    result: Floats = fused_C / largest if largest > 0 else np.zeros_like(fused_C)
+    return result
+
+
+def blended(fused_C: Floats, probability_C: Floats, weight: float) -> Floats:
+    """Score of every candidate of a request; `fused_C` is scaled here, so it may come in any positive unit."""
+    result: Floats = (1 - weight) * scaled(fused_C) + weight * probability_C
+    return result
+
+
+def order(scores_C: Floats) -> NDArray[np.int64]:
+    """Places best first; equal scores keep the order they came in."""
+    return np.argsort(-scores_C, kind="stable")
+
+
+@dataclass(frozen=True)
+class Blend:
+    """b in 0..1, and the ranker's task whose probability is blended in."""
+
+    weight: float
+    task: str = TASK
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"blend weight {self.weight} is outside [0, 1]")
+
+    def save(self, path: Path) -> None:
+        """Write one small JSON file."""
+        path.write_text(json.dumps(asdict(self)) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Blend:
+        """What `save` wrote."""
+        return cls(**json.loads(path.read_text()))

@@ -1,0 +1,144 @@
+"""What a recommender must beat: lists made of nothing but the user's own past, and of what everybody plays.
+
+`most_played`, `last_played`; `base_level_activation`: ACT-R's sum over past listens of (seconds ago)^-0.5, at least a minute ago
+(Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most popular tracks of the artists the
+user listened to most that they have not listened to; `popularity`: what was listened to most before the test parts.
+"Listened" is 30 s and more. The past is the user's whole past before the request; a memory has no parameter to fit.
+Legend: C cases, K candidates, N past listens. Knows nothing about models or features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.data import PARTS, RecallCases, TrainingData
+
+MEMORIES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
+NEWEST_US = 60_000_000
+TRACKS_PER_ARTIST = 20
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def recall(
+    data: TrainingData, cases: RecallCases, k: int, names: Sequence[str] = MEMORIES, progress: bool = True
+) -> dict[str, Ints]:
+    """For each memory of `names` one list a case [C, K], best first, 0 where the past holds no more.
+
+    Raises:
+        ValueError: a name is not one of MEMORIES.
+    """
+    unknown = sorted(set(names) - set(MEMORIES))
+    if unknown:
+        raise ValueError(f"memory {unknown[0]!r} is unknown; choose from {', '.join(MEMORIES)}")
+    found = {name: np.zeros((len(cases), k), dtype=np.int64) for name in names}
+    if "popularity" in found:
+        best = popular(data)[:k]
+        found["popularity"][:, : len(best)] = best
+    own = [name for name in names if name in BY_USE]
+    by_artist = _popular_by_artist(data) if "own_artists_unheard" in found else {}
+    for user in tqdm(np.unique(cases.user_C), desc="memories", unit="user", mininterval=1, disable=not progress):
+        past = _Past(data, int(user))
+        for case in np.flatnonzero(cases.user_C == user):
+            seen = past.before(int(cases.play_number_C[case]))
+            if seen == 0:
+                continue
+            heard = past.heard(seen)
+            for name in own:
+                best = past.best(BY_USE[name](past, seen, int(cases.request_at_C[case])), heard, k)
+                found[name][case, : len(best)] = best
+            if by_artist:
+                queue = past.unheard(seen, heard, by_artist, k)
+                found["own_artists_unheard"][case, : len(queue)] = queue
+    return found
+
+
+def popular(data: TrainingData) -> Ints:
+    """Tracks by how often they were listened to before the test parts, most first, then by code."""
+    plays = data.plays
+    known = plays.track_P[plays.is_listened_P & (plays.part_P != PARTS.index("test"))]
+    listens_V = np.bincount(known, minlength=len(data.vocabulary))
+    listens_V[:2] = 0
+    order = np.argsort(-listens_V, kind="stable")
+    return order[: np.count_nonzero(listens_V)]
+
+
+def _popular_by_artist(data: TrainingData) -> dict[int, Ints]:
+    tracks = popular(data)
+    artist = data.vocabulary.artist_of_track_V[tracks]
+    order = np.argsort(artist, kind="stable")
+    artists, first = np.unique(artist[order], return_index=True)
+    lists = np.split(tracks[order], first[1:])
+    return {int(one): most_first[:TRACKS_PER_ARTIST] for one, most_first in zip(artists, lists, strict=True)}
+
+
+class _Past:
+    """One user's listens in order, tracks and artists numbered from 0 within the user in vocabulary order."""
+
+    def __init__(self, data: TrainingData, user: int) -> None:
+        plays, rows = data.plays, slice(data.plays.offset_U1[user], data.plays.offset_U1[user + 1])
+        listened = plays.is_listened_P[rows]
+        self.play_number_N = plays.play_number_P[rows][listened]
+        self.known_at_N = plays.known_at_P[rows][listened]
+        self.tracks, self.track_N = np.unique(plays.track_P[rows][listened], return_inverse=True)
+        self.artists, self.artist_N = np.unique(plays.artist_P[rows][listened], return_inverse=True)
+        self._is_heard_V = np.zeros(len(data.vocabulary), dtype=bool)
+
+    def before(self, play_number: int) -> int:
+        """How many of the listens came before a play: the history is the earlier rows, nothing else."""
+        return int(np.searchsorted(self.play_number_N, play_number))
+
+    def heard(self, seen: int) -> NDArray[np.bool_]:
+        """Which of `tracks` were listened to among the first `seen` listens."""
+        return np.bincount(self.track_N[:seen], minlength=len(self.tracks)) > 0
+
+    def best(self, score: Floats, heard: NDArray[np.bool_], k: int) -> Ints:
+        """The `k` best of the tracks heard, ties by code."""
+        score = np.where(heard, score, -np.inf)
+        count = min(k, int(heard.sum()))
+        floor = np.partition(score, len(score) - count)[len(score) - count]
+        top = np.flatnonzero(score >= floor)
+        best: Ints = self.tracks[top[np.argsort(-score[top], kind="stable")[:count]]]
+        return best
+
+    def unheard(self, seen: int, heard: NDArray[np.bool_], by_artist: dict[int, Ints], k: int) -> Ints:
+        """Popular tracks of the user's artists, artist by artist, without those heard."""
+        self._is_heard_V[self.tracks] = heard
+        listens = np.bincount(self.artist_N[:seen], minlength=len(self.artists))
+        order = np.argsort(-listens, kind="stable")[: np.count_nonzero(listens)]
+        queue, length = [np.zeros(0, dtype=np.int64)], 0
+        for artist in self.artists[order].tolist():
+            tracks = by_artist.get(artist)
+            if tracks is not None:
+                queue.append(tracks[~self._is_heard_V[tracks]])
+                length += len(queue[-1])
+            if length >= k:
+                break
+        return np.concatenate(queue)[:k]
+
+
+def _most_played(past: _Past, seen: int, request_at: int) -> Floats:
+    return np.bincount(past.track_N[:seen], minlength=len(past.tracks)).astype(np.float64)
+
+
+def _last_played(past: _Past, seen: int, request_at: int) -> Floats:
+    last = np.zeros(len(past.tracks))
+    last[past.track_N[:seen]] = past.known_at_N[:seen]
+    return last
+
+
+def _base_level_activation(past: _Past, seen: int, request_at: int) -> Floats:
+    seconds_N = np.maximum(request_at - past.known_at_N[:seen], NEWEST_US) / 1e6
+    return np.bincount(past.track_N[:seen], weights=1 / np.sqrt(seconds_N), minlength=len(past.tracks))
+
+
+BY_USE: dict[str, Callable[[_Past, int, int], Floats]] = {
+    "most_played": _most_played,
+    "last_played": _last_played,
+    "base_level_activation": _base_level_activation,
+}

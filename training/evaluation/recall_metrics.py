@@ -1,0 +1,111 @@
+"""How much of what was listened to a list of candidates found, for each user and kind of target.
+
+Kinds: `all` targets of a session, `repeat` (heard before), `discovery` (not heard before), `reachable` (discovery and in the
+catalogue). Full-catalogue lists, no sampled metrics. A case counts for a kind if it has such a target; figures are averaged
+over a user's cases, then over users.
+Legend: C cases, K candidates, U users, V vocabulary. Knows nothing about who made the lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import Ragged, RecallCases
+from training.evaluation import bootstrap
+from training.evaluation.bootstrap import Estimate
+
+KINDS = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
+PARTS = tuple(KINDS)
+
+ByPart = dict[str, Estimate]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def hits(items_CK: Ints, targets: Ragged) -> NDArray[np.bool_]:
+    """Whether each candidate is among its case's targets [C, K]; none (0) never is."""
+    cases, width = items_CK.shape
+    size = int(max(items_CK.max(initial=0), targets.items.max(initial=0))) + 1
+    wanted = np.unique(targets.case_of_items * size + targets.items)
+    if len(wanted) == 0 or width == 0:
+        return np.zeros((cases, width), dtype=bool)
+    asked = np.arange(cases)[:, None] * size + items_CK
+    place = np.minimum(np.searchsorted(wanted, asked.ravel()), len(wanted) - 1)
+    return (wanted[place].reshape(cases, width) == asked) & (items_CK > 0)
+
+
+def recall_at(k: int, hits_CK: NDArray[np.bool_], targets_C: NDArray[np.generic]) -> Floats:
+    """Share of a case's targets among its first `k` candidates [C]; NaN where it has none."""
+    found_C = hits_CK[:, :k].sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share_C: Floats = np.where(targets_C > 0, found_C / targets_C, np.nan)
+    return share_C
+
+
+def ndcg_at(k: int, hits_CK: NDArray[np.bool_], targets_C: NDArray[np.generic]) -> Floats:
+    """Discounted gain of the first `k` candidates over the best possible one [C]; NaN where a case has no target."""
+    discount_K = 1 / np.log2(np.arange(2, k + 2))
+    width = min(k, hits_CK.shape[1])
+    gain_C = hits_CK[:, :width] @ discount_K[:width]
+    best_C = np.concatenate([[np.nan], np.cumsum(discount_K)])[np.minimum(np.asarray(targets_C, dtype=np.int64), k)]
+    ratio_C: Floats = gain_C / best_C
+    return ratio_C
+
+
+METRICS = {"recall": recall_at, "ndcg": ndcg_at}
+
+
+def by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[str, dict[str, Floats]]:
+    """`{metric: {part: [C]}}` for names such as `recall_at_50`; NaN where a case has no target of that part.
+
+    Raises:
+        ValueError: a name is not `recall_at_K` or `ndcg_at_K`, or there is not one list a case.
+    """
+    if len(items_CK) != len(cases):
+        raise ValueError(
+            f"{len(items_CK)} lists for {len(cases)} cases; give every case one list, an empty one if need be"
+        )
+    found: dict[str, dict[str, Floats]] = {name: {} for name in names}
+    for part, kind in KINDS.items():
+        hits_CK, targets_C = hits(items_CK, cases.items[kind]), cases.items[kind].count_C
+        for name in names:
+            metric, _, k = name.partition("_at_")
+            if metric not in METRICS or not k.isdigit():
+                raise ValueError(f"metric {name!r} is unknown; write recall_at_K or ndcg_at_K")
+            found[name][part] = METRICS[metric](int(k), hits_CK, targets_C)
+    return found
+
+
+def by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> Floats:
+    """Mean over each user's cases that have a value [U]; NaN for a user without one."""
+    kept = ~np.isnan(values_C)
+    total_U = np.bincount(user_C[kept], weights=values_C[kept], minlength=users)
+    count_U = np.bincount(user_C[kept], minlength=users)
+    with np.errstate(invalid="ignore"):
+        mean_U: Floats = total_U / count_U
+    return mean_U
+
+
+def estimates(values: Mapping[str, Mapping[str, Floats]], cases: RecallCases) -> dict[str, ByPart]:
+    """`by_case` figures as means over users with their bootstraps."""
+    users, user_C = np.unique(cases.user_C, return_inverse=True)
+    return {
+        name: {part: bootstrap.mean(by_user(values_C, user_C, len(users))) for part, values_C in parts.items()}
+        for name, parts in values.items()
+    }
+
+
+def measure(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[str, ByPart]:
+    """`{metric: {part: estimate}}` of the lists on the cases."""
+    return estimates(by_case(items_CK, cases, names), cases)
+
+
+def coverage(items_CK: Ints, catalogue_V: NDArray[np.bool_]) -> float:
+    """Share of the catalogue that is in at least one of the lists, at the length the lists have."""
+    shown = np.zeros(max(len(catalogue_V), int(items_CK.max(initial=0)) + 1), dtype=bool)
+    shown[items_CK.ravel()] = True
+    size = int(catalogue_V.sum())
+    return float((shown[: len(catalogue_V)] & catalogue_V).sum() / size) if size else 0.0

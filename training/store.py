@@ -1,0 +1,82 @@
+"""BentoML's model store as the place of releases: the only file of training that imports bentoml.
+
+A release is one model `segue:<release id>`, immutable once it is complete. A process uses one store: BENTOML_HOME is read by
+BentoML once. Knows nothing about what is in a release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import settings
+
+NAME = "segue"
+COMPLETE = "files.sha256"
+
+
+def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
+    """Copy `folder` into the store as `segue:<version>` and return where it lies there.
+
+    A complete version is left as it is. One that a kill left half-written (the list of its files' hashes is copied last) is
+    removed and written again.
+    """
+    models = _models()
+    tag = f"{NAME}:{version}"
+    existing = path_of(version)
+    if existing is not None:
+        return existing
+    if _has(tag):
+        models.delete(tag)
+    with models.create(tag, labels=dict(labels)) as model:
+        home = Path(model.path)
+        shutil.copytree(folder, home, dirs_exist_ok=True)
+        (home / COMPLETE).write_text(listing(folder))
+    published = path_of(version)
+    if published is None:
+        raise OSError(f"{tag} was not written whole to {settings.load().releases}; check the space left and run it again")
+    return published
+
+
+def path_of(version: str) -> Path | None:
+    """Where a complete version lies; None when it is not there or not whole."""
+    tag = f"{NAME}:{version}"
+    if not _has(tag):
+        return None
+    home = Path(_models().get(tag).path)
+    record = home / COMPLETE
+    is_whole = record.exists() and record.read_text() == listing(home)
+    return home if is_whole else None
+
+
+def listing(folder: Path) -> str:
+    """`<sha256>  <path>` of every file, sorted; without what the store itself adds."""
+    own = {COMPLETE, "model.yaml"}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and str(path.relative_to(folder)) not in own)
+    return "".join(f"{_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _has(tag: str) -> bool:
+    from bentoml.exceptions import NotFound
+
+    try:
+        return bool(_models().list(tag))
+    except (NotFound, FileNotFoundError):
+        return False
+
+
+def _models() -> Any:
+    # BentoML reads its home when it is first used, so the environment is set before it is imported.
+    os.environ.update({name: value for name, value in settings.tool_environment(settings.load()).items() if "BENTO" in name})
+    import bentoml.models
+
+    return bentoml.models
