@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from training.vocabulary import FIRST, Vocabulary
+from sequences.batch import FIRST
+from training.vocabulary import Vocabulary
 
 ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
@@ -36,7 +37,7 @@ class Catalogue:
 
     @classmethod
     def build(cls, tracks: pl.DataFrame, vocabulary: Vocabulary) -> Catalogue:
-        """From the release's `catalogue.parquet`, the mart `tracks`: every column but `track_id` may be missing or null."""
+        """From the release's catalogue, columns as in the mart `tracks`: all but `track_id` may be missing or null."""
         V = len(vocabulary)
         order = pl.DataFrame({"track_id": [str(track) for track in vocabulary.track_ids_V], "item": np.arange(V)})
         rows = order.join(_columns(tracks), on="track_id", how="left", maintain_order="left").unique(

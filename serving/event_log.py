@@ -108,9 +108,9 @@ class EventLog:
         return report.answer.result()
 
     def unpushed(self) -> Iterator[tuple[Event, Position]]:
-        """Events logged by earlier processes that the marker does not cover, in log order; call before the first append.
+        """Events of earlier processes that the marker does not cover, in log order; call before the first append.
 
-        Lines that hold no JSON object (a disk lost them) are passed over; landing quarantines them with their line number.
+        Lines that hold no JSON object (a disk lost them) are passed over; landing quarantines them.
         """
         mark = self.marker.mark
         for path in daily_file.files(self._folder, NAME):
@@ -217,7 +217,7 @@ def _take(path: Path, wait_s: float) -> IO[str]:
                 holder = file.read().strip() or "unknown"
                 file.close()
                 raise LogTaken(
-                    f"process {holder} writes the event log beside {path}; stop it, or give this service its own SEGUE_HOME"
+                    f"process {holder} writes the event log (lock {path}); stop it, or give this one its own SEGUE_HOME"
                 ) from None
             time.sleep(0.1)
     file.seek(0)

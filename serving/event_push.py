@@ -1,7 +1,7 @@
 """From the log to the online store: before the answer where that works, again and again where it does not.
 
-A report is answered once its events are on the disk and in the online store, so that the very next request sees them. When
-the store is away the events are safe in the log: they are pushed later, or replayed at the next start.
+A report is answered once its events are on the disk and in the online store, so that the very next request sees them.
+When the store is away the events are safe in the log: they are pushed later, or replayed at the next start.
 Knows nothing about HTTP.
 """
 

@@ -1,7 +1,7 @@
 """What a reported event must look like before it is logged: one row of the data contract's `listening_events`.
 
-The landing zone validates again and more slowly; this is the quick check at the door, so that a client hears at once what
-is wrong. Behaviours come from the same seed as everywhere; a test holds this file against the landing contract.
+The landing zone validates again and more slowly; this is the quick check at the door, so that a client hears at once
+what is wrong. Behaviours come from the same seed as everywhere; a test holds this file against the landing contract.
 Knows nothing about HTTP or storage.
 """
 
@@ -43,7 +43,7 @@ LARGEST_INTEGER = 2**63 - 1
 LARGEST_POSITION = 2**31 - 1
 
 Event = dict[str, Any]
-"""A row with every column of `COLUMNS`; times int µs UTC, absent values None, `sequence_number` None until it is logged."""
+"""A row with every column of `COLUMNS`: times int µs UTC, None where absent; the log fills in `sequence_number`."""
 
 
 class EventRejected(ValueError):
@@ -60,8 +60,8 @@ def actions() -> tuple[str, ...]:
 def read_event(row: object, now_us: int) -> Event:
     """The event a row means, with what it left out filled in.
 
-    A missing time is `now_us`; a play without `occurred_at` began `played_ms` before it ended. A missing `event_id` is a
-    hash of the event, so that the same row sent twice is one event: a client that can tell real repeats apart sends ids.
+    A missing time is `now_us`; a play without `occurred_at` began `played_ms` before it ended. A missing `event_id` is
+    a hash of the event, so that the same row sent twice is one event: a client that knows real repeats sends ids.
 
     Raises:
         EventRejected: the row is no event of the contract; the message names the column and the remedy.

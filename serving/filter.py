@@ -1,7 +1,7 @@
 """Which candidates may not be shown, one function a filter, named for what it removes.
 
-A filter marks what it removes among C items that are already in order of preference. Adding one: a function and a line in
-`FILTERS`. Legend: C candidates, V vocabulary. Knows nothing about scores.
+A filter marks what it removes among C items that are already in order of preference. Adding one: a function and a
+line in `FILTERS`. Legend: C candidates, V vocabulary. Knows nothing about scores.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How far the event log has reached the online store, kept across restarts.
 
-A position is (file relative to the log's folder, offset after the line). Events may be pushed in any order; the marker is the
-position up to which all of them are. It may lag behind the truth, never run ahead: a replay applies events that the
-store already has, which changes nothing.
+A position is (file relative to the log's folder, offset after the line). Events may be pushed in any order; the marker
+is the position up to which all of them are. It may lag behind the truth, never run ahead: a replay applies events
+that the store already has, which changes nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class PushMarker:
         with self._lock:
             if position in self._waiting:
                 self._waiting[position] = True
-            while self._waiting and next(iter(self._waiting.values())):
+            while self._waiting and self._waiting[next(iter(self._waiting))]:
                 self._mark, _ = self._waiting.popitem(last=False)
 
     def save(self) -> None:

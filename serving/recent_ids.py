@@ -1,7 +1,7 @@
 """The event ids seen lately, in bounded memory: how a repeated report is recognised.
 
-Ids are kept as 64-bit hashes: with 500,000 of them a new id is taken for an old one about once in 10^13 events. A repeat
-from before the window is logged again, and dropped where the log lands, which is idempotent on `event_id` for good.
+Ids are kept as 64-bit hashes: with 500,000 of them a new id is taken for an old one about once in 10^13 events. A
+repeat from before the window is logged again, and dropped where the log lands: there `event_id` counts for good.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+
 from ingestion import contract
 from ingestion.validation import conform
-
 from serving.event_schema import COLUMNS, SECOND, TARGET_TYPES, EventRejected, actions, read_event
 
 NOW = 1_800_000_000 * SECOND

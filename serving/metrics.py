@@ -1,0 +1,63 @@
+"""What the service counts and times, as Prometheus metrics; one object, made once a process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """Every metric of the recommender, registered in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.requests = Counter(
+            "segue_recommend_requests", "Answers by outcome", ["scene", "outcome", "release"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "segue_recommend_seconds", "Whole request path", ["scene"], buckets=SECONDS, registry=registry
+        )
+        self.stage_seconds = Histogram(
+            "segue_stage_seconds", "One stage of the path", ["stage"], buckets=SECONDS, registry=registry
+        )
+        self.channel_seconds = Histogram(
+            "segue_channel_seconds", "One recall channel", ["channel"], buckets=SECONDS, registry=registry
+        )
+        self.candidates = Counter(
+            "segue_candidates", "Candidates that a channel found", ["channel"], registry=registry
+        )
+        self.skipped = Counter(
+            "segue_skipped", "Parts that failed and were left out of an answer", ["part"], registry=registry
+        )
+        self.removed = Counter("segue_removed", "Candidates that a filter removed", ["filter"], registry=registry)
+        self.exposures = Counter("segue_exposures", "Tracks shown", ["scene", "release"], registry=registry)
+        self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)
+        self.event_seconds = Histogram(
+            "segue_event_seconds", "A report, until it is on the disk and readable", buckets=SECONDS, registry=registry
+        )
+        self.unpushed = Gauge(
+            "segue_unpushed_reports",
+            "Reports on the disk that the online store lacks",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.releases = Counter("segue_releases", "Releases tried, by outcome", ["outcome"], registry=registry)
+        self.release_loaded_at = Gauge(
+            "segue_release_loaded_at_seconds",
+            "When the release in service was loaded, seconds since 1970",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Time one stage, failed ones too."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_seconds.labels(stage).observe(time.perf_counter() - began)

@@ -1,0 +1,131 @@
+"""The request path: hydrate ▸ recall ▸ fuse ▸ filter ▸ rank ▸ select ▸ side effects.
+
+One call answers one request from one release, which it holds from start to end. Each stage is a noun of its own in this
+folder; here they are only put in order, timed and counted. Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from serving import fuse, rank, recall
+from serving.filter import Shown, keep
+from serving.fuse import Fused
+from serving.hydrate import Hydrate, Hydrated
+from serving.metrics import Metrics
+from serving.request import Request
+from serving.select import select
+from serving.served_release import ServedRelease
+
+TOP_UP = 1000
+
+logger = logging.getLogger(__name__)
+
+
+class Exposed(Protocol):
+    """Where shown tracks are written down."""
+
+    def write(self, request: Request, track_ids: list[str]) -> None:
+        """One impression a track, in the order shown."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first."""
+
+    track_id: str
+    title: str
+    artists: list[str]
+    score: float
+    channels: list[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request gets; `release` is the one that gave all of it."""
+
+    request_id: str
+    release: str
+    items: list[Item]
+
+
+class RecommendPath:
+    """Composes the stages. Thread-safe: a request's state lives in its call."""
+
+    def __init__(self, hydrate: Hydrate, exposures: Exposed, metrics: Metrics) -> None:
+        self._hydrate, self._exposures, self._metrics = hydrate, exposures, metrics
+
+    def answer(self, request: Request, release: ServedRelease, is_shown: bool = True) -> Answer:
+        """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown."""
+        metrics, scene = self._metrics, request.scene
+        with metrics.request_seconds.labels(scene.name).time():
+            with metrics.timed("hydrate"):
+                user = self._hydrate.user(request, release)
+            with metrics.timed("recall"):
+                found = recall.recall(release.channels, user.users, user.is_known, scene.recalled, metrics)
+            with metrics.timed("fuse"):
+                fused = fuse.fuse(release, scene, found)
+            with metrics.timed("filter"):
+                fused = self._filtered(fused, request, user, release).first(scene.ranked)
+            with metrics.timed("rank"):
+                fused = rank.rank(release, user.users, fused, metrics)
+            with metrics.timed("select"):
+                chosen = fused.take(select(fused.items_C, release.catalogue, request.limit, scene.per_artist))
+                if len(chosen) < request.limit:
+                    chosen = self._topped_up(chosen, request, user, release)
+                items = [self._item(chosen, place, user, release) for place in range(len(chosen))]
+            if is_shown:
+                with metrics.timed("side_effects"):
+                    self._side_effects(request, release, items)
+        return Answer(request.request_id, release.release_id, items)
+
+    def _filtered(self, fused: Fused, request: Request, user: Hydrated, release: ServedRelease) -> Fused:
+        shown = Shown(release.catalogue, user.exclusions, release.vocabulary.track_code, request.at_us)
+        places, removed = keep(fused.items_C, shown)
+        for name, count in removed.items():
+            self._metrics.removed.labels(name).inc(count)
+        return fused.take(places)
+
+    def _topped_up(self, chosen: Fused, request: Request, user: Hydrated, release: ServedRelease) -> Fused:
+        """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
+        if recall.POPULARITY not in release.channels:
+            return chosen
+        only = {recall.POPULARITY: release.channels[recall.POPULARITY]}
+        found = recall.recall(only, user.users, False, TOP_UP, self._metrics)
+        more = chosen.followed_by(fuse.fuse(release, request.scene, found))
+        more = self._filtered(more, request, user, release)
+        return more.take(select(more.items_C, release.catalogue, request.limit, request.scene.per_artist))
+
+    def _item(self, chosen: Fused, place: int, user: Hydrated, release: ServedRelease) -> Item:
+        item, channels = int(chosen.items_C[place]), chosen.channels_C[place]
+        return Item(
+            track_id=str(release.vocabulary.track_ids_V[item]),
+            title=release.catalogue.titles_V[item],
+            artists=release.catalogue.artist_names_V[item],
+            score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
+            channels=channels,
+            reason=self._reason(channels, item, user, release),
+        )
+
+    def _reason(self, channels: list[str], item: int, user: Hydrated, release: ServedRelease) -> str:
+        for name in channels:
+            try:
+                return release.channels[name].reason(user.users, item)
+            except Exception:
+                logger.exception("channel %s gives no reason", name)
+                self._metrics.skipped.labels(f"reason_{name}").inc()
+        return ""
+
+    def _side_effects(self, request: Request, release: ServedRelease, items: list[Item]) -> None:
+        self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(items))
+        try:
+            self._exposures.write(request, [item.track_id for item in items])
+        except OSError:
+            # An answer without its impressions is worth more than no answer; the count says how many are missing.
+            logger.exception("the impressions of %s could not be written", request.request_id)
+            self._metrics.skipped.labels("exposures").inc()

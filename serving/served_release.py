@@ -1,0 +1,29 @@
+"""A release as the request path uses it: the models that training wrote, with the filters' view of its catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serving.catalogue import Catalogue
+from training.features import ServiceContract
+from training.recall.channel import RecallChannel
+from training.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ServedRelease:
+    """Everything one answer needs, immutable and shared by all requests.
+
+    `blend` is the ranker's share of the order, 0..1; `contract` says which features its models may see.
+    """
+
+    release_id: str
+    channels: Mapping[str, RecallChannel]
+    fusion: Any
+    ranker: Any
+    blend: float
+    vocabulary: Vocabulary
+    catalogue: Catalogue
+    contract: ServiceContract

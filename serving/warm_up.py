@@ -1,0 +1,85 @@
+"""The test a release passes before it serves: every part answers, for a user nobody knows and for one with a history.
+
+The request path leaves a failing part out of an answer; here a failure is the end of the release. It also makes the first
+real request as fast as the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sequences.definition import SEQUENCE_VIEWS, SequenceView
+from serving import fuse
+from serving.exclusions import Exclusions
+from serving.filter import Shown, keep
+from serving.rank import TASK
+from serving.scenes import SCENES
+from serving.served_release import ServedRelease
+from training.features import from_online
+
+SONG_US = 200_000_000
+HISTORY = 20
+
+
+class WarmUpFailed(RuntimeError):
+    """A release cannot answer; the message says which part fails."""
+
+
+def warm_up(release: ServedRelease, now_us: int) -> None:
+    """Ask every part of the release for two synthetic users.
+
+    Raises:
+        WarmUpFailed: a channel, the fusion or the ranker raises, or nothing is left to show.
+    """
+    served = np.flatnonzero(release.catalogue.is_served_V)[:HISTORY]
+    tracks = [str(release.vocabulary.track_ids_V[item]) for item in served]
+    for history in ([], tracks):
+        sequences = {name: _rows(view, history, now_us) for name, view in SEQUENCE_VIEWS.items()}
+        _answer(release, sequences, now_us)
+
+
+def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], now_us: int) -> None:
+    scene = next(iter(SCENES.values()))
+    times = np.array([now_us], dtype=np.int64)
+    users = from_online(release.vocabulary, release.contract, ["warm-up"], times, [sequences], scenes=[scene.name])
+    part = "no channel"
+    try:
+        found = {}
+        for part, channel in release.channels.items():
+            found[part] = channel.recall(users, scene.recalled)
+            first = int(found[part].items_BK[0, 0])
+            if first:
+                channel.reason(users, first)
+        part = "fusion"
+        fused = fuse.fuse(release, scene, found)
+        shown = Shown(release.catalogue, Exclusions(), release.vocabulary.track_code, now_us)
+        fused = fused.take(keep(fused.items_C, shown)[0]).first(scene.ranked)
+        part = "ranker"
+        if release.ranker is not None and len(fused):
+            probability_C = np.asarray(release.ranker.score(users, fused.items_C[None, :])[TASK][0])
+            if not np.isfinite(probability_C).all():
+                raise ValueError("some of its probabilities are not finite")
+    except Exception as error:
+        raise WarmUpFailed(f"release {release.release_id} fails in {part}: {error}") from error
+    if not len(fused):
+        raise WarmUpFailed(f"release {release.release_id} has nothing to show; is its catalogue empty?")
+
+
+def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[Any]]:
+    """Each track played once, a few minutes apart, the last one just now."""
+    behaviour = view.behaviours[0]
+    ends = [now_us - SONG_US * (len(tracks) - place) for place in range(len(tracks))]
+    known: dict[str, list[Any]] = {
+        "event_id": [f"warm-up-{place}" for place in range(len(tracks))],
+        "target_type": ["track"] * len(tracks),
+        "target_id": list(tracks),
+        "track_id": list(tracks),
+        "behaviour": [behaviour] * len(tracks),
+        "occurred_at": [end - SONG_US for end in ends],
+        "ended_at": ends,
+        "played_ratio": [1.0] * len(tracks),
+        "scene": [""] * len(tracks),
+    }
+    return {name: known[name] for name in view.attribute_names}
