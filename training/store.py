@@ -38,7 +38,9 @@ def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
         (home / COMPLETE).write_text(listing(folder))
     published = path_of(version)
     if published is None:
-        raise OSError(f"{tag} was not written whole to {settings.load().releases}; check the space left and run it again")
+        raise OSError(
+            f"{tag} was not written whole to {settings.load().releases}; check the space left and run it again"
+        )
     return published
 
 
@@ -76,7 +78,9 @@ def _has(tag: str) -> bool:
 
 def _models() -> Any:
     # BentoML reads its home when it is first used, so the environment is set before it is imported.
-    os.environ.update({name: value for name, value in settings.tool_environment(settings.load()).items() if "BENTO" in name})
+    os.environ.update(
+        {name: value for name, value in settings.tool_environment(settings.load()).items() if "BENTO" in name}
+    )
     import bentoml.models
 
     return bentoml.models

@@ -1,0 +1,10 @@
+"""Recall: channels that each find candidates their own way. `CHANNELS` is the table; everything iterates over it."""
+
+from training.recall.channel import Candidates, RecallChannel
+from training.recall.favourites import Favourites
+from training.recall.popularity import Popularity
+from training.recall.realtime import Realtime
+
+CHANNELS: dict[str, type[RecallChannel]] = {channel.name: channel for channel in (Popularity, Realtime, Favourites)}
+
+__all__ = ["CHANNELS", "Candidates", "RecallChannel"]

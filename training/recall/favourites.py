@@ -65,6 +65,7 @@ class Favourites(RecallChannel):
     @classmethod
     def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
         """Choose the decay; there is nothing else to learn."""
+        del folder
         if config.decay is not None:
             return cls(config, data.catalogue_V, data.vocabulary)
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)

@@ -34,13 +34,18 @@ class ExactIndex:
     bias_N: torch.Tensor
 
     @torch.no_grad()
-    def search(self, query_BD: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, query_BD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index`."""
+        row, place = self._places(exclude_BX)
         best_BK = torch.full((len(query_BD), 0), -torch.inf)
         place_BK = torch.zeros((len(query_BD), 0), dtype=torch.int64)
         for start in range(0, len(self.item_N), ITEMS_AT_ONCE):
             end = min(start + ITEMS_AT_ONCE, len(self.item_N))
             score_BN = torch.addmm(self.bias_N[start:end], query_BD, self.vector_ND[start:end].T)
+            here = (place >= start) & (place < end)
+            score_BN[row[here], place[here] - start] = -torch.inf
             score_BK, found_BK = score_BN.topk(min(k, end - start), dim=1)
             best_BK = torch.cat([best_BK, score_BK], dim=1)
             place_BK = torch.cat([place_BK, found_BK + start], dim=1)
@@ -51,4 +56,13 @@ class ExactIndex:
         values = np.full((len(scores), k), -np.inf, dtype=np.float32)
         items[:, : order.shape[1]] = self.item_N[np.take_along_axis(places, order, 1)]
         values[:, : order.shape[1]] = np.take_along_axis(scores, order, 1)
+        items[np.isneginf(values)] = 0
         return items, values
+
+    def _places(self, exclude_BX: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Row and index position of everything excluded that is indexed at all."""
+        if exclude_BX is None or not len(self.item_N):
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        place_BX = np.minimum(np.searchsorted(self.item_N, exclude_BX), len(self.item_N) - 1)
+        row, column = np.nonzero(self.item_N[place_BX] == exclude_BX)
+        return row, place_BX[row, column]

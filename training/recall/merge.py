@@ -1,0 +1,95 @@
+"""Plays and clicks as one sequence, and two lists of candidates as one. Knows nothing about models.
+
+Legend: B requests, L events, K candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sequences.batch import FIRST
+from training.features import UserBatch
+
+KEPT = ("track_id", "behaviour", "occurred_at", "ended_at")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """B sequences, oldest first, padded right with 0: track_id, behaviour, ended_at, and `gap` (µs since the event
+    before; 0 at first).
+    """
+
+    columns: dict[str, np.ndarray]
+    length_B: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Merged:
+        """The sequences of `rows`."""
+        return Merged({name: column[rows] for name, column in self.columns.items()}, self.length_B[rows])
+
+
+def merge_clicks(users: UserBatch, length: int) -> Merged:
+    """The newest `length` of `recent_events`, before them older clicks on tracks from `recent_clicks` as far as there
+    is room.
+
+    `recent_events` holds the newest events of every behaviour, so a click that is missing there is older than all of
+    it.
+    """
+    recent = users.views["recent_events"]
+    columns = {name: recent.columns[name] for name in KEPT}
+    mask_BL = recent.mask_BL
+    if "recent_clicks" in users.views:
+        clicks = users.views["recent_clicks"]
+        oldest_B = np.where(recent.length_B > 0, recent.columns["ended_at"][:, 0], np.iinfo(np.int64).max)
+        is_older_BL = (
+            clicks.mask_BL & (clicks.columns["ended_at"] < oldest_B[:, None]) & (clicks.columns["track_id"] >= FIRST)
+        )
+        columns = {name: np.concatenate([clicks.columns[name], columns[name]], axis=1) for name in KEPT}
+        mask_BL = np.concatenate([is_older_BL, mask_BL], axis=1)
+    packed, length_B = _packed(columns, mask_BL, length)
+    previous_BL = np.concatenate([packed["occurred_at"][:, :1], packed["ended_at"][:, :-1]], axis=1)
+    gap_BL = np.maximum(packed.pop("occurred_at") - previous_BL, 0)
+    gap_BL[np.arange(gap_BL.shape[1]) >= length_B[:, None]] = 0
+    return Merged(packed | {"gap": gap_BL}, length_B)
+
+
+def _packed(
+    columns: dict[str, np.ndarray], mask_BL: np.ndarray, length: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The newest `length` marked events of each row, moved to the left."""
+    from_end_BL = mask_BL[:, ::-1].cumsum(1)[:, ::-1]
+    kept_BL = mask_BL & (from_end_BL <= length)
+    length_B = kept_BL.sum(1).astype(np.int64)
+    row, _ = np.nonzero(kept_BL)
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    out = {}
+    for name, column in columns.items():
+        packed = np.zeros((len(mask_BL), length), dtype=np.int64)
+        packed[row, place] = column[kept_BL]
+        out[name] = packed
+    return out, length_B
+
+
+def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int) -> np.ndarray:
+    """One list of `k` with about `share` of its places, evenly spread, from the second list; an item found by both
+    keeps its better place.
+
+    0 is none, at the end of the lists and of the result. `share` 1 puts the whole second list first.
+    """
+    first_place = (np.arange(first_BK.shape[1]) + 0.5) / max(1 - share, 1e-9)
+    second_place = (np.arange(second_BK.shape[1]) + 0.5) / max(share, 1e-9)
+    items = np.concatenate([first_BK, second_BK], axis=1)
+    place = np.broadcast_to(np.concatenate([first_place, second_place]), items.shape)
+    by_place = np.argsort(np.where(items > 0, place, np.inf), axis=1, kind="stable")
+    items = np.take_along_axis(items, by_place, 1)
+    # The first of equal items stays: a stable sort by item puts it before the others.
+    by_item = np.argsort(items, axis=1, kind="stable")
+    sorted_items = np.take_along_axis(items, by_item, 1)
+    is_again = np.zeros(items.shape, dtype=bool)
+    np.put_along_axis(is_again, by_item[:, 1:], sorted_items[:, 1:] == sorted_items[:, :-1], 1)
+    items = np.where(is_again, 0, items)
+    kept = np.argsort(items == 0, axis=1, kind="stable")[:, :k]
+    result = np.zeros((len(items), k), dtype=np.int64)
+    result[:, : kept.shape[1]] = np.take_along_axis(items, kept, 1)
+    return result

@@ -1,0 +1,139 @@
+"""What most people play lately: the answer for somebody nothing is known of, and beside every other channel.
+
+Each user counts once a track and day, so that one listener's endless repeat is not a hit; days fade with a half-life.
+Where a user's recent tracks have a language, songs in the languages they hear rank higher, and where the request has a
+scene, songs of that scene. Legend: B requests, V vocabulary, N catalogue items kept, K candidates. Nothing is learned
+but the counts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from training.data import PARTS, TrainingData
+from training.features import UserBatch
+from training.recall.channel import Candidates, RecallChannel
+from training.vocabulary import Vocabulary
+from training.workspace import write_json
+
+DAY_US = 86_400_000_000
+FACETS_USED = ("languages", "scenes")
+
+
+@dataclass(frozen=True)
+class PopularityConfig:
+    """`half_life_days` after which a play counts half; `kept`: how many tracks are remembered; `boost`: how much a
+    matching language or scene multiplies a track's count at most (1 + boost).
+    """
+
+    half_life_days: float = 60.0
+    kept: int = 5000
+    boost: float = 4.0
+
+
+class Popularity(RecallChannel):
+    """The catalogue's most played tracks, best first, reordered by language and scene where they are known."""
+
+    name: ClassVar[str] = "popularity"
+    feature_service: ClassVar[str] = "popularity"
+
+    def __init__(self, config: PopularityConfig, item_N: np.ndarray, weight_N: np.ndarray, facets: _Facets) -> None:
+        self.settled = config
+        self.item_N, self.weight_N, self.facets = item_N, weight_N, facets
+
+    @classmethod
+    def config(cls, recipe: str) -> PopularityConfig:
+        """The same for every recipe."""
+        del recipe
+        return PopularityConfig()
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: PopularityConfig, folder: Path) -> Popularity:
+        """Count the `train` plays; the newest of them is today."""
+        del folder
+        plays = data.plays
+        rows = np.flatnonzero((plays.part_P == PARTS.index("train")) & plays.is_listened_P)
+        day = plays.known_at_P[rows] // DAY_US
+        key = np.unique(np.stack([plays.track_P[rows], plays.user_P[rows], day]), axis=1)
+        weight = 0.5 ** ((day.max(initial=0) - key[2]) / config.half_life_days)
+        weight_V = np.bincount(key[0], weights=weight, minlength=len(data.vocabulary))
+        # Tracks nobody plays any more still come before those nobody ever played, which come in the vocabulary's order.
+        order = np.lexsort((np.arange(len(weight_V)), -weight_V))
+        item_N = order[data.catalogue_V[order]][: config.kept]
+        return cls(config, item_N, weight_V[item_N], _Facets.of(data, item_N))
+
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The same `k` for everybody of the same languages and scene."""
+        matching_BN = self.facets.matching(users)
+        score_BN = (self.weight_N + 1e-9) * (1 + self.settled.boost * matching_BN)
+        order_BN = np.argsort(-score_BN, axis=1, kind="stable")[:, :k]
+        scores_BK = np.take_along_axis(score_BN, order_BN, 1).astype(np.float32)
+        return Candidates.padded(self.item_N[order_BN], scores_BK, k)
+
+    def reason(self, user: UserBatch, item: int) -> str:
+        """Does not depend on the user."""
+        del user, item
+        return "because many people are listening to it"
+
+    def save(self, folder: Path) -> None:
+        """Config and facet values as JSON, counts as arrays."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "popularity.json", asdict(self.settled) | {"values": self.facets.values})
+        arrays: dict[str, Any] = {"item_N": self.item_N, "weight_N": self.weight_N}
+        arrays |= {f"has_{name}": value for name, value in self.facets.has.items()}
+        np.savez_compressed(folder / "popularity.npz", **arrays)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """What `save` wrote."""
+        del vocabulary
+        stored = json.loads((folder / "popularity.json").read_text())
+        values = stored.pop("values")
+        with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
+            has = {name: arrays[f"has_{name}"] for name in FACETS_USED}
+            facets = _Facets(arrays["item_N"], values, has)
+            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets)
+
+
+@dataclass(frozen=True)
+class _Facets:
+    """Which values of language and scene the kept items have: `has[facet]` bool [N, values]."""
+
+    item_N: np.ndarray
+    values: dict[str, list[str]]
+    has: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, data: TrainingData, item_N: np.ndarray) -> _Facets:
+        values, has = {}, {}
+        for facet in FACETS_USED:
+            values[facet], lists = data.facets[facet]
+            has[facet] = np.zeros((len(item_N), len(values[facet])), dtype=bool)
+            for row, item in enumerate(item_N.tolist()):
+                has[facet][row, lists[item]] = True
+        return cls(item_N, values, has)
+
+    def matching(self, users: UserBatch) -> np.ndarray:
+        """How well items fit, [B, N] in 0..1: the share of the user's recent events in the item's languages, or the
+        request's scene.
+        """
+        match_BN = np.zeros((len(users), len(self.item_N)))
+        languages = self.has["languages"]
+        if "recent_events" in users.views and languages.shape[1]:
+            recent = users.views["recent_events"].columns["track_id"]
+            order = np.argsort(self.item_N)
+            place = np.minimum(np.searchsorted(self.item_N[order], recent), len(order) - 1)
+            row_BL = order[place]
+            is_kept_BL = self.item_N[row_BL] == recent
+            heard = (languages[row_BL] * is_kept_BL[:, :, None]).sum(1).astype(float)
+            match_BN += heard / np.maximum(heard.sum(1, keepdims=True), 1) @ languages.T
+        scenes = {scene: number for number, scene in enumerate(self.values["scenes"])}
+        for row, scene in enumerate(users.scene_B):
+            if scene in scenes:
+                match_BN[row] += self.has["scenes"][:, scenes[scene]]
+        return np.minimum(match_BN, 1)

@@ -1,0 +1,186 @@
+"""What the user is in the mood for right now: a vector computed at request time from the freshest plays and clicks.
+
+Legend: B requests, L events, K candidates, H heard items, D width. The network and its sources are described in
+`user_tower.py`, `realtime_network.py` and `sampled_softmax.py`. Different from SASRec: a target is one of the next
+`horizon` listened tracks instead of the very next play, as a whole session is asked for; and a second query asks for
+tracks never heard before, which fill `new_share` of the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from sequences import behaviours
+from sequences.batch import FIRST
+from training import trainer
+from training.data import RecallCases, TrainingData
+from training.features import OfflineFeatures, UserBatch
+from training.recall.channel import Candidates, RecallChannel
+from training.recall.index import ExactIndex
+from training.recall.item_tower import ItemCodes
+from training.recall.measure import in_chunks, recall_table
+from training.recall.merge import interleave, merge_clicks
+from training.recall.realtime_config import RealtimeConfig, realtime_config
+from training.recall.realtime_network import RealtimeLearner, RealtimeNetwork
+from training.recall.windows import WindowSampler
+from training.vocabulary import Vocabulary
+from training.workspace import write_json
+
+HEARD_VIEWS = ("recent_events", "listened_history")
+
+
+class Realtime(RecallChannel):
+    """Nearest items to two user vectors: what will be listened to next, and what of it is new to the user."""
+
+    name: ClassVar[str] = "realtime"
+    feature_service: ClassVar[str] = "realtime"
+
+    def __init__(
+        self, config: RealtimeConfig, network: RealtimeNetwork, catalogue: np.ndarray, vocabulary: Vocabulary
+    ) -> None:
+        self.settled = config
+        self.network = network.eval()
+        self.catalogue = catalogue
+        self.vocabulary = vocabulary
+        self._measures: dict[str, Any] = {}
+        self.refresh()
+
+    @classmethod
+    def config(cls, recipe: str) -> RealtimeConfig:
+        """See `realtime_config`."""
+        return realtime_config(recipe)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Index the item vectors of the current weights."""
+        items = torch.from_numpy(self.catalogue)
+        parts = [self.network.vectors(part) for part in items.split(65_536)] if len(items) else []
+        vector_ND = torch.cat(parts) if parts else torch.zeros((0, self.settled.width))
+        self.index = ExactIndex(self.catalogue, vector_ND, torch.zeros(len(vector_ND)))
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: RealtimeConfig, folder: Path) -> Realtime:
+        """Train on windows of the event table; stop where validation recall stops growing, or after `stop_after`
+        steps.
+        """
+        trainer.use_threads()
+        torch.manual_seed(config.seed)
+        sampler = WindowSampler(data, config.length, config.horizon, config.balance)
+        network = RealtimeNetwork(config, ItemCodes.of(data, sampler.count_V, config.least_plays))
+        channel = cls(config, network, np.flatnonzero(data.catalogue_V), data.vocabulary)
+        if not len(sampler) or not data.catalogue_V.any():
+            return channel
+        cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
+        is_choosing = config.stop_after is None and len(cases) > 0
+        batches = _user_batches(data, cases) if is_choosing else []
+        tables: dict[float, dict[str, float]] = {}
+
+        def validate() -> float:
+            channel.refresh()
+            table = recall_table(np.concatenate([channel.recall(users, 200).items_BK for users in batches]), cases)
+            value = table["recall_at_50/all"] + table["recall_at_200/all"] + table["recall_at_200/reachable"]
+            tables[value] = table
+            return value
+
+        schedule = trainer.Schedule(
+            config.stop_after or config.steps,
+            config.validate_every if is_choosing else 0,
+            config.patience,
+            seed=config.seed,
+        )
+        learner = RealtimeLearner(network.train(), config, sampler, data.catalogue_V)
+        record = trainer.fit(
+            learner,
+            learner.batch_at,
+            schedule,
+            folder,
+            validate if is_choosing else None,
+        )
+        network.eval()
+        channel.refresh()
+        channel.settled = replace(config, stop_after=record.steps)
+        channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {})}
+        return channel
+
+    def measures(self) -> dict[str, Any]:
+        """Steps, seconds and validation recall."""
+        return self._measures
+
+    @torch.no_grad()
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """Nothing for a request without a single known event; else `k` items, `new_share` of them unheard."""
+        merged = merge_clicks(users, self.settled.length)
+        items_BK = np.zeros((len(users), k), dtype=np.int64)
+        rows = np.flatnonzero(merged.length_B > 0)
+        if not len(rows):
+            return Candidates.padded(items_BK, np.full(items_BK.shape, -np.inf, dtype=np.float32), k)
+        state_BD, ahead_B = self._state(merged.take(rows), users.request_at_B[rows])
+        listened, _ = self.index.search(self.network.query("next", state_BD, ahead_B), k)
+        share = self.settled.new_share
+        if share > 0:
+            new, _ = self.index.search(self.network.query("new", state_BD, ahead_B), k, _heard(users)[rows])
+            listened = interleave(listened, new, share, k)
+        items_BK[rows] = listened
+        rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
+        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+
+    def _state(self, merged: Any, request_at_B: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        columns = {name: torch.from_numpy(column) for name, column in merged.columns.items()}
+        state_BLD = self.network.states(columns["track_id"], columns["behaviour"], columns["gap"])
+        last = torch.from_numpy(merged.length_B - 1)
+        ended_B = columns["ended_at"][torch.arange(len(last)), last]
+        return state_BLD[torch.arange(len(last)), last], torch.from_numpy(request_at_B) - ended_B
+
+    @torch.no_grad()
+    def reason(self, user: UserBatch, item: int) -> str:
+        """Names the recent track that is closest to `item`."""
+        merged = merge_clicks(user, self.settled.length)
+        heard = merged.columns["track_id"][0][: merged.length_B[0]]
+        skip = behaviours.load().encoder["skip"]
+        wanted = (heard >= FIRST) & (merged.columns["behaviour"][0][: len(heard)] != skip)
+        heard = heard[wanted] if wanted.any() else heard[heard >= FIRST]
+        if not len(heard):
+            return "because it fits what is playing now"
+        if item in heard:
+            return "because you played it just now"
+        vector_LD = self.network.vectors(torch.from_numpy(heard))
+        closest = int((vector_LD @ self.network.vectors(torch.tensor([item]))[0]).argmax())
+        return f"because you played {self.vocabulary.describe(int(heard[closest]))} just now"
+
+    def save(self, folder: Path) -> None:
+        """Config as JSON, weights and item codes as safetensors, the catalogue as one array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "realtime.json", asdict(self.settled))
+        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        save_file(tensors, folder / "realtime.safetensors")
+        np.save(folder / "catalogue.npy", self.catalogue, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """What `save` wrote."""
+        config = RealtimeConfig(**json.loads((folder / "realtime.json").read_text()))
+        tensors = load_file(folder / "realtime.safetensors")
+        codes = ItemCodes(*(tensors[f"items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
+        network = RealtimeNetwork(config, codes)
+        network.load_state_dict(tensors)
+        return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
+
+
+def _heard(users: UserBatch) -> np.ndarray:
+    """Every item that the views show the user has heard, [B, H], 0 where none."""
+    return np.concatenate(
+        [users.views[view].columns["track_id"] for view in HEARD_VIEWS if view in users.views], axis=1
+    )
+
+
+def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
+    features = OfflineFeatures(data)
+    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
+    return [features.users(Realtime.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]

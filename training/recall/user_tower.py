@@ -1,0 +1,85 @@
+"""A sequence of events as one state a position, each of what happened up to it: by averaging or by self-attention.
+
+Legend: B users, L events, D width, H heads. Event tokens = item vector + behaviour + time since the event before (+
+position, attention only). Self-attention: Kang, McAuley, "Self-Attentive Sequential Recommendation" (2018), arXiv
+1808.09781, pre-norm and with behaviours and gaps in the tokens; averaging: Covington, Adams, Sargin, "Deep Neural
+Networks for YouTube Recommendations" (RecSys 2016). Knows nothing about the catalogue or how the states are trained.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Pooling = Literal["average", "attention"]
+BEHAVIOUR_CODES = 32
+GAP_CODES = 28
+
+
+def gap_code(microseconds: Tensor) -> Tensor:
+    """How long a gap is, as a code: 0 for none, then one more a doubling of the seconds (27: over two years)."""
+    seconds = microseconds.clamp(min=0).double() / 1e6
+    return (seconds + 1).log2().ceil().clamp(max=GAP_CODES - 1).long()
+
+
+class UserTower(nn.Module):
+    """States [B, L, D] of sequences padded right. A state depends on its own and earlier events only, so it may be
+    trained at every position.
+    """
+
+    def __init__(self, width: int, length: int, pooling: Pooling, layers: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.behaviour = nn.Embedding(BEHAVIOUR_CODES, width)
+        self.gap = nn.Embedding(GAP_CODES, width)
+        self.position = nn.Embedding(length, width)
+        for table in (self.behaviour, self.gap, self.position):
+            nn.init.normal_(table.weight, std=0.02)
+        self.gate = nn.Embedding(BEHAVIOUR_CODES, 1)
+        nn.init.zeros_(self.gate.weight)
+        self.dropout = nn.Dropout(dropout)
+        count = layers if pooling == "attention" else 0
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(count))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
+        """`behaviour_BL`: codes of a SequenceBatch; `gap_BL`: `gap_code` of the time since the event before."""
+        behaviour_BL = behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)
+        token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
+        if self.pooling == "average":
+            # Which behaviours count how much is learned: a skip says less of what is wanted than a full play.
+            weight_BL1 = self.gate(behaviour_BL).exp()
+            sum_BLD = (weight_BL1 * self.dropout(token_BLD)).cumsum(1)
+            return self.norm(sum_BLD / weight_BL1.cumsum(1))  # type: ignore[no-any-return]
+        token_BLD = token_BLD + self.position(torch.arange(token_BLD.shape[1], device=token_BLD.device))
+        token_BLD = self.dropout(token_BLD)
+        for block in self.blocks:
+            token_BLD = block(token_BLD)
+        return self.norm(token_BLD)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Causal multi-head attention and a feed-forward layer, pre-norm, each beside a bypass."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.projections, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.feed = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, token_BLD: Tensor) -> Tensor:
+        B, L, D = token_BLD.shape
+        split = self.projections(self.attention_norm(token_BLD)).view(B, L, 3, self.heads, D // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        # Padding is on the right, so a causal mask keeps it from every real event.
+        seen = functional.scaled_dot_product_attention(
+            query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0
+        )
+        token_BLD = token_BLD + self.output(seen.transpose(1, 2).reshape(B, L, D))
+        return token_BLD + self.feed(self.feed_norm(token_BLD))  # type: ignore[no-any-return]

@@ -1,0 +1,132 @@
+"""Training batches for sequence models: windows of the event table in which every position has a target.
+
+Legend: E events, U users, B windows, L events of a window, V vocabulary. Targets of a position: `next`, one of the
+next `horizon` tracks listened to; `new`, one of the next `horizon` tracks heard for the first time (0 where there is
+none). Skipped tracks are inputs, never targets. Knows nothing about torch modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sequences import behaviours
+from sequences.batch import FIRST
+from training.data import PARTS, TrainingData
+
+POSITIVES = ("full_play", "play", "like", "collect", "share", "download")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """B windows, padded right with 0. `gap_BL`: µs from the event before (0 for a user's first); `ahead_BL`: µs to the
+    next event's beginning, the moment at which the target is predicted.
+    """
+
+    item_BL: np.ndarray
+    behaviour_BL: np.ndarray
+    gap_BL: np.ndarray
+    ahead_BL: np.ndarray
+    next_BL: np.ndarray
+    new_BL: np.ndarray
+
+
+class WindowSampler:
+    """Windows of what `data` may be learned from. Window number (seed, step) is always the same one.
+
+    A user is drawn with probability proportional to events ** `balance`: evaluation counts users alike, the log does
+    not.
+    """
+
+    def __init__(self, data: TrainingData, length: int, horizon: int, balance: float) -> None:
+        reader = data.reader("recent_events")
+        self.length, self.horizon = length, horizon
+        self.item_E = reader.columns["track_id"].astype(np.int64)
+        self.behaviour_E = reader.columns["behaviour"].astype(np.int64)
+        began_E, ended_E = reader.columns["occurred_at"], reader.columns["ended_at"]
+        self.first_U = reader.offset_U1[:-1]
+        last_U = _last_of_train(data, reader.users)
+        is_before_end = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
+        user_E = np.repeat(np.arange(len(reader.users)), np.diff(reader.offset_U1))
+        self.end_U = self.first_U + np.bincount(user_E, weights=is_before_end, minlength=len(reader.users)).astype(
+            np.int64
+        )
+        self.gap_E = np.maximum(began_E - np.concatenate([[0], ended_E[:-1]]), 0) if len(ended_E) else ended_E
+        self.gap_E[self.first_U] = 0
+        code = behaviours.load().encoder
+        is_positive = (
+            np.isin(self.behaviour_E, [code[name] for name in POSITIVES]) & is_before_end & (self.item_E >= FIRST)
+        )
+        key = user_E * np.int64(len(data.vocabulary)) + self.item_E
+        is_first = np.zeros(len(key), dtype=bool)
+        is_first[np.unique(key, return_index=True)[1]] = True
+        self.listened = _Ahead(np.flatnonzero(is_positive), len(key))
+        self.discovered = _Ahead(np.flatnonzero(is_positive & is_first), len(key))
+        events_U = self.end_U - self.first_U
+        weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** balance, 0)
+        self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
+        share = np.bincount(self.item_E[is_positive], weights=(weight_U / np.maximum(events_U, 1))[user_E[is_positive]])
+        self.share_V = np.zeros(len(data.vocabulary))
+        self.share_V[: len(share)] = share / max(share.sum(), 1e-12)
+        self.count_V = np.bincount(self.item_E[is_before_end], minlength=len(data.vocabulary))
+
+    def __len__(self) -> int:
+        """Number of events to learn from; 0: nothing can be learned."""
+        return int((self.end_U - self.first_U).sum()) if self.probability_U.sum() > 0 else 0
+
+    def windows(self, seed: int, step: int, batch: int) -> Windows:
+        """The `batch` windows of a step."""
+        generator = np.random.default_rng((seed, step))
+        user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
+        first_B, end_B = self.first_U[user_B], self.end_U[user_B]
+        # A window's last event is drawn evenly; the window reaches back as far as it may.
+        last_B = first_B + (generator.random(batch) * (end_B - first_B)).astype(np.int64)
+        start_B = np.maximum(first_B, last_B - self.length + 1)
+        place_BL = start_B[:, None] + np.arange(self.length)
+        is_event = place_BL <= last_B[:, None]
+        safe_BL = np.minimum(place_BL, len(self.item_E) - 1)
+        following_BL = np.minimum(safe_BL + 1, len(self.item_E) - 1)
+        pick = (generator.random(place_BL.shape), generator.random(place_BL.shape))
+        next_BL = self.listened.target(safe_BL, end_B[:, None], self.horizon, pick[0], self.item_E)
+        new_BL = self.discovered.target(safe_BL, end_B[:, None], self.horizon, pick[1], self.item_E)
+        columns = (
+            self.item_E[safe_BL],
+            self.behaviour_E[safe_BL],
+            self.gap_E[safe_BL],
+            self.gap_E[following_BL],
+            next_BL,
+            new_BL,
+        )
+        return Windows(*(np.where(is_event, column, 0) for column in columns))
+
+
+class _Ahead:
+    """Of some marked events, those that follow a place."""
+
+    def __init__(self, place_M: np.ndarray, events: int) -> None:
+        self.place_M = place_M
+        self.after_E = np.searchsorted(place_M, np.arange(events), side="right")
+
+    def target(
+        self, place: np.ndarray, end: np.ndarray, horizon: int, pick: np.ndarray, item_E: np.ndarray
+    ) -> np.ndarray:
+        """Item of one of the next `horizon` marked events before `end`, chosen by `pick` in 0..1 among those there
+        are; 0: none.
+        """
+        if not len(self.place_M):
+            return np.zeros_like(place)
+        begin = self.after_E[place]
+        stop = np.minimum(begin + horizon, np.searchsorted(self.place_M, end))
+        chosen = np.minimum(begin + (pick * (stop - begin)).astype(np.int64), len(self.place_M) - 1)
+        return np.where(stop > begin, item_E[self.place_M[chosen]], 0)
+
+
+def _last_of_train(data: TrainingData, users: list[str]) -> np.ndarray:
+    """For each user the `known_at` of their last `train` play; a user with none has nothing to learn from."""
+    plays, never = data.plays, np.iinfo(np.int64).min
+    is_train = plays.part_P == PARTS.index("train")
+    last_U = np.full(len(data.user_ids_U), never)
+    np.maximum.at(last_U, plays.user_P[is_train], plays.known_at_P[is_train])
+    last_of = dict(zip(data.user_ids_U.tolist(), last_U.tolist(), strict=True))
+    return np.array([last_of.get(user, never) for user in users], dtype=np.int64)

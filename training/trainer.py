@@ -1,0 +1,177 @@
+"""Fitting a neural model: progress, checkpoints, going on after a kill, early stopping; the same seed gives the same
+model.
+
+Batch number i depends on the seed and i alone, and so do the random numbers of step i, so a fit that was killed goes
+on from its last checkpoint and ends with the very weights of one that was not. Lightning does the stepping. Knows
+nothing about what is learned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader, IterableDataset
+
+from training.workspace import write_json
+
+LAST, BEST, DONE = "last.ckpt", "best.safetensors", "fit.json"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to learn: at most `steps`; every `validate_every` steps (0: never) the model is validated, and after
+    `patience` of them without a better value the fit ends. `checkpoint_every` steps the state is written.
+    """
+
+    steps: int
+    validate_every: int = 0
+    patience: int = 3
+    checkpoint_every: int = 100
+    seed: int = 0
+
+
+@dataclass
+class FitRecord:
+    """How a fit went. `steps`: those of the weights that were kept; `history`: one row a validation, with its loss
+    since the last one.
+    """
+
+    steps: int = 0
+    value: float | None = None
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def use_threads() -> int:
+    """Give torch as many threads as `SEGUE_THREADS` says (default: the cores of the machine)."""
+    threads = int(os.environ.get("SEGUE_THREADS") or os.cpu_count() or 1)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def fit(
+    module: lightning.LightningModule,
+    batch_at: Callable[[int], Any],
+    schedule: Schedule,
+    folder: Path,
+    validate: Callable[[], float] | None = None,
+) -> FitRecord:
+    """Train `module` in place on `batch_at(0)`, `batch_at(1)`, … and leave in it the weights of the best validation
+    (higher is better).
+
+    Without `validate` the weights after the last step stay. What is needed to go on is kept in `folder`; a fit that
+    finished there is not repeated, its weights are read.
+    """
+    use_threads()
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / DONE).exists():
+        module.load_state_dict(load_file(folder / BEST))
+        return FitRecord(**json.loads((folder / DONE).read_text()))
+    keeper = _Keeper(schedule, folder, validate)
+    is_terminal = sys.stderr.isatty()
+    trainer = lightning.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_steps=schedule.steps,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        gradient_clip_val=None if not module.automatic_optimization else 1.0,
+        default_root_dir=str(folder),
+        callbacks=[keeper, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
+    )
+    batches = DataLoader(_Batches(batch_at, module, schedule.steps), batch_size=None)
+    last = folder / LAST
+    trainer.fit(module, batches, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+    keeper.finish(trainer, module)
+    module.load_state_dict(load_file(folder / BEST))
+    write_json(folder / DONE, asdict(keeper.record))
+    last.unlink(missing_ok=True)
+    return keeper.record
+
+
+class _Batches(IterableDataset[Any]):
+    """The batches from the module's current step on: a restored module has its step when this is first asked."""
+
+    def __init__(self, batch_at: Callable[[int], Any], module: lightning.LightningModule, steps: int) -> None:
+        self.batch_at, self.module, self.steps = batch_at, module, steps
+
+    def __iter__(self) -> Iterator[Any]:
+        for step in range(self.module.global_step, self.steps):
+            yield self.batch_at(step)
+
+
+class _Keeper(Callback):
+    """Seeds each step, validates, keeps the best weights and the last state, and stops when nothing gets better."""
+
+    def __init__(self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None) -> None:
+        self.schedule, self.folder, self.validate = schedule, folder, validate
+        self.record, self.worse, self.loss_sum, self.loss_count = FitRecord(), 0, 0.0, 0
+        self._began = time.monotonic()
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        torch.manual_seed(self.schedule.seed * 1_000_003 + trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
+        step = trainer.global_step
+        self.loss_sum += float(outputs["loss"])
+        self.loss_count += 1
+        if self.validate and self.schedule.validate_every and step % self.schedule.validate_every == 0:
+            self._validate(trainer, module, step)
+        if step % self.schedule.checkpoint_every == 0:
+            # Written beside and renamed: a kill while writing leaves the previous checkpoint whole.
+            writing = self.folder / f"{LAST}.writing"
+            trainer.save_checkpoint(str(writing), weights_only=False)
+            writing.replace(self.folder / LAST)
+
+    def finish(self, trainer: Any, module: Any) -> None:
+        """Validate the end where the last step was not validated, and see that there are weights to read."""
+        done = {row["step"] for row in self.record.history}
+        if self.validate and trainer.global_step not in done and self.worse < self.schedule.patience:
+            self._validate(trainer, module, trainer.global_step)
+        if self.record.value is None:
+            self._keep(module, trainer.global_step)
+        self.record.seconds += time.monotonic() - self._began
+
+    def _validate(self, trainer: Any, module: Any, step: int) -> None:
+        module.eval()
+        with torch.no_grad():
+            value = self.validate() if self.validate else 0.0
+        module.train()
+        loss = self.loss_sum / max(self.loss_count, 1)
+        self.record.history.append({"step": step, "value": value, "loss": loss})
+        self.loss_sum, self.loss_count = 0.0, 0
+        print(f"  step {step}: loss {loss:.4f}, validation {value:.4f}", file=sys.stderr, flush=True)
+        if self.record.value is None or value > self.record.value:
+            self.record.value, self.worse = value, 0
+            self._keep(module, step)
+            return
+        self.worse += 1
+        trainer.should_stop = self.worse >= self.schedule.patience
+
+    def _keep(self, module: Any, step: int) -> None:
+        self.record.steps = step
+        writing = self.folder / f"{BEST}.writing"
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}, writing)
+        writing.replace(self.folder / BEST)
+
+    def state_dict(self) -> dict[str, Any]:
+        seconds = self.record.seconds + time.monotonic() - self._began
+        return asdict(self.record) | {"seconds": seconds, "worse": self.worse, "loss": [self.loss_sum, self.loss_count]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.worse, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
+        names = ("steps", "value", "seconds", "history")
+        self.record = FitRecord(**{name: state_dict[name] for name in names})
