@@ -8,7 +8,7 @@
     {%- set full = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワヲンァィゥェォャュョッー・。「」、" -%}
     {%- set marks = "ﾞﾟªº¹²³µſς" -%}
     {%- set plain = "\u3099\u309aao123μsσ" -%}
-    {%- set spelled = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "…": "...", "™": "tm", "ß": "ss", "ẞ": "ss", "№": "no", "\u00a0": " "} -%}
+    {%- set spelled = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "…": "...", "™": "tm", "ß": "ss", "ẞ": "ss", "№": "no", "İ": "i\u0307", "\u00a0": " "} -%}
     {%- set folded = namespace(sql="translate(" ~ name ~ ", '" ~ wide ~ half ~ marks ~ "', '" ~ narrow ~ full ~ plain ~ "')") -%}
     {%- for character, letters in spelled.items() -%}
         {%- set folded.sql = "replace(" ~ folded.sql ~ ", '" ~ character ~ "', '" ~ letters ~ "')" -%}
