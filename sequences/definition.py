@@ -173,3 +173,9 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
         ),
     )
 }
+
+LIVE_SOURCE = "live_events"
+"""The push source, and the feature view, of the users' live parts."""
+
+LIVE_ATTRIBUTES = _EVENT
+"""What a live event keeps besides its `sequence_number`: every attribute that any view shows."""

@@ -1,0 +1,29 @@
+"""The live part of every sequence: one row a user, the newest events that the marts may not have yet.
+
+Only the user's single writer (`sequences/online.py`) pushes here; its timestamp is an apply time, never an event time.
+Readers merge the row with the batch parts. There is no offline side: live events reach the marts through the landing zone.
+"""
+
+from datetime import timedelta
+
+from entities import user
+from feast import FeatureView, Field, PushSource
+from feast.types import Array, Int64, String
+from sequence_views import TYPE_OF_KIND
+from sources import event_sources
+
+from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE
+
+live_source = PushSource(name=LIVE_SOURCE, batch_source=event_sources["recent_events"])
+
+live_events = FeatureView(
+    name=LIVE_SOURCE,
+    entities=[user],
+    schema=[
+        Field(name="user_id", dtype=String),
+        Field(name="sequence_number", dtype=Array(Int64)),
+        *(Field(name=a.name, dtype=TYPE_OF_KIND[a.kind]) for a in LIVE_ATTRIBUTES),
+    ],
+    source=live_source,
+    ttl=timedelta(0),
+)

@@ -1,0 +1,31 @@
+"""Every user's newest events at a time: what materialisation writes and an online read must equal.
+
+Knows nothing about where they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from sequences.definition import SequenceView
+from sequences.offline_sequences import ListReader
+
+
+def latest(
+    path: str, view: SequenceView, features: Sequence[str], as_of_us: int, user_ids: pa.Array | None = None
+) -> pa.Table:
+    """One row a user with events known before `as_of_us` (µs UTC): user_id, known_at of the newest, a list a feature."""
+    reader = ListReader(path, view, features, user_ids)
+    users = reader.timeline.users
+    as_of_B = np.full(len(users), as_of_us, dtype=np.int64)
+    first_B, end_B = reader.timeline.bounds(np.arange(len(users)), as_of_B)
+    columns = reader.read(users, as_of_B)
+    newest_B = reader.timeline.known_at_E[np.maximum(end_B, 1) - 1] if len(users) else np.zeros(0, dtype=np.int64)
+    table = pa.table(
+        [pa.array(users, pa.string()), pa.array(newest_B).cast(pa.timestamp("us")), *columns],
+        names=["user_id", "known_at", *features],
+    )
+    return table.filter(pa.array(end_B > first_B))

@@ -1,0 +1,108 @@
+"""Sequences of many (user, time) rows as Arrow lists, cut from the event table in pieces.
+
+Cost grows with events + rows × L of one piece. Legend: E events, B rows of a piece. Knows nothing about Feast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sequences.definition import ATTRIBUTES, Kind, SequenceView
+from sequences.event_table import read_view
+from sequences.timeline import EventTableError, Timeline, microseconds, timeline
+
+ARROW_TYPES: dict[Kind, pa.DataType] = {"string": pa.string(), "time": pa.int64(), "ratio": pa.float32()}
+
+
+def missing_filled(kind: Kind, column: pa.Array) -> pa.Array:
+    """An attribute as readers give it: "" for no text, µs for times, NaN for an unknown ratio."""
+    if kind == "string":
+        return pc.fill_null(column.cast(pa.string()), "")
+    if kind == "time":
+        return pa.array(microseconds(column))
+    return pc.fill_null(column.cast(pa.float32()), float("nan"))
+
+
+class ListReader:
+    """The events of some users, ready to be cut into lists.
+
+    Args:
+        path: the event table.
+        view: which events count.
+        features: the attributes to give, in this order.
+        user_ids: whose events to hold; None for everybody's.
+        time_to_live: events older than this at a row's time are left out; zero or None keeps all.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        view: SequenceView,
+        features: Sequence[str],
+        user_ids: pa.Array | None = None,
+        time_to_live: timedelta | None = None,
+    ) -> None:
+        self.view = view
+        self.features = list(features)
+        self._lives_us = time_to_live // timedelta(microseconds=1) if time_to_live else None
+        ids: list[pa.Array] = []
+        times: list[NDArray[np.int64]] = []
+        parts: dict[str, list[pa.Array]] = {name: [] for name in self.features}
+        for rows in read_view(path, view, self.features, user_ids):
+            ids.append(rows["user_id"])
+            times.append(microseconds(rows["known_at"]))
+            for name in self.features:
+                parts[name].append(_packed(missing_filled(ATTRIBUTES[name].kind, rows[name])))
+        self.timeline: Timeline = timeline(ids, times)
+        if not self.timeline.is_sorted:
+            raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
+        self._columns = {name: _one(parts[name], ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features}
+
+    @property
+    def types(self) -> list[pa.DataType]:
+        """The list type of each feature."""
+        return [pa.list_(ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features]
+
+    def read(self, user_ids: Sequence[str], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
+        """One list column a feature: the last L events with `known_at < time`, oldest first; empty for nobody's."""
+        index_B = self.timeline.index_of(user_ids)
+        first_B, end_B = self.timeline.bounds(index_B, times_us_B)
+        if self._lives_us is not None:
+            _, first_B = self.timeline.bounds(index_B, times_us_B - self._lives_us)
+        start_B = np.maximum(first_B, end_B - self.view.length)
+        count_B = end_B - start_B
+        offsets = np.concatenate([[0], np.cumsum(count_B)])
+        if offsets[-1] > np.iinfo(np.int32).max:
+            raise EventTableError(
+                f"{offsets[-1]} list elements in one piece exceed Arrow's lists; read fewer rows at once"
+            )
+        places = np.repeat(start_B - offsets[:-1], count_B) + np.arange(offsets[-1])
+        arrow_offsets, arrow_places = pa.array(offsets.astype(np.int32)), pa.array(places)
+        return [
+            pa.ListArray.from_arrays(arrow_offsets, _unpacked(self._columns[name].take(arrow_places)))
+            for name in self.features
+        ]
+
+
+def _packed(column: pa.Array) -> pa.Array:
+    # A track's id repeats over plays: held once, with 4 bytes an event.
+    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+
+
+def _unpacked(column: pa.Array) -> pa.Array:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _one(parts: list[pa.Array], of_type: pa.DataType) -> pa.Array:
+    if not parts:
+        return pa.array([], of_type)
+    whole = pa.chunked_array(parts)
+    if pa.types.is_dictionary(whole.type):
+        whole = whole.unify_dictionaries()
+    return whole.combine_chunks()

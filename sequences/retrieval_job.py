@@ -1,0 +1,87 @@
+"""A Feast retrieval that is computed piece by piece, so that its answer never has to fit in memory.
+
+Knows nothing about how a piece is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast.errors import SavedDatasetLocationAlreadyExists
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.saved_dataset import SavedDatasetStorage
+
+
+class SequenceRetrievalJob(RetrievalJob):  # type: ignore[misc]
+    """What `get_historical_features` gives: `to_df`, `to_arrow`, `persist`, and by pieces `to_batches`, `to_parquet`."""
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        pieces: Callable[[], Iterator[pa.RecordBatch]],
+        full_feature_names: bool,
+        on_demand_feature_views: list[OnDemandFeatureView],
+        metadata: RetrievalMetadata | None,
+    ) -> None:
+        self._schema = schema
+        self._pieces = pieces
+        self._full_feature_names = full_feature_names
+        self._on_demand_feature_views = on_demand_feature_views
+        self._metadata = metadata
+
+    def to_batches(self) -> pa.RecordBatchReader:
+        """The answer as a stream, in the order of the entity rows. On-demand views are not applied to it."""
+        return pa.RecordBatchReader.from_batches(self._schema, self._pieces())
+
+    def to_parquet(self, path: Path | str) -> int:
+        """Writes the answer piece by piece; returns the number of rows."""
+        rows = 0
+        with pq.ParquetWriter(path, self._schema) as file:
+            for piece in self._pieces():
+                file.write_batch(piece)
+                rows += piece.num_rows
+        return rows
+
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        """Streams the answer to a Parquet file.
+
+        Raises:
+            ValueError: the storage is not a file.
+            SavedDatasetLocationAlreadyExists: it exists, and `allow_overwrite` is off.
+        """
+        if not isinstance(storage, SavedDatasetFileStorage):
+            raise ValueError(f"cannot persist to {type(storage).__name__}; use SavedDatasetFileStorage(path=…)")
+        path = Path(storage.file_options.uri)
+        if path.exists() and not allow_overwrite:
+            raise SavedDatasetLocationAlreadyExists(location=str(path))
+        if self._on_demand_feature_views:
+            pq.write_table(self.to_arrow(), path)
+        else:
+            self.to_parquet(path)
+
+    @property
+    def full_feature_names(self) -> bool:
+        """Whether features carry their view's name."""
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        """Transformations that Feast applies after the join."""
+        return self._on_demand_feature_views
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        """The features, keys and times of the request."""
+        return self._metadata
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        return self.to_batches().read_all()
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()

@@ -1,0 +1,51 @@
+"""Opening Feast's store with the environment that its YAML needs.
+
+Knows nothing about sequences.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import feast
+
+import settings
+
+REPOSITORY = settings.ROOT / "feature_repo"
+
+
+def marts() -> Path:
+    """The folder of the published marts: `SEGUE_MARTS`, else the settings' own."""
+    return Path(os.environ.get("SEGUE_MARTS") or settings.load().marts).resolve()
+
+
+def open_store(repository: Path = REPOSITORY) -> feast.FeatureStore:
+    """A Feast store of its own connections, placed by the settings.
+
+    Do not share one between a writer and a reader thread pool: Feast's SQLite store has one connection an instance, and
+    on one connection a reader sees half of a writer's row.
+    """
+    current = settings.load()
+    for name, value in settings.tool_environment(current).items():
+        if name.startswith(("SEGUE_", "FEAST_")):
+            os.environ.setdefault(name, value)
+    (current.feast).mkdir(parents=True, exist_ok=True)
+    store = feast.FeatureStore(repo_path=str(repository))
+    _let_readers_pass_the_writer(store)
+    return store
+
+
+def _let_readers_pass_the_writer(store: feast.FeatureStore) -> None:
+    """Puts an SQLite online store into WAL mode (the file remembers): a commit does not wait for readers."""
+    if store.config.online_store.type != "sqlite":
+        return
+    path = Path(store.config.online_store.path)
+    path = path if path.is_absolute() else Path(store.repo_path or ".") / path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("pragma journal_mode = wal")
+    finally:
+        connection.close()

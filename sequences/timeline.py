@@ -1,0 +1,95 @@
+"""Where each user's events lie in flat arrays sorted by (user, known_at), and which of them are known before a time.
+
+Legend: E events, U users, B requests. Knows nothing about what an event holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+
+class EventTableError(ValueError):
+    """The event table is not what a reader needs; the message names the file and the remedy."""
+
+
+class Timeline:
+    """The times of E events and the places of U users among them.
+
+    Attributes:
+        users: the U user ids, in the arrays' order.
+        offset_U1: int64 [U + 1]; user u's events are `offset_U1[u]:offset_U1[u + 1]`.
+        known_at_E: int64 µs UTC, increasing within a user.
+    """
+
+    def __init__(self, users: list[str], offset_U1: NDArray[np.int64], known_at_E: NDArray[np.int64]) -> None:
+        self.users, self.offset_U1, self.known_at_E = users, offset_U1, known_at_E
+        self._index_of = {user: index for index, user in enumerate(users)}
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether every user is one run of rows with increasing times: what all of this rests on."""
+        step_E = np.diff(self.known_at_E)
+        step_E[self.offset_U1[1:-1] - 1] = 1
+        return len(self._index_of) == len(self.users) and not bool((step_E <= 0).any())
+
+    def index_of(self, user_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Each user's index in `users`, -1 for a user without events."""
+        place = self._index_of.get
+        return np.fromiter((place(user, -1) for user in user_ids), dtype=np.int64, count=len(user_ids))
+
+    def slice_of(self, user_id: str) -> slice:
+        """Where one user's events lie; empty for a user without events."""
+        index = self._index_of.get(user_id)
+        return slice(0, 0) if index is None else slice(int(self.offset_U1[index]), int(self.offset_U1[index + 1]))
+
+    def bounds(
+        self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each user's events with `known_at < time` begin and end: (first_B, end_B)."""
+        if not self.users:
+            nothing = np.zeros(len(user_index_B), dtype=np.int64)
+            return nothing, nothing.copy()
+        is_known_B = user_index_B >= 0
+        safe_B = np.where(is_known_B, user_index_B, 0)
+        first_B = self.offset_U1[safe_B]
+        low_B, high_B = first_B.copy(), np.where(is_known_B, self.offset_U1[safe_B + 1], first_B)
+        last = len(self.known_at_E) - 1
+        # One binary search for the whole batch: every user's interval is halved at once.
+        while True:
+            is_open_B = low_B < high_B
+            if not is_open_B.any():
+                return first_B, low_B
+            middle_B = (low_B + high_B) >> 1
+            is_before_B = self.known_at_E.take(np.minimum(middle_B, last)) < times_us_B
+            low_B = np.where(is_open_B & is_before_B, middle_B + 1, low_B)
+            high_B = np.where(is_open_B & ~is_before_B, middle_B, high_B)
+
+
+def timeline(user_ids: Sequence[pa.Array], known_at: Sequence[NDArray[np.int64]]) -> Timeline:
+    """The timeline of rows that come in parts: user id strings and times in µs, part by part."""
+    users: list[str] = []
+    counts: list[int] = []
+    for part in user_ids:
+        if not len(part):
+            continue
+        runs = pc.run_end_encode(part)
+        lengths = np.diff(np.asarray(runs.run_ends, dtype=np.int64), prepend=0)
+        for user, count in zip(runs.values.to_pylist(), lengths.tolist(), strict=True):
+            if users and users[-1] == user:
+                counts[-1] += count
+            else:
+                users.append(user)
+                counts.append(count)
+    times_E = np.concatenate(known_at) if known_at else np.zeros(0, dtype=np.int64)
+    return Timeline(users, np.cumsum([0, *counts], dtype=np.int64), times_E)
+
+
+def microseconds(column: pa.Array) -> NDArray[np.int64]:
+    """A timestamp column as int64 µs since 1970 UTC; null becomes 0."""
+    whole = pc.fill_null(column.cast(pa.timestamp("us")).cast(pa.int64()), 0)
+    return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=np.int64)
