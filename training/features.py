@@ -76,7 +76,9 @@ class ServiceContract:
             raise LookupError(
                 f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
             ) from error
-        ordinary = [one for one in projections if one.name_to_use() not in SEQUENCE_VIEWS]
+        # A view of tracks is read in process, by track: what a service says of it is not about the user.
+        others = [one for one in projections if one.name_to_use() not in SEQUENCE_VIEWS]
+        ordinary = [one for one in others if list(store.get_feature_view(one.name).entities) == ["user"]]
         return cls(
             sequence_views=tuple(one.name_to_use() for one in projections if one.name_to_use() in SEQUENCE_VIEWS),
             features=tuple(f"{one.name_to_use()}:{feature.name}" for one in ordinary for feature in one.features),

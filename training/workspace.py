@@ -21,6 +21,10 @@ import settings
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
+SOURCES = tuple(settings.ROOT / "training" / f"{name}.py" for name in ("vocabulary", "data", "features", "trainer")) + (
+    settings.ROOT / "sequences",
+)
+"""The code that every model depends on."""
 
 
 class MissingInput(RuntimeError):

@@ -1,0 +1,54 @@
+"""`python -m training.prepare`: the workspace's vocabulary and validation cases, before anything is trained.
+
+Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import polars as pl
+
+from training.data import CASE_KINDS, RecallCases, TrainingData
+from training.recipes import RECIPES, recipe
+from training.workspace import FITS, SOURCES, Workspace, code_hash, is_unchanged, mark_done
+
+
+def prepare(workspace: Workspace) -> bool:
+    """Write vocabulary and cases of both fits; False when they were there already, made from the same inputs."""
+    inputs = workspace.inputs(code=code_hash(*SOURCES))
+    if is_unchanged(workspace.folder, inputs):
+        return False
+    for fit in FITS:
+        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe))
+        data.vocabulary.save(workspace.vocabulary(fit))
+        for part in ("validation", "test") if fit == "held_out" else ():
+            cases = data.recall_cases(part)
+            as_frame(cases, data).write_parquet(workspace.fit_folder(fit) / f"{part}_cases.parquet")
+            print(f"{part}: {len(cases):,} sessions")
+        print(f"{fit}: {len(data.plays):,} plays, {int(data.catalogue_V.sum()):,} tracks may be recommended")
+    mark_done(workspace.folder, inputs)
+    return True
+
+
+def as_frame(cases: RecallCases, data: TrainingData) -> pl.DataFrame:
+    """The cases as a table: user_id, play_number, request_at (µs), and the lists of track ids by kind."""
+    columns = {"user_id": cases.user_ids.tolist(), "play_number": cases.play_number_C, "request_at": cases.request_at_C}
+    lists = {
+        kind: [data.vocabulary.decode(cases.items[kind][case]) for case in range(len(cases))] for kind in CASE_KINDS
+    }
+    return pl.DataFrame(columns | lists, schema_overrides=dict.fromkeys(CASE_KINDS, pl.List(pl.String)))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Prepare vocabulary and cases for training")
+    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    arguments = parser.parse_args()
+    workspace = Workspace.open(arguments.as_of, arguments.recipe)
+    print(f"{'prepared' if prepare(workspace) else 'unchanged'}: {workspace.folder}")
+
+
+if __name__ == "__main__":
+    main()

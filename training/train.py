@@ -1,0 +1,128 @@
+"""`python -m training.train channel NAME | ranker NAME | list channels | list rankers`: fit one model of the
+workspace.
+
+A model whose inputs (marts, configs, code) are those of the last time is not fitted again. `--fit final` learns from
+everything, with what `--fit held_out` chose. Knows nothing about what a model is: the tables CHANNELS and RANKERS do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from training import tracking
+from training.data import TrainingData
+from training.recipes import RECIPES, recipe
+from training.workspace import FITS, SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done, write_json
+
+HERE = Path(__file__).parent
+SETTLED, MEASURES = "settled.json", "measures.json"
+Fit = Callable[[TrainingData, Any, Path], Any]
+
+
+def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
+    """Fit one channel or ranker into the workspace; False when it was there already, made from the same inputs.
+
+    Raises:
+        ValueError: no such model.
+        MissingInput: `final` is asked for before `held_out` was fitted.
+    """
+    config, fit_model, package = _model(kind, name, workspace.recipe)
+    place = workspace.channel if kind == "channel" else workspace.ranker
+    folder = place(fit, name)
+    if fit == "final":
+        config = _settled(place("held_out", name), config, name)
+    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, HERE / package))
+    if is_unchanged(folder, inputs):
+        return False
+    began = time.monotonic()
+    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe))
+    # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
+    model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
+    model.save(folder)
+    measures = dict(model.measures() if callable(model.measures) else model.measures)
+    measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": _peak_mb()}
+    write_json(folder / SETTLED, asdict(model.settled))
+    write_json(folder / MEASURES, measures)
+    mark_done(folder, inputs)
+    tracking.log_fit(f"{kind}-{name}-{fit}", asdict(model.settled), measures)
+    _print_summary(name, fit, measures)
+    return True
+
+
+def names(kind: str) -> list[str]:
+    """The names in a table: `channels` or `rankers`."""
+    if kind == "channels":
+        from training.recall import CHANNELS
+
+        return list(CHANNELS)
+    from training.ranking import RANKERS
+
+    return list(RANKERS)
+
+
+def _model(kind: str, name: str, recipe_name: str) -> tuple[Any, Fit, str]:
+    """Config, fit and package of a model. Imported here: a list of channels should not wait for the rankers."""
+    if name not in names(f"{kind}s"):
+        raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(names(f'{kind}s'))}")
+    if kind == "channel":
+        from training.recall import CHANNELS
+
+        return CHANNELS[name].config(recipe_name), CHANNELS[name].fit, "recall"
+    from training.ranking import RANKERS
+    from training.ranking.fit import fit_ranker
+
+    def fit_one(data: TrainingData, config: Any, folder: Path) -> Any:
+        return fit_ranker(name, data, config, folder)
+
+    return RANKERS[name].config(recipe_name), fit_one, "ranking"
+
+
+def _settled(held_out: Path, config: Any, name: str) -> Any:
+    path = held_out / SETTLED
+    if not path.exists():
+        raise MissingInput(f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, it chooses")
+    stored = json.loads(path.read_text())
+    # JSON has no tuples, the config has.
+    return type(config)(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+
+
+def _peak_mb() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1 << 20) if sys.platform == "darwin" else peak // 1024
+
+
+def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:
+    print(f"{name} ({fit}): {measures['total_seconds']} s, {measures['peak_mb']:,} MB", end="")
+    print(f", {measures['steps']} steps" if measures.get("steps") else "")
+    table = measures.get("validation")
+    for key, value in table.items() if isinstance(table, dict) else ():
+        print(f"  {key:<28} {value:.4f}")
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Train one model of the workspace")
+    parser.add_argument("what", choices=["channel", "ranker", "list"])
+    parser.add_argument("name", help="the model; for list: channels or rankers")
+    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--fit", choices=FITS, default="held_out")
+    arguments = parser.parse_args()
+    if arguments.what == "list":
+        print(json.dumps(names(arguments.name)))
+        return
+    workspace = Workspace.open(arguments.as_of, arguments.recipe)
+    if not train(workspace, arguments.what, arguments.name, arguments.fit):
+        print(f"unchanged: {arguments.name} ({arguments.fit})")
+
+
+if __name__ == "__main__":
+    main()
