@@ -1,0 +1,9 @@
+"""Rankers by name: training, evaluation, serving and the conformance tests all iterate over this table."""
+
+from __future__ import annotations
+
+from training.ranking.ranker import Ranker
+from training.ranking.sum_pooling import SumPooling
+from training.ranking.target_attention import TargetAttention
+
+RANKERS: dict[str, type[Ranker]] = {ranker.name: ranker for ranker in (SumPooling, TargetAttention)}

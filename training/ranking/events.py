@@ -1,0 +1,54 @@
+"""The two embeddings that every ranker starts from: of an event in the history, and of a candidate.
+
+An event is what was played, by whom, what came of it, how long ago and how much of it: the sum of five embeddings. A
+candidate has the first two, from the same tables, so that "the same track" is something a dot product can see.
+
+Shape letters: B requests, C candidates, L events, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.layers import FrequencyCutEmbedding
+from training.ranking.user_features import GAP_BUCKETS, RATIO_BUCKETS
+
+BEHAVIOUR_CODES = 32
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """How often training saw each track and artist: what decides who gets an embedding of its own."""
+
+    track_counts_V: Tensor
+    artist_counts_A: Tensor
+
+
+class EventEmbedding(nn.Module):
+    """Events and candidates in one space."""
+
+    def __init__(self, catalogue: Catalogue, width: int, minimum: int, id_dropout: float) -> None:
+        super().__init__()
+        self.track = FrequencyCutEmbedding(catalogue.track_counts_V, width, minimum, id_dropout)
+        self.artist = FrequencyCutEmbedding(catalogue.artist_counts_A, width, minimum, id_dropout)
+        self.behaviour = nn.Embedding(BEHAVIOUR_CODES, width, padding_idx=0)
+        self.gap = nn.Embedding(GAP_BUCKETS, width, padding_idx=0)
+        self.ratio = nn.Embedding(RATIO_BUCKETS, width, padding_idx=0)
+        for table in (self.behaviour, self.gap, self.ratio):
+            nn.init.normal_(table.weight, std=0.05)
+            table._fill_padding_idx_with_zero()
+
+    def of_events(self, users: UserInputs) -> Tensor:
+        """[B, L, D]; zeros at padding."""
+        identity_BLD = self.track(users.event_track_BL) + self.artist(users.event_artist_BL)
+        what_BLD = self.behaviour(users.event_behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(
+            users.event_ratio_BL
+        )
+        return identity_BLD + what_BLD + self.gap(users.event_gap_BL)  # type: ignore[no-any-return]
+
+    def of_candidates(self, candidates: CandidateInputs) -> Tensor:
+        """[B, C, D]."""
+        return self.track(candidates.track_BC) + self.artist(candidates.artist_BC)  # type: ignore[no-any-return]

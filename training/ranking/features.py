@@ -1,0 +1,138 @@
+"""From a user batch and candidates to a ranker's inputs: the same code in training, evaluation and serving.
+
+Shape letters: B requests, C candidates, L events, F candidate features, V vocabulary.
+Knows nothing about where the sequences were read or which ranker reads the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sequences.batch import SequenceBatch
+from training.features import UserBatch
+from training.ranking.candidate_features import History, from_history, from_recent, from_statistics
+from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.track_statistics import TrackStatistics
+from training.ranking.user_features import DAY_US, HOUR_US, BehaviourCodes, context, gap_bucket, ratio_bucket
+from training.vocabulary import Vocabulary
+
+Array = NDArray[Any]
+
+RECENT, LISTENED, NEGATIVE = "recent_events", "listened_history", "recent_negatives"
+VIEWS = (RECENT, LISTENED, NEGATIVE)
+CANDIDATE_FEATURES = 12 + 4 + 4 + 6 + 1
+UNKNOWN = 1
+
+
+@dataclass(frozen=True)
+class UserSide:
+    """A user batch prepared once: inputs of the ranker, and what matching candidates needs."""
+
+    inputs: UserInputs
+    request_at_B: Array
+    recent: History
+    outcome_BL: Array
+    ratio_BL: Array
+    listened: History
+    negative: History
+
+
+@dataclass(frozen=True)
+class RankingFeatures:
+    """How numbers are made, and what they are looked up in. `scene_code` numbers scenes from 2 (0 none, 1 unknown)."""
+
+    artist_of_track_V: Array
+    behaviours: BehaviourCodes
+    scene_code: Mapping[str, int]
+    statistics: TrackStatistics
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, statistics: TrackStatistics) -> RankingFeatures:
+        """With the numbering of a vocabulary."""
+        encoders = vocabulary.encoders()
+        behaviours = BehaviourCodes.of(encoders["behaviour"])
+        return cls(vocabulary.artist_of_track_V, behaviours, encoders["scene"], statistics)
+
+    def users(self, users: UserBatch) -> UserSide:
+        """Everything that depends on the request alone.
+
+        Raises:
+            KeyError: the batch lacks one of the three sequence views that rankers read.
+        """
+        for view in VIEWS:
+            if view not in users.views:
+                raise KeyError(f"the user batch has no view {view!r}; add it to the ranker's feature service")
+        request_at_B = users.request_at_B
+        batch = users.views[RECENT]
+        mask_BL = _known_before(batch, request_at_B)
+        columns = batch.columns
+        recent = self._history(batch, request_at_B)
+        played_BL = np.where(mask_BL, columns["played_ratio"], 0)
+        behaviour_BL = np.where(mask_BL, columns["behaviour"], 0)
+        is_listened = np.isin(behaviour_BL, self.behaviours.listened)
+        outcome_BL = is_listened.astype(np.float32) - np.isin(behaviour_BL, self.behaviours.skipped)
+        gap_BL = request_at_B[:, None] - columns["ended_at"]
+        codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
+        inputs = UserInputs(
+            event_track_BL=_tensor(np.where(mask_BL, columns["track_id"], 0)),
+            event_artist_BL=_tensor(
+                np.where(mask_BL, np.where(recent.artist_BL > UNKNOWN, recent.artist_BL, UNKNOWN), 0)
+            ),
+            event_behaviour_BL=_tensor(behaviour_BL),
+            event_gap_BL=_tensor(np.where(mask_BL, gap_bucket(gap_BL), 0)),
+            event_ratio_BL=_tensor(np.where(mask_BL, ratio_bucket(played_BL), 0)),
+            mask_BL=torch.from_numpy(mask_BL),
+            context_BU=torch.from_numpy(context(self.behaviours, columns, mask_BL, request_at_B, users.profile)),
+            hour_B=_tensor(request_at_B // HOUR_US % 24),
+            weekday_B=_tensor(request_at_B // DAY_US % 7),
+            scene_B=_tensor(np.array(codes, dtype=np.int64)),
+        )
+        return UserSide(
+            inputs=inputs,
+            request_at_B=request_at_B,
+            recent=recent,
+            outcome_BL=outcome_BL,
+            ratio_BL=played_BL,
+            listened=self._history(users.views[LISTENED], request_at_B),
+            negative=self._history(users.views[NEGATIVE], request_at_B),
+        )
+
+    def candidates(self, side: UserSide, items_BC: Array) -> CandidateInputs:
+        """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
+        inside_BC = (items_BC >= 0) & (items_BC < len(self.artist_of_track_V))
+        items_BC = np.where(inside_BC, items_BC, UNKNOWN).astype(np.int64)
+        artist_BC = self.artist_of_track_V[items_BC].astype(np.int64)
+        # The unknown matches nothing: two unknown tracks need not be the same one.
+        track_BC = np.where(items_BC > UNKNOWN, items_BC, -2).astype(np.int32)
+        maker_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
+        at_B = side.request_at_B
+        columns = [
+            *from_recent(side.recent, (side.outcome_BL, side.ratio_BL), track_BC, maker_BC, at_B),
+            *from_history(side.listened, track_BC, maker_BC, at_B),
+            *from_history(side.negative, track_BC, maker_BC, at_B),
+            *from_statistics(*self.statistics.before(items_BC, at_B)),
+            items_BC <= UNKNOWN,
+        ]
+        features_BCF = np.stack([np.asarray(column, np.float32) for column in columns], axis=2)
+        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), torch.from_numpy(features_BCF))
+
+    def _history(self, batch: SequenceBatch, request_at_B: Array) -> History:
+        mask_BL = _known_before(batch, request_at_B)
+        return History.of(batch.columns["track_id"], self.artist_of_track_V, batch.columns["ended_at"], mask_BL)
+
+
+def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:
+    # The readers give nothing later; an event at or after the request would be the answer itself, so it is cut here
+    # again.
+    mask_BL: Array = batch.mask_BL & (batch.columns["ended_at"] < request_at_B[:, None])
+    return mask_BL
+
+
+def _tensor(values: Array) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))

@@ -1,0 +1,146 @@
+"""Training one ranker: the same cases, features and budget for every rung of the ladder.
+
+Knows nothing about which ranker it is given, and nothing about recall. Shape letters: B batch, T tasks, N validation
+cases.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from training import trainer
+from training.data import TrainingData
+from training.features import OfflineFeatures
+from training.ranking import RANKERS
+from training.ranking.calibration import fit_temperatures, task_losses
+from training.ranking.case_batches import CaseBatch, CaseBatches
+from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
+from training.ranking.events import Catalogue
+from training.ranking.features import RankingFeatures
+from training.ranking.loaded import LoadedRanker
+from training.ranking.ranker import Ranker, RankerConfig
+from training.ranking.track_statistics import TrackStatistics
+
+LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
+SAMPLE = 20_000
+
+logger = logging.getLogger(__name__)
+
+
+def fit_ranker(
+    name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
+) -> LoadedRanker:
+    """A ranker learned from the `train` part; steps and temperatures are chosen on `validation` where `data` has one.
+
+    `folder` is for checkpoints: a killed fit that is started again with the same arguments goes on from there.
+
+    Raises:
+        ValueError: the log has no case to learn from.
+    """
+    offline = offline or OfflineFeatures(data)
+    service = RANKERS[name].feature_service
+    cases = ranking_cases(data)
+    learned, held_out = cases.of_part("train"), cases.of_part("validation")
+    if not len(learned):
+        raise ValueError(f"{data.marts} has no play in the part `train`; land some logs before training a ranker")
+    if missing_tasks(cases):
+        logger.warning("%s trains without the heads %s: the log holds none", name, ", ".join(missing_tasks(cases)))
+    features = RankingFeatures.of(data.vocabulary, track_statistics(data))
+    batches = CaseBatches(learned.newest(config.cases), offline, service, features)
+    config = replace(config, steps=config.steps or config.epochs * -(-len(batches) // config.batch_size))
+
+    torch.manual_seed(config.seed)
+    model = RANKERS[name](config, catalogue_of(learned, data), cases.tasks)
+    sample = batches[_spread(len(batches), SAMPLE)]
+    model.observe(sample.users, sample.candidates)
+    module = RankerModule(model, config)
+    validation = CaseBatches(held_out.take(_spread(len(held_out), config.validation_cases)), offline, service, features)
+    held = list(validation.in_order(config.batch_size))
+
+    def validate() -> float:
+        return -float(task_losses(*logits_of(model, held)) @ module.loss_weights_T)
+
+    schedule = trainer.Schedule(config.steps, config.validate_every, seed=config.seed)
+    record = trainer.fit(
+        module,
+        lambda step: batches.at(step, config.batch_size, config.seed),
+        schedule,
+        folder,
+        validate if held else None,
+    )
+    settled = replace(config, steps=record.steps)
+    if held:
+        settled = replace(settled, temperatures=fit_temperatures(*logits_of(model.eval(), held)))
+    measures: dict[str, Any] = {
+        "cases": len(batches),
+        "seconds": record.seconds,
+        "steps": record.steps,
+        "validation": record.history,
+        "missing_tasks": missing_tasks(cases),
+    }
+    return LoadedRanker(model, features, settled, measures)
+
+
+class RankerModule(lightning.LightningModule):
+    """The sum of the task losses, AdamW, one cycle of the learning rate."""
+
+    loss_weights_T: Tensor
+
+    def __init__(self, model: Ranker, config: RankerConfig) -> None:
+        super().__init__()
+        self.model, self.numbers = model, config
+        self.register_buffer(
+            "loss_weights_T", torch.tensor([LOSS_WEIGHTS[task] for task in model.tasks]), persistent=False
+        )
+
+    def training_step(self, batch: CaseBatch, _: int) -> Tensor:
+        """Loss of one batch."""
+        logits_BT = self.model(self.model.encode_user(batch.users), batch.candidates)[:, 0]
+        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T
+
+    def configure_optimizers(self) -> Any:
+        """One cycle over the planned steps: high rates early, almost none at the end."""
+        numbers = self.numbers
+        optimizer = torch.optim.AdamW(self.parameters(), lr=numbers.learning_rate, weight_decay=numbers.weight_decay)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, numbers.learning_rate, total_steps=max(numbers.steps, 2), pct_start=0.1
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+@torch.no_grad()
+def logits_of(model: Ranker, batches: Iterable[CaseBatch]) -> tuple[Tensor, Tensor]:
+    """Logits [N, T] of the cases' own tracks, and their labels [N, T]."""
+    pairs = [(model(model.encode_user(one.users), one.candidates)[:, 0], one.labels_BT) for one in batches]
+    return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
+
+
+def catalogue_of(cases: RankingCases, data: TrainingData) -> Catalogue:
+    """How often each track and artist occurs in the training cases."""
+    vocabulary = data.vocabulary
+    counts_V = np.bincount(cases.item_R, minlength=len(vocabulary))
+    counts_A = np.bincount(vocabulary.artist_of_track_V, weights=counts_V, minlength=vocabulary.artists)
+    return Catalogue(torch.from_numpy(counts_V), torch.from_numpy(counts_A.astype(np.int64)))
+
+
+def track_statistics(data: TrainingData) -> TrackStatistics:
+    """The mart, in the vocabulary's numbers."""
+    rows = pl.read_parquet(data.marts / "track_statistics.parquet")
+    return TrackStatistics.build(rows, data.vocabulary.encode(rows["track_id"].to_list()))
+
+
+def _spread(rows: int, wanted: int) -> np.ndarray:
+    """At most `wanted` row numbers at even distances."""
+    return (
+        np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64)) if rows else np.zeros(0, dtype=np.int64)
+    )

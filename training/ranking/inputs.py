@@ -1,0 +1,44 @@
+"""What a ranker reads, as tensors: the user's side once a request, the candidates' side for each of them.
+
+Shape letters: B requests, C candidates, L events, U user features, F candidate features.
+Knows nothing about how the numbers are made: see `features.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class UserInputs:
+    """One row a request; events oldest first, padded on the right with zeros."""
+
+    event_track_BL: Tensor
+    event_artist_BL: Tensor
+    event_behaviour_BL: Tensor
+    event_gap_BL: Tensor
+    event_ratio_BL: Tensor
+    mask_BL: Tensor
+    context_BU: Tensor
+    hour_B: Tensor
+    weekday_B: Tensor
+    scene_B: Tensor
+
+    def __len__(self) -> int:
+        """Number of requests, B."""
+        return len(self.hour_B)
+
+
+@dataclass(frozen=True)
+class CandidateInputs:
+    """C candidates a request. Every number belongs to one candidate alone: none depends on the others."""
+
+    track_BC: Tensor
+    artist_BC: Tensor
+    features_BCF: Tensor
+
+    def rows(self, start: int, stop: int) -> CandidateInputs:
+        """Candidates `start` to `stop` of every request."""
+        return CandidateInputs(**{field.name: getattr(self, field.name)[:, start:stop] for field in fields(self)})

@@ -1,0 +1,174 @@
+"""Layers that every ranker shares. Knows nothing about users or files.
+
+Shape letters: B batch, C candidates, L events, D width, N valid (user, event) pairs, V vocabulary, F features, K
+pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
+
+
+class FrequencyCutEmbedding(nn.Module):
+    """Embeddings of ids seen at least `minimum` times in training; every rarer id shares the row of the unknown.
+
+    Padding is a zero vector. In training a share `id_dropout` of the ids is replaced by the unknown, which both
+    trains that row and keeps single ids from being learned by heart: they over-fit in the second epoch otherwise.
+
+    Args:
+        counts_V: how often training saw each vocabulary index; indices 0 and 1 are padding and unknown.
+        minimum: smallest count that earns a row of its own.
+    """
+
+    row_of_V: Tensor
+
+    def __init__(self, counts_V: Tensor, width: int, minimum: int = 1, id_dropout: float = 0.0) -> None:
+        super().__init__()
+        kept_V = counts_V >= max(minimum, 1)
+        kept_V[:FIRST_KNOWN] = False
+        row_of_V = torch.where(kept_V, kept_V.cumsum(0) + UNKNOWN, UNKNOWN)
+        row_of_V[PADDING] = PADDING
+        self.register_buffer("row_of_V", row_of_V.to(torch.int32))
+        self.table = nn.Embedding(int(kept_V.sum()) + FIRST_KNOWN, width, padding_idx=PADDING)
+        self.id_dropout = id_dropout
+        nn.init.normal_(self.table.weight, std=0.05)
+        with torch.no_grad():
+            self.table.weight[PADDING].zero_()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Vectors [..., D] of ids [...]; an id outside the vocabulary is the unknown."""
+        known = ids.clamp(0, len(self.row_of_V) - 1)
+        rows = self.row_of_V[torch.where(known == ids, ids, UNKNOWN)].long()
+        if self.training and self.id_dropout > 0:
+            dropped = (torch.rand(rows.shape, device=rows.device) < self.id_dropout) & (rows > UNKNOWN)
+            rows = rows.masked_fill(dropped, UNKNOWN)
+        return self.table(rows)  # type: ignore[no-any-return]
+
+
+class Dice(nn.Module):
+    """DIN's activation: x·(p + (1−p)·α), p the sigmoid of x normalised over the batch (Zhou et al. 2018, 1706.06978).
+
+    Differs from the paper in the epsilon (1e-5 rather than 1e-8: float32).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.normalise = nn.BatchNorm1d(width, affine=False)
+        self.alpha = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape [..., width]; one row in training mode has no variance and uses the running one."""
+        rows = x.reshape(-1, x.shape[-1])
+        if self.training and len(rows) < 2:
+            normal = F.batch_norm(rows, self.normalise.running_mean, self.normalise.running_var)
+        else:
+            normal = self.normalise(rows)
+        gate = torch.sigmoid(normal)
+        return (rows * (self.alpha + (1 - self.alpha) * gate)).view_as(x)
+
+
+class MultilayerPerceptron(nn.Module):
+    """Linear layers of the given widths with Dice and dropout between them; the last one is plain linear."""
+
+    def __init__(self, widths: Sequence[int], dropout: float = 0.0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for index, (before, after) in enumerate(pairwise(widths)):
+            layers.append(nn.Linear(before, after))
+            if index < len(widths) - 2:
+                layers += [Dice(after), nn.Dropout(dropout)] if dropout else [Dice(after)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., widths[0]] to [..., widths[-1]]."""
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+class PiecewiseLinear(nn.Module):
+    """Numbers as their position on a few quantiles, so that a linear layer can bend at them.
+
+    Piece k of a feature is 0 below its lower quantile, 1 above its upper one and linear between (Gorishniy et al. 2022,
+    "On Embeddings for Numerical Features in Tabular Deep Learning", 2203.05556). Outliers saturate: no input is
+    unbounded.
+    """
+
+    lower_FK: Tensor
+    width_FK: Tensor
+
+    def __init__(self, features: int, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+        self.register_buffer("lower_FK", torch.linspace(-1, 1, pieces + 1)[:-1].repeat(features, 1))
+        self.register_buffer("width_FK", torch.full((features, pieces), 2.0 / pieces))
+
+    @property
+    def width(self) -> int:
+        """Length of the encoding, F·K."""
+        return self.lower_FK.numel()
+
+    def observe(self, sample_NF: Tensor) -> None:
+        """Place the pieces on the quantiles of a sample of training rows."""
+        edges_KF = torch.quantile(sample_NF.float(), torch.linspace(0, 1, self.pieces + 1), dim=0)
+        self.lower_FK.copy_(edges_KF[:-1].T)
+        # A piece between equal quantiles becomes a step: wide enough to divide by, too narrow to matter.
+        self.width_FK.copy_((edges_KF[1:] - edges_KF[:-1]).T.clamp(min=1e-3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., F] to [..., F·K], each in [0, 1]."""
+        return ((x.unsqueeze(-1) - self.lower_FK) / self.width_FK).clamp(0, 1).flatten(-2)
+
+
+def mean_of_valid(values_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+    """Mean over the valid positions [B, D]; zeros where a row has none."""
+    mask_BL1 = mask_BL.unsqueeze(-1).to(values_BLD.dtype)
+    return (values_BLD * mask_BL1).sum(1) / mask_BL1.sum(1).clamp(min=1)
+
+
+class TargetAttention(nn.Module):
+    """How much each event matters for a candidate, and the events summed by it (DIN, Zhou et al. 2018, 1706.06978).
+
+    The weight is a small network of [e, a, e−a, e·a] (candidate e, event a), without softmax by default, so that the
+    strength of an interest survives. The first layer is linear in all but e·a, so the parts of e and of a are
+    computed once for each candidate and each event; the result is the same. Only valid events are computed, so that
+    padding can change neither a weight nor the statistics of Dice.
+    """
+
+    def __init__(self, width: int, hidden: Sequence[int] = (80, 40), softmax: bool = False) -> None:
+        super().__init__()
+        first, *rest = hidden
+        self.softmax = softmax
+        self.first = nn.Linear(4 * width, first)
+        self.activation = Dice(first)
+        self.rest = MultilayerPerceptron([first, *rest, 1])
+
+    def weights(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+        """[B, C, L]; zero where the mask is."""
+        of_item, of_event, of_difference, of_product = self.first.weight.chunk(4, dim=1)
+        batch_N, _ = mask_BL.nonzero(as_tuple=True)
+        event_ND = event_BLD[mask_BL]
+        from_item_BCH = item_BCD @ (of_item + of_difference).T + self.first.bias
+        from_event_NH = event_ND @ (of_event - of_difference).T
+        product_NCD = event_ND.unsqueeze(1) * item_BCD[batch_N]
+        hidden_NCH = product_NCD @ of_product.T + from_event_NH.unsqueeze(1) + from_item_BCH[batch_N]
+        score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
+        fill = float("-inf") if self.softmax else 0.0
+        score_BLC = score_NC.new_full((*mask_BL.shape, item_BCD.shape[1]), fill)
+        score_BLC[mask_BL] = score_NC
+        score_BCL = score_BLC.transpose(1, 2)
+        if not self.softmax:
+            return score_BCL
+        # A row without events has only -inf: its softmax is NaN, and its weights are zero.
+        weight_BCL: Tensor = score_BCL.softmax(-1).nan_to_num(0.0)
+        return weight_BCL
+
+    def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+        """Interest [B, C, D] of each candidate in the valid events; zeros for a user without events."""
+        interest_BCD: Tensor = self.weights(item_BCD, event_BLD, mask_BL) @ event_BLD
+        return interest_BCD

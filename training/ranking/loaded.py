@@ -1,0 +1,106 @@
+"""A trained ranker with all it needs to score: weights, features, temperatures. What a release holds and serving asks.
+
+Knows nothing about training or HTTP. Shape letters: B requests, C candidates, T tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from training.features import UserBatch
+from training.ranking import RANKERS
+from training.ranking.events import Catalogue
+from training.ranking.features import RankingFeatures
+from training.ranking.ranker import Ranker, RankerConfig
+from training.ranking.track_statistics import TrackStatistics
+from training.vocabulary import Vocabulary
+
+MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
+
+
+@dataclass
+class LoadedRanker:
+    """`settled` is the config with what the fit chose filled in (steps, temperatures): the `final` fit is given it.
+
+    `measures` is what the fit is worth knowing by: seconds, steps, validation values, tasks the log could not teach.
+    """
+
+    model: Ranker
+    features: RankingFeatures
+    settled: RankerConfig
+    measures: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.model.eval()
+
+    @property
+    def name(self) -> str:
+        """Key of `RANKERS`."""
+        return self.model.name
+
+    @property
+    def feature_service(self) -> str:
+        """Name of the feature service that it reads."""
+        return self.model.feature_service
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it gives a probability of."""
+        return self.model.tasks
+
+    @torch.no_grad()
+    def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probability [B, C] of each task; vocabulary indices, 0 (no candidate) gets a number that means
+        nothing.
+
+        Raises:
+            ValueError: `items_BC` has not one row a request.
+        """
+        if items_BC.ndim != 2 or len(items_BC) != len(users):
+            raise ValueError(f"items have shape {items_BC.shape} for {len(users)} requests; give one row a request")
+        side = self.features.users(users)
+        candidates = self.features.candidates(side, items_BC)
+        logits_BCT = self.model(self.model.encode_user(side.inputs), candidates)
+        probability_BCT = torch.sigmoid(logits_BCT / torch.tensor(self.settled.temperatures or [1.0] * len(self.tasks)))
+        return {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors), config (JSON) and the newest statistics of each track (Parquet)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
+        self.features.statistics.newest().save(folder)
+        parts = {"name": self.name, "tasks": self.tasks, "config": asdict(self.settled), "measures": self.measures}
+        (folder / MANIFEST).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> LoadedRanker:
+        """What `save` wrote, for the vocabulary it was trained with.
+
+        Raises:
+            FileNotFoundError: `folder` holds no ranker.
+            ValueError: the vocabulary is another one.
+        """
+        if not (folder / MANIFEST).exists():
+            raise FileNotFoundError(f"no {MANIFEST} in {folder}; run `python -m training.train ranker NAME` first")
+        parts = json.loads((folder / MANIFEST).read_text())
+        weights = load_file(folder / WEIGHTS)
+        rows = {name: weights[f"embedding.{name}.row_of_V"] for name in ("track", "artist")}
+        if len(rows["track"]) != len(vocabulary) or len(rows["artist"]) != vocabulary.artists:
+            raise ValueError(
+                f"the ranker in {folder} knows {len(rows['track'])} tracks, the vocabulary {len(vocabulary)}; "
+                "load the vocabulary of the same release"
+            )
+        # An id had a row of its own exactly where its row is not a reserved one; loading the weights restores which.
+        catalogue = Catalogue(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
+        config = RankerConfig(**parts["config"])
+        model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
+        model.load_state_dict(weights)
+        return cls(model, RankingFeatures.of(vocabulary, TrackStatistics.load(folder)), config, parts["measures"])

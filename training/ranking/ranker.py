@@ -1,0 +1,117 @@
+"""What every ranker is: a user encoded once a request, candidates scored beside each other and apart from each other.
+
+A rung of the ladder says how the history becomes an interest; embeddings, features and head are the same for all, so
+that a difference between two rankers is a difference of that step.
+
+Shape letters: B requests, C candidates, L events, D width, T tasks, H hidden. Knows nothing about files or training.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from training.ranking.events import Catalogue, EventEmbedding
+from training.ranking.features import CANDIDATE_FEATURES
+from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.layers import Dice, MultilayerPerceptron, PiecewiseLinear
+from training.ranking.user_features import USER_FEATURES
+
+SCENE_CODES = 16
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """Numbers of a ranker and of its training.
+
+    `minimum_count` plays in training earn a track or artist its own embedding; `cases` training rows at most, the
+    newest share of every user; `epochs` passes over them unless `steps` says how many batches. `temperatures` (one a
+    task; none: chosen on validation) divide the logits.
+    """
+
+    width: int = 32
+    hidden: tuple[int, ...] = (128, 64)
+    pieces: int = 8
+    minimum_count: int = 20
+    id_dropout: float = 0.2
+    dropout: float = 0.1
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-5
+    batch_size: int = 1024
+    cases: int = 600_000
+    epochs: int = 1
+    steps: int = 0
+    temperatures: tuple[float, ...] = ()
+    validation_cases: int = 20_000
+    validate_every: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        # JSON has lists only; a config read from it equals the one that was written.
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        object.__setattr__(self, "temperatures", tuple(self.temperatures))
+
+
+@dataclass(frozen=True)
+class UserState:
+    """What `encode_user` keeps for the candidates: events with their mask, and the user's part of the first layer."""
+
+    events_BLD: Tensor
+    mask_BL: Tensor
+    hidden_BH: Tensor
+
+
+class Ranker(nn.Module, ABC):
+    """Logits of every task for every candidate of every request.
+
+    A candidate's logits depend on the request and on itself, never on the other candidates.
+    """
+
+    name: ClassVar[str]
+    feature_service: ClassVar[str]
+
+    def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
+        super().__init__()
+        width, (first, *rest) = config.width, config.hidden
+        self.tasks = tasks
+        self.embedding = EventEmbedding(catalogue, width, config.minimum_count, config.id_dropout)
+        self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
+        self.context = PiecewiseLinear(USER_FEATURES, config.pieces)
+        self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
+        self.from_user = nn.Linear(self.context.width + 16, first)
+        self.from_candidate = nn.Linear(self.features.width + 3 * width, first)
+        self.activation = nn.Sequential(Dice(first), nn.Dropout(config.dropout))
+        self.head = MultilayerPerceptron([first, *rest, len(tasks)], config.dropout)
+
+    @staticmethod
+    @abstractmethod
+    def config(recipe: str) -> RankerConfig:
+        """The ranker's numbers in a recipe."""
+
+    @abstractmethod
+    def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
+        """What the history says about each candidate [B, C, D]; zeros where there is no history."""
+
+    def observe(self, users: UserInputs, candidates: CandidateInputs) -> None:
+        """Place the pieces of numeric features on the quantiles of a sample of training rows; once, before training."""
+        self.context.observe(users.context_BU)
+        self.features.observe(candidates.features_BCF.flatten(0, 1))
+
+    def encode_user(self, users: UserInputs) -> UserState:
+        """Everything that depends on the request alone, once for all of its candidates."""
+        scene_B = users.scene_B.clamp(max=SCENE_CODES - 1)
+        when_B16 = torch.cat([self.hour(users.hour_B), self.weekday(users.weekday_B), self.scene(scene_B)], dim=-1)
+        hidden_BH = self.from_user(torch.cat([self.context(users.context_BU), when_B16], dim=-1))
+        return UserState(self.embedding.of_events(users), users.mask_BL, hidden_BH)
+
+    def forward(self, state: UserState, candidates: CandidateInputs) -> Tensor:
+        """Logits [B, C, T], tasks in the order of `tasks`."""
+        item_BCD = self.embedding.of_candidates(candidates)
+        interest_BCD = self.interest(state, item_BCD)
+        parts = [self.features(candidates.features_BCF), item_BCD, interest_BCD, interest_BCD * item_BCD]
+        hidden_BCH = self.from_candidate(torch.cat(parts, dim=-1)) + state.hidden_BH.unsqueeze(1)
+        return self.head(self.activation(hidden_BCH))  # type: ignore[no-any-return]

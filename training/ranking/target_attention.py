@@ -1,0 +1,37 @@
+"""The candidate looks at the history: each event weighs as much as it matters for this candidate.
+
+Zhou et al. 2018, "Deep Interest Network for Click-Through Rate Prediction", 1706.06978. Differs: the event carries its
+behaviour, its age and how much was played beside its ids; the candidate's features stand beside the interest.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from training.ranking.events import Catalogue
+from training.ranking.layers import TargetAttention as AttentionUnit
+from training.ranking.ranker import Ranker, RankerConfig, UserState
+from training.ranking.recipes import ranker_config
+
+
+class TargetAttention(Ranker):
+    """One interest for each candidate."""
+
+    name: ClassVar[str] = "target_attention"
+    feature_service: ClassVar[str] = "target_attention"
+
+    def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
+        super().__init__(config, catalogue, tasks)
+        self.attention = AttentionUnit(config.width)
+
+    @staticmethod
+    def config(recipe: str) -> RankerConfig:
+        """The same numbers as every rung of the ladder."""
+        return ranker_config(recipe)
+
+    def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
+        """The events summed by their weight for the candidate, on the scale of a mean."""
+        length_B11 = state.mask_BL.sum(1).clamp(min=1)[:, None, None]
+        return self.attention(item_BCD, state.events_BLD, state.mask_BL) / length_B11  # type: ignore[no-any-return]

@@ -1,0 +1,103 @@
+"""The user's side of a request in numbers: the recent events as codes, and what they add up to.
+
+Shape letters: B requests, L events, U user features. All from the sequences and the profile known before the request;
+an event that ended at or after it counts as padding. Knows nothing about candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
+SESSION_GAP_US = 30 * 60 * SECOND_US
+GAP_BUCKETS, RATIO_BUCKETS = 28, 12
+LAGS = 8
+WINDOWS = (3, 5, 10, 20, 50)
+PROFILE_VIEW = "user_profile"
+PROFILE = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class BehaviourCodes:
+    """Codes, in the sequences, of the behaviours that say whether a play was listened to."""
+
+    listened: tuple[int, ...]
+    skipped: tuple[int, ...]
+
+    @classmethod
+    def of(cls, code_of: Mapping[str, int]) -> BehaviourCodes:
+        """From the vocabulary's encoder of behaviours."""
+        return cls(listened=(code_of["full_play"], code_of["play"]), skipped=(code_of["skip"],))
+
+
+def gap_bucket(gap_us: Array) -> Array:
+    """1.. for the time since an event, one bucket a doubling from 30 s on; the last one starts after 63 years."""
+    octaves = np.log2(1 + np.maximum(gap_us, 0) / (30 * SECOND_US))
+    return np.clip(octaves.astype(np.int64) + 1, 1, GAP_BUCKETS - 1)
+
+
+def ratio_bucket(ratio: Array) -> Array:
+    """1.. for the share of a track that was played, in tenths."""
+    return np.clip((ratio * 10).astype(np.int64) + 1, 1, RATIO_BUCKETS - 1)
+
+
+def log_seconds(gap_us: Array) -> Array:
+    """log2 of (1 + seconds), never negative."""
+    return np.log2(1 + np.maximum(gap_us, 0) / SECOND_US).astype(np.float32)
+
+
+def context(
+    codes: BehaviourCodes,
+    events: Mapping[str, Array],
+    mask_BL: Array,
+    request_at_B: Array,
+    profile: Mapping[str, Array],
+) -> Array:
+    """User features [B, U], float32: outcomes of the last plays one by one and in windows, pace, session so far,
+    totals.
+
+    `events` has behaviour, ended_at, played_ratio [B, L], oldest first and right-padded. An outcome is -1 for a skip,
+    1 for
+    a listen, 0 where there is no play.
+    """
+    B, L = mask_BL.shape
+    length_B = mask_BL.sum(1)
+    # Newest first and left-aligned: column k is k events ago.
+    ago_BL = length_B[:, None] - 1 - np.arange(L)
+    valid_BL = ago_BL >= 0
+    at_BL = np.maximum(ago_BL, 0)
+    behaviour_BL = np.where(valid_BL, np.take_along_axis(events["behaviour"], at_BL, 1), 0)
+    ended_BL = np.take_along_axis(events["ended_at"], at_BL, 1)
+    ratio_BL = np.where(valid_BL, np.take_along_axis(events["played_ratio"], at_BL, 1), 0)
+    listened_BL, skipped_BL = np.isin(behaviour_BL, codes.listened), np.isin(behaviour_BL, codes.skipped)
+    outcome_BL = listened_BL.astype(np.float32) - skipped_BL
+    gap_BL = np.where(valid_BL, request_at_B[:, None] - ended_BL, 100 * 365 * DAY_US)
+
+    columns = [_column(outcome_BL, k) for k in range(LAGS)] + [_column(ratio_BL, k) for k in range(LAGS)]
+    for window in WINDOWS:
+        listens = listened_BL[:, :window].sum(1)
+        columns.append(listens / np.maximum(listens + skipped_BL[:, :window].sum(1), 1))
+    columns += [log_seconds(_column(gap_BL, k, 100 * 365 * DAY_US)) for k in (0, 1, 2, 5, 10, 20)]
+    broken_BL = np.diff(gap_BL, axis=1, prepend=0) > SESSION_GAP_US
+    session_BL = valid_BL & (np.cumsum(broken_BL, axis=1) == 0)
+    plays_B = (session_BL & (outcome_BL != 0)).sum(1)
+    columns += [np.log2(1 + plays_B), (session_BL & listened_BL).sum(1) / np.maximum(plays_B, 1), np.log2(1 + length_B)]
+    total = {name: np.asarray(profile.get(f"{PROFILE_VIEW}__{name}", np.zeros(B)), np.float32) for name in PROFILE}
+    plays_total_B = np.maximum(total["plays_total"], 1)
+    columns += [np.log2(1 + total["plays_total"])]
+    columns += [total[name] / plays_total_B for name in PROFILE[1:]]
+    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
+
+
+USER_FEATURES = 2 * LAGS + len(WINDOWS) + 6 + 3 + len(PROFILE)
+
+
+def _column(values_BL: Array, k: int, otherwise: float = 0) -> Array:
+    return values_BL[:, k] if k < values_BL.shape[1] else np.full(len(values_BL), otherwise, values_BL.dtype)
