@@ -142,7 +142,7 @@ LANDINGS = pa.schema(
 QUARANTINE = pa.schema(
     [
         _column("reject_id", pa.string(), "Hash of file name, line and row: a row is quarantined once", required=True),
-        _column("source", pa.string(), "File the row came from", required=True),
+        _column("source_file", pa.string(), "File the row came from", required=True),
         _column(
             "source_line", pa.int64(), "Line in that file, from 1 (in a JSON array or Parquet: the row)", required=True
         ),

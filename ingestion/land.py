@@ -21,6 +21,7 @@ from ingestion.sources import Member, SourceError
 from ingestion.validation import LATEST
 
 CLOCK_SKEW = timedelta(days=1)
+WORLD = ("truth", "world.json")  # what lies beside the log of a simulated world
 
 
 def land(path: Path, home: Path, listener: str | None = None, now: datetime | None = None) -> dict[str, Counts]:
@@ -74,7 +75,7 @@ def _land_format(
 
 def _say_ignored(files: list[Member], found: dict[str, list[Member]]) -> None:
     claimed = {member.name for members in found.values() for member in members}
-    ignored = [member.name for member in files if member.name not in claimed and "truth" not in member.parts]
+    ignored = [member.name for member in files if member.name not in claimed and member.parts[0] not in WORLD]
     if ignored and found:
         more = f" and {len(ignored) - 5} more" if len(ignored) > 5 else ""
         print(f"not read, no known format: {', '.join(ignored[:5])}{more}", file=sys.stderr)

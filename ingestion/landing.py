@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -29,7 +29,7 @@ from ingestion.validation import LATEST, conform
 
 FLUSH_ROWS = 400_000
 EMPTY_PARTITION = "dt=1970-01-01"  # a zero-row file a table, so that a glob over the table never fails
-REJECT = ("source", "source_line", "reason", "raw")
+REJECT = ("source_file", "source_line", "reason", "raw")
 
 
 @dataclass
@@ -181,13 +181,13 @@ class Landing:
             own = [name for name in rows.columns if name not in REJECT]
             raw = [json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(own).iter_rows(named=True)]
             rows = rows.with_columns(pl.Series("raw", raw, pl.String))
-        self._rejected.setdefault(table, []).append(rows.select(REJECT))
+        self._rejected.setdefault(table, []).append(rows.select(REJECT).rename({"source_file": "source"}))
 
     def _flush_rejected(self, table: str) -> None:
         rows = pl.concat(self._rejected.pop(table))
         ids = [
             hashlib.md5(f"{source.rsplit('/', 1)[-1]}|{line}|{raw}".encode(), usedforsecurity=False).hexdigest()
-            for source, line, raw in rows.select("source", "source_line", "raw").iter_rows()
+            for source, line, raw in rows.select("source_file", "source_line", "raw").iter_rows()
         ]
         rows = rows.with_columns(pl.Series("reject_id", ids, pl.String)).unique("reject_id", maintain_order=True)
         folder = self._quarantine / table

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
@@ -88,8 +89,6 @@ def simulate(size: WorldSize, out: Path) -> int:
 
 def _sequence(columns: Columns, listeners: Listeners) -> Ints:
     """Numbers a day's events on from each user's last one."""
-    import numpy as np
-
     user_E = columns["user"]
     starts = np.flatnonzero(np.r_[True, user_E[1:] != user_E[:-1]]) if len(user_E) else np.zeros(0, np.int64)
     counts = np.diff(np.r_[starts, len(user_E)])

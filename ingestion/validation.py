@@ -52,7 +52,7 @@ def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]
     if field.name not in rows.columns:
         return pl.lit(None, target), None
     given, column = rows.schema[field.name], pl.col(field.name)
-    if given == target or given == pl.Null:
+    if given in (target, pl.Null):
         return column.cast(target), None
     if given == pl.String:
         column = column.str.strip_chars()

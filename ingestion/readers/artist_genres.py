@@ -32,9 +32,9 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
         columns = ["artist_name", *relation[:1], "genre_or_tag"]
         for rows, broken in delimited.stream(member, "\t", columns, reading.watch):
             if broken.height:
-                yield Rows("knowledge_triples", broken.with_columns(source=pl.lit(member.name)))
+                yield Rows("knowledge_triples", broken.with_columns(source_file=pl.lit(member.name)))
             if rows.height:
-                yield Rows("knowledge_triples", _triples(rows, relation[:1]).with_columns(source=pl.lit(member.name)))
+                yield Rows("knowledge_triples", _triples(rows, relation[:1]).with_columns(source_file=pl.lit(member.name)))
 
 
 def _triples(rows: pl.DataFrame, relation: list[str]) -> pl.DataFrame:

@@ -44,7 +44,7 @@ select
     ended_us as ended_at,
     'play' as action,
     played_ms,
-    source,
+    source_file,
     source_line
 from ordered
 order by date_trunc('month', make_timestamp(ended_us)), user_id, sequence_number
@@ -61,14 +61,14 @@ class Endings:
         self._connection.execute("set preserve_insertion_order = false")
         self._connection.execute(
             "create table staged (user_id varchar, ended_us bigint, track_id varchar, artist_id varchar, played_ms bigint, "
-            "source varchar, source_line bigint, row_number bigint)"
+            "source_file varchar, source_line bigint, row_number bigint)"
         )
         self._rows = 0
 
     def add(self, plays: pl.DataFrame) -> pl.DataFrame:
         """Stages plays in source order; returns those that break the contract, with `reason`.
 
-        `plays` has user_id, ended_at, track_id, played_ms, source, source_line, perhaps artist_id and `reason`.
+        `plays` has user_id, ended_at, track_id, played_ms, source_file, source_line, perhaps artist_id and `reason`.
         """
         candidate = plays.rename({"track_id": "target_id"}).with_columns(
             occurred_at=pl.col("ended_at"),
@@ -87,7 +87,7 @@ class Endings:
             pl.col("target_id").alias("track_id"),
             artist,
             "played_ms",
-            "source",
+            "source_file",
             "source_line",
             pl.col("row_number").cast(pl.Int64),
         ).to_arrow()
@@ -102,10 +102,10 @@ class Endings:
             yield Rows("listening_events", pl.DataFrame(pa.Table.from_batches([batch])))
 
     def track_artists(self) -> pl.DataFrame:
-        """Each track with the artist of its first play: `track_id, artist_id, source, source_line`."""
+        """Each track with the artist of its first play: `track_id, artist_id, source_file, source_line`."""
         return pl.DataFrame(
             self._connection.execute(
-                "select track_id, arg_min(artist_id, row_number) as artist_id, arg_min(source, row_number) as source, "
+                "select track_id, arg_min(artist_id, row_number) as artist_id, arg_min(source_file, row_number) as source_file, "
                 "min(source_line) as source_line from staged group by track_id order by track_id"
             ).to_arrow_table()
         )

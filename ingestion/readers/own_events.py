@@ -62,7 +62,7 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
             continue
         blocks = _parquet(member, reading) if member.file.endswith(PARQUET) else _json_lines(member, table, reading)
         for frame in blocks:
-            yield Rows(table, frame.with_columns(source=pl.lit(member.name)))
+            yield Rows(table, frame.with_columns(source_file=pl.lit(member.name)))
 
 
 def _parquet(member: Member, reading: Reading) -> Iterator[pl.DataFrame]:

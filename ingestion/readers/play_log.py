@@ -52,13 +52,13 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
 def _plays(member: Member, endings: Endings, reading: Reading) -> Iterator[Rows]:
     for rows, broken in delimited.stream(member, ",", EVENTS, reading.watch):
         if broken.height:
-            yield Rows("listening_events", broken.with_columns(source=pl.lit(member.name)))
+            yield Rows("listening_events", broken.with_columns(source_file=pl.lit(member.name)))
         if rows.height == 0:
             continue
         seconds = pl.col("ts").cast(pl.Int64, strict=False)
         unreadable = pl.format("ts {} is not a whole number of seconds since 1970", pl.col("ts").str.head(80))
         plays = rows.with_columns(
-            source=pl.lit(member.name),
+            source_file=pl.lit(member.name),
             # In-range seconds only, so that the product cannot overflow; the rest fails the contract by its value.
             ended_at=pl.when(seconds.is_between(-10_000_000_000, 10_000_000_000)).then(seconds * 1_000_000),
             reason=pl.when(seconds.is_null() & (pl.col("ts") != "")).then(unreadable),
@@ -67,16 +67,16 @@ def _plays(member: Member, endings: Endings, reading: Reading) -> Iterator[Rows]
         rejected = endings.add(plays.drop("ts", "ms_played"))
         if rejected.height:
             text = rows.select("source_line", raw=pl.concat_str(EVENTS, separator=","))
-            rejected = rejected.select("source", "source_line", "reason").join(text, on="source_line")
+            rejected = rejected.select("source_file", "source_line", "reason").join(text, on="source_line")
             yield Rows("listening_events", rejected)
 
 
 def _catalogue(member: Member, table: str, columns: list[str], reading: Reading) -> Iterator[Rows]:
     for rows, broken in delimited.stream(member, "\t", columns, reading.watch):
         if broken.height:
-            yield Rows(table, broken.with_columns(source=pl.lit(member.name)))
+            yield Rows(table, broken.with_columns(source_file=pl.lit(member.name)))
         if rows.height:
-            named = rows.with_columns(source=pl.lit(member.name))
+            named = rows.with_columns(source_file=pl.lit(member.name))
             yield Rows(table, _tracks_of(named) if table == "tracks" else named.rename({"artist_name": "name"}))
 
 

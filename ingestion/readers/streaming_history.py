@@ -25,7 +25,7 @@ BASIC = re.compile(r"StreamingHistory(_music_)?\d*\.json$")
 EXTENDED = re.compile(r"(Streaming_History_Audio_.*|endsong_\d*)\.json$")
 # Folders that every export has: they do not tell one person from another.
 EXPORT_FOLDERS = {"MyData", "my_spotify_data", "Spotify Account Data", "Spotify Extended Streaming History"}
-COLUMNS = ["user_id", "ended_at", "artist", "title", "uri", "album", "played_ms", "source", "source_line", "reason"]
+COLUMNS = ["user_id", "ended_at", "artist", "title", "uri", "album", "played_ms", "source_file", "source_line", "reason"]
 Play = dict[str, Any]
 
 
@@ -68,7 +68,7 @@ def _plays(
     is_extended = EXTENDED.match(member.file) is not None
     plays = [(_extended if is_extended else _basic)(row) for row in rows]
     for line, play in enumerate(plays, start=1):
-        play |= {"user_id": listener, "source": member.name, "source_line": line}
+        play |= {"user_id": listener, "source_file": member.name, "source_line": line}
     duplicate = 0
     if is_extended:
         ends = [play["ended_at"] for play in plays if play["ended_at"]]
@@ -81,10 +81,10 @@ def _plays(
     schema = dict.fromkeys((*COLUMNS, "track_id", "artist_id"), pl.String) | {"source_line": pl.Int64}
     frame = pl.DataFrame(plays, schema=schema)
     rejected = endings.add(
-        frame.select("user_id", "ended_at", "track_id", "played_ms", "source", "source_line", "reason")
+        frame.select("user_id", "ended_at", "track_id", "played_ms", "source_file", "source_line", "reason")
     )
     raw = [json.dumps(rows[line - 1], ensure_ascii=False) for line in rejected["source_line"]]
-    rejects = rejected.select("source", "source_line", "reason").with_columns(pl.Series("raw", raw, pl.String))
+    rejects = rejected.select("source_file", "source_line", "reason").with_columns(pl.Series("raw", raw, pl.String))
     yield Rows("listening_events", rejects, duplicate)
 
 
@@ -144,7 +144,7 @@ def _identify(play: Play, catalogue: dict[str, dict[str, Play]]) -> None:
         play["reason"] = "no track: neither an artist and a title nor a track uri"
     if play["reason"] or track is None:
         return
-    origin = {"source": play["source"], "source_line": play["source_line"]}
+    origin = {"source_file": play["source_file"], "source_line": play["source_line"]}
     album_id = _hash(artist, play["album"]) if artist and play["album"] else None
     artist_ids = [artist_id] if artist_id else []
     catalogue["tracks"].setdefault(

@@ -54,12 +54,7 @@ def tables(world: World, start: date, seed: int) -> dict[str, pa.Table]:
             track_ids=[[track_ids[track]] for track in world.track_M],
         ),
         "track_comments": _comments(world, start, track_ids, random),
-        "knowledge_triples": _table(
-            "knowledge_triples",
-            head=[f"artist:{artist_ids[artist]}" for artist in world.artist_V[world.tracks_WL.ravel()]],
-            relation=[SOUNDTRACK_RELATION] * world.tracks_WL.size,
-            tail=[f"work:w{work}" for work in np.repeat(np.arange(len(world.tracks_WL)), OST_TRACKS)],
-        ),
+        "knowledge_triples": _soundtracks(world),
     }
 
 
@@ -90,6 +85,18 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
         lyrics=_lyrics(world, random),
         audio_vector=_vectors(world.audio_VD),
         image_vector=_vectors(world.image_VD),
+    )
+
+
+def _soundtracks(world: World) -> pa.Table:
+    """Who sang in which work: the only thing that some artists share."""
+    work_N = np.repeat(np.arange(len(world.tracks_WL)), OST_TRACKS)
+    pairs = np.unique(np.stack([world.artist_V[world.tracks_WL.ravel()], work_N], axis=1), axis=0)
+    return _table(
+        "knowledge_triples",
+        head=[f"artist:{PREFIX['artist']}{artist}" for artist, _ in pairs],
+        relation=[SOUNDTRACK_RELATION] * len(pairs),
+        tail=[f"work:w{work}" for _, work in pairs],
     )
 
 

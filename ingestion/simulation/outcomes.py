@@ -48,7 +48,7 @@ def affinity(
     work_N = listeners.work_U[user_N]
     is_of_work_N = (world.tracks_WL[work_N] == track_N[:, None]).any(axis=1) & (work_N >= 0)
     fit: Floats = (
-        -1.3
+        -1.6
         + 1.6 * np.sqrt(share_N)
         + 0.8 * (interest_N == moods.interest_N)
         + 0.9 * mood_N
