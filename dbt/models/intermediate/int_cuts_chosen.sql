@@ -15,8 +15,7 @@ plays as (
 -- Pooled personal exports lie in different years: each user is then split on their own time.
 mode as (
 
-    select
-        case when count(*) > 0 then 'user_time' else 'global_time' end as split
+    select case when count(*) > 0 then 'user_time' else 'global_time' end as split
     from landings
     where split = 'user_time'
 

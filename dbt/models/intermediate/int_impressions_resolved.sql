@@ -31,7 +31,10 @@ responses as (
 
     select *
     from events
-    where action in (select action from behaviours where polarity <> 'negative')
+    where action in (
+        select action from behaviours
+        where polarity <> 'negative'
+    )
 
 ),
 

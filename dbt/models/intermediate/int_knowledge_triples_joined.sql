@@ -60,38 +60,68 @@ identified as (
 
 of_catalogue as (
 
-    select 'track:' || track_id as head, 'performed_by' as relation, 'artist:' || unnest(artist_ids) as tail from tracks
+    select
+        'track:' || track_id as head,
+        'performed_by' as relation,
+        'artist:' || unnest(artist_ids) as tail
+    from tracks
 
     union all
 
-    select 'track:' || track_id as head, 'on_album' as relation, 'album:' || album_id as tail
+    select
+        'track:' || track_id as head,
+        'on_album' as relation,
+        'album:' || album_id as tail
     from tracks
     where album_id is not null
 
     union all
 
-    select 'track:' || unnest(track_ids) as head, 'in_playlist' as relation, 'playlist:' || playlist_id as tail
+    select
+        'track:' || unnest(track_ids) as head,
+        'in_playlist' as relation,
+        'playlist:' || playlist_id as tail
     from playlists
 
     union all
 
-    select 'track:' || track_id as head, 'has_language' as relation, 'language:' || unnest(languages) as tail from tracks
+    select
+        'track:' || track_id as head,
+        'has_language' as relation,
+        'language:' || unnest(languages) as tail
+    from tracks
 
     union all
 
-    select 'track:' || track_id as head, 'has_style' as relation, 'style:' || unnest(styles) as tail from tracks
+    select
+        'track:' || track_id as head,
+        'has_style' as relation,
+        'style:' || unnest(styles) as tail
+    from tracks
 
     union all
 
-    select 'track:' || track_id as head, 'has_scene' as relation, 'scene:' || unnest(scenes) as tail from tracks
+    select
+        'track:' || track_id as head,
+        'has_scene' as relation,
+        'scene:' || unnest(scenes) as tail
+    from tracks
 
     union all
 
-    select 'track:' || track_id as head, 'has_emotion' as relation, 'emotion:' || unnest(emotions) as tail from tracks
+    select
+        'track:' || track_id as head,
+        'has_emotion' as relation,
+        'emotion:' || unnest(emotions) as tail
+    from tracks
 
     union all
 
-    select 'track:' || track_id as head, 'has_theme' as relation, 'theme:' || unnest(themes) as tail from tracks
+    select
+        'track:' || track_id as head,
+        'has_theme' as relation,
+        'theme:' || unnest(themes) as tail
+    from tracks
 
 ),
 

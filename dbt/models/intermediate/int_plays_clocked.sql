@@ -61,8 +61,7 @@ requested as (
 -- Nor may it fall on another event's known_at: one microsecond later it does not, since those are 2 µs apart.
 separated as (
 
-    select
-        requested.* replace (requested.request_us + (events.event_id is not null)::bigint as request_us)
+    select requested.* replace (requested.request_us + (events.event_id is not null)::bigint as request_us)
     from requested
     left join events
         on
@@ -75,7 +74,7 @@ sessions_begun as (
 
     select
         *,
-        coalesce(request_us - previous_known_us > {{ minutes_us(var("session_gap_minutes")) }}, true) as is_session_start
+        coalesce(request_us - previous_known_us > {{ minutes_us(var("session_gap_minutes")) }}, true) as begins_session
     from separated
 
 ),
@@ -84,7 +83,7 @@ sessions_numbered as (
 
     select
         *,
-        sum(is_session_start::bigint) over (
+        sum(begins_session::bigint) over (
             partition by user_id order by play_number rows unbounded preceding
         ) as session_number
     from sessions_begun

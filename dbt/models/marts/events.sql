@@ -39,7 +39,10 @@ final as (
         coalesce(
             plays.request_at,
             least(
-                greatest(timed.occurred_at, coalesce(timed.previous_known_at + interval 1 microsecond, timed.occurred_at)),
+                greatest(
+                    timed.occurred_at,
+                    coalesce(timed.previous_known_at + interval 1 microsecond, timed.occurred_at)
+                ),
                 timed.known_at - interval 1 microsecond
             )
         ) as request_at,

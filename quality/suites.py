@@ -1,0 +1,208 @@
+"""What must hold: one suite a mart and one for the landed events. Adding an expectation is adding a line.
+
+A column that begins with `table_` is a fact about the whole table (see `measures.py`); others are columns of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from great_expectations import expectations as gxe
+from great_expectations.expectations.expectation import Expectation
+
+ACTIONS = ["impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"]
+BEHAVIOURS = [
+    *("full_play", "play", "skip", "click", "impression_without_click"),
+    *("like", "collect", "share", "download", "dislike", "block"),
+]
+TARGETS = ["track", "playlist", "album", "artist", "mlog"]
+PARTS = ["train", "validation", "test"]
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The key of a table, the column that says which of its rows are newest, and what must hold."""
+
+    key: tuple[str, ...]
+    newest: str | None
+    expectations: tuple[Expectation, ...]
+    has_time: bool = False
+
+
+def required(*columns: str) -> list[Expectation]:
+    """These columns are never null."""
+    return [gxe.ExpectColumnValuesToNotBeNull(column=column) for column in columns]
+
+
+def among(column: str, values: Sequence[str]) -> Expectation:
+    """The column has no other values than these."""
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
+
+
+def between(column: str, low: float | None, high: float | None) -> Expectation:
+    """The column stays in this range, ends included; nulls pass."""
+    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
+
+
+def ordered(earlier: str, later: str, or_equal: bool = True) -> Expectation:
+    """One column is not after the other."""
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A=later, column_B=earlier, or_equal=or_equal)
+
+
+def rows(low: int, high: int | None = None) -> Expectation:
+    """So many rows at least, and at most."""
+    return gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high)
+
+
+def unique_key() -> Expectation:
+    """No two rows of the whole table share a key, and no key has a null."""
+    return between("table_duplicate_keys", 0, 0)
+
+
+LANDED_EVENTS = Suite(
+    key=("event_id",),
+    newest="ended_at",
+    has_time=True,
+    expectations=(
+        rows(1),
+        *required("event_id", "user_id", "sequence_number", "target_id", "occurred_at", "ended_at"),
+        among("action", ACTIONS),
+        among("target_type", TARGETS),
+        between("played_ms", 0, DAY_MS),
+        between("position", 0, 10_000),
+        between("propensity", 0, 1),
+        ordered("occurred_at", "ended_at"),
+        between("table_hours_before_as_of", None, 48),
+        between("table_volume_ratio", 0.2, 5),
+        between("table_action_drift", 0, 0.2),
+        between("table_length_drift", 0, 0.25),
+    ),
+)
+
+MARTS: dict[str, Suite] = {
+    "behaviours": Suite(
+        ("behaviour_id",),
+        None,
+        (
+            unique_key(),
+            rows(11),
+            *required("action", "is_explicit"),
+            among("behaviour", BEHAVIOURS),
+            among("polarity", ["positive", "negative", "neutral"]),
+        ),
+    ),
+    "events": Suite(
+        ("event_id",),
+        "known_at",
+        (
+            unique_key(),
+            rows(1),
+            *required("user_id", "event_number", "known_at", "request_at", "target_id"),
+            among("action", ACTIONS),
+            among("behaviour", BEHAVIOURS),
+            among("target_type", TARGETS),
+            between("event_number", 0, None),
+            between("played_ms", 0, DAY_MS),
+            between("played_ratio", 0, 1),
+            ordered("request_at", "known_at", or_equal=False),
+            ordered("ended_at", "known_at"),
+            between("table_hours_before_as_of", 0, None),
+            between("table_hours_before_as_of_if_daily", None, 48),
+            between("table_volume_ratio", 0.2, 5),
+            between("table_action_drift", 0, 0.2),
+            between("table_length_drift", 0, 0.25),
+        ),
+        has_time=True,
+    ),
+    "plays": Suite(
+        ("event_id",),
+        "known_at",
+        (
+            unique_key(),
+            *required("user_id", "play_number", "track_id", "session_id", "is_listened", "is_skip", "is_full_play"),
+            among("behaviour", ["skip", "full_play", "play"]),
+            among("part", PARTS),
+            between("play_number", 0, None),
+            between("played_ratio", 0, 1),
+            ordered("request_at", "known_at", or_equal=False),
+        ),
+    ),
+    "sessions": Suite(
+        ("session_id",),
+        "ended_at",
+        (
+            unique_key(),
+            *required("user_id", "started_at", "ended_at", "first_play_number"),
+            between("plays", 1, None),
+            among("part", PARTS),
+        ),
+    ),
+    "impressions": Suite(
+        ("event_id",),
+        "shown_at",
+        (
+            unique_key(),
+            *required("user_id", "target_id", "shown_at", "is_clicked", "is_played", "is_full_play", "is_liked"),
+            among("target_type", TARGETS),
+            between("position", 0, 10_000),
+            between("propensity", 0, 1),
+            among("part", PARTS),
+        ),
+    ),
+    "likes": Suite(
+        ("user_id", "target_type", "target_id"),
+        "liked_at",
+        (unique_key(), *required("liked_at"), among("target_type", TARGETS)),
+    ),
+    "tracks": Suite(
+        ("track_id",),
+        None,
+        (
+            unique_key(),
+            rows(1),
+            *required("is_in_catalogue", "is_duration_estimated"),
+            between("duration_ms", 0, DAY_MS),
+        ),
+    ),
+    "artists": Suite(("artist_id",), None, (unique_key(), *required("name"))),
+    "albums": Suite(("album_id",), None, (unique_key(),)),
+    "playlists": Suite(("playlist_id",), None, (unique_key(), among("source", ["ugc", "mgc"]))),
+    "mlogs": Suite(("mlog_id",), None, (unique_key(),)),
+    "knowledge_triples": Suite(
+        ("head", "relation", "tail"),
+        None,
+        (
+            unique_key(),
+            gxe.ExpectColumnValuesToMatchRegex(column="head", regex="^[a-z_]+:."),
+            gxe.ExpectColumnValuesToMatchRegex(column="tail", regex="^[a-z_]+:."),
+        ),
+    ),
+    "track_statistics": Suite(
+        ("track_id", "known_at"),
+        "known_at",
+        (
+            unique_key(),
+            ordered("listens_total", "plays_total"),
+            ordered("skips_total", "plays_total"),
+            ordered("full_plays_total", "listens_total"),
+            ordered("plays_28d", "plays_total"),
+            ordered("plays_7d", "plays_28d"),
+            between("likes_total", 0, None),
+        ),
+    ),
+    "user_profiles": Suite(
+        ("user_id", "known_at"),
+        "known_at",
+        (
+            unique_key(),
+            ordered("listens_total", "plays_total"),
+            ordered("skips_total", "plays_total"),
+            ordered("full_plays_total", "listens_total"),
+            ordered("tracks_total", "plays_total"),
+            between("artists_total", 0, None),
+        ),
+    ),
+    "train_cuts": Suite(("split",), None, (unique_key(), rows(1, 1), among("split", ["user_time", "global_time"]))),
+}

@@ -1,0 +1,137 @@
+"""Runs suites over tables with Great Expectations, and builds the data docs. Knows nothing about the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import great_expectations as gx
+import pandas as pd
+
+import settings
+from quality import measures, suites, tables
+from quality.suites import Suite
+from quality.tables import Table
+
+SITE = "segue"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one suite found: `failed` names each expectation that did not hold, `notes` what could not be judged."""
+
+    suite: str
+    expectations: int
+    failed: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Validator:
+    """One validation run: validates tables one after the other, then builds one site over all of them."""
+
+    def __init__(self, site_folder: Path) -> None:
+        self._context = gx.get_context(mode="ephemeral")
+        self._source = self._context.data_sources.add_pandas("segue")
+        # The three sites that GX would build by default are not wanted, ours is.
+        for name in list(self._context.get_site_names()):
+            self._context.delete_data_docs_site(name)
+        backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site_folder)}
+        site = {
+            "class_name": "SiteBuilder",
+            "store_backend": backend,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        }
+        self._context.add_data_docs_site(SITE, site)
+
+    def run(self, name: str, frame: pd.DataFrame, suite: Suite, notes: list[str]) -> Outcome:
+        """Judges one table's rows, facts included, by its suite."""
+        stored = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=list(suite.expectations)))
+        batches = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("newest")
+        definition = gx.ValidationDefinition(name=name, data=batches, suite=stored)
+        result = self._context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})
+        failed = tuple(_line(item) for item in result.results if not item.success)
+        return Outcome(name, len(result.results), failed, tuple(notes))
+
+    def build_docs(self) -> None:
+        """Writes `index.html` and a page for each suite and result."""
+        self._context.build_data_docs(site_names=[SITE])
+
+
+def validate_landed(home: settings.Settings, as_of: date, validator: Validator) -> list[Outcome]:
+    """The newest landed partition.
+
+    Raises:
+        tables.TableError: nothing has been landed.
+    """
+    landed = tables.landed_events(home.landing)
+    with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
+        facts = measures.historical_facts() if landed.is_historical else measures.week_facts(connection, landed.week)
+        age = None if landed.is_historical else measures.hours_before(connection, landed.table, as_of)
+        facts.values["hours_before_as_of"] = age
+        frame = _frame(connection, landed.table, suites.LANDED_EVENTS, facts)
+    return [validator.run("landed_listening_events", frame, suites.LANDED_EVENTS, facts.notes)]
+
+
+def validate_marts(home: settings.Settings, as_of: date, validator: Validator) -> list[Outcome]:
+    """Every published mart.
+
+    Raises:
+        tables.TableError: a mart has not been published.
+    """
+    is_historical = _is_historical(home)
+    outcomes = []
+    with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
+        for name, suite in suites.MARTS.items():
+            table = tables.mart(home.marts, name, suite.newest)
+            facts = measures.Facts()
+            if suite.has_time:
+                facts = measures.historical_facts() if is_historical else measures.week_facts(connection, table)
+                age = measures.hours_before(connection, table, as_of)
+                facts.values |= {
+                    "hours_before_as_of": age,
+                    "hours_before_as_of_if_daily": None if is_historical else age,
+                }
+            facts.values["duplicate_keys"] = measures.duplicate_keys(connection, table, suite.key)
+            outcomes.append(validator.run(name, _frame(connection, table, suite, facts), suite, facts.notes))
+    return outcomes
+
+
+def _is_historical(home: settings.Settings) -> bool:
+    try:
+        return tables.landed_events(home.landing).is_historical
+    except tables.TableError:
+        # Marts can be judged where there is no landing zone; then they are as fresh as a daily load must be.
+        return False
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, table: Table, suite: Suite, facts: measures.Facts) -> pd.DataFrame:
+    frame = table.rows(connection, _columns(suite))
+    for name, value in facts.values.items():
+        frame[f"table_{name}"] = pd.Series(value, index=frame.index, dtype="float64")
+    return frame
+
+
+def _columns(suite: Suite) -> set[str]:
+    named = [getattr(item, field, None) for item in suite.expectations for field in ("column", "column_A", "column_B")]
+    return {name for name in named if isinstance(name, str)}
+
+
+def _line(result: Any) -> str:
+    config = result.expectation_config
+    names = [str(value) for key, value in config.kwargs.items() if key in ("column", "column_A", "column_B")]
+    limits = {
+        key: value for key, value in config.kwargs.items() if key in ("min_value", "max_value", "value_set", "regex")
+    }
+    line = f"{config.type}({', '.join(names)}) {limits or ''}".rstrip()
+    if result.exception_info and result.exception_info.get("raised_exception", False):
+        return f"{line}: {result.exception_info.get('exception_message')}"
+    found = result.result or {}
+    if "observed_value" in found:
+        return f"{line}: observed {found['observed_value']}"
+    if "unexpected_count" in found:
+        examples = found.get("partial_unexpected_list", [])[:3]
+        return f"{line}: {found['unexpected_count']:,} of {found.get('element_count', 0):,} rows, e.g. {examples}"
+    return f"{line}: {dict(result.exception_info or {})}"
