@@ -21,7 +21,8 @@ import settings
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
-SOURCES = tuple(settings.ROOT / "training" / f"{name}.py" for name in ("vocabulary", "data", "features", "trainer")) + (
+SOURCES = (
+    *(settings.ROOT / "training" / f"{name}.py" for name in ("vocabulary", "data", "features", "trainer")),
     settings.ROOT / "sequences",
 )
 """The code that every model depends on."""

@@ -33,11 +33,11 @@ class RealtimeConfig:
     new_weight: float = 0.5
     new_share: float = 0.5
     batch: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: int = 50
-    steps: int = 1000
-    validate_every: int = 250
+    steps: int = 500
+    validate_every: int = 125
     patience: int = 3
     cases_per_user: int = 5
     seed: int = 0

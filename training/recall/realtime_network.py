@@ -33,7 +33,14 @@ class RealtimeNetwork(nn.Module):
         super().__init__()
         self.is_cosine = config.similarity == "cosine"
         self.items = ItemTower(codes, config.width)
-        self.users = UserTower(config.width, config.length, config.pooling, config.layers, config.heads, config.dropout)
+        self.users = UserTower(
+            config.width,
+            config.length,
+            config.pooling,
+            layers=config.layers,
+            heads=config.heads,
+            dropout=config.dropout,
+        )
         self.item_dropout = nn.Dropout(config.item_dropout)
         self.ahead = nn.Embedding(GAP_CODES, config.width)
         nn.init.normal_(self.ahead.weight, std=0.02)
@@ -113,8 +120,8 @@ class RealtimeLearner(lightning.LightningModule):
             self.network.vectors(negative_N),
             positive_M,
             negative_N,
-            self._log_draws_V.to(self.device),
-            self.network.scale(task),
+            log_draws_V=self._log_draws_V.to(self.device),
+            scale=self.network.scale(task),
         )
 
     def configure_optimizers(self) -> Any:

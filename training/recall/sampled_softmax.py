@@ -27,6 +27,7 @@ def sampled_softmax(
     negative_ND: Tensor,
     positive_M: Tensor,
     negative_N: Tensor,
+    *,
     log_draws_V: Tensor,
     scale: Tensor,
 ) -> Tensor:

@@ -30,7 +30,7 @@ class UserTower(nn.Module):
     trained at every position.
     """
 
-    def __init__(self, width: int, length: int, pooling: Pooling, layers: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, length: int, pooling: Pooling, *, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.pooling = pooling
         self.behaviour = nn.Embedding(BEHAVIOUR_CODES, width)

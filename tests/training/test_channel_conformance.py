@@ -1,0 +1,118 @@
+"""Every recall channel keeps these promises: see `RecallChannel`."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sequences.batch import SequenceBatch
+from tests.training.conftest import SERVICES, random_plays, users_at, write_marts
+from training.data import TrainingData
+from training.features import UserBatch
+from training.recall import CHANNELS, RecallChannel
+from training.recipes import recipe
+
+K = 7
+NEVER = 4_000_000_000_000_000
+
+
+@pytest.fixture(scope="module", params=list(CHANNELS))
+def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory):
+    """A fitted channel of each kind."""
+    kind = CHANNELS[request.param]
+    return kind.fit(data, kind.config("debug"), tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
+    """Known users at the end, in the middle and before their first event, and a stranger."""
+    middle = int(np.median(data.plays.request_at_P))
+    users = ["u0", "u1", "u2", "u3", "u0", "nobody"]
+    return users_at(data, channel.feature_service, users, [NEVER, NEVER, middle, middle, 0, NEVER])
+
+
+def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
+    channel: RecallChannel, requests: UserBatch, data: TrainingData
+) -> None:
+    found = channel.recall(requests, K)
+    assert found.items_BK.shape == found.scores_BK.shape == (len(requests), K)
+    assert found.items_BK.dtype == np.int64
+    assert found.scores_BK.dtype == np.float32
+    for items, scores in zip(found.items_BK, found.scores_BK, strict=True):
+        real = items[items > 0]
+        assert data.catalogue_V[real].all()
+        assert len(set(real.tolist())) == len(real)
+        assert (items[len(real) :] == 0).all()
+        assert np.isneginf(scores[len(real) :]).all()
+        assert (np.diff(scores[: len(real)]) <= 0).all()
+    assert (found.items_BK[:2] > 0).any(1).all(), "a user with a history gets something"
+
+
+def test_same_request_same_answer(channel: RecallChannel, requests: UserBatch) -> None:
+    first, second = channel.recall(requests, K), channel.recall(requests, K)
+    assert np.array_equal(first.items_BK, second.items_BK)
+    assert np.array_equal(first.scores_BK, second.scores_BK)
+
+
+def test_batch_equals_single(channel: RecallChannel, requests: UserBatch) -> None:
+    together = channel.recall(requests, K)
+    for row in range(len(requests)):
+        alone = channel.recall(requests.take([row]), K)
+        assert alone.items_BK[0].tolist() == together.items_BK[row].tolist()
+        np.testing.assert_allclose(alone.scores_BK[0], together.scores_BK[row], rtol=1e-4)
+
+
+def test_save_and_load_equal(channel: RecallChannel, requests: UserBatch, data: TrainingData, tmp_path: Path) -> None:
+    channel.save(tmp_path)
+    loaded = type(channel).load(tmp_path, data.vocabulary)
+    assert loaded.settled == channel.settled
+    assert np.array_equal(loaded.recall(requests, K).items_BK, channel.recall(requests, K).items_BK)
+    assert not list(tmp_path.rglob("*.pkl"))
+
+
+def test_more_than_the_catalogue_may_be_asked(channel: RecallChannel, requests: UserBatch, data: TrainingData) -> None:
+    found = channel.recall(requests, 5000)
+    assert found.items_BK.shape == (len(requests), 5000)
+    assert (found.items_BK > 0).sum(1).max() <= data.catalogue_V.sum()
+
+
+def test_unknown_tracks_are_no_error(channel: RecallChannel, requests: UserBatch) -> None:
+    views = {name: _all_unknown(batch) for name, batch in requests.views.items()}
+    found = channel.recall(UserBatch(requests.user_ids, requests.request_at_B, views, requests.scene_B), K)
+    assert found.items_BK.shape == (len(requests), K)
+    assert (found.items_BK != 1).all()
+
+
+def test_reason_is_a_sentence(channel: RecallChannel, requests: UserBatch) -> None:
+    for row in range(len(requests)):
+        single = requests.take([row])
+        for item in channel.recall(single, 3).items_BK[0]:
+            if item:
+                assert channel.reason(single, int(item)).startswith("because ")
+
+
+def test_nothing_known_at_or_after_the_request_matters(
+    channel: RecallChannel, data: TrainingData, tmp_path: Path
+) -> None:
+    """Another world with the same past: the fitted channel, asked at the same moment, answers the same."""
+    cut = sorted(play[2] for play in random_plays())[200]
+    changed = [
+        play if play[2] < cut else (play[0], "t39" if play[1] != "t39" else "t1", play[2], 180_000)
+        for play in random_plays()
+    ]
+    other = TrainingData(write_marts(tmp_path, changed), "held_out", recipe("debug"), services=SERVICES)
+    # The vocabulary is the fitted world's: codes must mean the same tracks.
+    other.vocabulary = data.vocabulary
+    moment = int(pl.Series([cut - timedelta(microseconds=0)]).cast(pl.Datetime("us")).cast(pl.Int64)[0])
+    users = ["u0", "u1", "u2", "u3"]
+    before = channel.recall(users_at(data, channel.feature_service, users, [moment] * 4), K)
+    after = channel.recall(users_at(other, channel.feature_service, users, [moment] * 4), K)
+    assert np.array_equal(before.items_BK, after.items_BK)
+
+
+def _all_unknown(batch: SequenceBatch) -> SequenceBatch:
+    columns = dict(batch.columns)
+    columns["track_id"] = np.where(batch.mask_BL, 1, 0)
+    return SequenceBatch(columns, batch.length_B)

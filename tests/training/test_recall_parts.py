@@ -1,0 +1,81 @@
+"""Index, merging and loss against plain loops."""
+
+import numpy as np
+import torch
+
+from sequences.batch import SequenceBatch
+from training.features import UserBatch
+from training.recall.index import ExactIndex
+from training.recall.merge import interleave, merge_clicks
+from training.recall.sampled_softmax import expected_draws, sampled_softmax
+from training.recall.user_tower import UserTower
+
+
+def test_index_equals_argsort_without_the_excluded() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 4, generator=generator)
+    items = np.arange(10, 60)
+    found, scores = ExactIndex(items, vectors, torch.zeros(50)).search(
+        queries, 5, np.array([[10, 59], [0, 0], [3, 20]])
+    )
+    for row, excluded in enumerate(({10, 59}, set(), {20})):
+        inner = (vectors @ queries[row]).numpy()
+        expected = [item for item in items[np.argsort(-inner)].tolist() if item not in excluded][:5]
+        assert found[row].tolist() == expected
+        np.testing.assert_allclose(scores[row], inner[np.array(expected) - 10], rtol=1e-5)
+
+
+def test_interleave_gives_each_list_its_share() -> None:
+    first, second = np.array([[1, 2, 3, 4]]), np.array([[11, 2, 13, 14]])
+    assert interleave(first, second, 0.5, 4).tolist() == [[1, 11, 2, 3]]
+    assert interleave(first, second, 0.0, 4).tolist() == [[1, 2, 3, 4]]
+    assert interleave(np.array([[1, 0]]), np.array([[0, 0]]), 0.5, 3).tolist() == [[1, 0, 0]]
+
+
+def _sequence(items: list[int], ends: list[int], length: int) -> SequenceBatch:
+    def row(values: list[int]) -> np.ndarray:
+        return np.array([values + [0] * (length - len(values))], dtype=np.int64)
+
+    columns = {"track_id": row(items), "behaviour": row([3] * len(items)), "occurred_at": row([e - 1 for e in ends])}
+    return SequenceBatch(columns | {"ended_at": row(ends)}, np.array([len(items)]))
+
+
+def test_older_clicks_come_first_and_newer_ones_are_not_repeated() -> None:
+    recent = _sequence([10, 11], [100, 130], 4)
+    clicks = _sequence([7, 8, 11], [50, 60, 130], 4)
+    users = UserBatch(["u"], np.array([200]), {"recent_events": recent, "recent_clicks": clicks})
+    merged = merge_clicks(users, 3)
+    assert merged.columns["track_id"].tolist() == [[8, 10, 11]]
+    assert merged.columns["gap"].tolist() == [[0, 39, 29]]
+    assert merged.length_B.tolist() == [3]
+
+
+def test_sampled_softmax_over_everything_is_the_softmax() -> None:
+    """Every item drawn exactly once, so there is nothing to correct: the full cross-entropy."""
+    generator = torch.Generator().manual_seed(1)
+    items, query = torch.randn(6, 3, generator=generator), torch.randn(2, 3, generator=generator)
+    positive = torch.tensor([4, 0])
+    log_draws = expected_draws(torch.zeros(6), torch.ones(6, dtype=torch.bool), 0, 6)
+    loss = sampled_softmax(
+        query, items[positive], items, positive, torch.arange(6), log_draws_V=log_draws, scale=torch.tensor(2.0)
+    )
+    full = torch.nn.functional.cross_entropy(2.0 * query @ items.T, positive)
+    torch.testing.assert_close(loss, full)
+
+
+def test_rarely_drawn_items_are_raised() -> None:
+    log_draws = expected_draws(torch.tensor([0.9, 0.1]), torch.tensor([True, True]), 10, 2)
+    torch.testing.assert_close(log_draws.exp(), torch.tensor([10.0, 2.0]))
+
+
+def test_states_do_not_see_the_future() -> None:
+    for pooling in ("average", "attention"):
+        torch.manual_seed(0)
+        tower = UserTower(8, 6, pooling, layers=2, heads=2, dropout=0.0).eval()
+        items = torch.randn(1, 6, 8)
+        codes = torch.full((1, 6), 3)
+        before = tower(items, codes, codes)
+        items[0, 4:] = 9.0
+        after = tower(items, codes, codes)
+        torch.testing.assert_close(before[0, :4], after[0, :4])
+        assert not torch.allclose(before[0, 4:], after[0, 4:])
