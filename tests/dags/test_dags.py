@@ -1,0 +1,149 @@
+"""The DAGs parse, stay thin, and pass Params on as they promise."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+DAGS = Path(__file__).parents[2] / "dags"
+LINE = ["ingest_listening_logs", "build_features", "train_models", "release_models"]
+
+DESCRIBE = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+sys.path.insert(0, sys.argv[1])
+bag = DagBag(sys.argv[1])
+print(json.dumps({
+    "errors": bag.import_errors,
+    "dags": {
+        dag_id: {
+            "file": dag.fileloc,
+            "doc": dag.doc_md or "",
+            "undescribed_params": [name for name in dag.params if not dag.params.get_param(name).description],
+            "undocumented_tasks": [task.task_id for task in dag.tasks if not task.doc_md],
+            "max_active_runs": dag.max_active_runs,
+            "catchup": dag.catchup,
+            "schedule": type(dag.timetable).__name__,
+            "hears": [dag.timetable.asset_condition.name]
+            if getattr(dag.timetable, "asset_condition", None) else [],
+            "says": [outlet.name for task in dag.tasks for outlet in task.outlets],
+            "upstream": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+        }
+        for dag_id, dag in bag.dags.items()
+    },
+}, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    done = subprocess.run(
+        [sys.executable, "-c", DESCRIBE, str(DAGS)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_dag_parses_and_is_named_after_its_file(bag):
+    assert bag["errors"] == {}
+    assert {dag_id: Path(dag["file"]).stem for dag_id, dag in bag["dags"].items()} == {name: name for name in LINE}
+
+
+def test_each_dag_starts_the_next_by_its_asset(bag):
+    dags = bag["dags"]
+    assert dags[LINE[0]]["schedule"] == "CronTriggerTimetable"
+    for before, after in pairwise(LINE):
+        assert dags[after]["schedule"] == "PartitionedAssetTimetable"
+        assert dags[before]["says"] == dags[after]["hears"] != []
+
+
+def test_a_person_finds_documentation_on_every_dag_param_and_task(bag):
+    for dag in bag["dags"].values():
+        assert dag["doc"].startswith("###")
+        assert dag["undescribed_params"] == []
+        assert dag["undocumented_tasks"] == []
+
+
+def test_one_run_at_a_time_because_runs_share_the_marts(bag):
+    assert {(dag["max_active_runs"], dag["catchup"]) for dag in bag["dags"].values()} == {(1, False)}
+
+
+def test_marts_are_replaced_only_when_no_model_is_trained_from_them(bag):
+    assert bag["dags"]["build_features"]["upstream"]["build_marts"] == ["marts_are_free", "request"]
+
+
+def test_nothing_is_announced_before_the_work_is_done(bag):
+    upstream = bag["dags"]["release_models"]["upstream"]
+    assert "release" in upstream["announce_release_ready"]
+    assert {"channels.train_channel", "rankers.train_ranker"} <= set(upstream["release"])
+
+
+@pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.name)
+def test_a_dag_file_is_thin_and_knows_airflow_and_the_standard_library_only(path):
+    source = path.read_text()
+    siblings = {file.stem for file in DAGS.glob("*.py")}
+    imported = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.split(".")[0])
+    assert imported <= sys.stdlib_module_names | {"airflow"} | siblings
+    if path.stem in LINE:
+        assert len(source.splitlines()) < 80
+
+
+@pytest.fixture(scope="module")
+def line_tasks(tmp_path_factory):
+    os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+    sys.path.insert(0, str(DAGS))
+    try:
+        import line_tasks
+    finally:
+        sys.path.remove(str(DAGS))
+    return line_tasks
+
+
+def asked_of(line_tasks, conf, extras):
+    """What `request` makes of a run's Params and of the events that started it, oldest first."""
+    events = [
+        SimpleNamespace(extra=extra, timestamp=datetime(2026, 7, 1, 0, minute, tzinfo=UTC))
+        for minute, extra in enumerate(extras)
+    ]
+    return line_tasks.request.function(
+        are_events_landed=False,
+        dag_run=SimpleNamespace(conf=conf, run_type="manual"),
+        params={"as_of": None, "recipe": "small", "channels": None, "logs": None},
+        triggering_asset_events={"events_ready": events} if events else {},
+    )
+
+
+def test_param_before_event_before_default(line_tasks):
+    event = {"as_of": "2026-07-01", "recipe": "debug", "channels": ["popularity"], "logs": None}
+    asked = asked_of(line_tasks, {"as_of": "2026-08-01"}, [event])
+    assert asked == {"AS_OF": "2026-08-01", "RECIPE": "debug", "CHANNELS": "popularity", "LOGS": ""}
+    assert asked_of(line_tasks, {}, []) == {"AS_OF": "", "RECIPE": "small", "CHANNELS": "", "LOGS": ""}
+
+
+def test_the_newest_of_several_events_for_one_partition_counts(line_tasks):
+    events = [{"as_of": "2026-07-01", "recipe": "debug", "logs": name} for name in ("old", "new")]
+    assert asked_of(line_tasks, None, events)["LOGS"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("run_type", "as_of"), [("manual", "2026-07-05"), ("scheduled", "2026-07-03"), ("backfill", "2026-07-03")]
+)
+def test_a_backfilled_day_does_not_look_beyond_itself(line_tasks, monkeypatch, run_type, as_of):
+    monkeypatch.setattr(line_tasks, "printed_by", lambda *_: "2026-07-05")
+    run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 7, 3, tzinfo=UTC))
+    assert line_tasks.settled_as_of("", run) == as_of
+    assert line_tasks.settled_as_of("2026-06-01", run) == "2026-06-01"

@@ -1,0 +1,83 @@
+"""The line's order, its stop at the first failure, and what is landed when nothing is asked for."""
+
+import argparse
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import settings
+from local import land, pipeline
+from local.pipeline import Asked, Step, StepError
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    return settings.load()
+
+
+def test_models_are_trained_compared_refitted_and_released_in_that_order():
+    steps = pipeline.model_steps(Asked(recipe="debug"), "2026-07-01", ["popularity"], ["sum_pooling"])
+    assert [step.name for step in steps] == [
+        "prepare",
+        "held_out_popularity",
+        "held_out_sum_pooling",
+        "evaluate",
+        "final_popularity",
+        "final_sum_pooling",
+        "release",
+    ]
+    assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)
+
+
+def test_the_first_step_that_fails_ends_the_run_and_names_its_log(here, monkeypatch):
+    bad = Step("bad", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], "fails")
+    never = Step("never", ["touch", str(here.home / "ran")], "must not run")
+    monkeypatch.setattr(pipeline, "landing_steps", lambda _: [bad, never])
+    with pytest.raises(StepError, match=r"bad failed.*01_bad\.log.*\n.*the reason"):
+        pipeline.run(here, Asked())
+    assert not (here.home / "ran").exists()
+
+
+def test_missing_logs_are_refused_before_anything_runs(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        pipeline.asked_on(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
+    assert f"there are no logs at {tmp_path / 'nowhere'}" in capsys.readouterr().err
+
+
+def landings(here, sources):
+    folder = here.landing / "landings" / "dt=2026-07-01"
+    folder.mkdir(parents=True)
+    table = pa.table(
+        {
+            "source": pa.array([s for s, _ in sources], pa.string()),
+            "split": pa.array([p for _, p in sources], pa.string()),
+        }
+    )
+    pq.write_table(table, folder / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("asked", "already", "runs"),
+    [
+        ("my_logs", [], ["ingestion.land my_logs"]),
+        (None, [], ["ingestion.simulate", "ingestion.land"]),
+        (None, [("live", None)], ["ingestion.simulate", "ingestion.land"]),
+        (None, [("my_logs", "user_time")], []),
+    ],
+)
+def test_a_simulated_world_is_made_only_where_nothing_was_landed(here, monkeypatch, asked, already, runs):
+    landings(here, already)
+    done = []
+    monkeypatch.setattr(
+        land,
+        "_run",
+        lambda *arguments: (
+            (here.home / "simulated" / "debug").mkdir(parents=True, exist_ok=True) or done.append(" ".join(arguments))
+        ),
+    )
+    land.land(here, asked, "debug")
+    assert len(done) == len(runs)
+    assert all(line.startswith(start) for line, start in zip(done, runs, strict=True))

@@ -1,0 +1,78 @@
+"""Ports are checked in one sentence, secrets stay private, and only reports are shown."""
+
+import dataclasses
+import json
+import socket
+import stat
+import threading
+from functools import partial
+from http.server import ThreadingHTTPServer
+
+import httpx
+import pytest
+
+import settings
+from local import airflow_server, services
+from local.pages import Handler
+from local.ports import PortTakenError, free_port
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    return settings.load()
+
+
+def test_a_taken_port_is_named_with_its_setting_before_anything_starts(here):
+    with socket.socket() as other:
+        other.bind((here.host, 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        ports = {name: free_port() for name in ("airflow_port", "recommender_port", "pages_port")}
+        asked = dataclasses.replace(here, mlflow_port=taken, **ports)
+        with pytest.raises(PortTakenError, match=rf"port {taken} .*mlflow.*SEGUE_MLFLOW_PORT=NUMBER"):
+            services.start(asked)
+    assert not list((here.home / "run").glob("*")) if (here.home / "run").exists() else True
+
+
+def test_the_password_is_random_kept_and_private(here):
+    password = airflow_server.password(here)
+    path = airflow_server.passwords_file(here)
+    assert len(password) >= 12
+    assert airflow_server.password(here) == password
+    assert json.loads(path.read_text()) == {"segue": password}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_usage_reporting_is_off_and_two_cores_are_two_tasks(here, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    variables = {**services.environment(here), **airflow_server.environment(here)}
+    assert variables["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert variables["AIRFLOW__CORE__PARALLELISM"] == "2"
+
+
+@pytest.fixture
+def pages(here):
+    here.reports.mkdir()
+    (here.reports / "evaluation.html").write_text("the report")
+    airflow_server.password(here)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_the_index_links_what_exists_and_names_what_does_not(pages):
+    index = httpx.get(pages).text
+    assert '<a href="/reports/evaluation.html">' in index
+    assert "dbt docs (not written yet)" in index
+    assert httpx.get(f"{pages}/reports/evaluation.html").text == "the report"
+
+
+@pytest.mark.parametrize(
+    "path", ["/airflow/passwords.json", "/reports/../airflow/passwords.json", "/reports%2f..%2fairflow"]
+)
+def test_what_is_not_a_report_stays_private(pages, path):
+    with socket.create_connection(pages.removeprefix("http://").split(":")) as raw:  # httpx would tidy the path up
+        raw.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        assert b"404" in raw.recv(1000).splitlines()[0]
