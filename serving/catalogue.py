@@ -19,13 +19,14 @@ ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Tracks by item.
+    """Tracks by item. `duration_ms_V` is 0 where nobody knows it.
 
     `recording_V` is equal for two items of the same recording. The artists of item v, the main one first, are
     `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code` (id ▸ code).
     """
 
     is_served_V: np.ndarray
+    duration_ms_V: np.ndarray
     available_from_V: np.ndarray
     available_until_V: np.ndarray
     recording_V: np.ndarray
@@ -53,6 +54,7 @@ class Catalogue:
         is_served[:FIRST] = False
         return cls(
             is_served_V=is_served,
+            duration_ms_V=rows["duration_ms"].fill_null(0).to_numpy(),
             available_from_V=_times(rows["available_from"], ALWAYS_FROM),
             available_until_V=_times(rows["available_until"], ALWAYS_UNTIL),
             recording_V=_recordings(rows["recording_id"]),
@@ -82,6 +84,7 @@ _DEFAULTS: dict[str, pl.Expr] = {
     "recording_id": pl.lit(None, pl.String),
     "artist_ids": pl.lit(None, pl.List(pl.String)),
     "artist_names": pl.lit(None, pl.List(pl.String)),
+    "duration_ms": pl.lit(None, pl.Int64),
     "available_from": pl.lit(None, pl.Datetime("us")),
     "available_until": pl.lit(None, pl.Datetime("us")),
     "is_in_catalogue": pl.lit(True),

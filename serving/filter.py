@@ -6,7 +6,7 @@ line in `FILTERS`. Legend: C candidates, V vocabulary. Knows nothing about score
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ class Shown:
 
     catalogue: Catalogue
     exclusions: Exclusions
-    track_code: dict[str, int]
+    track_code: Mapping[str, int]
     at_us: int
 
 

@@ -47,3 +47,25 @@ class Fused:
     def scored(self, scores_C: np.ndarray) -> Fused:
         """The same candidates in the same order with other scores."""
         return replace(self, scores_C=scores_C)
+
+
+def fuse(release: ServedRelease, scene: Scene, found: Mapping[str, Candidates]) -> Fused:
+    """The candidates of all channels for one request, best first; a single channel keeps its own order.
+
+    A channel that stands alone is not weighed: popularity may have no weight beside the others, and is all there is for
+    a user whom nobody knows.
+    """
+    if not found:
+        return Fused(np.zeros(0, dtype=np.int64), np.zeros(0), [])
+    if len(found) == 1:
+        name, candidates = next(iter(found.items()))
+        items_C = candidates.items_BK[0][candidates.items_BK[0] > 0]
+        return Fused(items_C, 1 / (1 + np.arange(len(items_C))), [[name] for _ in items_C])
+    width = sum(candidates.items_BK.shape[1] for candidates in found.values())
+    merged = release.fusion.fuse(found, width, [scene.name])
+    count = int((merged.items_BK[0] > 0).sum())
+    return Fused(
+        merged.items_BK[0, :count],
+        merged.scores_BK[0, :count].astype(np.float64),
+        [merged.found_by(0, place) for place in range(count)],
+    )

@@ -9,6 +9,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,12 +18,12 @@ from serving.exclusions import Exclusions
 from serving.metrics import Metrics
 from serving.request import Request
 from serving.served_release import ServedRelease
-from training.features import UserBatch, from_online
+from training.features import ServiceContract, UserBatch, from_online
 
 REMEMBERED_USERS = 100_000
 
-Sequences = Mapping[str, Mapping[str, Sequence[Any]]]
-"""view ▸ attribute ▸ values, oldest first: what the online reader gives for a user."""
+Known = Mapping[str, Mapping[str, Sequence[Any]]]
+"""view ▸ attribute ▸ values, oldest first; an ordinary view has one value an attribute, or none."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,8 @@ logger = logging.getLogger(__name__)
 class OnlineFeatures(Protocol):
     """The online store as the request path needs it."""
 
-    def sequences(self, user_id: str) -> Sequences:
-        """Every sequence view of the user, empty for one nobody knows."""
-
-    def profile(self, user_id: str) -> Mapping[str, float | None]:
-        """Ordinary features, `view__feature` ▸ value."""
+    def read(self, user_id: str) -> Known:
+        """Every view of the user, empty for one nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -52,49 +50,52 @@ class Hydrate:
     def __init__(self, online: OnlineFeatures, metrics: Metrics) -> None:
         self._online, self._metrics = online, metrics
         self._excluded: OrderedDict[str, Exclusions] = OrderedDict()
+        self._lock = Lock()
 
     def user(self, request: Request, release: ServedRelease) -> Hydrated:
         """Everything known of the request's user before the request, as the release numbers it."""
-        sequences = self._sequences(request.user_id)
-        profile = self._profile(request.user_id) if release.contract.features else {}
+        known = self._read(request.user_id)
         users = from_online(
             release.vocabulary,
             release.contract,
             [request.user_id],
             np.array([request.at_us], dtype=np.int64),
-            [sequences or {}],
-            [profile],
-            [request.scene.name],
+            sequences=[known or {}],
+            profiles=[_profile(release.contract, known or {})],
+            scenes=[request.scene.name],
         )
         return Hydrated(
             users=users,
-            exclusions=self._exclusions(request.user_id, sequences),
-            is_known=any(len(rows.get("event_id", ())) for rows in (sequences or {}).values()),
+            exclusions=self._exclusions(request.user_id, known),
+            is_known=any(len(rows.get("event_id", ())) for rows in (known or {}).values()),
         )
 
-    def _sequences(self, user_id: str) -> Sequences | None:
+    def _read(self, user_id: str) -> Known | None:
         try:
-            return self._online.sequences(user_id)
+            return self._online.read(user_id)
         except Exception:
-            logger.exception("the online store gave no sequences")
-            self._metrics.skipped.labels("online_sequences").inc()
+            logger.exception("the online store does not answer; the user counts as unknown")
+            self._metrics.skipped.labels("online_store").inc()
             return None
 
-    def _profile(self, user_id: str) -> Mapping[str, float | None]:
-        try:
-            return self._online.profile(user_id)
-        except Exception:
-            logger.exception("the online store gave no profile")
-            self._metrics.skipped.labels("online_profile").inc()
-            return {}
-
-    def _exclusions(self, user_id: str, sequences: Sequences | None) -> Exclusions:
-        if sequences is None:
+    def _exclusions(self, user_id: str, known: Known | None) -> Exclusions:
+        if known is None:
             return self._excluded.get(user_id, Exclusions())
-        exclusions = Exclusions.of(sequences)
+        exclusions = Exclusions.of(known)
         if exclusions.track_ids or exclusions.artist_ids:
-            self._excluded[user_id] = exclusions
-            self._excluded.move_to_end(user_id)
-            while len(self._excluded) > REMEMBERED_USERS:
-                self._excluded.popitem(last=False)
+            with self._lock:
+                self._excluded[user_id] = exclusions
+                self._excluded.move_to_end(user_id)
+                while len(self._excluded) > REMEMBERED_USERS:
+                    self._excluded.popitem(last=False)
         return exclusions
+
+
+def _profile(contract: ServiceContract, known: Known) -> dict[str, float | None]:
+    """`view__feature` ▸ value of the ordinary features that the contract names."""
+    values: dict[str, float | None] = {}
+    for feature in contract.features:
+        view, _, name = feature.partition(":")
+        found = known.get(view, {}).get(name) or [None]
+        values[f"{view}__{name}"] = found[0]
+    return values

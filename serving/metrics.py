@@ -27,9 +27,7 @@ class Metrics:
         self.channel_seconds = Histogram(
             "segue_channel_seconds", "One recall channel", ["channel"], buckets=SECONDS, registry=registry
         )
-        self.candidates = Counter(
-            "segue_candidates", "Candidates that a channel found", ["channel"], registry=registry
-        )
+        self.candidates = Counter("segue_candidates", "Candidates that a channel found", ["channel"], registry=registry)
         self.skipped = Counter(
             "segue_skipped", "Parts that failed and were left out of an answer", ["part"], registry=registry
         )

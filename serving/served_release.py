@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.catalogue import Catalogue
+from training.blend import Blend
 from training.features import ServiceContract
 from training.recall.channel import RecallChannel
 from training.vocabulary import Vocabulary
@@ -16,14 +17,14 @@ from training.vocabulary import Vocabulary
 class ServedRelease:
     """Everything one answer needs, immutable and shared by all requests.
 
-    `blend` is the ranker's share of the order, 0..1; `contract` says which features its models may see.
+    `contract` says which features its models may see.
     """
 
     release_id: str
     channels: Mapping[str, RecallChannel]
     fusion: Any
     ranker: Any
-    blend: float
+    blend: Blend
     vocabulary: Vocabulary
     catalogue: Catalogue
     contract: ServiceContract

@@ -1,7 +1,7 @@
 """The test a release passes before it serves: every part answers, for a user nobody knows and for one with a history.
 
-The request path leaves a failing part out of an answer; here a failure is the end of the release. It also makes the first
-real request as fast as the rest.
+The request path leaves a failing part out of an answer; here a failure is the end of the release. It also
+makes the first real request as fast as the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from sequences.definition import SEQUENCE_VIEWS, SequenceView
 from serving import fuse
 from serving.exclusions import Exclusions
 from serving.filter import Shown, keep
-from serving.rank import TASK
 from serving.scenes import SCENES
 from serving.served_release import ServedRelease
 from training.features import from_online
@@ -43,7 +42,9 @@ def warm_up(release: ServedRelease, now_us: int) -> None:
 def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], now_us: int) -> None:
     scene = next(iter(SCENES.values()))
     times = np.array([now_us], dtype=np.int64)
-    users = from_online(release.vocabulary, release.contract, ["warm-up"], times, [sequences], scenes=[scene.name])
+    users = from_online(
+        release.vocabulary, release.contract, ["warm-up"], times, sequences=[sequences], scenes=[scene.name]
+    )
     part = "no channel"
     try:
         found = {}
@@ -58,7 +59,7 @@ def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], 
         fused = fused.take(keep(fused.items_C, shown)[0]).first(scene.ranked)
         part = "ranker"
         if release.ranker is not None and len(fused):
-            probability_C = np.asarray(release.ranker.score(users, fused.items_C[None, :])[TASK][0])
+            probability_C = np.asarray(release.ranker.score(users, fused.items_C[None, :])[release.blend.task][0])
             if not np.isfinite(probability_C).all():
                 raise ValueError("some of its probabilities are not finite")
     except Exception as error:

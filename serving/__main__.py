@@ -1,0 +1,28 @@
+"""`python -m serving`: the recommender on the settings' host and port, one process that answers.
+
+Only places the tools' files and hands over to `bentoml serve`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import settings
+
+SERVICE = "serving.service:Recommender"
+# One thread a kernel: requests run side by side, and two kernels that each want every core stand in each other's way.
+KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def main() -> None:
+    """Replace this process by the server; loopback unless `SEGUE_HOST` says otherwise."""
+    current = settings.load()
+    environment = {**KERNEL_THREADS, **os.environ, **settings.tool_environment(current)}
+    address = ["--host", current.host, "--port", str(current.recommender_port)]
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, *address, "--working-dir", str(settings.ROOT)]
+    os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What a request must be before the service reads it: JSON, and not too large. Also gives the API page of our own.
+
+BentoML's page loads a tag manager from the network; ours is the same Swagger UI from the installed package and nothing
+else. ASGI middleware; knows nothing about recommendations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+MOST_BYTES = 1 << 20
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+PAGE = b"""<!DOCTYPE html>
+<html lang="en">
+  <head>
+    <meta charset="UTF-8">
+    <title>Segue recommender</title>
+    <link rel="stylesheet" href="./static_content/swagger-ui.css">
+  </head>
+  <body>
+    <div id="swagger-ui"></div>
+    <script src="./static_content/swagger-ui-bundle.js" charset="UTF-8"></script>
+    <script src="./static_content/swagger-ui-standalone-preset.js" charset="UTF-8"></script>
+    <script src="./static_content/swagger-initializer.js" charset="UTF-8"></script>
+  </body>
+</html>
+"""
+
+
+class Guard:
+    """Answers 413 and 415 itself, passes the rest on with the body read."""
+
+    def __init__(self, app: App, most_bytes: int = MOST_BYTES) -> None:
+        self._app, self._most = app, most_bytes
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] in ("GET", "HEAD") and scope["path"] == "/":
+            await _answer(send, 200, b"text/html; charset=utf-8", b"" if scope["method"] == "HEAD" else PAGE)
+            return
+        if scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        kind = dict(scope["headers"]).get(b"content-type", b"application/json").split(b";")[0].strip().lower()
+        if kind != b"application/json":
+            await _refuse(send, 415, f"content type {kind.decode('latin-1')[:80]!r}; send application/json")
+            return
+        body = await self._body(receive)
+        if body is None:
+            await _refuse(send, 413, f"the body is larger than {self._most} bytes; send fewer events at once")
+            return
+        await self._app(scope, _replayed(body, receive), send)
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        body = bytearray()
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > self._most:
+                return None
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    waiting = [body]
+
+    async def replay() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return replay
+
+
+async def _refuse(send: Send, status: int, error: str) -> None:
+    await _answer(send, status, b"application/json", json.dumps({"error": error}).encode())
+
+
+async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

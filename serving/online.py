@@ -1,0 +1,52 @@
+"""The online store as the service meets it: one connection that writes, one that reads, opened when first needed.
+
+Before the first `feast apply` there is nothing to open: every call fails until then, and what was to be written is
+pushed again later. Knows nothing about tensors or HTTP.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from sequences.definition import LIVE_SOURCE
+from sequences.online import OnlineReader, OnlineWriter
+from sequences.store import open_store
+from serving.event_schema import Event
+from serving.hydrate import Known
+from training.features import ServiceContract
+
+SERVICE = "recommender"
+
+
+class OnlineStore:
+    """Feast's online store, for any thread. `duration_of(track_id)` is in ms, None where unknown."""
+
+    def __init__(self, duration_of: Callable[[str], int | None]) -> None:
+        self._duration_of = duration_of
+        self._opening = threading.Lock()
+        self._reader: OnlineReader | None = None
+        self._writer: OnlineWriter | None = None
+
+    def apply(self, user_id: str, events: list[Event]) -> None:
+        """Make events of a user readable."""
+        if self._writer is None:
+            with self._opening:
+                self._writer = self._writer or OnlineWriter(open_store(), self._duration_of)
+        self._writer.apply(user_id, events)
+
+    def read(self, user_id: str) -> Known:
+        """Everything about the user, batch and live part merged."""
+        if self._reader is None:
+            with self._opening:
+                self._reader = self._reader or OnlineReader(open_store())
+        return self._reader.read(user_id)
+
+    def contract(self) -> ServiceContract:
+        """What the registry lets models see; asked once a release, so that a changed registry is taken up with it."""
+        registered = ServiceContract.of(open_store(), SERVICE)
+        if self._reader is not None:
+            self._reader.refresh()
+        # The live part belongs to the sequences: the reader merges it in.
+        features = tuple(one for one in registered.features if not one.startswith(f"{LIVE_SOURCE}:"))
+        return ServiceContract(registered.sequence_views, features)

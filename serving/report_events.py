@@ -1,0 +1,65 @@
+"""A report of events: check each row, log what is new, make it readable, say what became of every row.
+
+Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from serving.event_log import EventLog
+from serving.event_push import EventPush
+from serving.event_schema import Event, EventRejected, read_event
+from serving.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Which row of the report, from 0, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Counts of rows that are safe now, that were known before, and those that were refused."""
+
+    accepted: int
+    duplicate: int
+    rejected: list[Rejected]
+
+
+class ReportEvents:
+    """Takes reports; thread-safe."""
+
+    def __init__(self, log: EventLog, push: EventPush, metrics: Metrics, now_us: Callable[[], int]) -> None:
+        self._log, self._push, self._metrics, self._now_us = log, push, metrics, now_us
+
+    def report(self, rows: Sequence[object]) -> Report:
+        """Accepted events are on the disk, and, while the online store answers, in the user's next recommendation.
+
+        Raises:
+            LogBusy: too many reports wait for the disk.
+            OSError: the disk refuses; nothing was accepted.
+        """
+        events: list[Event] = []
+        rejected: list[Rejected] = []
+        with self._metrics.event_seconds.time():
+            now_us = self._now_us()
+            for index, row in enumerate(rows):
+                try:
+                    events.append(read_event(row, now_us))
+                except EventRejected as error:
+                    rejected.append(Rejected(index, str(error)))
+            accepted = duplicate = 0
+            if events:
+                appended = self._log.append(events)
+                accepted, duplicate = len(appended.events), appended.duplicate
+                if not self._push.push(appended):
+                    self._metrics.events.labels("pushed_later").inc(accepted)
+        self._metrics.unpushed.set(self._push.waiting)
+        for outcome, count in (("accepted", accepted), ("duplicate", duplicate), ("rejected", len(rejected))):
+            self._metrics.events.labels(outcome).inc(count)
+        return Report(accepted, duplicate, rejected)

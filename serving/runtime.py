@@ -1,0 +1,108 @@
+"""The parts of a running recommender, wired once a process. Knows nothing about HTTP."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from serving.event_log import EventLog
+from serving.event_push import EventPush
+from serving.exposures import Exposures
+from serving.hydrate import Hydrate
+from serving.load_release import load_release
+from serving.metrics import Metrics
+from serving.online import OnlineStore
+from serving.path import Answer, RecommendPath
+from serving.release_holder import ReleaseHolder
+from serving.report_events import Report, ReportEvents
+from serving.request import read_request
+from serving.served_release import ServedRelease
+from serving.user_writers import UserWriters
+from serving.warm_up import warm_up
+from settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class NotReady(RuntimeError):
+    """No release is in service yet."""
+
+
+def now_us() -> int:
+    """The wall clock, µs since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+class Runtime:
+    """Opens the log, replays what the online store lacks, follows the active release; `close` undoes it in order."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._online = OnlineStore(self._duration_of)
+        self._log = EventLog(settings.live, settings.home / "serving", now_us)
+        for path in self._log.repaired:
+            logger.warning("cut a torn last line of %s, left by a killed process before it was acknowledged", path)
+        self._holder = ReleaseHolder(settings.releases / "active.json", self._load, self._warm_up, metrics)
+        # Before the replay: a release knows how long tracks are, which tells a full play from a partial one.
+        self._holder.poll()
+        self._push = EventPush(self._log, UserWriters(self._online.apply))
+        replayed = self._push.start()
+        logger.info("%d logged events were replayed to the online store", replayed)
+        self._exposures = Exposures(settings.live, now_us)
+        self._path = RecommendPath(Hydrate(self._online, metrics), self._exposures, metrics)
+        self._reports = ReportEvents(self._log, self._push, metrics, now_us)
+        self._holder.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a warm release is in service and events can be logged."""
+        return self._holder.current is not None and self._log.is_alive
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the event log can still commit; without it only a restart helps."""
+        return self._log.is_alive
+
+    def recommend(self, user_id: str, scene: str, limit: int | None) -> Answer:
+        """An answer from the release in service.
+
+        Raises:
+            RequestRejected: the request makes no sense.
+            NotReady: there is no release yet.
+        """
+        release = self._holder.current
+        try:
+            request = read_request(user_id, scene, limit, now_us())
+            if release is None:
+                raise NotReady("no release is in service yet; `make pipeline` or the DAG release_models makes one")
+            answer = self._path.answer(request, release)
+        except Exception as error:
+            outcome = type(error).__name__
+            self._metrics.requests.labels("", outcome, release.release_id if release else "").inc()
+            raise
+        self._metrics.requests.labels(scene, "answered", release.release_id).inc()
+        return answer
+
+    def report(self, rows: list[object]) -> Report:
+        """See `ReportEvents.report`."""
+        return self._reports.report(rows)
+
+    def close(self) -> None:
+        """Finish what was begun: no new release, everything reported on the disk and pushed, files closed."""
+        self._holder.close()
+        self._push.close()
+        self._log.close()
+        self._exposures.close()
+
+    def _duration_of(self, track_id: str) -> int | None:
+        release = self._holder.current
+        item = release.vocabulary.track_code.get(track_id) if release else None
+        return int(release.catalogue.duration_ms_V[item]) or None if release and item is not None else None
+
+    def _load(self, folder: Path) -> ServedRelease:
+        return load_release(folder, self._online.contract())
+
+    @staticmethod
+    def _warm_up(release: ServedRelease) -> None:
+        warm_up(release, now_us())

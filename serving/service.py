@@ -1,0 +1,127 @@
+"""The recommender over HTTP: thin methods over `serving.runtime`. The only file of serving that imports bentoml."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import bentoml
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+import settings
+from serving.event_log import LogBusy
+from serving.event_schema import COLUMNS, TARGET_TYPES
+from serving.guard import Guard
+from serving.metrics import Metrics
+from serving.request import LONGEST_USER_ID, RequestRejected
+from serving.runtime import NotReady, Runtime
+from serving.scenes import SCENES
+
+THREADS = 16
+MOST_WAITING = 256
+MOST_EVENTS = 1000
+
+EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["user_id", "target_type", "target_id", "action"],
+    "properties": {name: {} for name in COLUMNS} | {"target_type": {"type": "string", "enum": list(TARGET_TYPES)}},
+    "example": {"user_id": "12", "target_type": "track", "target_id": "7", "action": "play", "played_ms": 184000},
+}
+
+
+class RecommendedTrack(BaseModel):
+    """One track and why it is there."""
+
+    track_id: str
+    title: str
+    artists: list[str]
+    score: float
+    channels: list[str] = Field(description="Recall channels that found it, the one that ranked it best first")
+    reason: str
+
+
+class Recommendation(BaseModel):
+    """One answer, all of it from one release."""
+
+    request_id: str = Field(description="Send it with the events that this answer leads to")
+    release: str
+    items: list[RecommendedTrack]
+
+
+class RejectedEvent(BaseModel):
+    """A row that is no event of the contract."""
+
+    index: int
+    reason: str
+
+
+class EventReport(BaseModel):
+    """What became of the reported rows."""
+
+    accepted: int = Field(description="On the disk, and in the user's next recommendation")
+    duplicate: int = Field(description="Reported before, by event_id")
+    rejected: list[RejectedEvent]
+
+
+@bentoml.service(threads=THREADS, workers=1, traffic={"timeout": 30, "max_concurrency": MOST_WAITING})
+class Recommender:
+    """Recommends tracks and takes the events that follow.
+
+    `POST /recommend` answers with tracks and why each is there; `POST /events` reports what people did with them.
+    A report is durable when it is answered, and the user's next recommendation knows it.
+    """
+
+    def __init__(self) -> None:
+        self._runtime = Runtime(settings.load(), Metrics())
+
+    @bentoml.api(output_spec=Recommendation)
+    def recommend(
+        self,
+        user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID, description="Who listens")],
+        scene: Annotated[str, Field(max_length=64, description=f"Where: {', '.join(SCENES)}")] = "daily",
+        limit: Annotated[int | None, Field(ge=1, description="How many tracks; by default the scene's")] = None,
+    ) -> Recommendation | Response:
+        """Tracks for a user, best first."""
+        try:
+            return Recommendation(**asdict(self._runtime.recommend(user_id, scene, limit)))
+        except RequestRejected as error:
+            return _error(400, error)
+        except NotReady as error:
+            return _error(503, error)
+
+    @bentoml.api(output_spec=EventReport)
+    def events(
+        self,
+        events: Annotated[
+            list[Any],
+            Field(min_length=1, max_length=MOST_EVENTS, json_schema_extra={"items": EVENT_SCHEMA}),
+        ],
+    ) -> EventReport | Response:
+        """Report events, rows of the data contract's `listening_events`."""
+        try:
+            return EventReport(**asdict(self._runtime.report(events)))
+        except (LogBusy, OSError) as error:
+            return _error(503, error)
+
+    async def __is_ready__(self) -> bool:
+        """`/readyz`: a warm release is in service."""
+        return self._runtime.is_ready
+
+    async def __is_alive__(self) -> bool:
+        """`/livez`: events can be logged; with or without a release."""
+        return self._runtime.is_alive
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Bring everything that was acknowledged to its place before the process ends."""
+        self._runtime.close()
+
+
+Recommender.add_asgi_middleware(Guard)  # type: ignore[attr-defined]  # the decorator made it a Service
+
+
+def _error(status: int, error: Exception) -> Response:
+    # BentoML passes a ready response on as it is.
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)

@@ -1,0 +1,89 @@
+"""Filters against a slow oracle, on worlds that hypothesis makes."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.catalogue import Catalogue
+from serving.exclusions import Exclusions
+from serving.filter import Shown, keep
+from serving.select import select
+from tests.serving.small_release import tracks
+from training.vocabulary import Vocabulary
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+NOW_US = int(NOW.timestamp()) * 1_000_000
+COUNT = 9
+ARTISTS = ["a", "b", "c", "d"]
+TIMES = st.sampled_from([None, *(NOW.replace(tzinfo=None) + timedelta(microseconds=step) for step in (-1, 0, 1))])
+
+
+@st.composite
+def worlds(draw):
+    def each(values):
+        return draw(st.lists(values, min_size=COUNT, max_size=COUNT))
+
+    table = tracks(
+        COUNT,
+        artist_ids=each(st.lists(st.sampled_from(ARTISTS), max_size=3)),
+        recording_id=each(st.sampled_from([None, "x", "y", "z"])),
+        available_from=each(TIMES),
+        available_until=each(TIMES),
+        is_in_catalogue=each(st.booleans()),
+    )
+    exclusions = Exclusions(
+        frozenset(draw(st.lists(st.sampled_from([f"t{n}" for n in range(COUNT)] + ["gone"]), max_size=3))),
+        frozenset(draw(st.lists(st.sampled_from([*ARTISTS, "gone"]), max_size=2))),
+    )
+    items = draw(st.lists(st.integers(0, COUNT + 1), max_size=20))
+    return table, exclusions, np.array(items, dtype=np.int64)
+
+
+def oracle(table, exclusions, vocabulary, items):
+    rows = {row["track_id"]: row for row in table.to_dicts()}
+    excluded_recordings = {rows[t]["recording_id"] or t for t in exclusions.track_ids if t in rows}
+    kept, seen = [], set()
+    for place, item in enumerate(items.tolist()):
+        if item < 2:
+            continue
+        track = str(vocabulary.track_ids_V[item])
+        row = rows[track]
+        recording = row["recording_id"] or track
+        begins, ends = row["available_from"], row["available_until"]
+        now = NOW.replace(tzinfo=None)
+        if not row["is_in_catalogue"] or (begins and now < begins) or (ends and now >= ends):
+            continue
+        if recording in excluded_recordings or set(row["artist_ids"]) & exclusions.artist_ids or recording in seen:
+            continue
+        seen.add(recording)
+        kept.append(place)
+    return kept
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds())
+def test_filters_keep_exactly_what_the_oracle_keeps(world):
+    table, exclusions, items = world
+    vocabulary = Vocabulary.build(table, table.select("track_id"))
+    catalogue = Catalogue.build(table, vocabulary)
+    places, removed = keep(items, Shown(catalogue, exclusions, vocabulary.track_code, NOW_US))
+    assert places.tolist() == oracle(table, exclusions, vocabulary, items)
+    assert len(items) - sum(removed.values()) == len(places)
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds(), st.integers(1, 10), st.integers(1, 3))
+def test_select_takes_the_first_ones_within_the_artist_cap(world, limit, cap):
+    table, _, items = world
+    vocabulary = Vocabulary.build(table, table.select("track_id"))
+    catalogue = Catalogue.build(table, vocabulary)
+    artists_of = dict(zip(table["track_id"], table["artist_ids"].to_list(), strict=True))
+    taken = []
+    for place, item in enumerate(items.tolist()):
+        mine = artists_of.get(str(vocabulary.track_ids_V[item]), [])[:1]
+        others = [artists_of.get(str(vocabulary.track_ids_V[items[other]]), [])[:1] for other in taken]
+        if len(taken) < limit and (not mine or others.count(mine) < cap):
+            taken.append(place)
+    assert select(items, catalogue, limit, cap) == taken

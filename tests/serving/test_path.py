@@ -1,0 +1,146 @@
+"""The request path on a release made by hand: order, reasons, failures left out, exclusions."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from serving.hydrate import Hydrate
+from serving.metrics import Metrics
+from serving.path import RecommendPath
+from serving.request import RequestRejected, read_request
+from serving.warm_up import WarmUpFailed, warm_up
+from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, excluded, history, release, tracks
+from training.blend import Blend
+from training.fusion import Fusion
+
+NOW = 1_800_000_000_000_000
+
+
+class Shown:
+    def __init__(self):
+        self.rows = []
+
+    def write(self, request, track_ids):
+        self.rows.append((request.request_id, track_ids))
+
+
+class Bench:
+    """A path over a store in memory; `ask` answers with track ids."""
+
+    def __init__(self):
+        self.registry, self.store, self.shown = CollectorRegistry(), MemoryStore(), Shown()
+        self.metrics = Metrics(self.registry)
+        self.path = RecommendPath(Hydrate(self.store, self.metrics), self.shown, self.metrics)
+
+    def answer(self, of, user_id="u", limit=10, scene="daily"):
+        return self.path.answer(read_request(user_id, scene, limit, NOW), of)
+
+    def ask(self, of, **request):
+        return [item.track_id for item in self.answer(of, **request).items]
+
+    def count(self, name, **labels):
+        return self.registry.get_sample_value(f"{name}_total", labels) or 0
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
+
+
+def test_channels_are_fused_by_rank_and_each_track_says_who_found_it(bench):
+    bench.store.users["u"] = history("t0")
+    answer = bench.answer(release(tracks(8), [POPULARITY, REALTIME]), limit=4)
+    # By hand: 1/61 for a first place and 1/68 for an eighth: t7 both, then t6, t5, and t0 with popularity alone.
+    assert [item.track_id for item in answer.items] == ["t7", "t6", "t5", "t0"]
+    assert answer.items[0].channels == ["realtime", "popularity"]
+    assert answer.items[0].reason == "realtime says so"
+    assert answer.items[3].channels == ["popularity"]
+    assert (answer.items[0].title, answer.items[0].artists) == ("Song 7", ["Artist 3"])
+    assert bench.shown.rows == [(answer.request_id, ["t7", "t6", "t5", "t0"])]
+
+
+def test_an_unknown_user_gets_popularity_even_where_it_weighs_nothing(bench):
+    of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion({"": {"popularity": 0.0, "realtime": 1.0}}))
+    assert bench.ask(of, limit=3) == ["t0", "t1", "t2"]
+
+
+def test_a_failing_channel_is_left_out_and_counted(bench):
+    bench.store.users["u"] = history("t0")
+    of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9], is_failing=True)])
+    assert bench.ask(of, limit=2) == ["t0", "t1"]
+    assert bench.count("segue_skipped", part="realtime") == 1
+
+
+def test_the_ranker_moves_the_order_by_its_share(bench):
+    bench.store.users["u"] = history("t0")
+    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
+    assert bench.ask(release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.0)), limit=1) == ["t0"]
+    assert bench.ask(release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9)), limit=1) == ["t4"]
+
+
+def test_a_failing_ranker_leaves_the_fused_order_and_is_counted(bench):
+    bench.store.users["u"] = history("t0")
+    of = release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2, is_failing=True), blend=Blend(0.5))
+    assert bench.ask(of, limit=2) == ["t7", "t6"]
+    assert bench.count("segue_skipped", part="ranker") == 1
+
+
+def test_excluded_tracks_and_artists_do_not_come_back_and_popularity_fills_up(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t7"), ("artist", "a2"))
+    of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9, 7, 6])])
+    assert bench.ask(of) == ["t0", "t1", "t2", "t3", "t6"]
+    assert bench.count("segue_removed", filter="excluded_artists") > 0
+
+
+def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t0"))
+    of = release(tracks(8), [POPULARITY])
+    assert "t0" not in bench.ask(of)
+    bench.store.is_away = True
+    assert bench.ask(of, limit=2) == ["t1", "t2"]
+    assert bench.count("segue_skipped", part="online_store") == 1
+
+
+def test_the_artist_cap_is_the_scenes(bench):
+    table = tracks(8, artist_ids=[["a"]] * 6 + [["b"], ["b"]])
+    of = release(table, [POPULARITY])
+    assert bench.ask(of, scene="private_fm", limit=5) == ["t0", "t6"]
+    assert bench.ask(of, scene="daily") == ["t0", "t1", "t2", "t6", "t7"]
+
+
+def test_stages_are_timed(bench):
+    bench.ask(release(tracks(8), [POPULARITY]))
+    for stage in ("hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"):
+        assert bench.registry.get_sample_value("segue_stage_seconds_count", {"stage": stage}) == 1
+
+
+@pytest.mark.parametrize(
+    ("user_id", "scene", "limit", "message"),
+    [
+        ("u", "shower", None, "'shower' is not one of daily, private_fm"),
+        ("u", "daily", 0, "limit 0 is not between 1 and 100"),
+        ("u", "private_fm", 31, "limit 31 is not between 1 and 30"),
+        (" ", "daily", 1, "user_id"),
+        ("u" * 257, "daily", 1, "user_id"),
+        ("\ud800", "daily", 1, "user_id"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_with_the_remedy(user_id, scene, limit, message):
+    with pytest.raises(RequestRejected, match=message):
+        read_request(user_id, scene, limit, NOW)
+
+
+def test_the_scene_gives_the_limit():
+    assert read_request("u", "private_fm", None, NOW).limit == 3
+
+
+def test_warm_up_passes_a_good_release_and_names_the_part_that_fails():
+    warm_up(release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)), NOW)
+    with pytest.raises(WarmUpFailed, match="fails in realtime"):
+        warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW)
+    with pytest.raises(WarmUpFailed, match="fails in ranker"):
+        warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW)
+    with pytest.raises(WarmUpFailed, match="nothing to show"):
+        warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW)
