@@ -1,7 +1,8 @@
 """The live part of every sequence: one row a user, the newest events that the marts may not have yet.
 
 Only the user's single writer (`sequences/online.py`) pushes here; its timestamp is an apply time, never an event time.
-Readers merge the row with the batch parts. There is no offline side: live events reach the marts through the landing zone.
+Readers merge the row with the batch parts. There is no offline side: live events reach the marts through the landing
+zone.
 """
 
 from datetime import timedelta

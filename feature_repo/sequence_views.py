@@ -1,4 +1,7 @@
-"""The sequence views, as declared in `sequences/definition.py`: one array an attribute, oldest event first."""
+"""The sequence views, as declared in `sequences/definition.py`: one array an attribute, oldest event first.
+
+Feast registers what stands at the top of a module under a name, so each view is named here.
+"""
 
 from datetime import timedelta
 
@@ -11,8 +14,10 @@ from sequences.definition import SEQUENCE_VIEWS
 
 TYPE_OF_KIND = {"string": Array(String), "time": Array(Int64), "ratio": Array(Float32)}
 
-sequence_views = {
-    name: FeatureView(
+
+def sequence_view(name: str) -> FeatureView:
+    view = SEQUENCE_VIEWS[name]
+    return FeatureView(
         name=name,
         entities=[user],
         schema=[
@@ -23,5 +28,10 @@ sequence_views = {
         ttl=timedelta(0),
         description=f"The last {view.length} events of the user with behaviour {', '.join(view.behaviours)}.",
     )
-    for name, view in SEQUENCE_VIEWS.items()
-}
+
+
+recent_events = sequence_view("recent_events")
+recent_clicks = sequence_view("recent_clicks")
+recent_negatives = sequence_view("recent_negatives")
+listened_history = sequence_view("listened_history")
+exclusions = sequence_view("exclusions")

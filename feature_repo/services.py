@@ -3,21 +3,19 @@
 from feast import FeatureService
 from profile_views import track_statistics, user_profile
 from push import live_events
-from sequence_views import sequence_views
+from sequence_views import exclusions, listened_history, recent_clicks, recent_events, recent_negatives
 
-recent = [sequence_views["recent_events"], sequence_views["recent_clicks"]]
-negatives = sequence_views["recent_negatives"]
-listened = sequence_views["listened_history"]
-
-services = [
-    FeatureService(name="popularity", features=[track_statistics]),
-    FeatureService(name="realtime", features=recent),
-    FeatureService(name="favourites", features=[listened]),
-    FeatureService(name="sum_pooling", features=[*recent, negatives, user_profile]),
-    FeatureService(name="target_attention", features=[*recent, negatives, user_profile]),
-    FeatureService(
-        name="recommender",
-        features=[*sequence_views.values(), live_events, user_profile],
-        description="Everything about a user that one request reads online, the live part included.",
-    ),
-]
+popularity = FeatureService(name="popularity", features=[track_statistics])
+realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks])
+favourites = FeatureService(name="favourites", features=[listened_history])
+sum_pooling = FeatureService(
+    name="sum_pooling", features=[recent_events, recent_clicks, recent_negatives, user_profile]
+)
+target_attention = FeatureService(
+    name="target_attention", features=[recent_events, recent_clicks, recent_negatives, user_profile]
+)
+recommender = FeatureService(
+    name="recommender",
+    features=[recent_events, recent_clicks, recent_negatives, listened_history, exclusions, live_events, user_profile],
+    description="Everything about a user that one request reads online, the live part included.",
+)

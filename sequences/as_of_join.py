@@ -5,6 +5,8 @@ last; nothing when that row is older than the view's time to live; with `by_crea
 Legend: e entity rows, f feature rows. Knows nothing about sequences.
 """
 
+# ruff: noqa: S608 - the SQL is made of quoted column names; values are bound
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -63,7 +65,8 @@ def _window_sql(view: OrdinaryView) -> str:
         newest as (
             select e.{_q(ROW)}, f.*
             from entity_rows e join feature_rows f
-                on {_same_keys(view)} and e.{_q(TIME)} >= f.{_q(view.timestamp)} and e.{_q(TIME)} >= f.{_q(view.created)}
+                on {_same_keys(view)}
+                and e.{_q(TIME)} >= f.{_q(view.timestamp)} and e.{_q(TIME)} >= f.{_q(view.created)}
             qualify row_number() over (
                 partition by e.{_q(ROW)} order by f.{_q(view.timestamp)} desc, f.{_q(view.created)} desc
             ) = 1

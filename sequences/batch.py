@@ -4,8 +4,6 @@ Legend: B users, L events. Oldest first, padded on the RIGHT. Strings are codes:
 Knows nothing about torch or where the rows came from.
 """
 
-# ruff: noqa: N802, N815 - names carry their shape
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@ of a row. The arrays are sorted by (user, known_at), as the event table is.
 Knows nothing about torch, Feast or which examples training wants.
 """
 
-# ruff: noqa: N802 - names carry their shape
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ from sequences.offline_sequences import ListReader
 def latest(
     path: str, view: SequenceView, features: Sequence[str], as_of_us: int, user_ids: pa.Array | None = None
 ) -> pa.Table:
-    """One row a user with events known before `as_of_us` (µs UTC): user_id, known_at of the newest, a list a feature."""
+    """One row a user with events before `as_of_us` (µs UTC): user_id, known_at of the newest, a list a feature."""
     reader = ListReader(path, view, features, user_ids)
     users = reader.timeline.users
     as_of_B = np.full(len(users), as_of_us, dtype=np.int64)

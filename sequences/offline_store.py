@@ -38,13 +38,13 @@ from sequences.timeline import microseconds
 ROWS_OF_A_PIECE = 8192
 
 
-class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]
+class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """Feast's DuckDB configuration under our class path."""
 
     type: StrictStr = "sequences.offline_store.SequenceOfflineStore"
 
 
-class SequenceOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
+class SequenceOfflineStore(DuckDBOfflineStore):
     """Point-in-time features, exact to the event, streamed."""
 
     @staticmethod
@@ -52,7 +52,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame | str | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
@@ -96,16 +96,18 @@ class SequenceOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
             named = {f: f"{shown}__{f}" if full_feature_names else f for f in features}
             keys = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
             rows.require(view.name, list(keys.values()))
-            path = _path(config, view.batch_source)
-            sequence = sequence_of(view.batch_source)
+            source = view.batch_source
+            assert isinstance(source, FileSource)  # noqa: S101 - `_is_parquet` has seen to it
+            path = _path(config, source)
+            sequence = sequence_of(source)
             if sequence is None:
-                old_name = {new: old for old, new in view.batch_source.field_mapping.items()}
+                old_name = {new: old for old, new in source.field_mapping.items()}
                 table = as_of_join.join(
                     rows.table,
                     as_of_join.OrdinaryView(
                         path=path,
-                        timestamp=view.batch_source.timestamp_field,
-                        created=view.batch_source.created_timestamp_column or None,
+                        timestamp=source.timestamp_field,
+                        created=source.created_timestamp_column or None,
                         keys={old_name.get(theirs, theirs): ours for theirs, ours in keys.items()},
                         features={old_name.get(f, f): named[f] for f in features},
                         time_to_live=view.ttl,
@@ -161,7 +163,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """The newest state of every entity, for `feast materialize`; of a sequence source, every user's last L events."""
+        """The newest state of every entity, for `feast materialize`: of a sequence source, all users' last L events."""
         sequence = sequence_of(data_source)
         if sequence is None:
             return DuckDBOfflineStore.pull_latest_from_table_or_query(
@@ -246,5 +248,6 @@ def _is_parquet(source: DataSource | None) -> bool:
 
 
 def _path(config: RepoConfig, source: DataSource) -> str:
+    assert isinstance(source, FileSource)  # noqa: S101 - our repository has no other
     path = Path(FileSource.get_uri_for_file_path(repo_path=config.repo_path, uri=source.path))
     return str(path / "**" / "*.parquet") if path.is_dir() else str(path)

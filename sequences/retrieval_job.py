@@ -3,6 +3,8 @@
 Knows nothing about how a piece is computed.
 """
 
+# ruff: noqa: ARG002 - the signatures are Feast's
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -18,8 +20,8 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 
-class SequenceRetrievalJob(RetrievalJob):  # type: ignore[misc]
-    """What `get_historical_features` gives: `to_df`, `to_arrow`, `persist`, and by pieces `to_batches`, `to_parquet`."""
+class SequenceRetrievalJob(RetrievalJob):
+    """A retrieval with `to_df`, `to_arrow`, `persist` as Feast has them, and by pieces `to_batches`, `to_parquet`."""
 
     def __init__(
         self,
@@ -84,4 +86,5 @@ class SequenceRetrievalJob(RetrievalJob):  # type: ignore[misc]
         return self.to_batches().read_all()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        return self._to_arrow_internal(timeout).to_pandas()
+        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
+        return frame

@@ -1,0 +1,54 @@
+"""`feast apply` on the repository as a person runs it, and what the registry holds afterwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import feast
+import pytest
+
+import settings
+from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS, TAG, SequenceView
+from tests.sequences.conftest import write_events
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
+    home = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "SEGUE_HOME": str(home), "SEGUE_MARTS": str(home / "marts"), "FEAST_USAGE": "False"}
+    write_events(home / "marts" / "events.parquet", [])
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SEGUE_HOME", str(home))
+    store = feast.FeatureStore(repo_path=str(settings.ROOT / "feature_repo"))
+    patch.undo()
+    return store
+
+
+def test_every_declared_sequence_is_a_view_with_its_attributes(applied: feast.FeatureStore) -> None:
+    for name, view in SEQUENCE_VIEWS.items():
+        stored = applied.get_feature_view(name)
+        assert tuple(feature.name for feature in stored.features) == view.attribute_names
+        assert SequenceView.from_json(stored.batch_source.tags[TAG]) == view
+
+
+def test_one_service_a_model(applied: feast.FeatureStore) -> None:
+    names = {service.name for service in applied.list_feature_services()}
+    assert names == {"popularity", "realtime", "favourites", "sum_pooling", "target_attention", "recommender"}
+    online = {projection.name for projection in applied.get_feature_service("recommender").feature_view_projections}
+    assert online == {*SEQUENCE_VIEWS, LIVE_SOURCE, "user_profile"}
+
+
+def test_live_events_are_pushed_by_that_name(applied: feast.FeatureStore) -> None:
+    assert applied.get_feature_view(LIVE_SOURCE).stream_source.name == LIVE_SOURCE
