@@ -1,7 +1,7 @@
 """The data contract: every table of the landing zone, column by column, with what each column means.
 
-All times are UTC microseconds, all ids are strings. Knows nothing about files or formats: `readers/` turn a source into these
-tables and `validation.py` says which rows keep the contract.
+All times are UTC microseconds, all ids are strings. Knows nothing about files or formats: `readers/` turn a source
+into these tables and `validation.py` says which rows keep the contract.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ LANDINGS = pa.schema(
 QUARANTINE = pa.schema(
     [
         _column("reject_id", pa.string(), "Hash of file name, line and row: a row is quarantined once", required=True),
-        _column("source_file", pa.string(), "File the row came from", required=True),
+        _column("source", pa.string(), "File the row came from", required=True),
         _column(
             "source_line", pa.int64(), "Line in that file, from 1 (in a JSON array or Parquet: the row)", required=True
         ),

@@ -27,8 +27,9 @@ WORLD = ("truth", "world.json")  # what lies beside the log of a simulated world
 def land(path: Path, home: Path, listener: str | None = None, now: datetime | None = None) -> dict[str, Counts]:
     """Lands a file, folder or zip under `home`; what became of its rows, by format.
 
-    `listener` is the user id for a personal export (default: the name of the path). The recommender's own event log, which is
-    `home/live` or lies below it, is landed as live events: it may be missing or empty, and its events may not lie in the future.
+    `listener` is the user id for a personal export (default: the name of the path). The recommender's own event log,
+    which is `home/live` or lies below it, is landed as live events: it may be missing or empty, and its events may not
+    lie in the future.
 
     Raises:
         SourceError: the path holds no known format or a damaged file; the message names the file and the remedy.

@@ -1,7 +1,8 @@
-"""The landing zone: `landing/<table>/dt=<day or month>/<content hash>.parquet`, append-only, written so that a kill leaves no half file.
+"""The landing zone: `landing/<table>/dt=<day or month>/<content hash>.parquet`, append-only, written so that a kill
+leaves no half file.
 
-A row lands once: events by `event_id`, rows of other tables when they differ from the newest landed row of their key. What breaks the
-contract goes to `quarantine/`. Knows nothing about formats: rows come from `readers/`.
+A row lands once: events by `event_id`, rows of other tables when they differ from the newest landed row of their key.
+What breaks the contract goes to `quarantine/`. Knows nothing about formats: rows come from `readers/`.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ class Landing:
         rows = pl.concat(self._rejected.pop(table))
         ids = [
             hashlib.md5(f"{source.rsplit('/', 1)[-1]}|{line}|{raw}".encode(), usedforsecurity=False).hexdigest()
-            for source, line, raw in rows.select("source_file", "source_line", "raw").iter_rows()
+            for source, line, raw in rows.select("source", "source_line", "raw").iter_rows()
         ]
         rows = rows.with_columns(pl.Series("reject_id", ids, pl.String)).unique("reject_id", maintain_order=True)
         folder = self._quarantine / table

@@ -1,7 +1,8 @@
-"""`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: a listening world as contract tables in Parquet.
+"""`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: a listening world as contract tables in
+Parquet.
 
-The same arguments give the same world, byte for byte in content. A day is made and written at a time, so memory grows with users and
-tracks, not with days. What lies behind the log goes to `FOLDER/truth/`, which landing never reads.
+The same arguments give the same world, byte for byte in content. A day is made and written at a time, so memory grows
+with users and tracks, not with days. What lies behind the log goes to `FOLDER/truth/`, which landing never reads.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     seconds = time.perf_counter() - began
-    print(f"{options.out}: {events:,} events of {size.users:,} users on {size.tracks:,} tracks, {events / seconds:,.0f} a second")
+    print(
+        f"{options.out}: {events:,} events of {size.users:,} users on {size.tracks:,} tracks, {events / seconds:,.0f} a second"
+    )
     return 0
 
 

@@ -27,7 +27,9 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True)
 class Member:
-    """One readable file: its path below the source (POSIX, no `..`), its size in bytes (of a file in a zip: unpacked), and how to open it."""
+    """One readable file: its path below the source (POSIX, no `..`), its size in bytes (of a file in a zip: unpacked),
+    and how to open it.
+    """
 
     name: str
     size: int

@@ -1,7 +1,8 @@
 """Which rows keep the data contract, and why the others do not.
 
-`conform` takes a table in whatever types a source has (text from a CSV, numbers from Parquet) to the contract's types and gives every
-row that breaks it one reason. Knows nothing about files: line numbers and raw text travel along as ordinary columns.
+`conform` takes a table in whatever types a source has (text from a CSV, numbers from Parquet) to the contract's types
+and gives every row that breaks it one reason. Knows nothing about files: line numbers and raw text travel along as
+ordinary columns.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 LONGEST_PLAY_MS = 24 * 3600 * 1000
 LONGEST_ID = 256
 
-ISO_WITH_ZONE = "%Y-%m-%dT%H:%M:%S%.f%#z"
+ISO_WITH_ZONE = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 Check = tuple[pl.Expr, pl.Expr]  # (row breaks it, reason)
 
 
 def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.DataFrame:
     """The rows in the contract's types, with a column `reason`: null where the row keeps the contract.
 
-    Columns that the contract does not have are kept behind the contract's (line numbers, raw text); missing ones become null.
-    `latest` is the first moment that is too late for an event to be believed.
+    Columns that the contract does not have are kept behind the contract's (line numbers, raw text); missing ones
+    become null. `latest` is the first moment that is too late for an event to be believed.
     """
     schema = contract.source_schema(table)
     names = set(schema.names)
@@ -88,7 +89,7 @@ def _as_time(column: pl.Expr, given: pl.DataType) -> pl.Expr:
     microseconds = pl.when(column.str.contains(r"^-?\d+$")).then(column).cast(pl.Int64, strict=False)
     return pl.coalesce(
         microseconds.cast(TIME, strict=False),
-        iso.str.to_datetime(ISO_WITH_ZONE, time_unit="us", time_zone="UTC", strict=False),
+        *(iso.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in ISO_WITH_ZONE),
     )
 
 
@@ -98,7 +99,7 @@ def _missing(schema: pa.Schema) -> list[Check]:
         if not field.nullable:
             gone = pl.col(field.name).is_null()
             if field.type == pa.string():
-                gone |= pl.col(field.name) == ""
+                gone |= pl.col(field.name).str.strip_chars() == ""
             checks.append((gone, pl.lit(f"{field.name} is missing")))
         if field.type == pa.string() and field.name.endswith("_id"):
             too_long = pl.col(field.name).str.len_bytes() > LONGEST_ID

@@ -1,7 +1,7 @@
 """`artist_genre.tsv`: curated triples of artists and their genres, by artist name.
 
-Columns `artist_name, relation (or has_genre), genre_or_tag, sources`. The head stays `artist_name:<name>`: names are joined to
-artist ids in dbt, where the catalogue is known.
+Columns `artist_name, relation (or has_genre), genre_or_tag, sources`. The head stays `artist_name:<name>`: names are
+joined to artist ids in dbt, where the catalogue is known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
             if broken.height:
                 yield Rows("knowledge_triples", broken.with_columns(source_file=pl.lit(member.name)))
             if rows.height:
-                yield Rows("knowledge_triples", _triples(rows, relation[:1]).with_columns(source_file=pl.lit(member.name)))
+                yield Rows(
+                    "knowledge_triples", _triples(rows, relation[:1]).with_columns(source_file=pl.lit(member.name))
+                )
 
 
 def _triples(rows: pl.DataFrame, relation: list[str]) -> pl.DataFrame:

@@ -1,9 +1,9 @@
 """Plays of sources that log only the END of a play: their honest clock, their order and their ids.
 
-A start computed from a coarse end and the played length gives the length, and so the skip, away. So `occurred_at` is what an honest
-clock knew when the play began: the end of the user's play before, if that was under ten minutes earlier, else the start floored to
-ten minutes. (dbt later lifts it above the time at which the play before became known.) Rows are staged in DuckDB, which spills to
-disk: memory does not grow with the log.
+A start computed from a coarse end and the played length gives the length, and so the skip, away. So `occurred_at` is
+what an honest clock knew when the play began: the end of the user's play before, if that was under ten minutes
+earlier, else the start floored to ten minutes. (dbt later lifts it above the time at which the play before became
+known.) Rows are staged in DuckDB, which spills to disk: memory does not grow with the log.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Segue's own format: Parquet or JSON lines of any contract table, and the recommender's event log.
 
-The table is the name of a folder on the way (`tracks/…/x.parquet`) or of the file (`tracks.parquet`); a file of any other name whose
-rows have `event_id, user_id, action` holds listening events. A folder `truth/` belongs to the simulated world's tests and is
-never read.
+The table is the name of a folder on the way (`tracks/…/x.parquet`) or of the file (`tracks.parquet`); a file of any
+other name whose rows have `event_id, user_id, action` holds listening events. A folder `truth/` belongs to the
+simulated world's tests and is never read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A play log folder: `events.csv.gz`, with `tracks.tsv.gz` and `artists.tsv.gz` where they exist.
 
-`events.csv.gz` has `user_id, ts, track_id, artist_id, ms_played` (ts: END of the play, seconds since 1970, UTC; other columns are
-left alone), `tracks.tsv.gz` has `track_id, artist_id, track_name`, `artists.tsv.gz` has `artist_id, artist_name`.
+`events.csv.gz` has `user_id, ts, track_id, artist_id, ms_played` (ts: END of the play, seconds since 1970, UTC; other
+columns are left alone), `tracks.tsv.gz` has `track_id, artist_id, track_name`, `artists.tsv.gz` has `artist_id,
+artist_name`.
 """
 
 from __future__ import annotations

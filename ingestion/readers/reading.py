@@ -18,8 +18,8 @@ Period = Literal["month", "day"]
 class Rows:
     """Some rows for one table of the contract, in any types that `validation.conform` can take over.
 
-    Beside the contract's columns `frame` has `source_file`, `source_line` (from 1) and, where the reader already knows that a
-    row is no good, `reason` and `raw`.
+    Beside the contract's columns `frame` has `source_file`, `source_line` (from 1) and, where the reader already knows
+    that a row is no good, `reason` and `raw`.
     """
 
     table: str

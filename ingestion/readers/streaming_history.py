@@ -1,9 +1,9 @@
 """Personal streaming-history exports: the zip that a person downloads, its folder, or a folder of several people's.
 
-Basic form, `StreamingHistory*.json`: `endTime` ("YYYY-MM-DD HH:MM", UTC), `artistName`, `trackName`, `msPlayed`. Extended form,
-`Streaming_History_Audio_*.json` and `endsong_*.json`: `ts` (ISO 8601), `ms_played`, `master_metadata_track_name`,
-`master_metadata_album_artist_name`, `spotify_track_uri`, `episode_name` … Both log the END of a play. Of everything else in an export
-(addresses, payments, devices) nothing is read.
+Basic form, `StreamingHistory*.json`: `endTime` ("YYYY-MM-DD HH:MM", UTC), `artistName`, `trackName`, `msPlayed`.
+Extended form, `Streaming_History_Audio_*.json` and `endsong_*.json`: `ts` (ISO 8601), `ms_played`,
+`master_metadata_track_name`, `master_metadata_album_artist_name`, `spotify_track_uri`, `episode_name` … Both log the
+END of a play. Of everything else in an export (addresses, payments, devices) nothing is read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,18 @@ BASIC = re.compile(r"StreamingHistory(_music_)?\d*\.json$")
 EXTENDED = re.compile(r"(Streaming_History_Audio_.*|endsong_\d*)\.json$")
 # Folders that every export has: they do not tell one person from another.
 EXPORT_FOLDERS = {"MyData", "my_spotify_data", "Spotify Account Data", "Spotify Extended Streaming History"}
-COLUMNS = ["user_id", "ended_at", "artist", "title", "uri", "album", "played_ms", "source_file", "source_line", "reason"]
+COLUMNS = [
+    "user_id",
+    "ended_at",
+    "artist",
+    "title",
+    "uri",
+    "album",
+    "played_ms",
+    "source_file",
+    "source_line",
+    "reason",
+]
 Play = dict[str, Any]
 
 
@@ -173,7 +184,9 @@ def _text(value: Any) -> str | None:
 
 
 def _listener(member: Member, files: list[Member], alone: str) -> str:
-    """The user of a file: its first folder when the files lie in several people's folders, else the name of the source."""
+    """The user of a file: its first folder when the files lie in several people's folders, else the name of the
+    source.
+    """
     if len({_person(file) for file in files}) > 1:
         return _person(member) or alone
     return alone

@@ -166,6 +166,7 @@ def _vectors(values_VD: np.ndarray) -> pa.Array:
 def _table(name: str, /, **columns: object) -> pa.Table:
     schema = contract.source_schema(name)
     arrays = [
-        column if isinstance(column := columns[field.name], pa.Array) else pa.array(column, field.type) for field in schema
+        column if isinstance(column := columns[field.name], pa.Array) else pa.array(column, field.type)
+        for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -93,7 +93,12 @@ def simulate_day(world: World, listeners: Listeners, day: int, seed: int) -> Col
 
 
 def _exposures(
-    random: np.random.Generator, world: World, listeners: Listeners, weights_UI: Floats, sessions: Sessions, stream: Stream
+    random: np.random.Generator,
+    world: World,
+    listeners: Listeners,
+    weights_UI: Floats,
+    sessions: Sessions,
+    stream: Stream,
 ) -> tuple[Ints, Ints]:
     """Shows playlists and mlogs; gives what was opened in each session and how many songs each session has."""
     opened_S = np.full(len(sessions.user_S), -1)
@@ -197,23 +202,21 @@ def _propensities(
     return np.where(is_ours_N, ours_N, np.where(kind_N == session.SIMILAR, similar_N, np.nan))
 
 
-def _begins(
-    random: np.random.Generator, sessions: Sessions, session_N: Ints, kind_N: Ints, length_N: Ints
-) -> Ints:
+def _begins(random: np.random.Generator, sessions: Sessions, session_N: Ints, kind_N: Ints, length_N: Ints) -> Ints:
     """When each song begins: one after another, with short gaps; slots that are not played (-1) take no time."""
     gap_N = 2 * SECOND + random.integers(0, 3 * SECOND, len(session_N))
     takes_N = np.where(length_N >= 0, length_N + gap_N, 0)
     total_N = takes_N.cumsum() - takes_N
     is_first_N = np.r_[True, session_N[1:] != session_N[:-1]] if len(session_N) else np.zeros(0, bool)
     base_N = np.maximum.accumulate(np.where(is_first_N, total_N, 0))
-    lead_N = np.where(kind_N == session.MLOG, 150 * SECOND, np.where(kind_N == session.PLAYLISTS, 6 * SECOND, 3 * SECOND))
+    lead_N = np.where(
+        kind_N == session.MLOG, 150 * SECOND, np.where(kind_N == session.PLAYLISTS, 6 * SECOND, 3 * SECOND)
+    )
     begins: Ints = sessions.start_S[session_N] + lead_N + total_N - base_N
     return begins
 
 
-def _emit(
-    random: np.random.Generator, world: World, listeners: Listeners, stream: Stream, slots: Columns
-) -> None:
+def _emit(random: np.random.Generator, world: World, listeners: Listeners, stream: Stream, slots: Columns) -> None:
     """Impressions, clicks, plays and what follows, from slots ordered by session and time."""
     track = TARGET["track"]
     ours = slots["request"] >= 0

@@ -30,9 +30,11 @@ def expose(
     target_type: str,
     places: int,
 ) -> Ints:
-    """Shows `places` playlists or mlogs in each of the sessions `at`; gives the first one clicked in each session, -1 if none.
+    """Shows `places` playlists or mlogs in each of the sessions `at`; gives the first one clicked in each session, -1
+    if none.
 
-    Adds impressions, clicks, likes and collects to `stream`; clicks depend on the planted position bias and on interest.
+    Adds impressions, clicks, likes and collects to `stream`; clicks depend on the planted position bias and on
+    interest.
     """
     S = len(at)
     clicked_S = np.full(S, -1)
@@ -76,12 +78,20 @@ def expose(
     clicked_at = shown_at_N + (2 + 20 * position_N * (target_type == "mlog")) * SECOND
     _act(stream, "click", clicks, user_N, shown_N, clicked_at, same)
     keeping = clicks[random.random(len(clicks)) < 0.12 * sigmoid(fit_N[clicks])]
-    _act(stream, "collect" if target_type == "playlist" else "like", keeping, user_N, shown_N, clicked_at + SECOND, same)
+    _act(
+        stream, "collect" if target_type == "playlist" else "like", keeping, user_N, shown_N, clicked_at + SECOND, same
+    )
     return clicked_S
 
 
 def _act(
-    stream: Stream, action: str, chosen: Ints, user_N: Ints, shown_N: Ints, at_N: Ints, same: dict[str, np.ndarray | int]
+    stream: Stream,
+    action: str,
+    chosen: Ints,
+    user_N: Ints,
+    shown_N: Ints,
+    at_N: Ints,
+    same: dict[str, np.ndarray | int],
 ) -> None:
     columns = {name: value[chosen] if isinstance(value, np.ndarray) else value for name, value in same.items()}
     stream.add(user_N[chosen], action=ACTION[action], target=shown_N[chosen], begin=at_N[chosen], **columns)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 LANGUAGES = ("Mandarin", "Western", "Japanese", "Korean", "Cantonese")
 STYLES = (
-    *("pop", "rock", "folk", "electronic", "dance", "rap", "light music", "jazz", "country", "R&B", "classical", "ethnic"),
+    *(
+        "pop",
+        "rock",
+        "folk",
+        "electronic",
+        "dance",
+        "rap",
+        "light music",
+        "jazz",
+        "country",
+        "R&B",
+        "classical",
+        "ethnic",
+    ),
     *("britpop", "metal", "punk", "blues", "reggae", "world", "latin", "new age", "gufeng", "post-rock", "bossa nova"),
 )
 SCENES = ("morning", "night", "study", "work", "nap", "tea", "metro", "driving", "sport", "travel", "walk", "bar")
@@ -45,11 +58,63 @@ DAY_PART_MINUTES = 135
 FIRST_MINUTE = 5 * 60 + 30
 
 ADJECTIVES = (
-    *("silver", "quiet", "golden", "broken", "early", "distant", "paper", "velvet", "northern", "electric", "little", "hollow"),
-    *("crimson", "gentle", "restless", "winter", "summer", "midnight", "open", "secret", "slow", "bright", "second", "foreign"),
+    *(
+        "silver",
+        "quiet",
+        "golden",
+        "broken",
+        "early",
+        "distant",
+        "paper",
+        "velvet",
+        "northern",
+        "electric",
+        "little",
+        "hollow",
+    ),
+    *(
+        "crimson",
+        "gentle",
+        "restless",
+        "winter",
+        "summer",
+        "midnight",
+        "open",
+        "secret",
+        "slow",
+        "bright",
+        "second",
+        "foreign",
+    ),
 )
 NOUNS = (
-    *("river", "lantern", "harbour", "garden", "mirror", "train", "window", "letter", "island", "shadow", "season", "station"),
-    *("ocean", "street", "signal", "feather", "mountain", "promise", "city", "engine", "forest", "balcony", "orchard", "comet"),
+    *(
+        "river",
+        "lantern",
+        "harbour",
+        "garden",
+        "mirror",
+        "train",
+        "window",
+        "letter",
+        "island",
+        "shadow",
+        "season",
+        "station",
+    ),
+    *(
+        "ocean",
+        "street",
+        "signal",
+        "feather",
+        "mountain",
+        "promise",
+        "city",
+        "engine",
+        "forest",
+        "balcony",
+        "orchard",
+        "comet",
+    ),
 )
 COLLECTIVES = ("", " Band", " Trio", " Sisters", " Ensemble", " Club", " Brothers", " Orchestra")

@@ -31,7 +31,9 @@ class Listeners:
         count_U = random.choice(np.arange(1, MOST_INTERESTS + 1), users, p=[0.15, 0.25, 0.3, 0.2, 0.1])
         fame_K = 1 / np.arange(1, K + 1) ** 0.5
         # Gumbel top-I: interests without replacement, by fame.
-        self.interest_UI: Ints = (np.log(fame_K) + random.gumbel(size=(users, K))).argsort(axis=1)[:, ::-1][:, :MOST_INTERESTS]
+        self.interest_UI: Ints = (np.log(fame_K) + random.gumbel(size=(users, K))).argsort(axis=1)[:, ::-1][
+            :, :MOST_INTERESTS
+        ]
         is_there_UI = np.arange(MOST_INTERESTS) < count_U[:, None]
         self.level_UI: Floats = np.where(is_there_UI, random.normal(0, 0.7, (users, MOST_INTERESTS)), ABSENT)
         self.logit_UI: Floats = self.level_UI.copy()

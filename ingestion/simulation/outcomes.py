@@ -27,7 +27,7 @@ def sigmoid(x: Floats) -> Floats:
 
 def examination(position: Ints) -> Floats:
     """Planted position bias: the chance that the place in an answer is looked at at all."""
-    chance: Floats = (1.0 + position) ** -POSITION_DECAY
+    chance: Floats = np.power(1.0 + position.astype(np.float64), -POSITION_DECAY)
     return chance
 
 
@@ -40,9 +40,17 @@ def interest_share(listeners: Listeners, weights_UI: Floats, user_N: Ints, inter
 
 
 def affinity(
-    world: World, listeners: Listeners, user_N: Ints, track_N: Ints, share_N: Floats, is_known_N: np.ndarray, moods: Moods
+    world: World,
+    listeners: Listeners,
+    user_N: Ints,
+    track_N: Ints,
+    share_N: Floats,
+    is_known_N: np.ndarray,
+    moods: Moods,
 ) -> Floats:
-    """How well a song fits a user now [N], in logits: interest, mood, artist, quality, familiarity, soundtrack of a loved work."""
+    """How well a song fits a user now [N], in logits: interest, mood, artist, quality, familiarity, soundtrack of a
+    loved work.
+    """
     interest_N = world.interest_V[track_N]
     mood_N = world.emotions_VE[track_N, moods.emotion_N]
     work_N = listeners.work_U[user_N]

@@ -6,6 +6,7 @@ Shape letters: K interests, V tracks, N choices.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingestion.simulation.world import Floats, Ints, World
 
@@ -62,7 +63,9 @@ class Groups:
 
     def draw(self, random: np.random.Generator, interest_N: Ints, explore: float) -> Ints:
         """One each [N], of the interest; with probability `explore`, or where the interest has none, any."""
-        own_N = self._bounds_K[interest_N] + (random.random(len(interest_N)) * self._count_K[interest_N]).astype(np.int64)
+        own_N = self._bounds_K[interest_N] + (random.random(len(interest_N)) * self._count_K[interest_N]).astype(
+            np.int64
+        )
         anything_N = random.integers(0, len(self._order), len(interest_N))
         use_any_N = (random.random(len(interest_N)) < explore) | (self._count_K[interest_N] == 0)
         return np.where(use_any_N, anything_N, self._order[np.minimum(own_N, len(self._order) - 1)])
@@ -74,5 +77,7 @@ class Groups:
         return chance_N
 
     @property
-    def is_empty_K(self) -> np.ndarray:
-        return self._count_K == 0
+    def is_empty_K(self) -> NDArray[np.bool_]:
+        """Interests to which nothing belongs."""
+        is_empty: NDArray[np.bool_] = self._count_K == 0
+        return is_empty

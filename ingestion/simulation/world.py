@@ -1,8 +1,9 @@
 """The catalogue of a simulated world: interests, artists, tracks, albums, playlists, mlogs, works with soundtracks.
 
-An *interest* is a language with a style, and with the emotions and scenes that go with it. Artists belong to an interest, tracks to
-their artist's; a soundtrack ties artists of unrelated interests together. Index arrays only: ids and names are in `catalogue.py`.
-Shape letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, D vector width.
+An *interest* is a language with a style, and with the emotions and scenes that go with it. Artists belong to an
+interest, tracks to their artist's; a soundtrack ties artists of unrelated interests together. Index arrays only: ids
+and names are in `catalogue.py`. Shape letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, D
+vector width.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def build(tracks: int, days: int, seed: int) -> World:
     interest_A = random.permutation(np.arange(A) % K)
     popularity_A = random.lognormal(0, 1.0, A)
 
-    artist_V = np.sort(np.concatenate([np.arange(A), random.choice(A, tracks - A, p=popularity_A / popularity_A.sum())]))
+    artist_V = np.sort(
+        np.concatenate([np.arange(A), random.choice(A, tracks - A, p=popularity_A / popularity_A.sum())])
+    )
     strays = random.random(tracks) < 0.1  # a track outside its artist's usual interest
     interest_V = np.where(strays, random.integers(0, K, tracks), interest_A[artist_V])
     number_V = _rank_in_group(artist_V)
@@ -128,7 +131,9 @@ def build(tracks: int, days: int, seed: int) -> World:
 
 
 def _interests(random: np.random.Generator, K: int) -> tuple[Ints, Ints]:
-    first = [(facets.LANGUAGES.index(language), facets.STYLES.index(style)) for language, style in facets.FIRST_INTERESTS]
+    first = [
+        (facets.LANGUAGES.index(language), facets.STYLES.index(style)) for language, style in facets.FIRST_INTERESTS
+    ]
     everything = [(language, style) for language in range(len(facets.LANGUAGES)) for style in range(len(facets.STYLES))]
     rest = [pair for pair in everything if pair not in first]
     pairs = np.array(first + [rest[index] for index in random.permutation(len(rest))])[:K]

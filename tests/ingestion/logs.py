@@ -1,0 +1,71 @@
+"""Small sources in the exact shape of the real ones, made by hand for the tests."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+HEADER = "user_id,ts,track_id,artist_id,ms_played,reason_start,reason_end,shuffle,skipped"
+
+
+def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:
+    """A play log folder; a row is `user,ts,track,artist,ms` and gets the four trailing empty fields."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [HEADER, *(f"{row},,,," if row.count(",") == 4 else row for row in rows)]
+    _gzip(folder / "events.csv.gz", lines)
+    if names:
+        _gzip(
+            folder / "tracks.tsv.gz", ["track_id\tartist_id\ttrack_name", '1\t1\tSay "Hi"', "2\t1\tTwo", "3\t2\tThree"]
+        )
+        _gzip(folder / "artists.tsv.gz", ["artist_id\tartist_name", "1\tGhost, the", "2\tRise"])
+    return folder
+
+
+def event(number: int = 0, **columns: Any) -> dict[str, Any]:
+    """A valid row of `listening_events`, changed where a test wants it."""
+    row = {
+        "event_id": f"e{number}",
+        "user_id": "u1",
+        "sequence_number": number,
+        "target_type": "track",
+        "target_id": "t1",
+        "occurred_at": f"2026-05-01T10:{number:02d}:00Z",
+        "ended_at": f"2026-05-01T10:{number:02d}:00Z",
+        "action": "like",
+    }
+    return row | columns
+
+
+def json_lines(path: Path, rows: list[Any]) -> Path:
+    """One JSON object a line; text is written as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def landed(home: Path, table: str = "listening_events") -> pl.DataFrame:
+    """Everything landed in a table."""
+    return _all(home / "landing" / table)
+
+
+def quarantined(home: Path, table: str = "listening_events") -> pl.DataFrame:
+    """Everything quarantined of a table."""
+    return _all(home / "quarantine" / table)
+
+
+def tree(home: Path) -> dict[str, bytes]:
+    """Every file below a home and its bytes."""
+    return {str(file.relative_to(home)): file.read_bytes() for file in sorted(home.rglob("*")) if file.is_file()}
+
+
+def _all(folder: Path) -> pl.DataFrame:
+    return pl.concat([pl.read_parquet(file, hive_partitioning=False) for file in sorted(folder.glob("dt=*/*.parquet"))])
+
+
+def _gzip(path: Path, lines: list[str]) -> None:
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
