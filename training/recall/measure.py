@@ -28,7 +28,8 @@ def recall_at_k(items_CK: np.ndarray, targets: Ragged, k: int) -> np.ndarray:
     """Share of each case's targets among its first k candidates, [C]; NaN for a case without targets."""
     counts = targets.count_C
     found = hits(items_CK[:, :k], targets).sum(1)
-    return np.divide(found, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    share_C: np.ndarray = np.divide(found, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    return share_C
 
 
 def by_user(value_C: np.ndarray, user_C: np.ndarray) -> float:

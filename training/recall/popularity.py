@@ -59,9 +59,13 @@ class Popularity(RecallChannel):
         plays = data.plays
         rows = np.flatnonzero((plays.part_P == PARTS.index("train")) & plays.is_listened_P)
         day = plays.known_at_P[rows] // DAY_US
-        key = np.unique(np.stack([plays.track_P[rows], plays.user_P[rows], day]), axis=1)
-        weight = 0.5 ** ((day.max(initial=0) - key[2]) / config.half_life_days)
-        weight_V = np.bincount(key[0], weights=weight, minlength=len(data.vocabulary))
+        # One number a (track, user, day): sorting numbers is many times faster than sorting rows.
+        users, first = np.int64(len(data.user_ids_U)), day.min(initial=day.max(initial=0))
+        days = day.max(initial=0) - first + 1
+        key = np.unique((plays.track_P[rows] * users + plays.user_P[rows]) * days + day - first)
+        track, age = key // (users * days), days - 1 - key % days
+        weight = 0.5 ** (age / config.half_life_days)
+        weight_V = np.bincount(track, weights=weight, minlength=len(data.vocabulary))
         # Tracks nobody plays any more still come before those nobody ever played, which come in the vocabulary's order.
         order = np.lexsort((np.arange(len(weight_V)), -weight_V))
         item_N = order[data.catalogue_V[order]][: config.kept]

@@ -47,8 +47,8 @@ class RealtimeNetwork(nn.Module):
         self.queries = nn.ModuleDict({task: nn.Linear(config.width, config.width) for task in TASKS})
         for query in self.queries.values():
             # Begin as "more of what just played": a query that already is the state learns to differ from it.
-            nn.init.eye_(query.weight)
-            nn.init.zeros_(query.bias)
+            for name, parameter in query.named_parameters():
+                (nn.init.eye_ if name == "weight" else nn.init.zeros_)(parameter)
         scale = 1 / config.temperature if self.is_cosine else 1.0
         self.log_scale = nn.Parameter(torch.full((len(TASKS),), float(np.log(scale))), requires_grad=self.is_cosine)
 
