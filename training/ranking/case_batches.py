@@ -30,6 +30,10 @@ class CaseBatch:
     candidates: CandidateInputs
     labels_BT: Tensor
 
+    def to(self, device: torch.device) -> CaseBatch:
+        """The same on a device."""
+        return CaseBatch(self.users.to(device), self.candidates.to(device), self.labels_BT.to(device))
+
 
 class CaseBatches:
     """Cases by row numbers: `batches[[3, 1, 4]]` is one batch; `at(i, …)` is batch i of a shuffled training run.

@@ -120,7 +120,14 @@ def _plays(data: TrainingData) -> pl.DataFrame:
     # A play is a liked one when its track was liked during it or soon after.
     likes = likes.sort("liked_at")
     rows = rows.with_row_index("row").sort("request_at")
-    rows = rows.join_asof(likes, left_on="request_at", right_on="liked_at", by=["user", "item"], strategy="forward")
+    rows = rows.join_asof(
+        likes,
+        left_on="request_at",
+        right_on="liked_at",
+        by=["user", "item"],
+        strategy="forward",
+        check_sortedness=False,
+    )
     is_soon = (pl.col("liked_at") - pl.col("request_at") <= LIKE_WITHIN_US).fill_null(False)
     return rows.sort("row").with_columns(like=is_soon).drop("row", "liked_at")
 

@@ -78,6 +78,7 @@ def fit_ranker(
         folder,
         validate if held else None,
     )
+    model.cpu()
     settled = replace(config, steps=record.steps)
     if held:
         settled = replace(settled, temperatures=fit_temperatures(*logits_of(model.eval(), held)))
@@ -108,6 +109,10 @@ class RankerModule(lightning.LightningModule):
         logits_BT = self.model(self.model.encode_user(batch.users), batch.candidates)[:, 0]
         return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T
 
+    def transfer_batch_to_device(self, batch: CaseBatch, device: torch.device, dataloader_idx: int) -> CaseBatch:  # noqa: ARG002
+        """Lightning's own way cannot rebuild frozen dataclasses."""
+        return batch.to(device)
+
     def configure_optimizers(self) -> Any:
         """One cycle over the planned steps: high rates early, almost none at the end."""
         numbers = self.numbers
@@ -121,7 +126,9 @@ class RankerModule(lightning.LightningModule):
 @torch.no_grad()
 def logits_of(model: Ranker, batches: Iterable[CaseBatch]) -> tuple[Tensor, Tensor]:
     """Logits [N, T] of the cases' own tracks, and their labels [N, T]."""
-    pairs = [(model(model.encode_user(one.users), one.candidates)[:, 0], one.labels_BT) for one in batches]
+    device = next(model.parameters()).device
+    moved = (one.to(device) for one in batches)
+    pairs = [(model(model.encode_user(one.users), one.candidates)[:, 0], one.labels_BT) for one in moved]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 
@@ -30,6 +31,10 @@ class UserInputs:
         """Number of requests, B."""
         return len(self.hour_B)
 
+    def to(self, device: torch.device) -> UserInputs:
+        """The same on a device."""
+        return UserInputs(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
 
 @dataclass(frozen=True)
 class CandidateInputs:
@@ -39,6 +44,6 @@ class CandidateInputs:
     artist_BC: Tensor
     features_BCF: Tensor
 
-    def rows(self, start: int, stop: int) -> CandidateInputs:
-        """Candidates `start` to `stop` of every request."""
-        return CandidateInputs(**{field.name: getattr(self, field.name)[:, start:stop] for field in fields(self)})
+    def to(self, device: torch.device) -> CandidateInputs:
+        """The same on a device."""
+        return CandidateInputs(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})

@@ -161,7 +161,7 @@ class TargetAttention(nn.Module):
         fill = float("-inf") if self.softmax else 0.0
         score_BLC = score_NC.new_full((*mask_BL.shape, item_BCD.shape[1]), fill)
         score_BLC[mask_BL] = score_NC
-        score_BCL = score_BLC.transpose(1, 2)
+        score_BCL: Tensor = score_BLC.transpose(1, 2)
         if not self.softmax:
             return score_BCL
         # A row without events has only -inf: its softmax is NaN, and its weights are zero.

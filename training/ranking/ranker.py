@@ -41,13 +41,13 @@ class RankerConfig:
     dropout: float = 0.1
     learning_rate: float = 2e-3
     weight_decay: float = 1e-5
-    batch_size: int = 1024
-    cases: int = 600_000
+    batch_size: int = 512
+    cases: int = 400_000
     epochs: int = 1
     steps: int = 0
     temperatures: tuple[float, ...] = ()
     validation_cases: int = 20_000
-    validate_every: int = 100
+    validate_every: int = 250
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,0 +1,109 @@
+"""Users made by hand, and rankers with random weights over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from sequences.batch import SequenceBatch
+from training.features import UserBatch
+from training.ranking import RANKERS
+from training.ranking.events import Catalogue
+from training.ranking.features import VIEWS, RankingFeatures
+from training.ranking.loaded import LoadedRanker
+from training.ranking.ranker import RankerConfig
+from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
+from training.ranking.user_features import BehaviourCodes
+
+NOW = 20_000 * 86_400_000_000 + 3_600_000_000
+MINUTE = 60_000_000
+TRACKS, ARTISTS = 40, 12
+LISTEN, SKIP = 2, 4
+CODES = BehaviourCodes(listened=(2, 3), skipped=(4,))
+ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
+
+Event = tuple[int, int, int]
+"""Track, behaviour code, end in µs; oldest first."""
+
+
+def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
+    """Events of each user, right-padded to `length`."""
+    columns = {name: np.zeros((len(rows), length), np.int64) for name in ("track_id", "behaviour", "ended_at")}
+    ratio = np.zeros((len(rows), length), np.float32)
+    for b, events in enumerate(rows):
+        for n, (track, behaviour, ended_at) in enumerate(events[-length:]):
+            columns["track_id"][b, n], columns["behaviour"][b, n], columns["ended_at"][b, n] = (
+                track,
+                behaviour,
+                ended_at,
+            )
+            ratio[b, n] = 0.1 if behaviour == SKIP else 1.0
+    counts = np.array([min(len(events), length) for events in rows], np.int64)
+    return SequenceBatch({**columns, "played_ratio": ratio}, counts)
+
+
+def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int = NOW) -> UserBatch:
+    """One request a user; the listened history and the negatives follow from the events."""
+    kept = dict(
+        zip(
+            VIEWS,
+            (
+                rows,
+                [[event for event in events if event[1] != SKIP] for events in rows],
+                [[event for event in events if event[1] == SKIP] for events in rows],
+            ),
+            strict=True,
+        )
+    )
+    return UserBatch(
+        user_ids=[f"u{b}" for b in range(len(rows))],
+        request_at_B=np.full(len(rows), request_at),
+        views={name: sequence(events, length) for name, events in kept.items()},
+        scene_B=["daily"] * len(rows),
+        profile={"user_profile__plays_total": np.arange(len(rows), dtype=np.float32)},
+    )
+
+
+def history(count: int, seed: int) -> list[Event]:
+    """Random events, three minutes apart, the newest three minutes ago."""
+    generator = np.random.default_rng(seed)
+    tracks, skips = generator.integers(2, TRACKS, count), generator.random(count) < 0.4
+    ends = NOW - 3 * MINUTE * np.arange(count, 0, -1)
+    return [
+        (int(track), SKIP if skip else LISTEN, int(end)) for track, skip, end in zip(tracks, skips, ends, strict=True)
+    ]
+
+
+def ranking_features() -> RankingFeatures:
+    """Statistics known since yesterday for every second track."""
+    items = np.arange(2, TRACKS, 2)
+    counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
+    statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
+    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics)
+
+
+def catalogue() -> Catalogue:
+    """Tracks from 30 on are too rare for a vector of their own."""
+    counts = torch.full((TRACKS,), 50)
+    counts[30:] = 1
+    return Catalogue(counts, torch.full((ARTISTS,), 50))
+
+
+def new_ranker(name: str, seed: int = 0) -> LoadedRanker:
+    """Random weights, large enough that differences show."""
+    torch.manual_seed(seed)
+    config = RankerConfig(width=8, hidden=(16, 8), pieces=4, minimum_count=2)
+    model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    return LoadedRanker(model, ranking_features(), config, {})
+
+
+@pytest.fixture(params=sorted(RANKERS))
+def ranker(request: pytest.FixtureRequest) -> LoadedRanker:
+    """Every ranker of the table."""
+    return new_ranker(request.param)

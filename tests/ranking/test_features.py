@@ -1,0 +1,117 @@
+"""Features against counting by hand, one candidate at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from tests.ranking.conftest import (
+    ARTIST_OF_TRACK,
+    CODES,
+    LISTEN,
+    MINUTE,
+    NOW,
+    SKIP,
+    history,
+    ranking_features,
+    user_batch,
+)
+from training.ranking.candidate_features import NEVER_US
+from training.ranking.features import CANDIDATE_FEATURES
+from training.ranking.track_statistics import COUNTS, DAY_US, TrackStatistics
+from training.ranking.user_features import LAGS, USER_FEATURES, context, gap_bucket, ratio_bucket
+
+
+def by_hand(events: list[tuple[int, int, int]], track: int) -> list[float]:
+    """The columns from the recent events of one candidate."""
+    columns: list[float] = []
+    wants = [lambda event: event[0] == track, lambda event: ARTIST_OF_TRACK[event[0]] == ARTIST_OF_TRACK[track]]
+    for wanted in wants:
+        found = [event for event in events if wanted(event)]
+        listens = sum(event[1] == LISTEN for event in found)
+        skips = sum(event[1] == SKIP for event in found)
+        last = found[-1] if found else None
+        age = NOW - last[2] if last else NEVER_US
+        columns += [
+            np.log2(1 + len(found)),
+            (listens + 0.7) / (listens + skips + 1),
+            0 if last is None else 1 if last[1] == LISTEN else -1,
+            -1 if last is None else 1.0 if last[1] == LISTEN else 0.1,
+            np.log2(1 + age / MINUTE),
+            float(last is not None and last is events[-1]),
+        ]
+    return columns
+
+
+def test_recent_columns_equal_counting() -> None:
+    features, rows = ranking_features(), [history(30, 1), history(5, 2), []]
+    items = np.array([[2, 3, 12, 7]] * 3)
+    side = features.users(user_batch(rows, length=30))
+    found = features.candidates(side, items).features_BCF.numpy()
+    assert found.shape == (3, 4, CANDIDATE_FEATURES)
+    for b, events in enumerate(rows):
+        for c, track in enumerate(items[b]):
+            np.testing.assert_allclose(found[b, c, :12], by_hand(events, int(track)), rtol=1e-5)
+
+
+def test_long_histories_are_counted_apart() -> None:
+    rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, LISTEN, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
+    features = ranking_features()
+    found = features.candidates(features.users(user_batch(rows)), np.array([[5, 15, 6]])).features_BCF.numpy()[0]
+    never = np.log2(1 + NEVER_US / MINUTE)
+    same_track, same_artist, neither = found[:, 12:20]
+    np.testing.assert_allclose(same_track, [np.log2(3), 3, np.log2(3), 3, 1, 2, 1, 2], rtol=1e-5)
+    np.testing.assert_allclose(same_artist, [0, never, np.log2(3), 3, 0, never, 1, 2], rtol=1e-5)
+    np.testing.assert_allclose(neither, [0, never] * 4, rtol=1e-5)
+
+
+def test_the_unknown_track_matches_nothing() -> None:
+    features = ranking_features()
+    side = features.users(user_batch([[(1, LISTEN, NOW - MINUTE)]]))
+    found = features.candidates(side, np.array([[1, 10_000, 2]])).features_BCF.numpy()[0]
+    assert found[:, 0].tolist() == [0, 0, 0] and found[:, -1].tolist() == [1, 1, 0]
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_statistics_are_those_known_before() -> None:
+    day = NOW // DAY_US
+    rows = pl.DataFrame({"known_at": [day - 5, day - 2, day, day + 1, day - 1]}).with_columns(
+        pl.from_epoch(pl.col("known_at") * DAY_US, "us"),
+        *(pl.Series(name, [1.0, 2.0, 3.0, 4.0, 9.0]) for name in COUNTS),
+    )
+    statistics = TrackStatistics.build(rows, np.array([7, 7, 7, 7, 1]))
+    items = np.array([[7, 8, 6, 1]])
+    for time, count, age in (
+        (NOW, 3, (NOW - day * DAY_US) / DAY_US),
+        (day * DAY_US, 2, 2),
+        ((day - 2) * DAY_US + 1, 2, 1 / DAY_US),
+        ((day - 5) * DAY_US, 0, -1),
+    ):
+        counts, ages = statistics.before(items, np.array([time]))
+        assert counts[0, :, 0].tolist() == [count, 0, 0, 0], time
+        np.testing.assert_allclose(ages[0], [age, -1, -1, -1], atol=1e-6)
+    counts, _ = statistics.newest().before(items, np.array([NOW + 3 * DAY_US]))
+    assert counts[0, 0, 0] == 4 and len(statistics.newest().key_R) == 1
+
+
+def test_context_tells_outcomes_newest_first() -> None:
+    rows = [[(5, LISTEN, NOW - 90 * MINUTE), (5, LISTEN, NOW - 5 * MINUTE), (6, SKIP, NOW - MINUTE)], []]
+    batch = user_batch(rows)
+    view = batch.views["recent_events"]
+    found = context(
+        CODES, view.columns, view.mask_BL, batch.request_at_B, {"user_profile__plays_total": np.array([7, 0])}
+    )
+    assert found.shape == (2, USER_FEATURES)
+    assert found[0, :4].tolist() == [-1, 1, 1, 0]
+    np.testing.assert_allclose(found[0, LAGS : LAGS + 4], [0.1, 1, 1, 0])
+    np.testing.assert_allclose(found[0, 2 * LAGS : 2 * LAGS + 5], [2 / 3] * 5)
+    ages = found[0, 2 * LAGS + 5 : 2 * LAGS + 8]
+    np.testing.assert_allclose(ages, np.log2(1 + np.array([60, 300, 5400])), rtol=1e-6)
+    session = found[0, 2 * LAGS + 11 : 2 * LAGS + 15]
+    np.testing.assert_allclose(session, [np.log2(3), 0.5, 2, 3], rtol=1e-6)
+    assert np.isfinite(found[1]).all() and found[1, : 2 * LAGS].tolist() == [0] * 2 * LAGS
+
+
+def test_buckets_start_after_padding() -> None:
+    assert gap_bucket(np.array([-5, 0, 29_000_000, 31_000_000, 10**18])).tolist() == [1, 1, 1, 2, 27]
+    assert ratio_bucket(np.array([0, 0.05, 0.95, 1.0])).tolist() == [1, 1, 10, 11]

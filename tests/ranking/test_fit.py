@@ -1,0 +1,125 @@
+"""Cases from marts, and a whole fit on a tiny world."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.training.conftest import START, random_plays, write_marts
+from training.data import TrainingData
+from training.features import OfflineFeatures, ServiceContract
+from training.ranking import RANKERS
+from training.ranking.case_batches import CaseBatches
+from training.ranking.cases import missing_tasks, ranking_cases
+from training.ranking.features import VIEWS
+from training.ranking.fit import fit_ranker
+from training.ranking.loaded import LoadedRanker
+from training.recipes import recipe
+
+SERVICES = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
+
+
+@pytest.fixture(scope="module")
+def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny world of the training tests, with statistics of one track."""
+    folder = write_marts(tmp_path_factory.mktemp("ranking_marts"), random_plays())
+    counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
+    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}}
+    pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(
+        folder / "track_statistics.parquet"
+    )
+    return folder
+
+
+def open_data(marts: Path, fit: str = "held_out") -> TrainingData:
+    """The world with both rankers' feature services."""
+    return TrainingData(marts, fit, recipe("debug"), services=SERVICES)
+
+
+def test_every_play_is_a_case(marts: Path) -> None:
+    data = open_data(marts)
+    cases = ranking_cases(data)
+    assert cases.tasks == ("not_skipped", "full_play") and missing_tasks(cases) == ("click", "like")
+    plays = pl.read_parquet(marts / "plays.parquet").sort("user_id", "play_number")
+    assert cases.labels_RT[:, 0].tolist() == plays["is_listened"].cast(pl.Float64).to_list()
+    assert cases.labels_RT[:, 1].tolist() == (plays["behaviour"] == "full_play").cast(pl.Float64).to_list()
+    assert data.vocabulary.decode(cases.item_R) == plays["track_id"].to_list()
+    assert cases.request_at_R.tolist() == plays["request_at"].dt.epoch("us").to_list()
+    counted = {part: len(cases.of_part(part)) for part in ("train", "validation", "test")}
+    assert counted == dict(plays.group_by("part").len().iter_rows())
+
+
+def test_the_newest_cases_are_a_share_of_every_user(marts: Path) -> None:
+    cases = ranking_cases(open_data(marts)).of_part("train")
+    kept = cases.newest(len(cases) // 4)
+    for user in np.unique(cases.user_R):
+        mine, chosen = cases.request_at_R[cases.user_R == user], kept.request_at_R[kept.user_R == user]
+        assert chosen.tolist() == mine[-len(chosen) :].tolist() and len(chosen) == len(mine) // 4
+    assert cases.newest(10**9) is cases
+
+
+def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None:
+    for path in marts.glob("*.parquet"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    plays = pl.read_parquet(marts / "plays.parquet").sort("user_id", "play_number")
+    first = plays.row(0, named=True)
+    liked = {"user_id": ["u0", "u0"], "target_type": ["track", "artist"], "target_id": [first["track_id"], "a0"]}
+    at = first["request_at"] + timedelta(minutes=2)
+    pl.DataFrame({**liked, "liked_at": [at, at]}).write_parquet(tmp_path / "likes.parquet")
+    shown = {
+        "user_id": ["u1", "u1", "nobody"],
+        "track_id": ["t5", "t6", "t5"],
+        "shown_at": [START, START, START],
+        "is_clicked": [True, False, True],
+        "is_liked": [False, False, False],
+        "scene": ["daily"] * 3,
+        "part": ["train", "test", "train"],
+    }
+    pl.DataFrame(shown).write_parquet(tmp_path / "impressions.parquet")
+    cases = ranking_cases(open_data(tmp_path))
+    assert cases.tasks == ("not_skipped", "full_play", "click", "like") and len(cases) == len(plays) + 2
+    is_impression = cases.play_number_R == -1
+    np.testing.assert_array_equal(cases.labels_RT[is_impression], [[np.nan] * 2 + [1, 0], [np.nan] * 2 + [0, 0]])
+    assert np.isnan(cases.labels_RT[~is_impression, 2]).all()
+    tracks = plays["track_id"].to_list()
+    expected = [
+        user == "u0" and track == first["track_id"] and timedelta(0) <= at - request <= timedelta(minutes=30)
+        for user, track, request in zip(plays["user_id"], tracks, plays["request_at"], strict=True)
+    ]
+    assert cases.labels_RT[~is_impression, 3].tolist() == [float(one) for one in expected] and sum(expected) >= 1
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
+    name: str, marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(RANKERS[name].config("debug"), epochs=3, batch_size=64, validate_every=4)
+    data = open_data(marts)
+    with caplog.at_level(logging.WARNING):
+        ranker = fit_ranker(name, data, config, tmp_path / "a")
+    assert "click, like" in caplog.text
+    assert 0 < ranker.settled.steps <= 24 and len(ranker.settled.temperatures) == 2
+    again = fit_ranker(name, data, config, tmp_path / "b")
+    cases = ranking_cases(data).of_part("validation")
+    batches = CaseBatches(cases, OfflineFeatures(data), name, ranker.features)
+    users, items = batches.user_batch(range(len(cases))), cases.item_R[:, None]
+    found = ranker.score(users, items)
+    for task, probability in again.score(users, items).items():
+        np.testing.assert_array_equal(found[task], probability)
+    ranker.save(tmp_path / "saved")
+    read = LoadedRanker.load(tmp_path / "saved", data.vocabulary)
+    np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
+    final = fit_ranker(name, open_data(marts, "final"), ranker.settled, tmp_path / "c")
+    assert final.settled == ranker.settled
+
+
+def test_a_service_without_a_needed_view_is_named(marts: Path, tmp_path: Path) -> None:
+    data = TrainingData(marts, "held_out", recipe("debug"), services={"sum_pooling": ServiceContract(VIEWS[:1])})
+    with pytest.raises(LookupError, match="listened_history"):
+        fit_ranker("sum_pooling", data, RANKERS["sum_pooling"].config("debug"), tmp_path)

@@ -1,0 +1,95 @@
+"""Layers against the plain formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from training.ranking.calibration import fit_temperatures, task_losses
+from training.ranking.layers import Dice, FrequencyCutEmbedding, PiecewiseLinear, TargetAttention, mean_of_valid
+
+
+def test_target_attention_is_the_network_of_the_four_parts() -> None:
+    torch.manual_seed(0)
+    layer = TargetAttention(4, (6, 3)).eval()
+    item, event = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    expected = torch.zeros(2, 3, 4)
+    for b in range(2):
+        for c in range(3):
+            for n in range(5):
+                if mask[b, n]:
+                    e, a = item[b, c], event[b, n]
+                    hidden = layer.activation(layer.first(torch.cat([e, a, e - a, e * a]))[None])
+                    expected[b, c] += layer.rest(hidden)[0, 0] * a
+    torch.testing.assert_close(layer(item, event, mask), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_softmax_weights_sum_to_one_and_to_nothing_without_events() -> None:
+    layer = TargetAttention(4, softmax=True).eval()
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    weights = layer.weights(torch.randn(2, 3, 4), torch.randn(2, 3, 4), mask)
+    torch.testing.assert_close(weights.sum(-1), torch.tensor([[1.0] * 3, [0.0] * 3]))
+
+
+def test_padding_does_not_move_the_statistics_of_dice() -> None:
+    event, item = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    torch.manual_seed(0)
+    short = TargetAttention(4)
+    torch.manual_seed(0)
+    long = TargetAttention(4)
+    short(item, event, mask)
+    long(item, torch.cat([event, torch.full((2, 9, 4), 100.0)], 1), torch.cat([mask, torch.zeros(2, 9) > 0], 1))
+    torch.testing.assert_close(
+        short.activation.normalise.running_mean, long.activation.normalise.running_mean, atol=1e-6, rtol=1e-5
+    )
+
+
+def test_dice_is_its_formula() -> None:
+    x = torch.randn(50, 3)
+    layer = Dice(3)
+    with torch.no_grad():
+        layer.alpha.copy_(torch.tensor([0.0, 0.3, 1.0]))
+    gate = torch.sigmoid((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt())
+    torch.testing.assert_close(layer(x), x * (gate + (1 - gate) * layer.alpha))
+    assert torch.isfinite(layer(x[:1])).all()
+
+
+def test_dropped_ids_become_the_unknown() -> None:
+    layer = FrequencyCutEmbedding(torch.tensor([0, 0, 9, 9, 1]), width=3, minimum=2, id_dropout=1.0)
+    assert len(layer.table.weight) == 4
+    unknown = layer.table.weight[1]
+    torch.testing.assert_close(layer(torch.tensor([2, 3])), torch.stack([unknown, unknown]))
+    assert layer(torch.tensor([0])).abs().sum() == 0
+    assert not torch.equal(layer.eval()(torch.tensor([2]))[0], unknown)
+
+
+def test_pieces_follow_the_quantiles_and_saturate() -> None:
+    layer = PiecewiseLinear(1, 2)
+    layer.observe(torch.tensor([[0.0], [1.0], [2.0], [6.0], [10.0]]))
+    found = layer(torch.tensor([[-5.0], [1.0], [2.0], [4.0], [99.0]]))
+    expected = [[0, 0], [0.5, 0], [1, 0], [1, 0.25], [1, 1]]
+    torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def test_mean_of_nothing_is_zero() -> None:
+    values = torch.tensor([[[1.0], [3.0], [99.0]], [[9.0], [9.0], [9.0]]])
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    assert mean_of_valid(values, mask).tolist() == [[2.0], [0.0]]
+
+
+def test_unknown_labels_teach_nothing() -> None:
+    logits = torch.tensor([[0.0, 3.0], [2.0, -3.0]])
+    labels = torch.tensor([[1.0, float("nan")], [0.0, float("nan")]])
+    expected = (np.log(2) + np.log(1 + np.exp(2))) / 2
+    np.testing.assert_allclose(task_losses(logits, labels), [expected, 0], rtol=1e-5)
+
+
+def test_the_temperature_is_found() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(40_000, generator=generator) * 2
+    labels = (torch.rand(40_000, generator=generator) < torch.sigmoid(honest)).float()
+    two = torch.stack([honest * 2, honest], dim=1)
+    first, second = fit_temperatures(two, torch.stack([labels, torch.ones_like(labels)], dim=1))
+    assert abs(first - 2) < 0.1 and second == 1.0

@@ -1,0 +1,82 @@
+"""Planted signals are learned: one that every ranker must see, and one that only attention to the candidate can."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from tests.ranking.conftest import CODES, LISTEN, MINUTE, NOW, SKIP, TRACKS, ranking_features, user_batch
+from training.ranking import RANKERS
+from training.ranking.calibration import task_losses
+from training.ranking.events import Catalogue
+from training.ranking.features import RankingFeatures
+from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.ranker import RankerConfig
+
+GROUPS = 4
+CONFIG = RankerConfig(width=16, hidden=(32,), pieces=4, minimum_count=1, id_dropout=0.0, dropout=0.0)
+
+Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
+
+
+def features() -> RankingFeatures:
+    """No artists and no statistics: only the ids can tell."""
+    made = ranking_features()
+    return RankingFeatures(np.ones(TRACKS, dtype=np.int64), CODES, {}, made.statistics.newest())
+
+
+def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:
+    """Each user heard one track of each group (track mod 4), two listened to and two skipped, in any order.
+
+    `track`: even candidates are listened to. `binding`: a candidate shares the outcome of its group's event, another
+    track, so that no count of its own track, no rate and no mean over the events tells.
+    """
+    rows, items, labels = [], [], []
+    for _ in range(size):
+        outcome = generator.permutation([LISTEN, LISTEN, SKIP, SKIP])
+        order = generator.permutation(GROUPS)
+        tracks = 4 + order + GROUPS * generator.integers(0, 9, GROUPS)
+        ends = NOW - MINUTE * np.arange(GROUPS, 0, -1)
+        rows.append([(int(t), int(outcome[g]), int(e)) for t, g, e in zip(tracks, order, ends, strict=True)])
+        group = int(generator.integers(GROUPS))
+        others = [t for t in range(4 + group, TRACKS, GROUPS) if t not in tracks]
+        item = int(generator.choice(others))
+        items.append([item])
+        labels.append([float(item % 2 == 0) if signal == "track" else float(outcome[group] == LISTEN)])
+    made = features()
+    side = made.users(user_batch(rows, length=GROUPS))
+    return side.inputs, made.candidates(side, np.array(items)), torch.tensor(labels)
+
+
+def learned_auc(name: str, signal: str, steps: int) -> float:
+    """AUC on fresh users after some steps."""
+    torch.manual_seed(0)
+    generator = np.random.default_rng(0)
+    model = RANKERS[name](CONFIG, Catalogue(torch.full((TRACKS,), 9), torch.zeros(2, dtype=torch.int64)), ("listened",))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    ready = [batch(generator, signal) for _ in range(20)]
+    model.observe(ready[0][0], ready[0][1])
+    for step in range(steps):
+        users, candidates, labels = ready[step % len(ready)]
+        loss = task_losses(model(model.encode_user(users), candidates)[:, 0], labels).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    users, candidates, labels = batch(generator, signal, 2_000)
+    with torch.no_grad():
+        logits = model(model.encode_user(users), candidates)[:, 0, 0]
+    return float(roc_auc_score(labels[:, 0], logits))
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_every_ranker_learns_which_tracks_are_liked(name: str) -> None:
+    assert learned_auc(name, "track", 60) > 0.95
+
+
+def test_only_attention_sees_what_came_of_the_event_that_matters() -> None:
+    attention, pooling = (learned_auc(name, "binding", 400) for name in ("target_attention", "sum_pooling"))
+    assert attention > 0.85, attention
+    assert pooling < 0.6, pooling

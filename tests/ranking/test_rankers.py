@@ -1,0 +1,147 @@
+"""What every ranker promises, whatever it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.ranking.conftest import (
+    LISTEN,
+    MINUTE,
+    NOW,
+    SKIP,
+    TRACKS,
+    history,
+    new_ranker,
+    user_batch,
+)
+from training.features import UserBatch
+from training.ranking import RANKERS
+from training.ranking.loaded import LoadedRanker
+from training.vocabulary import Vocabulary
+
+ITEMS = np.arange(2, TRACKS)
+
+
+def scores(ranker: LoadedRanker, users: UserBatch, items: np.ndarray) -> np.ndarray:
+    """Probabilities [B, C, T] of the same candidates for every user."""
+    found = ranker.score(users, np.tile(items, (len(users), 1)))
+    assert set(found) == set(ranker.tasks)
+    stacked = np.stack([found[task] for task in ranker.tasks], axis=-1)
+    assert np.isfinite(stacked).all() and (stacked >= 0).all() and (stacked <= 1).all()
+    return stacked
+
+
+def test_a_candidate_does_not_depend_on_the_others(ranker: LoadedRanker) -> None:
+    users = user_batch([history(6, 1)])
+    together = scores(ranker, users, ITEMS)
+    alone = np.concatenate([scores(ranker, users, ITEMS[c : c + 1]) for c in range(len(ITEMS))], axis=1)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together[:, ::-1], scores(ranker, users, ITEMS[::-1]), atol=1e-5)
+    assert together.std() > 1e-3
+
+
+def test_a_batch_equals_its_users_one_by_one(ranker: LoadedRanker) -> None:
+    rows = [history(count, count) for count in (0, 1, 3, 8)]
+    together = scores(ranker, user_batch(rows), ITEMS)
+    alone = np.concatenate([scores(ranker, user_batch(rows).take([b]), ITEMS) for b in range(len(rows))])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_padding_changes_nothing(ranker: LoadedRanker) -> None:
+    rows = [history(5, 1), history(2, 2)]
+    short, long = user_batch(rows, length=5), user_batch(rows, length=60)
+    np.testing.assert_allclose(scores(ranker, short, ITEMS), scores(ranker, long, ITEMS), atol=1e-5)
+    for view in long.views.values():
+        padding = ~view.mask_BL
+        for column in view.columns.values():
+            column[padding] = 3
+    np.testing.assert_allclose(scores(ranker, short, ITEMS), scores(ranker, long, ITEMS), atol=1e-5)
+
+
+def test_the_history_matters(ranker: LoadedRanker) -> None:
+    listened, skipped = [(5, LISTEN, NOW - MINUTE)], [(5, SKIP, NOW - MINUTE)]
+    assert np.abs(np.diff(scores(ranker, user_batch([listened, skipped]), ITEMS), axis=0)).max() > 1e-3
+
+
+@pytest.mark.parametrize("later", [0, 1, MINUTE])
+def test_nothing_at_or_after_the_request_counts(ranker: LoadedRanker, later: int) -> None:
+    before = history(4, 3)
+    leaking = [*before, (7, SKIP, NOW + later)]
+    np.testing.assert_allclose(
+        scores(ranker, user_batch([before]), ITEMS), scores(ranker, user_batch([leaking]), ITEMS), atol=1e-6
+    )
+
+
+def test_hard_users_get_numbers(ranker: LoadedRanker) -> None:
+    all_masked = [(5, LISTEN, NOW + MINUTE)] * 4
+    unknown = [(1, LISTEN, NOW - MINUTE), (10_000, SKIP, NOW - 2)]
+    rows = [[], history(1, 0), all_masked, unknown]
+    found = scores(ranker, user_batch(rows), np.array([0, 1, 5, 35, 10_000]))
+    np.testing.assert_allclose(
+        found[0], scores(ranker, user_batch([all_masked]), np.array([0, 1, 5, 35, 10_000]))[0], atol=1e-6
+    )
+    scores(ranker, user_batch([history(10_000, 4)], length=10_000), ITEMS)
+
+
+def test_rare_tracks_share_the_vector_of_the_unknown(ranker: LoadedRanker) -> None:
+    rows = ranker.model.embedding.track(torch.tensor([0, 1, 30, 39, 5, 10_000]))
+    assert rows[0].abs().sum() == 0
+    assert torch.equal(rows[1], rows[2]) and torch.equal(rows[1], rows[3]) and torch.equal(rows[1], rows[5])
+    assert not torch.equal(rows[1], rows[4])
+
+
+def test_temperatures_keep_the_order(ranker: LoadedRanker) -> None:
+    users = user_batch([history(6, 1)])
+    plain = scores(ranker, users, ITEMS)[0, :, 0]
+    ranker.settled = replace(ranker.settled, temperatures=(2.0, 1.0))
+    cooler = scores(ranker, users, ITEMS)[0, :, 0]
+    logit = np.log(plain / (1 - plain))
+    np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
+
+
+def test_items_must_have_a_row_a_request(ranker: LoadedRanker) -> None:
+    with pytest.raises(ValueError, match="one row a request"):
+        ranker.score(user_batch([[], []]), np.array([[2, 3]]))
+
+
+def test_a_missing_view_is_named(ranker: LoadedRanker) -> None:
+    users = user_batch([[]])
+    del users.views["listened_history"]
+    with pytest.raises(KeyError, match="listened_history"):
+        scores(ranker, users, ITEMS)
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_the_seed_decides(name: str) -> None:
+    users = user_batch([history(6, 1)])
+    first, again, other = (scores(new_ranker(name, seed), users, ITEMS) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_save_and_load_give_the_same(ranker: LoadedRanker, tmp_path: Path) -> None:
+    vocabulary = Vocabulary(
+        track_ids_V=np.array([f"t{n}" for n in range(TRACKS)], dtype=object),
+        artist_of_track_V=ranker.features.artist_of_track_V,
+        artist_ids_A=np.array([f"a{n}" for n in range(12)], dtype=object),
+        titles_V=np.array([""] * TRACKS, dtype=object),
+        artist_names_A=np.array([""] * 12, dtype=object),
+    )
+    codes = vocabulary.encoders()["behaviour"]
+    rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
+    features = type(ranker.features).of(vocabulary, ranker.features.statistics)
+    written = LoadedRanker(ranker.model, features, replace(ranker.settled, temperatures=(1.5, 1.0)), {"steps": 3})
+    written.save(tmp_path)
+    read = LoadedRanker.load(tmp_path, vocabulary)
+    np.testing.assert_array_equal(scores(written, user_batch(rows), ITEMS), scores(read, user_batch(rows), ITEMS))
+    assert read.settled == written.settled and read.measures == {"steps": 3} and read.name == ranker.name
+    other = replace(vocabulary, track_ids_V=vocabulary.track_ids_V[:-1])
+    with pytest.raises(ValueError, match="same release"):
+        LoadedRanker.load(tmp_path, other)
+    with pytest.raises(FileNotFoundError, match=r"training\.train ranker"):
+        LoadedRanker.load(tmp_path / "nothing", vocabulary)
