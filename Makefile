@@ -49,10 +49,13 @@ lint: setup ## Format, style, types, import lines, SQL and the compose file
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint dbt/models
-	@$(BIN)/python -m local.compose
+	@sed 's/=$$/=checked/' .env.example > .venv/compose.env; \
+	if docker compose version > /dev/null 2>&1; then docker compose --env-file .venv/compose.env config --quiet; \
+	elif command -v docker-compose > /dev/null; then docker-compose --env-file .venv/compose.env config --quiet; \
+	else echo "docker-compose.yml: no docker compose here, checked by tests/local only"; fi
 
 acceptance: setup ## The real logs and full counts; resumable, skips with a reason what it has no data for
-	@$(BIN)/python -m tests.acceptance
+	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest tests/line/test_acceptance.py --override-ini timeout=7200
 
 bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one)
 	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY)))
@@ -60,8 +63,11 @@ bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (
 study: ## Ablations and seeds: there are none yet, so this only says so
 	@echo "No study is defined yet: evaluation compares channels, rankers and memories on every run (make pipeline)."
 
-clean: stop ## Remove everything written below SEGUE_HOME, and the caches
-	@rm -rf $(call quoted,$(SEGUE_HOME)) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+WRITTEN := airflow bentoml dbt feast landing live logs marts mlflow quarantine reports run simulated training warehouse.duckdb
+
+clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches
+	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 lock: setup ## Write requirements.lock from what is installed (torch stays a range)
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|pip|setuptools|segue)[=@ ]'; } > .venv/lock && mv .venv/lock requirements.lock

@@ -1,0 +1,110 @@
+"""The whole line once, for real: Airflow, the recommender, MLflow and the pages on free ports, with no way out of the machine."""
+
+import os
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+import settings
+from local import answer, services
+from local.ports import free_port
+
+pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
+ROOT = Path(__file__).parents[2]
+PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
+
+
+class Line:
+    """An installation of its own in a temporary home."""
+
+    def __init__(self, home):
+        self.refused = home / "refused.txt"
+        hook = Path(__file__).parent / "loopback_only"
+        path = os.pathsep.join(filter(None, [str(hook), os.environ.get("PYTHONPATH")]))
+        variables = {"SEGUE_HOME": str(home), "PYTHONPATH": path, "SEGUE_REFUSED": str(self.refused)}
+        variables |= {name: str(free_port()) for name in PORTS}
+        self.environment = {**os.environ, **variables}
+
+    def python(self, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    line = Line(tmp_path_factory.mktemp("home"))
+    try:
+        yield line
+    finally:
+        line.python("local.services", "stop")
+
+
+@pytest.fixture(scope="module")
+def first_run(line):
+    return line.python("local.run", "--recipe", "debug")
+
+
+@pytest.fixture
+def here(line, first_run, monkeypatch):
+    for name in ("SEGUE_HOME", *PORTS):
+        monkeypatch.setenv(name, line.environment[name])
+    return settings.load()
+
+
+def test_it_ends_with_an_answer_and_addresses(first_run, here):
+    assert "simulated listeners" in first_run or "simulated listening world" in first_run
+    assert "For listener" in first_run
+    assert f"http://{here.host}:{here.airflow_port}" in first_run
+    assert "release_ready" in first_run
+    assert all(service.is_ready(here) for service in services.SERVICES)
+
+
+def test_a_block_shows_in_the_very_next_answer(here):
+    url = f"http://{here.host}:{here.recommender_port}"
+    user_id = answer.somebody(here)
+    before = [item["track_id"] for item in answer.recommend(here, user_id, limit=10)["items"]]
+    now = datetime.now(UTC).isoformat()
+    event = {
+        "event_id": uuid.uuid4().hex,
+        "user_id": user_id,
+        "sequence_number": 10**9,
+        "target_type": "track",
+        "target_id": before[0],
+        "occurred_at": now,
+        "ended_at": now,
+        "action": "block",
+    }
+    for expected in ({"accepted": 1, "duplicate": 0}, {"accepted": 0, "duplicate": 1}):
+        told = httpx.post(f"{url}/events", json={"events": [event]}, timeout=30).json()
+        assert {key: told[key] for key in expected} == expected, told
+    after = [item["track_id"] for item in answer.recommend(here, user_id, limit=10)["items"]]
+    assert before[0] not in after
+
+
+def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
+    pids = {service.name: services.running(service, here).pid for service in services.SERVICES}
+    # The block was made today, so the same day is asked for again: nothing else is new before it.
+    as_of = next(here.training.glob("*-debug")).name.removesuffix("-debug")
+    second = line.python("local.run", "--recipe", "debug", "--as-of", as_of)
+    assert second.count("was running") == len(services.SERVICES)
+    assert {service.name: services.running(service, here).pid for service in services.SERVICES} == pids
+    logs = "\n".join(file.read_text() for file in here.airflow.glob("logs/dag_id=*/run_id=*/**/*.log"))
+    assert "unchanged" in logs
+    assert "1 landed" in logs
+
+
+def test_nothing_tried_to_leave_the_machine(line, here):
+    assert not line.refused.exists(), line.refused.read_text()
