@@ -39,7 +39,7 @@ class Validator:
         for name in list(self._context.get_site_names()):
             self._context.delete_data_docs_site(name)
         backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site_folder)}
-        site = {
+        site: Any = {
             "class_name": "SiteBuilder",
             "store_backend": backend,
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},

@@ -8,9 +8,12 @@
     coalesce({{ played_ms }} >= {{ var("skip_below_ms") }}, false)
 {%- endmacro %}
 
-{# Share of the track that was heard, 0 to 1; null when either length is unknown. #}
+{# Share of the track that was heard, 0 to 1; null when either length is unknown (`least` alone would skip the null). #}
 {% macro played_ratio(played_ms, duration_ms) -%}
-    least(1.0, {{ played_ms }}::double / nullif(greatest({{ duration_ms }}, 0), 0))
+    case
+        when {{ played_ms }} is not null and {{ duration_ms }} > 0
+            then least(1.0, {{ played_ms }}::double / {{ duration_ms }})
+    end
 {%- endmacro %}
 
 {% macro is_full_play(played_ms, duration_ms) -%}

@@ -55,7 +55,7 @@ final as (
         timed.track_id,
         case when timed.target_type = 'artist' then timed.target_id else tracks.artist_id end as artist_id,
         timed.played_ms,
-        {{ played_ratio("timed.played_ms", "tracks.duration_ms") }}::float as played_ratio,
+        ({{ played_ratio("timed.played_ms", "tracks.duration_ms") }})::float as played_ratio,
         plays.session_id,
         timed.scene,
         timed.context_id,
