@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-import settings
 from sequences.batch import FIRST, SequenceBatch, encode
-from sequences.definition import SEQUENCE_VIEWS
+from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
 from training.data import TrainingData
 from training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-FEATURE_REPO = settings.ROOT / "feature_repo"
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,9 @@ class ServiceContract:
             raise LookupError(
                 f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
             ) from error
-        # A view of tracks is read in process, by track: what a service says of it is not about the user.
-        others = [one for one in projections if one.name_to_use() not in SEQUENCE_VIEWS]
+        # A view of tracks is read in process, by track: what a service says of it is not about the user. The live part
+        # reaches a model merged into its sequence views.
+        others = [one for one in projections if one.name_to_use() not in {*SEQUENCE_VIEWS, LIVE_SOURCE}]
         ordinary = [one for one in others if list(store.get_feature_view(one.name).entities) == ["user"]]
         return cls(
             sequence_views=tuple(one.name_to_use() for one in projections if one.name_to_use() in SEQUENCE_VIEWS),
@@ -98,9 +96,9 @@ class OfflineFeatures:
     def store(self) -> FeatureStore:
         """The Feast repository, opened on first use."""
         if self._store is None:
-            from feast import FeatureStore
+            from sequences.store import open_store
 
-            self._store = FeatureStore(repo_path=str(FEATURE_REPO))
+            self._store = open_store()
         return self._store
 
     def contract(self, service: str) -> ServiceContract:
