@@ -1,0 +1,54 @@
+"""`python -m tests.benchmarks [--only NAME] [--rows N]`: our speed beside our peers', both sides in one run.
+
+Writes SEGUE_HOME/reports/benchmark.json; a run of one benchmark replaces its figures and keeps the others'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+
+import settings
+from tests.benchmarks import land_events, pit_join
+from tests.benchmarks.benchmark import Result
+
+BENCHMARKS: dict[str, tuple[Callable[[int], Result], int]] = {
+    "land_events": (land_events.run, 200_000),
+    "pit_join": (pit_join.run, 20_000),
+}
+
+
+def main() -> None:
+    """Run the table, or one of it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=list(BENCHMARKS), default=None)
+    parser.add_argument("--rows", type=int, default=None, help="size (default: each benchmark's own)")
+    options = parser.parse_args()
+    path = settings.load().reports / "benchmark.json"
+    results = {row["name"]: row for row in json.loads(path.read_text())["results"]} if path.exists() else {}
+    for name in [options.only] if options.only else BENCHMARKS:
+        work, size = BENCHMARKS[name]
+        result = work(options.rows or size)
+        results[name] = asdict(result)
+        print(
+            f"{name:<14} {result.value:>12,.0f} {result.unit:<14} {result.peer}: {result.peer_value:,.0f}  "
+            f"(ratio {result.ratio:.2f})",
+            flush=True,
+        )
+    revision = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=settings.ROOT, capture_output=True, text=True, check=False
+    )
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    report = {"machine": machine, "revision": revision.stdout.strip(), "results": list(results.values())}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()
