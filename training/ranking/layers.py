@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
+ROWS_AT_ONCE = 1500
 
 
 class FrequencyCutEmbedding(nn.Module):
@@ -71,7 +72,7 @@ class Dice(nn.Module):
         else:
             normal = self.normalise(rows)
         gate = torch.sigmoid(normal)
-        return (rows * (self.alpha + (1 - self.alpha) * gate)).view_as(x)
+        return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
 
 
 class MultilayerPerceptron(nn.Module):
@@ -155,9 +156,15 @@ class TargetAttention(nn.Module):
         event_ND = event_BLD[mask_BL]
         from_item_BCH = item_BCD @ (of_item + of_difference).T + self.first.bias
         from_event_NH = event_ND @ (of_event - of_difference).T
-        product_NCD = event_ND.unsqueeze(1) * item_BCD[batch_N]
-        hidden_NCH = product_NCD @ of_product.T + from_event_NH.unsqueeze(1) + from_item_BCH[batch_N]
-        score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
+        # Slices of events whose intermediate results stay in the processor's cache; Dice in training needs all at once.
+        rows = len(event_ND) if self.training else max(1, ROWS_AT_ONCE // max(item_BCD.shape[1], 1))
+        slices = zip(event_ND.split(rows), from_event_NH.split(rows), batch_N.split(rows), strict=True)
+        scores = []
+        for part_ND, from_event, batch in slices:
+            product_NCH = (part_ND.unsqueeze(1) * item_BCD[batch]) @ of_product.T
+            hidden_NCH = self.activation(product_NCH + from_event.unsqueeze(1) + from_item_BCH[batch])
+            scores.append(self.rest(hidden_NCH).squeeze(-1))
+        score_NC = torch.cat(scores) if scores else item_BCD.new_zeros(0, item_BCD.shape[1])
         fill = float("-inf") if self.softmax else 0.0
         score_BLC = score_NC.new_full((*mask_BL.shape, item_BCD.shape[1]), fill)
         score_BLC[mask_BL] = score_NC
