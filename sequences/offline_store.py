@@ -26,7 +26,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
-from pydantic import StrictStr
+from pydantic import StrictStr, field_validator
 
 from sequences import as_of_join
 from sequences.definition import TAG, SequenceView, SequenceViewError
@@ -42,6 +42,17 @@ class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """Feast's DuckDB configuration under our class path."""
 
     type: StrictStr = "sequences.offline_store.SequenceOfflineStore"
+
+    home: StrictStr | None = None
+    """`${SEGUE_HOME}` in the repository's YAML, only to be checked: Feast leaves an unset variable as it stands, and takes
+    a relative path from the repository's folder."""
+
+    @field_validator("home")
+    @classmethod
+    def _is_absolute(cls, home: str | None) -> str | None:
+        if home is not None and not Path(home).is_absolute():
+            raise ValueError(f"SEGUE_HOME is {home!r}; export it as an absolute path, for instance SEGUE_HOME=$PWD/var")
+        return home
 
 
 class SequenceOfflineStore(DuckDBOfflineStore):

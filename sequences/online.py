@@ -25,7 +25,7 @@ from sequences.online_row import list_of, list_value, read_row, user_key
 SERVICE = "recommender"
 STRIPES = 256
 TICK = timedelta(milliseconds=1)
-"""The least step of a row's time: wider than what any store rounds a timestamp to."""
+"""The least step of a row's time: wider than what Redis rounds one to. (SQLite keeps seconds, and takes every write.)"""
 
 
 class OnlineWriter:

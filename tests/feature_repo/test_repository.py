@@ -52,3 +52,18 @@ def test_one_service_a_model(applied: feast.FeatureStore) -> None:
 
 def test_live_events_are_pushed_by_that_name(applied: feast.FeatureStore) -> None:
     assert applied.get_feature_view(LIVE_SOURCE).stream_source.name == LIVE_SOURCE
+
+
+def test_an_unset_home_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "SEGUE_HOME"}
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "SEGUE_HOME" in done.stdout + done.stderr
+    assert not (settings.ROOT / "feature_repo" / "${SEGUE_HOME}").exists()

@@ -6,9 +6,10 @@ import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -75,11 +76,11 @@ def contract_row(one: dict[str, Any]) -> dict[str, Any]:
 
 def same(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None:
     assert left.keys() == right.keys()
-    for name in left:
-        assert len(left[name]) == len(right[name]), name
-        for a, b in zip(left[name], right[name], strict=True):
+    for name, values in left.items():
+        assert len(values) == len(right[name]), name
+        for a, b in zip(values, right[name], strict=True):
             both_unknown = isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)
-            assert both_unknown or a == b, (name, left[name], right[name])
+            assert both_unknown or a == b, (name, values, right[name])
 
 
 def offline(store: Any, view: SequenceView, asked: list[tuple[str, int]]) -> list[dict[str, list[Any]]]:
@@ -94,7 +95,7 @@ def offline(store: Any, view: SequenceView, asked: list[tuple[str, int]]) -> lis
     return [{name: row[name] for name in view.attribute_names} for row in table.to_pylist()]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=histories)
 def test_offline_dense_and_materialised_equal_the_oracle(history: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -121,7 +122,7 @@ def test_offline_dense_and_materialised_equal_the_oracle(history: list[dict[str,
                 same(found[view.name], oracle_values(rows, view, user, us(DAY)))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=histories, arrivals=histories, data=st.data())
 def test_live_arrivals_in_any_order_end_as_the_event_table_would(
     history: list[dict[str, Any]], arrivals: list[dict[str, Any]], data: st.DataObject
@@ -188,13 +189,24 @@ def test_a_duplicate_changes_nothing_and_is_counted_so(store: Any) -> None:
     assert OnlineReader(store).read("u1") == before
 
 
-def test_apply_time_rises_although_event_times_fall(store: Any) -> None:
-    from sequences.online_row import read_row
+def test_apply_time_rises_although_event_times_fall_and_clocks_go_back(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[datetime] = []
+    provider = store._get_provider()
+    write = provider.online_write_batch
 
-    writer, view, times = OnlineWriter(store, lambda _: DURATION_MS), store.get_feature_view("live_events"), []
-    for n in (9, 8, 7):
-        writer.apply("u1", [play(n)])
-        times.append(read_row(store, view, "u1")[0])
+    def recording(config: Any, view: Any, data: Any, progress: Any) -> None:
+        times.append(data[0][2])
+        write(config, view, data, progress)
+
+    monkeypatch.setattr(provider, "online_write_batch", recording)
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for n, seconds in ((9, 0), (8, 5), (7, 3)):  # the third write finds the clock set back
+        with mock.patch("sequences.online.datetime") as clock:
+            clock.now.return_value = now + timedelta(seconds=seconds)
+            writer.apply("u1", [play(n)])
     assert times == sorted(set(times))
 
 

@@ -110,7 +110,8 @@ def test_feasts_own_store_says_the_same(tmp_path: Path, monkeypatch: pytest.Monk
     asked = [(artist, second) for second in range(80, 400, 10) for artist in ("a", "b", "nobody")]
     store = store_with(tmp_path, timedelta(seconds=60))
     ours = values(store, *asked)
-    monkeypatch.setattr(SequenceOfflineStore, "get_historical_features", DuckDBOfflineStore.get_historical_features)
+    feasts = staticmethod(DuckDBOfflineStore.get_historical_features)
+    monkeypatch.setattr(SequenceOfflineStore, "get_historical_features", feasts)
     theirs = [None if pd.isna(v) else int(v) for v in values_of_feast(store, asked)]
     assert ours == theirs
 
