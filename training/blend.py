@@ -3,7 +3,7 @@
 `score = (1 - b) · fused + b · P(task)`, the fused score scaled to 0..1 over the candidates of the request. b is chosen on the
 validation slate and may be 0: a ranker that learned only from tracks that somebody chose can make a slate worse.
 The slate evaluation and the service call the same functions, so what is evaluated is what is served.
-Legend: C candidates. Knows nothing about channels or HTTP.
+Legend: B requests, C candidates. Knows nothing about channels or HTTP.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 Floats = NDArray[np.floating]
 
 
-def scaled(fused_C: Floats) -> Floats:
-    """Fused scores over the largest of them; fused scores are positive, so the order stays and the best gets 1."""
-    largest = fused_C.max(initial=0.0)
-    result: Floats = fused_C / largest if largest > 0 else np.zeros_like(fused_C)
+def scaled(fused_BC: Floats) -> Floats:
+    """Fused scores over the largest of their request; fused scores are positive, so the order stays and the best gets 1."""
+    largest = np.max(fused_BC, axis=-1, keepdims=True, initial=0.0)
+    result: Floats = np.divide(fused_BC, largest, out=np.zeros_like(fused_BC), where=largest > 0)
     return result
 
 
-def blended(fused_C: Floats, probability_C: Floats, weight: float) -> Floats:
-    """Score of every candidate of a request; `fused_C` is scaled here, so it may come in any positive unit."""
-    result: Floats = (1 - weight) * scaled(fused_C) + weight * probability_C
+def blended(fused_BC: Floats, probability_BC: Floats, weight: float) -> Floats:
+    """Score of every candidate of one request [C] or of many [B, C]; `fused_BC` may come in any positive unit."""
+    result: Floats = (1 - weight) * scaled(fused_BC) + weight * probability_BC
     return result
 
 
-def order(scores_C: Floats) -> NDArray[np.int64]:
-    """Places best first; equal scores keep the order they came in."""
-    return np.argsort(-scores_C, kind="stable")
+def order(scores_BC: Floats) -> NDArray[np.int64]:
+    """Places best first within each request; equal scores keep the order they came in."""
+    return np.argsort(-scores_BC, axis=-1, kind="stable")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""The models of a workspace that were held out from validation and test, and what they say about those parts.
+
+Features are point-in-time, read the same way as in training. Legend: C cases, K candidates, R ranking cases, T tasks.
+Knows nothing about metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.data import RecallCases, TrainingData
+from training.features import OfflineFeatures
+from training.ranking.case_batches import CaseBatches
+from training.ranking.cases import RankingCases
+from training.ranking.features import RankingFeatures
+from training.ranking.fit import track_statistics
+from training.ranking.loaded import LoadedRanker
+from training.recall import CHANNELS
+from training.recall.channel import Candidates, RecallChannel
+from training.recipes import recipe
+from training.workspace import INPUTS, MissingInput, Workspace
+
+RECALLED = 200
+CASES_AT_ONCE = 256
+RANKING_CASES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Everything of the `held_out` fit. Channels and rankers by name, in the recipe's order."""
+
+    data: TrainingData
+    offline: OfflineFeatures
+    channels: Mapping[str, RecallChannel]
+    rankers: Mapping[str, LoadedRanker]
+
+    @classmethod
+    def open(cls, workspace: Workspace) -> HeldOut:
+        """Load what was fitted; a model of the recipe that was not trained this time is left out.
+
+        Raises:
+            MissingInput: no channel was fitted at all.
+        """
+        data = TrainingData(workspace.marts, "held_out", recipe(workspace.recipe))
+        # A saved ranker carries the newest statistics of each track, as serving wants it. Here every request sees those of its own day.
+        features = RankingFeatures.of(data.vocabulary, track_statistics(data))
+        rankers = {}
+        for name in fitted(workspace, "held_out", "ranker"):
+            rankers[name] = LoadedRanker.load(workspace.ranker("held_out", name), data.vocabulary)
+            rankers[name].features = features
+        channels: dict[str, RecallChannel] = {
+            name: CHANNELS[name].load(workspace.channel("held_out", name), data.vocabulary)
+            for name in fitted(workspace, "held_out", "channel")
+        }
+        if not channels:
+            raise MissingInput(f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`")
+        return cls(data, OfflineFeatures(data), channels, rankers)
+
+    def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
+        """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
+        parts: dict[str, list[Candidates]] = {name: [] for name in self.channels}
+        for start in tqdm(range(0, len(cases), CASES_AT_ONCE), desc=f"recall {what}", mininterval=1):
+            some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
+            for name, channel in self.channels.items():
+                users = self.offline.users(channel.feature_service, some.user_ids.tolist(), some.request_at_C, scenes_of(some))
+                parts[name].append(channel.recall(users, RECALLED))
+        return {name: _joined(some) for name, some in parts.items()}
+
+    def predict(self, cases: RankingCases, what: str) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probability [R, T] of every task of each ranker, tasks in the ranker's order.
+
+        Rankers that read the same features share the reading of them.
+        """
+        found: dict[str, NDArray[np.float32]] = {}
+        groups: dict[Any, list[str]] = {}
+        for name, ranker in self.rankers.items():
+            groups.setdefault(self.offline.contract(ranker.feature_service), []).append(name)
+        for names in groups.values():
+            first = self.rankers[names[0]]
+            batches = CaseBatches(cases, self.offline, first.feature_service, first.features)
+            parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+            steps = -(-len(cases) // RANKING_CASES_AT_ONCE)
+            for batch in tqdm(batches.in_order(RANKING_CASES_AT_ONCE), total=steps, desc=f"rank {what}", mininterval=1):
+                for name in names:
+                    parts[name].append(_probabilities(self.rankers[name], batch))
+            for name in names:
+                empty = np.zeros((0, len(self.rankers[name].tasks)), dtype=np.float32)
+                found[name] = np.concatenate([empty, *parts[name]])
+        return found
+
+
+def fitted(workspace: Workspace, fit: str, kind: str) -> list[str]:
+    """Names of the recipe's channels or rankers (`kind`) that a fit holds, finished."""
+    wanted = recipe(workspace.recipe)
+    names, place = (wanted.channels, workspace.channel) if kind == "channel" else (wanted.rankers, workspace.ranker)
+    return [name for name in names if (place(fit, name) / INPUTS).exists()]
+
+
+def scenes_of(cases: RecallCases) -> list[str]:
+    """The scene of each case, "" where the log names none."""
+    return [scene or "" for scene in cases.scenes.tolist()]
+
+
+@torch.no_grad()
+def _probabilities(ranker: LoadedRanker, batch: Any) -> NDArray[np.float32]:
+    logits_BT = ranker.model(ranker.model.encode_user(batch.users), batch.candidates)[:, 0]
+    temperatures = torch.tensor(ranker.settled.temperatures or [1.0] * len(ranker.tasks))
+    probability_BT: NDArray[np.float32] = torch.sigmoid(logits_BT / temperatures).numpy()
+    return probability_BT
+
+
+def _joined(parts: list[Candidates]) -> Candidates:
+    if not parts:
+        return Candidates(np.zeros((0, RECALLED), dtype=np.int64), np.zeros((0, RECALLED), dtype=np.float32))
+    return Candidates(np.concatenate([p.items_BK for p in parts]), np.concatenate([p.scores_BK for p in parts]))

@@ -1,0 +1,106 @@
+"""The whole request path on held-out requests: fused candidates ▸ what may be shown ▸ ranker ▸ blend ▸ the first 30.
+
+The functions of fusion and blend are those that the service calls. `served` is the blended order, `fused` the same path without the
+ranker, `ranker` the ranker's order of the same candidates; memories show their own first 30.
+To stay in time the slate takes a sample of each user's requests, drawn by a hash of user and time: the same requests stay in it when the
+window moves on, so that releases can be compared on common ones.
+Legend: C cases, K candidates. Knows nothing about how models were trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training import blend
+from training.data import RecallCases
+from training.evaluation import recall_metrics
+from training.evaluation.held_out import HeldOut, scenes_of
+from training.evaluation.servable import Servable
+from training.fusion import Fusion
+from training.ranking.loaded import LoadedRanker
+from training.recall.channel import Candidates
+
+LENGTH, RANKED = 30, 300
+METRICS = ("recall_at_30", "ndcg_at_10")
+CASES_AT_ONCE = 16
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Slate:
+    """C requests with K candidates in fused order (0 = none), their fused scores and what the ranker says of each."""
+
+    cases: RecallCases
+    items_CK: Ints
+    fused_CK: NDArray[np.floating]
+    probability_CK: NDArray[np.floating]
+
+    @classmethod
+    def build(
+        cls,
+        held_out: HeldOut,
+        cases: RecallCases,
+        found: Mapping[str, Candidates],
+        fusion: Fusion,
+        ranker: LoadedRanker | None,
+        servable: Servable,
+    ) -> Slate:
+        """The request path up to the ranker's answer; without a ranker its probabilities are 0."""
+        fused = fusion.fuse(found, RANKED, scenes_of(cases))
+        items, scores = servable.first(fused.items_BK, cases, fused.scores_BK)
+        probability = np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, cases, items)
+        return cls(cases, items, scores, probability)
+
+    def shown(self, weight: float) -> Ints:
+        """The first LENGTH of every request with the ranker's share `weight`."""
+        scores = blend.blended(self.fused_CK, self.probability_CK, weight)
+        best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))[:, :LENGTH]
+        return np.take_along_axis(self.items_CK, best, axis=1)
+
+    def choose(self) -> tuple[float, dict[float, dict[str, float]]]:
+        """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of them."""
+        table = {}
+        for weight in blend.GRID:
+            measured = recall_metrics.measure(self.shown(weight), self.cases, METRICS)
+            table[weight] = {name: parts["all"].value for name, parts in measured.items()}
+        return max(table, key=lambda weight: (round(sum(table[weight].values()), 6), -weight)), table
+
+
+def sample(cases: RecallCases, per_user: int) -> Ints:
+    """Rows of at most `per_user` cases of each user, those with the smallest hash of user and time, in the original order."""
+    names = [f"{user}-{time}" for user, time in zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)]
+    draw = np.array([int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") for name in names], dtype=np.uint64)
+    order = np.lexsort((draw, cases.user_C))
+    users = cases.user_C[order]
+    place = np.arange(len(order)) - np.searchsorted(users, users)
+    return np.sort(order[place < per_user])
+
+
+def by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.object_]) -> pl.DataFrame:
+    """One row a request: user_id, request_at (µs), a hash of its targets, METRICS over all targets. What the gate pairs."""
+    measured = recall_metrics.by_case(items_CK, cases, METRICS)
+    targets = cases.items["targets"]
+    hashes = [
+        hashlib.blake2b("\n".join(sorted(track_ids_V[targets[case]].tolist())).encode(), digest_size=8).hexdigest()
+        for case in range(len(cases))
+    ]
+    columns = {"user_id": cases.user_ids.tolist(), "request_at": cases.request_at_C, "targets": hashes}
+    return pl.DataFrame(columns | {name: measured[name]["all"] for name in METRICS})
+
+
+def _score(held_out: HeldOut, ranker: LoadedRanker, cases: RecallCases, items_CK: Ints) -> NDArray[np.float32]:
+    task = blend.TASK if blend.TASK in ranker.tasks else ranker.tasks[0]
+    users = held_out.offline.users(ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes_of(cases))
+    parts = []
+    for start in tqdm(range(0, len(cases), CASES_AT_ONCE), desc="rank slates", mininterval=1):
+        rows = np.arange(start, min(start + CASES_AT_ONCE, len(cases)))
+        parts.append(ranker.score(users.take(rows.tolist()), items_CK[rows])[task])
+    return np.concatenate(parts) if parts else np.zeros(items_CK.shape, dtype=np.float32)

@@ -1,0 +1,126 @@
+"""A release as one folder: everything an answer needs, and nothing that runs code when it is read.
+
+`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, ranker/, fusion.json, blend.json` and the held-out slate
+(`slate.parquet`), request by request, for the gate of the next release. Only JSON, Parquet and safetensors: no pickle.
+Knows nothing about where releases are kept or which is in service.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from training.blend import Blend
+from training.data import TrainingData
+from training.evaluation.held_out import fitted
+from training.fusion import Fusion
+from training.ranking.loaded import LoadedRanker
+from training.recall import CHANNELS
+from training.recall.channel import RecallChannel
+from training.recipes import recipe
+from training.vocabulary import Vocabulary
+from training.workspace import MissingInput, Workspace, write_json
+
+MANIFEST, CATALOGUE, FUSION, BLEND, SLATE = "manifest.json", "catalogue.parquet", "fusion.json", "blend.json", "slate.parquet"
+# What only going on with a fit needs.
+LEFT_OUT = ("checkpoints", "*.ckpt", "*.writing")
+TRACK_COLUMNS = (
+    "track_id",
+    "title",
+    "artist_ids",
+    "artist_names",
+    "duration_ms",
+    "languages",
+    "styles",
+    "scenes",
+    "emotions",
+    "themes",
+    "is_explicit",
+    "recording_id",
+    "available_from",
+    "available_until",
+    "territories",
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """What the service loads. `catalogue` has a row for each track that may be recommended, with the newest track statistics.
+
+    `ranker` is None for a release without one.
+    """
+
+    channels: Mapping[str, RecallChannel]
+    fusion: Fusion
+    ranker: LoadedRanker | None
+    blend: Blend
+    vocabulary: Vocabulary
+    catalogue: pl.DataFrame
+    manifest: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> Release:
+        """What `write` wrote, whole.
+
+        Raises:
+            FileNotFoundError: a part is missing; the message names it.
+        """
+        for name in (MANIFEST, CATALOGUE, FUSION, BLEND):
+            if not (folder / name).exists():
+                raise FileNotFoundError(f"no {name} in {folder}; it is not a release, or not a whole one: run `python -m training.release`")
+        manifest = json.loads((folder / MANIFEST).read_text())
+        vocabulary = Vocabulary.load(folder / "vocabulary")
+        return cls(
+            channels={name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]},
+            fusion=Fusion.load(folder / FUSION),
+            ranker=LoadedRanker.load(folder / "ranker", vocabulary) if manifest["ranker"] else None,
+            blend=Blend.load(folder / BLEND),
+            vocabulary=vocabulary,
+            catalogue=pl.read_parquet(folder / CATALOGUE),
+            manifest=manifest,
+        )
+
+
+def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
+    """Assemble the workspace's `final` models with what the evaluation chose.
+
+    Raises:
+        MissingInput: a model that the evaluation chose has no `final` fit.
+    """
+    evaluation = workspace.folder / "evaluation"
+    ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in fitted(workspace, "held_out", "channel"):
+        _copy(workspace.channel("final", name), folder / "channels" / name, f"channel {name}")
+    if ranker:
+        _copy(workspace.ranker("final", ranker), folder / "ranker", f"ranker {ranker}")
+    for name in (FUSION, BLEND, SLATE):
+        shutil.copyfile(evaluation / name, folder / name)
+    data = TrainingData(workspace.marts, "final", recipe(workspace.recipe))
+    data.vocabulary.save(folder / "vocabulary")
+    catalogue(data).write_parquet(folder / CATALOGUE)
+    write_json(folder / MANIFEST, manifest)
+
+
+def catalogue(data: TrainingData) -> pl.DataFrame:
+    """TRACK_COLUMNS of every track that may be recommended, in vocabulary order, and its newest `track_statistics`."""
+    statistics = pl.read_parquet(data.marts / "track_statistics.parquet").sort("track_id", "known_at")
+    newest = statistics.group_by("track_id", maintain_order=True).last().rename({"known_at": "statistics_at"})
+    counts = [name for name in newest.columns if name.endswith(("_total", "_7d", "_28d"))]
+    rows = data.track_rows.filter(pl.Series(data.catalogue_V[2:]))
+    rows = rows.select(name for name in TRACK_COLUMNS if name in rows.columns)
+    rows = rows.join(newest, on="track_id", how="left", maintain_order="left")
+    return rows.with_columns(pl.col(name).fill_null(0) for name in counts)
+
+
+def _copy(source: Path, target: Path, what: str) -> None:
+    if not (source / "inputs.json").exists():
+        kind, name = what.split()
+        raise MissingInput(f"{what} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first")
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)

@@ -1,0 +1,112 @@
+"""What a release is made of, exactly, and the id that follows from it.
+
+The id is a hash of inputs alone (marts, recipe, models, choices), so the same inputs give the same release whenever and wherever they are
+released. Knows nothing about whether the release is good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import settings
+from training.evaluate import JSON_FILE, evaluation_inputs, model_ids
+from training.ranking import RANKERS
+from training.recall import CHANNELS
+from training.release.gate import Verdict
+from training.workspace import MissingInput, Workspace, is_unchanged
+
+ID_LENGTH = 12
+
+
+def release_inputs(workspace: Workspace) -> dict[str, Any]:
+    """Everything the release id is the hash of.
+
+    Raises:
+        MissingInput: there is no evaluation of the workspace's present models, or a `final` fit is missing.
+    """
+    evaluation = workspace.folder / "evaluation"
+    if not is_unchanged(evaluation, evaluation_inputs(workspace)):
+        raise MissingInput(f"{evaluation} does not measure the models that are there now; run `python -m training.evaluate` first")
+    chosen = json.loads((evaluation / "choice.json").read_text())
+    held_out, final = model_ids(workspace, "held_out"), model_ids(workspace, "final")
+    needed = [name for name in held_out if name.startswith("channel/") or name == f"ranker/{chosen['ranker']}"]
+    for name in needed:
+        if name not in final:
+            raise MissingInput(f"{name} has no final fit; run `python -m training.train {name.replace('/', ' ')} --fit final` first")
+    return {
+        "as_of": workspace.as_of,
+        "recipe": workspace.recipe,
+        "marts": workspace.mart_hashes,
+        "held_out": {name: held_out[name] for name in needed},
+        "final": {name: final[name] for name in needed},
+        "ranker": chosen["ranker"],
+        "fusion": json.loads((evaluation / "fusion.json").read_text()),
+        "blend": json.loads((evaluation / "blend.json").read_text()),
+    }
+
+
+def release_id(inputs: dict[str, Any]) -> str:
+    """The first 12 hex digits of the hash of the inputs."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:ID_LENGTH]
+
+
+def build(workspace: Workspace, inputs: dict[str, Any], verdict: Verdict, compared: str | None, reason: str | None) -> dict[str, Any]:
+    """The manifest. `compared` is the release the gate held it against; `reason` is why the gate was overruled, None if it was not."""
+    channels = [name.removeprefix("channel/") for name in inputs["final"] if name.startswith("channel/")]
+    ranker = inputs["ranker"]
+    services = {name: CHANNELS[name].feature_service for name in channels}
+    if ranker:
+        services[ranker] = RANKERS[ranker].feature_service
+    return {
+        "release": release_id(inputs),
+        "as_of": workspace.as_of,
+        "recipe": workspace.recipe,
+        "inputs": hashlib.sha256(json.dumps(workspace.mart_hashes, sort_keys=True).encode()).hexdigest(),
+        "marts": workspace.mart_hashes,
+        "channels": channels,
+        "ranker": ranker,
+        "fusion": inputs["fusion"],
+        "blend": inputs["blend"],
+        "feature_services": services,
+        "models": {"held_out": inputs["held_out"], "final": inputs["final"]},
+        "vocabulary": _hash(workspace.vocabulary("final")),
+        "index": "exact search over the vectors in each channel's folder",
+        "gate": asdict(verdict) | {"compared_with": compared},
+        "forced": {"reason": reason} if reason else None,
+        "metrics": _metrics(workspace.folder / "evaluation" / JSON_FILE),
+        "revision": revision(),
+        "released_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def revision() -> str:
+    """The git revision of the code, with `+changes` when files differ from it; "unknown" outside a repository."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(settings.ROOT), *arguments], check=True, capture_output=True, text=True, timeout=30)
+    return done.stdout.strip()
+
+
+def _hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    return {name: content[name] for name in ("slate", "ranking")} | {"recall": {"fused": content["recall"]["fused"]}}

@@ -1,0 +1,75 @@
+"""From a workspace to the release in service: id, gate, model store, pointer.
+
+A kill anywhere before the pointer is written leaves production as it was; the next run finds what is whole and goes on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+import settings
+from training import store
+from training.evaluation.memories import MEMORIES
+from training.release import bundle
+from training.release.gate import Verdict, judge
+from training.release.manifest import build, release_id, release_inputs
+from training.release.pointer import Pointer
+from training.workspace import Workspace
+
+ACTIVE = "active.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`status` is `unchanged`, `released`, `forced` or `refused`; `lines` say why."""
+
+    status: str
+    release: str
+    lines: tuple[str, ...]
+
+
+def pointer() -> Pointer:
+    """The pointer of this installation."""
+    return Pointer(settings.load().releases / ACTIVE)
+
+
+def release(workspace: Workspace, reason: str | None = None) -> Outcome:
+    """Release the workspace's final models if the gate lets them pass, or if there is a `reason` to overrule it.
+
+    The same inputs as the release in service are "unchanged". So are those of a release that was rolled back: only a reason brings it back.
+
+    Raises:
+        MissingInput: an earlier task has not run.
+    """
+    inputs, active = release_inputs(workspace), pointer()
+    identity = release_id(inputs)
+    if active.active == identity and active.path is not None and store.path_of(identity) == active.path:
+        return Outcome("unchanged", identity, (f"{identity} is in service and made from the same inputs",))
+    if active.was_rolled_back(identity) and reason is None:
+        remedy = f"{identity} was rolled back; {active.active} stays. Bring it back with --force --reason"
+        return Outcome("unchanged", identity, (remedy,))
+    verdict = verdict_on(workspace, active)
+    if not verdict.is_passed and reason is None:
+        return Outcome("refused", identity, verdict.reasons)
+    manifest = build(workspace, inputs, verdict, active.active, reason)
+    with tempfile.TemporaryDirectory(prefix="segue-release-") as folder:
+        bundle.write(workspace, manifest, Path(folder))
+        path = store.publish(Path(folder), identity, {"as_of": workspace.as_of, "recipe": workspace.recipe})
+    active.activate(identity, path)
+    return Outcome("forced" if reason else "released", identity, verdict.reasons)
+
+
+def verdict_on(workspace: Workspace, active: Pointer) -> Verdict:
+    """The gate's verdict on the workspace's held-out slate, against the memories and the release in service."""
+    slate = pl.read_parquet(workspace.folder / "evaluation" / bundle.SLATE)
+    by_name = {str(name): rows for (name,), rows in slate.group_by("name")}
+    known = {name: by_name[name] for name in MEMORIES if name in by_name}
+    production = active.path / bundle.SLATE if active.path else None
+    theirs = None
+    if production is not None and production.exists():
+        theirs = pl.read_parquet(production).filter(pl.col("name") == "served")
+    return judge(by_name.get("served", slate.clear()), known, theirs)
