@@ -5,8 +5,8 @@ from profile_views import track_statistics, user_profile
 from push import live_events
 from sequence_views import exclusions, listened_history, recent_clicks, recent_events, recent_negatives
 
-popularity = FeatureService(name="popularity", features=[track_statistics])
-realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks])
+popularity = FeatureService(name="popularity", features=[recent_events, track_statistics])
+realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, listened_history])
 favourites = FeatureService(name="favourites", features=[listened_history])
 sum_pooling = FeatureService(
     name="sum_pooling", features=[recent_events, recent_clicks, recent_negatives, user_profile]
