@@ -67,11 +67,11 @@ def landed_events(landing: Path) -> LandedEvents:
         TableError: nothing has been landed.
     """
     folder = landing / "listening_events"
-    partitions = sorted(path for path in folder.glob("dt=*") if _holds_rows(path))
-    if not partitions:
-        raise TableError(f"{folder} holds no events; run `python -m ingestion.land PATH` first")
     # A month sorts before its days: the newest partition is the last name either way.
-    newest = partitions[-1]
+    partitions = sorted(path for path in folder.glob("dt=*") if any(path.glob("*.parquet")))
+    newest = next((path for path in reversed(partitions) if _holds_rows(path)), None)
+    if newest is None:
+        raise TableError(f"{folder} holds no events; run `python -m ingestion.land PATH` first")
     is_historical = len(newest.name) == len("dt=2026-06")
     days = [path for path in partitions if len(path.name) == len("dt=2026-06-30")][-8:]
     return LandedEvents(

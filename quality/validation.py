@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -48,7 +49,9 @@ class Validator:
 
     def run(self, name: str, frame: pd.DataFrame, suite: Suite, notes: list[str]) -> Outcome:
         """Judges one table's rows, facts included, by its suite."""
-        stored = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=list(suite.expectations)))
+        # An expectation belongs to the suite it was put in: the table of suites keeps its own.
+        expectations = [copy(expectation) for expectation in suite.expectations]
+        stored = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
         batches = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("newest")
         definition = gx.ValidationDefinition(name=name, data=batches, suite=stored)
         result = self._context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})

@@ -1,0 +1,108 @@
+"""The command over homes made by hand: a good one passes, and each fault is found by the expectation that names it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quality.validate import main
+from tests.quality.marts import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    before = dict(os.environ)
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    write_home(tmp_path)
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--as-of", AS_OF]) == 0
+    printed = capsys.readouterr().out
+    assert "FAILED" not in printed
+    assert "not enough data" not in printed
+    assert printed.count("ok ") == len(ROWS) + 2
+    assert (home / "reports" / "data_docs" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("mart", "good", "bad", "named"),
+    [
+        ("tracks", "1000 as", "-1 as", "expect_column_values_to_be_between(duration_ms)"),
+        ("playlists", "'ugc'", "'friend'", "expect_column_values_to_be_in_set(source)"),
+        ("artists", "'A' as", "null::varchar as", "expect_column_values_to_not_be_null(name)"),
+        (
+            "artists",
+            "select",
+            "select unnest([1, 2]) as row,",
+            "expect_column_values_to_be_between(table_duplicate_keys)",
+        ),
+        ("sessions", "'train' as part", "1 as one", "expect_column_values_to_be_in_set(part)"),
+        ("user_profiles", "8 as listens", "10 as listens", "expect_column_pair_values_a_to_be_greater_than_b"),
+        ("train_cuts", "select", "select unnest(['a', 'b']) as x,", "expect_table_row_count_to_be_between()"),
+    ],
+)
+def test_a_broken_mart_fails_by_name(
+    home: Path, capsys: pytest.CaptureFixture[str], mart: str, good: str, bad: str, named: str
+) -> None:
+    write_mart(home, mart, ROWS[mart].replace(good, bad, 1))
+    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
+    printed = capsys.readouterr().out
+    assert f"FAILED {mart}:" in printed
+    assert printed.count("FAILED") == 1
+    assert f"failed: {named}" in printed
+    results = (home / "reports" / "data_docs" / "validations").rglob("*.html")
+    assert any(mart in str(path) for path in results)
+
+
+def test_another_days_mix_of_actions_and_lengths_is_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last_day = "ended_at >= timestamp '2026-06-09'"
+    drifted = f"select * replace (if({last_day}, 'click', action) as action) from ({EVENTS})"
+    write_landing(home, drifted)
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    assert "failed: expect_column_values_to_be_between(table_action_drift)" in capsys.readouterr().out
+    write_landing(home, f"select * replace (if({last_day}, 900000, played_ms) as played_ms) from ({EVENTS})")
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    printed = capsys.readouterr().out
+    assert "failed: expect_column_values_to_be_between(table_length_drift)" in printed
+    assert "table_action_drift" not in printed
+
+
+def test_a_day_of_few_events_fails_by_volume(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_landing(home, f"select * from ({EVENTS}) where ended_at < timestamp '2026-06-09' or event_id[-1:] = '1'")
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    assert "failed: expect_column_values_to_be_between(table_volume_ratio)" in capsys.readouterr().out
+
+
+def test_old_events_are_not_fresh_and_later_ones_are_not_known(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--as-of", "2026-06-14"]) == 1
+    printed = capsys.readouterr().out
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of) " in printed
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of_if_daily)" in printed
+    assert main(["--as-of", "2026-06-08", "--stage", "marts"]) == 1
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of) " in capsys.readouterr().out
+
+
+def test_few_events_are_not_enough_to_see_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_landing(home, f"select * from ({EVENTS}) where event_number % 10 = 0")
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
+    assert "not enough data" in capsys.readouterr().out
+
+
+def test_a_historical_load_is_one_batch_of_any_age(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_landing(home, EVENTS, monthly=True)
+    assert main(["--as-of", "2026-12-01"]) == 0
+    assert "a historical load is one batch" in capsys.readouterr().out
+
+
+def test_a_table_that_is_not_there_is_named_with_the_remedy(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "marts" / "likes.parquet").unlink()
+    assert main(["--as-of", AS_OF]) == 2
+    error = capsys.readouterr().err
+    assert "likes.parquet is not there; run `dbt build" in error
