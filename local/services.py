@@ -35,7 +35,7 @@ class Service:
     setting: str
     health_path: str
     ready_path: str = ""
-    patience_s: float = 120
+    patience_s: float = 300
     own_environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
 
     def url(self, settings: Settings) -> str:
