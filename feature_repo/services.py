@@ -9,10 +9,10 @@ popularity = FeatureService(name="popularity", features=[recent_events, track_st
 realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, listened_history])
 favourites = FeatureService(name="favourites", features=[listened_history])
 sum_pooling = FeatureService(
-    name="sum_pooling", features=[recent_events, recent_clicks, recent_negatives, user_profile]
+    name="sum_pooling", features=[recent_events, recent_clicks, recent_negatives, listened_history, user_profile]
 )
 target_attention = FeatureService(
-    name="target_attention", features=[recent_events, recent_clicks, recent_negatives, user_profile]
+    name="target_attention", features=[recent_events, recent_clicks, recent_negatives, listened_history, user_profile]
 )
 recommender = FeatureService(
     name="recommender",

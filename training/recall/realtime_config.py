@@ -11,7 +11,8 @@ from training.recall.user_tower import Pooling
 @dataclass(frozen=True)
 class RealtimeConfig:
     """`length`: events of a window; `horizon`: a target is one of the next so many; `balance`: users are drawn by
-    events ** balance; `least_plays` earn a track its own embedding; `new_share` of the candidates are songs the user
+    events ** balance; `least_plays` earn a track its own embedding; `positions`
+    of a batch, drawn by chance, learn each task; `new_share` of the candidates are songs the user
     has not heard lately; `new_weight`: that task's share of the loss. `steps` is the length of the schedule;
     `stop_after`: the step that validation chose (None: choose).
     """
@@ -30,6 +31,7 @@ class RealtimeConfig:
     balance: float = 0.5
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
+    positions: int = 1024
     new_weight: float = 0.5
     new_share: float = 0.5
     batch: int = 64

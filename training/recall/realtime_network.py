@@ -101,12 +101,14 @@ class RealtimeLearner(lightning.LightningModule):
         loss = state_BLD.sum() * 0
         for task in TASKS:
             target_BL = place[f"{task}_BL"]
-            is_target_BL = target_BL > 0
-            if not bool(is_target_BL.any()):
+            b, at = torch.nonzero(target_BL, as_tuple=True)
+            if not len(b):
                 continue
-            positive_M = target_BL[is_target_BL]
-            query_MD = self.network.query(task, state_BLD[is_target_BL], place["ahead_BL"][is_target_BL])
-            loss = loss + weights[task] * self._loss(task, query_MD, positive_M)
+            # The softmax costs positions × negatives, and neighbouring positions say much the same.
+            some = torch.randperm(len(b))[: self.settings.positions]
+            b, at = b[some], at[some]
+            query_MD = self.network.query(task, state_BLD[b, at], place["ahead_BL"][b, at])
+            loss = loss + weights[task] * self._loss(task, query_MD, target_BL[b, at])
         return loss
 
     def _loss(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
