@@ -1,9 +1,9 @@
 """The served order: how much the ranker may move the fused order.
 
-`score = (1 - b) · fused + b · P(task)`, the fused score scaled to 0..1 over the candidates of the request. b is chosen on the
-validation slate and may be 0: a ranker that learned only from tracks that somebody chose can make a slate worse.
-The slate evaluation and the service call the same functions, so what is evaluated is what is served.
-Legend: B requests, C candidates. Knows nothing about channels or HTTP.
+`score = (1 - b) · fused + b · P(task)`, the fused score scaled to 0..1 over the candidates of the request. b is chosen
+on the validation slate and may be 0: a ranker that learned only from tracks that somebody chose can make a slate
+worse. The slate evaluation and the service call the same functions, so what is evaluated is what is served. Legend: B
+requests, C candidates. Knows nothing about channels or HTTP.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ Floats = NDArray[np.floating]
 
 
 def scaled(fused_BC: Floats) -> Floats:
-    """Fused scores over the largest of their request; fused scores are positive, so the order stays and the best gets 1."""
+    """Fused scores over the largest of their request; fused scores are positive, so the order stays and the best gets
+    1.
+    """
     largest = np.max(fused_BC, axis=-1, keepdims=True, initial=0.0)
     result: Floats = np.divide(fused_BC, largest, out=np.zeros_like(fused_BC), where=largest > 0)
     return result

@@ -1,8 +1,9 @@
 """`python -m training.evaluate`: measure the held-out models against the memories, and choose what is served.
 
 Fusion weights, the ranker and its share of the order are chosen on validation; test is scored once. Writes
-`$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the choices (`fusion.json`, `blend.json`,
-`choice.json`), every prediction as Parquet, and the slate request by request, which the release's gate reads.
+`$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the choices (`fusion.json`,
+`blend.json`, `choice.json`), every prediction as Parquet, and the slate request by request, which the release's gate
+reads.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from training import blend
 from training.blend import Blend
 from training.data import RecallCases, TrainingData
 from training.evaluation import comparison, memories, ranking_metrics, recall_metrics, report
+from training.evaluation.bootstrap import Estimate
 from training.evaluation.held_out import RECALLED, HeldOut, fitted
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
@@ -123,12 +125,16 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     if not held_out.rankers:
         return Choice(fusion, None, Blend(0.0), why)
     ranking = ranking_cases(held_out.data).of_part("validation")
-    ranking = ranking.take(np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64)))
+    ranking = ranking.take(
+        np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
+    )
     figures = {
         name: {task: metrics["gauc"].value for task, metrics in tasks.items()}
         for name, (tasks, _) in rank_figures(held_out, ranking, "validation").items()
     }
-    best = max(figures, key=lambda name: np.nan_to_num(figures[name].get(blend.TASK, next(iter(figures[name].values()), 0.0))))
+    best = max(
+        figures, key=lambda name: np.nan_to_num(figures[name].get(blend.TASK, next(iter(figures[name].values()), 0.0)))
+    )
     task = blend.TASK if blend.TASK in held_out.rankers[best].tasks else held_out.rankers[best].tasks[0]
     slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], servable)
     weight, table = slate.choose()
@@ -180,7 +186,7 @@ def measure_recall(
     }
 
 
-Figures = tuple[dict[str, dict[str, ranking_metrics.Estimate]], NDArray[np.float32]]
+Figures = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
 
 
 def rank_figures(held_out: HeldOut, cases: RankingCases, what: str) -> dict[str, Figures]:
@@ -192,7 +198,9 @@ def rank_figures(held_out: HeldOut, cases: RankingCases, what: str) -> dict[str,
             label_R = cases.labels_RT[:, cases.tasks.index(task)]
             known = ~np.isnan(label_R)
             if known.any():
-                tasks[task] = ranking_metrics.measure(label_R[known], probability_RT[known, column], cases.user_R[known])
+                tasks[task] = ranking_metrics.measure(
+                    label_R[known], probability_RT[known, column], cases.user_R[known]
+                )
         found[name] = tasks, probability_RT
     return found
 
@@ -221,10 +229,14 @@ def measure_ranking(held_out: HeldOut, result: Result, folder: Path) -> None:
 
 
 def add_pairs(result: Result, held_out: HeldOut) -> None:
-    """Which differences are worth an interval: fused and channels against the best memory, served against fused, ranker by ranker."""
+    """Which differences are worth an interval: fused and channels against the best memory, served against fused,
+    ranker by ranker.
+    """
     known = [name for name in memories.MEMORIES if name in result.recall]
     best = max(known, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"]["all"].value))
-    best_channel = max(held_out.channels, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"]["all"].value))
+    best_channel = max(
+        held_out.channels, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"]["all"].value)
+    )
     result.notes["best_memory"], result.notes["best_channel"] = best, best_channel
     result.pairs = [("fused", name) for name in known] + [("fused", best_channel)]
     result.pairs += [(name, best) for name in held_out.channels if name != best]
@@ -253,20 +265,30 @@ def publish_reports(folder: Path) -> None:
     reports.mkdir(parents=True, exist_ok=True)
     for name in (JSON_FILE, HTML_FILE):
         shutil.copyfile(folder / name, reports / f"{name}.writing")
-        os.replace(reports / f"{name}.writing", reports / name)
+        (reports / f"{name}.writing").replace(reports / name)
 
 
 def log_run(result: Result, folder: Path) -> None:
     """One MLflow run with every figure and both reports."""
     here = settings.load()
     here.mlflow.mkdir(parents=True, exist_ok=True)
-    os.environ.update(settings.tool_environment(here))
+    known = settings.tool_environment(here)
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, known[name])
     import mlflow
 
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or known["MLFLOW_TRACKING_URI"])
     mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(run_name=f"evaluation-{folder.parent.name}"):
         chosen = result.notes["chosen"]
-        mlflow.log_params({"as_of": result.as_of, "split": result.split, "ranker": chosen["ranker"], "blend": chosen["blend"]["weight"]})
+        mlflow.log_params(
+            {
+                "as_of": result.as_of,
+                "split": result.split,
+                "ranker": chosen["ranker"],
+                "blend": chosen["blend"]["weight"],
+            }
+        )
         mlflow.log_metrics(result.flat())
         for name in (JSON_FILE, HTML_FILE, "fusion.json", "blend.json"):
             mlflow.log_artifact(str(folder / name))
@@ -276,14 +298,20 @@ def summary(result: Result) -> str:
     """The figures to look at first, as lines."""
     lines = [f"{'recall':24} {'@50':>24} {'@200':>24}"]
     for name, table in result.recall.items():
-        lines.append(f"  {name:22} {_shown(table['recall_at_50']['all'].interval())} {_shown(table['recall_at_200']['all'].interval())}")
+        lines.append(
+            f"  {name:22} {_shown(table['recall_at_50']['all'].interval())} {_shown(table['recall_at_200']['all'].interval())}"
+        )
     lines.append(f"{'slate':24} {'recall@30':>24} {'ndcg@10':>24}")
     for name, table in result.slate.items():
-        lines.append(f"  {name:22} {_shown(table['recall_at_30']['all'].interval())} {_shown(table['ndcg_at_10']['all'].interval())}")
+        lines.append(
+            f"  {name:22} {_shown(table['recall_at_30']['all'].interval())} {_shown(table['ndcg_at_10']['all'].interval())}"
+        )
     lines.append(f"{'ranking':24} {'auc':>24} {'gauc':>24}")
     for name, tasks in result.ranking.items():
         for task, metrics in tasks.items():
-            lines.append(f"  {name + ' ' + task:22} {_shown(metrics['auc'].interval())} {_shown(metrics['gauc'].interval())}")
+            lines.append(
+                f"  {name + ' ' + task:22} {_shown(metrics['auc'].interval())} {_shown(metrics['gauc'].interval())}"
+            )
     lines.append(f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {settings.load().reports / HTML_FILE}")
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """BentoML's model store as the place of releases: the only file of training that imports bentoml.
 
-A release is one model `segue:<release id>`, immutable once it is complete. A process uses one store: BENTOML_HOME is read by
-BentoML once. Knows nothing about what is in a release.
+A release is one model `segue:<release id>`, immutable once it is complete. A process uses one store: BENTOML_HOME is
+read by BentoML once. Knows nothing about what is in a release.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ COMPLETE = "files.sha256"
 def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
     """Copy `folder` into the store as `segue:<version>` and return where it lies there.
 
-    A complete version is left as it is. One that a kill left half-written (the list of its files' hashes is copied last) is
-    removed and written again.
+    A complete version is left as it is. One that a kill left half-written (the list of its files' hashes is copied
+    last) is removed and written again.
     """
     models = _models()
     tag = f"{NAME}:{version}"

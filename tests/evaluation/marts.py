@@ -24,7 +24,9 @@ class Play:
 
 
 def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
-    """`plays`, `events`, `tracks` and `track_statistics`; every track is in the catalogue that is played before a test part."""
+    """`plays`, `events`, `tracks` and `track_statistics`; every track is in the catalogue that is played before a test
+    part.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows, numbers = [], dict.fromkeys({play.user for play in plays}, 0)
     for play in sorted(plays, key=lambda one: (one.user, one.hours)):
@@ -82,7 +84,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
         "position",
     ).write_parquet(folder / "events.parquet")
     known = {play.track for play in plays if play.part != "test"}
-    facets = dict.fromkeys(("languages", "styles", "scenes", "emotions", "themes", "territories"), [])
+    facets = {name: [] for name in ("languages", "styles", "scenes", "emotions", "themes", "territories")}
     pl.DataFrame(
         [
             {

@@ -25,7 +25,7 @@ def world(plays: int = 4000, users: int = 30) -> tuple[np.ndarray, np.ndarray, n
 def test_gauc_is_each_users_pairs_weighted_by_plays() -> None:
     label, probability, user = world(600, 12)
     by_user = anchor.auc_by_user(
-        [(f"{u:02}", int(l), float(p)) for u, l, p in zip(user, label, probability, strict=True)]
+        [(f"{u:02}", int(y), float(p)) for u, y, p in zip(user, label, probability, strict=True)]
     )
     values, weights = np.array(list(by_user.values())).T
     assert "00" not in by_user

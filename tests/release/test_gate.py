@@ -11,7 +11,9 @@ from training.release.gate import METRIC, judge
 
 def slate(values: dict[str, list[float]], day: int = 0) -> pl.DataFrame:
     """One request a value, in the order given for each user."""
-    rows = [(user, day + at, f"t{day + at}", value) for user, figures in values.items() for at, value in enumerate(figures)]
+    rows = [
+        (user, day + at, f"t{day + at}", value) for user, figures in values.items() for at, value in enumerate(figures)
+    ]
     return pl.DataFrame(rows, schema=["user_id", "request_at", "targets", METRIC], orient="row")
 
 
@@ -50,7 +52,9 @@ def test_equal_to_production_passes() -> None:
 
 def test_an_uncertain_loss_fails_where_a_certain_one_of_the_same_size_passes() -> None:
     noise = np.where(np.arange(40) % 2, 0.15, -0.15)
-    noisy = slate({user: [v - 0.001 + n for v in values] for (user, values), n in zip(MINE.items(), noise, strict=True)})
+    noisy = slate(
+        {user: [v - 0.001 + n for v in values] for (user, values), n in zip(MINE.items(), noise, strict=True)}
+    )
     memory = {"last_played": shifted(-0.2)}
     assert judge(shifted(-0.001), memory, slate(MINE)).is_passed
     assert not judge(noisy, memory, slate(MINE)).is_passed

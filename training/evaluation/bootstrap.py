@@ -1,8 +1,8 @@
 """How sure a figure is: means over users, their 95 % intervals from 1,000 bootstraps, and paired differences.
 
-Users are drawn, not cases: the cases of one user resemble each other. Everything that is measured on the same users uses the
-same draws (seed 0), so the difference of two estimates is paired by construction.
-Legend: R draws, U users. Knows nothing about what is measured.
+Users are drawn, not cases: the cases of one user resemble each other. Everything that is measured on the same users
+uses the same draws (seed 0), so the difference of two estimates is paired by construction. Legend: R draws, U users.
+Knows nothing about what is measured.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and what it would have been for each of R other draws of users; `draws_R` of two estimates are comparable one by
-    one when both come from the same users."""
+    """A figure and what it would have been for each of R other draws of users; `draws_R` of two estimates are
+    comparable one by one when both come from the same users.
+    """
 
     value: float
     draws_R: Floats

@@ -20,15 +20,20 @@ Ints = NDArray[np.int64]
 
 
 def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
-    """For each pair, the share of the first list's first OVERLAP_AT items that the second's hold too, averaged over cases."""
+    """For each pair, the share of the first list's first OVERLAP_AT items that the second's hold too, averaged over
+    cases.
+    """
     keys = {name: _keys(items_CK[:, :OVERLAP_AT]) for name, items_CK in lists.items()}
     return {
-        one: {other: float(np.isin(keys[one], keys[other]).mean()) if len(keys[one]) else 0.0 for other in keys} for one in keys
+        one: {other: float(np.isin(keys[one], keys[other]).mean()) if len(keys[one]) else 0.0 for other in keys}
+        for one in keys
     }
 
 
 def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict[str, float]]:
-    """For each list: `share`, the part of all hits (targets found by any) that it finds, and `unique`, what only it finds."""
+    """For each list: `share`, the part of all hits (targets found by any) that it finds, and `unique`, what only it
+    finds.
+    """
     found = {}
     for name, items_CK in lists.items():
         hits_CK = recall_metrics.hits(items_CK, cases.items["targets"])
@@ -36,11 +41,16 @@ def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict
     everything, finders = np.unique(np.concatenate(list(found.values())), return_counts=True)
     alone = everything[finders == 1]
     count = max(len(everything), 1)
-    return {name: {"share": len(keys) / count, "unique": int(np.isin(keys, alone).sum()) / count} for name, keys in found.items()}
+    return {
+        name: {"share": len(keys) / count, "unique": int(np.isin(keys, alone).sum()) / count}
+        for name, keys in found.items()
+    }
 
 
 def by_history(values_C: NDArray[np.float64], cases: RecallCases) -> dict[str, list[float]]:
-    """`{"0-99": [value, low, high]}`: a case's figure by how many plays its user had before it, users averaged within each."""
+    """`{"0-99": [value, low, high]}`: a case's figure by how many plays its user had before it, users averaged within
+    each.
+    """
     result = {}
     for low, high in zip(HISTORY_EDGES, [*HISTORY_EDGES[1:], None], strict=True):
         rows = np.flatnonzero((cases.play_number_C >= low) & (cases.play_number_C < (high or np.inf)))

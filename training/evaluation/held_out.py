@@ -60,7 +60,9 @@ class HeldOut:
             for name in fitted(workspace, "held_out", "channel")
         }
         if not channels:
-            raise MissingInput(f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`")
+            raise MissingInput(
+                f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
+            )
         return cls(data, OfflineFeatures(data), channels, rankers)
 
     def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
@@ -69,7 +71,9 @@ class HeldOut:
         for start in tqdm(range(0, len(cases), CASES_AT_ONCE), desc=f"recall {what}", mininterval=1):
             some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
             for name, channel in self.channels.items():
-                users = self.offline.users(channel.feature_service, some.user_ids.tolist(), some.request_at_C, scenes_of(some))
+                users = self.offline.users(
+                    channel.feature_service, some.user_ids.tolist(), some.request_at_C, scenes_of(some)
+                )
                 parts[name].append(channel.recall(users, RECALLED))
         return {name: _joined(some) for name, some in parts.items()}
 

@@ -1,10 +1,10 @@
 """What a recommender must beat: lists made of nothing but the user's own past, and of what everybody plays.
 
-`most_played`, `last_played`; `base_level_activation`: ACT-R's sum over past listens of (seconds ago)^-0.5, at least a minute ago
-(Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most popular tracks of the artists the
-user listened to most that they have not listened to; `popularity`: what was listened to most before the test parts.
-"Listened" is 30 s and more. The past is the user's whole past before the request; a memory has no parameter to fit.
-Legend: C cases, K candidates, N past listens. Knows nothing about models or features.
+`most_played`, `last_played`; `base_level_activation`: ACT-R's sum over past listens of (seconds ago)^-0.5, at least a
+minute ago (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most popular
+tracks of the artists the user listened to most that they have not listened to; `popularity`: what was listened to most
+before the test parts. "Listened" is 30 s and more. The past is the user's whole past before the request; a memory has
+no parameter to fit. Legend: C cases, K candidates, N past listens. Knows nothing about models or features.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ class _Past:
         return np.concatenate(queue)[:k]
 
 
-def _most_played(past: _Past, seen: int, request_at: int) -> Floats:
+def _most_played(past: _Past, seen: int, _: int) -> Floats:
     return np.bincount(past.track_N[:seen], minlength=len(past.tracks)).astype(np.float64)
 
 
-def _last_played(past: _Past, seen: int, request_at: int) -> Floats:
+def _last_played(past: _Past, seen: int, _: int) -> Floats:
     last = np.zeros(len(past.tracks))
     last[past.track_N[:seen]] = past.known_at_N[:seen]
     return last
@@ -134,7 +134,8 @@ def _last_played(past: _Past, seen: int, request_at: int) -> Floats:
 
 def _base_level_activation(past: _Past, seen: int, request_at: int) -> Floats:
     seconds_N = np.maximum(request_at - past.known_at_N[:seen], NEWEST_US) / 1e6
-    return np.bincount(past.track_N[:seen], weights=1 / np.sqrt(seconds_N), minlength=len(past.tracks))
+    strength_N = 1 / np.sqrt(seconds_N)
+    return np.bincount(past.track_N[:seen], weights=strength_N, minlength=len(past.tracks)).astype(np.float64)
 
 
 BY_USE: dict[str, Callable[[_Past, int, int], Floats]] = {

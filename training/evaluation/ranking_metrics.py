@@ -1,8 +1,9 @@
 """How well a ranker's probabilities order and foretell what happened, over all plays and within each user.
 
-`auc`: a random positive above a random negative, all plays together. `gauc`: each user's own AUC, weighted by plays; users with one
-class are left out. `logloss`: mean negative log likelihood (nats). `ece`: expected calibration error over 15 equal bins.
-Intervals draw users (see `bootstrap.py`). Legend: N plays, U users, Q quantile bins. Knows nothing about models.
+`auc`: a random positive above a random negative, all plays together. `gauc`: each user's own AUC, weighted by plays;
+users with one class are left out. `logloss`: mean negative log likelihood (nats). `ece`: expected calibration error
+over 15 equal bins. Intervals draw users (see `bootstrap.py`). Legend: N plays, U users, Q quantile bins. Knows nothing
+about models.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def logloss(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], u
 
 
 def calibration_error(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
-    """Mean distance between the probability said and the share that came true, over bins of equal width, weighted by plays."""
+    """Mean distance between the probability said and the share that came true, over bins of equal width, weighted by
+    plays.
+    """
     bins_N = _bins(probability_N)
     cell, size = user_N * CALIBRATION_BINS + bins_N, users * CALIBRATION_BINS
     # In a bin, plays × |said − came true| = |sum of said − sum of labels|: one sum a user and bin is all a draw needs.

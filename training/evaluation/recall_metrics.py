@@ -1,9 +1,9 @@
 """How much of what was listened to a list of candidates found, for each user and kind of target.
 
-Kinds: `all` targets of a session, `repeat` (heard before), `discovery` (not heard before), `reachable` (discovery and in the
-catalogue). Full-catalogue lists, no sampled metrics. A case counts for a kind if it has such a target; figures are averaged
-over a user's cases, then over users.
-Legend: C cases, K candidates, U users, V vocabulary. Knows nothing about who made the lists.
+Kinds: `all` targets of a session, `repeat` (heard before), `discovery` (not heard before), `reachable` (discovery and
+in the catalogue). Full-catalogue lists, no sampled metrics. A case counts for a kind if it has such a target; figures
+are averaged over a user's cases, then over users. Legend: C cases, K candidates, U users, V vocabulary. Knows nothing
+about who made the lists.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ def hits(items_CK: Ints, targets: Ragged) -> NDArray[np.bool_]:
         return np.zeros((cases, width), dtype=bool)
     asked = np.arange(cases)[:, None] * size + items_CK
     place = np.minimum(np.searchsorted(wanted, asked.ravel()), len(wanted) - 1)
-    return (wanted[place].reshape(cases, width) == asked) & (items_CK > 0)
+    found: NDArray[np.bool_] = (wanted[place].reshape(cases, width) == asked) & (items_CK > 0)
+    return found
 
 
-def recall_at(k: int, hits_CK: NDArray[np.bool_], targets_C: NDArray[np.generic]) -> Floats:
+def recall_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:
     """Share of a case's targets among its first `k` candidates [C]; NaN where it has none."""
     found_C = hits_CK[:, :k].sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -45,7 +46,7 @@ def recall_at(k: int, hits_CK: NDArray[np.bool_], targets_C: NDArray[np.generic]
     return share_C
 
 
-def ndcg_at(k: int, hits_CK: NDArray[np.bool_], targets_C: NDArray[np.generic]) -> Floats:
+def ndcg_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:
     """Discounted gain of the first `k` candidates over the best possible one [C]; NaN where a case has no target."""
     discount_K = 1 / np.log2(np.arange(2, k + 2))
     width = min(k, hits_CK.shape[1])

@@ -1,3 +1,257 @@
-"""Placeholder until the page is written."""
-def page(content: dict) -> str:
-    return "<html></html>"
+"""The evaluation as a page for a person: one HTML file, nothing loaded from anywhere.
+
+Reads the evaluation's JSON only, so the page can be made again from it. Knows nothing about how figures are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from training.evaluation import charts
+from training.evaluation.charts import Bar
+from training.evaluation.memories import MEMORIES
+from training.evaluation.style import STYLE
+
+# Differences to these are large, certain and in the JSON; drawn, they would flatten all others.
+WEAK = ("- own_artists_unheard", "- popularity")
+PARTS = ("all", "repeat", "discovery", "reachable")
+SPLITS = {
+    "user_time": "each user's own time: the first 80 % of the plays train, the next 10 % validate, the last 10 % test. "
+    "Parameters may come from other users' later dates; every feature is as it was known before its request",
+    "global_time": "one clock for all: 80 % of the plays train, the next 10 % validate, the last 10 % test",
+}
+
+Content = dict[str, Any]
+
+
+def page(content: Content) -> str:
+    """The whole page."""
+    sections = (_summary, _recall, _slate, _ranking, _differences, _history, _channels, _calibration, _words)
+    body = "".join(section(content) for section in sections)
+    title = f"Segue evaluation, {escape(content['as_of'])}"
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body><main>{body}</main></body></html>\n'
+
+
+def _summary(content: Content) -> str:
+    chosen, cases, sample = content["chosen"], content["cases"], content["slate_sample"]
+    weights = ", ".join(
+        f"{escape(name)} {weight:g}" for name, weight in chosen["fusion"]["weights"].get("", {}).items()
+    )
+    best = content["best_memory"]
+    lead = content["differences"].get(f"fused - {best}", {}).get("recall_at_200")
+    served = content["differences"].get("served - fused", {}).get("recall_at_30")
+    rows = [
+        ("Split", escape(str(SPLITS.get(content["split"], content["split"])))),
+        (
+            "Test",
+            f"{cases['test_sessions']:,} sessions of {cases['test_users']:,} users, {cases['test_ranking_cases']:,} ranking cases",
+        ),
+        (
+            "Slate",
+            f"{sample['requests']:,} of these sessions, at most {sample['per_user']} a user, drawn by {escape(sample['drawn_by'])}",
+        ),
+        ("Fusion", f"{weights}; chosen on {chosen['fusion_cases']:,} validation sessions"),
+        (
+            "Ranker",
+            f"{escape(str(chosen['ranker']))} with {chosen['blend']['weight']:g} of the order, chosen on validation",
+        ),
+    ]
+    table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
+    return (
+        f"<h1>Evaluation, as of {escape(content['as_of'])}</h1>"
+        f"<p class=lead>The fused order {_verdict(lead, f'the best memory ({best})', 'recall@200')}. "
+        f"The ranker's share {_verdict(served, 'the fused order', 'recall@30 of the slate')}.</p>"
+        f"<table class=facts>{table}</table>"
+    )
+
+
+def _verdict(difference: Sequence[float | None] | None, other: str, metric: str) -> str:
+    if not difference or any(value is None for value in difference):
+        return f"could not be compared with {escape(other)}"
+    value, low, high = (float(one) for one in difference if one is not None)
+    word = "beats" if low > 0 else "loses to" if high < 0 else "cannot be told from"
+    return f"<b>{word}</b> {escape(other)}: {metric} {value:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def _recall(content: Content) -> str:
+    table = _ordered(content["recall"])
+    header = "".join(f"<th colspan=2>{part}</th>" for part in PARTS)
+    units = "<th>@50</th><th>@200</th>" * len(PARTS)
+    rows = "".join(
+        f"<tr class={_kind(name)}><th>{escape(name)}</th>"
+        + "".join(
+            f"<td>{_cell(one[metric][part])}</td>" for part in PARTS for metric in ("recall_at_50", "recall_at_200")
+        )
+        + f"<td>{_cell(one['ndcg_at_10']['all'])}</td><td>{one['coverage']:.1%}</td></tr>"
+        for name, one in table.items()
+    )
+    plots = "".join(
+        f"<h3>{title}</h3>{charts.intervals([Bar(name, one[metric][part], _kind(name)) for name, one in table.items()])}"
+        for metric, part, title in (
+            ("recall_at_200", "all", "recall@200, all targets"),
+            ("recall_at_200", "reachable", "recall@200, reachable discoveries"),
+        )
+    )
+    return (
+        "<h2>Recall</h2><p>Of what a session's listener played for 30 seconds or more, how much was among the first candidates? "
+        "Averaged over a user's sessions, then over users; intervals by drawing users 1,000 times.</p>"
+        f"{plots}<div class=wide><table><thead><tr><th rowspan=2></th>{header}<th>ndcg@10</th><th rowspan=2>coverage</th></tr>"
+        f"<tr>{units}<th>all</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _slate(content: Content) -> str:
+    plots = "".join(
+        f"<h3>{title}</h3>"
+        + charts.intervals(
+            [Bar(name, one[metric]["all"], _kind(name)) for name, one in _ordered(content["slate"]).items()]
+        )
+        for metric, title in (("recall_at_30", "recall@30"), ("ndcg_at_10", "ndcg@10"))
+    )
+    blend = content["chosen"].get("blend_table") or {}
+    rows = "".join(
+        f"<tr><td>{b}</td><td>{one['recall_at_30']:.4f}</td><td>{one['ndcg_at_10']:.4f}</td></tr>"
+        for b, one in blend.items()
+    )
+    table = (
+        f"<h3>Ranker's share, on validation</h3><table><tr><th>share</th><th>recall@30</th><th>ndcg@10</th></tr>{rows}</table>"
+        if rows
+        else ""
+    )
+    return (
+        "<h2>Slate</h2><p>The whole request path: <b>served</b> is what a listener would get, <b>fused</b> the same without the ranker, "
+        f"<b>ranker</b> the ranker's order alone; memories show their own first 30.</p>{plots}{table}"
+    )
+
+
+def _ranking(content: Content) -> str:
+    tasks = dict.fromkeys(task for one in content["ranking"].values() for task in one)
+    if not tasks:
+        return "<h2>Ranking</h2><p class=note>No ranker was trained.</p>"
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(task)}</td>"
+        + "".join(f"<td>{_cell(one[task][metric], 4)}</td>" for metric in ("auc", "gauc", "logloss", "ece"))
+        + "</tr>"
+        for task in tasks
+        for name, one in content["ranking"].items()
+        if task in one
+    )
+    first = "not_skipped" if "not_skipped" in tasks else next(iter(tasks))
+    bars = [
+        Bar(name, one[first]["gauc"], "chosen" if name == content["chosen"]["ranker"] else "channel")
+        for name, one in content["ranking"].items()
+    ]
+    return (
+        f"<h2>Ranking</h2><h3>GAUC, {escape(first)}: the climb (the axis does not begin at zero)</h3>"
+        f"{charts.intervals(bars, from_zero=False, digits=4)}"
+        "<table><thead><tr><th></th><th>task</th><th>AUC</th><th>GAUC</th><th>log loss</th><th>ECE</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _differences(content: Content) -> str:
+    wanted = ("recall_at_50", "recall_at_200", "recall_at_30", "ndcg_at_10", "gauc", "auc")
+    parts = []
+    for metric in wanted:
+        bars = [
+            Bar(pair, one[metric], "chosen" if _is_certain(one[metric]) else "memory")
+            for pair, one in content["differences"].items()
+            if metric in one and not pair.endswith(WEAK)
+        ]
+        if bars:
+            parts.append(f"<h3>{metric}</h3>{charts.intervals(bars, signed=True, digits=4)}")
+    return (
+        "<h2>Differences</h2><p>Paired over users: the same draws for both sides. A coloured row is one whose interval leaves out zero.</p>"
+        + "".join(parts)
+    )
+
+
+def _history(content: Content) -> str:
+    table = _ordered(content["by_history"])
+    lengths = list(dict.fromkeys(length for one in table.values() for length in one))
+    header = "".join(f"<th>{escape(length)}</th>" for length in lengths)
+    rows = "".join(
+        f"<tr class={_kind(name)}><th>{escape(name)}</th>"
+        + "".join(f"<td>{_cell(one.get(length))}</td>" for length in lengths)
+        + "</tr>"
+        for name, one in table.items()
+    )
+    return (
+        "<h2>By length of history</h2><p>recall@50 by how many plays a user had before the session.</p>"
+        f"<div class=wide><table><tr><th></th>{header}</tr>{rows}</table></div>"
+    )
+
+
+def _channels(content: Content) -> str:
+    overlap, hits = content["overlap_at_50"], content["hits_at_200"]
+    header = "".join(f"<th>{escape(name)}</th>" for name in overlap)
+    rows = "".join(
+        f"<tr><th>{escape(one)}</th>"
+        + "".join(f'<td style="--share:{share:.2f}" class=heat>{share:.0%}</td>' for share in others.values())
+        + f"<td>{hits[one]['share']:.1%}</td><td>{hits[one]['unique']:.1%}</td></tr>"
+        for one, others in overlap.items()
+    )
+    return (
+        "<h2>Channels beside each other</h2><p>How much of a row's first 50 candidates the column's first 50 hold too; the share of all "
+        "targets found at 200 by any channel that the row finds, and that only the row finds.</p>"
+        f"<table><tr><th></th>{header}<th>finds</th><th>only it finds</th></tr>{rows}</table>"
+    )
+
+
+def _calibration(content: Content) -> str:
+    tasks = dict.fromkeys(task for one in content["calibration"].values() for task in one)
+    plots = "".join(
+        f"<figure><figcaption>{escape(task)}</figcaption>"
+        + charts.calibration({name: one[task] for name, one in content["calibration"].items() if task in one})
+        + "</figure>"
+        for task in tasks
+    )
+    return (
+        f"<h2>Calibration</h2><p>On the diagonal, a probability is what it says.</p><div class=figures>{plots}</div>"
+        if plots
+        else ""
+    )
+
+
+def _words(_: Content) -> str:
+    words = {
+        "repeat": "tracks that the user had played before the session",
+        "discovery": "tracks that the user had not played before",
+        "reachable": "discoveries that are in the catalogue, that is, that somebody had played before the test parts",
+        "coverage": "share of the catalogue that is in at least one list of 200",
+        "GAUC": "each user's own AUC, weighted by plays",
+        "ECE": "mean distance between what was said and what came true, over 15 bins of probability",
+        "own_artists_unheard": "popular tracks of the user's own artists that the user has not listened to",
+        "base_level_activation": "the user's tracks by the sum over past listens of (seconds ago)^-0.5",
+    }
+    return (
+        "<h2>Words</h2><dl>"
+        + "".join(f"<dt>{word}</dt><dd>{meaning}</dd>" for word, meaning in words.items())
+        + "</dl>"
+    )
+
+
+def _ordered(table: Content) -> Content:
+    """What is served first, then the channels, then the memories in their own order."""
+    first = ["served", "fused", "ranker"]
+    memories = [name for name in MEMORIES if name in table]
+    others = [name for name in table if name not in first and name not in memories]
+    return {name: table[name] for name in (*first, *others, *memories) if name in table}
+
+
+def _kind(name: str) -> str:
+    return "chosen" if name in ("fused", "served") else "memory" if name in MEMORIES else "channel"
+
+
+def _cell(interval: Iterable[float | None] | None, digits: int = 3) -> str:
+    values = [value for value in interval or () if value is not None]
+    if len(values) < 3:
+        return "–"
+    return f"{values[0]:.{digits}f}<small>{values[1]:.{digits}f}–{values[2]:.{digits}f}</small>"
+
+
+def _is_certain(interval: Sequence[float | None]) -> bool:
+    return interval[1] is not None and interval[2] is not None and (interval[1] > 0 or interval[2] < 0)

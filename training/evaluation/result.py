@@ -18,7 +18,8 @@ from training.evaluation.recall_metrics import ByPart
 class Result:
     """`recall` and `slate`: name → metric → part → estimate; `ranking`: name → task → metric → estimate.
 
-    `differences`: the pairs (A, B) to report, best first in interest. `notes` are JSON values for people: what was chosen, how many cases.
+    `differences`: the pairs (A, B) to report, best first in interest. `notes` are JSON values for people: what was
+    chosen, how many cases.
     """
 
     as_of: str
@@ -33,8 +34,8 @@ class Result:
     def differences(self) -> dict[str, dict[str, list[float]]]:
         """`{"A - B": {metric: [value, low, high]}}`, paired over users.
 
-        Recall and slate metrics stand under their name for all targets and under `metric/part` for the others; ranking metrics under
-        their name for the task `not_skipped` and under `task/metric` for every task.
+        Recall and slate metrics stand under their name for all targets and under `metric/part` for the others; ranking
+        metrics under their name for the task `not_skipped` and under `task/metric` for every task.
         """
         return {f"{one} - {other}": self._difference(one, other) for one, other in self.pairs}
 

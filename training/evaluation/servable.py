@@ -1,8 +1,8 @@
 """Which candidates might have been shown at a past request: what the service's filters would have left.
 
-Removed are tracks outside their days, tracks and artists that the user had disliked or blocked before the request, and all but the
-first release of a recording. The service does the same from online state; a test holds the two against each other.
-Legend: C cases, K candidates, V vocabulary. Knows nothing about scores.
+Removed are tracks outside their days, tracks and artists that the user had disliked or blocked before the request, and
+all but the first release of a recording. The service does the same from online state; a test holds the two against
+each other. Legend: C cases, K candidates, V vocabulary. Knows nothing about scores.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Servable:
             _excluded(data),
         )
 
-    def first(self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]) -> tuple[Ints, NDArray[np.floating]]:
+    def first(
+        self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
+    ) -> tuple[Ints, NDArray[np.floating]]:
         """What is left of every list and its scores, moved to the front; 0 fills the end."""
         at_C1 = cases.request_at_C[:, None]
         kept = (items_CK > 0) & (self.available_from_V[items_CK] <= at_C1) & (at_C1 < self.available_until_V[items_CK])
@@ -66,12 +68,18 @@ class Servable:
 def _excluded(data: TrainingData) -> dict[str, list[tuple[int, Ints]]]:
     events = pl.scan_parquet(data.marts / "events.parquet")
     rows = events.filter(pl.col("behaviour").is_in(SEQUENCE_VIEWS["exclusions"].behaviours)).sort("user_id", "known_at")
-    found = rows.select("user_id", "target_type", "target_id", pl.col("known_at").cast(pl.Datetime("us")).cast(pl.Int64)).collect()
+    found = rows.select(
+        "user_id", "target_type", "target_id", pl.col("known_at").cast(pl.Datetime("us")).cast(pl.Int64)
+    ).collect()
     tracks = data.track_rows.select("artist_ids", "recording_id").with_row_index("item", offset=2)
-    by_artist = tracks.explode("artist_ids", empty_as_null=True).filter(pl.col("artist_ids").is_in(found["target_id"].implode()))
+    by_artist = tracks.explode("artist_ids", empty_as_null=True).filter(
+        pl.col("artist_ids").is_in(found["target_id"].implode())
+    )
     of_artist = {artist: one["item"].to_numpy().astype(np.int64) for (artist,), one in by_artist.group_by("artist_ids")}
     with_recording = tracks.filter(pl.col("recording_id").is_not_null())
-    of_recording = {name: one["item"].to_numpy().astype(np.int64) for (name,), one in with_recording.group_by("recording_id")}
+    of_recording = {
+        name: one["item"].to_numpy().astype(np.int64) for (name,), one in with_recording.group_by("recording_id")
+    }
     recording = dict(with_recording.select("item", "recording_id").iter_rows())
     excluded: dict[str, list[tuple[int, Ints]]] = {}
     for user, kind, target, time in found.iter_rows():

@@ -1,10 +1,10 @@
 """The whole request path on held-out requests: fused candidates ▸ what may be shown ▸ ranker ▸ blend ▸ the first 30.
 
-The functions of fusion and blend are those that the service calls. `served` is the blended order, `fused` the same path without the
-ranker, `ranker` the ranker's order of the same candidates; memories show their own first 30.
-To stay in time the slate takes a sample of each user's requests, drawn by a hash of user and time: the same requests stay in it when the
-window moves on, so that releases can be compared on common ones.
-Legend: C cases, K candidates. Knows nothing about how models were trained.
+The functions of fusion and blend are those that the service calls. `served` is the blended order, `fused` the same
+path without the ranker, `ranker` the ranker's order of the same candidates; memories show their own first 30. To stay
+in time the slate takes a sample of each user's requests, drawn by a hash of user and time: the same requests stay in
+it when the window moves on, so that releases can be compared on common ones. Legend: C cases, K candidates. Knows
+nothing about how models were trained.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Slate:
         """The request path up to the ranker's answer; without a ranker its probabilities are 0."""
         fused = fusion.fuse(found, RANKED, scenes_of(cases))
         items, scores = servable.first(fused.items_BK, cases, fused.scores_BK)
-        probability = np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, cases, items)
+        probability = (
+            np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, cases, items)
+        )
         return cls(cases, items, scores, probability)
 
     def shown(self, weight: float) -> Ints:
@@ -66,7 +68,9 @@ class Slate:
         return np.take_along_axis(self.items_CK, best, axis=1)
 
     def choose(self) -> tuple[float, dict[float, dict[str, float]]]:
-        """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of them."""
+        """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of
+        them.
+        """
         table = {}
         for weight in blend.GRID:
             measured = recall_metrics.measure(self.shown(weight), self.cases, METRICS)
@@ -75,9 +79,14 @@ class Slate:
 
 
 def sample(cases: RecallCases, per_user: int) -> Ints:
-    """Rows of at most `per_user` cases of each user, those with the smallest hash of user and time, in the original order."""
+    """Rows of at most `per_user` cases of each user, those with the smallest hash of user and time, in the original
+    order.
+    """
     names = [f"{user}-{time}" for user, time in zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)]
-    draw = np.array([int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") for name in names], dtype=np.uint64)
+    draw = np.array(
+        [int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") for name in names],
+        dtype=np.uint64,
+    )
     order = np.lexsort((draw, cases.user_C))
     users = cases.user_C[order]
     place = np.arange(len(order)) - np.searchsorted(users, users)
@@ -85,7 +94,9 @@ def sample(cases: RecallCases, per_user: int) -> Ints:
 
 
 def by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.object_]) -> pl.DataFrame:
-    """One row a request: user_id, request_at (µs), a hash of its targets, METRICS over all targets. What the gate pairs."""
+    """One row a request: user_id, request_at (µs), a hash of its targets, METRICS over all targets. What the gate
+    pairs.
+    """
     measured = recall_metrics.by_case(items_CK, cases, METRICS)
     targets = cases.items["targets"]
     hashes = [
@@ -98,7 +109,9 @@ def by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.objec
 
 def _score(held_out: HeldOut, ranker: LoadedRanker, cases: RecallCases, items_CK: Ints) -> NDArray[np.float32]:
     task = blend.TASK if blend.TASK in ranker.tasks else ranker.tasks[0]
-    users = held_out.offline.users(ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes_of(cases))
+    users = held_out.offline.users(
+        ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes_of(cases)
+    )
     parts = []
     for start in tqdm(range(0, len(cases), CASES_AT_ONCE), desc="rank slates", mininterval=1):
         rows = np.arange(start, min(start + CASES_AT_ONCE, len(cases)))

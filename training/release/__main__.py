@@ -1,7 +1,8 @@
-"""`python -m training.release [--force --reason R]` puts the workspace's final models into service if the gate lets them pass;
-`python -m training.release rollback` puts the release before back.
+"""`python -m training.release [--force --reason R]` puts the workspace's final models into service if the gate lets
+them pass; `python -m training.release rollback` puts the release before back.
 
-Exit code 0: released, or unchanged. 1: refused by the gate, production goes on. 2: an earlier task has not run, or the call is wrong.
+Exit code 0: released, or unchanged. 1: refused by the gate, production goes on. 2: an earlier task has not run, or the
+call is wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from training.workspace import MissingInput, Workspace
 
 def main() -> int:
     """The command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.release", description="Release the workspace's models, or roll back")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.release", description="Release the workspace's models, or roll back"
+    )
     parser.add_argument("action", nargs="?", choices=["release", "rollback"], default="release")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")

@@ -1,8 +1,8 @@
 """A release as one folder: everything an answer needs, and nothing that runs code when it is read.
 
-`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, ranker/, fusion.json, blend.json` and the held-out slate
-(`slate.parquet`), request by request, for the gate of the next release. Only JSON, Parquet and safetensors: no pickle.
-Knows nothing about where releases are kept or which is in service.
+`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, ranker/, fusion.json, blend.json` and the held-out
+slate (`slate.parquet`), request by request, for the gate of the next release. Only JSON, Parquet and safetensors: no
+pickle. Knows nothing about where releases are kept or which is in service.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from training.recipes import recipe
 from training.vocabulary import Vocabulary
 from training.workspace import MissingInput, Workspace, write_json
 
-MANIFEST, CATALOGUE, FUSION, BLEND, SLATE = "manifest.json", "catalogue.parquet", "fusion.json", "blend.json", "slate.parquet"
+MANIFEST, CATALOGUE, FUSION, BLEND, SLATE = (
+    "manifest.json",
+    "catalogue.parquet",
+    "fusion.json",
+    "blend.json",
+    "slate.parquet",
+)
 # What only going on with a fit needs.
 LEFT_OUT = ("checkpoints", "*.ckpt", "*.writing")
 TRACK_COLUMNS = (
@@ -51,7 +57,8 @@ TRACK_COLUMNS = (
 
 @dataclass(frozen=True)
 class Release:
-    """What the service loads. `catalogue` has a row for each track that may be recommended, with the newest track statistics.
+    """What the service loads. `catalogue` has a row for each track that may be recommended, with the newest track
+    statistics.
 
     `ranker` is None for a release without one.
     """
@@ -73,11 +80,15 @@ class Release:
         """
         for name in (MANIFEST, CATALOGUE, FUSION, BLEND):
             if not (folder / name).exists():
-                raise FileNotFoundError(f"no {name} in {folder}; it is not a release, or not a whole one: run `python -m training.release`")
+                raise FileNotFoundError(
+                    f"no {name} in {folder}; it is not a release, or not a whole one: run `python -m training.release`"
+                )
         manifest = json.loads((folder / MANIFEST).read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary")
         return cls(
-            channels={name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]},
+            channels={
+                name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]
+            },
             fusion=Fusion.load(folder / FUSION),
             ranker=LoadedRanker.load(folder / "ranker", vocabulary) if manifest["ranker"] else None,
             blend=Blend.load(folder / BLEND),
@@ -122,5 +133,7 @@ def catalogue(data: TrainingData) -> pl.DataFrame:
 def _copy(source: Path, target: Path, what: str) -> None:
     if not (source / "inputs.json").exists():
         kind, name = what.split()
-        raise MissingInput(f"{what} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first")
+        raise MissingInput(
+            f"{what} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first"
+        )
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)

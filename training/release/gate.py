@@ -2,18 +2,20 @@
 
 Two rules, on `recall_at_30` of all targets, averaged over a user's requests, then over users:
 
-1. **No worse than the best memory**: the slate's figure is at least that of the best memory (of the same requests, same length), less
-   1 % of it. The point estimate decides, not the lower bound: this rule also stands over the very first release, when there may be
-   few users, and there a lower bound would refuse a release for the size of its data, not for its quality. The best of several memories
-   is taken on the very requests that judge, which already favours the memories.
-2. **Not inferior to production**: the lower bound of the paired difference to the release in service stays above −1 % of its figure.
+1. **No worse than the best memory**: the slate's figure is at least that of the best memory (of the same requests,
+same length), less
+   1 % of it. The point estimate decides, not the lower bound: this rule also stands over the very first release, when
+   there may be few users, and there a lower bound would refuse a release for the size of its data, not for its
+   quality. The best of several memories is taken on the very requests that judge, which already favours the memories.
+2. **Not inferior to production**: the lower bound of the paired difference to the release in service stays above −1 %
+of its figure.
 
-Production is compared on the requests that both releases were held out from. Its own models have seen everything up to its `as_of`, which
-overlaps the new test part, so to run them again would flatter them; instead each release carries its held-out slate, request by request,
-and the two are paired where user, time and targets are the same. The sample of requests is drawn by a hash of user and time, so most
-requests of a moving window stay common from day to day. Without a common request (other logs, another clock) there is nothing honest to
-compare, and rule 1 alone decides, which the manifest says.
-Legend: U users. Knows nothing about models or files.
+Production is compared on the requests that both releases were held out from. Its own models have seen everything up to
+its `as_of`, which overlaps the new test part, so to run them again would flatter them; instead each release carries
+its held-out slate, request by request, and the two are paired where user, time and targets are the same. The sample of
+requests is drawn by a hash of user and time, so most requests of a moving window stay common from day to day. Without
+a common request (other logs, another clock) there is nothing honest to compare, and rule 1 alone decides, which the
+manifest says. Legend: U users. Knows nothing about models or files.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class Verdict:
 
 
 def judge(slate: pl.DataFrame, memories: dict[str, pl.DataFrame], production: pl.DataFrame | None) -> Verdict:
-    """The verdict on a release from held-out slates request by request: `user_id`, `request_at`, `targets` (a hash), METRIC.
+    """The verdict on a release from held-out slates request by request: `user_id`, `request_at`, `targets` (a hash),
+    METRIC.
 
     `production` is the slate of the release in service, None when there is none.
 
@@ -49,7 +52,9 @@ def judge(slate: pl.DataFrame, memories: dict[str, pl.DataFrame], production: pl
         ValueError: the slate has no request, or there is no memory to hold it against.
     """
     if slate.is_empty() or not memories:
-        raise ValueError("the gate needs a held-out slate and at least one memory; run `python -m training.evaluate` first")
+        raise ValueError(
+            "the gate needs a held-out slate and at least one memory; run `python -m training.evaluate` first"
+        )
     rules = [_against_memory(slate, memories), _against_production(slate, production)]
     figures = {name: figure for rule in rules for name, figure in rule.figures.items()}
     return Verdict(all(rule.is_passed for rule in rules), tuple(r for rule in rules for r in rule.reasons), figures)
@@ -62,7 +67,9 @@ def _against_memory(slate: pl.DataFrame, memories: dict[str, pl.DataFrame]) -> V
     floor = others[best].value * (1 - MARGIN)
     is_passed = mine.value >= floor
     difference = _paired(slate, memories[best]).interval()
-    says = f"slate {METRIC} {mine.value:.4f}, best memory {best} {others[best].value:.4f}, difference {_shown(difference)}"
+    says = (
+        f"slate {METRIC} {mine.value:.4f}, best memory {best} {others[best].value:.4f}, difference {_shown(difference)}"
+    )
     return Verdict(
         is_passed,
         (f"{'passes' if is_passed else 'FAILS'}: {says}; at least {floor:.4f} is needed",),
@@ -75,7 +82,9 @@ def _against_production(slate: pl.DataFrame, production: pl.DataFrame | None) ->
         return Verdict(True, ("passes: no release is in service to compare with",), {})
     common = slate.join(production, on=CASE, suffix="_other")
     if common.is_empty():
-        return Verdict(True, ("passes: production and this release share no held-out request, so only the memory decides",), {})
+        return Verdict(
+            True, ("passes: production and this release share no held-out request, so only the memory decides",), {}
+        )
     theirs = _estimate(common.select("user_id", pl.col(f"{METRIC}_other").alias(METRIC)))
     difference = _paired(slate, production).interval()
     allowed = -MARGIN * theirs.value

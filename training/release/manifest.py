@@ -1,7 +1,7 @@
 """What a release is made of, exactly, and the id that follows from it.
 
-The id is a hash of inputs alone (marts, recipe, models, choices), so the same inputs give the same release whenever and wherever they are
-released. Knows nothing about whether the release is good.
+The id is a hash of inputs alone (marts, recipe, models, choices), so the same inputs give the same release whenever
+and wherever they are released. Knows nothing about whether the release is good.
 """
 
 from __future__ import annotations
@@ -32,13 +32,17 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
     """
     evaluation = workspace.folder / "evaluation"
     if not is_unchanged(evaluation, evaluation_inputs(workspace)):
-        raise MissingInput(f"{evaluation} does not measure the models that are there now; run `python -m training.evaluate` first")
+        raise MissingInput(
+            f"{evaluation} does not measure the models that are there now; run `python -m training.evaluate` first"
+        )
     chosen = json.loads((evaluation / "choice.json").read_text())
     held_out, final = model_ids(workspace, "held_out"), model_ids(workspace, "final")
     needed = [name for name in held_out if name.startswith("channel/") or name == f"ranker/{chosen['ranker']}"]
     for name in needed:
         if name not in final:
-            raise MissingInput(f"{name} has no final fit; run `python -m training.train {name.replace('/', ' ')} --fit final` first")
+            raise MissingInput(
+                f"{name} has no final fit; run `python -m training.train {name.replace('/', ' ')} --fit final` first"
+            )
     return {
         "as_of": workspace.as_of,
         "recipe": workspace.recipe,
@@ -56,8 +60,12 @@ def release_id(inputs: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:ID_LENGTH]
 
 
-def build(workspace: Workspace, inputs: dict[str, Any], verdict: Verdict, compared: str | None, reason: str | None) -> dict[str, Any]:
-    """The manifest. `compared` is the release the gate held it against; `reason` is why the gate was overruled, None if it was not."""
+def build(
+    workspace: Workspace, inputs: dict[str, Any], verdict: Verdict, compared: str | None, reason: str | None
+) -> dict[str, Any]:
+    """The manifest. `compared` is the release the gate held it against; `reason` is why the gate was overruled, None
+    if it was not.
+    """
     channels = [name.removeprefix("channel/") for name in inputs["final"] if name.startswith("channel/")]
     ranker = inputs["ranker"]
     services = {name: CHANNELS[name].feature_service for name in channels}
@@ -95,7 +103,9 @@ def revision() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(settings.ROOT), *arguments], check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        ["git", "-C", str(settings.ROOT), *arguments], check=True, capture_output=True, text=True, timeout=30
+    )
     return done.stdout.strip()
 
 

@@ -1,13 +1,12 @@
 """Which release is in service: `bentoml/active.json`, replaced whole, with the releases before it.
 
-`{"release", "path", "activated_at", "history": [{"release", "path", "activated_at", "left_at", "why"}], newest last}`. A reader sees
-the old file or the new one. Knows nothing about what a release is.
+`{"release", "path", "activated_at", "history": [{"release", "path", "activated_at", "left_at", "why"}], newest last}`.
+A reader sees the old file or the new one. Knows nothing about what a release is.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,14 +65,18 @@ class Pointer:
         """
         content = self.read()
         if content is None:
-            raise NothingToRollBack(f"no release is active ({self.file} is missing); run `python -m training.release` first")
+            raise NothingToRollBack(
+                f"no release is active ({self.file} is missing); run `python -m training.release` first"
+            )
         left = {row["release"] for row in content["history"] if row["why"] == "rollback"} | {content["release"]}
         earlier = [row for row in content["history"] if row["release"] not in left]
         if not earlier:
             raise NothingToRollBack(f"{content['release']} is the first release; there is none to go back to")
         target = earlier[-1]
         if not Path(target["path"]).is_dir():
-            raise NothingToRollBack(f"release {target['release']} is gone from {target['path']}; train and release again")
+            raise NothingToRollBack(
+                f"release {target['release']} is gone from {target['path']}; train and release again"
+            )
         self._write(target["release"], Path(target["path"]), "rollback")
         return str(target["release"])
 
@@ -86,6 +89,7 @@ class Pointer:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         draft = self.file.with_name(self.file.name + ".writing")
         draft.write_text(
-            json.dumps({"release": release, "path": str(path), "activated_at": now, "history": history}, indent=2) + "\n"
+            json.dumps({"release": release, "path": str(path), "activated_at": now, "history": history}, indent=2)
+            + "\n"
         )
-        os.replace(draft, self.file)
+        draft.replace(self.file)

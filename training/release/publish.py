@@ -40,7 +40,8 @@ def pointer() -> Pointer:
 def release(workspace: Workspace, reason: str | None = None) -> Outcome:
     """Release the workspace's final models if the gate lets them pass, or if there is a `reason` to overrule it.
 
-    The same inputs as the release in service are "unchanged". So are those of a release that was rolled back: only a reason brings it back.
+    The same inputs as the release in service are "unchanged". So are those of a release that was rolled back: only a
+    reason brings it back.
 
     Raises:
         MissingInput: an earlier task has not run.

@@ -1,0 +1,127 @@
+"""The evaluation of a small world, end to end: its files, its shape, and that the anchor's script gets the same figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.evaluation import anchor
+from tests.evaluation.world import workspace
+from training.data import TrainingData
+from training.evaluate import evaluate
+from training.evaluation.memories import MEMORIES
+from training.ranking.cases import ranking_cases
+from training.recipes import recipe
+from training.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        here = workspace(home, monkeypatch)
+        assert evaluate(here)
+        assert not evaluate(here), "the same inputs are not measured again"
+    return here, home
+
+
+def content(measured: tuple[Workspace, Path]) -> dict[str, dict]:
+    return json.loads((measured[1] / "reports" / "evaluation.json").read_text())
+
+
+def test_shape(measured: tuple[Workspace, Path]) -> None:
+    found = content(measured)
+    assert found["as_of"] == "2024-02-09" and found["split"] == "user_time"
+    assert set(found["recall"]) == {"popularity", "favourites", "fused", *MEMORIES}
+    for table in found["recall"].values():
+        assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
+        assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
+        value, low, high = table["recall_at_50"]["all"]
+        assert 0 <= low <= value <= high <= 1
+    assert {"served", "fused", *MEMORIES} <= set(found["slate"])
+    assert set(found["slate"]["served"]) == {"recall_at_30", "ndcg_at_10"}
+    assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
+    assert len(found["differences"]["fused - last_played"]["recall_at_200"]) == 3
+
+
+def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> None:
+    here, home = measured
+    data = TrainingData(here.marts, "held_out", recipe("debug"))
+    cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
+    for name in ("fused", "favourites", "base_level_activation"):
+        lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
+        assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
+        for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):
+            plain = [
+                (user, set(ids[cases.items[kind][case]]), tracks)
+                for case, (user, tracks) in enumerate(zip(lists["user_id"], lists["tracks"].to_list(), strict=True))
+            ]
+            by_user = anchor.recall_by_user(plain, 50)
+            values = np.array([by_user[user] for user in sorted(by_user)])
+            assert content(measured)["recall"][name]["recall_at_50"][part] == pytest.approx(
+                anchor.interval(values, np.ones(len(values)))
+            )
+
+
+def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Path]) -> None:
+    script = anchor.script()
+    if script is None:
+        pytest.skip("the anchor's score.py is not beside the repository")
+    here, _ = measured
+    data = TrainingData(here.marts, "held_out", recipe("debug"))
+    cases = data.recall_cases("test")
+    columns = {
+        "user_id": cases.user_ids.tolist(),
+        "sequence_number": cases.play_number_C,
+        "part": ["test"] * len(cases),
+    }
+    lists = {
+        kind: [data.vocabulary.decode(one[case]) for case in range(len(cases))] for kind, one in cases.items.items()
+    }
+    tracks = pl.read_parquet(here.folder / "evaluation" / "recall_fused.parquet")
+    by_user = script.recall_by_user(pl.DataFrame(columns | lists), tracks)
+    for name, users in by_user.items():
+        metric, part = name.replace("@", "_at_").split()
+        users = users.sort("user_id")
+        theirs = script.interval(users["value"].to_numpy(), users["weight"].to_numpy())
+        assert content(measured)["recall"]["fused"][metric][part] == pytest.approx(theirs)
+
+    ranking = ranking_cases(data).of_part("test")
+    label = ranking.labels_RT[:, ranking.tasks.index("not_skipped")].astype(int)
+    user_ids = data.user_ids_U[ranking.user_R].tolist()
+    rows = pl.DataFrame({"user_id": user_ids, "sequence_number": ranking.play_number_R, "part": "test", "label": label})
+    scores = pl.read_parquet(here.folder / "evaluation" / "ranking_sum_pooling_not_skipped.parquet")
+    users = script.auc_by_user(rows, scores)["gauc"].sort("user_id")
+    theirs = script.interval(users["value"].to_numpy(), users["weight"].to_numpy())
+    assert content(measured)["ranking"]["sum_pooling"]["not_skipped"]["gauc"] == pytest.approx(theirs)
+
+
+def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path]) -> None:
+    page = (measured[1] / "reports" / "evaluation.html").read_text()
+    for word in ("recall@200", "Slate", "Calibration", "base_level_activation", "<svg"):
+        assert word in page
+    for remote in ("http://", "https://", "<script", "<link", "@import", "url("):
+        assert remote not in page
+
+
+def test_a_blend_is_never_worse_than_the_fused_order_on_validation(measured: tuple[Workspace, Path]) -> None:
+    chosen = content(measured)["chosen"]
+    table = {float(weight): sum(figures.values()) for weight, figures in chosen["blend_table"].items()}
+    assert table[chosen["blend"]["weight"]] >= table[0.0] - 1e-6
+
+
+def test_the_run_is_in_mlflow(measured: tuple[Workspace, Path]) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{measured[1]}/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("segue")
+    assert experiment is not None
+    (run,) = [
+        one for one in client.search_runs([experiment.experiment_id]) if one.info.run_name.startswith("evaluation")
+    ]
+    value = content(measured)["recall"]["fused"]["recall_at_200"]["all"][0]
+    assert run.data.metrics["recall/fused/recall_at_200/all"] == pytest.approx(value)

@@ -1,0 +1,53 @@
+"""A workspace with fitted models over a few dozen listeners' random plays: the smallest line from marts to a release."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.evaluation.marts import Play, write
+from training.features import ServiceContract
+from training.train import train
+from training.workspace import Workspace
+
+TRACKS, USERS, SESSIONS = 60, 24, 20
+VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "listened_history")
+
+
+def plays(seed: int) -> list[Play]:
+    """Listeners who return to a few favourites; sessions of four plays, two days apart; the last ones are held out."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        favourites = random.choice(TRACKS, size=8, replace=False)
+        for session in range(SESSIONS):
+            part = "train" if session < 14 else "validation" if session < 17 else "test"
+            for number in range(4):
+                track = int(random.choice(favourites) if random.random() < 0.7 else random.integers(TRACKS))
+                played_ms = 5_000 if random.random() < 0.3 else 60_000
+                rows.append(Play(f"{user:02}", 48 * session + number / 10, f"{track:03}", session, part, played_ms))
+    return rows
+
+
+def workspace(
+    home: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0, rankers: tuple[str, ...] = ("sum_pooling",)
+) -> Workspace:
+    """Marts, two channels and rankers fitted both ways in `home`. Features come from the dense reader alone, without a Feast registry."""
+    for name in [name for name in os.environ if name.startswith(("SEGUE_", "MLFLOW_", "BENTOML_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SEGUE_HOME", str(home))
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.features.OfflineFeatures.store", None)
+    write(home / "marts", plays(seed), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
+    pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "train_cuts.parquet")
+    here = Workspace.open(recipe="debug")
+    for fit in ("held_out", "final"):
+        for channel in ("popularity", "favourites"):
+            train(here, "channel", channel, fit)
+        for ranker in rankers:
+            train(here, "ranker", ranker, fit)
+    return here

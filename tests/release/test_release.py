@@ -1,0 +1,190 @@
+"""From fitted models to the release in service, with BentoML's real store in a folder of the test."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.evaluation.world import workspace
+from training import store
+from training.data import TrainingData
+from training.evaluate import evaluate
+from training.features import OfflineFeatures
+from training.ranking.loaded import LoadedRanker
+from training.recall import CHANNELS
+from training.recipes import recipe
+from training.release import Release
+from training.release.__main__ import main
+from training.release.gate import METRIC
+from training.release.publish import pointer, release
+from training.workspace import MissingInput, Workspace, mark_done
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A measured workspace. BentoML reads its home once, so the tests of this file share one store and run in order."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    home = tmp_path_factory.mktemp("home")
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        BentoMLContainer.model_store_dir.patch(str(home / "bentoml" / "models")),
+    ):
+        BentoMLContainer.model_store.reset()
+        here = workspace(home, monkeypatch)
+        evaluate(here)
+        (home / "bentoml" / "models").mkdir(parents=True)
+        yield here
+        BentoMLContainer.model_store.reset()
+
+
+def change(here: Workspace, shift: float, name: str = "served") -> None:
+    """Other choices, hence another release id, and a slate whose `name` rows are better or worse by `shift`."""
+    folder = here.folder / "evaluation"
+    blend = json.loads((folder / "blend.json").read_text())
+    blend["weight"] = round((blend["weight"] + 0.013) % 1, 6)
+    (folder / "blend.json").write_text(json.dumps(blend))
+    better = pl.when(pl.col("name") == name).then(pl.col(METRIC) + shift).otherwise(METRIC)
+    pl.read_parquet(folder / "slate.parquet").with_columns(better.alias(METRIC)).write_parquet(folder / "slate.parquet")
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["release", "--recipe", "debug", *arguments])
+    return main()
+
+
+def test_killed_before_the_pointer_is_written(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(line, +0.2)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.release.pointer.Pointer.activate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            release(line)
+    assert pointer().active is None
+    outcome = release(line)
+    assert outcome.status == "released" and pointer().active == outcome.release
+
+
+def test_the_same_inputs_are_unchanged(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = pointer().file.read_text()
+    assert command(monkeypatch) == 0
+    assert capsys.readouterr().out.startswith(f"unchanged: {pointer().active}")
+    assert pointer().file.read_text() == before
+
+
+def test_round_trip(line: Workspace) -> None:
+    path = pointer().path
+    assert path is not None
+    loaded = Release.load(path)
+    data = TrainingData(line.marts, "final", recipe("debug"))
+    features = OfflineFeatures(data)
+    users = features.users("recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000))
+    assert set(loaded.channels) == {"popularity", "favourites"}
+    for name, channel in loaded.channels.items():
+        fitted = CHANNELS[name].load(line.channel("final", name), data.vocabulary)
+        assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)
+    assert loaded.ranker is not None
+    fitted_ranker = LoadedRanker.load(line.ranker("final", loaded.ranker.name), data.vocabulary)
+    items = np.tile(np.arange(2, 12), (3, 1))
+    for task, probability in fitted_ranker.score(users, items).items():
+        assert np.array_equal(loaded.ranker.score(users, items)[task], probability)
+    assert loaded.catalogue.height == int(data.catalogue_V.sum())
+    newest = (
+        pl.read_parquet(line.marts / "track_statistics.parquet").filter(pl.col("track_id") == "003").sort("known_at")
+    )
+    row = loaded.catalogue.filter(pl.col("track_id") == "003").row(0, named=True)
+    assert row["plays_total"] == newest["plays_total"][-1] and row["title"] == "Song 003"
+    assert loaded.manifest["release"] == pointer().active
+    assert set(loaded.manifest["models"]["final"]) == {"channel/popularity", "channel/favourites", "ranker/sum_pooling"}
+    assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
+
+
+def test_nothing_in_a_release_is_code(line: Workspace) -> None:
+    path = pointer().path
+    assert path is not None
+    kinds = {file.suffix for file in path.rglob("*") if file.is_file()}
+    assert kinds <= {".json", ".parquet", ".safetensors", ".npy", ".npz", ".yaml", ".sha256"}
+    assert not list(path.rglob("checkpoints"))
+
+
+def test_a_better_release_replaces_and_rollback_returns(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pointer().active
+    change(line, +0.01)
+    second = release(line)
+    assert second.status == "released" and "slate minus production" in second.lines[1]
+    assert command(monkeypatch, "rollback") == 0
+    assert pointer().active == first
+    again = release(line)
+    assert again.status == "unchanged" and "rolled back" in again.lines[0] and pointer().active == first
+    assert release(line, reason="the incident is over").status == "forced"
+    assert pointer().active == second.release
+
+
+def test_worse_than_production_is_refused(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = pointer().active
+    change(line, -0.05)
+    assert command(monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert (
+        said.startswith("refused")
+        and "FAILS: slate minus production" in said
+        and f"production goes on with {before}" in said
+    )
+    assert pointer().active == before
+
+
+def test_force_needs_a_reason(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["--force"], ["--reason", "because"], ["--force", "--reason", " "]):
+        with pytest.raises(SystemExit):
+            command(monkeypatch, *arguments)
+        assert "belong together" in capsys.readouterr().err
+
+
+def test_force_releases_and_the_manifest_says_why(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command(monkeypatch, "--force", "--reason", "licences changed") == 0
+    path = pointer().path
+    assert path is not None
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["forced"] == {"reason": "licences changed"}
+    assert manifest["gate"]["is_passed"] is False
+
+
+def test_worse_than_a_memory_is_refused(line: Workspace) -> None:
+    before = pointer().active
+    change(line, +0.9, name="most_played")
+    outcome = release(line)
+    assert outcome.status == "refused" and "best memory most_played" in outcome.lines[0]
+    assert pointer().active == before
+
+
+def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "large.parquet").write_bytes(b"x" * 1000)
+    whole = store.publish(tmp_path, "half", {})
+    (whole / "large.parquet").write_bytes(b"x" * 10)
+    assert store.path_of("half") is None
+    assert store.publish(tmp_path, "half", {}) == whole
+    assert (whole / "large.parquet").stat().st_size == 1000
+
+
+def test_what_is_missing_is_named(line: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="not a release"):
+        Release.load(tmp_path)
+    mark_done(line.channel("held_out", "popularity"), {"hash": "another fit"})
+    with pytest.raises(MissingInput, match=r"training\.evaluate"):
+        release(line)
