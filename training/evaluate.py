@@ -35,7 +35,7 @@ from training.evaluation.slate import Slate, by_request, sample
 from training.fusion import Fusion
 from training.ranking.cases import RankingCases, ranking_cases
 from training.recipes import RECIPES, recipe
-from training.tracking import EXPERIMENT
+from training.tracking import open_experiment
 from training.workspace import INPUTS, SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
 
 HERE = Path(__file__).parent
@@ -99,7 +99,14 @@ def evaluate(workspace: Workspace) -> bool:
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
     """What an evaluation depends on: marts, the held-out models' own inputs, the code that measures."""
-    code = code_hash(*SOURCES, HERE / "evaluation", HERE / "evaluate.py", HERE / "fusion.py", HERE / "blend.py")
+    code = code_hash(
+        *SOURCES,
+        HERE / "evaluation",
+        HERE / "evaluate.py",
+        HERE / "fusion.py",
+        HERE / "blend.py",
+        HERE / "selection.py",
+    )
     return workspace.inputs(code=code, models=model_ids(workspace, "held_out"))
 
 
@@ -278,7 +285,7 @@ def log_run(result: Result, folder: Path) -> None:
     import mlflow
 
     mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or known["MLFLOW_TRACKING_URI"])
-    mlflow.set_experiment(EXPERIMENT)
+    open_experiment()
     with mlflow.start_run(run_name=f"evaluation-{folder.parent.name}"):
         chosen = result.notes["chosen"]
         mlflow.log_params(

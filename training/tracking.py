@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import settings
+
 EXPERIMENT = "segue"
 
 
@@ -14,12 +16,27 @@ def log_fit(name: str, numbers: dict[str, Any], measures: dict[str, Any]) -> Non
         return
     import mlflow
 
-    mlflow.set_experiment(EXPERIMENT)
+    open_experiment()
     with mlflow.start_run(run_name=name):
         mlflow.log_params({key: str(value)[:500] for key, value in numbers.items()})
         mlflow.log_metrics(_numbers(measures))
         for row in measures.get("history") or []:
             mlflow.log_metrics({key: row[key] for key in row if key != "step"}, step=int(row["step"]))
+
+
+def open_experiment() -> None:
+    """Make Segue's experiment the current one; its artifacts lie under `SEGUE_HOME/mlflow`, not in the working folder."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+        try:
+            mlflow.create_experiment(EXPERIMENT, (settings.load().mlflow / "artifacts").as_uri())
+        except MlflowException as error:
+            # Another task, started at the same time, was first.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    mlflow.set_experiment(EXPERIMENT)
 
 
 def _numbers(measures: dict[str, Any]) -> dict[str, float]:
