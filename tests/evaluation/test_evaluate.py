@@ -49,7 +49,7 @@ def test_shape(measured: tuple[Workspace, Path]) -> None:
 
 
 def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> None:
-    here, home = measured
+    here, _ = measured
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
     for name in ("fused", "favourites", "base_level_activation"):
@@ -86,8 +86,8 @@ def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Pat
     by_user = script.recall_by_user(pl.DataFrame(columns | lists), tracks)
     for name, users in by_user.items():
         metric, part = name.replace("@", "_at_").split()
-        users = users.sort("user_id")
-        theirs = script.interval(users["value"].to_numpy(), users["weight"].to_numpy())
+        ordered = users.sort("user_id")
+        theirs = script.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
         assert content(measured)["recall"]["fused"][metric][part] == pytest.approx(theirs)
 
     ranking = ranking_cases(data).of_part("test")

@@ -11,6 +11,7 @@ import pytest
 from serving.catalogue import Catalogue
 from serving.exclusions import Exclusions
 from serving.filter import Shown, keep
+from serving.select import select
 from tests.evaluation.conftest import Case, recall_cases
 from tests.evaluation.marts import FIRST, Play, write
 from training import blend
@@ -19,6 +20,7 @@ from training.evaluation import slate
 from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate
 from training.recipes import recipe
+from training.selection import at_most_per_artist
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000
@@ -28,12 +30,34 @@ def small_slate() -> Slate:
     cases = recall_cases([Case("a", [5], [], []), Case("b", [3], [], [])])
     items = np.array([[2, 3, 4, 5], [2, 3, 0, 0]])
     fused = np.array([[0.8, 0.4, 0.2, 0.1], [0.5, 0.4, 0.0, 0.0]])
-    return Slate(cases, items, fused, np.array([[0.1, 0.2, 0.3, 0.9], [0.1, 0.9, 1.0, 1.0]]))
+    return Slate(cases, items, fused, np.array([[0.1, 0.2, 0.3, 0.9], [0.1, 0.9, 1.0, 1.0]]), np.zeros(9, np.int64))
 
 
 def test_shown_is_the_fused_order_without_and_the_rankers_with_all_the_weight() -> None:
-    assert small_slate().shown(0.0).tolist() == [[2, 3, 4, 5], [2, 3, 0, 0]]
-    assert small_slate().shown(1.0).tolist() == [[5, 4, 3, 2], [3, 2, 0, 0]]
+    assert small_slate().shown(0.0)[:, :4].tolist() == [[2, 3, 4, 5], [2, 3, 0, 0]]
+    assert small_slate().shown(1.0)[:, :4].tolist() == [[5, 4, 3, 2], [3, 2, 0, 0]]
+
+
+def test_an_artist_fills_no_more_than_its_share() -> None:
+    items = np.arange(2, 42)[None, :]
+    artist_of_track_V = np.where(np.arange(42) < 27, 7, np.arange(42))
+    one = Slate(
+        recall_cases([Case("a", [5], [], [])]),
+        items,
+        np.linspace(1, 0.1, 40)[None, :],
+        np.zeros((1, 40)),
+        artist_of_track_V,
+    )
+    shown = [item for item in one.shown(0.0)[0].tolist() if item]
+    assert shown == [*range(2, 12), *range(27, 42)]
+
+
+@pytest.mark.parametrize("most", [1, 3, 10])
+def test_the_service_would_cap_the_same(data: TrainingData, most: int) -> None:
+    catalogue = Catalogue.build(data.track_rows, data.vocabulary)
+    items = np.random.default_rng(most).permutation(np.arange(2, 12))
+    places = at_most_per_artist(data.vocabulary.artist_of_track_V[items], most)
+    assert places[:8].tolist() == select(items, catalogue, 8, most)
 
 
 def test_blend_by_hand() -> None:
@@ -51,7 +75,9 @@ def test_choose_takes_the_smallest_of_equally_good_weights() -> None:
     chosen, table = small_slate().choose()
     figures = {weight: sum(row.values()) for weight, row in table.items()}
     assert chosen == min(weight for weight in figures if figures[weight] == pytest.approx(max(figures.values())))
-    useless = Slate(small_slate().cases, small_slate().items_CK, small_slate().fused_CK, np.full((2, 4), 0.5))
+    useless = Slate(
+        small_slate().cases, small_slate().items_CK, small_slate().fused_CK, np.full((2, 4), 0.5), np.zeros(9, np.int64)
+    )
     assert useless.choose()[0] == 0.0
 
 

@@ -1,4 +1,5 @@
-"""The whole request path on held-out requests: fused candidates ▸ what may be shown ▸ ranker ▸ blend ▸ the first 30.
+"""The whole request path on held-out requests: fused candidates ▸ what may be shown ▸ ranker ▸ blend ▸ the first 30 with
+at most 10 of an artist.
 
 The functions of fusion and blend are those that the service calls. `served` is the blended order, `fused` the same
 path without the ranker, `ranker` the ranker's order of the same candidates; memories show their own first 30. To stay
@@ -26,6 +27,7 @@ from training.evaluation.servable import Servable
 from training.fusion import Fusion
 from training.ranking.loaded import LoadedRanker
 from training.recall.channel import Candidates
+from training.selection import PER_ARTIST, at_most_per_artist
 
 LENGTH, RANKED = 30, 300
 METRICS = ("recall_at_30", "ndcg_at_10")
@@ -42,6 +44,7 @@ class Slate:
     items_CK: Ints
     fused_CK: NDArray[np.floating]
     probability_CK: NDArray[np.floating]
+    artist_of_track_V: Ints
 
     @classmethod
     def build(
@@ -59,13 +62,19 @@ class Slate:
         probability = (
             np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, cases, items)
         )
-        return cls(cases, items, scores, probability)
+        return cls(cases, items, scores, probability, held_out.data.vocabulary.artist_of_track_V)
 
     def shown(self, weight: float) -> Ints:
         """The first LENGTH of every request with the ranker's share `weight`."""
         scores = blend.blended(self.fused_CK, self.probability_CK, weight)
-        best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))[:, :LENGTH]
-        return np.take_along_axis(self.items_CK, best, axis=1)
+        best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))
+        items = np.take_along_axis(self.items_CK, best, axis=1)
+        shown = np.zeros((len(items), LENGTH), dtype=np.int64)
+        for case, row in enumerate(items):
+            some = row[row > 0]
+            some = some[at_most_per_artist(self.artist_of_track_V[some], PER_ARTIST)][:LENGTH]
+            shown[case, : len(some)] = some
+        return shown
 
     def choose(self) -> tuple[float, dict[float, dict[str, float]]]:
         """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of

@@ -1,0 +1,24 @@
+"""How many tracks of one artist an answer may hold.
+
+A tight cap looks varied and costs what listeners come back for: on real logs, of lists of 30, at most 3 of an artist lose an eighth of
+the recall and fall behind plain memory, at most 10 lose a thirtieth. The slate is evaluated with the cap of the daily scene.
+Legend: C candidates. Knows nothing about scores.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PER_ARTIST = 10
+
+
+def at_most_per_artist(artist_C: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Places, in order, of the candidates that are among the first `most` of their artist.
+
+    Codes below 2 are artists that nobody knows: they are not capped, for two unknown artists need not be one.
+    """
+    order = np.argsort(artist_C, kind="stable")
+    of_artist = artist_C[order]
+    number = np.arange(len(order)) - np.searchsorted(of_artist, of_artist)
+    return np.sort(order[(number < most) | (of_artist < 2)])
