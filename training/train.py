@@ -57,6 +57,12 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     return True
 
 
+def is_passed_over(workspace: Workspace, ranker: str) -> bool:
+    """Whether evaluation chose another ranker: only the one that is served needs what `final` learns from."""
+    choice = workspace.folder / "evaluation" / "choice.json"
+    return choice.exists() and json.loads(choice.read_text())["ranker"] not in (ranker, None)
+
+
 def names(kind: str) -> list[str]:
     """The names in a table: `channels` or `rankers`."""
     if kind == "channels":
@@ -120,7 +126,9 @@ def main() -> None:
         print(json.dumps(names(arguments.name)))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
-    if not train(workspace, arguments.what, arguments.name, arguments.fit):
+    if arguments.fit == "final" and arguments.what == "ranker" and is_passed_over(workspace, arguments.name):
+        print(f"not refitted: evaluation chose another ranker than {arguments.name}")
+    elif not train(workspace, arguments.what, arguments.name, arguments.fit):
         print(f"unchanged: {arguments.name} ({arguments.fit})")
 
 

@@ -54,8 +54,11 @@ class FitRecord:
 
 
 def use_threads() -> int:
-    """Give torch as many threads as `SEGUE_THREADS` says (default: the cores of the machine)."""
-    threads = int(os.environ.get("SEGUE_THREADS") or os.cpu_count() or 1)
+    """Give torch as many threads as `SEGUE_THREADS` says, else `OMP_NUM_THREADS`, else the machine's cores.
+
+    Models that train side by side must share the cores: two with every core each take several times as long.
+    """
+    threads = int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     torch.set_num_threads(threads)
     return threads
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures
+from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
 from training.ranking.features import RankingFeatures
@@ -101,9 +102,8 @@ class HeldOut:
 
 
 def fitted(workspace: Workspace, fit: str, kind: str) -> list[str]:
-    """Names of the recipe's channels or rankers (`kind`) that a fit holds, finished."""
-    wanted = recipe(workspace.recipe)
-    names, place = (wanted.channels, workspace.channel) if kind == "channel" else (wanted.rankers, workspace.ranker)
+    """Names of the channels or rankers (`kind`) that a fit holds, finished."""
+    names, place = (CHANNELS, workspace.channel) if kind == "channel" else (RANKERS, workspace.ranker)
     return [name for name in names if (place(fit, name) / INPUTS).exists()]
 
 
