@@ -38,8 +38,8 @@ class RealtimeConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: int = 50
-    steps: int = 500
-    validate_every: int = 125
+    steps: int = 400
+    validate_every: int = 100
     patience: int = 3
     cases_per_user: int = 5
     seed: int = 0
