@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.selection import PER_ARTIST
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -28,7 +30,7 @@ class Scene:
 SCENES: dict[str, Scene] = {
     scene.name: scene
     for scene in (
-        Scene(name="daily", limit=30, most=100, per_artist=3, recalled=300, ranked=300),
+        Scene(name="daily", limit=30, most=100, per_artist=PER_ARTIST, recalled=300, ranked=300),
         Scene(name="private_fm", limit=3, most=30, per_artist=1, recalled=200, ranked=200),
     )
 }

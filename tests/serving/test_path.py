@@ -11,6 +11,7 @@ from serving.warm_up import WarmUpFailed, warm_up
 from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, excluded, history, release, tracks
 from training.blend import Blend
 from training.fusion import Fusion
+from training.selection import PER_ARTIST
 
 NOW = 1_800_000_000_000_000
 
@@ -104,10 +105,10 @@ def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
 
 
 def test_the_artist_cap_is_the_scenes(bench):
-    table = tracks(8, artist_ids=[["a"]] * 6 + [["b"], ["b"]])
+    table = tracks(14, artist_ids=[["a"]] * 12 + [["b"], ["b"]])
     of = release(table, [POPULARITY])
-    assert bench.ask(of, scene="private_fm", limit=5) == ["t0", "t6"]
-    assert bench.ask(of, scene="daily") == ["t0", "t1", "t2", "t6", "t7"]
+    assert bench.ask(of, scene="private_fm", limit=5) == ["t0", "t12"]
+    assert bench.ask(of, scene="daily", limit=20) == [f"t{n}" for n in range(PER_ARTIST)] + ["t12", "t13"]
 
 
 def test_stages_are_timed(bench):
