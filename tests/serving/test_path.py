@@ -106,9 +106,10 @@ def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
 
 def test_the_artist_cap_is_the_scenes(bench):
     table = tracks(14, artist_ids=[["a"]] * 12 + [["b"], ["b"]])
-    of = release(table, [POPULARITY])
-    assert bench.ask(of, scene="private_fm", limit=5) == ["t0", "t12"]
-    assert bench.ask(of, scene="daily", limit=20) == [f"t{n}" for n in range(PER_ARTIST)] + ["t12", "t13"]
+    of = release(table, [ListChannel("popularity", range(2, 16))])
+    for scene, most in (("private_fm", 1), ("daily", PER_ARTIST)):
+        answer = bench.ask(of, scene=scene, limit=20)
+        assert sum(track not in ("t12", "t13") for track in answer) == most
 
 
 def test_stages_are_timed(bench):
