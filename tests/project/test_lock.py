@@ -9,7 +9,8 @@ from packaging.requirements import Requirement
 import settings
 
 PROJECT = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["project"]
-DIRECT = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+EXTRAS = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+DIRECT = [one for line in PROJECT["dependencies"] + EXTRAS if (one := Requirement(line)).name != PROJECT["name"]]
 LOCK = {
     (pin := Requirement(line)).name.lower().replace("_", "-"): pin
     for line in (settings.ROOT / "requirements.lock").read_text().splitlines()
