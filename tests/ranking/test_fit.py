@@ -111,7 +111,8 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     users, items = batches.user_batch(range(len(cases))), cases.item_R[:, None]
     found = ranker.score(users, items)
     for task, probability in again.score(users, items).items():
-        np.testing.assert_array_equal(found[task], probability)
+        # The same weights; kernels may round the last bit by where the arrays lie in memory.
+        np.testing.assert_allclose(found[task], probability, rtol=1e-6)
     ranker.save(tmp_path / "saved")
     read = LoadedRanker.load(tmp_path / "saved", data.vocabulary)
     np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
