@@ -14,7 +14,7 @@ def test_equals_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
     users = users_at(data, "favourites", ["u0"], [now])
     activation: dict[int, float] = {}
     for row in range(120):
-        if plays.user_P[row] == 0 and plays.is_listened_P[row] and data.catalogue_V[plays.track_P[row]]:
+        if plays.user_P[row] == 0 and plays.is_listened_P[row]:
             age = max((now - plays.known_at_P[row]) / 1e6, 60)
             item = int(plays.track_P[row])
             activation[item] = activation.get(item, 0.0) + age**-0.6

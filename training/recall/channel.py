@@ -43,7 +43,8 @@ class Candidates:
 class RecallChannel(ABC):
     """One way to find candidates. A new one is a file with a subclass and a line in `training.recall.CHANNELS`.
 
-    Promises, held by the conformance suite: candidates are in the catalogue, none twice in a row, padding at the end,
+    Promises, held by the conformance suite: candidates are in the catalogue or were
+    heard by the user before, none twice in a row, padding at the end,
     the same answer for the same request whatever else is in the batch and after save and load, an answer (perhaps an
     empty one) for a user with no history or unknown tracks, and no influence of anything known at or after the
     request.

@@ -46,14 +46,16 @@ class FavouritesConfig:
 class Favourites(RecallChannel):
     """The known tracks with the highest base-level activation, best first. Deterministic; has nothing for a user with
     no history.
+
+    What a user has listened to may be recommended again whether or not it is in the catalogue of the fit: that it was
+    heard before the request is known at the request.
     """
 
     name: ClassVar[str] = "favourites"
     feature_service: ClassVar[str] = "favourites"
 
-    def __init__(self, config: FavouritesConfig, catalogue_V: np.ndarray, vocabulary: Vocabulary) -> None:
+    def __init__(self, config: FavouritesConfig, vocabulary: Vocabulary) -> None:
         self.settled = config
-        self.catalogue_V = catalogue_V
         self.vocabulary = vocabulary
         self._measures: dict[str, Any] = {}
 
@@ -67,16 +69,16 @@ class Favourites(RecallChannel):
         """Choose the decay; there is nothing else to learn."""
         del folder
         if config.decay is not None:
-            return cls(config, data.catalogue_V, data.vocabulary)
+            return cls(config, data.vocabulary)
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
         tried: dict[float, dict[str, float]] = {}
         batches = _batches(data, cases)
         for decay in DECAYS if len(cases) else ():
-            channel = cls(replace(config, decay=decay), data.catalogue_V, data.vocabulary)
+            channel = cls(replace(config, decay=decay), data.vocabulary)
             items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
             tried[decay] = recall_table(items_CK, cases)
         chosen = max(tried, key=lambda decay: _worth(tried[decay]), default=DEFAULT_DECAY)
-        fitted = cls(replace(config, decay=chosen), data.catalogue_V, data.vocabulary)
+        fitted = cls(replace(config, decay=chosen), data.vocabulary)
         fitted._measures = {"decay": chosen, "validation": tried.get(chosen, {})} | {
             "tried": {str(decay): _worth(table) for decay, table in tried.items()}
         }
@@ -90,14 +92,13 @@ class Favourites(RecallChannel):
         """The `k` most active tracks of each user at the request's time."""
         history = users.views[VIEW]
         track_BL, ended_BL = history.columns["track_id"], history.columns["ended_at"]
-        may_BL = history.mask_BL & (track_BL >= FIRST)
-        may_BL &= self.catalogue_V[np.minimum(track_BL, len(self.catalogue_V) - 1)]
-        row, column = np.nonzero(may_BL)
+        V = len(self.vocabulary)
+        row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST) & (track_BL < V))
         age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, LEAST_AGE_S)
         decay = DEFAULT_DECAY if self.settled.decay is None else self.settled.decay
-        key, place = np.unique(row * np.int64(len(self.catalogue_V)) + track_BL[row, column], return_inverse=True)
+        key, place = np.unique(row * np.int64(V) + track_BL[row, column], return_inverse=True)
         activation = np.bincount(place, weights=age_s**-decay, minlength=len(key))
-        row, item = np.divmod(key, len(self.catalogue_V))
+        row, item = np.divmod(key, V)
         order = np.lexsort((item, -activation, row))
         row, item, activation = row[order], item[order], activation[order]
         rank = np.arange(len(row)) - np.searchsorted(row, row)
@@ -117,17 +118,14 @@ class Favourites(RecallChannel):
         )
 
     def save(self, folder: Path) -> None:
-        """The config as JSON, the catalogue as one array."""
+        """The config as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "favourites.json", asdict(self.settled))
-        np.save(folder / "catalogue.npy", np.flatnonzero(self.catalogue_V), allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """What `save` wrote."""
-        catalogue_V = np.zeros(len(vocabulary), dtype=bool)
-        catalogue_V[np.load(folder / "catalogue.npy", allow_pickle=False)] = True
-        return cls(FavouritesConfig(**json.loads((folder / "favourites.json").read_text())), catalogue_V, vocabulary)
+        return cls(FavouritesConfig(**json.loads((folder / "favourites.json").read_text())), vocabulary)
 
 
 def _batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
