@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import polars as pl
 import pytest
 
 import settings
@@ -16,6 +17,7 @@ from local.ports import free_port
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
+BLOCK_ID = uuid.uuid4().hex
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
 
 
@@ -78,7 +80,7 @@ def test_a_block_shows_in_the_very_next_answer(here):
     before = [item["track_id"] for item in answer.recommend(here, user_id, limit=10)["items"]]
     now = datetime.now(UTC).isoformat()
     event = {
-        "event_id": uuid.uuid4().hex,
+        "event_id": BLOCK_ID,
         "user_id": user_id,
         "sequence_number": 10**9,
         "target_type": "track",
@@ -103,7 +105,9 @@ def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
     assert {service.name: services.running(service, here).pid for service in services.SERVICES} == pids
     logs = "\n".join(file.read_text() for file in here.airflow.glob("logs/dag_id=*/run_id=*/**/*.log"))
     assert "unchanged" in logs
-    assert "1 landed" in logs
+    landed = pl.read_parquet(here.landing / "listening_events" / "dt=*" / "*.parquet", hive_partitioning=False)
+    blocks = landed.filter(pl.col("action") == "block", pl.col("event_id") == BLOCK_ID)
+    assert blocks.height == 1
 
 
 def test_nothing_tried_to_leave_the_machine(line, here):
