@@ -16,7 +16,10 @@ from settings import Settings, load, tool_environment
 def environment(settings: Settings) -> dict[str, str]:
     """Variables of every program that we start."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, **tool_environment(settings), "PATH": path, "PYTHONUNBUFFERED": "1"}
+    # Airflow gives a task's bash a socket as standard input. An outermost bash takes that for a remote login and reads
+    # ~/.bashrc, which may put another Python first; one that lies two shells deep does not.
+    own = {"PATH": path, "PYTHONUNBUFFERED": "1", "SHLVL": "2"}
+    return {**os.environ, **tool_environment(settings), **own}
 
 
 def main() -> None:
