@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,6 @@ from training.ranking import RANKERS
 from training.ranking.events import Catalogue
 from training.ranking.features import VIEWS, RankingFeatures
 from training.ranking.loaded import LoadedRanker
-from training.ranking.ranker import RankerConfig
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.user_features import BehaviourCodes
 
@@ -92,10 +93,10 @@ def catalogue() -> Catalogue:
     return Catalogue(counts, torch.full((ARTISTS,), 50))
 
 
-def new_ranker(name: str, seed: int = 0) -> LoadedRanker:
-    """Random weights, large enough that differences show."""
+def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
+    """Random weights, large enough that differences show; `changes` to the `debug` config."""
     torch.manual_seed(seed)
-    config = RankerConfig(width=8, hidden=(16, 8), pieces=4, minimum_count=2)
+    config = replace(RANKERS[name].config("debug"), **changes)
     model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))
     with torch.no_grad():
         for parameter in model.parameters():

@@ -16,8 +16,8 @@ from tests.ranking.conftest import (
     ranking_features,
     user_batch,
 )
-from training.ranking.candidate_features import NEVER_US
-from training.ranking.features import CANDIDATE_FEATURES
+from training.ranking.candidate_features import CANDIDATE_FEATURES
+from training.ranking.hard_search import MATCH_FEATURES, NEVER_US
 from training.ranking.track_statistics import COUNTS, DAY_US, TrackStatistics
 from training.ranking.user_features import LAGS, USER_FEATURES, context, gap_bucket, ratio_bucket
 
@@ -47,8 +47,9 @@ def test_recent_columns_equal_counting() -> None:
     features, rows = ranking_features(), [history(30, 1), history(5, 2), []]
     items = np.array([[2, 3, 12, 7]] * 3)
     side = features.users(user_batch(rows, length=30))
-    found = features.candidates(side, items).features_BCF.numpy()
-    assert found.shape == (3, 4, CANDIDATE_FEATURES)
+    candidates = features.candidates(side, items)
+    found = candidates.matches_BCM.numpy()
+    assert found.shape == (3, 4, MATCH_FEATURES) and candidates.features_BCF.shape == (3, 4, CANDIDATE_FEATURES)
     for b, events in enumerate(rows):
         for c, track in enumerate(items[b]):
             np.testing.assert_allclose(found[b, c, :12], by_hand(events, int(track)), rtol=1e-5)
@@ -57,7 +58,7 @@ def test_recent_columns_equal_counting() -> None:
 def test_long_histories_are_counted_apart() -> None:
     rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, LISTEN, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
     features = ranking_features()
-    found = features.candidates(features.users(user_batch(rows)), np.array([[5, 15, 6]])).features_BCF.numpy()[0]
+    found = features.candidates(features.users(user_batch(rows)), np.array([[5, 15, 6]])).matches_BCM.numpy()[0]
     never = np.log2(1 + NEVER_US / MINUTE)
     same_track, same_artist, neither = found[:, 12:20]
     np.testing.assert_allclose(same_track, [np.log2(3), 3, np.log2(3), 3, 1, 2, 1, 2], rtol=1e-5)
@@ -68,9 +69,11 @@ def test_long_histories_are_counted_apart() -> None:
 def test_the_unknown_track_matches_nothing() -> None:
     features = ranking_features()
     side = features.users(user_batch([[(1, LISTEN, NOW - MINUTE)]]))
-    found = features.candidates(side, np.array([[1, 10_000, 2]])).features_BCF.numpy()[0]
-    assert found[:, 0].tolist() == [0, 0, 0] and found[:, -1].tolist() == [1, 1, 0]
+    candidates = features.candidates(side, np.array([[1, 10_000, 2]]))
+    found, own = candidates.matches_BCM.numpy()[0], candidates.features_BCF.numpy()[0]
+    assert found[:, 0].tolist() == [0, 0, 0] and own[:, -1].tolist() == [1, 1, 0]
     np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(own[0], own[1])
 
 
 def test_statistics_are_those_known_before() -> None:

@@ -22,6 +22,7 @@ from tests.ranking.conftest import (
 from training.features import UserBatch
 from training.ranking import RANKERS
 from training.ranking.loaded import LoadedRanker
+from training.ranking.track_statistics import TrackStatistics
 from training.vocabulary import Vocabulary
 
 ITEMS = np.arange(2, TRACKS)
@@ -75,6 +76,34 @@ def test_nothing_at_or_after_the_request_counts(ranker: LoadedRanker, later: int
     np.testing.assert_allclose(
         scores(ranker, user_batch([before]), ITEMS), scores(ranker, user_batch([leaking]), ITEMS), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+@pytest.mark.parametrize("hard_search", [False, True])
+def test_matches_are_read_by_hard_search_only(name: str, hard_search: bool) -> None:
+    ranker = new_ranker(name, hard_search=hard_search)
+    side = ranker.features.users(user_batch([history(6, 1)]))
+    candidates = ranker.features.candidates(side, ITEMS[None])
+    blind = replace(candidates, matches_BCM=torch.zeros_like(candidates.matches_BCM))
+    with torch.no_grad():
+        state = ranker.model.encode_user(side.inputs)
+        moved = (ranker.model(state, candidates) - ranker.model(state, blind)).abs().max()
+    assert (moved > 1e-3) == hard_search
+
+
+def test_pooling_has_one_interest_for_all_candidates() -> None:
+    """Two candidates that differ in nothing but what the user did with them get the same score."""
+    ranker = new_ranker("sum_pooling")
+    rare, rarer = 30, 39  # too rare for a vector of their own
+    features = replace(ranker.features, statistics=TrackStatistics(np.zeros(0, np.int64), np.zeros((0, 6), np.float32)))
+    features = replace(features, artist_of_track_V=np.ones(TRACKS, dtype=np.int64))
+    ranker.features = features
+    users = user_batch([[*history(5, 1), (rare, SKIP, NOW - MINUTE)]])
+    found = scores(ranker, users, np.array([rare, rarer]))
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])
+    seeing = new_ranker("sum_pooling", hard_search=True)
+    seeing.features = features
+    assert np.abs(np.diff(scores(seeing, users, np.array([rare, rarer])), axis=1)).max() > 1e-3
 
 
 def test_hard_users_get_numbers(ranker: LoadedRanker) -> None:

@@ -1,6 +1,6 @@
 """From a user batch and candidates to a ranker's inputs: the same code in training, evaluation and serving.
 
-Shape letters: B requests, C candidates, L events, F candidate features, V vocabulary.
+Shape letters: B requests, C candidates, L events, F candidate features, M match features, V vocabulary.
 Knows nothing about where the sequences were read or which ranker reads the result.
 """
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sequences.batch import SequenceBatch
 from training.features import UserBatch
-from training.ranking.candidate_features import History, from_history, from_recent, from_statistics
+from training.ranking.candidate_features import from_statistics
+from training.ranking.hard_search import History, from_history, from_recent
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.track_statistics import TrackStatistics
 from training.ranking.user_features import DAY_US, HOUR_US, BehaviourCodes, context, gap_bucket, ratio_bucket
@@ -26,7 +27,6 @@ Array = NDArray[Any]
 
 RECENT, LISTENED, NEGATIVE = "recent_events", "listened_history", "recent_negatives"
 VIEWS = (RECENT, LISTENED, NEGATIVE)
-CANDIDATE_FEATURES = 12 + 4 + 4 + 6 + 1
 UNKNOWN = 1
 
 
@@ -112,15 +112,13 @@ class RankingFeatures:
         track_BC = np.where(items_BC > UNKNOWN, items_BC, -2).astype(np.int32)
         maker_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
         at_B = side.request_at_B
-        columns = [
+        own = [*from_statistics(*self.statistics.before(items_BC, at_B)), items_BC <= UNKNOWN]
+        found = [
             *from_recent(side.recent, (side.outcome_BL, side.ratio_BL), track_BC, maker_BC, at_B),
             *from_history(side.listened, track_BC, maker_BC, at_B),
             *from_history(side.negative, track_BC, maker_BC, at_B),
-            *from_statistics(*self.statistics.before(items_BC, at_B)),
-            items_BC <= UNKNOWN,
         ]
-        features_BCF = np.stack([np.asarray(column, np.float32) for column in columns], axis=2)
-        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), torch.from_numpy(features_BCF))
+        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), _stacked(found))
 
     def _history(self, batch: SequenceBatch, request_at_B: Array) -> History:
         mask_BL = _known_before(batch, request_at_B)
@@ -136,3 +134,7 @@ def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:
 
 def _tensor(values: Array) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
+
+
+def _stacked(columns: list[Array]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(column, np.float32) for column in columns], axis=2))

@@ -1,7 +1,7 @@
 """What a ranker reads, as tensors: the user's side once a request, the candidates' side for each of them.
 
-Shape letters: B requests, C candidates, L events, U user features, F candidate features.
-Knows nothing about how the numbers are made: see `features.py`.
+Shape letters: B requests, C candidates, L events, U user features, F candidate features, M match
+features. Knows nothing about how the numbers are made: see `features.py`.
 """
 
 from __future__ import annotations
@@ -38,11 +38,16 @@ class UserInputs:
 
 @dataclass(frozen=True)
 class CandidateInputs:
-    """C candidates a request. Every number belongs to one candidate alone: none depends on the others."""
+    """C candidates a request. Every number belongs to one candidate alone: none depends on the others.
+
+    `features_BCF` are about the candidate whoever asks; `matches_BCM` are where hard search found it in the user's
+    histories, for rankers that use it.
+    """
 
     track_BC: Tensor
     artist_BC: Tensor
     features_BCF: Tensor
+    matches_BCM: Tensor
 
     def to(self, device: torch.device) -> CandidateInputs:
         """The same on a device."""

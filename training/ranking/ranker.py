@@ -1,7 +1,7 @@
 """What every ranker is: a user encoded once a request, candidates scored beside each other and apart from each other.
 
-A rung of the ladder says how the history becomes an interest; embeddings, features and head are the same for all, so
-that a difference between two rankers is a difference of that step.
+A rung of the ladder says how the history becomes an interest, and whether hard search stands beside it (a switch of the
+config); embeddings, features and head are the same for all.
 
 Shape letters: B requests, C candidates, L events, D width, T tasks, H hidden. Knows nothing about files or training.
 """
@@ -15,8 +15,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from training.ranking.candidate_features import CANDIDATE_FEATURES
 from training.ranking.events import Catalogue, EventEmbedding
-from training.ranking.features import CANDIDATE_FEATURES
+from training.ranking.hard_search import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.ranking.user_features import USER_FEATURES
@@ -28,14 +29,16 @@ SCENE_CODES = 16
 class RankerConfig:
     """Numbers of a ranker and of its training.
 
-    `minimum_count` plays in training earn a track or artist its own embedding; `cases` training rows at most, the
-    newest share of every user; `epochs` passes over them unless `steps` says how many batches. `temperatures` (one a
-    task; none: chosen on validation) divide the logits.
+    `hard_search`: the candidate is looked up in the user's histories (see `hard_search.py`). `minimum_count` plays in
+    training earn a track or artist its own embedding; `cases` training rows at most, the newest share of every user;
+    `epochs` passes over them unless `steps` says how many batches. `temperatures` (one a task; none: chosen on
+    validation) divide the logits.
     """
 
     width: int = 32
     hidden: tuple[int, ...] = (128, 64)
     pieces: int = 8
+    hard_search: bool = False
     minimum_count: int = 20
     id_dropout: float = 0.2
     dropout: float = 0.1
@@ -77,13 +80,14 @@ class Ranker(nn.Module, ABC):
     def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
         super().__init__()
         width, (first, *rest) = config.width, config.hidden
-        self.tasks = tasks
+        self.tasks, self.hard_search = tasks, config.hard_search
         self.embedding = EventEmbedding(catalogue, width, config.minimum_count, config.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         self.context = PiecewiseLinear(USER_FEATURES, config.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
+        self.matches = PiecewiseLinear(MATCH_FEATURES if config.hard_search else 0, config.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)
-        self.from_candidate = nn.Linear(self.features.width + 3 * width, first)
+        self.from_candidate = nn.Linear(self.features.width + self.matches.width + 3 * width, first)
         self.activation = nn.Sequential(Dice(first), nn.Dropout(config.dropout))
         self.head = MultilayerPerceptron([first, *rest, len(tasks)], config.dropout)
 
@@ -100,6 +104,8 @@ class Ranker(nn.Module, ABC):
         """Place the pieces of numeric features on the quantiles of a sample of training rows; once, before training."""
         self.context.observe(users.context_BU)
         self.features.observe(candidates.features_BCF.flatten(0, 1))
+        if self.hard_search:
+            self.matches.observe(candidates.matches_BCM.flatten(0, 1))
 
     def encode_user(self, users: UserInputs) -> UserState:
         """Everything that depends on the request alone, once for all of its candidates."""
@@ -113,5 +119,7 @@ class Ranker(nn.Module, ABC):
         item_BCD = self.embedding.of_candidates(candidates)
         interest_BCD = self.interest(state, item_BCD)
         parts = [self.features(candidates.features_BCF), item_BCD, interest_BCD, interest_BCD * item_BCD]
+        if self.hard_search:
+            parts.append(self.matches(candidates.matches_BCM))
         hidden_BCH = self.from_candidate(torch.cat(parts, dim=-1)) + state.hidden_BH.unsqueeze(1)
         return self.head(self.activation(hidden_BCH))  # type: ignore[no-any-return]

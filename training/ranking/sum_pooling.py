@@ -1,5 +1,7 @@
 """The baseline of the ladder: the history is the mean of its events, whatever the candidate is.
 
+No view of the history depends on the candidate: it has its own statistics and embedding, and the user's one interest.
+
 Covington, Adams, Sargin 2016, "Deep Neural Networks for YouTube Recommendations" (its ranking half averages the
 embeddings of what was watched). Differs: multi-task logits instead of weighted watch time, piecewise-linear numbers
 instead of their powers.

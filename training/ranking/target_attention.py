@@ -1,11 +1,14 @@
-"""The candidate looks at the history: each event weighs as much as it matters for this candidate.
+"""The candidate looks at the history: softly at the recent events, by exact match at the long ones.
 
-Zhou et al. 2018, "Deep Interest Network for Click-Through Rate Prediction", 1706.06978. Differs: the event carries its
-behaviour, its age and how much was played beside its ids; the candidate's features stand beside the interest.
+Soft: each recent event weighs as much as it matters for this candidate. Zhou et al. 2018, "Deep Interest Network for
+Click-Through Rate Prediction", 1706.06978. Differs: the event carries its behaviour, its age and how much was played
+beside its ids; the candidate's features stand beside the interest. Hard: the config's `hard_search` (`hard_search.py`),
+without which this is DIN alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -28,8 +31,8 @@ class TargetAttention(Ranker):
 
     @staticmethod
     def config(recipe: str) -> RankerConfig:
-        """The same numbers as every rung of the ladder."""
-        return ranker_config(recipe)
+        """The same numbers as every rung of the ladder, and hard search."""
+        return replace(ranker_config(recipe), hard_search=True)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """The events summed by their weight for the candidate, on the scale of a mean."""
