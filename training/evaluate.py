@@ -145,7 +145,11 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     task = blend.TASK if blend.TASK in held_out.rankers[best].tasks else held_out.rankers[best].tasks[0]
     slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], servable)
     weight, table = slate.choose()
-    why |= {"validation_gauc": figures, "blend_table": {str(b): row for b, row in table.items()}}
+    why |= {
+        "validation_gauc": figures,
+        "blend_table": {str(b): row for b, row in table.items()},
+        "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
+    }
     return Choice(fusion, best, Blend(weight, task), why)
 
 

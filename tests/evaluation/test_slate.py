@@ -52,6 +52,19 @@ def test_an_artist_fills_no_more_than_its_share() -> None:
     assert shown == [*range(2, 12), *range(27, 42)]
 
 
+def test_the_price_of_a_cap_is_what_the_tail_of_an_artist_was_worth() -> None:
+    items = np.arange(2, 42)[None, :]
+    one = Slate(
+        recall_cases([Case("a", [2, 6], [], [])]),
+        items,
+        np.linspace(1, 0.1, 40)[None, :],
+        np.zeros((1, 40)),
+        np.where(np.arange(42) < 27, 7, np.arange(42)),
+    )
+    price = one.price_of_caps(0.0)
+    assert [price[most]["recall_at_30"] for most in (2, 3, 5, slate.LENGTH)] == [0.5, 0.5, 1.0, 1.0]
+
+
 @pytest.mark.parametrize("most", [1, 3, 10])
 def test_the_service_would_cap_the_same(data: TrainingData, most: int) -> None:
     catalogue = Catalogue.build(data.track_rows, data.vocabulary)

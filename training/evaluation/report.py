@@ -111,20 +111,22 @@ def _slate(content: Content) -> str:
         )
         for metric, title in (("recall_at_30", "recall@30"), ("ndcg_at_10", "ndcg@10"))
     )
-    blend = content["chosen"].get("blend_table") or {}
-    rows = "".join(
-        f"<tr><td>{b}</td><td>{one['recall_at_30']:.4f}</td><td>{one['ndcg_at_10']:.4f}</td></tr>"
-        for b, one in blend.items()
-    )
-    table = (
-        f"<h3>Ranker's share, on validation</h3><table><tr><th>share</th><th>recall@30</th><th>ndcg@10</th></tr>{rows}</table>"
-        if rows
-        else ""
-    )
+    table = _choices("Ranker's share, on validation", "share", content["chosen"].get("blend_table"))
+    table += _choices("Most tracks of one artist, on validation", "at most", content["chosen"].get("cap_table"))
     return (
         "<h2>Slate</h2><p>The whole request path: <b>served</b> is what a listener would get, <b>fused</b> the same without the ranker, "
         f"<b>ranker</b> the ranker's order alone; memories show their own first 30.</p>{plots}{table}"
     )
+
+
+def _choices(title: str, of: str, table: dict[str, dict[str, float]] | None) -> str:
+    """What each value that could have been chosen gives; nothing without a table."""
+    rows = "".join(
+        f"<tr><td>{value}</td><td>{one['recall_at_30']:.4f}</td><td>{one['ndcg_at_10']:.4f}</td></tr>"
+        for value, one in (table or {}).items()
+    )
+    header = f"<tr><th>{of}</th><th>recall@30</th><th>ndcg@10</th></tr>"
+    return f"<h3>{title}</h3><table>{header}{rows}</table>" if rows else ""
 
 
 def _ranking(content: Content) -> str:

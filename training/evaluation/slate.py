@@ -32,6 +32,7 @@ from training.selection import PER_ARTIST, at_most_per_artist
 LENGTH, RANKED = 30, 300
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASES_AT_ONCE = 16
+CAPS = (2, 3, 5, 7, 10, 15, LENGTH)
 
 Ints = NDArray[np.int64]
 
@@ -64,15 +65,15 @@ class Slate:
         )
         return cls(cases, items, scores, probability, held_out.data.vocabulary.artist_of_track_V)
 
-    def shown(self, weight: float) -> Ints:
-        """The first LENGTH of every request with the ranker's share `weight`."""
+    def shown(self, weight: float, per_artist: int = PER_ARTIST) -> Ints:
+        """The first LENGTH of every request with the ranker's share `weight`, at most `per_artist` of one artist."""
         scores = blend.blended(self.fused_CK, self.probability_CK, weight)
         best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))
         items = np.take_along_axis(self.items_CK, best, axis=1)
         shown = np.zeros((len(items), LENGTH), dtype=np.int64)
         for case, row in enumerate(items):
             some = row[row > 0]
-            some = some[at_most_per_artist(self.artist_of_track_V[some], PER_ARTIST)][:LENGTH]
+            some = some[at_most_per_artist(self.artist_of_track_V[some], per_artist)][:LENGTH]
             shown[case, : len(some)] = some
         return shown
 
@@ -80,11 +81,16 @@ class Slate:
         """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of
         them.
         """
-        table = {}
-        for weight in blend.GRID:
-            measured = recall_metrics.measure(self.shown(weight), self.cases, METRICS)
-            table[weight] = {name: parts["all"].value for name, parts in measured.items()}
+        table = {weight: self._figures(self.shown(weight)) for weight in blend.GRID}
         return max(table, key=lambda weight: (round(sum(table[weight].values()), 6), -weight)), table
+
+    def price_of_caps(self, weight: float) -> dict[int, dict[str, float]]:
+        """The figures of the served order under every cap of CAPS: what a tighter one costs. LENGTH is no cap."""
+        return {most: self._figures(self.shown(weight, most)) for most in CAPS}
+
+    def _figures(self, shown_CL: Ints) -> dict[str, float]:
+        measured = recall_metrics.measure(shown_CL, self.cases, METRICS)
+        return {name: parts["all"].value for name, parts in measured.items()}
 
 
 def sample(cases: RecallCases, per_user: int) -> Ints:
