@@ -26,6 +26,7 @@ class Settings:
     recommender_port: int
     mlflow_port: int
     pages_port: int
+    feature_log_share: float = 1.0
 
     @property
     def landing(self) -> Path:
@@ -41,6 +42,11 @@ class Settings:
     def live(self) -> Path:
         """The recommender's durable event log, JSON lines in the contract: `live/dt=*/*.jsonl`."""
         return self.home / "live"
+
+    @property
+    def requests(self) -> Path:
+        """What a sample of requests read, for `sequences.skew`: `requests/dt=*/*.jsonl`."""
+        return self.home / "requests"
 
     @property
     def warehouse(self) -> Path:
@@ -92,7 +98,7 @@ def load() -> Settings:
     """Settings from `SEGUE_*` environment variables, with the defaults of a laptop.
 
     Raises:
-        SettingError: a port is not a number between 1 and 65535.
+        SettingError: a port is not a number between 1 and 65535, or a share not one between 0 and 1.
     """
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
@@ -101,6 +107,7 @@ def load() -> Settings:
         recommender_port=_port("SEGUE_RECOMMENDER_PORT", 3000),
         mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
         pages_port=_port("SEGUE_PAGES_PORT", 8090),
+        feature_log_share=_share("SEGUE_FEATURE_LOG_SHARE", 1.0),
     )
 
 
@@ -109,6 +116,17 @@ def _port(name: str, default: int) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise SettingError(f"{name}={text!r} is not a port; give 1 to 65535, or unset it for {default}")
     return int(text)
+
+
+def _share(name: str, default: float) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingError(f"{name}={text!r} is not a share; give 0 (nothing) to 1 (all), or unset it for {default:g}")
+    return share
 
 
 def tool_environment(settings: Settings) -> dict[str, str]:

@@ -23,6 +23,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from tqdm import tqdm
 
 import settings
+from sequences import arrivals
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
 from sequences.offline_sequences import ListReader
 from sequences.online_row import list_value, number, user_key
@@ -159,7 +160,9 @@ def main() -> None:
     parser.add_argument("--as-of", required=True, type=date.fromisoformat, help="YYYY-MM-DD: what was known before it")
     arguments = parser.parse_args()
     store = open_store()
-    written = materialize(store, arguments.as_of, marts(), settings.load().feast / "materializing.json")
+    feast_folder = settings.load().feast
+    written = materialize(store, arguments.as_of, marts(), feast_folder / "materializing.json")
+    arrivals.record(feast_folder, arguments.as_of, marts() / "events.parquet")
     print("materialized " + ", ".join(f"{name} {users:,}" for name, users in written.items()))
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from serving.exclusions import Exclusions
+from serving.feature_log import FeatureLog
 from serving.metrics import Metrics
 from serving.request import Request
 from serving.served_release import ServedRelease
@@ -45,23 +46,33 @@ class Hydrated:
 
 
 class Hydrate:
-    """Reads and encodes. With the store away a user counts as unknown, but what they excluded is remembered."""
+    """Reads and encodes. With the store away a user counts as unknown, but what they excluded is remembered.
 
-    def __init__(self, online: OnlineFeatures, metrics: Metrics) -> None:
-        self._online, self._metrics = online, metrics
+    What a request of the sample read goes to the feature log.
+    """
+
+    def __init__(self, online: OnlineFeatures, metrics: Metrics, log: FeatureLog | None = None) -> None:
+        self._online, self._metrics, self._log = online, metrics, log
         self._excluded: OrderedDict[str, Exclusions] = OrderedDict()
         self._lock = Lock()
 
     def user(self, request: Request, release: ServedRelease) -> Hydrated:
         """Everything known of the request's user before the request, as the release numbers it."""
+        log = self._log if self._log is not None and self._log.has(request) else None
+        applied = (
+            log.applied() if log is not None else None
+        )  # noted first: everything up to here must be in what is read
         known = self._read(request.user_id)
+        sequences, profile = _sequences(release.contract, known or {}), _profile(release.contract, known or {})
+        if log is not None:
+            log.write(request, release.release_id, applied, None if known is None else sequences, profile)
         users = from_online(
             release.vocabulary,
             release.contract,
             [request.user_id],
             np.array([request.at_us], dtype=np.int64),
-            sequences=[known or {}],
-            profiles=[_profile(release.contract, known or {})],
+            sequences=[sequences],
+            profiles=[profile],
             scenes=[request.scene.name],
         )
         return Hydrated(
@@ -89,6 +100,11 @@ class Hydrate:
                 while len(self._excluded) > REMEMBERED_USERS:
                     self._excluded.popitem(last=False)
         return exclusions
+
+
+def _sequences(contract: ServiceContract, known: Known) -> Known:
+    """The sequence views that the contract names."""
+    return {name: known[name] for name in contract.sequence_views if name in known}
 
 
 def _profile(contract: ServiceContract, known: Known) -> dict[str, float | None]:

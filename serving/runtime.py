@@ -9,6 +9,7 @@ from pathlib import Path
 from serving.event_log import EventLog
 from serving.event_push import EventPush
 from serving.exposures import Exposures
+from serving.feature_log import FeatureLog
 from serving.hydrate import Hydrate
 from serving.load_release import load_release
 from serving.metrics import Metrics
@@ -50,7 +51,10 @@ class Runtime:
         replayed = self._push.start()
         logger.info("%d logged events were replayed to the online store", replayed)
         self._exposures = Exposures(settings.live, now_us)
-        self._path = RecommendPath(Hydrate(self._online, metrics), self._exposures, metrics)
+        self._features = FeatureLog(
+            settings.requests, settings.feature_log_share, now_us, lambda: self._log.marker.mark
+        )
+        self._path = RecommendPath(Hydrate(self._online, metrics, self._features), self._exposures, metrics)
         self._reports = ReportEvents(self._log, self._push, metrics, now_us)
         self._holder.start()
 
@@ -94,6 +98,7 @@ class Runtime:
         self._push.close()
         self._log.close()
         self._exposures.close()
+        self._features.close()
 
     def _duration_of(self, track_id: str) -> int | None:
         release = self._holder.current
