@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from entities import user
 from feast import FeatureView, Field, PushSource
-from feast.types import Array, Int64, String
+from feast.types import String
 from sequence_views import TYPE_OF_KIND
 from sources import event_sources
 
@@ -22,7 +22,6 @@ live_events = FeatureView(
     entities=[user],
     schema=[
         Field(name="user_id", dtype=String),
-        Field(name="sequence_number", dtype=Array(Int64)),
         *(Field(name=a.name, dtype=TYPE_OF_KIND[a.kind]) for a in LIVE_ATTRIBUTES),
     ],
     source=live_source,

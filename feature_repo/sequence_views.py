@@ -12,7 +12,7 @@ from sources import event_sources
 
 from sequences.definition import SEQUENCE_VIEWS
 
-TYPE_OF_KIND = {"string": Array(String), "time": Array(Int64), "ratio": Array(Float32)}
+TYPE_OF_KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
 
 
 def sequence_view(name: str) -> FeatureView:

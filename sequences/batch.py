@@ -40,8 +40,8 @@ class SequenceBatch:
 
 
 def encoded_attributes(view: SequenceView, encoders: Encoders) -> tuple[Attribute, ...]:
-    """The attributes of a view that a batch holds: all but the strings without an encoder."""
-    return tuple(a for a in view.attributes if a.kind != "string" or a.name in encoders)
+    """The attributes of a view that a batch holds: times, ratios, and the strings that have an encoder."""
+    return tuple(a for a in view.attributes if a.kind in ("time", "ratio") or a.name in encoders)
 
 
 def dtype_of(attribute: Attribute) -> type[np.int64] | type[np.float32]:

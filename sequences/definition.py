@@ -19,7 +19,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["string", "time", "ratio"]
+Kind = Literal["string", "time", "ratio", "order"]
 
 TAG = "sequence"
 """The Feast tag that marks a feature view as a sequence view; its value is `SequenceView.to_json()`."""
@@ -34,7 +34,7 @@ class Attribute:
     """One value an event contributes: a column of the event table.
 
     `string` is text ("" when the event has none), `time` is int64 µs since 1970 UTC, `ratio` is float32 (NaN when
-    unknown).
+    unknown), `order` is an int64 that only orders events: readers of lists give it, batches for models leave it out.
     """
 
     name: str
@@ -48,6 +48,7 @@ TRACK_ID = Attribute("track_id", "string")
 BEHAVIOUR = Attribute("behaviour", "string")
 OCCURRED_AT = Attribute("occurred_at", "time")
 ENDED_AT = Attribute("ended_at", "time")
+SEQUENCE_NUMBER = Attribute("sequence_number", "order")
 PLAYED_RATIO = Attribute("played_ratio", "ratio")
 SCENE = Attribute("scene", "string")
 
@@ -61,10 +62,16 @@ ATTRIBUTES: dict[str, Attribute] = {
         BEHAVIOUR,
         OCCURRED_AT,
         ENDED_AT,
+        SEQUENCE_NUMBER,
         PLAYED_RATIO,
         SCENE,
     )
 }
+
+ORDER = (ENDED_AT, SEQUENCE_NUMBER, EVENT_ID)
+"""The contract's order of a user's events. Every view has these, so that a landed and a live event of one `ended_at`
+come in the order in which the event table will have them.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,10 @@ class SequenceView:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise SequenceViewError(f"view {self.name!r} has length {self.length}; give at least 1")
-        if EVENT_ID not in self.attributes or ENDED_AT not in self.attributes:
+        lacking = [attribute.name for attribute in ORDER if attribute not in self.attributes]
+        if lacking:
             raise SequenceViewError(
-                f"view {self.name!r} lacks event_id or ended_at; batch and live parts are merged by them, add both"
+                f"view {self.name!r} lacks {lacking}; batch and live parts are merged by them, add them"
             )
 
     @property
@@ -128,7 +136,18 @@ class SequenceView:
         )
 
 
-_EVENT = (EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, PLAYED_RATIO, SCENE)
+_EVENT = (
+    EVENT_ID,
+    TARGET_TYPE,
+    TARGET_ID,
+    TRACK_ID,
+    BEHAVIOUR,
+    OCCURRED_AT,
+    ENDED_AT,
+    SEQUENCE_NUMBER,
+    PLAYED_RATIO,
+    SCENE,
+)
 
 SEQUENCE_VIEWS: dict[str, SequenceView] = {
     view.name: view
@@ -148,7 +167,7 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
                 "block",
             ),
             length=50,
-            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, PLAYED_RATIO, SCENE),
+            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO, SCENE),
             target_types=("track",),
         ),
         SequenceView(name="recent_clicks", behaviours=("click",), length=50, attributes=_EVENT),
@@ -156,20 +175,20 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
             name="recent_negatives",
             behaviours=("skip", "dislike", "block"),
             length=50,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, PLAYED_RATIO),
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
         ),
         SequenceView(
             name="listened_history",
             behaviours=("full_play", "play"),
             length=2000,
-            attributes=(EVENT_ID, TRACK_ID, ENDED_AT),
+            attributes=(EVENT_ID, TRACK_ID, ENDED_AT, SEQUENCE_NUMBER),
             target_types=("track",),
         ),
         SequenceView(
             name="exclusions",
             behaviours=("dislike", "block"),
             length=1000,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT),
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
         ),
     )
 }
@@ -178,4 +197,4 @@ LIVE_SOURCE = "live_events"
 """The push source, and the feature view, of the users' live parts."""
 
 LIVE_ATTRIBUTES = _EVENT
-"""What a live event keeps besides its `sequence_number`: every attribute that any view shows."""
+"""What a live event keeps: every attribute that any view shows."""

@@ -1,6 +1,6 @@
 """The live part of a user's sequences: the newest events by the contract's order, and its merge with the batch part.
 
-Pure functions; know nothing about stores. A live event is a dict of `LIVE_ATTRIBUTES` and `sequence_number`.
+Pure functions; know nothing about stores. A live event is a dict of `LIVE_ATTRIBUTES`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,12 @@ from sequences.definition import ATTRIBUTES, Kind, SequenceView
 from sequences.event_table import read_view
 from sequences.timeline import EventTableError, Timeline, microseconds, timeline
 
-ARROW_TYPES: dict[Kind, pa.DataType] = {"string": pa.string(), "time": pa.int64(), "ratio": pa.float32()}
+ARROW_TYPES: dict[Kind, pa.DataType] = {
+    "string": pa.string(),
+    "time": pa.int64(),
+    "order": pa.int64(),
+    "ratio": pa.float32(),
+}
 
 
 def missing_filled(kind: Kind, column: pa.Array) -> pa.Array:
@@ -26,6 +31,8 @@ def missing_filled(kind: Kind, column: pa.Array) -> pa.Array:
         return pc.fill_null(column.cast(pa.string()), "")
     if kind == "time":
         return pa.array(microseconds(column))
+    if kind == "order":
+        return pc.fill_null(column.cast(pa.int64()), 0)
     return pc.fill_null(column.cast(pa.float32()), float("nan"))
 
 

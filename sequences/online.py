@@ -79,9 +79,7 @@ class OnlineWriter:
         now = datetime.now(UTC)
         if applied_at is not None:
             now = max(now, applied_at + TICK)
-        values = {"sequence_number": list_value("time", [event["sequence_number"] for event in events])}
-        for attribute in LIVE_ATTRIBUTES:
-            values[attribute.name] = list_value(attribute.kind, [event[attribute.name] for event in events])
+        values = {a.name: list_value(a.kind, [event[a.name] for event in events]) for a in LIVE_ATTRIBUTES}
         with self._connection:
             # What `FeatureStore.push` comes down to, without a data frame in between.
             self._store._get_provider().online_write_batch(

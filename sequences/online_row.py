@@ -25,7 +25,7 @@ def list_value(kind: Kind, values: Sequence[Any]) -> Value:
     """A list of an attribute's values."""
     if kind == "string":
         return Value(string_list_val=StringList(val=values))
-    if kind == "time":
+    if kind in ("time", "order"):
         return Value(int64_list_val=Int64List(val=values))
     return Value(float_list_val=FloatList(val=values))
 

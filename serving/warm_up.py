@@ -80,6 +80,7 @@ def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[
         "behaviour": [behaviour] * len(tracks),
         "occurred_at": [end - SONG_US for end in ends],
         "ended_at": ends,
+        "sequence_number": list(range(len(tracks))),
         "played_ratio": [1.0] * len(tracks),
         "scene": [""] * len(tracks),
     }

@@ -119,6 +119,8 @@ def _value(kind: str, value: Any) -> Any:
         return _us(value)
     if kind == "ratio":
         return float("nan") if value is None else value
+    if kind == "order":
+        return value
     return value or ""
 
 

@@ -15,7 +15,7 @@ from feast.types import Array, Float32, Int64, String
 
 from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, TAG, SequenceView
 
-KIND = {"string": Array(String), "time": Array(Int64), "ratio": Array(Float32)}
+KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
 
 
 def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] | None = None) -> feast.FeatureStore:
@@ -38,7 +38,6 @@ def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] 
         entities=[user],
         schema=[
             Field(name="user_id", dtype=String),
-            Field(name="sequence_number", dtype=Array(Int64)),
             *(Field(name=a.name, dtype=KIND[a.kind]) for a in LIVE_ATTRIBUTES),
         ],
         source=source,

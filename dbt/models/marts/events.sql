@@ -35,6 +35,7 @@ final as (
         timed.event_id,
         timed.user_id,
         timed.event_number,
+        timed.sequence_number,
         timed.known_at,
         coalesce(
             plays.request_at,
