@@ -91,7 +91,9 @@ def _feature_rows(view: OrdinaryView, every: bool = False) -> str:
 
 def _same_keys(view: OrdinaryView) -> str:
     # Compared as text: an entity frame may hold as numbers what the mart holds as text.
-    return " and ".join(f"e.{_q(mine)}::varchar = f.{_q(theirs)}::varchar" for theirs, mine in view.keys.items())
+    # A view without entities has no keys: the same value for everybody.
+    same = [f"e.{_q(mine)}::varchar = f.{_q(theirs)}::varchar" for theirs, mine in view.keys.items()]
+    return " and ".join(same or ["true"])
 
 
 def _answer(view: OrdinaryView) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -30,25 +31,51 @@ class SequenceRetrievalJob(RetrievalJob):
         full_feature_names: bool,
         on_demand_feature_views: list[OnDemandFeatureView],
         metadata: RetrievalMetadata | None,
+        staging_location: str | None = None,
     ) -> None:
         self._schema = schema
         self._pieces = pieces
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = on_demand_feature_views
         self._metadata = metadata
+        self._staging_location = staging_location
 
     def to_batches(self) -> pa.RecordBatchReader:
         """The answer as a stream, in the order of the entity rows. On-demand views are not applied to it."""
         return pa.RecordBatchReader.from_batches(self._schema, self._pieces())
 
     def to_parquet(self, path: Path | str) -> int:
-        """Writes the answer piece by piece; returns the number of rows."""
-        rows = 0
-        with pq.ParquetWriter(path, self._schema) as file:
+        """Writes the answer piece by piece; returns the number of rows. On-demand views are not applied to it.
+
+        The file appears when it is whole.
+        """
+        rows, path = 0, Path(path)
+        writing = path.with_name(f".{path.name}.writing")
+        with pq.ParquetWriter(writing, self._schema) as file:
             for piece in self._pieces():
                 file.write_batch(piece)
                 rows += piece.num_rows
+        writing.replace(path)
         return rows
+
+    def supports_remote_storage_export(self) -> bool:
+        """Whether the offline store names a `staging_location`."""
+        return self._staging_location is not None
+
+    def to_remote_storage(self) -> list[str]:
+        """Streams the answer into a new Parquet file of the staging location; returns its path.
+
+        Raises:
+            ValueError: the offline store has no `staging_location`, or it is not a folder of this machine.
+        """
+        if self._staging_location is None or "://" in self._staging_location:
+            raise ValueError(
+                f"cannot stage to {self._staging_location!r}; set a local folder as offline_store.staging_location"
+            )
+        folder = Path(self._staging_location) / uuid4().hex
+        folder.mkdir(parents=True)
+        self._write(folder / "features.parquet")
+        return [str(folder / "features.parquet")]
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Streams the answer to a Parquet file.
@@ -62,10 +89,7 @@ class SequenceRetrievalJob(RetrievalJob):
         path = Path(storage.file_options.uri)
         if path.exists() and not allow_overwrite:
             raise SavedDatasetLocationAlreadyExists(location=str(path))
-        if self._on_demand_feature_views:
-            pq.write_table(self.to_arrow(), path)
-        else:
-            self.to_parquet(path)
+        self._write(path)
 
     @property
     def full_feature_names(self) -> bool:
@@ -81,6 +105,13 @@ class SequenceRetrievalJob(RetrievalJob):
     def metadata(self) -> RetrievalMetadata | None:
         """The features, keys and times of the request."""
         return self._metadata
+
+    def _write(self, path: Path) -> None:
+        # Feast applies on-demand views to a whole table only.
+        if self._on_demand_feature_views:
+            pq.write_table(self.to_arrow(), path)
+        else:
+            self.to_parquet(path)
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         return self.to_batches().read_all()

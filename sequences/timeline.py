@@ -37,8 +37,11 @@ class Timeline:
         step_E[self.offset_U1[1:-1] - 1] = 1
         return len(self._index_of) == len(self.users) and not bool((step_E <= 0).any())
 
-    def index_of(self, user_ids: Sequence[str]) -> NDArray[np.int64]:
+    def index_of(self, user_ids: Sequence[str] | pa.Array) -> NDArray[np.int64]:
         """Each user's index in `users`, -1 for a user without events."""
+        if isinstance(user_ids, pa.Array):
+            place_B = pc.fill_null(pc.index_in(user_ids, pa.array(self.users, pa.string())), -1)
+            return np.asarray(place_B.to_numpy(zero_copy_only=False), dtype=np.int64)
         place = self._index_of.get
         return np.fromiter((place(user, -1) for user in user_ids), dtype=np.int64, count=len(user_ids))
 

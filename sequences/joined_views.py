@@ -1,0 +1,131 @@
+"""Feature views joined to entity rows, ready to be given out a slice at a time.
+
+An ordinary view is joined whole, a few numbers a row; a sequence view holds its users' events and is cut when a slice
+is asked for, as rows × L would not fit. Knows nothing about where an answer goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
+from feast.feature_view import FeatureView
+from feast.infra.offline_stores.file_source import FileSource
+
+from sequences import as_of_join
+from sequences.definition import TAG, SequenceView
+from sequences.entity_rows import EntityRows
+from sequences.offline_sequences import ListReader
+
+
+class JoinedView(Protocol):
+    """What one view contributes to the answer.
+
+    Attributes:
+        fields: the columns, in order.
+        elements: most list elements that one row may get, over all columns; 0 without lists.
+    """
+
+    fields: list[pa.Field]
+    elements: int
+
+    def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
+        """The columns for entity rows `start` to `start + length`."""
+
+
+def joined(
+    view: FeatureView,
+    feature_refs: Sequence[str],
+    rows: EntityRows,
+    repo_path: Path | None,
+    full_feature_names: bool,
+    by_created: bool,
+) -> JoinedView:
+    """The view's requested features for the entity rows.
+
+    Raises:
+        FeastEntityDFMissingColumnsError: the rows lack a join key.
+        EventTableError: the event table is missing, lacks a column or is not sorted.
+    """
+    asked = view.projection.name_to_use()
+    features = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == asked]
+    shown = view.projection.name_alias or view.name
+    names = {feature: f"{shown}__{feature}" if full_feature_names else feature for feature in features}
+    keys = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
+    rows.require(list(keys.values()))
+    source = view.batch_source
+    assert isinstance(source, FileSource)  # noqa: S101 - the store has seen to it by `is_parquet`
+    path, sequence = path_of(repo_path, source), sequence_of(source)
+    if sequence is not None:
+        (user_column,) = keys.values()
+        return _Sequences(rows, user_column, names, sequence, path, view)
+    old_name = {new: old for old, new in source.field_mapping.items()}
+    ordinary = as_of_join.OrdinaryView(
+        path=path,
+        timestamp=source.timestamp_field,
+        created=source.created_timestamp_column or None,
+        keys={old_name.get(theirs, theirs): ours for theirs, ours in keys.items()},
+        features={old_name.get(feature, feature): name for feature, name in names.items()},
+        time_to_live=view.ttl,
+    )
+    return _Values(as_of_join.join(rows.table, ordinary, by_created))
+
+
+class _Values:
+    elements = 0
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.fields = list(table.schema)
+
+    def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
+        return list(self._table.slice(start, length).columns)
+
+
+class _Sequences:
+    def __init__(
+        self,
+        rows: EntityRows,
+        user_column: str,
+        names: dict[str, str],
+        sequence: SequenceView,
+        path: str,
+        view: FeatureView,
+    ) -> None:
+        users = rows.text(user_column)
+        self._reader = ListReader(path, sequence, list(names), users.unique(), view.ttl)
+        self._index, self._times_us = self._reader.timeline.index_of(users), rows.times_us
+        self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
+        self.elements = sequence.length * len(names)
+
+    def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
+        asked = slice(start, start + length)
+        return list(self._reader.read_at(self._index[asked], self._times_us[asked]))
+
+
+def sequence_of(source: DataSource | None) -> SequenceView | None:
+    """The sequence view that a source stands for; None for an ordinary source."""
+    text = source.tags.get(TAG) if source is not None else None
+    return SequenceView.from_json(text) if text else None
+
+
+def is_parquet(source: DataSource | None) -> bool:
+    """Whether a source is Parquet on this machine."""
+    return (
+        isinstance(source, FileSource)
+        and "://" not in source.path
+        and (
+            isinstance(source.file_format, ParquetFormat)
+            or (source.file_format is None and source.path.endswith(".parquet"))
+        )
+    )
+
+
+def path_of(repo_path: Path | None, source: FileSource) -> str:
+    """Where a source lies, as DuckDB reads it: a file, or every Parquet file below a folder."""
+    path = Path(FileSource.get_uri_for_file_path(repo_path=repo_path, uri=source.path))
+    return str(path / "**" / "*.parquet") if path.is_dir() else str(path)
