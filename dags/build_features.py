@@ -9,6 +9,7 @@ Waits while models of another day are trained, because the marts belong to one d
 
 from typing import Any
 
+from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
 from line import DAG_ARGUMENTS, EVENTS, FEATURES
 from line_tasks import announce, command, request
@@ -31,35 +32,35 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), do
     asked = request(are_events_landed=True)
     build_marts = command(
         "build_marts",
-        "exec dbt build --project-dir dbt --vars \"{as_of: '$AS_OF'}\"",
+        "dbt build --project-dir dbt --vars \"{as_of: '$AS_OF'}\"",
         "Builds and tests every dbt model and publishes the marts as Parquet.",
         asked,
     )
     document_marts = command(
         "document_marts",
-        "exec dbt docs generate --project-dir dbt --static --no-compile",
+        "dbt docs generate --project-dir dbt --static --no-compile",
         "Renders the dbt docs: every model, its columns, tests and lineage.",
         asked,
     )
     validate = command(
         "validate",
-        'exec python -m quality.validate --as-of "$AS_OF"',
+        'python -m quality.validate --as-of "$AS_OF"',
         "Holds landed events and marts against their suites; renders the data docs.",
         asked,
     )
     apply_features = command(
         "apply_features",
-        "exec feast -c feature_repo apply",
+        "feast -c feature_repo apply",
         "Registers entities, feature views and feature services.",
         asked,
-        retries=1,
+        operator=BashOperator,
     )
     materialize = command(
         "materialize",
-        'exec python -m sequences.materialize --as-of "$AS_OF"',
+        'python -m sequences.materialize --as-of "$AS_OF"',
         "Writes every user's newest features and sequences to the online store.",
         asked,
-        retries=1,
+        operator=BashOperator,
     )
     chain(asked, marts_are_free(), build_marts, validate, apply_features, materialize, announce(FEATURES, asked))
     build_marts >> document_marts

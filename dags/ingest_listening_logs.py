@@ -19,16 +19,14 @@ with DAG("ingest_listening_logs", schedule=EVERY_MIDNIGHT, doc_md=__doc__, **DAG
     asked = request(are_events_landed=False)
     land_logs = command(
         "land_logs",
-        'exec python -m local.land --logs "$LOGS" --recipe "$RECIPE"',
+        'python -m local.land --logs "$LOGS" --recipe "$RECIPE"',
         "Lands `logs`; where there are none and nothing was landed before, makes and lands the simulated world.",
         asked,
-        retries=1,
     )
     land_live_events = command(
         "land_live_events",
-        "exec python -m local.land --live",
+        "python -m local.land --live",
         "Lands what listeners did with the recommender's answers: the loop closes here.",
         asked,
-        retries=1,
     )
     chain(land_logs, land_live_events, announce(EVENTS, asked))

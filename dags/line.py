@@ -50,5 +50,5 @@ DAG_ARGUMENTS: dict[str, Any] = {
     "is_paused_upon_creation": False,
     "params": PARAMS,
     "tags": ["segue"],
-    "default_args": {"owner": "segue", "retry_delay": timedelta(seconds=10)},
+    "default_args": {"owner": "segue", "retries": 2, "retry_delay": timedelta(seconds=10)},
 }

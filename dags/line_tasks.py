@@ -1,7 +1,7 @@
 """How a command becomes a task, how a run learns what is asked of it, and how it passes that on.
 
 A value from a Param reaches a command as an environment variable and is only read as "$NAME", so it cannot become part
-of the command.
+of the command. A command that was killed is tried again; one that says no has answered.
 """
 
 from __future__ import annotations
@@ -13,15 +13,40 @@ from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, TaskGroup, task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from line import PARAMS
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def command(task_id: str, line: str, doc: str, asked: Any, retries: int = 0) -> BashOperator:
+class FinalCommand(BashOperator):
+    """A command whose error is an answer, which another try would only repeat: tried again only when it was killed."""
+
+    def execute(self, context: Any) -> Any:
+        """Run it.
+
+        Raises:
+            AirflowFailException: it ended by itself with an error.
+            AirflowException: it was killed.
+        """
+        try:
+            return super().execute(context)
+        except AirflowException as error:
+            process = self.subprocess_hook.sub_process
+            if process is None or process.returncode < 0:
+                raise
+            raise AirflowFailException(f"exit code {process.returncode}: the reason stands above") from error
+
+
+def alone(name: str, line: str) -> str:
+    """What bash runs: `line`, once what is left of a killed try of the same `name` has ended."""
+    return f"exec python -m local.alone {name} {line}"
+
+
+def command(task_id: str, line: str, doc: str, asked: Any, operator: type[BashOperator] = FinalCommand) -> BashOperator:
     """A task that runs `line` from the repository root with what is `asked` of the run in its environment."""
-    return BashOperator(
-        task_id=task_id, bash_command=line, env=asked, append_env=True, cwd=str(ROOT), doc_md=doc, retries=retries
+    return operator(
+        task_id=task_id, bash_command=alone(task_id, line), env=asked, append_env=True, cwd=str(ROOT), doc_md=doc
     )
 
 
@@ -85,13 +110,12 @@ def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
             table = json.loads(printed_by("training.train", "list", f"{kind}s"))
             return [{**asked, "NAME": name} for name in table if not chosen or name in chosen]
 
-        train = f'exec python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'
+        train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'
         BashOperator.partial(
             task_id=f"train_{kind}",
-            bash_command=train,
+            bash_command=alone('"train_$NAME"', train),
             append_env=True,
             cwd=str(ROOT),
-            retries=2,
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged.",
         ).expand(env=names(asked))

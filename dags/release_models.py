@@ -15,7 +15,7 @@ with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), do
     asked = request(are_events_landed=True)
     release = command(
         "release",
-        'exec python -m training.release --as-of "$AS_OF" --recipe "$RECIPE"',
+        'python -m training.release --as-of "$AS_OF" --recipe "$RECIPE"',
         "Puts the refitted models through the gate and into the model store; the recommender swaps to them by itself.",
         asked,
     )

@@ -16,13 +16,13 @@ with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), do
     asked = request(are_events_landed=True)
     prepare = command(
         "prepare",
-        'exec python -m training.prepare --as-of "$AS_OF" --recipe "$RECIPE"',
+        'python -m training.prepare --as-of "$AS_OF" --recipe "$RECIPE"',
         "Reads the marts once, builds the vocabulary, and notes the hash of everything that training reads.",
         asked,
     )
     evaluate = command(
         "evaluate",
-        'exec python -m training.evaluate --as-of "$AS_OF" --recipe "$RECIPE"',
+        'python -m training.evaluate --as-of "$AS_OF" --recipe "$RECIPE"',
         "Compares every channel, the fused order, the memories and the rankers on the test part; writes the report.",
         asked,
     )

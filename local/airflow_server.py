@@ -44,6 +44,9 @@ def environment(settings: Settings) -> dict[str, str]:
         # LocalExecutor starts a worker process for each slot
         "AIRFLOW__CORE__PARALLELISM": str(cores),
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
+        # What a killed Airflow or a killed task leaves as "running" is taken up within a minute or two, not after five
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings)),
         "AIRFLOW__API__HOST": settings.host,

@@ -19,7 +19,15 @@ def environment(settings: Settings) -> dict[str, str]:
     # Airflow gives a task's bash a socket as standard input. An outermost bash takes that for a remote login and reads
     # ~/.bashrc, which may put another Python first; one that lies two shells deep does not.
     own = {"PATH": path, "PYTHONUNBUFFERED": "1", "SHLVL": "2"}
-    return {**os.environ, **tool_environment(settings), **own}
+    # What a program of ours loads is what it was started with, wherever the settings came from
+    addresses = {
+        "SEGUE_HOST": settings.host,
+        "SEGUE_AIRFLOW_PORT": str(settings.airflow_port),
+        "SEGUE_RECOMMENDER_PORT": str(settings.recommender_port),
+        "SEGUE_MLFLOW_PORT": str(settings.mlflow_port),
+        "SEGUE_PAGES_PORT": str(settings.pages_port),
+    }
+    return {**os.environ, **tool_environment(settings), **addresses, **own}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ ones would be neither. `--live` lands what the recommender recorded.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ def land(settings: Settings, logs: str | None, recipe: str) -> None:
 
 def _run(module: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
+    if done.returncode < 0:
+        os.kill(os.getpid(), -done.returncode)  # a killed landing is not one that failed: say so to whoever waits
     if done.returncode:
         raise SystemExit(done.returncode)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 
@@ -21,10 +22,14 @@ def is_free(host: str, port: int) -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free now; the caller takes it before somebody else does."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that is free now; the caller takes it before somebody else does.
+
+    It lies below the ports that systems give to outgoing connections (32768 and up on Linux, 49152 and up elsewhere):
+    one of those may be taken again by any connection before the caller listens.
+    """
+    while not is_free(host, port := random.randrange(20_000, 32_000)):
+        continue
+    return port
 
 
 def check_free(service: str, host: str, port: int, setting: str) -> None:

@@ -31,9 +31,9 @@ def run(settings: Settings, asked: Asked) -> None:
     services.start(settings, say)
     say(f"Logs: {asked.logs or 'none given, so what is landed already, or else a simulated listening world'}")
     with Airflow(settings) as airflow:
-        _wait_for_dags(airflow)
+        wait_for_dags(airflow)
         follow(airflow, airflow.trigger(LINE[0], params(asked)), say)
-    _wait_for_recommender(settings)
+    wait_for_recommender(settings)
     user_id = answer.somebody(settings)
     say(f"\n{answer.readable(user_id, answer.recommend(settings, user_id))}\n")
     say(where(settings))
@@ -66,7 +66,12 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _wait_for_dags(airflow: Airflow, patience_s: float = 120) -> None:
+def wait_for_dags(airflow: Airflow, patience_s: float = 120) -> None:
+    """Return when Airflow has parsed every DAG of the line.
+
+    Raises:
+        AirflowError: some are not there within `patience_s`.
+    """
     deadline = time.monotonic() + patience_s
     while missing := [dag_id for dag_id in LINE if not airflow.dag_exists(dag_id)]:
         if time.monotonic() > deadline:
@@ -74,7 +79,12 @@ def _wait_for_dags(airflow: Airflow, patience_s: float = 120) -> None:
         time.sleep(1)
 
 
-def _wait_for_recommender(settings: Settings, patience_s: float = 120) -> None:
+def wait_for_recommender(settings: Settings, patience_s: float = 120) -> None:
+    """Return when the recommender serves a release.
+
+    Raises:
+        answer.AnswerError: it does not within `patience_s`.
+    """
     recommender = next(service for service in services.SERVICES if service.name == "recommender")
     deadline = time.monotonic() + patience_s
     while not recommender.is_ready(settings):

@@ -35,6 +35,7 @@ print(json.dumps({
             if getattr(dag.timetable, "asset_condition", None) else [],
             "says": [outlet.name for task in dag.tasks for outlet in task.outlets],
             "upstream": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+            "retries": {task.task_id: task.retries for task in dag.tasks},
         }
         for dag_id, dag in bag.dags.items()
     },
@@ -147,3 +148,20 @@ def test_a_backfilled_day_does_not_look_beyond_itself(line_tasks, monkeypatch, r
     run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 7, 3, tzinfo=UTC))
     assert line_tasks.settled_as_of("", run) == as_of
     assert line_tasks.settled_as_of("2026-06-01", run) == "2026-06-01"
+
+
+def test_every_task_is_tried_again_when_it_was_killed(bag):
+    assert {dag_id for dag_id, dag in bag["dags"].items() if min(dag["retries"].values()) < 1} == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "ending"), [("sh -c 'exit 3'", "AirflowFailException"), ("sh -c 'kill -9 $$'", "AirflowException")]
+)
+def test_a_command_that_says_no_has_answered_and_a_killed_one_has_not(line_tasks, tmp_path, monkeypatch, line, ending):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    task = line_tasks.command("try_it", line, "A command.", {})
+    assert type(task).__name__ == "FinalCommand"
+    with pytest.raises(Exception, match=r"exit code (3|-9)") as error:
+        task.execute({})
+    assert type(error.value).__name__ == ending

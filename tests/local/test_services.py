@@ -4,6 +4,8 @@ import dataclasses
 import json
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -76,3 +78,16 @@ def test_what_is_not_a_report_stays_private(pages, path):
     with socket.create_connection(pages.removeprefix("http://").split(":")) as raw:  # httpx would tidy the path up
         raw.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         assert b"404" in raw.recv(1000).splitlines()[0]
+
+
+def test_a_program_of_ours_loads_the_settings_it_was_started_with(here):
+    asked = dataclasses.replace(here, airflow_port=1, recommender_port=2, mlflow_port=3, pages_port=4, host="127.0.0.9")
+    command = [sys.executable, "-m", "local.environment", "python", "-c", "import settings; print(settings.load())"]
+    done = subprocess.run(command, env=services.environment(asked), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(asked)
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_get():
+    ports = [free_port() for _ in range(50)]
+    assert max(ports) < 32_768
+    assert len(set(ports)) > 1
