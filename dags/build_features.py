@@ -62,5 +62,13 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), do
         asked,
         operator=BashOperator,
     )
+    # Beside the line, not in it: what was served yesterday must not hold up the release that may mend it.
+    compare_features = command(
+        "compare_features",
+        'exec python -m sequences.skew --as-of "$AS_OF"',
+        "Holds what the day's requests read online against what training reads for them; fails where they differ.",
+        asked,
+    )
     chain(asked, marts_are_free(), build_marts, validate, apply_features, materialize, announce(FEATURES, asked))
     build_marts >> document_marts
+    apply_features >> compare_features

@@ -17,6 +17,7 @@ PAGES = (
     ("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against the memories"),
     ("Data docs", "reports/data_docs/index.html", "what Great Expectations checked, and the outcome"),
     ("dbt docs", "dbt/target/static_index.html", "every model, its columns, tests and lineage"),
+    ("Skew", "reports/skew.json", "what requests read online, held against what training reads"),
     ("Benchmark", "reports/benchmark.json", "speed beside our peers"),
 )
 

@@ -82,6 +82,12 @@ def test_marts_are_replaced_only_when_no_model_is_trained_from_them(bag):
     assert bag["dags"]["build_features"]["upstream"]["build_marts"] == ["marts_are_free", "request"]
 
 
+def test_skew_of_what_was_served_fails_beside_the_line(bag):
+    upstream = bag["dags"]["build_features"]["upstream"]
+    assert {"apply_features"} <= set(upstream["compare_features"])
+    assert not any("compare_features" in tasks for tasks in upstream.values())
+
+
 def test_nothing_is_announced_before_the_work_is_done(bag):
     upstream = bag["dags"]["release_models"]["upstream"]
     assert "release" in upstream["announce_release_ready"]
