@@ -42,11 +42,14 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), do
         "Renders the dbt docs: every model, its columns, tests and lineage.",
         asked,
     )
-    validate = command(
-        "validate",
-        'python -m quality.validate --as-of "$AS_OF"',
-        "Holds landed events and marts against their suites; renders the data docs.",
-        asked,
+    validate_landed, validate_marts = (
+        command(
+            f"validate_{stage}",
+            f'python -m quality.validate --as-of "$AS_OF" --stage {stage}',
+            f"Holds {what} against their suites; renders their data docs. Failed expectations stand in the log.",
+            asked,
+        )
+        for stage, what in (("landed", "the newest landed events"), ("marts", "the published marts"))
     )
     apply_features = command(
         "apply_features",
@@ -65,10 +68,11 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), do
     # Beside the line, not in it: what was served yesterday must not hold up the release that may mend it.
     compare_features = command(
         "compare_features",
-        'exec python -m sequences.skew --as-of "$AS_OF"',
+        'python -m sequences.skew --as-of "$AS_OF"',
         "Holds what the day's requests read online against what training reads for them; fails where they differ.",
         asked,
     )
-    chain(asked, marts_are_free(), build_marts, validate, apply_features, materialize, announce(FEATURES, asked))
+    chain(asked, validate_landed, marts_are_free(), build_marts, validate_marts, apply_features, materialize)
+    materialize >> announce(FEATURES, asked)
     build_marts >> document_marts
     apply_features >> compare_features

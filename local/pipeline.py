@@ -55,7 +55,12 @@ def landing_steps(asked: Asked) -> list[Step]:
 
 def feature_steps(as_of: str) -> list[Step]:
     """From landed events to features."""
+
+    def validate(stage: str, what: str) -> Step:
+        return Step(f"validate_{stage}", _python("quality.validate", "--as-of", as_of, "--stage", stage), what)
+
     return [
+        validate("landed", "whether the newest events may pass: expectations, data docs"),
         Step(
             "build",
             ["dbt", "build", "--project-dir", "dbt", "--vars", json.dumps({"as_of": as_of})],
@@ -66,7 +71,7 @@ def feature_steps(as_of: str) -> list[Step]:
             ["dbt", "docs", "generate", "--project-dir", "dbt", "--static", "--no-compile"],
             "dbt docs: every model, its columns, tests and lineage",
         ),
-        Step("validate", _python("quality.validate", "--as-of", as_of), "whether it may pass: expectations, data docs"),
+        validate("marts", "whether the marts may pass: expectations, data docs"),
         Step("apply", ["feast", "-c", "feature_repo", "apply"], "entities, feature views, feature services"),
         Step("materialize", _python("sequences.materialize", "--as-of", as_of), "newest features, for serving"),
     ]

@@ -1,6 +1,8 @@
 """May what was landed and published pass? `python -m quality.validate --as-of 2026-07-01 [--stage landed|marts]`.
 
-Exit code 0: every expectation holds. 1: the failed ones are named. 2: a table is not there.
+The line asks for each stage where it is due: landed events before marts are built from them, marts before features are.
+`--suite NAME` looks at one table only. Exit code 0: every expectation holds. 1: the failed ones are named. 2: a table or
+suite is not there.
 """
 
 from __future__ import annotations
@@ -20,27 +22,32 @@ def main(arguments: list[str] | None = None) -> int:
         "--as-of", type=date.fromisoformat, required=True, help="first day that is not known, YYYY-MM-DD"
     )
     parser.add_argument("--stage", choices=["landed", "marts", "all"], default="all", help="what to validate")
+    parser.add_argument("--suite", default=None, help="one table of the stage; its data docs stay as they are")
     options = parser.parse_args(arguments)
     home = settings.load()
     os.environ.update(settings.tool_environment(home))
 
     # Only now: Great Expectations reads its usage reporting from the environment when it is imported.
     from quality.tables import TableError
-    from quality.validation import Validator, validate_landed, validate_marts
+    from quality.validation import STAGES, Outcome, SuiteError, Validator
 
-    site = home.reports / "data_docs"
-    validator = Validator(site)
-    outcomes = []
+    outcomes: list[Outcome] = []
+    sites = []
     try:
-        if options.stage in ("landed", "all"):
-            outcomes += validate_landed(home, options.as_of, validator)
-        if options.stage in ("marts", "all"):
-            outcomes += validate_marts(home, options.as_of, validator)
-    except TableError as error:
+        for stage in STAGES if options.stage == "all" else [options.stage]:
+            site = home.reports / "data_docs" / stage
+            validator = Validator(site)
+            try:
+                outcomes += STAGES[stage](home, options.as_of, validator, options.suite)
+            finally:
+                if options.suite is None:
+                    validator.build_docs()
+                    sites.append(str(site / "index.html"))
+        if not outcomes:
+            raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")
+    except (TableError, SuiteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    finally:
-        validator.build_docs()
     for outcome in outcomes:
         print(f"{'FAILED' if outcome.failed else 'ok':6} {outcome.suite}: {outcome.expectations} expectations")
         for note in outcome.notes:
@@ -48,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in outcome.failed:
             print(f"       failed: {line}")
     failures = sum(len(outcome.failed) for outcome in outcomes)
-    print(f"{failures} failed expectations; data docs: {site / 'index.html'}")
+    print(f"{failures} failed expectations" + "".join(f"; data docs: {site}" for site in sites))
     return 1 if failures else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,11 @@ from quality.suites import Suite
 from quality.tables import Table
 
 SITE = "segue"
+LANDED_SUITE = "landed_listening_events"
+
+
+class SuiteError(LookupError):
+    """There is no suite of that name; the message says where they are."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +69,29 @@ class Validator:
         self._context.build_data_docs(site_names=[SITE])
 
 
-def validate_landed(home: settings.Settings, as_of: date, validator: Validator) -> list[Outcome]:
-    """The newest landed partition.
+def validate_landed(
+    home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
+) -> list[Outcome]:
+    """The newest landed partition; nothing where `only` names another suite.
 
     Raises:
         tables.TableError: nothing has been landed.
     """
+    if only not in (None, LANDED_SUITE):
+        return []
     landed = tables.landed_events(home.landing)
     with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
         facts = measures.historical_facts() if landed.is_historical else measures.week_facts(connection, landed.week)
         age = None if landed.is_historical else measures.hours_before(connection, landed.table, as_of)
         facts.values["hours_before_as_of"] = age
         frame = _frame(connection, landed.table, suites.LANDED_EVENTS, facts)
-    return [validator.run("landed_listening_events", frame, suites.LANDED_EVENTS, facts.notes)]
+    return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, facts.notes)]
 
 
-def validate_marts(home: settings.Settings, as_of: date, validator: Validator) -> list[Outcome]:
-    """Every published mart.
+def validate_marts(
+    home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
+) -> list[Outcome]:
+    """Every published mart, or the one that `only` names.
 
     Raises:
         tables.TableError: a mart has not been published.
@@ -88,6 +100,8 @@ def validate_marts(home: settings.Settings, as_of: date, validator: Validator) -
     outcomes = []
     with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
         for name, suite in suites.MARTS.items():
+            if only not in (None, name):
+                continue
             table = tables.mart(home.marts, name, suite.newest)
             facts = measures.Facts()
             if suite.has_time:
@@ -100,6 +114,13 @@ def validate_marts(home: settings.Settings, as_of: date, validator: Validator) -
             facts.values["duplicate_keys"] = measures.duplicate_keys(connection, table, suite.key)
             outcomes.append(validator.run(name, _frame(connection, table, suite, facts), suite, facts.notes))
     return outcomes
+
+
+# Where the line asks whether it may go on: before marts are built, and before features are.
+STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], list[Outcome]]] = {
+    "landed": validate_landed,
+    "marts": validate_marts,
+}
 
 
 def _is_historical(home: settings.Settings) -> bool:

@@ -28,7 +28,8 @@ def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.Ca
     assert "FAILED" not in printed
     assert "not enough data" not in printed
     assert printed.count("ok ") == len(ROWS) + 2
-    assert (home / "reports" / "data_docs" / "index.html").is_file()
+    for stage in ("landed", "marts"):
+        assert (home / "reports" / "data_docs" / stage / "index.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_broken_mart_fails_by_name(
     assert f"FAILED {mart}:" in printed
     assert printed.count("FAILED") == 1
     assert f"failed: {named}" in printed
-    results = (home / "reports" / "data_docs" / "validations").rglob("*.html")
+    results = (home / "reports" / "data_docs" / "marts" / "validations").rglob("*.html")
     assert any(mart in str(path) for path in results)
 
 
@@ -106,3 +107,25 @@ def test_a_table_that_is_not_there_is_named_with_the_remedy(home: Path, capsys: 
     assert main(["--as-of", AS_OF]) == 2
     error = capsys.readouterr().err
     assert "likes.parquet is not there; run `dbt build" in error
+
+
+def test_one_suite_is_looked_at_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
+    assert main(["--as-of", AS_OF, "--suite", "artists"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("ok     artists:")
+    assert main(["--as-of", AS_OF, "--suite", "landed_listening_events"]) == 0
+    assert main(["--as-of", AS_OF, "--suite", "tracks"]) == 1
+    assert "failed: expect_column_values_to_be_between(duration_ms)" in capsys.readouterr().out
+    assert main(["--as-of", AS_OF, "--suite", "tracks", "--stage", "landed"]) == 2
+    assert "no suite 'tracks' in stage landed" in capsys.readouterr().err
+    assert not (home / "reports").exists()
+
+
+def test_a_stage_does_not_look_at_the_other(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
+    write_home(home)
+    write_landing(home, f"select * replace ('hum' as action) from ({EVENTS})")
+    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 0
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    assert "failed: expect_column_values_to_be_in_set(action)" in capsys.readouterr().out
