@@ -139,5 +139,11 @@ class _Codes:
         self._codes = np.array([*code_of.values(), UNKNOWN], dtype=np.int32)
 
     def of(self, column: pa.Array) -> NDArray[np.int32]:
-        place = pc.fill_null(pc.index_in(column, self._texts), len(self._texts))
-        return np.asarray(self._codes.take(place.to_numpy(zero_copy_only=False)), dtype=np.int32)
+        is_repeating = pa.types.is_dictionary(column.type)
+        place = pc.fill_null(pc.index_in(column.dictionary if is_repeating else column, self._texts), len(self._texts))
+        codes = self._codes.take(place.to_numpy(zero_copy_only=False))
+        if is_repeating:
+            codes = np.append(codes, self._codes[-1]).take(
+                pc.fill_null(column.indices, len(codes)).to_numpy(zero_copy_only=False)
+            )
+        return np.asarray(codes, dtype=np.int32)

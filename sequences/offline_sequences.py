@@ -28,7 +28,10 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
 def missing_filled(kind: Kind, column: pa.Array) -> pa.Array:
     """An attribute as readers give it: "" for no text, µs for times, NaN for an unknown ratio."""
     if kind == "string":
-        return pc.fill_null(column.cast(pa.string()), "")
+        # A track's id repeats over plays: it stays a dictionary, held once and with 4 bytes an event.
+        if pa.types.is_dictionary(column.type):
+            return _without_null(column)
+        return pc.fill_null(column, "")
     if kind == "time":
         return pa.array(microseconds(column))
     if kind == "order":
@@ -65,7 +68,7 @@ class ListReader:
             ids.append(rows["user_id"])
             times.append(microseconds(rows["known_at"]))
             for name in self.features:
-                parts[name].append(_packed(missing_filled(ATTRIBUTES[name].kind, rows[name])))
+                parts[name].append(missing_filled(ATTRIBUTES[name].kind, rows[name]))
         self.timeline: Timeline = timeline(ids, times)
         if not self.timeline.is_sorted:
             raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
@@ -100,9 +103,11 @@ class ListReader:
         ]
 
 
-def _packed(column: pa.Array) -> pa.Array:
-    # A track's id repeats over plays: held once, with 4 bytes an event.
-    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+def _without_null(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    if not column.null_count:
+        return column
+    texts = pa.concat_arrays([column.dictionary, pa.array([""])])
+    return pa.DictionaryArray.from_arrays(pc.fill_null(column.indices, len(texts) - 1), texts)
 
 
 def _unpacked(column: pa.Array) -> pa.Array:

@@ -73,16 +73,18 @@ class Timeline:
             high_B = np.where(is_open_B & ~is_before_B, middle_B, high_B)
 
 
-def timeline(user_ids: Sequence[pa.Array], known_at: Sequence[NDArray[np.int64]]) -> Timeline:
-    """The timeline of rows that come in parts: user id strings and times in µs, part by part."""
+def timeline(user_ids: Sequence[pa.DictionaryArray], known_at: Sequence[NDArray[np.int64]]) -> Timeline:
+    """The timeline of rows that come in parts: user ids as Arrow dictionaries and times in µs, part by part."""
     users: list[str] = []
     counts: list[int] = []
     for part in user_ids:
         if not len(part):
             continue
-        runs = pc.run_end_encode(part)
-        lengths = np.diff(np.asarray(runs.run_ends, dtype=np.int64), prepend=0)
-        for user, count in zip(runs.values.to_pylist(), lengths.tolist(), strict=True):
+        place_E = np.asarray(part.indices)
+        begins = np.concatenate([[0], np.flatnonzero(np.diff(place_E)) + 1])
+        lengths = np.diff(begins, append=len(place_E))
+        runs = part.dictionary.take(pa.array(place_E[begins]))
+        for user, count in zip(runs.to_pylist(), lengths.tolist(), strict=True):
             if users and users[-1] == user:
                 counts[-1] += count
             else:
