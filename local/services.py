@@ -115,10 +115,12 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
     airflow_server.password(settings)
     missing = [service for service in SERVICES if not running(service, settings)]
     for service in missing:
-        check_free(service.name, settings.host, service.port(settings), service.setting)
-    for service in missing:
+        # What a killed service left behind may still listen, and its tasks may still write
         if left := process.load(service.pid_file(settings)):
             process.stop(left)
+    for service in missing:
+        check_free(service.name, settings.host, service.port(settings), service.setting)
+    for service in missing:
         variables = {**environment(settings), **service.own_environment(settings)}
         program = process.start(service.command(settings), variables, ROOT, service.log(settings))
         process.save(program, service.pid_file(settings))

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from http.server import ThreadingHTTPServer
 
@@ -14,9 +17,9 @@ import httpx
 import pytest
 
 import settings
-from local import airflow_server, services
+from local import airflow_server, process, services
 from local.pages import Handler
-from local.ports import PortTakenError, free_port
+from local.ports import PortTakenError, free_port, is_free
 
 
 @pytest.fixture
@@ -91,3 +94,34 @@ def test_a_free_port_is_none_that_an_outgoing_connection_may_get():
     ports = [free_port() for _ in range(50)]
     assert max(ports) < 32_768
     assert len(set(ports)) > 1
+
+
+CHILD = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
+PARENT = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]], start_new_session=True)"
+)
+ANSWERS = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
+
+
+def test_what_a_killed_service_left_on_its_port_ends_before_it_starts_again(here, monkeypatch):
+    port = free_port()
+    program = process.start([sys.executable, "-c", PARENT, CHILD, str(port)], os.environ, here.home, here.home / "log")
+    service = services.Service(
+        name="pages",
+        command=lambda _: [sys.executable, "-c", ANSWERS, str(port)],
+        port=lambda _: port,
+        setting="SEGUE_PAGES_PORT",
+        health_path="/",
+    )
+    process.save(program, service.pid_file(here))
+    while is_free("127.0.0.1", port):
+        time.sleep(0.05)
+    os.kill(program.pid, signal.SIGKILL)
+    os.waitpid(program.pid, 0)
+    assert not is_free("127.0.0.1", port)
+    monkeypatch.setattr(services, "SERVICES", (service,))
+    try:
+        services.start(here)
+        assert services.running(service, here).pid != program.pid
+    finally:
+        services.stop(here)
