@@ -6,6 +6,8 @@ LOGS ?=
 AS_OF ?=
 CHANNELS ?=
 ONLY ?=
+STUDY ?=
+SEEDS ?= 1
 USERS ?= 1000
 TRACKS ?= 8000
 DAYS ?= 60
@@ -60,10 +62,10 @@ acceptance: setup ## The real logs and full counts; resumable, skips with a reas
 bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one)
 	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY)))
 
-study: ## Ablations and seeds: there are none yet, so this only says so
-	@echo "No study is defined yet: evaluation compares channels, rankers and memories on every run (make pipeline)."
+study: setup ## Ablations on the home's logs, cached and resumable, into SEGUE_HOME/reports/study_*.md (STUDY, SEEDS, RECIPE)
+	@$(BIN)/python -m local.environment python -m training.study $(if $(STUDY),$(call quoted,$(STUDY))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
-WRITTEN := airflow bentoml dbt feast landing live logs marts mlflow quarantine reports run simulated training warehouse.duckdb
+WRITTEN := airflow bentoml dbt feast landing live logs marts mlflow quarantine reports requests run simulated study training warehouse.duckdb
 
 clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true

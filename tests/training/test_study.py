@@ -1,0 +1,123 @@
+"""A grid of fits on the tiny world: every cell once, going on after a kill, and a table that says what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tests.training.conftest import START, random_plays, write_marts
+from training.features import OfflineFeatures, ServiceContract
+from training.ranking.features import VIEWS
+from training.study import STUDIES, grid
+from training.study.__main__ import main, run
+from training.study.grid import Cell, CellResult, Grid, Study
+from training.study.table import markdown
+from training.workspace import Workspace
+
+TINY = {"epochs": 1, "batch_size": 64, "width": 4}
+STUDY = Study(
+    name="tiny",
+    question="Does it matter?",
+    cells=(Cell("off", "sum_pooling", TINY), Cell("on", "sum_pooling", {**TINY, "hard_search": True})),
+    pairs=(("on", "off"),),
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The tiny world without a Feast registry."""
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr(OfflineFeatures, "store", None)
+    marts = write_marts(tmp_path / "marts", random_plays())
+    counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
+    rows = pl.DataFrame({"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}})
+    rows.with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(marts / "track_statistics.parquet")
+    return Workspace(tmp_path / "workspace", marts, "2024-02-01", "debug")
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list[bool]:
+    """Whether each fit was of a ranker with hard search; the fit number `fail_at` is killed."""
+    fits: list[bool] = []
+    original = grid.fit_ranker
+
+    def fit_ranker(name, data, config, folder, offline):
+        fits.append(config.hard_search)
+        if len(fits) - 1 == fail_at:
+            raise KeyboardInterrupt
+        return original(name, data, config, folder, offline)
+
+    monkeypatch.setattr(grid, "fit_ranker", fit_ranker)
+    return fits
+
+
+def test_a_killed_study_goes_on_and_a_finished_one_computes_nothing(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = counted(monkeypatch, fail_at=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(STUDY, workspace, 1, Grid(workspace, tmp_path / "study"))
+    page = run(STUDY, workspace, 1, Grid(workspace, tmp_path / "study"))
+    assert fits == [False, True, True]
+    assert run(STUDY, workspace, 1, Grid(workspace, tmp_path / "study")) == page
+    assert len(fits) == 3
+    run(STUDY, workspace, 2, Grid(workspace, tmp_path / "study"))
+    assert fits[3:] == [False, True]
+
+
+def test_other_data_are_another_cell(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = counted(monkeypatch)
+    cell = STUDY.cells[0]
+    first = Grid(workspace, tmp_path / "study").result(cell, 0)
+    plays = pl.read_parquet(workspace.marts / "plays.parquet")
+    validation = plays.filter(pl.col("part") == "validation").sort("user_id", "play_number")
+    assert first.predictions["label"].to_list() == validation["is_listened"].cast(pl.Float32).to_list()
+    write_marts(workspace.marts, random_plays(seed=1))
+    again = Workspace(workspace.folder, workspace.marts, workspace.as_of, workspace.recipe)
+    Grid(again, tmp_path / "study").result(cell, 0)
+    assert len(fits) == 2
+
+
+def result(generator: np.random.Generator, labels: np.ndarray, signal: float, code: str) -> CellResult:
+    """Made-up probabilities of four users' cases."""
+    probability = 1 / (1 + np.exp(-(signal * (labels - 0.5) + generator.normal(size=len(labels)))))
+    rows = pl.DataFrame({"user": np.arange(len(labels)) % 4, "label": labels, "probability": probability})
+    return CellResult(rows, {"seconds": 2.0, "parameters": 1234, "code": code})
+
+
+def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 400).astype(np.float32)
+    results = {
+        "off": [result(generator, labels, 0.5, "new"), result(generator, labels, 0.6, "old")],
+        "on": [result(generator, labels, 2.0, "new"), result(generator, labels, 2.2, "new")],
+    }
+    page = markdown(STUDY, results, [0, 1], "here", "new")
+    auc = {
+        name: [roc_auc_score(one.predictions["label"], one.predictions["probability"]) for one in some]
+        for name, some in results.items()
+    }
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines()}
+    assert f"| {np.mean(auc['off']):.4f} [" in lines["off"] and f"| {np.mean(auc['on']):.4f} [" in lines["on"]
+    assert "1,234" in lines["on"] and "hard_search True" in lines["on"]
+    assert f"| {np.mean(auc['on']) - np.mean(auc['off']):+.4f} [" in lines["on − off"]
+    assert "other code than the present: off." in page
+
+
+def test_every_study_subtracts_cells_that_it_has() -> None:
+    for name, study in STUDIES.items():
+        cells = [cell.name for cell in study.cells]
+        assert study.name == name and len(set(cells)) == len(cells)
+        assert all(cell in cells for pair in study.pairs for cell in pair)
+        configs = [(cell.ranker, cell.config("small", 0)) for cell in study.cells]
+        assert all(configs.count(config) == 1 for config in configs)
+
+
+def test_a_home_without_marts_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["study", "ranking_history"])
+    with pytest.raises(SystemExit, match="make pipeline"):
+        main()

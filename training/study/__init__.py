@@ -1,0 +1,8 @@
+"""Studies by name: `python -m training.study NAME`. A new one is a file beside this and a line here."""
+
+from __future__ import annotations
+
+from training.study.grid import Study
+from training.study.ranking_history import RANKING_HISTORY
+
+STUDIES: dict[str, Study] = {study.name: study for study in (RANKING_HISTORY,)}

@@ -1,0 +1,54 @@
+"""`python -m training.study [NAME]`: fill a study's grid and write its table to `SEGUE_HOME/reports/study_<name>.md`.
+
+A run that was killed goes on: what is finished is read, see `grid.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import settings
+from training.recipes import RECIPES, recipe
+from training.study import STUDIES
+from training.study.grid import CODE, CellResult, Grid, Study
+from training.study.table import markdown
+from training.workspace import MissingInput, Workspace, code_hash
+
+
+def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
+    """The finished table of a study with `seeds` seeds, from the recipe's on."""
+    first = recipe(workspace.recipe).seed
+    chosen = list(range(first, first + seeds))
+    results: dict[str, list[CellResult]] = {cell.name: [] for cell in study.cells}
+    for seed in chosen:
+        for cell in study.cells:
+            print(f"{study.name}: {cell.name}, seed {seed}", flush=True)
+            results[cell.name].append(grid.result(cell, seed))
+    heading = f"`make study STUDY={study.name} SEEDS={seeds}`, recipe `{workspace.recipe}`, validation part"
+    return markdown(study, results, chosen, heading, code_hash(*CODE))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Fill a study's grid of fits and write its table")
+    parser.add_argument("name", nargs="?", choices=sorted(STUDIES), help="default: every study")
+    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from the recipe's on")
+    arguments = parser.parse_args()
+    here = settings.load()
+    try:
+        workspace = Workspace.open(arguments.as_of, arguments.recipe)
+    except MissingInput as error:
+        raise SystemExit(f"{error}\nA study needs a prepared home: `make pipeline LOGS=PATH` makes one.") from error
+    grid = Grid(workspace, here.home / "study")
+    for name in [arguments.name] if arguments.name else STUDIES:
+        page = run(STUDIES[name], workspace, arguments.seeds, grid)
+        path = here.reports / f"study_{name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page)
+        print(f"{page}\nwritten to {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""A study's answer as a Markdown table: every cell on validation, and the paired differences that were asked for.
+
+With several seeds a figure is the mean over them, as are its bootstraps; users are drawn, seeds are not. Knows nothing
+about fitting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from training.evaluation import ranking_metrics
+from training.evaluation.bootstrap import Estimate
+from training.study.grid import TASK, CellResult, Study
+
+METRICS = ("auc", "gauc", "logloss")
+TITLES = {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss"}
+
+Results = Mapping[str, Sequence[CellResult]]
+"""Cell name → its result with each seed."""
+
+
+def markdown(study: Study, results: Results, seeds: Sequence[int], heading: str, code: str) -> str:
+    """The page. `code` is the hash of the present code: cells that another one computed are named."""
+    figures = {name: mean_of_seeds([measure(one) for one in some]) for name, some in results.items()}
+    lines = [f"# {study.name}", "", study.question, "", f"{heading}; seed{'s'[: len(seeds) > 1]} "]
+    lines[-1] += ", ".join(map(str, seeds)) + f"; task `{TASK}`; 95 % intervals draw users."
+    lines += ["", "| cell | ranker | " + " | ".join(TITLES[m] for m in METRICS) + " | parameters | fit, s |"]
+    lines.append("|---" * (len(METRICS) + 4) + "|")
+    for cell in study.cells:
+        some = results[cell.name]
+        changes = ", ".join(f"{key} {value}" for key, value in cell.changes.items())
+        seconds = np.mean([one.measures["seconds"] for one in some])
+        row = [cell.name, f"`{cell.ranker}`" + (f", {changes}" if changes else "")]
+        row += [interval(figures[cell.name][metric], "{:.4f}") for metric in METRICS]
+        lines.append("| " + " | ".join([*row, f"{some[0].measures['parameters']:,}", f"{seconds:.0f}"]) + " |")
+    lines += ["", "| paired over users | " + " | ".join(TITLES[m] for m in METRICS) + " | GAUC by seed |"]
+    lines.append("|---" * (len(METRICS) + 2) + "|")
+    for high, low in study.pairs:
+        row = [f"{high} − {low}"]
+        row += [interval(figures[high][metric] - figures[low][metric], "{:+.4f}") for metric in METRICS]
+        each = zip(results[high], results[low], strict=True)
+        by_seed = [measure(one)["gauc"].value - measure(other)["gauc"].value for one, other in each]
+        lines.append("| " + " | ".join([*row, ", ".join(f"{value:+.4f}" for value in by_seed)]) + " |")
+    old = [name for name, some in results.items() if any(one.measures["code"] != code for one in some)]
+    if old:
+        lines += ["", f"Computed by other code than the present: {', '.join(old)}."]
+    return "\n".join(lines) + "\n"
+
+
+def measure(result: CellResult) -> dict[str, Estimate]:
+    """Every metric of one result."""
+    rows = result.predictions
+    return ranking_metrics.measure(rows["label"].to_numpy(), rows["probability"].to_numpy(), rows["user"].to_numpy())
+
+
+def mean_of_seeds(each: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
+    """Each metric averaged over seeds, draw by draw."""
+    return {
+        metric: Estimate(
+            float(np.mean([one[metric].value for one in each])), np.mean([one[metric].draws_R for one in each], axis=0)
+        )
+        for metric in each[0]
+    }
+
+
+def interval(estimate: Estimate, form: str) -> str:
+    """`value [low, high]`."""
+    value, low, high = (form.format(number) for number in estimate.interval())
+    return f"{value} [{low}, {high}]"
