@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -32,8 +32,8 @@ class Line:
         variables |= {name: str(free_port()) for name in PORTS}
         self.environment = {**os.environ, **variables}
 
-    def python(self, *arguments):
-        done = subprocess.run(
+    def run(self, *arguments):
+        return subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
             env=self.environment,
@@ -41,6 +41,9 @@ class Line:
             text=True,
             check=False,
         )
+
+    def python(self, *arguments):
+        done = self.run(*arguments)
         assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.stdout
 
@@ -108,6 +111,19 @@ def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
     landed = pl.read_parquet(here.landing / "listening_events" / "dt=*" / "*.parquet", hive_partitioning=False)
     blocks = landed.filter(pl.col("action") == "block", pl.col("event_id") == BLOCK_ID)
     assert blocks.height == 1
+
+
+def test_what_may_not_pass_stops_the_line_by_name_and_the_release_goes_on_serving(line, here):
+    user_id = answer.somebody(here)
+    release = answer.recommend(here, user_id)["release"]
+    # Asked for a day weeks after the newest event, landed events are stale.
+    stale = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    done = line.run("local.run", "--recipe", "debug", "--as-of", stale)
+    assert done.returncode == 1
+    assert "task validate_landed failed" in done.stderr
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of)" in done.stderr
+    assert "build_marts" not in done.stdout
+    assert answer.recommend(here, user_id)["release"] == release
 
 
 def test_nothing_tried_to_leave_the_machine(line, here):
