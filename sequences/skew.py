@@ -23,7 +23,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
@@ -89,9 +89,15 @@ class Skew:
 
     def report(self, as_of: date) -> dict[str, Any]:
         """As `reports/skew.json` holds it."""
-        counts = asdict(self)
-        examples = counts.pop("examples")
-        return {"as_of": str(as_of), **counts, "skew_rate": self.rate, "examples": examples}
+        counts = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        by_feature = dict(self.by_feature.most_common())
+        return {
+            "as_of": str(as_of),
+            **counts,
+            "skew_rate": self.rate,
+            "by_feature": by_feature,
+            "examples": self.examples,
+        }
 
 
 def compare(store: feast.FeatureStore, requests: Iterable[LoggedRequest], marts_folder: Path, home: Path) -> Skew:
