@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 
 
 class PortTakenError(RuntimeError):
@@ -19,6 +20,13 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def wait_until_free(host: str, port: int, patience_s: float = 10) -> None:
+    """Return when the port is free, or after `patience_s`: a killed program has its port for a moment longer."""
+    deadline = time.monotonic() + patience_s
+    while not is_free(host, port) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def free_port(host: str = "127.0.0.1") -> int:

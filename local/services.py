@@ -17,7 +17,7 @@ import httpx
 
 from local import airflow_server, process
 from local.environment import environment
-from local.ports import PortTakenError, check_free
+from local.ports import PortTakenError, check_free, wait_until_free
 from settings import ROOT, SettingError, Settings, load
 
 
@@ -118,6 +118,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         # What a killed service left behind may still listen, and its tasks may still write
         if left := process.load(service.pid_file(settings)):
             process.stop(left)
+            wait_until_free(settings.host, service.port(settings))
     for service in missing:
         check_free(service.name, settings.host, service.port(settings), service.setting)
     for service in missing:
