@@ -135,15 +135,21 @@ class _Codes:
 
     def __init__(self, code_of: Mapping[str, int]) -> None:
         self._texts = pa.array(code_of.keys(), pa.string())
-        # The last code stands for "not among the texts", which index_in gives as null.
+        # Past the known texts: one that is not among them, which index_in gives as null.
         self._codes = np.array([*code_of.values(), UNKNOWN], dtype=np.int32)
+        self._nothing = code_of.get("", UNKNOWN)
 
     def of(self, column: pa.Array) -> NDArray[np.int32]:
-        is_repeating = pa.types.is_dictionary(column.type)
-        place = pc.fill_null(pc.index_in(column.dictionary if is_repeating else column, self._texts), len(self._texts))
-        codes = self._codes.take(place.to_numpy(zero_copy_only=False))
-        if is_repeating:
-            codes = np.append(codes, self._codes[-1]).take(
-                pc.fill_null(column.indices, len(codes)).to_numpy(zero_copy_only=False)
-            )
-        return np.asarray(codes, dtype=np.int32)
+        if pa.types.is_dictionary(column.type):
+            # Looked up once a text, not once an event. No text is the same as the empty one, as in readers' lists.
+            codes = np.append(self.of(column.dictionary), np.int32(self._nothing))
+            return np.asarray(codes.take(_filled(column.indices, len(codes) - 1)), dtype=np.int32)
+        place = _filled(pc.index_in(column, self._texts), len(self._texts))
+        codes = self._codes.take(place)
+        codes[column.is_null().to_numpy(zero_copy_only=False)] = self._nothing
+        return codes
+
+
+def _filled(places: pa.Array, missing: int) -> NDArray[Any]:
+    filled: NDArray[Any] = pc.fill_null(places, missing).to_numpy(zero_copy_only=False)
+    return filled

@@ -52,13 +52,11 @@ def event_rows(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of the event table from loose events (user_id, second, behaviour, …): what dbt does, in the obvious way."""
     unique = {event["event_id"]: event for event in reversed(list(events))}.values()
     rows: list[dict[str, Any]] = []
-    last: dict[str, tuple[float, int]] = {}
+    last: dict[str, datetime] = {}
     numbers: dict[str, int] = {}
     for event in sorted(unique, key=lambda e: (e["user_id"], e["second"], e["sequence_number"], e["event_id"])):
         user = event["user_id"]
-        second, ties = last.get(user, (None, -1))
-        ties = ties + 1 if second == event["second"] else 0
-        last[user] = (event["second"], ties)
+        last[user] = known = max(at(event["second"]), last.get(user, datetime.min) + timedelta(microseconds=2))
         number = numbers.get(user, 0)
         numbers[user] = number + 1
         is_track = event.get("target_type", "track") == "track"
@@ -68,7 +66,7 @@ def event_rows(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 "event_id": event["event_id"],
                 "user_id": user,
                 "event_number": number,
-                "known_at": at(event["second"]) + timedelta(microseconds=2 * ties),
+                "known_at": known,
                 "request_at": at(event["second"] - 200),
                 "occurred_at": at(event.get("occurred_second", event["second"])),
                 "ended_at": at(event["second"]),
@@ -103,7 +101,7 @@ def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us
         if row["user_id"] == user_id
         and row["behaviour"] in view.behaviours
         and (not view.target_types or row["target_type"] in view.target_types)
-        and _us(row["known_at"]) < time_us
+        and to_us(row["known_at"]) < time_us
     ]
     return sorted(known, key=lambda row: row["known_at"])[-view.length :]
 
@@ -116,7 +114,7 @@ def oracle_values(rows: list[dict[str, Any]], view: SequenceView, user_id: str, 
 
 def _value(kind: str, value: Any) -> Any:
     if kind == "time":
-        return _us(value)
+        return to_us(value)
     if kind == "ratio":
         return float("nan") if value is None else value
     if kind == "order":
@@ -124,5 +122,6 @@ def _value(kind: str, value: Any) -> Any:
     return value or ""
 
 
-def _us(time: datetime) -> int:
+def to_us(time: datetime) -> int:
+    """µs since 1970 of a naive UTC time."""
     return (time.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -15,27 +15,34 @@ from feast.types import Array, Float32, Int64, String
 
 from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, TAG, SequenceView
 
+USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
 
 
 def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] | None = None) -> feast.FeatureStore:
-    """The views (and the live part, the profile, the service) applied to an SQLite store under the folder."""
+    """`feature_store` with an SQLite file under the folder."""
+    return feature_store(folder, views, {"type": "sqlite", "path": str(folder / "online.db")}, extra)
+
+
+def feature_store(
+    folder: Path, views: dict[str, SequenceView], online_store: dict[str, Any], extra: list[Any] | None = None
+) -> feast.FeatureStore:
+    """The views (and the live part, the profile, the service) applied to an online store."""
     config = RepoConfig(
         project="tests",
         provider="local",
         registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
-        online_store={"type": "sqlite", "path": str(folder / "online.db")},
+        online_store=online_store,
         offline_store={"type": "sequences.offline_store.SequenceOfflineStore"},
         entity_key_serialization_version=3,
         repo_path=folder,
     )
     store = feast.FeatureStore(config=config)
-    user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
-    made = [_view(user, folder / "events.parquet", view) for view in views.values()]
+    made = [feature_view(USER, folder / "events.parquet", view) for view in views.values()]
     source = PushSource(name=LIVE_SOURCE, batch_source=made[0].batch_source)
     live = FeatureView(
         name=LIVE_SOURCE,
-        entities=[user],
+        entities=[USER],
         schema=[
             Field(name="user_id", dtype=String),
             *(Field(name=a.name, dtype=KIND[a.kind]) for a in LIVE_ATTRIBUTES),
@@ -55,7 +62,7 @@ def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] 
         )
     profile = FeatureView(
         name="user_profile",
-        entities=[user],
+        entities=[USER],
         schema=[Field(name="user_id", dtype=String), Field(name="plays_total", dtype=Int64)],
         source=FileSource(
             name="profiles",
@@ -65,11 +72,12 @@ def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] 
         ),
     )
     service = FeatureService(name="recommender", features=[*made, live, profile])
-    store.apply([user, *made, live, profile, service, *(extra or [])])
+    store.apply([USER, *made, live, profile, service, *(extra or [])])
     return store
 
 
-def _view(user: Entity, path: Path, view: SequenceView) -> FeatureView:
+def feature_view(user: Entity, path: Path, view: SequenceView) -> FeatureView:
+    """A sequence view over the event table at `path`."""
     return FeatureView(
         name=view.name,
         entities=[user],

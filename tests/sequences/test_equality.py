@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sequences import behaviours
@@ -24,54 +24,20 @@ from sequences.dense import DenseReader
 from sequences.materialize import materialize
 from sequences.online import OnlineReader, OnlineWriter
 from tests.sequences.conftest import event_rows, oracle_values, us, write_events
-from tests.sequences.store_fixture import sqlite_store
+from tests.sequences.random_histories import (
+    DAY,
+    DURATION_MS,
+    ENCODERS,
+    USERS,
+    contract_row,
+    examples,
+    histories,
+    moments,
+    views,
+)
+from tests.sequences.store_fixture import USER, feature_view, sqlite_store
 
 VIEWS = {name: replace(view, length=min(view.length, 4)) for name, view in SEQUENCE_VIEWS.items()}
-ENCODERS = {
-    "track_id": {f"t{n}": n + 2 for n in range(4)},
-    "behaviour": behaviours.load().encoder,
-    "target_type": {"track": 2, "artist": 3},
-}
-DURATION_MS = 100_000
-DAY = 86_400
-
-event = st.builds(
-    lambda user, second, number, action, played_ms, target_type, target, scene: {
-        "user_id": user,
-        "second": second,
-        "sequence_number": number,
-        "action": action,
-        "played_ms": played_ms if action == "play" else None,
-        "target_type": target_type if action in ("click", "block") else "track",
-        "target_id": target,
-        "scene": scene,
-    },
-    user=st.sampled_from(["u1", "u2", "u3"]),
-    second=st.integers(0, 6).map(lambda n: n * 60),
-    number=st.integers(0, 3),
-    action=st.sampled_from(["play", "play", "play", "click", "like", "dislike", "block"]),
-    played_ms=st.sampled_from([1_000, 50_000, 95_000, 150_000]),
-    target_type=st.sampled_from(["track", "artist"]),
-    target=st.sampled_from(["t0", "t1", "t2", "new"]),
-    scene=st.sampled_from([None, "daily"]),
-)
-histories = st.lists(event, min_size=1, max_size=25)
-
-
-def with_behaviours(events: list[dict[str, Any]], first: int = 0) -> list[dict[str, Any]]:
-    """The events with ids, and what dbt derives of them."""
-    for n, one in enumerate(events, start=first):
-        one["event_id"] = f"e{(n * 7919) % 997:03d}"
-        duration = DURATION_MS if one["action"] == "play" else None
-        one["behaviour"] = behaviours.behaviour_of(one["action"], one["played_ms"], duration)
-        ratio = behaviours.played_ratio(one["played_ms"], duration)
-        one["played_ratio"] = None if ratio is None else float(np.float32(ratio))
-    return events
-
-
-def contract_row(one: dict[str, Any]) -> dict[str, Any]:
-    keep = ("event_id", "user_id", "sequence_number", "action", "played_ms", "target_type", "target_id", "scene")
-    return {**{name: one[name] for name in keep}, "occurred_at": us(one["second"]), "ended_at": us(one["second"])}
 
 
 def same(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None:
@@ -84,66 +50,101 @@ def same(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None:
 
 
 def offline(store: Any, view: SequenceView, asked: list[tuple[str, int]]) -> list[dict[str, list[Any]]]:
+    """What Feast's call gives: straight to the store by class path, so that the view need not be registered."""
     frame = pd.DataFrame(
         {
             "user_id": [user for user, _ in asked],
             "event_timestamp": pd.to_datetime([time for _, time in asked], unit="us", utc=True),
         }
     )
-    table = store.get_historical_features(frame, [f"{view.name}:{name}" for name in view.attribute_names]).to_arrow()
+    table = (
+        store._get_provider()
+        .get_historical_features(
+            store.config,
+            [feature_view(USER, Path(store.config.repo_path) / "events.parquet", view)],
+            [f"{view.name}:{name}" for name in view.attribute_names],
+            frame,
+            store.registry,
+            store.project,
+            False,
+        )
+        .to_arrow()
+    )
     assert table["user_id"].to_pylist() == frame["user_id"].tolist()
     return [{name: row[name] for name in view.attribute_names} for row in table.to_pylist()]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(history=histories)
+@examples(8, 200)
+@given(history=histories(impressions=True))
 def test_offline_dense_and_materialised_equal_the_oracle(history: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = event_rows(with_behaviours(history))
+        rows = event_rows(history)
         events = write_events(folder / "events.parquet", rows)
         store = sqlite_store(folder, VIEWS)
-        asked = [(u, us(s) + extra) for s in (420, 0, 120, 60, 120) for u in ("u2", "u1", "nobody") for extra in (0, 1)]
+        asked = moments(rows)
         for view in VIEWS.values():
             expected = [oracle_values(rows, view, user, time) for user, time in asked]
             for got, want in zip(offline(store, view, asked), expected, strict=True):
                 same(got, want)
-            read = DenseReader(events, view, ENCODERS).read([u for u, _ in asked], [t for _, t in asked])
-            encoded = encode(view, expected, ENCODERS)
-            assert read.columns.keys() == encoded.columns.keys()
-            np.testing.assert_array_equal(read.length_B, encoded.length_B)
-            for column in read.columns:
-                np.testing.assert_array_equal(read.columns[column], encoded.columns[column], err_msg=column)
+            dense_equals(events, view, asked, expected)
         materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
         reader = OnlineReader(store, VIEWS)
-        for user in ("u1", "u2", "u3", "nobody"):
+        for user in (*USERS, "nobody"):
             found = reader.read(user)
             for view in VIEWS.values():
                 same(found[view.name], oracle_values(rows, view, user, us(DAY)))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(history=histories, arrivals=histories, data=st.data())
+@pytest.fixture(scope="module")
+def any_store(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("any")
+    write_events(folder / "events.parquet", [])
+    return sqlite_store(folder, VIEWS)
+
+
+@examples(60, 2_000)
+@given(history=histories(impressions=True), view=views())
+def test_any_definition_gives_the_same_offline_and_dense(
+    any_store: Any, history: list[dict[str, Any]], view: SequenceView
+) -> None:
+    rows = event_rows(history)
+    events = write_events(Path(any_store.config.repo_path) / "events.parquet", rows)
+    asked = moments(rows)
+    expected = [oracle_values(rows, view, user, time) for user, time in asked]
+    for got, want in zip(offline(any_store, view, asked), expected, strict=True):
+        same(got, want)
+    dense_equals(events, view, asked, expected)
+
+
+def dense_equals(
+    events: Path, view: SequenceView, asked: list[tuple[str, int]], expected: list[dict[str, list[Any]]]
+) -> None:
+    read = DenseReader(events, view, ENCODERS).read([user for user, _ in asked], [time for _, time in asked])
+    encoded = encode(view, expected, ENCODERS)
+    assert set(read.columns) == set(encoded.columns) == set(view.attribute_names) - {"sequence_number"}
+    np.testing.assert_array_equal(read.length_B, encoded.length_B)
+    for column in read.columns:
+        np.testing.assert_array_equal(read.columns[column], encoded.columns[column], err_msg=column)
+
+
+@examples(8, 200)
+@given(history=histories(), arrivals=histories(prefix="f"), data=st.data())
 def test_live_arrivals_in_any_order_end_as_the_event_table_would(
     history: list[dict[str, Any]], arrivals: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        batch = with_behaviours(history)
-        # Half a minute off: late arrivals fall between batch events, and tie among themselves only.
-        live = with_behaviours(arrivals, first=len(batch))
-        for one in live:
-            one["second"] += 30
-        write_events(folder / "events.parquet", event_rows(batch))
+        write_events(folder / "events.parquet", event_rows(history))
         store = sqlite_store(folder, VIEWS)
         materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
-        again = data.draw(st.lists(st.sampled_from([*live, *batch]), max_size=5))
+        again = data.draw(st.lists(st.sampled_from([*arrivals, *history]), max_size=5))
         writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
-        for one in data.draw(st.permutations([*live, *again])):
+        for one in [*arrivals, *again]:
             writer.apply(one["user_id"], [contract_row(one)])
-        rows = event_rows([*batch, *live])
+        rows = event_rows([*history, *arrivals])
         reader = OnlineReader(store, VIEWS)
-        for user in ("u1", "u2", "u3"):
+        for user in USERS:
             found = reader.read(user)
             for view in VIEWS.values():
                 same(found[view.name], oracle_values(rows, view, user, us(DAY)))
