@@ -8,6 +8,8 @@ from sequence_views import exclusions, listened_history, recent_clicks, recent_e
 popularity = FeatureService(name="popularity", features=[recent_events, track_statistics])
 realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, listened_history])
 favourites = FeatureService(name="favourites", features=[listened_history])
+long_short = FeatureService(name="long_short", features=[recent_events, recent_clicks, listened_history])
+knowledge_graph = FeatureService(name="knowledge_graph", features=[recent_events, listened_history])
 sum_pooling = FeatureService(
     name="sum_pooling", features=[recent_events, recent_clicks, recent_negatives, listened_history, user_profile]
 )

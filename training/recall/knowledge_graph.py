@@ -1,0 +1,185 @@
+"""Unheard tracks that the music graph links to what the user listens to, each with the path that reached it.
+
+Explicit walks of at most three hops (see `knowledge_graph_walk.py`) over the triples of the catalogue and of curated
+files, over links that the log adds (`knowledge_graph_near.py`), and over links between artists whose graph embeddings
+are close (`knowledge_graph_embeddings.py`): near to RippleNet's ripples (Wang et al. 2018, arXiv 1803.03467), but every
+candidate can name its path. Different there: preferences spread by learned attention; here by resource allocation with
+a weight a relation, chosen on validation. Tracks that nobody has played yet are reached like any other. What the user
+has heard before is left to the memories.
+Legend: B requests, K candidates, S starts, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+
+from sequences.batch import FIRST, SequenceBatch
+from training.data import PARTS, TrainingData
+from training.features import UserBatch
+from training.recall.channel import Candidates, RecallChannel
+from training.recall.knowledge_graph_choice import choose
+from training.recall.knowledge_graph_config import (
+    HEARD_NEAR,
+    RESEMBLES,
+    KnowledgeGraphConfig,
+    knowledge_graph_config,
+)
+from training.recall.knowledge_graph_embeddings import embed, resembling
+from training.recall.knowledge_graph_heard import Heard
+from training.recall.knowledge_graph_near import near_edges
+from training.recall.knowledge_graph_nodes import KnowledgeGraph
+from training.recall.knowledge_graph_sentence import PathWords
+from training.recall.knowledge_graph_walk import WalkGraph, most_active
+from training.vocabulary import Vocabulary
+from training.workspace import write_json
+
+HISTORY, RECENT = "listened_history", "recent_events"
+LEAST_AGE_S = 60.0
+
+
+class KnowledgeGraphWalks(RecallChannel):
+    """The most active unheard tracks of the catalogue. Nothing for a user without a listened track in the graph."""
+
+    name: ClassVar[str] = "knowledge_graph"
+    feature_service: ClassVar[str] = "knowledge_graph"
+
+    def __init__(
+        self,
+        config: KnowledgeGraphConfig,
+        graph: KnowledgeGraph,
+        listeners_V: np.ndarray,
+        may_serve_V: np.ndarray,
+        heard: Heard,
+        words: PathWords,
+    ) -> None:
+        self.settled = config
+        self.graph, self.listeners_V, self.may_serve_V = graph, listeners_V, may_serve_V
+        self.heard, self.words = heard, words
+        self.walks = WalkGraph.build(graph, listeners_V, config.walk)
+        self._measures: dict[str, Any] = {}
+
+    @classmethod
+    def config(cls, recipe: str) -> KnowledgeGraphConfig:
+        """See `knowledge_graph_config`."""
+        return knowledge_graph_config(recipe)
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
+        """Read the triples, add what the log and the embeddings know, choose the walk's numbers on validation.
+
+        Raises:
+            FileNotFoundError: there is no mart of triples.
+        """
+        del folder
+        path = data.marts / "knowledge_triples.parquet"
+        if not path.exists():
+            raise FileNotFoundError(f"no knowledge_triples.parquet in {data.marts}; run `dbt build` first")
+        graph = KnowledgeGraph.build(pl.read_parquet(path), data.vocabulary)
+        words = PathWords.of(graph, data.marts)
+        embedding = embed(graph, config.embedding, config.seed)
+        if embedding is not None:
+            graph = graph.with_edges(RESEMBLES, *resembling(graph, embedding, config.embedding.resembling))
+        if config.near:
+            graph = graph.with_edges(HEARD_NEAR, *near_edges(data, config.near_window, config.near))
+        words = PathWords(graph, words.titles)
+        heard = Heard.of(data, config.heard_per_user)
+        channel = cls(config, graph, _listeners(data), data.catalogue_V, heard, words)
+        channel._measures = {
+            "relations": dict(zip(graph.relations, np.bincount(graph.relation_T).tolist(), strict=False))
+        }
+        if embedding is not None:
+            channel._measures["embedding"] = {"model": embedding.model, "reciprocal_rank": embedding.reciprocal_rank}
+        if not config.is_settled:
+            channel._measures |= choose(channel, data)
+        return channel
+
+    def walk_with(self, config: KnowledgeGraphConfig) -> None:
+        """Walk by other numbers from now on."""
+        self.settled = config
+        self.walks = WalkGraph.build(self.graph, self.listeners_V, config.walk)
+
+    def measures(self) -> dict[str, Any]:
+        """Triples by relation, the embedding chosen, the walks tried and their validation recall."""
+        return self._measures
+
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The `k` tracks where most arrives, ties by smaller code."""
+        items_BK = np.zeros((len(users), k), dtype=np.int64)
+        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
+        for row in range(len(users)):
+            start, activation = self.starts(users, row)
+            if not len(start):
+                continue
+            arrived_V = self.walks.spread(start, activation)
+            arrived_V[~self.may_serve_V] = 0
+            arrived_V[_known(users, row)] = 0
+            arrived_V[self.heard.before(users.user_ids[row], int(users.request_at_B[row]))] = 0
+            item = np.flatnonzero(arrived_V)
+            item = most_active(item, arrived_V[item], k)
+            item = item[np.argsort(-arrived_V[item], kind="stable")]
+            items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived_V[item]
+        return Candidates.padded(items_BK, scores_BK, k)
+
+    def starts(self, users: UserBatch, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """The tracks that one user listened to and the artists of all of them, the `starts` most active of each, and
+        their activation: Σ (seconds since a listen) ** -decay, 1 in all for tracks and 1 for artists.
+        """
+        history, walk = users.views[HISTORY], self.settled.walk
+        count = int(history.length_B[row])
+        track_L = history.columns["track_id"][row, :count]
+        age_L = np.maximum((users.request_at_B[row] - history.columns["ended_at"][row, :count]) / 1e6, LEAST_AGE_S)
+        is_known = (track_L >= FIRST) & (track_L < self.graph.first_artist)
+        track, place = np.unique(track_L[is_known], return_inverse=True)
+        activation = np.bincount(place, weights=age_L[is_known] ** -walk.decay, minlength=len(track))
+        artist, of_artist = self.walks.performers(track, activation)
+        nodes, activations = [], []
+        for node, active in ((track, activation), (artist, of_artist)):
+            kept = most_active(node, active, walk.starts)
+            nodes.append(kept)
+            chosen = active[np.searchsorted(node, kept)]
+            activations.append(chosen / max(float(active.sum()), np.finfo(float).tiny))
+        return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)
+
+    def reason(self, user: UserBatch, item: int) -> str:
+        """The shortest path from what the user listens to, in words."""
+        path = self.walks.shortest_path(*self.starts(user, 0), item)
+        return self.words.sentence(path) if path else "because it is near to what you listen to"
+
+    def save(self, folder: Path) -> None:
+        """Config and titles as JSON, the graph and who heard what as arrays and Parquet."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "knowledge_graph.json", asdict(self.settled) | {"titles": self.words.titles})
+        self.graph.save(folder)
+        self.heard.save(folder)
+        np.savez_compressed(folder / "tracks.npz", listeners_V=self.listeners_V, may_serve_V=self.may_serve_V)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """What `save` wrote."""
+        stored = json.loads((folder / "knowledge_graph.json").read_text())
+        titles = stored.pop("titles")
+        graph = KnowledgeGraph.load(folder, vocabulary)
+        with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
+            listeners_V, may_serve_V = tracks["listeners_V"], tracks["may_serve_V"]
+        config = KnowledgeGraphConfig(**stored)
+        return cls(config, graph, listeners_V, may_serve_V, Heard.load(folder), PathWords(graph, titles))
+
+
+def _listeners(data: TrainingData) -> np.ndarray:
+    """How many users listened to each track in `train`, [V]."""
+    plays = data.plays
+    rows = (plays.part_P == PARTS.index("train")) & plays.is_listened_P
+    key = np.unique(plays.user_P[rows] * np.int64(len(data.vocabulary)) + plays.track_P[rows])
+    return np.bincount(key % len(data.vocabulary), minlength=len(data.vocabulary)).astype(np.float32)
+
+
+def _known(users: UserBatch, row: int) -> np.ndarray:
+    """Every item that the views show the user to know already."""
+    views: list[SequenceBatch] = [users.views[name] for name in (HISTORY, RECENT) if name in users.views]
+    return np.concatenate([view.columns["track_id"][row, : int(view.length_B[row])] for view in views])

@@ -1,0 +1,130 @@
+"""Choosing the walk's numbers on validation sessions, one number at a time.
+
+The catalogue of a log is made of the log: it holds tracks whose first play is the very validation session to predict.
+Only tracks that could be known before are looked for and brought here: heard in `train`, or dated by the catalogue.
+Knows nothing about how a walk works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from sequences.batch import FIRST
+from training.data import Ragged, RecallCases, TrainingData
+from training.features import OfflineFeatures, UserBatch
+from training.recall.knowledge_graph_config import PERFORMED_BY, KnowledgeGraphConfig
+from training.recall.knowledge_graph_nodes import ONE_WAY
+from training.recall.measure import by_user, in_chunks, recall_at_k
+
+if TYPE_CHECKING:
+    from training.recall.knowledge_graph import KnowledgeGraphWalks
+
+DECAYS = (0.7, 1.0, 1.3, 1.6)
+POPULARITY = (0.5, 1.0, 1.5)
+DAMPING = (0.75, 1.0)
+WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""None is 0: what the catalogue says reaches tracks that nobody has played yet, and no validation session asks for one."""
+DERIVED_WEIGHTS = (0.0, *WEIGHTS)
+LEAST_GAIN = 1e-4
+
+
+def choose(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
+    """Give `channel` the numbers with the most unheard tracks found: recall@50 + recall@200 of reachable targets.
+
+    Returns what was tried and the recall of the choice.
+    """
+    known_V = could_be_known(data, channel.listeners_V)
+    cases = with_targets(data.recall_cases("validation"), known_V)
+    cases = cases.sample(channel.settled.cases_per_user, channel.settled.seed)
+    config = replace(channel.settled, is_settled=True)
+    if not len(cases):
+        channel.walk_with(config)
+        return {}
+    wanted = cases.items["reachable"]
+    batches = user_batches(data, cases, channel.feature_service)
+    serving_V, channel.may_serve_V = channel.may_serve_V, channel.may_serve_V & known_V
+    tried: list[dict[str, Any]] = []
+
+    def worth(trial: KnowledgeGraphConfig) -> float:
+        channel.walk_with(trial)
+        items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
+        found = {k: by_user(recall_at_k(items_CK, wanted, k), cases.user_C) for k in (50, 200)}
+        tried.append({"walk": _differences(trial), "recall_at_50": found[50], "recall_at_200": found[200]})
+        return found[50] + found[200]
+
+    best, value = config, worth(config)
+    for _ in range(config.rounds):
+        before = value
+        for number in range(_numbers(channel)):
+            for trial in list(_trials(best, channel, number)):
+                gained = worth(trial)
+                if gained > value + LEAST_GAIN:
+                    best, value = trial, gained
+        if value <= before + LEAST_GAIN:
+            break
+    channel.may_serve_V = serving_V
+    channel.walk_with(best)
+    return {"validation": {"cases": len(cases), "worth": value}, "tried": tried}
+
+
+def could_be_known(data: TrainingData, listeners_V: np.ndarray) -> np.ndarray:
+    """Catalogue tracks that a fit of the `train` part may bring in a validation session, bool [V]."""
+    dated = data.track_rows.select(pl.col("released_on").is_not_null() | pl.col("available_from").is_not_null())
+    known: np.ndarray = listeners_V > 0
+    known[FIRST:] |= dated.to_series().to_numpy()
+    both: np.ndarray = known & data.catalogue_V
+    return both
+
+
+def with_targets(cases: RecallCases, known_V: np.ndarray) -> RecallCases:
+    """The cases that have a reachable target among the known tracks, and of those targets only these."""
+    wanted = _only(cases.items["reachable"], known_V)
+    some = replace(cases, items=cases.items | {"reachable": wanted})
+    return some.take(np.flatnonzero(wanted.count_C > 0))
+
+
+def user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[UserBatch]:
+    """The cases' requests with their features, in chunks."""
+    features = OfflineFeatures(data)
+    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
+    return [features.users(service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
+
+
+def _numbers(channel: KnowledgeGraphWalks) -> int:
+    return 3 + len([name for name in channel.graph.relations if name != PERFORMED_BY])
+
+
+def _trials(best: KnowledgeGraphConfig, channel: KnowledgeGraphWalks, number: int) -> Iterator[KnowledgeGraphConfig]:
+    """The config with other values of one of its numbers: weights of relations first, rarest relation first."""
+    walk, graph = best.walk, channel.graph
+    count = np.bincount(graph.relation_T, minlength=len(graph.relations))
+    names = [graph.relations[place] for place in np.argsort(count, kind="stable")]
+    names = [name for name in names if name != PERFORMED_BY]
+    if number < len(names):
+        name = names[number]
+        weights = DERIVED_WEIGHTS if name in ONE_WAY else WEIGHTS
+        walks = [walk.weighing(name, weight) for weight in weights if weight != walk.weight(name)]
+    else:
+        walks = [
+            [replace(walk, decay=value) for value in DECAYS if value != walk.decay],
+            [replace(walk, popularity=value) for value in POPULARITY if value != walk.popularity],
+            [replace(walk, damping=value) for value in DAMPING if value != walk.damping],
+        ][number - len(names)]
+    for one in walks:
+        yield replace(best, walk=one)
+
+
+def _only(lists: Ragged, kept_V: np.ndarray) -> Ragged:
+    kept = kept_V[lists.items]
+    counts = np.bincount(lists.case_of_items[kept], minlength=len(lists.count_C))
+    return Ragged(lists.items[kept], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+
+def _differences(config: KnowledgeGraphConfig) -> dict[str, Any]:
+    walk = config.walk
+    return {"decay": walk.decay, "popularity": walk.popularity, "damping": walk.damping} | dict(walk.relations)

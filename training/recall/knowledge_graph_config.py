@@ -1,0 +1,98 @@
+"""The numbers of the knowledge graph channel, by recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+PERFORMED_BY, HEARD_NEAR, RESEMBLES = "performed_by", "heard_near", "resembles"
+EMBEDDINGS = ("TransE", "RotatE", "ComplEx")
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """How the graph is embedded. `models`: tried, the one with the best mean reciprocal rank on `held_out` of the
+    triples stays; `resembling`: nearest artists that become edges of each artist, 0 for none. `epochs` 0: no
+    embeddings.
+    """
+
+    models: tuple[str, ...] = EMBEDDINGS
+    width: int = 32
+    epochs: int = 8
+    batch: int = 2048
+    learning_rate: float = 0.02
+    held_out: float = 0.05
+    most_held_out: int = 200
+    resembling: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(self.models))
+
+
+@dataclass(frozen=True)
+class WalkConfig:
+    """How activation spreads. `hops`: triples that a walk follows at most; `fan_out`: edges of a relation kept at a
+    node, the weightiest; `frontier`: nodes that a hop goes on from; `starts`: tracks of the user, and as many artists,
+    that walks start at. `decay`: a listen t seconds ago starts with t ** -decay. `popularity`: an edge to a track or an
+    artist weighs (listeners + 1/2) ** popularity; `damping`: a node's edges of a relation share 1 / (their total weight)
+    ** damping, so that what everybody is linked to says little. `relations`: weight of each relation, in both
+    directions; one that is not there has `other_relations`.
+    """
+
+    hops: int = 3
+    fan_out: int = 128
+    frontier: int = 256
+    starts: int = 64
+    decay: float = 1.0
+    popularity: float = 1.0
+    damping: float = 1.0
+    other_relations: float = 0.1
+    relations: tuple[tuple[str, float], ...] = ((PERFORMED_BY, 1.0),)
+
+    def __post_init__(self) -> None:
+        pairs = tuple((str(name), float(weight)) for name, weight in self.relations)
+        object.__setattr__(self, "relations", pairs)
+
+    def weight(self, relation: str) -> float:
+        """The weight of one relation."""
+        return dict(self.relations).get(relation, self.other_relations)
+
+    def weighing(self, relation: str, weight: float) -> WalkConfig:
+        """This, with another weight of one relation."""
+        return replace(self, relations=tuple(sorted((dict(self.relations) | {relation: weight}).items())))
+
+
+@dataclass(frozen=True)
+class KnowledgeGraphConfig:
+    """`near`: tracks that others heard just before or after, kept as edges of each track (0: the log adds no edges);
+    `is_settled`: the walk's numbers are given; else they are chosen on `cases_per_user` validation cases a user, one
+    number at a time, `rounds` times over. `heard_per_user`: tracks of a user remembered as heard, the newest.
+    """
+
+    walk: WalkConfig = field(default_factory=WalkConfig)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    near: int = 16
+    near_window: int = 5
+    heard_per_user: int = 20_000
+    cases_per_user: int = 4
+    rounds: int = 1
+    is_settled: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        # A config that was written as JSON comes back as plain dictionaries.
+        if isinstance(self.walk, dict):
+            object.__setattr__(self, "walk", WalkConfig(**self.walk))
+        if isinstance(self.embedding, dict):
+            object.__setattr__(self, "embedding", EmbeddingConfig(**self.embedding))
+
+
+def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
+    """`debug` only shows that it runs; `full` chooses on more cases and embeds longer."""
+    small = KnowledgeGraphConfig()
+    if recipe == "debug":
+        return replace(
+            small, embedding=replace(small.embedding, models=("TransE",), width=8, epochs=2), cases_per_user=1
+        )
+    if recipe == "full":
+        return replace(small, embedding=replace(small.embedding, width=64, epochs=30), cases_per_user=15, rounds=2)
+    return small

@@ -1,0 +1,201 @@
+"""Walks over the music graph: which tracks are reached from what a user listens to, and by which shortest path.
+
+A *hop* is one triple, followed in either direction. A walk starts at a track that the user listens to, or at an artist
+who performs one, and ends at a track after at most three hops: artist ▸ track, track ▸ album ▸ track, or
+artist ▸ genre ▸ artist ▸ track. Activation spreads as resource allocation does (Zhou, Lü, Zhang, "Predicting missing
+links via local information", 2009, arXiv 0901.0553): what a node passes on through a relation is divided among its
+neighbours there, so a hub says little. Different here: the division is by the neighbours' popularity, to a power, and
+every relation has a weight. Legend: N nodes, M directed edges, S starts, V vocabulary. Knows nothing about users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from training.recall.knowledge_graph_config import PERFORMED_BY, WalkConfig
+from training.recall.knowledge_graph_nodes import KnowledgeGraph
+
+
+@dataclass(frozen=True)
+class Step:
+    """One hop of a path: from `source` to `target`; `is_forward` if the triple is read from head to tail."""
+
+    source: int
+    relation: str
+    is_forward: bool
+    target: int
+
+
+@dataclass(frozen=True)
+class WalkGraph:
+    """The bounded, weighted, directed edges that walks follow, by source node; `code_M` is 2 · relation, + 1 backward."""
+
+    graph: KnowledgeGraph
+    config: WalkConfig
+    offset_N1: np.ndarray
+    target_M: np.ndarray
+    weight_M: np.ndarray
+    code_M: np.ndarray
+
+    @classmethod
+    def build(cls, graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> WalkGraph:
+        """`listeners_V`: how many listened to each track, by which edges to tracks and artists are weighed.
+
+        Of a node's edges of one relation and direction the `fan_out` weightiest stay, ties by smaller node.
+        """
+        edges = graph.directed
+        weight = edges.strength_M * _popularity(graph, listeners_V, config.popularity, config.damping)[edges.target_M]
+        is_derived = np.isin(edges.code_M // 2, graph.one_way)
+        weight[is_derived] = edges.strength_M[is_derived]
+        total_G = np.add.reduceat(weight, edges.group_G) if len(weight) else weight
+        share = weight / total_G[edges.group_M] ** config.damping if len(weight) else weight
+        by_relation = np.array([config.weight(name) for name in graph.relations] or [0.0])
+        flow = by_relation[edges.code_M // 2] * share
+        kept = (flow > 0) & _weightiest(weight, edges.group_G, edges.group_M, config.fan_out)
+        counts = np.bincount(edges.source_M[kept], minlength=len(graph))
+        offset = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return cls(graph, config, offset, edges.target_M[kept], flow[kept], edges.code_M[kept])
+
+    @cached_property
+    def _to_performer(self) -> int:
+        relations = self.graph.relations
+        return 2 * relations.index(PERFORMED_BY) if PERFORMED_BY in relations else -1
+
+    def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Artists of tracks, ascending, and what all their tracks give them; an artist gets as much as the track has."""
+        edge, place = self._edges(track_S)
+        is_performer = self.code_M[edge] == self._to_performer
+        artist, given = np.unique(self.target_M[edge[is_performer]], return_inverse=True)
+        weights = activation_S[place[is_performer]]
+        return artist.astype(np.int64), np.bincount(given, weights=weights, minlength=len(artist))
+
+    def spread(self, start_S: np.ndarray, activation_S: np.ndarray) -> np.ndarray:
+        """What arrives at each track, [V], summed over all walks of 1 to `hops` hops from the starts.
+
+        After each hop only the `frontier` most active tracks, and as many other nodes, pass anything on.
+        """
+        V = self.graph.first_artist
+        arrived_V = np.zeros(V)
+        node, activation = start_S, activation_S
+        for hop in range(self.config.hops):
+            edge, place = self._edges(node)
+            if hop == 0:
+                # The artists of the user's tracks are starts themselves.
+                on = self.code_M[edge] != self._to_performer
+                edge, place = edge[on], place[on]
+            flow = self.weight_M[edge] * activation[place]
+            active_N = np.bincount(self.target_M[edge], weights=flow, minlength=len(self.graph))
+            arrived_V += active_N[:V]
+            if hop + 1 < self.config.hops:
+                node = np.flatnonzero(active_N)
+                is_track = node < V
+                node = np.concatenate([self._most(node[is_track], active_N), self._most(node[~is_track], active_N)])
+                activation = active_N[node]
+        return arrived_V
+
+    def shortest_path(self, start_S: np.ndarray, activation_S: np.ndarray, item: int) -> list[Step]:
+        """The path with the fewest hops from a start to `item`, of those the one that carries most; [] if none.
+
+        Searched backward from the item, which seldom has many neighbours.
+        """
+        starts = dict(zip(start_S.tolist(), activation_S.tolist(), strict=True))
+        carried: dict[int, float] = {item: 1.0}
+        steps: list[dict[int, Step]] = []
+        for _ in range(self.config.hops):
+            node = np.array(sorted(carried), dtype=np.int64)
+            value = np.array([carried[one] for one in node.tolist()])
+            edge, place, source = self._edges_into(node)
+            on = self.code_M[edge] != self._to_performer
+            # The artist of a start is a start, so a path never begins by walking there; in between it may.
+            on |= ~np.isin(source, start_S)
+            edge, place, source = edge[on], place[on], source[on]
+            gives = self.weight_M[edge] * value[place]
+            order = np.lexsort((node[place], -gives, source))
+            source, first = np.unique(source[order], return_index=True)
+            best = order[first]
+            carried = dict(zip(source.tolist(), gives[best].tolist(), strict=True))
+            targets = node[place[best]]
+            steps.append(
+                {
+                    int(one): Step(int(one), self.graph.relations[code // 2], code % 2 == 0, int(target))
+                    for one, code, target in zip(source, self.code_M[edge[best]].tolist(), targets, strict=True)
+                }
+            )
+            met = sorted((-carried[one] * starts[one], one) for one in source.tolist() if one in starts)
+            if met:
+                return _followed(steps, met[0][1])
+        return []
+
+    def _edges(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Edges out of the nodes, and for each the place of its node."""
+        return _ranges(self.offset_N1[node], self.offset_N1[node + 1])
+
+    @cached_property
+    def _backward(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        order = np.argsort(self.target_M, kind="stable")
+        counts = np.bincount(self.target_M, minlength=len(self.graph))
+        source = np.repeat(np.arange(len(self.graph)), np.diff(self.offset_N1))
+        return np.concatenate([[0], np.cumsum(counts)]), order, source
+
+    def _edges_into(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Edges into the nodes, for each the place of its node, and where it comes from."""
+        offset_N1, order_M, source_M = self._backward
+        position, place = _ranges(offset_N1[node], offset_N1[node + 1])
+        edge = order_M[position]
+        return edge, place, source_M[edge]
+
+    def _most(self, node: np.ndarray, active_N: np.ndarray) -> np.ndarray:
+        """The most active of the nodes, `frontier` at most, ties by smaller node, ascending."""
+        return most_active(node, active_N[node], self.config.frontier)
+
+
+def most_active(node: np.ndarray, activation: np.ndarray, count: int) -> np.ndarray:
+    """The `count` nodes of an ascending list with the highest activation, ties by smaller node, ascending."""
+    if len(node) <= count:
+        return node
+    floor = np.partition(activation, len(node) - count)[len(node) - count]
+    above, equal = node[activation > floor], node[activation == floor]
+    return np.sort(np.concatenate([above, equal[: count - len(above)]]))
+
+
+def _followed(steps: list[dict[int, Step]], start: int) -> list[Step]:
+    path, node = [], start
+    for found in reversed(steps):
+        path.append(found[node])
+        node = path[-1].target
+    return path
+
+
+def _ranges(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All numbers of the half-open ranges, one range after the other, and for each the place of its range."""
+    count = end - begin
+    place = np.repeat(np.arange(len(count)), count)
+    before = np.cumsum(count) - count
+    return np.arange(len(place)) + (begin - before)[place], place
+
+
+def _weightiest(weight_M: np.ndarray, group_G: np.ndarray, group_M: np.ndarray, most: int) -> np.ndarray:
+    """Which edges are among the `most` weightiest of their group, ties by smaller target, bool [M]."""
+    kept_M = np.ones(len(weight_M), dtype=bool)
+    size_G = np.diff(np.append(group_G, len(weight_M)))
+    # Few groups are that large, and only their edges have to be sorted.
+    large = np.flatnonzero(size_G[group_M] > most) if len(weight_M) else np.zeros(0, dtype=np.int64)
+    order = large[np.lexsort((-weight_M[large], group_M[large]))]
+    group = group_M[order]
+    kept_M[order[np.arange(len(order)) - np.searchsorted(group, group) >= most]] = False
+    return kept_M
+
+
+def _popularity(graph: KnowledgeGraph, listeners_V: np.ndarray, power: float, damping: float) -> np.ndarray:
+    """What an edge to a node weighs, [N]: by listeners for tracks and artists, by 1 / degree for everything else."""
+    degree_N = np.bincount(np.concatenate([graph.head_T, graph.tail_T]), minlength=len(graph))
+    weight_N = np.maximum(degree_N, 1.0) ** -damping
+    artist = graph.vocabulary.artist_of_track_V
+    listeners_A = np.bincount(artist, weights=listeners_V, minlength=graph.vocabulary.artists)
+    # Half a listener more, so that what nobody has heard yet can be reached.
+    weight_N[: graph.first_artist] = (listeners_V + 0.5) ** power
+    weight_N[graph.first_artist : graph.first_entity] = (listeners_A + 0.5) ** power
+    return weight_N
