@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sequences.behaviours import Behaviours, played_ratio
 from sequences.definition import SequenceView
+from sequences.wire import Column
 
 Event = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,26 +82,63 @@ def applied(stored: Sequence[Event], new: Iterable[Event], views: Iterable[Seque
     return [event for event in ordered if event["event_id"] in shown]
 
 
+def needed(
+    live: Iterable[Event], batch: Mapping[str, Mapping[str, Sequence[Any]]], views: Iterable[SequenceView]
+) -> list[Event]:
+    """The live events without which some view would read otherwise: the batch part neither has them nor is beyond them.
+
+    `batch` is view ▸ attribute ▸ list. An event that has landed and was materialised is no longer needed; one that has
+    not is, however old it is, unless L newer ones of each of its views are in the batch part.
+    """
+    kept: set[str] = set()
+    ordered = list(live)
+    for view in views:
+        part = batch[view.name]
+        ids = set(part["event_id"])
+        oldest = _order_at(part, 0) if len(ids) >= view.length else None
+        for event in ordered:
+            is_new = view.has(event["behaviour"], event["target_type"]) and event["event_id"] not in ids
+            if is_new and (oldest is None or order(event) > oldest):
+                kept.add(event["event_id"])
+    return [event for event in ordered if event["event_id"] in kept]
+
+
 def order(event: Event) -> tuple[int, int, str]:
     """The contract's order of a user's events."""
     return event["ended_at"], event["sequence_number"], event["event_id"]
 
 
-def merged(view: SequenceView, batch: dict[str, list[Any]], live: Sequence[Event]) -> dict[str, list[Any]]:
-    """The view's newest L events of both parts, oldest first, as attribute ▸ list.
-
-    The event table does not keep `sequence_number`, so at an equal `ended_at` an event of the batch part comes first.
-    """
+def merged(
+    view: SequenceView, batch: Mapping[str, Sequence[Any]], live: Sequence[Event]
+) -> Mapping[str, Sequence[Any]]:
+    """The view's newest L events of both parts, in the contract's order, as attribute ▸ list."""
+    members = [event for event in live if view.has(event["behaviour"], event["target_type"])]
+    if not members:
+        return batch
     known = set(batch["event_id"])
-    fresh = [e for e in live if view.has(e["behaviour"], e["target_type"]) and e["event_id"] not in known]
+    fresh = [event for event in members if event["event_id"] not in known]
     if not fresh:
         return batch
-    ended = batch["ended_at"]
-    places = [(at, 0, n) for n, at in enumerate(ended)] + [(e["ended_at"], 1, n) for n, e in enumerate(fresh)]
-    if ended and fresh[0]["ended_at"] < ended[-1]:
-        places.sort()
+    size = len(known)
+    fresh_order = [order(event) for event in fresh]
+    if not size or fresh_order[0] > _order_at(batch, size - 1):
+        places = [(0, n) for n in range(max(0, size + len(fresh) - view.length), size)]
+        places += [(1, n) for n in range(len(fresh))]
+    else:
+        batch_order = zip(batch["ended_at"], batch["sequence_number"], batch["event_id"], strict=True)
+        both = [(key, 0, n) for n, key in enumerate(batch_order)] + [(key, 1, n) for n, key in enumerate(fresh_order)]
+        places = [(part, n) for _, part, n in sorted(both)]
     places = places[-view.length :]
     return {
-        name: [batch[name][n] if part == 0 else fresh[n][name] for _, part, n in places]
+        name: Column(partial(_picked, batch[name], [event[name] for event in fresh], places))
         for name in view.attribute_names
     }
+
+
+def _picked(batch: Sequence[Any], fresh: Sequence[Any], places: Sequence[tuple[int, int]]) -> list[Any]:
+    parts = (list(batch), fresh)
+    return [parts[part][n] for part, n in places]
+
+
+def _order_at(part: Mapping[str, Sequence[Any]], place: int) -> tuple[int, int, str]:
+    return part["ended_at"][place], part["sequence_number"][place], part["event_id"][place]

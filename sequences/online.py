@@ -10,26 +10,30 @@ A user's events must come to one process (the broker's partition, in a cluster):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Lock
 from typing import Any
 
 import feast
 
 from sequences import behaviours, live
-from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, SEQUENCE_VIEWS, SequenceView
-from sequences.online_row import list_of, list_value, read_row, user_key
+from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, ORDER, SEQUENCE_VIEWS, SequenceView
+from sequences.online_row import NOBODY, OnlineRow, OnlineRows, list_value, write_rows
+from sequences.wire import Column, decoded
 
 SERVICE = "recommender"
 STRIPES = 256
 TICK = timedelta(milliseconds=1)
 """The least step of a row's time: wider than what Redis rounds one to. (SQLite keeps seconds, and takes every write.)"""
 
+LIVE_FEATURES = tuple(attribute.name for attribute in LIVE_ATTRIBUTES)
+
 
 class OnlineWriter:
-    """Applies events to the live part of their user.
+    """Applies events to the live part of their user, which keeps what the batch part does not have.
 
     A row's timestamp is its apply time, strictly increasing per user, never an event time: a store may silently drop
     a write that is not newer than what it has, and a late event is not newer.
@@ -45,6 +49,8 @@ class OnlineWriter:
         self._duration_of = duration_of
         self._views = tuple(views.values())
         self._view = store.get_feature_view(LIVE_SOURCE)
+        self._live = OnlineRows(store, {LIVE_SOURCE: LIVE_FEATURES})
+        self._batch = OnlineRows(store, {view.name: [attribute.name for attribute in ORDER] for view in self._views})
         self._behaviours = behaviours.load()
         self._writing = [Lock() for _ in range(STRIPES)]
         # Feast's SQLite store has one connection, and a connection has one transaction: two threads in it would commit
@@ -60,31 +66,55 @@ class OnlineWriter:
         Raises:
             BehaviourError, LiveEventError: a row cannot be read; nothing of the call was applied.
         """
-        rows = [live.live_event(row, self._behaviours, self._duration_of) for row in events]
-        new = [row for row in rows if row is not None]
-        if not new:
-            return 0
-        with self._writing[hash(user_id) % STRIPES]:
-            with self._connection:
-                applied_at, values = read_row(self._store, self._view, user_id)
-            stored = live_rows({name: list_of(value) for name, value in values.items()})
-            known = {event["event_id"] for event in stored}
-            fresh = {event["event_id"] for event in new} - known
-            if not fresh:
-                return 0
-            self._write(user_id, live.applied(stored, new, self._views), applied_at)
-        return len(fresh)
+        return self.apply_together({user_id: events})
 
-    def _write(self, user_id: str, events: list[live.Event], applied_at: datetime | None) -> None:
-        now = datetime.now(UTC)
-        if applied_at is not None:
-            now = max(now, applied_at + TICK)
-        values = {a.name: list_value(a.kind, [event[a.name] for event in events]) for a in LIVE_ATTRIBUTES}
+    def apply_together(self, events_of: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
+        """The same for several users, in one read and one write of the store."""
+        new_of: dict[str, list[live.Event]] = {}
+        for user_id, rows in events_of.items():
+            events = [live.live_event(row, self._behaviours, self._duration_of) for row in rows]
+            if new := [event for event in events if event is not None]:
+                new_of[user_id] = new
+        if not new_of:
+            return 0
+        with ExitStack() as held:
+            # In one order, so that two calls never wait for each other.
+            for stripe in sorted({hash(user_id) % STRIPES for user_id in new_of}):
+                held.enter_context(self._writing[stripe])
+            return self._apply(new_of)
+
+    def _apply(self, new_of: Mapping[str, list[live.Event]]) -> int:
+        users = list(new_of)
         with self._connection:
-            # What `FeatureStore.push` comes down to, without a data frame in between.
-            self._store._get_provider().online_write_batch(
-                self._store.config, self._view, [(user_key(user_id), values, now, now)], None
-            )
+            *rows, mark = [row[LIVE_SOURCE] for row in self._live.read([*users, NOBODY])]
+        # The batch part has moved on since these users' rows were written: it may have what they keep.
+        moved_on = [user for user, row in zip(users, rows, strict=True) if _is_before(row.written_at, mark.written_at)]
+        batch_of = self._batch_parts(moved_on)
+        count, changed = 0, []
+        for user, row in zip(users, rows, strict=True):
+            stored = live_events(row)
+            known = {event["event_id"] for event in stored}
+            fresh = {event["event_id"] for event in new_of[user]} - known
+            events = live.applied(stored, new_of[user], self._views)
+            if user in batch_of:
+                events = live.needed(events, batch_of[user], self._views)
+            if fresh or len(events) != len(stored):
+                changed.append((user, _values(events), _apply_time(row.written_at)))
+            count += len(fresh)
+        if changed:
+            with self._connection:
+                write_rows(self._store, self._view, changed)
+        return count
+
+    def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, list[Any]]]]:
+        if not users:
+            return {}
+        with self._connection:
+            rows = self._batch.read(users)
+        return {
+            user: {view: {name: decoded(value) for name, value in part.values.items()} for view, part in parts.items()}
+            for user, parts in zip(users, rows, strict=True)
+        }
 
 
 class OnlineReader:
@@ -93,36 +123,53 @@ class OnlineReader:
     def __init__(self, store: feast.FeatureStore, views: Mapping[str, SequenceView] = SEQUENCE_VIEWS) -> None:
         self._store = store
         self._views = views
-        self._service = store.get_feature_service(SERVICE)
+        self._rows = self._of_service()
 
     def refresh(self) -> None:
         """Takes up what `feast apply` has changed since; requests never wait for the registry."""
         self._store.refresh_registry()
-        self._service = self._store.get_feature_service(SERVICE)
+        self._rows = self._of_service()
 
-    def read(self, user_id: str) -> dict[str, dict[str, list[Any]]]:
+    def read(self, user_id: str) -> dict[str, Mapping[str, Sequence[Any]]]:
         """Every sequence view, attribute ▸ list, oldest first: what the offline store gives for the same events now.
 
         `user_profile` is there too, with one value a list, or none for a user without a profile. Nothing is known of
-        an unknown user: all lists are empty.
+        an unknown user: all lists are empty. A list is made when it is first looked at (`Column`).
         """
-        response = self._store.get_online_features(self._service, [{"user_id": user_id}], full_feature_names=True)
-        found: dict[str, dict[str, list[Any]]] = {}
-        proto = response.proto
-        for name, vector in zip(proto.metadata.feature_names.val, proto.results, strict=True):
-            view, separator, feature = name.partition("__")
-            if separator:
-                value = vector.values[0]
-                kind = value.WhichOneof("val")
-                is_list = view in self._views or view == LIVE_SOURCE
-                values = list_of(value) if is_list else [getattr(value, kind)] if kind else []
-                found.setdefault(view, {})[feature] = values
-        events = live_rows(found.pop(LIVE_SOURCE))
-        for name, view_of in self._views.items():
-            found[name] = live.merged(view_of, found[name], events)
+        row = self._rows.read([user_id])[0]
+        found: dict[str, Mapping[str, Sequence[Any]]] = {
+            view: {name: Column(partial(decoded, value)) for name, value in part.values.items()}
+            for view, part in row.items()
+            if view != LIVE_SOURCE
+        }
+        events = live_events(row[LIVE_SOURCE])
+        for name, view in self._views.items():
+            found[name] = live.merged(view, found[name], events)
         return found
 
+    def _of_service(self) -> OnlineRows:
+        projections = self._store.get_feature_service(SERVICE).feature_view_projections
+        features = {one.name: [feature.name for feature in one.features] for one in projections}
+        # The live part first: what its writer leaves out of it, because the batch part has it by now, is then in the
+        # batch part that is read after it.
+        return OnlineRows(self._store, {LIVE_SOURCE: LIVE_FEATURES, **features})
 
-def live_rows(columns: Mapping[str, list[Any]]) -> list[live.Event]:
-    """The stored live part, column by column, as events."""
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+def live_events(row: OnlineRow) -> list[live.Event]:
+    """The stored live part, column by column, as events, oldest first."""
+    columns = {name: decoded(row.values[name]) for name in LIVE_FEATURES}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _values(events: Sequence[live.Event]) -> dict[str, Any]:
+    return {one.name: list_value(one.kind, [event[one.name] for event in events]) for one in LIVE_ATTRIBUTES}
+
+
+def _apply_time(before: datetime | None) -> datetime:
+    now = datetime.now(UTC)
+    return now if before is None else max(now, before + TICK)
+
+
+def _is_before(written_at: datetime | None, mark_at: datetime | None) -> bool:
+    # Equal counts, for SQLite keeps whole seconds.
+    return mark_at is not None and (written_at is None or written_at <= mark_at)
