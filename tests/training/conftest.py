@@ -18,6 +18,7 @@ TRACKS = 40
 SERVICES = {
     "popularity": ServiceContract(("recent_events",)),
     "favourites": ServiceContract(("listened_history",)),
+    "long_short": ServiceContract(("recent_events", "recent_clicks", "listened_history")),
     "realtime": ServiceContract(("recent_events", "recent_clicks", "listened_history")),
 }
 

@@ -2,9 +2,10 @@
 
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.favourites import Favourites
+from training.recall.long_short import LongShort
 from training.recall.popularity import Popularity
 from training.recall.realtime import Realtime
 
-CHANNELS: dict[str, type[RecallChannel]] = {channel.name: channel for channel in (Popularity, Realtime, Favourites)}
+CHANNELS: dict[str, type[RecallChannel]] = {channel.name: channel for channel in (Popularity, Realtime, LongShort, Favourites)}
 
 __all__ = ["CHANNELS", "Candidates", "RecallChannel"]

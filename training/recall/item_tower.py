@@ -79,12 +79,16 @@ class ItemTower(nn.Module):
     def forward(self, items: Tensor) -> Tensor:
         """Vectors of items of any shape."""
         codes = self.codes
-        vector = self.track(codes.track_V[items]) + self.artist(codes.artist_V[items])
-        facet = codes.facet_VF[items]
-        if facet.shape[-1]:
-            weight = (facet > 0).float().unsqueeze(-1)
-            vector = vector + (self.facet(facet) * weight).sum(-2) / weight.sum(-2).clamp(min=1)
-        return vector  # type: ignore[no-any-return]
+        return self.track(codes.track_V[items]) + self.artist(codes.artist_V[items]) + self.facets(items)  # type: ignore[no-any-return]
+
+    def facets(self, items: Tensor) -> Tensor:
+        """Mean of the embeddings of the items' facet values; zeros where there are none."""
+        facet = self.codes.facet_VF[items]
+        if not facet.shape[-1]:
+            return self.facet.weight.new_zeros((*items.shape, self.facet.weight.shape[1]))
+        weight = (facet > 0).float().unsqueeze(-1)
+        mean: Tensor = (self.facet(facet) * weight).sum(-2) / weight.sum(-2).clamp(min=1)
+        return mean
 
 
 def _rows(counts: np.ndarray, least: int) -> np.ndarray:

@@ -6,7 +6,6 @@ serving.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.recall.item_tower import ItemCodes, ItemTower
+from training.recall.optimizer import optimizer_of
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.sampled_softmax import expected_draws, sampled_softmax
 from training.recall.user_tower import GAP_CODES, UserTower, gap_code
@@ -127,19 +127,5 @@ class RealtimeLearner(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Adam with decay for the towers, a short warm-up and a linear decay over the whole schedule."""
-        config = self.settings
-        tables = [module.weight for module in self.network.modules() if isinstance(module, nn.Embedding)]
-        names = {id(table) for table in tables}
-        rest = [parameter for parameter in self.network.parameters() if id(parameter) not in names]
-        groups = [
-            {"params": tables, "weight_decay": 0.0},
-            {"params": [one for one in rest if one.requires_grad], "weight_decay": config.weight_decay},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(config.warmup, config.steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def _rate(warmup: int, steps: int) -> Callable[[int], float]:
-    return lambda step: min(1.0, (step + 1) / max(warmup, 1)) * max(0.05, 1 - step / max(steps, 1))
+        """See `optimizer_of`."""
+        return optimizer_of(self.network, self.settings)

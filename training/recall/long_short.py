@@ -1,0 +1,190 @@
+"""Long- and short-term interest in dialogue: what the user will come back to, and what is new and fits both interests.
+
+Legend: B requests, K candidates, M remembered tracks, H heard items. The network and its sources are described in
+`long_short_network.py`, the memory's numbers in `memory.py`. A share of the answer, chosen on validation, is new to
+the user; the rest are remembered tracks by their repeat score.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from sequences.batch import FIRST
+from training import trainer
+from training.data import RecallCases, TrainingData
+from training.features import OfflineFeatures, UserBatch
+from training.recall.channel import Candidates, RecallChannel
+from training.recall.index import ExactIndex
+from training.recall.item_tower import ItemCodes
+from training.recall.long_short_cases import SessionSampler, requests_of
+from training.recall.long_short_config import LongShortConfig, long_short_config
+from training.recall.long_short_learner import LongShortLearner
+from training.recall.long_short_network import LongShortNetwork
+from training.recall.measure import in_chunks, recall_table
+from training.recall.merge import interleave
+from training.vocabulary import Vocabulary
+from training.workspace import write_json
+
+HEARD_VIEWS = ("recent_events", "listened_history")
+OBSERVED_BATCHES = 8
+
+
+class LongShort(RecallChannel):
+    """Remembered tracks by repeat score, and among them unheard ones by the gated interest vector."""
+
+    name: ClassVar[str] = "long_short"
+    feature_service: ClassVar[str] = "long_short"
+
+    def __init__(
+        self, config: LongShortConfig, network: LongShortNetwork, catalogue: np.ndarray, vocabulary: Vocabulary
+    ) -> None:
+        self.settled = config
+        self.network = network.eval()
+        self.catalogue = catalogue
+        self.vocabulary = vocabulary
+        self._measures: dict[str, Any] = {}
+        self.refresh()
+
+    @classmethod
+    def config(cls, recipe: str) -> LongShortConfig:
+        """See `long_short_config`."""
+        return long_short_config(recipe)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Index the item vectors of the current weights."""
+        parts = [self.network.vectors(part) for part in torch.from_numpy(self.catalogue).split(65_536) if len(part)]
+        vector_ND = torch.cat(parts) if parts else torch.zeros((0, self.settled.width))
+        self.index = ExactIndex(self.catalogue, vector_ND, torch.zeros(len(vector_ND)))
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
+        """Train on past sessions; stop where validation recall stops growing; then choose the share that is new."""
+        trainer.use_threads()
+        torch.manual_seed(config.seed)
+        sampler = SessionSampler(data, config, cls.feature_service)
+        network = LongShortNetwork(config, ItemCodes.of(data, sampler.count_V, config.least_plays))
+        channel = cls(config, network, np.flatnonzero(data.catalogue_V), data.vocabulary)
+        if not len(sampler) or not data.catalogue_V.any():
+            return channel
+        seen = [sampler.sessions(config.seed + 1, step, config.batch).requests for step in range(OBSERVED_BATCHES)]
+        network.observe(torch.cat([one.numbers_BMF[one.remembered_BM > 0] for one in seen]))
+        cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
+        is_choosing = config.stop_after is None and len(cases) > 0
+        batches = _user_batches(data, cases) if is_choosing else []
+
+        def table(share: float) -> dict[str, float]:
+            found = [channel.recall(users, 200, share).items_BK for users in batches]
+            return recall_table(np.concatenate(found), cases)
+
+        def validate() -> float:
+            channel.refresh()
+            return _worth(table(channel.new_share))
+
+        schedule = trainer.Schedule(
+            config.stop_after or config.steps,
+            config.validate_every if is_choosing else 0,
+            config.patience,
+            seed=config.seed,
+        )
+        learner = LongShortLearner(network.train(), config, sampler, data.catalogue_V)
+        record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None)
+        network.eval()
+        channel.refresh()
+        channel.settled = replace(config, stop_after=record.steps, new_share=channel.new_share)
+        channel._measures = asdict(record)
+        if is_choosing and config.new_share is None:
+            tried = {share: table(share) for share in config.new_shares}
+            chosen = max(tried, key=lambda share: (round(_worth(tried[share]), 6), -share))
+            channel.settled = replace(channel.settled, new_share=chosen)
+            channel._measures |= {
+                "validation": tried[chosen],
+                "new_shares": {str(share): one for share, one in tried.items()},
+            }
+        return channel
+
+    @property
+    def new_share(self) -> float:
+        """The share of the answer that is new to the user; the middle of those to choose from before any was chosen."""
+        config = self.settled
+        return config.new_shares[len(config.new_shares) // 2] if config.new_share is None else config.new_share
+
+    def measures(self) -> dict[str, Any]:
+        """Steps, seconds, validation recall, and what each share of new tracks would give."""
+        return self._measures
+
+    @torch.no_grad()
+    def recall(self, users: UserBatch, k: int, new_share: float | None = None) -> Candidates:
+        """Nothing for a request without a known event; else `k` items, `new_share` (None: the chosen) of them unheard."""
+        share = self.new_share if new_share is None else new_share
+        requests = requests_of(users, self.settled, self.vocabulary.artist_of_track_V)
+        interests = self.network.interests(requests)
+        score_BM = self.network.repeat_scores(requests, interests).numpy()
+        remembered_BM = requests.remembered_BM.numpy()
+        order_BM = np.lexsort((remembered_BM, -score_BM), axis=1)[:, :k]
+        items_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
+        if share > 0:
+            new_BK, _ = self.index.search(self.network.query("new", interests), k, _heard(users))
+            items_BK = interleave(items_BK, new_BK, share, k)
+        has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)
+        items_BK = np.where(has_past_B[:, None], items_BK, 0)
+        rank = -np.broadcast_to(np.arange(items_BK.shape[1], dtype=np.float32), items_BK.shape)
+        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+
+    @torch.no_grad()
+    def reason(self, user: UserBatch, item: int) -> str:
+        """How often and how long ago it was heard; for a new track, the remembered one that is closest to it."""
+        history = user.views["listened_history"]
+        track_L, ended_L = (history.columns[name][0][: history.length_B[0]] for name in ("track_id", "ended_at"))
+        heard = ended_L[track_L == item]
+        if len(heard):
+            days = int((user.request_at_B[0] - heard[-1]) // 86_400_000_000)
+            often = "once" if len(heard) == 1 else f"{len(heard)} times"
+            when = f", last {days} days ago" if days > 30 else ""
+            return f"because you have listened to it {often}{when}"
+        known = np.unique(track_L[track_L >= FIRST])
+        if not len(known):
+            return "because it fits what is playing now"
+        vector_ND = self.network.vectors(torch.from_numpy(known))
+        closest = int((vector_ND @ self.network.vectors(torch.tensor([item]))[0]).argmax())
+        return f"because you keep listening to {self.vocabulary.describe(int(known[closest]))}"
+
+    def save(self, folder: Path) -> None:
+        """Config as JSON, weights and item codes as safetensors, the catalogue as one array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "long_short.json", asdict(self.settled))
+        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        save_file(tensors, folder / "long_short.safetensors")
+        np.save(folder / "catalogue.npy", self.catalogue, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """What `save` wrote."""
+        config = LongShortConfig(**json.loads((folder / "long_short.json").read_text()))
+        tensors = load_file(folder / "long_short.safetensors")
+        codes = ItemCodes(*(tensors[f"items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
+        network = LongShortNetwork(config, codes)
+        network.load_state_dict(tensors)
+        return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
+
+
+def _heard(users: UserBatch) -> np.ndarray:
+    """Every item that the views show the user has heard, [B, H], 0 where none."""
+    return np.concatenate([users.views[view].columns["track_id"] for view in HEARD_VIEWS], axis=1)
+
+
+def _worth(table: dict[str, float]) -> float:
+    return table["recall_at_50/all"] + table["recall_at_200/all"] + table["recall_at_200/reachable"]
+
+
+def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
+    features = OfflineFeatures(data)
+    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
+    return [features.users(LongShort.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]

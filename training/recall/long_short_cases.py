@@ -1,0 +1,100 @@
+"""Training batches of the long_short channel: past sessions with what was known before them and what was listened to.
+
+Legend: C sessions, B of a batch, M remembered tracks, T targets of a session. Knows nothing about networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data import RecallCases, TrainingData
+from training.features import OfflineFeatures, UserBatch
+from training.recall.long_short_config import LongShortConfig
+from training.recall.long_short_network import Requests
+from training.recall.memory import remember
+from training.recall.merge import merge_clicks
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """B sessions: the requests that began them, which remembered tracks came again [B, M], some of what was listened
+    to, and whether that was new to the user [B, T] (0: none).
+    """
+
+    requests: Requests
+    is_repeated_BM: Tensor
+    target_BT: Tensor
+    is_new_BT: Tensor
+
+    def to(self, device: torch.device) -> Sessions:
+        """The same on a device."""
+        rest = (self.is_repeated_BM, self.target_BT, self.is_new_BT)
+        return Sessions(self.requests.to(device), *(tensor.to(device) for tensor in rest))
+
+
+def requests_of(users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray) -> Requests:
+    """The same tensors for training and serving."""
+    merged = merge_clicks(users, config.length)
+    memory = remember(users.views["listened_history"], users.request_at_B, artist_of_track_V, config.remembered)
+    columns = (
+        merged.columns["track_id"],
+        merged.columns["behaviour"],
+        merged.columns["gap"],
+        merged.length_B,
+        memory.item_BM,
+        memory.numbers_BMF,
+    )
+    return Requests(*(torch.from_numpy(column) for column in columns))
+
+
+class SessionSampler:
+    """Sessions of the `train` part. Batch number (seed, step) is always the same one.
+
+    A user is drawn with probability proportional to sessions ** `balance`, then one of the user's sessions evenly:
+    evaluation counts users alike, the log does not. A session with fewer than `least_history` plays before it teaches
+    little and is left out.
+    """
+
+    def __init__(self, data: TrainingData, config: LongShortConfig, service: str) -> None:
+        self.data, self.config, self.service = data, config, service
+        cases = data.recall_cases("train")
+        self.cases: RecallCases = cases.take(np.flatnonzero(cases.play_number_C >= config.least_history))
+        self.offline = OfflineFeatures(data)
+        users, self.first_U, count_U = np.unique(self.cases.user_C, return_index=True, return_counts=True)
+        self.count_U = count_U
+        weight_U = count_U**config.balance
+        self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
+        targets = self.cases.items["targets"]
+        share_C = (weight_U / np.maximum(count_U, 1))[np.searchsorted(users, self.cases.user_C)]
+        share_V = np.bincount(targets.items, weights=share_C[targets.case_of_items], minlength=len(data.vocabulary))
+        self.share_V = share_V / max(share_V.sum(), 1e-12)
+        self.count_V = np.bincount(
+            data.plays.track_P[data.plays.is_listened_P & (data.plays.part_P == 0)], minlength=len(data.vocabulary)
+        )
+
+    def __len__(self) -> int:
+        """C."""
+        return len(self.cases)
+
+    def sessions(self, seed: int, step: int, batch: int) -> Sessions:
+        """The `batch` sessions of a step."""
+        generator = np.random.default_rng((seed, step))
+        user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
+        rows = self.first_U[user_B] + (generator.random(batch) * self.count_U[user_B]).astype(np.int64)
+        # Neighbours share their history in memory; within a batch the order means nothing.
+        cases = self.cases.take(np.sort(rows))
+        users = self.offline.users(self.service, cases.user_ids.tolist(), cases.request_at_C)
+        requests = requests_of(users, self.config, self.data.vocabulary.artist_of_track_V)
+        T = self.config.targets
+        repeated = np.zeros(requests.remembered_BM.shape, dtype=bool)
+        target_BT, is_new_BT = np.zeros((batch, T), dtype=np.int64), np.zeros((batch, T), dtype=bool)
+        for row in range(batch):
+            wanted, new = cases.items["targets"][row], cases.items["reachable"][row]
+            repeated[row] = np.isin(requests.remembered_BM[row].numpy(), wanted)
+            some = generator.permutation(wanted)[:T]
+            target_BT[row, : len(some)], is_new_BT[row, : len(some)] = some, np.isin(some, new)
+        return Sessions(requests, torch.from_numpy(repeated), torch.from_numpy(target_BT), torch.from_numpy(is_new_BT))

@@ -1,0 +1,73 @@
+"""The numbers of the long_short channel, by recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Lifting = Literal["off", "bypass", "dormant", "both"]
+
+
+@dataclass(frozen=True)
+class LongShortConfig:
+    """`length`: events that make the short-term interest; `remembered`: tracks that make the long-term one and may be
+    repeated; `lifting`: see `LongShortNetwork`; `gate` off: the mean of both interests; `new_share`: share of the
+    answer that is new to the user (None: the one of `new_shares` that validation likes best); `targets` of a session,
+    drawn by chance, teach the item vectors; `balance`: users are drawn by sessions ** balance. `steps` is the length
+    of the schedule; `stop_after`: the step that validation chose (None: choose).
+    """
+
+    lifting: Lifting = "both"
+    gate: bool = True
+    width: int = 64
+    length: int = 50
+    layers: int = 1
+    heads: int = 2
+    hidden: int = 64
+    remembered: int = 600
+    least_plays: int = 5
+    temperature: float = 0.07
+    dropout: float = 0.1
+    item_dropout: float = 0.1
+    balance: float = 0.5
+    least_history: int = 20
+    targets: int = 16
+    in_batch_negatives: int = 512
+    uniform_negatives: int = 512
+    item_weight: float = 0.5
+    new_share: float | None = None
+    new_shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+    batch: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    warmup: int = 30
+    steps: int = 400
+    validate_every: int = 100
+    patience: int = 3
+    cases_per_user: int = 5
+    seed: int = 0
+    stop_after: int | None = None
+
+    def __post_init__(self) -> None:
+        # JSON has lists only; a config read from it equals the one that was written.
+        object.__setattr__(self, "new_shares", tuple(self.new_shares))
+
+
+def long_short_config(recipe: str) -> LongShortConfig:
+    """`debug` only shows that it runs; `small` takes about two minutes on one core for millions of plays."""
+    small = LongShortConfig()
+    if recipe == "debug":
+        return replace(small, width=16, hidden=16, batch=16, steps=20, validate_every=10, cases_per_user=2, warmup=5)
+    if recipe == "full":
+        return replace(
+            small,
+            width=128,
+            layers=2,
+            remembered=1000,
+            least_plays=3,
+            batch=128,
+            steps=4000,
+            validate_every=250,
+            cases_per_user=15,
+        )
+    return small

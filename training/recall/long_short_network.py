@@ -1,0 +1,199 @@
+"""Two interests in two spaces, a gate between them, and two answers: what will come again, and what will be new.
+
+The short-term interest is self-attention over the newest events. The long-term one is attended by the user vector
+over sets of what is remembered, one set a facet (tracks, artists, styles and the like), each with a projection of its
+own: Lv et al., "SDM: Sequential Deep Matching Model for Online Large-scale Recommender System" (CIKM 2019), arXiv
+1909.00385. Gate: G = σ(W[short; long; user]), out = G·short + (1−G)·long.
+
+Information lifting carries slow, strong signals past the deep layers: `bypass` adds a linear reading of the memory's
+numbers to the score of a repeat (the wide half of Cheng et al., "Wide & Deep Learning", 2016, arXiv 1606.07792, and
+their sum with the deep half); `dormant` adds base-level activation as a mixture of power laws whose weights are
+learned (Tran, Tricard, Hennequin 2024, arXiv 2408.16578, learn one decay), which brings back what was often heard long
+ago. `off`: a remembered track is scored by the interests alone.
+
+Differs from SDM: sets are attended over remembered tracks with multiplicity, facets are those of the tracks, and
+repeats have a score of their own. Legend: B requests, L events, M remembered tracks, F numbers, D width, N items.
+Knows nothing about files or serving.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.recall.item_tower import ItemCodes, ItemTower
+from training.recall.long_short_config import LongShortConfig
+from training.recall.memory import DECAYS, NUMBERS
+from training.recall.user_tower import UserTower, gap_code
+
+
+@dataclass(frozen=True)
+class Requests:
+    """B requests as tensors: the newest events (padded right; gaps in µs), and the memory's tracks and numbers.
+
+    A field a tensor: item_BL, behaviour_BL, gap_BL, length_B, remembered_BM (0 none), numbers_BMF.
+    """
+
+    item_BL: Tensor
+    behaviour_BL: Tensor
+    gap_BL: Tensor
+    length_B: Tensor
+    remembered_BM: Tensor
+    numbers_BMF: Tensor
+
+    def to(self, device: torch.device) -> Requests:
+        """The same on a device."""
+        return Requests(*(tensor.to(device) for tensor in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Interests:
+    """Vectors [B, D] of the two interests and what the gate makes of them, and the gate's mean [B] (1: all short)."""
+
+    short_BD: Tensor
+    long_BD: Tensor
+    out_BD: Tensor
+    gate_B: Tensor
+
+
+class LongShortNetwork(nn.Module):
+    """`interests` of requests, `repeat_scores` of what they remember, and `query` for what is new."""
+
+    mean_F: Tensor
+    deviation_F: Tensor
+
+    def __init__(self, config: LongShortConfig, codes: ItemCodes) -> None:
+        super().__init__()
+        D, F = config.width, len(NUMBERS)
+        self.settings = config
+        self.items = ItemTower(codes, D)
+        self.item_dropout = nn.Dropout(config.item_dropout)
+        self.events = UserTower(
+            D, config.length, "attention", layers=config.layers, heads=config.heads, dropout=config.dropout
+        )
+        self.register_buffer("mean_F", torch.zeros(F))
+        self.register_buffer("deviation_F", torch.ones(F))
+        self.user = nn.Sequential(nn.Linear(2 * F, D), nn.GELU(), nn.Linear(D, D))
+        self.sets = nn.ModuleDict({name: SetAttention(D) for name in ("track", "artist", "facet")})
+        self.to_short = nn.Linear(D, D)
+        self.to_long = nn.Linear(len(self.sets) * D, D)
+        self.gate = nn.Linear(3 * D, D)
+        self.to_item = nn.ModuleDict({name: nn.Linear(D, D) for name in ("listen", "new")})
+        deep = 3 if config.lifting == "off" else F + 3
+        self.deep = nn.Sequential(
+            nn.Linear(deep, config.hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, config.hidden // 2),
+            nn.GELU(),
+            nn.Linear(config.hidden // 2, 1),
+        )
+        self.wide = nn.Linear(F, 1)
+        nn.init.zeros_(self.wide.weight)
+        self.mixture_P = nn.Parameter(torch.zeros(len(DECAYS)))
+        self.log_scale = nn.Parameter(torch.tensor(1 / config.temperature).log())
+
+    def observe(self, numbers_NF: Tensor) -> None:
+        """Take the mean and deviation of the memory's numbers from a sample of training rows; once, before training."""
+        if len(numbers_NF):
+            self.mean_F.copy_(numbers_NF.mean(0))
+            self.deviation_F.copy_(numbers_NF.std(0, unbiased=False).clamp(min=1e-3))
+
+    def vectors(self, items: Tensor) -> Tensor:
+        """Item vectors of length 1, as queries are compared with them."""
+        return functional.normalize(self.items(items), dim=-1)
+
+    def interests(self, requests: Requests) -> Interests:
+        """Both interests; zeros for the short one of a request without events, for the long one without memory."""
+        event_BLD = self.item_dropout(self.items(requests.item_BL))
+        state_BLD = self.events(event_BLD, requests.behaviour_BL, gap_code(requests.gap_BL))
+        row_B = torch.arange(len(state_BLD), device=state_BLD.device)
+        last_BD = state_BLD[row_B, (requests.length_B - 1).clamp(min=0)]
+        short_BD = self.to_short(last_BD) * (requests.length_B > 0).unsqueeze(-1)
+
+        mask_BM = requests.remembered_BM > 0
+        numbers_BMF = self._scaled(requests.numbers_BMF)
+        user_BD = self._user(numbers_BMF, mask_BM)
+        parts = self._parts(requests.remembered_BM)
+        read = [self.sets[name](user_BD, part_BMD, mask_BM) for name, part_BMD in parts.items()]
+        long_BD = self.to_long(torch.cat(read, dim=-1)) * mask_BM.any(-1, keepdim=True)
+        if not self.settings.gate:
+            gate_BD = torch.full_like(short_BD, 0.5)
+        else:
+            gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
+        return Interests(short_BD, long_BD, gate_BD * short_BD + (1 - gate_BD) * long_BD, gate_BD.mean(-1))
+
+    def query(self, task: str, interests: Interests) -> Tensor:
+        """What to compare item vectors with [B, D], length 1; `task` is `listen` (anything) or `new`."""
+        return functional.normalize(self.to_item[task](interests.out_BD), dim=-1)
+
+    def repeat_scores(self, requests: Requests, interests: Interests) -> Tensor:
+        """How much each remembered track may be wanted again [B, M]; -inf where there is none."""
+        vector_BMD = self.vectors(requests.remembered_BM)
+        wanted_BD3 = torch.stack(
+            [
+                self.query("listen", interests),
+                functional.normalize(interests.short_BD, dim=-1),
+                functional.normalize(interests.long_BD, dim=-1),
+            ],
+            dim=-1,
+        )
+        likeness_BM3 = 3 * vector_BMD @ wanted_BD3
+        lifting = self.settings.lifting
+        if lifting == "off":
+            score_BM = self.deep(likeness_BM3).squeeze(-1)
+        else:
+            numbers_BMF = self._scaled(requests.numbers_BMF)
+            score_BM = self.deep(torch.cat([numbers_BMF, likeness_BM3], dim=-1)).squeeze(-1)
+            if lifting in ("bypass", "both"):
+                score_BM = score_BM + self.wide(numbers_BMF).squeeze(-1)
+            if lifting in ("dormant", "both"):
+                score_BM = score_BM + self.activation(requests.numbers_BMF)
+        return score_BM.masked_fill(requests.remembered_BM == 0, -torch.inf)  # type: ignore[no-any-return]
+
+    def activation(self, numbers_BMF: Tensor) -> Tensor:
+        """Logarithm of Σ over listens of Σ over decays of weight · age ** -decay [B, M]; the weights are learned."""
+        return torch.logsumexp(numbers_BMF[..., : len(DECAYS)] + self.mixture_P.log_softmax(0), dim=-1)
+
+    def scale(self) -> Tensor:
+        """What multiplies the inner products of the sampled softmax."""
+        return self.log_scale.exp()
+
+    def _scaled(self, numbers_BMF: Tensor) -> Tensor:
+        return ((numbers_BMF - self.mean_F) / self.deviation_F).clamp(-5, 5)
+
+    def _user(self, numbers_BMF: Tensor, mask_BM: Tensor) -> Tensor:
+        """Wide features of the user [B, D]: mean and largest of the memory's numbers (its last ones are the request's)."""
+        mask_BM1 = mask_BM.unsqueeze(-1)
+        mean_BF = (numbers_BMF * mask_BM1).sum(1) / mask_BM1.sum(1).clamp(min=1)
+        largest_BF = numbers_BMF.masked_fill(~mask_BM1, -5).amax(1) if numbers_BMF.shape[1] else mean_BF
+        return self.user(torch.cat([mean_BF, largest_BF], dim=-1))  # type: ignore[no-any-return]
+
+    def _parts(self, items: Tensor) -> dict[str, Tensor]:
+        codes = self.items.codes
+        return {
+            "track": self.items.track(codes.track_V[items]),
+            "artist": self.items.artist(codes.artist_V[items]),
+            "facet": self.items.facets(items),
+        }
+
+
+class SetAttention(nn.Module):
+    """A set read by the user vector: softmax of scaled inner products, in a space of its own.
+
+    The key's projection is applied to the query and the value's to the sum, which gives the same and costs one user
+    rather than every member.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query, self.value = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, user_BD: Tensor, member_BMD: Tensor, mask_BM: Tensor) -> Tensor:
+        """[B, D]; the projection of zeros for an empty set."""
+        score_BM = (member_BMD @ self.query(user_BD).unsqueeze(-1)).squeeze(-1) / user_BD.shape[-1] ** 0.5
+        weight_BM = score_BM.masked_fill(~mask_BM, -torch.inf).softmax(-1).nan_to_num(0.0)
+        return self.value((weight_BM.unsqueeze(1) @ member_BMD).squeeze(1))  # type: ignore[no-any-return]

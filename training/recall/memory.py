@@ -1,0 +1,199 @@
+"""What a user remembers: every track of a listened history with how present it is, in numbers that a network can weigh.
+
+The numbers are those that memory research and re-listening studies name: frequency, recency, spacing over sessions and
+days, the hour of the day, the artist, and what used to be heard next to what has just been heard. Base-level
+activation: Anderson et al., "An Integrated Theory of the Mind" (2004); re-consumption: Anderson, Kumar, Tomkins,
+Vassilvitskii, "The Dynamics of Repeat Consumption" (WWW 2014); with music sessions: Tran, Tricard, Hennequin,
+"Transformers Meet ACT-R" (2024), arXiv 2408.16578.
+
+Legend: B requests, N listens of one user, M remembered tracks, F numbers, D decays. Knows nothing about networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences.batch import FIRST, SequenceBatch
+
+Array = NDArray[Any]
+
+DECAYS = (0.3, 0.5, 0.7, 1.0, 1.3)
+LEAST_AGE_S = 60.0
+DAY_S, HOUR_S = 86_400.0, 3_600.0
+SESSION_GAP_S = 30 * 60.0
+JUST_HEARD = 10
+"""How many of the newest listens say what usually comes next."""
+NEAR = 1.0 / (4 + np.arange(1, 21))
+"""Weight of a listen that came 1, 2, … 20 places after (or before) an earlier hearing of what has just been heard."""
+SESSION_STARTS = 8
+
+OF_THE_TRACK = (
+    *(f"activation_{decay}" for decay in DECAYS),
+    "listens",
+    "last_age",
+    "first_age",
+    "last_place",
+    "sessions",
+    "sessions_ago",
+    "days",
+    "listens_1d",
+    "listens_7d",
+    "listens_30d",
+    "activation_at_hour",
+    "share_at_hour",
+    "activation_at_start",
+    "comes_next",
+    "came_before",
+    "next_beyond_count",
+    "with_this_session",
+)
+OF_THE_ARTIST = ("artist_activation_0.5", "artist_activation_1.0", "artist_listens", "artist_comes_next")
+OF_THE_REQUEST = ("since_last_listen", "plays_7d", "distinct_share", "hour_sine", "hour_cosine", "history_length")
+NUMBERS = (*OF_THE_TRACK, *OF_THE_ARTIST, *OF_THE_REQUEST)
+BEFORE_ALL = 1e-3
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The M most present tracks of each of B users, most present first: `item_BM` int64 (0 none), `numbers_BMF`
+    float32 in the order of NUMBERS (0 where none).
+    """
+
+    item_BM: Array
+    numbers_BMF: Array
+
+    @property
+    def mask_BM(self) -> Array:
+        """Where there is a track."""
+        mask: Array = self.item_BM > 0
+        return mask
+
+
+def remember(history: SequenceBatch, request_at_B: Array, artist_of_track_V: Array, most: int) -> Memory:
+    """The `most` tracks of each listened history with the highest activation (decay .7), ties by smaller item."""
+    rows = []
+    for row, now in enumerate(request_at_B.tolist()):
+        length = int(history.length_B[row])
+        track_N = history.columns["track_id"][row, :length]
+        ended_N = history.columns["ended_at"][row, :length]
+        known_N = (track_N >= FIRST) & (track_N < len(artist_of_track_V))
+        rows.append(_of_one(track_N[known_N], ended_N[known_N], now, artist_of_track_V, most))
+    width = max((len(items) for items, _ in rows), default=0)
+    item_BM = np.zeros((len(rows), width), dtype=np.int64)
+    numbers_BMF = np.zeros((len(rows), width, len(NUMBERS)), dtype=np.float32)
+    for row, (items, numbers) in enumerate(rows):
+        item_BM[row, : len(items)] = items
+        numbers_BMF[row, : len(items)] = numbers
+    return Memory(item_BM, numbers_BMF)
+
+
+def _of_one(track_N: Array, ended_N: Array, now_us: int, artist_of_track_V: Array, most: int) -> tuple[Array, Array]:
+    if not len(track_N):
+        return np.zeros(0, dtype=np.int64), np.zeros((0, len(NUMBERS)), dtype=np.float32)
+    N, ended_s, now_s = len(track_N), ended_N / 1e6, now_us / 1e6
+    age_N = np.maximum(now_s - ended_s, LEAST_AGE_S)
+    log_age_N = np.log(age_N)
+    item_M, of_N = np.unique(track_N, return_inverse=True)
+    M = len(item_M)
+    place_N = np.arange(N)
+    last_M, first_M = np.zeros(M, dtype=np.int64), np.zeros(M, dtype=np.int64)
+    last_M[of_N] = place_N
+    first_M[of_N[::-1]] = place_N[::-1]
+
+    session_N = np.concatenate([[0], np.cumsum(np.diff(ended_s) > SESSION_GAP_S)])
+    day_N = (ended_s // DAY_S).astype(np.int64)
+    is_start_N = place_N - np.searchsorted(session_N, session_N) < SESSION_STARTS
+    hour = now_s % DAY_S / HOUR_S
+    apart_N = np.abs(ended_s % DAY_S / HOUR_S - hour)
+    at_hour_N = np.exp(-(np.minimum(apart_N, 24 - apart_N) ** 2) / 8)
+    weight = {decay: np.exp(-decay * log_age_N) for decay in DECAYS}
+
+    def total(values_N: Array | None) -> Array:
+        return np.bincount(of_N, values_N, M)
+
+    listens_M = total(None)
+    activation = {decay: total(weight[decay]) for decay in DECAYS}
+    next_M, before_M = _beside(track_N, of_N, M)
+    session_M, together_M = _sessions(of_N, session_N, M)
+    next_log_M = np.log(next_M + BEFORE_ALL)
+    columns = [
+        *(np.log(activation[decay]) for decay in DECAYS),
+        np.log1p(listens_M),
+        log_age_N[last_M],
+        log_age_N[first_M],
+        np.log1p(N - last_M),
+        np.log1p(session_M),
+        np.log1p(session_N[-1] - session_N[last_M]),
+        np.log1p(_distinct(of_N, day_N, M)),
+        *(np.log1p(total((age_N < days * DAY_S).astype(np.float64))) for days in (1, 7, 30)),
+        np.log(total(at_hour_N * weight[0.5]) + 1e-9),
+        total(at_hour_N) / listens_M,
+        np.log(total(is_start_N * weight[0.7]) + 1e-9),
+        next_log_M,
+        np.log(before_M + BEFORE_ALL),
+        next_log_M - np.log1p(listens_M),
+        np.log(together_M + BEFORE_ALL),
+    ]
+    columns += _of_artists(artist_of_track_V[item_M], of_N, weight)
+    request = (
+        log_age_N[-1],
+        np.log1p((age_N < 7 * DAY_S).sum()),
+        M / N,
+        np.sin(hour / 24 * 2 * np.pi),
+        np.cos(hour / 24 * 2 * np.pi),
+        np.log1p(N),
+    )
+    columns += [np.full(M, value) for value in request]
+    best = np.lexsort((item_M, -activation[0.7]))[:most]
+    return item_M[best], np.stack(columns, axis=1)[best].astype(np.float32)
+
+
+def _beside(code_N: Array, of_N: Array, count: int) -> tuple[Array, Array]:
+    """For each thing heard: how much of it used to come after, and before, earlier hearings of the newest listens."""
+    recent_R = code_N[-JUST_HEARD:][::-1]
+    signal_N = np.zeros(len(code_N))
+    earlier = code_N[: -len(recent_R)]
+    if not len(earlier):
+        return np.zeros(count), np.zeros(count)
+    signal_N[: len(earlier)] = (earlier[:, None] == recent_R) @ (1 / (1 + 0.1 * np.arange(len(recent_R))))
+    after_N = np.convolve(signal_N, np.concatenate([[0], NEAR]))[: len(code_N)]
+    ahead_N = np.convolve(signal_N[::-1], np.concatenate([[0], NEAR]))[: len(code_N)][::-1]
+    return np.bincount(of_N, after_N, count), np.bincount(of_N, ahead_N, count)
+
+
+def _distinct(of_N: Array, group_N: Array, count: int) -> Array:
+    """In how many groups each thing occurs."""
+    pairs = np.unique(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
+    return np.bincount(pairs // (group_N[-1] - group_N[0] + 1), minlength=count)
+
+
+def _sessions(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
+    """Sessions in which each track was heard; and how much they resemble the newest one, itself left out (cosine)."""
+    sessions = int(session_N[-1]) + 1
+    track_P, session_P = np.divmod(np.unique(of_N * np.int64(sessions) + session_N), sessions)
+    size_S = np.bincount(session_P, minlength=sessions)
+    in_newest_M = np.zeros(count)
+    in_newest_M[track_P[session_P == sessions - 1]] = 1
+    shared_S = np.bincount(session_P, in_newest_M[track_P], sessions)
+    likeness_S = shared_S / np.sqrt(size_S * size_S[-1])
+    likeness_S[-1] = 0
+    return np.bincount(track_P, minlength=count), np.bincount(track_P, likeness_S[session_P], count)
+
+
+def _of_artists(artist_M: Array, of_N: Array, weight: dict[float, Array]) -> list[Array]:
+    """OF_THE_ARTIST for each track; tracks whose artist nobody knows count as one artist with nothing to its name."""
+    artist_A, artist_of_M = np.unique(artist_M, return_inverse=True)
+    artist_of_N = artist_of_M[of_N]
+    A = len(artist_A)
+    next_A, _ = _beside(artist_of_N, artist_of_N, A)
+    columns_A = [
+        *(np.log(np.bincount(artist_of_N, weight[decay], A)) for decay in (0.5, 1.0)),
+        np.log1p(np.bincount(artist_of_N, minlength=A)),
+        np.log(next_A + 1e-2),
+    ]
+    is_known_A = artist_A >= FIRST
+    return [np.where(is_known_A, column_A, 0.0)[artist_of_M] for column_A in columns_A]
