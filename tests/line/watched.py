@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -45,6 +46,14 @@ def gigabytes(processes: list[psutil.Process]) -> float:
     return total / 2**30
 
 
+def end_what_is_left(home: Path, variables: dict[str, str]) -> None:
+    """Ends what a killed acceptance left at work in `home`: its services, and the run that it watched."""
+    subprocess.run([sys.executable, "-m", "local.services", "stop"], cwd=acceptance.ROOT, env=variables, check=True)
+    for process in of_home(home):
+        with suppress(psutil.Error):
+            process.kill()
+
+
 def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dict[str, object]:
     """Runs `local.run` in a fresh home unless a run with this code and these inputs has ended well there.
 
@@ -58,6 +67,7 @@ def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dic
         noted = {"key": acceptance.key(), "minutes": 0.0, "peak_gb": 0.0, "attempts": 0, "is_done": False}
     if noted["is_done"]:
         return noted
+    end_what_is_left(home, variables)
     noted["attempts"] += 1
     before, began = noted["minutes"], time.monotonic()
     home.mkdir(parents=True, exist_ok=True)
