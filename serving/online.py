@@ -7,7 +7,7 @@ pushed again later. Knows nothing about tensors or HTTP.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sequences.definition import LIVE_SOURCE
 from sequences.online import OnlineReader, OnlineWriter
@@ -28,12 +28,12 @@ class OnlineStore:
         self._reader: OnlineReader | None = None
         self._writer: OnlineWriter | None = None
 
-    def apply(self, user_id: str, events: list[Event]) -> None:
-        """Make events of a user readable."""
+    def apply(self, events_of: Mapping[str, list[Event]]) -> None:
+        """Make events readable, user ▸ events."""
         if self._writer is None:
             with self._opening:
                 self._writer = self._writer or OnlineWriter(open_store(), self._duration_of)
-        self._writer.apply(user_id, events)
+        self._writer.apply_together(events_of)
 
     def read(self, user_id: str) -> Known:
         """Everything about the user, batch and live part merged."""

@@ -1,6 +1,7 @@
 """One writer a user: every event of a user is applied by the same thread, one after the other.
 
-Users are spread over a few threads by a hash of their id; a cluster does the same with a broker's partitions.
+Users are spread over a few threads by a hash of their id; a cluster does the same with a broker's partitions. A thread
+applies all that waits for it together, so that many users' events cost the store one read and one write.
 Knows nothing about what applying means.
 """
 
@@ -9,19 +10,19 @@ from __future__ import annotations
 import queue
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from serving.event_schema import Event
 
-Apply = Callable[[str, list[Event]], None]
+Apply = Callable[[Mapping[str, list[Event]]], None]
 BATCH = 256
 
 _Job = tuple[str, list[Event], "Future[None]"]
 
 
 class UserWriters:
-    """Threads that apply events; `apply(user_id, events)` is never called for one user by two of them."""
+    """Threads that apply events, user ▸ events in order; no two of them ever apply events of one user."""
 
     def __init__(self, apply: Apply, writers: int = 1) -> None:
         self._apply = apply
@@ -64,12 +65,26 @@ class UserWriters:
         by_user: dict[str, list[_Job]] = {}
         for job in jobs:
             by_user.setdefault(job[0], []).append(job)
-        for user_id, of_user in by_user.items():
-            try:
-                self._apply(user_id, [event for _, events, _ in of_user for event in events])
-            except Exception as error:
-                for _, _, answer in of_user:
-                    answer.set_exception(error)
+        try:
+            self._apply(
+                {user: [event for _, events, _ in of_user for event in events] for user, of_user in by_user.items()}
+            )
+        except ValueError as error:
+            # An event is at fault, not the store: the others must not wait for it.
+            if len(jobs) > 1:
+                for job in jobs:
+                    self._apply_together([job])
             else:
-                for _, _, answer in of_user:
-                    answer.set_result(None)
+                _answer(jobs, error)
+        except Exception as error:
+            _answer(jobs, error)
+        else:
+            _answer(jobs, None)
+
+
+def _answer(jobs: list[_Job], error: Exception | None) -> None:
+    for _, _, answer in jobs:
+        if error is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(error)

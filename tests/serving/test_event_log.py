@@ -148,12 +148,13 @@ class Store:
     def __init__(self):
         self.events, self.is_away = {}, False
 
-    def apply(self, user_id, events):
+    def apply(self, events_of):
         if self.is_away:
             raise ConnectionError("store is away")
-        for one in events:
-            assert one["user_id"] == user_id
-            self.events[one["event_id"]] = one
+        for user_id, events in events_of.items():
+            for one in events:
+                assert one["user_id"] == user_id
+                self.events[one["event_id"]] = one
 
 
 def test_events_that_were_not_pushed_are_replayed_at_the_next_start(tmp_path):
@@ -203,9 +204,10 @@ def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch
 def test_a_user_is_applied_by_one_thread_in_order():
     seen, threads = {}, {}
 
-    def apply(user_id, events):
-        threads.setdefault(user_id, set()).add(threading.current_thread().name)
-        seen.setdefault(user_id, []).extend(one["event_id"] for one in events)
+    def apply(events_of):
+        for user_id, events in events_of.items():
+            threads.setdefault(user_id, set()).add(threading.current_thread().name)
+            seen.setdefault(user_id, []).extend(one["event_id"] for one in events)
 
     writers = UserWriters(apply, writers=3)
     answers = [writers.submit(f"u{number % 7}", [event(str(number), f"u{number % 7}")]) for number in range(300)]
@@ -214,6 +216,26 @@ def test_a_user_is_applied_by_one_thread_in_order():
     writers.close()
     assert {len(names) for names in threads.values()} == {1}
     assert seen == {f"u{user}": [str(number) for number in range(300) if number % 7 == user] for user in range(7)}
+
+
+def test_users_that_wait_are_applied_together_and_one_bad_event_fails_alone():
+    calls, is_busy, held = [], threading.Event(), threading.Event()
+
+    def apply(events_of):
+        calls.append(sorted(events_of))
+        is_busy.set()
+        held.wait(5)
+        if any(one["event_id"] == "bad" for events in events_of.values() for one in events):
+            raise ValueError("what is this?")
+
+    writers = UserWriters(apply)
+    first = writers.submit("first", [event("0", "first")])
+    assert is_busy.wait(5)
+    rest = [writers.submit(f"u{n}", [event("bad" if n == 2 else str(n), f"u{n}")]) for n in range(4)]
+    held.set()
+    assert [answer.exception(5) is None for answer in (first, *rest)] == [True, True, True, False, True]
+    writers.close()
+    assert calls[:2] == [["first"], ["u0", "u1", "u2", "u3"]]
 
 
 WRITER = """
