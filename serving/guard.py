@@ -1,7 +1,7 @@
 """What a request must be before the service reads it: JSON, and not too large. Also gives the API page of our own.
 
-BentoML's page loads a tag manager from the network; ours is the same Swagger UI from the installed package and nothing
-else. ASGI middleware; knows nothing about recommendations.
+BentoML's page loads a tag manager from the network, and its description badges; ours is the same Swagger UI from the
+installed package and nothing else. ASGI middleware; knows nothing about recommendations.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 MOST_BYTES = 1 << 20
+JSON = b"application/json"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,32 +28,38 @@ PAGE = b"""<!DOCTYPE html>
   <body>
     <div id="swagger-ui"></div>
     <script src="./static_content/swagger-ui-bundle.js" charset="UTF-8"></script>
-    <script src="./static_content/swagger-ui-standalone-preset.js" charset="UTF-8"></script>
-    <script src="./static_content/swagger-initializer.js" charset="UTF-8"></script>
+    <script>
+      SwaggerUIBundle({
+        url: "./docs.json", dom_id: "#swagger-ui", presets: [SwaggerUIBundle.presets.apis],
+        docExpansion: "list", defaultModelsExpandDepth: -1, defaultModelExpandDepth: 4, displayRequestDuration: true
+      });
+    </script>
   </body>
 </html>
 """
 
 
 class Guard:
-    """Answers 413 and 415 itself, passes the rest on with the body read."""
+    """Answers 413 and 415 itself, passes the rest on with the body read; `description` is the OpenAPI document."""
 
-    def __init__(self, app: App, most_bytes: int = MOST_BYTES) -> None:
-        self._app, self._most = app, most_bytes
+    def __init__(self, app: App, description: Callable[[], dict[str, Any]], most_bytes: int = MOST_BYTES) -> None:
+        self._app, self._description, self._most = app, description, most_bytes
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] in ("GET", "HEAD") and scope["path"] == "/":
-            await _answer(send, 200, b"text/html; charset=utf-8", b"" if scope["method"] == "HEAD" else PAGE)
+        if scope["method"] in ("GET", "HEAD") and scope["path"] in ("/", "/docs.json"):
+            is_page, is_head = scope["path"] == "/", scope["method"] == "HEAD"
+            own = PAGE if is_page else json.dumps(self._description()).encode()
+            await _answer(send, 200, b"text/html; charset=utf-8" if is_page else JSON, b"" if is_head else own)
             return
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        kind = dict(scope["headers"]).get(b"content-type", b"application/json").split(b";")[0].strip().lower()
-        if kind != b"application/json":
+        kind = dict(scope["headers"]).get(b"content-type", JSON).split(b";")[0].strip().lower()
+        if kind != JSON:
             await _refuse(send, 415, f"content type {kind.decode('latin-1')[:80]!r}; send application/json")
             return
         body = await self._body(receive)
@@ -84,7 +91,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, status: int, error: str) -> None:
-    await _answer(send, status, b"application/json", json.dumps({"error": error}).encode())
+    await _answer(send, status, JSON, json.dumps({"error": error}).encode())
 
 
 async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 import settings
+from serving import openapi
 from serving.event_log import LogBusy
-from serving.event_schema import COLUMNS, TARGET_TYPES
 from serving.guard import Guard
 from serving.metrics import Metrics
 from serving.request import LONGEST_USER_ID, RequestRejected
@@ -21,13 +21,6 @@ from serving.scenes import SCENES
 THREADS = 16
 MOST_WAITING = 256
 MOST_EVENTS = 1000
-
-EVENT_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["user_id", "target_type", "target_id", "action"],
-    "properties": {name: {} for name in COLUMNS} | {"target_type": {"type": "string", "enum": list(TARGET_TYPES)}},
-    "example": {"user_id": "12", "target_type": "track", "target_id": "7", "action": "play", "played_ms": 184000},
-}
 
 
 class RecommendedTrack(BaseModel):
@@ -95,7 +88,7 @@ class Recommender:
         self,
         events: Annotated[
             list[Any],
-            Field(min_length=1, max_length=MOST_EVENTS, json_schema_extra={"items": EVENT_SCHEMA}),
+            Field(min_length=1, max_length=MOST_EVENTS, json_schema_extra={"items": openapi.event_schema()}),
         ],
     ) -> EventReport | Response:
         """Report events, rows of the data contract's `listening_events`."""
@@ -118,7 +111,11 @@ class Recommender:
         self._runtime.close()
 
 
-Recommender.add_asgi_middleware(Guard)  # type: ignore[attr-defined]  # the decorator made it a Service
+def _description() -> dict[str, Any]:
+    return openapi.described(Recommender.openapi_spec.asdict())  # type: ignore[attr-defined]
+
+
+Recommender.add_asgi_middleware(Guard, description=_description)  # type: ignore[attr-defined]  # it is a Service now
 
 
 def _error(status: int, error: Exception) -> Response:

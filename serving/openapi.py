@@ -1,0 +1,184 @@
+"""How the API describes itself: what BentoML derives from the code, in our words and with examples that can be tried.
+
+Only changes the description; knows nothing about HTTP. The examples' ids are of the simulated world.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+from serving.event_schema import COLUMNS, TARGET_TYPES, actions
+from serving.scenes import SCENES
+
+Spec = dict[str, Any]
+
+OVERVIEW = """\
+Segue recommends tracks and learns from what listeners do with them.
+
+1. **Ask**: `POST /recommend` answers with tracks, best first, and says why each is there.
+2. **Report**: `POST /events` with what the listener did, and the `request_id` of the answer it came from.
+3. **Ask again**: the very next answer knows it. A blocked or disliked track or artist never comes back.
+
+Try it here: open *Recommend*, press *Try it out*, then *Execute*. A user nobody knows gets what is popular.
+
+| scene | tracks by default | at most |
+|---|---|---|
+"""
+
+TAGS = {
+    "Recommend": "Tracks for a listener.",
+    "Events": "What the listener did with them.",
+    "Operations": "For load balancers and monitoring.",
+}
+
+OPERATIONS = {
+    "/recommend": ("Recommend", "Tracks for a listener, best first"),
+    "/events": ("Events", "Report what listeners did"),
+    "/livez": ("Operations", "Is the process able to take events?"),
+    "/readyz": ("Operations", "Is a release in service?"),
+    "/metrics": ("Operations", "Counts and times for Prometheus"),
+}
+
+DETAILS = {
+    "/recommend": "Every item names the recall channels that found it and the reason in words. The whole answer comes "
+    "from one release.",
+    "/events": "Each row is an event of the data contract. What is accepted is on the disk when the answer comes, and "
+    "in the listener's next recommendation. A row with a known `event_id` is a duplicate and changes nothing; a row that "
+    "breaks the contract is refused with the reason, and the others are taken. Times that are left out are now.",
+    "/livez": "503: only a restart helps.",
+    "/readyz": "503 until the first release is loaded and warm. A new one swaps in without a break.",
+    "/metrics": "Text in Prometheus' format, ours begin with `segue_`.",
+}
+
+COLUMN_SCHEMAS: dict[str, Spec] = {
+    "event_id": {"type": "string", "description": "The same id is the same event; by default a hash of the event"},
+    "user_id": {"type": "string", "description": "Who acted"},
+    "sequence_number": {"type": "integer", "description": "The client's own order of events that end at once"},
+    "target_type": {"type": "string", "enum": list(TARGET_TYPES)},
+    "target_id": {"type": "string", "description": "Id of the target within its type"},
+    "occurred_at": {"description": "When it began: ISO 8601 in UTC, or µs since 1970; by default from the end"},
+    "ended_at": {"description": "When a play ended; by default now"},
+    "action": {"type": "string", "description": "What happened"},
+    "played_ms": {"type": "integer", "description": "How long it was played; plays need it, nothing else has it"},
+    "scene": {"type": "string", "description": "Where in the product"},
+    "context_id": {"type": "string", "description": "What it came from, typed: playlist:7, album:3"},
+    "request_id": {"type": "string", "description": "The answer that showed the target"},
+    "position": {"type": "integer", "description": "Its place in that answer, from 0"},
+    "propensity": {"type": "number", "description": "Probability with which that answer showed it"},
+    "device": {"type": "string", "description": "Kind of device, coarse"},
+}
+
+REQUEST_EXAMPLES: dict[str, dict[str, Spec]] = {
+    "/recommend": {
+        "Thirty for today": {"user_id": "u0", "scene": "daily"},
+        "The next three of a stream": {"user_id": "u0", "scene": "private_fm", "limit": 3},
+    },
+    "/events": {
+        "A play to the end": {
+            "events": [
+                {"user_id": "u0", "target_type": "track", "target_id": "t12", "action": "play", "played_ms": 184000}
+                | {"request_id": "8318b63132644ee1b27451f4bdc0f575", "position": 0}
+            ]
+        },
+        "Never again this artist": {
+            "events": [{"user_id": "u0", "target_type": "artist", "target_id": "a3", "action": "block"}]
+        },
+    },
+}
+
+ANSWER_EXAMPLES: dict[str, Spec] = {
+    "/recommend": {
+        "request_id": "8318b63132644ee1b27451f4bdc0f575",
+        "release": "2026-07-01-3f9c2d",
+        "items": [
+            {
+                "track_id": "t12",
+                "title": "Song 12",
+                "artists": ["Artist 3"],
+                "score": 0.87,
+                "channels": ["realtime", "favourites"],
+                "reason": "close to what you played last",
+            }
+        ],
+    },
+    "/events": {
+        "accepted": 1,
+        "duplicate": 0,
+        "rejected": [{"index": 1, "reason": "played_ms is missing; a play says how long it lasted, in milliseconds"}],
+    },
+}
+
+ERRORS = {
+    400: "The request makes no sense",
+    413: "The body is too large",
+    415: "The body is not JSON",
+    503: "Not now; Retry-After says when",
+}
+
+ERROR_EXAMPLES = {
+    "/recommend": {
+        400: "scene 'shower' is not one of daily, private_fm",
+        413: "the body is larger than 1048576 bytes; send fewer events at once",
+        415: "content type 'text/plain'; send application/json",
+        503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
+    },
+    "/events": {
+        400: "1 validation error for Input",
+        413: "the body is larger than 1048576 bytes; send fewer events at once",
+        415: "content type 'text/plain'; send application/json",
+        503: "1024 reports are waiting for the disk; send the events again in a second",
+    },
+}
+
+
+def event_schema() -> Spec:
+    """The schema of one event of a report: the contract's columns, all but four optional."""
+    properties = {name: COLUMN_SCHEMAS[name] for name in COLUMNS}
+    properties["action"] = properties["action"] | {"enum": list(actions())}
+    return {
+        "type": "object",
+        "required": ["user_id", "target_type", "target_id", "action"],
+        "properties": properties,
+        "example": REQUEST_EXAMPLES["/events"]["A play to the end"]["events"][0],
+    }
+
+
+def described(derived: Spec) -> Spec:
+    """The OpenAPI document of the service, from the one that BentoML derives."""
+    spec: Spec = json.loads(json.dumps(derived))
+    scenes = "\n".join(f"| `{scene.name}` | {scene.limit} | {scene.most} |" for scene in SCENES.values())
+    spec["info"] = {"title": "Segue recommender", "version": version("segue"), "description": OVERVIEW + scenes}
+    del spec["servers"]  # it is the page's own
+    spec["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
+    paths = {path: spec["paths"][path] for path in OPERATIONS}
+    for path, (tag, summary) in OPERATIONS.items():
+        (operation,) = paths[path].values()
+        operation |= {"tags": [tag], "summary": summary, "description": DETAILS[path]}
+        if path in REQUEST_EXAMPLES:
+            _with_examples(path, operation)
+    spec["paths"] = paths
+    spec["components"] = {"schemas": _used(spec)}
+    return spec
+
+
+def _with_examples(path: str, operation: Spec) -> None:
+    examples = {name: {"value": value} for name, value in REQUEST_EXAMPLES[path].items()}
+    operation["requestBody"]["content"]["application/json"]["examples"] = examples
+    answer = operation["responses"]["200"]
+    answer["description"] = "The answer"
+    answer["content"]["application/json"]["example"] = ANSWER_EXAMPLES[path]
+    operation["responses"] = {"200": answer} | {str(status): _error(path, status) for status in ERRORS}
+
+
+def _error(path: str, status: int) -> Spec:
+    schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    example = {"error": ERROR_EXAMPLES[path][status]}
+    return {"description": ERRORS[status], "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _used(spec: Spec) -> dict[str, Spec]:
+    """The schemas that the paths refer to; the others are errors of a generic service."""
+    schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
+    return {name: schema for name, schema in schemas.items() if f'"#/components/schemas/{name}"' in text}

@@ -1,0 +1,61 @@
+"""The API's description of itself: whole, ours, and its examples work as they stand."""
+
+import json
+import re
+
+import pytest
+
+from serving import openapi
+from serving.event_schema import COLUMNS, read_event
+from serving.request import read_request
+from serving.scenes import SCENES
+from serving.service import EventReport, Recommendation, Recommender
+
+NOW = 1_800_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return openapi.described(Recommender.openapi_spec.asdict())
+
+
+def test_every_route_that_people_call_is_described_with_a_summary_and_a_tag(spec):
+    assert set(spec["paths"]) == {"/recommend", "/events", "/livez", "/readyz", "/metrics"}
+    tags = {tag["name"] for tag in spec["tags"]}
+    for path in spec["paths"].values():
+        for operation in path.values():
+            assert operation["summary"] and operation["description"] and set(operation["tags"]) <= tags
+    assert set(Recommender.apis) == {"recommend", "events"}
+
+
+def test_it_speaks_of_segue_only_and_loads_nothing_from_elsewhere(spec):
+    text = json.dumps(spec)
+    assert "http://" not in text and "https://" not in text
+    assert "bentoml" not in json.dumps(spec["info"]).lower()
+    for scene in SCENES:
+        assert f"`{scene}`" in spec["info"]["description"]
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to(spec):
+    text = json.dumps(spec)
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) == set(spec["components"]["schemas"])
+
+
+def test_the_examples_are_what_the_service_takes_and_gives(spec):
+    for path in ("/recommend", "/events"):
+        (operation,) = spec["paths"][path].values()
+        examples = operation["requestBody"]["content"]["application/json"]["examples"]
+        assert len(examples) == 2
+        for example in examples.values():
+            value = example["value"]
+            if path == "/recommend":
+                read_request(value["user_id"], value["scene"], value.get("limit"), NOW)
+            for row in value.get("events", []):
+                read_event(row, NOW)
+        answer = operation["responses"]["200"]["content"]["application/json"]["example"]
+        {"/recommend": Recommendation, "/events": EventReport}[path].model_validate(answer)
+        assert {"200", "400", "413", "415", "503"} == set(operation["responses"])
+
+
+def test_the_schema_of_an_event_has_the_contracts_columns():
+    assert tuple(openapi.event_schema()["properties"]) == COLUMNS
