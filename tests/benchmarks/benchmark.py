@@ -10,14 +10,38 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """One figure beside our peer's, measured in the same run; `ratio` > 1 means that ours is better."""
+    """One figure beside our peer's, measured in the same run; `ratio` > 1 means that ours is better.
+
+    A figure without a peer has none of the three, or names the limit that it must keep as its peer.
+    """
 
     name: str
     value: float
     unit: str
-    peer: str
-    peer_value: float
-    ratio: float
+    peer: str | None = None
+    peer_value: float | None = None
+    ratio: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        unit: str,
+        value: float,
+        peer: str | None = None,
+        peer_value: float | None = None,
+        is_less_better: bool = False,
+    ) -> Result:
+        """A figure with its ratio to the peer's, if it has one."""
+        if peer_value is None:
+            return cls(name, round(value, 3), unit)
+        ratio = peer_value / value if is_less_better else value / peer_value
+        return cls(name, round(value, 3), unit, peer, round(peer_value, 3), round(ratio, 3))
+
+
+def limited(name: str, unit: str, value: float, limit: float) -> Result:
+    """A figure that must stay under a limit: a ratio above 1 keeps it."""
+    return Result.of(name, unit, value, "limit", limit, is_less_better=True)
 
 
 def rate(name: str, unit: str, peer: str, amount: int, ours: Callable[[], Any], peers: Callable[[], Any]) -> Result:
@@ -25,7 +49,7 @@ def rate(name: str, unit: str, peer: str, amount: int, ours: Callable[[], Any], 
     seconds = [(_seconds(ours), _seconds(peers)) for _ in range(2)]
     value = amount / min(own for own, _ in seconds)
     peer_value = amount / min(other for _, other in seconds)
-    return Result(name, round(value, 1), unit, peer, round(peer_value, 1), round(value / peer_value, 3))
+    return Result.of(name, unit, value, peer, peer_value)
 
 
 def _seconds(work: Callable[[], Any]) -> float:
