@@ -15,9 +15,11 @@ from training.recipes import recipe
 
 START = datetime(2024, 1, 1, 8)
 TRACKS = 40
+NEVER = 4_000_000_000_000_000
 SERVICES = {
     "popularity": ServiceContract(("recent_events",)),
     "favourites": ServiceContract(("listened_history",)),
+    "knowledge_graph": ServiceContract(("recent_events", "listened_history")),
     "long_short": ServiceContract(("recent_events", "recent_clicks", "listened_history")),
     "realtime": ServiceContract(("recent_events", "recent_clicks", "listened_history")),
 }
@@ -84,6 +86,11 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
         schema_overrides=dict.fromkeys(facets, pl.List(pl.String))
         | {"available_from": pl.Datetime("us"), "released_on": pl.Date},
     ).write_parquet(folder / "tracks.parquet")
+    triples = [(f"track:{track}", "performed_by", f"artist:{artist(track)}") for track in ids]
+    triples += [(f"artist:{name}", "has_genre", "genre:rock") for name in sorted({artist(track) for track in ids})]
+    pl.DataFrame(triples, schema=["head", "relation", "tail"], orient="row").write_parquet(
+        folder / "knowledge_triples.parquet"
+    )
     return folder
 
 

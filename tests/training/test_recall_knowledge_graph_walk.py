@@ -134,7 +134,7 @@ def test_shortest_path_is_the_shortest_of_all_and_of_those_carries_most(graph, l
             assert found == []
             continue
         reached += 1
-        length, carried, nodes = min(leading)
+        _, _, nodes = min(leading)
         assert (found[0].source, *(step.target for step in found)) == nodes
     assert 0 < reached < len(ARTIST_OF), "some are out of reach"
 

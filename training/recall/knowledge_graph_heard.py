@@ -69,7 +69,7 @@ class Heard:
         """What `save` wrote."""
         rows = pl.read_parquet(folder / FILE)
         offset = np.concatenate([[0], np.cumsum(rows["item"].list.len().to_numpy())]).astype(np.int64)
-        item, known_at = (rows[name].explode().drop_nulls().to_numpy() for name in ("item", "known_at"))
+        item, known_at = (rows[name].explode(empty_as_null=False).to_numpy() for name in ("item", "known_at"))
         return cls(tuple(rows["user_id"].to_list()), offset, item.astype(np.int32), known_at.astype(np.int64))
 
 
