@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from serving.exclusions import Exclusions
 from serving.feature_log import FeatureLog
 from serving.metrics import Metrics
 from serving.request import Request
 from serving.served_release import ServedRelease
+from training.exclusions import Exclusions
 from training.features import ServiceContract, UserBatch, from_online
 
 REMEMBERED_USERS = 100_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving.catalogue import Catalogue
 from serving.served_release import ServedRelease
+from training.catalogue import Catalogue
 from training.features import ServiceContract
 
 

@@ -13,13 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from serving import fuse, rank, recall
-from serving.filter import Shown, keep
 from serving.fuse import Fused
 from serving.hydrate import Hydrate, Hydrated
 from serving.metrics import Metrics
 from serving.request import Request
 from serving.select import select
 from serving.served_release import ServedRelease
+from training.filter import Shown, keep
 
 TOP_UP = 1000
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serving.catalogue import Catalogue
 from training.blend import Blend
+from training.catalogue import Catalogue
 from training.features import ServiceContract
 from training.recall.channel import RecallChannel
 from training.vocabulary import Vocabulary

@@ -12,11 +12,11 @@ import numpy as np
 
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
 from serving import fuse
-from serving.exclusions import Exclusions
-from serving.filter import Shown, keep
 from serving.scenes import SCENES
 from serving.served_release import ServedRelease
+from training.exclusions import Exclusions
 from training.features import from_online
+from training.filter import Shown, keep
 
 SONG_US = 200_000_000
 HISTORY = 20

@@ -8,17 +8,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.catalogue import Catalogue
-from serving.exclusions import Exclusions
-from serving.filter import Shown, keep
 from serving.select import select
 from tests.evaluation.conftest import Case, recall_cases
 from tests.evaluation.marts import FIRST, Play, write
 from training import blend
+from training.catalogue import Catalogue
 from training.data import TrainingData
 from training.evaluation import slate
 from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate
+from training.exclusions import Exclusions
+from training.filter import Shown, keep
 from training.recipes import recipe
 from training.selection import at_most_per_artist
 

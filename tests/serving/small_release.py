@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from serving.catalogue import Catalogue
 from serving.served_release import ServedRelease
 from training.blend import Blend
+from training.catalogue import Catalogue
 from training.features import ServiceContract
 from training.fusion import Fusion
 from training.recall.channel import Candidates, RecallChannel

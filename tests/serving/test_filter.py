@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.catalogue import Catalogue
-from serving.exclusions import Exclusions
-from serving.filter import Shown, keep
 from serving.select import select
 from tests.serving.small_release import tracks
+from training.catalogue import Catalogue
+from training.exclusions import Exclusions
+from training.filter import Shown, keep
 from training.vocabulary import Vocabulary
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

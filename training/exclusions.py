@@ -1,6 +1,6 @@
 """What a user never wants to see again: the tracks and artists that were blocked or disliked.
 
-Reads the sequence view `exclusions` as the online store gives it. Knows nothing about candidates.
+From the sequence view `exclusions`, or from any such pairs of target type and id. Knows nothing about candidates.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ class Exclusions:
     def of(cls, sequences: Mapping[str, Mapping[str, Sequence[Any]]]) -> Exclusions:
         """From a user's online sequences; none when the user has excluded nothing."""
         rows = sequences.get(VIEW) or {}
-        pairs = list(zip(rows.get("target_type", ()), rows.get("target_id", ()), strict=True))
+        return cls.of_targets(list(zip(rows.get("target_type", ()), rows.get("target_id", ()), strict=True)))
+
+    @classmethod
+    def of_targets(cls, pairs: Sequence[tuple[str, str]]) -> Exclusions:
+        """From (target type, target id) of each dislike and block."""
         return cls(
             track_ids=frozenset(target for kind, target in pairs if kind == "track"),
             artist_ids=frozenset(target for kind, target in pairs if kind == "artist"),

@@ -1,7 +1,8 @@
 """Which candidates may not be shown, one function a filter, named for what it removes.
 
-A filter marks what it removes among C items that are already in order of preference. Adding one: a function and a
-line in `FILTERS`. Legend: C candidates, V vocabulary. Knows nothing about scores.
+A filter marks what it removes among C items that are already in order of preference. The service and the evaluation of
+slates both call `keep`. Adding a filter: a function and a line in `FILTERS`. Legend: C candidates, V vocabulary. Knows
+nothing about scores.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.catalogue import Catalogue
-from serving.exclusions import Exclusions
+from training.catalogue import Catalogue
+from training.exclusions import Exclusions
 
 
 @dataclass(frozen=True)

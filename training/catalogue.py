@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST
+from sequences.batch import FIRST, UNKNOWN
 from training.vocabulary import Vocabulary
 
 ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -19,7 +19,7 @@ ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Tracks by item. `duration_ms_V` is 0 where nobody knows it.
+    """Tracks by item. `duration_ms_V` is 0 where nobody knows it, `main_artist_V` 1 where nobody does, else from 2 on.
 
     `recording_V` is equal for two items of the same recording. The artists of item v, the main one first, are
     `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code` (id ▸ code).
@@ -32,6 +32,7 @@ class Catalogue:
     recording_V: np.ndarray
     artist_F: np.ndarray
     artist_offset_V1: np.ndarray
+    main_artist_V: np.ndarray
     artist_code: dict[str, int]
     titles_V: list[str]
     artist_names_V: list[list[str]]
@@ -60,6 +61,9 @@ class Catalogue:
             recording_V=_recordings(rows["recording_id"]),
             artist_F=np.array([code for of_track in codes for code in of_track], dtype=np.int64),
             artist_offset_V1=np.concatenate([[0], np.cumsum([len(of_track) for of_track in codes])]).astype(np.int64),
+            main_artist_V=np.array(
+                [of_track[0] + FIRST if of_track else UNKNOWN for of_track in codes], dtype=np.int64
+            ),
             artist_code=artist_code,
             titles_V=rows["title"].fill_null("").to_list(),
             artist_names_V=[[name for name in names or [] if name] for names in rows["artist_names"].to_list()],
@@ -72,11 +76,6 @@ class Catalogue:
     def artists_of(self, item: int) -> np.ndarray:
         """Codes of an item's artists, the main one first."""
         return self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]
-
-    def main_artist(self, item: int) -> int:
-        """Code of an item's main artist; -1 when nobody knows it."""
-        artists = self.artists_of(item)
-        return int(artists[0]) if len(artists) else -1
 
 
 _DEFAULTS: dict[str, pl.Expr] = {
