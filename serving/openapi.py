@@ -6,7 +6,7 @@ Only changes the description; knows nothing about HTTP. The examples' ids are of
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from serving.event_schema import COLUMNS, TARGET_TYPES, actions
@@ -149,7 +149,7 @@ def described(derived: Spec) -> Spec:
     """The OpenAPI document of the service, from the one that BentoML derives."""
     spec: Spec = json.loads(json.dumps(derived))
     scenes = "\n".join(f"| `{scene.name}` | {scene.limit} | {scene.most} |" for scene in SCENES.values())
-    spec["info"] = {"title": "Segue recommender", "version": version("segue"), "description": OVERVIEW + scenes}
+    spec["info"] = {"title": "Segue recommender", "version": _version(), "description": OVERVIEW + scenes}
     del spec["servers"]  # it is the page's own
     spec["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
     paths = {path: spec["paths"][path] for path in OPERATIONS}
@@ -161,6 +161,13 @@ def described(derived: Spec) -> Spec:
     spec["paths"] = paths
     spec["components"] = {"schemas": _used(spec)}
     return spec
+
+
+def _version() -> str:
+    try:
+        return version("segue")
+    except PackageNotFoundError:  # a bento has the source and no package
+        return "bento"
 
 
 def _with_examples(path: str, operation: Spec) -> None:
