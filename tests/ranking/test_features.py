@@ -17,7 +17,7 @@ from tests.ranking.conftest import (
     user_batch,
 )
 from training.ranking.candidate_features import CANDIDATE_FEATURES
-from training.ranking.hard_search import MATCH_FEATURES, NEVER_US
+from training.ranking.hard_search import MATCH_FEATURES, NEVER_US, NO_STRIDE
 from training.ranking.track_statistics import COUNTS, DAY_US, TrackStatistics
 from training.ranking.user_features import LAGS, USER_FEATURES, context, gap_bucket, ratio_bucket
 
@@ -60,10 +60,23 @@ def test_long_histories_are_counted_apart() -> None:
     features = ranking_features()
     found = features.candidates(features.users(user_batch(rows)), np.array([[5, 15, 6]])).matches_BCM.numpy()[0]
     never = np.log2(1 + NEVER_US / MINUTE)
-    same_track, same_artist, neither = found[:, 12:20]
+    same_track, same_artist, neither = found[:, [12, 13, 16, 17, 20, 21, 22, 23]]
     np.testing.assert_allclose(same_track, [np.log2(3), 3, np.log2(3), 3, 1, 2, 1, 2], rtol=1e-5)
     np.testing.assert_allclose(same_artist, [0, never, np.log2(3), 3, 0, never, 1, 2], rtol=1e-5)
     np.testing.assert_allclose(neither, [0, never] * 4, rtol=1e-5)
+
+
+def test_the_order_in_which_tracks_were_heard_is_found() -> None:
+    heard = [5, 6, 9, 5, 6, 7, 8, 5]  # 6 came after 5 twice; the newest is 5, last heard at place 3 before
+    rows = [[(track, LISTEN, NOW - (9 - place) * MINUTE) for place, track in enumerate(heard)], [], [(5, LISTEN, 1)]]
+    features = ranking_features()
+    items = np.array([[6, 7, 9, 5, 30, 1]] * 3)
+    found = features.candidates(features.users(user_batch(rows, length=12)), items).matches_BCM.numpy()
+    follows, stride = found[:, :, 14], found[:, :, 15]
+    none = NO_STRIDE
+    np.testing.assert_allclose(follows[0], [np.log2(3), 0, 0, 0, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(stride[0], [1, np.log2(3), -1, np.log2(5), none, none], rtol=1e-5)
+    assert (follows[1:] == 0).all() and (stride[1:] == none).all()
 
 
 def test_the_unknown_track_matches_nothing() -> None:

@@ -104,7 +104,7 @@ def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
     assert f"| {np.mean(auc['off']):.4f} [" in lines["off"] and f"| {np.mean(auc['on']):.4f} [" in lines["on"]
     assert "1,234" in lines["on"] and "hard_search True" in lines["on"]
     assert f"| {np.mean(auc['on']) - np.mean(auc['off']):+.4f} [" in lines["on − off"]
-    assert "other code than the present: off." in page
+    assert "do it again): off." in page
 
 
 def test_every_study_subtracts_cells_that_it_has() -> None:

@@ -115,7 +115,7 @@ class RankingFeatures:
         own = [*from_statistics(*self.statistics.before(items_BC, at_B)), items_BC <= UNKNOWN]
         found = [
             *from_recent(side.recent, (side.outcome_BL, side.ratio_BL), track_BC, maker_BC, at_B),
-            *from_history(side.listened, track_BC, maker_BC, at_B),
+            *from_history(side.listened, track_BC, maker_BC, at_B, in_order=True),
             *from_history(side.negative, track_BC, maker_BC, at_B),
         ]
         return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), _stacked(found))

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from training.ranking.user_features import DAY_US, SECOND_US
 
 NEVER_US = 100 * 365 * DAY_US
-MATCH_FEATURES = 12 + 4 + 4
+NO_STRIDE = 16.0
+MATCH_FEATURES = 12 + 8 + 4
 
 Array = NDArray[Any]
 
@@ -73,6 +74,30 @@ class Match:
         return count_BC
 
 
+@dataclass(frozen=True)
+class Following:
+    """What came next, in a history, the other times that its newest track (or artist) occurred.
+
+    Music is often heard in an order that was heard before: an album, a playlist. `after_BL`: events right after an
+    occurrence of the newest; `place_B`: the occurrence before the newest, -1 where there is none.
+    """
+
+    after_BL: Array
+    place_B: Array
+
+    @classmethod
+    def of(cls, history_BL: Array, length_B: Array) -> Following:
+        """Of one sequence, -1 where an event has no known track (or artist)."""
+        newest_B1 = np.maximum(length_B - 1, 0)[:, None]
+        wanted_B1 = np.take_along_axis(history_BL, newest_B1, axis=1)
+        same_BL = (history_BL == wanted_B1) & (wanted_B1 >= 0)
+        after_BL = np.zeros_like(same_BL)
+        after_BL[:, 1:] = same_BL[:, :-1]
+        np.put_along_axis(same_BL, newest_B1, False, axis=1)
+        place_B = history_BL.shape[1] - 1 - same_BL[:, ::-1].argmax(axis=1)
+        return cls(after_BL, np.where(same_BL.any(axis=1), place_B, -1))
+
+
 def log_age(ended_at_BC: Array, request_at_B: Array) -> Array:
     """log2 of (1 + minutes) since a time [B, C]; never is 100 years."""
     age = np.where(ended_at_BC > 0, request_at_B[:, None] - ended_at_BC, NEVER_US)
@@ -99,10 +124,23 @@ def from_recent(
     return columns
 
 
-def from_history(history: History, track_BC: Array, artist_BC: Array, request_at_B: Array) -> list[Array]:
-    """Counts, share and recency of the track and of the artist in a long history of one kind of event."""
+def from_history(
+    history: History, track_BC: Array, artist_BC: Array, request_at_B: Array, in_order: bool = False
+) -> list[Array]:
+    """Counts and recency of the track and of the artist in a long history of one kind of event.
+
+    `in_order` adds, for both, how often it came right after the newest one, and how many events lay between the last
+    time of the newest and its own last time (signed log2; NO_STRIDE where either is missing).
+    """
     columns: list[Array] = []
     for values_BL, wanted_BC in ((history.track_BL, track_BC), (history.artist_BL, artist_BC)):
         match = Match.of(values_BL, wanted_BC)
         columns += [np.log2(1 + match.count_BC), log_age(match.at_last(history.ended_at_BL, 0), request_at_B)]
+        if in_order:
+            following = Following.of(values_BL, history.length_B)
+            place_B1 = following.place_B[:, None]
+            stride_BC = match.last_BC - place_B1
+            stride_BC = np.where((match.last_BC < 0) | (place_B1 < 0), np.nan, stride_BC)
+            columns.append(np.log2(1 + match.count_where(following.after_BL)))
+            columns.append(np.nan_to_num(np.sign(stride_BC) * np.log2(1 + np.abs(stride_BC)), nan=NO_STRIDE))
     return columns

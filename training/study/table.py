@@ -45,7 +45,10 @@ def markdown(study: Study, results: Results, seeds: Sequence[int], heading: str,
         lines.append("| " + " | ".join([*row, ", ".join(f"{value:+.4f}" for value in by_seed)]) + " |")
     old = [name for name, some in results.items() if any(one.measures["code"] != code for one in some)]
     if old:
-        lines += ["", f"Computed by other code than the present: {', '.join(old)}."]
+        lines += [
+            "",
+            f"Computed by other code than the present (remove SEGUE_HOME/study to do it again): {', '.join(old)}.",
+        ]
     return "\n".join(lines) + "\n"
 
 
