@@ -11,6 +11,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 
+ONLINE_STORES = ("sqlite", "redis")
+"""What may hold features for serving: a file on one machine, or a server (`SEGUE_REDIS`, as Feast writes it:
+`host:port,db=1,password=…`) for several.
+"""
+
 
 class SettingError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and the remedy."""
@@ -27,6 +32,8 @@ class Settings:
     mlflow_port: int
     pages_port: int
     feature_log_share: float = 1.0
+    online_store: str = "sqlite"
+    redis: str = "127.0.0.1:6379"
 
     @property
     def landing(self) -> Path:
@@ -64,6 +71,11 @@ class Settings:
         return self.home / "feast"
 
     @property
+    def feature_store_yaml(self) -> str:
+        """The file in feature_repo/ that configures Feast for the online store that was chosen."""
+        return "feature_store.yaml" if self.online_store == "sqlite" else f"feature_store_{self.online_store}.yaml"
+
+    @property
     def training(self) -> Path:
         """Workspaces of training runs: `training/<as_of>-<recipe>/`."""
         return self.home / "training"
@@ -98,7 +110,8 @@ def load() -> Settings:
     """Settings from `SEGUE_*` environment variables, with the defaults of a laptop.
 
     Raises:
-        SettingError: a port is not a number between 1 and 65535, or a share not one between 0 and 1.
+        SettingError: a port is not a number between 1 and 65535, a share not one between 0 and 1, or the online store
+            is none that Segue is made for.
     """
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
@@ -108,6 +121,8 @@ def load() -> Settings:
         mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
         pages_port=_port("SEGUE_PAGES_PORT", 8090),
         feature_log_share=_share("SEGUE_FEATURE_LOG_SHARE", 1.0),
+        online_store=_one_of("SEGUE_ONLINE_STORE", ONLINE_STORES),
+        redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
     )
 
 
@@ -129,9 +144,25 @@ def _share(name: str, default: float) -> float:
     return share
 
 
+def _one_of(name: str, choices: tuple[str, ...]) -> str:
+    text = os.environ.get(name) or choices[0]
+    if text not in choices:
+        raise SettingError(f"{name}={text!r} is not one of {', '.join(choices)}; unset it for {choices[0]}")
+    return text
+
+
 def tool_environment(settings: Settings) -> dict[str, str]:
     """Environment variables that place every tool's files under `home` and switch its usage reporting off."""
+    # Feast reads feature_repo/feature_store.yaml unless it is told another.
+    other_store = (
+        {}
+        if settings.online_store == "sqlite"
+        else {"FEAST_FS_YAML_FILE_PATH": str(ROOT / "feature_repo" / settings.feature_store_yaml)}
+    )
     return {
+        **other_store,
+        "SEGUE_ONLINE_STORE": settings.online_store,
+        "SEGUE_REDIS": settings.redis,
         "SEGUE_HOME": str(settings.home),
         "SEGUE_MARTS": str(settings.marts),
         "BENTOML_HOME": str(settings.releases),

@@ -29,10 +29,10 @@ def open_store(repository: Path = REPOSITORY) -> feast.FeatureStore:
     """
     current = settings.load()
     for name, value in settings.tool_environment(current).items():
-        if name.startswith(("SEGUE_", "FEAST_")):
+        if name.startswith("SEGUE_") or name == "FEAST_USAGE":
             os.environ.setdefault(name, value)
-    (current.feast).mkdir(parents=True, exist_ok=True)
-    store = feast.FeatureStore(repo_path=str(repository))
+    current.feast.mkdir(parents=True, exist_ok=True)
+    store = feast.FeatureStore(repo_path=str(repository), fs_yaml_file=repository / current.feature_store_yaml)
     _let_readers_pass_the_writer(store)
     return store
 
