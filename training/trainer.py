@@ -44,10 +44,11 @@ class Schedule:
 @dataclass
 class FitRecord:
     """How a fit went. `steps`: those of the weights that were kept; `history`: one row a validation, with its loss
-    since the last one.
+    since the last one; `data_wait_share`: of the time of all steps, the part in which the model waited for a batch.
     """
 
     steps: int = 0
+    data_wait_share: float = 0.0
     value: float | None = None
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -81,7 +82,8 @@ def fit(
     if (folder / DONE).exists():
         module.load_state_dict(load_file(folder / BEST))
         return FitRecord(**json.loads((folder / DONE).read_text()))
-    keeper = _Keeper(schedule, folder, validate)
+    batches = _Batches(batch_at, module, schedule.steps)
+    keeper = _Keeper(schedule, folder, validate, batches)
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(
         accelerator="auto",
@@ -95,9 +97,10 @@ def fit(
         default_root_dir=str(folder),
         callbacks=[keeper, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
-    batches = DataLoader(_Batches(batch_at, module, schedule.steps), batch_size=None)
     last = folder / LAST
-    trainer.fit(module, batches, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+    trainer.fit(
+        module, DataLoader(batches, batch_size=None), ckpt_path=str(last) if last.exists() else None, weights_only=False
+    )
     keeper.finish(trainer, module)
     module.load_state_dict(load_file(folder / BEST))
     write_json(folder / DONE, asdict(keeper.record))
@@ -106,29 +109,43 @@ def fit(
 
 
 class _Batches(IterableDataset[Any]):
-    """The batches from the module's current step on: a restored module has its step when this is first asked."""
+    """The batches from the module's current step on: a restored module has its step when this is first asked.
+
+    `waited`: seconds that were spent on making them, in which no step was done.
+    """
 
     def __init__(self, batch_at: Callable[[int], Any], module: lightning.LightningModule, steps: int) -> None:
         self.batch_at, self.module, self.steps = batch_at, module, steps
+        self.waited = 0.0
 
     def __iter__(self) -> Iterator[Any]:
         for step in range(self.module.global_step, self.steps):
-            yield self.batch_at(step)
+            began = time.monotonic()
+            batch = self.batch_at(step)
+            self.waited += time.monotonic() - began
+            yield batch
 
 
 class _Keeper(Callback):
     """Seeds each step, validates, keeps the best weights and the last state, and stops when nothing gets better."""
 
-    def __init__(self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None) -> None:
-        self.schedule, self.folder, self.validate = schedule, folder, validate
+    def __init__(
+        self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None, batches: _Batches
+    ) -> None:
+        self.schedule, self.folder, self.validate, self.batches = schedule, folder, validate, batches
+        self.stepped, self._step_began = 0.0, 0.0
         self.record, self.worse, self.loss_sum, self.loss_count = FitRecord(), 0, 0.0, 0
         self._began = time.monotonic()
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         torch.manual_seed(self.schedule.seed * 1_000_003 + trainer.global_step)
+        self._step_began = time.monotonic()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
         step = trainer.global_step
+        self.stepped += time.monotonic() - self._step_began
+        waited = self.batches.waited
+        self.record.data_wait_share = round(waited / max(waited + self.stepped, 1e-9), 4)
         self.loss_sum += float(outputs["loss"])
         self.loss_count += 1
         if self.validate and self.schedule.validate_every and step % self.schedule.validate_every == 0:
@@ -147,6 +164,8 @@ class _Keeper(Callback):
         if self.record.value is None:
             self._keep(module, trainer.global_step)
         self.record.seconds += time.monotonic() - self._began
+        waiting = f"{self.record.data_wait_share:.1%} of the steps' time waiting for data"
+        print(f"  {trainer.global_step} steps, {waiting}", file=sys.stderr, flush=True)
 
     def _validate(self, trainer: Any, module: Any, step: int) -> None:
         module.eval()
@@ -176,5 +195,5 @@ class _Keeper(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.worse, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
-        names = ("steps", "value", "seconds", "history")
+        names = ("steps", "value", "seconds", "history", "data_wait_share")
         self.record = FitRecord(**{name: state_dict[name] for name in names})

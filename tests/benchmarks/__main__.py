@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import settings
-from tests.benchmarks import land_events, pit_join
+from tests.benchmarks import land_events, pit_join, training_reads
 from tests.benchmarks.benchmark import Result
 
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "land_events": (land_events.run, 200_000),
     "pit_join": (pit_join.run, 200_000),
+    "training_reads": (training_reads.run, 40),
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import lightning.pytorch as lightning
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -76,3 +77,23 @@ def test_without_validation_runs_all_steps_and_is_not_repeated(tmp_path: Path) -
     record = trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path)
     assert record.steps == 15
     assert trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path) == record
+
+
+def test_the_log_says_how_much_of_the_time_steps_waited_for_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
+
+    class Slow(Line):
+        def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+            now[0] += 3
+            return super().training_step(batch, index)
+
+    def made(step: int) -> torch.Tensor:
+        now[0] += 1
+        return batch_at(step)
+
+    record = trainer.fit(Slow(), made, trainer.Schedule(8), tmp_path)
+    assert record.data_wait_share == 0.25
+    assert "8 steps, 25.0% of the steps' time waiting for data" in capsys.readouterr().err

@@ -86,6 +86,7 @@ def fit_ranker(
         "cases": len(batches),
         "seconds": record.seconds,
         "steps": record.steps,
+        "data_wait_share": record.data_wait_share,
         "validation": record.history,
         "missing_tasks": missing_tasks(cases),
     }
