@@ -16,7 +16,7 @@ import numpy as np
 
 from training.data import RecallCases
 from training.recall.channel import Candidates
-from training.recall.measure import recall_table
+from training.recall.measure import recall_table, worth
 from training.workspace import write_json
 
 ANY_SCENE = ""
@@ -102,8 +102,7 @@ class Fusion:
 
     @classmethod
     def fit(cls, candidates: Mapping[str, Candidates], cases: RecallCases, cap: int = 200) -> Fusion:
-        """Weights and constant with the best recall@50 + recall@200 over `cases` (averaged by user): one weight at a
-        time, some rounds.
+        """Weights and constant with the greatest worth over `cases`: one weight at a time, some rounds.
 
         A scene with at least LEAST_SCENE_CASES cases gets weights of its own, starting from the general ones.
         """
@@ -131,9 +130,8 @@ class Fusion:
         return best
 
     def worth(self, candidates: Mapping[str, Candidates], cases: RecallCases) -> float:
-        """Recall@50 + recall@200 of the fused order, averaged by user."""
-        table = recall_table(self.fuse(candidates, 200).items_BK, cases)
-        return table["recall_at_50/all"] + table["recall_at_200/all"]
+        """See `training.recall.measure.worth`, of the fused order."""
+        return worth(recall_table(self.fuse(candidates, 200).items_BK, cases))
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

@@ -13,6 +13,8 @@ import pytest
 import settings
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS, TAG, SequenceView
 from tests.sequences.conftest import write_events
+from training.ranking import RANKERS
+from training.recall import CHANNELS
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,7 @@ def test_every_declared_sequence_is_a_view_with_its_attributes(applied: feast.Fe
 
 def test_one_service_a_model(applied: feast.FeatureStore) -> None:
     names = {service.name for service in applied.list_feature_services()}
-    channels, rankers = {"popularity", "realtime", "favourites", "knowledge_graph"}, {"sum_pooling", "target_attention"}
-    assert names == channels | rankers | {"recommender"}
+    assert names == {*CHANNELS, *RANKERS, "recommender"}
     online = {projection.name for projection in applied.get_feature_service("recommender").feature_view_projections}
     assert online == {*SEQUENCE_VIEWS, LIVE_SOURCE, "user_profile"}
 

@@ -48,6 +48,6 @@ def test_fit_prefers_the_channel_that_is_right(data: TrainingData, tmp_path: Pat
     wrong = [[item for item in range(2, 30) if item not in row][:20] for row in right]
     good, bad = _candidates(*right), _candidates(*wrong)
     fusion = Fusion.fit({"good": good, "bad": bad}, cases)
-    assert fusion.worth({"good": good, "bad": bad}, cases) == 2.0
+    assert fusion.worth({"good": good, "bad": bad}, cases) == 3.0
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion

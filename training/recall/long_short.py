@@ -27,7 +27,7 @@ from training.recall.long_short_cases import SessionSampler, requests_of
 from training.recall.long_short_config import LongShortConfig, long_short_config
 from training.recall.long_short_learner import LongShortLearner
 from training.recall.long_short_network import LongShortNetwork
-from training.recall.measure import in_chunks, recall_table
+from training.recall.measure import in_chunks, recall_table, worth
 from training.recall.merge import interleave
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
@@ -86,7 +86,7 @@ class LongShort(RecallChannel):
 
         def validate() -> float:
             channel.refresh()
-            return _worth(table(channel.new_share))
+            return worth(table(channel.new_share))
 
         schedule = trainer.Schedule(
             config.stop_after or config.steps,
@@ -102,7 +102,7 @@ class LongShort(RecallChannel):
         channel._measures = asdict(record)
         if is_choosing and config.new_share is None:
             tried = {share: table(share) for share in config.new_shares}
-            chosen = max(tried, key=lambda share: (round(_worth(tried[share]), 6), -share))
+            chosen = max(tried, key=lambda share: (round(worth(tried[share]), 6), -share))
             channel.settled = replace(channel.settled, new_share=chosen)
             channel._measures |= {
                 "validation": tried[chosen],
@@ -113,7 +113,7 @@ class LongShort(RecallChannel):
     @property
     def new_share(self) -> float:
         """The share of the answer that is new to the user; the middle of those to choose from before any was chosen."""
-        config = self.settled
+        config: LongShortConfig = self.settled
         return config.new_shares[len(config.new_shares) // 2] if config.new_share is None else config.new_share
 
     def measures(self) -> dict[str, Any]:
@@ -178,10 +178,6 @@ class LongShort(RecallChannel):
 def _heard(users: UserBatch) -> np.ndarray:
     """Every item that the views show the user has heard, [B, H], 0 where none."""
     return np.concatenate([users.views[view].columns["track_id"] for view in HEARD_VIEWS], axis=1)
-
-
-def _worth(table: dict[str, float]) -> float:
-    return table["recall_at_50/all"] + table["recall_at_200/all"] + table["recall_at_200/reachable"]
 
 
 def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:

@@ -41,7 +41,7 @@ class LongShortConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     warmup: int = 30
-    steps: int = 400
+    steps: int = 200
     validate_every: int = 100
     patience: int = 3
     cases_per_user: int = 5

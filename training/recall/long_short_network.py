@@ -80,8 +80,10 @@ class LongShortNetwork(nn.Module):
         self.sets = nn.ModuleDict({name: SetAttention(D) for name in ("track", "artist", "facet")})
         self.to_short = nn.Linear(D, D)
         self.to_long = nn.Linear(len(self.sets) * D, D)
+        self.long_norm = nn.LayerNorm(D)
         self.gate = nn.Linear(3 * D, D)
-        self.to_item = nn.ModuleDict({name: nn.Linear(D, D) for name in ("listen", "new")})
+        queries = {name: nn.Linear(D, D) for name in ("listen", "new")}
+        self.to_item = nn.ModuleDict(queries)
         deep = 3 if config.lifting == "off" else F + 3
         self.deep = nn.Sequential(
             nn.Linear(deep, config.hidden),
@@ -93,6 +95,10 @@ class LongShortNetwork(nn.Module):
         )
         self.wide = nn.Linear(F, 1)
         nn.init.zeros_(self.wide.weight)
+        # Begin as "more of what is heard": queries that already are item vectors learn to differ from them.
+        for projection in (self.to_short, *queries.values()):
+            _identity(projection, 1)
+        _identity(self.to_long, len(self.sets))
         self.mixture_P = nn.Parameter(torch.zeros(len(DECAYS)))
         self.log_scale = nn.Parameter(torch.tensor(1 / config.temperature).log())
 
@@ -119,7 +125,7 @@ class LongShortNetwork(nn.Module):
         user_BD = self._user(numbers_BMF, mask_BM)
         parts = self._parts(requests.remembered_BM)
         read = [self.sets[name](user_BD, part_BMD, mask_BM) for name, part_BMD in parts.items()]
-        long_BD = self.to_long(torch.cat(read, dim=-1)) * mask_BM.any(-1, keepdim=True)
+        long_BD = self.long_norm(self.to_long(torch.cat(read, dim=-1))) * mask_BM.any(-1, keepdim=True)
         if not self.settings.gate:
             gate_BD = torch.full_like(short_BD, 0.5)
         else:
@@ -191,9 +197,17 @@ class SetAttention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.query, self.value = nn.Linear(width, width), nn.Linear(width, width)
+        _identity(self.value, 1)
 
     def forward(self, user_BD: Tensor, member_BMD: Tensor, mask_BM: Tensor) -> Tensor:
         """[B, D]; the projection of zeros for an empty set."""
         score_BM = (member_BMD @ self.query(user_BD).unsqueeze(-1)).squeeze(-1) / user_BD.shape[-1] ** 0.5
         weight_BM = score_BM.masked_fill(~mask_BM, -torch.inf).softmax(-1).nan_to_num(0.0)
         return self.value((weight_BM.unsqueeze(1) @ member_BMD).squeeze(1))  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _identity(projection: nn.Linear, parts: int) -> None:
+    """Make a projection the sum of the equal `parts` of what it reads."""
+    projection.weight.copy_(torch.eye(projection.out_features).repeat(1, parts))
+    projection.bias.zero_()

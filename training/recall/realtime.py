@@ -25,7 +25,7 @@ from training.features import OfflineFeatures, UserBatch
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
-from training.recall.measure import in_chunks, recall_table
+from training.recall.measure import in_chunks, recall_table, worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.realtime_config import RealtimeConfig, realtime_config
 from training.recall.realtime_network import RealtimeLearner, RealtimeNetwork
@@ -85,7 +85,7 @@ class Realtime(RecallChannel):
         def validate() -> float:
             channel.refresh()
             table = recall_table(np.concatenate([channel.recall(users, 200).items_BK for users in batches]), cases)
-            value = table["recall_at_50/all"] + table["recall_at_200/all"] + table["recall_at_200/reachable"]
+            value = worth(table)
             tables[value] = table
             return value
 

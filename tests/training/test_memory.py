@@ -1,0 +1,112 @@
+"""A memory's numbers against counting by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sequences.batch import SequenceBatch
+from training.recall.memory import BEFORE_ALL, DECAYS, JUST_HEARD, NEAR, NUMBERS, remember
+
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+NOW = 1_700_000_000_000_000 // DAY_US * DAY_US + 12 * HOUR_US
+ARTISTS = np.array([0, 1, 5, 5, 6, 7, 8, 9, 10, 11, 12])
+
+
+def history(*listens: tuple[int, int]) -> SequenceBatch:
+    """One user's (track, µs ago), oldest first, with a padded place at the end."""
+    tracks, ago = [track for track, _ in listens], [us for _, us in listens]
+    columns = {"track_id": np.array([[*tracks, 0]]), "ended_at": np.array([[*(NOW - us for us in ago), 0]])}
+    return SequenceBatch(columns, np.array([len(listens)]))
+
+
+def numbers(listens: SequenceBatch, track: int, most: int = 99) -> dict[str, float]:
+    memory = remember(listens, np.array([NOW]), ARTISTS, most)
+    place = memory.item_BM[0].tolist().index(track)
+    return dict(zip(NUMBERS, memory.numbers_BMF[0, place].tolist(), strict=True))
+
+
+def test_activation_is_the_sum_over_listens_of_age_to_the_decay() -> None:
+    found = numbers(history((2, 5 * DAY_US), (3, 2 * DAY_US), (2, HOUR_US), (2, 10)), 2)
+    ages = [5 * 86_400, 3_600, 60]  # the last one is younger than a minute
+    for decay in DECAYS:
+        assert found[f"activation_{decay}"] == pytest.approx(math.log(sum(age**-decay for age in ages)), rel=1e-5)
+    assert found["listens"] == pytest.approx(math.log(4))
+    assert found["last_age"] == pytest.approx(math.log(60))
+    assert found["first_age"] == pytest.approx(math.log(5 * 86_400))
+    assert found["listens_1d"] == pytest.approx(math.log(3))
+    assert found["listens_7d"] == pytest.approx(math.log(4))
+
+
+def test_sessions_days_and_places_are_counted() -> None:
+    listens = history((2, 3 * DAY_US), (2, 3 * DAY_US - HOUR_US // 4), (3, 2 * DAY_US), (2, DAY_US), (4, HOUR_US))
+    found = numbers(listens, 2)
+    assert found["sessions"] == pytest.approx(math.log(3), rel=1e-5)
+    assert found["days"] == pytest.approx(math.log(3), rel=1e-5)
+    assert found["sessions_ago"] == pytest.approx(math.log(2), rel=1e-5)
+    assert found["last_place"] == pytest.approx(math.log(3), rel=1e-5)
+    assert found["distinct_share"] == pytest.approx(3 / 5)
+    assert found["history_length"] == pytest.approx(math.log(6), rel=1e-5)
+
+
+def test_what_used_to_be_heard_beside_the_newest_listens_is_summed_by_distance() -> None:
+    tracks = np.random.default_rng(1).integers(2, 9, 60).tolist()
+    listens = history(*((track, (60 - n) * 200_000_000) for n, track in enumerate(tracks)))
+    newest = tracks[::-1][:JUST_HEARD]
+    for track in range(2, 9):
+        after = before = 0.0
+        for place, heard in enumerate(tracks[:-JUST_HEARD]):
+            likeness = sum(1 / (1 + 0.1 * k) for k, recent in enumerate(newest) if recent == heard)
+            for distance, weight in enumerate(NEAR, start=1):
+                if place + distance < 60 and tracks[place + distance] == track:
+                    after += likeness * weight
+                if place - distance >= 0 and tracks[place - distance] == track:
+                    before += likeness * weight
+        found = numbers(listens, track)
+        assert found["comes_next"] == pytest.approx(math.log(after + BEFORE_ALL), rel=1e-5)
+        assert found["came_before"] == pytest.approx(math.log(before + BEFORE_ALL), rel=1e-5)
+
+
+def test_the_same_session_again_is_remembered_together() -> None:
+    listens = history((2, 5 * DAY_US), (3, 5 * DAY_US - 1), (4, 3 * DAY_US), (2, 1_000))
+    alike, other = numbers(listens, 3), numbers(listens, 4)
+    assert alike["with_this_session"] == pytest.approx(math.log(1 / math.sqrt(2 * 1) + BEFORE_ALL), rel=1e-5)
+    assert other["with_this_session"] == pytest.approx(math.log(BEFORE_ALL), rel=1e-5)
+
+
+def test_artists_share_what_their_tracks_have() -> None:
+    listens = history((2, 4 * DAY_US), (3, 3 * DAY_US), (4, 2 * DAY_US))
+    assert ARTISTS[2] == ARTISTS[3]
+    both = math.log((4 * 86_400) ** -0.5 + (3 * 86_400) ** -0.5)
+    for track in (2, 3):
+        assert numbers(listens, track)["artist_activation_0.5"] == pytest.approx(both, rel=1e-5)
+    assert numbers(listens, 4)["artist_listens"] == pytest.approx(math.log(2))
+
+
+def test_most_present_first_cut_and_padded() -> None:
+    columns = {
+        "track_id": np.array([[2, 3, 3, 1], [0, 0, 0, 0]]),
+        "ended_at": NOW - np.array([[9, 8, 7, 6], [0, 0, 0, 0]]) * HOUR_US,
+    }
+    memory = remember(SequenceBatch(columns, np.array([4, 0])), np.array([NOW, NOW]), ARTISTS, 5)
+    assert memory.item_BM.tolist() == [[3, 2], [0, 0]]
+    assert not memory.numbers_BMF[1].any()
+    assert remember(SequenceBatch(columns, np.array([4, 0])), np.array([NOW, NOW]), ARTISTS, 1).item_BM.tolist() == [
+        [3],
+        [0],
+    ]
+
+
+def test_a_request_alone_has_the_numbers_it_has_in_a_batch() -> None:
+    generator = np.random.default_rng(0)
+    tracks = generator.integers(2, 11, (6, 40))
+    ended = NOW - np.sort(generator.integers(1, 90 * DAY_US, (6, 40)), axis=1)[:, ::-1]
+    length = np.array([40, 3, 0, 17, 1, 40])
+    columns = {"track_id": tracks, "ended_at": ended}
+    together = remember(SequenceBatch(columns, length), np.full(6, NOW), ARTISTS, 8)
+    for row in range(6):
+        one = SequenceBatch({name: column[row : row + 1] for name, column in columns.items()}, length[row : row + 1])
+        alone = remember(one, np.array([NOW]), ARTISTS, 8)
+        width = alone.item_BM.shape[1]
+        assert together.item_BM[row, :width].tolist() == alone.item_BM[0].tolist()
+        np.testing.assert_array_equal(together.numbers_BMF[row, :width], alone.numbers_BMF[0])
