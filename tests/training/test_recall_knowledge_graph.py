@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from itertools import permutations
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from training.data import TrainingData
 from training.features import UserBatch
 from training.recall.knowledge_graph import KnowledgeGraphWalks
 from training.recall.knowledge_graph_choice import could_be_known, with_targets
-from training.recall.knowledge_graph_config import HEARD_NEAR, EmbeddingConfig, knowledge_graph_config
+from training.recall.knowledge_graph_config import (
+    HEARD_NEAR,
+    EmbeddingConfig,
+    KnowledgeGraphConfig,
+    knowledge_graph_config,
+)
 from training.recall.knowledge_graph_embeddings import embed, resembling
 from training.recall.knowledge_graph_heard import Heard
 from training.recall.knowledge_graph_near import near_edges
@@ -220,3 +226,14 @@ def test_choosing_never_looks_for_tracks_that_only_validation_knows(data: Traini
     assert (fitted.may_serve_V == data.catalogue_V).all(), "what is chosen on is not what is served"
     assert fitted.settled.is_settled
     assert HEARD_NEAR in fitted.graph.relations
+
+
+def test_a_settled_config_comes_back_from_json_and_chooses_nothing(data: TrainingData) -> None:
+    """What `training.train` writes after the held-out fit and gives to the final one."""
+    fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
+    given = KnowledgeGraphConfig(**json.loads(json.dumps(asdict(fitted.settled))))
+    assert given == fitted.settled
+    again = KnowledgeGraphWalks.fit(data, given, Path())
+    assert again.settled == given
+    assert "tried" in fitted.measures()
+    assert "tried" not in again.measures()

@@ -12,7 +12,7 @@ Legend: B requests, K candidates, S starts, V vocabulary.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -85,6 +85,7 @@ class KnowledgeGraphWalks(RecallChannel):
         embedding = embed(graph, config.embedding, config.seed)
         if embedding is not None:
             graph = graph.with_edges(RESEMBLES, *resembling(graph, embedding, config.embedding.resembling))
+            config = replace(config, embedding=replace(config.embedding, models=(embedding.model,)))
         if config.near:
             graph = graph.with_edges(HEARD_NEAR, *near_edges(data, config.near_window, config.near))
         words = PathWords(graph, words.titles)

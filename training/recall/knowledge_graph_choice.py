@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DECAYS = (0.7, 1.0, 1.3, 1.6)
 POPULARITY = (0.5, 1.0, 1.5)
 DAMPING = (0.75, 1.0)
-WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0)
+WEIGHTS = (0.03, 0.1, 0.3, 1.0)
 """None is 0: what the catalogue says reaches tracks that nobody has played yet, and no validation session asks for one."""
 DERIVED_WEIGHTS = (0.0, *WEIGHTS)
 LEAST_GAIN = 1e-4

@@ -21,7 +21,7 @@ class EmbeddingConfig:
     batch: int = 2048
     learning_rate: float = 0.02
     held_out: float = 0.05
-    most_held_out: int = 200
+    most_held_out: int = 100
     resembling: int = 10
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class WalkConfig:
     popularity: float = 1.0
     damping: float = 1.0
     other_relations: float = 0.1
-    relations: tuple[tuple[str, float], ...] = ((PERFORMED_BY, 1.0),)
+    relations: tuple[tuple[str, float], ...] = ((PERFORMED_BY, 1.0), (HEARD_NEAR, 0.3))
 
     def __post_init__(self) -> None:
         pairs = tuple((str(name), float(weight)) for name, weight in self.relations)
@@ -73,7 +73,7 @@ class KnowledgeGraphConfig:
     near: int = 16
     near_window: int = 5
     heard_per_user: int = 20_000
-    cases_per_user: int = 4
+    cases_per_user: int = 3
     rounds: int = 1
     is_settled: bool = False
     seed: int = 0
