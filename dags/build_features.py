@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
-from line import DAG_ARGUMENTS, EVENTS, FEATURES
+from line import EVENTS, FEATURES, arguments
 from line_tasks import announce, command, request
 
 LATER_DAGS = ("train_models", "release_models")
@@ -28,7 +28,7 @@ def marts_are_free(ti: Any = None) -> bool:
     return sum(ti.get_dr_count(dag_id, states=["queued", "running"]) for dag_id in LATER_DAGS) == 0
 
 
-with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), doc_md=__doc__, **DAG_ARGUMENTS):
+with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), **arguments("build_features", __doc__)):
     asked = request(are_events_landed=True)
     build_marts = command(
         "build_marts",

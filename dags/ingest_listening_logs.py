@@ -9,13 +9,13 @@ Then **build_features** starts for the same day.
 """
 
 from airflow.sdk import DAG, CronTriggerTimetable, chain
-from line import DAG_ARGUMENTS, EVENTS
+from line import EVENTS, arguments
 from line_tasks import announce, command, request
 
 # The first scheduled run is the next midnight's: starting Airflow alone starts nothing.
 EVERY_MIDNIGHT = CronTriggerTimetable("0 0 * * *", timezone="UTC")
 
-with DAG("ingest_listening_logs", schedule=EVERY_MIDNIGHT, doc_md=__doc__, **DAG_ARGUMENTS):
+with DAG("ingest_listening_logs", schedule=EVERY_MIDNIGHT, **arguments("ingest_listening_logs", __doc__)):
     asked = request(are_events_landed=False)
     land_logs = command(
         "land_logs",

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 class FinalCommand(BashOperator):
     """A command whose error is an answer, which another try would only repeat: tried again only when it was killed."""
 
+    custom_operator_name = "command"
+
     def execute(self, context: Any) -> Any:
         """Run it.
 

@@ -8,10 +8,10 @@ Against the gate: `python -m training.release --force --reason "…"`. Back: `py
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from line import DAG_ARGUMENTS, MODELS, RELEASE
+from line import MODELS, RELEASE, arguments
 from line_tasks import announce, command, request, train_every
 
-with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), doc_md=__doc__, **DAG_ARGUMENTS):
+with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), **arguments("release_models", __doc__)):
     asked = request(are_events_landed=True)
     release = command(
         "release",

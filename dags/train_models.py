@@ -9,10 +9,10 @@ Then **release_models** starts.
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from line import DAG_ARGUMENTS, FEATURES, MODELS
+from line import FEATURES, MODELS, arguments
 from line_tasks import announce, command, request, train_every
 
-with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), doc_md=__doc__, **DAG_ARGUMENTS):
+with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **arguments("train_models", __doc__)):
     asked = request(are_events_landed=True)
     prepare = command(
         "prepare",

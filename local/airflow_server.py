@@ -44,9 +44,12 @@ def environment(settings: Settings) -> dict[str, str]:
         # LocalExecutor starts a worker process for each slot
         "AIRFLOW__CORE__PARALLELISM": str(cores),
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
-        # What a killed Airflow or a killed task leaves as "running" is taken up within a minute or two, not after five
-        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+        # A restarted Airflow takes up what a killed one left as "running" after two minutes, not five. Sooner, and a
+        # scheduler that a busy machine held up for half a minute would take itself for dead and end its own tasks
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+        # A scheduler that starts again may be up long before the API server, to which its first tasks report
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings)),
         "AIRFLOW__API__HOST": settings.host,

@@ -15,8 +15,12 @@ from settings import Settings, load
 # What a person may want to read, the file below SEGUE_HOME that holds it, and what it is.
 PAGES = (
     ("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against the memories"),
-    ("Data docs, landed", "reports/data_docs/landed/index.html", "what was expected of landed events, and the outcome"),
-    ("Data docs, marts", "reports/data_docs/marts/index.html", "what was expected of every mart, and the outcome"),
+    (
+        "Data docs, landed",
+        "reports/data_docs/landed/outcome.html",
+        "what was expected of landed events, and the outcome",
+    ),
+    ("Data docs, marts", "reports/data_docs/marts/outcome.html", "what was expected of every mart, and the outcome"),
     ("dbt docs", "dbt/target/static_index.html", "every model, its columns, tests and lineage"),
     ("Skew", "reports/skew.json", "what requests read online, held against what training reads"),
     ("Benchmark", "reports/benchmark.json", "speed beside our peers"),

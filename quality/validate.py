@@ -28,21 +28,28 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.update(settings.tool_environment(home))
 
     # Only now: Great Expectations reads its usage reporting from the environment when it is imported.
+    from quality import page
     from quality.tables import TableError
     from quality.validation import STAGES, Outcome, SuiteError, Validator
 
     outcomes: list[Outcome] = []
-    sites = []
+    pages = []
     try:
         for stage in STAGES if options.stage == "all" else [options.stage]:
             site = home.reports / "data_docs" / stage
             validator = Validator(site)
+            found: list[Outcome] = []
+            missing = None
             try:
-                outcomes += STAGES[stage](home, options.as_of, validator, options.suite)
+                found = STAGES[stage](home, options.as_of, validator, options.suite)
+            except TableError as error:
+                missing = str(error)
+                raise
             finally:
                 if options.suite is None:
                     validator.build_docs()
-                    sites.append(str(site / "index.html"))
+                    pages.append(page.write(site, page.page(stage, options.as_of.isoformat(), found, missing)))
+            outcomes += found
         if not outcomes:
             raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")
     except (TableError, SuiteError) as error:
@@ -55,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in outcome.failed:
             print(f"       failed: {line}")
     failures = sum(len(outcome.failed) for outcome in outcomes)
-    print(f"{failures} failed expectations" + "".join(f"; data docs: {site}" for site in sites))
+    print(f"{failures} failed expectations" + "".join(f"; data docs: {path}" for path in pages))
     return 1 if failures else 0
 
 

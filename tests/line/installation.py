@@ -54,6 +54,11 @@ class Installation:
             follow(airflow, first, seen.append)
         return "\n".join(seen)
 
+    def retries(self) -> set[Path]:
+        """Logs of second tries, `dag_id=…/run_id=…/task_id=…/…`."""
+        logs = self.settings.airflow / "logs"
+        return {log.relative_to(logs) for log in logs.glob("dag_id=*/**/attempt=2.log")}
+
     def airflow(self) -> process.Background:
         """The program that is Airflow."""
         program = process.load(self.settings.home / "run" / "airflow.json")

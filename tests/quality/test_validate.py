@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.Ca
     assert printed.count("ok ") == len(ROWS) + 2
     for stage in ("landed", "marts"):
         assert (home / "reports" / "data_docs" / stage / "index.html").is_file()
+        page = (home / "reports" / "data_docs" / stage / "outcome.html").read_text()
+        assert "0 failed expectations" in page
+        assert not any(remote in page for remote in ("http://", "https://", "<script", "<link"))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,9 @@ def test_a_broken_mart_fails_by_name(
     assert f"FAILED {mart}:" in printed
     assert printed.count("FAILED") == 1
     assert f"failed: {named}" in printed
+    page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
+    assert page.count("<td class='failed'>") == 1
+    assert html.escape(named) in page
     results = (home / "reports" / "data_docs" / "marts" / "validations").rglob("*.html")
     assert any(mart in str(path) for path in results)
 
@@ -107,6 +114,7 @@ def test_a_table_that_is_not_there_is_named_with_the_remedy(home: Path, capsys: 
     assert main(["--as-of", AS_OF]) == 2
     error = capsys.readouterr().err
     assert "likes.parquet is not there; run `dbt build" in error
+    assert "likes.parquet is not there" in (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
 
 
 def test_one_suite_is_looked_at_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
