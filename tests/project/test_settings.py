@@ -29,3 +29,13 @@ def test_a_port_that_is_none_names_the_setting(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("SEGUE_MLFLOW_PORT", bad)
     with pytest.raises(settings.SettingError, match="SEGUE_MLFLOW_PORT"):
         settings.load()
+
+
+def test_a_share_is_between_nothing_and_all(monkeypatch):
+    assert settings.load().feature_log_share == 1.0
+    monkeypatch.setenv("SEGUE_FEATURE_LOG_SHARE", "0.01")
+    assert settings.load().feature_log_share == 0.01
+    for wrong in ("1.5", "-1", "some", "nan"):
+        monkeypatch.setenv("SEGUE_FEATURE_LOG_SHARE", wrong)
+        with pytest.raises(settings.SettingError, match="SEGUE_FEATURE_LOG_SHARE"):
+            settings.load()
