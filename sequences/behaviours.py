@@ -40,6 +40,7 @@ class Behaviours:
     rows: tuple[Behaviour, ...]
     skip_below_ms: int
     full_play_ratio: float
+    session_gap_minutes: int
 
     @property
     def ids(self) -> dict[str, int]:
@@ -112,6 +113,7 @@ def load(dbt_folder: Path = DBT) -> Behaviours:
         rows=rows,
         skip_below_ms=int(_variable(project, "skip_below_ms", dbt_folder)),
         full_play_ratio=float(_variable(project, "full_play_ratio", dbt_folder)),
+        session_gap_minutes=int(_variable(project, "session_gap_minutes", dbt_folder)),
     )
 
 

@@ -21,7 +21,9 @@ SEED = """behaviour_id,behaviour,action,polarity,is_explicit,description
 def table(tmp_path: Path) -> behaviours.Behaviours:
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "behaviours.csv").write_text(SEED)
-    (tmp_path / "dbt_project.yml").write_text("vars: {segue: {skip_below_ms: 30000, full_play_ratio: 0.9}}")
+    (tmp_path / "dbt_project.yml").write_text(
+        "vars: {segue: {skip_below_ms: 30000, full_play_ratio: 0.9, session_gap_minutes: 30}}"
+    )
     return behaviours.load(tmp_path)
 
 

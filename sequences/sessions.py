@@ -1,0 +1,39 @@
+"""Sessions within a sequence, derived from the sequence itself: so they are the same wherever it was read.
+
+The number that the `sessions` mart gives a session counts all of the user's sessions before it, and one late play
+renumbers what follows; an online read could not give it (docs/adr/0013-sessions-are-derived.md). Where one session
+ends and the next begins it can. Legend: B sequences, L events.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+
+PLAYS = ("full_play", "play", "skip")
+MINUTE_US = 60_000_000
+
+
+def session_BL(batch: SequenceBatch) -> NDArray[np.int64]:
+    """The session of each event, from 1 for the oldest one in the sequence; 0 is padding.
+
+    A play that occurred more than the gap (dbt's `session_gap_minutes`) after the end of the play before begins a
+    session; what is no play belongs to the session that is going on. The batch needs the columns `behaviour` (coded as
+    in `Behaviours.encoder`), `occurred_at` and `ended_at`, and every play of the window must be in the view.
+    """
+    table = behaviours.load()
+    is_play_BL = np.isin(batch.columns["behaviour"], [table.encoder[name] for name in PLAYS]) & batch.mask_BL
+    ended_BL = np.where(is_play_BL, batch.columns["ended_at"], np.iinfo(np.int64).min)
+    # End of the newest play before each event: plays are in the order of their ends.
+    before_BL = np.maximum.accumulate(ended_BL, axis=1)[:, :-1]
+    begins_BL = np.zeros(is_play_BL.shape, dtype=bool)
+    begins_BL[:, 1:] = (
+        is_play_BL[:, 1:]
+        & (before_BL > np.iinfo(np.int64).min)
+        & (batch.columns["occurred_at"][:, 1:] > before_BL + table.session_gap_minutes * MINUTE_US)
+    )
+    sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(begins_BL, axis=1), 0)
+    return sessions

@@ -1,0 +1,66 @@
+"""Sessions of a sequence against the rule read aloud."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequences import behaviours
+from sequences.batch import encode
+from sequences.definition import SEQUENCE_VIEWS
+from sequences.sessions import session_BL
+from tests.sequences.random_histories import examples
+
+VIEW = SEQUENCE_VIEWS["recent_events"]
+MINUTE = 60_000_000
+Event = tuple[str, int, int]
+
+events = st.lists(
+    st.tuples(st.sampled_from(["skip", "play", "full_play", "like", "block"]), st.integers(0, 45), st.integers(0, 5)),
+    max_size=12,
+)
+
+
+def row(timed: list[Event]) -> dict[str, list[object]]:
+    known: dict[str, list[object]] = {name: [0] * len(timed) for name in VIEW.attribute_names}
+    return known | {
+        "behaviour": [behaviour for behaviour, _, _ in timed],
+        "occurred_at": [began for _, began, _ in timed],
+        "ended_at": [ended for _, _, ended in timed],
+    }
+
+
+def timed(steps: list[Event]) -> list[Event]:
+    """(behaviour, idle minutes before it, minutes long) as (behaviour, began, ended), one after the other."""
+    now, found = 1_700_000_000_000_000, []
+    for behaviour, idle, length in steps:
+        began = now + idle * MINUTE
+        now = began + (length * MINUTE if behaviour in ("skip", "play", "full_play") else 0)
+        found.append((behaviour, began, now))
+    return found
+
+
+def oracle(timed: list[Event]) -> list[int]:
+    session, last_end, found = 1, None, []
+    for behaviour, began, ended in timed:
+        if behaviour in ("skip", "play", "full_play"):
+            session += last_end is not None and began - last_end > 30 * MINUTE
+            last_end = ended
+        found.append(session)
+    return found
+
+
+@examples(100, 2_000)
+@given(st.lists(events, min_size=1, max_size=3))
+def test_sessions_break_after_thirty_idle_minutes_between_plays(steps: list[list[Event]]) -> None:
+    users = [timed(one) for one in steps]
+    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load().encoder}, length=12)
+    wanted = [oracle(one) + [0] * (12 - len(one)) for one in users]
+    np.testing.assert_array_equal(session_BL(batch), wanted)
+
+
+def test_a_like_does_not_bridge_two_sessions_and_exactly_thirty_minutes_is_no_gap() -> None:
+    steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("play", 20, 3), ("skip", 30, 0), ("play", 31, 3)]
+    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load().encoder}, length=5)
+    assert session_BL(batch).tolist() == [[1, 1, 2, 2, 3]]
