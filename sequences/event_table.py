@@ -47,7 +47,7 @@ def read_view(
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=needed):
             belongs = np.ones(batch.num_rows, dtype=bool)
             for name, values in wanted.items():
-                belongs &= _is_in(batch[name], values)
+                belongs &= is_in(batch[name], values)
             rows = batch.select(given)
             if belongs.all():
                 yield rows
@@ -55,7 +55,7 @@ def read_view(
                 yield rows.filter(pa.array(belongs))
 
 
-def _is_in(column: pa.DictionaryArray, values: pa.Array) -> np.ndarray:
+def is_in(column: pa.DictionaryArray, values: pa.Array) -> np.ndarray:
     """Where the column's text is among the values: asked once a text, not once a row."""
     # One more place at the end, for rows without text.
     is_wanted = np.append(pc.is_in(column.dictionary, values).to_numpy(zero_copy_only=False), False)

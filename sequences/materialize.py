@@ -52,10 +52,11 @@ def materialize(
     try:
         if not is_forced and state.as_of is not None and as_of < state.as_of:
             return None
-        written = dict.fromkeys([*(view.name for view in views), PROFILE], 0)
+        stored_views = {name: store.get_feature_view(name) for name in (*(view.name for view in views), PROFILE)}
+        written = dict.fromkeys(stored_views, 0)
         with tqdm(desc="rows", unit="row") as bar:
             for name, rows, after, to in _ranges(store, marts_folder, views, midnight):
-                count = _write(store, state, name, rows, after, to)
+                count = _write(store, state, stored_views[name], rows, after, to)
                 written[name] += count
                 bar.update(count)
         state.finish(as_of)
@@ -101,20 +102,24 @@ def _profiles(store: feast.FeatureStore, path: Path, midnight: datetime) -> Iter
 
 
 def _write(
-    store: feast.FeatureStore, state: Materialized, name: str, rows: list[Row], after: str, to: str | None
+    store: feast.FeatureStore,
+    state: Materialized,
+    view: feast.FeatureView,
+    rows: list[Row],
+    after: str,
+    to: str | None,
 ) -> int:
     """Writes the rows that changed, and empties those of users who have none any more; how many these are."""
-    view = store.get_feature_view(name)
     values_of = dict(rows)
     digests = {user: digest(values) for user, values in rows}
-    changed, gone = state.differing(name, digests, after, to)
+    changed, gone = state.differing(view.name, digests, after, to)
     for users in _together(changed, values_of):
         write_rows(store, view, [(user, _stored(values_of[user]), state.now) for user in users])
-        state.written(name, [(user, digests[user]) for user in users])
+        state.written(view.name, [(user, digests[user]) for user in users])
     if gone:
         nothing = {feature.name: StoredValue(b"") for feature in view.features}
         write_rows(store, view, [(user, nothing, state.now) for user in gone])
-        state.emptied(name, gone)
+        state.emptied(view.name, gone)
     return len(changed) + len(gone)
 
 

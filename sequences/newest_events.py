@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sequences.definition import ATTRIBUTES, EVENT_ID, SequenceView
+from sequences.definition import ATTRIBUTES, SequenceView
+from sequences.event_table import KEYS, REPEATING, is_in
 from sequences.offline_sequences import missing_filled
-from sequences.timeline import EventTableError, microseconds, timeline
+from sequences.timeline import EventTableError, Timeline, microseconds, timeline
 from sequences.wire import EventColumn
 
 EVENTS_OF_A_PIECE = 131_072
+EPOCH = datetime(1970, 1, 1)
 
 Row = tuple[str, dict[str, bytes]]
 """A user and the stored bytes of each feature."""
@@ -48,42 +49,43 @@ def newest_events(
         EventTableError: the table is missing, lacks a column, or is not sorted by user and time.
     """
     before = ""
-    for table in _whole_users(path, views, as_of, events_of_a_piece):
-        ids, times = table["user_id"].combine_chunks(), table["known_at"].combine_chunks()
-        line = timeline([ids.dictionary_encode()], [microseconds(times)])
+    for events in _whole_users(path, views, as_of, events_of_a_piece):
+        line = timeline([events["user_id"]], [microseconds(events["known_at"])])
         if not line.is_sorted or sorted(line.users) != line.users or not before < line.users[0]:
             raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
         before = line.users[-1]
-        yield Piece(_rows(table, views, line.offset_U1, line.users), before)
+        yield Piece(_rows(events, views, line), before)
 
 
-def _rows(
-    table: pa.Table, views: Sequence[SequenceView], offset_U1: NDArray[np.int64], users: list[str]
-) -> dict[str, list[Row]]:
-    cuts = [_newest(table, view, offset_U1) for view in views]
+def _rows(events_E: pa.RecordBatch, views: Sequence[SequenceView], line: Timeline) -> dict[str, list[Row]]:
+    cuts = [_newest(events_E, view, line.offset_U1) for view in views]
     # Views share events, and most events of a long history are in none: only what some view shows is encoded, once.
-    shown = np.unique(np.concatenate([events for events, _, _ in cuts]))
-    table = table.take(pa.array(shown))
+    is_shown_E = np.zeros(len(events_E), dtype=np.bool_)
+    for events, _, _ in cuts:
+        is_shown_E[events] = True
+    place_E = np.cumsum(is_shown_E) - 1
+    shown = events_E if is_shown_E.all() else events_E.filter(pa.array(is_shown_E))
     columns = {
-        name: _encoded(name, table[name].combine_chunks())
+        name: EventColumn.of(ATTRIBUTES[name].kind, missing_filled(ATTRIBUTES[name].kind, shown[name]))
         for name in dict.fromkeys(name for view in views for name in view.attribute_names)
     }
     rows: dict[str, list[Row]] = {}
     for view, (events, bounds, having) in zip(views, cuts, strict=True):
-        places = np.searchsorted(shown, events)
-        lists = [columns[name].lists(places, bounds) for name in view.attribute_names]
+        lists = [columns[name].lists(place_E[events], bounds) for name in view.attribute_names]
         rows[view.name] = [
-            (users[user], dict(zip(view.attribute_names, values, strict=True)))
+            (line.users[user], dict(zip(view.attribute_names, values, strict=True)))
             for user, *values in zip(having.tolist(), *lists, strict=True)
         ]
     return rows
 
 
 def _newest(
-    table: pa.Table, view: SequenceView, offset_U1: NDArray[np.int64]
+    events_E: pa.RecordBatch, view: SequenceView, offset_U1: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """(places of the view's events, where each list begins and ends among them, whose lists they are)."""
-    is_in_E = _is_in(table, view)
+    is_in_E = is_in(events_E["behaviour"], pa.array(view.behaviours, pa.string()))
+    if view.target_types:
+        is_in_E &= is_in(events_E["target_type"], pa.array(view.target_types, pa.string()))
     count_E1 = np.concatenate([[0], np.cumsum(is_in_E)])
     end_U, begin_U = count_E1[offset_U1[1:]], count_E1[offset_U1[:-1]]
     begin_U = np.maximum(begin_U, end_U - view.length)
@@ -94,45 +96,40 @@ def _newest(
     return places[np.repeat(begin_U[having] - bounds[:-1], counts) + np.arange(bounds[-1])], bounds, having
 
 
-def _is_in(table: pa.Table, view: SequenceView) -> NDArray[np.bool_]:
-    is_in = pc.is_in(table["behaviour"], pa.array(view.behaviours, pa.string()))
-    if view.target_types:
-        is_in = pc.and_(is_in, pc.is_in(table["target_type"], pa.array(view.target_types, pa.string())))
-    return np.asarray(is_in.to_numpy(), dtype=np.bool_)
-
-
-def _encoded(name: str, column: pa.Array) -> EventColumn:
-    kind = ATTRIBUTES[name].kind
-    filled = missing_filled(kind, column)
-    # Ids of tracks, behaviours and scenes repeat; each is encoded once.
-    return EventColumn.of(kind, filled.dictionary_encode() if kind == "string" and name != EVENT_ID.name else filled)
-
-
 def _whole_users(
     path: Path, views: Sequence[SequenceView], as_of: datetime, events_of_a_piece: int
-) -> Iterator[pa.Table]:
-    """Tables of whole users, each of about so many events, without what no view shows."""
+) -> Iterator[pa.RecordBatch]:
+    """Events of whole users, each time about so many, without what no view shows."""
     if not path.exists():
         raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
-    names = ("user_id", "known_at", "behaviour", "target_type", *(n for view in views for n in view.attribute_names))
-    columns = list(dict.fromkeys(names))
+    columns = list(dict.fromkeys([*KEYS, "known_at", *(name for view in views for name in view.attribute_names)]))
     behaviours = pa.array(sorted({one for view in views for one in view.behaviours}), pa.string())
-    known_before = pa.scalar(as_of, pa.timestamp("us"))
-    rest: pa.Table | None = None
-    with pq.ParquetFile(path) as file:
+    as_of_us = (as_of - EPOCH) // timedelta(microseconds=1)
+    rest: list[pa.RecordBatch] = []
+    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(columns)), memory_map=True) as file:
         missing = set(columns) - set(file.schema_arrow.names)
         if missing:
             raise EventTableError(f"{path} lacks the columns {sorted(missing)}; rebuild the marts with `dbt build`")
         for batch in file.iter_batches(batch_size=events_of_a_piece, columns=columns):
-            is_wanted = pc.and_(pc.less(batch["known_at"], known_before), pc.is_in(batch["behaviour"], behaviours))
-            rows = pa.Table.from_batches([batch.filter(is_wanted)])
-            rest = rows if rest is None else pa.concat_tables([rest, rows])
-            if not len(rest):
+            is_wanted = is_in(batch["behaviour"], behaviours) & (microseconds(batch["known_at"]) < as_of_us)
+            rest.append(batch if is_wanted.all() else batch.filter(pa.array(is_wanted)))
+            if sum(len(part) for part in rest) < events_of_a_piece:
                 continue
+            whole = _one(rest)
+            user_E = np.asarray(whole["user_id"].indices)
             # The last user may go on in the next batch.
-            last = pc.index(rest["user_id"], rest["user_id"][-1]).as_py()
+            last = int(np.argmax(user_E == user_E[-1]))
             if last:
-                yield rest.slice(0, last)
-                rest = rest.slice(last)
-    if rest is not None and len(rest):
-        yield rest
+                yield whole.slice(0, last)
+            rest = [whole.slice(last)]
+    whole = _one(rest) if rest else None
+    if whole is not None and len(whole):
+        yield whole
+
+
+def _one(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch, whose texts are in one dictionary a column."""
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    return table.to_batches()[0] if len(table) else batches[0]
