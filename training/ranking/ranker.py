@@ -37,20 +37,20 @@ class RankerConfig:
 
     width: int = 32
     hidden: tuple[int, ...] = (128, 64)
-    pieces: int = 8
+    pieces: int = 24
     hard_search: bool = False
     minimum_count: int = 20
     id_dropout: float = 0.2
     dropout: float = 0.1
     learning_rate: float = 2e-3
     weight_decay: float = 1e-5
-    batch_size: int = 512
+    batch_size: int = 256
     cases: int = 400_000
     epochs: int = 1
     steps: int = 0
     temperatures: tuple[float, ...] = ()
     validation_cases: int = 20_000
-    validate_every: int = 250
+    validate_every: int = 500
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from training.ranking.ranker import RankerConfig
 
 CONFIGS: dict[str, RankerConfig] = {
-    "debug": RankerConfig(width=8, hidden=(16, 8), pieces=4, minimum_count=2, batch_size=256, cases=20_000),
+    "debug": RankerConfig(width=8, hidden=(16, 8), pieces=4, minimum_count=2, cases=20_000, validate_every=250),
     "small": RankerConfig(),
-    "full": RankerConfig(cases=5_000_000, minimum_count=20),
+    "full": RankerConfig(cases=5_000_000),
 }
 
 
