@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import great_expectations as gx
 import pandas as pd
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
 import settings
 from quality import measures, suites, tables
@@ -41,6 +42,8 @@ class Validator:
 
     def __init__(self, site_folder: Path) -> None:
         self._context = gx.get_context(mode="ephemeral")
+        # A log that somebody reads for a failed expectation is no place for hundreds of bars
+        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._source = self._context.data_sources.add_pandas("segue")
         # The three sites that GX would build by default are not wanted, ours is.
         for name in list(self._context.get_site_names()):
