@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
+from training.batches import NumberedBatches, Waited
 from training.workspace import write_json
 
 LAST, BEST, DONE = "last.ckpt", "best.safetensors", "fit.json"
@@ -82,7 +83,8 @@ def fit(
     if (folder / DONE).exists():
         module.load_state_dict(load_file(folder / BEST))
         return FitRecord(**json.loads((folder / DONE).read_text()))
-    batches = _Batches(batch_at, module, schedule.steps)
+    numbered = NumberedBatches(batch_at, schedule.steps, lambda: int(module.global_step))
+    batches = Waited(DataLoader(numbered, batch_size=None))
     keeper = _Keeper(schedule, folder, validate, batches)
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(
@@ -98,9 +100,7 @@ def fit(
         callbacks=[keeper, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
     last = folder / LAST
-    trainer.fit(
-        module, DataLoader(batches, batch_size=None), ckpt_path=str(last) if last.exists() else None, weights_only=False
-    )
+    trainer.fit(module, batches, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     keeper.finish(trainer, module)
     module.load_state_dict(load_file(folder / BEST))
     write_json(folder / DONE, asdict(keeper.record))
@@ -108,30 +108,10 @@ def fit(
     return keeper.record
 
 
-class _Batches(IterableDataset[Any]):
-    """The batches from the module's current step on: a restored module has its step when this is first asked.
-
-    `waited`: seconds that were spent on making them, in which no step was done.
-    """
-
-    def __init__(self, batch_at: Callable[[int], Any], module: lightning.LightningModule, steps: int) -> None:
-        self.batch_at, self.module, self.steps = batch_at, module, steps
-        self.waited = 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        for step in range(self.module.global_step, self.steps):
-            began = time.monotonic()
-            batch = self.batch_at(step)
-            self.waited += time.monotonic() - began
-            yield batch
-
-
 class _Keeper(Callback):
     """Seeds each step, validates, keeps the best weights and the last state, and stops when nothing gets better."""
 
-    def __init__(
-        self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None, batches: _Batches
-    ) -> None:
+    def __init__(self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None, batches: Waited) -> None:
         self.schedule, self.folder, self.validate, self.batches = schedule, folder, validate, batches
         self.stepped, self._step_began = 0.0, 0.0
         self.record, self.worse, self.loss_sum, self.loss_count = FitRecord(), 0, 0.0, 0
@@ -144,7 +124,7 @@ class _Keeper(Callback):
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
         step = trainer.global_step
         self.stepped += time.monotonic() - self._step_began
-        waited = self.batches.waited
+        waited = self.batches.seconds
         self.record.data_wait_share = round(waited / max(waited + self.stepped, 1e-9), 4)
         self.loss_sum += float(outputs["loss"])
         self.loss_count += 1

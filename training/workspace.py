@@ -22,7 +22,7 @@ import settings
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
 SOURCES = (
-    *(settings.ROOT / "training" / f"{name}.py" for name in ("vocabulary", "data", "features", "trainer")),
+    *(settings.ROOT / "training" / f"{name}.py" for name in ("vocabulary", "data", "features", "batches", "trainer")),
     settings.ROOT / "sequences",
 )
 """The code that every model depends on."""

@@ -1,0 +1,100 @@
+"""Sharing out batches over workers and ranks: every case once an epoch, each batch in its place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import settings
+from tests.training.conftest import random_plays, write_marts
+from training.batches import NumberedBatches
+from training.data import TrainingData
+from training.features import OfflineFeatures, ServiceContract
+from training.ranking.case_batches import CaseBatches
+from training.ranking.cases import ranking_cases
+from training.ranking.features import VIEWS, RankingFeatures
+from training.ranking.track_statistics import COUNTS, TrackStatistics
+from training.recipes import recipe
+
+BATCH = 16
+
+
+class Numbered(CaseBatches):
+    """Case batches that tell which rows they are of."""
+
+    def __getitem__(self, rows: Any) -> Any:
+        return np.asarray(rows), super().__getitem__(rows)
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> Numbered:
+    """The cases of a tiny world: the views of the rankers, without a registry."""
+    folder = write_marts(tmp_path_factory.mktemp("batches"), random_plays())
+    data = TrainingData(folder, "held_out", recipe("debug"), services={"any": ServiceContract(VIEWS)})
+    statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
+    features = RankingFeatures.of(data.vocabulary, statistics)
+    return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
+
+
+def read(batches: Numbered, workers: int, place: tuple[int, int] = (0, 1), first: int = 0) -> list[Any]:
+    per_rank = -(-len(batches) // BATCH) // place[1]
+    numbered = NumberedBatches(lambda n: batches.at(n, BATCH, 3), per_rank, lambda: first, lambda: place)
+    loader = DataLoader(
+        numbered, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None
+    )
+    return list(loader)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_hand_on_the_batches_of_no_worker(batches: Numbered, workers: int) -> None:
+    alone, shared = read(batches, 0), read(batches, workers)
+    assert len(alone) == len(shared) > 2 * workers
+    for (rows, batch), (other_rows, other) in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(rows, other_rows)
+        assert torch.equal(batch.labels_BT, other.labels_BT)
+    assert sorted(np.concatenate([rows for rows, _ in alone]).tolist()) == list(range(len(batches)))
+
+
+@pytest.mark.parametrize(("ranks", "workers"), [(2, 0), (2, 2), (3, 1)])
+def test_ranks_take_every_case_of_an_epoch_once(batches: Numbered, ranks: int, workers: int) -> None:
+    alone = [rows.tolist() for rows, _ in read(batches, 0)]
+    shared = [[rows.tolist() for rows, _ in read(batches, workers, (rank, ranks))] for rank in range(ranks)]
+    together = [rows for step in zip(*shared, strict=True) for rows in step]
+    # The last steps of an epoch that ranks cannot share evenly run on into the next epoch.
+    assert together == alone[: len(together)]
+    assert len(alone) - len(together) < ranks
+
+
+def test_a_resumed_fit_goes_on_with_its_step(batches: Numbered) -> None:
+    whole, rest = read(batches, 0), read(batches, 2, first=3)
+    assert [rows.tolist() for rows, _ in rest] == [rows.tolist() for rows, _ in whole[3:]]
+
+
+RANK = """
+import sys, torch
+from torch.utils.data import DataLoader
+from training.batches import NumberedBatches, rank_of_ranks
+torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=int(sys.argv[2]), world_size=2)
+print(rank_of_ranks(), list(DataLoader(NumberedBatches(lambda n: n, 5), batch_size=None)))
+"""
+
+
+def test_processes_of_one_group_share_without_being_told(tmp_path: Path) -> None:
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", RANK, str(tmp_path / "group"), str(rank)],
+            cwd=settings.ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    found = [rank.communicate(timeout=120)[0].splitlines()[-1] for rank in ranks]
+    assert found == ["(0, 2) [0, 2, 4, 6, 8]", "(1, 2) [1, 3, 5, 7, 9]"]
