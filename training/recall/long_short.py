@@ -26,9 +26,11 @@ from training.recall.item_tower import ItemCodes
 from training.recall.long_short_cases import SessionSampler, requests_of
 from training.recall.long_short_config import LongShortConfig, long_short_config
 from training.recall.long_short_learner import LongShortLearner
-from training.recall.long_short_network import LongShortNetwork
+from training.recall.long_short_network import LongShortNetwork, short_config
 from training.recall.measure import in_chunks, recall_table, worth
 from training.recall.merge import interleave
+from training.recall.realtime_learner import WindowLoss
+from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
@@ -70,7 +72,9 @@ class LongShort(RecallChannel):
         trainer.use_threads()
         torch.manual_seed(config.seed)
         sampler = SessionSampler(data, config, cls.feature_service)
-        network = LongShortNetwork(config, ItemCodes.of(data, sampler.count_V, config.least_plays))
+        short = short_config(config)
+        windows = WindowSampler(data, short.length, short.horizon, short.balance)
+        network = LongShortNetwork(config, ItemCodes.of(data, windows.count_V, config.least_plays))
         channel = cls(config, network, np.flatnonzero(data.catalogue_V), data.vocabulary)
         if not len(sampler) or not data.catalogue_V.any():
             return channel
@@ -94,7 +98,8 @@ class LongShort(RecallChannel):
             config.patience,
             seed=config.seed,
         )
-        learner = LongShortLearner(network.train(), config, sampler, data.catalogue_V)
+        loss = WindowLoss(network.train().short, short, windows, data.catalogue_V)
+        learner = LongShortLearner(network, config, sampler, loss)
         record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None)
         network.eval()
         channel.refresh()
@@ -131,7 +136,7 @@ class LongShort(RecallChannel):
         order_BM = np.lexsort((remembered_BM, -score_BM), axis=1)[:, :k]
         items_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
         if share > 0:
-            new_BK, _ = self.index.search(self.network.query("new", interests), k, _heard(users))
+            new_BK, _ = self.index.search(self.network.query("new", requests, interests), k, _heard(users))
             items_BK = interleave(items_BK, new_BK, share, k)
         has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)
         items_BK = np.where(has_past_B[:, None], items_BK, 0)
@@ -169,7 +174,7 @@ class LongShort(RecallChannel):
         """What `save` wrote."""
         config = LongShortConfig(**json.loads((folder / "long_short.json").read_text()))
         tensors = load_file(folder / "long_short.safetensors")
-        codes = ItemCodes(*(tensors[f"items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
+        codes = ItemCodes(*(tensors[f"short.items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
         network = LongShortNetwork(config, codes)
         network.load_state_dict(tensors)
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)

@@ -39,12 +39,15 @@ class Sessions:
 def requests_of(users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray) -> Requests:
     """The same tensors for training and serving."""
     merged = merge_clicks(users, config.length)
+    last_B = np.maximum(merged.length_B - 1, 0)
+    ended_B = merged.columns["ended_at"][np.arange(len(users)), last_B]
     memory = remember(users.views["listened_history"], users.request_at_B, artist_of_track_V, config.remembered)
     columns = (
         merged.columns["track_id"],
         merged.columns["behaviour"],
         merged.columns["gap"],
         merged.length_B,
+        np.where(merged.length_B > 0, users.request_at_B - ended_B, 0),
         memory.item_BM,
         memory.numbers_BMF,
     )
@@ -64,17 +67,9 @@ class SessionSampler:
         cases = data.recall_cases("train")
         self.cases: RecallCases = cases.take(np.flatnonzero(cases.play_number_C >= config.least_history))
         self.offline = OfflineFeatures(data)
-        users, self.first_U, count_U = np.unique(self.cases.user_C, return_index=True, return_counts=True)
-        self.count_U = count_U
-        weight_U = count_U**config.balance
+        _, self.first_U, self.count_U = np.unique(self.cases.user_C, return_index=True, return_counts=True)
+        weight_U = self.count_U**config.balance
         self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
-        targets = self.cases.items["targets"]
-        share_C = (weight_U / np.maximum(count_U, 1))[np.searchsorted(users, self.cases.user_C)]
-        share_V = np.bincount(targets.items, weights=share_C[targets.case_of_items], minlength=len(data.vocabulary))
-        self.share_V = share_V / max(share_V.sum(), 1e-12)
-        self.count_V = np.bincount(
-            data.plays.track_P[data.plays.is_listened_P & (data.plays.part_P == 0)], minlength=len(data.vocabulary)
-        )
 
     def __len__(self) -> int:
         """C."""

@@ -13,8 +13,9 @@ class LongShortConfig:
     """`length`: events that make the short-term interest; `remembered`: tracks that make the long-term one and may be
     repeated; `lifting`: see `LongShortNetwork`; `gate` off: the mean of both interests; `new_share`: share of the
     answer that is new to the user (None: the one of `new_shares` that validation likes best); `targets` of a session,
-    drawn by chance, teach the item vectors; `balance`: users are drawn by sessions ** balance. `steps` is the length
-    of the schedule; `stop_after`: the step that validation chose (None: choose).
+    drawn by chance, teach the item vectors, and so do `positions` of as many windows of events; `balance`: users are
+    drawn by sessions ** balance. `steps` is the length of the schedule;
+    `stop_after`: the step that validation chose (None: choose).
     """
 
     lifting: Lifting = "both"
@@ -32,6 +33,7 @@ class LongShortConfig:
     balance: float = 0.5
     least_history: int = 20
     targets: int = 16
+    positions: int = 1024
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
     item_weight: float = 0.5

@@ -1,6 +1,6 @@
 """What the long_short network learns from a session: which remembered tracks come again, and what it would listen to.
 
-Legend: B sessions, M remembered tracks, T targets, P positives, N negatives. Knows nothing about files.
+Legend: B sessions, M remembered tracks, T targets, D width. Knows nothing about files.
 """
 
 from __future__ import annotations
@@ -8,69 +8,61 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as lightning
-import numpy as np
 import torch
 from torch import Tensor
 
 from training.recall.long_short_cases import Sessions, SessionSampler
 from training.recall.long_short_config import LongShortConfig
-from training.recall.long_short_network import Interests, LongShortNetwork
+from training.recall.long_short_network import LongShortNetwork
 from training.recall.optimizer import optimizer_of
-from training.recall.sampled_softmax import expected_draws, sampled_softmax
+from training.recall.realtime_learner import WindowLoss
 
 
 class LongShortLearner(lightning.LightningModule):
-    """Loss: softmax over what is remembered, and `item_weight` times the sampled softmax of both item queries."""
+    """Loss: softmax over what is remembered; `item_weight` times that of what the gated interest should find in the
+    catalogue, and times that of the windows, from which the short-term part learns as the realtime channel does.
+    """
 
     def __init__(
-        self, network: LongShortNetwork, config: LongShortConfig, sampler: SessionSampler, is_item_V: np.ndarray
+        self,
+        network: LongShortNetwork,
+        config: LongShortConfig,
+        sessions: SessionSampler,
+        windows: WindowLoss,
     ) -> None:
         super().__init__()
-        self.network, self.settings, self._sampler = network, config, sampler
-        self._catalogue = torch.from_numpy(np.flatnonzero(is_item_V))
-        share_V = torch.from_numpy(sampler.share_V.astype(np.float32))
-        self._log_draws_V = expected_draws(
-            share_V, torch.from_numpy(is_item_V), config.in_batch_negatives, config.uniform_negatives
-        )
+        self.network, self.settings, self._sessions, self._windows = network, config, sessions, windows
 
-    def batch_at(self, step: int) -> Sessions:
-        """The sessions of a step."""
-        return self._sampler.sessions(self.settings.seed, step, self.settings.batch)
+    def batch_at(self, step: int) -> tuple[Sessions, dict[str, Tensor]]:
+        """The sessions and the windows of a step."""
+        return self._sessions.sessions(self.settings.seed, step, self.settings.batch), self._windows.batch_at(step)
 
-    def training_step(self, batch: Sessions, _: int) -> Tensor:
+    def training_step(self, batch: tuple[Sessions, dict[str, Tensor]], _: int) -> Tensor:
         """Sum of the losses."""
-        interests = self.network.interests(batch.requests)
-        score_BM = self.network.repeat_scores(batch.requests, interests)
-        loss = repeat_loss(score_BM, batch.is_repeated_BM)
-        for task, chosen_BT in (("listen", batch.target_BT > 0), ("new", batch.is_new_BT)):
-            loss = loss + self.settings.item_weight * self._item_loss(task, interests, batch.target_BT, chosen_BT)
-        return loss
+        sessions, windows = batch
+        interests = self.network.interests(sessions.requests)
+        score_BM = self.network.repeat_scores(sessions.requests, interests)
+        found = self._windows.of_windows(windows)
+        for task, is_chosen_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
+            row_M = torch.nonzero(is_chosen_BT)[:, 0]
+            if len(row_M):
+                query_MD = self.network.query(task, sessions.requests, interests)[row_M]
+                found = found + self._windows.of_items(task, query_MD, sessions.target_BT[is_chosen_BT])
+        return repeat_loss(score_BM, sessions.is_repeated_BM) + self.settings.item_weight * found
 
-    def transfer_batch_to_device(self, batch: Sessions, device: torch.device, dataloader_idx: int) -> Sessions:  # noqa: ARG002
+    def transfer_batch_to_device(
+        self,
+        batch: tuple[Sessions, dict[str, Tensor]],
+        device: torch.device,
+        dataloader_idx: int,  # noqa: ARG002
+    ) -> tuple[Sessions, dict[str, Tensor]]:
         """Lightning's own way cannot rebuild frozen dataclasses."""
-        return batch.to(device)
+        sessions, windows = batch
+        return sessions.to(device), {name: tensor.to(device) for name, tensor in windows.items()}
 
     def configure_optimizers(self) -> Any:
         """See `optimizer_of`."""
         return optimizer_of(self.network, self.settings)
-
-    def _item_loss(self, task: str, interests: Interests, target_BT: Tensor, chosen_BT: Tensor) -> Tensor:
-        row_P, _ = torch.nonzero(chosen_BT, as_tuple=True)
-        positive_P = target_BT[chosen_BT]
-        if not len(positive_P):
-            return interests.out_BD.sum() * 0
-        some = torch.randint(len(positive_P), (self.settings.in_batch_negatives,))
-        any_item = torch.randint(len(self._catalogue), (self.settings.uniform_negatives,))
-        negative_N = torch.cat([positive_P[some], self._catalogue[any_item].to(self.device)])
-        return sampled_softmax(
-            self.network.query(task, interests)[row_P],
-            self.network.vectors(positive_P),
-            self.network.vectors(negative_N),
-            positive_P,
-            negative_N,
-            log_draws_V=self._log_draws_V.to(self.device),
-            scale=self.network.scale(),
-        )
 
 
 def repeat_loss(score_BM: Tensor, is_repeated_BM: Tensor) -> Tensor:

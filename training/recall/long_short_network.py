@@ -1,6 +1,7 @@
 """Two interests in two spaces, a gate between them, and two answers: what will come again, and what will be new.
 
-The short-term interest is self-attention over the newest events. The long-term one is attended by the user vector
+The short-term interest is the state of the realtime network (self-attention over the newest events), which learns from
+windows as that channel does. The long-term one is attended by the user vector
 over sets of what is remembered, one set a facet (tracks, artists, styles and the like), each with a projection of its
 own: Lv et al., "SDM: Sequential Deep Matching Model for Online Large-scale Recommender System" (CIKM 2019), arXiv
 1909.00385. Gate: G = σ(W[short; long; user]), out = G·short + (1−G)·long.
@@ -24,23 +25,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.recall.item_tower import ItemCodes, ItemTower
+from training.recall.item_tower import ItemCodes
 from training.recall.long_short_config import LongShortConfig
 from training.recall.memory import DECAYS, NUMBERS
-from training.recall.user_tower import UserTower, gap_code
+from training.recall.realtime_config import RealtimeConfig
+from training.recall.realtime_network import RealtimeNetwork
 
 
 @dataclass(frozen=True)
 class Requests:
-    """B requests as tensors: the newest events (padded right; gaps in µs), and the memory's tracks and numbers.
-
-    A field a tensor: item_BL, behaviour_BL, gap_BL, length_B, remembered_BM (0 none), numbers_BMF.
+    """B requests as tensors: the newest events (padded right; gaps in µs), how long ago (µs) the last one ended, and
+    the memory's tracks (0 none) and numbers.
     """
 
     item_BL: Tensor
     behaviour_BL: Tensor
     gap_BL: Tensor
     length_B: Tensor
+    ahead_B: Tensor
     remembered_BM: Tensor
     numbers_BMF: Tensor
 
@@ -69,11 +71,7 @@ class LongShortNetwork(nn.Module):
         super().__init__()
         D, F = config.width, len(NUMBERS)
         self.settings = config
-        self.items = ItemTower(codes, D)
-        self.item_dropout = nn.Dropout(config.item_dropout)
-        self.events = UserTower(
-            D, config.length, "attention", layers=config.layers, heads=config.heads, dropout=config.dropout
-        )
+        self.short = RealtimeNetwork(short_config(config), codes)
         self.register_buffer("mean_F", torch.zeros(F))
         self.register_buffer("deviation_F", torch.ones(F))
         self.user = nn.Sequential(nn.Linear(2 * F, D), nn.GELU(), nn.Linear(D, D))
@@ -82,8 +80,6 @@ class LongShortNetwork(nn.Module):
         self.to_long = nn.Linear(len(self.sets) * D, D)
         self.long_norm = nn.LayerNorm(D)
         self.gate = nn.Linear(3 * D, D)
-        queries = {name: nn.Linear(D, D) for name in ("listen", "new")}
-        self.to_item = nn.ModuleDict(queries)
         deep = 3 if config.lifting == "off" else F + 3
         self.deep = nn.Sequential(
             nn.Linear(deep, config.hidden),
@@ -95,12 +91,10 @@ class LongShortNetwork(nn.Module):
         )
         self.wide = nn.Linear(F, 1)
         nn.init.zeros_(self.wide.weight)
-        # Begin as "more of what is heard": queries that already are item vectors learn to differ from them.
-        for projection in (self.to_short, *queries.values()):
-            _identity(projection, 1)
+        # Begin as "more of what is heard": interests that already are item vectors learn to differ from them.
+        _identity(self.to_short, 1)
         _identity(self.to_long, len(self.sets))
         self.mixture_P = nn.Parameter(torch.zeros(len(DECAYS)))
-        self.log_scale = nn.Parameter(torch.tensor(1 / config.temperature).log())
 
     def observe(self, numbers_NF: Tensor) -> None:
         """Take the mean and deviation of the memory's numbers from a sample of training rows; once, before training."""
@@ -110,12 +104,11 @@ class LongShortNetwork(nn.Module):
 
     def vectors(self, items: Tensor) -> Tensor:
         """Item vectors of length 1, as queries are compared with them."""
-        return functional.normalize(self.items(items), dim=-1)
+        return self.short.vectors(items)
 
     def interests(self, requests: Requests) -> Interests:
         """Both interests; zeros for the short one of a request without events, for the long one without memory."""
-        event_BLD = self.item_dropout(self.items(requests.item_BL))
-        state_BLD = self.events(event_BLD, requests.behaviour_BL, gap_code(requests.gap_BL))
+        state_BLD = self.short.states(requests.item_BL, requests.behaviour_BL, requests.gap_BL)
         row_B = torch.arange(len(state_BLD), device=state_BLD.device)
         last_BD = state_BLD[row_B, (requests.length_B - 1).clamp(min=0)]
         short_BD = self.to_short(last_BD) * (requests.length_B > 0).unsqueeze(-1)
@@ -132,16 +125,16 @@ class LongShortNetwork(nn.Module):
             gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
         return Interests(short_BD, long_BD, gate_BD * short_BD + (1 - gate_BD) * long_BD, gate_BD.mean(-1))
 
-    def query(self, task: str, interests: Interests) -> Tensor:
-        """What to compare item vectors with [B, D], length 1; `task` is `listen` (anything) or `new`."""
-        return functional.normalize(self.to_item[task](interests.out_BD), dim=-1)
+    def query(self, task: str, requests: Requests, interests: Interests) -> Tensor:
+        """What to compare item vectors with [B, D], length 1; `task` is `next` (anything) or `new`."""
+        return self.short.query(task, interests.out_BD, requests.ahead_B)
 
     def repeat_scores(self, requests: Requests, interests: Interests) -> Tensor:
         """How much each remembered track may be wanted again [B, M]; -inf where there is none."""
         vector_BMD = self.vectors(requests.remembered_BM)
         wanted_BD3 = torch.stack(
             [
-                self.query("listen", interests),
+                self.query("next", requests, interests),
                 functional.normalize(interests.short_BD, dim=-1),
                 functional.normalize(interests.long_BD, dim=-1),
             ],
@@ -164,10 +157,6 @@ class LongShortNetwork(nn.Module):
         """Logarithm of Σ over listens of Σ over decays of weight · age ** -decay [B, M]; the weights are learned."""
         return torch.logsumexp(numbers_BMF[..., : len(DECAYS)] + self.mixture_P.log_softmax(0), dim=-1)
 
-    def scale(self) -> Tensor:
-        """What multiplies the inner products of the sampled softmax."""
-        return self.log_scale.exp()
-
     def _scaled(self, numbers_BMF: Tensor) -> Tensor:
         return ((numbers_BMF - self.mean_F) / self.deviation_F).clamp(-5, 5)
 
@@ -179,12 +168,30 @@ class LongShortNetwork(nn.Module):
         return self.user(torch.cat([mean_BF, largest_BF], dim=-1))  # type: ignore[no-any-return]
 
     def _parts(self, items: Tensor) -> dict[str, Tensor]:
-        codes = self.items.codes
+        codes = self.short.items.codes
         return {
-            "track": self.items.track(codes.track_V[items]),
-            "artist": self.items.artist(codes.artist_V[items]),
-            "facet": self.items.facets(items),
+            "track": self.short.items.track(codes.track_V[items]),
+            "artist": self.short.items.artist(codes.artist_V[items]),
+            "facet": self.short.items.facets(items),
         }
+
+
+def short_config(config: LongShortConfig) -> RealtimeConfig:
+    """The numbers of the short-term part and of what it learns from windows."""
+    return RealtimeConfig(
+        temperature=config.temperature,
+        width=config.width,
+        length=config.length,
+        layers=config.layers,
+        heads=config.heads,
+        dropout=config.dropout,
+        item_dropout=config.item_dropout,
+        in_batch_negatives=config.in_batch_negatives,
+        uniform_negatives=config.uniform_negatives,
+        positions=config.positions,
+        batch=config.batch,
+        seed=config.seed,
+    )
 
 
 class SetAttention(nn.Module):

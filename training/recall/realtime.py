@@ -28,7 +28,8 @@ from training.recall.item_tower import ItemCodes
 from training.recall.measure import in_chunks, recall_table, worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.realtime_config import RealtimeConfig, realtime_config
-from training.recall.realtime_network import RealtimeLearner, RealtimeNetwork
+from training.recall.realtime_learner import RealtimeLearner, WindowLoss
+from training.recall.realtime_network import RealtimeNetwork
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
@@ -95,10 +96,11 @@ class Realtime(RecallChannel):
             config.patience,
             seed=config.seed,
         )
-        learner = RealtimeLearner(network.train(), config, sampler, data.catalogue_V)
+        loss = WindowLoss(network.train(), config, sampler, data.catalogue_V)
+        learner = RealtimeLearner(network, config, loss)
         record = trainer.fit(
             learner,
-            learner.batch_at,
+            loss.batch_at,
             schedule,
             folder,
             validate if is_choosing else None,
