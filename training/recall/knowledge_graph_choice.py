@@ -40,7 +40,7 @@ def choose(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
     """
     known_V = could_be_known(data, channel.listeners_V)
     cases = with_targets(data.recall_cases("validation"), known_V)
-    cases = cases.sample(channel.settled.cases_per_user, channel.settled.seed)
+    cases = _at_most(cases.sample(channel.settled.cases_per_user, channel.settled.seed), channel.settled)
     config = replace(channel.settled, is_settled=True)
     if not len(cases):
         channel.walk_with(config)
@@ -93,6 +93,12 @@ def user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[U
     features = OfflineFeatures(data)
     chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
     return [features.users(service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
+
+
+def _at_most(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:
+    """Some of the cases, drawn: with many users a few each are more than it takes to choose a number."""
+    drawn = np.random.default_rng(config.seed).permutation(len(cases))[: config.most_cases]
+    return cases.take(np.sort(drawn))
 
 
 def _numbers(channel: KnowledgeGraphWalks) -> int:

@@ -64,8 +64,8 @@ class WalkConfig:
 @dataclass(frozen=True)
 class KnowledgeGraphConfig:
     """`near`: tracks that others heard just before or after, kept as edges of each track (0: the log adds no edges);
-    `is_settled`: the walk's numbers are given; else they are chosen on `cases_per_user` validation cases a user, one
-    number at a time, `rounds` times over. `heard_per_user`: tracks of a user remembered as heard, the newest.
+    `is_settled`: the walk's numbers are given; else they are chosen on `cases_per_user` validation cases a user and
+    `most_cases` in all, one number at a time, `rounds` times over. `heard_per_user`: tracks of a user remembered as heard, the newest.
     """
 
     walk: WalkConfig = field(default_factory=WalkConfig)
@@ -74,6 +74,7 @@ class KnowledgeGraphConfig:
     near_window: int = 5
     heard_per_user: int = 20_000
     cases_per_user: int = 3
+    most_cases: int = 400
     rounds: int = 1
     is_settled: bool = False
     seed: int = 0
@@ -94,5 +95,7 @@ def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
             small, embedding=replace(small.embedding, models=("TransE",), width=8, epochs=2), cases_per_user=1
         )
     if recipe == "full":
-        return replace(small, embedding=replace(small.embedding, width=64, epochs=30), cases_per_user=15, rounds=2)
+        return replace(
+            small, embedding=replace(small.embedding, width=64, epochs=30), cases_per_user=15, most_cases=2000, rounds=2
+        )
     return small
