@@ -169,7 +169,9 @@ class KnowledgeGraphWalks(RecallChannel):
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
             listeners_V, may_serve_V = tracks["listeners_V"], tracks["may_serve_V"]
         config = KnowledgeGraphConfig(**stored)
-        return cls(config, graph, listeners_V, may_serve_V, Heard.load(folder), PathWords(graph, titles))
+        channel = cls(config, graph, listeners_V, may_serve_V, Heard.load(folder), PathWords(graph, titles))
+        channel.walks.prepare()
+        return channel
 
 
 def _listeners(data: TrainingData) -> np.ndarray:

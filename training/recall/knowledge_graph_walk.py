@@ -59,6 +59,10 @@ class WalkGraph:
         offset = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(graph, config, offset, edges.target_M[kept], flow[kept], edges.code_M[kept])
 
+    def prepare(self) -> None:
+        """Sort the edges by target now, so that the first `shortest_path` does not wait for it."""
+        _ = self._backward
+
     @cached_property
     def _to_performer(self) -> int:
         relations = self.graph.relations
