@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import Any
 
 import torch.distributed
@@ -42,6 +44,55 @@ class NumberedBatches(IterableDataset[Any]):
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         for step in range(self.first() + worker, self.steps, workers):
             yield self.batch_at(step * ranks + rank)
+
+
+class MadeAhead:
+    """The same batches, the next ones made by a thread while the model works on this one.
+
+    What makes them may use no random numbers but its own: those of the process belong to the step that runs.
+    """
+
+    def __init__(self, batches: Iterable[Any], ahead: int = 2) -> None:
+        self.batches, self.ahead = batches, ahead
+
+    def __iter__(self) -> Iterator[Any]:
+        made: Queue[tuple[bool, Any]] = Queue(maxsize=self.ahead)
+        is_over = Event()
+        thread = Thread(target=self._make, args=(made, is_over), name="batches", daemon=True)
+        thread.start()
+        try:
+            while True:
+                is_batch, what = made.get()
+                if is_batch:
+                    yield what
+                elif what is None:
+                    return
+                else:
+                    raise what
+        finally:
+            is_over.set()
+            thread.join()
+
+    def _make(self, made: Queue[tuple[bool, Any]], is_over: Event) -> None:
+        end = None
+        try:
+            for batch in self.batches:
+                if not _put(made, (True, batch), is_over):
+                    return
+        except BaseException as error:  # whatever it is, the one who takes batches must hear of it
+            end = error
+        _put(made, (False, end), is_over)
+
+
+def _put(made: Queue[tuple[bool, Any]], what: tuple[bool, Any], is_over: Event) -> bool:
+    """Waits for room; False when nobody takes batches any more."""
+    while not is_over.is_set():
+        try:
+            made.put(what, timeout=0.1)
+        except Full:
+            continue
+        return True
+    return False
 
 
 class Waited:

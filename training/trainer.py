@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
-from training.batches import NumberedBatches, Waited
+from training.batches import MadeAhead, NumberedBatches, Waited
 from training.workspace import write_json
 
 LAST, BEST, DONE = "last.ckpt", "best.safetensors", "fit.json"
@@ -84,7 +84,7 @@ def fit(
         module.load_state_dict(load_file(folder / BEST))
         return FitRecord(**json.loads((folder / DONE).read_text()))
     numbered = NumberedBatches(batch_at, schedule.steps, lambda: int(module.global_step))
-    batches = Waited(DataLoader(numbered, batch_size=None))
+    batches = Waited(MadeAhead(DataLoader(numbered, batch_size=None)))
     keeper = _Keeper(schedule, folder, validate, batches)
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(

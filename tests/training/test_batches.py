@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from torch.utils.data import DataLoader
 
 import settings
 from tests.training.conftest import random_plays, write_marts
-from training.batches import NumberedBatches
+from training.batches import MadeAhead, NumberedBatches
 from training.data import TrainingData
 from training.features import OfflineFeatures, ServiceContract
 from training.ranking.case_batches import CaseBatches
@@ -75,6 +77,46 @@ def test_ranks_take_every_case_of_an_epoch_once(batches: Numbered, ranks: int, w
 def test_a_resumed_fit_goes_on_with_its_step(batches: Numbered) -> None:
     whole, rest = read(batches, 0), read(batches, 2, first=3)
     assert [rows.tolist() for rows, _ in rest] == [rows.tolist() for rows, _ in whole[3:]]
+
+
+def batch_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "batches"]
+
+
+def test_batches_made_ahead_are_the_same_in_order_and_no_further_ahead_than_said() -> None:
+    made: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(20):
+            made.append(number)
+            yield number
+
+    taken = []
+    for number in MadeAhead(numbers(), ahead=2):
+        taken.append(number)
+        # Taken, two in the queue, and one that waits for room in it
+        assert len(made) <= len(taken) + 3
+    assert taken == list(range(20))
+    assert not batch_threads()
+
+
+def test_an_error_in_the_making_is_raised_after_the_batches_before_it() -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+        raise LookupError("no such batch")
+
+    batches = iter(MadeAhead(numbers()))
+    assert next(batches) == 1
+    with pytest.raises(LookupError, match="no such batch"):
+        next(batches)
+
+
+def test_whoever_stops_early_leaves_no_thread_behind() -> None:
+    batches = iter(MadeAhead(iter(int, 1)))  # never ends
+    next(batches)
+    assert batch_threads()
+    batches.close()
+    assert not batch_threads()
 
 
 RANK = """

@@ -84,6 +84,8 @@ def test_the_log_says_how_much_of_the_time_steps_waited_for_data(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
+    # In one thread, so that this clock says who took the time
+    monkeypatch.setattr(trainer, "MadeAhead", lambda batches: batches)
 
     class Slow(Line):
         def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
