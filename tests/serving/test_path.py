@@ -138,6 +138,11 @@ def test_the_scene_gives_the_limit():
     assert read_request("u", "private_fm", None, NOW).limit == 3
 
 
+def test_warm_up_passes_a_release_whose_fusion_gives_popularity_no_weight():
+    fusion = Fusion(weights={"": {"popularity": 0.0, "realtime": 1.0}})
+    warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion), NOW)
+
+
 def test_warm_up_passes_a_good_release_and_names_the_part_that_fails():
     warm_up(release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)), NOW)
     with pytest.raises(WarmUpFailed, match="fails in realtime"):
