@@ -20,7 +20,7 @@ from tests.benchmarks.benchmark import Result
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "land_events": (land_events.run, 200_000),
     "pit_join": (pit_join.run, 200_000),
-    "training_reads": (training_reads.run, 40),
+    "training_reads": (training_reads.run, 20),
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",
