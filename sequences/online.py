@@ -4,14 +4,15 @@
     writer.apply(user_id, contract_rows)                  # visible to the next read when it returns
     OnlineReader(open_store()).read(user_id)              # {view: {attribute: list}}
 
-Each opens its own connections, so give them stores that nobody else uses. Both may be called from any number of threads.
+Give each a store of its own: in SQLite a store has one connection, and a reader must not wait for the writer. Both may be
+called from any number of threads.
 A user's events must come to one process (the broker's partition, in a cluster): that process is the user's writer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Lock
@@ -53,10 +54,6 @@ class OnlineWriter:
         self._batch = OnlineRows(store, {view.name: [attribute.name for attribute in ORDER] for view in self._views})
         self._behaviours = behaviours.load()
         self._writing = [Lock() for _ in range(STRIPES)]
-        # Feast's SQLite store has one connection, and a connection has one transaction: two threads in it would commit
-        # each other's halves.
-        is_sqlite = store.config.online_store.type == "sqlite"
-        self._connection: AbstractContextManager[Any] = Lock() if is_sqlite else nullcontext()
 
     def apply(self, user_id: str, events: Iterable[Mapping[str, Any]]) -> int:
         """Merges contract rows into the user's live part; returns how many the live part did not have yet.
@@ -85,8 +82,7 @@ class OnlineWriter:
 
     def _apply(self, new_of: Mapping[str, list[live.Event]]) -> int:
         users = list(new_of)
-        with self._connection:
-            *rows, mark = [row[LIVE_SOURCE] for row in self._live.read([*users, NOBODY])]
+        *rows, mark = [row[LIVE_SOURCE] for row in self._live.read([*users, NOBODY])]
         # The batch part has moved on since these users' rows were written: it may have what they keep.
         moved_on = [user for user, row in zip(users, rows, strict=True) if _is_before(row.written_at, mark.written_at)]
         batch_of = self._batch_parts(moved_on)
@@ -102,15 +98,13 @@ class OnlineWriter:
                 changed.append((user, _values(events), _apply_time(row.written_at)))
             count += len(fresh)
         if changed:
-            with self._connection:
-                write_rows(self._store, self._view, changed)
+            write_rows(self._store, self._view, changed)
         return count
 
     def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, list[Any]]]]:
         if not users:
             return {}
-        with self._connection:
-            rows = self._batch.read(users)
+        rows = self._batch.read(users)
         return {
             user: {view: {name: decoded(value) for name, value in part.values.items()} for view, part in parts.items()}
             for user, parts in zip(users, rows, strict=True)

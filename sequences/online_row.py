@@ -6,9 +6,12 @@ Knows nothing about what the features mean.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import feast
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -30,13 +33,14 @@ class OnlineRow:
 
 
 class OnlineRows:
-    """Reads rows of several views in as few steps as the store allows; thread-safe as far as the store is.
+    """Reads rows of several views in as few steps as the store allows; thread-safe.
 
     A view is read before the ones that follow it in `features`.
     """
 
     def __init__(self, store: feast.FeatureStore, features: Mapping[str, Sequence[str]]) -> None:
         self._config = store.config
+        self._alone = _alone(store)
         online: Any = store._get_provider().online_store
         self._store = online
         self._features = {store.get_feature_view(name): list(wanted) for name, wanted in features.items()}
@@ -50,7 +54,8 @@ class OnlineRows:
     def read(self, user_ids: Sequence[str]) -> list[dict[str, OnlineRow]]:
         """view ▸ row, user by user."""
         keys = [user_key(user_id) for user_id in user_ids]
-        return self._read_hashes(keys) if self._fields else self._read_views(keys)
+        with self._alone:
+            return self._read_hashes(keys) if self._fields else self._read_views(keys)
 
     def _read_hashes(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
         fields = [field for of_view in self._fields for field in of_view]
@@ -83,7 +88,22 @@ def write_rows(
 ) -> None:
     """Writes (user, feature ▸ value, time of the row); what `FeatureStore.push` comes down to, without a data frame."""
     data: Any = [(user_key(user_id), values, time, time) for user_id, values, time in rows]
-    store._get_provider().online_write_batch(store.config, view, data, None)
+    with _alone(store):
+        store._get_provider().online_write_batch(store.config, view, data, None)
+
+
+def _alone(store: feast.FeatureStore) -> AbstractContextManager[Any]:
+    """Feast's SQLite store has one connection, and that is for one thread at a time: two writers in it would commit each
+    other's halves, and a read that begins beside another one sees the state that the other began with.
+    """
+    if store.config.online_store.type != "sqlite":
+        return nullcontext()
+    with _LOOKING:
+        return _CONNECTIONS.setdefault(store._get_provider().online_store, Lock())
+
+
+_LOOKING = Lock()
+_CONNECTIONS: WeakKeyDictionary[Any, Lock] = WeakKeyDictionary()
 
 
 def user_key(user_id: str) -> EntityKey:

@@ -1,11 +1,12 @@
-"""The online store as the service meets it: one connection that writes, one that reads, opened when first needed.
+"""The online store as the service meets it: one connection that writes, one that reads, opened at the start.
 
-Before the first `feast apply` there is nothing to open: every call fails until then, and what was to be written is
-pushed again later. Knows nothing about tensors or HTTP.
+Before the first `feast apply` there is nothing to open: every call tries again and fails until then, and what was to be
+written is pushed again later. Knows nothing about tensors or HTTP.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 
@@ -18,6 +19,8 @@ from training.features import ServiceContract
 
 SERVICE = "recommender"
 
+logger = logging.getLogger(__name__)
+
 
 class OnlineStore:
     """Feast's online store, for any thread. `duration_of(track_id)` is in ms, None where unknown."""
@@ -28,19 +31,21 @@ class OnlineStore:
         self._reader: OnlineReader | None = None
         self._writer: OnlineWriter | None = None
 
+    def open(self) -> None:
+        """Open what is there to be opened, so that the first request and the first event need not wait for it."""
+        try:
+            self._opened_writer()
+            self._opened_reader()
+        except Exception as error:
+            logger.warning("the online store cannot be opened yet, is there a `feast apply` to come? %s", error)
+
     def apply(self, events_of: Mapping[str, list[Event]]) -> None:
         """Make events readable, user ▸ events."""
-        if self._writer is None:
-            with self._opening:
-                self._writer = self._writer or OnlineWriter(open_store(), self._duration_of)
-        self._writer.apply_together(events_of)
+        self._opened_writer().apply_together(events_of)
 
     def read(self, user_id: str) -> Known:
         """Everything about the user, batch and live part merged."""
-        if self._reader is None:
-            with self._opening:
-                self._reader = self._reader or OnlineReader(open_store())
-        return self._reader.read(user_id)
+        return self._opened_reader().read(user_id)
 
     def contract(self) -> ServiceContract:
         """What the registry lets models see; asked once a release, so that a changed registry is taken up with it."""
@@ -50,3 +55,15 @@ class OnlineStore:
         # The live part belongs to the sequences: the reader merges it in.
         features = tuple(one for one in registered.features if not one.startswith(f"{LIVE_SOURCE}:"))
         return ServiceContract(registered.sequence_views, features)
+
+    def _opened_writer(self) -> OnlineWriter:
+        if self._writer is None:
+            with self._opening:
+                self._writer = self._writer or OnlineWriter(open_store(), self._duration_of)
+        return self._writer
+
+    def _opened_reader(self) -> OnlineReader:
+        if self._reader is None:
+            with self._opening:
+                self._reader = self._reader or OnlineReader(open_store())
+        return self._reader

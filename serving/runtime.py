@@ -41,6 +41,7 @@ class Runtime:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._metrics = metrics
         self._online = OnlineStore(self._duration_of)
+        self._online.open()
         self._log = EventLog(settings.live, settings.home / "serving", now_us)
         for path in self._log.repaired:
             logger.warning("cut a torn last line of %s, left by a killed process before it was acknowledged", path)

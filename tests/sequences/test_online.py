@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -169,6 +170,27 @@ def test_fifty_clients_writing_for_one_user_at_once_lose_nothing(store: feast.Fe
     expected = sorted(rows, key=lambda row: (row["ended_at"], row["sequence_number"], row["event_id"]))
     history = OnlineReader(store).read(user)["listened_history"]
     assert list(history["event_id"]) == [row["event_id"] for row in expected]
+
+
+def test_reads_of_sqlite_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    # A read that begins beside another one on the same connection would see the state that the other began with, and so
+    # miss an event that was acknowledged in between.
+    with opened("sqlite", tmp_path, VIEWS) as store:
+        reader, online = OnlineReader(store, VIEWS), store._get_provider().online_store
+        read, inside, most = online.online_read, [], []
+
+        def slowly(*arguments: Any, **options: Any) -> Any:
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.002)
+            found = read(*arguments, **options)
+            inside.pop()
+            return found
+
+        monkeypatch.setattr(online, "online_read", slowly)
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(reader.read, [user] * 16))
+    assert max(most) == 1
 
 
 def test_every_order_of_arrival_ends_in_the_same_state(store: feast.FeatureStore, user: str) -> None:
