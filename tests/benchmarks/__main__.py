@@ -20,6 +20,10 @@ from tests.benchmarks.benchmark import Result
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "land_events": (land_events.run, 200_000),
     "pit_join": (pit_join.run, 200_000),
+    "materialize_sqlite": (materialize.sqlite, 100),
+    "materialize_redis": (materialize.redis, 100),
+    "online_read": (online_read.run, 1_000),
+    "event_to_read_p99": (event_to_read.run, 2_000),
     "training_reads": (training_reads.run, 20),
 }
 TOGETHER = {
@@ -27,6 +31,9 @@ TOGETHER = {
     "pit_join_2m": "pit_join",
     "pit_join_2m_memory": "pit_join",
     "pit_join_scaling": "pit_join",
+    "online_read_sqlite": "online_read",
+    "online_read_reader": "online_read",
+    "event_to_read_p99_redis": "event_to_read_p99",
 }
 """Figures that another benchmark's run measures too."""
 

@@ -1,0 +1,107 @@
+"""Reading all of one user's features online: through Feast's call, and through our reader beside one raw pipeline.
+
+Users are `listeners`, materialised, with a session of live events each. The raw pipeline fetches the same bytes from the
+same server with the same client and decodes nothing; ours merges both parts and makes every list that a model looks at
+(all but the ids and numbers that only order events). The sides take turns. Figures, p50 in ms:
+
+    online_read, online_read_sqlite    `get_online_features` of the service `recommender`; must stay under 2
+    online_read_reader                 our reader, beside the raw pipeline: a ratio above 0.5 is within twice its time
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import feast
+from redis import Redis
+
+from sequences.definition import ORDER
+from sequences.materialize import materialize
+from sequences.online import SERVICE, OnlineReader, OnlineWriter
+from sequences.online_row import user_key
+from tests import valkey
+from tests.benchmarks import listeners
+from tests.benchmarks.benchmark import Result, limited
+
+LIMIT_MS = 2.0
+USERS = 20
+SESSION = 5
+UNREAD = {attribute.name for attribute in ORDER} - {"ended_at"}
+
+
+def run(reads: int) -> list[Result]:
+    """Medians of so many reads."""
+    with tempfile.TemporaryDirectory() as name, valkey.running() as server:
+        folder = Path(name)
+        listeners.write_events(folder, USERS)
+        redis = _filled(folder, valkey.online_store(server))
+        client = Redis(host=server.host, port=server.port)
+        hashes = [(key, client.hkeys(key)) for key in _keys(redis)]
+        reader = OnlineReader(redis)
+
+        def raw(turn: int) -> None:
+            with client.pipeline(transaction=False) as pipe:
+                pipe.hmget(*hashes[turn % USERS])
+                pipe.execute()
+
+        def ours(turn: int) -> None:
+            for attributes in reader.read(_user(turn)).values():
+                for attribute, values in attributes.items():
+                    if attribute not in UNREAD:
+                        len(values)
+
+        feasts_ms, raw_ms, ours_ms = _medians(reads, [_through_feast(redis), raw, ours])
+        sqlite = _filled(folder, {"type": "sqlite", "path": str(folder / "online.db")})
+        (sqlite_ms,) = _medians(reads, [_through_feast(sqlite)])
+    return [
+        limited("online_read", "ms", feasts_ms, LIMIT_MS),
+        limited("online_read_sqlite", "ms", sqlite_ms, LIMIT_MS),
+        Result.of("online_read_reader", "ms", ours_ms, "one raw Redis pipeline", raw_ms, is_less_better=True),
+    ]
+
+
+def _filled(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
+    store = listeners.our_store(folder, online_store)
+    materialize(store, listeners.AS_OF, folder, folder / f"{online_store['type']}-state.db")
+    writer = OnlineWriter(store, lambda _: 200_000)
+    began = int(time.time() * 1_000_000)
+    plays = [
+        {"target_type": "track", "target_id": f"{n}", "action": "play", "played_ms": 190_000} for n in range(SESSION)
+    ]
+    for turn in range(USERS):
+        times = [{"event_id": f"live{n}", "occurred_at": began + n, "ended_at": began + n} for n in range(SESSION)]
+        writer.apply(_user(turn), [play | time for play, time in zip(plays, times, strict=True)])
+    return store
+
+
+def _user(turn: int) -> str:
+    return f"u{turn % USERS:06d}"
+
+
+def _keys(store: feast.FeatureStore) -> list[bytes]:
+    online: Any = store._get_provider().online_store
+    keys: list[bytes] = online._generate_redis_keys_for_entities(
+        store.config, [user_key(_user(turn)) for turn in range(USERS)]
+    )
+    return keys
+
+
+def _through_feast(store: feast.FeatureStore) -> Callable[[int], Any]:
+    service = store.get_feature_service(SERVICE)
+    return lambda turn: store.get_online_features(service, [{"user_id": _user(turn)}], full_feature_names=True)
+
+
+def _medians(count: int, works: Sequence[Callable[[int], Any]]) -> list[float]:
+    """p50 in ms of each, in turns; the first tenth is not counted."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for turn in range(count + count // 10):
+        for work, taken in zip(works, seconds, strict=True):
+            began = time.perf_counter()
+            work(turn)
+            taken.append(time.perf_counter() - began)
+    return [statistics.median(taken[count // 10 :]) * 1000 for taken in seconds]
