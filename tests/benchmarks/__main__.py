@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import settings
-from tests.benchmarks import land_events, pit_join, training_reads
+from tests.benchmarks import event_to_read, land_events, materialize, online_read, pit_join, training_reads
 from tests.benchmarks.benchmark import Result
 
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
