@@ -57,9 +57,10 @@ def end_what_is_left(home: Path, variables: dict[str, str]) -> None:
 def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dict[str, object]:
     """Runs `local.run` in a fresh home unless a run with this code and these inputs has ended well there.
 
-    What it says: `minutes`, `peak_gb`, `attempts`, `output`. A run that was killed goes on in its home, and its minutes
+    What it says: `minutes`, `peak_gb`, `attempts`, `output`, `as_of`. A run that was killed goes on in its home, and its minutes
     count. Fails with the output's end when the run does.
     """
+    end_what_is_left(home, variables)
     notes = home.with_name(f"{home.name}.json")
     noted = acceptance.read(notes)
     if noted.get("key") != acceptance.key():
@@ -67,7 +68,6 @@ def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dic
         noted = {"key": acceptance.key(), "minutes": 0.0, "peak_gb": 0.0, "attempts": 0, "is_done": False}
     if noted["is_done"]:
         return noted
-    end_what_is_left(home, variables)
     noted["attempts"] += 1
     before, began = noted["minutes"], time.monotonic()
     home.mkdir(parents=True, exist_ok=True)
@@ -85,5 +85,6 @@ def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dic
         run.terminate()
     noted |= {"minutes": round(before + (time.monotonic() - began) / 60, 2), "output": log.read_text()}
     assert run.wait() == 0, noted["output"][-6000:]
-    acceptance.write(notes, noted | {"is_done": True})
+    noted |= {"as_of": acceptance.read(home / "reports" / "evaluation.json")["as_of"], "is_done": True}
+    acceptance.write(notes, noted)
     return noted
