@@ -35,7 +35,8 @@ class Result:
         """A figure with its ratio to the peer's, if it has one."""
         if peer_value is None:
             return cls(name, round(value, 3), unit)
-        ratio = peer_value / value if is_less_better else value / peer_value
+        # What rounds to nothing would have no ratio to it.
+        ratio = peer_value / max(value, 1e-9) if is_less_better else value / peer_value
         return cls(name, round(value, 3), unit, peer, round(peer_value, 3), round(ratio, 3))
 
 
