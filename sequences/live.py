@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from sequences.behaviours import Behaviours, played_ratio
-from sequences.definition import SequenceView
+from sequences.definition import ORDER, SequenceView
 from sequences.wire import Column
 
 Event = dict[str, Any]
@@ -111,33 +111,48 @@ def order(event: Event) -> tuple[int, int, str]:
 def merged(
     view: SequenceView, batch: Mapping[str, Sequence[Any]], live: Sequence[Event]
 ) -> Mapping[str, Sequence[Any]]:
-    """The view's newest L events of both parts, in the contract's order, as attribute ▸ list."""
+    """The view's newest L events of both parts, in the contract's order, as attribute ▸ list.
+
+    The parts are merged when somebody first looks at a list.
+    """
     members = [event for event in live if view.has(event["behaviour"], event["target_type"])]
     if not members:
         return batch
-    known = set(batch["event_id"])
-    fresh = [event for event in members if event["event_id"] not in known]
-    if not fresh:
-        return batch
-    size = len(known)
-    fresh_order = [order(event) for event in fresh]
-    if not size or fresh_order[0] > _order_at(batch, size - 1):
-        places = [(0, n) for n in range(max(0, size + len(fresh) - view.length), size)]
-        places += [(1, n) for n in range(len(fresh))]
-    else:
-        batch_order = zip(batch["ended_at"], batch["sequence_number"], batch["event_id"], strict=True)
-        both = [(key, 0, n) for n, key in enumerate(batch_order)] + [(key, 1, n) for n, key in enumerate(fresh_order)]
-        places = [(part, n) for _, part, n in sorted(both)]
-    places = places[-view.length :]
-    return {
-        name: Column(partial(_picked, batch[name], [event[name] for event in fresh], places))
-        for name in view.attribute_names
-    }
+    merge = _Merge(view, batch, members)
+    return {name: Column(partial(merge.values, name)) for name in view.attribute_names}
 
 
-def _picked(batch: Sequence[Any], fresh: Sequence[Any], places: Sequence[tuple[int, int]]) -> list[Any]:
-    parts = (list(batch), fresh)
-    return [parts[part][n] for part, n in places]
+class _Merge:
+    """A view's batch part and its live events, in order; two threads that look at once do the same work twice."""
+
+    def __init__(self, view: SequenceView, batch: Mapping[str, Sequence[Any]], live: Sequence[Event]) -> None:
+        self._view, self._batch, self._live = view, batch, live
+
+    def values(self, name: str) -> list[Any]:
+        """One attribute of the newest L events."""
+        batch, new = self._batch[name], [event[name] for event in self._fresh]
+        if self._is_after:
+            return [*batch[:], *new][-self._view.length :]
+        both = (batch, new)
+        return [both[part][place] for part, place in self._places]
+
+    @cached_property
+    def _fresh(self) -> list[Event]:
+        known = set(self._batch["event_id"])
+        return [event for event in self._live if event["event_id"] not in known]
+
+    @cached_property
+    def _is_after(self) -> bool:
+        """Whether all of the live part comes after all of the batch part, as when nobody is late."""
+        size = len(self._batch["event_id"])
+        return not size or not self._fresh or order(self._fresh[0]) > _order_at(self._batch, size - 1)
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        batch_order = zip(*(self._batch[attribute.name] for attribute in ORDER), strict=True)
+        both = [(key, 0, place) for place, key in enumerate(batch_order)]
+        both += [(order(event), 1, place) for place, event in enumerate(self._fresh)]
+        return [(part, place) for _, part, place in sorted(both)[-self._view.length :]]
 
 
 def _order_at(part: Mapping[str, Sequence[Any]], place: int) -> tuple[int, int, str]:

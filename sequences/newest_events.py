@@ -22,7 +22,7 @@ from sequences.offline_sequences import missing_filled
 from sequences.timeline import EventTableError, Timeline, microseconds, timeline
 from sequences.wire import EventColumn
 
-EVENTS_OF_A_PIECE = 131_072
+EVENTS_OF_A_PIECE = 524_288
 EPOCH = datetime(1970, 1, 1)
 
 Row = tuple[str, dict[str, bytes]]

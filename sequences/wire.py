@@ -25,6 +25,7 @@ FIELD: dict[Kind, str] = {
     "order": "int64_list_val",
     "ratio": "float_list_val",
 }
+LISTS = frozenset(FIELD.values())
 LENGTH_DELIMITED = 2
 VARINT_BYTES = 10
 
@@ -94,7 +95,7 @@ def decoded(encoded: bytes | None) -> list[Any]:
     if field is None:
         return []
     held = getattr(value, field)
-    return list(held.val) if field.endswith("_list_val") else [held]
+    return held.val[:] if field in LISTS else [held]
 
 
 class EventColumn:

@@ -33,6 +33,7 @@ TOGETHER = {
     "pit_join_scaling": "pit_join",
     "online_read_sqlite": "online_read",
     "online_read_reader": "online_read",
+    "online_read_lists": "online_read",
     "event_to_read_p99_redis": "event_to_read_p99",
 }
 """Figures that another benchmark's run measures too."""
