@@ -13,7 +13,6 @@ import http.client
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +26,10 @@ from pathlib import Path
 import numpy as np
 
 import settings
+from local import process
 from local.environment import environment
+from local.ports import free_port
+from local.process import Background
 from sequences.online import OnlineReader
 from sequences.store import open_store
 from tests import valkey
@@ -55,7 +57,7 @@ def run(events: int) -> list[Result]:
 @contextlib.contextmanager
 def _service(home: Path, store: str, redis_port: int) -> Iterator[int]:
     """A running service over materialised features; this process's settings are its settings meanwhile."""
-    port = _free_port()
+    port = free_port()
     chosen = {
         "SEGUE_HOME": str(home),
         "SEGUE_RECOMMENDER_PORT": str(port),
@@ -73,21 +75,13 @@ def _service(home: Path, store: str, redis_port: int) -> Iterator[int]:
             ["python", "-m", "sequences.materialize", "--as-of", f"{listeners.AS_OF}"],
         ):
             _run(command, variables)
-        with (home / "service.log").open("wb") as log:
-            service = subprocess.Popen(
-                [sys.executable, "-m", "serving"],
-                cwd=settings.ROOT,
-                env=variables,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            try:
-                _wait(service, port, home / "service.log")
-                yield port
-            finally:
-                os.killpg(service.pid, signal.SIGTERM)
-                service.wait(30)
+        log = home / "service.log"
+        service = process.start([sys.executable, "-m", "serving"], variables, settings.ROOT, log)
+        try:
+            _wait(service, port, log)
+            yield port
+        finally:
+            process.stop(service)
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -136,9 +130,9 @@ def _run(command: list[str], variables: dict[str, str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _wait(service: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait(service: Background, port: int, log: Path) -> None:
     deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and service.poll() is None:
+    while time.monotonic() < deadline and service.is_running():
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/livez")
@@ -146,10 +140,3 @@ def _wait(service: subprocess.Popen[bytes], port: int, log: Path) -> None:
                 return
         time.sleep(0.2)
     raise RuntimeError(f"the service did not start: {log.read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
