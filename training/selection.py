@@ -1,8 +1,8 @@
 """How many tracks of one artist an answer may hold.
 
-A tight cap looks varied and costs what listeners come back for. The number below was picked after looking at slates of
-test sessions, which it should not have been: choose it again on validation. The slate is evaluated with the cap of the
-daily scene.
+A tight cap looks varied and costs what listeners come back for: the evaluation report shows the price of several, on
+validation (`cap_table`). The number below was first picked on slates of test sessions and has not been chosen again
+since. The slate is evaluated with the cap of the daily scene.
 Legend: C candidates. Knows nothing about scores.
 """
 
