@@ -6,6 +6,7 @@ import logging
 import time
 from pathlib import Path
 
+from serving import heap
 from serving.event_log import EventLog
 from serving.event_push import EventPush
 from serving.exposures import Exposures
@@ -112,3 +113,4 @@ class Runtime:
     @staticmethod
     def _warm_up(release: ServedRelease) -> None:
         warm_up(release, now_us())
+        heap.settle()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 import settings
-from serving import openapi
+from serving import heap, openapi
 from serving.event_log import LogBusy
 from serving.guard import Guard
 from serving.metrics import Metrics
@@ -67,6 +67,7 @@ class Recommender:
 
     def __init__(self) -> None:
         self._runtime = Runtime(settings.load(), Metrics())
+        heap.settle()
 
     @bentoml.api(output_spec=Recommendation)
     def recommend(
