@@ -3,7 +3,8 @@
 The real service on a free port, its own process and home, SQLite or Redis; users are `listeners`, materialised. Reports
 of one event leave on a clock, 200 a second, whether the ones before are answered or not, and time counts from the tick:
 a queue that builds up is in the figure. After the answer this process reads the user through the one reader, again and
-again until the event is there. Figures: `event_to_read_p99` (SQLite), `event_to_read_p99_redis`; both must stay under 50.
+again until the event is there. It settles its heap first as the service does: a pause of the reading process would be
+taken for one of the service. Figures: `event_to_read_p99` (SQLite), `event_to_read_p99_redis`; both must stay under 50.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from local.ports import free_port
 from local.process import Background
 from sequences.online import OnlineReader
 from sequences.store import open_store
+from serving import heap
 from tests import valkey
 from tests.benchmarks import listeners
 from tests.benchmarks.benchmark import Result, limited
@@ -116,6 +118,7 @@ def _p99_ms(port: int, events: int) -> float:
         return time.perf_counter() - tick
 
     report(len(whose) - 1)  # whatever a first report opens
+    heap.settle()
     began = time.perf_counter() + 0.5
     with ThreadPoolExecutor(CLIENTS) as clients:
         seconds = list(clients.map(report, range(len(whose) - 1)))
