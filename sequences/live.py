@@ -93,12 +93,14 @@ def needed(
     kept: set[str] = set()
     ordered = list(live)
     for view in views:
+        members = [event for event in ordered if view.has(event["behaviour"], event["target_type"])]
+        if not members:
+            continue  # nor is the view's part looked at: it may be long, and a list is made when it is
         part = batch[view.name]
         ids = set(part["event_id"])
         oldest = _order_at(part, 0) if len(ids) >= view.length else None
-        for event in ordered:
-            is_new = view.has(event["behaviour"], event["target_type"]) and event["event_id"] not in ids
-            if is_new and (oldest is None or order(event) > oldest):
+        for event in members:
+            if event["event_id"] not in ids and (oldest is None or order(event) > oldest):
                 kept.add(event["event_id"])
     return [event for event in ordered if event["event_id"] in kept]
 

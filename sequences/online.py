@@ -101,12 +101,12 @@ class OnlineWriter:
             write_rows(self._store, self._view, changed)
         return count
 
-    def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, list[Any]]]]:
+    def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, Column]]]:
         if not users:
             return {}
         rows = self._batch.read(users)
         return {
-            user: {view: {name: decoded(value) for name, value in part.values.items()} for view, part in parts.items()}
+            user: {view: _columns(part) for view, part in parts.items()}
             for user, parts in zip(users, rows, strict=True)
         }
 
@@ -132,9 +132,7 @@ class OnlineReader:
         """
         row = self._rows.read([user_id])[0]
         found: dict[str, Mapping[str, Sequence[Any]]] = {
-            view: {name: Column(partial(decoded, value)) for name, value in part.values.items()}
-            for view, part in row.items()
-            if view != LIVE_SOURCE
+            view: _columns(part) for view, part in row.items() if view != LIVE_SOURCE
         }
         events = live_events(row[LIVE_SOURCE])
         for name, view in self._views.items():
@@ -153,6 +151,10 @@ def live_events(row: OnlineRow) -> list[live.Event]:
     """The stored live part, column by column, as events, oldest first."""
     columns = {name: decoded(row.values[name]) for name in LIVE_FEATURES}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _columns(row: OnlineRow) -> dict[str, Column]:
+    return {name: Column(partial(decoded, value)) for name, value in row.values.items()}
 
 
 def _values(events: Sequence[live.Event]) -> dict[str, Any]:
