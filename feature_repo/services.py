@@ -3,7 +3,14 @@
 from feast import FeatureService
 from profile_views import track_statistics, user_profile
 from push import live_events
-from sequence_views import exclusions, listened_history, recent_clicks, recent_events, recent_negatives
+from sequence_views import (
+    exclusions,
+    listened_history,
+    played_history,
+    recent_clicks,
+    recent_events,
+    recent_negatives,
+)
 
 popularity = FeatureService(name="popularity", features=[recent_events, track_statistics])
 realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, listened_history])
@@ -11,13 +18,22 @@ favourites = FeatureService(name="favourites", features=[listened_history])
 long_short = FeatureService(name="long_short", features=[recent_events, recent_clicks, listened_history])
 knowledge_graph = FeatureService(name="knowledge_graph", features=[recent_events, listened_history])
 sum_pooling = FeatureService(
-    name="sum_pooling", features=[recent_events, recent_clicks, recent_negatives, listened_history, user_profile]
+    name="sum_pooling", features=[recent_events, recent_negatives, played_history, user_profile]
 )
 target_attention = FeatureService(
-    name="target_attention", features=[recent_events, recent_clicks, recent_negatives, listened_history, user_profile]
+    name="target_attention", features=[recent_events, recent_negatives, played_history, user_profile]
 )
 recommender = FeatureService(
     name="recommender",
-    features=[recent_events, recent_clicks, recent_negatives, listened_history, exclusions, live_events, user_profile],
+    features=[
+        recent_events,
+        recent_clicks,
+        recent_negatives,
+        listened_history,
+        played_history,
+        exclusions,
+        live_events,
+        user_profile,
+    ],
     description="Everything about a user that one request reads online, the live part included.",
 )

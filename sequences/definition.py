@@ -185,6 +185,13 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
             target_types=("track",),
         ),
         SequenceView(
+            name="played_history",
+            behaviours=("full_play", "play", "skip"),
+            length=2000,
+            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
+            target_types=("track",),
+        ),
+        SequenceView(
             name="exclusions",
             behaviours=("dislike", "block"),
             length=1000,

@@ -37,3 +37,19 @@ def session_BL(batch: SequenceBatch) -> NDArray[np.int64]:
     )
     sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(begins_BL, axis=1), 0)
     return sessions
+
+
+def is_of_this_session(
+    batch: SequenceBatch, length_B: NDArray[np.int64], request_at_B: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether each of the first `length_B` events belongs to the session that a request goes on with [B, L].
+
+    None does when the gap has passed since the end of the newest of them. Times in µs UTC; what the batch needs: see
+    `session_BL`.
+    """
+    number_BL = session_BL(batch)
+    newest_B1 = np.maximum(length_B - 1, 0)[:, None]
+    silence_B1 = request_at_B[:, None] - np.take_along_axis(batch.columns["ended_at"], newest_B1, axis=1)
+    goes_on_B1 = silence_B1 <= behaviours.load().session_gap_minutes * MINUTE_US
+    is_same: NDArray[np.bool_] = number_BL == np.take_along_axis(number_BL, newest_B1, axis=1)
+    return is_same & goes_on_B1 & (np.arange(number_BL.shape[1]) < length_B[:, None])

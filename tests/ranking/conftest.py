@@ -32,28 +32,26 @@ Event = tuple[int, int, int]
 
 def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
     """Events of each user, right-padded to `length`."""
-    columns = {name: np.zeros((len(rows), length), np.int64) for name in ("track_id", "behaviour", "ended_at")}
+    names = ("track_id", "behaviour", "occurred_at", "ended_at")
+    columns = {name: np.zeros((len(rows), length), np.int64) for name in names}
     ratio = np.zeros((len(rows), length), np.float32)
     for b, events in enumerate(rows):
         for n, (track, behaviour, ended_at) in enumerate(events[-length:]):
-            columns["track_id"][b, n], columns["behaviour"][b, n], columns["ended_at"][b, n] = (
-                track,
-                behaviour,
-                ended_at,
-            )
+            for name, value in zip(names, (track, behaviour, ended_at, ended_at), strict=True):
+                columns[name][b, n] = value
             ratio[b, n] = 0.1 if behaviour == SKIP else 1.0
     counts = np.array([min(len(events), length) for events in rows], np.int64)
     return SequenceBatch({**columns, "played_ratio": ratio}, counts)
 
 
 def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int = NOW) -> UserBatch:
-    """One request a user; the listened history and the negatives follow from the events."""
+    """One request a user; all events are plays, the negatives are those that were skipped."""
     kept = dict(
         zip(
             VIEWS,
             (
                 rows,
-                [[event for event in events if event[1] != SKIP] for events in rows],
+                rows,
                 [[event for event in events if event[1] == SKIP] for events in rows],
             ),
             strict=True,

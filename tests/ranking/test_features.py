@@ -17,53 +17,82 @@ from tests.ranking.conftest import (
     user_batch,
 )
 from training.ranking.candidate_features import CANDIDATE_FEATURES
-from training.ranking.hard_search import MATCH_FEATURES, NEVER_US, NO_STRIDE
+from training.ranking.hard_search import MATCH_FEATURES, NEVER_US, NO_STRIDE, OF_PLAYS
 from training.ranking.track_statistics import COUNTS, DAY_US, TrackStatistics
-from training.ranking.user_features import LAGS, USER_FEATURES, context, gap_bucket, ratio_bucket
+from training.ranking.user_features import (
+    LAGS,
+    LONG_WINDOWS,
+    USER_FEATURES,
+    context,
+    gap_bucket,
+    long_run,
+    ratio_bucket,
+)
+
+NEVER = np.log2(1 + NEVER_US / MINUTE)
 
 
 def by_hand(events: list[tuple[int, int, int]], track: int) -> list[float]:
-    """The columns from the recent events of one candidate."""
+    """The columns from the plays of one candidate, event by event."""
     columns: list[float] = []
-    wants = [lambda event: event[0] == track, lambda event: ARTIST_OF_TRACK[event[0]] == ARTIST_OF_TRACK[track]]
-    for wanted in wants:
-        found = [event for event in events if wanted(event)]
-        listens = sum(event[1] == LISTEN for event in found)
-        skips = sum(event[1] == SKIP for event in found)
-        last = found[-1] if found else None
-        age = NOW - last[2] if last else NEVER_US
+    session = events
+    for before, after in zip(events, [*events[1:], (0, 0, NOW)], strict=False):
+        if after[2] - before[2] > 30 * MINUTE:
+            session = events[events.index(before) + 1 :]
+    for same in (lambda a, b: a == b, lambda a, b: ARTIST_OF_TRACK[a] == ARTIST_OF_TRACK[b]):
+        found = [place for place, event in enumerate(events) if same(event[0], track)]
+        newest = [place for place, event in enumerate(events[:-1]) if same(event[0], events[-1][0])]
+        after = [place for place in found if place - 1 in newest]
+        outcomes = [1.0 if events[place][1] == LISTEN else -1.0 for place in reversed(found)]
+        ages = [np.log2(1 + (NOW - events[place][2]) / MINUTE) for place in reversed(found)]
+        ratios = [1.0 if outcome > 0 else 0.1 for outcome in outcomes]
+        now = [place for place in found if events[place] in session]
+        stride = found[-1] - newest[-1] if found and newest else None
         columns += [
             np.log2(1 + len(found)),
-            (listens + 0.7) / (listens + skips + 1),
-            0 if last is None else 1 if last[1] == LISTEN else -1,
-            -1 if last is None else 1.0 if last[1] == LISTEN else 0.1,
-            np.log2(1 + age / MINUTE),
-            float(last is not None and last is events[-1]),
+            share(events, found),
+            np.log2(1 + sum(place >= len(events) - 50 for place in found)),
+            float(bool(found) and found[-1] == len(events) - 1),
+            *[*outcomes, 0, 0, 0][:3],
+            *[*ages, NEVER, NEVER][:2],
+            *[*ratios, -1, -1][:2],
+            np.log2(1 + len(now)),
+            share(events, now),
+            np.log2(1 + len(after)),
+            share(events, after),
+            NO_STRIDE if stride is None else np.sign(stride) * np.log2(1 + abs(stride)),
+            float(bool(newest) and newest[-1] + 1 in found),
         ]
     return columns
 
 
-def test_recent_columns_equal_counting() -> None:
-    features, rows = ranking_features(), [history(30, 1), history(5, 2), []]
-    items = np.array([[2, 3, 12, 7]] * 3)
-    side = features.users(user_batch(rows, length=30))
-    candidates = features.candidates(side, items)
+def share(events: list[tuple[int, int, int]], places: list[int]) -> float:
+    """Share of listens, smoothed."""
+    return (sum(events[place][1] == LISTEN for place in places) + 0.7) / (len(places) + 1)
+
+
+def test_what_came_of_a_candidate_equals_looking_through_the_plays() -> None:
+    broken = [(track, outcome, end - 50 * MINUTE * (n < 20)) for n, (track, outcome, end) in enumerate(history(30, 1))]
+    long = [(2 + n % 9, SKIP if n % 4 == 0 else LISTEN, NOW - (90 - n) * MINUTE) for n in range(80)]
+    old = [(2, LISTEN, NOW - 40 * MINUTE)]
+    features, rows = ranking_features(), [broken, history(5, 2), long, old, []]
+    items = np.array([[2, 3, 12, 7, broken[-1][0], broken[4][0]]] * len(rows))
+    candidates = features.candidates(features.users(user_batch(rows, length=100)), items)
     found = candidates.matches_BCM.numpy()
-    assert found.shape == (3, 4, MATCH_FEATURES) and candidates.features_BCF.shape == (3, 4, CANDIDATE_FEATURES)
+    assert found.shape == (5, 6, MATCH_FEATURES) and candidates.features_BCF.shape == (5, 6, CANDIDATE_FEATURES)
     for b, events in enumerate(rows):
         for c, track in enumerate(items[b]):
-            np.testing.assert_allclose(found[b, c, :12], by_hand(events, int(track)), rtol=1e-5)
+            np.testing.assert_allclose(found[b, c, : 2 * OF_PLAYS], by_hand(events, int(track)), rtol=1e-5)
 
 
-def test_long_histories_are_counted_apart() -> None:
-    rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, LISTEN, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
+def test_negative_histories_are_counted_apart() -> None:
+    rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, SKIP, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
     features = ranking_features()
     found = features.candidates(features.users(user_batch(rows)), np.array([[5, 15, 6]])).matches_BCM.numpy()[0]
-    never = np.log2(1 + NEVER_US / MINUTE)
-    same_track, same_artist, neither = found[:, [12, 13, 16, 17, 20, 21, 22, 23]]
-    np.testing.assert_allclose(same_track, [np.log2(3), 3, np.log2(3), 3, 1, 2, 1, 2], rtol=1e-5)
-    np.testing.assert_allclose(same_artist, [0, never, np.log2(3), 3, 0, never, 1, 2], rtol=1e-5)
-    np.testing.assert_allclose(neither, [0, never] * 4, rtol=1e-5)
+    same_track, same_artist, neither = found[:, 2 * OF_PLAYS :]
+    np.testing.assert_allclose(same_track, [np.log2(3), 2, np.log2(3), 2], rtol=1e-5)
+    np.testing.assert_allclose(same_artist, [0, NEVER, np.log2(3), 2], rtol=1e-5)
+    np.testing.assert_allclose(neither, [0, NEVER] * 2, rtol=1e-5)
 
 
 def test_the_order_in_which_tracks_were_heard_is_found() -> None:
@@ -72,11 +101,12 @@ def test_the_order_in_which_tracks_were_heard_is_found() -> None:
     features = ranking_features()
     items = np.array([[6, 7, 9, 5, 30, 1]] * 3)
     found = features.candidates(features.users(user_batch(rows, length=12)), items).matches_BCM.numpy()
-    follows, stride = found[:, :, 14], found[:, :, 15]
+    follows, stride, is_next = (found[:, :, column] for column in (13, 15, 16))
     none = NO_STRIDE
     np.testing.assert_allclose(follows[0], [np.log2(3), 0, 0, 0, 0, 0], rtol=1e-5)
     np.testing.assert_allclose(stride[0], [1, np.log2(3), -1, np.log2(5), none, none], rtol=1e-5)
-    assert (follows[1:] == 0).all() and (stride[1:] == none).all()
+    assert is_next[0].tolist() == [1, 0, 0, 0, 0, 0]
+    assert (follows[1:] == 0).all() and (stride[1:] == none).all() and (is_next[1:] == 0).all()
 
 
 def test_the_unknown_track_matches_nothing() -> None:
@@ -117,7 +147,7 @@ def test_context_tells_outcomes_newest_first() -> None:
     found = context(
         CODES, view.columns, view.mask_BL, batch.request_at_B, {"user_profile__plays_total": np.array([7, 0])}
     )
-    assert found.shape == (2, USER_FEATURES)
+    assert found.shape == (2, USER_FEATURES - len(LONG_WINDOWS))
     assert found[0, :4].tolist() == [-1, 1, 1, 0]
     np.testing.assert_allclose(found[0, LAGS : LAGS + 4], [0.1, 1, 1, 0])
     np.testing.assert_allclose(found[0, 2 * LAGS : 2 * LAGS + 5], [2 / 3] * 5)
@@ -126,6 +156,14 @@ def test_context_tells_outcomes_newest_first() -> None:
     session = found[0, 2 * LAGS + 11 : 2 * LAGS + 15]
     np.testing.assert_allclose(session, [np.log2(3), 0.5, 2, 3], rtol=1e-6)
     assert np.isfinite(found[1]).all() and found[1, : 2 * LAGS].tolist() == [0] * 2 * LAGS
+
+
+def test_the_long_run_is_the_share_of_listens_among_the_last_plays() -> None:
+    outcomes = np.zeros((3, 2100), np.float32)
+    outcomes[0, :2100] = np.where(np.arange(2100) < 1900, 1, -1)
+    outcomes[1, :3] = [1, -1, 0]
+    found = long_run(outcomes, np.array([2100, 3, 0]))
+    np.testing.assert_allclose(found, [[0, 0, 0.6, 0.9], [0.5] * 4, [0] * 4], rtol=1e-6)
 
 
 def test_buckets_start_after_padding() -> None:

@@ -140,8 +140,8 @@ def test_items_must_have_a_row_a_request(ranker: LoadedRanker) -> None:
 
 def test_a_missing_view_is_named(ranker: LoadedRanker) -> None:
     users = user_batch([[]])
-    del users.views["listened_history"]
-    with pytest.raises(KeyError, match="listened_history"):
+    del users.views["played_history"]
+    with pytest.raises(KeyError, match="played_history"):
         scores(ranker, users, ITEMS)
 
 

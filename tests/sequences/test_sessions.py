@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sequences import behaviours
 from sequences.batch import encode
 from sequences.definition import SEQUENCE_VIEWS
-from sequences.sessions import session_BL
+from sequences.sessions import is_of_this_session, session_BL
 from tests.sequences.random_histories import examples
 
 VIEW = SEQUENCE_VIEWS["recent_events"]
@@ -64,3 +64,17 @@ def test_a_like_does_not_bridge_two_sessions_and_exactly_thirty_minutes_is_no_ga
     steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("play", 20, 3), ("skip", 30, 0), ("play", 31, 3)]
     batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load().encoder}, length=5)
     assert session_BL(batch).tolist() == [[1, 1, 2, 2, 3]]
+
+
+def test_this_session_is_the_newest_one_until_the_gap_has_passed() -> None:
+    steps: list[Event] = [("play", 0, 3), ("play", 31, 3), ("like", 1, 0), ("skip", 2, 0), ("play", 3, 1)]
+    batch = encode(VIEW, [row(timed(steps))] * 4, {"behaviour": behaviours.load().encoder}, length=6)
+    ends = [ended for _, _, ended in timed(steps)]
+    request_at = np.array([ends[-1] + 30 * MINUTE, ends[-1] + 30 * MINUTE + 1, ends[3] + 1, ends[3] + 1])
+    found = is_of_this_session(batch, np.array([5, 5, 4, 0]), request_at)
+    assert found.tolist() == [
+        [False, True, True, True, True, False],
+        [False] * 6,
+        [False, True, True, True, False, False],
+        [False] * 6,
+    ]

@@ -15,18 +15,27 @@ import torch
 from numpy.typing import NDArray
 
 from sequences.batch import SequenceBatch
+from sequences.sessions import is_of_this_session
 from training.features import UserBatch
 from training.ranking.candidate_features import from_statistics
-from training.ranking.hard_search import History, from_history, from_recent
+from training.ranking.hard_search import History, Outcomes, from_events, from_plays
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.track_statistics import TrackStatistics
-from training.ranking.user_features import DAY_US, HOUR_US, BehaviourCodes, context, gap_bucket, ratio_bucket
+from training.ranking.user_features import (
+    DAY_US,
+    HOUR_US,
+    BehaviourCodes,
+    context,
+    gap_bucket,
+    long_run,
+    ratio_bucket,
+)
 from training.vocabulary import Vocabulary
 
 Array = NDArray[Any]
 
-RECENT, LISTENED, NEGATIVE = "recent_events", "listened_history", "recent_negatives"
-VIEWS = (RECENT, LISTENED, NEGATIVE)
+RECENT, PLAYED, NEGATIVE = "recent_events", "played_history", "recent_negatives"
+VIEWS = (RECENT, PLAYED, NEGATIVE)
 UNKNOWN = 1
 
 
@@ -36,10 +45,8 @@ class UserSide:
 
     inputs: UserInputs
     request_at_B: Array
-    recent: History
-    outcome_BL: Array
-    ratio_BL: Array
-    listened: History
+    played: History
+    outcomes: Outcomes
     negative: History
 
 
@@ -72,36 +79,26 @@ class RankingFeatures:
         batch = users.views[RECENT]
         mask_BL = _known_before(batch, request_at_B)
         columns = batch.columns
-        recent = self._history(batch, request_at_B)
-        played_BL = np.where(mask_BL, columns["played_ratio"], 0)
-        behaviour_BL = np.where(mask_BL, columns["behaviour"], 0)
-        is_listened = np.isin(behaviour_BL, self.behaviours.listened)
-        outcome_BL = is_listened.astype(np.float32) - np.isin(behaviour_BL, self.behaviours.skipped)
+        track_BL = np.where(mask_BL, columns["track_id"], 0)
+        artist_BL = self.artist_of_track_V[np.where(track_BL < len(self.artist_of_track_V), track_BL, UNKNOWN)]
         gap_BL = request_at_B[:, None] - columns["ended_at"]
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
+        played, outcomes = self._plays(users.views[PLAYED], request_at_B)
+        recent_BU = context(self.behaviours, columns, mask_BL, request_at_B, users.profile)
+        context_BU = np.concatenate([recent_BU, long_run(outcomes.outcome_BL, played.length_B)], axis=1)
         inputs = UserInputs(
-            event_track_BL=_tensor(np.where(mask_BL, columns["track_id"], 0)),
-            event_artist_BL=_tensor(
-                np.where(mask_BL, np.where(recent.artist_BL > UNKNOWN, recent.artist_BL, UNKNOWN), 0)
-            ),
-            event_behaviour_BL=_tensor(behaviour_BL),
+            event_track_BL=_tensor(track_BL),
+            event_artist_BL=_tensor(np.where(mask_BL, np.maximum(artist_BL, UNKNOWN), 0)),
+            event_behaviour_BL=_tensor(np.where(mask_BL, columns["behaviour"], 0)),
             event_gap_BL=_tensor(np.where(mask_BL, gap_bucket(gap_BL), 0)),
-            event_ratio_BL=_tensor(np.where(mask_BL, ratio_bucket(played_BL), 0)),
+            event_ratio_BL=_tensor(np.where(mask_BL, ratio_bucket(columns["played_ratio"]), 0)),
             mask_BL=torch.from_numpy(mask_BL),
-            context_BU=torch.from_numpy(context(self.behaviours, columns, mask_BL, request_at_B, users.profile)),
+            context_BU=torch.from_numpy(context_BU),
             hour_B=_tensor(request_at_B // HOUR_US % 24),
             weekday_B=_tensor(request_at_B // DAY_US % 7),
             scene_B=_tensor(np.array(codes, dtype=np.int64)),
         )
-        return UserSide(
-            inputs=inputs,
-            request_at_B=request_at_B,
-            recent=recent,
-            outcome_BL=outcome_BL,
-            ratio_BL=played_BL,
-            listened=self._history(users.views[LISTENED], request_at_B),
-            negative=self._history(users.views[NEGATIVE], request_at_B),
-        )
+        return UserSide(inputs, request_at_B, played, outcomes, self._history(users.views[NEGATIVE], request_at_B))
 
     def candidates(self, side: UserSide, items_BC: Array) -> CandidateInputs:
         """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
@@ -114,11 +111,18 @@ class RankingFeatures:
         at_B = side.request_at_B
         own = [*from_statistics(*self.statistics.before(items_BC, at_B)), items_BC <= UNKNOWN]
         found = [
-            *from_recent(side.recent, (side.outcome_BL, side.ratio_BL), track_BC, maker_BC, at_B),
-            *from_history(side.listened, track_BC, maker_BC, at_B, in_order=True),
-            *from_history(side.negative, track_BC, maker_BC, at_B),
+            *from_plays(side.played, side.outcomes, track_BC, maker_BC, at_B),
+            *from_events(side.negative, track_BC, maker_BC, at_B),
         ]
         return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), _stacked(found))
+
+    def _plays(self, batch: SequenceBatch, request_at_B: Array) -> tuple[History, Outcomes]:
+        mask_BL = _known_before(batch, request_at_B)
+        behaviour_BL = np.where(mask_BL, batch.columns["behaviour"], 0)
+        outcome_BL = self.behaviours.outcome(behaviour_BL)
+        ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
+        in_session_BL = is_of_this_session(batch, mask_BL.sum(1), request_at_B)
+        return self._history(batch, request_at_B), Outcomes(outcome_BL, ratio_BL, in_session_BL)
 
     def _history(self, batch: SequenceBatch, request_at_B: Array) -> History:
         mask_BL = _known_before(batch, request_at_B)

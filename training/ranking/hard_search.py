@@ -4,8 +4,8 @@ A view of the history that depends on the candidate, as attention is, but by exa
 events: the first stage of Pi et al. 2020, "Search-based User Interest Modeling with Lifelong Sequential Behavior Data",
 2006.05639. Differs: what is found is summed up in counts, ages and last outcomes rather than attended to.
 
-Shape letters: B requests, C candidates, L events, M match features. The same code offline and online. Every row is
-computed from its own candidate alone.
+Shape letters: B requests, C candidates, R = B·C pairs of them, L events, P occurrences, M match features. The same code
+offline and online. Every row is computed from its own candidate alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from training.ranking.user_features import DAY_US, SECOND_US
 
 NEVER_US = 100 * 365 * DAY_US
 NO_STRIDE = 16.0
-MATCH_FEATURES = 12 + 8 + 4
+LAST_OUTCOMES, LAST_AGES = 3, 2
+NEWEST = 50
+OF_PLAYS = 4 + LAST_OUTCOMES + LAST_AGES + 2 + 2 + 4
+OF_EVENTS = 2
+MATCH_FEATURES = 2 * (OF_PLAYS + OF_EVENTS)
 
 Array = NDArray[Any]
 
@@ -48,30 +52,64 @@ class History:
 
 
 @dataclass(frozen=True)
-class Match:
-    """Where in a history a candidate occurs."""
+class Outcomes:
+    """What came of each play of a history: 1 listened, -1 skipped, 0 where there is none; how much of it was played;
+    whether it belongs to the session that the request goes on with.
+    """
 
-    match_BCL: Array
-    count_BC: Array
-    last_BC: Array
+    outcome_BL: Array
+    ratio_BL: Array
+    in_session_BL: Array
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Every occurrence of B·C candidates in their user's history, candidate by candidate, oldest first."""
+
+    shape: tuple[int, int]
+    user_P: Array
+    row_P: Array
+    place_P: Array
+    end_R: Array
+    count_R: Array
 
     @classmethod
-    def of(cls, history_BL: Array, wanted_BC: Array) -> Match:
-        """`last_BC` is the position of the newest occurrence, -1 where there is none."""
-        match_BCL = history_BL[:, None, :] == wanted_BC[:, :, None]
-        count_BC = np.count_nonzero(match_BCL, axis=2)
-        newest_BC = match_BCL.shape[2] - 1 - match_BCL[:, :, ::-1].argmax(axis=2)
-        return cls(match_BCL, count_BC, np.where(count_BC > 0, newest_BC, -1))
+    def of(cls, history_BL: Array, wanted_BC: Array) -> Matches:
+        """Where in a history each candidate occurs."""
+        B, C = wanted_BC.shape
+        user_P, candidate_P, place_P = np.nonzero(history_BL[:, None, :] == wanted_BC[:, :, None])
+        row_P = user_P * C + candidate_P
+        count_R = np.bincount(row_P, minlength=B * C)
+        return cls((B, C), user_P, row_P, place_P, np.cumsum(count_R), count_R)
 
-    def at_last(self, values_BL: Array, otherwise: float) -> Array:
-        """The value at the newest occurrence [B, C]."""
-        found_BC = np.take_along_axis(values_BL, np.maximum(self.last_BC, 0), axis=1)
-        return np.where(self.last_BC >= 0, found_BC, otherwise)
+    def total(self, values_BL: Array) -> Array:
+        """Sum of the values over the occurrences [B, C]."""
+        return self.total_of(values_BL[self.user_P, self.place_P])
 
-    def count_where(self, flag_BL: Array) -> Array:
-        """Occurrences at which the flag is set [B, C]."""
-        count_BC: Array = np.count_nonzero(self.match_BCL & flag_BL[:, None, :], axis=2)
-        return count_BC
+    def total_of(self, values_P: Array) -> Array:
+        """Sum over the occurrences [B, C] of one value each."""
+        return np.bincount(self.row_P, weights=values_P, minlength=len(self.count_R)).reshape(self.shape)
+
+    def at_last(self, values_BL: Array, otherwise: float, k: int = 1) -> Array:
+        """The value at the k-th newest occurrence [B, C]."""
+        found_R = np.full(len(self.count_R), otherwise, dtype=np.float64)
+        has_R = np.flatnonzero(self.count_R >= k)
+        newest = self.end_R[has_R] - k
+        found_R[has_R] = values_BL[self.user_P[newest], self.place_P[newest]]
+        return found_R.reshape(self.shape)
+
+    @property
+    def count_BC(self) -> Array:
+        """How many occurrences."""
+        return self.count_R.reshape(self.shape)
+
+    @property
+    def last_BC(self) -> Array:
+        """Position of the newest occurrence, -1 where there is none."""
+        last_R = np.full(len(self.count_R), -1)
+        has_R = np.flatnonzero(self.count_R)
+        last_R[has_R] = self.place_P[self.end_R[has_R] - 1]
+        return last_R.reshape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -104,43 +142,60 @@ def log_age(ended_at_BC: Array, request_at_B: Array) -> Array:
     return np.log2(1 + np.maximum(age, 0) / (60 * SECOND_US))
 
 
-def from_recent(
-    history: History, outcomes_BL: tuple[Array, Array], track_BC: Array, artist_BC: Array, request_at_B: Array
+def listened_share(listens: Array, skips: Array) -> Array:
+    """Share of listens among plays, drawn to .7 where there are few."""
+    return (listens + 0.7) / (listens + skips + 1)
+
+
+def from_plays(
+    history: History, outcomes: Outcomes, track_BC: Array, artist_BC: Array, request_at_B: Array
 ) -> list[Array]:
-    """What came of the track and of the artist in the recent events, how often and when, and whether they were last."""
-    outcome_BL, ratio_BL = outcomes_BL
+    """What came of the track and of the artist in a long history of plays: OF_PLAYS columns for each.
+
+    How often it was played, and the share that was listened to; the outcomes of the last times, how much was played of
+    it then and when; how often among the NEWEST plays, whether it was the very newest; how it went in this session; and
+    whether it used to come after the newest one: how often, what came of it, and how many plays lay between the last
+    time of the newest and its own last time (signed log2; NO_STRIDE where either is missing).
+    """
+    listened_BL, skipped_BL = outcomes.outcome_BL > 0, outcomes.outcome_BL < 0
+    is_new_BL = np.arange(history.track_BL.shape[1]) >= history.length_B[:, None] - NEWEST
     columns: list[Array] = []
     for values_BL, wanted_BC in ((history.track_BL, track_BC), (history.artist_BL, artist_BC)):
-        match = Match.of(values_BL, wanted_BC)
-        listens_BC, skips_BC = match.count_where(outcome_BL > 0), match.count_where(outcome_BL < 0)
+        match = Matches.of(values_BL, wanted_BC)
+        following = Following.of(values_BL, history.length_B)
+        last_BC, place_B1 = match.last_BC, following.place_B[:, None]
+        stride_BC = np.where((last_BC < 0) | (place_B1 < 0), np.nan, last_BC - place_B1)
+        after_BL, session_BL = following.after_BL, outcomes.in_session_BL
         columns += [
             np.log2(1 + match.count_BC),
-            (listens_BC + 0.7) / (listens_BC + skips_BC + 1),
-            match.at_last(outcome_BL, 0),
-            match.at_last(ratio_BL, -1),
-            log_age(match.at_last(history.ended_at_BL, 0), request_at_B),
-            (match.last_BC >= 0) & (match.last_BC == history.length_B[:, None] - 1),
+            listened_share(match.total(listened_BL), match.total(skipped_BL)),
+            np.log2(1 + match.total(is_new_BL)),
+            last_BC == np.where(history.length_B > 0, history.length_B - 1, -2)[:, None],
+            *(match.at_last(outcomes.outcome_BL, 0, k) for k in range(1, LAST_OUTCOMES + 1)),
+            *(log_age(match.at_last(history.ended_at_BL, 0, k), request_at_B) for k in range(1, LAST_AGES + 1)),
+            match.at_last(outcomes.ratio_BL, -1),
+            match.at_last(outcomes.ratio_BL, -1, 2),
+            np.log2(1 + match.total(session_BL)),
+            listened_share(match.total(session_BL & listened_BL), match.total(session_BL & skipped_BL)),
+            np.log2(1 + match.total(after_BL)),
+            listened_share(match.total(after_BL & listened_BL), match.total(after_BL & skipped_BL)),
+            np.nan_to_num(np.sign(stride_BC) * np.log2(1 + np.abs(stride_BC)), nan=NO_STRIDE),
+            is_next(history, match, following),
         ]
     return columns
 
 
-def from_history(
-    history: History, track_BC: Array, artist_BC: Array, request_at_B: Array, in_order: bool = False
-) -> list[Array]:
-    """Counts and recency of the track and of the artist in a long history of one kind of event.
+def is_next(history: History, match: Matches, following: Following) -> Array:
+    """Whether the candidate is what came right after the last earlier occurrence of the newest [B, C]."""
+    L = history.track_BL.shape[1]
+    next_B = np.where(following.place_B >= 0, np.minimum(following.place_B + 1, L - 1), -1)
+    return match.total_of(match.place_P == next_B[match.user_P]) > 0
 
-    `in_order` adds, for both, how often it came right after the newest one, and how many events lay between the last
-    time of the newest and its own last time (signed log2; NO_STRIDE where either is missing).
-    """
+
+def from_events(history: History, track_BC: Array, artist_BC: Array, request_at_B: Array) -> list[Array]:
+    """How often and when last the track and the artist occur in a history of one kind of event: OF_EVENTS for each."""
     columns: list[Array] = []
     for values_BL, wanted_BC in ((history.track_BL, track_BC), (history.artist_BL, artist_BC)):
-        match = Match.of(values_BL, wanted_BC)
+        match = Matches.of(values_BL, wanted_BC)
         columns += [np.log2(1 + match.count_BC), log_age(match.at_last(history.ended_at_BL, 0), request_at_B)]
-        if in_order:
-            following = Following.of(values_BL, history.length_B)
-            place_B1 = following.place_B[:, None]
-            stride_BC = match.last_BC - place_B1
-            stride_BC = np.where((match.last_BC < 0) | (place_B1 < 0), np.nan, stride_BC)
-            columns.append(np.log2(1 + match.count_where(following.after_BL)))
-            columns.append(np.nan_to_num(np.sign(stride_BC) * np.log2(1 + np.abs(stride_BC)), nan=NO_STRIDE))
     return columns

@@ -18,6 +18,7 @@ SESSION_GAP_US = 30 * 60 * SECOND_US
 GAP_BUCKETS, RATIO_BUCKETS = 28, 12
 LAGS = 8
 WINDOWS = (3, 5, 10, 20, 50)
+LONG_WINDOWS = (100, 200, 500, 2000)
 PROFILE_VIEW = "user_profile"
 PROFILE = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
 
@@ -35,6 +36,11 @@ class BehaviourCodes:
     def of(cls, code_of: Mapping[str, int]) -> BehaviourCodes:
         """From the vocabulary's encoder of behaviours."""
         return cls(listened=(code_of["full_play"], code_of["play"]), skipped=(code_of["skip"],))
+
+    def outcome(self, behaviour_BL: Array) -> Array:
+        """1 for a listen, -1 for a skip, 0 for anything else; float32."""
+        is_listened_BL, is_skipped_BL = (np.isin(behaviour_BL, codes) for codes in (self.listened, self.skipped))
+        return is_listened_BL.astype(np.float32) - is_skipped_BL
 
 
 def gap_bucket(gap_us: Array) -> Array:
@@ -96,7 +102,21 @@ def context(
     return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
 
 
-USER_FEATURES = 2 * LAGS + len(WINDOWS) + 6 + 3 + len(PROFILE)
+def long_run(outcome_BL: Array, length_B: Array) -> Array:
+    """Shares of listens among the last 100, 200, … plays of a long history [B, W], float32; 0 where there is none.
+
+    `outcome_BL` is 1 for a listen, -1 for a skip, oldest first and right-padded with 0.
+    """
+    ago_BL = length_B[:, None] - 1 - np.arange(outcome_BL.shape[1])
+    shares = []
+    for window in LONG_WINDOWS:
+        outcomes_BL = np.where(ago_BL < window, outcome_BL, 0)
+        listens_B, plays_B = (outcomes_BL > 0).sum(1), (outcomes_BL != 0).sum(1)
+        shares.append(listens_B / np.maximum(plays_B, 1))
+    return np.stack(shares, axis=1).astype(np.float32)
+
+
+USER_FEATURES = 2 * LAGS + len(WINDOWS) + 6 + 3 + len(PROFILE) + len(LONG_WINDOWS)
 
 
 def _column(values_BL: Array, k: int, otherwise: float = 0) -> Array:
