@@ -12,6 +12,8 @@ import numpy as np
 
 from serving.scenes import Scene
 from serving.served_release import ServedRelease
+from training.features import UserBatch
+from training.heard import heard
 from training.recall.channel import Candidates
 
 
@@ -49,20 +51,22 @@ class Fused:
         return replace(self, scores_C=scores_C)
 
 
-def fuse(release: ServedRelease, scene: Scene, found: Mapping[str, Candidates]) -> Fused:
-    """The candidates of all channels for one request, best first; a single channel keeps its own order.
+def fuse(
+    release: ServedRelease,
+    scene: Scene,
+    users: UserBatch,
+    found: Mapping[str, Candidates],
+    share: float | None = None,
+) -> Fused:
+    """The candidates of all channels for one request, best first, about `share` of them (None: the scene's) new to its
+    user.
 
-    A channel that stands alone is not weighed: popularity may have no weight beside the others, and is all there is for
-    a user whom nobody knows.
+    What the user has heard is read from the views of the request itself; for one whom nobody knows everything is new.
     """
     if not found:
         return Fused(np.zeros(0, dtype=np.int64), np.zeros(0), [])
-    if len(found) == 1:
-        name, candidates = next(iter(found.items()))
-        items_C = candidates.items_BK[0][candidates.items_BK[0] > 0]
-        return Fused(items_C, 1 / (1 + np.arange(len(items_C))), [[name] for _ in items_C])
     width = sum(candidates.items_BK.shape[1] for candidates in found.values())
-    merged = release.fusion.fuse(found, width, [scene.name])
+    merged = release.fusion.fuse(found, heard(users.views), width, [scene.name], share)
     count = int((merged.items_BK[0] > 0).sum())
     return Fused(
         merged.items_BK[0, :count],

@@ -69,7 +69,7 @@ class RecommendPath:
             with metrics.timed("recall"):
                 found = recall.recall(release.channels, user.users, user.is_known, scene.recalled, metrics)
             with metrics.timed("fuse"):
-                fused = fuse.fuse(release, scene, found)
+                fused = fuse.fuse(release, scene, user.users, found)
             with metrics.timed("filter"):
                 fused = self._filtered(fused, request, user, release).first(scene.ranked)
             with metrics.timed("rank"):
@@ -97,7 +97,7 @@ class RecommendPath:
             return chosen
         only = {recall.POPULARITY: release.channels[recall.POPULARITY]}
         found = recall.recall(only, user.users, False, TOP_UP, self._metrics)
-        more = chosen.followed_by(fuse.fuse(release, request.scene, found))
+        more = chosen.followed_by(fuse.fuse(release, request.scene, user.users, found))
         more = self._filtered(more, request, user, release)
         return more.take(select(more.items_C, release.catalogue, request.limit, request.scene.per_artist))
 

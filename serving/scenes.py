@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.fusion import RECALLED
 from training.selection import PER_ARTIST
 
 
@@ -15,7 +16,7 @@ class Scene:
         limit: tracks in an answer when the request does not say.
         most: the largest limit a request may ask for.
         per_artist: most tracks of one main artist in an answer.
-        recalled: candidates asked of every channel.
+        recalled: candidates asked of every channel: as many as fusion was fitted and evaluated on.
         ranked: fused candidates that are scored by the ranker.
     """
 
@@ -30,7 +31,7 @@ class Scene:
 SCENES: dict[str, Scene] = {
     scene.name: scene
     for scene in (
-        Scene(name="daily", limit=30, most=100, per_artist=PER_ARTIST, recalled=300, ranked=300),
-        Scene(name="private_fm", limit=3, most=30, per_artist=1, recalled=200, ranked=200),
+        Scene(name="daily", limit=30, most=100, per_artist=PER_ARTIST, recalled=RECALLED, ranked=300),
+        Scene(name="private_fm", limit=3, most=30, per_artist=1, recalled=RECALLED, ranked=200),
     )
 }

@@ -12,7 +12,6 @@ import numpy as np
 
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
 from serving import fuse
-from serving.recall import POPULARITY
 from serving.scenes import SCENES
 from serving.served_release import ServedRelease
 from training.exclusions import Exclusions
@@ -55,10 +54,7 @@ def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], 
             if first:
                 channel.reason(users, first)
         part = "fusion"
-        fused = fuse.fuse(release, scene, found)
-        if POPULARITY in found:
-            # As the request path tops its answers up: popularity may have no weight beside channels that find nothing
-            fused = fused.followed_by(fuse.fuse(release, scene, {POPULARITY: found[POPULARITY]}))
+        fused = fuse.fuse(release, scene, users, found)
         shown = Shown(release.catalogue, Exclusions(), release.vocabulary.track_code, now_us)
         fused = fused.take(keep(fused.items_C, shown)[0]).first(scene.ranked)
         part = "ranker"

@@ -27,12 +27,12 @@ from training.blend import Blend
 from training.data import RecallCases, TrainingData
 from training.evaluation import comparison, memories, ranking_metrics, recall_metrics, report
 from training.evaluation.bootstrap import Estimate
-from training.evaluation.held_out import RECALLED, HeldOut, fitted
+from training.evaluation.held_out import HeldOut, fitted, scenes_of
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
 from training.evaluation.slate import METRICS as SLATE_METRICS
 from training.evaluation.slate import Slate, by_request, sample
-from training.fusion import Fusion
+from training.fusion import RECALLED, Fusion
 from training.ranking.cases import RankingCases, ranking_cases
 from training.recipes import RECIPES, recipe
 from training.tracking import open_experiment
@@ -73,7 +73,7 @@ def evaluate(workspace: Workspace) -> bool:
     choice.fusion.save(folder / "fusion.json")
     choice.blend.save(folder / "blend.json")
     write_json(folder / "choice.json", {"ranker": choice.ranker, **choice.why})
-    print(f"chosen on validation: {_weights(choice.fusion)}, ranker {choice.ranker}, blend {choice.blend.weight}")
+    print(f"chosen on validation: {choice.fusion}, ranker {choice.ranker}, blend {choice.blend.weight}")
 
     result = Result(workspace.as_of, split(workspace.marts))
     result.notes["chosen"] = {
@@ -104,6 +104,8 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
         HERE / "evaluation",
         HERE / "evaluate.py",
         HERE / "fusion.py",
+        HERE / "reciprocal_rank.py",
+        HERE / "heard.py",
         HERE / "blend.py",
         HERE / "selection.py",
     )
@@ -120,15 +122,19 @@ def model_ids(workspace: Workspace, fit: str) -> dict[str, str]:
 
 
 def choose(held_out: HeldOut, servable: Servable) -> Choice:
-    """Fusion weights, ranker and blend, each on a sample of the validation cases that the recipe bounds."""
+    """Fusion, ranker and blend, each on a sample of the validation cases that the recipe bounds."""
     wanted = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
     cases = all_cases.take(sample(all_cases, wanted.fusion_cases_per_user))
     found = held_out.recall(cases, "validation")
-    fusion = Fusion.fit(found, cases)
+    fusion, shares = Fusion.fit(found, held_out.heard(cases), cases)
     rows = sample(cases, wanted.validation_cases_per_user)
     some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
-    why: dict[str, Any] = {"fusion_cases": len(cases), "slate_cases": len(rows)}
+    why: dict[str, Any] = {
+        "fusion_cases": len(cases),
+        "slate_cases": len(rows),
+        "share_table": {str(share): table for share, table in shares.items()},
+    }
     if not held_out.rankers:
         return Choice(fusion, None, Blend(0.0), why)
     ranking = ranking_cases(held_out.data).of_part("validation")
@@ -160,8 +166,7 @@ def measure_recall(
     found = held_out.recall(cases, "test")
     lists = {name: one.items_BK for name, one in found.items()}
     channels = dict(lists)
-    scenes = [scene or "" for scene in cases.scenes.tolist()]
-    lists["fused"] = choice.fusion.fuse(found, RECALLED, scenes).items_BK
+    lists["fused"] = choice.fusion.fuse(found, held_out.heard(cases), RECALLED, scenes_of(cases)).items_BK
     wanted = [name for name in memories.MEMORIES if name not in lists]
     lists |= memories.recall(held_out.data, cases, RECALLED, wanted)
     values = {name: recall_metrics.by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}
@@ -329,10 +334,6 @@ def summary(result: Result) -> str:
 
 def _shown(interval: list[float]) -> str:
     return f"{interval[0]:8.4f} [{interval[1]:.4f}, {interval[2]:.4f}]"
-
-
-def _weights(fusion: Fusion) -> str:
-    return "fusion " + ", ".join(f"{name} {weight:g}" for name, weight in fusion.weights.get("", {}).items())
 
 
 def _hash_in(path: Path) -> str:

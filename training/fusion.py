@@ -1,8 +1,9 @@
-"""Many lists of candidates to one: weighted reciprocal-rank fusion, with weights fitted on validation sessions.
+"""Many lists of candidates to one: a list of repeats and a list of discoveries, merged by a share.
 
-Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods" (SIGIR
-2009); here each channel has a weight, which may differ by scene, and a cap on how many candidates it may bring.
-Legend: B requests, K candidates, H channels. Knows nothing about how a channel finds its candidates.
+Reciprocal ranks give places evenly: one list of everything pays for each discovery with a repeat that was likelier to be
+listened to. So what the user has heard and what not are fused apart, each by the channels that are good at it, and one
+number says how many places are for discoveries. Everything is fitted on validation sessions. Legend: B requests, K
+candidates, H channels. Knows nothing about how a channel finds its candidates.
 """
 
 from __future__ import annotations
@@ -11,25 +12,36 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from training.data import RecallCases
+from training.data import Ragged, RecallCases
 from training.recall.channel import Candidates
 from training.recall.measure import recall_table, worth
+from training.recall.merge import interleave
+from training.reciprocal_rank import Found, ReciprocalRank
 from training.workspace import write_json
 
+RECALLED = 200
+"""How many candidates of each channel are fused, in evaluation and service alike."""
+
 ANY_SCENE = ""
-CONSTANTS = (5.0, 20.0, 60.0)
-WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
-ROUNDS = 3
+DEFAULT_SHARE = 0.2
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 LEAST_SCENE_CASES = 200
+HALF = 60.0
+
+Ints = NDArray[np.int64]
+Curve = dict[float, dict[str, float]]
 
 
 @dataclass(frozen=True)
 class FusedCandidates:
-    """`items_BK` best first, 0 = none; `scores_BK` 0..1, 1 for what every channel has first; `rank_BKH` int32 rank
-    (from 0) of the item in each of `channels`, -1 where that channel did not find it.
+    """`items_BK` best first, 0 = none; `scores_BK` says the place: 1 for the first, half of it HALF places later, 0
+    where none; `rank_BKH` int32 rank (from 0) of the item in each of `channels` among the channel's repeats or its
+    discoveries, -1 where that channel did not find it.
     """
 
     items_BK: np.ndarray
@@ -45,93 +57,85 @@ class FusedCandidates:
 
 @dataclass(frozen=True)
 class Fusion:
-    """`score = Σ weight / (constant + rank + 1)` over the channels that found an item within their first `cap`
-    candidates.
-
-    `weights[scene][channel]`; a scene that is not there uses `weights[""]`; a channel without weight is left out.
+    """How each list weighs the channels, and the share of places that is for discoveries, 0..1: `shares[scene]`, or
+    `shares[""]` for a scene that is not there.
     """
 
-    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    constant: float = 60.0
-    cap: int = 200
+    repeats: ReciprocalRank = field(default_factory=ReciprocalRank)
+    discoveries: ReciprocalRank = field(default_factory=ReciprocalRank)
+    shares: Mapping[str, float] = field(default_factory=lambda: {ANY_SCENE: DEFAULT_SHARE})
 
     def fuse(
-        self, candidates: Mapping[str, Candidates], k: int, scenes: Sequence[str] | None = None
+        self,
+        candidates: Mapping[str, Candidates],
+        heard: Ragged,
+        k: int,
+        scenes: Sequence[str] | None = None,
+        share: float | None = None,
     ) -> FusedCandidates:
-        """The best `k` of each request, ties by smaller item. A channel that failed may be missing from
-        `candidates`.
-        """
-        channels = tuple(sorted(candidates))
-        if not channels:
-            raise ValueError("no channel gave candidates; give at least one to fuse")
-        rows = len(next(iter(candidates.values())).items_BK)
-        weight_BH = self._weights(channels, list(scenes) if scenes is not None else [ANY_SCENE] * rows)
-        lists = [candidates[name].items_BK[:, : self.cap] for name in channels]
-        items = np.concatenate(lists, axis=1)
-        widths = [one.shape[1] for one in lists]
-        channel_M, rank_M = np.repeat(np.arange(len(channels)), widths), np.concatenate([np.arange(w) for w in widths])
-        row, column = np.nonzero(items)
-        channel, rank = channel_M[column], rank_M[column]
-        top = np.int64(items.max(initial=0) + 1)
-        key, place = np.unique(row * top + items[row, column], return_inverse=True)
-        score = np.bincount(place, weights=weight_BH[row, channel] / (self.constant + rank + 1), minlength=len(key))
-        ranks = np.full((len(key), len(channels)), -1, dtype=np.int32)
-        ranks[place, channel] = rank
-        row, item = np.divmod(key, top)
-        order = np.lexsort((item, -score, row))
-        order = order[score[order] > 0]
-        row = row[order]
-        position = np.arange(len(row)) - np.searchsorted(row, row)
-        order, row, position = order[position < k], row[position < k], position[position < k]
-        best = np.maximum(weight_BH.sum(1) / (self.constant + 1), 1e-12)
-        result = FusedCandidates(
-            np.zeros((rows, k), dtype=np.int64),
-            np.zeros((rows, k), dtype=np.float32),
-            np.full((rows, k, len(channels)), -1, dtype=np.int32),
-            channels,
-        )
-        result.items_BK[row, position] = item[order]
-        result.scores_BK[row, position] = score[order] / best[row]
-        result.rank_BKH[row, position] = ranks[order]
-        return result
+        """The best `k` of each request, of which about `share` (None: the scene's), evenly spread, are not in
+        `heard[request]`; where one list ends the other goes on. A channel that failed may be missing from `candidates`.
 
-    def _weights(self, channels: tuple[str, ...], scenes: list[str]) -> np.ndarray:
-        general = self.weights.get(ANY_SCENE, dict.fromkeys(channels, 1.0))
-        of_scene = [self.weights.get(scene, general) for scene in scenes]
-        return np.array([[one.get(name, 0.0) for name in channels] for one in of_scene]).reshape(len(scenes), -1)
+        Raises:
+            ValueError: there are no candidates at all, or `share` is outside [0, 1].
+        """
+        if not candidates:
+            raise ValueError("no channel gave candidates; give at least one to fuse")
+        if share is not None and not 0 <= share <= 1:
+            raise ValueError(f"discovery share {share} is outside [0, 1]")
+        found = Found.of(candidates, heard)
+        repeats_BK, discoveries_BK = self._lists(found, k)
+        share_B = (
+            self._shares(scenes or [ANY_SCENE] * found.requests) if share is None else np.full(found.requests, share)
+        )
+        number_BK = np.zeros((found.requests, k), dtype=np.int64)
+        for one in np.unique(share_B):
+            rows = share_B == one
+            number_BK[rows] = interleave(repeats_BK[rows], discoveries_BK[rows], float(one), k)
+        item_M = np.concatenate([[0], found.item_M])
+        rank_MH = np.concatenate([np.full((1, len(found.channels)), -1, dtype=np.int32), found.rank_MH])
+        scores_BK = np.where(number_BK > 0, HALF / (HALF + np.arange(k)), 0).astype(np.float32)
+        return FusedCandidates(item_M[number_BK], scores_BK, rank_MH[number_BK], found.channels)
+
+    def _shares(self, scenes: Sequence[str]) -> NDArray[np.float64]:
+        general = self.shares.get(ANY_SCENE, DEFAULT_SHARE)
+        return np.array([self.shares.get(scene, general) for scene in scenes], dtype=np.float64)
+
+    def _lists(self, found: Found, k: int) -> list[Ints]:
+        """The numbers (from 1) in `found` of each request's `k` best repeats and discoveries, [B, k] each; 0 is none."""
+        lists = []
+        for fusion, is_heard in ((self.repeats, True), (self.discoveries, False)):
+            number_M = np.concatenate([[0], np.flatnonzero(found.is_heard_M == is_heard) + 1])
+            lists.append(number_M[fusion.best(found.of_kind(is_heard), k)])
+        return lists
 
     @classmethod
-    def fit(cls, candidates: Mapping[str, Candidates], cases: RecallCases, cap: int = 200) -> Fusion:
-        """Weights and constant with the greatest worth over `cases`: one weight at a time, some rounds.
+    def fit(cls, candidates: Mapping[str, Candidates], heard: Ragged, cases: RecallCases) -> tuple[Self, Curve]:
+        """Each list by the recall of what it is for, then the share with the greatest worth of the merged list, the
+        smaller of equals; and what every share of SHARES would give.
 
-        A scene with at least LEAST_SCENE_CASES cases gets weights of its own, starting from the general ones.
+        A scene with at least LEAST_SCENE_CASES cases gets a share of its own.
         """
-        best = cls({ANY_SCENE: dict.fromkeys(sorted(candidates), 1.0)}, CONSTANTS[-1], cap)
         if not len(cases):
-            return best
-        value = best.worth(candidates, cases)
-        for _ in range(ROUNDS):
-            before = value
-            for constant in CONSTANTS:
-                trial = cls(best.weights, constant, cap)
-                best, value = _better(best, value, trial, candidates, cases)
-            for name in sorted(candidates):
-                for weight in WEIGHTS:
-                    trial = cls({ANY_SCENE: {**best.weights[ANY_SCENE], name: weight}}, best.constant, cap)
-                    best, value = _better(best, value, trial, candidates, cases)
-            if value <= before + 1e-5:
-                break
-        for scene in sorted({str(one) for one in cases.scenes if one}):
-            rows = np.flatnonzero(cases.scenes == scene)
-            if len(rows) >= LEAST_SCENE_CASES:
-                some = {name: Candidates(one.items_BK[rows], one.scores_BK[rows]) for name, one in candidates.items()}
-                fitted = cls.fit(some, _without_scenes(cases.take(rows)), cap)
-                best = cls({**best.weights, scene: fitted.weights[ANY_SCENE]}, best.constant, cap)
-        return best
-
-    def worth(self, candidates: Mapping[str, Candidates], cases: RecallCases) -> float:
-        """See `training.recall.measure.worth`, of the fused order."""
-        return worth(recall_table(self.fuse(candidates, 200).items_BK, cases))
+            return cls(), {}
+        found = Found.of(candidates, heard)
+        lists = {
+            kind: ReciprocalRank.fit(found.of_kind(kind == "repeat"), cases.items[kind], cases.user_C, cutoffs)
+            for kind, cutoffs in (("repeat", (50, 200)), ("reachable", (50, 200)))
+        }
+        fusion = cls(lists["repeat"], lists["reachable"])
+        repeats_BK, discoveries_BK = fusion._lists(found, RECALLED)
+        item_M = np.concatenate([[0], found.item_M])
+        merged = {share: item_M[interleave(repeats_BK, discoveries_BK, share, RECALLED)] for share in SHARES}
+        shares = {}
+        counted = {str(scene): int((cases.scenes == scene).sum()) for scene in set(cases.scenes.tolist()) if scene}
+        for scene in (ANY_SCENE, *sorted(name for name, count in counted.items() if count >= LEAST_SCENE_CASES)):
+            rows = np.flatnonzero((cases.scenes == scene) | (scene == ANY_SCENE))
+            tables = {share: recall_table(items[rows], cases.take(rows)) for share, items in merged.items()}
+            shares[scene] = max(SHARES, key=lambda share: (round(worth(tables[share]), 6), -share))
+            if scene == ANY_SCENE:
+                curve = tables
+        return cls(fusion.repeats, fusion.discoveries, shares), curve
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -140,18 +144,5 @@ class Fusion:
     @classmethod
     def load(cls, path: Path) -> Fusion:
         """What `save` wrote."""
-        return cls(**json.loads(path.read_text()))
-
-
-def _better(
-    best: Fusion, value: float, trial: Fusion, candidates: Mapping[str, Candidates], cases: RecallCases
-) -> tuple[Fusion, float]:
-    if not any(trial.weights[ANY_SCENE].values()):
-        return best, value
-    worth = trial.worth(candidates, cases)
-    return (trial, worth) if worth > value + 1e-9 else (best, value)
-
-
-def _without_scenes(cases: RecallCases) -> RecallCases:
-    nowhere = np.array([ANY_SCENE] * len(cases), dtype=object)
-    return RecallCases(cases.user_ids, cases.user_C, cases.play_number_C, cases.request_at_C, nowhere, cases.items)
+        known = json.loads(path.read_text())
+        return cls(ReciprocalRank(**known["repeats"]), ReciprocalRank(**known["discoveries"]), known["shares"])

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from serving.fuse import fuse
+from serving.scenes import SCENES
 from tests.evaluation import anchor
-from tests.evaluation.world import workspace
+from tests.evaluation.world import VIEWS, workspace
+from tests.serving.small_release import release, tracks
 from training.data import TrainingData
 from training.evaluate import evaluate
+from training.evaluation.held_out import HeldOut, scenes_of
 from training.evaluation.memories import MEMORIES
+from training.features import ServiceContract
+from training.fusion import RECALLED, Fusion
 from training.ranking.cases import ranking_cases
 from training.recipes import recipe
 from training.workspace import Workspace
@@ -98,6 +105,25 @@ def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Pat
     users = script.auc_by_user(rows, scores)["gauc"].sort("user_id")
     theirs = script.interval(users["value"].to_numpy(), users["weight"].to_numpy())
     assert content(measured)["ranking"]["sum_pooling"]["not_skipped"]["gauc"] == pytest.approx(theirs)
+
+
+def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request at a time, from what that request read, gives the list that was evaluated."""
+    here, _ = measured
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.features.OfflineFeatures.store", None)
+    held_out = HeldOut.open(here)
+    fusion = replace(Fusion.load(here.folder / "evaluation" / "fusion.json"), shares={"": 0.3})
+    served = release(tracks(4), [], fusion=fusion)
+    cases = held_out.data.recall_cases("test")
+    evaluated = fusion.fuse(held_out.recall(cases, "test"), held_out.heard(cases), RECALLED, scenes_of(cases))
+    for case in range(0, len(cases), 7):
+        users = held_out.offline.users("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
+        found = {name: channel.recall(users, RECALLED) for name, channel in held_out.channels.items()}
+        fused = fuse(served, SCENES["daily"], users, found).first(RECALLED)
+        items = evaluated.items_BK[case]
+        assert fused.items_C.tolist() == items[items > 0].tolist()
+        assert fused.scores_C.tolist() == evaluated.scores_BK[case][items > 0].tolist()
 
 
 def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path]) -> None:

@@ -11,6 +11,7 @@ from serving.warm_up import WarmUpFailed, warm_up
 from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, excluded, history, release, tracks
 from training.blend import Blend
 from training.fusion import Fusion
+from training.reciprocal_rank import ReciprocalRank
 from training.selection import PER_ARTIST
 
 NOW = 1_800_000_000_000_000
@@ -48,22 +49,23 @@ def bench():
 
 
 POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
+ONLY_REALTIME = ReciprocalRank({"popularity": 0.0, "realtime": 1.0})
 
 
 def test_channels_are_fused_by_rank_and_each_track_says_who_found_it(bench):
     bench.store.users["u"] = history("t0")
     answer = bench.answer(release(tracks(8), [POPULARITY, REALTIME]), limit=4)
-    # By hand: 1/61 for a first place and 1/68 for an eighth: t7 both, then t6, t5, and t0 with popularity alone.
-    assert [item.track_id for item in answer.items] == ["t7", "t6", "t5", "t0"]
-    assert answer.items[0].channels == ["realtime", "popularity"]
-    assert answer.items[0].reason == "realtime says so"
-    assert answer.items[3].channels == ["popularity"]
-    assert (answer.items[0].title, answer.items[0].artists) == ("Song 7", ["Artist 3"])
-    assert bench.shown.rows == [(answer.request_id, ["t7", "t6", "t5", "t0"])]
+    # By hand: t0 is a repeat and first. Of the others t7 has 1/61 + 1/67, t6 1/62 + 1/66, t5 1/63 + 1/65, t1 only 1/61.
+    assert [item.track_id for item in answer.items] == ["t0", "t7", "t6", "t5"]
+    assert answer.items[0].channels == ["popularity"]
+    assert answer.items[1].channels == ["realtime", "popularity"]
+    assert answer.items[1].reason == "realtime says so"
+    assert (answer.items[1].title, answer.items[1].artists) == ("Song 7", ["Artist 3"])
+    assert bench.shown.rows == [(answer.request_id, ["t0", "t7", "t6", "t5"])]
 
 
 def test_an_unknown_user_gets_popularity_even_where_it_weighs_nothing(bench):
-    of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion({"": {"popularity": 0.0, "realtime": 1.0}}))
+    of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion(discoveries=ONLY_REALTIME))
     assert bench.ask(of, limit=3) == ["t0", "t1", "t2"]
 
 
@@ -84,7 +86,7 @@ def test_the_ranker_moves_the_order_by_its_share(bench):
 def test_a_failing_ranker_leaves_the_fused_order_and_is_counted(bench):
     bench.store.users["u"] = history("t0")
     of = release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2, is_failing=True), blend=Blend(0.5))
-    assert bench.ask(of, limit=2) == ["t7", "t6"]
+    assert bench.ask(of, limit=2) == ["t0", "t7"]
     assert bench.count("segue_skipped", part="ranker") == 1
 
 
@@ -139,7 +141,7 @@ def test_the_scene_gives_the_limit():
 
 
 def test_warm_up_passes_a_release_whose_fusion_gives_popularity_no_weight():
-    fusion = Fusion(weights={"": {"popularity": 0.0, "realtime": 1.0}})
+    fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)
     warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion), NOW)
 
 

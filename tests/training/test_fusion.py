@@ -1,53 +1,187 @@
+"""Two lists and their merge against plain Python: ranks within a kind, places of the share, and what a fit prefers."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from training.data import TrainingData
-from training.fusion import Fusion
+from tests.evaluation.conftest import Case, ragged, recall_cases
+from training.fusion import RECALLED, SHARES, Fusion
 from training.recall import Candidates
+from training.recall.measure import recall_table, worth
+from training.reciprocal_rank import FILLS, Found, ReciprocalRank, Wanted
 
 
 def _candidates(*rows: list[int]) -> Candidates:
     width = max(len(row) for row in rows)
-    items = np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.int64)
+    items = np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.int64).reshape(len(rows), width)
     return Candidates(items, np.where(items > 0, 0.0, -np.inf).astype(np.float32))
 
 
-A = _candidates([5, 6, 7], [9])
-B = _candidates([7, 8], [3, 9])
-
-
-def _slow(fusion: Fusion, lists: dict[str, list[int]], scene: str = "") -> list[int]:
+def _slow_list(fusion: ReciprocalRank, lists: dict[str, list[int]]) -> list[int]:
     score: dict[int, float] = {}
-    weights = fusion.weights.get(scene, fusion.weights[""])
     for name, items in lists.items():
-        for rank, item in enumerate(items[: fusion.cap]):
-            score[item] = score.get(item, 0.0) + weights.get(name, 0.0) / (fusion.constant + rank + 1)
-    return sorted((item for item in score if score[item] > 0), key=lambda item: (-score[item], item))
+        weight = fusion.weights.get(name, 0.0) if fusion.weights else 1.0
+        for rank, item in enumerate(items):
+            score[item] = score.get(item, 0.0) + max(weight, FILLS) / (fusion.constant + rank + 1)
+    return sorted(score, key=lambda item: (-score[item], item))
 
 
-def test_equals_the_formula_and_keeps_who_found_what() -> None:
-    fusion = Fusion({"": {"a": 1.0, "b": 0.7}, "daily": {"a": 0.1, "b": 1.0}}, constant=10.0)
-    fused = fusion.fuse({"a": A, "b": B}, 4, ["", "daily"])
-    assert fused.items_BK[0].tolist() == _slow(fusion, {"a": [5, 6, 7], "b": [7, 8]})
-    assert fused.items_BK[1].tolist() == [*_slow(fusion, {"a": [9], "b": [3, 9]}, "daily"), 0, 0]
-    assert fused.found_by(0, 0) == ["b", "a"]
-    assert fused.found_by(0, 1) == ["a"]
-    assert (fused.scores_BK <= 1).all()
+def _slow(fusion: Fusion, lists: dict[str, list[int]], heard: list[int], share: float) -> list[int]:
+    """Repeat number n (from 0) stands at (n + ½) / (1 - share), discovery number n at (n + ½) / share."""
+    placed = []
+    for is_heard, one, part in ((True, fusion.repeats, 1 - share), (False, fusion.discoveries, share)):
+        mine = {name: [item for item in items if (item in heard) == is_heard] for name, items in lists.items()}
+        placed += [((n + 0.5) / max(part, 1e-9), not is_heard, item) for n, item in enumerate(_slow_list(one, mine))]
+    return [item for *_, item in sorted(placed)]
 
 
-def test_cap_and_missing_channel() -> None:
-    fusion = Fusion({"": {"a": 1.0, "b": 1.0}}, cap=1)
-    assert set(fusion.fuse({"a": A, "b": B}, 4).items_BK[0].tolist()) == {5, 7, 0}
-    assert fusion.fuse({"b": B}, 2).items_BK.tolist() == [[7, 0], [3, 0]]
+def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
+    random = np.random.default_rng(seed)
+    rows = {
+        name: [random.permutation(np.arange(2, 32))[: random.integers(0, 20)].tolist() for _ in range(4)]
+        for name in ("a", "b", "c")
+    }
+    heard = [random.permutation(np.arange(2, 32))[: random.integers(0, 25)].tolist() for _ in range(4)]
+    # Small whole weights make ties; 0 is a channel that only fills up.
+    one, other = (
+        ReciprocalRank({name: float(random.integers(0, 3)) for name in rows}, constant=float(random.choice([1, 20])))
+        for _ in range(2)
+    )
+    shares = {"": float(random.choice(SHARES)), "daily": 0.5}
+    return {name: _candidates(*lists) for name, lists in rows.items()}, heard, Fusion(one, other, shares)
 
 
-def test_fit_prefers_the_channel_that_is_right(data: TrainingData, tmp_path: Path) -> None:
-    cases = data.recall_cases("validation")
-    right = [cases.items["targets"][case].tolist() for case in range(len(cases))]
-    wrong = [[item for item in range(2, 30) if item not in row][:20] for row in right]
-    good, bad = _candidates(*right), _candidates(*wrong)
-    fusion = Fusion.fit({"good": good, "bad": bad}, cases)
-    assert fusion.worth({"good": good, "bad": bad}, cases) == 3.0
+@pytest.mark.parametrize("seed", range(8))
+def test_equals_plain_python(seed: int) -> None:
+    candidates, heard, fusion = _random(seed)
+    scenes = ["", "daily", "elsewhere", "daily"]
+    fused = fusion.fuse(candidates, ragged(*heard), 50, scenes)
+    for row, scene in enumerate(scenes):
+        lists = {name: [item for item in one.items_BK[row].tolist() if item] for name, one in candidates.items()}
+        expected = _slow(fusion, lists, heard[row], fusion.shares["daily" if scene == "daily" else ""])
+        assert fused.items_BK[row].tolist() == expected + [0] * (50 - len(expected))
+        for place, item in enumerate(expected):
+            kind = {
+                name: [one for one in items if (one in heard[row]) == (item in heard[row])]
+                for name, items in lists.items()
+            }
+            names = [name for name in sorted(kind) if item in kind[name]]
+            assert fused.found_by(row, place) == sorted(names, key=lambda name: kind[name].index(item))
+    alone = fusion.fuse(
+        {name: Candidates(one.items_BK[1:2], one.scores_BK[1:2]) for name, one in candidates.items()},
+        ragged(heard[1]),
+        7,
+        ["daily"],
+    )
+    assert alone.items_BK[0].tolist() == fused.items_BK[1, :7].tolist()
+
+
+def test_scores_say_the_place_and_begin_at_one() -> None:
+    candidates, heard, fusion = _random(3)
+    fused = fusion.fuse(candidates, ragged(*heard), 50)
+    assert (fused.scores_BK[:, 0] == 1).all()
+    assert ((fused.scores_BK > 0) == (fused.items_BK > 0)).all()
+    assert (np.diff(fused.scores_BK, axis=1)[fused.items_BK[:, 1:] > 0] < 0).all()
+
+
+def test_a_repeat_does_not_push_a_discovery_down() -> None:
+    """Channel a has its one discovery after three repeats, b has another right at its top: by hand both are first."""
+    candidates = {"a": _candidates([2, 3, 4, 9]), "b": _candidates([7, 8])}
+    fusion = Fusion(discoveries=ReciprocalRank({"a": 1.0, "b": 0.9}))
+    assert fusion.fuse(candidates, ragged([2, 3, 4]), 6, share=0.0).items_BK[0].tolist() == [2, 3, 4, 9, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.0, [2, 3, 4, 5, 12, 13]),
+        (0.25, [2, 3, 12, 4, 5, 13]),
+        (0.5, [2, 12, 3, 13, 4, 14]),
+        (1.0, [12, 13, 14, 15, 2, 3]),
+    ],
+)
+def test_the_share_has_its_places(share: float, expected: list[int]) -> None:
+    candidates = {"a": _candidates([2, 3, 4, 5, 12, 13, 14, 15])}
+    heard = ragged([2, 3, 4, 5])
+    assert Fusion(shares={"": share}).fuse(candidates, heard, 6).items_BK[0].tolist() == expected
+    assert Fusion().fuse(candidates, heard, 6, share=share).items_BK[0].tolist() == expected
+
+
+def test_a_share_outside_the_unit_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"share 1\.5 is outside"):
+        Fusion().fuse({"a": _candidates([2])}, ragged([]), 1, share=1.5)
+
+
+def test_who_has_heard_nothing_gets_discoveries_in_their_order() -> None:
+    fused = Fusion().fuse({"popularity": _candidates([7, 3, 5])}, ragged([]), 4)
+    assert fused.items_BK[0].tolist() == [7, 3, 5, 0]
+
+
+def test_a_missing_channel_and_one_without_weight() -> None:
+    fusion = Fusion(discoveries=ReciprocalRank({"a": 1.0, "b": 0.0}))
+    a, b = _candidates([5, 6]), _candidates([9, 6])
+    assert fusion.fuse({"a": a, "b": b}, ragged([]), 4).items_BK[0].tolist() == [5, 6, 9, 0]
+    assert fusion.fuse({"b": b}, ragged([]), 4).items_BK[0].tolist() == [9, 6, 0, 0]
+    with pytest.raises(ValueError, match="no channel"):
+        fusion.fuse({}, ragged([]), 4)
+
+
+def test_a_fit_sees_the_recall_of_the_list_that_is_served() -> None:
+    """What the fit counts out without sorting is `recall_table` of `best`."""
+    candidates, heard, fusion = _random(5)
+    targets = [[2, 5, 9], [3], [4, 7, 11, 13, 30], [8, 6]]
+    cases = recall_cases([Case(f"{n % 3}", one, [], []) for n, one in enumerate(targets)])
+    found = Found.of(candidates, ragged(*heard))
+    items = np.concatenate([[0], found.item_M])[fusion.repeats.best(found, 30)]
+    for k in (1, 3, 10):
+        expected = recall_table(items, cases, (k,))[f"recall_at_{k}/all"]
+        wanted = Wanted.of(found, cases.items["targets"], cases.user_C)
+        assert wanted.recall(fusion.repeats.scores(found), (k,)) == pytest.approx(expected)
+
+
+def test_a_fit_gives_each_list_to_the_channel_that_is_right_in_it(tmp_path: Path) -> None:
+    """`remembers` knows the repeats and is wrong about what is new, `explores` the other way round."""
+    random = np.random.default_rng(0)
+    cases, heard, remembers, explores = [], [], [], []
+    for n in range(40):
+        old, new = random.permutation(np.arange(2, 300))[:280], random.permutation(np.arange(300, 600))[:280]
+        cases.append(Case(f"{n % 7}", old[:40].tolist(), new[:40].tolist(), new[:40].tolist()))
+        heard.append(old.tolist())
+        remembers.append([*old[:60].tolist(), *new[220:].tolist()])
+        explores.append([*new[:60].tolist(), *old[220:].tolist()])
+    candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
+    fusion, curve = Fusion.fit(candidates, ragged(*heard), recall_cases(cases))
+    assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
+    assert fusion.discoveries.weights["explores"] > fusion.discoveries.weights["remembers"]
+    tables = {
+        share: recall_table(
+            fusion.fuse(candidates, ragged(*heard), RECALLED, share=share).items_BK, recall_cases(cases)
+        )
+        for share in SHARES
+    }
+    assert curve == tables
+    assert worth(tables[fusion.shares[""]]) == max(worth(table) for table in tables.values())
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
+
+
+def test_a_scene_with_enough_cases_has_a_share_of_its_own() -> None:
+    """In the morning everything is old, at night everything is new; the rest are too few to say."""
+    cases = [Case(f"{n % 9}", [2], [], []) for n in range(200)] + [Case(f"{n % 9}", [], [52], [52]) for n in range(203)]
+    all_cases = recall_cases(cases)
+    all_cases.scenes[:] = ["morning"] * 200 + ["night"] * 200 + ["noon"] * 3
+    old, new = list(range(3, 52)), list(range(53, 102))
+    candidates = {"a": _candidates(*[[*old, 2, 52, *new]] * 403)}
+    heard = ragged(*[[2, *old]] * 403)
+    fusion, _ = Fusion.fit(candidates, heard, all_cases)
+    assert set(fusion.shares) == {"", "morning", "night"}
+    assert fusion.shares["morning"] == 0.0
+    assert fusion.shares["night"] > 0.0
+
+
+def test_without_cases_there_is_a_fusion_all_the_same() -> None:
+    fusion, curve = Fusion.fit({"a": _candidates([2])}, ragged(), recall_cases([]))
+    assert fusion == Fusion() and curve == {}

@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.data import RecallCases, TrainingData
+from training.data import Ragged, RecallCases, TrainingData
 from training.features import OfflineFeatures
+from training.fusion import RECALLED
+from training.heard import HEARD_VIEWS, heard, joined
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
@@ -28,7 +30,6 @@ from training.recall.channel import Candidates, RecallChannel
 from training.recipes import recipe
 from training.workspace import INPUTS, MissingInput, Workspace
 
-RECALLED = 200
 CASES_AT_ONCE = 256
 RANKING_CASES_AT_ONCE = 2048
 
@@ -77,6 +78,15 @@ class HeldOut:
                 )
                 parts[name].append(channel.recall(users, RECALLED))
         return {name: _joined(some) for name, some in parts.items()}
+
+    def heard(self, cases: RecallCases) -> Ragged:
+        """What the user of each case had heard before it, as the request reads it."""
+        parts = []
+        for start in range(0, len(cases), CASES_AT_ONCE):
+            some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
+            users = some.user_ids.tolist()
+            parts.append(heard({view: self.data.reader(view).read(users, some.request_at_C) for view in HEARD_VIEWS}))
+        return joined(parts)
 
     def predict(self, cases: RankingCases, what: str) -> dict[str, NDArray[np.float32]]:
         """Calibrated probability [R, T] of every task of each ranker, tasks in the ranker's order.

@@ -37,9 +37,12 @@ def page(content: Content) -> str:
 
 def _summary(content: Content) -> str:
     chosen, cases, sample = content["chosen"], content["cases"], content["slate_sample"]
-    weights = ", ".join(
-        f"{escape(name)} {weight:g}" for name, weight in chosen["fusion"]["weights"].get("", {}).items()
+    fusion = chosen["fusion"]
+    weights = "; ".join(
+        f"{kind}: " + ", ".join(f"{escape(name)} {weight:g}" for name, weight in fusion[kind]["weights"].items())
+        for kind in ("repeats", "discoveries")
     )
+    shares = ", ".join(f"{share:g} {escape(scene)}".strip() for scene, share in sorted(fusion["shares"].items()))
     best = content["best_memory"]
     lead = content["differences"].get(f"fused - {best}", {}).get("recall_at_200")
     served = content["differences"].get("served - fused", {}).get("recall_at_30")
@@ -54,6 +57,7 @@ def _summary(content: Content) -> str:
             f"{sample['requests']:,} of these sessions, at most {sample['per_user']} a user, drawn by {escape(sample['drawn_by'])}",
         ),
         ("Fusion", f"{weights}; chosen on {chosen['fusion_cases']:,} validation sessions"),
+        ("Places for discoveries", f"a share of {shares}, chosen on the same sessions"),
         (
             "Ranker",
             f"{escape(str(chosen['ranker']))} with {chosen['blend']['weight']:g} of the order, chosen on validation",
@@ -100,6 +104,12 @@ def _recall(content: Content) -> str:
         "Averaged over a user's sessions, then over users; intervals by drawing users 1,000 times.</p>"
         f"{plots}<div class=wide><table><thead><tr><th rowspan=2></th>{header}<th>ndcg@10</th><th rowspan=2>coverage</th></tr>"
         f"<tr>{units}<th>all</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        + _choices(
+            "Share of places for discoveries, on validation",
+            "share",
+            content["chosen"].get("share_table"),
+            ("recall_at_50/all", "recall_at_200/all", "recall_at_200/repeat", "recall_at_200/reachable"),
+        )
     )
 
 
@@ -119,14 +129,23 @@ def _slate(content: Content) -> str:
     )
 
 
-def _choices(title: str, of: str, table: dict[str, dict[str, float]] | None) -> str:
+def _choices(
+    title: str,
+    of: str,
+    table: dict[str, dict[str, float | None]] | None,
+    metrics: tuple[str, ...] = ("recall_at_30", "ndcg_at_10"),
+) -> str:
     """What each value that could have been chosen gives; nothing without a table."""
     rows = "".join(
-        f"<tr><td>{value}</td><td>{one['recall_at_30']:.4f}</td><td>{one['ndcg_at_10']:.4f}</td></tr>"
+        f"<tr><td>{value}</td>" + "".join(f"<td>{_figure(one[metric])}</td>" for metric in metrics) + "</tr>"
         for value, one in (table or {}).items()
     )
-    header = f"<tr><th>{of}</th><th>recall@30</th><th>ndcg@10</th></tr>"
+    header = f"<tr><th>{of}</th>" + "".join(f"<th>{name.replace('_at_', '@')}</th>" for name in metrics) + "</tr>"
     return f"<h3>{title}</h3><table>{header}{rows}</table>" if rows else ""
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def _ranking(content: Content) -> str:

@@ -58,7 +58,7 @@ class Slate:
         servable: Servable,
     ) -> Slate:
         """The request path up to the ranker's answer; without a ranker its probabilities are 0."""
-        fused = fusion.fuse(found, RANKED, scenes_of(cases))
+        fused = fusion.fuse(found, held_out.heard(cases), RANKED, scenes_of(cases))
         items, scores = servable.first(fused.items_BK, cases, fused.scores_BK)
         probability = (
             np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, cases, items)

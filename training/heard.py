@@ -1,0 +1,39 @@
+"""What a request knows its user to have heard: the line between a repeat and a discovery.
+
+Only what the request itself reads counts, so that evaluation and service draw the same line: whoever returns to a song
+after two thousand others discovers it anew. Knows nothing about candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from sequences.batch import FIRST, SequenceBatch
+from training.data import Ragged
+
+HEARD_VIEWS = ("listened_history", "recent_events")
+
+
+def heard(views: Mapping[str, SequenceBatch]) -> Ragged:
+    """The distinct items with an event in HEARD_VIEWS, ascending, a list for each request; a missing view is empty.
+
+    Raises:
+        KeyError: none of HEARD_VIEWS was read, so that nobody knows how many requests there are.
+    """
+    known = [views[name].columns["track_id"] for name in HEARD_VIEWS if name in views]
+    if not known:
+        raise KeyError(f"none of the views {', '.join(HEARD_VIEWS)} was read; add them to the feature service")
+    items_BL = np.concatenate(known, axis=1)
+    row, column = np.nonzero(items_BL >= FIRST)
+    top = np.int64(items_BL.max(initial=0) + 1)
+    row, item = np.divmod(np.unique(row * top + items_BL[row, column]), top)
+    return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
+
+
+def joined(parts: Sequence[Ragged]) -> Ragged:
+    """The lists of all parts, one after the other."""
+    items = np.concatenate([np.zeros(0, dtype=np.int64), *(part.items for part in parts)])
+    counts = np.concatenate([np.zeros(1, dtype=np.int64), *(part.count_C for part in parts)])
+    return Ragged(items, counts.cumsum())
