@@ -105,6 +105,7 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
         HERE / "evaluate.py",
         HERE / "fusion.py",
         HERE / "reciprocal_rank.py",
+        HERE / "discovery_share.py",
         HERE / "heard.py",
         HERE / "blend.py",
         HERE / "selection.py",

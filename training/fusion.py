@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import Ragged, RecallCases
+from training.discovery_share import merge
 from training.recall.channel import Candidates
 from training.recall.measure import recall_table, worth
-from training.recall.merge import interleave
 from training.reciprocal_rank import Found, ReciprocalRank
 from training.workspace import write_json
 
@@ -29,8 +29,9 @@ RECALLED = 200
 
 ANY_SCENE = ""
 DEFAULT_SHARE = 0.2
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
-LEAST_SCENE_CASES = 200
+SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+CUTOFFS = (50, 200)
+LEAST_CASES = 200
 HALF = 60.0
 
 Ints = NDArray[np.int64]
@@ -73,16 +74,14 @@ class Fusion:
         scenes: Sequence[str] | None = None,
         share: float | None = None,
     ) -> FusedCandidates:
-        """The best `k` of each request, of which about `share` (None: the scene's), evenly spread, are not in
-        `heard[request]`; where one list ends the other goes on. A channel that failed may be missing from `candidates`.
+        """The best `k` of each request: repeats, which are in `heard[request]`, and in the places of `share` (None: the
+        scene's) discoveries. A channel that failed may be missing from `candidates`.
 
         Raises:
             ValueError: there are no candidates at all, or `share` is outside [0, 1].
         """
         if not candidates:
             raise ValueError("no channel gave candidates; give at least one to fuse")
-        if share is not None and not 0 <= share <= 1:
-            raise ValueError(f"discovery share {share} is outside [0, 1]")
         found = Found.of(candidates, heard)
         repeats_BK, discoveries_BK = self._lists(found, k)
         share_B = (
@@ -91,7 +90,7 @@ class Fusion:
         number_BK = np.zeros((found.requests, k), dtype=np.int64)
         for one in np.unique(share_B):
             rows = share_B == one
-            number_BK[rows] = interleave(repeats_BK[rows], discoveries_BK[rows], float(one), k)
+            number_BK[rows] = merge(repeats_BK[rows], discoveries_BK[rows], float(one), k)
         item_M = np.concatenate([[0], found.item_M])
         rank_MH = np.concatenate([np.full((1, len(found.channels)), -1, dtype=np.int32), found.rank_MH])
         scores_BK = np.where(number_BK > 0, HALF / (HALF + np.arange(k)), 0).astype(np.float32)
@@ -101,41 +100,39 @@ class Fusion:
         general = self.shares.get(ANY_SCENE, DEFAULT_SHARE)
         return np.array([self.shares.get(scene, general) for scene in scenes], dtype=np.float64)
 
-    def _lists(self, found: Found, k: int) -> list[Ints]:
+    def _lists(self, found: Found, k: int) -> tuple[Ints, Ints]:
         """The numbers (from 1) in `found` of each request's `k` best repeats and discoveries, [B, k] each; 0 is none."""
         lists = []
         for fusion, is_heard in ((self.repeats, True), (self.discoveries, False)):
             number_M = np.concatenate([[0], np.flatnonzero(found.is_heard_M == is_heard) + 1])
             lists.append(number_M[fusion.best(found.of_kind(is_heard), k)])
-        return lists
+        return lists[0], lists[1]
 
     @classmethod
     def fit(cls, candidates: Mapping[str, Candidates], heard: Ragged, cases: RecallCases) -> tuple[Self, Curve]:
-        """Each list by the recall of what it is for, then the share with the greatest worth of the merged list, the
-        smaller of equals; and what every share of SHARES would give.
+        """Each list by the recall of what it is for, then the share with the greatest worth of the merged list; and the
+        figures of every share of SHARES.
 
-        A scene with at least LEAST_SCENE_CASES cases gets a share of its own.
+        A scene with at least LEAST_CASES cases gets a share of its own; with fewer cases in all, the share is the default.
         """
         if not len(cases):
             return cls(), {}
         found = Found.of(candidates, heard)
-        lists = {
-            kind: ReciprocalRank.fit(found.of_kind(kind == "repeat"), cases.items[kind], cases.user_C, cutoffs)
-            for kind, cutoffs in (("repeat", (50, 200)), ("reachable", (50, 200)))
-        }
-        fusion = cls(lists["repeat"], lists["reachable"])
-        repeats_BK, discoveries_BK = fusion._lists(found, RECALLED)
+        repeats, discoveries = (
+            ReciprocalRank.fit(found.of_kind(is_heard), cases.items[kind], cases.user_C, CUTOFFS)
+            for is_heard, kind in ((True, "repeat"), (False, "reachable"))
+        )
+        lists = cls(repeats, discoveries)._lists(found, RECALLED)
         item_M = np.concatenate([[0], found.item_M])
-        merged = {share: item_M[interleave(repeats_BK, discoveries_BK, share, RECALLED)] for share in SHARES}
-        shares = {}
-        counted = {str(scene): int((cases.scenes == scene).sum()) for scene in set(cases.scenes.tolist()) if scene}
-        for scene in (ANY_SCENE, *sorted(name for name, count in counted.items() if count >= LEAST_SCENE_CASES)):
-            rows = np.flatnonzero((cases.scenes == scene) | (scene == ANY_SCENE))
-            tables = {share: recall_table(items[rows], cases.take(rows)) for share, items in merged.items()}
-            shares[scene] = max(SHARES, key=lambda share: (round(worth(tables[share]), 6), -share))
-            if scene == ANY_SCENE:
-                curve = tables
-        return cls(fusion.repeats, fusion.discoveries, shares), curve
+        merged = {share: item_M[merge(*lists, share, RECALLED)] for share in SHARES}
+        curve = {share: recall_table(items_CK, cases) for share, items_CK in merged.items()}
+        shares = {ANY_SCENE: _best(curve) if len(cases) >= LEAST_CASES else DEFAULT_SHARE}
+        for scene in sorted({str(scene) for scene in cases.scenes if scene}):
+            rows = np.flatnonzero(cases.scenes == scene)
+            if len(rows) >= LEAST_CASES:
+                some = cases.take(rows)
+                shares[scene] = _best({share: recall_table(items[rows], some) for share, items in merged.items()})
+        return cls(repeats, discoveries, shares), curve
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -146,3 +143,8 @@ class Fusion:
         """What `save` wrote."""
         known = json.loads(path.read_text())
         return cls(ReciprocalRank(**known["repeats"]), ReciprocalRank(**known["discoveries"]), known["shares"])
+
+
+def _best(curve: Curve) -> float:
+    """The share with the greatest worth, the smaller of equals."""
+    return max(curve, key=lambda share: (round(worth(curve[share]), 6), -share))

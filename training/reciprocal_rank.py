@@ -12,20 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data import Ragged
 from training.recall.channel import Candidates
-from training.recall.measure import by_user, hits
+from training.recall.measure import by_user
 
 CONSTANTS = (5.0, 20.0, 60.0)
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
 ROUNDS = 3
 FILLS = 1e-9
-TARGETS_AT_ONCE = 4096
+LEAST_GAIN = 1e-9
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,22 +48,20 @@ class Found:
         """Of what the channels gave for the same requests; `heard[b]` is what the user of request b has heard."""
         channels = tuple(sorted(candidates))
         items = np.concatenate([candidates[name].items_BK for name in channels], axis=1)
-        is_heard = hits(items, heard)
-        ranks, start = [], 0
-        for name in channels:
-            end = start + candidates[name].items_BK.shape[1]
-            some, known = items[:, start:end] > 0, is_heard[:, start:end]
-            ranks.append(np.where(known, known.cumsum(1), (some & ~known).cumsum(1)) - 1)
-            start = end
-        rank_all = np.concatenate(ranks, axis=1)
-        channel_all = np.repeat(np.arange(len(channels)), [one.shape[1] for one in ranks])
+        top = np.int64(max(items.max(initial=0), heard.items.max(initial=0)) + 1)
         row, column = np.nonzero(items)
-        top = np.int64(items.max(initial=0) + 1)
-        key, first, place = np.unique(row * top + items[row, column], return_index=True, return_inverse=True)
-        rank_MH = np.full((len(key), len(channels)), -1, dtype=np.int32)
-        rank_MH[place, channel_all[column]] = rank_all[row, column]
-        row_M, item_M = np.divmod(key, top)
-        return cls(len(items), row_M, item_M, is_heard[row, column][first], rank_MH, channels)
+        key_M, number = np.unique(row * top + items[row, column], return_inverse=True)
+        is_heard_M = np.isin(key_M, heard.case_of_items * top + heard.items, assume_unique=True)
+        number_BJ = np.full(items.shape, -1, dtype=np.int64)
+        number_BJ[row, column] = number
+        rank_MH = np.full((len(key_M), len(channels)), -1, dtype=np.int32)
+        ends = np.cumsum([candidates[name].items_BK.shape[1] for name in channels])
+        for channel, number_BK in enumerate(np.split(number_BJ, ends[:-1], axis=1)):
+            for is_heard in (True, False):
+                mine_BK = (number_BK >= 0) & (is_heard_M[number_BK] == is_heard)
+                rank_MH[number_BK[mine_BK], channel] = (mine_BK.cumsum(1) - 1)[mine_BK]
+        row_M, item_M = np.divmod(key_M, top)
+        return cls(len(items), row_M, item_M, is_heard_M, rank_MH, channels)
 
     def of_kind(self, is_heard: bool) -> Found:
         """The candidates of one kind, of the same requests."""
@@ -92,7 +89,7 @@ class ReciprocalRank:
 
     def scores(self, found: Found) -> Floats:
         """Positive, [M]."""
-        return _gains(found, self.constant) @ self._weights(found.channels)
+        return self._weighed(_gains(found.rank_MH.T, self.constant), found.channels)
 
     def best(self, found: Found, k: int) -> Ints:
         """The numbers (from 1) in `found` of each request's `k` best candidates, [B, k], ties by smaller item; 0 is none."""
@@ -103,81 +100,100 @@ class ReciprocalRank:
         best_BK[row[place < k], place[place < k]] = order[place < k] + 1
         return best_BK
 
-    def _weights(self, channels: tuple[str, ...]) -> Floats:
-        return np.array([max(self.weights.get(name, 0.0) if self.weights else 1.0, FILLS) for name in channels])
+    def _weighed(self, gains: Floats, channels: tuple[str, ...]) -> Floats:
+        """The sum over channels, [H, ...], one after the other: a product of matrices may add up otherwise for one
+        request than for many.
+        """
+        total: Floats = np.zeros(gains.shape[1:])
+        for name, gain in zip(channels, gains, strict=True):
+            total += max(self.weights.get(name, 0.0) if self.weights else 1.0, FILLS) * gain
+        return total
 
     @classmethod
-    def fit(cls, found: Found, targets: Ragged, user_B: Ints, cutoffs: tuple[int, ...]) -> ReciprocalRank:
+    def fit(cls, found: Found, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> ReciprocalRank:
         """The weights and the constant with the greatest recall of `targets`, summed over `cutoffs`: from all channels
         alike or the best one alone, one number at a time, some rounds.
         """
-        wanted = Wanted.of(found, targets, user_B)
+        wanted, channels = Wanted.of(found, targets, user_C), found.channels
 
-        def reached(fusion: ReciprocalRank, gain_MH: Floats) -> float:
-            return wanted.recall(gain_MH @ fusion._weights(found.channels), cutoffs)
+        def better(best: ReciprocalRank, most: float, trial: ReciprocalRank) -> tuple[ReciprocalRank, float]:
+            reached = sum(wanted.recall(trial._weighed(gains, channels), cutoffs))
+            return (trial, reached) if reached > most + LEAST_GAIN else (best, most)
 
-        def start(*names: str) -> ReciprocalRank:
-            return cls({name: float(name in names) for name in found.channels}, CONSTANTS[-1])
-
-        best, most, gain_MH = cls(), -1.0, _gains(found, CONSTANTS[-1])
-        for trial in (start(*found.channels), *(start(name) for name in found.channels)):
-            best, most = max((best, most), (trial, reached(trial, gain_MH)), key=itemgetter(1))
+        best, most = cls(dict.fromkeys(channels, 1.0)), -1.0
+        gains = _gains(wanted.rank_HBX, best.constant)
+        for names in (channels, *([name] for name in channels)):
+            best, most = better(best, most, cls({name: float(name in names) for name in channels}, best.constant))
         for _ in range(ROUNDS):
             before = most
             for constant in CONSTANTS:
-                trial = cls(best.weights, constant)
-                best, most = max((best, most), (trial, reached(trial, _gains(found, constant))), key=itemgetter(1))
-            gain_MH = _gains(found, best.constant)
-            for name, weight in product(found.channels, WEIGHTS):
-                trial = cls({**best.weights, name: weight}, best.constant)
-                best, most = max((best, most), (trial, reached(trial, gain_MH)), key=itemgetter(1))
+                gains = _gains(wanted.rank_HBX, constant)
+                best, most = better(best, most, cls(best.weights, constant))
+            gains = _gains(wanted.rank_HBX, best.constant)
+            for name, weight in product(channels, WEIGHTS):
+                if weight != best.weights[name]:
+                    best, most = better(best, most, cls({**best.weights, name: weight}, best.constant))
             if most == before:
                 break
         return best
 
 
-def _gains(found: Found, constant: float) -> Floats:
-    """What each channel says for each candidate, [M, H], before it is weighed."""
-    return np.where(found.rank_MH >= 0, 1 / (constant + np.maximum(found.rank_MH, 0) + 1), 0.0)
+def _gains(ranks: NDArray[np.int32], constant: float) -> Floats:
+    """What a channel says for a candidate before it is weighed, by its rank there; 0 for one that it did not find."""
+    return np.where(ranks >= 0, 1 / (constant + np.maximum(ranks, 0) + 1), 0.0)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which of the candidates were listened to: target t is candidate `number_T[t]`. All that a fit looks at again and
-    again is made once.
+    """The requests of a fit that found anything they were to find, as rectangles: candidate x of request b has the ranks
+    `rank_HBX[:, b, x]` (beyond its candidates -1), and target t is candidate `column_T[t]` of request `row_T[t]`.
     """
 
-    found: Found
-    number_T: Ints
-    count_B: Ints
-    user_B: Ints
+    rank_HBX: NDArray[np.int32]
+    row_T: Ints
+    column_T: Ints
+    case_B: Ints
+    count_C: Ints
+    user_C: Ints
 
     @classmethod
-    def of(cls, found: Found, targets: Ragged, user_B: Ints) -> Wanted:
+    def of(cls, found: Found, targets: Ragged, user_C: Ints) -> Wanted:
+        """What is looked at again and again, made once; `targets` and `user_C` are of all the requests in `found`."""
         top = np.int64(max(found.item_M.max(initial=0), targets.items.max(initial=0)) + 1)
         wanted = targets.case_of_items * top + targets.items
-        number_T = np.flatnonzero(np.isin(found.row_M * top + found.item_M, wanted))
-        return cls(found, number_T, targets.count_C, user_B)
+        is_target_M = np.isin(found.row_M * top + found.item_M, wanted)
+        case_B = np.unique(found.row_M[is_target_M])
+        row_C = np.full(found.requests, -1, dtype=np.int64)
+        row_C[case_B] = np.arange(len(case_B))
+        number = np.flatnonzero(row_C[found.row_M] >= 0)
+        row, column = row_C[found.row_M[number]], number - found.offset_B1[found.row_M[number]]
+        width = int(column.max(initial=-1)) + 1
+        rank_HBX = np.full((len(found.channels), len(case_B), width), -1, dtype=np.int32)
+        rank_HBX[:, row, column] = found.rank_MH[number].T
+        target = is_target_M[number]
+        return cls(rank_HBX, row[target], column[target], case_B, targets.count_C, user_C)
 
-    def recall(self, score_M: Floats, cutoffs: tuple[int, ...]) -> float:
-        """Recall at each cutoff when each request's candidates are ordered by score, summed; as `recall_table` has it.
+    def recall(self, score_BX: Floats, cutoffs: tuple[int, ...]) -> list[float]:
+        """Recall at each cutoff of each request's candidates by score (0 where there is none), ties by smaller x; as
+        `recall_table` has it.
 
-        Only the places of the targets are counted out: nothing is sorted.
+        Nothing is sorted: a target is in if it is above the last score that is in, and those that equal it are counted.
         """
-        row_M, offset_B1 = self.found.row_M, self.found.offset_B1
-        width = int(np.diff(offset_B1).max(initial=0))
-        score_BX = np.full((self.found.requests, width), -np.inf)
-        score_BX[row_M, np.arange(len(row_M)) - offset_B1[row_M]] = score_M
-        row_T = row_M[self.number_T]
-        place_T = np.zeros(len(row_T), dtype=np.int64)
-        for start in range(0, len(row_T), TARGETS_AT_ONCE):
-            some = slice(start, start + TARGETS_AT_ONCE)
-            mine, others = score_M[self.number_T[some], None], score_BX[row_T[some]]
-            is_smaller = np.arange(width) < (self.number_T[some] - offset_B1[row_T[some]])[:, None]
-            place_T[some] = ((others > mine) | ((others == mine) & is_smaller)).sum(1)
-        total = 0.0
+        width = score_BX.shape[1]
+        places = sorted({width - k for k in cutoffs if k < width})
+        parted_BX = np.partition(score_BX, places, axis=1) if places else score_BX
+        score_T = score_BX[self.row_T, self.column_T]
+        found = []
         for k in cutoffs:
-            hit_B = np.bincount(row_T[place_T < k], minlength=len(self.count_B))
-            share_B = np.divide(hit_B, self.count_B, out=np.full(len(hit_B), np.nan), where=self.count_B > 0)
-            total += float(np.nan_to_num(by_user(share_B, self.user_B)))
-        return round(total, 9)
+            is_in_T = np.ones(len(score_T), dtype=bool)
+            if k < width:
+                last_T = parted_BX[self.row_T, width - k]
+                is_in_T = score_T > last_T
+                for target in np.flatnonzero(score_T == last_T):
+                    score_X, column = score_BX[self.row_T[target]], self.column_T[target]
+                    before = (score_X > score_T[target]).sum() + (score_X[:column] == score_T[target]).sum()
+                    is_in_T[target] = before < k
+            hit_C = np.bincount(self.case_B[self.row_T[is_in_T]], minlength=len(self.count_C))
+            share_C = np.divide(hit_C, self.count_C, out=np.full(len(hit_C), np.nan), where=self.count_C > 0)
+            found.append(float(np.nan_to_num(by_user(share_C, self.user_C))))
+        return found

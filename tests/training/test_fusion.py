@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.evaluation.conftest import Case, ragged, recall_cases
+from training.discovery_share import DENSE_FROM, are_for_discoveries
 from training.fusion import RECALLED, SHARES, Fusion
 from training.recall import Candidates
-from training.recall.measure import recall_table, worth
-from training.reciprocal_rank import FILLS, Found, ReciprocalRank, Wanted
+from training.recall.measure import recall_table
+from training.reciprocal_rank import FILLS, Found, ReciprocalRank, Wanted, _gains
 
 
 def _candidates(*rows: list[int]) -> Candidates:
@@ -25,17 +26,26 @@ def _slow_list(fusion: ReciprocalRank, lists: dict[str, list[int]]) -> list[int]
     for name, items in lists.items():
         weight = fusion.weights.get(name, 0.0) if fusion.weights else 1.0
         for rank, item in enumerate(items):
-            score[item] = score.get(item, 0.0) + max(weight, FILLS) / (fusion.constant + rank + 1)
+            score[item] = score.get(item, 0.0) + max(weight, FILLS) * (1 / (fusion.constant + rank + 1))
     return sorted(score, key=lambda item: (-score[item], item))
 
 
 def _slow(fusion: Fusion, lists: dict[str, list[int]], heard: list[int], share: float) -> list[int]:
-    """Repeat number n (from 0) stands at (n + ½) / (1 - share), discovery number n at (n + ½) / share."""
-    placed = []
-    for is_heard, one, part in ((True, fusion.repeats, 1 - share), (False, fusion.discoveries, share)):
-        mine = {name: [item for item in items if (item in heard) == is_heard] for name, items in lists.items()}
-        placed += [((n + 0.5) / max(part, 1e-9), not is_heard, item) for n, item in enumerate(_slow_list(one, mine))]
-    return [item for *_, item in sorted(placed)]
+    """Place by place: a discovery is due whenever their places so far add up to half of one more."""
+    repeats, discoveries = (
+        _slow_list(
+            one, {name: [item for item in items if (item in heard) == is_heard] for name, items in lists.items()}
+        )
+        for is_heard, one in ((True, fusion.repeats), (False, fusion.discoveries))
+    )
+    merged: list[int] = []
+    due, taken = 0.0, 0
+    while repeats or discoveries:
+        due += share * min(1, (len(merged) + 0.5) / DENSE_FROM) ** (1 - share)
+        is_due = due >= taken + 0.5
+        taken += is_due
+        merged.append(((discoveries or repeats) if is_due else (repeats or discoveries)).pop(0))
+    return merged
 
 
 def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
@@ -94,20 +104,25 @@ def test_a_repeat_does_not_push_a_discovery_down() -> None:
     assert fusion.fuse(candidates, ragged([2, 3, 4]), 6, share=0.0).items_BK[0].tolist() == [2, 3, 4, 9, 7, 8]
 
 
-@pytest.mark.parametrize(
-    ("share", "expected"),
-    [
-        (0.0, [2, 3, 4, 5, 12, 13]),
-        (0.25, [2, 3, 12, 4, 5, 13]),
-        (0.5, [2, 12, 3, 13, 4, 14]),
-        (1.0, [12, 13, 14, 15, 2, 3]),
-    ],
-)
-def test_the_share_has_its_places(share: float, expected: list[int]) -> None:
-    candidates = {"a": _candidates([2, 3, 4, 5, 12, 13, 14, 15])}
-    heard = ragged([2, 3, 4, 5])
-    assert Fusion(shares={"": share}).fuse(candidates, heard, 6).items_BK[0].tolist() == expected
-    assert Fusion().fuse(candidates, heard, 6, share=share).items_BK[0].tolist() == expected
+def test_the_share_has_its_places() -> None:
+    candidates = {"a": _candidates([*range(2, 102), *range(202, 302)])}
+    heard = ragged(list(range(2, 102)))
+
+    def discoveries(share: float) -> list[int]:
+        (items,) = Fusion(shares={"": share}).fuse(candidates, heard, 100).items_BK
+        assert Fusion().fuse(candidates, heard, 100, share=share).items_BK[0].tolist() == items.tolist()
+        assert sorted(items[items < 200].tolist()) == items[items < 200].tolist()
+        return np.flatnonzero(items > 200).tolist()
+
+    assert discoveries(0.0) == []
+    assert discoveries(1.0) == list(range(100))
+    # By hand, ½ · √(x / 100) of the places at x: x ** 1.5 / 30 of the first x, and discovery n (from 1) where that is n - ½.
+    assert discoveries(0.5)[:3] == [int((30 * (n - 0.5)) ** (2 / 3)) for n in (1, 2, 3)] == [6, 12, 17]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.35, 0.5, 0.8])
+def test_fewer_places_are_the_beginning_of_more(share: float) -> None:
+    assert are_for_discoveries(share, 700)[:200].tolist() == are_for_discoveries(share, 200).tolist()
 
 
 def test_a_share_outside_the_unit_interval_is_refused() -> None:
@@ -139,14 +154,15 @@ def test_a_fit_sees_the_recall_of_the_list_that_is_served() -> None:
     for k in (1, 3, 10):
         expected = recall_table(items, cases, (k,))[f"recall_at_{k}/all"]
         wanted = Wanted.of(found, cases.items["targets"], cases.user_C)
-        assert wanted.recall(fusion.repeats.scores(found), (k,)) == pytest.approx(expected)
+        score_BX = fusion.repeats._weighed(_gains(wanted.rank_HBX, fusion.repeats.constant), found.channels)
+        assert wanted.recall(score_BX, (k,)) == pytest.approx([expected])
 
 
 def test_a_fit_gives_each_list_to_the_channel_that_is_right_in_it(tmp_path: Path) -> None:
     """`remembers` knows the repeats and is wrong about what is new, `explores` the other way round."""
     random = np.random.default_rng(0)
     cases, heard, remembers, explores = [], [], [], []
-    for n in range(40):
+    for n in range(200):
         old, new = random.permutation(np.arange(2, 300))[:280], random.permutation(np.arange(300, 600))[:280]
         cases.append(Case(f"{n % 7}", old[:40].tolist(), new[:40].tolist(), new[:40].tolist()))
         heard.append(old.tolist())
@@ -163,7 +179,7 @@ def test_a_fit_gives_each_list_to_the_channel_that_is_right_in_it(tmp_path: Path
         for share in SHARES
     }
     assert curve == tables
-    assert worth(tables[fusion.shares[""]]) == max(worth(table) for table in tables.values())
+    assert fusion.shares == {"": max(SHARES)}, "half of what is listened to is new"
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 
