@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ CONSTANTS = (5.0, 20.0, 60.0)
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
 ROUNDS = 3
 FILLS = 1e-9
-LEAST_GAIN = 1e-9
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -111,31 +110,36 @@ class ReciprocalRank:
 
     @classmethod
     def fit(cls, found: Found, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> ReciprocalRank:
-        """The weights and the constant with the greatest recall of `targets`, summed over `cutoffs`: from all channels
-        alike or the best one alone, one number at a time, some rounds.
+        """The weights and the constant with the greatest recall of `targets`, summed over `cutoffs`.
+
+        For each constant by itself, as weights that are good with one lead nowhere with another: from all channels alike
+        or the best one alone, one weight at a time, some rounds.
         """
         wanted, channels = Wanted.of(found, targets, user_C), found.channels
+        climbed = [_climbed(wanted, channels, constant, cutoffs) for constant in CONSTANTS]
+        return max(climbed, key=itemgetter(0))[1]
 
-        def better(best: ReciprocalRank, most: float, trial: ReciprocalRank) -> tuple[ReciprocalRank, float]:
-            reached = sum(wanted.recall(trial._weighed(gains, channels), cutoffs))
-            return (trial, reached) if reached > most + LEAST_GAIN else (best, most)
 
-        best, most = cls(dict.fromkeys(channels, 1.0)), -1.0
-        gains = _gains(wanted.rank_HBX, best.constant)
-        for names in (channels, *([name] for name in channels)):
-            best, most = better(best, most, cls({name: float(name in names) for name in channels}, best.constant))
-        for _ in range(ROUNDS):
-            before = most
-            for constant in CONSTANTS:
-                gains = _gains(wanted.rank_HBX, constant)
-                best, most = better(best, most, cls(best.weights, constant))
-            gains = _gains(wanted.rank_HBX, best.constant)
-            for name, weight in product(channels, WEIGHTS):
-                if weight != best.weights[name]:
-                    best, most = better(best, most, cls({**best.weights, name: weight}, best.constant))
-            if most == before:
-                break
-        return best
+def _climbed(
+    wanted: Wanted, channels: tuple[str, ...], constant: float, cutoffs: tuple[int, ...]
+) -> tuple[float, ReciprocalRank]:
+    """The recall reached and the weights that reach it."""
+    gains = _gains(wanted.rank_HBX, constant)
+
+    def tried(weights: dict[str, float]) -> tuple[float, ReciprocalRank]:
+        fusion = ReciprocalRank(weights, constant)
+        return round(sum(wanted.recall(fusion._weighed(gains, channels), cutoffs)), 9), fusion
+
+    starts = (channels, *((name,) for name in channels))
+    best = max((tried({name: float(name in some) for name in channels}) for some in starts), key=itemgetter(0))
+    for _ in range(ROUNDS):
+        before = best
+        for name in channels:
+            others = (weight for weight in WEIGHTS if weight != best[1].weights[name])
+            best = max(best, *(tried({**best[1].weights, name: weight}) for weight in others), key=itemgetter(0))
+        if best is before:
+            break
+    return best
 
 
 def _gains(ranks: NDArray[np.int32], constant: float) -> Floats:
