@@ -57,7 +57,7 @@ def _summary(content: Content) -> str:
             f"{sample['requests']:,} of these sessions, at most {sample['per_user']} a user, drawn by {escape(sample['drawn_by'])}",
         ),
         ("Fusion", f"{weights}; chosen on {chosen['fusion_cases']:,} validation sessions"),
-        ("Places for discoveries", f"a share of {shares}, chosen on the same sessions"),
+        ("Places for discoveries", f"a share of {shares}; what the others would give stands under Recall"),
         (
             "Ranker",
             f"{escape(str(chosen['ranker']))} with {chosen['blend']['weight']:g} of the order, chosen on validation",
