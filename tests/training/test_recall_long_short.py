@@ -138,7 +138,8 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
     heard = users.views["listened_history"].columns["track_id"]
     for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
-        found = channel.recall(users, 8, share).items_BK
+        channel.settled = replace(channel.settled, new_share=share)
+        found = channel.recall(users, 8).items_BK
         for row in range(2):
             some = found[row][found[row] > 0]
             unheard = int((~np.isin(some, heard[row])).sum())

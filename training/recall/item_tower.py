@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.data import FACETS, TrainingData
 
@@ -86,9 +87,9 @@ class ItemTower(nn.Module):
         facet = self.codes.facet_VF[items]
         if not facet.shape[-1]:
             return self.facet.weight.new_zeros((*items.shape, self.facet.weight.shape[1]))
-        weight = (facet > 0).float().unsqueeze(-1)
-        mean: Tensor = (self.facet(facet) * weight).sum(-2) / weight.sum(-2).clamp(min=1)
-        return mean
+        # One fused step: as an embedding and a mean it would hold every value's vector of every item.
+        bag: Tensor = functional.embedding_bag(facet.flatten(0, -2), self.facet.weight, mode="mean", padding_idx=0)
+        return bag.view(*items.shape, self.facet.embedding_dim)
 
 
 def _rows(counts: np.ndarray, least: int) -> np.ndarray:

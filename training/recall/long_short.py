@@ -8,7 +8,7 @@ the user; the rest are remembered tracks by their repeat score.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -84,13 +84,12 @@ class LongShort(RecallChannel):
         is_choosing = config.stop_after is None and len(cases) > 0
         batches = _user_batches(data, cases) if is_choosing else []
 
-        def table(share: float) -> dict[str, float]:
-            found = [channel.recall(users, 200, share).items_BK for users in batches]
-            return recall_table(np.concatenate(found), cases)
+        def table(found: list[_Lists], share: float) -> dict[str, float]:
+            return recall_table(np.concatenate([lists.merged(share, 200) for lists in found]), cases)
 
         def validate() -> float:
             channel.refresh()
-            return worth(table(channel.new_share))
+            return worth(table([channel._lists(users, 200) for users in batches], channel.new_share))
 
         schedule = trainer.Schedule(
             config.stop_after or config.steps,
@@ -106,7 +105,8 @@ class LongShort(RecallChannel):
         channel.settled = replace(config, stop_after=record.steps, new_share=channel.new_share)
         channel._measures = asdict(record)
         if is_choosing and config.new_share is None:
-            tried = {share: table(share) for share in config.new_shares}
+            found = [channel._lists(users, 200) for users in batches]
+            tried = {share: table(found, share) for share in config.new_shares}
             chosen = max(tried, key=lambda share: (round(worth(tried[share]), 6), -share))
             channel.settled = replace(channel.settled, new_share=chosen)
             channel._measures |= {
@@ -125,23 +125,25 @@ class LongShort(RecallChannel):
         """Steps, seconds, validation recall, and what each share of new tracks would give."""
         return self._measures
 
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """Nothing for a request without a known event; else `k` items, `new_share` of them unheard."""
+        items_BK = self._lists(users, k).merged(self.new_share, k)
+        rank = -np.broadcast_to(np.arange(items_BK.shape[1], dtype=np.float32), items_BK.shape)
+        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+
     @torch.no_grad()
-    def recall(self, users: UserBatch, k: int, new_share: float | None = None) -> Candidates:
-        """Nothing for a request without a known event; else `k` items, `new_share` (None: the chosen) of them unheard."""
-        share = self.new_share if new_share is None else new_share
+    def _lists(self, users: UserBatch, k: int) -> _Lists:
         requests = requests_of(users, self.settled, self.vocabulary.artist_of_track_V)
         interests = self.network.interests(requests)
         score_BM = self.network.repeat_scores(requests, interests).numpy()
         remembered_BM = requests.remembered_BM.numpy()
         order_BM = np.lexsort((remembered_BM, -score_BM), axis=1)[:, :k]
-        items_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
-        if share > 0:
+        repeated_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
+        new_BK = np.zeros((len(users), 0), dtype=np.int64)
+        if self.settled.new_share != 0:  # where nothing new is wanted, nothing need be searched
             new_BK, _ = self.index.search(self.network.query("new", requests, interests), k, _heard(users))
-            items_BK = interleave(items_BK, new_BK, share, k)
         has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)
-        items_BK = np.where(has_past_B[:, None], items_BK, 0)
-        rank = -np.broadcast_to(np.arange(items_BK.shape[1], dtype=np.float32), items_BK.shape)
-        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+        return _Lists(repeated_BK * has_past_B[:, None], new_BK * has_past_B[:, None])
 
     @torch.no_grad()
     def reason(self, user: UserBatch, item: int) -> str:
@@ -178,6 +180,18 @@ class LongShort(RecallChannel):
         network = LongShortNetwork(config, codes)
         network.load_state_dict(tensors)
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The two answers before they are one: remembered tracks and unheard ones, each best first, 0 where none."""
+
+    repeated_BK: np.ndarray
+    new_BK: np.ndarray
+
+    def merged(self, share: float, k: int) -> np.ndarray:
+        """At most `k` of both, `share` of them new."""
+        return interleave(self.repeated_BK, self.new_BK, share, k) if share > 0 else self.repeated_BK[:, :k]
 
 
 def _heard(users: UserBatch) -> np.ndarray:
