@@ -12,7 +12,7 @@ from tests.training.conftest import users_at
 from training.data import TrainingData
 from training.features import UserBatch
 from training.recall.item_tower import ItemCodes
-from training.recall.long_short import LongShort
+from training.recall.long_short import LongShort, _Lists
 from training.recall.long_short_cases import SessionSampler, requests_of
 from training.recall.long_short_config import Lifting, LongShortConfig, long_short_config
 from training.recall.long_short_learner import repeat_loss
@@ -140,7 +140,15 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
     for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
         channel.settled = replace(channel.settled, new_share=share)
         found = channel.recall(users, 8).items_BK
+        assert channel._lists(users, 8).merged(share, 8).tolist() == found.tolist()
         for row in range(2):
             some = found[row][found[row] > 0]
             unheard = int((~np.isin(some, heard[row])).sum())
             assert least <= unheard <= most
+
+
+def test_lists_of_any_width_become_one_of_k() -> None:
+    lists = _Lists(np.array([[3, 4]]), np.array([[5, 6, 7]]))
+    assert lists.merged(0.0, 4).tolist() == [[3, 4, 0, 0]]
+    assert lists.merged(0.5, 4).tolist() == [[3, 5, 4, 6]]
+    assert lists.merged(0.0, 1).tolist() == [[3]]

@@ -190,8 +190,9 @@ class _Lists:
     new_BK: np.ndarray
 
     def merged(self, share: float, k: int) -> np.ndarray:
-        """At most `k` of both, `share` of them new."""
-        return interleave(self.repeated_BK, self.new_BK, share, k) if share > 0 else self.repeated_BK[:, :k]
+        """`k` of both, `share` of them new; no new one fills up where nothing new is wanted."""
+        new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
+        return interleave(self.repeated_BK, new_BK, share, k)
 
 
 def _heard(users: UserBatch) -> np.ndarray:
