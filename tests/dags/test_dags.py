@@ -19,6 +19,18 @@ DESCRIBE = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 sys.path.insert(0, sys.argv[1])
+
+def first_run(dag):
+    # By an Airflow that is new and starts five minutes after a midnight
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables import trigger
+    from airflow.timetables.base import TimeRestriction
+    from pendulum import datetime
+    trigger.utcnow = lambda: datetime(2026, 1, 2, 0, 5)
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    asked = {"last_automated_data_interval": None, "restriction": TimeRestriction(None, None, False)}
+    return timetable.next_dagrun_info(**asked).run_after.isoformat()
+
 bag = DagBag(sys.argv[1])
 print(json.dumps({
     "errors": bag.import_errors,
@@ -33,6 +45,7 @@ print(json.dumps({
             "schedule": type(dag.timetable).__name__,
             "hears": [dag.timetable.asset_condition.name]
             if getattr(dag.timetable, "asset_condition", None) else [],
+            "first": first_run(dag) if "Cron" in type(dag.timetable).__name__ else None,
             "says": [outlet.name for task in dag.tasks for outlet in task.outlets],
             "upstream": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
             "retries": {task.task_id: task.retries for task in dag.tasks},
@@ -65,6 +78,10 @@ def test_each_dag_starts_the_next_by_its_asset(bag):
     for before, after in pairwise(LINE):
         assert dags[after]["schedule"] == "PartitionedAssetTimetable"
         assert dags[before]["says"] == dags[after]["hears"] != []
+
+
+def test_starting_airflow_starts_nothing_before_the_next_midnight(bag):
+    assert bag["dags"][LINE[0]]["first"] == "2026-01-03T00:00:00+00:00"
 
 
 def test_a_person_finds_documentation_on_every_dag_param_and_task(bag):
