@@ -25,7 +25,9 @@ def session_BL(batch: SequenceBatch) -> NDArray[np.int64]:
     in `Behaviours.encoder`), `occurred_at` and `ended_at`, and every play of the window must be in the view.
     """
     table = behaviours.load()
-    is_play_BL = np.isin(batch.columns["behaviour"], [table.encoder[name] for name in PLAYS]) & batch.mask_BL
+    is_play_code = np.zeros(max(table.encoder.values()) + 1, dtype=bool)
+    is_play_code[[table.encoder[name] for name in PLAYS]] = True
+    is_play_BL = is_play_code.take(batch.columns["behaviour"], mode="clip") & batch.mask_BL
     ended_BL = np.where(is_play_BL, batch.columns["ended_at"], np.iinfo(np.int64).min)
     # End of the newest play before each event: plays are in the order of their ends.
     before_BL = np.maximum.accumulate(ended_BL, axis=1)[:, :-1]

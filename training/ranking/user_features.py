@@ -39,8 +39,10 @@ class BehaviourCodes:
 
     def outcome(self, behaviour_BL: Array) -> Array:
         """1 for a listen, -1 for a skip, 0 for anything else; float32."""
-        is_listened_BL, is_skipped_BL = (np.isin(behaviour_BL, codes) for codes in (self.listened, self.skipped))
-        return is_listened_BL.astype(np.float32) - is_skipped_BL
+        of_code = np.zeros(256, np.float32)
+        of_code[list(self.listened)], of_code[list(self.skipped)] = 1, -1
+        outcome_BL: Array = of_code.take(behaviour_BL)
+        return outcome_BL
 
 
 def gap_bucket(gap_us: Array) -> Array:
@@ -107,11 +109,14 @@ def long_run(outcome_BL: Array, length_B: Array) -> Array:
 
     `outcome_BL` is 1 for a listen, -1 for a skip, oldest first and right-padded with 0.
     """
-    ago_BL = length_B[:, None] - 1 - np.arange(outcome_BL.shape[1])
+    listens_BL1, plays_BL1 = (
+        np.pad(np.cumsum(is_it_BL, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
+        for is_it_BL in (outcome_BL > 0, outcome_BL != 0)
+    )
     shares = []
     for window in LONG_WINDOWS:
-        outcomes_BL = np.where(ago_BL < window, outcome_BL, 0)
-        listens_B, plays_B = (outcomes_BL > 0).sum(1), (outcomes_BL != 0).sum(1)
+        ends = np.stack([np.maximum(length_B - window, 0), length_B], axis=1)
+        listens_B, plays_B = (np.diff(np.take_along_axis(sums, ends, 1))[:, 0] for sums in (listens_BL1, plays_BL1))
         shares.append(listens_B / np.maximum(plays_B, 1))
     return np.stack(shares, axis=1).astype(np.float32)
 
