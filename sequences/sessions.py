@@ -53,5 +53,6 @@ def is_of_this_session(
     newest_B1 = np.maximum(length_B - 1, 0)[:, None]
     silence_B1 = request_at_B[:, None] - np.take_along_axis(batch.columns["ended_at"], newest_B1, axis=1)
     goes_on_B1 = silence_B1 <= behaviours.load().session_gap_minutes * MINUTE_US
-    is_same: NDArray[np.bool_] = number_BL == np.take_along_axis(number_BL, newest_B1, axis=1)
-    return is_same & goes_on_B1 & (np.arange(number_BL.shape[1]) < length_B[:, None])
+    is_same_BL = number_BL == np.take_along_axis(number_BL, newest_B1, axis=1)
+    found: NDArray[np.bool_] = is_same_BL & goes_on_B1 & (np.arange(number_BL.shape[1]) < length_B[:, None])
+    return found

@@ -76,12 +76,12 @@ def history(count: int, seed: int) -> list[Event]:
     ]
 
 
-def ranking_features() -> RankingFeatures:
+def ranking_features(hard_search: bool = True) -> RankingFeatures:
     """Statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
-    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics)
+    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, hard_search)
 
 
 def catalogue() -> Catalogue:
@@ -99,7 +99,7 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
-    return LoadedRanker(model, ranking_features(), config, {})
+    return LoadedRanker(model, ranking_features(config.hard_search), config, {})
 
 
 @pytest.fixture(params=sorted(RANKERS))

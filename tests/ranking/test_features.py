@@ -21,7 +21,6 @@ from training.ranking.hard_search import MATCH_FEATURES, NEVER_US, NO_STRIDE, OF
 from training.ranking.track_statistics import COUNTS, DAY_US, TrackStatistics
 from training.ranking.user_features import (
     LAGS,
-    LONG_WINDOWS,
     USER_FEATURES,
     context,
     gap_bucket,
@@ -147,7 +146,7 @@ def test_context_tells_outcomes_newest_first() -> None:
     found = context(
         CODES, view.columns, view.mask_BL, batch.request_at_B, {"user_profile__plays_total": np.array([7, 0])}
     )
-    assert found.shape == (2, USER_FEATURES - len(LONG_WINDOWS))
+    assert found.shape == (2, USER_FEATURES)
     assert found[0, :4].tolist() == [-1, 1, 1, 0]
     np.testing.assert_allclose(found[0, LAGS : LAGS + 4], [0.1, 1, 1, 0])
     np.testing.assert_allclose(found[0, 2 * LAGS : 2 * LAGS + 5], [2 / 3] * 5)

@@ -121,6 +121,6 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
 
 
 def test_a_service_without_a_needed_view_is_named(marts: Path, tmp_path: Path) -> None:
-    data = TrainingData(marts, "held_out", recipe("debug"), services={"sum_pooling": ServiceContract(VIEWS[:1])})
+    data = TrainingData(marts, "held_out", recipe("debug"), services={"target_attention": ServiceContract(VIEWS[:1])})
     with pytest.raises(LookupError, match="played_history"):
-        fit_ranker("sum_pooling", data, RANKERS["sum_pooling"].config("debug"), tmp_path)
+        fit_ranker("target_attention", data, RANKERS["target_attention"].config("debug"), tmp_path)

@@ -24,7 +24,7 @@ Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
 def features() -> RankingFeatures:
     """No artists and no statistics: only the ids can tell."""
     made = ranking_features()
-    return RankingFeatures(np.ones(TRACKS, dtype=np.int64), CODES, {}, made.statistics.newest())
+    return RankingFeatures(np.ones(TRACKS, dtype=np.int64), CODES, {}, made.statistics.newest(), hard_search=False)
 
 
 def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:

@@ -79,16 +79,23 @@ def test_nothing_at_or_after_the_request_counts(ranker: LoadedRanker, later: int
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-@pytest.mark.parametrize("hard_search", [False, True])
-def test_matches_are_read_by_hard_search_only(name: str, hard_search: bool) -> None:
-    ranker = new_ranker(name, hard_search=hard_search)
+def test_without_hard_search_there_is_nothing_to_match(name: str) -> None:
+    ranker = new_ranker(name, hard_search=False)
+    side = ranker.features.users(user_batch([history(6, 1)]))
+    assert ranker.features.candidates(side, ITEMS[None]).matches_BCM.shape == (1, len(ITEMS), 0)
+    assert side.searched is None and ranker.features.views == ("recent_events",)
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_hard_search_reads_the_matches(name: str) -> None:
+    ranker = new_ranker(name, hard_search=True)
     side = ranker.features.users(user_batch([history(6, 1)]))
     candidates = ranker.features.candidates(side, ITEMS[None])
     blind = replace(candidates, matches_BCM=torch.zeros_like(candidates.matches_BCM))
     with torch.no_grad():
         state = ranker.model.encode_user(side.inputs)
         moved = (ranker.model(state, candidates) - ranker.model(state, blind)).abs().max()
-    assert (moved > 1e-3) == hard_search
+    assert moved > 1e-3
 
 
 def test_pooling_has_one_interest_for_all_candidates() -> None:
@@ -102,7 +109,7 @@ def test_pooling_has_one_interest_for_all_candidates() -> None:
     found = scores(ranker, users, np.array([rare, rarer]))
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
     seeing = new_ranker("sum_pooling", hard_search=True)
-    seeing.features = features
+    seeing.features = replace(features, hard_search=True)
     assert np.abs(np.diff(scores(seeing, users, np.array([rare, rarer])), axis=1)).max() > 1e-3
 
 
@@ -141,7 +148,13 @@ def test_items_must_have_a_row_a_request(ranker: LoadedRanker) -> None:
 def test_a_missing_view_is_named(ranker: LoadedRanker) -> None:
     users = user_batch([[]])
     del users.views["played_history"]
-    with pytest.raises(KeyError, match="played_history"):
+    if ranker.features.hard_search:
+        with pytest.raises(KeyError, match="played_history"):
+            scores(ranker, users, ITEMS)
+    else:
+        scores(ranker, users, ITEMS)
+    del users.views["recent_events"]
+    with pytest.raises(KeyError, match="recent_events"):
         scores(ranker, users, ITEMS)
 
 
@@ -163,7 +176,7 @@ def test_save_and_load_give_the_same(ranker: LoadedRanker, tmp_path: Path) -> No
     )
     codes = vocabulary.encoders()["behaviour"]
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
-    features = type(ranker.features).of(vocabulary, ranker.features.statistics)
+    features = type(ranker.features).of(vocabulary, ranker.features.statistics, ranker.features.hard_search)
     written = LoadedRanker(ranker.model, features, replace(ranker.settled, temperatures=(1.5, 1.0)), {"steps": 3})
     written.save(tmp_path)
     read = LoadedRanker.load(tmp_path, vocabulary)

@@ -41,7 +41,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> Numbered:
     folder = write_marts(tmp_path_factory.mktemp("batches"), random_plays())
     data = TrainingData(folder, "held_out", recipe("debug"), services={"any": ServiceContract(VIEWS)})
     statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
-    features = RankingFeatures.of(data.vocabulary, statistics)
+    features = RankingFeatures.of(data.vocabulary, statistics, hard_search=True)
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 

@@ -7,7 +7,7 @@ Knows nothing about metrics.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from training.heard import HEARD_VIEWS, heard, joined
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
-from training.ranking.features import RankingFeatures
 from training.ranking.fit import track_statistics
 from training.ranking.loaded import LoadedRanker
 from training.recall import CHANNELS
@@ -52,11 +51,11 @@ class HeldOut:
         """
         data = TrainingData(workspace.marts, "held_out", recipe(workspace.recipe))
         # A saved ranker carries the newest statistics of each track, as serving wants it. Here every request sees those of its own day.
-        features = RankingFeatures.of(data.vocabulary, track_statistics(data))
+        statistics = track_statistics(data)
         rankers = {}
         for name in fitted(workspace, "held_out", "ranker"):
             rankers[name] = LoadedRanker.load(workspace.ranker("held_out", name), data.vocabulary)
-            rankers[name].features = features
+            rankers[name].features = replace(rankers[name].features, statistics=statistics)
         channels: dict[str, RecallChannel] = {
             name: CHANNELS[name].load(workspace.channel("held_out", name), data.vocabulary)
             for name in fitted(workspace, "held_out", "channel")
@@ -96,7 +95,8 @@ class HeldOut:
         found: dict[str, NDArray[np.float32]] = {}
         groups: dict[Any, list[str]] = {}
         for name, ranker in self.rankers.items():
-            groups.setdefault(self.offline.contract(ranker.feature_service), []).append(name)
+            reads = self.offline.contract(ranker.feature_service), ranker.features.views
+            groups.setdefault(reads, []).append(name)
         for names in groups.values():
             first = self.rankers[names[0]]
             batches = CaseBatches(cases, self.offline, first.feature_service, first.features)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from training.features import OfflineFeatures, UserBatch
 from training.ranking.cases import RankingCases
-from training.ranking.features import VIEWS, RankingFeatures
+from training.ranking.features import RankingFeatures
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.user_features import DAY_US
 
@@ -47,8 +47,8 @@ class CaseBatches:
         self.features = features
         self.user_ids_R = offline.data.user_ids_U[cases.user_R]
         contract = offline.contract(service)
-        self._readers = {view: offline.data.reader(view) for view in VIEWS}
-        missing = set(VIEWS) - set(contract.sequence_views)
+        self._readers = {view: offline.data.reader(view) for view in features.views}
+        missing = set(features.views) - set(contract.sequence_views)
         if missing:
             raise LookupError(
                 f"feature service {service!r} lacks {sorted(missing)}; add them in feature_repo/services.py and run "

@@ -36,43 +36,60 @@ Array = NDArray[Any]
 
 RECENT, PLAYED, NEGATIVE = "recent_events", "played_history", "recent_negatives"
 VIEWS = (RECENT, PLAYED, NEGATIVE)
+"""What a ranker may read; without hard search it reads the first one only."""
 UNKNOWN = 1
 
 
 @dataclass(frozen=True)
-class UserSide:
-    """A user batch prepared once: inputs of the ranker, and what matching candidates needs."""
+class Searched:
+    """The long histories in which candidates are looked up."""
 
-    inputs: UserInputs
-    request_at_B: Array
     played: History
     outcomes: Outcomes
     negative: History
 
 
 @dataclass(frozen=True)
+class UserSide:
+    """A user batch prepared once: inputs of the ranker, and what matching candidates needs (None: they are not)."""
+
+    inputs: UserInputs
+    request_at_B: Array
+    searched: Searched | None
+
+
+@dataclass(frozen=True)
 class RankingFeatures:
-    """How numbers are made, and what they are looked up in. `scene_code` numbers scenes from 2 (0 none, 1 unknown)."""
+    """How numbers are made, and what they are looked up in. `scene_code` numbers scenes from 2 (0 none, 1 unknown).
+
+    Without `hard_search` the long histories are not read: there are no match features and no long run.
+    """
 
     artist_of_track_V: Array
     behaviours: BehaviourCodes
     scene_code: Mapping[str, int]
     statistics: TrackStatistics
+    hard_search: bool
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, statistics: TrackStatistics) -> RankingFeatures:
+    def of(cls, vocabulary: Vocabulary, statistics: TrackStatistics, hard_search: bool) -> RankingFeatures:
         """With the numbering of a vocabulary."""
         encoders = vocabulary.encoders()
         behaviours = BehaviourCodes.of(encoders["behaviour"])
-        return cls(vocabulary.artist_of_track_V, behaviours, encoders["scene"], statistics)
+        return cls(vocabulary.artist_of_track_V, behaviours, encoders["scene"], statistics, hard_search)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The sequence views that are read."""
+        return VIEWS if self.hard_search else VIEWS[:1]
 
     def users(self, users: UserBatch) -> UserSide:
         """Everything that depends on the request alone.
 
         Raises:
-            KeyError: the batch lacks one of the three sequence views that rankers read.
+            KeyError: the batch lacks one of the sequence views that are read.
         """
-        for view in VIEWS:
+        for view in self.views:
             if view not in users.views:
                 raise KeyError(f"the user batch has no view {view!r}; add it to the ranker's feature service")
         request_at_B = users.request_at_B
@@ -83,9 +100,11 @@ class RankingFeatures:
         artist_BL = self.artist_of_track_V[np.where(track_BL < len(self.artist_of_track_V), track_BL, UNKNOWN)]
         gap_BL = request_at_B[:, None] - columns["ended_at"]
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
-        played, outcomes = self._plays(users.views[PLAYED], request_at_B)
-        recent_BU = context(self.behaviours, columns, mask_BL, request_at_B, users.profile)
-        context_BU = np.concatenate([recent_BU, long_run(outcomes.outcome_BL, played.length_B)], axis=1)
+        context_BU = context(self.behaviours, columns, mask_BL, request_at_B, users.profile)
+        searched = self._searched(users) if self.hard_search else None
+        if searched is not None:
+            run_BU = long_run(searched.outcomes.outcome_BL, searched.played.length_B)
+            context_BU = np.concatenate([context_BU, run_BU], axis=1)
         inputs = UserInputs(
             event_track_BL=_tensor(track_BL),
             event_artist_BL=_tensor(np.where(mask_BL, np.maximum(artist_BL, UNKNOWN), 0)),
@@ -98,7 +117,7 @@ class RankingFeatures:
             weekday_B=_tensor(request_at_B // DAY_US % 7),
             scene_B=_tensor(np.array(codes, dtype=np.int64)),
         )
-        return UserSide(inputs, request_at_B, played, outcomes, self._history(users.views[NEGATIVE], request_at_B))
+        return UserSide(inputs, request_at_B, searched)
 
     def candidates(self, side: UserSide, items_BC: Array) -> CandidateInputs:
         """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
@@ -110,19 +129,27 @@ class RankingFeatures:
         maker_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
         at_B = side.request_at_B
         own = [*from_statistics(*self.statistics.before(items_BC, at_B)), items_BC <= UNKNOWN]
-        found = [
-            *from_plays(side.played, side.outcomes, track_BC, maker_BC, at_B),
-            *from_events(side.negative, track_BC, maker_BC, at_B),
-        ]
-        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), _stacked(found))
+        matches_BCM = torch.zeros((*items_BC.shape, 0))
+        if (histories := side.searched) is not None:
+            found = [
+                *from_plays(histories.played, histories.outcomes, track_BC, maker_BC, at_B),
+                *from_events(histories.negative, track_BC, maker_BC, at_B),
+            ]
+            matches_BCM = _stacked(found)
+        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), matches_BCM)
 
-    def _plays(self, batch: SequenceBatch, request_at_B: Array) -> tuple[History, Outcomes]:
+    def _searched(self, users: UserBatch) -> Searched:
+        batch, request_at_B = users.views[PLAYED], users.request_at_B
         mask_BL = _known_before(batch, request_at_B)
         behaviour_BL = np.where(mask_BL, batch.columns["behaviour"], 0)
         outcome_BL = self.behaviours.outcome(behaviour_BL)
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_of_this_session(batch, mask_BL.sum(1), request_at_B)
-        return self._history(batch, request_at_B), Outcomes(outcome_BL, ratio_BL, in_session_BL)
+        return Searched(
+            played=self._history(batch, request_at_B),
+            outcomes=Outcomes(outcome_BL, ratio_BL, in_session_BL),
+            negative=self._history(users.views[NEGATIVE], request_at_B),
+        )
 
     def _history(self, batch: SequenceBatch, request_at_B: Array) -> History:
         mask_BL = _known_before(batch, request_at_B)

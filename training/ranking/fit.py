@@ -55,7 +55,7 @@ def fit_ranker(
         raise ValueError(f"{data.marts} has no play in the part `train`; land some logs before training a ranker")
     if missing_tasks(cases):
         logger.warning("%s trains without the heads %s: the log holds none", name, ", ".join(missing_tasks(cases)))
-    features = RankingFeatures.of(data.vocabulary, track_statistics(data))
+    features = RankingFeatures.of(data.vocabulary, track_statistics(data), config.hard_search)
     batches = CaseBatches(learned.newest(config.cases), offline, service, features)
     config = replace(config, steps=config.steps or config.epochs * -(-len(batches) // config.batch_size))
 

@@ -189,7 +189,8 @@ def is_next(history: History, match: Matches, following: Following) -> Array:
     """Whether the candidate is what came right after the last earlier occurrence of the newest [B, C]."""
     L = history.track_BL.shape[1]
     next_B = np.where(following.place_B >= 0, np.minimum(following.place_B + 1, L - 1), -1)
-    return match.total_of(match.place_P == next_B[match.user_P]) > 0
+    found_BC: Array = match.total_of(match.place_P == next_B[match.user_P]) > 0
+    return found_BC
 
 
 def from_events(history: History, track_BC: Array, artist_BC: Array, request_at_B: Array) -> list[Array]:

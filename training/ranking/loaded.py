@@ -103,4 +103,9 @@ class LoadedRanker:
         config = RankerConfig(**parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
-        return cls(model, RankingFeatures.of(vocabulary, TrackStatistics.load(folder)), config, parts["measures"])
+        return cls(
+            model,
+            RankingFeatures.of(vocabulary, TrackStatistics.load(folder), config.hard_search),
+            config,
+            parts["measures"],
+        )

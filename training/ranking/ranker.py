@@ -20,7 +20,7 @@ from training.ranking.events import Catalogue, EventEmbedding
 from training.ranking.hard_search import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.layers import Dice, MultilayerPerceptron, PiecewiseLinear
-from training.ranking.user_features import USER_FEATURES
+from training.ranking.user_features import LONG_WINDOWS, USER_FEATURES
 
 SCENE_CODES = 16
 
@@ -29,7 +29,7 @@ SCENE_CODES = 16
 class RankerConfig:
     """Numbers of a ranker and of its training.
 
-    `hard_search`: the candidate is looked up in the user's histories (see `hard_search.py`). `minimum_count` plays in
+    `hard_search`: the long histories are read, and the candidate is looked up in them (see `hard_search.py`). `minimum_count` plays in
     training earn a track or artist its own embedding; `cases` training rows at most, the newest share of every user;
     `epochs` passes over them unless `steps` says how many batches. `temperatures` (one a task; none: chosen on
     validation) divide the logits.
@@ -83,7 +83,8 @@ class Ranker(nn.Module, ABC):
         self.tasks, self.hard_search = tasks, config.hard_search
         self.embedding = EventEmbedding(catalogue, width, config.minimum_count, config.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
-        self.context = PiecewiseLinear(USER_FEATURES, config.pieces)
+        long_run = len(LONG_WINDOWS) if config.hard_search else 0
+        self.context = PiecewiseLinear(USER_FEATURES + long_run, config.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
         self.matches = PiecewiseLinear(MATCH_FEATURES if config.hard_search else 0, config.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)

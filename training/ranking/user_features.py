@@ -121,7 +121,7 @@ def long_run(outcome_BL: Array, length_B: Array) -> Array:
     return np.stack(shares, axis=1).astype(np.float32)
 
 
-USER_FEATURES = 2 * LAGS + len(WINDOWS) + 6 + 3 + len(PROFILE) + len(LONG_WINDOWS)
+USER_FEATURES = 2 * LAGS + len(WINDOWS) + 6 + 3 + len(PROFILE)
 
 
 def _column(values_BL: Array, k: int, otherwise: float = 0) -> Array:
