@@ -144,7 +144,8 @@ def log_age(ended_at_BC: Array, request_at_B: Array) -> Array:
 
 def listened_share(listens: Array, skips: Array) -> Array:
     """Share of listens among plays, drawn to .7 where there are few."""
-    return (listens + 0.7) / (listens + skips + 1)
+    share: Array = (listens + 0.7) / (listens + skips + 1)
+    return share
 
 
 def from_plays(
