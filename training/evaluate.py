@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 import settings
@@ -350,6 +351,8 @@ def main() -> None:
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, recipe(arguments.recipe).name)
+    # Two trainings run beside each other and share the cores; nothing runs beside this.
+    torch.set_num_threads(os.cpu_count() or 1)
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
 

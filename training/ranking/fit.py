@@ -32,7 +32,7 @@ from training.ranking.ranker import Ranker, RankerConfig
 from training.ranking.track_statistics import TrackStatistics
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
-SAMPLE = 20_000
+SAMPLE = 5_000
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ from training.recall.knowledge_graph_config import (
     KnowledgeGraphConfig,
     knowledge_graph_config,
 )
-from training.recall.knowledge_graph_embeddings import embed, resembling
 from training.recall.knowledge_graph_heard import Heard
 from training.recall.knowledge_graph_near import near_edges
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
@@ -82,6 +81,9 @@ class KnowledgeGraphWalks(RecallChannel):
             raise FileNotFoundError(f"no knowledge_triples.parquet in {data.marts}; run `dbt build` first")
         graph = KnowledgeGraph.build(pl.read_parquet(path), data.vocabulary)
         words = PathWords.of(graph, data.marts)
+        # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
+        from training.recall.knowledge_graph_embeddings import embed, resembling
+
         embedding = embed(graph, config.embedding, config.seed)
         if embedding is not None:
             graph = graph.with_edges(RESEMBLES, *resembling(graph, embedding, config.embedding.resembling))

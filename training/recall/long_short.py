@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sequences.batch import FIRST
-from training import trainer
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
 from training.recall.channel import Candidates, RecallChannel
@@ -25,11 +24,9 @@ from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
 from training.recall.long_short_cases import SessionSampler, requests_of
 from training.recall.long_short_config import LongShortConfig, long_short_config
-from training.recall.long_short_learner import LongShortLearner
 from training.recall.long_short_network import LongShortNetwork, short_config
 from training.recall.measure import in_chunks, recall_table, worth
 from training.recall.merge import interleave
-from training.recall.realtime_learner import WindowLoss
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
@@ -69,6 +66,11 @@ class LongShort(RecallChannel):
     @classmethod
     def fit(cls, data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
         """Train on past sessions; stop where validation recall stops growing; then choose the share that is new."""
+        # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
+        from training import trainer
+        from training.recall.long_short_learner import LongShortLearner
+        from training.recall.realtime_learner import WindowLoss
+
         trainer.use_threads()
         torch.manual_seed(config.seed)
         sampler = SessionSampler(data, config, cls.feature_service)

@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 
 from sequences import behaviours
 from sequences.batch import FIRST
-from training import trainer
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
 from training.recall.channel import Candidates, RecallChannel
@@ -28,7 +27,6 @@ from training.recall.item_tower import ItemCodes
 from training.recall.measure import in_chunks, recall_table, worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.realtime_config import RealtimeConfig, realtime_config
-from training.recall.realtime_learner import RealtimeLearner, WindowLoss
 from training.recall.realtime_network import RealtimeNetwork
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
@@ -71,6 +69,10 @@ class Realtime(RecallChannel):
         """Train on windows of the event table; stop where validation recall stops growing, or after `stop_after`
         steps.
         """
+        # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
+        from training import trainer
+        from training.recall.realtime_learner import RealtimeLearner, WindowLoss
+
         trainer.use_threads()
         torch.manual_seed(config.seed)
         sampler = WindowSampler(data, config.length, config.horizon, config.balance)
