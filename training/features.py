@@ -91,6 +91,7 @@ class OfflineFeatures:
 
     def __post_init__(self) -> None:
         self._store: FeatureStore | None = None
+        self._contracts: dict[str, ServiceContract] = {}
 
     @property
     def store(self) -> FeatureStore:
@@ -102,9 +103,17 @@ class OfflineFeatures:
         return self._store
 
     def contract(self, service: str) -> ServiceContract:
-        """What `service` holds."""
-        given = self.data.services.get(service)
-        return given if given is not None else ServiceContract.of(self.store, service)
+        """What `service` holds; asked of the registry once."""
+        if service in self.data.services:
+            return self.data.services[service]
+        if service not in self._contracts:
+            self._contracts[service] = ServiceContract.of(self.store, service)
+        return self._contracts[service]
+
+    def open(self, service: str) -> None:
+        """Reads what is kept in memory for `service`, so that processes that are forked later share it."""
+        for view in self.contract(service).sequence_views:
+            self.data.reader(view)
 
     def users(
         self, service: str, user_ids: Sequence[str], times: np.ndarray, scenes: Sequence[str] | None = None

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from training.data import Ragged, RecallCases, TrainingData
+from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures
 from training.fusion import RECALLED
 from training.heard import HEARD_VIEWS, heard, joined
@@ -68,15 +69,19 @@ class HeldOut:
 
     def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
         """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
-        parts: dict[str, list[Candidates]] = {name: [] for name in self.channels}
-        for start in tqdm(range(0, len(cases), CASES_AT_ONCE), desc=f"recall {what}", mininterval=1):
+        for channel in self.channels.values():
+            self.offline.open(channel.feature_service)
+
+        def of(start: int) -> dict[str, Candidates]:
             some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
-            for name, channel in self.channels.items():
-                users = self.offline.users(
-                    channel.feature_service, some.user_ids.tolist(), some.request_at_C, scenes_of(some)
-                )
-                parts[name].append(channel.recall(users, RECALLED))
-        return {name: _joined(some) for name, some in parts.items()}
+            asked = some.user_ids.tolist(), some.request_at_C, scenes_of(some)
+            return {
+                name: channel.recall(self.offline.users(channel.feature_service, *asked), RECALLED)
+                for name, channel in self.channels.items()
+            }
+
+        parts = list(each(of, range(0, len(cases), CASES_AT_ONCE), f"recall {what}"))
+        return {name: _joined([part[name] for part in parts]) for name in self.channels}
 
     def heard(self, cases: RecallCases) -> Ragged:
         """What the user of each case had heard before it, as the request reads it."""
@@ -100,15 +105,19 @@ class HeldOut:
         for names in groups.values():
             first = self.rankers[names[0]]
             batches = CaseBatches(cases, self.offline, first.feature_service, first.features)
-            parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
-            steps = -(-len(cases) // RANKING_CASES_AT_ONCE)
-            for batch in tqdm(batches.in_order(RANKING_CASES_AT_ONCE), total=steps, desc=f"rank {what}", mininterval=1):
-                for name in names:
-                    parts[name].append(_probabilities(self.rankers[name], batch))
+            pieces = [
+                range(start, min(start + RANKING_CASES_AT_ONCE, len(cases)))
+                for start in range(0, len(cases), RANKING_CASES_AT_ONCE)
+            ]
+            parts = list(each(partial(self._probabilities, batches, names), pieces, f"rank {what}"))
             for name in names:
                 empty = np.zeros((0, len(self.rankers[name].tasks)), dtype=np.float32)
-                found[name] = np.concatenate([empty, *parts[name]])
+                found[name] = np.concatenate([empty, *(part[name] for part in parts)])
         return found
+
+    def _probabilities(self, batches: CaseBatches, names: list[str], rows: range) -> dict[str, NDArray[np.float32]]:
+        batch = batches[rows]
+        return {name: _probabilities(self.rankers[name], batch) for name in names}
 
 
 def fitted(workspace: Workspace, fit: str, kind: str) -> list[str]:

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from training import blend
 from training.data import RecallCases
 from training.evaluation import recall_metrics
 from training.evaluation.held_out import HeldOut, scenes_of
 from training.evaluation.servable import Servable
+from training.evaluation.side_by_side import each
 from training.fusion import Fusion
 from training.ranking.loaded import LoadedRanker
 from training.recall.channel import Candidates
@@ -127,8 +127,10 @@ def _score(held_out: HeldOut, ranker: LoadedRanker, cases: RecallCases, items_CK
     users = held_out.offline.users(
         ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes_of(cases)
     )
-    parts = []
-    for start in tqdm(range(0, len(cases), CASES_AT_ONCE), desc="rank slates", mininterval=1):
+
+    def of(start: int) -> NDArray[np.float32]:
         rows = np.arange(start, min(start + CASES_AT_ONCE, len(cases)))
-        parts.append(ranker.score(users.take(rows.tolist()), items_CK[rows])[task])
+        return ranker.score(users.take(rows.tolist()), items_CK[rows])[task]
+
+    parts = list(each(of, range(0, len(cases), CASES_AT_ONCE), "rank slates"))
     return np.concatenate(parts) if parts else np.zeros(items_CK.shape, dtype=np.float32)
