@@ -20,7 +20,7 @@ from training.evaluation.slate import Slate
 from training.exclusions import Exclusions
 from training.filter import Shown, keep
 from training.recipes import recipe
-from training.selection import at_most_per_artist
+from training.selection import PER_ARTIST, at_most_per_artist
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000
@@ -49,7 +49,7 @@ def test_an_artist_fills_no_more_than_its_share() -> None:
         artist_of_track_V,
     )
     shown = [item for item in one.shown(0.0)[0].tolist() if item]
-    assert shown == [*range(2, 12), *range(27, 42)]
+    assert shown == [*range(2, 2 + PER_ARTIST), *range(27, 42)]
 
 
 def test_the_price_of_a_cap_is_what_the_tail_of_an_artist_was_worth() -> None:
