@@ -2,7 +2,8 @@
 
 A tight cap looks varied and costs what listeners come back for: the evaluation report shows the price of several, on
 validation (`cap_table`). The number below is the tightest of them that costs less than 2 % of the recall that the slate
-has without a cap, on the validation part of real logs (15 costs 1.1 %, 10 costs 2.7 %). The slate is evaluated with the cap of the daily scene.
+has without a cap, on the validation part of real logs (15 costs 1.1 %, 10 costs 2.7 %). The slate is evaluated with the
+cap of the daily scene.
 Legend: C candidates. Knows nothing about scores.
 """
 

@@ -1,5 +1,5 @@
 """The whole request path on held-out requests: fused candidates ▸ what may be shown ▸ ranker ▸ blend ▸ the first 30 with
-at most 10 of an artist.
+at most `PER_ARTIST` of an artist.
 
 The functions of fusion and blend are those that the service calls. `served` is the blended order, `fused` the same
 path without the ranker, `ranker` the ranker's order of the same candidates; memories show their own first 30. To stay
