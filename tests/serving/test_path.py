@@ -107,11 +107,12 @@ def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
 
 
 def test_the_artist_cap_is_the_scenes(bench):
-    table = tracks(14, artist_ids=[["a"]] * 12 + [["b"], ["b"]])
-    of = release(table, [ListChannel("popularity", range(2, 16))])
+    many = PER_ARTIST + 2
+    table = tracks(many + 2, artist_ids=[["a"]] * many + [["b"], ["b"]])
+    of = release(table, [ListChannel("popularity", range(2, many + 4))])
     for scene, most in (("private_fm", 1), ("daily", PER_ARTIST)):
-        answer = bench.ask(of, scene=scene, limit=20)
-        assert sum(track not in ("t12", "t13") for track in answer) == most
+        answer = bench.ask(of, scene=scene, limit=many)
+        assert sum(track not in (f"t{many}", f"t{many + 1}") for track in answer) == most
 
 
 def test_stages_are_timed(bench):

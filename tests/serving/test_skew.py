@@ -253,7 +253,7 @@ def test_the_command_reports_and_fails_on_skew_only(replayed: Replayed, capsys: 
     file.write_bytes(good.replace(b'"full_play"', b'"wrong"'))
     assert good != file.read_bytes()
     assert skew.main(["--as-of", tomorrow]) == 1
-    assert "most often recent_events:behaviour" in capsys.readouterr().err
+    assert "most often played_history:behaviour" in capsys.readouterr().err
     file.write_bytes(good)
     assert skew.main(["--as-of", "2026-05-01"]) == 0
     assert "no request was logged on 2026-04-30" in capsys.readouterr().out
