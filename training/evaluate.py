@@ -74,7 +74,7 @@ def evaluate(workspace: Workspace) -> bool:
     choice.fusion.save(folder / "fusion.json")
     choice.blend.save(folder / "blend.json")
     write_json(folder / "choice.json", {"ranker": choice.ranker, **choice.why})
-    print(f"chosen on validation: {_readable(choice.fusion)}; ranker {choice.ranker}, blend {choice.blend.weight}")
+    print(f"chosen on validation: {choice.fusion.readable()}; ranker {choice.ranker}, blend {choice.blend.weight}")
 
     result = Result(workspace.as_of, split(workspace.marts))
     result.notes["chosen"] = {
@@ -336,16 +336,6 @@ def summary(result: Result) -> str:
 
 def _shown(interval: list[float]) -> str:
     return f"{interval[0]:8.4f} [{interval[1]:.4f}, {interval[2]:.4f}]"
-
-
-def _readable(fusion: Fusion) -> str:
-    kinds = {"repeats": fusion.repeats, "discoveries": fusion.discoveries}
-    weights = [
-        f"{kind} by " + ", ".join(f"{name} {weight:g}" for name, weight in one.weights.items() if weight)
-        for kind, one in kinds.items()
-    ]
-    shares = ", ".join(f"{share:g} {scene}".strip() for scene, share in fusion.shares.items())
-    return "; ".join([*weights, f"share of discoveries {shares}"])
 
 
 def _hash_in(path: Path) -> str:

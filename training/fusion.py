@@ -134,6 +134,16 @@ class Fusion:
                 shares[scene] = _best({share: recall_table(items[rows], some) for share, items in merged.items()})
         return cls(repeats, discoveries, shares), curve
 
+    def readable(self) -> str:
+        """The weights that are not 0 and the shares, in a line for a person."""
+        kinds = {"repeats": self.repeats, "discoveries": self.discoveries}
+        weights = [
+            f"{kind} by " + ", ".join(f"{name} {weight:g}" for name, weight in one.weights.items() if weight)
+            for kind, one in kinds.items()
+        ]
+        shares = ", ".join(f"{share:g} {scene}".strip() for scene, share in self.shares.items())
+        return "; ".join([*weights, f"share of discoveries {shares}"])
+
     def save(self, path: Path) -> None:
         """Write as JSON."""
         write_json(path, asdict(self))

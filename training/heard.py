@@ -16,8 +16,8 @@ from training.data import Ragged
 HEARD_VIEWS = ("listened_history", "recent_events")
 
 
-def heard(views: Mapping[str, SequenceBatch]) -> Ragged:
-    """The distinct items with an event in HEARD_VIEWS, ascending, a list for each request; a missing view is empty.
+def heard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """The item of every event in HEARD_VIEWS, [B, H], 0 where none; a missing view is empty.
 
     Raises:
         KeyError: none of HEARD_VIEWS was read, so that nobody knows how many requests there are.
@@ -25,7 +25,16 @@ def heard(views: Mapping[str, SequenceBatch]) -> Ragged:
     known = [views[name].columns["track_id"] for name in HEARD_VIEWS if name in views]
     if not known:
         raise KeyError(f"none of the views {', '.join(HEARD_VIEWS)} was read; add them to the feature service")
-    items_BL = np.concatenate(known, axis=1)
+    return np.concatenate(known, axis=1)
+
+
+def heard(views: Mapping[str, SequenceBatch]) -> Ragged:
+    """The distinct items of `heard_items`, ascending, unknown ones left out, a list for each request.
+
+    Raises:
+        KeyError: as `heard_items`.
+    """
+    items_BL = heard_items(views)
     row, column = np.nonzero(items_BL >= FIRST)
     top = np.int64(items_BL.max(initial=0) + 1)
     row, item = np.divmod(np.unique(row * top + items_BL[row, column]), top)

@@ -140,7 +140,6 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
     for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
         channel.settled = replace(channel.settled, new_share=share)
         found = channel.recall(users, 8).items_BK
-        assert channel._lists(users, 8).merged(share, 8).tolist() == found.tolist()
         for row in range(2):
             some = found[row][found[row] > 0]
             unheard = int((~np.isin(some, heard[row])).sum())

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from sequences.batch import FIRST
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
+from training.heard import heard_items
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
@@ -31,7 +32,6 @@ from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
-HEARD_VIEWS = ("recent_events", "listened_history")
 OBSERVED_BATCHES = 8
 
 
@@ -143,7 +143,7 @@ class LongShort(RecallChannel):
         repeated_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
         new_BK = np.zeros((len(users), 0), dtype=np.int64)
         if self.settled.new_share != 0:  # where nothing new is wanted, nothing need be searched
-            new_BK, _ = self.index.search(self.network.query("new", requests, interests), k, _heard(users))
+            new_BK, _ = self.index.search(self.network.query("new", requests, interests), k, heard_items(users.views))
         has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)
         return _Lists(repeated_BK * has_past_B[:, None], new_BK * has_past_B[:, None])
 
@@ -195,11 +195,6 @@ class _Lists:
         """`k` of both, `share` of them new; no new one fills up where nothing new is wanted."""
         new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
         return interleave(self.repeated_BK, new_BK, share, k)
-
-
-def _heard(users: UserBatch) -> np.ndarray:
-    """Every item that the views show the user has heard, [B, H], 0 where none."""
-    return np.concatenate([users.views[view].columns["track_id"] for view in HEARD_VIEWS], axis=1)
 
 
 def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:

@@ -21,6 +21,7 @@ from sequences import behaviours
 from sequences.batch import FIRST
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
+from training.heard import heard_items
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
@@ -31,8 +32,6 @@ from training.recall.realtime_network import RealtimeNetwork
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
-
-HEARD_VIEWS = ("recent_events", "listened_history")
 
 
 class Realtime(RecallChannel):
@@ -129,7 +128,7 @@ class Realtime(RecallChannel):
         listened, _ = self.index.search(self.network.query("next", state_BD, ahead_B), k)
         share = self.settled.new_share
         if share > 0:
-            new, _ = self.index.search(self.network.query("new", state_BD, ahead_B), k, _heard(users)[rows])
+            new, _ = self.index.search(self.network.query("new", state_BD, ahead_B), k, heard_items(users.views)[rows])
             listened = interleave(listened, new, share, k)
         items_BK[rows] = listened
         rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
@@ -175,13 +174,6 @@ class Realtime(RecallChannel):
         network = RealtimeNetwork(config, codes)
         network.load_state_dict(tensors)
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
-
-
-def _heard(users: UserBatch) -> np.ndarray:
-    """Every item that the views show the user has heard, [B, H], 0 where none."""
-    return np.concatenate(
-        [users.views[view].columns["track_id"] for view in HEARD_VIEWS if view in users.views], axis=1
-    )
 
 
 def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
