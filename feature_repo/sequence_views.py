@@ -33,6 +33,5 @@ def sequence_view(name: str) -> FeatureView:
 recent_events = sequence_view("recent_events")
 recent_clicks = sequence_view("recent_clicks")
 recent_negatives = sequence_view("recent_negatives")
-listened_history = sequence_view("listened_history")
 played_history = sequence_view("played_history")
 exclusions = sequence_view("exclusions")

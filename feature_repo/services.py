@@ -5,7 +5,6 @@ from profile_views import track_statistics, user_profile
 from push import live_events
 from sequence_views import (
     exclusions,
-    listened_history,
     played_history,
     recent_clicks,
     recent_events,
@@ -13,10 +12,10 @@ from sequence_views import (
 )
 
 popularity = FeatureService(name="popularity", features=[recent_events, track_statistics])
-realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, listened_history])
-favourites = FeatureService(name="favourites", features=[listened_history])
-long_short = FeatureService(name="long_short", features=[recent_events, recent_clicks, listened_history])
-knowledge_graph = FeatureService(name="knowledge_graph", features=[recent_events, listened_history])
+realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, played_history])
+favourites = FeatureService(name="favourites", features=[played_history])
+long_short = FeatureService(name="long_short", features=[recent_events, recent_clicks, played_history])
+knowledge_graph = FeatureService(name="knowledge_graph", features=[recent_events, played_history])
 sum_pooling = FeatureService(
     name="sum_pooling", features=[recent_events, recent_negatives, played_history, user_profile]
 )
@@ -29,7 +28,6 @@ recommender = FeatureService(
         recent_events,
         recent_clicks,
         recent_negatives,
-        listened_history,
         played_history,
         exclusions,
         live_events,

@@ -178,13 +178,6 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
             attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
         ),
         SequenceView(
-            name="listened_history",
-            behaviours=("full_play", "play"),
-            length=2000,
-            attributes=(EVENT_ID, TRACK_ID, ENDED_AT, SEQUENCE_NUMBER),
-            target_types=("track",),
-        ),
-        SequenceView(
             name="played_history",
             behaviours=("full_play", "play", "skip"),
             length=2000,

@@ -12,8 +12,9 @@ import numpy as np
 
 from sequences.batch import FIRST, SequenceBatch
 from training.data import Ragged
+from training.listens import HISTORY
 
-HEARD_VIEWS = ("listened_history", "recent_events")
+HEARD_VIEWS = (HISTORY, "recent_events")
 
 
 def heard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:

@@ -15,7 +15,7 @@ from training.train import train
 from training.workspace import Workspace
 
 TRACKS, USERS, SESSIONS = 60, 24, 20
-VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "listened_history", "played_history")
+VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "played_history")
 
 
 def plays(seed: int) -> list[Play]:

@@ -67,12 +67,12 @@ def test_every_cell_is_the_oracles(tmp_path: Path, rows: list[dict[str, object]]
 
 def test_an_event_known_at_the_time_itself_is_not_before_it(tmp_path: Path) -> None:
     rows = event_rows(history("a", 2))
-    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), SEQUENCE_VIEWS["listened_history"], ENCODERS)
+    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), SEQUENCE_VIEWS["played_history"], ENCODERS)
     assert reader.read(["a", "a"], [us(0), us(0) + 1]).length_B.tolist() == [0, 1]
 
 
 def test_a_length_may_be_asked_for(tmp_path: Path, rows: list[dict[str, object]]) -> None:
-    view = SEQUENCE_VIEWS["listened_history"]
+    view = SEQUENCE_VIEWS["played_history"]
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
     whole, short = reader.read(["c"], [us(9999)], 30), reader.read(["c"], [us(9999)], 3)
     n = whole.length_B[0]

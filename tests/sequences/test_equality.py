@@ -177,7 +177,7 @@ def test_fifty_threads_writing_for_one_user_lose_nothing(store: Any) -> None:
     with ThreadPoolExecutor(50) as threads:
         applied = list(threads.map(lambda n: writer.apply("u1", [play(n)]), range(300)))
     assert applied == [1] * 300
-    history = OnlineReader(store).read("u1")["listened_history"]
+    history = OnlineReader(store).read("u1")["played_history"]
     expected = sorted((play(n) for n in range(300)), key=lambda e: (e["ended_at"], e["sequence_number"], e["event_id"]))
     assert history["event_id"] == [event["event_id"] for event in expected]
 

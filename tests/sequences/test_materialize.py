@@ -24,7 +24,7 @@ from sequences.timeline import EventTableError
 from tests.sequences.conftest import event_rows, write_events
 from tests.sequences.stores import KINDS, opened
 
-VIEWS = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "listened_history")}
+VIEWS = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "played_history")}
 FIRST, SECOND = date(2024, 1, 2), date(2024, 1, 3)
 
 
@@ -72,11 +72,11 @@ def test_only_what_was_known_before_as_of(store: Any, tmp_path: Path) -> None:
 
 
 def test_only_users_with_something_new_are_written(store: Any, tmp_path: Path) -> None:
-    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "listened_history": 3, "user_profile": 0}
-    assert run(store, tmp_path, FIRST) == {"recent_events": 0, "listened_history": 0, "user_profile": 0}
-    skip = {"event_id": "b9", "user_id": "b", "second": 15, "sequence_number": 9, "behaviour": "skip"}
-    write_events(tmp_path / "events.parquet", event_rows([*events(), skip]))
-    assert run(store, tmp_path, FIRST) == {"recent_events": 1, "listened_history": 0, "user_profile": 0}
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
+    assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
+    like = {"event_id": "b9", "user_id": "b", "second": 15, "sequence_number": 9, "behaviour": "like"}
+    write_events(tmp_path / "events.parquet", event_rows([*events(), like]))
+    assert run(store, tmp_path, FIRST) == {"recent_events": 1, "played_history": 0, "user_profile": 0}
     assert ids(store, "b") == ["b0", "b9", "b1"]
 
 
@@ -97,9 +97,9 @@ def test_profiles_are_written_when_they_change(store: Any, tmp_path: Path) -> No
 def test_a_user_whose_events_are_gone_is_emptied(store: Any, tmp_path: Path, small_pieces: None) -> None:
     run(store, tmp_path, FIRST)
     write_events(tmp_path / "events.parquet", event_rows(events("ad")))
-    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "listened_history": 3, "user_profile": 0}
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
     assert [ids(store, user) for user in "abcd"] == [["a0", "a1"], [], [], ["d0", "d1"]]
-    assert run(store, tmp_path, FIRST) == {"recent_events": 0, "listened_history": 0, "user_profile": 0}
+    assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
 
 
 def test_another_store_or_an_emptied_one_gets_everything(store: Any, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_another_store_or_an_emptied_one_gets_everything(store: Any, tmp_path: P
             online._get_conn(store.config).execute(f"delete from tests_{view}")
             online._get_conn(store.config).commit()
     assert ids(store, "a") == []
-    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "listened_history": 3, "user_profile": 0}
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
     assert everything(store) == before
 
 
@@ -147,7 +147,7 @@ def test_a_killed_run_goes_on_where_it_was(
     assert sum(rest.values()) == 6 - (kill_at if is_noted else kill_at - 1)
     found = everything(store)
     (tmp_path / "state.db").unlink()
-    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "listened_history": 3, "user_profile": 0}
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
     assert everything(store) == found
     assert [ids(store, user) for user in "abc"] == [[f"{user}0", f"{user}1"] for user in "abc"]
 

@@ -168,7 +168,7 @@ def test_fifty_clients_writing_for_one_user_at_once_lose_nothing(store: feast.Fe
         applied = list(clients.map(lambda row: writer.apply(user, [row]), rows))
     assert applied == [1] * 200
     expected = sorted(rows, key=lambda row: (row["ended_at"], row["sequence_number"], row["event_id"]))
-    history = OnlineReader(store).read(user)["listened_history"]
+    history = OnlineReader(store).read(user)["played_history"]
     assert list(history["event_id"]) == [row["event_id"] for row in expected]
 
 
@@ -272,6 +272,6 @@ def test_feasts_own_call_reads_both_parts(short: tuple[Any, Path], user: str) ->
     found = store.get_online_features(
         store.get_feature_service(SERVICE), [{"user_id": user}], full_feature_names=True
     ).to_dict()
-    assert found["listened_history__track_id"] == [["t1"]]
+    assert found["played_history__track_id"] == [["t1"]]
     assert found[f"{LIVE_SOURCE}__track_id"] == [["t2"]]
-    assert list(OnlineReader(store, VIEWS).read(user)["listened_history"]["track_id"]) == ["t1", "t2"]
+    assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["track_id"]) == ["t1", "t2"]

@@ -128,12 +128,12 @@ def test_sequences_and_ordinary_views_in_one_call_with_full_names(tmp_path: Path
     store = store_with(tmp_path, FOREVER)
     asked = frame(("a", 300), ("b", 10)).assign(user_id=["u", "nobody"], kept=[1, 2])
     job = store.get_historical_features(
-        asked, ["recent_events:event_id", "values:value", "listened_history:event_id"], full_feature_names=True
+        asked, ["recent_events:event_id", "values:value", "played_history:event_id"], full_feature_names=True
     )
     table = job.to_arrow()
     assert table.column_names[:4] == ["artist_id", "event_timestamp", "user_id", "kept"]
     assert table["recent_events__event_id"].to_pylist() == [["e"], []]
-    assert table["listened_history__event_id"].to_pylist() == [["e"], []]
+    assert table["played_history__event_id"].to_pylist() == [["e"], []]
     assert table["values__value"].to_pylist() == [4, None]
     assert len(job.to_df()) == 2
 

@@ -13,7 +13,7 @@ from training.fusion import Fusion
 from training.recall.channel import Candidates, RecallChannel
 from training.vocabulary import Vocabulary
 
-CONTRACT = ServiceContract(("recent_events", "listened_history", "exclusions"), ("user_profile:plays_total",))
+CONTRACT = ServiceContract(("recent_events", "played_history", "exclusions"), ("user_profile:plays_total",))
 
 
 def tracks(count: int, **columns) -> pl.DataFrame:
@@ -104,12 +104,16 @@ class MemoryStore:
 
 
 def history(*track_ids: str) -> dict:
-    """A user's listened history."""
+    """A user's plays, all of them listened to."""
+    count = len(track_ids)
     return {
-        "listened_history": {
-            "event_id": [f"e{n}" for n in range(len(track_ids))],
+        "played_history": {
+            "event_id": [f"e{n}" for n in range(count)],
             "track_id": list(track_ids),
-            "ended_at": list(range(len(track_ids))),
+            "behaviour": ["full_play"] * count,
+            "occurred_at": list(range(count)),
+            "ended_at": list(range(count)),
+            "played_ratio": [1.0] * count,
         }
     }
 

@@ -128,6 +128,6 @@ def test_hydrate_logs_what_the_models_get_and_when_they_get_nothing(bench):
     store.is_away = True
     hydrate.user(read_request("u", "daily", 3, NOON), of)
     known, unknown = bench.written()
-    assert known.views == {"listened_history": history("t0", "t1")["listened_history"]}
+    assert known.views == {"played_history": history("t0", "t1")["played_history"]}
     assert (known.profile, known.applied, known.is_read) == ({"user_profile__plays_total": 5}, MARK, True)
     assert (unknown.views, unknown.is_read) == ({}, False)

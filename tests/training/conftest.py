@@ -18,10 +18,10 @@ TRACKS = 40
 NEVER = 4_000_000_000_000_000
 SERVICES = {
     "popularity": ServiceContract(("recent_events",)),
-    "favourites": ServiceContract(("listened_history",)),
-    "knowledge_graph": ServiceContract(("recent_events", "listened_history")),
-    "long_short": ServiceContract(("recent_events", "recent_clicks", "listened_history")),
-    "realtime": ServiceContract(("recent_events", "recent_clicks", "listened_history")),
+    "favourites": ServiceContract(("played_history",)),
+    "knowledge_graph": ServiceContract(("recent_events", "played_history")),
+    "long_short": ServiceContract(("recent_events", "recent_clicks", "played_history")),
+    "realtime": ServiceContract(("recent_events", "recent_clicks", "played_history")),
 }
 
 

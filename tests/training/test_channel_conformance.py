@@ -40,7 +40,7 @@ def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
     assert found.items_BK.shape == found.scores_BK.shape == (len(requests), K)
     assert found.items_BK.dtype == np.int64
     assert found.scores_BK.dtype == np.float32
-    heard_BL = requests.views["listened_history"].columns["track_id"] if "listened_history" in requests.views else None
+    heard_BL = requests.views["played_history"].columns["track_id"] if "played_history" in requests.views else None
     for row, (items, scores) in enumerate(zip(found.items_BK, found.scores_BK, strict=True)):
         real = items[items > 0]
         is_heard = np.isin(real, heard_BL[row]) if heard_BL is not None else False

@@ -15,14 +15,14 @@ def _view(*rows: list[int]) -> SequenceBatch:
 
 
 def test_what_either_view_shows_was_heard_once_and_unknown_tracks_were_not() -> None:
-    found = heard({"listened_history": _view([7, 3, 7, 1], [], [5]), "recent_events": _view([9, 3], [4, 1], [])})
+    found = heard({"played_history": _view([7, 3, 7, 1], [], [5]), "recent_events": _view([9, 3], [4, 1], [])})
     assert [found[row].tolist() for row in range(3)] == [[3, 7, 9], [4], [5]]
 
 
 def test_other_views_say_nothing_and_one_may_be_missing() -> None:
     found = heard({"recent_events": _view([9]), "exclusions": _view([4])})
     assert found[0].tolist() == [9]
-    with pytest.raises(KeyError, match="listened_history, recent_events"):
+    with pytest.raises(KeyError, match="played_history, recent_events"):
         heard({"exclusions": _view([4])})
 
 

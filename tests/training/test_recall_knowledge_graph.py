@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from ingestion.simulate import WorldSize, simulate
+from sequences import behaviours
 from sequences.batch import SequenceBatch
 from tests.training.conftest import NEVER, users_at
 from training.data import TrainingData
@@ -79,8 +80,9 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
 
 def listener_of(item: int) -> UserBatch:
     """Somebody who listened to one track an hour ago, and to nothing else."""
-    columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]])}
-    return UserBatch(["u"], np.array([HOUR_US]), {"listened_history": SequenceBatch(columns, np.array([1]))})
+    full_play = behaviours.load().encoder["full_play"]
+    columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]]), "behaviour": np.array([[full_play]])}
+    return UserBatch(["u"], np.array([HOUR_US]), {"played_history": SequenceBatch(columns, np.array([1]))})
 
 
 def test_artists_who_share_only_a_soundtrack_are_reached_and_the_answer_says_so(

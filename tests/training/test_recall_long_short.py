@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from sequences import behaviours
 from sequences.batch import SequenceBatch
 from tests.training.conftest import users_at
 from training.data import TrainingData
@@ -34,13 +35,14 @@ def favourite_of_a_year_ago() -> UserBatch:
     since = [(3 + n % 300, 200 * DAY_US - n * DAY_US // 4) for n in range(600)]
     track = np.array([[one for one, _ in old + since]])
     ended = NOW - np.array([[ago for _, ago in old + since]])
-    history = SequenceBatch({"track_id": track, "ended_at": ended}, np.array([track.shape[1]]))
-    newest = {name: column[:, -50:] for name, column in history.columns.items()}
-    newest |= {"occurred_at": newest["ended_at"] - 1, "behaviour": np.ones((1, 50), dtype=np.int64)}
+    full_play = np.full_like(track, behaviours.load().encoder["full_play"])
+    columns = {"track_id": track, "ended_at": ended, "occurred_at": ended - 1, "behaviour": full_play}
+    history = SequenceBatch(columns, np.array([track.shape[1]]))
+    newest = {name: column[:, -50:] for name, column in columns.items()}
     return UserBatch(
         ["u"],
         np.array([NOW]),
-        {"listened_history": history, "recent_events": SequenceBatch(newest, np.array([50]))},
+        {"played_history": history, "recent_events": SequenceBatch(newest, np.array([50]))},
     )
 
 
@@ -136,7 +138,7 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
     config = replace(long_short_config("debug"), new_share=0.5)
     channel = LongShort.fit(data, config, tmp_path)
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
-    heard = users.views["listened_history"].columns["track_id"]
+    heard = users.views["played_history"].columns["track_id"]
     for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
         channel.settled = replace(channel.settled, new_share=share)
         found = channel.recall(users, 8).items_BK

@@ -21,12 +21,12 @@ import numpy as np
 from sequences.batch import FIRST
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
+from training.listens import HISTORY, listened
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.measure import in_chunks, recall_table
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
-VIEW = "listened_history"
 LEAST_AGE_S = 60.0
 DECAYS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 DEFAULT_DECAY = 0.5
@@ -90,7 +90,7 @@ class Favourites(RecallChannel):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The `k` most active tracks of each user at the request's time."""
-        history = users.views[VIEW]
+        history = listened(users.views[HISTORY])
         track_BL, ended_BL = history.columns["track_id"], history.columns["ended_at"]
         V = len(self.vocabulary)
         row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST) & (track_BL < V))
@@ -111,7 +111,7 @@ class Favourites(RecallChannel):
 
     def reason(self, user: UserBatch, item: int) -> str:
         """How often the song was heard lately."""
-        history = user.views[VIEW]
+        history = listened(user.views[HISTORY])
         times = int(((history.columns["track_id"][0] == item) & history.mask_BL[0]).sum())
         return (
             f"because you have listened to it {times} times" if times > 1 else "because you have listened to it before"

@@ -22,6 +22,7 @@ import polars as pl
 from sequences.batch import FIRST, SequenceBatch
 from training.data import PARTS, TrainingData
 from training.features import UserBatch
+from training.listens import HISTORY, listened
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph_choice import choose
 from training.recall.knowledge_graph_config import (
@@ -38,7 +39,7 @@ from training.recall.knowledge_graph_walk import WalkGraph, most_active
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
-HISTORY, RECENT = "listened_history", "recent_events"
+RECENT = "recent_events"
 LEAST_AGE_S = 60.0
 
 
@@ -115,8 +116,9 @@ class KnowledgeGraphWalks(RecallChannel):
         """The `k` tracks where most arrives, ties by smaller code."""
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
+        listens = listened(users.views[HISTORY])
         for row in range(len(users)):
-            start, activation = self.starts(users, row)
+            start, activation = self.starts(listens, int(users.request_at_B[row]), row)
             if not len(start):
                 continue
             arrived_V = self.walks.spread(start, activation)
@@ -129,14 +131,13 @@ class KnowledgeGraphWalks(RecallChannel):
             items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived_V[item]
         return Candidates.padded(items_BK, scores_BK, k)
 
-    def starts(self, users: UserBatch, row: int) -> tuple[np.ndarray, np.ndarray]:
+    def starts(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
         """The tracks that one user listened to and the artists of all of them, the `starts` most active of each, and
         their activation: Σ (seconds since a listen) ** -decay, 1 in all for tracks and 1 for artists.
         """
-        history, walk = users.views[HISTORY], self.settled.walk
-        count = int(history.length_B[row])
-        track_L = history.columns["track_id"][row, :count]
-        age_L = np.maximum((users.request_at_B[row] - history.columns["ended_at"][row, :count]) / 1e6, LEAST_AGE_S)
+        walk, count = self.settled.walk, int(listens.length_B[row])
+        track_L = listens.columns["track_id"][row, :count]
+        age_L = np.maximum((now_us - listens.columns["ended_at"][row, :count]) / 1e6, LEAST_AGE_S)
         is_known = (track_L >= FIRST) & (track_L < self.graph.first_artist)
         track, place = np.unique(track_L[is_known], return_inverse=True)
         activation = np.bincount(place, weights=age_L[is_known] ** -walk.decay, minlength=len(track))
@@ -151,7 +152,8 @@ class KnowledgeGraphWalks(RecallChannel):
 
     def reason(self, user: UserBatch, item: int) -> str:
         """The shortest path from what the user listens to, in words."""
-        path = self.walks.shortest_path(*self.starts(user, 0), item)
+        starts = self.starts(listened(user.views[HISTORY]), int(user.request_at_B[0]), 0)
+        path = self.walks.shortest_path(*starts, item)
         return self.words.sentence(path) if path else "because it is near to what you listen to"
 
     def save(self, folder: Path) -> None:

@@ -20,6 +20,7 @@ from sequences.batch import FIRST
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
 from training.heard import heard_items
+from training.listens import HISTORY, listened
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
@@ -150,7 +151,7 @@ class LongShort(RecallChannel):
     @torch.no_grad()
     def reason(self, user: UserBatch, item: int) -> str:
         """How often and how long ago it was heard; for a new track, the remembered one that is closest to it."""
-        history = user.views["listened_history"]
+        history = listened(user.views[HISTORY])
         track_L, ended_L = (history.columns[name][0][: history.length_B[0]] for name in ("track_id", "ended_at"))
         heard = ended_L[track_L == item]
         if len(heard):

@@ -1,0 +1,27 @@
+"""What a user listened to, out of a history of every play. Knows nothing about models."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+
+HISTORY = "played_history"
+"""The view of a user's plays, far back; skips are among them."""
+
+LISTENED = ("full_play", "play")
+
+
+def listened(history: SequenceBatch) -> SequenceBatch:
+    """The plays that were listened to, as far to the left as they go; the rest of a row is 0."""
+    code_of = behaviours.load().encoder
+    is_listened_BL = history.mask_BL & np.isin(history.columns["behaviour"], [code_of[name] for name in LISTENED])
+    row, place = np.nonzero(is_listened_BL)
+    length_B = is_listened_BL.sum(1)
+    kept = np.arange(len(row)) - np.repeat(length_B.cumsum() - length_B, length_B)
+    columns = {}
+    for name, column_BL in history.columns.items():
+        columns[name] = np.zeros_like(column_BL)
+        columns[name][row, kept] = column_BL[row, place]
+    return SequenceBatch(columns, length_B)
