@@ -13,10 +13,16 @@ HISTORY = "played_history"
 LISTENED = ("full_play", "play")
 
 
+def is_listened(history: SequenceBatch) -> np.ndarray:
+    """Which plays were listened to [B, L]; padding was not."""
+    code_of = behaviours.load().encoder
+    found: np.ndarray = history.mask_BL & np.isin(history.columns["behaviour"], [code_of[name] for name in LISTENED])
+    return found
+
+
 def listened(history: SequenceBatch) -> SequenceBatch:
     """The plays that were listened to, as far to the left as they go; the rest of a row is 0."""
-    code_of = behaviours.load().encoder
-    is_listened_BL = history.mask_BL & np.isin(history.columns["behaviour"], [code_of[name] for name in LISTENED])
+    is_listened_BL = is_listened(history)
     row, place = np.nonzero(is_listened_BL)
     length_B = is_listened_BL.sum(1)
     kept = np.arange(len(row)) - np.repeat(length_B.cumsum() - length_B, length_B)

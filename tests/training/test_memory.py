@@ -5,19 +5,24 @@ import math
 import numpy as np
 import pytest
 
+from sequences import behaviours
 from sequences.batch import SequenceBatch
-from training.recall.memory import BEFORE_ALL, DECAYS, JUST_HEARD, NEAR, NUMBERS, remember
+from training.recall.memory import BEFORE_ALL, DECAYS, JUST_HEARD, NEAR, NUMBERS, SKIP, remember
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 NOW = 1_700_000_000_000_000 // DAY_US * DAY_US + 12 * HOUR_US
+CODE = behaviours.load().encoder
 ARTISTS = np.array([0, 1, 5, 5, 6, 7, 8, 9, 10, 11, 12])
 
 
-def history(*listens: tuple[int, int]) -> SequenceBatch:
-    """One user's (track, µs ago), oldest first, with a padded place at the end."""
-    tracks, ago = [track for track, _ in listens], [us for _, us in listens]
-    columns = {"track_id": np.array([[*tracks, 0]]), "ended_at": np.array([[*(NOW - us for us in ago), 0]])}
-    return SequenceBatch(columns, np.array([len(listens)]))
+def history(*plays: tuple[int, int], skipped: tuple[int, ...] = ()) -> SequenceBatch:
+    """One user's (track, µs ago), oldest first, with a padded place at the end; `skipped` are places in it."""
+    columns = {
+        "track_id": np.array([[*(track for track, _ in plays), 0]]),
+        "ended_at": np.array([[*(NOW - ago for _, ago in plays), 0]]),
+        "behaviour": np.array([[*(CODE["skip" if n in skipped else "full_play"] for n in range(len(plays))), 0]]),
+    }
+    return SequenceBatch(columns, np.array([len(plays)]))
 
 
 def numbers(listens: SequenceBatch, track: int, most: int = 99) -> dict[str, float]:
@@ -74,6 +79,24 @@ def test_the_same_session_again_is_remembered_together() -> None:
     assert other["with_this_session"] == pytest.approx(math.log(BEFORE_ALL), rel=1e-5)
 
 
+def test_skips_keep_a_track_present_a_little_and_are_told() -> None:
+    plays = history((2, 4 * DAY_US), (3, 3 * DAY_US), (2, 2 * DAY_US), (4, DAY_US), skipped=(1, 2))
+    found, only_skipped, never_skipped = (numbers(plays, track) for track in (2, 3, 4))
+    mixed = (4 * 86_400) ** -0.5 + SKIP * (2 * 86_400) ** -0.5
+    assert found["activation_0.5"] == pytest.approx(math.log(mixed), rel=1e-5)
+    assert only_skipped["activation_0.5"] == pytest.approx(math.log(SKIP * (3 * 86_400) ** -0.5), rel=1e-5)
+    assert [one["listens"] for one in (found, only_skipped)] == pytest.approx([math.log(2), 0])
+    assert [one["skips"] for one in (found, never_skipped)] == pytest.approx([math.log(2), 0])
+    assert [found["last_outcome"], found["outcome_before"]] == [-1, 1]
+    assert [only_skipped["last_outcome"], only_skipped["outcome_before"]] == [-1, 0]
+    assert (only_skipped["sessions"], only_skipped["days"], only_skipped["share_at_hour"]) == (0, 0, 0)
+
+
+def test_who_skipped_everything_remembers_nothing() -> None:
+    memory = remember(history((2, DAY_US), (3, HOUR_US), skipped=(0, 1)), np.array([NOW]), ARTISTS, 9)
+    assert memory.item_BM.shape == (1, 0)
+
+
 def test_artists_share_what_their_tracks_have() -> None:
     listens = history((2, 4 * DAY_US), (3, 3 * DAY_US), (4, 2 * DAY_US))
     assert ARTISTS[2] == ARTISTS[3]
@@ -87,6 +110,7 @@ def test_most_present_first_cut_and_padded() -> None:
     columns = {
         "track_id": np.array([[2, 3, 3, 1], [0, 0, 0, 0]]),
         "ended_at": NOW - np.array([[9, 8, 7, 6], [0, 0, 0, 0]]) * HOUR_US,
+        "behaviour": np.full((2, 4), CODE["play"]),
     }
     memory = remember(SequenceBatch(columns, np.array([4, 0])), np.array([NOW, NOW]), ARTISTS, 5)
     assert memory.item_BM.tolist() == [[3, 2], [0, 0]]
@@ -102,7 +126,8 @@ def test_a_request_alone_has_the_numbers_it_has_in_a_batch() -> None:
     tracks = generator.integers(2, 11, (6, 40))
     ended = NOW - np.sort(generator.integers(1, 90 * DAY_US, (6, 40)), axis=1)[:, ::-1]
     length = np.array([40, 3, 0, 17, 1, 40])
-    columns = {"track_id": tracks, "ended_at": ended}
+    behaviour = generator.choice([CODE["full_play"], CODE["play"], CODE["skip"]], (6, 40))
+    columns = {"track_id": tracks, "ended_at": ended, "behaviour": behaviour}
     together = remember(SequenceBatch(columns, length), np.full(6, NOW), ARTISTS, 8)
     for row in range(6):
         one = SequenceBatch({name: column[row : row + 1] for name, column in columns.items()}, length[row : row + 1])

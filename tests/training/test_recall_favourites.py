@@ -4,28 +4,29 @@ import numpy as np
 
 from tests.training.conftest import users_at
 from training.data import TrainingData
-from training.recall.favourites import DECAYS, Favourites, FavouritesConfig
+from training.recall.favourites import DECAYS, SKIPS, Favourites, FavouritesConfig
 
 
 def test_equals_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
-    channel = Favourites.fit(data, FavouritesConfig(decay=0.6), tmp_path)
+    channel = Favourites.fit(data, FavouritesConfig(decay=0.6, skip=0.2), tmp_path)
     plays = data.plays
     now = int(plays.request_at_P[120])
     users = users_at(data, "favourites", ["u0"], [now])
     activation: dict[int, float] = {}
     for row in range(120):
-        if plays.user_P[row] == 0 and plays.is_listened_P[row]:
+        if plays.user_P[row] == 0:
             age = max((now - plays.known_at_P[row]) / 1e6, 60)
             item = int(plays.track_P[row])
-            activation[item] = activation.get(item, 0.0) + age**-0.6
+            activation[item] = activation.get(item, 0.0) + (1 if plays.is_listened_P[row] else 0.2) * age**-0.6
     expected = sorted(activation, key=lambda item: (-activation[item], item))[:10]
     found = channel.recall(users, 10)
     assert found.items_BK[0].tolist() == expected
     np.testing.assert_allclose(np.exp(found.scores_BK[0]), [activation[item] for item in expected], rtol=1e-4)
 
 
-def test_decay_is_chosen_on_validation(data: TrainingData, tmp_path: Path) -> None:
+def test_decay_and_what_a_skip_counts_are_chosen_on_validation(data: TrainingData, tmp_path: Path) -> None:
     channel = Favourites.fit(data, FavouritesConfig(), tmp_path)
-    tried = channel.measures()["tried"]
-    assert set(tried) == {str(decay) for decay in DECAYS}
-    assert tried[str(channel.settled.decay)] == max(tried.values())
+    for name, values in (("decay", DECAYS), ("skip", SKIPS)):
+        tried = channel.measures()[f"{name}s"]
+        assert set(tried) == {str(value) for value in values}
+        assert tried[str(getattr(channel.settled, name))] == max(tried.values())

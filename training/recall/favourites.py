@@ -1,12 +1,12 @@
 """Songs the user comes back to: how present each known track is in memory, by how often and how lately it was heard.
 
-Base-level activation of ACT-R: `activation = Σ (seconds since each listen) ** -decay`. Anderson, Bothell, Byrne,
+Base-level activation of ACT-R: `activation = Σ (seconds since each play) ** -decay`. Anderson, Bothell, Byrne,
 Douglass, Lebiere, Qin:
 "An Integrated Theory of the Mind" (2004), section on declarative memory; used for music by Tran, Tricard, Hennequin,
 "Transformers Meet ACT-R: Repeat-Aware and Sequential Listening Session Recommendation" (2024), arXiv 2408.16578.
-Different here: no logarithm (it does not change the order), only the last L listens, ages below a minute count as a
-minute, and the decay is chosen on validation. Legend: B requests, L listens, K candidates. Nothing is learned from
-other users.
+Different here: no logarithm (it does not change the order), only the last L plays, a skip counts as a share of a listen,
+ages below a minute count as a minute; decay and share are chosen on validation. Legend: B requests, L plays, K
+candidates. Nothing is learned from other users.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from sequences.batch import FIRST
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
-from training.listens import HISTORY, listened
+from training.listens import HISTORY, is_listened
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.measure import in_chunks, recall_table
 from training.vocabulary import Vocabulary
@@ -29,16 +29,18 @@ from training.workspace import write_json
 
 LEAST_AGE_S = 60.0
 DECAYS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-DEFAULT_DECAY = 0.5
+SKIPS = (0.0, 0.1, 0.2, 0.4)
+DEFAULT_DECAY, DEFAULT_SKIP = 0.5, 0.2
 
 
 @dataclass(frozen=True)
 class FavouritesConfig:
-    """`decay` None: choose among DECAYS the one with the best recall@50 + recall@200 on `cases_per_user` validation
-    cases a user.
+    """`decay`, then `skip` (what a skip counts, a listen being 1), where None: choose among DECAYS, SKIPS the one with
+    the best recall@50 + recall@200 on `cases_per_user` validation cases a user.
     """
 
     decay: float | None = None
+    skip: float | None = None
     cases_per_user: int = 10
     seed: int = 0
 
@@ -66,38 +68,45 @@ class Favourites(RecallChannel):
 
     @classmethod
     def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
-        """Choose the decay; there is nothing else to learn."""
+        """Choose decay and share of a skip; there is nothing else to learn."""
         del folder
-        if config.decay is not None:
+        if config.decay is not None and config.skip is not None:
             return cls(config, data.vocabulary)
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
-        tried: dict[float, dict[str, float]] = {}
         batches = _batches(data, cases)
-        for decay in DECAYS if len(cases) else ():
-            channel = cls(replace(config, decay=decay), data.vocabulary)
-            items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
-            tried[decay] = recall_table(items_CK, cases)
-        chosen = max(tried, key=lambda decay: _worth(tried[decay]), default=DEFAULT_DECAY)
-        fitted = cls(replace(config, decay=chosen), data.vocabulary)
-        fitted._measures = {"decay": chosen, "validation": tried.get(chosen, {})} | {
-            "tried": {str(decay): _worth(table) for decay, table in tried.items()}
-        }
+        measures: dict[str, Any] = {}
+        for name, values, default in (("decay", DECAYS, DEFAULT_DECAY), ("skip", SKIPS, DEFAULT_SKIP)):
+            if getattr(config, name) is not None:
+                continue
+            tried: dict[float, dict[str, float]] = {}
+            for value in values if len(cases) else ():
+                channel = cls(_with(config, name, value), data.vocabulary)
+                items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
+                tried[value] = recall_table(items_CK, cases)
+            chosen = max(tried, key=lambda value: _worth(tried[value]), default=default)
+            config = _with(config, name, chosen)
+            measures |= {name: chosen, "validation": tried.get(chosen, {})}
+            measures[f"{name}s"] = {str(value): _worth(table) for value, table in tried.items()}
+        fitted = cls(config, data.vocabulary)
+        fitted._measures = measures
         return fitted
 
     def measures(self) -> dict[str, Any]:
-        """The decays tried and the validation recall of the chosen one."""
+        """The decays and shares tried and the validation recall of the chosen ones."""
         return self._measures
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The `k` most active tracks of each user at the request's time."""
-        history = listened(users.views[HISTORY])
+        history = users.views[HISTORY]
         track_BL, ended_BL = history.columns["track_id"], history.columns["ended_at"]
         V = len(self.vocabulary)
-        row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST) & (track_BL < V))
-        age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, LEAST_AGE_S)
         decay = DEFAULT_DECAY if self.settled.decay is None else self.settled.decay
+        skip = DEFAULT_SKIP if self.settled.skip is None else self.settled.skip
+        present_BL = np.where(is_listened(history), 1.0, skip)
+        row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST) & (track_BL < V) & (present_BL > 0))
+        age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, LEAST_AGE_S)
         key, place = np.unique(row * np.int64(V) + track_BL[row, column], return_inverse=True)
-        activation = np.bincount(place, weights=age_s**-decay, minlength=len(key))
+        activation = np.bincount(place, weights=present_BL[row, column] * age_s**-decay, minlength=len(key))
         row, item = np.divmod(key, V)
         order = np.lexsort((item, -activation, row))
         row, item, activation = row[order], item[order], activation[order]
@@ -111,11 +120,11 @@ class Favourites(RecallChannel):
 
     def reason(self, user: UserBatch, item: int) -> str:
         """How often the song was heard lately."""
-        history = listened(user.views[HISTORY])
-        times = int(((history.columns["track_id"][0] == item) & history.mask_BL[0]).sum())
-        return (
-            f"because you have listened to it {times} times" if times > 1 else "because you have listened to it before"
-        )
+        history = user.views[HISTORY]
+        times = int(((history.columns["track_id"][0] == item) & is_listened(history)[0]).sum())
+        if not times:
+            return "because you keep coming across it"
+        return "because you have listened to it " + (f"{times} times" if times > 1 else "before")
 
     def save(self, folder: Path) -> None:
         """The config as JSON."""
@@ -132,6 +141,10 @@ def _batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
     features = OfflineFeatures(data)
     chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
     return [features.users(Favourites.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
+
+
+def _with(config: FavouritesConfig, name: str, value: float) -> FavouritesConfig:
+    return replace(config, decay=value) if name == "decay" else replace(config, skip=value)
 
 
 def _worth(table: dict[str, float]) -> float:

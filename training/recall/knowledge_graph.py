@@ -125,7 +125,7 @@ class KnowledgeGraphWalks(RecallChannel):
             arrived_V[~self.may_serve_V] = 0
             arrived_V[_known(users, row)] = 0
             arrived_V[self.heard.before(users.user_ids[row], int(users.request_at_B[row]))] = 0
-            item = np.flatnonzero(arrived_V)
+            item = np.flatnonzero(arrived_V > 0)
             item = most_active(item, arrived_V[item], k)
             item = item[np.argsort(-arrived_V[item], kind="stable")]
             items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived_V[item]

@@ -94,7 +94,7 @@ class WalkGraph:
             active_N = np.bincount(self.target_M[edge], weights=flow, minlength=len(self.graph))
             arrived_V += active_N[:V]
             if hop + 1 < self.config.hops:
-                node = np.flatnonzero(active_N)
+                node = np.flatnonzero(active_N > 0)  # of truth values: ten times as fast
                 is_track = node < V
                 node = np.concatenate([self._most(node[is_track], active_N), self._most(node[~is_track], active_N)])
                 activation = active_N[node]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from training.data import RecallCases, TrainingData
 from training.features import OfflineFeatures, UserBatch
-from training.listens import HISTORY, listened
+from training.listens import HISTORY
 from training.recall.long_short_config import LongShortConfig
 from training.recall.long_short_network import Requests
 from training.recall.memory import remember
@@ -42,7 +42,7 @@ def requests_of(users: UserBatch, config: LongShortConfig, artist_of_track_V: np
     merged = merge_clicks(users, config.length)
     last_B = np.maximum(merged.length_B - 1, 0)
     ended_B = merged.columns["ended_at"][np.arange(len(users)), last_B]
-    memory = remember(listened(users.views[HISTORY]), users.request_at_B, artist_of_track_V, config.remembered)
+    memory = remember(users.views[HISTORY], users.request_at_B, artist_of_track_V, config.remembered)
     columns = (
         merged.columns["track_id"],
         merged.columns["behaviour"],

@@ -1,12 +1,12 @@
-"""What a user remembers: every track of a listened history with how present it is, in numbers that a network can weigh.
+"""What a user remembers: every track of a history of plays with how present it is, in numbers that a network can weigh.
 
 The numbers are those that memory research and re-listening studies name: frequency, recency, spacing over sessions and
-days, the hour of the day, the artist, and what used to be heard next to what has just been heard. Base-level
+days, the hour of the day, the artist, what used to be heard next to what has just been heard, and what was skipped. Base-level
 activation: Anderson et al., "An Integrated Theory of the Mind" (2004); re-consumption: Anderson, Kumar, Tomkins,
 Vassilvitskii, "The Dynamics of Repeat Consumption" (WWW 2014); with music sessions: Tran, Tricard, Hennequin,
 "Transformers Meet ACT-R" (2024), arXiv 2408.16578.
 
-Legend: B requests, N listens of one user, M remembered tracks, F numbers, D decays. Knows nothing about networks.
+Legend: B requests, N plays of one user, M remembered tracks, F numbers, D decays. Knows nothing about networks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.batch import FIRST, SequenceBatch
+from training.listens import is_listened
 
 Array = NDArray[Any]
 
@@ -30,6 +31,8 @@ JUST_HEARD = 10
 NEAR = 1.0 / (4 + np.arange(1, 21))
 """Weight of a listen that came 1, 2, … 20 places after (or before) an earlier hearing of what has just been heard."""
 SESSION_STARTS = 8
+SKIP = 0.3
+"""How present a skip keeps a track, a listen being 1."""
 
 OF_THE_TRACK = (
     *(f"activation_{decay}" for decay in DECAYS),
@@ -50,6 +53,10 @@ OF_THE_TRACK = (
     "came_before",
     "next_beyond_count",
     "with_this_session",
+    "skips",
+    "skip_activation",
+    "last_outcome",
+    "outcome_before",
 )
 OF_THE_ARTIST = ("artist_activation_0.5", "artist_activation_1.0", "artist_listens", "artist_comes_next")
 OF_THE_REQUEST = ("since_last_listen", "plays_7d", "distinct_share", "hour_sine", "hour_cosine", "history_length")
@@ -74,14 +81,18 @@ class Memory:
 
 
 def remember(history: SequenceBatch, request_at_B: Array, artist_of_track_V: Array, most: int) -> Memory:
-    """The `most` tracks of each listened history with the highest activation (decay .7), ties by smaller item."""
+    """The `most` tracks of each history of plays with the highest activation (decay .7), ties by smaller item.
+
+    A track that was only skipped is remembered too, though less: it counts SKIP of a listen there, and nothing elsewhere.
+    """
     rows = []
+    is_listened_BL = is_listened(history)
     for row, now in enumerate(request_at_B.tolist()):
         length = int(history.length_B[row])
         track_N = history.columns["track_id"][row, :length]
-        ended_N = history.columns["ended_at"][row, :length]
-        known_N = (track_N >= FIRST) & (track_N < len(artist_of_track_V))
-        rows.append(_of_one(track_N[known_N], ended_N[known_N], now, artist_of_track_V, most))
+        known = np.flatnonzero((track_N >= FIRST) & (track_N < len(artist_of_track_V)))
+        ended_N, listened_N = history.columns["ended_at"][row, known], is_listened_BL[row, known]
+        rows.append(_of_one(track_N[known], ended_N, listened_N, now, artist_of_track_V, most))
     width = max((len(items) for items, _ in rows), default=0)
     item_BM = np.zeros((len(rows), width), dtype=np.int64)
     numbers_BMF = np.zeros((len(rows), width, len(NUMBERS)), dtype=np.float32)
@@ -91,8 +102,11 @@ def remember(history: SequenceBatch, request_at_B: Array, artist_of_track_V: Arr
     return Memory(item_BM, numbers_BMF)
 
 
-def _of_one(track_N: Array, ended_N: Array, now_us: int, artist_of_track_V: Array, most: int) -> tuple[Array, Array]:
-    if not len(track_N):
+def _of_one(
+    track_N: Array, ended_N: Array, listened_N: Array, now_us: int, artist_of_track_V: Array, most: int
+) -> tuple[Array, Array]:
+    """Items [m], their numbers [m, F]."""
+    if not listened_N.any():
         return np.zeros(0, dtype=np.int64), np.zeros((0, len(NUMBERS)), dtype=np.float32)
     N, ended_s, now_s = len(track_N), ended_N / 1e6, now_us / 1e6
     age_N = np.maximum(now_s - ended_s, LEAST_AGE_S)
@@ -110,16 +124,19 @@ def _of_one(track_N: Array, ended_N: Array, now_us: int, artist_of_track_V: Arra
     hour = now_s % DAY_S / HOUR_S
     apart_N = np.abs(ended_s % DAY_S / HOUR_S - hour)
     at_hour_N = np.exp(-(np.minimum(apart_N, 24 - apart_N) ** 2) / 8)
-    weight = {decay: np.exp(-decay * log_age_N) for decay in DECAYS}
+    present_N = np.where(listened_N, 1.0, SKIP)
+    weight = {decay: present_N * np.exp(-decay * log_age_N) for decay in DECAYS}
+    listens = np.flatnonzero(listened_N)
 
-    def total(values_N: Array | None) -> Array:
+    def total(values_N: Array) -> Array:
         return np.bincount(of_N, values_N, M)
 
-    listens_M = total(None)
+    listens_M, skips_M = total(listened_N), total(~listened_N)
     activation = {decay: total(weight[decay]) for decay in DECAYS}
-    next_M, before_M = _beside(track_N, of_N, M)
-    session_M, together_M = _sessions(of_N, session_N, M)
+    next_M, before_M = _beside(track_N[listens], of_N[listens], M)
+    session_M, together_M = _sessions(of_N[listens], session_N[listens], M)
     next_log_M = np.log(next_M + BEFORE_ALL)
+    outcome_N = np.where(listened_N, 1.0, -1.0)
     columns = [
         *(np.log(activation[decay]) for decay in DECAYS),
         np.log1p(listens_M),
@@ -128,17 +145,21 @@ def _of_one(track_N: Array, ended_N: Array, now_us: int, artist_of_track_V: Arra
         np.log1p(N - last_M),
         np.log1p(session_M),
         np.log1p(session_N[-1] - session_N[last_M]),
-        np.log1p(_distinct(of_N, day_N, M)),
-        *(np.log1p(total((age_N < days * DAY_S).astype(np.float64))) for days in (1, 7, 30)),
+        np.log1p(_distinct(of_N[listens], day_N[listens], M)),
+        *(np.log1p(total(listened_N & (age_N < days * DAY_S))) for days in (1, 7, 30)),
         np.log(total(at_hour_N * weight[0.5]) + 1e-9),
-        total(at_hour_N) / listens_M,
+        total(at_hour_N * listened_N) / np.maximum(listens_M, 1),
         np.log(total(is_start_N * weight[0.7]) + 1e-9),
         next_log_M,
         np.log(before_M + BEFORE_ALL),
         next_log_M - np.log1p(listens_M),
         np.log(together_M + BEFORE_ALL),
+        np.log1p(skips_M),
+        np.log(total(~listened_N * age_N**-0.5) + 1e-6),
+        outcome_N[last_M],
+        _outcome_before(of_N, outcome_N, last_M),
     ]
-    columns += _of_artists(artist_of_track_V[item_M], of_N, weight)
+    columns += _of_artists(artist_of_track_V[item_M], of_N, listens, weight)
     request = (
         log_age_N[-1],
         np.log1p((age_N < 7 * DAY_S).sum()),
@@ -150,6 +171,14 @@ def _of_one(track_N: Array, ended_N: Array, now_us: int, artist_of_track_V: Arra
     columns += [np.full(M, value) for value in request]
     best = np.lexsort((item_M, -activation[0.7]))[:most]
     return item_M[best], np.stack(columns, axis=1)[best].astype(np.float32)
+
+
+def _outcome_before(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
+    """What came of the last play but one of each track; 0 where there was none."""
+    found_M = np.zeros(len(last_M))
+    earlier = np.flatnonzero(np.arange(len(of_N)) != last_M[of_N])
+    found_M[of_N[earlier]] = outcome_N[earlier]
+    return found_M
 
 
 def _beside(code_N: Array, of_N: Array, count: int) -> tuple[Array, Array]:
@@ -184,15 +213,15 @@ def _sessions(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
     return np.bincount(track_P, minlength=count), np.bincount(track_P, likeness_S[session_P], count)
 
 
-def _of_artists(artist_M: Array, of_N: Array, weight: dict[float, Array]) -> list[Array]:
+def _of_artists(artist_M: Array, of_N: Array, listens: Array, weight: dict[float, Array]) -> list[Array]:
     """OF_THE_ARTIST for each track; tracks whose artist nobody knows count as one artist with nothing to its name."""
     artist_A, artist_of_M = np.unique(artist_M, return_inverse=True)
     artist_of_N = artist_of_M[of_N]
-    A = len(artist_A)
-    next_A, _ = _beside(artist_of_N, artist_of_N, A)
+    A, heard = len(artist_A), artist_of_N[listens]
+    next_A, _ = _beside(heard, heard, A)
     columns_A = [
         *(np.log(np.bincount(artist_of_N, weight[decay], A)) for decay in (0.5, 1.0)),
-        np.log1p(np.bincount(artist_of_N, minlength=A)),
+        np.log1p(np.bincount(heard, minlength=A)),
         np.log(next_A + 1e-2),
     ]
     is_known_A = artist_A >= FIRST
