@@ -24,6 +24,32 @@ def session_BL(batch: SequenceBatch) -> NDArray[np.int64]:
     session; what is no play belongs to the session that is going on. The batch needs the columns `behaviour` (coded as
     in `Behaviours.encoder`), `occurred_at` and `ended_at`, and every play of the window must be in the view.
     """
+    sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(_begins(batch), axis=1), 0)
+    return sessions
+
+
+def is_of_this_session(
+    batch: SequenceBatch, length_B: NDArray[np.int64], request_at_B: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether each of the first `length_B` events belongs to the session that a request goes on with [B, L].
+
+    None does when the gap has passed since the end of the newest of them. Times in µs UTC; what the batch needs: see
+    `session_BL`.
+    """
+    newest_B1 = np.maximum(length_B - 1, 0)[:, None]
+    silence_B1 = request_at_B[:, None] - np.take_along_axis(batch.columns["ended_at"], newest_B1, axis=1)
+    goes_on_B1 = silence_B1 <= behaviours.load().session_gap_minutes * MINUTE_US
+    begins_BL = _begins(batch)
+    place_L = np.arange(begins_BL.shape[1])
+    begins_BL &= place_L <= newest_B1
+    begins_BL[:, :1] = True
+    begin_B1 = begins_BL.shape[1] - 1 - begins_BL[:, ::-1].argmax(axis=1)[:, None]
+    found: NDArray[np.bool_] = (place_L >= begin_B1) & (place_L < length_B[:, None]) & goes_on_B1
+    return found
+
+
+def _begins(batch: SequenceBatch) -> NDArray[np.bool_]:
+    """Where a session begins after another one of the sequence [B, L]."""
     table = behaviours.load()
     is_play_code = np.zeros(max(table.encoder.values()) + 1, dtype=bool)
     is_play_code[[table.encoder[name] for name in PLAYS]] = True
@@ -37,22 +63,4 @@ def session_BL(batch: SequenceBatch) -> NDArray[np.int64]:
         & (before_BL > np.iinfo(np.int64).min)
         & (batch.columns["occurred_at"][:, 1:] > before_BL + table.session_gap_minutes * MINUTE_US)
     )
-    sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(begins_BL, axis=1), 0)
-    return sessions
-
-
-def is_of_this_session(
-    batch: SequenceBatch, length_B: NDArray[np.int64], request_at_B: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Whether each of the first `length_B` events belongs to the session that a request goes on with [B, L].
-
-    None does when the gap has passed since the end of the newest of them. Times in µs UTC; what the batch needs: see
-    `session_BL`.
-    """
-    number_BL = session_BL(batch)
-    newest_B1 = np.maximum(length_B - 1, 0)[:, None]
-    silence_B1 = request_at_B[:, None] - np.take_along_axis(batch.columns["ended_at"], newest_B1, axis=1)
-    goes_on_B1 = silence_B1 <= behaviours.load().session_gap_minutes * MINUTE_US
-    is_same_BL = number_BL == np.take_along_axis(number_BL, newest_B1, axis=1)
-    found: NDArray[np.bool_] = is_same_BL & goes_on_B1 & (np.arange(number_BL.shape[1]) < length_B[:, None])
-    return found
+    return begins_BL

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sequences.batch import SequenceBatch
 from sequences.sessions import is_of_this_session
 from training.features import UserBatch
 from training.ranking.candidate_features import from_statistics
-from training.ranking.hard_search import History, Outcomes, from_events, from_plays
+from training.ranking.hard_search import History, Outcomes, from_events, from_plays, makers
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.track_statistics import TrackStatistics
 from training.ranking.user_features import (
@@ -146,14 +147,17 @@ class RankingFeatures:
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_of_this_session(batch, mask_BL.sum(1), request_at_B)
         return Searched(
-            played=self._history(batch, request_at_B),
+            played=self._history(batch, mask_BL),
             outcomes=Outcomes(outcome_BL, ratio_BL, in_session_BL),
-            negative=self._history(users.views[NEGATIVE], request_at_B),
+            negative=self._history(users.views[NEGATIVE], _known_before(users.views[NEGATIVE], request_at_B)),
         )
 
-    def _history(self, batch: SequenceBatch, request_at_B: Array) -> History:
-        mask_BL = _known_before(batch, request_at_B)
-        return History.of(batch.columns["track_id"], self.artist_of_track_V, batch.columns["ended_at"], mask_BL)
+    def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:
+        return History.of(batch.columns["track_id"], self._maker_V1, batch.columns["ended_at"], mask_BL)
+
+    @cached_property
+    def _maker_V1(self) -> Array:
+        return makers(self.artist_of_track_V)
 
 
 def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:

@@ -39,16 +39,16 @@ class History:
     length_B: Array
 
     @classmethod
-    def of(cls, track_BL: Array, artist_of_track_V: Array, ended_at_BL: Array, mask_BL: Array) -> History:
-        """Events that are masked, or whose track or artist nobody knows, match no candidate."""
-        in_range_BL = np.where(track_BL < len(artist_of_track_V), track_BL, 1)
-        artist_BL = artist_of_track_V[in_range_BL]
-        return cls(
-            track_BL=np.where(mask_BL & (in_range_BL > 1), in_range_BL, -1).astype(np.int32),
-            artist_BL=np.where(mask_BL & (artist_BL > 1), artist_BL, -1).astype(np.int32),
-            ended_at_BL=ended_at_BL,
-            length_B=mask_BL.sum(1),
-        )
+    def of(cls, track_BL: Array, maker_V1: Array, ended_at_BL: Array, mask_BL: Array) -> History:
+        """Events that are masked, or whose track or artist nobody knows, match no candidate; `maker_V1`: see `makers`."""
+        is_known_BL = mask_BL & (track_BL > 1) & (track_BL < len(maker_V1) - 1)
+        known_BL = np.where(is_known_BL, track_BL, -1).astype(np.int32)
+        return cls(known_BL, maker_V1.take(known_BL, mode="wrap"), ended_at_BL, mask_BL.sum(1))
+
+
+def makers(artist_of_track_V: Array) -> Array:
+    """The artist of each track, -1 where nobody knows one, and once more -1 at the end: for the track -1."""
+    return np.append(np.where(artist_of_track_V > 1, artist_of_track_V, -1), -1).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,12 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Matches:
-    """Every occurrence of B·C candidates in their user's history, candidate by candidate, oldest first."""
+    """Every occurrence of B·C candidates in their user's history, candidate by candidate, oldest first.
 
-    shape: tuple[int, int]
+    Candidates of one request that are equal (the same artist) share the row of the first of them: `row_BC`.
+    """
+
+    row_BC: Array
     user_P: Array
     row_P: Array
     place_P: Array
@@ -75,12 +78,30 @@ class Matches:
 
     @classmethod
     def of(cls, history_BL: Array, wanted_BC: Array) -> Matches:
-        """Where in a history each candidate occurs."""
+        """Where in a history each candidate occurs; a negative candidate occurs nowhere."""
         B, C = wanted_BC.shape
-        user_P, candidate_P, place_P = np.nonzero(history_BL[:, None, :] == wanted_BC[:, :, None])
-        row_P = user_P * C + candidate_P
+        row_BC = np.arange(B * C).reshape(B, C)
+        if C == 1:
+            user_P, place_P = np.nonzero((history_BL == wanted_BC) & (wanted_BC >= 0))
+            row_P = user_P
+        else:
+            # A table of what is wanted, read once an event: thousands of events times hundreds of candidates are many.
+            table = np.full(max(history_BL.max(initial=0), wanted_BC.max(initial=0)) + 2, -1)
+            found = []
+            for b, (history_L, wanted_C) in enumerate(zip(history_BL, wanted_BC, strict=True)):
+                place_W = np.flatnonzero(wanted_C >= 0)[::-1]  # of equal ones the first is written last
+                wanted_W = wanted_C[place_W]
+                table[wanted_W] = row_BC[b, place_W]
+                row_BC[b, place_W] = table[wanted_W]
+                row_L = table[history_L]  # -1, an unknown event, reads the end of the table
+                place = np.flatnonzero(row_L >= 0)
+                place = place[np.argsort(row_L[place], kind="stable")]
+                found.append((np.full(len(place), b), row_L[place], place))
+                table[wanted_W] = -1
+            nothing = np.zeros(0, dtype=np.int64)
+            user_P, row_P, place_P = (np.concatenate([nothing, *parts]) for parts in zip(*found, strict=True))
         count_R = np.bincount(row_P, minlength=B * C)
-        return cls((B, C), user_P, row_P, place_P, np.cumsum(count_R), count_R)
+        return cls(row_BC, user_P, row_P, place_P, np.cumsum(count_R), count_R)
 
     def total(self, values_BL: Array) -> Array:
         """Sum of the values over the occurrences [B, C]."""
@@ -88,7 +109,7 @@ class Matches:
 
     def total_of(self, values_P: Array) -> Array:
         """Sum over the occurrences [B, C] of one value each."""
-        return np.bincount(self.row_P, weights=values_P, minlength=len(self.count_R)).reshape(self.shape)
+        return np.bincount(self.row_P, weights=values_P, minlength=len(self.count_R))[self.row_BC]
 
     def at_last(self, values_BL: Array, otherwise: float, k: int = 1) -> Array:
         """The value at the k-th newest occurrence [B, C]."""
@@ -96,12 +117,12 @@ class Matches:
         has_R = np.flatnonzero(self.count_R >= k)
         newest = self.end_R[has_R] - k
         found_R[has_R] = values_BL[self.user_P[newest], self.place_P[newest]]
-        return found_R.reshape(self.shape)
+        return found_R[self.row_BC]
 
     @property
     def count_BC(self) -> Array:
         """How many occurrences."""
-        return self.count_R.reshape(self.shape)
+        return self.count_R[self.row_BC]
 
     @property
     def last_BC(self) -> Array:
@@ -109,7 +130,7 @@ class Matches:
         last_R = np.full(len(self.count_R), -1)
         has_R = np.flatnonzero(self.count_R)
         last_R[has_R] = self.place_P[self.end_R[has_R] - 1]
-        return last_R.reshape(self.shape)
+        return last_R[self.row_BC]
 
 
 @dataclass(frozen=True)

@@ -109,14 +109,15 @@ def long_run(outcome_BL: Array, length_B: Array) -> Array:
 
     `outcome_BL` is 1 for a listen, -1 for a skip, oldest first and right-padded with 0.
     """
-    listens_BL1, plays_BL1 = (
-        np.pad(np.cumsum(is_it_BL, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
-        for is_it_BL in (outcome_BL > 0, outcome_BL != 0)
-    )
-    shares = []
+    B, L = outcome_BL.shape
+    # One running sum of both: plays in steps of 1, listens in steps of `one`, which is more than there can be plays.
+    one = 1 << L.bit_length()
+    sums_BL1 = np.zeros((B, L + 1), dtype=np.int64)
+    np.cumsum((outcome_BL != 0) + one * (outcome_BL > 0), axis=1, out=sums_BL1[:, 1:])
+    row_B, shares = np.arange(B), []
     for window in LONG_WINDOWS:
-        ends = np.stack([np.maximum(length_B - window, 0), length_B], axis=1)
-        listens_B, plays_B = (np.diff(np.take_along_axis(sums, ends, 1))[:, 0] for sums in (listens_BL1, plays_BL1))
+        both_B = sums_BL1[row_B, length_B] - sums_BL1[row_B, np.maximum(length_B - window, 0)]
+        listens_B, plays_B = np.divmod(both_B, one)
         shares.append(listens_B / np.maximum(plays_B, 1))
     return np.stack(shares, axis=1).astype(np.float32)
 
