@@ -25,7 +25,7 @@ class LongShortConfig:
     layers: int = 1
     heads: int = 2
     hidden: int = 64
-    remembered: int = 1000
+    remembered: int = 600
     least_plays: int = 5
     temperature: float = 0.07
     dropout: float = 0.1
@@ -66,6 +66,7 @@ def long_short_config(recipe: str) -> LongShortConfig:
             width=128,
             layers=2,
             least_plays=3,
+            remembered=1000,
             batch=128,
             steps=4000,
             validate_every=250,

@@ -208,7 +208,8 @@ def _sessions(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
     in_newest_M = np.zeros(count)
     in_newest_M[track_P[session_P == sessions - 1]] = 1
     shared_S = np.bincount(session_P, in_newest_M[track_P], sessions)
-    likeness_S = shared_S / np.sqrt(size_S * size_S[-1])
+    # A session in which nothing was listened to has no size, and nobody asks for its likeness.
+    likeness_S = shared_S / np.sqrt(np.maximum(size_S, 1) * size_S[-1])
     likeness_S[-1] = 0
     return np.bincount(track_P, minlength=count), np.bincount(track_P, likeness_S[session_P], count)
 
