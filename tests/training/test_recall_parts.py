@@ -25,6 +25,25 @@ def test_index_equals_argsort_without_the_excluded() -> None:
         np.testing.assert_allclose(scores[row], inner[np.array(expected) - 10], rtol=1e-5)
 
 
+def test_equal_items_are_found_as_if_each_stood_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    distinct = torch.randn(12, 4, generator=generator)
+    of_item = torch.randint(0, 12, (60,), generator=generator)
+    vectors, biases = distinct[of_item], (of_item % 2).float()
+    queries, items = torch.randn(4, 4, generator=generator), np.arange(100, 160)
+    of_one_group = items[(of_item == 3).numpy()]
+    excluded = [set(of_one_group.tolist()), set(of_one_group[1:].tolist()), set(items[5:].tolist()), {100, 7}]
+    padded = np.array([sorted(row) + [0] * (60 - len(row)) for row in excluded])
+    found, scores = ExactIndex(items, vectors, biases).search(queries, 30, padded)
+    for row, left_out in enumerate(excluded):
+        inner = (distinct @ queries[row])[of_item] + biases
+        ordered = sorted(zip((-inner).tolist(), items.tolist(), strict=True))
+        expected = [item for _, item in ordered if item not in left_out][:30]
+        assert found[row].tolist() == expected + [0] * (30 - len(expected))
+        assert np.isneginf(scores[row, len(expected) :]).all()
+        assert (np.diff(scores[row, : len(expected)]) <= 0).all()
+
+
 def test_interleave_gives_each_list_its_share() -> None:
     first, second = np.array([[1, 2, 3, 4]]), np.array([[11, 2, 13, 14]])
     assert interleave(first, second, 0.5, 4).tolist() == [[1, 11, 2, 3]]
