@@ -13,47 +13,28 @@ import os
 import resource
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 
 import settings
-from training import blend
-from training.blend import Blend
-from training.data import RecallCases, TrainingData
-from training.evaluation import comparison, memories, ranking_metrics, recall_metrics, report
-from training.evaluation.bootstrap import Estimate
-from training.evaluation.held_out import HeldOut, fitted, scenes_of
+from training.evaluation import memories, report
+from training.evaluation.choice import choose
+from training.evaluation.held_out import HeldOut, fitted
+from training.evaluation.measured_ranking import measure_ranking
+from training.evaluation.measured_recall import measure_recall
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
-from training.evaluation.slate import METRICS as SLATE_METRICS
-from training.evaluation.slate import Slate, by_request, sample
-from training.fusion import RECALLED, Fusion
-from training.ranking.cases import RankingCases, ranking_cases
 from training.recipes import RECIPES, recipe
 from training.tracking import open_experiment
 from training.workspace import INPUTS, SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
 
 HERE = Path(__file__).parent
-RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
-TEST_SLATES_PER_USER = 20
-VALIDATION_RANKING_CASES = 100_000
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What validation chose: fusion, the ranker (None: there is none) and its share of the order."""
-
-    fusion: Fusion
-    ranker: str | None
-    blend: Blend
-    why: dict[str, Any]
 
 
 def evaluate(workspace: Workspace) -> bool:
@@ -123,129 +104,6 @@ def model_ids(workspace: Workspace, fit: str) -> dict[str, str]:
     return found
 
 
-def choose(held_out: HeldOut, servable: Servable) -> Choice:
-    """Fusion, ranker and blend, each on a sample of the validation cases that the recipe bounds."""
-    wanted = held_out.data.recipe
-    all_cases = held_out.data.recall_cases("validation")
-    cases = all_cases.take(sample(all_cases, wanted.fusion_cases_per_user))
-    found = held_out.recall(cases, "validation")
-    fusion, shares = Fusion.fit(found, held_out.heard(cases), cases)
-    rows = sample(cases, wanted.validation_cases_per_user)
-    some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
-    why: dict[str, Any] = {
-        "fusion_cases": len(cases),
-        "slate_cases": len(rows),
-        "share_table": {str(share): table for share, table in shares.items()},
-    }
-    if not held_out.rankers:
-        return Choice(fusion, None, Blend(0.0), why)
-    ranking = ranking_cases(held_out.data).of_part("validation")
-    ranking = ranking.take(
-        np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
-    )
-    figures = {
-        name: {task: metrics["gauc"].value for task, metrics in tasks.items()}
-        for name, (tasks, _) in rank_figures(held_out, ranking, "validation").items()
-    }
-    best = max(
-        figures, key=lambda name: np.nan_to_num(figures[name].get(blend.TASK, next(iter(figures[name].values()), 0.0)))
-    )
-    task = blend.TASK if blend.TASK in held_out.rankers[best].tasks else held_out.rankers[best].tasks[0]
-    slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], servable)
-    weight, table = slate.choose()
-    why |= {
-        "validation_gauc": figures,
-        "blend_table": {str(b): row for b, row in table.items()},
-        "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
-    }
-    return Choice(fusion, best, Blend(weight, task), why)
-
-
-def measure_recall(
-    held_out: HeldOut, servable: Servable, choice: Choice, cases: RecallCases, result: Result, folder: Path
-) -> None:
-    """Channels, fused order and memories on every test case; the slate on a sample of them."""
-    found = held_out.recall(cases, "test")
-    lists = {name: one.items_BK for name, one in found.items()}
-    channels = dict(lists)
-    lists["fused"] = choice.fusion.fuse(found, held_out.heard(cases), RECALLED, scenes_of(cases)).items_BK
-    wanted = [name for name in memories.MEMORIES if name not in lists]
-    lists |= memories.recall(held_out.data, cases, RECALLED, wanted)
-    values = {name: recall_metrics.by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}
-    for name, items in lists.items():
-        result.recall[name] = recall_metrics.estimates(values[name], cases)
-        result.coverage[name] = recall_metrics.coverage(items, held_out.data.catalogue_V)
-        predictions(held_out.data, cases, items).write_parquet(folder / f"recall_{name}.parquet")
-    at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
-    result.notes |= {
-        "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
-        "by_history": {name: comparison.by_history(figures, cases) for name, figures in at_50.items()},
-        "overlap_at_50": comparison.overlap(channels),
-        "hits_at_200": comparison.unique_hits(channels, cases),
-    }
-    rows = sample(cases, TEST_SLATES_PER_USER)
-    some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
-    ranker = held_out.rankers[choice.ranker] if choice.ranker else None
-    slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, servable)
-    shown = {"served": slate.shown(choice.blend.weight), "fused": slate.shown(0.0)}
-    if ranker is not None:
-        shown["ranker"] = slate.shown(1.0)
-    shown |= {name: lists[name][rows] for name in memories.MEMORIES if name in lists}
-    ids = held_out.data.vocabulary.track_ids_V
-    for name, items in shown.items():
-        result.slate[name] = recall_metrics.measure(items, slate.cases, SLATE_METRICS)
-    requests = [by_request(items, slate.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()]
-    pl.concat(requests).write_parquet(folder / "slate.parquet")
-    result.notes["slate_sample"] = {
-        "requests": len(rows),
-        "of": len(cases),
-        "per_user": TEST_SLATES_PER_USER,
-        "drawn_by": "the smallest hashes of user and time",
-    }
-
-
-Figures = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
-
-
-def rank_figures(held_out: HeldOut, cases: RankingCases, what: str) -> dict[str, Figures]:
-    """For each ranker: task → metric → estimate, and its probabilities [R, T]."""
-    found: dict[str, Figures] = {}
-    for name, probability_RT in held_out.predict(cases, what).items():
-        tasks = {}
-        for column, task in enumerate(held_out.rankers[name].tasks):
-            label_R = cases.labels_RT[:, cases.tasks.index(task)]
-            known = ~np.isnan(label_R)
-            if known.any():
-                tasks[task] = ranking_metrics.measure(
-                    label_R[known], probability_RT[known, column], cases.user_R[known]
-                )
-        found[name] = tasks, probability_RT
-    return found
-
-
-def measure_ranking(held_out: HeldOut, result: Result, folder: Path) -> None:
-    """Every ranker and task on every test play and impression."""
-    cases = ranking_cases(held_out.data).of_part("test")
-    curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    for name, (tasks, probability_RT) in rank_figures(held_out, cases, "test").items():
-        result.ranking[name] = tasks
-        curves[name] = {}
-        for column, task in enumerate(held_out.rankers[name].tasks):
-            label_R = cases.labels_RT[:, cases.tasks.index(task)]
-            known = ~np.isnan(label_R)
-            curves[name][task] = ranking_metrics.calibration_curve(label_R[known], probability_RT[known, column])
-            rows = np.flatnonzero(known & (cases.play_number_R >= 0))
-            pl.DataFrame(
-                {
-                    "user_id": held_out.data.user_ids_U[cases.user_R[rows]].tolist(),
-                    "sequence_number": cases.play_number_R[rows],
-                    "score": probability_RT[rows, column],
-                }
-            ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
-    result.notes["calibration"] = curves
-    result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
-
-
 def add_pairs(result: Result, held_out: HeldOut) -> None:
     """Which differences are worth an interval: fused and channels against the best memory, served against fused,
     ranker by ranker.
@@ -262,13 +120,6 @@ def add_pairs(result: Result, held_out: HeldOut) -> None:
     ladder = list(result.ranking)
     result.pairs += [(ladder[high], ladder[low]) for high in range(len(ladder)) for low in range(high)]
     result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result._difference(*pair)]
-
-
-def predictions(data: TrainingData, cases: RecallCases, items_CK: NDArray[np.int64]) -> pl.DataFrame:
-    """`user_id, sequence_number, tracks` (ids, best first): what the anchor's scoring script reads."""
-    tracks = [data.vocabulary.decode(row[row > 0]) for row in items_CK]
-    columns = {"user_id": cases.user_ids.tolist(), "sequence_number": cases.play_number_C, "tracks": tracks}
-    return pl.DataFrame(columns, schema_overrides={"user_id": pl.String, "tracks": pl.List(pl.String)})
 
 
 def split(marts: Path) -> str:

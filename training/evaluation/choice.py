@@ -1,0 +1,70 @@
+"""What validation chooses: how channels are fused, which ranker is served, and its share of the order.
+
+Knows nothing about test figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training import blend
+from training.blend import Blend
+from training.evaluation.held_out import HeldOut
+from training.evaluation.measured_ranking import rank_figures
+from training.evaluation.servable import Servable
+from training.evaluation.slate import Slate, sample
+from training.fusion import Fusion
+from training.ranking.cases import ranking_cases
+
+VALIDATION_RANKING_CASES = 100_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What validation chose: fusion, the ranker (None: there is none) and its share of the order."""
+
+    fusion: Fusion
+    ranker: str | None
+    blend: Blend
+    why: dict[str, Any]
+
+
+def choose(held_out: HeldOut, servable: Servable) -> Choice:
+    """Fusion, ranker and blend, each on a sample of the validation cases that the recipe bounds."""
+    wanted = held_out.data.recipe
+    all_cases = held_out.data.recall_cases("validation")
+    cases = all_cases.take(sample(all_cases, wanted.fusion_cases_per_user))
+    found = held_out.recall(cases, "validation")
+    fusion, shares = Fusion.fit(found, held_out.heard(cases), cases)
+    rows = sample(cases, wanted.validation_cases_per_user)
+    some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
+    why: dict[str, Any] = {
+        "fusion_cases": len(cases),
+        "slate_cases": len(rows),
+        "share_table": {str(share): table for share, table in shares.items()},
+    }
+    if not held_out.rankers:
+        return Choice(fusion, None, Blend(0.0), why)
+    ranking = ranking_cases(held_out.data).of_part("validation")
+    ranking = ranking.take(
+        np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
+    )
+    figures = {
+        name: {task: metrics["gauc"].value for task, metrics in tasks.items()}
+        for name, (tasks, _) in rank_figures(held_out, ranking, "validation").items()
+    }
+    best = max(
+        figures, key=lambda name: np.nan_to_num(figures[name].get(blend.TASK, next(iter(figures[name].values()), 0.0)))
+    )
+    task = blend.TASK if blend.TASK in held_out.rankers[best].tasks else held_out.rankers[best].tasks[0]
+    slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], servable)
+    weight, table = slate.choose()
+    why |= {
+        "validation_gauc": figures,
+        "blend_table": {str(b): row for b, row in table.items()},
+        "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
+    }
+    return Choice(fusion, best, Blend(weight, task), why)
