@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.data import PARTS, RecallCases, TrainingData
+from training.evaluation.past import Past
 
 MEMORIES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
 NEWEST_US = 60_000_000
@@ -77,25 +78,12 @@ def _popular_by_artist(data: TrainingData) -> dict[int, Ints]:
     return {int(one): most_first[:TRACKS_PER_ARTIST] for one, most_first in zip(artists, lists, strict=True)}
 
 
-class _Past:
-    """One user's listens in order, tracks and artists numbered from 0 within the user in vocabulary order."""
+class _Past(Past):
+    """A past that gives lists of tracks."""
 
     def __init__(self, data: TrainingData, user: int) -> None:
-        plays, rows = data.plays, slice(data.plays.offset_U1[user], data.plays.offset_U1[user + 1])
-        listened = plays.is_listened_P[rows]
-        self.play_number_N = plays.play_number_P[rows][listened]
-        self.known_at_N = plays.known_at_P[rows][listened]
-        self.tracks, self.track_N = np.unique(plays.track_P[rows][listened], return_inverse=True)
-        self.artists, self.artist_N = np.unique(plays.artist_P[rows][listened], return_inverse=True)
+        super().__init__(data, user)
         self._is_heard_V = np.zeros(len(data.vocabulary), dtype=bool)
-
-    def before(self, play_number: int) -> int:
-        """How many of the listens came before a play: the history is the earlier rows, nothing else."""
-        return int(np.searchsorted(self.play_number_N, play_number))
-
-    def heard(self, seen: int) -> NDArray[np.bool_]:
-        """Which of `tracks` were listened to among the first `seen` listens."""
-        return np.bincount(self.track_N[:seen], minlength=len(self.tracks)) > 0
 
     def best(self, score: Floats, heard: NDArray[np.bool_], k: int) -> Ints:
         """The `k` best of the tracks heard, ties by code."""
@@ -103,12 +91,12 @@ class _Past:
         count = min(k, int(heard.sum()))
         floor = np.partition(score, len(score) - count)[len(score) - count]
         top = np.flatnonzero(score >= floor)
-        best: Ints = self.tracks[top[np.argsort(-score[top], kind="stable")[:count]]]
+        best: Ints = self.tracks_T[top[np.argsort(-score[top], kind="stable")[:count]]]
         return best
 
     def unheard(self, seen: int, heard: NDArray[np.bool_], by_artist: dict[int, Ints], k: int) -> Ints:
         """Popular tracks of the user's artists, artist by artist, without those heard."""
-        self._is_heard_V[self.tracks] = heard
+        self._is_heard_V[self.tracks_T] = heard
         listens = np.bincount(self.artist_N[:seen], minlength=len(self.artists))
         order = np.argsort(-listens, kind="stable")[: np.count_nonzero(listens)]
         queue, length = [np.zeros(0, dtype=np.int64)], 0
@@ -123,11 +111,11 @@ class _Past:
 
 
 def _most_played(past: _Past, seen: int, _: int) -> Floats:
-    return np.bincount(past.track_N[:seen], minlength=len(past.tracks)).astype(np.float64)
+    return np.bincount(past.track_N[:seen], minlength=len(past.tracks_T)).astype(np.float64)
 
 
 def _last_played(past: _Past, seen: int, _: int) -> Floats:
-    last = np.zeros(len(past.tracks))
+    last = np.zeros(len(past.tracks_T))
     last[past.track_N[:seen]] = past.known_at_N[:seen]
     return last
 
@@ -135,7 +123,7 @@ def _last_played(past: _Past, seen: int, _: int) -> Floats:
 def _base_level_activation(past: _Past, seen: int, request_at: int) -> Floats:
     seconds_N = np.maximum(request_at - past.known_at_N[:seen], NEWEST_US) / 1e6
     strength_N = 1 / np.sqrt(seconds_N)
-    return np.bincount(past.track_N[:seen], weights=strength_N, minlength=len(past.tracks)).astype(np.float64)
+    return np.bincount(past.track_N[:seen], weights=strength_N, minlength=len(past.tracks_T)).astype(np.float64)
 
 
 BY_USE: dict[str, Callable[[_Past, int, int], Floats]] = {
