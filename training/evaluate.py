@@ -1,6 +1,6 @@
-"""`python -m training.evaluate`: measure the held-out models against the memories, and choose what is served.
+"""`python -m training.evaluate`: measure the held-out models against memories and baselines, and choose what is served.
 
-Fusion weights, the ranker and its share of the order are chosen on validation; test is scored once. Writes
+Fusion weights, the ranker, its share of the order and the baselines are chosen on validation; test is scored once. Writes
 `$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the choices (`fusion.json`,
 `blend.json`, `choice.json`), every prediction as Parquet, and the slate request by request, which the release's gate
 reads.
@@ -13,6 +13,7 @@ import os
 import resource
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import torch
 
 import settings
 from training.evaluation import memories, report
+from training.evaluation.baselines import BASELINES
 from training.evaluation.choice import choose
 from training.evaluation.held_out import HeldOut, fitted
 from training.evaluation.measured_ranking import measure_ranking
@@ -105,21 +107,24 @@ def model_ids(workspace: Workspace, fit: str) -> dict[str, str]:
 
 
 def add_pairs(result: Result, held_out: HeldOut) -> None:
-    """Which differences are worth an interval: fused and channels against the best memory, served against fused,
-    ranker by ranker.
+    """Which differences are worth an interval: fused and channels against the best memory and the best baseline of
+    discoveries, served against fused, ranker by ranker.
     """
     known = [name for name in memories.MEMORIES if name in result.recall]
-    best = max(known, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"]["all"].value))
-    best_channel = max(
-        held_out.channels, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"]["all"].value)
-    )
-    result.notes["best_memory"], result.notes["best_channel"] = best, best_channel
-    result.pairs = [("fused", name) for name in known] + [("fused", best_channel)]
-    result.pairs += [(name, best) for name in held_out.channels if name != best]
+    best, best_channel = _best(known, "all", result), _best(held_out.channels, "all", result)
+    discoverer = _best([*BASELINES, *known], "reachable", result)
+    result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
+    result.pairs = [("fused", name) for name in (*known, *BASELINES, best_channel)]
+    result.pairs += [(name, other) for name in held_out.channels for other in (best, discoverer)]
     result.pairs += [("served", name) for name in ("fused", *known)] + [("ranker", "fused")]
     ladder = list(result.ranking)
     result.pairs += [(ladder[high], ladder[low]) for high in range(len(ladder)) for low in range(high)]
     result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result._difference(*pair)]
+
+
+def _best(names: Iterable[str], part: str, result: Result) -> str:
+    """Who has the highest recall@200 of `part`."""
+    return max(names, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"][part].value))
 
 
 def split(marts: Path) -> str:

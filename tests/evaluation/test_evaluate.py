@@ -17,6 +17,7 @@ from tests.evaluation.world import VIEWS, workspace
 from tests.serving.small_release import release, tracks
 from training.data import TrainingData
 from training.evaluate import evaluate
+from training.evaluation.baselines import BASELINES
 from training.evaluation.held_out import HeldOut, scenes_of
 from training.evaluation.memories import MEMORIES
 from training.features import ServiceContract
@@ -43,7 +44,7 @@ def content(measured: tuple[Workspace, Path]) -> dict[str, dict]:
 def test_shape(measured: tuple[Workspace, Path]) -> None:
     found = content(measured)
     assert found["as_of"] == "2024-02-09" and found["split"] == "user_time"
-    assert set(found["recall"]) == {"popularity", "favourites", "fused", *MEMORIES}
+    assert set(found["recall"]) == {"popularity", "favourites", "fused", *BASELINES, *MEMORIES}
     for table in found["recall"].values():
         assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
         assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
@@ -52,14 +53,16 @@ def test_shape(measured: tuple[Workspace, Path]) -> None:
     assert {"served", "fused", *MEMORIES} <= set(found["slate"])
     assert set(found["slate"]["served"]) == {"recall_at_30", "ndcg_at_10"}
     assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
-    assert len(found["differences"]["fused - last_played"]["recall_at_200"]) == 3
+    for other in ("last_played", *BASELINES):
+        assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
+    assert set(found["chosen"]["baselines"]) == set(BASELINES)
 
 
 def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> None:
     here, _ = measured
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
-    for name in ("fused", "favourites", "base_level_activation"):
+    for name in ("fused", "favourites", "base_level_activation", "item_knn", "ials"):
         lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
         assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
         for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):
@@ -128,7 +131,7 @@ def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatc
 
 def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path]) -> None:
     page = (measured[1] / "reports" / "evaluation.html").read_text()
-    for word in ("recall@200", "Slate", "Calibration", "base_level_activation", "<svg"):
+    for word in ("recall@200", "Slate", "Calibration", "base_level_activation", "item_knn", "with_heard", "<svg"):
         assert word in page
     for remote in ("http://", "https://", "<script", "<link", "@import", "url("):
         assert remote not in page

@@ -1,4 +1,5 @@
-"""What validation chooses: how channels are fused, which ranker is served, and its share of the order.
+"""What validation chooses: how channels are fused, which ranker is served, its share of the order, and the parameters of
+the baselines.
 
 Knows nothing about test figures.
 """
@@ -12,11 +13,12 @@ import numpy as np
 
 from training import blend
 from training.blend import Blend
+from training.evaluation.baselines import Baselines
 from training.evaluation.held_out import HeldOut
 from training.evaluation.measured_ranking import rank_figures
 from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate, sample
-from training.fusion import Fusion
+from training.fusion import RECALLED, Fusion
 from training.ranking.cases import ranking_cases
 
 VALIDATION_RANKING_CASES = 100_000
@@ -24,16 +26,17 @@ VALIDATION_RANKING_CASES = 100_000
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose: fusion, the ranker (None: there is none) and its share of the order."""
+    """What validation chose: fusion, the ranker (None: there is none), its share of the order, and the baselines."""
 
     fusion: Fusion
     ranker: str | None
     blend: Blend
+    baselines: Baselines
     why: dict[str, Any]
 
 
 def choose(held_out: HeldOut, servable: Servable) -> Choice:
-    """Fusion, ranker and blend, each on a sample of the validation cases that the recipe bounds."""
+    """Fusion, ranker and blend, each on a sample of the validation cases that the recipe bounds, and the baselines."""
     wanted = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
     cases = all_cases.take(sample(all_cases, wanted.fusion_cases_per_user))
@@ -41,13 +44,15 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     fusion, shares = Fusion.fit(found, held_out.heard(cases), cases)
     rows = sample(cases, wanted.validation_cases_per_user)
     some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
+    beside = Baselines.tuned(held_out.data, RECALLED)
     why: dict[str, Any] = {
         "fusion_cases": len(cases),
         "slate_cases": len(rows),
         "share_table": {str(share): table for share, table in shares.items()},
+        "baselines": beside.notes(),
     }
     if not held_out.rankers:
-        return Choice(fusion, None, Blend(0.0), why)
+        return Choice(fusion, None, Blend(0.0), beside, why)
     ranking = ranking_cases(held_out.data).of_part("validation")
     ranking = ranking.take(
         np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
@@ -67,4 +72,4 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
         "blend_table": {str(b): row for b, row in table.items()},
         "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
     }
-    return Choice(fusion, best, Blend(weight, task), why)
+    return Choice(fusion, best, Blend(weight, task), beside, why)

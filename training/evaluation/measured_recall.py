@@ -1,4 +1,4 @@
-"""Recall on the test sessions: channels, fused order, memories, and the slate that a listener would get.
+"""Recall on the test sessions: channels, fused order, baselines, memories, and the slate that a listener would get.
 
 Knows nothing about how anything was chosen.
 """
@@ -28,11 +28,12 @@ TEST_SLATES_PER_USER = 20
 def measure_recall(
     held_out: HeldOut, servable: Servable, choice: Choice, cases: RecallCases, result: Result, folder: Path
 ) -> None:
-    """Channels, fused order and memories on every test case; the slate on a sample of them."""
+    """Channels, fused order, baselines and memories on every test case; the slate on a sample of them."""
     found = held_out.recall(cases, "test")
     lists = {name: one.items_BK for name, one in found.items()}
     channels = dict(lists)
     lists["fused"] = choice.fusion.fuse(found, held_out.heard(cases), RECALLED, scenes_of(cases)).items_BK
+    lists |= choice.baselines.recall(cases, RECALLED)
     wanted = [name for name in memories.MEMORIES if name not in lists]
     lists |= memories.recall(held_out.data, cases, RECALLED, wanted)
     values = {name: recall_metrics.by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}

@@ -10,12 +10,15 @@ from html import escape
 from typing import Any
 
 from training.evaluation import charts
+from training.evaluation.baselines import BASELINES
 from training.evaluation.charts import Bar
 from training.evaluation.memories import MEMORIES
 from training.evaluation.style import STYLE
 
-# Differences to these are large, certain and in the JSON; drawn, they would flatten all others.
-WEAK = ("- own_artists_unheard", "- popularity")
+BESIDE = (*BASELINES, *MEMORIES)
+# Over all targets, differences to these are large, certain and in the JSON; drawn, they would flatten all others.
+DISCOVERERS = ("own_artists_unheard", "popularity", *BASELINES)
+REACHABLE = "recall_at_200/reachable"
 PARTS = ("all", "repeat", "discovery", "reachable")
 SPLITS = {
     "user_time": "each user's own time: the first 80 % of the plays train, the next 10 % validate, the last 10 % test. "
@@ -45,6 +48,8 @@ def _summary(content: Content) -> str:
     shares = ", ".join(f"{share:g} {escape(scene)}".strip() for scene, share in sorted(fusion["shares"].items()))
     best = content["best_memory"]
     lead = content["differences"].get(f"fused - {best}", {}).get("recall_at_200")
+    discoverer = content["best_discoverer"]
+    found = content["differences"].get(f"fused - {discoverer}", {}).get(REACHABLE)
     served = content["differences"].get("served - fused", {}).get("recall_at_30")
     rows = [
         ("Split", escape(str(SPLITS.get(content["split"], content["split"])))),
@@ -67,6 +72,7 @@ def _summary(content: Content) -> str:
     return (
         f"<h1>Evaluation, as of {escape(content['as_of'])}</h1>"
         f"<p class=lead>The fused order {_verdict(lead, f'the best memory ({best})', 'recall@200')}. "
+        f"Of reachable discoveries, it {_verdict(found, f'the best baseline ({discoverer})', 'recall@200')}. "
         f"The ranker's share {_verdict(served, 'the fused order', 'recall@30 of the slate')}.</p>"
         f"<table class=facts>{table}</table>"
     )
@@ -108,8 +114,22 @@ def _recall(content: Content) -> str:
             "Share of places for discoveries, on validation",
             "share",
             content["chosen"].get("share_table"),
-            ("recall_at_50/all", "recall_at_200/all", "recall_at_200/repeat", "recall_at_200/reachable"),
+            ("recall_at_50/all", "recall_at_200/all", "recall_at_200/repeat", REACHABLE),
         )
+        + _baselines(content["chosen"]["baselines"])
+    )
+
+
+def _baselines(tuned: Content) -> str:
+    """What each baseline was chosen from."""
+    return "".join(
+        _choices(
+            f"{escape(name)}: {escape(one['chosen'])}, the best {one['by'].replace('_at_', '@')} on {one['cases']:,} validation sessions",
+            "parameters",
+            one["table"],
+            ("recall_at_50/reachable", REACHABLE, "recall_at_50/all/with_heard", "recall_at_200/all/with_heard"),
+        )
+        for name, one in tuned.items()
     )
 
 
@@ -174,13 +194,13 @@ def _ranking(content: Content) -> str:
 
 
 def _differences(content: Content) -> str:
-    wanted = ("recall_at_50", "recall_at_200", "recall_at_30", "ndcg_at_10", "gauc", "auc")
+    wanted = ("recall_at_50", "recall_at_200", REACHABLE, "recall_at_30", "ndcg_at_10", "gauc", "auc")
     parts = []
     for metric in wanted:
         bars = [
             Bar(pair, one[metric], "chosen" if _is_certain(one[metric]) else "memory")
             for pair, one in content["differences"].items()
-            if metric in one and not pair.endswith(WEAK)
+            if metric in one and (pair.partition(" - ")[2] in DISCOVERERS) == (metric == REACHABLE)
         ]
         if bars:
             parts.append(f"<h3>{metric}</h3>{charts.intervals(bars, signed=True, digits=4)}")
@@ -246,6 +266,10 @@ def _words(_: Content) -> str:
         "GAUC": "each user's own AUC, weighted by plays",
         "ECE": "mean distance between what was said and what came true, over 15 bins of probability",
         "own_artists_unheard": "popular tracks of the user's own artists that the user has not listened to",
+        "item_knn": "tracks near what the user has listened to, by who listens to both",
+        "ials": "matrix factorisation of who listens to what, by alternating least squares",
+        "ease": "a linear model from track to track, in closed form",
+        "with_heard": "with the tracks that the user has listened to; otherwise item_knn, ials and ease leave them out",
         "base_level_activation": "the user's tracks by the sum over past listens of (seconds ago)^-0.5",
     }
     return (
@@ -256,15 +280,14 @@ def _words(_: Content) -> str:
 
 
 def _ordered(table: Content) -> Content:
-    """What is served first, then the channels, then the memories in their own order."""
+    """What is served first, then the channels, then baselines and memories in their own order."""
     first = ["served", "fused", "ranker"]
-    memories = [name for name in MEMORIES if name in table]
-    others = [name for name in table if name not in first and name not in memories]
-    return {name: table[name] for name in (*first, *others, *memories) if name in table}
+    others = [name for name in table if name not in first and name not in BESIDE]
+    return {name: table[name] for name in (*first, *others, *BESIDE) if name in table}
 
 
 def _kind(name: str) -> str:
-    return "chosen" if name in ("fused", "served") else "memory" if name in MEMORIES else "channel"
+    return "chosen" if name in ("fused", "served") else "memory" if name in BESIDE else "channel"
 
 
 def _cell(interval: Iterable[float | None] | None, digits: int = 3) -> str:
