@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 Piece = TypeVar("Piece")
@@ -48,8 +49,9 @@ def each(
 
 def _begin(work: Callable[[Any], Any]) -> None:
     _WORK.append(work)
-    # The threads that torch had do not live in a fork, and the cores are taken by the other processes.
+    # The threads that torch had do not live in a fork, and the cores are taken by the other processes; so it is for numpy.
     torch.set_num_threads(1)
+    threadpool_limits(1, "blas")
 
 
 def _do(piece: Any) -> Any:
