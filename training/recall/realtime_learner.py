@@ -16,23 +16,19 @@ from torch import Tensor
 from training.recall.optimizer import optimizer_of
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.realtime_network import TASKS, RealtimeNetwork
-from training.recall.sampled_softmax import expected_draws, sampled_softmax
+from training.recall.sampled_softmax import CatalogueSoftmax
 from training.recall.windows import WindowSampler
 
 
 class WindowLoss:
-    """Every position of every window learns both tasks by sampled softmax; in-batch negatives of a task are its own
-    targets.
-    """
+    """Every position of every window learns both tasks; `of_items` is the loss of any queries."""
 
     def __init__(
         self, network: RealtimeNetwork, config: RealtimeConfig, sampler: WindowSampler, is_item_V: np.ndarray
     ) -> None:
         self.network, self.settings, self._sampler = network, config, sampler
-        self._catalogue = torch.from_numpy(np.flatnonzero(is_item_V))
-        share_V = torch.from_numpy(sampler.share_V.astype(np.float32))
-        self._log_draws_V = expected_draws(
-            share_V, torch.from_numpy(is_item_V), config.in_batch_negatives, config.uniform_negatives
+        self.of_items = CatalogueSoftmax(
+            network, sampler.share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
@@ -56,22 +52,6 @@ class WindowLoss:
             query_MD = self.network.query(task, state_BLD[b, at], place["ahead_BL"][b, at])
             loss = loss + weights[task] * self.of_items(task, query_MD, target_BL[b, at])
         return loss
-
-    def of_items(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
-        """Sampled softmax of queries against the items they should find."""
-        config, device = self.settings, query_MD.device
-        some = torch.randint(len(positive_M), (config.in_batch_negatives,))
-        any_item = torch.randint(len(self._catalogue), (config.uniform_negatives,))
-        negative_N = torch.cat([positive_M[some], self._catalogue[any_item].to(device)])
-        return sampled_softmax(
-            query_MD,
-            self.network.vectors(positive_M),
-            self.network.vectors(negative_N),
-            positive_M,
-            negative_N,
-            log_draws_V=self._log_draws_V.to(device),
-            scale=self.network.scale(task),
-        )
 
 
 class RealtimeLearner(lightning.LightningModule):

@@ -8,6 +8,9 @@ Recommendations", RecSys 2019). Legend: M positives, N negatives, D width.
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -41,3 +44,47 @@ def sampled_softmax(
     negative_logit_MN = negative_logit_MN.masked_fill(positive_M[:, None] == negative_N[None, :], -torch.inf)
     logit_M1N = torch.cat([positive_logit_M[:, None], negative_logit_MN], dim=1)
     return functional.cross_entropy(logit_M1N, torch.zeros_like(positive_M))
+
+
+class Compared(Protocol):
+    """A network that places items where queries are."""
+
+    def vectors(self, items: Tensor) -> Tensor:
+        """Item vectors as they are compared with a query."""
+        ...
+
+    def scale(self, task: str) -> Tensor:
+        """What multiplies the inner products of a task."""
+        ...
+
+
+class CatalogueSoftmax:
+    """The loss of queries against the items they should find. Its in-batch negatives are these very items: a task's
+    own targets.
+
+    `share_V`: each item's share of the targets; `is_item_V`: the catalogue, of which the uniform negatives are.
+    """
+
+    def __init__(
+        self, network: Compared, share_V: np.ndarray, is_item_V: np.ndarray, in_batch: int, uniform: int
+    ) -> None:
+        self.network, self.in_batch, self.uniform = network, in_batch, uniform
+        self._catalogue = torch.from_numpy(np.flatnonzero(is_item_V))
+        share = torch.from_numpy(share_V.astype(np.float32))
+        self._log_draws_V = expected_draws(share, torch.from_numpy(is_item_V), in_batch, uniform)
+
+    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
+        """Sampled softmax, a number."""
+        device = query_MD.device
+        some = torch.randint(len(positive_M), (self.in_batch,))
+        any_item = torch.randint(len(self._catalogue), (self.uniform,))
+        negative_N = torch.cat([positive_M[some], self._catalogue[any_item].to(device)])
+        return sampled_softmax(
+            query_MD,
+            self.network.vectors(positive_M),
+            self.network.vectors(negative_N),
+            positive_M,
+            negative_N,
+            log_draws_V=self._log_draws_V.to(device),
+            scale=self.network.scale(task),
+        )
