@@ -15,6 +15,7 @@ popularity = FeatureService(name="popularity", features=[recent_events, track_st
 realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, played_history])
 favourites = FeatureService(name="favourites", features=[played_history])
 long_short = FeatureService(name="long_short", features=[recent_events, recent_clicks, played_history])
+multi_interest = FeatureService(name="multi_interest", features=[recent_events, played_history])
 knowledge_graph = FeatureService(name="knowledge_graph", features=[recent_events, played_history])
 sum_pooling = FeatureService(
     name="sum_pooling", features=[recent_events, recent_negatives, played_history, user_profile]

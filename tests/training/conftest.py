@@ -21,6 +21,7 @@ SERVICES = {
     "favourites": ServiceContract(("played_history",)),
     "knowledge_graph": ServiceContract(("recent_events", "played_history")),
     "long_short": ServiceContract(("recent_events", "recent_clicks", "played_history")),
+    "multi_interest": ServiceContract(("recent_events", "played_history")),
     "realtime": ServiceContract(("recent_events", "recent_clicks", "played_history")),
 }
 

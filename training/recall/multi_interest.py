@@ -1,0 +1,219 @@
+"""A user as several people: one vector for each interest that a long history shows, and candidates from each.
+
+Legend: B requests, L listens, K interests (elsewhere candidates, k), H heard items, R queries, D width. The network and
+its sources are described in `multi_interest_network.py`. Different from MIND and ComiRec: a target is one of the next
+`horizon` listened tracks instead of the very next one; interests that point the same way are asked once; and every
+interest has a second query for tracks never heard before, which fill `new_share` of the answer, as in the realtime
+channel.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from sequences import behaviours
+from sequences.batch import FIRST
+from training.data import RecallCases, TrainingData
+from training.features import OfflineFeatures, UserBatch
+from training.heard import heard_items
+from training.listens import HISTORY, LISTENED, listened
+from training.recall.channel import Candidates, RecallChannel
+from training.recall.index import ExactIndex
+from training.recall.item_tower import ItemCodes
+from training.recall.measure import in_chunks, recall_table, worth
+from training.recall.merge import best_of, interleave
+from training.recall.multi_interest_config import MultiInterestConfig, multi_interest_config
+from training.recall.multi_interest_names import InterestNames
+from training.recall.multi_interest_network import Interests, MultiInterestNetwork
+from training.recall.windows import POSITIVES, WindowSampler
+from training.vocabulary import Vocabulary
+from training.workspace import write_json
+
+
+@dataclass(frozen=True)
+class Interest:
+    """One interest of a user: what it is called, its share of the listens, and its distinct tracks by index."""
+
+    name: str
+    share: float
+    items: np.ndarray
+
+
+class MultiInterest(RecallChannel):
+    """Nearest items to every interest, merged by best score; `interests` shows them to people.
+
+    What the user has heard is left out of the part that asks for discoveries, and of that part only: the papers
+    recommend whatever is nearest, but in music most of that is known to the user.
+    """
+
+    name: ClassVar[str] = "multi_interest"
+    feature_service: ClassVar[str] = "multi_interest"
+
+    def __init__(
+        self,
+        config: MultiInterestConfig,
+        network: MultiInterestNetwork,
+        catalogue: np.ndarray,
+        names: InterestNames,
+    ) -> None:
+        self.settled = config
+        self.network = network.eval()
+        self.catalogue = catalogue
+        self.names = names
+        self._measures: dict[str, Any] = {}
+        self.refresh()
+
+    @classmethod
+    def config(cls, recipe: str) -> MultiInterestConfig:
+        """See `multi_interest_config`."""
+        return multi_interest_config(recipe)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Index the item vectors of the current weights."""
+        parts = [self.network.vectors(part) for part in torch.from_numpy(self.catalogue).split(65_536) if len(part)]
+        vector_ND = torch.cat(parts) if parts else torch.zeros((0, self.settled.width))
+        self.index = ExactIndex(self.catalogue, vector_ND, torch.zeros(len(vector_ND)))
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: MultiInterestConfig, folder: Path) -> MultiInterest:
+        """Train on windows of the event table; stop where validation recall stops growing, or after `stop_after`
+        steps.
+        """
+        # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
+        from training import trainer
+        from training.recall.multi_interest_learner import MultiInterestLearner
+
+        trainer.use_threads()
+        torch.manual_seed(config.seed)
+        sampler = WindowSampler(data, config.length + config.targets - 1, config.horizon, config.balance)
+        codes = ItemCodes.of(data, sampler.count_V, config.least_plays)
+        network = MultiInterestNetwork(config, codes)
+        names = InterestNames.of(data, codes.facet_VF.numpy())
+        channel = cls(config, network, np.flatnonzero(data.catalogue_V), names)
+        if not len(sampler) or not data.catalogue_V.any():
+            return channel
+        cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
+        is_choosing = config.stop_after is None and len(cases) > 0
+        batches = _user_batches(data, cases) if is_choosing else []
+        tables: dict[float, dict[str, float]] = {}
+
+        def validate() -> float:
+            channel.refresh()
+            table = recall_table(np.concatenate([channel.recall(users, 200).items_BK for users in batches]), cases)
+            value = worth(table)
+            tables[value] = table
+            return value
+
+        schedule = trainer.Schedule(
+            config.stop_after or config.steps,
+            config.validate_every if is_choosing else 0,
+            config.patience,
+            seed=config.seed,
+        )
+        learner = MultiInterestLearner(network.train(), config, sampler, data.catalogue_V)
+        record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None)
+        network.eval()
+        channel.refresh()
+        channel.settled = replace(config, stop_after=record.steps)
+        channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {})}
+        return channel
+
+    def measures(self) -> dict[str, Any]:
+        """Steps, seconds and validation recall."""
+        return self._measures
+
+    @torch.no_grad()
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """Nothing for a request without a single known listen; else `k` items, `new_share` of them unheard."""
+        interests, share = self._interests(listens(users, self.settled.length)), self.settled.new_share
+        nothing_BK = np.zeros((len(users), 0), dtype=np.int64)
+        wanted_BK = self._nearest("next", interests, k) if share < 1 else nothing_BK
+        new_BK = self._nearest("new", interests, k, heard_items(users.views)) if share > 0 else nothing_BK
+        items_BK = interleave(wanted_BK, new_BK, share, k)
+        rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
+        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+
+    def _interests(self, item_BL: np.ndarray) -> Interests:
+        config = self.settled
+        return self.network.interests(torch.from_numpy(item_BL)).distinct(config.alike, config.least_share)
+
+    def _nearest(self, task: str, interests: Interests, k: int, heard_BH: np.ndarray | None = None) -> np.ndarray:
+        """The `k` items nearest to any interest of each request, [B, k]: a query each, merged by best score."""
+        query_RD = self.network.query(task, interests.vector_BKD[interests.is_there_BK])
+        row_R = interests.is_there_BK.nonzero()[:, 0].numpy()
+        found_Rk = self.index.search(query_RD, k, None if heard_BH is None else heard_BH[row_R])
+        return best_of(*found_Rk, row_R, len(interests.is_there_BK))
+
+    @torch.no_grad()
+    def interests(self, user: UserBatch) -> list[Interest]:
+        """What the single request `user` is interested in, the largest interest first."""
+        item_L = listens(user, self.settled.length)[0]
+        of_listen_L = self._interests(item_L[None]).of_listen_BL[0].numpy()
+        number, count = np.unique(of_listen_L[of_listen_L >= 0], return_counts=True)
+        found = [(np.unique(item_L[of_listen_L == one]), int(n)) for one, n in zip(number, count, strict=True)]
+        found.sort(key=lambda one: -one[1])
+        return [Interest(self.names.name(items), n / int(count.sum()), items) for items, n in found]
+
+    @torch.no_grad()
+    def reason(self, user: UserBatch, item: int) -> str:
+        """Names the interest that is closest to `item`."""
+        item_BL = listens(user, self.settled.length)
+        interests = self._interests(item_BL)
+        is_there_K = interests.is_there_BK[0]
+        if not bool(is_there_K.any()):
+            return "because it fits what you listen to"
+        is_new = not bool((heard_items(user.views) == item).any())
+        query_KD = self.network.query("new" if is_new else "next", interests.vector_BKD[0])
+        score_K = query_KD @ self.network.vectors(torch.tensor([item]))[0]
+        best = int(score_K.masked_fill(~is_there_K, -torch.inf).argmax())
+        return f"because you listen to {self.names.name(item_BL[0][interests.of_listen_BL[0].numpy() == best])}"
+
+    def save(self, folder: Path) -> None:
+        """Config and facet values as JSON, weights and item codes as safetensors, the catalogue as one array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "multi_interest.json", asdict(self.settled) | {"facet_values": self.names.value_F})
+        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        save_file(tensors, folder / "multi_interest.safetensors")
+        np.save(folder / "catalogue.npy", self.catalogue, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """What `save` wrote."""
+        stored = json.loads((folder / "multi_interest.json").read_text())
+        values = stored.pop("facet_values")
+        config = MultiInterestConfig(**stored)
+        tensors = load_file(folder / "multi_interest.safetensors")
+        codes = ItemCodes(*(tensors[f"items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
+        network = MultiInterestNetwork(config, codes)
+        network.load_state_dict(tensors)
+        names = InterestNames(values, codes.facet_VF.numpy(), vocabulary)
+        return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), names)
+
+
+def listens(users: UserBatch, length: int) -> np.ndarray:
+    """The newest `length` known tracks that each user listened to or acted kindly on, oldest first, [B, L]; 0 where
+    there are fewer, at the beginning.
+    """
+    code_of = behaviours.load().encoder
+    acts = [code_of[name] for name in POSITIVES if name not in LISTENED]
+    history, recent = listened(users.views[HISTORY]), users.views["recent_events"]
+    is_act_BL = recent.mask_BL & np.isin(recent.columns["behaviour"], acts)
+    item_BL = np.concatenate([history.columns["track_id"], recent.columns["track_id"]], axis=1)
+    ended_BL = np.concatenate([history.columns["ended_at"], recent.columns["ended_at"]], axis=1)
+    is_kept_BL = np.concatenate([history.mask_BL, is_act_BL], axis=1) & (item_BL >= FIRST)
+    newest_BL = np.argsort(np.where(is_kept_BL, ended_BL, -1), axis=1, kind="stable")[:, -length:]
+    return np.take_along_axis(np.where(is_kept_BL, item_BL, 0), newest_BL, axis=1)
+
+
+def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
+    features = OfflineFeatures(data)
+    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
+    return [features.users(MultiInterest.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]

@@ -1,0 +1,64 @@
+"""The numbers of the multi_interest channel, by recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Extractor = Literal["routing", "attention"]
+
+
+@dataclass(frozen=True)
+class MultiInterestConfig:
+    """`extractor`: dynamic routing (MIND, ComiRec-DR) or self-attention (ComiRec-SA); `interests`: at most so many,
+    K; `rounds` of routing from each of `starts`; `sharpness` multiplies the agreement by which routing decides; `power` of the label-aware
+    attention (None: hard, a target teaches its best interest alone). Interests whose cosine is above `alike` are one,
+    and one that holds less than `least_share` of the listens is none.
+
+    `length`: listens that interests are made of; `targets`: places after them at which something is asked for, which
+    is one of the next `horizon` listened tracks; `balance`: users are drawn by events ** balance; `least_plays` earn a
+    track its own embedding; `new_share` of the candidates are songs the user has not heard lately; `new_weight`: that
+    task's share of the loss. `steps` is the length of the schedule; `stop_after`: the step that validation chose
+    (None: choose).
+    """
+
+    extractor: Extractor = "routing"
+    interests: int = 4
+    rounds: int = 3
+    starts: int = 8
+    sharpness: float = 16.0
+    power: float | None = None
+    alike: float = 0.5
+    least_share: float = 0.05
+    width: int = 64
+    length: int = 256
+    targets: int = 16
+    horizon: int = 10
+    temperature: float = 0.07
+    item_dropout: float = 0.1
+    least_plays: int = 5
+    balance: float = 0.5
+    in_batch_negatives: int = 512
+    uniform_negatives: int = 512
+    new_weight: float = 0.5
+    new_share: float = 0.5
+    batch: int = 64
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-2
+    warmup: int = 50
+    steps: int = 400
+    validate_every: int = 200
+    patience: int = 3
+    cases_per_user: int = 3
+    seed: int = 0
+    stop_after: int | None = None
+
+
+def multi_interest_config(recipe: str) -> MultiInterestConfig:
+    """`debug` only shows that it runs; `small` takes a minute and a half on one core for millions of plays."""
+    small = MultiInterestConfig()
+    if recipe == "debug":
+        return replace(small, width=16, length=64, batch=16, steps=20, warmup=5, validate_every=10, cases_per_user=2)
+    if recipe == "full":
+        return replace(small, width=128, least_plays=3, batch=128, steps=8000, validate_every=500, cases_per_user=10)
+    return small

@@ -1,0 +1,71 @@
+"""What interests learn from: a window's first events are the history, and what was listened to later has to be found.
+
+Legend: B windows, L events, M targets, V vocabulary. Knows nothing about files or serving.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from sequences import behaviours
+from training.recall.multi_interest_config import MultiInterestConfig
+from training.recall.multi_interest_network import MultiInterestNetwork
+from training.recall.optimizer import optimizer_of
+from training.recall.realtime_network import TASKS
+from training.recall.sampled_softmax import CatalogueSoftmax
+from training.recall.windows import POSITIVES, WindowSampler
+
+
+class MultiInterestLearner(lightning.LightningModule):
+    """Sampled softmax of each target against the interest of the history that suits it."""
+
+    def __init__(
+        self, network: MultiInterestNetwork, config: MultiInterestConfig, sampler: WindowSampler, is_item_V: np.ndarray
+    ) -> None:
+        super().__init__()
+        self.network, self.settings, self._sampler = network, config, sampler
+        self._loss = CatalogueSoftmax(
+            network, sampler.share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
+        )
+
+    def batch_at(self, step: int) -> dict[str, Tensor]:
+        """Histories `listened` [B, L] and the targets of each task [B, L], 0 where there is none."""
+        windows = self._sampler.windows(self.settings.seed, step, self.settings.batch)
+        return {name: torch.from_numpy(column) for name, column in split(vars(windows), self.settings.targets).items()}
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Weighted sum of the tasks' losses."""
+        interests = self.network.interests(batch["listened"])
+        loss = interests.vector_BKD.sum() * 0
+        for task, weight in zip(TASKS, (1.0, self.settings.new_weight), strict=True):
+            is_target_BL = (batch[task] > 0) & interests.is_there_BK.any(1, keepdim=True)
+            if not bool(is_target_BL.any()):
+                continue
+            row_M, positive_M = torch.nonzero(is_target_BL)[:, 0], batch[task][is_target_BL]
+            query_MD = self.network.aware(task, interests, row_M, positive_M)
+            loss = loss + weight * self._loss(task, query_MD, positive_M)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """See `optimizer_of`."""
+        return optimizer_of(self.network, self.settings)
+
+
+def split(windows: dict[str, np.ndarray], targets: int) -> dict[str, np.ndarray]:
+    """Of each window, all but the last `targets` - 1 events are history (at least one is), `listened` as far as it was
+    positive; targets are those of the last history event and of the events after it.
+    """
+    item_BL = windows["item_BL"]
+    place_L = np.arange(item_BL.shape[1])
+    history_B1 = np.maximum((item_BL > 0).sum(1, keepdims=True) - targets + 1, 1)
+    code_of = behaviours.load().encoder
+    is_positive_BL = np.isin(windows["behaviour_BL"], [code_of[name] for name in POSITIVES])
+    asked_BL = place_L >= history_B1 - 1
+    return {"listened": np.where(is_positive_BL & (place_L < history_B1), item_BL, 0)} | {
+        task: np.where(asked_BL, windows[f"{task}_BL"], 0) for task in TASKS
+    }
