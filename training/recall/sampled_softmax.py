@@ -79,10 +79,12 @@ class CatalogueSoftmax:
         some = torch.randint(len(positive_M), (self.in_batch,))
         any_item = torch.randint(len(self._catalogue), (self.uniform,))
         negative_N = torch.cat([positive_M[some], self._catalogue[any_item].to(device)])
+        # Looked up together: every look-up makes a gradient of the size of the whole table.
+        vectors = self.network.vectors(torch.cat([positive_M, negative_N]))
         return sampled_softmax(
             query_MD,
-            self.network.vectors(positive_M),
-            self.network.vectors(negative_N),
+            vectors[: len(positive_M)],
+            vectors[len(positive_M) :],
             positive_M,
             negative_N,
             log_draws_V=self._log_draws_V.to(device),
