@@ -6,7 +6,7 @@ import torch
 from sequences.batch import SequenceBatch
 from training.features import UserBatch
 from training.recall.index import ExactIndex
-from training.recall.merge import best_of, interleave, merge_clicks
+from training.recall.merge import interleave, merge_clicks
 from training.recall.sampled_softmax import expected_draws, sampled_softmax
 from training.recall.user_tower import UserTower
 
@@ -44,28 +44,29 @@ def test_equal_items_are_found_as_if_each_stood_alone() -> None:
         assert (np.diff(scores[row, : len(expected)]) <= 0).all()
 
 
+def test_best_of_several_queries_against_searches_of_each_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 2, 4, generator=generator)
+    index = ExactIndex(np.arange(10, 60), vectors, torch.randn(50, generator=generator))
+    excluded = np.array([[10, 59], [0, 0], [3, 20]])
+    found, scores = index.search_best(queries, 6, excluded)
+    for row in range(3):
+        best: dict[int, float] = {}
+        for query in range(2):
+            alone = index.search(queries[row, query][None], 50, excluded[row][None])
+            for item, score in zip(alone[0][0].tolist(), alone[1][0].tolist(), strict=True):
+                best[item] = max(best.get(item, -np.inf), score)
+        best.pop(0, None)
+        expected = sorted(best, key=lambda item: -best[item])[:6]
+        assert found[row].tolist() == expected
+        np.testing.assert_allclose(scores[row], [best[item] for item in expected], rtol=1e-5)
+
+
 def test_interleave_gives_each_list_its_share() -> None:
     first, second = np.array([[1, 2, 3, 4]]), np.array([[11, 2, 13, 14]])
     assert interleave(first, second, 0.5, 4).tolist() == [[1, 11, 2, 3]]
     assert interleave(first, second, 0.0, 4).tolist() == [[1, 2, 3, 4]]
     assert interleave(np.array([[1, 0]]), np.array([[0, 0]]), 0.5, 3).tolist() == [[1, 0, 0]]
-
-
-def test_best_of_several_lists_against_a_dictionary() -> None:
-    generator = np.random.default_rng(0)
-    row, K = np.array([0, 0, 0, 2, 3, 3]), 5
-    items = np.stack([generator.choice(np.arange(1, 9), K, replace=False) for _ in row])
-    scores = -np.sort(-generator.integers(0, 6, items.shape).astype(np.float32), axis=1)
-    items[1, 3:], scores[1, 3:] = 0, -np.inf
-    found = best_of(items, scores, row, 4)
-    for request in range(4):
-        best: dict[int, float] = {}
-        for one in np.flatnonzero(row == request):
-            for item, score in zip(items[one].tolist(), scores[one].tolist(), strict=True):
-                best[item] = max(best.get(item, -np.inf), score)
-        best.pop(0, None)
-        expected = sorted(best, key=lambda item: (-best[item], item))[:K]
-        assert found[request].tolist() == expected + [0] * (K - len(expected))
 
 
 def _sequence(items: list[int], ends: list[int], length: int) -> SequenceBatch:

@@ -1,7 +1,7 @@
 """Nearest items by inner product: exact, in chunks over the catalogue. An approximate index would offer the same
 `search`.
 
-Legend: N indexed items, B queries, K results, D width. Knows nothing about what the vectors mean.
+Legend: N indexed items, B rows of Q queries, K results, D width. Knows nothing about what the vectors mean.
 """
 
 from __future__ import annotations
@@ -42,26 +42,38 @@ class ExactIndex:
     def _groups(self) -> _Groups:
         return _Groups.of(torch.cat([self.vector_ND, self.bias_N[:, None]], dim=1).numpy())
 
-    @torch.no_grad()
     def search(
         self, query_BD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index`."""
+        return self.search_best(query_BD[:, None], k, exclude_BX)
+
+    @torch.no_grad()
+    def search_best(
+        self, query_BQD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As if each of Q queries of a row were searched alone and an item of several lists counted by its best score.
+
+        `exclude_BX`: items that a row must not get.
+        """
+        B, Q, _ = query_BQD.shape
         groups = self._groups
         excluded = _Excluded.of(self.item_N, groups, exclude_BX)
-        best_BK = torch.full((len(query_BD), 0), -torch.inf)
-        group_BK = torch.zeros((len(query_BD), 0), dtype=torch.int64)
+        best_BK = torch.full((B, 0), -torch.inf)
+        group_BK = torch.zeros((B, 0), dtype=torch.int64)
         first_G = torch.from_numpy(groups.member_N[groups.offset_G1[:-1]])
-        for start in range(0, len(first_G), ITEMS_AT_ONCE):
-            of_group = first_G[start : start + ITEMS_AT_ONCE]
-            score_BG = torch.addmm(self.bias_N[of_group], query_BD, self.vector_ND[of_group].T)
+        at_once = max(ITEMS_AT_ONCE // Q, 1)
+        for start in range(0, len(first_G), at_once):
+            of_group = first_G[start : start + at_once]
+            score_BQG = torch.addmm(self.bias_N[of_group], query_BQD.flatten(0, 1), self.vector_ND[of_group].T)
+            score_BG = score_BQG if Q == 1 else score_BQG.view(B, Q, -1).amax(1)
             here = (excluded.whole_group_E >= start) & (excluded.whole_group_E < start + len(of_group))
             score_BG[excluded.whole_row_E[here], excluded.whole_group_E[here] - start] = -torch.inf
             score_BK, found_BK = score_BG.topk(min(k, len(of_group)), dim=1)
             best_BK = torch.cat([best_BK, score_BK], dim=1)
             group_BK = torch.cat([group_BK, found_BK + start], dim=1)
-        items = np.zeros((len(query_BD), k), dtype=np.int64)
-        values = np.full((len(query_BD), k), -np.inf, dtype=np.float32)
+        items = np.zeros((B, k), dtype=np.int64)
+        values = np.full((B, k), -np.inf, dtype=np.float32)
         for row, (score_K, group_K) in enumerate(zip(best_BK.numpy(), group_BK.numpy(), strict=True)):
             found, score = self._members(group_K, score_K, excluded.places(row), k)
             items[row, : len(found)], values[row, : len(found)] = found, score

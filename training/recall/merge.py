@@ -1,6 +1,6 @@
-"""Plays and clicks as one sequence, and several lists of candidates as one. Knows nothing about models.
+"""Plays and clicks as one sequence, and two lists of candidates as one. Knows nothing about models.
 
-Legend: B requests, L events, K candidates, R lists.
+Legend: B requests, L events, K candidates.
 """
 
 from __future__ import annotations
@@ -92,25 +92,4 @@ def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int
     kept = np.argsort(items == 0, axis=1, kind="stable")[:, :k]
     result = np.zeros((len(items), k), dtype=np.int64)
     result[:, : kept.shape[1]] = np.take_along_axis(items, kept, 1)
-    return result
-
-
-def best_of(items_RK: np.ndarray, scores_RK: np.ndarray, row_R: np.ndarray, rows: int) -> np.ndarray:
-    """One list [rows, K] for each request, of those whose `row_R` it is: an item counts by its best score, ties by
-    smaller item. 0 is none, at the end of the lists and of the result.
-    """
-    K = items_RK.shape[1]
-    result = np.zeros((rows, K), dtype=np.int64)
-    row, item, score = np.repeat(row_R, K), items_RK.ravel(), scores_RK.ravel()
-    row, item, score = row[item > 0], item[item > 0], score[item > 0]
-    order = np.lexsort((-score, item, row))
-    row, item, score = row[order], item[order], score[order]
-    is_best = np.ones(len(row), dtype=bool)
-    is_best[1:] = (row[1:] != row[:-1]) | (item[1:] != item[:-1])
-    row, item, score = row[is_best], item[is_best], score[is_best]
-    order = np.lexsort((item, -score, row))
-    row, item = row[order], item[order]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    kept = place < K
-    result[row[kept], place[kept]] = item[kept]
     return result

@@ -1,6 +1,6 @@
 """A user as several people: one vector for each interest that a long history shows, and candidates from each.
 
-Legend: B requests, L listens, K interests (elsewhere candidates, k), H heard items, R queries, D width. The network and
+Legend: B requests, L listens, K interests (and k candidates), H heard items, D width. The network and
 its sources are described in `multi_interest_network.py`. Different from MIND and ComiRec: a target is one of the next
 `horizon` listened tracks instead of the very next one; interests that point the same way are asked once; and every
 interest has a second query for tracks never heard before, which fill `new_share` of the answer, as in the realtime
@@ -28,10 +28,11 @@ from training.recall.channel import Candidates, RecallChannel
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import in_chunks, recall_table, worth
-from training.recall.merge import best_of, interleave
+from training.recall.merge import interleave
 from training.recall.multi_interest_config import MultiInterestConfig, multi_interest_config
 from training.recall.multi_interest_names import InterestNames
 from training.recall.multi_interest_network import Interests, MultiInterestNetwork
+from training.recall.realtime_network import TASKS
 from training.recall.windows import POSITIVES, WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
@@ -134,10 +135,16 @@ class MultiInterest(RecallChannel):
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a single known listen; else `k` items, `new_share` of them unheard."""
         interests, share = self._interests(listens(users, self.settled.length)), self.settled.new_share
+        has_any_B = interests.is_there_BK.any(1).numpy()
+        # One pass over the index for both tasks; what is heard is left out of the second.
+        tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
+        heard_BH = heard_items(users.views)
+        left_out = np.concatenate([heard_BH if task == "new" else np.zeros_like(heard_BH) for task in tasks])
+        query_BKD = torch.cat([self._queries(task, interests) for task in tasks])
+        found, _ = self.index.search_best(query_BKD, k, left_out)
+        nearest = dict(zip(tasks, np.split(found * np.tile(has_any_B, len(tasks))[:, None], len(tasks)), strict=True))
         nothing_BK = np.zeros((len(users), 0), dtype=np.int64)
-        wanted_BK = self._nearest("next", interests, k) if share < 1 else nothing_BK
-        new_BK = self._nearest("new", interests, k, heard_items(users.views)) if share > 0 else nothing_BK
-        items_BK = interleave(wanted_BK, new_BK, share, k)
+        items_BK = interleave(nearest.get("next", nothing_BK), nearest.get("new", nothing_BK), share, k)
         rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
         return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
 
@@ -145,12 +152,12 @@ class MultiInterest(RecallChannel):
         config = self.settled
         return self.network.interests(torch.from_numpy(item_BL)).distinct(config.alike, config.least_share)
 
-    def _nearest(self, task: str, interests: Interests, k: int, heard_BH: np.ndarray | None = None) -> np.ndarray:
-        """The `k` items nearest to any interest of each request, [B, k]: a query each, merged by best score."""
-        query_RD = self.network.query(task, interests.vector_BKD[interests.is_there_BK])
-        row_R = interests.is_there_BK.nonzero()[:, 0].numpy()
-        found_Rk = self.index.search(query_RD, k, None if heard_BH is None else heard_BH[row_R])
-        return best_of(*found_Rk, row_R, len(interests.is_there_BK))
+    def _queries(self, task: str, interests: Interests) -> torch.Tensor:
+        """A query for each interest; in the place of one that is not there, the query of one that is."""
+        query_BKD = self.network.query(task, interests.vector_BKD)
+        first_B = interests.is_there_BK.int().argmax(1)
+        first_B1D = query_BKD[torch.arange(len(first_B)), first_B][:, None]
+        return query_BKD.where(interests.is_there_BK[..., None], first_B1D)
 
     @torch.no_grad()
     def interests(self, user: UserBatch) -> list[Interest]:

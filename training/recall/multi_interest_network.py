@@ -116,8 +116,10 @@ class MultiInterestNetwork(nn.Module):
     def aware(self, task: str, interests: Interests, row_M: Tensor, positive_M: Tensor) -> Tensor:
         """Label-aware attention: of the queries of user `row_M`, those that suit the item each should find [M, D]."""
         query_MKD = self.query(task, interests.vector_BKD)[row_M]
-        score_MK = self.scale(task) * (query_MKD @ self.vectors(positive_M)[..., None]).squeeze(-1)
         absent_MK = ~interests.is_there_BK[row_M]
+        is_hard = self.settings.power is None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not is_hard):
+            score_MK = self.scale(task) * (query_MKD @ self.vectors(positive_M)[..., None]).squeeze(-1)
         if self.settings.power is None:
             best_M = score_MK.masked_fill(absent_MK, -torch.inf).argmax(-1)
             return query_MKD[torch.arange(len(row_M), device=row_M.device), best_M]
