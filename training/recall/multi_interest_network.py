@@ -147,21 +147,29 @@ class DynamicRouting(nn.Module):
     def forward(self, item_BLD: Tensor, weight_BL: Tensor, is_there_BK: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors [B, K, D] and shares [B, K, L]."""
         seen_BLD = functional.normalize(self.bilinear(item_BLD), dim=-1)
-        absent_BK1, weight_B1L = ~is_there_BK[..., None], weight_BL[:, None, :]
+        S, D, K = self.start_SDK.shape
+        absent_B1K1, weight_B11L = ~is_there_BK[:, None, :, None], weight_BL[:, None, None, :]
 
-        def interests(logit_BKL: Tensor) -> Tensor:
-            return _squashed((_shares(logit_BKL, absent_BK1) * weight_B1L) @ seen_BLD)
+        # Starts and interests are rows of one matrix a user; a product with the listens over S would copy them S times.
+        def interests(logit_BSKL: Tensor) -> Tensor:
+            share_BSKL = _shares(logit_BSKL, absent_B1K1) * weight_B11L
+            return _squashed(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))
+
+        def agreement(interest_BSKD: Tensor) -> Tensor:
+            return (interest_BSKD.flatten(1, 2) @ seen_BLD.mT).unflatten(1, (-1, K))
 
         with torch.no_grad():
-            logit_SBKL = _standardised(seen_BLD @ self.start_SDK[:, None], weight_BL).mT
+            first_BLJ = seen_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)
+            logit_BSKL = _standardised(first_BLJ, weight_BL).mT.unflatten(1, (S, K))
             for _ in range(self.rounds - 1):
-                logit_SBKL = logit_SBKL + self.sharpness * interests(logit_SBKL) @ seen_BLD.mT
-            agreement_SBKL = (interests(logit_SBKL) @ seen_BLD.mT).masked_fill(absent_BK1, -1)
-            best_B = (agreement_SBKL.amax(-2) * weight_BL).sum(-1).argmax(0)
-            logit_BKL = logit_SBKL[best_B, torch.arange(len(best_B), device=best_B.device)]
-        interest_BKD = interests(logit_BKL)
-        agreement_BKL = interest_BKD.detach() @ seen_BLD.detach().mT
-        return interest_BKD, _shares(logit_BKL + self.sharpness * agreement_BKL, absent_BK1)
+                logit_BSKL = logit_BSKL + self.sharpness * agreement(interests(logit_BSKL))
+            agreement_BSKL = agreement(interests(logit_BSKL)).masked_fill(absent_B1K1, -1)
+            best_B = (agreement_BSKL.amax(2) * weight_BL[:, None]).sum(-1).argmax(1)
+            logit_B1KL = logit_BSKL[torch.arange(len(best_B), device=best_B.device), best_B][:, None]
+        interest_B1KD = interests(logit_B1KL)
+        with torch.no_grad():
+            share_B1KL = _shares(logit_B1KL + self.sharpness * agreement(interest_B1KD), absent_B1K1)
+        return interest_B1KD[:, 0], share_B1KL[:, 0]
 
 
 class SelfAttention(nn.Module):
@@ -189,8 +197,8 @@ def distinct(item_BL: Tensor) -> Tensor:
     return (is_first_BL & (sorted_BL > 0)).sum(1)
 
 
-def _shares(logit_BKL: Tensor, absent_BK1: Tensor) -> Tensor:
-    return logit_BKL.masked_fill(absent_BK1, -torch.inf).softmax(-2).nan_to_num(0.0)
+def _shares(logit_BSKL: Tensor, absent_B1K1: Tensor) -> Tensor:
+    return logit_BSKL.masked_fill(absent_B1K1, -torch.inf).softmax(2).nan_to_num(0.0)
 
 
 def _squashed(sum_BKD: Tensor) -> Tensor:
