@@ -111,13 +111,16 @@ class RecallCases:
             {kind: lists.take(rows) for kind, lists in self.items.items()},
         )
 
-    def sample(self, per_user: int, seed: int) -> RecallCases:
-        """At most `per_user` cases of each user, drawn by `seed`, in the original order."""
+    def sample(self, per_user: int, seed: int, most: int | None = None) -> RecallCases:
+        """At most `per_user` cases of each user and `most` of all, drawn by `seed`, in the original order."""
         shuffled = np.random.default_rng(seed).permutation(len(self))
         shuffled = shuffled[np.argsort(self.user_C[shuffled], kind="stable")]
         users = self.user_C[shuffled]
         first = np.searchsorted(users, users)
-        return self.take(np.sort(shuffled[np.arange(len(users)) - first < per_user]))
+        drawn = shuffled[np.arange(len(users)) - first < per_user]
+        if most is not None:
+            drawn = np.random.default_rng(seed).permutation(drawn)[:most]
+        return self.take(np.sort(drawn))
 
 
 @dataclass

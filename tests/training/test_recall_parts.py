@@ -1,14 +1,16 @@
 """Index, merging and loss against plain loops."""
 
 import numpy as np
+import pytest
 import torch
 
 from sequences.batch import SequenceBatch
 from training.features import UserBatch
 from training.recall.index import ExactIndex
+from training.recall.measure import worth
 from training.recall.merge import interleave, merge_clicks
-from training.recall.sampled_softmax import expected_draws, sampled_softmax
-from training.recall.user_tower import UserTower
+from training.recall.sampled_softmax import expected_draws, full_softmax, sampled_softmax
+from training.recall.user_tower import BlockKind, GatedBlock, UserTower
 
 
 def test_index_equals_argsort_without_the_excluded() -> None:
@@ -105,10 +107,42 @@ def test_rarely_drawn_items_are_raised() -> None:
     torch.testing.assert_close(log_draws.exp(), torch.tensor([10.0, 2.0]))
 
 
-def test_states_do_not_see_the_future() -> None:
+def test_full_softmax_is_the_cross_entropy_of_positives_that_are_items() -> None:
+    generator = torch.Generator().manual_seed(1)
+    vectors, query = torch.randn(4, 3, generator=generator), torch.randn(3, 3, generator=generator)
+    items, positive = torch.tensor([2, 5, 6, 9]), torch.tensor([9, 7, 2])
+    found = full_softmax(query, vectors, positive, items, scale=torch.tensor(2.0), label_smoothing=0.1)
+    parts = []
+    for row, place in ((0, 3), (2, 0)):
+        log_share = torch.log_softmax(2.0 * vectors @ query[row], dim=0)
+        parts.append(-0.9 * log_share[place] - 0.1 * log_share.mean())
+    torch.testing.assert_close(found, torch.stack(parts).mean())
+    none = full_softmax(query, vectors, torch.tensor([1, 3, 10]), items, scale=torch.tensor(1.0), label_smoothing=0.0)
+    assert float(none) == 0
+
+
+def test_a_gated_block_against_its_formula() -> None:
+    """A single position reads itself alone, so that attention is the value's projection."""
+    torch.manual_seed(0)
+    block = GatedBlock(4, 2, 0.0).eval()
+    token = torch.randn(1, 1, 4)
+    value = torch.nn.functional.linear(block.attention_norm(token), *(p[8:] for p in block.projections.parameters()))
+    after = token + torch.sigmoid(block.attention_gate(token)) * block.output(value)
+    after = after + torch.sigmoid(block.feed_gate(after)) * block.feed(block.feed_norm(after))
+    torch.testing.assert_close(block(token), after)
+
+
+def test_worth_is_recall_at_both_cutoffs_and_of_reachable_discoveries() -> None:
+    table = {"recall_at_10/all": 0.1, "recall_at_20/all": 0.2, "recall_at_20/reachable": 0.4}
+    assert worth(table, (10, 20)) == pytest.approx(0.7)
+    assert worth(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("block", ["residual", "gated"])
+def test_states_do_not_see_the_future(block: BlockKind) -> None:
     for pooling in ("average", "attention"):
         torch.manual_seed(0)
-        tower = UserTower(8, 6, pooling, layers=2, heads=2, dropout=0.0).eval()
+        tower = UserTower(8, 6, pooling, layers=2, heads=2, dropout=0.0, block=block).eval()
         items = torch.randn(1, 6, 8)
         codes = torch.full((1, 6), 3)
         before = tower(items, codes, codes)

@@ -60,7 +60,9 @@ class RecallChannel(ABC):
     @classmethod
     @abstractmethod
     def config(cls, recipe: str) -> Any:
-        """The frozen dataclass of this channel's numbers for a recipe."""
+        """The frozen dataclass of this channel's numbers for a recipe. `sequences`, for plain sequences of items, may be
+        the same as `small`.
+        """
 
     @classmethod
     @abstractmethod

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sequences.batch import FIRST
 from training.data import FACETS, TrainingData
 
 RARE = 1
@@ -49,6 +50,9 @@ class ItemCodes(nn.Module):
                 first += values
         facet_VF = np.concatenate(kept, axis=1) if kept else np.zeros((len(vocabulary), 0), dtype=np.int64)
         artist_row_A = _rows(count_A, least_plays)
+        if not (artist_V >= FIRST).any():
+            # Where nobody knows an artist, one shared vector would only make all tracks alike.
+            artist_row_A[:] = 0
         return cls(
             torch.from_numpy(_rows(count_V, least_plays)),
             torch.from_numpy(artist_row_A[artist_V]),

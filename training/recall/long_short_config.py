@@ -56,10 +56,16 @@ class LongShortConfig:
 
 
 def long_short_config(recipe: str) -> LongShortConfig:
-    """`debug` only shows that it runs; `small` takes about two minutes on one core for millions of plays."""
+    """`debug` only shows that it runs; `small` takes about two minutes on one core for millions of plays; `sequences`
+    is for plain sequences of items (`training.benchmark.sequences`).
+    """
     small = LongShortConfig()
     if recipe == "debug":
         return replace(small, width=16, hidden=16, batch=16, steps=20, validate_every=10, cases_per_user=2, warmup=5)
+    if recipe == "sequences":
+        return replace(
+            small, remembered=200, least_plays=1, least_history=2, steps=600, validate_every=100, cases_per_user=1
+        )
     if recipe == "full":
         return replace(
             small,

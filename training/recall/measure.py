@@ -54,13 +54,15 @@ def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, .
     }
 
 
-def worth(table: dict[str, float]) -> float:
-    """What choices on validation maximise: recall@50 and @200 of everything, and @200 of reachable discoveries.
+def worth(table: dict[str, float], cutoffs: tuple[int, int] = (50, 200)) -> float:
+    """What choices on validation maximise: recall of everything at both cutoffs, and of reachable discoveries at the
+    larger one.
 
     Four in five plays repeat, so that recall of everything alone would leave discoveries no place; they have a term of
     their own, which is 0 where no case has one.
     """
-    parts = ("recall_at_50/all", "recall_at_200/all", "recall_at_200/reachable")
+    first, second = cutoffs
+    parts = (f"recall_at_{first}/all", f"recall_at_{second}/all", f"recall_at_{second}/reachable")
     return float(sum(np.nan_to_num(table[part]) for part in parts))
 
 

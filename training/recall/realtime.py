@@ -74,20 +74,21 @@ class Realtime(RecallChannel):
 
         trainer.use_threads()
         torch.manual_seed(config.seed)
-        sampler = WindowSampler(data, config.length, config.horizon, config.balance)
+        sampler = WindowSampler(data, config.length, config.horizon, config.balance, config.windows)
         network = RealtimeNetwork(config, ItemCodes.of(data, sampler.count_V, config.least_plays))
         channel = cls(config, network, np.flatnonzero(data.catalogue_V), data.vocabulary)
         if not len(sampler) or not data.catalogue_V.any():
             return channel
-        cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
+        cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed, config.most_cases)
         is_choosing = config.stop_after is None and len(cases) > 0
         batches = _user_batches(data, cases) if is_choosing else []
         tables: dict[float, dict[str, float]] = {}
 
         def validate() -> float:
             channel.refresh()
-            table = recall_table(np.concatenate([channel.recall(users, 200).items_BK for users in batches]), cases)
-            value = worth(table)
+            found = [channel.recall(users, max(config.judged_at)).items_BK for users in batches]
+            table = recall_table(np.concatenate(found), cases, config.judged_at)
+            value = worth(table, config.judged_at)
             tables[value] = table
             return value
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from training.recall.user_tower import Pooling
+from training.recall.user_tower import BlockKind, Pooling
+from training.recall.windows import WindowKind
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,15 @@ class RealtimeConfig:
     """`length`: events of a window; `horizon`: a target is one of the next so many; `balance`: users are drawn by
     events ** balance; `least_plays` earn a track its own embedding; `positions`
     of a batch, drawn by chance, learn each task; `new_share` of the candidates are songs the user
-    has not heard lately; `new_weight`: that task's share of the loss. `steps` is the length of the schedule;
+    has not heard lately; `new_weight`: that task's share of the loss; a task that fills nothing is not learned. `softmax`
+    over the whole catalogue instead of drawn negatives, with `label_smoothing`; `windows`: `full` ones reach back
+    `length` events wherever the user has them; with `trim` short ones are run apart, without the places that they
+    leave empty. `judged_at`: the cutoffs at which validation looks, on `most_cases` (None: all). `steps` is the length of the schedule;
     `stop_after`: the step that validation chose (None: choose).
     """
 
     pooling: Pooling = "attention"
+    block: BlockKind = "residual"
     similarity: Literal["cosine", "dot"] = "cosine"
     temperature: float = 0.07
     width: int = 64
@@ -29,6 +34,10 @@ class RealtimeConfig:
     least_plays: int = 5
     horizon: int = 10
     balance: float = 0.5
+    windows: WindowKind = "any"
+    trim: bool = False
+    softmax: Literal["sampled", "full"] = "sampled"
+    label_smoothing: float = 0.0
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
     positions: int = 1024
@@ -42,15 +51,40 @@ class RealtimeConfig:
     validate_every: int = 100
     patience: int = 3
     cases_per_user: int = 5
+    most_cases: int | None = None
+    judged_at: tuple[int, int] = (50, 200)
     seed: int = 0
     stop_after: int | None = None
 
+    def __post_init__(self) -> None:
+        # JSON has lists only; a config read from it equals the one that was written.
+        object.__setattr__(self, "judged_at", tuple(self.judged_at))
+
 
 def realtime_config(recipe: str) -> RealtimeConfig:
-    """`debug` only shows that it runs; `small` takes two minutes on two cores for millions of plays."""
+    """`debug` only shows that it runs; `small` takes two minutes on two cores for millions of plays; `sequences` is for
+    plain sequences of items (`training.benchmark.sequences`).
+    """
     small = RealtimeConfig()
     if recipe == "debug":
         return replace(small, width=16, layers=1, batch=16, steps=20, validate_every=10, cases_per_user=2)
+    if recipe == "sequences":
+        return replace(
+            small,
+            length=50,
+            least_plays=1,
+            horizon=1,
+            windows="full",
+            softmax="full",
+            new_share=0.0,
+            new_weight=1.0,
+            judged_at=(10, 20),
+            cases_per_user=1,
+            most_cases=5000,
+            trim=True,
+            steps=400,
+            validate_every=100,
+        )
     if recipe == "full":
         return replace(small, width=128, least_plays=3, batch=128, steps=8000, validate_every=500, cases_per_user=10)
     return small

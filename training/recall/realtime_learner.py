@@ -12,11 +12,12 @@ import lightning.pytorch as lightning
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from training.recall.optimizer import optimizer_of
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.realtime_network import TASKS, RealtimeNetwork
-from training.recall.sampled_softmax import CatalogueSoftmax
+from training.recall.sampled_softmax import CatalogueSoftmax, FullSoftmax
 from training.recall.windows import WindowSampler
 
 
@@ -27,8 +28,12 @@ class WindowLoss:
         self, network: RealtimeNetwork, config: RealtimeConfig, sampler: WindowSampler, is_item_V: np.ndarray
     ) -> None:
         self.network, self.settings, self._sampler = network, config, sampler
-        self.of_items = CatalogueSoftmax(
-            network, sampler.share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
+        self.of_items: CatalogueSoftmax | FullSoftmax = (
+            FullSoftmax(network, is_item_V, config.label_smoothing)
+            if config.softmax == "full"
+            else CatalogueSoftmax(
+                network, sampler.share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
+            )
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
@@ -38,10 +43,13 @@ class WindowLoss:
 
     def of_windows(self, place: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the tasks' losses."""
-        state_BLD = self.network.states(place["item_BL"], place["behaviour_BL"], place["gap_BL"])
+        state_BLD = self._states(place)
         weights = {"next": 1.0, "new": self.settings.new_weight}
+        answers = {"next": self.settings.new_share < 1, "new": self.settings.new_share > 0}
         loss = state_BLD.sum() * 0
         for task in TASKS:
+            if not answers[task]:
+                continue
             target_BL = place[f"{task}_BL"]
             b, at = torch.nonzero(target_BL, as_tuple=True)
             if not len(b):
@@ -52,6 +60,22 @@ class WindowLoss:
             query_MD = self.network.query(task, state_BLD[b, at], place["ahead_BL"][b, at])
             loss = loss + weights[task] * self.of_items(task, query_MD, target_BL[b, at])
         return loss
+
+    def _states(self, place: dict[str, Tensor]) -> Tensor:
+        """States [B, L, D]; zeros, where `trim` left places out, in which no window has a target."""
+        inputs = [place[name] for name in ("item_BL", "behaviour_BL", "gap_BL")]
+        if not self.settings.trim:
+            return self.network.states(*inputs)
+        length_B = (place["item_BL"] > 0).sum(1)
+        parts, order = [], []
+        most = place["item_BL"].shape[1]
+        for shortest, longest in ((0, most // 5), (most // 5, most // 2), (most // 2, most)):
+            rows = torch.nonzero((length_B > shortest) & (length_B <= longest)).flatten()
+            if len(rows):
+                state_RLD = self.network.states(*(one[rows, :longest] for one in inputs))
+                parts.append(functional.pad(state_RLD, (0, 0, 0, most - longest)))
+                order.append(rows)
+        return torch.cat(parts)[torch.argsort(torch.cat(order))]
 
 
 class RealtimeLearner(lightning.LightningModule):

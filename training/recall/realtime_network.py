@@ -34,6 +34,7 @@ class RealtimeNetwork(nn.Module):
             layers=config.layers,
             heads=config.heads,
             dropout=config.dropout,
+            block=config.block,
         )
         self.item_dropout = nn.Dropout(config.item_dropout)
         self.ahead = nn.Embedding(GAP_CODES, config.width)

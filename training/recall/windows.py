@@ -8,6 +8,7 @@ none). Skipped tracks are inputs, never targets. Knows nothing about torch modul
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from sequences import behaviours
 from sequences.batch import FIRST
 from training.data import PARTS, TrainingData
 
+WindowKind = Literal["any", "full"]
 POSITIVES = ("full_play", "play", "like", "collect", "share", "download")
 
 
@@ -36,12 +38,13 @@ class WindowSampler:
     """Windows of what `data` may be learned from. Window number (seed, step) is always the same one.
 
     A user is drawn with probability proportional to events ** `balance`: evaluation counts users alike, the log does
-    not.
+    not. `kind`: the last event is `any`, or one of those with a `full` window up to it, the newest of a user who has
+    fewer.
     """
 
-    def __init__(self, data: TrainingData, length: int, horizon: int, balance: float) -> None:
+    def __init__(self, data: TrainingData, length: int, horizon: int, balance: float, kind: WindowKind = "any") -> None:
         reader = data.reader("recent_events")
-        self.length, self.horizon = length, horizon
+        self.length, self.horizon, self.kind = length, horizon, kind
         self.item_E = reader.columns["track_id"].astype(np.int64)
         self.behaviour_E = reader.columns["behaviour"].astype(np.int64)
         began_E, ended_E = reader.columns["occurred_at"], reader.columns["ended_at"]
@@ -81,7 +84,8 @@ class WindowSampler:
         user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
         first_B, end_B = self.first_U[user_B], self.end_U[user_B]
         # A window's last event is drawn evenly; the window reaches back as far as it may.
-        last_B = first_B + (generator.random(batch) * (end_B - first_B)).astype(np.int64)
+        least_B = np.minimum(first_B + self.length, end_B) - 1 if self.kind == "full" else first_B
+        last_B = least_B + (generator.random(batch) * (end_B - least_B)).astype(np.int64)
         start_B = np.maximum(first_B, last_B - self.length + 1)
         place_BL = start_B[:, None] + np.arange(self.length)
         is_event = place_BL <= last_B[:, None]
