@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from training.benchmark import knowledge_graph
+from training.benchmark import knowledge_graph, sequences
 
-BENCHMARKS: dict[str, ModuleType] = {"knowledge_graph": knowledge_graph}
+BENCHMARKS: dict[str, ModuleType] = {"knowledge_graph": knowledge_graph, "sequences": sequences}
 """Each module has `add_arguments(parser)` and `run(arguments)`, which returns a result that JSON can hold."""

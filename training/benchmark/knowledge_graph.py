@@ -20,6 +20,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from tqdm import tqdm
 
 from training import trainer
+from training.benchmark.spread import in_words, summary
 from training.recall.knowledge_graph_network import GraphNetwork, GraphNetworkConfig, Pairs, fit_network
 
 PUBLISHED = {
@@ -89,22 +90,11 @@ def one_run(pairs: Pairs, triples_T2: np.ndarray, config: GraphNetworkConfig, se
     }
 
 
-def summary(runs: list[dict[str, float]]) -> dict[str, Any]:
-    """Mean and standard deviation (of one run, n − 1) over the runs, and the runs."""
-    found: dict[str, Any] = {"runs": runs}
-    for name in runs[0]:
-        values = np.array([one[name] for one in runs])
-        spread = float(values.std(ddof=1)) if len(values) > 1 else None
-        found[name] = {"mean": float(values.mean()), "standard_deviation": spread}
-    return found
-
-
 def table(protocol: str, found: dict[str, Any]) -> str:
     """The result for a person."""
     lines = [f"{protocol} ({len(found['runs'])} seeds)"]
     for name in METRICS:
-        spread = found[name]["standard_deviation"]
-        lines.append(f"  {name:16} {found[name]['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else ""))
+        lines.append(f"  {name:16} {in_words(found[name])}")
     lines += [f"  {name:16} AUC {auc:.3f}  F1 {f1:.3f} (published)" for name, (auc, f1) in found["published"].items()]
     return "\n".join(lines)
 

@@ -1,0 +1,177 @@
+"""Next item of plain sequences: recall, NDCG and MRR of a recall channel on the full catalogue.
+
+The channel is the one of `training.recall`, with its recipe `sequences`; the file becomes the tables that it learns
+from. Learned from: what comes before the validation item, that alone. Chosen (steps, a share of new items …): on the
+item before the last one, or before the test file's. Test is asked once, with everything before it as history. Every
+item of the file is a candidate; as in the published protocol (the code of S3-Rec and its successors) what was heard
+before is not, unless somebody comes back to an item in what is learned from: then a repeat may be the answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from training import trainer
+from training.benchmark.sequence_file import read_attributes, read_sequences
+from training.benchmark.sequence_world import Requests, SequenceWorld
+from training.benchmark.spread import in_words, summary
+from training.features import OfflineFeatures
+from training.recall import CHANNELS, RecallChannel
+from training.recall.measure import in_chunks
+
+CUTOFFS = (5, 10, 20)
+RECIPE = "sequences"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The files, the channel, and how often to repeat."""
+    parser.add_argument("--file", type=Path, required=True, help="lines `id item item …`, oldest first")
+    parser.add_argument("--test", type=Path, help="lines `item item …<TAB>target`; default: leave one out")
+    parser.add_argument("--attributes", type=Path, help="JSON {item: [attribute, …]}, facets of the items")
+    parser.add_argument("--channel", choices=sorted(CHANNELS), required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--part", choices=("validation", "test"), default="test", help="validation: leave test alone")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another number in the config")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Prints and returns mean, standard deviation and every seed of each metric, for validation and for `--part`.
+
+    Raises:
+        FileNotFoundError: a file is missing. ValueError: a line of one is wrong, the config has no such number, or no
+        seed is asked for.
+    """
+    if options.seeds < 1:
+        raise ValueError(f"--seeds {options.seeds} gives no result; ask for at least 1")
+    trainer.use_threads()
+    channel = CHANNELS[options.channel]
+    sequences = read_sequences(options.file, options.test)
+    attributes = read_attributes(options.attributes, sequences.items) if options.attributes else None
+    config = configured(channel, sequences.repeats, options.set)
+    result: dict[str, Any] = {
+        "channel": channel.name,
+        "config": asdict(config),
+        "users": len(sequences.learned),
+        "items": len(sequences.items),
+        "requests": len(sequences.test),
+        "heard_are_candidates": sequences.repeats,
+        "attributes": attributes is not None,
+    }
+    parts = ("validation", "test") if options.part == "test" else ("validation",)
+    runs: dict[str, list[dict[str, float]]] = {part: [] for part in parts}
+    with tempfile.TemporaryDirectory(prefix="segue-sequences-") as folder:
+        world = SequenceWorld.build(sequences, Path(folder) / "marts", attributes)
+        for seed in range(options.seeds):
+            what = f"{channel.name} seed {seed}"
+            fitted = fit_one(channel, world, _seeded(config, seed), Path(folder) / f"seed-{seed}")
+            for part in parts:
+                asked: Requests = getattr(world, part)
+                rank_R = ranks(fitted, world, asked, not sequences.repeats, f"{what}, {part}")
+                runs[part].append(metrics(rank_R))
+            print(f"{what}: " + ", ".join(f"{part} {_short(runs[part][-1])}" for part in parts), flush=True)
+    for part in parts:
+        result[part] = summary(runs[part])
+        print(table(part, result[part]), flush=True)
+    return result
+
+
+def configured(channel: type[RecallChannel], repeats: bool, changes: list[str]) -> Any:
+    """The channel's config for plain sequences, with `NAME=VALUE` changes.
+
+    Raises:
+        ValueError: there is no such number, or the value is not of its kind.
+    """
+    config = channel.config(RECIPE)
+    names = {one.name for one in fields(config)}
+    if not repeats and "new_share" in names:
+        # Nobody comes back to an item, so that all of the answer is new to the user.
+        config = replace(config, new_share=1.0)
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in names:
+            raise ValueError(f"--set {change}: {channel.name} has no {name!r}; it has {', '.join(sorted(names))}")
+        config = replace(config, **{name: _value(change, text, getattr(config, name))})
+    return config
+
+
+def fit_one(channel: type[RecallChannel], world: SequenceWorld, config: Any, folder: Path) -> RecallChannel:
+    """The channel, fitted.
+
+    Raises:
+        KeyboardInterrupt: somebody pressed Ctrl-C.
+    """
+    try:
+        return channel.fit(world.data, config, folder)
+    except SystemExit as end:
+        # Lightning answers Ctrl-C by leaving the process; this command has a word to say first.
+        raise KeyboardInterrupt from end
+
+
+def ranks(channel: RecallChannel, world: SequenceWorld, asked: Requests, leave_heard: bool, what: str) -> np.ndarray:
+    """Place of each request's target among the candidates [R], 0 the first; infinite beyond the last cutoff.
+
+    `leave_heard`: items heard before the request take no place.
+    """
+    features, most = OfflineFeatures(world.data), max(CUTOFFS)
+    found_R = np.full(len(asked), np.inf)
+    with tqdm(total=len(asked), desc=what, unit="request", mininterval=1, disable=None) as bar:
+        for rows in in_chunks(len(asked)):
+            heard = [asked.heard[row] if leave_heard else asked.heard[row][:0] for row in rows]
+            users = features.users(
+                channel.feature_service, [asked.user_ids[row] for row in rows], asked.request_at_R[rows]
+            )
+            items_BK = channel.recall(users, most + max(len(items) for items in heard)).items_BK
+            for row, items_K, left in zip(rows, items_BK, heard, strict=True):
+                kept = items_K[(items_K > 0) & ~np.isin(items_K, left)][:most]
+                place = np.flatnonzero(kept == asked.target_R[row])
+                if len(place):
+                    found_R[row] = place[0]
+            bar.update(len(rows))
+    return found_R
+
+
+def metrics(rank_R: np.ndarray) -> dict[str, float]:
+    """Recall, NDCG and MRR at each cutoff, of one target a request."""
+    found = {}
+    for k in CUTOFFS:
+        is_hit_R = rank_R < k
+        found[f"recall_at_{k}"] = float(is_hit_R.mean())
+        found[f"ndcg_at_{k}"] = float(np.where(is_hit_R, 1 / np.log2(rank_R + 2), 0).mean())
+        found[f"mrr_at_{k}"] = float(np.where(is_hit_R, 1 / (rank_R + 1), 0).mean())
+    return found
+
+
+def table(part: str, found: dict[str, Any]) -> str:
+    """The result for a person."""
+    lines = [f"{part} ({len(found['runs'])} seeds)"]
+    lines += [f"  {name:16} {in_words(found[name])}" for name in found["runs"][0]]
+    return "\n".join(lines)
+
+
+def _short(run: dict[str, float]) -> str:
+    return f"recall@10 {run['recall_at_10']:.4f} ndcg@10 {run['ndcg_at_10']:.4f}"
+
+
+def _seeded(config: Any, seed: int) -> Any:
+    return replace(config, seed=seed) if "seed" in {one.name for one in fields(config)} else config
+
+
+def _value(change: str, text: str, present: Any) -> Any:
+    """`text` as the kind of value that `present` is."""
+    try:
+        if isinstance(present, bool):
+            return {"true": True, "false": False}[text.lower()]
+        return type(present)(text) if isinstance(present, int | float | str) else _number(text)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"--set {change}: {text!r} is not like the present {present!r}") from error
+
+
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
