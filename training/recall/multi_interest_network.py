@@ -153,10 +153,12 @@ class DynamicRouting(nn.Module):
         # Starts and interests are rows of one matrix a user; a product with the listens over S would copy them S times.
         def interests(logit_BSKL: Tensor) -> Tensor:
             share_BSKL = _shares(logit_BSKL, absent_B1K1) * weight_B11L
-            return _squashed(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))
+            found: Tensor = _squashed(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))
+            return found
 
         def agreement(interest_BSKD: Tensor) -> Tensor:
-            return (interest_BSKD.flatten(1, 2) @ seen_BLD.mT).unflatten(1, (-1, K))
+            found: Tensor = (interest_BSKD.flatten(1, 2) @ seen_BLD.mT).unflatten(1, (-1, K))
+            return found
 
         with torch.no_grad():
             first_BLJ = seen_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)
