@@ -55,10 +55,10 @@ class MultiInterestConfig:
 
 
 def multi_interest_config(recipe: str) -> MultiInterestConfig:
-    """`debug` only shows that it runs; `small` takes a minute and a half on one core for millions of plays."""
+    """`debug` only shows that it runs; `small` takes about a minute on one core for millions of plays."""
     small = MultiInterestConfig()
     if recipe == "debug":
         return replace(small, width=16, length=64, batch=16, steps=20, warmup=5, validate_every=10, cases_per_user=2)
     if recipe == "full":
-        return replace(small, width=128, least_plays=3, batch=128, steps=8000, validate_every=500, cases_per_user=10)
+        return replace(small, width=128, least_plays=3, batch=128, steps=4000, validate_every=500, cases_per_user=10)
     return small

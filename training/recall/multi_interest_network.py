@@ -153,12 +153,10 @@ class DynamicRouting(nn.Module):
         # Starts and interests are rows of one matrix a user; a product with the listens over S would copy them S times.
         def interests(logit_BSKL: Tensor) -> Tensor:
             share_BSKL = _shares(logit_BSKL, absent_B1K1) * weight_B11L
-            found: Tensor = _squashed(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))
-            return found
+            return _squashed(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))  # type: ignore[no-any-return]
 
         def agreement(interest_BSKD: Tensor) -> Tensor:
-            found: Tensor = (interest_BSKD.flatten(1, 2) @ seen_BLD.mT).unflatten(1, (-1, K))
-            return found
+            return (interest_BSKD.flatten(1, 2) @ seen_BLD.mT).unflatten(1, (-1, K))  # type: ignore[no-any-return]
 
         with torch.no_grad():
             first_BLJ = seen_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)
