@@ -82,7 +82,10 @@ def realtime_config(recipe: str) -> RealtimeConfig:
             cases_per_user=1,
             most_cases=5000,
             trim=True,
-            steps=400,
+            block="gated",
+            layers=1,
+            learning_rate=1e-2,
+            steps=600,
             validate_every=100,
         )
     if recipe == "full":
