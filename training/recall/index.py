@@ -86,8 +86,10 @@ class ExactIndex:
         group_K, score_K = group_K[np.isfinite(score_K)], score_K[np.isfinite(score_K)]
         order = np.lexsort((group_K, -score_K))[:k]
         place, of = self._groups.members(group_K[order])
-        kept = ~np.isin(place, excluded)
-        place, score = place[kept], score_K[order][of[kept]]
+        if len(excluded):
+            kept = excluded[np.minimum(np.searchsorted(excluded, place), len(excluded) - 1)] != place
+            place, of = place[kept], of[kept]
+        score = score_K[order][of]
         # Equal scores in the order of the items, so that the same request always gets the same answer.
         best = np.lexsort((place, -score))[:k]
         return self.item_N[place[best]], score[best]

@@ -46,8 +46,8 @@ class MultiInterestConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: int = 50
-    steps: int = 400
-    validate_every: int = 200
+    steps: int = 300
+    validate_every: int = 150
     patience: int = 3
     cases_per_user: int = 3
     seed: int = 0

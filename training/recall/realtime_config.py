@@ -47,8 +47,8 @@ class RealtimeConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: int = 50
-    steps: int = 400
-    validate_every: int = 100
+    steps: int = 250
+    validate_every: int = 125
     patience: int = 3
     cases_per_user: int = 5
     most_cases: int | None = None
@@ -62,7 +62,7 @@ class RealtimeConfig:
 
 
 def realtime_config(recipe: str) -> RealtimeConfig:
-    """`debug` only shows that it runs; `small` takes two minutes on two cores for millions of plays; `sequences` is for
+    """`debug` only shows that it runs; `small` takes about a minute for millions of plays; `sequences` is for
     plain sequences of items (`training.benchmark.sequences`).
     """
     small = RealtimeConfig()
