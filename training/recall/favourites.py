@@ -19,11 +19,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sequences.batch import FIRST
-from training.data import RecallCases, TrainingData
-from training.features import OfflineFeatures, UserBatch
+from training.data import TrainingData
+from training.features import UserBatch
 from training.listens import HISTORY, is_listened
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.measure import in_chunks, recall_table
+from training.recall.measure import recall_table, user_batches
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
@@ -73,7 +73,7 @@ class Favourites(RecallChannel):
         if config.decay is not None and config.skip is not None:
             return cls(config, data.vocabulary)
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
-        batches = _batches(data, cases)
+        batches = user_batches(data, cases, cls.feature_service)
         measures: dict[str, Any] = {}
         for name, values, default in (("decay", DECAYS, DEFAULT_DECAY), ("skip", SKIPS, DEFAULT_SKIP)):
             if getattr(config, name) is not None:
@@ -135,12 +135,6 @@ class Favourites(RecallChannel):
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """What `save` wrote."""
         return cls(FavouritesConfig(**json.loads((folder / "favourites.json").read_text())), vocabulary)
-
-
-def _batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
-    features = OfflineFeatures(data)
-    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
-    return [features.users(Favourites.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
 
 
 def _with(config: FavouritesConfig, name: str, value: float) -> FavouritesConfig:

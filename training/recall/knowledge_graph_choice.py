@@ -16,10 +16,9 @@ import polars as pl
 
 from sequences.batch import FIRST
 from training.data import Ragged, RecallCases, TrainingData
-from training.features import OfflineFeatures, UserBatch
 from training.recall.knowledge_graph_config import PERFORMED_BY, KnowledgeGraphConfig
 from training.recall.knowledge_graph_nodes import ONE_WAY
-from training.recall.measure import by_user, in_chunks, recall_at_k
+from training.recall.measure import by_user, recall_at_k, user_batches
 
 if TYPE_CHECKING:
     from training.recall.knowledge_graph import KnowledgeGraphWalks
@@ -86,13 +85,6 @@ def with_targets(cases: RecallCases, known_V: np.ndarray) -> RecallCases:
     wanted = _only(cases.items["reachable"], known_V)
     some = replace(cases, items=cases.items | {"reachable": wanted})
     return some.take(np.flatnonzero(wanted.count_C > 0))
-
-
-def user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[UserBatch]:
-    """The cases' requests with their features, in chunks."""
-    features = OfflineFeatures(data)
-    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
-    return [features.users(service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
 
 
 def _at_most(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:

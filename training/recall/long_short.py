@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sequences.batch import FIRST
-from training.data import RecallCases, TrainingData
-from training.features import OfflineFeatures, UserBatch
+from training.data import TrainingData
+from training.features import UserBatch
 from training.heard import heard_items
 from training.listens import HISTORY, listened
 from training.recall.channel import Candidates, RecallChannel
@@ -27,7 +27,7 @@ from training.recall.item_tower import ItemCodes
 from training.recall.long_short_cases import SessionSampler, requests_of
 from training.recall.long_short_config import LongShortConfig, long_short_config
 from training.recall.long_short_network import LongShortNetwork, short_config
-from training.recall.measure import in_chunks, recall_table, worth
+from training.recall.measure import recall_table, user_batches, worth
 from training.recall.merge import interleave
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
@@ -85,7 +85,7 @@ class LongShort(RecallChannel):
         network.observe(torch.cat([one.numbers_BMF[one.remembered_BM > 0] for one in seen]))
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
         is_choosing = config.stop_after is None and len(cases) > 0
-        batches = _user_batches(data, cases) if is_choosing else []
+        batches = user_batches(data, cases, cls.feature_service) if is_choosing else []
 
         def table(found: list[_Lists], share: float) -> dict[str, float]:
             return recall_table(np.concatenate([lists.merged(share, 200) for lists in found]), cases)
@@ -196,9 +196,3 @@ class _Lists:
         """`k` of both, `share` of them new; no new one fills up where nothing new is wanted."""
         new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
         return interleave(self.repeated_BK, new_BK, share, k)
-
-
-def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
-    features = OfflineFeatures(data)
-    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
-    return [features.users(LongShort.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from training.data import CASE_KINDS, Ragged, RecallCases
+from training.data import CASE_KINDS, Ragged, RecallCases, TrainingData
+from training.features import OfflineFeatures, UserBatch
 
 CASES_AT_ONCE = 256
 
@@ -70,6 +71,13 @@ def in_chunks(count: int, size: int = CASES_AT_ONCE) -> Iterator[np.ndarray]:
     """Row numbers 0..count in pieces that fit in memory."""
     for start in range(0, count, size):
         yield np.arange(start, min(start + size, count))
+
+
+def user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[UserBatch]:
+    """The cases' requests with their features, in chunks."""
+    features = OfflineFeatures(data)
+    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
+    return [features.users(service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
 
 
 def recall_all(cases: RecallCases, recall: Callable[[RecallCases], np.ndarray]) -> np.ndarray:

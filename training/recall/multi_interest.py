@@ -20,14 +20,14 @@ from safetensors.torch import load_file, save_file
 
 from sequences import behaviours
 from sequences.batch import FIRST
-from training.data import RecallCases, TrainingData
-from training.features import OfflineFeatures, UserBatch
+from training.data import TrainingData
+from training.features import UserBatch
 from training.heard import heard_items
 from training.listens import HISTORY, LISTENED, listened
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
-from training.recall.measure import in_chunks, recall_table, worth
+from training.recall.measure import recall_table, user_batches, worth
 from training.recall.merge import interleave
 from training.recall.multi_interest_config import MultiInterestConfig, multi_interest_config
 from training.recall.multi_interest_names import InterestNames
@@ -103,7 +103,7 @@ class MultiInterest(RecallChannel):
             return channel
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
         is_choosing = config.stop_after is None and len(cases) > 0
-        batches = _user_batches(data, cases) if is_choosing else []
+        batches = user_batches(data, cases, cls.feature_service) if is_choosing else []
         tables: dict[float, dict[str, float]] = {}
 
         def validate() -> float:
@@ -218,9 +218,3 @@ def listens(users: UserBatch, length: int) -> np.ndarray:
     is_kept_BL = np.concatenate([history.mask_BL, is_act_BL], axis=1) & (item_BL >= FIRST)
     newest_BL = np.argsort(np.where(is_kept_BL, ended_BL, -1), axis=1, kind="stable")[:, -length:]
     return np.take_along_axis(np.where(is_kept_BL, item_BL, 0), newest_BL, axis=1)
-
-
-def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
-    features = OfflineFeatures(data)
-    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
-    return [features.users(MultiInterest.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]

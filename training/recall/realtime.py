@@ -19,13 +19,13 @@ from safetensors.torch import load_file, save_file
 
 from sequences import behaviours
 from sequences.batch import FIRST
-from training.data import RecallCases, TrainingData
-from training.features import OfflineFeatures, UserBatch
+from training.data import TrainingData
+from training.features import UserBatch
 from training.heard import heard_items
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
-from training.recall.measure import in_chunks, recall_table, worth
+from training.recall.measure import recall_table, user_batches, worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.realtime_config import RealtimeConfig, realtime_config
 from training.recall.realtime_network import RealtimeNetwork
@@ -81,7 +81,7 @@ class Realtime(RecallChannel):
             return channel
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed, config.most_cases)
         is_choosing = config.stop_after is None and len(cases) > 0
-        batches = _user_batches(data, cases) if is_choosing else []
+        batches = user_batches(data, cases, cls.feature_service) if is_choosing else []
         tables: dict[float, dict[str, float]] = {}
 
         def validate() -> float:
@@ -175,9 +175,3 @@ class Realtime(RecallChannel):
         network = RealtimeNetwork(config, codes)
         network.load_state_dict(tensors)
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
-
-
-def _user_batches(data: TrainingData, cases: RecallCases) -> list[UserBatch]:
-    features = OfflineFeatures(data)
-    chunks = [cases.take(rows) for rows in in_chunks(len(cases))]
-    return [features.users(Realtime.feature_service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
