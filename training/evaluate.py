@@ -90,7 +90,6 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
         HERE / "fusion.py",
         HERE / "reciprocal_rank.py",
         HERE / "discovery_share.py",
-        HERE / "heard.py",
         HERE / "blend.py",
         HERE / "selection.py",
     )

@@ -21,8 +21,9 @@ import settings
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
+MODULES = ("vocabulary", "data", "features", "listens", "heard", "batches", "trainer")
 SOURCES = (
-    *(settings.ROOT / "training" / f"{name}.py" for name in ("vocabulary", "data", "features", "batches", "trainer")),
+    *(settings.ROOT / "training" / f"{name}.py" for name in MODULES),
     settings.ROOT / "sequences",
 )
 """The code that every model depends on."""
