@@ -31,7 +31,7 @@ class World:
 
 WORLDS = {
     "debug": World(users=60, tracks=400, days=20),
-    "small": World(users=750, tracks=8_000, days=60),
+    "small": World(users=400, tracks=8_000, days=60),
     "full": World(users=20_000, tracks=50_000, days=90),
 }
 
