@@ -23,7 +23,10 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """One installation: a home folder and the ports of its services, all on loopback unless `host` says otherwise."""
+    """One installation: a home folder and the ports of its services, all on loopback unless `host` says otherwise.
+
+    A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor.
+    """
 
     home: Path
     host: str
@@ -34,6 +37,8 @@ class Settings:
     feature_log_share: float = 1.0
     online_store: str = "sqlite"
     redis: str = "127.0.0.1:6379"
+    recall_deadline_ms: int = 250
+    answered_at_once: int = 2
 
     @property
     def landing(self) -> Path:
@@ -110,8 +115,8 @@ def load() -> Settings:
     """Settings from `SEGUE_*` environment variables, with the defaults of a laptop.
 
     Raises:
-        SettingError: a port is not a number between 1 and 65535, a share not one between 0 and 1, or the online store
-            is none that Segue is made for.
+        SettingError: a port is not a number between 1 and 65535, a share not one between 0 and 1, another number is out
+            of its range, or the online store is none that Segue is made for.
     """
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
@@ -123,13 +128,19 @@ def load() -> Settings:
         feature_log_share=_share("SEGUE_FEATURE_LOG_SHARE", 1.0),
         online_store=_one_of("SEGUE_ONLINE_STORE", ONLINE_STORES),
         redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
+        recall_deadline_ms=_number("SEGUE_RECALL_DEADLINE_MS", 250, 1, 30_000),
+        answered_at_once=_number("SEGUE_ANSWERED_AT_ONCE", max(2, os.cpu_count() or 2), 1, 256),
     )
 
 
 def _port(name: str, default: int) -> int:
+    return _number(name, default, 1, 65535, "port")
+
+
+def _number(name: str, default: int, least: int, most: int, what: str = "number in range") -> int:
     text = os.environ.get(name) or str(default)
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise SettingError(f"{name}={text!r} is not a port; give 1 to 65535, or unset it for {default}")
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise SettingError(f"{name}={text!r} is not a {what}; give {least} to {most}, or unset it for {default}")
     return int(text)
 
 

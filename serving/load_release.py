@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from serving.served_release import ServedRelease
@@ -15,8 +16,12 @@ def load_release(folder: Path, contract: ServiceContract) -> ServedRelease:
     Raises:
         FileNotFoundError: a part is missing; the message names it.
     """
-    from training.release import Release  # loads torch; the service answers /livez before it needs a release
+    import torch  # the service answers /livez before it needs a release
 
+    from training.release import Release
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # channels run side by side; `python -m serving` says the same to every library
     release = Release.load(folder)
     return ServedRelease(
         release_id=str(release.manifest["release"]),

@@ -31,6 +31,12 @@ class Metrics:
         self.skipped = Counter(
             "segue_skipped", "Parts that failed and were left out of an answer", ["part"], registry=registry
         )
+        self.cut_off = Counter(
+            "segue_cut_off",
+            "Channels left out of an answer: late for it, or busy still with one they were late for",
+            ["channel", "why"],
+            registry=registry,
+        )
         self.removed = Counter("segue_removed", "Candidates that a filter removed", ["filter"], registry=registry)
         self.exposures = Counter("segue_exposures", "Tracks shown", ["scene", "release"], registry=registry)
         self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)

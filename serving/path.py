@@ -12,16 +12,19 @@ from typing import Protocol
 
 import numpy as np
 
-from serving import fuse, rank, recall
+from sequences.batch import FIRST
+from serving import fuse, rank
 from serving.fuse import Fused
 from serving.hydrate import Hydrate, Hydrated
 from serving.metrics import Metrics
+from serving.recall import POPULARITY, Recall, Recalled
 from serving.request import Request
 from serving.select import select
 from serving.served_release import ServedRelease
 from training.filter import Shown, keep
 
 TOP_UP = 1000
+MOST_PLAYED = "because it is among the most played tracks"
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +60,8 @@ class Answer:
 class RecommendPath:
     """Composes the stages. Thread-safe: a request's state lives in its call."""
 
-    def __init__(self, hydrate: Hydrate, exposures: Exposed, metrics: Metrics) -> None:
-        self._hydrate, self._exposures, self._metrics = hydrate, exposures, metrics
+    def __init__(self, hydrate: Hydrate, recall: Recall, exposures: Exposed, metrics: Metrics) -> None:
+        self._hydrate, self._recall, self._exposures, self._metrics = hydrate, recall, exposures, metrics
 
     def answer(self, request: Request, release: ServedRelease, is_shown: bool = True) -> Answer:
         """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown."""
@@ -67,9 +70,9 @@ class RecommendPath:
             with metrics.timed("hydrate"):
                 user = self._hydrate.user(request, release)
             with metrics.timed("recall"):
-                found = recall.recall(release.channels, user.users, user.is_known, scene.recalled, metrics)
+                recalled = self._recalled(user, scene.recalled, release)
             with metrics.timed("fuse"):
-                fused = fuse.fuse(release, scene, user.users, found)
+                fused = fuse.fuse(release, scene, user.users, recalled.candidates)
             with metrics.timed("filter"):
                 fused = self._filtered(fused, request, user, release).first(scene.ranked)
             with metrics.timed("rank"):
@@ -77,7 +80,7 @@ class RecommendPath:
             with metrics.timed("select"):
                 chosen = fused.take(select(fused.items_C, release.catalogue, request.limit, scene.per_artist))
                 if len(chosen) < request.limit:
-                    chosen = self._topped_up(chosen, request, user, release)
+                    chosen = self._topped_up(chosen, request, user, release, recalled)
                 items = [self._item(chosen, place, user, release) for place in range(len(chosen))]
             if is_shown:
                 with metrics.timed("side_effects"):
@@ -91,15 +94,31 @@ class RecommendPath:
             self._metrics.removed.labels(name).inc(count)
         return fused.take(places)
 
-    def _topped_up(self, chosen: Fused, request: Request, user: Hydrated, release: ServedRelease) -> Fused:
+    def _recalled(self, user: Hydrated, k: int, release: ServedRelease) -> Recalled:
+        """Every channel's `k` best; of popularity alone for a user nobody knows."""
+        channels = release.channels
+        if not user.is_known and POPULARITY in channels:
+            channels = {POPULARITY: channels[POPULARITY]}
+        return self._recall.ask(channels, lambda channel: channel.recall(user.users, k))
+
+    def _topped_up(
+        self, chosen: Fused, request: Request, user: Hydrated, release: ServedRelease, recalled: Recalled
+    ) -> Fused:
         """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
-        if recall.POPULARITY not in release.channels:
-            return chosen
-        only = {recall.POPULARITY: release.channels[recall.POPULARITY]}
-        found = recall.recall(only, user.users, False, TOP_UP, self._metrics)
-        more = chosen.followed_by(fuse.fuse(release, request.scene, user.users, found))
+        more = chosen.followed_by(self._popular(request, user, release, recalled))
         more = self._filtered(more, request, user, release)
         return more.take(select(more.items_C, release.catalogue, request.limit, request.scene.per_artist))
+
+    def _popular(self, request: Request, user: Hydrated, release: ServedRelease, recalled: Recalled) -> Fused:
+        """What the channel of popularity finds; without it, the tracks that were played most, which no channel found."""
+        if POPULARITY in release.channels and POPULARITY not in recalled.left_out:
+            only = {POPULARITY: release.channels[POPULARITY]}
+            again = self._recall.ask(only, lambda channel: channel.recall(user.users, TOP_UP))
+            if again.candidates:
+                return fuse.fuse(release, request.scene, user.users, again.candidates)
+        # The vocabulary is numbered by plays.
+        items_C = np.arange(FIRST, min(len(release.vocabulary), FIRST + TOP_UP))
+        return Fused(items_C, np.zeros(len(items_C)), [[] for _ in items_C])
 
     def _item(self, chosen: Fused, place: int, user: Hydrated, release: ServedRelease) -> Item:
         item, channels = int(chosen.items_C[place]), chosen.channels_C[place]
@@ -119,7 +138,7 @@ class RecommendPath:
             except Exception:
                 logger.exception("channel %s gives no reason", name)
                 self._metrics.skipped.labels(f"reason_{name}").inc()
-        return ""
+        return "" if channels else MOST_PLAYED
 
     def _side_effects(self, request: Request, release: ServedRelease, items: list[Item]) -> None:
         self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(items))

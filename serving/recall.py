@@ -1,36 +1,98 @@
-"""Candidates from every channel; one that fails is left out of this answer and counted."""
+"""Candidates from every channel, asked side by side under a deadline; one that is late or fails is left out and counted.
+
+Knows nothing about what the channels are asked.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
+from serving.lane import Lane
 from serving.metrics import Metrics
-from training.features import UserBatch
 from training.recall.channel import Candidates, RecallChannel
 
 POPULARITY = "popularity"
 """The channel that answers for users nobody knows and when all else fails."""
 
+FAILED, LATE, BUSY = "failed", "late", "busy"
+"""Why a channel is left out: it raised; it did not answer before the deadline; it was late for an earlier request and has
+not ended yet.
+"""
+
+Question = Callable[[RecallChannel], Candidates]
+
 logger = logging.getLogger(__name__)
 
 
-def recall(
-    channels: Mapping[str, RecallChannel], users: UserBatch, is_known: bool, k: int, metrics: Metrics
-) -> dict[str, Candidates]:
-    """Channel ▸ its `k` best candidates for the one request in `users`; popularity alone for an unknown user."""
-    asked = channels if is_known or POPULARITY not in channels else {POPULARITY: channels[POPULARITY]}
-    found: dict[str, Candidates] = {}
-    for name, channel in asked.items():
-        began = time.perf_counter()
-        try:
-            candidates = channel.recall(users, k)
-        except Exception:
-            logger.exception("channel %s failed and is left out of this answer", name)
-            metrics.skipped.labels(name).inc()
-            continue
-        metrics.channel_seconds.labels(name).observe(time.perf_counter() - began)
-        metrics.candidates.labels(name).inc(int((candidates.items_BK > 0).sum()))
-        found[name] = candidates
-    return found
+@dataclass(frozen=True)
+class Recalled:
+    """Channel ▸ its candidates, in the release's order, and channel ▸ why it is left out."""
+
+    candidates: dict[str, Candidates]
+    left_out: dict[str, str]
+
+
+class Recall:
+    """Asks channels; thread-safe.
+
+    Args:
+        deadline_s: how long one answer waits for all its channels.
+        threads: of each channel, as many as requests are answered at once.
+    """
+
+    def __init__(self, metrics: Metrics, deadline_s: float, threads: int) -> None:
+        self._metrics, self._deadline_s, self._threads = metrics, deadline_s, threads
+        self._lanes: WeakKeyDictionary[RecallChannel, Lane] = (
+            WeakKeyDictionary()
+        )  # a release that goes takes its own along
+        self._opening = threading.Lock()
+
+    def ask(self, channels: Mapping[str, RecallChannel], question: Question) -> Recalled:
+        """What each channel answers, for the one request that `question` asks."""
+        lanes = {name: self._lane(name, channel) for name, channel in channels.items()}
+        asked = {name: lane.submit(self._timed(name, channels[name], question)) for name, lane in lanes.items()}
+        wait([future for future in asked.values() if future is not None], timeout=self._deadline_s)
+        candidates: dict[str, Candidates] = {}
+        left_out: dict[str, str] = {}
+        for name, future in asked.items():
+            if future is None or not future.done():
+                left_out[name] = BUSY if future is None else LATE
+                self._metrics.cut_off.labels(name, left_out[name]).inc()
+                if future is not None:
+                    lanes[name].abandon(future)
+            elif self._has_failed(name, future):
+                left_out[name] = FAILED
+            else:
+                candidates[name] = future.result()
+                self._metrics.candidates.labels(name).inc(int((candidates[name].items_BK > 0).sum()))
+        return Recalled(candidates, left_out)
+
+    def _lane(self, name: str, channel: RecallChannel) -> Lane:
+        with self._opening:
+            lane = self._lanes.get(channel)
+            if lane is None:
+                lane = self._lanes[channel] = Lane(name, self._threads)
+            return lane
+
+    def _timed(self, name: str, channel: RecallChannel, question: Question) -> Callable[[], Candidates]:
+        def work() -> Candidates:
+            began = time.perf_counter()
+            candidates = question(channel)
+            self._metrics.channel_seconds.labels(name).observe(time.perf_counter() - began)
+            return candidates
+
+        return work
+
+    def _has_failed(self, name: str, future: Future[Candidates]) -> bool:
+        error = future.exception()
+        if error is None:
+            return False
+        logger.error("channel %s failed and is left out of this answer", name, exc_info=error)
+        self._metrics.skipped.labels(name).inc()
+        return True

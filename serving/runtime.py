@@ -16,6 +16,7 @@ from serving.load_release import load_release
 from serving.metrics import Metrics
 from serving.online import OnlineStore
 from serving.path import Answer, RecommendPath
+from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
 from serving.report_events import Report, ReportEvents
 from serving.request import read_request
@@ -56,7 +57,8 @@ class Runtime:
         self._features = FeatureLog(
             settings.requests, settings.feature_log_share, now_us, lambda: self._log.marker.mark
         )
-        self._path = RecommendPath(Hydrate(self._online, metrics, self._features), self._exposures, metrics)
+        recall = Recall(metrics, settings.recall_deadline_ms / 1000, settings.answered_at_once)
+        self._path = RecommendPath(Hydrate(self._online, metrics, self._features), recall, self._exposures, metrics)
         self._reports = ReportEvents(self._log, self._push, metrics, now_us)
         self._holder.start()
 

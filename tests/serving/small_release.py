@@ -1,5 +1,6 @@
 """A release small enough to check by eye: channels that say a fixed list, the real fusion and blend."""
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,14 +31,18 @@ def tracks(count: int, **columns) -> pl.DataFrame:
 
 
 class ListChannel(RecallChannel):
-    """Finds the same tracks for everybody; can be told to fail."""
+    """Finds the same tracks for everybody; can be told to fail, and to wait until an event is set."""
 
     feature_service = "recommender"
 
-    def __init__(self, name: str, items: Sequence[int], is_failing: bool = False):
-        self.name, self.items, self.is_failing = name, items, is_failing
+    def __init__(self, name: str, items: Sequence[int], is_failing: bool = False, until: threading.Event | None = None):
+        self.name, self.items, self.is_failing, self.until = name, items, is_failing, until
+        self.calls = 0
 
     def recall(self, users, k):
+        self.calls += 1
+        if self.until is not None:
+            self.until.wait()
         if self.is_failing:
             raise RuntimeError(f"{self.name} is out of order")
         items = np.array([list(self.items)] * len(users), dtype=np.int64).reshape(len(users), -1)

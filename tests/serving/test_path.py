@@ -1,11 +1,14 @@
 """The request path on a release made by hand: order, reasons, failures left out, exclusions."""
 
+import threading
+
 import pytest
 from prometheus_client import CollectorRegistry
 
 from serving.hydrate import Hydrate
 from serving.metrics import Metrics
 from serving.path import RecommendPath
+from serving.recall import Recall
 from serving.request import RequestRejected, read_request
 from serving.warm_up import WarmUpFailed, warm_up
 from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, excluded, history, release, tracks
@@ -28,10 +31,11 @@ class Shown:
 class Bench:
     """A path over a store in memory; `ask` answers with track ids."""
 
-    def __init__(self):
+    def __init__(self, deadline_s=60.0):
         self.registry, self.store, self.shown = CollectorRegistry(), MemoryStore(), Shown()
         self.metrics = Metrics(self.registry)
-        self.path = RecommendPath(Hydrate(self.store, self.metrics), self.shown, self.metrics)
+        recall = Recall(self.metrics, deadline_s, threads=1)
+        self.path = RecommendPath(Hydrate(self.store, self.metrics), recall, self.shown, self.metrics)
 
     def answer(self, of, user_id="u", limit=10, scene="daily"):
         return self.path.answer(read_request(user_id, scene, limit, NOW), of)
@@ -74,6 +78,35 @@ def test_a_failing_channel_is_left_out_and_counted(bench):
     of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9], is_failing=True)])
     assert bench.ask(of, limit=2) == ["t0", "t1"]
     assert bench.count("segue_skipped", part="realtime") == 1
+
+
+def test_with_every_channel_gone_there_are_the_most_played_tracks(bench):
+    bench.store.users["u"] = history("t0")
+    failing = [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")]
+    answer = bench.answer(release(tracks(4), failing))
+    assert [(item.track_id, item.channels) for item in answer.items] == [(f"t{n}", []) for n in range(4)]
+    assert answer.items[0].reason == "because it is among the most played tracks"
+
+
+def test_a_late_channel_is_cut_off_counted_and_left_alone_until_it_has_ended():
+    bench, until = Bench(deadline_s=1.0), threading.Event()
+    bench.store.users["u"] = history("t0")
+    late = ListChannel("realtime", [9, 8, 7], until=until)
+    of = release(tracks(8), [POPULARITY, late])
+    assert bench.ask(of, limit=2) == ["t0", "t1"]
+    assert bench.ask(of, limit=2) == ["t0", "t1"]
+    assert late.calls == 1
+    assert bench.count("segue_cut_off", channel="realtime", why="late") == 1
+    assert bench.count("segue_cut_off", channel="realtime", why="busy") == 1
+    until.set()
+    while bench.ask(of, limit=2) != ["t0", "t7"]:
+        pass
+
+
+def test_popularity_that_hangs_costs_an_answer_its_channel_and_nothing_else():
+    bench = Bench(deadline_s=1.0)
+    of = release(tracks(4), [ListChannel("popularity", [5], until=threading.Event())])
+    assert bench.ask(of) == bench.ask(of) == ["t0", "t1", "t2", "t3"]
 
 
 def test_the_ranker_moves_the_order_by_its_share(bench):

@@ -32,6 +32,7 @@ from serving.hydrate import Hydrate
 from serving.metrics import Metrics
 from serving.online import OnlineStore
 from serving.path import RecommendPath
+from serving.recall import Recall
 from serving.report_events import ReportEvents
 from serving.request import read_request
 from serving.user_writers import UserWriters
@@ -99,7 +100,8 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     push.start()
     features = FeatureLog(home / "requests", 1.0, lambda: clock[0], lambda: log.marker.mark, bytes_an_hour=1 << 30)
     exposures = Exposures(home / "live", lambda: clock[0])
-    path = RecommendPath(Hydrate(online, metrics, features), exposures, metrics)
+    recall = Recall(metrics, deadline_s=60, threads=1)
+    path = RecommendPath(Hydrate(online, metrics, features), recall, exposures, metrics)
     reporter = ReportEvents(log, push, metrics, lambda: clock[0])
 
     steps: list[tuple[int, Any]] = list(reports_of(rows, chance))
