@@ -37,7 +37,7 @@ class Settings:
     feature_log_share: float = 1.0
     online_store: str = "sqlite"
     redis: str = "127.0.0.1:6379"
-    recall_deadline_ms: int = 250
+    recall_deadline_ms: int = 400
     answered_at_once: int = 2
 
     @property
@@ -128,7 +128,7 @@ def load() -> Settings:
         feature_log_share=_share("SEGUE_FEATURE_LOG_SHARE", 1.0),
         online_store=_one_of("SEGUE_ONLINE_STORE", ONLINE_STORES),
         redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
-        recall_deadline_ms=_number("SEGUE_RECALL_DEADLINE_MS", 250, 1, 30_000),
+        recall_deadline_ms=_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
         answered_at_once=_number("SEGUE_ANSWERED_AT_ONCE", max(2, os.cpu_count() or 2), 1, 256),
     )
 

@@ -14,7 +14,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import settings
-from tests.benchmarks import event_to_read, land_events, materialize, online_read, pit_join, training_reads
+from tests.benchmarks import (
+    event_to_read,
+    land_events,
+    materialize,
+    online_read,
+    pit_join,
+    recall_together,
+    training_reads,
+)
 from tests.benchmarks.benchmark import Result
 
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
@@ -25,6 +33,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "online_read": (online_read.run, 1_000),
     "event_to_read_p99": (event_to_read.run, 2_000),
     "training_reads": (training_reads.run, 20),
+    "recall_together": (recall_together.run, 40),
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",
@@ -35,6 +44,7 @@ TOGETHER = {
     "online_read_reader": "online_read",
     "online_read_lists": "online_read",
     "event_to_read_p99_redis": "event_to_read_p99",
+    "recall_longest": "recall_together",
 }
 """Figures that another benchmark's run measures too."""
 

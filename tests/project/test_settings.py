@@ -39,3 +39,11 @@ def test_a_share_is_between_nothing_and_all(monkeypatch):
         monkeypatch.setenv("SEGUE_FEATURE_LOG_SHARE", wrong)
         with pytest.raises(settings.SettingError, match="SEGUE_FEATURE_LOG_SHARE"):
             settings.load()
+
+
+@pytest.mark.parametrize("bad", ["0", "30001", "soon", "1.5", "²"])
+def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    assert settings.load().recall_deadline_ms == 400
+    monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", bad)
+    with pytest.raises(settings.SettingError, match=r"SEGUE_RECALL_DEADLINE_MS.*give 1 to 30000"):
+        settings.load()
