@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -56,12 +52,3 @@ class Metrics:
             multiprocess_mode="mostrecent",
             registry=registry,
         )
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Time one stage, failed ones too."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stage_seconds.labels(stage).observe(time.perf_counter() - began)

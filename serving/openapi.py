@@ -43,7 +43,9 @@ OPERATIONS = {
 
 DETAILS = {
     "/recommend": "Every item names the recall channels that found it and the reason in words. The whole answer comes "
-    "from one release.",
+    "from one release. A channel that is late or fails is left out of the answer; with none left, popular tracks answer. "
+    "`discovery` says how much of the answer should be new to the listener, from 0 (nothing that is not known) to 1; the "
+    "first places have fewer discoveries than the later ones. `debug` adds `trace`, how the answer came about.",
     "/events": "Each row is an event of the data contract. What is accepted is on the disk when the answer comes, and "
     "in the listener's next recommendation. A row with a known `event_id` is a duplicate and changes nothing; a row that "
     "breaks the contract is refused with the reason, and the others are taken. Times that are left out are now.",
@@ -73,6 +75,13 @@ COLUMN_SCHEMAS: dict[str, Spec] = {
 REQUEST_EXAMPLES: dict[str, dict[str, Spec]] = {
     "/recommend": {
         "Thirty for today": {"user_id": "u0", "scene": "daily"},
+        "Half of it new, and how it came about": {
+            "user_id": "u0",
+            "scene": "daily",
+            "limit": 10,
+            "discovery": 0.5,
+            "debug": True,
+        },
         "The next three of a stream": {"user_id": "u0", "scene": "private_fm", "limit": 3},
     },
     "/events": {
@@ -102,6 +111,16 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
                 "reason": "close to what you played last",
             }
         ],
+        "trace": {
+            "release": "2026-07-01-3f9c2d",
+            "discovery": 0.5,
+            "stage_ms": {"hydrate": 3.1, "recall": 41.7, "fuse": 2.2, "filter": 0.9, "rank": 8.4, "select": 1.3},
+            "candidates": {"popularity": 200, "realtime": 200, "favourites": 117},
+            "left_out": {"knowledge_graph": "late"},
+            "fused": 431,
+            "removed": {"unavailable": 2, "excluded_artists": 5, "duplicate_recordings": 3},
+            "ranked": 300,
+        },
     },
     "/events": {
         "accepted": 1,

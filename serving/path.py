@@ -21,6 +21,7 @@ from serving.recall import POPULARITY, Recall, Recalled
 from serving.request import Request
 from serving.select import select
 from serving.served_release import ServedRelease
+from serving.trace import Trace
 from training.filter import Shown, keep
 
 TOP_UP = 1000
@@ -50,11 +51,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request gets; `release` is the one that gave all of it."""
+    """What a request gets; `release` is the one that gave all of it, and `trace` says how."""
 
     request_id: str
     release: str
     items: list[Item]
+    trace: Trace | None = None
 
 
 class RecommendPath:
@@ -66,30 +68,35 @@ class RecommendPath:
     def answer(self, request: Request, release: ServedRelease, is_shown: bool = True) -> Answer:
         """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown."""
         metrics, scene = self._metrics, request.scene
+        trace = Trace(release.release_id, _share(request, release))
         with metrics.request_seconds.labels(scene.name).time():
-            with metrics.timed("hydrate"):
+            with trace.timed("hydrate", metrics):
                 user = self._hydrate.user(request, release)
-            with metrics.timed("recall"):
+            with trace.timed("recall", metrics):
                 recalled = self._recalled(user, scene.recalled, release)
-            with metrics.timed("fuse"):
-                fused = fuse.fuse(release, scene, user.users, recalled.candidates)
-            with metrics.timed("filter"):
-                fused = self._filtered(fused, request, user, release).first(scene.ranked)
-            with metrics.timed("rank"):
+                trace.recalled(recalled)
+            with trace.timed("fuse", metrics):
+                fused = fuse.fuse(release, scene, user.users, recalled.candidates, request.discovery)
+                trace.fused = len(fused)
+            with trace.timed("filter", metrics):
+                fused = self._filtered(fused, request, user, release, trace).first(scene.ranked)
+                trace.ranked = len(fused)
+            with trace.timed("rank", metrics):
                 fused = rank.rank(release, user.users, fused, metrics)
-            with metrics.timed("select"):
+            with trace.timed("select", metrics):
                 chosen = fused.take(select(fused.items_C, release.catalogue, request.limit, scene.per_artist))
                 if len(chosen) < request.limit:
-                    chosen = self._topped_up(chosen, request, user, release, recalled)
+                    chosen = self._topped_up(chosen, request, user, release, trace)
                 items = [self._item(chosen, place, user, release) for place in range(len(chosen))]
             if is_shown:
-                with metrics.timed("side_effects"):
+                with trace.timed("side_effects", metrics):
                     self._side_effects(request, release, items)
-        return Answer(request.request_id, release.release_id, items)
+        return Answer(request.request_id, release.release_id, items, trace)
 
-    def _filtered(self, fused: Fused, request: Request, user: Hydrated, release: ServedRelease) -> Fused:
+    def _filtered(self, fused: Fused, request: Request, user: Hydrated, release: ServedRelease, trace: Trace) -> Fused:
         shown = Shown(release.catalogue, user.exclusions, release.vocabulary.track_code, request.at_us)
         places, removed = keep(fused.items_C, shown)
+        trace.filtered(removed)
         for name, count in removed.items():
             self._metrics.removed.labels(name).inc(count)
         return fused.take(places)
@@ -102,20 +109,20 @@ class RecommendPath:
         return self._recall.ask(channels, lambda channel: channel.recall(user.users, k))
 
     def _topped_up(
-        self, chosen: Fused, request: Request, user: Hydrated, release: ServedRelease, recalled: Recalled
+        self, chosen: Fused, request: Request, user: Hydrated, release: ServedRelease, trace: Trace
     ) -> Fused:
         """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
-        more = chosen.followed_by(self._popular(request, user, release, recalled))
-        more = self._filtered(more, request, user, release)
+        more = chosen.followed_by(self._popular(request, user, release, trace))
+        more = self._filtered(more, request, user, release, trace)
         return more.take(select(more.items_C, release.catalogue, request.limit, request.scene.per_artist))
 
-    def _popular(self, request: Request, user: Hydrated, release: ServedRelease, recalled: Recalled) -> Fused:
+    def _popular(self, request: Request, user: Hydrated, release: ServedRelease, trace: Trace) -> Fused:
         """What the channel of popularity finds; without it, the tracks that were played most, which no channel found."""
-        if POPULARITY in release.channels and POPULARITY not in recalled.left_out:
+        if POPULARITY in release.channels and POPULARITY not in trace.left_out:
             only = {POPULARITY: release.channels[POPULARITY]}
             again = self._recall.ask(only, lambda channel: channel.recall(user.users, TOP_UP))
             if again.candidates:
-                return fuse.fuse(release, request.scene, user.users, again.candidates)
+                return fuse.fuse(release, request.scene, user.users, again.candidates, request.discovery)
         # The vocabulary is numbered by plays.
         items_C = np.arange(FIRST, min(len(release.vocabulary), FIRST + TOP_UP))
         return Fused(items_C, np.zeros(len(items_C)), [[] for _ in items_C])
@@ -148,3 +155,8 @@ class RecommendPath:
             # An answer without its impressions is worth more than no answer; the count says how many are missing.
             logger.exception("the impressions of %s could not be written", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
+
+
+def _share(request: Request, release: ServedRelease) -> float:
+    """The share of discoveries that the answer is made with."""
+    return float(release.fusion.share(request.scene.name) if request.discovery is None else request.discovery)

@@ -72,8 +72,8 @@ class Runtime:
         """Whether the event log can still commit; without it only a restart helps."""
         return self._log.is_alive
 
-    def recommend(self, user_id: str, scene: str, limit: int | None) -> Answer:
-        """An answer from the release in service.
+    def recommend(self, user_id: str, scene: str, limit: int | None, discovery: float | None = None) -> Answer:
+        """An answer from the release in service, with the trace of how it came about.
 
         Raises:
             RequestRejected: the request makes no sense.
@@ -81,7 +81,7 @@ class Runtime:
         """
         release = self._holder.current
         try:
-            request = read_request(user_id, scene, limit, now_us())
+            request = read_request(user_id, scene, limit, now_us(), discovery)
             if release is None:
                 raise NotReady("no release is in service yet; `make pipeline` or the DAG release_models makes one")
             answer = self._path.answer(request, release)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import bentoml
@@ -14,6 +14,7 @@ from serving import heap, openapi
 from serving.event_log import LogBusy
 from serving.guard import Guard
 from serving.metrics import Metrics
+from serving.path import Answer
 from serving.request import LONGEST_USER_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES
@@ -34,12 +35,30 @@ class RecommendedTrack(BaseModel):
     reason: str
 
 
+class Trace(BaseModel):
+    """How one answer came about."""
+
+    release: str
+    discovery: float = Field(description="Share of discoveries that was asked of fusion, by the request or the release")
+    stage_ms: dict[str, float] = Field(description="Stage of the path, in order, and how many milliseconds it took")
+    candidates: dict[str, int] = Field(description="Recall channel and how many tracks it found")
+    left_out: dict[str, str] = Field(
+        description="Recall channel without a part in the answer and why: failed, late, or busy with an earlier request"
+    )
+    fused: int = Field(description="Distinct tracks of all channels")
+    removed: dict[str, int] = Field(description="Filter and how many tracks it removed")
+    ranked: int = Field(description="Tracks that were put in order")
+
+
 class Recommendation(BaseModel):
     """One answer, all of it from one release."""
 
     request_id: str = Field(description="Send it with the events that this answer leads to")
     release: str
     items: list[RecommendedTrack]
+    trace: Trace | None = Field(
+        default=None, exclude_if=lambda trace: trace is None, description='Only where the request says `"debug": true`'
+    )
 
 
 class RejectedEvent(BaseModel):
@@ -75,10 +94,17 @@ class Recommender:
         user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID, description="Who listens")],
         scene: Annotated[str, Field(max_length=64, description=f"Where: {', '.join(SCENES)}")] = "daily",
         limit: Annotated[int | None, Field(ge=1, description="How many tracks; by default the scene's")] = None,
+        discovery: Annotated[
+            float | None,
+            Field(
+                ge=0, le=1, description="Share of tracks new to the listener; by default what suits most in the scene"
+            ),
+        ] = None,
+        debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
         """Tracks for a user, best first."""
         try:
-            return Recommendation(**asdict(self._runtime.recommend(user_id, scene, limit)))
+            return _recommendation(self._runtime.recommend(user_id, scene, limit, discovery), debug)
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
@@ -117,6 +143,10 @@ def _description() -> dict[str, Any]:
 
 
 Recommender.add_asgi_middleware(Guard, description=_description)  # type: ignore[attr-defined]  # it is a Service now
+
+
+def _recommendation(answer: Answer, is_debugged: bool) -> Recommendation:
+    return Recommendation(**asdict(answer if is_debugged else replace(answer, trace=None)))
 
 
 def _error(status: int, error: Exception) -> Response:

@@ -84,8 +84,8 @@ class Fusion:
             raise ValueError("no channel gave candidates; give at least one to fuse")
         found = Found.of(candidates, heard)
         repeats_BK, discoveries_BK = self._lists(found, k)
-        share_B = (
-            self._shares(scenes or [ANY_SCENE] * found.requests) if share is None else np.full(found.requests, share)
+        share_B = np.array(
+            [self.share(scene) if share is None else share for scene in scenes or [ANY_SCENE] * found.requests]
         )
         number_BK = np.zeros((found.requests, k), dtype=np.int64)
         for one in np.unique(share_B):
@@ -96,9 +96,9 @@ class Fusion:
         scores_BK = np.where(number_BK > 0, HALF / (HALF + np.arange(k)), 0).astype(np.float32)
         return FusedCandidates(item_M[number_BK], scores_BK, rank_MH[number_BK], found.channels)
 
-    def _shares(self, scenes: Sequence[str]) -> NDArray[np.float64]:
-        general = self.shares.get(ANY_SCENE, DEFAULT_SHARE)
-        return np.array([self.shares.get(scene, general) for scene in scenes], dtype=np.float64)
+    def share(self, scene: str) -> float:
+        """The share of discoveries for requests of a scene that give none of their own."""
+        return self.shares.get(scene, self.shares.get(ANY_SCENE, DEFAULT_SHARE))
 
     def _lists(self, found: Found, k: int) -> tuple[Ints, Ints]:
         """The numbers (from 1) in `found` of each request's `k` best repeats and discoveries, [B, k] each; 0 is none."""

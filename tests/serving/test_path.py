@@ -13,7 +13,7 @@ from serving.request import RequestRejected, read_request
 from serving.warm_up import WarmUpFailed, warm_up
 from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, excluded, history, release, tracks
 from training.blend import Blend
-from training.fusion import Fusion
+from training.fusion import DEFAULT_SHARE, Fusion
 from training.reciprocal_rank import ReciprocalRank
 from training.selection import PER_ARTIST
 
@@ -37,8 +37,8 @@ class Bench:
         recall = Recall(self.metrics, deadline_s, threads=1)
         self.path = RecommendPath(Hydrate(self.store, self.metrics), recall, self.shown, self.metrics)
 
-    def answer(self, of, user_id="u", limit=10, scene="daily"):
-        return self.path.answer(read_request(user_id, scene, limit, NOW), of)
+    def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
+        return self.path.answer(read_request(user_id, scene, limit, NOW, discovery), of)
 
     def ask(self, of, **request):
         return [item.track_id for item in self.answer(of, **request).items]
@@ -152,6 +152,36 @@ def test_stages_are_timed(bench):
     bench.ask(release(tracks(8), [POPULARITY]))
     for stage in ("hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"):
         assert bench.registry.get_sample_value("segue_stage_seconds_count", {"stage": stage}) == 1
+
+
+def test_a_request_may_ask_for_its_own_share_of_discoveries(bench):
+    bench.store.users["u"] = history("t0", "t1", "t2", "t3")
+    of = release(tracks(8), [POPULARITY], fusion=Fusion(shares={"": 0.0, "private_fm": 1.0}))
+    known, new = ["t0", "t1", "t2", "t3"], ["t4", "t5", "t6", "t7"]
+    assert bench.ask(of) == bench.ask(of, discovery=0.0) == known + new
+    assert bench.ask(of, discovery=1.0) == new + known
+    for scene, asked, used in (("daily", None, 0.0), ("private_fm", None, 1.0), ("private_fm", 0.3, 0.3)):
+        assert bench.answer(of, scene=scene, discovery=asked).trace.discovery == used
+
+
+def test_the_trace_says_what_became_of_the_candidates(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t1"), ("artist", "a2"))
+    table = tracks(8, recording_id=["x", *"abcdef", "x"])
+    channels = [POPULARITY, ListChannel("realtime", [9, 8, 7]), ListChannel("favourites", [], is_failing=True)]
+    trace = bench.answer(release(table, channels), limit=4).trace
+    assert (trace.release, trace.discovery) == ("r1", DEFAULT_SHARE)
+    assert list(trace.stage_ms) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
+    assert (trace.candidates, trace.left_out) == ({"popularity": 8, "realtime": 3}, {"favourites": "failed"})
+    # t1 is disliked, t4 and t5 are by a2, t7 is the recording of t0 again: t0, t2, t3 and t6 stay.
+    removed = {"excluded_tracks": 1, "excluded_artists": 2, "duplicate_recordings": 1}
+    assert {name: count for name, count in trace.removed.items() if count} == removed
+    assert (trace.fused, trace.ranked) == (8, 4)
+
+
+@pytest.mark.parametrize("discovery", [-0.1, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(discovery):
+    with pytest.raises(RequestRejected, match=r"discovery .* is not between 0"):
+        read_request("u", "daily", None, NOW, discovery)
 
 
 @pytest.mark.parametrize(

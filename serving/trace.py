@@ -1,0 +1,57 @@
+"""What one request went through, filled in stage by stage: a debugging client reads it, and the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from serving.metrics import Metrics
+from serving.recall import Recalled
+
+
+@dataclass
+class Trace:
+    """One request's way through one release.
+
+    Attributes:
+        release: the one that answered.
+        discovery: share of discoveries that fusion was to give, 0..1.
+        stage_ms: stage ▸ milliseconds, in the order of the path.
+        candidates: channel ▸ how many it found.
+        left_out: channel ▸ why it has no part in the answer: `failed`, `late` or `busy`.
+        fused: distinct candidates of all channels.
+        removed: filter ▸ how many it removed, of the candidates and of what the answer was topped up with.
+        ranked: candidates that were put in order.
+    """
+
+    release: str
+    discovery: float
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    candidates: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    fused: int = 0
+    removed: dict[str, int] = field(default_factory=dict)
+    ranked: int = 0
+
+    @contextmanager
+    def timed(self, stage: str, metrics: Metrics) -> Iterator[None]:
+        """Time one stage, failed ones too, here and in the metrics."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.stage_seconds.labels(stage).observe(seconds)
+            self.stage_ms[stage] = round(seconds * 1000, 3)
+
+    def recalled(self, recalled: Recalled) -> None:
+        """Note what the channels found."""
+        self.candidates = {name: int((one.items_BK > 0).sum()) for name, one in recalled.candidates.items()}
+        self.left_out = dict(recalled.left_out)
+
+    def filtered(self, removed: Mapping[str, int]) -> None:
+        """Note what the filters removed, this time too."""
+        for name, count in removed.items():
+            self.removed[name] = self.removed.get(name, 0) + count

@@ -1,0 +1,90 @@
+"""The service as its clients meet it, over ASGI, on a release made by hand."""
+
+import json
+
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
+
+import settings
+from serving import runtime, service
+from serving.metrics import Metrics
+from tests.serving.small_release import ListChannel, MemoryStore, history, release, tracks
+
+
+class Store(MemoryStore):
+    """The store as the runtime opens it; what is reported is not read back."""
+
+    def __init__(self, duration_of):
+        super().__init__()
+        self.users["u"] = history("t0", "t1")
+
+    def open(self):
+        pass
+
+    def apply(self, events_of):
+        pass
+
+    def contract(self):
+        raise AssertionError("the release is made by hand")
+
+
+def served(folder):
+    return release(tracks(8), [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True)])
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("SEGUE_HOME", str(home))
+        patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
+        for name, value in settings.tool_environment(settings.load()).items():
+            patch.setenv(name, value)
+        (home / "bentoml").mkdir()
+        (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+        patch.setattr(runtime, "OnlineStore", Store)
+        patch.setattr(runtime.Runtime, "_load", lambda self, folder: served(folder))
+        patch.setattr(runtime, "warm_up", lambda release, now_us: None)
+        patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
+        with TestClient(service.Recommender.to_asgi()) as client:
+            yield client
+
+
+def ask(client, path="/recommend", **body):
+    answer = client.post(path, json={"user_id": "u"} | body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(answer):
+    return [item["track_id"] for item in answer["items"]]
+
+
+def test_an_answer_has_what_it_always_had(client):
+    answer = ask(client, limit=2)
+    assert list(answer) == ["request_id", "release", "items"]
+    assert answer["items"][0] == {
+        "track_id": "t0",
+        "title": "Song 0",
+        "artists": ["Artist 0"],
+        "score": 1.0,
+        "channels": ["popularity"],
+        "reason": "popularity says so",
+    }
+
+
+def test_the_share_of_discoveries_may_be_asked_for(client):
+    assert ids(ask(client, scene="private_fm", limit=1, discovery=0)) == ["t0"]
+    assert ids(ask(client, scene="private_fm", limit=1, discovery=1)) == ["t2"]
+    refused = client.post("/recommend", json={"user_id": "u", "discovery": 1.5})
+    assert refused.status_code == 400 and "less than or equal to 1" in refused.text
+
+
+def test_a_debugging_client_gets_the_trace(client):
+    trace = ask(client, limit=2, discovery=0.5, debug=True)["trace"]
+    assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
+    assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
+    assert (trace["fused"], trace["ranked"]) == (8, 8)
+    assert set(trace["removed"]) >= {"unavailable", "excluded_tracks", "duplicate_recordings"}
+    assert list(trace["stage_ms"]) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
