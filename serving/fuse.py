@@ -39,10 +39,10 @@ class Fused:
         return Fused(self.items_C[:count], self.scores_C[:count], self.channels_C[:count])
 
     def followed_by(self, more: Fused) -> Fused:
-        """These, then `more` at score 0: they come after everything that was asked for."""
+        """These, then `more`."""
         return Fused(
             np.concatenate([self.items_C, more.items_C]),
-            np.concatenate([self.scores_C, np.zeros(len(more))]),
+            np.concatenate([self.scores_C, more.scores_C]),
             self.channels_C + more.channels_C,
         )
 

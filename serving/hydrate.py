@@ -38,11 +38,14 @@ class OnlineFeatures(Protocol):
 
 @dataclass(frozen=True)
 class Hydrated:
-    """One request's user: B = 1 in `users`. `is_known` is False where the store has no event of the user."""
+    """One request's user: B = 1 in `users`. `is_known` is False where the store has no event of the user, `is_read` where
+    the store did not answer.
+    """
 
     users: UserBatch
     exclusions: Exclusions
     is_known: bool
+    is_read: bool = True
 
 
 class Hydrate:
@@ -79,6 +82,7 @@ class Hydrate:
             users=users,
             exclusions=self._exclusions(request.user_id, known),
             is_known=any(len(rows.get("event_id", ())) for rows in (known or {}).values()),
+            is_read=known is not None,
         )
 
     def _read(self, user_id: str) -> Known | None:

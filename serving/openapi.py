@@ -45,7 +45,10 @@ DETAILS = {
     "/recommend": "Every item names the recall channels that found it and the reason in words. The whole answer comes "
     "from one release. A channel that is late or fails is left out of the answer; with none left, popular tracks answer. "
     "`discovery` says how much of the answer should be new to the listener, from 0 (nothing that is not known) to 1; the "
-    "first places have fewer discoveries than the later ones. `debug` adds `trace`, how the answer came about.",
+    "first places have fewer discoveries than the later ones. The list of `daily` stays the same within the UTC day, grows "
+    "where more tracks are asked for, and has no track of the lists of the last 7 days; where less than half of it should be "
+    "new, only what the listener has not heard since. A blocked or disliked track leaves it at once. `debug` adds `trace`, how "
+    "the answer came about.",
     "/events": "Each row is an event of the data contract. What is accepted is on the disk when the answer comes, and "
     "in the listener's next recommendation. A row with a known `event_id` is a duplicate and changes nothing; a row that "
     "breaks the contract is refused with the reason, and the others are taken. Times that are left out are now.",
@@ -120,6 +123,7 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
             "fused": 431,
             "removed": {"unavailable": 2, "excluded_artists": 5, "duplicate_recordings": 3},
             "ranked": 300,
+            "listed": 0,
         },
     },
     "/events": {

@@ -7,13 +7,17 @@ folder; here they are only put in order, timed and counted. Knows nothing about 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import sqlite3
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from sequences.batch import FIRST
-from serving import fuse, rank
+from serving import answer, fuse, rank
+from serving.answer import Answer, Item
+from serving.daily_lists import DailyLists, Listed, ListedTrack
 from serving.fuse import Fused
 from serving.hydrate import Hydrate, Hydrated
 from serving.metrics import Metrics
@@ -23,9 +27,9 @@ from serving.select import select
 from serving.served_release import ServedRelease
 from serving.trace import Trace
 from training.filter import Shown, keep
+from training.heard import heard
 
 TOP_UP = 1000
-MOST_PLAYED = "because it is among the most played tracks"
 
 logger = logging.getLogger(__name__)
 
@@ -38,65 +42,94 @@ class Exposed(Protocol):
 
 
 @dataclass(frozen=True)
-class Item:
-    """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first."""
+class _Asked:
+    """A request on its way through the stages: `given` is today's list so far by item, in its order, `resting` are the
+    items that earlier lists had.
+    """
 
-    track_id: str
-    title: str
-    artists: list[str]
-    score: float
-    channels: list[str]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a request gets; `release` is the one that gave all of it, and `trace` says how."""
-
-    request_id: str
-    release: str
-    items: list[Item]
-    trace: Trace | None = None
+    request: Request
+    release: ServedRelease
+    user: Hydrated
+    trace: Trace
+    given: dict[int, ListedTrack] = field(default_factory=dict)
+    resting: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 class RecommendPath:
     """Composes the stages. Thread-safe: a request's state lives in its call."""
 
-    def __init__(self, hydrate: Hydrate, recall: Recall, exposures: Exposed, metrics: Metrics) -> None:
-        self._hydrate, self._recall, self._exposures, self._metrics = hydrate, recall, exposures, metrics
+    def __init__(
+        self, hydrate: Hydrate, recall: Recall, lists: DailyLists, exposures: Exposed, metrics: Metrics
+    ) -> None:
+        self._hydrate, self._recall, self._lists = hydrate, recall, lists
+        self._exposures, self._metrics = exposures, metrics
 
     def answer(self, request: Request, release: ServedRelease, is_shown: bool = True) -> Answer:
         """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown."""
         metrics, scene = self._metrics, request.scene
-        trace = Trace(release.release_id, _share(request, release))
-        with metrics.request_seconds.labels(scene.name).time():
+        share = release.fusion.share(scene.name) if request.discovery is None else request.discovery
+        trace = Trace(release.release_id, float(share))
+        turn: AbstractContextManager[object] = self._lists.turn(request.user_id) if scene.rest_days else nullcontext()
+        with metrics.request_seconds.labels(scene.name).time(), turn:
             with trace.timed("hydrate", metrics):
-                user = self._hydrate.user(request, release)
-            with trace.timed("recall", metrics):
-                recalled = self._recalled(user, scene.recalled, release)
-                trace.recalled(recalled)
-            with trace.timed("fuse", metrics):
-                fused = fuse.fuse(release, scene, user.users, recalled.candidates, request.discovery)
-                trace.fused = len(fused)
-            with trace.timed("filter", metrics):
-                fused = self._filtered(fused, request, user, release, trace).first(scene.ranked)
-                trace.ranked = len(fused)
-            with trace.timed("rank", metrics):
-                fused = rank.rank(release, user.users, fused, metrics)
+                asked = self._asked(request, release, trace)
+                listed = self._listed(asked)
+            trace.listed = min(len(listed), request.limit)
+            candidates = listed if len(listed) >= request.limit else listed.followed_by(self._new(asked, listed))
             with trace.timed("select", metrics):
-                chosen = fused.take(select(fused.items_C, release.catalogue, request.limit, scene.per_artist))
+                chosen = _selected(candidates, asked)
                 if len(chosen) < request.limit:
-                    chosen = self._topped_up(chosen, request, user, release, trace)
-                items = [self._item(chosen, place, user, release) for place in range(len(chosen))]
+                    chosen = self._topped_up(chosen, asked)
+                items = answer.items(chosen, release, asked.user.users, asked.given, metrics)
             if is_shown:
                 with trace.timed("side_effects", metrics):
-                    self._side_effects(request, release, items)
+                    self._side_effects(asked, items)
         return Answer(request.request_id, release.release_id, items, trace)
 
-    def _filtered(self, fused: Fused, request: Request, user: Hydrated, release: ServedRelease, trace: Trace) -> Fused:
-        shown = Shown(release.catalogue, user.exclusions, release.vocabulary.track_code, request.at_us)
-        places, removed = keep(fused.items_C, shown)
-        trace.filtered(removed)
+    def _asked(self, request: Request, release: ServedRelease, trace: Trace) -> _Asked:
+        """The request with what is known of its user, and what their lists had."""
+        user = self._hydrate.user(request, release)
+        listed = self._lists_of(request)
+        code = release.vocabulary.track_code
+        resting = np.array(sorted(code[track] for track in listed.before if track in code), dtype=np.int64)
+        if request.is_relistening:
+            # Music is heard again and again: only what was listed and never heard must not come back at once.
+            resting = np.setdiff1d(resting, heard(user.users.views).items)
+        given = {code[track.track_id]: track for track in listed.today if track.track_id in code}
+        return _Asked(request, release, user, trace, given, resting)
+
+    def _listed(self, asked: _Asked) -> Fused:
+        """Today's list so far, without what may not be shown any more."""
+        tracks = asked.given.values()
+        given = Fused(
+            np.array(list(asked.given), dtype=np.int64),
+            np.array([track.score for track in tracks], dtype=np.float64),
+            [track.channels for track in tracks],
+        )
+        return self._filtered(given, asked, np.zeros(0, dtype=np.int64)) if len(given) else given
+
+    def _new(self, asked: _Asked, listed: Fused) -> Fused:
+        """Candidates in the order of the answer, none of them listed."""
+        metrics, trace, release, user = self._metrics, asked.trace, asked.release, asked.user
+        request, scene = asked.request, asked.request.scene
+        with trace.timed("recall", metrics):
+            recalled = self._recalled(user, scene.recalled, release)
+            trace.recalled(recalled)
+        with trace.timed("fuse", metrics):
+            fused = fuse.fuse(release, scene, user.users, recalled.candidates, request.discovery)
+            trace.fused = len(fused)
+        with trace.timed("filter", metrics):
+            fused = self._filtered(fused, asked, np.union1d(asked.resting, listed.items_C)).first(scene.ranked)
+            trace.ranked = len(fused)
+        with trace.timed("rank", metrics):
+            return rank.rank(release, user.users, fused, metrics)
+
+    def _filtered(self, fused: Fused, asked: _Asked, already: np.ndarray) -> Fused:
+        """What of the candidates may be shown beside the items that are there `already`."""
+        release = asked.release
+        code, at_us = release.vocabulary.track_code, asked.request.at_us
+        places, removed = keep(fused.items_C, Shown(release.catalogue, asked.user.exclusions, code, at_us, already))
+        asked.trace.filtered(removed)
         for name, count in removed.items():
             self._metrics.removed.labels(name).inc(count)
         return fused.take(places)
@@ -108,55 +141,53 @@ class RecommendPath:
             channels = {POPULARITY: channels[POPULARITY]}
         return self._recall.ask(channels, lambda channel: channel.recall(user.users, k))
 
-    def _topped_up(
-        self, chosen: Fused, request: Request, user: Hydrated, release: ServedRelease, trace: Trace
-    ) -> Fused:
+    def _topped_up(self, chosen: Fused, asked: _Asked) -> Fused:
         """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
-        more = chosen.followed_by(self._popular(request, user, release, trace))
-        more = self._filtered(more, request, user, release, trace)
-        return more.take(select(more.items_C, release.catalogue, request.limit, request.scene.per_artist))
+        popular = self._filtered(self._popular(asked), asked, np.union1d(asked.resting, chosen.items_C))
+        return _selected(chosen.followed_by(popular), asked)
 
-    def _popular(self, request: Request, user: Hydrated, release: ServedRelease, trace: Trace) -> Fused:
+    def _popular(self, asked: _Asked) -> Fused:
         """What the channel of popularity finds; without it, the tracks that were played most, which no channel found."""
-        if POPULARITY in release.channels and POPULARITY not in trace.left_out:
+        request, release, users = asked.request, asked.release, asked.user.users
+        if POPULARITY in release.channels and POPULARITY not in asked.trace.left_out:
             only = {POPULARITY: release.channels[POPULARITY]}
-            again = self._recall.ask(only, lambda channel: channel.recall(user.users, TOP_UP))
+            again = self._recall.ask(only, lambda channel: channel.recall(users, TOP_UP))
             if again.candidates:
-                return fuse.fuse(release, request.scene, user.users, again.candidates, request.discovery)
+                popular = fuse.fuse(release, request.scene, users, again.candidates, request.discovery)
+                return popular.scored(np.zeros(len(popular)))
         # The vocabulary is numbered by plays.
         items_C = np.arange(FIRST, min(len(release.vocabulary), FIRST + TOP_UP))
         return Fused(items_C, np.zeros(len(items_C)), [[] for _ in items_C])
 
-    def _item(self, chosen: Fused, place: int, user: Hydrated, release: ServedRelease) -> Item:
-        item, channels = int(chosen.items_C[place]), chosen.channels_C[place]
-        return Item(
-            track_id=str(release.vocabulary.track_ids_V[item]),
-            title=release.catalogue.titles_V[item],
-            artists=release.catalogue.artist_names_V[item],
-            score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
-            channels=channels,
-            reason=self._reason(channels, item, user, release),
-        )
+    def _lists_of(self, request: Request) -> Listed:
+        if not request.scene.rest_days:
+            return Listed()
+        try:
+            return self._lists.read(request.user_id, request.at_us, request.discovery, request.scene.rest_days)
+        except sqlite3.Error:
+            logger.exception("the lists of a user cannot be read; theirs is made anew")
+            self._metrics.skipped.labels("daily_lists").inc()
+            return Listed()
 
-    def _reason(self, channels: list[str], item: int, user: Hydrated, release: ServedRelease) -> str:
-        for name in channels:
-            try:
-                return release.channels[name].reason(user.users, item)
-            except Exception:
-                logger.exception("channel %s gives no reason", name)
-                self._metrics.skipped.labels(f"reason_{name}").inc()
-        return "" if channels else MOST_PLAYED
-
-    def _side_effects(self, request: Request, release: ServedRelease, items: list[Item]) -> None:
-        self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(items))
+    def _side_effects(self, asked: _Asked, items: list[Item]) -> None:
+        request = asked.request
+        self._metrics.exposures.labels(request.scene.name, asked.release.release_id).inc(len(items))
         try:
             self._exposures.write(request, [item.track_id for item in items])
         except OSError:
             # An answer without its impressions is worth more than no answer; the count says how many are missing.
             logger.exception("the impressions of %s could not be written", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
+        # What is made for a user who could not be read would be the wrong list for the rest of the day.
+        if request.scene.rest_days and asked.user.is_read and len(items) > asked.trace.listed:
+            tracks = [ListedTrack(item.track_id, item.score, item.channels, item.reason) for item in items]
+            try:
+                self._lists.write(request.user_id, request.at_us, request.discovery, tracks, request.scene.rest_days)
+            except sqlite3.Error:
+                logger.exception("the list of %s could not be written; the next one may differ", request.request_id)
+                self._metrics.skipped.labels("daily_lists").inc()
 
 
-def _share(request: Request, release: ServedRelease) -> float:
-    """The share of discoveries that the answer is made with."""
-    return float(release.fusion.share(request.scene.name) if request.discovery is None else request.discovery)
+def _selected(candidates: Fused, asked: _Asked) -> Fused:
+    catalogue, request = asked.release.catalogue, asked.request
+    return candidates.take(select(candidates.items_C, catalogue, request.limit, request.scene.per_artist))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from serving.scenes import SCENES, Scene
 
 LONGEST_USER_ID = 256
+RELISTENING = 0.5
 
 
 class RequestRejected(ValueError):
@@ -27,6 +28,11 @@ class Request:
     limit: int
     at_us: int
     discovery: float | None = None
+
+    @property
+    def is_relistening(self) -> bool:
+        """Whether more of what is known than of what is new was asked for."""
+        return self.discovery is not None and self.discovery < RELISTENING
 
 
 def read_request(user_id: str, scene: str, limit: int | None, now_us: int, discovery: float | None = None) -> Request:

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from serving import heap
+from serving.answer import Answer
+from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
 from serving.event_push import EventPush
 from serving.exposures import Exposures
@@ -15,7 +17,7 @@ from serving.hydrate import Hydrate
 from serving.load_release import load_release
 from serving.metrics import Metrics
 from serving.online import OnlineStore
-from serving.path import Answer, RecommendPath
+from serving.path import RecommendPath
 from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
 from serving.report_events import Report, ReportEvents
@@ -58,7 +60,9 @@ class Runtime:
             settings.requests, settings.feature_log_share, now_us, lambda: self._log.marker.mark
         )
         recall = Recall(metrics, settings.recall_deadline_ms / 1000, settings.answered_at_once)
-        self._path = RecommendPath(Hydrate(self._online, metrics, self._features), recall, self._exposures, metrics)
+        self._lists = DailyLists(settings.home / "serving")
+        hydrate = Hydrate(self._online, metrics, self._features)
+        self._path = RecommendPath(hydrate, recall, self._lists, self._exposures, metrics)
         self._reports = ReportEvents(self._log, self._push, metrics, now_us)
         self._holder.start()
 
@@ -103,6 +107,7 @@ class Runtime:
         self._log.close()
         self._exposures.close()
         self._features.close()
+        self._lists.close()
 
     def _duration_of(self, track_id: str) -> int | None:
         release = self._holder.current

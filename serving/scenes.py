@@ -18,6 +18,8 @@ class Scene:
         per_artist: most tracks of one main artist in an answer.
         recalled: candidates asked of every channel: as many as fusion was fitted and evaluated on.
         ranked: fused candidates that are scored by the ranker.
+        rest_days: the answer is the list of the UTC day, it stays the same, and the tracks of the lists of so many days
+            before are not in it; 0: every answer is made afresh.
     """
 
     name: str
@@ -26,12 +28,13 @@ class Scene:
     per_artist: int
     recalled: int
     ranked: int
+    rest_days: int = 0
 
 
 SCENES: dict[str, Scene] = {
     scene.name: scene
     for scene in (
-        Scene(name="daily", limit=30, most=100, per_artist=PER_ARTIST, recalled=RECALLED, ranked=300),
+        Scene(name="daily", limit=30, most=100, per_artist=PER_ARTIST, recalled=RECALLED, ranked=300, rest_days=7),
         Scene(name="private_fm", limit=3, most=30, per_artist=1, recalled=RECALLED, ranked=200),
     )
 }

@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 import settings
 from serving import heap, openapi
+from serving.answer import Answer
 from serving.event_log import LogBusy
 from serving.guard import Guard
 from serving.metrics import Metrics
-from serving.path import Answer
 from serving.request import LONGEST_USER_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES
@@ -48,6 +48,7 @@ class Trace(BaseModel):
     fused: int = Field(description="Distinct tracks of all channels")
     removed: dict[str, int] = Field(description="Filter and how many tracks it removed")
     ranked: int = Field(description="Tracks that were put in order")
+    listed: int = Field(description="Tracks that the list of the day had already; with enough of them nobody is asked")
 
 
 class Recommendation(BaseModel):

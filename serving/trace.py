@@ -24,6 +24,7 @@ class Trace:
         fused: distinct candidates of all channels.
         removed: filter ▸ how many it removed, of the candidates and of what the answer was topped up with.
         ranked: candidates that were put in order.
+        listed: tracks that come from the list of the day.
     """
 
     release: str
@@ -34,6 +35,7 @@ class Trace:
     fused: int = 0
     removed: dict[str, int] = field(default_factory=dict)
     ranked: int = 0
+    listed: int = 0
 
     @contextmanager
     def timed(self, stage: str, metrics: Metrics) -> Iterator[None]:

@@ -8,7 +8,7 @@ nothing about scores.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,12 +18,16 @@ from training.exclusions import Exclusions
 
 @dataclass(frozen=True)
 class Shown:
-    """To whom and when (µs UTC) the candidates would be shown, out of which catalogue."""
+    """To whom and when (µs UTC) the candidates would be shown, out of which catalogue.
+
+    `already`: items that must not be shown again, be it of the same answer or of earlier ones.
+    """
 
     catalogue: Catalogue
     exclusions: Exclusions
     track_code: Mapping[str, int]
     at_us: int
+    already: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def outside_catalogue(items_C: np.ndarray, shown: Shown) -> np.ndarray:
@@ -57,6 +61,13 @@ def excluded_artists(items_C: np.ndarray, shown: Shown) -> np.ndarray:
     return np.array([not codes.isdisjoint(shown.catalogue.artists_of(item).tolist()) for item in items_C], dtype=bool)
 
 
+def already_shown(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """Tracks that must not be shown again, in whatever release of the recording."""
+    recordings = shown.catalogue.recording_V
+    removed: np.ndarray = np.isin(recordings[items_C], recordings[shown.already])
+    return removed
+
+
 def duplicate_recordings(items_C: np.ndarray, shown: Shown) -> np.ndarray:
     """All but the first of the items with the same recording."""
     removed = np.ones(len(items_C), dtype=bool)
@@ -70,6 +81,7 @@ FILTERS: dict[str, Callable[[np.ndarray, Shown], np.ndarray]] = {
     "unavailable": unavailable,
     "excluded_tracks": excluded_tracks,
     "excluded_artists": excluded_artists,
+    "already_shown": already_shown,
     "duplicate_recordings": duplicate_recordings,  # last: a removed release must not hide a served one
 }
 

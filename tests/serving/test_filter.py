@@ -38,12 +38,14 @@ def worlds(draw):
         frozenset(draw(st.lists(st.sampled_from([*ARTISTS, "gone"]), max_size=2))),
     )
     items = draw(st.lists(st.integers(0, COUNT + 1), max_size=20))
-    return table, exclusions, np.array(items, dtype=np.int64)
+    already = draw(st.lists(st.integers(2, COUNT + 1), max_size=3))
+    return table, exclusions, np.array(items, dtype=np.int64), np.array(already, dtype=np.int64)
 
 
-def oracle(table, exclusions, vocabulary, items):
+def oracle(table, exclusions, vocabulary, items, already):
     rows = {row["track_id"]: row for row in table.to_dicts()}
-    excluded_recordings = {rows[t]["recording_id"] or t for t in exclusions.track_ids if t in rows}
+    gone = {*exclusions.track_ids, *(str(vocabulary.track_ids_V[item]) for item in already)}
+    excluded_recordings = {rows[t]["recording_id"] or t for t in gone if t in rows}
     kept, seen = [], set()
     for place, item in enumerate(items.tolist()):
         if item < 2:
@@ -65,18 +67,18 @@ def oracle(table, exclusions, vocabulary, items):
 @settings(max_examples=300, deadline=None)
 @given(worlds())
 def test_filters_keep_exactly_what_the_oracle_keeps(world):
-    table, exclusions, items = world
+    table, exclusions, items, already = world
     vocabulary = Vocabulary.build(table, table.select("track_id"))
     catalogue = Catalogue.build(table, vocabulary)
-    places, removed = keep(items, Shown(catalogue, exclusions, vocabulary.track_code, NOW_US))
-    assert places.tolist() == oracle(table, exclusions, vocabulary, items)
+    places, removed = keep(items, Shown(catalogue, exclusions, vocabulary.track_code, NOW_US, already))
+    assert places.tolist() == oracle(table, exclusions, vocabulary, items, already)
     assert len(items) - sum(removed.values()) == len(places)
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds(), st.integers(1, 10), st.integers(1, 3))
 def test_select_takes_the_first_ones_within_the_artist_cap(world, limit, cap):
-    table, _, items = world
+    table, _, items, _ = world
     vocabulary = Vocabulary.build(table, table.select("track_id"))
     catalogue = Catalogue.build(table, vocabulary)
     artists_of = dict(zip(table["track_id"], table["artist_ids"].to_list(), strict=True))

@@ -3,53 +3,20 @@
 import threading
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from serving.hydrate import Hydrate
-from serving.metrics import Metrics
-from serving.path import RecommendPath
-from serving.recall import Recall
 from serving.request import RequestRejected, read_request
 from serving.warm_up import WarmUpFailed, warm_up
-from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, excluded, history, release, tracks
+from tests.serving.bench import NOW, Bench
+from tests.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.blend import Blend
 from training.fusion import DEFAULT_SHARE, Fusion
 from training.reciprocal_rank import ReciprocalRank
 from training.selection import PER_ARTIST
 
-NOW = 1_800_000_000_000_000
-
-
-class Shown:
-    def __init__(self):
-        self.rows = []
-
-    def write(self, request, track_ids):
-        self.rows.append((request.request_id, track_ids))
-
-
-class Bench:
-    """A path over a store in memory; `ask` answers with track ids."""
-
-    def __init__(self, deadline_s=60.0):
-        self.registry, self.store, self.shown = CollectorRegistry(), MemoryStore(), Shown()
-        self.metrics = Metrics(self.registry)
-        recall = Recall(self.metrics, deadline_s, threads=1)
-        self.path = RecommendPath(Hydrate(self.store, self.metrics), recall, self.shown, self.metrics)
-
-    def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
-        return self.path.answer(read_request(user_id, scene, limit, NOW, discovery), of)
-
-    def ask(self, of, **request):
-        return [item.track_id for item in self.answer(of, **request).items]
-
-    def count(self, name, **labels):
-        return self.registry.get_sample_value(f"{name}_total", labels) or 0
-
 
 @pytest.fixture
-def bench():
-    return Bench()
+def bench(tmp_path):
+    return Bench(tmp_path)
 
 
 POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
@@ -88,23 +55,23 @@ def test_with_every_channel_gone_there_are_the_most_played_tracks(bench):
     assert answer.items[0].reason == "because it is among the most played tracks"
 
 
-def test_a_late_channel_is_cut_off_counted_and_left_alone_until_it_has_ended():
-    bench, until = Bench(deadline_s=1.0), threading.Event()
+def test_a_late_channel_is_cut_off_counted_and_left_alone_until_it_has_ended(tmp_path):
+    bench, until = Bench(tmp_path, deadline_s=1.0), threading.Event()
     bench.store.users["u"] = history("t0")
     late = ListChannel("realtime", [9, 8, 7], until=until)
     of = release(tracks(8), [POPULARITY, late])
-    assert bench.ask(of, limit=2) == ["t0", "t1"]
-    assert bench.ask(of, limit=2) == ["t0", "t1"]
+    assert bench.ask(of, limit=2, scene="private_fm") == ["t0", "t2"]
+    assert bench.ask(of, limit=2, scene="private_fm") == ["t0", "t2"]
     assert late.calls == 1
     assert bench.count("segue_cut_off", channel="realtime", why="late") == 1
     assert bench.count("segue_cut_off", channel="realtime", why="busy") == 1
     until.set()
-    while bench.ask(of, limit=2) != ["t0", "t7"]:
+    while bench.ask(of, limit=2, scene="private_fm") != ["t0", "t7"]:
         pass
 
 
-def test_popularity_that_hangs_costs_an_answer_its_channel_and_nothing_else():
-    bench = Bench(deadline_s=1.0)
+def test_popularity_that_hangs_costs_an_answer_its_channel_and_nothing_else(tmp_path):
+    bench = Bench(tmp_path, deadline_s=1.0)
     of = release(tracks(4), [ListChannel("popularity", [5], until=threading.Event())])
     assert bench.ask(of) == bench.ask(of) == ["t0", "t1", "t2", "t3"]
 
@@ -112,8 +79,9 @@ def test_popularity_that_hangs_costs_an_answer_its_channel_and_nothing_else():
 def test_the_ranker_moves_the_order_by_its_share(bench):
     bench.store.users["u"] = history("t0")
     channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    assert bench.ask(release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.0)), limit=1) == ["t0"]
-    assert bench.ask(release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9)), limit=1) == ["t4"]
+    for share, best in ((0.0, "t0"), (0.9, "t4")):
+        of = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(share))
+        assert bench.ask(of, limit=1, scene="private_fm") == [best]
 
 
 def test_a_failing_ranker_leaves_the_fused_order_and_is_counted(bench):

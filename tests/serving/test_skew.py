@@ -24,6 +24,7 @@ from sequences import arrivals, materialize, request_log, skew
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.request_log import LoggedRequest, without_nan
 from sequences.store import open_store
+from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
 from serving.event_push import EventPush
 from serving.exposures import Exposures
@@ -101,7 +102,8 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     features = FeatureLog(home / "requests", 1.0, lambda: clock[0], lambda: log.marker.mark, bytes_an_hour=1 << 30)
     exposures = Exposures(home / "live", lambda: clock[0])
     recall = Recall(metrics, deadline_s=60, threads=1)
-    path = RecommendPath(Hydrate(online, metrics, features), recall, exposures, metrics)
+    lists = DailyLists(home / "serving")
+    path = RecommendPath(Hydrate(online, metrics, features), recall, lists, exposures, metrics)
     reporter = ReportEvents(log, push, metrics, lambda: clock[0])
 
     steps: list[tuple[int, Any]] = list(reports_of(rows, chance))
@@ -123,6 +125,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
             counts["early"] += clock[0] < step["ended_at"]
     push.close()
     log.close()
+    lists.close()
     exposures.close()
     features.close()
     return Replayed(home, list(request_log.read(home / "requests", DAY, DAY)), **counts)

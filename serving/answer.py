@@ -1,0 +1,74 @@
+"""What a request gets: its tracks, each with who found it and why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from serving.daily_lists import ListedTrack
+from serving.fuse import Fused
+from serving.metrics import Metrics
+from serving.served_release import ServedRelease
+from serving.trace import Trace
+from training.features import UserBatch
+
+MOST_PLAYED = "because it is among the most played tracks"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first."""
+
+    track_id: str
+    title: str
+    artists: list[str]
+    score: float
+    channels: list[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request gets; `release` is the one that gave all of it, but for the part of a daily list that was given
+    earlier; `trace` says how.
+    """
+
+    request_id: str
+    release: str
+    items: list[Item]
+    trace: Trace | None = None
+
+
+def items(
+    chosen: Fused, release: ServedRelease, users: UserBatch, listed: Mapping[int, ListedTrack], metrics: Metrics
+) -> list[Item]:
+    """The chosen tracks in words; one that was `listed` before, item ▸ track, is there for the same reason as then."""
+    found = []
+    for place, item in enumerate(chosen.items_C.tolist()):
+        channels, before = chosen.channels_C[place], listed.get(item)
+        found.append(
+            Item(
+                track_id=str(release.vocabulary.track_ids_V[item]),
+                title=release.catalogue.titles_V[item],
+                artists=release.catalogue.artist_names_V[item],
+                score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
+                channels=channels,
+                reason=before.reason if before else _reason(channels, item, users, release, metrics),
+            )
+        )
+    return found
+
+
+def _reason(channels: list[str], item: int, users: UserBatch, release: ServedRelease, metrics: Metrics) -> str:
+    for name in channels:
+        try:
+            return release.channels[name].reason(users, item)
+        except Exception:
+            logger.exception("channel %s gives no reason", name)
+            metrics.skipped.labels(f"reason_{name}").inc()
+    return "" if channels else MOST_PLAYED

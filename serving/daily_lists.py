@@ -1,0 +1,127 @@
+"""The lists that listeners were given, day by day: today's stays as it is, and what earlier ones had rests.
+
+The impressions of a list are in the exposures' log, but neither who found a track nor why, and to find one listener's
+there every start would have to read a week of everybody's. So a list is a row of a SQLite file: it survives a restart,
+nothing of it is kept in memory, and days that no list asks for any more are deleted. What was written survives the
+process; a lost machine may lose the last lists, which are then made anew. Knows nothing about models or HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+DAY_US = 86_400_000_000
+FILE = "daily_lists.sqlite"
+TURNS = 64
+WAIT_S = 1.0
+
+TABLE = """
+create table if not exists daily_lists (
+    user_id text, day integer, discovery text, tracks text not null, primary key (user_id, day, discovery)
+) without rowid
+"""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListedTrack:
+    """One place of a list, as it was given: its score, who found it, and why."""
+
+    track_id: str
+    score: float
+    channels: list[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What one listener was given: `today`, best first, and the tracks of the days `before`."""
+
+    today: list[ListedTrack] = field(default_factory=list)
+    before: frozenset[str] = frozenset()
+
+
+class DailyLists:
+    """Reads and writes lists; thread-safe. Days are UTC. Who asks for another share of discoveries, to a hundredth, has
+    another list.
+
+    A file that is no database is replaced by an empty one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._turns = [threading.Lock() for _ in range(TURNS)]
+        self._cleared = 0
+        try:
+            self._database = _opened(folder / FILE)
+        except sqlite3.DatabaseError as error:
+            logger.warning("%s is replaced, lists begin anew: %s", folder / FILE, error)
+            for path in folder.glob(f"{FILE}*"):
+                path.unlink()
+            self._database = _opened(folder / FILE)
+
+    def turn(self, user_id: str) -> threading.Lock:
+        """To be held from reading to writing, or two requests at once would give one listener two lists."""
+        return self._turns[zlib.crc32(user_id.encode()) % TURNS]
+
+    def read(self, user_id: str, at_us: int, discovery: float | None, days: int) -> Listed:
+        """The list of the day of `at_us` and the tracks of all lists of the `days` before.
+
+        Raises:
+            sqlite3.Error: the file cannot be read.
+        """
+        today, share = at_us // DAY_US, _name(discovery)
+        query = "select day, discovery, tracks from daily_lists where user_id = ? and day between ? and ?"
+        with self._lock:
+            rows = self._database.execute(query, (user_id, today - days, today)).fetchall()
+        lists = [(day, name, [ListedTrack(**track) for track in json.loads(tracks)]) for day, name, tracks in rows]
+        return Listed(
+            today=next((tracks for day, name, tracks in lists if (day, name) == (today, share)), []),
+            before=frozenset(track.track_id for day, _, tracks in lists if day < today for track in tracks),
+        )
+
+    def write(
+        self, user_id: str, at_us: int, discovery: float | None, tracks: Sequence[ListedTrack], days: int
+    ) -> None:
+        """Put a list in the place of the one of its day; what is older than `days` is deleted once a day.
+
+        Raises:
+            sqlite3.Error: the file cannot be written.
+        """
+        day, text = at_us // DAY_US, json.dumps([asdict(track) for track in tracks], separators=(",", ":"))
+        with self._lock, self._database:
+            if day > self._cleared:
+                self._database.execute("delete from daily_lists where day < ?", (day - days,))
+                self._cleared = day
+            row = (user_id, day, _name(discovery), text)
+            self._database.execute("insert or replace into daily_lists values (?, ?, ?, ?)", row)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=False)
+    try:
+        database.execute("pragma journal_mode = wal")
+        database.execute("pragma synchronous = normal")
+        database.execute(TABLE)
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
+
+
+def _name(discovery: float | None) -> str:
+    return "" if discovery is None else f"{discovery:.2f}"

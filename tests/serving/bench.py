@@ -1,0 +1,50 @@
+"""The request path over a store in memory, with a clock that is set by hand."""
+
+from prometheus_client import CollectorRegistry
+
+from serving.daily_lists import DailyLists
+from serving.hydrate import Hydrate
+from serving.metrics import Metrics
+from serving.path import RecommendPath
+from serving.recall import Recall
+from serving.request import read_request
+from tests.serving.small_release import MemoryStore
+
+NOW = 1_800_000_000_000_000
+DAY = 86_400_000_000
+
+
+class Shown:
+    """Keeps what was shown."""
+
+    def __init__(self):
+        self.rows = []
+
+    def write(self, request, track_ids):
+        self.rows.append((request.request_id, track_ids))
+
+
+class Bench:
+    """Starts a path; `ask` answers with track ids."""
+
+    def __init__(self, folder, deadline_s=60.0):
+        self.folder, self.deadline_s = folder, deadline_s
+        self.store, self.shown, self.now = MemoryStore(), Shown(), NOW
+        self.start()
+
+    def start(self):
+        """A process of its own: nothing but the disk and the store is as before."""
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
+        self.lists = DailyLists(self.folder / "serving")
+        recall = Recall(self.metrics, self.deadline_s, threads=1)
+        self.path = RecommendPath(Hydrate(self.store, self.metrics), recall, self.lists, self.shown, self.metrics)
+
+    def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
+        return self.path.answer(read_request(user_id, scene, limit, self.now, discovery), of)
+
+    def ask(self, of, **request):
+        return [item.track_id for item in self.answer(of, **request).items]
+
+    def count(self, name, **labels):
+        return self.registry.get_sample_value(f"{name}_total", labels) or 0
