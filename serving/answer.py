@@ -45,9 +45,17 @@ class Answer:
 
 
 def items(
-    chosen: Fused, release: ServedRelease, users: UserBatch, listed: Mapping[int, ListedTrack], metrics: Metrics
+    chosen: Fused,
+    release: ServedRelease,
+    users: UserBatch,
+    listed: Mapping[int, ListedTrack],
+    near: int | None,
+    metrics: Metrics,
 ) -> list[Item]:
-    """The chosen tracks in words; one that was `listed` before, item ▸ track, is there for the same reason as then."""
+    """The chosen tracks in words; one that was `listed` before, item ▸ track, is there for the same reason as then, and all
+    are there for the item that they are `near`, if there is one.
+    """
+    nearness = None if near is None else f"because it is close to {release.vocabulary.describe(near)}"
     found = []
     for place, item in enumerate(chosen.items_C.tolist()):
         channels, before = chosen.channels_C[place], listed.get(item)
@@ -58,7 +66,7 @@ def items(
                 artists=release.catalogue.artist_names_V[item],
                 score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
                 channels=channels,
-                reason=before.reason if before else _reason(channels, item, users, release, metrics),
+                reason=before.reason if before else nearness or _reason(channels, item, users, release, metrics),
             )
         )
     return found

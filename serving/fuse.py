@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from serving.scenes import Scene
 from serving.served_release import ServedRelease
+from training.data import Ragged
 from training.features import UserBatch
+from training.fusion import ANY_SCENE, Fusion
 from training.heard import heard
 from training.recall.channel import Candidates
+
+NOBODYS = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,22 @@ def fuse(
 
     What the user has heard is read from the views of the request itself; for one whom nobody knows everything is new.
     """
+    return _fused(release.fusion, found, heard(users.views), scene.name, share)
+
+
+def fuse_near(found: Mapping[str, Candidates]) -> Fused:
+    """What the channels found near a track, best first, each channel counting as much as any other.
+
+    Nothing was fitted for that: weights and share of the release are for what a user wants.
+    """
+    return _fused(Fusion(), found, NOBODYS, ANY_SCENE, 1.0)
+
+
+def _fused(fusion: Any, found: Mapping[str, Candidates], known: Ragged, scene: str, share: float | None) -> Fused:
     if not found:
         return Fused(np.zeros(0, dtype=np.int64), np.zeros(0), [])
     width = sum(candidates.items_BK.shape[1] for candidates in found.values())
-    merged = release.fusion.fuse(found, heard(users.views), width, [scene.name], share)
+    merged = fusion.fuse(found, known, width, [scene], share)
     count = int((merged.items_BK[0] > 0).sum())
     return Fused(
         merged.items_BK[0, :count],

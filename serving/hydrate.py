@@ -61,7 +61,7 @@ class Hydrate:
 
     def user(self, request: Request, release: ServedRelease) -> Hydrated:
         """Everything known of the request's user before the request, as the release numbers it."""
-        log = self._log if self._log is not None and self._log.has(request) else None
+        log = self._log if self._log is not None and request.user_id and self._log.has(request) else None
         applied = (
             log.applied() if log is not None else None
         )  # noted first: everything up to here must be in what is read
@@ -86,6 +86,8 @@ class Hydrate:
         )
 
     def _read(self, user_id: str) -> Known | None:
+        if not user_id:
+            return {}
         try:
             return self._online.read(user_id)
         except Exception:

@@ -21,6 +21,8 @@ Segue recommends tracks and learns from what listeners do with them.
 2. **Report**: `POST /events` with what the listener did, and the `request_id` of the answer it came from.
 3. **Ask again**: the very next answer knows it. A blocked or disliked track or artist never comes back.
 
+`POST /similar` answers with tracks like a given one.
+
 Try it here: open *Recommend*, press *Try it out*, then *Execute*. A user nobody knows gets what is popular.
 
 | scene | tracks by default | at most |
@@ -35,6 +37,7 @@ TAGS = {
 
 OPERATIONS = {
     "/recommend": ("Recommend", "Tracks for a listener, best first"),
+    "/similar": ("Recommend", "Tracks like a given one, nearest first"),
     "/events": ("Events", "Report what listeners did"),
     "/livez": ("Operations", "Is the process able to take events?"),
     "/readyz": ("Operations", "Is a release in service?"),
@@ -49,6 +52,9 @@ DETAILS = {
     "where more tracks are asked for, and has no track of the lists of the last 7 days; where less than half of it should be "
     "new, only what the listener has not heard since. A blocked or disliked track leaves it at once. `debug` adds `trace`, how "
     "the answer came about.",
+    "/similar": "By item vectors and by the music graph; every item names the channels that found it. Filters are those of "
+    "`/recommend`, and the track itself stays away in whatever release of its recording. Where little is like it, the "
+    "answer is short: it is not filled up with what is popular.",
     "/events": "Each row is an event of the data contract. What is accepted is on the disk when the answer comes, and "
     "in the listener's next recommendation. A row with a known `event_id` is a duplicate and changes nothing; a row that "
     "breaks the contract is refused with the reason, and the others are taken. Times that are left out are now.",
@@ -86,6 +92,10 @@ REQUEST_EXAMPLES: dict[str, dict[str, Spec]] = {
             "debug": True,
         },
         "The next three of a stream": {"user_id": "u0", "scene": "private_fm", "limit": 3},
+    },
+    "/similar": {
+        "Ten tracks like one": {"track_id": "t12", "limit": 10},
+        "Without what a listener blocked": {"track_id": "t12", "user_id": "u0"},
     },
     "/events": {
         "A play to the end": {
@@ -126,6 +136,20 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
             "listed": 0,
         },
     },
+    "/similar": {
+        "request_id": "2f0b5a1c6f3b4a4e9d61f0c6a1a7f1de",
+        "release": "2026-07-01-3f9c2d",
+        "items": [
+            {
+                "track_id": "t31",
+                "title": "Song 31",
+                "artists": ["Artist 7"],
+                "score": 1.0,
+                "channels": ["realtime", "knowledge_graph"],
+                "reason": "because it is close to Song 12 by Artist 3",
+            }
+        ],
+    },
     "/events": {
         "accepted": 1,
         "duplicate": 0,
@@ -135,6 +159,7 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
 
 ERRORS = {
     400: "The request makes no sense",
+    404: "The release does not know the track",
     413: "The body is too large",
     415: "The body is not JSON",
     503: "Not now; Retry-After says when",
@@ -143,6 +168,13 @@ ERRORS = {
 ERROR_EXAMPLES = {
     "/recommend": {
         400: "scene 'shower' is not one of daily, private_fm",
+        413: "the body is larger than 1048576 bytes; send fewer events at once",
+        415: "content type 'text/plain'; send application/json",
+        503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
+    },
+    "/similar": {
+        400: "limit 200 is not between 1 and 100, what scene similar gives at once",
+        404: "track 't999999' is not in release 2026-07-01-3f9c2d; give the id of another",
         413: "the body is larger than 1048576 bytes; send fewer events at once",
         415: "content type 'text/plain'; send application/json",
         503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
@@ -199,7 +231,7 @@ def _with_examples(path: str, operation: Spec) -> None:
     answer = operation["responses"]["200"]
     answer["description"] = "The answer"
     answer["content"]["application/json"]["example"] = ANSWER_EXAMPLES[path]
-    operation["responses"] = {"200": answer} | {str(status): _error(path, status) for status in ERRORS}
+    operation["responses"] = {"200": answer} | {str(status): _error(path, status) for status in ERROR_EXAMPLES[path]}
 
 
 def _error(path: str, status: int) -> Spec:

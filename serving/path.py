@@ -34,6 +34,10 @@ TOP_UP = 1000
 logger = logging.getLogger(__name__)
 
 
+class UnknownTrack(LookupError):
+    """A request is about a track that the release does not know; the message names both."""
+
+
 class Exposed(Protocol):
     """Where shown tracks are written down."""
 
@@ -43,16 +47,19 @@ class Exposed(Protocol):
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request on its way through the stages: `given` is today's list so far by item, in its order, `resting` are the
-    items that earlier lists had.
+    """A request on its way through the stages.
+
+    `near`: the item that others should be like, if one was given; `given`: today's list so far by item, in its order;
+    `withheld`: items that must not come, be it that earlier lists had them.
     """
 
     request: Request
     release: ServedRelease
     user: Hydrated
     trace: Trace
+    near: int | None = None
     given: dict[int, ListedTrack] = field(default_factory=dict)
-    resting: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    withheld: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 class RecommendPath:
@@ -65,10 +72,13 @@ class RecommendPath:
         self._exposures, self._metrics = exposures, metrics
 
     def answer(self, request: Request, release: ServedRelease, is_shown: bool = True) -> Answer:
-        """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown."""
+        """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown.
+
+        Raises:
+            UnknownTrack: the request is about a track that the release does not know.
+        """
         metrics, scene = self._metrics, request.scene
-        share = release.fusion.share(scene.name) if request.discovery is None else request.discovery
-        trace = Trace(release.release_id, float(share))
+        trace = Trace(release.release_id, _share(request, release))
         turn: AbstractContextManager[object] = self._lists.turn(request.user_id) if scene.rest_days else nullcontext()
         with metrics.request_seconds.labels(scene.name).time(), turn:
             with trace.timed("hydrate", metrics):
@@ -78,9 +88,9 @@ class RecommendPath:
             candidates = listed if len(listed) >= request.limit else listed.followed_by(self._new(asked, listed))
             with trace.timed("select", metrics):
                 chosen = _selected(candidates, asked)
-                if len(chosen) < request.limit:
+                if len(chosen) < request.limit and asked.near is None:  # what is popular is not like the track
                     chosen = self._topped_up(chosen, asked)
-                items = answer.items(chosen, release, asked.user.users, asked.given, metrics)
+                items = answer.items(chosen, release, asked.user.users, asked.given, asked.near, metrics)
             if is_shown:
                 with trace.timed("side_effects", metrics):
                     self._side_effects(asked, items)
@@ -88,15 +98,22 @@ class RecommendPath:
 
     def _asked(self, request: Request, release: ServedRelease, trace: Trace) -> _Asked:
         """The request with what is known of its user, and what their lists had."""
-        user = self._hydrate.user(request, release)
-        listed = self._lists_of(request)
         code = release.vocabulary.track_code
+        near = code.get(request.track_id) if request.track_id is not None else None
+        if request.track_id is not None and near is None:
+            raise UnknownTrack(
+                f"track {request.track_id!r} is not in release {release.release_id}; give the id of another"
+            )
+        user = self._hydrate.user(request, release)
+        if near is not None:
+            return _Asked(request, release, user, trace, near, withheld=np.array([near], dtype=np.int64))
+        listed = self._lists_of(request)
         resting = np.array(sorted(code[track] for track in listed.before if track in code), dtype=np.int64)
         if request.is_relistening:
             # Music is heard again and again: only what was listed and never heard must not come back at once.
             resting = np.setdiff1d(resting, heard(user.users.views).items)
         given = {code[track.track_id]: track for track in listed.today if track.track_id in code}
-        return _Asked(request, release, user, trace, given, resting)
+        return _Asked(request, release, user, trace, given=given, withheld=resting)
 
     def _listed(self, asked: _Asked) -> Fused:
         """Today's list so far, without what may not be shown any more."""
@@ -110,19 +127,23 @@ class RecommendPath:
 
     def _new(self, asked: _Asked, listed: Fused) -> Fused:
         """Candidates in the order of the answer, none of them listed."""
-        metrics, trace, release, user = self._metrics, asked.trace, asked.release, asked.user
+        metrics, trace, release, users = self._metrics, asked.trace, asked.release, asked.user.users
         request, scene = asked.request, asked.request.scene
         with trace.timed("recall", metrics):
-            recalled = self._recalled(user, scene.recalled, release)
+            recalled = self._recalled(asked)
             trace.recalled(recalled)
         with trace.timed("fuse", metrics):
-            fused = fuse.fuse(release, scene, user.users, recalled.candidates, request.discovery)
+            if asked.near is None:
+                fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
+            else:
+                fused = fuse.fuse_near(recalled.candidates)
             trace.fused = len(fused)
         with trace.timed("filter", metrics):
-            fused = self._filtered(fused, asked, np.union1d(asked.resting, listed.items_C)).first(scene.ranked)
+            fused = self._filtered(fused, asked, np.union1d(asked.withheld, listed.items_C)).first(scene.ranked)
             trace.ranked = len(fused)
         with trace.timed("rank", metrics):
-            return rank.rank(release, user.users, fused, metrics)
+            # The ranker believes in what a user wants next, which is not what a track is like.
+            return fused if asked.near is not None else rank.rank(release, users, fused, metrics)
 
     def _filtered(self, fused: Fused, asked: _Asked, already: np.ndarray) -> Fused:
         """What of the candidates may be shown beside the items that are there `already`."""
@@ -134,16 +155,18 @@ class RecommendPath:
             self._metrics.removed.labels(name).inc(count)
         return fused.take(places)
 
-    def _recalled(self, user: Hydrated, k: int, release: ServedRelease) -> Recalled:
-        """Every channel's `k` best; of popularity alone for a user nobody knows."""
-        channels = release.channels
+    def _recalled(self, asked: _Asked) -> Recalled:
+        """Every channel's best; of popularity alone for a user nobody knows."""
+        channels, user, near, k = asked.release.channels, asked.user, asked.near, asked.request.scene.recalled
+        if near is not None:
+            return self._recall.ask(channels, lambda channel: channel.near(near, k))
         if not user.is_known and POPULARITY in channels:
             channels = {POPULARITY: channels[POPULARITY]}
         return self._recall.ask(channels, lambda channel: channel.recall(user.users, k))
 
     def _topped_up(self, chosen: Fused, asked: _Asked) -> Fused:
         """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
-        popular = self._filtered(self._popular(asked), asked, np.union1d(asked.resting, chosen.items_C))
+        popular = self._filtered(self._popular(asked), asked, np.union1d(asked.withheld, chosen.items_C))
         return _selected(chosen.followed_by(popular), asked)
 
     def _popular(self, asked: _Asked) -> Fused:
@@ -172,6 +195,8 @@ class RecommendPath:
     def _side_effects(self, asked: _Asked, items: list[Item]) -> None:
         request = asked.request
         self._metrics.exposures.labels(request.scene.name, asked.release.release_id).inc(len(items))
+        if not request.user_id:
+            return
         try:
             self._exposures.write(request, [item.track_id for item in items])
         except OSError:
@@ -191,3 +216,10 @@ class RecommendPath:
 def _selected(candidates: Fused, asked: _Asked) -> Fused:
     catalogue, request = asked.release.catalogue, asked.request
     return candidates.take(select(candidates.items_C, catalogue, request.limit, request.scene.per_artist))
+
+
+def _share(request: Request, release: ServedRelease) -> float | None:
+    """The share of discoveries that the answer is made with."""
+    if request.track_id is not None:
+        return None
+    return float(release.fusion.share(request.scene.name) if request.discovery is None else request.discovery)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from serving.scenes import SCENES, Scene
+from serving.scenes import SCENES, SIMILAR, Scene
 
-LONGEST_USER_ID = 256
+LONGEST_ID = 256
 RELISTENING = 0.5
 
 
@@ -20,6 +20,7 @@ class Request:
     """Who asks, where, for how many tracks, and when (µs UTC).
 
     `discovery` is the share of tracks new to the listener that was asked for, 0..1; None: what the release was fitted to.
+    `track_id` is the track that others should be similar to; then `user_id` may be empty.
     """
 
     request_id: str
@@ -28,6 +29,7 @@ class Request:
     limit: int
     at_us: int
     discovery: float | None = None
+    track_id: str | None = None
 
     @property
     def is_relistening(self) -> bool:
@@ -41,13 +43,33 @@ def read_request(user_id: str, scene: str, limit: int | None, now_us: int, disco
     Raises:
         RequestRejected: no such scene, a limit or share out of range, or an unusable user id.
     """
-    if not user_id.strip() or not user_id.isprintable() or len(user_id.encode()) > LONGEST_USER_ID:
-        raise RequestRejected(f"user_id must be 1 to {LONGEST_USER_ID} bytes of printable text")
+    _check_id("user_id", user_id)
     if scene not in SCENES:
         raise RequestRejected(f"scene {scene[:64]!r} is not one of {', '.join(SCENES)}")
-    wanted = SCENES[scene]
-    if limit is not None and not 1 <= limit <= wanted.most:
-        raise RequestRejected(f"limit {limit} is not between 1 and {wanted.most}, what scene {scene} gives at once")
     if discovery is not None and not 0 <= discovery <= 1:
         raise RequestRejected(f"discovery {discovery} is not between 0, nothing new, and 1, nothing known")
-    return Request(uuid.uuid4().hex, user_id, wanted, limit or wanted.limit, now_us, discovery)
+    wanted = SCENES[scene]
+    return Request(uuid.uuid4().hex, user_id, wanted, _limit(limit, wanted), now_us, discovery)
+
+
+def read_similar(track_id: str, limit: int | None, user_id: str | None, now_us: int) -> Request:
+    """The request for tracks like `track_id`, of a user or of nobody in particular.
+
+    Raises:
+        RequestRejected: a limit out of range, or an unusable id.
+    """
+    _check_id("track_id", track_id)
+    if user_id is not None:
+        _check_id("user_id", user_id)
+    return Request(uuid.uuid4().hex, user_id or "", SIMILAR, _limit(limit, SIMILAR), now_us, track_id=track_id)
+
+
+def _check_id(name: str, text: str) -> None:
+    if not text.strip() or not text.isprintable() or len(text.encode()) > LONGEST_ID:
+        raise RequestRejected(f"{name} must be 1 to {LONGEST_ID} bytes of printable text")
+
+
+def _limit(limit: int | None, scene: Scene) -> int:
+    if limit is not None and not 1 <= limit <= scene.most:
+        raise RequestRejected(f"limit {limit} is not between 1 and {scene.most}, what scene {scene.name} gives at once")
+    return limit or scene.limit

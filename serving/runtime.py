@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from serving import heap
@@ -21,7 +22,8 @@ from serving.path import RecommendPath
 from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
 from serving.report_events import Report, ReportEvents
-from serving.request import read_request
+from serving.request import Request, read_request, read_similar
+from serving.scenes import SIMILAR
 from serving.served_release import ServedRelease
 from serving.user_writers import UserWriters
 from serving.warm_up import warm_up
@@ -83,9 +85,22 @@ class Runtime:
             RequestRejected: the request makes no sense.
             NotReady: there is no release yet.
         """
+        return self._answer(scene, lambda now: read_request(user_id, scene, limit, now, discovery))
+
+    def similar(self, track_id: str, limit: int | None, user_id: str | None) -> Answer:
+        """Tracks like `track_id` from the release in service.
+
+        Raises:
+            RequestRejected: the request makes no sense.
+            UnknownTrack: the release does not know the track.
+            NotReady: there is no release yet.
+        """
+        return self._answer(SIMILAR.name, lambda now: read_similar(track_id, limit, user_id, now))
+
+    def _answer(self, scene: str, read: Callable[[int], Request]) -> Answer:
         release = self._holder.current
         try:
-            request = read_request(user_id, scene, limit, now_us(), discovery)
+            request = read(now_us())
             if release is None:
                 raise NotReady("no release is in service yet; `make pipeline` or the DAG release_models makes one")
             answer = self._path.answer(request, release)

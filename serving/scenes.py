@@ -38,3 +38,6 @@ SCENES: dict[str, Scene] = {
         Scene(name="private_fm", limit=3, most=30, per_artist=1, recalled=RECALLED, ranked=200),
     )
 }
+
+SIMILAR = Scene(name="similar", limit=20, most=100, per_artist=5, recalled=RECALLED, ranked=300)
+"""What is asked about a track and not for a user; it has an address of its own."""

@@ -15,9 +15,10 @@ from serving.answer import Answer
 from serving.event_log import LogBusy
 from serving.guard import Guard
 from serving.metrics import Metrics
-from serving.request import LONGEST_USER_ID, RequestRejected
+from serving.path import UnknownTrack
+from serving.request import LONGEST_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
-from serving.scenes import SCENES
+from serving.scenes import SCENES, SIMILAR
 
 THREADS = 16
 MOST_WAITING = 256
@@ -39,7 +40,9 @@ class Trace(BaseModel):
     """How one answer came about."""
 
     release: str
-    discovery: float = Field(description="Share of discoveries that was asked of fusion, by the request or the release")
+    discovery: float | None = Field(
+        description="Share of discoveries that was asked of fusion, by the request or the release; null for similar tracks"
+    )
     stage_ms: dict[str, float] = Field(description="Stage of the path, in order, and how many milliseconds it took")
     candidates: dict[str, int] = Field(description="Recall channel and how many tracks it found")
     left_out: dict[str, str] = Field(
@@ -81,8 +84,8 @@ class EventReport(BaseModel):
 class Recommender:
     """Recommends tracks and takes the events that follow.
 
-    `POST /recommend` answers with tracks and why each is there; `POST /events` reports what people did with them.
-    A report is durable when it is answered, and the user's next recommendation knows it.
+    `POST /recommend` answers with tracks and why each is there, `POST /similar` with tracks like one; `POST /events`
+    reports what people did with them. A report is durable when it is answered, and the user's next recommendation knows it.
     """
 
     def __init__(self) -> None:
@@ -92,7 +95,7 @@ class Recommender:
     @bentoml.api(output_spec=Recommendation)
     def recommend(
         self,
-        user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID, description="Who listens")],
+        user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_ID, description="Who listens")],
         scene: Annotated[str, Field(max_length=64, description=f"Where: {', '.join(SCENES)}")] = "daily",
         limit: Annotated[int | None, Field(ge=1, description="How many tracks; by default the scene's")] = None,
         discovery: Annotated[
@@ -108,6 +111,31 @@ class Recommender:
             return _recommendation(self._runtime.recommend(user_id, scene, limit, discovery), debug)
         except RequestRejected as error:
             return _error(400, error)
+        except NotReady as error:
+            return _error(503, error)
+
+    @bentoml.api(output_spec=Recommendation)
+    def similar(
+        self,
+        track_id: Annotated[
+            str, Field(min_length=1, max_length=LONGEST_ID, description="What the tracks should be like")
+        ],
+        limit: Annotated[int | None, Field(ge=1, description=f"How many tracks; by default {SIMILAR.limit}")] = None,
+        user_id: Annotated[
+            str | None,
+            Field(
+                min_length=1, max_length=LONGEST_ID, description="Who listens: what they blocked or disliked stays away"
+            ),
+        ] = None,
+        debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
+    ) -> Recommendation | Response:
+        """Tracks like a given one, nearest first."""
+        try:
+            return _recommendation(self._runtime.similar(track_id, limit, user_id), debug)
+        except RequestRejected as error:
+            return _error(400, error)
+        except UnknownTrack as error:
+            return _error(404, error)
         except NotReady as error:
             return _error(503, error)
 

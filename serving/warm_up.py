@@ -53,6 +53,7 @@ def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], 
             first = int(found[part].items_BK[0, 0])
             if first:
                 channel.reason(users, first)
+                channel.near(first, scene.recalled)
         part = "fusion"
         fused = fuse.fuse(release, scene, users, found)
         shown = Shown(release.catalogue, Exclusions(), release.vocabulary.track_code, now_us)

@@ -31,13 +31,20 @@ def tracks(count: int, **columns) -> pl.DataFrame:
 
 
 class ListChannel(RecallChannel):
-    """Finds the same tracks for everybody; can be told to fail, and to wait until an event is set."""
+    """Finds the same tracks for everybody; can be told to fail, to wait until an event is set, and what is near a track."""
 
     feature_service = "recommender"
 
-    def __init__(self, name: str, items: Sequence[int], is_failing: bool = False, until: threading.Event | None = None):
+    def __init__(
+        self, name: str, items: Sequence[int], is_failing=False, until: threading.Event | None = None, near=None
+    ):
         self.name, self.items, self.is_failing, self.until = name, items, is_failing, until
+        self.nearest = near or {}
         self.calls = 0
+
+    def near(self, item, k):
+        items = np.array([self.nearest.get(item, [])], dtype=np.int64)
+        return Candidates.padded(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
 
     def recall(self, users, k):
         self.calls += 1

@@ -30,7 +30,10 @@ class Store(MemoryStore):
 
 
 def served(folder):
-    return release(tracks(8), [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True)])
+    return release(
+        tracks(8),
+        [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]})],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +91,20 @@ def test_a_debugging_client_gets_the_trace(client):
     assert (trace["fused"], trace["ranked"]) == (8, 8)
     assert set(trace["removed"]) >= {"unavailable", "excluded_tracks", "duplicate_recordings"}
     assert list(trace["stage_ms"]) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
+
+
+def test_tracks_like_one(client):
+    answer = client.post("/similar", json={"track_id": "t0", "limit": 2})
+    assert answer.status_code == 200 and list(answer.json()) == ["request_id", "release", "items"]
+    assert ids(answer.json()) == ["t7", "t6"]
+    assert ask(client, "/similar", track_id="t0", debug=True)["trace"]["discovery"] is None
+    unknown = client.post("/similar", json={"track_id": "nowhere"})
+    assert unknown.status_code == 404
+    assert unknown.json() == {"error": "track 'nowhere' is not in release r1; give the id of another"}
+    assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
+
+
+def test_the_list_of_the_day_stays_and_grows(client):
+    first = ask(client, limit=2, user_id="somebody")["items"]
+    assert ask(client, limit=4, user_id="somebody", debug=True)["trace"]["listed"] == 2
+    assert ask(client, limit=4, user_id="somebody")["items"][:2] == first

@@ -7,7 +7,7 @@ import pytest
 
 from serving import openapi
 from serving.event_schema import COLUMNS, read_event
-from serving.request import read_request
+from serving.request import read_request, read_similar
 from serving.scenes import SCENES
 from serving.service import EventReport, Recommendation, Recommender
 
@@ -20,12 +20,12 @@ def spec():
 
 
 def test_every_route_that_people_call_is_described_with_a_summary_and_a_tag(spec):
-    assert set(spec["paths"]) == {"/recommend", "/events", "/livez", "/readyz", "/metrics"}
+    assert set(spec["paths"]) == {"/recommend", "/similar", "/events", "/livez", "/readyz", "/metrics"}
     tags = {tag["name"] for tag in spec["tags"]}
     for path in spec["paths"].values():
         for operation in path.values():
             assert operation["summary"] and operation["description"] and set(operation["tags"]) <= tags
-    assert set(Recommender.apis) == {"recommend", "events"}
+    assert set(Recommender.apis) == {"recommend", "similar", "events"}
 
 
 def test_it_speaks_of_segue_only_and_loads_nothing_from_elsewhere(spec):
@@ -42,7 +42,7 @@ def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to(spec)
 
 
 def test_the_examples_are_what_the_service_takes_and_gives(spec):
-    for path in ("/recommend", "/events"):
+    for path in ("/recommend", "/similar", "/events"):
         (operation,) = spec["paths"][path].values()
         examples = operation["requestBody"]["content"]["application/json"]["examples"]
         assert len(examples) >= 2
@@ -50,11 +50,14 @@ def test_the_examples_are_what_the_service_takes_and_gives(spec):
             value = example["value"]
             if path == "/recommend":
                 read_request(value["user_id"], value["scene"], value.get("limit"), NOW, value.get("discovery"))
+            if path == "/similar":
+                read_similar(value["track_id"], value.get("limit"), value.get("user_id"), NOW)
             for row in value.get("events", []):
                 read_event(row, NOW)
         answer = operation["responses"]["200"]["content"]["application/json"]["example"]
-        {"/recommend": Recommendation, "/events": EventReport}[path].model_validate(answer)
-        assert {"200", "400", "413", "415", "503"} == set(operation["responses"])
+        (EventReport if path == "/events" else Recommendation).model_validate(answer)
+        unknown = {"404"} if path == "/similar" else set()
+        assert {"200", "400", "413", "415", "503"} | unknown == set(operation["responses"])
 
 
 def test_the_schema_of_an_event_has_the_contracts_columns():

@@ -15,6 +15,7 @@ from training.recall import CHANNELS, RecallChannel
 from training.recipes import recipe
 
 K = 7
+NEAR = ("realtime", "multi_interest", "knowledge_graph")
 NEVER = 4_000_000_000_000_000
 
 
@@ -93,6 +94,23 @@ def test_reason_is_a_sentence(channel: RecallChannel, requests: UserBatch) -> No
         for item in channel.recall(single, 3).items_BK[0]:
             if item:
                 assert channel.reason(single, int(item)).startswith("because ")
+
+
+def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(
+    channel: RecallChannel, data: TrainingData, tmp_path: Path
+) -> None:
+    channel.save(tmp_path)
+    loaded, finds = type(channel).load(tmp_path, data.vocabulary), 0
+    for item in range(2, len(data.vocabulary)):
+        found = channel.near(item, K)
+        assert found.items_BK.shape == found.scores_BK.shape == (1, K)
+        (items,), (scores,) = found.items_BK, found.scores_BK
+        real = items[items > 0]
+        assert data.catalogue_V[real].all() and item not in real and len(set(real.tolist())) == len(real)
+        assert (items[len(real) :] == 0).all() and (np.diff(scores[: len(real)]) <= 0).all()
+        assert np.array_equal(loaded.near(item, K).items_BK, found.items_BK)
+        finds += len(real)
+    assert (finds > 0) == (channel.name in NEAR)
 
 
 def test_nothing_known_at_or_after_the_request_matters(

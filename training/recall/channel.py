@@ -90,6 +90,11 @@ class RecallChannel(ABC):
     def reason(self, user: UserBatch, item: int) -> str:
         """Why `item` was found for the single request `user`, as a short sentence for a person."""
 
+    def near(self, item: int, k: int) -> Candidates:
+        """The `k` items most like `item`, itself left out, [1, K]; none from a channel that only knows users."""
+        del item
+        return Candidates.padded(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)
+
     def measures(self) -> dict[str, Any]:
         """What the fit is worth knowing by: steps, chosen numbers, validation recall."""
         return {}

@@ -122,14 +122,28 @@ class KnowledgeGraphWalks(RecallChannel):
             if not len(start):
                 continue
             arrived_V = self.walks.spread(start, activation)
-            arrived_V[~self.may_serve_V] = 0
             arrived_V[_known(users, row)] = 0
             arrived_V[self.heard.before(users.user_ids[row], int(users.request_at_B[row]))] = 0
-            item = np.flatnonzero(arrived_V > 0)
-            item = most_active(item, arrived_V[item], k)
-            item = item[np.argsort(-arrived_V[item], kind="stable")]
+            item = self._best(arrived_V, k)
             items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived_V[item]
         return Candidates.padded(items_BK, scores_BK, k)
+
+    def near(self, item: int, k: int) -> Candidates:
+        """Where most arrives of a walk from the track and its artists."""
+        track, one = np.array([item], dtype=np.int64), np.ones(1)
+        artist, activation = self.walks.performers(track, one)
+        start = np.concatenate([one, activation / max(len(artist), 1)])
+        arrived_V = self.walks.spread(np.concatenate([track, artist]), start)
+        arrived_V[item] = 0
+        found = self._best(arrived_V, k)
+        return Candidates.padded(found[None, :], arrived_V[found].astype(np.float32)[None, :], k)
+
+    def _best(self, arrived_V: np.ndarray, k: int) -> np.ndarray:
+        """The `k` servable tracks where most arrives, most first, ties by smaller code."""
+        item = np.flatnonzero((arrived_V > 0) & self.may_serve_V)
+        item = most_active(item, arrived_V[item], k)
+        best: np.ndarray = item[np.argsort(-arrived_V[item], kind="stable")]
+        return best
 
     def starts(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
         """The tracks that one user listened to and the artists of all of them, the `starts` most active of each, and

@@ -183,6 +183,12 @@ class MultiInterest(RecallChannel):
         best = int(score_K.masked_fill(~is_there_K, -torch.inf).argmax())
         return f"because you listen to {self.names.name(item_BL[0][interests.of_listen_BL[0].numpy() == best])}"
 
+    @torch.no_grad()
+    def near(self, item: int, k: int) -> Candidates:
+        """By item vectors."""
+        vector_1D = self.network.vectors(torch.tensor([item]))
+        return Candidates.padded(*self.index.search(vector_1D, k, np.array([[item]])), k)
+
     def save(self, folder: Path) -> None:
         """Config and facet values as JSON, weights and item codes as safetensors, the catalogue as one array."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -158,6 +158,12 @@ class Realtime(RecallChannel):
         closest = int((vector_LD @ self.network.vectors(torch.tensor([item]))[0]).argmax())
         return f"because you played {self.vocabulary.describe(int(heard[closest]))} just now"
 
+    @torch.no_grad()
+    def near(self, item: int, k: int) -> Candidates:
+        """By item vectors."""
+        vector_1D = self.network.vectors(torch.tensor([item]))
+        return Candidates.padded(*self.index.search(vector_1D, k, np.array([[item]])), k)
+
     def save(self, folder: Path) -> None:
         """Config as JSON, weights and item codes as safetensors, the catalogue as one array."""
         folder.mkdir(parents=True, exist_ok=True)
