@@ -54,10 +54,11 @@ class Found:
         number_BJ = np.full(items.shape, -1, dtype=np.int64)
         number_BJ[row, column] = number
         rank_MH = np.full((len(key_M), len(channels)), -1, dtype=np.int32)
+        is_heard_N = np.append(is_heard_M, False)  # what is none, -1, where nobody found anything too
         ends = np.cumsum([candidates[name].items_BK.shape[1] for name in channels])
         for channel, number_BK in enumerate(np.split(number_BJ, ends[:-1], axis=1)):
             for is_heard in (True, False):
-                mine_BK = (number_BK >= 0) & (is_heard_M[number_BK] == is_heard)
+                mine_BK = (number_BK >= 0) & (is_heard_N[number_BK] == is_heard)
                 rank_MH[number_BK[mine_BK], channel] = (mine_BK.cumsum(1) - 1)[mine_BK]
         row_M, item_M = np.divmod(key_M, top)
         return cls(len(items), row_M, item_M, is_heard_M, rank_MH, channels)

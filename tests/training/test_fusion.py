@@ -135,6 +135,13 @@ def test_who_has_heard_nothing_gets_discoveries_in_their_order() -> None:
     assert fused.items_BK[0].tolist() == [7, 3, 5, 0]
 
 
+@pytest.mark.parametrize("width", [0, 3])
+def test_channels_that_all_found_nothing_give_nothing(width: int) -> None:
+    nothing = _candidates([0] * width)
+    fused = Fusion().fuse({"a": nothing, "b": nothing}, ragged([[2]]), 4)
+    assert fused.items_BK.tolist() == [[0, 0, 0, 0]] and fused.scores_BK.tolist() == [[0, 0, 0, 0]]
+
+
 def test_a_missing_channel_and_one_without_weight() -> None:
     fusion = Fusion(discoveries=ReciprocalRank({"a": 1.0, "b": 0.0}))
     a, b = _candidates([5, 6]), _candidates([9, 6])
