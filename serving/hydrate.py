@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from serving.feature_log import FeatureLog
+from serving.last_known import LastKnown
 from serving.metrics import Metrics
 from serving.request import Request
 from serving.served_release import ServedRelease
@@ -22,6 +23,7 @@ from training.exclusions import Exclusions
 from training.features import ServiceContract, UserBatch, from_online
 
 REMEMBERED_USERS = 100_000
+STORE, MEMORY, NOTHING = "store", "memory", "nothing"
 
 Known = Mapping[str, Mapping[str, Sequence[Any]]]
 """view ▸ attribute ▸ values, oldest first; an ordinary view has one value an attribute, or none."""
@@ -38,24 +40,26 @@ class OnlineFeatures(Protocol):
 
 @dataclass(frozen=True)
 class Hydrated:
-    """One request's user: B = 1 in `users`. `is_known` is False where the store has no event of the user, `is_read` where
-    the store did not answer.
+    """One request's user: B = 1 in `users`. `is_known` is False where the store has no event of the user. `state_from`: STORE,
+    or where it did not answer MEMORY, or NOTHING.
     """
 
     users: UserBatch
     exclusions: Exclusions
     is_known: bool
-    is_read: bool = True
+    state_from: str = STORE
 
 
 class Hydrate:
-    """Reads and encodes. With the store away a user counts as unknown, but what they excluded is remembered.
+    """Reads and encodes. With the store away a user is as they were last read, if that is not too long ago, else unknown; what
+    they excluded is remembered longer.
 
     What a request of the sample read goes to the feature log.
     """
 
     def __init__(self, online: OnlineFeatures, metrics: Metrics, log: FeatureLog | None = None) -> None:
         self._online, self._metrics, self._log = online, metrics, log
+        self._last = LastKnown()
         self._excluded: OrderedDict[str, Exclusions] = OrderedDict()
         self._lock = Lock()
 
@@ -78,12 +82,16 @@ class Hydrate:
             profiles=[profile],
             scenes=[request.scene.name],
         )
-        return Hydrated(
-            users=users,
-            exclusions=self._exclusions(request.user_id, known),
-            is_known=any(len(rows.get("event_id", ())) for rows in (known or {}).values()),
-            is_read=known is not None,
-        )
+        exclusions = self._exclusions(request.user_id, known)
+        if known is None:
+            last = self._last.find(release.release_id, request.user_id, request.at_us, request.scene.name)
+            if last is None:
+                return Hydrated(users, exclusions, False, NOTHING)
+            return Hydrated(last, exclusions, True, MEMORY)
+        is_known = any(len(rows.get("event_id", ())) for rows in known.values())
+        if is_known:
+            self._last.keep(release.release_id, users)
+        return Hydrated(users, exclusions, is_known)
 
     def _read(self, user_id: str) -> Known | None:
         if not user_id:
@@ -91,7 +99,7 @@ class Hydrate:
         try:
             return self._online.read(user_id)
         except Exception:
-            logger.exception("the online store does not answer; the user counts as unknown")
+            logger.exception("the online store does not answer; the user is as they were last read, or unknown")
             self._metrics.skipped.labels("online_store").inc()
             return None
 

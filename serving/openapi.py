@@ -127,6 +127,7 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
         "trace": {
             "release": "2026-07-01-3f9c2d",
             "discovery": 0.5,
+            "state_from": "store",
             "stage_ms": {"hydrate": 3.1, "recall": 41.7, "fuse": 2.2, "filter": 0.9, "rank": 8.4, "select": 1.3},
             "candidates": {"popularity": 200, "realtime": 200, "favourites": 117},
             "left_out": {"knowledge_graph": "late"},

@@ -19,7 +19,7 @@ from serving import answer, fuse, rank
 from serving.answer import Answer, Item
 from serving.daily_lists import DailyLists, Listed, ListedTrack
 from serving.fuse import Fused
-from serving.hydrate import Hydrate, Hydrated
+from serving.hydrate import NOTHING, Hydrate, Hydrated
 from serving.metrics import Metrics
 from serving.recall import POPULARITY, Recall, Recalled
 from serving.request import Request
@@ -105,6 +105,7 @@ class RecommendPath:
                 f"track {request.track_id!r} is not in release {release.release_id}; give the id of another"
             )
         user = self._hydrate.user(request, release)
+        trace.state_from = user.state_from
         if near is not None:
             return _Asked(request, release, user, trace, near, withheld=np.array([near], dtype=np.int64))
         listed = self._lists_of(request)
@@ -204,7 +205,7 @@ class RecommendPath:
             logger.exception("the impressions of %s could not be written", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
         # What is made for a user who could not be read would be the wrong list for the rest of the day.
-        if request.scene.rest_days and asked.user.is_read and len(items) > asked.trace.listed:
+        if request.scene.rest_days and asked.user.state_from != NOTHING and len(items) > asked.trace.listed:
             tracks = [ListedTrack(item.track_id, item.score, item.channels, item.reason) for item in items]
             try:
                 self._lists.write(request.user_id, request.at_us, request.discovery, tracks, request.scene.rest_days)

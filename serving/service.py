@@ -43,6 +43,9 @@ class Trace(BaseModel):
     discovery: float | None = Field(
         description="Share of discoveries that was asked of fusion, by the request or the release; null for similar tracks"
     )
+    state_from: str = Field(
+        description="What is known of the user is from the store; or from memory, or from nothing, where it did not answer"
+    )
     stage_ms: dict[str, float] = Field(description="Stage of the path, in order, and how many milliseconds it took")
     candidates: dict[str, int] = Field(description="Recall channel and how many tracks it found")
     left_out: dict[str, str] = Field(

@@ -18,6 +18,7 @@ class Trace:
     Attributes:
         release: the one that answered.
         discovery: share of discoveries that fusion was to give, 0..1; None where that is not asked.
+        state_from: `store`, or where it did not answer `memory`, or `nothing`.
         stage_ms: stage ▸ milliseconds, in the order of the path.
         candidates: channel ▸ how many it found.
         left_out: channel ▸ why it has no part in the answer: `failed`, `late` or `busy`.
@@ -29,6 +30,7 @@ class Trace:
 
     release: str
     discovery: float | None
+    state_from: str = ""
     stage_ms: dict[str, float] = field(default_factory=dict)
     candidates: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
