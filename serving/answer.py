@@ -41,7 +41,7 @@ class Answer:
     request_id: str
     release: str
     items: list[Item]
-    trace: Trace | None = None
+    trace: Trace
 
 
 def items(

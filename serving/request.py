@@ -37,8 +37,15 @@ class Request:
         return self.discovery is not None and self.discovery < RELISTENING
 
 
-def read_request(user_id: str, scene: str, limit: int | None, now_us: int, discovery: float | None = None) -> Request:
-    """The request that a client's words mean, with an id of its own.
+def read_request(
+    user_id: str,
+    scene: str,
+    limit: int | None,
+    now_us: int,
+    discovery: float | None = None,
+    request_id: str | None = None,
+) -> Request:
+    """The request that a client's words mean, with an id of its own unless it has one.
 
     Raises:
         RequestRejected: no such scene, a limit or share out of range, or an unusable user id.
@@ -49,10 +56,12 @@ def read_request(user_id: str, scene: str, limit: int | None, now_us: int, disco
     if discovery is not None and not 0 <= discovery <= 1:
         raise RequestRejected(f"discovery {discovery} is not between 0, nothing new, and 1, nothing known")
     wanted = SCENES[scene]
-    return Request(uuid.uuid4().hex, user_id, wanted, _limit(limit, wanted), now_us, discovery)
+    return Request(request_id or new_id(), user_id, wanted, _limit(limit, wanted), now_us, discovery)
 
 
-def read_similar(track_id: str, limit: int | None, user_id: str | None, now_us: int) -> Request:
+def read_similar(
+    track_id: str, limit: int | None, user_id: str | None, now_us: int, request_id: str | None = None
+) -> Request:
     """The request for tracks like `track_id`, of a user or of nobody in particular.
 
     Raises:
@@ -61,7 +70,13 @@ def read_similar(track_id: str, limit: int | None, user_id: str | None, now_us: 
     _check_id("track_id", track_id)
     if user_id is not None:
         _check_id("user_id", user_id)
-    return Request(uuid.uuid4().hex, user_id or "", SIMILAR, _limit(limit, SIMILAR), now_us, track_id=track_id)
+    known_as = request_id or new_id()
+    return Request(known_as, user_id or "", SIMILAR, _limit(limit, SIMILAR), now_us, track_id=track_id)
+
+
+def new_id() -> str:
+    """An id that no other request has."""
+    return uuid.uuid4().hex
 
 
 def _check_id(name: str, text: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from serving import heap
+from serving import heap, structured_log
 from serving.answer import Answer
 from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
@@ -22,7 +23,7 @@ from serving.path import RecommendPath
 from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
 from serving.report_events import Report, ReportEvents
-from serving.request import Request, read_request, read_similar
+from serving.request import Request, new_id, read_request, read_similar
 from serving.scenes import SIMILAR
 from serving.served_release import ServedRelease
 from serving.user_writers import UserWriters
@@ -85,7 +86,7 @@ class Runtime:
             RequestRejected: the request makes no sense.
             NotReady: there is no release yet.
         """
-        return self._answer(scene, lambda now: read_request(user_id, scene, limit, now, discovery))
+        return self._answer(scene, lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id))
 
     def similar(self, track_id: str, limit: int | None, user_id: str | None) -> Answer:
         """Tracks like `track_id` from the release in service.
@@ -95,21 +96,29 @@ class Runtime:
             UnknownTrack: the release does not know the track.
             NotReady: there is no release yet.
         """
-        return self._answer(SIMILAR.name, lambda now: read_similar(track_id, limit, user_id, now))
+        return self._answer(SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id))
 
-    def _answer(self, scene: str, read: Callable[[int], Request]) -> Answer:
-        release = self._holder.current
+    def _answer(self, scene: str, read: Callable[[int, str], Request]) -> Answer:
+        release, request_id = self._holder.current, new_id()
+        told, began = structured_log.REQUEST_ID.set(request_id), time.perf_counter()
+        line: dict[str, object] = {"outcome": "answered", "scene": scene[:64]}
         try:
-            request = read(now_us())
+            request = read(now_us(), request_id)
             if release is None:
                 raise NotReady("no release is in service yet; `make pipeline` or the DAG release_models makes one")
             answer = self._path.answer(request, release)
+            self._metrics.requests.labels(scene, "answered", release.release_id).inc()
+            line |= {"tracks": len(answer.items), **asdict(answer.trace)}
         except Exception as error:
-            outcome = type(error).__name__
-            self._metrics.requests.labels("", outcome, release.release_id if release else "").inc()
+            line |= {"outcome": type(error).__name__, "error": str(error)}
+            self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()
             raise
-        self._metrics.requests.labels(scene, "answered", release.release_id).inc()
-        return answer
+        else:
+            return answer
+        finally:
+            line["ms"] = round((time.perf_counter() - began) * 1000, 3)
+            logger.info("request", extra={"fields": line})
+            structured_log.REQUEST_ID.reset(told)
 
     def report(self, rows: list[object]) -> Report:
         """See `ReportEvents.report`."""

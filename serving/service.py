@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import bentoml
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 import settings
-from serving import heap, openapi
+from serving import heap, openapi, structured_log
 from serving.answer import Answer
 from serving.event_log import LogBusy
 from serving.guard import Guard
@@ -92,6 +92,7 @@ class Recommender:
     """
 
     def __init__(self) -> None:
+        structured_log.start()
         self._runtime = Runtime(settings.load(), Metrics())
         heap.settle()
 
@@ -178,7 +179,10 @@ Recommender.add_asgi_middleware(Guard, description=_description)  # type: ignore
 
 
 def _recommendation(answer: Answer, is_debugged: bool) -> Recommendation:
-    return Recommendation(**asdict(answer if is_debugged else replace(answer, trace=None)))
+    fields = asdict(answer)
+    if not is_debugged:
+        del fields["trace"]
+    return Recommendation(**fields)
 
 
 def _error(status: int, error: Exception) -> Response:

@@ -1,13 +1,15 @@
 """The service as its clients meet it, over ASGI, on a release made by hand."""
 
+import io
 import json
+import logging
 
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 import settings
-from serving import runtime, service
+from serving import runtime, service, structured_log
 from serving.metrics import Metrics
 from tests.serving.small_release import ListChannel, MemoryStore, history, release, tracks
 
@@ -50,8 +52,19 @@ def client(tmp_path_factory):
         patch.setattr(runtime.Runtime, "_load", lambda self, folder: served(folder))
         patch.setattr(runtime, "warm_up", lambda release, now_us: None)
         patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
+        logger = logging.getLogger(structured_log.PACKAGE)
+        before = logger.handlers, logger.propagate, logger.level
         with TestClient(service.Recommender.to_asgi()) as client:
             yield client
+        logger.handlers, logger.propagate, logger.level = before
+
+
+@pytest.fixture
+def log(client):
+    """What the service writes to its log during a test."""
+    stream = io.StringIO()
+    structured_log.start(stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def ask(client, path="/recommend", **body):
@@ -108,3 +121,13 @@ def test_the_list_of_the_day_stays_and_grows(client):
     first = ask(client, limit=2, user_id="somebody")["items"]
     assert ask(client, limit=4, user_id="somebody", debug=True)["trace"]["listed"] == 2
     assert ask(client, limit=4, user_id="somebody")["items"][:2] == first
+
+
+def test_a_request_is_one_line_of_the_log_and_what_failed_names_it(client, log):
+    answer = ask(client, scene="private_fm")
+    failed, line = log()
+    assert failed["message"].startswith("channel realtime failed") and "out of order" in failed["traceback"]
+    assert failed["request_id"] == line["request_id"] == answer["request_id"]
+    assert (line["message"], line["outcome"], line["scene"]) == ("request", "answered", "private_fm")
+    assert (line["tracks"], line["release"], line["left_out"]) == (3, "r1", {"realtime": "failed"})
+    assert "user_id" not in line

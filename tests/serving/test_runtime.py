@@ -56,6 +56,18 @@ def test_without_a_release_it_takes_events_and_says_how_to_get_one(started):
     assert runtime.report([EVENT, {"user_id": "u"}]).accepted == 1
 
 
+def test_every_request_is_a_line_of_the_log(started, caplog):
+    caplog.set_level("INFO", logger="serving")
+    runtime = started.start()
+    for call in (lambda: runtime.recommend("u", "shower", None), lambda: runtime.similar("t", None, None)):
+        with pytest.raises((NotReady, RequestRejected)):
+            call()
+    refused, early = (record.fields for record in caplog.records if record.message == "request")
+    assert (refused["outcome"], refused["scene"]) == ("RequestRejected", "shower")
+    assert refused["error"].startswith("scene 'shower' is not one of")
+    assert (early["outcome"], early["scene"]) == ("NotReady", "similar") and "ms" in early
+
+
 def test_what_was_accepted_is_on_the_disk_and_a_restart_knows_it(started):
     assert started.start().report([EVENT]).accepted == 1
     started.stop()
