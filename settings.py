@@ -17,6 +17,10 @@ ONLINE_STORES = ("sqlite", "redis")
 """
 
 
+MOST_AT_ONCE = 12
+"""Most requests that one process answers at the same time."""
+
+
 class SettingError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and the remedy."""
 
@@ -129,7 +133,9 @@ def load() -> Settings:
         online_store=_one_of("SEGUE_ONLINE_STORE", ONLINE_STORES),
         redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
         recall_deadline_ms=_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
-        answered_at_once=_number("SEGUE_ANSWERED_AT_ONCE", max(2, os.cpu_count() or 2), 1, 256),
+        answered_at_once=_number(
+            "SEGUE_ANSWERED_AT_ONCE", min(max(2, os.cpu_count() or 2), MOST_AT_ONCE), 1, MOST_AT_ONCE
+        ),
     )
 
 

@@ -7,7 +7,7 @@ installed package and nothing else. ASGI middleware; knows nothing about recomme
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 MOST_BYTES = 1 << 20
@@ -53,7 +53,7 @@ class Guard:
         if scope["method"] in ("GET", "HEAD") and scope["path"] in ("/", "/docs.json"):
             is_page, is_head = scope["path"] == "/", scope["method"] == "HEAD"
             own = PAGE if is_page else json.dumps(self._description()).encode()
-            await _answer(send, 200, b"text/html; charset=utf-8" if is_page else JSON, b"" if is_head else own)
+            await answered(send, 200, b"text/html; charset=utf-8" if is_page else JSON, b"" if is_head else own)
             return
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
@@ -91,10 +91,16 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, status: int, error: str) -> None:
-    await _answer(send, status, JSON, json.dumps({"error": error}).encode())
+    await answered(send, status, JSON, error_body(error))
 
 
-async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+def error_body(error: str) -> bytes:
+    """What a client reads where it gets no answer."""
+    return json.dumps({"error": error}).encode()
+
+
+async def answered(send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Send a whole response, with `more` headers."""
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

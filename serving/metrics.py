@@ -35,6 +35,9 @@ class Metrics:
         )
         self.removed = Counter("segue_removed", "Candidates that a filter removed", ["filter"], registry=registry)
         self.exposures = Counter("segue_exposures", "Tracks shown", ["scene", "release"], registry=registry)
+        self.refused = Counter(
+            "segue_refused", "Requests sent away because too many were waiting", ["path"], registry=registry
+        )
         self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)
         self.event_seconds = Histogram(
             "segue_event_seconds", "A report, until it is on the disk and readable", buckets=SECONDS, registry=registry

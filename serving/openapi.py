@@ -163,7 +163,7 @@ ERRORS = {
     404: "The release does not know the track",
     413: "The body is too large",
     415: "The body is not JSON",
-    503: "Not now; Retry-After says when",
+    503: "No release yet, or too many requests are waiting; Retry-After says when to ask again",
 }
 
 ERROR_EXAMPLES = {

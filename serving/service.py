@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 import settings
 from serving import heap, openapi, structured_log
+from serving.admission import Admission, Queue
 from serving.answer import Answer
 from serving.event_log import LogBusy
 from serving.guard import Guard
@@ -20,8 +22,10 @@ from serving.request import LONGEST_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES, SIMILAR
 
-THREADS = 16
+REPORTS_AT_ONCE = 16
+THREADS = settings.MOST_AT_ONCE + REPORTS_AT_ONCE
 MOST_WAITING = 256
+ANSWERS_WAITING, REPORTS_WAITING = 64, 128  # fewer than MOST_WAITING in all, where BentoML would say 429
 MOST_EVENTS = 1000
 
 
@@ -93,7 +97,7 @@ class Recommender:
 
     def __init__(self) -> None:
         structured_log.start()
-        self._runtime = Runtime(settings.load(), Metrics())
+        self._runtime = Runtime(settings.load(), _metrics())
         heap.settle()
 
     @bentoml.api(output_spec=Recommendation)
@@ -175,7 +179,23 @@ def _description() -> dict[str, Any]:
     return openapi.described(Recommender.openapi_spec.asdict())  # type: ignore[attr-defined]
 
 
+@functools.cache
+def _metrics() -> Metrics:
+    return Metrics()
+
+
+def _queues() -> list[Queue]:
+    answers = Queue(("/recommend", "/similar"), settings.load().answered_at_once, ANSWERS_WAITING)
+    return [answers, Queue(("/events",), REPORTS_AT_ONCE, REPORTS_WAITING)]
+
+
+def _refused(path: str) -> None:
+    _metrics().refused.labels(path).inc()
+
+
+# The first is the outermost.
 Recommender.add_asgi_middleware(Guard, description=_description)  # type: ignore[attr-defined]  # it is a Service now
+Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_refused)  # type: ignore[attr-defined]
 
 
 def _recommendation(answer: Answer, is_debugged: bool) -> Recommendation:

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 import settings
 from serving import runtime, service, structured_log
+from serving.admission import Admission
 from serving.metrics import Metrics
 from tests.serving.small_release import ListChannel, MemoryStore, history, release, tracks
 
@@ -131,3 +132,17 @@ def test_a_request_is_one_line_of_the_log_and_what_failed_names_it(client, log):
     assert (line["message"], line["outcome"], line["scene"]) == ("request", "answered", "private_fm")
     assert (line["tracks"], line["release"], line["left_out"]) == (3, "r1", {"realtime": "failed"})
     assert "user_id" not in line
+
+
+def test_a_full_house_says_when_to_come_back(client, monkeypatch):
+    app = client.app
+    while not isinstance(app, Admission):
+        app = getattr(app, "app", None) or getattr(app, "_app", None) or app.middleware_stack
+    monkeypatch.setattr(app._turns["/recommend"], "inside", app._turns["/recommend"].most)
+    for path, body in (("/recommend", {"user_id": "u"}), ("/similar", {"track_id": "t0"})):
+        answer = client.post(path, json=body)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "requests are being answered or wait" in answer.json()["error"]
+    assert client.post("/recommend", content="x", headers={"content-type": "text/plain"}).status_code == 415
+    event = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
+    assert client.post("/events", json={"events": [event]}).status_code == 200
