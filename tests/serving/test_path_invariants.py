@@ -1,0 +1,99 @@
+"""Whatever the channels find and the lists remember, no answer holds what must not be shown; on worlds that hypothesis makes."""
+
+import uuid
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from serving.request import read_request, read_similar
+from serving.scenes import SCENES
+from tests.serving.bench import DAY, NOW, Bench
+from tests.serving.small_release import ListChannel, excluded, history, release, tracks
+
+COUNT = 12
+TRACKS, ARTISTS = [f"t{n}" for n in range(COUNT)], ["a", "b", "c"]
+NOON = datetime.fromtimestamp(NOW / 1e6, tz=UTC).replace(tzinfo=None)
+TIMES = st.sampled_from([None, None, *(NOON + timedelta(days=days) for days in (-1, 0, 1, 2))])
+ITEMS = st.lists(st.integers(2, COUNT + 1), max_size=COUNT, unique=True)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench(tmp_path_factory.mktemp("home"))
+
+
+@st.composite
+def worlds(draw):
+    def each(values):
+        return draw(st.lists(values, min_size=COUNT, max_size=COUNT))
+
+    table = tracks(
+        COUNT,
+        artist_ids=each(st.lists(st.sampled_from(ARTISTS), max_size=2)),
+        recording_id=each(st.sampled_from([None, None, "x", "y"])),
+        available_from=each(TIMES),
+        available_until=each(TIMES),
+        is_in_catalogue=each(st.sampled_from([True, True, True, False])),
+    )
+    near = {item: draw(ITEMS) for item in range(2, 5)}
+    names = ("popularity", "realtime", "favourites")
+    return release(table, [ListChannel(name, draw(ITEMS), draw(st.booleans()), near=near) for name in names])
+
+
+@st.composite
+def days(draw):
+    """What a user does on each of some days in a row: what is excluded on it, then what is asked."""
+    targets = st.one_of(
+        st.tuples(st.just("track"), st.sampled_from([*TRACKS, "gone"])),
+        st.tuples(st.just("artist"), st.sampled_from(ARTISTS)),
+    )
+    asks = st.tuples(
+        st.sampled_from([*SCENES, "similar"]),
+        st.integers(1, COUNT),
+        st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]),
+        st.booleans(),
+    )
+    return draw(st.lists(st.tuples(st.lists(targets, max_size=1), st.lists(asks, max_size=3)), min_size=1, max_size=3))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(worlds(), days(), st.lists(st.sampled_from(TRACKS), max_size=4))
+def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
+    user, gone, lists, catalogue, code = uuid.uuid4().hex, [], {}, of.catalogue, of.vocabulary.track_code
+    artist = {number: name for name, number in catalogue.artist_code.items()}
+    artists = {track: {artist[number] for number in catalogue.artists_of(code[track]).tolist()} for track in TRACKS}
+
+    def recordings(some):
+        return {int(catalogue.recording_V[code[track]]) for track in some if track in code}
+
+    for day, (excluding, asks) in enumerate(story):
+        gone += excluding
+        tracks_gone, artists_gone = ({target for kind, target in gone if kind == one} for one in ("track", "artist"))
+        bench.store.users[user], now = history(*heard) | excluded(*gone), NOW + day * DAY
+        for scene, limit, discovery, bench.store.is_away in [("private_fm", 1, None, False), *asks]:
+            is_similar = scene == "similar"
+            request = (
+                read_similar("t1", limit, user, now) if is_similar else read_request(user, scene, limit, now, discovery)
+            )
+            answer = bench.path.answer(request, of)
+            shown = [item.track_id for item in answer.items]
+            assert len(recordings(shown)) == len(shown) <= limit
+            assert not recordings(shown) & recordings([*tracks_gone, *(["t1"] if is_similar else [])])
+            for track in shown:
+                item = code[track]
+                assert catalogue.is_served_V[item] and not artists[track] & artists_gone
+                assert catalogue.available_from_V[item] <= now < catalogue.available_until_V[item]
+            mine = Counter(int(catalogue.main_artist_V[code[track]]) for track in shown)
+            assert all(count <= request.scene.per_artist for number, count in mine.items() if number >= 2)
+            if scene != "daily":
+                continue
+            before = lists.get((day, discovery), [])
+            assert shown[: len(before)] == before[:limit]
+            earlier = {track for (when, _), listed in lists.items() if when < day for track in listed}
+            again = recordings(earlier) & recordings(shown)
+            assert not again - (recordings(heard) if request.is_relistening else set())
+            if len(shown) > len(before) and answer.trace.state_from != "nothing":
+                lists[day, discovery] = shown
