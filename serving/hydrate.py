@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sequences.definition import SEQUENCE_VIEWS
 from serving.feature_log import FeatureLog
 from serving.last_known import LastKnown
 from serving.metrics import Metrics
 from serving.request import Request
 from serving.served_release import ServedRelease
-from training.exclusions import Exclusions
+from training.exclusions import VIEW, Exclusions
 from training.features import ServiceContract, UserBatch, from_online
 
 REMEMBERED_USERS = 100_000
@@ -82,7 +83,7 @@ class Hydrate:
             profiles=[profile],
             scenes=[request.scene.name],
         )
-        exclusions = self._exclusions(request.user_id, known)
+        exclusions = self._remembered(request.user_id, Exclusions.of(known or {}))
         if known is None:
             last = self._last.find(release.release_id, request.user_id, request.at_us, request.scene.name)
             if last is None:
@@ -103,17 +104,25 @@ class Hydrate:
             self._metrics.skipped.labels("online_store").inc()
             return None
 
-    def _exclusions(self, user_id: str, known: Known | None) -> Exclusions:
-        if known is None:
-            return self._excluded.get(user_id, Exclusions())
-        exclusions = Exclusions.of(known)
-        if exclusions.track_ids or exclusions.artist_ids:
-            with self._lock:
-                self._excluded[user_id] = exclusions
+    def exclude(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Take note of what reported events block or dislike: it holds at once, whenever the online store learns of it."""
+        of_user: dict[str, list[tuple[str, str]]] = {}
+        for event in events:
+            if event["action"] in SEQUENCE_VIEWS[VIEW].behaviours:
+                of_user.setdefault(event["user_id"], []).append((event["target_type"], event["target_id"]))
+        for user_id, pairs in of_user.items():
+            self._remembered(user_id, Exclusions.of_targets(pairs))
+
+    def _remembered(self, user_id: str, more: Exclusions) -> Exclusions:
+        """Everything that the user is known to have excluded, `more` among it: nothing of it ever comes back."""
+        with self._lock:
+            excluded = self._excluded.get(user_id, Exclusions()) | more
+            if excluded:
+                self._excluded[user_id] = excluded
                 self._excluded.move_to_end(user_id)
                 while len(self._excluded) > REMEMBERED_USERS:
                     self._excluded.popitem(last=False)
-        return exclusions
+        return excluded
 
 
 def _sequences(contract: ServiceContract, known: Known) -> Known:

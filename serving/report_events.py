@@ -32,13 +32,21 @@ class Report:
 
 
 class ReportEvents:
-    """Takes reports; thread-safe."""
+    """Takes reports; thread-safe. `exclude` is told of new events before the online store is."""
 
-    def __init__(self, log: EventLog, push: EventPush, metrics: Metrics, now_us: Callable[[], int]) -> None:
-        self._log, self._push, self._metrics, self._now_us = log, push, metrics, now_us
+    def __init__(
+        self,
+        log: EventLog,
+        push: EventPush,
+        exclude: Callable[[Sequence[Event]], None],
+        metrics: Metrics,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._log, self._push, self._exclude, self._metrics, self._now_us = log, push, exclude, metrics, now_us
 
     def report(self, rows: Sequence[object]) -> Report:
-        """Accepted events are on the disk, and, while the online store answers, in the user's next recommendation.
+        """Accepted events are on the disk, and, while the online store answers, in the user's next recommendation; what
+        they block or dislike is there in any case.
 
         Raises:
             LogBusy: too many reports wait for the disk.
@@ -57,6 +65,7 @@ class ReportEvents:
             if events:
                 appended = self._log.append(events)
                 accepted, duplicate = len(appended.events), appended.duplicate
+                self._exclude(appended.events)
                 if not self._push.push(appended):
                     self._metrics.events.labels("pushed_later").inc(accepted)
         self._metrics.unpushed.set(self._push.waiting)

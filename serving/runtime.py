@@ -66,7 +66,7 @@ class Runtime:
         self._lists = DailyLists(settings.home / "serving")
         hydrate = Hydrate(self._online, metrics, self._features)
         self._path = RecommendPath(hydrate, recall, self._lists, self._exposures, metrics)
-        self._reports = ReportEvents(self._log, self._push, metrics, now_us)
+        self._reports = ReportEvents(self._log, self._push, hydrate.exclude, metrics, now_us)
         self._holder.start()
 
     @property

@@ -19,6 +19,14 @@ class Exclusions:
     track_ids: frozenset[str] = field(default_factory=frozenset)
     artist_ids: frozenset[str] = field(default_factory=frozenset)
 
+    def __or__(self, other: Exclusions) -> Exclusions:
+        """What either excludes."""
+        return Exclusions(self.track_ids | other.track_ids, self.artist_ids | other.artist_ids)
+
+    def __bool__(self) -> bool:
+        """Whether anything is excluded."""
+        return bool(self.track_ids or self.artist_ids)
+
     @classmethod
     def of(cls, sequences: Mapping[str, Mapping[str, Sequence[Any]]]) -> Exclusions:
         """From a user's online sequences; none when the user has excluded nothing."""

@@ -38,7 +38,8 @@ class Bench:
         self.metrics = Metrics(self.registry)
         self.lists = DailyLists(self.folder / "serving")
         recall = Recall(self.metrics, self.deadline_s, threads=1)
-        self.path = RecommendPath(Hydrate(self.store, self.metrics), recall, self.lists, self.shown, self.metrics)
+        self.hydrate = Hydrate(self.store, self.metrics)
+        self.path = RecommendPath(self.hydrate, recall, self.lists, self.shown, self.metrics)
 
     def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
         return self.path.answer(read_request(user_id, scene, limit, self.now, discovery), of)

@@ -124,6 +124,14 @@ def test_the_list_of_the_day_stays_and_grows(client):
     assert ask(client, limit=4, user_id="somebody")["items"][:2] == first
 
 
+def test_what_is_blocked_leaves_the_list_of_the_day_at_once_though_the_store_knows_nothing_of_it(client):
+    first = ids(ask(client, limit=3, user_id="w"))
+    event = {"user_id": "w", "action": "block", "target_type": "track", "target_id": first[0]}
+    assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
+    after = ids(ask(client, limit=3, user_id="w"))
+    assert after[:2] == first[1:] and first[0] not in after
+
+
 def test_a_request_is_one_line_of_the_log_and_what_failed_names_it(client, log):
     answer = ask(client, scene="private_fm")
     failed, line = log()

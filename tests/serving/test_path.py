@@ -107,6 +107,26 @@ def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
     assert bench.count("segue_skipped", part="online_store") == 1
 
 
+def test_what_is_blocked_while_the_store_is_away_leaves_at_once_and_stays_away(bench):
+    of = release(tracks(8), [POPULARITY])
+    bench.store.users["u"] = history("t0") | excluded(("track", "t5"))
+    assert bench.ask(of)[:2] == ["t0", "t1"]
+    bench.store.is_away = True
+    events = [
+        ("block", "track", "t0"),
+        ("dislike", "artist", "a1"),
+        ("like", "track", "t6"),
+        ("block", "playlist", "t7"),
+    ]
+    bench.hydrate.exclude(
+        [dict(zip(("user_id", "action", "target_type", "target_id"), ("u", *one), strict=True)) for one in events]
+    )
+    assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
+    bench.store.is_away = False  # and it has not heard of them yet
+    assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
+    assert "t0" in bench.ask(of, user_id="v")
+
+
 def test_the_artist_cap_is_the_scenes(bench):
     many = PER_ARTIST + 2
     table = tracks(many + 2, artist_ids=[["a"]] * many + [["b"], ["b"]])

@@ -103,8 +103,9 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     exposures = Exposures(home / "live", lambda: clock[0])
     recall = Recall(metrics, deadline_s=60, threads=1)
     lists = DailyLists(home / "serving")
-    path = RecommendPath(Hydrate(online, metrics, features), recall, lists, exposures, metrics)
-    reporter = ReportEvents(log, push, metrics, lambda: clock[0])
+    hydrate = Hydrate(online, metrics, features)
+    path = RecommendPath(hydrate, recall, lists, exposures, metrics)
+    reporter = ReportEvents(log, push, hydrate.exclude, metrics, lambda: clock[0])
 
     steps: list[tuple[int, Any]] = list(reports_of(rows, chance))
     users = [row["user_id"] for row in rows]
