@@ -17,7 +17,7 @@ def test_index_equals_argsort_without_the_excluded() -> None:
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 4, generator=generator)
     items = np.arange(10, 60)
-    found, scores = ExactIndex(items, vectors, torch.zeros(50)).search(
+    found, scores = ExactIndex.of(items, vectors, torch.zeros(50)).search(
         queries, 5, np.array([[10, 59], [0, 0], [3, 20]])
     )
     for row, excluded in enumerate(({10, 59}, set(), {20})):
@@ -36,7 +36,7 @@ def test_equal_items_are_found_as_if_each_stood_alone() -> None:
     of_one_group = items[(of_item == 3).numpy()]
     excluded = [set(of_one_group.tolist()), set(of_one_group[1:].tolist()), set(items[5:].tolist()), {100, 7}]
     padded = np.array([sorted(row) + [0] * (60 - len(row)) for row in excluded])
-    found, scores = ExactIndex(items, vectors, biases).search(queries, 30, padded)
+    found, scores = ExactIndex.of(items, vectors, biases).search(queries, 30, padded)
     for row, left_out in enumerate(excluded):
         inner = (distinct @ queries[row])[of_item] + biases
         ordered = sorted(zip((-inner).tolist(), items.tolist(), strict=True))
@@ -50,7 +50,7 @@ def test_equal_scores_at_the_last_place_are_given_by_smaller_item() -> None:
     """Vectors that differ and score the same, and items of the same vector, some left out; whole numbers, so exactly."""
     vectors = torch.tensor([[1.0, float(number)] for number in (5, 3, 5, 4, 3, 1, 2, 0)] * 5)
     items = np.arange(2, 42)
-    index = ExactIndex(items, vectors, torch.zeros(40))
+    index = ExactIndex.of(items, vectors, torch.zeros(40))
     for left_out in ([], [2, 3, 12], list(range(2, 39)), items.tolist()):
         for k in (1, 3, 7, 40):
             found, scores = index.search(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), k, np.array([[*left_out, 0]] * 2))
@@ -65,19 +65,25 @@ def test_many_rows_are_searched_as_each_alone(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("training.recall.index.SCORES_AT_ONCE", 100)
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(45, 4, generator=generator), torch.randn(9, 3, 4, generator=generator)
-    index = ExactIndex(np.arange(5, 50), vectors, torch.zeros(45))
+    index = ExactIndex.of(np.arange(5, 50), vectors, torch.zeros(45))
     excluded = np.random.default_rng(0).integers(0, 50, (9, 20))
     found, _ = index.search_best(queries, 6, excluded)
     for row in range(9):
         best = (queries[row] @ vectors.T).amax(0)
-        best[torch.from_numpy(np.isin(index.item_N, excluded[row]))] = -torch.inf
-        assert found[row].tolist() == index.item_N[best.topk(6).indices.numpy()].tolist()
+        best[torch.from_numpy(np.isin(index.items.item_N, excluded[row]))] = -torch.inf
+        assert found[row].tolist() == index.items.item_N[best.topk(6).indices.numpy()].tolist()
 
 
 def test_nothing_indexed_gives_nothing() -> None:
-    found, scores = ExactIndex(np.zeros(0, dtype=np.int64), torch.zeros(0, 4), torch.zeros(0)).search(
+    found, scores = ExactIndex.of(np.zeros(0, dtype=np.int64), torch.zeros(0, 4), torch.zeros(0)).search(
         torch.zeros(2, 4), 3, np.array([[1], [2]])
     )
+    assert found.tolist() == [[0] * 3] * 2
+    assert np.isneginf(scores).all()
+
+
+def test_no_query_finds_nothing() -> None:
+    found, scores = ExactIndex.of(np.arange(2, 12), torch.ones(10, 4)).search_best(torch.zeros(2, 0, 4), 3)
     assert found.tolist() == [[0] * 3] * 2
     assert np.isneginf(scores).all()
 
@@ -85,7 +91,7 @@ def test_nothing_indexed_gives_nothing() -> None:
 def test_best_of_several_queries_against_searches_of_each_alone() -> None:
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 2, 4, generator=generator)
-    index = ExactIndex(np.arange(10, 60), vectors, torch.randn(50, generator=generator))
+    index = ExactIndex.of(np.arange(10, 60), vectors, torch.randn(50, generator=generator))
     excluded = np.array([[10, 59], [0, 0], [3, 20]])
     found, scores = index.search_best(queries, 6, excluded)
     for row in range(3):

@@ -1,6 +1,6 @@
 """Items of one vector as one group, and what a request must not get of them. Knows nothing about scores.
 
-Legend: N indexed items by their place, G groups, B requests, E excluded places.
+Legend: N indexed items by their place, M of them that were not taken out, G groups, B requests, E excluded places.
 """
 
 from __future__ import annotations
@@ -11,95 +11,121 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Places of equal items: group g's are `member_N[offset_G1[g]:offset_G1[g + 1]]`, ascending."""
+class EqualItems:
+    """Items in groups: the places of group g are `member_M[offset_G1[g]:offset_G1[g + 1]]`, ascending; a group may be
+    empty. `place_V[item]` is where an item stands in `item_N`, -1 where nowhere.
+    """
 
-    member_N: np.ndarray
-    offset_G1: np.ndarray
+    item_N: np.ndarray
     group_N: np.ndarray
+    member_M: np.ndarray
+    offset_G1: np.ndarray
+    place_V: np.ndarray
 
     @classmethod
-    def of(cls, row_ND: np.ndarray) -> Groups:
-        """Of the rows of a matrix; groups in the order of their first member."""
-        as_bytes = np.ascontiguousarray(row_ND).view(np.dtype((np.void, row_ND.shape[1] * row_ND.itemsize))).ravel()
-        _, first, group_N = np.unique(as_bytes, return_index=True, return_inverse=True)
-        rank_G = np.empty(len(first), dtype=np.int64)
-        rank_G[np.argsort(first)] = np.arange(len(first))
-        return cls.numbered(rank_G[group_N])
+    def of(cls, item_N: np.ndarray, row_ND: np.ndarray) -> tuple[EqualItems, np.ndarray]:
+        """Of distinct items and the rows of a matrix; and the place of each group's first item, ascending."""
+        first_G, group_N = _equal_rows(row_ND)
+        return cls._grouped(item_N, group_N, len(first_G), np.ones(len(item_N), dtype=bool)), first_G
 
     @classmethod
-    def numbered(cls, group_N: np.ndarray) -> Groups:
-        """Of a group number for each place, of which none is skipped."""
-        offset = np.concatenate([[0], np.cumsum(np.bincount(group_N))]).astype(np.int64)
-        return cls(np.argsort(group_N, kind="stable"), offset, group_N)
+    def _grouped(cls, item_N: np.ndarray, group_N: np.ndarray, groups: int, is_kept_N: np.ndarray) -> EqualItems:
+        kept = np.flatnonzero(is_kept_N)
+        member_M = kept[np.argsort(group_N[kept], kind="stable")]
+        offset_G1 = np.concatenate([[0], np.cumsum(np.bincount(group_N[kept], minlength=groups))]).astype(np.int64)
+        place_V = np.full(int(item_N.max(initial=0)) + 1, -1, dtype=np.int32)
+        place_V[item_N[kept]] = kept
+        return cls(item_N, group_N, member_M, offset_G1, place_V)
+
+    def with_items(self, items: np.ndarray, row_ND: np.ndarray) -> tuple[EqualItems, np.ndarray]:
+        """These and more, in groups of their own after the groups there are; and the place of each new group's first
+        item among the new ones.
+
+        Raises:
+            ValueError: an item is here already, or comes twice.
+        """
+        known, count = np.unique(items, return_counts=True)
+        again = known[(self.places(known) >= 0) | (count > 1)]
+        if len(again):
+            raise ValueError(f"item {again[0]} is indexed already; take it out first to give it another vector")
+        first, group = _equal_rows(row_ND)
+        is_kept = np.concatenate([self._is_kept_N, np.ones(len(items), dtype=bool)])
+        item_N, group_N = np.concatenate([self.item_N, items]), np.concatenate([self.group_N, group + len(self)])
+        return self._grouped(item_N, group_N, len(self) + len(first), is_kept), first
+
+    def without(self, items: np.ndarray) -> EqualItems:
+        """These but `items`, whether they are here or not; the groups keep their numbers."""
+        place = self.places(items)
+        is_kept_N = self._is_kept_N
+        is_kept_N[place[place >= 0]] = False
+        return self._grouped(self.item_N, self.group_N, len(self), is_kept_N)
+
+    @property
+    def _is_kept_N(self) -> np.ndarray:
+        is_kept_N = np.zeros(len(self.item_N), dtype=bool)
+        is_kept_N[self.member_M] = True
+        return is_kept_N
 
     def __len__(self) -> int:
         """G."""
         return len(self.offset_G1) - 1
 
-    @property
-    def first_G(self) -> np.ndarray:
-        """Place of each group's first member."""
-        first: np.ndarray = self.member_N[self.offset_G1[:-1]]
-        return first
+    def places(self, items: np.ndarray) -> np.ndarray:
+        """Of items of any shape, -1 for one that is not here. A look-up: a search in a sorted list would take twenty
+        times as long.
+        """
+        is_within = items < len(self.place_V)
+        place: np.ndarray = np.where(is_within, self.place_V[np.where(is_within, items, 0)], -1)
+        return place
 
     def members(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Places of the members of some groups, and for each the place of its group among those asked for."""
         begin, count = self.offset_G1[groups], self.offset_G1[groups + 1] - self.offset_G1[groups]
         of = np.repeat(np.arange(len(groups)), count)
-        return self.member_N[np.arange(len(of)) - np.repeat(count.cumsum() - count, count) + begin[of]], of
+        return self.member_M[np.arange(len(of)) - np.repeat(count.cumsum() - count, count) + begin[of]], of
 
-
-@dataclass(frozen=True)
-class Places:
-    """Where each item stands in the index: `place_V[item]`, -1 for one that is not indexed. A search in a sorted list
-    would take twenty times as long.
-    """
-
-    place_V: np.ndarray
-
-    @classmethod
-    def among(cls, item_N: np.ndarray) -> Places:
-        """Of distinct items."""
-        place_V = np.full(int(item_N.max(initial=0)) + 1, -1, dtype=np.int32)
-        place_V[item_N] = np.arange(len(item_N))
-        return cls(place_V)
-
-    def of(self, items: np.ndarray) -> np.ndarray:
-        """The place of each item, -1 where it has none."""
-        place: np.ndarray = self.place_V[np.where(items < len(self.place_V), items, 0)]
-        return np.where(items < len(self.place_V), place, -1)
+    def excluded(self, exclude_BX: np.ndarray) -> Excluded:
+        """What each row of items, whether they are here or not and however often they come, leaves out."""
+        N, G, rows = len(self.item_N), len(self), np.arange(len(exclude_BX) + 1)
+        place_BX = self.places(exclude_BX)
+        row, column = np.nonzero(place_BX >= 0)
+        row, place = np.divmod(_distinct(row * np.int64(N) + place_BX[row, column])[0], N)
+        key, count = _distinct(row * np.int64(G) + self.group_N[place])
+        of_row, group = np.divmod(key, G)
+        size_G = np.diff(self.offset_G1)
+        is_whole = count == size_G[group]
+        offset_B1, group_offset_B1 = np.searchsorted(row, rows), np.searchsorted(of_row[is_whole], rows)
+        return Excluded(offset_B1, place, group_offset_B1, group[is_whole], np.flatnonzero(size_G == 0))
 
 
 @dataclass(frozen=True)
 class Excluded:
-    """What each request must not get: indexed places by row, and the groups of which nothing is left, by row too."""
+    """By request the places it must not get, and the groups of which it must get nothing; and the empty groups."""
 
     offset_B1: np.ndarray
     place_E: np.ndarray
-    whole_offset_B1: np.ndarray
-    whole_group_E: np.ndarray
-
-    @classmethod
-    def of(cls, places: Places, groups: Groups, exclude_BX: np.ndarray) -> Excluded:
-        """Of items, whether they are indexed or not, and however often they come."""
-        N, G, rows = len(groups.group_N), len(groups), np.arange(len(exclude_BX) + 1)
-        place_BX = places.of(exclude_BX)
-        row, column = np.nonzero(place_BX >= 0)
-        row, place = np.divmod(_distinct(row * np.int64(N) + place_BX[row, column])[0], N)
-        key, count = _distinct(row * np.int64(G) + groups.group_N[place])
-        whole_row, whole_group = np.divmod(key, G)
-        is_whole = count == np.diff(groups.offset_G1)[whole_group]
-        offset, whole_offset = np.searchsorted(row, rows), np.searchsorted(whole_row[is_whole], rows)
-        return cls(offset, place, whole_offset, whole_group[is_whole])
+    group_offset_B1: np.ndarray
+    group_E: np.ndarray
+    empty: np.ndarray
 
     def places(self, row: int) -> np.ndarray:
         """Excluded places of one request, ascending."""
         return self.place_E[self.offset_B1[row] : self.offset_B1[row + 1]]
 
     def groups(self, row: int) -> np.ndarray:
-        """Groups of which one request must get nothing, ascending."""
-        return self.whole_group_E[self.whole_offset_B1[row] : self.whole_offset_B1[row + 1]]
+        """Groups that have nothing for one request."""
+        mine = self.group_E[self.group_offset_B1[row] : self.group_offset_B1[row + 1]]
+        return np.concatenate([mine, self.empty]) if len(self.empty) else mine
+
+
+def _equal_rows(row_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First row of each group, ascending, and the group of each row."""
+    as_bytes = np.ascontiguousarray(row_ND).view(np.dtype((np.void, row_ND.shape[1] * row_ND.itemsize))).ravel()
+    _, first, group_N = np.unique(as_bytes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank_G = np.empty(len(first), dtype=np.int64)
+    rank_G[order] = np.arange(len(first))
+    return first[order], rank_G[group_N]
 
 
 def _distinct(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

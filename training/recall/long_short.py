@@ -21,8 +21,8 @@ from training.data import TrainingData
 from training.features import UserBatch
 from training.heard import heard_items
 from training.listens import HISTORY, listened
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.index import ExactIndex
+from training.recall.channel import Candidates
+from training.recall.indexed_channel import IndexedChannel, some_requests
 from training.recall.item_tower import ItemCodes
 from training.recall.long_short_cases import SessionSampler, requests_of
 from training.recall.long_short_config import LongShortConfig, long_short_config
@@ -36,7 +36,7 @@ from training.workspace import write_json
 OBSERVED_BATCHES = 8
 
 
-class LongShort(RecallChannel):
+class LongShort(IndexedChannel):
     """Remembered tracks by repeat score, and among them unheard ones by the gated interest vector."""
 
     name: ClassVar[str] = "long_short"
@@ -57,12 +57,9 @@ class LongShort(RecallChannel):
         """See `long_short_config`."""
         return long_short_config(recipe)
 
-    @torch.no_grad()
-    def refresh(self) -> None:
-        """Index the item vectors of the current weights."""
-        parts = [self.network.vectors(part) for part in torch.from_numpy(self.catalogue).split(65_536) if len(part)]
-        vector_ND = torch.cat(parts) if parts else torch.zeros((0, self.settled.width))
-        self.index = ExactIndex(self.catalogue, vector_ND, torch.zeros(len(vector_ND)))
+    def vectors(self, items: torch.Tensor) -> torch.Tensor:
+        """See `IndexedChannel`."""
+        return self.network.vectors(items)
 
     @classmethod
     def fit(cls, data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
@@ -78,7 +75,8 @@ class LongShort(RecallChannel):
         short = short_config(config)
         windows = WindowSampler(data, short.length, short.horizon, short.balance)
         network = LongShortNetwork(config, ItemCodes.of(data, windows.count_V, config.least_plays))
-        channel = cls(config, network, np.flatnonzero(data.catalogue_V), data.vocabulary)
+        # Its index is exact as long as it learns; which one it gets is decided by what was learned.
+        channel = cls(replace(config, probes=None), network, np.flatnonzero(data.catalogue_V), data.vocabulary)
         if not len(sampler) or not data.catalogue_V.any():
             return channel
         seen = [sampler.sessions(config.seed + 1, step, config.batch).requests for step in range(OBSERVED_BATCHES)]
@@ -116,6 +114,9 @@ class LongShort(RecallChannel):
                 "validation": tried[chosen],
                 "new_shares": {str(share): one for share, one in tried.items()},
             }
+        channel._measures |= {
+            "index": channel.settle_index(lambda: some_requests(data, cls.feature_service, config.seed))
+        }
         return channel
 
     @property

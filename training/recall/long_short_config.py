@@ -15,7 +15,8 @@ class LongShortConfig:
     answer that is new to the user (None: the one of `new_shares` that validation likes best); `targets` of a session,
     drawn by chance, teach the item vectors, and so do `positions` of as many windows of events; `balance`: users are
     drawn by sessions ** balance. `steps` is the length of the schedule;
-    `stop_after`: the step that validation chose (None: choose).
+    `stop_after`: the step that validation chose (None: choose). `exact_up_to` distinct item vectors are searched
+    exactly (None: any number); `probes`: lists that a query reads beyond that (None: it searches exactly).
     """
 
     lifting: Lifting = "both"
@@ -49,6 +50,8 @@ class LongShortConfig:
     cases_per_user: int = 5
     seed: int = 0
     stop_after: int | None = None
+    exact_up_to: int | None = None
+    probes: int | None = None
 
     def __post_init__(self) -> None:
         # JSON has lists only; a config read from it equals the one that was written.
@@ -77,5 +80,6 @@ def long_short_config(recipe: str) -> LongShortConfig:
             steps=4000,
             validate_every=250,
             cases_per_user=15,
+            exact_up_to=200_000,
         )
     return small

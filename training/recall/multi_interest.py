@@ -24,8 +24,8 @@ from training.data import TrainingData
 from training.features import UserBatch
 from training.heard import heard_items
 from training.listens import HISTORY, LISTENED, listened
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.index import ExactIndex
+from training.recall.channel import Candidates
+from training.recall.indexed_channel import IndexedChannel, some_requests
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import recall_table, user_batches, worth
 from training.recall.merge import interleave
@@ -47,7 +47,7 @@ class Interest:
     items: np.ndarray
 
 
-class MultiInterest(RecallChannel):
+class MultiInterest(IndexedChannel):
     """Nearest items to every interest, merged by best score; `interests` shows them to people.
 
     What the user has heard is left out of the part that asks for discoveries, and of that part only: the papers
@@ -76,12 +76,9 @@ class MultiInterest(RecallChannel):
         """See `multi_interest_config`."""
         return multi_interest_config(recipe)
 
-    @torch.no_grad()
-    def refresh(self) -> None:
-        """Index the item vectors of the current weights."""
-        parts = [self.network.vectors(part) for part in torch.from_numpy(self.catalogue).split(65_536) if len(part)]
-        vector_ND = torch.cat(parts) if parts else torch.zeros((0, self.settled.width))
-        self.index = ExactIndex(self.catalogue, vector_ND, torch.zeros(len(vector_ND)))
+    def vectors(self, items: torch.Tensor) -> torch.Tensor:
+        """See `IndexedChannel`."""
+        return self.network.vectors(items)
 
     @classmethod
     def fit(cls, data: TrainingData, config: MultiInterestConfig, folder: Path) -> MultiInterest:
@@ -98,7 +95,8 @@ class MultiInterest(RecallChannel):
         codes = ItemCodes.of(data, sampler.count_V, config.least_plays)
         network = MultiInterestNetwork(config, codes)
         names = InterestNames.of(data, codes.facet_VF.numpy())
-        channel = cls(config, network, np.flatnonzero(data.catalogue_V), names)
+        # Its index is exact as long as it learns; which one it gets is decided by what was learned.
+        channel = cls(replace(config, probes=None), network, np.flatnonzero(data.catalogue_V), names)
         if not len(sampler) or not data.catalogue_V.any():
             return channel
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
@@ -122,9 +120,9 @@ class MultiInterest(RecallChannel):
         learner = MultiInterestLearner(network.train(), config, sampler, data.catalogue_V)
         record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None)
         network.eval()
-        channel.refresh()
         channel.settled = replace(config, stop_after=record.steps)
-        channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {})}
+        index = channel.settle_index(lambda: some_requests(data, cls.feature_service, config.seed))
+        channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {}), "index": index}
         return channel
 
     def measures(self) -> dict[str, Any]:

@@ -19,7 +19,8 @@ class MultiInterestConfig:
     is one of the next `horizon` listened tracks; `balance`: users are drawn by events ** balance; `least_plays` earn a
     track its own embedding; `new_share` of the candidates are songs the user has not heard lately; `new_weight`: that
     task's share of the loss. `steps` is the length of the schedule; `stop_after`: the step that validation chose
-    (None: choose).
+    (None: choose). `exact_up_to` distinct item vectors are searched exactly (None: any number); `probes`: lists that
+    a query reads beyond that (None: it searches exactly).
     """
 
     extractor: Extractor = "routing"
@@ -52,6 +53,8 @@ class MultiInterestConfig:
     cases_per_user: int = 3
     seed: int = 0
     stop_after: int | None = None
+    exact_up_to: int | None = None
+    probes: int | None = None
 
 
 def multi_interest_config(recipe: str) -> MultiInterestConfig:
@@ -60,5 +63,14 @@ def multi_interest_config(recipe: str) -> MultiInterestConfig:
     if recipe == "debug":
         return replace(small, width=16, length=64, batch=16, steps=20, warmup=5, validate_every=10, cases_per_user=2)
     if recipe == "full":
-        return replace(small, width=128, least_plays=3, batch=128, steps=4000, validate_every=500, cases_per_user=10)
+        return replace(
+            small,
+            width=128,
+            least_plays=3,
+            batch=128,
+            steps=4000,
+            validate_every=500,
+            cases_per_user=10,
+            exact_up_to=200_000,
+        )
     return small

@@ -22,8 +22,8 @@ from sequences.batch import FIRST
 from training.data import TrainingData
 from training.features import UserBatch
 from training.heard import heard_items
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.index import ExactIndex
+from training.recall.channel import Candidates
+from training.recall.indexed_channel import IndexedChannel, some_requests
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import recall_table, user_batches, worth
 from training.recall.merge import interleave, merge_clicks
@@ -34,7 +34,7 @@ from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
 
-class Realtime(RecallChannel):
+class Realtime(IndexedChannel):
     """Nearest items to two user vectors: what will be listened to next, and what of it is new to the user."""
 
     name: ClassVar[str] = "realtime"
@@ -55,13 +55,9 @@ class Realtime(RecallChannel):
         """See `realtime_config`."""
         return realtime_config(recipe)
 
-    @torch.no_grad()
-    def refresh(self) -> None:
-        """Index the item vectors of the current weights."""
-        items = torch.from_numpy(self.catalogue)
-        parts = [self.network.vectors(part) for part in items.split(65_536)] if len(items) else []
-        vector_ND = torch.cat(parts) if parts else torch.zeros((0, self.settled.width))
-        self.index = ExactIndex(self.catalogue, vector_ND, torch.zeros(len(vector_ND)))
+    def vectors(self, items: torch.Tensor) -> torch.Tensor:
+        """See `IndexedChannel`."""
+        return self.network.vectors(items)
 
     @classmethod
     def fit(cls, data: TrainingData, config: RealtimeConfig, folder: Path) -> Realtime:
@@ -76,7 +72,8 @@ class Realtime(RecallChannel):
         torch.manual_seed(config.seed)
         sampler = WindowSampler(data, config.length, config.horizon, config.balance, config.windows)
         network = RealtimeNetwork(config, ItemCodes.of(data, sampler.count_V, config.least_plays))
-        channel = cls(config, network, np.flatnonzero(data.catalogue_V), data.vocabulary)
+        # Its index is exact as long as it learns; which one it gets is decided by what was learned.
+        channel = cls(replace(config, probes=None), network, np.flatnonzero(data.catalogue_V), data.vocabulary)
         if not len(sampler) or not data.catalogue_V.any():
             return channel
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed, config.most_cases)
@@ -108,9 +105,9 @@ class Realtime(RecallChannel):
             validate if is_choosing else None,
         )
         network.eval()
-        channel.refresh()
         channel.settled = replace(config, stop_after=record.steps)
-        channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {})}
+        index = channel.settle_index(lambda: some_requests(data, cls.feature_service, config.seed))
+        channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {}), "index": index}
         return channel
 
     def measures(self) -> dict[str, Any]:

@@ -18,7 +18,8 @@ class RealtimeConfig:
     over the whole catalogue instead of drawn negatives, with `label_smoothing`; `windows`: `full` ones reach back
     `length` events wherever the user has them; with `trim` short ones are run apart, without the places that they
     leave empty. `judged_at`: the cutoffs at which validation looks, on `most_cases` (None: all). `steps` is the length of the schedule;
-    `stop_after`: the step that validation chose (None: choose).
+    `stop_after`: the step that validation chose (None: choose). `exact_up_to` distinct item vectors are searched
+    exactly (None: any number); `probes`: lists that a query reads beyond that (None: it searches exactly).
     """
 
     pooling: Pooling = "attention"
@@ -55,10 +56,17 @@ class RealtimeConfig:
     judged_at: tuple[int, int] = (50, 200)
     seed: int = 0
     stop_after: int | None = None
+    exact_up_to: int | None = None
+    probes: int | None = None
 
     def __post_init__(self) -> None:
         # JSON has lists only; a config read from it equals the one that was written.
         object.__setattr__(self, "judged_at", tuple(self.judged_at))
+        if self.similarity == "dot" and self.exact_up_to is not None:
+            raise ValueError(
+                f"similarity='dot' needs exact search, and exact_up_to={self.exact_up_to} would end it; set exact_up_to=None, "
+                "or similarity='cosine'"
+            )
 
 
 def realtime_config(recipe: str) -> RealtimeConfig:
@@ -89,5 +97,14 @@ def realtime_config(recipe: str) -> RealtimeConfig:
             validate_every=100,
         )
     if recipe == "full":
-        return replace(small, width=128, least_plays=3, batch=128, steps=8000, validate_every=500, cases_per_user=10)
+        return replace(
+            small,
+            width=128,
+            least_plays=3,
+            batch=128,
+            steps=8000,
+            validate_every=500,
+            cases_per_user=10,
+            exact_up_to=200_000,
+        )
     return small

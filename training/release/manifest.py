@@ -19,6 +19,7 @@ from training.evaluate import JSON_FILE, evaluation_inputs, model_ids
 from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.release.gate import Verdict
+from training.train import MEASURES
 from training.workspace import MissingInput, Workspace, is_unchanged
 
 ID_LENGTH = 12
@@ -84,7 +85,7 @@ def build(
         "feature_services": services,
         "models": {"held_out": inputs["held_out"], "final": inputs["final"]},
         "vocabulary": _hash(workspace.vocabulary("final")),
-        "index": "exact search over the vectors in each channel's folder",
+        "index": _indexes(workspace, channels),
         "gate": asdict(verdict) | {"compared_with": compared},
         "forced": {"reason": reason} if reason else None,
         "metrics": _metrics(workspace.folder / "evaluation" / JSON_FILE),
@@ -115,6 +116,12 @@ def _hash(folder: Path) -> str:
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _indexes(workspace: Workspace, channels: list[str]) -> dict[str, Any]:
+    """What is known of the index of each channel that has one: its kind, and what it finds of what is there."""
+    measures = {name: json.loads((workspace.channel("final", name) / MEASURES).read_text()) for name in channels}
+    return {name: measured["index"] for name, measured in measures.items() if "index" in measured}
 
 
 def _metrics(path: Path) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""Which index a channel gets, and what is written down of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.conftest import users_at
+from training.data import TrainingData
+from training.recall import CHANNELS
+from training.recall.approximate_index import ApproximateIndex
+from training.recall.chosen_index import LEAST_RECALL, Search, WatchedIndex, agreement, index_of
+from training.recall.index import ExactIndex
+from training.recall.indexed_channel import IndexedChannel
+from training.recall.realtime_config import RealtimeConfig
+from training.release.manifest import _indexes
+from training.train import MEASURES
+from training.workspace import Workspace
+
+INDEXED = [name for name, channel in CHANNELS.items() if issubclass(channel, IndexedChannel)]
+
+
+def _watched(count: int = 3_000) -> WatchedIndex:
+    """Sixty directions, items near them, and what forty queries find."""
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.randn(60, 16, generator=generator)
+    of_item = torch.randint(0, 60, (count,), generator=generator)
+    vectors = torch.nn.functional.normalize(centre[of_item] + 0.5 * torch.randn(count, 16, generator=generator), dim=1)
+    index = WatchedIndex.over(ExactIndex.of(np.arange(2, count + 2), vectors))
+    queries = torch.nn.functional.normalize(vectors[:40] + 0.1 * torch.randn(40, 16, generator=generator), dim=1)
+    index.search_best(queries.view(20, 2, 16), 50, np.arange(2, 42).reshape(20, 2))
+    return index
+
+
+def test_agreement_is_the_share_found_again() -> None:
+    index = ExactIndex.of(np.array([5, 6, 7]), torch.eye(3))
+    query = torch.tensor([[[3.0, 2.0, 1.0]], [[1.0, 2.0, 3.0]]])
+    search = Search(query, np.array([[6], [0]]), np.array([[5, 6], [7, 0]]))
+    # The first row gets 5 and 7, so one of two; the second 7 and 6, so one of one.
+    assert agreement(index, [search]) == pytest.approx(0.75)
+    assert agreement(index, [Search(query, None, np.zeros((2, 2), dtype=np.int64))]) == 1
+
+
+def test_few_vectors_are_searched_exactly() -> None:
+    watched = _watched()
+    for exact_up_to in (None, 3_000):
+        index, known = index_of(watched, exact_up_to, watched.searches, seed=0)
+        assert index is watched
+        assert known == {"kind": "exact", "vectors": 3_000, "recall_at_200": 1.0}
+
+
+def test_many_vectors_are_searched_nearly_as_well() -> None:
+    watched = _watched()
+    index, known = index_of(watched, 2_999, watched.searches, seed=0)
+    assert isinstance(index, ApproximateIndex)
+    assert known["kind"] == "approximate"
+    assert (known["lists"], known["probes"]) == (54, index.probes)
+    assert LEAST_RECALL <= known["recall_at_200"] == round(agreement(index, watched.searches), 4)
+    again = ApproximateIndex.of(watched, index.probes, seed=0)
+    assert agreement(again, watched.searches) == agreement(index, watched.searches)
+
+
+def test_probes_rise_until_enough_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = _watched()
+    monkeypatch.setattr("training.recall.chosen_index.FIRST_PROBES", 1)
+    index, known = index_of(watched, 0, watched.searches, seed=0)
+    assert isinstance(index, ApproximateIndex)
+    assert index.probes > 1
+    assert agreement(ApproximateIndex.of(watched, 1, 0), watched.searches) < LEAST_RECALL <= known["recall_at_200"]
+
+
+def test_search_stays_exact_where_too_little_is_found(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = _watched()
+    monkeypatch.setattr("training.recall.chosen_index.FIRST_PROBES", 1)
+    monkeypatch.setattr("training.recall.chosen_index.MOST_READ", 0.02)
+    index, known = index_of(watched, 0, watched.searches, seed=0)
+    assert index is watched
+    assert known["kind"] == "exact"
+    assert "every search over 3000 vectors stays exact" in caplog.text
+
+
+def test_nobody_asks_so_nothing_is_measured() -> None:
+    watched = _watched()
+    index, known = index_of(watched, 0, [], seed=0)
+    assert index is watched
+    assert known["kind"] == "exact"
+
+
+@pytest.mark.parametrize("name", INDEXED)
+@pytest.mark.parametrize("recipe", ["debug", "small", "full"])
+def test_only_full_ever_searches_approximately(name: str, recipe: str) -> None:
+    assert CHANNELS[name].config(recipe).exact_up_to == (200_000 if recipe == "full" else None)
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    kind = CHANNELS[name]
+    config = replace(kind.config("debug"), exact_up_to=5, **({"new_share": 0.3} if name == "long_short" else {}))
+    channel = kind.fit(data, config, tmp_path / "fit")
+    assert isinstance(channel, IndexedChannel) and isinstance(channel.index, ApproximateIndex)
+    known = channel.measures()["index"]
+    assert known["kind"] == "approximate"
+    assert known["probes"] == channel.settled.probes == channel.index.probes
+    assert LEAST_RECALL <= known["recall_at_200"] <= 1
+    channel.save(tmp_path / "saved")
+    loaded = kind.load(tmp_path / "saved", data.vocabulary)
+    assert isinstance(loaded, IndexedChannel) and isinstance(loaded.index, ApproximateIndex)
+    users = users_at(data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
+    assert np.array_equal(channel.recall(users, 10).items_BK, loaded.recall(users, 10).items_BK)
+
+
+def test_inner_products_are_searched_exactly() -> None:
+    with pytest.raises(ValueError, match="similarity='dot' needs exact search"):
+        RealtimeConfig(similarity="dot", exact_up_to=200_000)
+
+
+def test_the_manifest_names_each_index(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, tmp_path, "2026-01-01", "full")
+    known = {"kind": "approximate", "recall_at_200": 0.981}
+    for name, measures in (("realtime", {"steps": 3, "index": known}), ("popularity", {})):
+        folder = workspace.channel("final", name)
+        folder.mkdir(parents=True)
+        (folder / MEASURES).write_text(json.dumps(measures))
+    assert _indexes(workspace, ["popularity", "realtime"]) == {"realtime": known}

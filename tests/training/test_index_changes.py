@@ -1,0 +1,120 @@
+"""Both kinds of index: items that come and go, against an index made anew; and the approximate one against the exact."""
+
+import numpy as np
+import pytest
+import torch
+
+from training.recall.approximate_index import ApproximateIndex
+from training.recall.index import ExactIndex, Index
+
+KINDS = ("exact", "approximate")
+
+
+def directions(count: int, seed: int) -> torch.Tensor:
+    """Vectors of length 1 that half precision holds exactly: four of 12 numbers are ±1/2. Some are equal."""
+    random = np.random.default_rng(seed)
+    vector_ND = np.zeros((count, 12), dtype=np.float32)
+    for row in vector_ND:
+        row[random.choice(12, 4, replace=False)] = random.choice([-0.5, 0.5], 4)
+    return torch.from_numpy(vector_ND)
+
+
+def questions(rows: int, queries: int, seed: int) -> torch.Tensor:
+    """Whole numbers so large that different vectors hardly score the same and every score is exact."""
+    random = np.random.default_rng(seed)
+    return torch.from_numpy(random.integers(-200_000, 200_000, (rows, queries, 12)).astype(np.float32))
+
+
+def made(kind: str, items: np.ndarray, vectors: torch.Tensor, probes: int = 1_000) -> Index:
+    """An index; the approximate one reads all lists."""
+    exact = ExactIndex.of(items, vectors)
+    return exact if kind == "exact" else ApproximateIndex.of(exact, probes, seed=0)
+
+
+def best(items: np.ndarray, vectors: torch.Tensor, query_QD: torch.Tensor, left_out: set[int], k: int) -> list[int]:
+    """By sorting everything."""
+    score = (vectors @ query_QD.T).amax(1).tolist()
+    ordered = sorted((-value, item) for value, item in zip(score, items.tolist(), strict=True) if item not in left_out)
+    return [item for _, item in ordered][:k] + [0] * max(k - len(ordered), 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_lists_hold_what_sorting_finds(kind: str) -> None:
+    items, vectors, queries = np.arange(100, 700), directions(600, 0), questions(6, 3, 1)
+    exclude = np.random.default_rng(2).integers(90, 710, (6, 400))
+    exclude[0] = 0
+    index = made(kind, items, vectors)
+    found, scores = index.search_best(queries, 20, exclude)
+    for row in range(6):
+        assert found[row].tolist() == best(items, vectors, queries[row], set(exclude[row].tolist()), 20)
+        expected = (vectors[found[row] - 100] @ queries[row].T).amax(1)
+        assert scores[row].tolist() == expected.tolist()
+    alone = [index.search_best(queries[row, None], 20, exclude[row, None])[0][0] for row in range(6)]
+    assert np.array_equal(found, np.stack(alone))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_items_come_and_go(kind: str) -> None:
+    """New items stand between old ones and equal some of them; an item that was taken out comes back with another
+    vector.
+    """
+    vectors, queries = directions(300, 0), questions(4, 2, 1)
+    items = np.arange(2, 602, 2)
+    index = made(kind, items, vectors)
+    before = index.search_best(queries, 30)
+    gone, new = np.array([2, 4, 5, 400, 9_999]), np.array([601, 3, 5, 4, 2_000])
+    new_vectors = torch.cat([vectors[:2], directions(3, 7)])
+    changed = index.without(gone).with_items(new, new_vectors).without(np.array([601]))
+    kept = ~np.isin(items, gone)
+    all_items = np.concatenate([items[kept], new[1:]])
+    all_vectors = torch.cat([vectors[torch.from_numpy(kept)], new_vectors[1:]])
+    exclude = np.array([[3], [5], [6], [0]])
+    found, _ = changed.search_best(queries, 30, exclude)
+    for row in range(4):
+        assert found[row].tolist() == best(all_items, all_vectors, queries[row], {int(exclude[row, 0])}, 30)
+    assert np.array_equal(index.search_best(queries, 30)[0], before[0]), "the first index is as it was"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("items", [[7, 4], [900, 900]])
+def test_an_item_is_indexed_once(kind: str, items: list[int]) -> None:
+    index = made(kind, np.arange(2, 12), directions(10, 0))
+    with pytest.raises(ValueError, match=f"item {items[1]} is indexed already"):
+        index.without(np.array([7])).with_items(np.array(items), directions(2, 1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_left_gives_nothing(kind: str) -> None:
+    items = np.arange(2, 52)
+    index = made(kind, items, directions(50, 0))
+    for emptied in (index, index.without(items)):
+        found, scores = emptied.search_best(questions(1, 2, 0), 5, items[None])
+        assert not found.any()
+        assert np.isneginf(scores).all()
+
+
+def test_more_lists_are_read_where_too_little_is_left() -> None:
+    items, vectors = np.arange(2, 502), directions(500, 0)
+    index = made("approximate", items, vectors, probes=1)
+    left = np.random.default_rng(0).choice(items, 9, replace=False)
+    found, _ = index.search_best(questions(1, 3, 0), 20, np.setdiff1d(items, left)[None])
+    assert sorted(found[0, :9].tolist()) == sorted(left.tolist())
+    assert not found[0, 9:].any()
+
+
+def test_the_same_vectors_give_the_same_index() -> None:
+    items, vectors = np.arange(2, 902), torch.nn.functional.normalize(torch.randn(900, 8), dim=1)
+    queries = torch.randn(5, 2, 8)
+    first, second = (made("approximate", items, vectors, probes=3).search_best(queries, 40) for _ in range(2))
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
+
+
+def test_an_approximate_index_refuses_what_it_cannot_compare() -> None:
+    items, vectors = np.arange(2, 12), directions(10, 0)
+    with pytest.raises(ValueError, match=r"length 2.*cosine"):
+        made("approximate", items, 2 * vectors)
+    with pytest.raises(ValueError, match="search exactly"):
+        ApproximateIndex.of(ExactIndex.of(items, vectors, torch.ones(10)), 1, 0)
+    with pytest.raises(ValueError, match="length 3"):
+        made("approximate", items, vectors).with_items(np.array([99]), 3 * vectors[:1])

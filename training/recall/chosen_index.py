@@ -1,0 +1,97 @@
+"""Which index a channel gets: exact up to a number of vectors, beyond it an approximate one that is held against the exact
+one's answers.
+
+Legend: B rows of Q queries, K results, D width, X excluded items. Knows nothing about channels.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from training.recall.approximate_index import ApproximateIndex
+from training.recall.index import ExactIndex, Index
+
+K = 200
+LEAST_RECALL, AIM = 0.97, 0.98
+"""What an approximate index has to find of the exact one's first K, and what it is tuned to on queries of its own."""
+FIRST_PROBES = 16
+MOST_READ = 0.5
+"""Whoever has to read a larger share of the lists for it may as well search exactly."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What an index was asked and what it found, [B, K]."""
+
+    query_BQD: torch.Tensor
+    exclude_BX: np.ndarray | None
+    found_BK: np.ndarray
+
+
+@dataclass(frozen=True)
+class WatchedIndex(ExactIndex):
+    """An exact index that remembers its searches."""
+
+    searches: list[Search] = field(default_factory=list)
+
+    @classmethod
+    def over(cls, index: ExactIndex) -> WatchedIndex:
+        """One that answers as `index` does."""
+        return cls(index.items, index.vector_GD, index.bias_G)
+
+    def search_best(
+        self, query_BQD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `Index`."""
+        items, values = super().search_best(query_BQD, k, exclude_BX)
+        self.searches.append(Search(query_BQD, exclude_BX, items))
+        return items, values
+
+
+def index_of(
+    exact: ExactIndex, exact_up_to: int | None, searches: Sequence[Search], seed: int
+) -> tuple[Index, dict[str, Any]]:
+    """The index for the vectors of `exact`, and what is known of it: `kind`, `vectors`, `recall_at_200`, and of an
+    approximate one `lists`, `probes` and the `seconds` that it took to make.
+
+    `exact_up_to`: so many distinct vectors are searched exactly (None: any number). Beyond, the fewest probes are taken
+    that find AIM of what the `searches` found. Exact after all if nobody searches, or if LEAST_RECALL is out of reach.
+    """
+    known = {"kind": "exact", "vectors": len(exact.items), "recall_at_200": 1.0}
+    if exact_up_to is None or len(exact.items) <= exact_up_to or not searches:
+        return exact, known
+    began = time.monotonic()
+    index = ApproximateIndex.of(exact, FIRST_PROBES, seed)
+    seconds = round(time.monotonic() - began, 1)
+    most = max(int(MOST_READ * index.lists.nlist), 1)
+    while (share := agreement(index, searches)) < AIM and index.probes < most:
+        index = replace(index, probes=min(index.probes * 3 // 2, most))
+    if share < LEAST_RECALL:
+        logger.warning(
+            "an approximate index finds %.3f of the exact one's first %d in half of its lists, less than %.2f: every search "
+            "over %d vectors stays exact",
+            *(share, K, LEAST_RECALL, len(exact.items)),
+        )
+        return exact, known
+    lists = {"kind": "approximate", "lists": index.lists.nlist, "probes": index.probes, "seconds": seconds}
+    return index, known | lists | {"recall_at_200": round(share, 4)}
+
+
+def agreement(index: Index, searches: Sequence[Search]) -> float:
+    """Which share of what the searches found `index` finds too, averaged over their rows; 1 if they found nothing."""
+    shares: list[float] = []
+    for search in searches:
+        found_BK, _ = index.search_best(search.query_BQD, search.found_BK.shape[1], search.exclude_BX)
+        for found, right in zip(found_BK, search.found_BK, strict=True):
+            if right.any():
+                shares.append(float(np.isin(right[right > 0], found).mean()))
+    return float(np.mean(shares)) if shares else 1.0
