@@ -138,7 +138,9 @@ class MultiInterest(IndexedChannel):
         tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
         heard_BH = heard_items(users.views)
         left_out = np.concatenate([heard_BH if task == "new" else np.zeros_like(heard_BH) for task in tasks])
-        query_BKD = torch.cat([self._queries(task, interests) for task in tasks])
+        # An interest that no request has would be asked for in the place of one that some have: only time is lost.
+        number_K = np.flatnonzero(interests.is_there_BK.any(0).numpy())
+        query_BKD = torch.cat([self._queries(task, interests)[:, number_K] for task in tasks])
         found, _ = self.index.search_best(query_BKD, k, left_out)
         nearest = dict(zip(tasks, np.split(found * np.tile(has_any_B, len(tasks))[:, None], len(tasks)), strict=True))
         nothing_BK = np.zeros((len(users), 0), dtype=np.int64)
