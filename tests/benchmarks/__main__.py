@@ -18,8 +18,10 @@ from tests.benchmarks import (
     event_to_read,
     land_events,
     materialize,
+    nearest,
     online_read,
     pit_join,
+    recall_request,
     recall_together,
     training_reads,
 )
@@ -34,6 +36,9 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "event_to_read_p99": (event_to_read.run, 2_000),
     "training_reads": (training_reads.run, 20),
     "recall_together": (recall_together.run, 40),
+    "index_search": (nearest.run, 200_000),
+    "recall_50k": (recall_request.run("recall_50k", "small", 10.0), 50_000),
+    "recall_1m": (recall_request.run("recall_1m", "full", 20.0), 1_000_000),
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",
@@ -45,6 +50,9 @@ TOGETHER = {
     "online_read_lists": "online_read",
     "event_to_read_p99_redis": "event_to_read_p99",
     "recall_longest": "recall_together",
+    "index_build": "index_search",
+    "index_found": "index_search",
+    "index_search_exact": "index_search",
 }
 """Figures that another benchmark's run measures too."""
 

@@ -1,0 +1,179 @@
+"""A catalogue, networks and listeners of real sizes without any training, for the benchmarks of recall.
+
+Weights are drawn, but not evenly: a track's vector is its own, its artist's and its facets', as the item tower adds
+them, so that vectors lie in clusters; a third of the tracks have no vector of their own. Artists' numbers of tracks and
+the tracks that a listener returns to have long tails. Legend: V vocabulary, A artists, B listeners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sequences import behaviours
+from sequences.batch import FIRST, SequenceBatch
+from sequences.definition import SEQUENCE_VIEWS
+from training.features import UserBatch
+from training.recall.channel import RecallChannel
+from training.recall.favourites import Favourites, FavouritesConfig
+from training.recall.indexed_channel import IndexedChannel
+from training.recall.item_tower import RARE, ItemCodes
+from training.recall.knowledge_graph import KnowledgeGraphWalks
+from training.recall.knowledge_graph_config import HEARD_NEAR, PERFORMED_BY
+from training.recall.knowledge_graph_heard import Heard
+from training.recall.knowledge_graph_nodes import KnowledgeGraph
+from training.recall.knowledge_graph_sentence import PathWords
+from training.recall.long_short import LongShort
+from training.recall.long_short_network import LongShortNetwork
+from training.recall.multi_interest import MultiInterest
+from training.recall.multi_interest_names import InterestNames
+from training.recall.multi_interest_network import MultiInterestNetwork
+from training.recall.popularity import Popularity, PopularityConfig, _Facets
+from training.recall.realtime import Realtime
+from training.recall.realtime_network import RealtimeNetwork
+from training.vocabulary import Vocabulary
+
+TRACKS_OF_AN_ARTIST = 10
+FACET_VALUES, FACETS_OF_A_TRACK = 80, 3
+OWN_VECTOR = 2 / 3
+NEAR = 16
+TASTES, FAVOURITES = 6, 600
+NOW = 1_800_000_000_000_000
+PLAY_US = 200_000_000
+HEARD_AS = np.array(["full_play", "play", "skip"]), np.array([0.6, 0.2, 0.2])
+
+
+class MadeWorld:
+    """`channels` over a catalogue of so many tracks with the numbers of a recipe, and `requests` of listeners with
+    2,000 plays. The same arguments give the same world.
+    """
+
+    def __init__(self, tracks: int, recipe: str) -> None:
+        self.random = np.random.default_rng(0)
+        torch.manual_seed(0)
+        self.recipe, self.tracks = recipe, tracks
+        self.artists = max(tracks // TRACKS_OF_AN_ARTIST, 1)
+        self.vocabulary = self._vocabulary()
+        self.facet_A = self.random.integers(0, FACET_VALUES, (self.artists + FIRST, FACETS_OF_A_TRACK))
+        self.codes = self._codes()
+        self.catalogue = np.arange(FIRST, tracks + FIRST)
+        self.found: dict[str, float] = {}
+        """Of the exact index's first 200, the share that a channel's index finds."""
+
+    def channels(self) -> dict[str, RecallChannel]:
+        """Every channel, its index chosen on other listeners' requests where there is a choice."""
+        makers: dict[str, Callable[[], RecallChannel]] = {
+            "popularity": self._popularity,
+            "favourites": lambda: Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary),
+            "realtime": lambda: self._neural(Realtime, RealtimeNetwork, self.vocabulary),
+            "multi_interest": lambda: self._neural(MultiInterest, MultiInterestNetwork, self._names()),
+            "long_short": lambda: self._neural(LongShort, LongShortNetwork, self.vocabulary, new_share=0.2),
+            "knowledge_graph": self._walks,
+        }
+        return {name: make() for name, make in makers.items()}
+
+    def requests(self, count: int, seed: int) -> UserBatch:
+        """Listeners who return to favourites by artists of a few tastes; all that any channel reads."""
+        random = np.random.default_rng(seed)
+        taste_A = self.facet_A[:, 0]
+        histories = []
+        for _ in range(count):
+            own = np.flatnonzero(np.isin(taste_A, random.choice(FACET_VALUES, TASTES, replace=False)))
+            tracks = np.flatnonzero(np.isin(self.vocabulary.artist_of_track_V, random.permutation(own)[:100]))
+            tracks = random.permutation(tracks[tracks >= FIRST])[:FAVOURITES]
+            weight = 1 / np.arange(1, len(tracks) + 1)
+            histories.append(random.choice(tracks, SEQUENCE_VIEWS["played_history"].length, p=weight / weight.sum()))
+        track_BL = np.stack(histories)
+        ended_BL = NOW - PLAY_US * np.arange(track_BL.shape[1], 0, -1) + np.zeros((count, 1), dtype=np.int64)
+        code_of = behaviours.load().encoder
+        names, share = HEARD_AS
+        behaviour_BL = np.array([code_of[name] for name in names])[random.choice(len(names), track_BL.shape, p=share)]
+        columns: dict[str, Any] = {"track_id": track_BL, "behaviour": behaviour_BL, "ended_at": ended_BL}
+        columns |= {"occurred_at": ended_BL - PLAY_US, "played_ratio": np.ones(track_BL.shape, dtype=np.float32)}
+        views = {
+            name: _newest(columns, SEQUENCE_VIEWS[name].length)
+            for name in ("played_history", "recent_events", "recent_clicks")
+        }
+        views["recent_clicks"].columns["behaviour"][:] = code_of["click"]
+        ids = [f"listener {number}" for number in range(count)]
+        return UserBatch(ids, np.full(count, NOW), views, [""] * count)
+
+    def _vocabulary(self) -> Vocabulary:
+        share = (np.arange(self.artists) + 10.0) ** -0.7
+        artist = self.random.choice(self.artists, self.tracks, p=share / share.sum()) + FIRST
+        return Vocabulary(
+            track_ids_V=_texts("t", self.tracks),
+            artist_of_track_V=np.concatenate([[0, 1], artist]),
+            artist_ids_A=_texts("a", self.artists),
+            titles_V=_texts("title ", self.tracks),
+            artist_names_A=_texts("artist ", self.artists),
+        )
+
+    def _codes(self) -> ItemCodes:
+        """The first tracks, which are played most, have vectors of their own."""
+        artist_V = self.vocabulary.artist_of_track_V
+        track_V = np.full(self.tracks + FIRST, RARE)
+        own = int(self.tracks * OWN_VECTOR)
+        track_V[0], track_V[FIRST : FIRST + own] = 0, np.arange(own) + FIRST
+        facet_VF = self.facet_A[artist_V] + 1
+        facet_VF[:FIRST] = 0
+        return ItemCodes(torch.from_numpy(track_V), torch.from_numpy(artist_V), torch.from_numpy(facet_VF))
+
+    def _neural(self, kind: Any, network: Any, known: Any, **numbers: Any) -> RecallChannel:
+        config = replace(kind.config(self.recipe), **numbers)
+        channel: IndexedChannel = kind(config, network(config, self.codes), self.catalogue, known)
+        self.found[kind.name] = channel.settle_index(lambda: [self.requests(150, seed=1)])["recall_at_200"]
+        return channel
+
+    def _names(self) -> InterestNames:
+        values = [f"style {number}" for number in range(FACET_VALUES)]
+        return InterestNames(values, self.codes.facet_VF.numpy(), self.vocabulary)
+
+    def _popularity(self) -> Popularity:
+        item_N = self.catalogue[: PopularityConfig().kept]
+        values = {"languages": [f"language {number}" for number in range(8)], "scenes": []}
+        has = {name: self.random.random((len(item_N), len(one))) < 0.2 for name, one in values.items()}
+        return Popularity(
+            PopularityConfig(), item_N, 1e4 / (1.0 + np.arange(len(item_N))), _Facets(item_N, values, has)
+        )
+
+    def _walks(self) -> KnowledgeGraphWalks:
+        config = KnowledgeGraphWalks.config(self.recipe)
+        graph = self._graph()
+        listeners_V = np.concatenate([[0, 0], 1e4 / (1.0 + np.arange(self.tracks))]).astype(np.float32)
+        may_serve_V = np.arange(self.tracks + FIRST) >= FIRST
+        heard = Heard((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+        return KnowledgeGraphWalks(config, graph, listeners_V, may_serve_V, heard, PathWords(graph, {}))
+
+    def _graph(self) -> KnowledgeGraph:
+        """Performers, styles of artists, and for tracks with a vector of their own those played next to them."""
+        V = self.tracks + FIRST
+        track, first_artist = self.catalogue, V
+        artist = np.arange(FIRST, self.artists + FIRST)
+        styles = tuple(f"style:{number:02}" for number in range(FACET_VALUES))
+        first_style = first_artist + self.artists + FIRST
+        head = [first_artist + np.repeat(artist, FACETS_OF_A_TRACK), track]
+        tail = [first_style + self.facet_A[artist].ravel(), first_artist + self.vocabulary.artist_of_track_V[track]]
+        relation = np.repeat([0, 1], [len(one) for one in head])
+        rows = np.unique(np.stack([np.concatenate(head), relation, np.concatenate(tail)]), axis=1)
+        strength = np.ones(rows.shape[1], dtype=np.float32)
+        graph = KnowledgeGraph(self.vocabulary, styles, ("has_style", PERFORMED_BY), *rows, strength_T=strength)
+        own = self.catalogue[: int(self.tracks * OWN_VECTOR)]
+        # The neighbours of a track are by artists of one style with it: those next to it when sorted by style.
+        by_style = own[np.argsort(self.facet_A[self.vocabulary.artist_of_track_V[own], 0], kind="stable")]
+        near = by_style[np.minimum(np.arange(len(own))[:, None] + np.arange(1, NEAR + 1), len(own) - 1)]
+        strengths = np.tile(np.linspace(20, 2, NEAR, dtype=np.float32), len(own))
+        return graph.with_edges(HEARD_NEAR, np.repeat(by_style, NEAR), near.ravel(), strengths)
+
+
+def _texts(word: str, count: int) -> np.ndarray:
+    return np.array(["", "", *(f"{word}{number}" for number in range(count))], dtype=object)
+
+
+def _newest(columns: dict[str, np.ndarray], length: int) -> SequenceBatch:
+    newest = {name: column[:, -length:].copy() for name, column in columns.items()}
+    return SequenceBatch(newest, np.full(len(columns["track_id"]), newest["track_id"].shape[1]))

@@ -1,0 +1,50 @@
+"""The benchmarks of recall run, on sizes at which their figures say nothing."""
+
+import pytest
+
+from tests.benchmarks import nearest, recall_request
+from tests.benchmarks.made_channels import MadeWorld
+from training.recall import CHANNELS
+from training.recall.approximate_index import ApproximateIndex
+
+
+@pytest.mark.parametrize("recipe", ["debug", "small"])
+def test_recall_of_a_request_by_channel(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall_request, "LISTENERS", 2)
+    results = {one.name: one for one in recall_request.run("recall", recipe, 10.0)(3_000)}
+    assert results["recall"].peer_value == 10
+    parts = [results[f"recall_{name}"].value for name in CHANNELS]
+    assert 0 < min(parts) < max(parts) <= results["recall"].value
+    assert {name: one.value for name, one in results.items() if "_found_" in name} == {
+        f"recall_found_{name}": 1.0 for name in ("realtime", "multi_interest", "long_short")
+    }
+
+
+def test_every_channel_finds_something_for_a_made_listener() -> None:
+    world = MadeWorld(3_000, "small")
+    channels, users = world.channels(), world.requests(3, seed=5)
+    assert channels.keys() == CHANNELS.keys()
+    for name, channel in channels.items():
+        found = channel.recall(users, 50).items_BK
+        assert (found > 0).all(), name
+        assert (found < 3_002).all(), name
+
+
+def test_lists_beside_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest, "SEARCHES", 5)
+    results = {one.name: one for one in nearest.run(4_000)}
+    assert results.keys() == {"index_search", "index_build", "index_found", "index_search_exact"}
+    assert results["index_found"].value >= 0.97
+    assert results["index_found"].peer_value is not None and results["index_found"].peer_value > 0.9
+
+
+def test_a_made_catalogue_beyond_the_setting_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from training.recall.realtime import Realtime, realtime_config
+
+    monkeypatch.setattr(Realtime, "config", lambda recipe: replace(realtime_config(recipe), exact_up_to=1_000))
+    world = MadeWorld(3_000, "small")
+    channel = world.channels()["realtime"]
+    assert isinstance(channel, Realtime) and isinstance(channel.index, ApproximateIndex)
+    assert 0.97 <= world.found["realtime"] <= 1
