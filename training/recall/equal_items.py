@@ -6,6 +6,7 @@ Legend: N indexed items by their place, M of them that were not taken out, G gro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -66,6 +67,10 @@ class EqualItems:
         is_kept_N[self.member_M] = True
         return is_kept_N
 
+    @cached_property
+    def _empty(self) -> np.ndarray:
+        return np.flatnonzero(np.diff(self.offset_G1) == 0)
+
     def __len__(self) -> int:
         """G."""
         return len(self.offset_G1) - 1
@@ -92,10 +97,9 @@ class EqualItems:
         row, place = np.divmod(_distinct(row * np.int64(N) + place_BX[row, column])[0], N)
         key, count = _distinct(row * np.int64(G) + self.group_N[place])
         of_row, group = np.divmod(key, G)
-        size_G = np.diff(self.offset_G1)
-        is_whole = count == size_G[group]
+        is_whole = count == self.offset_G1[group + 1] - self.offset_G1[group]
         offset_B1, group_offset_B1 = np.searchsorted(row, rows), np.searchsorted(of_row[is_whole], rows)
-        return Excluded(offset_B1, place, group_offset_B1, group[is_whole], np.flatnonzero(size_G == 0))
+        return Excluded(offset_B1, place, group_offset_B1, group[is_whole], self._empty)
 
 
 @dataclass(frozen=True)
@@ -131,5 +135,7 @@ def _equal_rows(row_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _distinct(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys, ascending, and how often each comes; `np.unique` takes ten times as long for so many."""
     key.sort()
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    return key[first], np.diff(first, append=len(key))
+    is_first = np.ones(len(key), dtype=bool)
+    is_first[1:] = key[1:] != key[:-1]
+    first = np.flatnonzero(is_first)
+    return key[first], np.append(first, len(key))[1:] - first

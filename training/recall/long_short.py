@@ -135,7 +135,7 @@ class LongShort(IndexedChannel):
         rank = -np.broadcast_to(np.arange(items_BK.shape[1], dtype=np.float32), items_BK.shape)
         return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _lists(self, users: UserBatch, k: int) -> _Lists:
         requests = requests_of(users, self.settled, self.vocabulary.artist_of_track_V)
         interests = self.network.interests(requests)

@@ -129,7 +129,7 @@ class MultiInterest(IndexedChannel):
         """Steps, seconds and validation recall."""
         return self._measures
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a single known listen; else `k` items, `new_share` of them unheard."""
         interests, share = self._interests(listens(users, self.settled.length)), self.settled.new_share

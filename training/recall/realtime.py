@@ -114,7 +114,7 @@ class Realtime(IndexedChannel):
         """Steps, seconds and validation recall."""
         return self._measures
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a single known event; else `k` items, `new_share` of them unheard."""
         merged = merge_clicks(users, self.settled.length)
