@@ -94,7 +94,7 @@ def fit_ranker(
 
 
 class RankerModule(lightning.LightningModule):
-    """The sum of the task losses, AdamW, one cycle of the learning rate."""
+    """The sum of the task losses and of the ranker's own, AdamW, one cycle of the learning rate."""
 
     loss_weights_T: Tensor
 
@@ -107,8 +107,10 @@ class RankerModule(lightning.LightningModule):
 
     def training_step(self, batch: CaseBatch, _: int) -> Tensor:
         """Loss of one batch."""
-        logits_BT = self.model(self.model.encode_user(batch.users), batch.candidates)[:, 0]
-        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T
+        state = self.model.encode_user(batch.users)
+        logits_BT = self.model(state, batch.candidates)[:, 0]
+        auxiliary = self.numbers.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
+        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T + auxiliary
 
     def transfer_batch_to_device(self, batch: CaseBatch, device: torch.device, dataloader_idx: int) -> CaseBatch:  # noqa: ARG002
         """Lightning's own way cannot rebuild frozen dataclasses."""

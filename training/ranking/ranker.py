@@ -32,7 +32,7 @@ class RankerConfig:
     `hard_search`: the long histories are read, and the candidate is looked up in them (see `hard_search.py`). `minimum_count` plays in
     training earn a track or artist its own embedding; `cases` training rows at most, the newest share of every user;
     `epochs` passes over them unless `steps` says how many batches. `temperatures` (one a task; none: chosen on
-    validation) divide the logits.
+    validation) divide the logits; the loss of training has `auxiliary_weight` of the ranker's `auxiliary_loss` in it.
     """
 
     width: int = 32
@@ -42,6 +42,7 @@ class RankerConfig:
     minimum_count: int = 20
     id_dropout: float = 0.2
     dropout: float = 0.1
+    auxiliary_weight: float = 0.5
     learning_rate: float = 2e-3
     weight_decay: float = 1e-5
     batch_size: int = 256
@@ -100,6 +101,10 @@ class Ranker(nn.Module, ABC):
     @abstractmethod
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """What the history says about each candidate [B, C, D]; zeros where there is no history."""
+
+    def auxiliary_loss(self, state: UserState, users: UserInputs) -> Tensor:  # noqa: ARG002
+        """What training asks of the inside of a ranker, beside the tasks; zero where that is nothing."""
+        return state.hidden_BH.new_zeros(())
 
     def observe(self, users: UserInputs, candidates: CandidateInputs) -> None:
         """Place the pieces of numeric features on the quantiles of a sample of training rows; once, before training."""
