@@ -23,6 +23,9 @@ sum_pooling = FeatureService(
 target_attention = FeatureService(
     name="target_attention", features=[recent_events, recent_negatives, played_history, user_profile]
 )
+interest_evolution = FeatureService(
+    name="interest_evolution", features=[recent_events, recent_negatives, played_history, user_profile]
+)
 recommender = FeatureService(
     name="recommender",
     features=[

@@ -1,4 +1,4 @@
-"""Planted signals are learned: one that every ranker must see, and one that only attention to the candidate can."""
+"""Planted signals are learned: one that every ranker must see, and two that no mean over the events shows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch
     """Each user heard one track of each group (track mod 4), two listened to and two skipped, in any order.
 
     `track`: even candidates are listened to. `binding`: a candidate shares the outcome of its group's event, another
-    track, so that no count of its own track, no rate and no mean over the events tells.
+    track, so that no count of its own track, no rate and no mean over the events tells. `order`: of the two groups that
+    were listened to, it is the one that was so later.
     """
     rows, items, labels = [], [], []
     for _ in range(size):
@@ -40,11 +41,13 @@ def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch
         tracks = 4 + order + GROUPS * generator.integers(0, 9, GROUPS)
         ends = NOW - MINUTE * np.arange(GROUPS, 0, -1)
         rows.append([(int(t), int(outcome[g]), int(e)) for t, g, e in zip(tracks, order, ends, strict=True)])
-        group = int(generator.integers(GROUPS))
+        heard = [int(group) for group in order if outcome[group] == LISTEN]
+        group = int(generator.choice(heard) if signal == "order" else generator.integers(GROUPS))
         others = [t for t in range(4 + group, TRACKS, GROUPS) if t not in tracks]
         item = int(generator.choice(others))
         items.append([item])
-        labels.append([float(item % 2 == 0) if signal == "track" else float(outcome[group] == LISTEN)])
+        answer = {"track": item % 2 == 0, "binding": outcome[group] == LISTEN, "order": group == heard[-1]}
+        labels.append([float(answer[signal])])
     made = features()
     side = made.users(user_batch(rows, length=GROUPS))
     return side.inputs, made.candidates(side, np.array(items)), torch.tensor(labels)
@@ -79,4 +82,10 @@ def test_every_ranker_learns_which_tracks_are_liked(name: str) -> None:
 def test_only_attention_sees_what_came_of_the_event_that_matters() -> None:
     attention, pooling = (learned_auc(name, "binding", 400) for name in ("target_attention", "sum_pooling"))
     assert attention > 0.85, attention
+    assert pooling < 0.6, pooling
+
+
+def test_evolution_sees_which_of_two_events_came_later() -> None:
+    evolution, pooling = (learned_auc(name, "order", 200) for name in ("interest_evolution", "sum_pooling"))
+    assert evolution > 0.85, evolution
     assert pooling < 0.6, pooling

@@ -43,7 +43,7 @@ class EventEmbedding(nn.Module):
 
     def of_events(self, users: UserInputs) -> Tensor:
         """[B, L, D]; zeros at padding."""
-        identity_BLD = self.track(users.event_track_BL) + self.artist(users.event_artist_BL)
+        identity_BLD = self.of_tracks(users.event_track_BL, users.event_artist_BL)
         what_BLD = self.behaviour(users.event_behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(
             users.event_ratio_BL
         )
@@ -51,4 +51,8 @@ class EventEmbedding(nn.Module):
 
     def of_candidates(self, candidates: CandidateInputs) -> Tensor:
         """[B, C, D]."""
-        return self.track(candidates.track_BC) + self.artist(candidates.artist_BC)  # type: ignore[no-any-return]
+        return self.of_tracks(candidates.track_BC, candidates.artist_BC)
+
+    def of_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
+        """[..., D] of tracks and their artists [...]."""
+        return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]

@@ -113,6 +113,7 @@ class RankingFeatures:
             event_gap_BL=_tensor(np.where(mask_BL, gap_bucket(gap_BL), 0)),
             event_ratio_BL=_tensor(np.where(mask_BL, ratio_bucket(columns["played_ratio"]), 0)),
             mask_BL=torch.from_numpy(mask_BL),
+            listened_BL=torch.from_numpy(mask_BL & np.isin(columns["behaviour"], self.behaviours.listened)),
             context_BU=torch.from_numpy(context_BU),
             hour_B=_tensor(request_at_B // HOUR_US % 24),
             weekday_B=_tensor(request_at_B // DAY_US % 7),

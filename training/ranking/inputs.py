@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class UserInputs:
-    """One row a request; events oldest first, padded on the right with zeros."""
+    """One row a request; events oldest first, padded on the right with zeros. `listened_BL`: plays that were not skipped."""
 
     event_track_BL: Tensor
     event_artist_BL: Tensor
@@ -22,6 +22,7 @@ class UserInputs:
     event_gap_BL: Tensor
     event_ratio_BL: Tensor
     mask_BL: Tensor
+    listened_BL: Tensor
     context_BU: Tensor
     hour_B: Tensor
     weekday_B: Tensor
