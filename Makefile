@@ -67,7 +67,8 @@ bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (
 study: setup ## Ablations on the home's logs, cached and resumable, into SEGUE_HOME/reports/study_*.md (STUDY, SEEDS, RECIPE)
 	@$(BIN)/python -m local.environment python -m training.study $(if $(STUDY),$(call quoted,$(STUDY))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
-WRITTEN := airflow bentoml dbt feast landing live logs marts mlflow quarantine reports requests run serving simulated study training warehouse.duckdb
+WRITTEN := airflow bentoml dbt feast landing live logs marts mlflow peers quarantine reports requests run serving simulated study \
+	training warehouse.duckdb
 
 clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true

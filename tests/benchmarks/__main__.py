@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks [--only NAME] [--rows N]`: our speed beside our peers', both sides in one run.
 
-Writes SEGUE_HOME/reports/benchmark.json; a run of one benchmark replaces its figures and keeps the others'.
+Writes SEGUE_HOME/reports/benchmark.json after each benchmark, so that one that fails (a peer that cannot be installed)
+loses no other's figures; a run of one benchmark replaces its figures and keeps the others'.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import platform
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import settings
 from tests.benchmarks import (
@@ -21,12 +25,15 @@ from tests.benchmarks import (
     nearest,
     online_read,
     pit_join,
+    rank_request,
     recall_request,
     recall_together,
+    train_ranker,
     training_reads,
 )
 from tests.benchmarks.benchmark import Result
 
+RANKERS = ("target_attention", "interest_evolution")
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "land_events": (land_events.run, 200_000),
     "pit_join": (pit_join.run, 200_000),
@@ -39,6 +46,8 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "index_search": (nearest.run, 200_000),
     "recall_50k": (recall_request.run("recall_50k", "small", 10.0), 50_000),
     "recall_1m": (recall_request.run("recall_1m", "full", 20.0), 1_000_000),
+    **{f"rank_{name}": (partial(rank_request.run, name), 200) for name in RANKERS},
+    **{f"train_{name}": (partial(train_ranker.run, name), 100) for name in RANKERS},
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",
@@ -71,14 +80,18 @@ def main() -> None:
         for result in measured if isinstance(measured, list) else [measured]:
             results[result.name] = asdict(result)
             print(_line(result), flush=True)
+        _write(path, list(results.values()))
+    print(f"written to {path}")
+
+
+def _write(path: Path, results: list[dict[str, Any]]) -> None:
     revision = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=settings.ROOT, capture_output=True, text=True, check=False
     )
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    report = {"machine": machine, "revision": revision.stdout.strip(), "results": list(results.values())}
+    report = {"machine": machine, "revision": revision.stdout.strip(), "results": results}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written to {path}")
 
 
 def _line(result: Result) -> str:

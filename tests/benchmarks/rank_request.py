@@ -1,0 +1,93 @@
+"""One ranking request, 300 candidates of a user with 200 recent events, all listened to, and 2,000 plays to search: p50.
+
+What is measured is `LoadedRanker.score`, features included, on one thread. `rank_interest_evolution` stands beside the
+same ranker with a recurrence that goes step by step as the paper writes it, every candidate projecting every event anew;
+the run checks that both give the same probabilities.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tests.benchmarks import ranking_requests
+from tests.benchmarks.benchmark import Result
+from training.ranking.evolution_layers import Recurrence
+from training.ranking.loaded import LoadedRanker
+
+CANDIDATES, EVENTS = 300, 200
+USERS = 10
+
+
+def run(name: str, requests: int) -> Result:
+    """p50 of so many requests, in ms."""
+    random = np.random.default_rng(0)
+    users = [ranking_requests.user_batch(random, 1, EVENTS) for _ in range(USERS)]
+    items = [ranking_requests.tracks(random, 1, CANDIDATES) for _ in range(USERS)]
+    ours = ranking_requests.ranker(name)
+    sides = [ours, *([plain] if (plain := step_by_step(ours)) else [])]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        answers = [side.score(users[0], items[0]) for side in sides]
+        for task, probability in answers[0].items():
+            np.testing.assert_allclose(answers[-1][task], probability, atol=1e-5)
+        p50s = _medians(requests, [lambda turn, side=side: side.score(users[turn], items[turn]) for side in sides])
+    finally:
+        torch.set_num_threads(threads)
+    return Result.of(f"rank_{name}", "ms", p50s[0], *(("step by step", p50s[1]) if plain else ()), is_less_better=True)
+
+
+class StepByStep(nn.Module):
+    """The recurrence of a ranker, a product a gate and step."""
+
+    def __init__(self, recurrence: Recurrence) -> None:
+        super().__init__()
+        self.weights = recurrence
+
+    def states(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
+        """As `Recurrence.states`."""
+        (input_u, input_r, input_n), (state_n, state_u, state_r) = self.weights.input_3DD, self.weights.state_3DD
+        bias_u, bias_r, bias_n = self.weights.bias_31D
+        state_BCD = event_PBD.new_zeros(*scale_PBC.shape[1:], event_PBD.shape[-1])
+        states = []
+        for event_BD, scale_BC in zip(event_PBD, scale_PBC, strict=True):
+            event_BCD = event_BD.unsqueeze(1).expand_as(state_BCD)
+            update_BCD = torch.sigmoid(event_BCD @ input_u + state_BCD @ state_u + bias_u)
+            reset_BCD = torch.sigmoid(event_BCD @ input_r + state_BCD @ state_r + bias_r)
+            new_BCD = torch.tanh(event_BCD @ input_n + reset_BCD * (state_BCD @ state_n) + bias_n)
+            update_BCD = scale_BC.unsqueeze(-1) * update_BCD
+            state_BCD = (1 - update_BCD) * state_BCD + update_BCD * new_BCD
+            states.append(state_BCD)
+        return torch.stack(states)
+
+    def last_state(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
+        """As `Recurrence.last_state`."""
+        return self.states(event_PBD, scale_PBC)[-1]
+
+
+def step_by_step(ranker: LoadedRanker) -> LoadedRanker | None:
+    """The same ranker with plain recurrences; None where it has none."""
+    model = copy.deepcopy(ranker.model)
+    found = [name for name, module in model.named_children() if isinstance(module, Recurrence)]
+    for name in found:
+        setattr(model, name, StepByStep(getattr(model, name)))
+    return LoadedRanker(model, ranker.features, ranker.settled, {}) if found else None
+
+
+def _medians(count: int, works: list[Callable[[int], Any]]) -> list[float]:
+    """p50 in ms of each, in turns; the first tenth is not counted."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for turn in range(count + -(-count // 10)):
+        for work, taken in zip(works, seconds, strict=True):
+            began = time.perf_counter()
+            work(turn % USERS)
+            taken.append(time.perf_counter() - began)
+    return [statistics.median(taken[-count:]) * 1000 for taken in seconds]

@@ -1,0 +1,84 @@
+"""Requests for the benchmarks of rankers: users with full histories over a made catalogue, and rankers with random weights.
+
+Every recent event was listened to, so that no ranker may pass one over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+from training.features import UserBatch
+from training.ranking import RANKERS
+from training.ranking.events import Catalogue
+from training.ranking.features import NEGATIVE, PLAYED, RECENT, RankingFeatures
+from training.ranking.loaded import LoadedRanker
+from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
+from training.ranking.user_features import BehaviourCodes
+
+TRACKS, ARTISTS = 20_000, 2_000
+PLAYED_LENGTH, NEGATIVE_LENGTH = 2_000, 50
+SECONDS_APART = 200
+TODAY = 20_000
+NOW = TODAY * 86_400_000_000
+WIDTH = 32
+
+
+def tracks(random: np.random.Generator, *shape: int) -> NDArray[np.int64]:
+    """Vocabulary indices of known tracks."""
+    return random.integers(2, TRACKS, shape)
+
+
+def user_batch(random: np.random.Generator, requests: int, events: int) -> UserBatch:
+    """So many requests, each with so many recent events, all listened to, and full long histories."""
+
+    def sequence(length: int, behaviour_BL: Any) -> SequenceBatch:
+        ended_at_BL = np.broadcast_to(NOW - 1_000_000 * SECONDS_APART * np.arange(length, 0, -1), (requests, length))
+        columns = {
+            "track_id": tracks(random, requests, length),
+            "behaviour": np.broadcast_to(behaviour_BL, (requests, length)).astype(np.int64),
+            "occurred_at": ended_at_BL - 180_000_000,
+            "ended_at": ended_at_BL,
+            "played_ratio": random.random((requests, length), dtype=np.float32),
+        }
+        return SequenceBatch(columns, np.full(requests, length))
+
+    code_of = behaviours.load().encoder
+    outcome_BL = np.where(random.random((requests, PLAYED_LENGTH)) < 0.7, code_of["full_play"], code_of["skip"])
+    return UserBatch(
+        user_ids=[f"u{number}" for number in range(requests)],
+        request_at_B=np.full(requests, NOW),
+        views={
+            RECENT: sequence(events, code_of["full_play"]),
+            PLAYED: sequence(PLAYED_LENGTH, outcome_BL),
+            NEGATIVE: sequence(NEGATIVE_LENGTH, code_of["skip"]),
+        },
+        scene_B=["daily"] * requests,
+        profile={},
+    )
+
+
+def ranker(name: str, **changes: Any) -> LoadedRanker:
+    """One with the numbers of its recipe `small` and random weights, in which every track has a vector of its own."""
+    torch.manual_seed(0)
+    config = replace(RANKERS[name].config("small"), width=WIDTH, minimum_count=1, **changes)
+    catalogue = Catalogue(torch.full((TRACKS,), 100), torch.full((ARTISTS,), 100))
+    artist_of_track_V = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
+    statistics = TrackStatistics(
+        np.arange(2, TRACKS) << DAY_BITS | (TODAY - 1), np.full((TRACKS - 2, len(COUNTS)), 9, np.float32)
+    )
+    features = RankingFeatures(
+        artist_of_track_V,
+        BehaviourCodes.of(behaviours.load().encoder),
+        {"daily": 2},
+        statistics,
+        config.hard_search,
+    )
+    model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
+    return LoadedRanker(model, features, config, {})

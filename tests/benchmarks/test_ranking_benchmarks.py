@@ -1,0 +1,31 @@
+"""The benchmarks of rankers run, on a few small requests; what they find is no matter here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import rank_request, train_ranker
+from tests.benchmarks.__main__ import BENCHMARKS, RANKERS
+
+
+def test_every_ranker_of_the_table_has_both() -> None:
+    assert {f"{kind}_{name}" for name in RANKERS for kind in ("rank", "train")} <= set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_a_request_is_measured_beside_the_same_one_step_by_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_request, "CANDIDATES", 7)
+    monkeypatch.setattr(rank_request, "EVENTS", 6)
+    result = rank_request.run(name, 2)
+    assert (result.name, result.unit) == (f"rank_{name}", "ms") and result.value > 0
+    assert (result.peer is not None) == (name == "interest_evolution")
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_steps_are_counted(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(train_ranker, "BATCH", 12)
+    monkeypatch.setattr(train_ranker, "EVENTS", 6)
+    train_ranker.write_cases(tmp_path)
+    assert train_ranker.cases_per_second(name, tmp_path, 2) > 0

@@ -1,0 +1,139 @@
+"""Training steps of our rankers beside torch-rechub's, unmodified, at the same sizes and on the same made cases.
+
+Width 32, batches of 256 cases with 50 events each, all listened to; every side in a process of its own on two threads,
+in turns. Batches are made before the clock starts, and the first steps are not counted. Ours steps as every fit does
+(`training.trainer`), theirs by its own `CTRTrainer`. Ours reads more of each case (behaviour, age and share played of
+an event, artists, what hard search found, two tasks); theirs reads the track, the history of tracks and the hour.
+
+torch-rechub is installed into an environment of its own below SEGUE_HOME/peers, which sees the packages of ours, so
+that torch is there once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import settings
+from tests.benchmarks import ranking_requests
+from tests.benchmarks.benchmark import Result
+
+PEERS = {"target_attention": "DIN", "interest_evolution": "DIEN"}
+"""Which model of torch-rechub stands beside a ranker; one that is not here has no peer."""
+PEER = "torch-rechub==0.9.0"
+BATCH, EVENTS = 256, 50
+BATCHES, WARM, TRIES = 8, 5, 2
+THREADS = 2
+CASES = "cases.npz"
+
+
+def run(name: str, steps: int) -> Result:
+    """Cases a second of so many steps; of each side the better of two tries."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_cases(Path(folder))
+        ours = [sys.executable, "-m", "tests.benchmarks.train_ranker", name, folder, str(steps)]
+        if name not in PEERS:
+            return Result.of(f"train_{name}", "cases/s", max(_child(ours) for _ in range(TRIES)))
+        peers = [str(peer_python()), "-m", "tests.benchmarks.rechub_steps", PEERS[name], folder, str(steps)]
+        rates = [(_child(ours), _child(peers)) for _ in range(TRIES)]
+    value, peer_value = (max(rate[side] for rate in rates) for side in (0, 1))
+    return Result.of(f"train_{name}", "cases/s", value, f"{PEERS[name]} of {PEER}", peer_value)
+
+
+def write_cases(folder: Path) -> None:
+    """Tracks of the histories, of the candidates and of other histories (for the auxiliary loss), and labels."""
+    random = np.random.default_rng(0)
+    np.savez(
+        folder / CASES,
+        history=ranking_requests.tracks(random, BATCHES, BATCH, EVENTS),
+        other=ranking_requests.tracks(random, BATCHES, BATCH, EVENTS),
+        item=ranking_requests.tracks(random, BATCHES, BATCH),
+        label=(random.random((BATCHES, BATCH)) < 0.7).astype(np.float32),
+        tracks=ranking_requests.TRACKS,
+        width=ranking_requests.WIDTH,
+    )
+
+
+def peer_python() -> Path:
+    """The interpreter that has torch-rechub, installed when it is not there yet."""
+    place = settings.load().home / "peers" / PEER.replace("==", "-")
+    python = place / "bin" / "python"
+    if not (place / "installed").exists():
+        venv.create(place, with_pip=True, clear=True)
+        own = sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)})
+        (Path(own) / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        done = subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--no-deps", PEER], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{PEER} cannot be installed into {place}: {done.stderr[-2000:]}"
+        (place / "installed").touch()
+    return python
+
+
+def cases_per_second(name: str, folder: Path, steps: int) -> float:
+    """Ours, in this process."""
+    import lightning.pytorch as lightning
+
+    from training import trainer
+    from training.ranking.fit import RankerModule
+
+    ended = []
+
+    class Timed(RankerModule):
+        def on_train_batch_end(self, *_: Any) -> None:
+            ended.append(time.perf_counter())
+
+    ranker = ranking_requests.ranker(name, steps=WARM + steps, batch_size=BATCH)
+    batches = _batches(ranker, np.load(folder / CASES))
+    module: lightning.LightningModule = Timed(ranker.model.train(), ranker.settled)
+    schedule = trainer.Schedule(WARM + steps, checkpoint_every=WARM + steps + 1)
+    with tempfile.TemporaryDirectory() as checkpoints:
+        trainer.fit(module, lambda step: batches[step % BATCHES], schedule, Path(checkpoints))
+    return BATCH * steps / (ended[-1] - ended[-1 - steps])
+
+
+def _batches(ranker: Any, cases: Any) -> list[Any]:
+    from training.ranking.case_batches import CaseBatch
+
+    random = np.random.default_rng(1)
+    made = []
+    for history_BL, item_B, label_B in zip(cases["history"], cases["item"], cases["label"], strict=True):
+        users = ranking_requests.user_batch(random, *history_BL.shape)
+        users.views["recent_events"].columns["track_id"][:] = history_BL
+        side = ranker.features.users(users)
+        labels_BT = torch.from_numpy(label_B)[:, None].repeat(1, len(ranker.tasks))
+        made.append(CaseBatch(side.inputs, ranker.features.candidates(side, item_B[:, None]), labels_BT))
+    return made
+
+
+def _child(command: list[str]) -> float:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "SEGUE_THREADS": str(THREADS)}
+    done = subprocess.run(command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
+    return float(json.loads(done.stdout.splitlines()[-1])["cases_per_second"])
+
+
+def main() -> None:
+    """Our side, in its own process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("steps", type=int)
+    options = parser.parse_args()
+    print(json.dumps({"cases_per_second": cases_per_second(options.name, options.folder, options.steps)}))
+
+
+if __name__ == "__main__":
+    main()
