@@ -128,7 +128,9 @@ def test_attention_is_a_softmax_over_the_valid_events() -> None:
     weights = layer(items, events, valid)
     for b in range(B):
         for c in range(C):
-            scores = [float(items[b, c] @ layer.between_DD @ events[p, b]) for p in range(P) if valid[p, b]]
+            scores = [
+                float(items[b, c] @ layer.between_DD.detach() @ events.detach()[p, b]) for p in range(P) if valid[p, b]
+            ]
             total = sum(np.exp(scores))
             expected = [*(np.exp(score) / total for score in scores), *[0] * (P - len(scores))]
             np.testing.assert_allclose(weights[:, b, c].detach(), expected, rtol=1e-5)
