@@ -38,6 +38,27 @@ class SequenceBatch:
         L = next(iter(self.columns.values())).shape[1]
         return np.arange(L) < self.length_B[:, None]
 
+    def where(self, is_kept_BL: NDArray[np.bool_]) -> SequenceBatch:
+        """Only the events that are kept, as far to the left as they go; the rest of a row is 0."""
+        is_kept_BL = is_kept_BL & self.mask_BL
+        row, place = np.nonzero(is_kept_BL)
+        length_B = is_kept_BL.sum(1)
+        left = np.arange(len(row)) - np.repeat(length_B.cumsum() - length_B, length_B)
+        columns = {}
+        for name, column_BL in self.columns.items():
+            columns[name] = np.zeros_like(column_BL)
+            columns[name][row, left] = column_BL[row, place]
+        return SequenceBatch(columns, length_B)
+
+    def newest(self, length: int) -> SequenceBatch:
+        """At most `length` events of each row, the newest; L becomes `length` where it was more."""
+        L = next(iter(self.columns.values())).shape[1]
+        if length >= L:
+            return self
+        place_BL = np.maximum(self.length_B - length, 0)[:, None] + np.arange(length)
+        columns = {name: np.take_along_axis(column_BL, place_BL, axis=1) for name, column_BL in self.columns.items()}
+        return SequenceBatch(columns, np.minimum(self.length_B, length))
+
 
 def encoded_attributes(view: SequenceView, encoders: Encoders) -> tuple[Attribute, ...]:
     """The attributes of a view that a batch holds: times, ratios, and the strings that have an encoder."""

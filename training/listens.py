@@ -22,12 +22,4 @@ def is_listened(history: SequenceBatch) -> np.ndarray:
 
 def listened(history: SequenceBatch) -> SequenceBatch:
     """The plays that were listened to, as far to the left as they go; the rest of a row is 0."""
-    is_listened_BL = is_listened(history)
-    row, place = np.nonzero(is_listened_BL)
-    length_B = is_listened_BL.sum(1)
-    kept = np.arange(len(row)) - np.repeat(length_B.cumsum() - length_B, length_B)
-    columns = {}
-    for name, column_BL in history.columns.items():
-        columns[name] = np.zeros_like(column_BL)
-        columns[name][row, kept] = column_BL[row, place]
-    return SequenceBatch(columns, length_B)
+    return history.where(is_listened(history))

@@ -38,3 +38,22 @@ def test_an_unknown_ratio_is_zero_and_strings_without_encoder_are_left_out() -> 
 
 def test_of_a_longer_list_the_newest_stay() -> None:
     assert encode(VIEW, [ROW], ENCODERS, length=2).columns["ended_at"].tolist() == [[5, 6]]
+
+
+def test_what_is_kept_moves_to_the_left() -> None:
+    batch = encode(VIEW, [ROW, NOTHING, ROW], ENCODERS, length=4)
+    kept = batch.where(np.array([[True, False, True, True], [True] * 4, [False] * 4]))
+    assert kept.columns["ended_at"].tolist() == [[4, 6, 0, 0], [0] * 4, [0] * 4]
+    assert kept.columns["behaviour"].tolist() == [[4, 2, 0, 0], [0] * 4, [0] * 4]
+    assert kept.length_B.tolist() == [2, 0, 0]
+
+
+def test_the_newest_of_a_batch_are_those_of_a_shorter_reading() -> None:
+    rows = [ROW, NOTHING, {name: values[:1] for name, values in ROW.items()}]
+    whole = encode(VIEW, rows, ENCODERS, length=4)
+    for length in (1, 2, 3):
+        some, read = whole.newest(length), encode(VIEW, rows, ENCODERS, length=length)
+        assert some.length_B.tolist() == read.length_B.tolist()
+        for name, column in read.columns.items():
+            np.testing.assert_array_equal(some.columns[name], column)
+    assert whole.newest(9) is whole
