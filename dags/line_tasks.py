@@ -109,7 +109,7 @@ def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
         @task(task_id=f"list_{kind}s", doc_md=f"Reads the table of {kind}s, over which the next task is mapped.")
         def names(asked: dict[str, str]) -> list[dict[str, str]]:
             chosen = asked["CHANNELS"].split() if kind == "channel" else []
-            table = json.loads(printed_by("training.train", "list", f"{kind}s"))
+            table = json.loads(printed_by("training.train", "list", f"{kind}s", "--recipe", asked["RECIPE"]))
             return [{**asked, "NAME": name} for name in table if not chosen or name in chosen]
 
         train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'

@@ -26,6 +26,9 @@ target_attention = FeatureService(
 interest_evolution = FeatureService(
     name="interest_evolution", features=[recent_events, recent_negatives, played_history, user_profile]
 )
+session_domains = FeatureService(
+    name="session_domains", features=[recent_events, recent_negatives, played_history, user_profile]
+)
 recommender = FeatureService(
     name="recommender",
     features=[

@@ -121,7 +121,7 @@ def run(settings: Settings, asked: Asked) -> None:
         for name in json.loads(printed_by(["training.train", "list", "channels"], variables))
         if not asked.channels or name in asked.channels
     ]
-    rankers = json.loads(printed_by(["training.train", "list", "rankers"], variables))
+    rankers = json.loads(printed_by(["training.train", "list", "rankers", "--recipe", asked.recipe], variables))
     all_of(model_steps(asked, as_of, channels, rankers))
 
 

@@ -63,15 +63,15 @@ def is_passed_over(workspace: Workspace, ranker: str) -> bool:
     return choice.exists() and json.loads(choice.read_text())["ranker"] not in (ranker, None)
 
 
-def names(kind: str) -> list[str]:
-    """The names in a table: `channels` or `rankers`."""
+def names(kind: str, recipe_name: str | None = None) -> list[str]:
+    """The names in a table: `channels` or `rankers`; those that a recipe trains, where one is given."""
     if kind == "channels":
         from training.recall import CHANNELS
 
         return list(CHANNELS)
     from training.ranking import RANKERS
 
-    return list(RANKERS)
+    return list(RANKERS)[: recipe(recipe_name).rungs if recipe_name else None]
 
 
 def _model(kind: str, name: str, recipe_name: str) -> tuple[Any, Fit, str]:
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":
-        print(json.dumps(names(arguments.name)))
+        print(json.dumps(names(arguments.name, arguments.recipe)))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     if arguments.fit == "final" and arguments.what == "ranker" and is_passed_over(workspace, arguments.name):

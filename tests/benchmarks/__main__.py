@@ -33,7 +33,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.benchmark import Result
 
-RANKERS = ("target_attention", "interest_evolution")
+RANKERS = ("target_attention", "interest_evolution", "session_domains")
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "land_events": (land_events.run, 200_000),
     "pit_join": (pit_join.run, 200_000),

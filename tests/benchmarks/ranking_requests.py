@@ -79,6 +79,8 @@ def ranker(name: str, **changes: Any) -> LoadedRanker:
         {"daily": 2},
         statistics,
         config.hard_search,
+        config.plays,
+        config.negatives,
     )
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
     return LoadedRanker(model, features, config, {})

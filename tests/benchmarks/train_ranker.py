@@ -114,7 +114,11 @@ def _batches(ranker: Any, cases: Any) -> list[Any]:
         users.views["recent_events"].columns["track_id"][:] = history_BL
         side = ranker.features.users(users)
         labels_BT = torch.from_numpy(label_B)[:, None].repeat(1, len(ranker.tasks))
-        made.append(CaseBatch(side.inputs, ranker.features.candidates(side, item_B[:, None]), labels_BT))
+        candidates, position_B = (
+            ranker.features.candidates(side, item_B[:, None]),
+            torch.zeros(len(item_B), dtype=torch.int64),
+        )
+        made.append(CaseBatch(side.inputs, candidates, labels_BT, position_B))
     return made
 
 

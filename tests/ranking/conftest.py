@@ -23,7 +23,7 @@ NOW = 20_000 * 86_400_000_000 + 3_600_000_000
 MINUTE = 60_000_000
 TRACKS, ARTISTS = 40, 12
 LISTEN, SKIP = 2, 4
-CODES = BehaviourCodes(listened=(2, 3), skipped=(4,))
+CODES = BehaviourCodes(listened=(2, 3), skipped=(4,), negative=(4,))
 ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
 
 Event = tuple[int, int, int]
@@ -76,12 +76,12 @@ def history(count: int, seed: int) -> list[Event]:
     ]
 
 
-def ranking_features(hard_search: bool = True) -> RankingFeatures:
+def ranking_features(hard_search: bool = True, plays: int = 0, negatives: bool = True) -> RankingFeatures:
     """Statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
-    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, hard_search)
+    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, hard_search, plays, negatives)
 
 
 def catalogue() -> Catalogue:
@@ -98,8 +98,8 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(3)
-    return LoadedRanker(model, ranking_features(config.hard_search), config, {})
+            parameter.mul_(2)
+    return LoadedRanker(model, ranking_features(config.hard_search, config.plays, config.negatives), config, {})
 
 
 @pytest.fixture(params=sorted(RANKERS))

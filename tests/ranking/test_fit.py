@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from tests.training.conftest import START, random_plays, write_marts
 from training.data import TrainingData
@@ -78,6 +79,7 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
         "shown_at": [START, START, START],
         "is_clicked": [True, False, True],
         "is_liked": [False, False, False],
+        "position": [0, 1, 0],
         "scene": ["daily"] * 3,
         "part": ["train", "test", "train"],
     }
@@ -87,6 +89,7 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
     is_impression = cases.play_number_R == -1
     np.testing.assert_array_equal(cases.labels_RT[is_impression], [[np.nan] * 2 + [1, 0], [np.nan] * 2 + [0, 0]])
     assert np.isnan(cases.labels_RT[~is_impression, 2]).all()
+    assert cases.position_R[is_impression].tolist() == [1, 2] and not cases.position_R[~is_impression].any()
     tracks = plays["track_id"].to_list()
     expected = [
         user == "u0" and track == first["track_id"] and timedelta(0) <= at - request <= timedelta(minutes=30)
@@ -118,6 +121,20 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
     final = fit_ranker(name, open_data(marts, "final"), ranker.settled, tmp_path / "c")
     assert final.settled == ranker.settled
+
+
+def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None:
+    """The same fit cut after different steps: what learns differs, the ids of a fit without an epoch for them do not."""
+    config = replace(RANKERS["session_domains"].config("debug"), id_epochs=0, batch_size=64, validate_every=0)
+    short, long = (
+        fit_ranker("session_domains", open_data(marts, "final"), replace(config, steps=steps), tmp_path / str(steps))
+        for steps in (2, 6)
+    )
+    ids, behaviours = (
+        [getattr(ranker.model.embedding, table) for ranker in (short, long)] for table in ("track", "behaviour")
+    )
+    assert torch.equal(ids[0].table.weight, ids[1].table.weight)
+    assert not torch.equal(behaviours[0].weight, behaviours[1].weight)
 
 
 def test_a_service_without_a_needed_view_is_named(marts: Path, tmp_path: Path) -> None:

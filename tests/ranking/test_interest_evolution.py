@@ -108,7 +108,7 @@ def test_users_who_listened_to_nothing_have_no_auxiliary_loss(loaded: LoadedRank
 def test_training_adds_its_share_of_the_auxiliary_loss(loaded: LoadedRanker) -> None:
     side = loaded.features.users(user_batch([history(12, seed) for seed in range(6)], 30))
     candidates = loaded.features.candidates(side, np.arange(2, 8)[:, None])
-    batch = CaseBatch(side.inputs, candidates, torch.ones(6, 2))
+    batch = CaseBatch(side.inputs, candidates, torch.ones(6, 2), torch.zeros(6, dtype=torch.int64))
 
     def loss(weight: float) -> float:
         torch.manual_seed(2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,10 +15,9 @@ from training.ranking.calibration import task_losses
 from training.ranking.events import Catalogue
 from training.ranking.features import RankingFeatures
 from training.ranking.inputs import CandidateInputs, UserInputs
-from training.ranking.ranker import RankerConfig
 
 GROUPS = 4
-CONFIG = RankerConfig(width=16, hidden=(32,), pieces=4, minimum_count=1, id_dropout=0.0, dropout=0.0)
+NUMBERS = {"width": 16, "hidden": (32,), "minimum_count": 1, "id_dropout": 0.0, "dropout": 0.0, "hard_search": False}
 
 Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
 
@@ -24,7 +25,8 @@ Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
 def features() -> RankingFeatures:
     """No artists and no statistics: only the ids can tell."""
     made = ranking_features()
-    return RankingFeatures(np.ones(TRACKS, dtype=np.int64), CODES, {}, made.statistics.newest(), hard_search=False)
+    nobody = np.ones(TRACKS, dtype=np.int64)
+    return RankingFeatures(nobody, CODES, {}, made.statistics.newest(), hard_search=False, plays=GROUPS)
 
 
 def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:
@@ -57,7 +59,8 @@ def learned_auc(name: str, signal: str, steps: int) -> float:
     """AUC on fresh users after some steps."""
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
-    model = RANKERS[name](CONFIG, Catalogue(torch.full((TRACKS,), 9), torch.zeros(2, dtype=torch.int64)), ("listened",))
+    config = replace(RANKERS[name].config("debug"), **NUMBERS)
+    model = RANKERS[name](config, Catalogue(torch.full((TRACKS,), 9), torch.zeros(2, dtype=torch.int64)), ("listened",))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     ready = [batch(generator, signal) for _ in range(20)]
     model.observe(ready[0][0], ready[0][1])
@@ -76,13 +79,16 @@ def learned_auc(name: str, signal: str, steps: int) -> float:
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
 def test_every_ranker_learns_which_tracks_are_liked(name: str) -> None:
-    assert learned_auc(name, "track", 60) > 0.95
+    assert learned_auc(name, "track", 100) > 0.95
 
 
-def test_only_attention_sees_what_came_of_the_event_that_matters() -> None:
-    attention, pooling = (learned_auc(name, "binding", 400) for name in ("target_attention", "sum_pooling"))
-    assert attention > 0.85, attention
-    assert pooling < 0.6, pooling
+@pytest.mark.parametrize("name", ["target_attention", "session_domains"])
+def test_attention_sees_what_came_of_the_event_that_matters(name: str) -> None:
+    assert learned_auc(name, "binding", 400) > 0.85
+
+
+def test_pooling_does_not_see_it() -> None:
+    assert learned_auc("sum_pooling", "binding", 400) < 0.6
 
 
 def test_evolution_sees_which_of_two_events_came_later() -> None:

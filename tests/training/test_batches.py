@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,15 @@ class Numbered(CaseBatches):
 
 
 @pytest.fixture(scope="module")
-def batches(tmp_path_factory: pytest.TempPathFactory) -> Numbered:
-    """The cases of a tiny world: the views of the rankers, without a registry."""
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    """A tiny world: the views of the rankers, without a registry."""
     folder = write_marts(tmp_path_factory.mktemp("batches"), random_plays())
-    data = TrainingData(folder, "held_out", recipe("debug"), services={"any": ServiceContract(VIEWS)})
+    return TrainingData(folder, "held_out", recipe("debug"), services={"any": ServiceContract(VIEWS)})
+
+
+@pytest.fixture(scope="module")
+def batches(data: TrainingData) -> Numbered:
+    """The cases of the world."""
     statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
     features = RankingFeatures.of(data.vocabulary, statistics, hard_search=True)
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
@@ -140,3 +147,19 @@ def test_processes_of_one_group_share_without_being_told(tmp_path: Path) -> None
     ]
     found = [rank.communicate(timeout=120)[0].splitlines()[-1] for rank in ranks]
     assert found == ["(0, 2) [0, 2, 4, 6, 8]", "(1, 2) [1, 3, 5, 7, 9]"]
+
+
+def test_kept_numbers_are_the_numbers_made_anew(data: TrainingData, batches: Numbered) -> None:
+    made = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", replace(batches.features, plays=6))
+    keeping, rows = made(keep=True), np.arange(3, 40)
+    first, kept, anew = keeping[rows], keeping[rows[::-1]], made()[rows[::-1]]
+    assert not torch.equal(first.candidates.matches_BCM, kept.candidates.matches_BCM)
+    assert kept.users.plays is not None and anew.users.plays is not None
+    for one, other in (
+        (kept.users, anew.users),
+        (kept.users.plays, anew.users.plays),
+        (kept.candidates, anew.candidates),
+    ):
+        for name, tensor in vars(one).items():
+            if isinstance(tensor, torch.Tensor):
+                assert torch.equal(tensor, getattr(other, name)), name

@@ -100,11 +100,13 @@ class HeldOut:
         found: dict[str, NDArray[np.float32]] = {}
         groups: dict[Any, list[str]] = {}
         for name, ranker in self.rankers.items():
-            reads = self.offline.contract(ranker.feature_service), ranker.features.views
+            features = ranker.features
+            reads = self.offline.contract(ranker.feature_service), features.hard_search, features.negatives
             groups.setdefault(reads, []).append(name)
         for names in groups.values():
-            first = self.rankers[names[0]]
-            batches = CaseBatches(cases, self.offline, first.feature_service, first.features)
+            # Whoever reads no plays is not disturbed by them.
+            reader = max((self.rankers[name] for name in names), key=lambda ranker: ranker.features.plays)
+            batches = CaseBatches(cases, self.offline, reader.feature_service, reader.features)
             pieces = [
                 range(start, min(start + RANKING_CASES_AT_ONCE, len(cases)))
                 for start in range(0, len(cases), RANKING_CASES_AT_ONCE)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from training.ranking.interest_evolution import InterestEvolution
 from training.ranking.ranker import Ranker
+from training.ranking.session_domains import SessionDomains
 from training.ranking.sum_pooling import SumPooling
 from training.ranking.target_attention import TargetAttention
 
-RANKERS: dict[str, type[Ranker]] = {ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution)}
+RANKERS: dict[str, type[Ranker]] = {
+    ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution, SessionDomains)
+}

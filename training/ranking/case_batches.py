@@ -6,7 +6,7 @@ Shape letters: R cases, B cases of a batch, T tasks, F profile features. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,25 +24,61 @@ from training.ranking.user_features import DAY_US
 
 @dataclass(frozen=True)
 class CaseBatch:
-    """B cases with one candidate each."""
+    """B cases with one candidate each; `position_B` as `RankingCases.position_R`."""
 
     users: UserInputs
     candidates: CandidateInputs
     labels_BT: Tensor
+    position_B: Tensor
 
     def to(self, device: torch.device) -> CaseBatch:
         """The same on a device."""
-        return CaseBatch(self.users.to(device), self.candidates.to(device), self.labels_BT.to(device))
+        return CaseBatch(
+            self.users.to(device), self.candidates.to(device), self.labels_BT.to(device), self.position_B.to(device)
+        )
+
+
+@dataclass
+class Kept:
+    """Numbers of cases that were made once: of the user, of the candidate, of where it was found; float32 [R, …]."""
+
+    is_there_R: NDArray[np.bool_]
+    numbers: list[NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, cases: int) -> Kept:
+        """Nothing yet."""
+        return cls(np.zeros(cases, dtype=bool), [])
+
+    def put(self, rows: NDArray[np.int64], *parts: Tensor) -> None:
+        """Keep the numbers of some cases."""
+        if not self.numbers:
+            self.numbers = [np.empty((len(self.is_there_R), part.shape[1]), np.float32) for part in parts]
+        for kept, part in zip(self.numbers, parts, strict=True):
+            kept[rows] = part.numpy()
+        self.is_there_R[rows] = True
+
+    def take(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """The numbers of some cases, in the order in which they were put."""
+        return [kept[rows] for kept in self.numbers]
 
 
 class CaseBatches:
     """Cases by row numbers: `batches[[3, 1, 4]]` is one batch; `at(i, …)` is batch i of a shuffled training run.
 
     The profile of every case is asked of Feast once (point-in-time, a few numbers a case); the sequences of a batch
-    are read when the batch is.
+    are read when the batch is. With `keep`, the numbers that hard search made are kept (4 bytes each), so that the next
+    pass over the cases reads the short sequences only.
     """
 
-    def __init__(self, cases: RankingCases, offline: OfflineFeatures, service: str, features: RankingFeatures) -> None:
+    def __init__(
+        self,
+        cases: RankingCases,
+        offline: OfflineFeatures,
+        service: str,
+        features: RankingFeatures,
+        keep: bool = False,
+    ) -> None:
         self.cases = cases
         self.features = features
         self.user_ids_R = offline.data.user_ids_U[cases.user_R]
@@ -54,6 +90,7 @@ class CaseBatches:
                 f"feature service {service!r} lacks {sorted(missing)}; add them in feature_repo/services.py and run "
                 "`feast -c feature_repo apply`"
             )
+        self._kept = Kept.of(len(cases)) if keep else None
         self._order: tuple[tuple[int, int], NDArray[np.int64]] = ((-1, -1), np.zeros(0, dtype=np.int64))
         self._profile = profiles(offline, service, self.user_ids_R, cases.request_at_R)
 
@@ -61,14 +98,17 @@ class CaseBatches:
         """R."""
         return len(self.cases)
 
-    def user_batch(self, rows: Sequence[int] | NDArray[np.int64]) -> UserBatch:
-        """What was known of the users of some cases at their requests."""
+    def user_batch(
+        self, rows: Sequence[int] | NDArray[np.int64], views: Mapping[str, int | None] | None = None
+    ) -> UserBatch:
+        """What was known of the users of some cases at their requests: all views, or so many events of some."""
         index = np.asarray(rows, dtype=np.int64)
+        asked = dict.fromkeys(self._readers) if views is None else views
         user_ids, times = self.user_ids_R[index].tolist(), self.cases.request_at_R[index]
         return UserBatch(
             user_ids=user_ids,
             request_at_B=times,
-            views={view: reader.read(user_ids, times) for view, reader in self._readers.items()},
+            views={view: self._readers[view].read(user_ids, times, length) for view, length in asked.items()},
             scene_B=self.cases.scene_R[index].tolist(),
             profile={name: values_R[index] for name, values_R in self._profile.items()},
         )
@@ -76,9 +116,22 @@ class CaseBatches:
     def __getitem__(self, rows: Sequence[int] | NDArray[np.int64]) -> CaseBatch:
         """One batch."""
         index = np.asarray(rows, dtype=np.int64)
+        items_B1 = self.cases.item_R[index][:, None]
+        told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
+        kept = self._kept
+        if kept is not None and kept.is_there_R[index].all():
+            context_BU, own_BF, match_BM = kept.take(index)
+            side = self.features.users(self.user_batch(index, self.features.sequence_views), context_BU)
+            track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.identities(items_B1))
+            found = CandidateInputs(
+                track_B1, artist_B1, torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
+            )
+            return CaseBatch(side.inputs, found, *told)
         side = self.features.users(self.user_batch(index))
-        candidates = self.features.candidates(side, self.cases.item_R[index][:, None])
-        return CaseBatch(side.inputs, candidates, torch.from_numpy(self.cases.labels_RT[index]))
+        candidates = self.features.candidates(side, items_B1)
+        if kept is not None:
+            kept.put(index, side.inputs.context_BU, candidates.features_BCF[:, 0], candidates.matches_BCM[:, 0])
+        return CaseBatch(side.inputs, candidates, *told)
 
     def in_order(self, batch_size: int) -> Iterator[CaseBatch]:
         """Every case once, in order."""

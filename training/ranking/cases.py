@@ -28,7 +28,8 @@ class RankingCases:
     """R cases sorted by user, then time. `user_R` indexes `TrainingData.user_ids_U`; `play_number_R` is -1 for an
     impression.
 
-    `labels_RT` is 1, 0 or NaN (unknown), columns as `tasks`.
+    `labels_RT` is 1, 0 or NaN (unknown), columns as `tasks`. `position_R`: the place in the answer in which an
+    impression stood, from 1; 0 for a play.
     """
 
     tasks: tuple[str, ...]
@@ -39,6 +40,7 @@ class RankingCases:
     part_R: Array
     scene_R: Array
     labels_RT: NDArray[np.float32]
+    position_R: Array
 
     def __len__(self) -> int:
         """R."""
@@ -55,6 +57,7 @@ class RankingCases:
             self.part_R[rows],
             self.scene_R[rows],
             self.labels_RT[rows],
+            self.position_R[rows],
         )
 
     def of_part(self, part: str) -> RankingCases:
@@ -86,6 +89,7 @@ def ranking_cases(data: TrainingData) -> RankingCases:
         part_R=rows["part"].to_numpy(),
         scene_R=rows["scene"].fill_null("").to_numpy(),
         labels_RT=labels.to_numpy().astype(np.float32),
+        position_R=rows["position"].to_numpy(),
     )
 
 
@@ -104,6 +108,7 @@ def _plays(data: TrainingData) -> pl.DataFrame:
             "play_number": plays.play_number_P,
             "part": plays.part_P,
             "scene": pl.Series(values=data.scene_P, dtype=pl.String),
+            "position": pl.zeros(len(plays), dtype=pl.Int64, eager=True),
             "not_skipped": plays.is_listened_P,
             "full_play": plays.behaviour_P == load_behaviours().ids["full_play"],
         }
@@ -146,6 +151,7 @@ def _impressions(data: TrainingData) -> list[pl.DataFrame]:
             play_number=pl.lit(-1, dtype=pl.Int64),
             part=part.replace_strict({name: code for code, name in enumerate(PARTS)}, return_dtype=pl.Int8),
             scene=pl.col("scene").cast(pl.String),
+            position=pl.col("position").cast(pl.Int64).fill_null(-1) + 1,
             click=pl.col("is_clicked").cast(pl.Boolean),
             like=pl.col("is_liked").cast(pl.Boolean),
         ).filter(pl.col("user") >= 0)

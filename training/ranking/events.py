@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 from training.ranking.layers import FrequencyCutEmbedding
 from training.ranking.user_features import GAP_BUCKETS, RATIO_BUCKETS
 
@@ -41,6 +41,11 @@ class EventEmbedding(nn.Module):
             nn.init.normal_(table.weight, std=0.05)
             table._fill_padding_idx_with_zero()
 
+    def learn_ids(self, do: bool) -> None:
+        """Whether training changes the vectors of tracks and artists."""
+        self.track.requires_grad_(do)
+        self.artist.requires_grad_(do)
+
     def of_events(self, users: UserInputs) -> Tensor:
         """[B, L, D]; zeros at padding."""
         identity_BLD = self.of_tracks(users.event_track_BL, users.event_artist_BL)
@@ -48,6 +53,12 @@ class EventEmbedding(nn.Module):
             users.event_ratio_BL
         )
         return identity_BLD + what_BLD + self.gap(users.event_gap_BL)  # type: ignore[no-any-return]
+
+    def of_sequence(self, events: EventInputs) -> Tensor:
+        """[B, L, D]; zeros at padding."""
+        identity_BLD = self.track(events.track_BL) + self.artist(events.artist_BL)
+        what_BLD = self.behaviour(events.behaviour_BL) + self.ratio(events.ratio_BL)
+        return identity_BLD + what_BLD + self.gap(events.gap_BL)  # type: ignore[no-any-return]
 
     def of_candidates(self, candidates: CandidateInputs) -> Tensor:
         """[B, C, D]."""

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from sequences.batch import SequenceBatch
 from sequences.sessions import is_of_this_session
+from sequences.sessions import session_BL as session_numbers
 from training.features import UserBatch
 from training.ranking.candidate_features import from_statistics
 from training.ranking.hard_search import History, Outcomes, from_events, from_plays, makers
-from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 from training.ranking.track_statistics import TrackStatistics
 from training.ranking.user_features import (
     DAY_US,
@@ -63,7 +64,9 @@ class UserSide:
 class RankingFeatures:
     """How numbers are made, and what they are looked up in. `scene_code` numbers scenes from 2 (0 none, 1 unknown).
 
-    Without `hard_search` the long histories are not read: there are no match features and no long run.
+    Without `hard_search` the long histories are not read: there are no match features and no long run. `plays`: so many
+    of the newest plays are a sequence of their own, with sessions (0: none). Without `negatives` neither
+    these sequences nor the searched histories hold a skip or a rejection.
     """
 
     artist_of_track_V: Array
@@ -71,26 +74,47 @@ class RankingFeatures:
     scene_code: Mapping[str, int]
     statistics: TrackStatistics
     hard_search: bool
+    plays: int = 0
+    negatives: bool = True
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, statistics: TrackStatistics, hard_search: bool) -> RankingFeatures:
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        statistics: TrackStatistics,
+        hard_search: bool,
+        plays: int = 0,
+        negatives: bool = True,
+    ) -> RankingFeatures:
         """With the numbering of a vocabulary."""
         encoders = vocabulary.encoders()
         behaviours = BehaviourCodes.of(encoders["behaviour"])
-        return cls(vocabulary.artist_of_track_V, behaviours, encoders["scene"], statistics, hard_search)
+        return cls(
+            vocabulary.artist_of_track_V, behaviours, encoders["scene"], statistics, hard_search, plays, negatives
+        )
 
     @property
     def views(self) -> tuple[str, ...]:
         """The sequence views that are read."""
-        return VIEWS if self.hard_search else VIEWS[:1]
+        if self.hard_search:
+            return VIEWS
+        return VIEWS[:2] if self.plays else VIEWS[:1]
 
-    def users(self, users: UserBatch) -> UserSide:
+    @property
+    def sequence_views(self) -> dict[str, int | None]:
+        """Of the views, those that become sequences of events, and how many events of them are needed (None: all)."""
+        return {RECENT: None} | ({PLAYED: self.plays} if self.plays else {})
+
+    def users(self, users: UserBatch, context_BU: Array | None = None) -> UserSide:
         """Everything that depends on the request alone.
+
+        `context_BU`: the user's numbers, where they were made before. Then nothing is searched, and only the views of
+        `sequence_views` are read.
 
         Raises:
             KeyError: the batch lacks one of the sequence views that are read.
         """
-        for view in self.views:
+        for view in self.views if context_BU is None else self.sequence_views:
             if view not in users.views:
                 raise KeyError(f"the user batch has no view {view!r}; add it to the ranker's feature service")
         request_at_B = users.request_at_B
@@ -101,11 +125,14 @@ class RankingFeatures:
         artist_BL = self.artist_of_track_V[np.where(track_BL < len(self.artist_of_track_V), track_BL, UNKNOWN)]
         gap_BL = request_at_B[:, None] - columns["ended_at"]
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
-        context_BU = context(self.behaviours, columns, mask_BL, request_at_B, users.profile)
-        searched = self._searched(users) if self.hard_search else None
+        searched = None
+        if context_BU is None:
+            context_BU = context(self.behaviours, columns, mask_BL, request_at_B, users.profile)
+            searched = self._searched(users) if self.hard_search else None
         if searched is not None:
             run_BU = long_run(searched.outcomes.outcome_BL, searched.played.length_B)
             context_BU = np.concatenate([context_BU, run_BU], axis=1)
+        plays, acts = self._sequences(users) if self.plays else (None, None)
         inputs = UserInputs(
             event_track_BL=_tensor(track_BL),
             event_artist_BL=_tensor(np.where(mask_BL, np.maximum(artist_BL, UNKNOWN), 0)),
@@ -118,14 +145,20 @@ class RankingFeatures:
             hour_B=_tensor(request_at_B // HOUR_US % 24),
             weekday_B=_tensor(request_at_B // DAY_US % 7),
             scene_B=_tensor(np.array(codes, dtype=np.int64)),
+            plays=plays,
+            acts=acts,
         )
         return UserSide(inputs, request_at_B, searched)
 
-    def candidates(self, side: UserSide, items_BC: Array) -> CandidateInputs:
-        """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
+    def identities(self, items_BC: Array) -> tuple[Array, Array]:
+        """Codes of the candidates and of their artists; an index outside the vocabulary counts as unknown, 0 as none."""
         inside_BC = (items_BC >= 0) & (items_BC < len(self.artist_of_track_V))
         items_BC = np.where(inside_BC, items_BC, UNKNOWN).astype(np.int64)
-        artist_BC = self.artist_of_track_V[items_BC].astype(np.int64)
+        return items_BC, self.artist_of_track_V[items_BC].astype(np.int64)
+
+    def candidates(self, side: UserSide, items_BC: Array) -> CandidateInputs:
+        """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
+        items_BC, artist_BC = self.identities(items_BC)
         # The unknown matches nothing: two unknown tracks need not be the same one.
         track_BC = np.where(items_BC > UNKNOWN, items_BC, -2).astype(np.int32)
         maker_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
@@ -140,17 +173,46 @@ class RankingFeatures:
             matches_BCM = _stacked(found)
         return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), matches_BCM)
 
+    def _sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
+        """The newest plays, and the recent events that are no plays: what domains and sessions are made of."""
+        recent, request_at_B = users.views[RECENT], users.request_at_B
+        acts = recent.where(~np.isin(recent.columns["behaviour"], self.behaviours.played))
+        return (
+            self._events(self._seen(users.views[PLAYED]).newest(self.plays), request_at_B),
+            self._events(self._seen(acts), request_at_B),
+        )
+
+    def _events(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
+        mask_BL = _known_before(batch, request_at_B)
+        columns = batch.columns
+        artist_BL = self.artist_of_track_V.take(columns["track_id"], mode="clip")
+        session_BL = session_numbers(batch)
+        parts = (
+            columns["track_id"],
+            np.maximum(artist_BL, UNKNOWN),
+            columns["behaviour"],
+            gap_bucket(request_at_B[:, None] - columns["ended_at"]),
+            ratio_bucket(columns["played_ratio"]),
+            session_BL.max(axis=1, initial=0, keepdims=True) - session_BL + 1,
+        )
+        return EventInputs(*(_tensor(np.where(mask_BL, part, 0)) for part in parts))
+
+    def _seen(self, batch: SequenceBatch) -> SequenceBatch:
+        """The batch, or what is left of it for a ranker that sees no negative behaviour."""
+        return batch if self.negatives else batch.where(~np.isin(batch.columns["behaviour"], self.behaviours.negative))
+
     def _searched(self, users: UserBatch) -> Searched:
-        batch, request_at_B = users.views[PLAYED], users.request_at_B
+        batch, request_at_B = self._seen(users.views[PLAYED]), users.request_at_B
         mask_BL = _known_before(batch, request_at_B)
         behaviour_BL = np.where(mask_BL, batch.columns["behaviour"], 0)
         outcome_BL = self.behaviours.outcome(behaviour_BL)
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_of_this_session(batch, mask_BL.sum(1), request_at_B)
+        negative = self._seen(users.views[NEGATIVE])
         return Searched(
             played=self._history(batch, mask_BL),
             outcomes=Outcomes(outcome_BL, ratio_BL, in_session_BL),
-            negative=self._history(users.views[NEGATIVE], _known_before(users.views[NEGATIVE], request_at_B)),
+            negative=self._history(negative, _known_before(negative, request_at_B)),
         )
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:

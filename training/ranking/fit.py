@@ -55,15 +55,18 @@ def fit_ranker(
         raise ValueError(f"{data.marts} has no play in the part `train`; land some logs before training a ranker")
     if missing_tasks(cases):
         logger.warning("%s trains without the heads %s: the log holds none", name, ", ".join(missing_tasks(cases)))
-    features = RankingFeatures.of(data.vocabulary, track_statistics(data), config.hard_search)
-    batches = CaseBatches(learned.newest(config.cases), offline, service, features)
-    config = replace(config, steps=config.steps or config.epochs * -(-len(batches) // config.batch_size))
+    features = RankingFeatures.of(
+        data.vocabulary, track_statistics(data), config.hard_search, config.plays, config.negatives
+    )
+    batches = CaseBatches(learned.newest(config.cases), offline, service, features, keep=config.epochs > 1)
+    per_epoch = -(-len(batches) // config.batch_size)
+    config = replace(config, steps=config.steps or config.epochs * per_epoch)
 
     torch.manual_seed(config.seed)
     model = RANKERS[name](config, catalogue_of(learned, data), cases.tasks)
     sample = batches[_spread(len(batches), SAMPLE)]
     model.observe(sample.users, sample.candidates)
-    module = RankerModule(model, config)
+    module = RankerModule(model, config, config.id_epochs * per_epoch)
     validation = CaseBatches(held_out.take(_spread(len(held_out), config.validation_cases)), offline, service, features)
     held = list(validation.in_order(config.batch_size))
 
@@ -94,21 +97,27 @@ def fit_ranker(
 
 
 class RankerModule(lightning.LightningModule):
-    """The sum of the task losses and of the ranker's own, AdamW, one cycle of the learning rate."""
+    """The sum of the task losses and of the ranker's own, AdamW, one cycle of the learning rate; ids stand still from
+    step `id_steps` on (None: never).
+    """
 
     loss_weights_T: Tensor
 
-    def __init__(self, model: Ranker, config: RankerConfig) -> None:
+    def __init__(self, model: Ranker, config: RankerConfig, id_steps: int | None = None) -> None:
         super().__init__()
-        self.model, self.numbers = model, config
+        self.model, self.numbers, self.id_steps = model, config, id_steps
         self.register_buffer(
             "loss_weights_T", torch.tensor([LOSS_WEIGHTS[task] for task in model.tasks]), persistent=False
         )
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """A parameter without a gradient is left alone by the optimizer."""
+        self.model.embedding.learn_ids(self.id_steps is None or self.global_step < self.id_steps)
+
     def training_step(self, batch: CaseBatch, _: int) -> Tensor:
         """Loss of one batch."""
         state = self.model.encode_user(batch.users)
-        logits_BT = self.model(state, batch.candidates)[:, 0]
+        logits_BT = self.model(state, batch.candidates)[:, 0] + self.model.bias_of(batch.position_B)
         auxiliary = self.numbers.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
         return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T + auxiliary
 

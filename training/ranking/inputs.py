@@ -13,8 +13,35 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class EventInputs:
+    """Events of B requests, oldest first, padded on the right with zeros: codes of track, artist, behaviour, age and
+    played ratio, and how many sessions ago each was (1 the newest session of the sequence; 0 padding).
+    """
+
+    track_BL: Tensor
+    artist_BL: Tensor
+    behaviour_BL: Tensor
+    gap_BL: Tensor
+    ratio_BL: Tensor
+    session_BL: Tensor
+
+    @property
+    def mask_BL(self) -> Tensor:
+        """True where there is an event."""
+        return self.behaviour_BL > 0
+
+    def to(self, device: torch.device) -> EventInputs:
+        """The same on a device."""
+        return EventInputs(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+@dataclass(frozen=True)
 class UserInputs:
-    """One row a request; events oldest first, padded on the right with zeros. `listened_BL`: plays that were not skipped."""
+    """One row a request; events oldest first, padded on the right with zeros. `listened_BL`: plays that were not skipped.
+
+    `plays` reach further back than the events, `acts` are what was said of tracks without playing them; both for
+    rankers that read sessions and domains, None for the others.
+    """
 
     event_track_BL: Tensor
     event_artist_BL: Tensor
@@ -27,6 +54,8 @@ class UserInputs:
     hour_B: Tensor
     weekday_B: Tensor
     scene_B: Tensor
+    plays: EventInputs | None = None
+    acts: EventInputs | None = None
 
     def __len__(self) -> int:
         """Number of requests, B."""
@@ -34,7 +63,8 @@ class UserInputs:
 
     def to(self, device: torch.device) -> UserInputs:
         """The same on a device."""
-        return UserInputs(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return UserInputs(**{name: part if part is None else part.to(device) for name, part in parts.items()})
 
 
 @dataclass(frozen=True)

@@ -100,12 +100,14 @@ class LoadedRanker:
             )
         # An id had a row of its own exactly where its row is not a reserved one; loading the weights restores which.
         catalogue = Catalogue(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
-        config = RankerConfig(**parts["config"])
+        config = RANKERS[parts["name"]].numbers(**parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
         return cls(
             model,
-            RankingFeatures.of(vocabulary, TrackStatistics.load(folder), config.hard_search),
+            RankingFeatures.of(
+                vocabulary, TrackStatistics.load(folder), config.hard_search, config.plays, config.negatives
+            ),
             config,
             parts["measures"],
         )

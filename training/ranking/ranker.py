@@ -20,25 +20,40 @@ from training.ranking.events import Catalogue, EventEmbedding
 from training.ranking.hard_search import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.layers import Dice, MultilayerPerceptron, PiecewiseLinear
+from training.ranking.session_layers import Experts
 from training.ranking.user_features import LONG_WINDOWS, USER_FEATURES
 
-SCENE_CODES = 16
+SCENE_CODES, POSITIONS = 16, 64
 
 
 @dataclass(frozen=True)
 class RankerConfig:
     """Numbers of a ranker and of its training.
 
-    `hard_search`: the long histories are read, and the candidate is looked up in them (see `hard_search.py`). `minimum_count` plays in
-    training earn a track or artist its own embedding; `cases` training rows at most, the newest share of every user;
-    `epochs` passes over them unless `steps` says how many batches. `temperatures` (one a task; none: chosen on
-    validation) divide the logits; the loss of training has `auxiliary_weight` of the ranker's `auxiliary_loss` in it.
+    What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`); `plays` of the newest
+    plays are a sequence beside the recent events (0: none); without `negatives` neither these plays, nor what was said,
+    nor the searched histories hold a skip or a rejection. `minimum_count` plays in training earn a track or artist its
+    own embedding.
+
+    What is computed: `lift` carries the numbers (long-term profile, statistics, matches) past the deep layers to the
+    logits; `experts` share the head's work (0: one network for all tasks); `position_bias` lets training explain a part of
+    every label by the place in which a track was shown.
+
+    What is learned: at most `cases` training rows, the newest share of every user; `epochs` passes over them unless `steps`
+    says how many batches, of which only the first `id_epochs` teach the embeddings of ids, which over-fit in later ones.
+    The loss has `auxiliary_weight` of the ranker's `auxiliary_loss` in it. `temperatures` (one a task; none: chosen on
+    validation) divide the logits.
     """
 
     width: int = 32
     hidden: tuple[int, ...] = (128, 64)
     pieces: int = 24
     hard_search: bool = False
+    plays: int = 0
+    negatives: bool = True
+    lift: bool = False
+    experts: int = 0
+    position_bias: bool = False
     minimum_count: int = 20
     id_dropout: float = 0.2
     dropout: float = 0.1
@@ -48,6 +63,7 @@ class RankerConfig:
     batch_size: int = 256
     cases: int = 400_000
     epochs: int = 1
+    id_epochs: int = 1
     steps: int = 0
     temperatures: tuple[float, ...] = ()
     validation_cases: int = 20_000
@@ -62,11 +78,14 @@ class RankerConfig:
 
 @dataclass(frozen=True)
 class UserState:
-    """What `encode_user` keeps for the candidates: events with their mask, and the user's part of the first layer."""
+    """What `encode_user` keeps for the candidates: events with their mask, the user's part of the first layer, and the
+    pieces of the user's numbers.
+    """
 
     events_BLD: Tensor
     mask_BL: Tensor
     hidden_BH: Tensor
+    numbers_BY: Tensor
 
 
 class Ranker(nn.Module, ABC):
@@ -77,8 +96,9 @@ class Ranker(nn.Module, ABC):
 
     name: ClassVar[str]
     feature_service: ClassVar[str]
+    numbers: ClassVar[type[RankerConfig]] = RankerConfig
 
-    def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
+    def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...], interests: int = 1) -> None:
         super().__init__()
         width, (first, *rest) = config.width, config.hidden
         self.tasks, self.hard_search = tasks, config.hard_search
@@ -89,9 +109,17 @@ class Ranker(nn.Module, ABC):
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
         self.matches = PiecewiseLinear(MATCH_FEATURES if config.hard_search else 0, config.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)
-        self.from_candidate = nn.Linear(self.features.width + self.matches.width + 3 * width, first)
+        self.from_candidate = nn.Linear(self.features.width + self.matches.width + (1 + 2 * interests) * width, first)
         self.activation = nn.Sequential(Dice(first), nn.Dropout(config.dropout))
-        self.head = MultilayerPerceptron([first, *rest, len(tasks)], config.dropout)
+        if config.experts:
+            self.head: nn.Module = Experts(first, config.hidden[-1], len(tasks), config.experts, config.dropout)
+        else:
+            self.head = MultilayerPerceptron([first, *rest, len(tasks)], config.dropout)
+        self.position = nn.Embedding(POSITIONS, len(tasks), padding_idx=0) if config.position_bias else None
+        if self.position is not None:
+            nn.init.zeros_(self.position.weight)
+        numbers = self.context.width + self.features.width + self.matches.width
+        self.lift = nn.Linear(numbers, len(tasks), bias=False) if config.lift else None
 
     @staticmethod
     @abstractmethod
@@ -100,7 +128,10 @@ class Ranker(nn.Module, ABC):
 
     @abstractmethod
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
-        """What the history says about each candidate [B, C, D]; zeros where there is no history."""
+        """What the history says about each candidate [B, C, D]; zeros where there is no history.
+
+        A ranker with several `interests` gives them side by side: [B, C, interests · D].
+        """
 
     def auxiliary_loss(self, state: UserState, users: UserInputs) -> Tensor:  # noqa: ARG002
         """What training asks of the inside of a ranker, beside the tasks; zero where that is nothing."""
@@ -117,15 +148,28 @@ class Ranker(nn.Module, ABC):
         """Everything that depends on the request alone, once for all of its candidates."""
         scene_B = users.scene_B.clamp(max=SCENE_CODES - 1)
         when_B16 = torch.cat([self.hour(users.hour_B), self.weekday(users.weekday_B), self.scene(scene_B)], dim=-1)
-        hidden_BH = self.from_user(torch.cat([self.context(users.context_BU), when_B16], dim=-1))
-        return UserState(self.embedding.of_events(users), users.mask_BL, hidden_BH)
+        numbers_BY = self.context(users.context_BU)
+        hidden_BH = self.from_user(torch.cat([numbers_BY, when_B16], dim=-1))
+        return UserState(self.embedding.of_events(users), users.mask_BL, hidden_BH, numbers_BY)
+
+    def bias_of(self, position_B: Tensor) -> Tensor | float:
+        """What the place in an answer adds to the logits of what was shown there [B, T]; training only.
+
+        Nobody looks at every place, so a track without a click at the end was perhaps not seen. Whoever ranks asks
+        without a place: the tower is dropped (Gu et al. 2020, DMT; there it also reads the neighbours' places).
+        """
+        return 0.0 if self.position is None else self.position(position_B.clamp(max=POSITIONS - 1))
 
     def forward(self, state: UserState, candidates: CandidateInputs) -> Tensor:
         """Logits [B, C, T], tasks in the order of `tasks`."""
         item_BCD = self.embedding.of_candidates(candidates)
-        interest_BCD = self.interest(state, item_BCD)
-        parts = [self.features(candidates.features_BCF), item_BCD, interest_BCD, interest_BCD * item_BCD]
-        if self.hard_search:
-            parts.append(self.matches(candidates.matches_BCM))
+        interest_BCX = self.interest(state, item_BCD)
+        alike_BCX = interest_BCX * item_BCD.repeat(1, 1, interest_BCX.shape[-1] // item_BCD.shape[-1])
+        own_BCY, match_BCY = self.features(candidates.features_BCF), self.matches(candidates.matches_BCM)
+        parts = [own_BCY, item_BCD, interest_BCX, alike_BCX, match_BCY]
         hidden_BCH = self.from_candidate(torch.cat(parts, dim=-1)) + state.hidden_BH.unsqueeze(1)
-        return self.head(self.activation(hidden_BCH))  # type: ignore[no-any-return]
+        logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
+        if self.lift is None:
+            return logits_BCT
+        user_BCY = state.numbers_BY.unsqueeze(1).expand(-1, own_BCY.shape[1], -1)
+        return logits_BCT + self.lift(torch.cat([user_BCY, own_BCY, match_BCY], dim=-1))

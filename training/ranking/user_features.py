@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sequences.behaviours import load as load_behaviours
+
 SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
 SESSION_GAP_US = 30 * 60 * SECOND_US
 GAP_BUCKETS, RATIO_BUCKETS = 28, 12
@@ -27,15 +29,22 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class BehaviourCodes:
-    """Codes, in the sequences, of the behaviours that say whether a play was listened to."""
+    """Codes, in the sequences, of the behaviours that say whether a play was listened to, and of all negative ones."""
 
     listened: tuple[int, ...]
     skipped: tuple[int, ...]
+    negative: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, code_of: Mapping[str, int]) -> BehaviourCodes:
         """From the vocabulary's encoder of behaviours."""
-        return cls(listened=(code_of["full_play"], code_of["play"]), skipped=(code_of["skip"],))
+        negative = tuple(code_of[name] for name in load_behaviours().of_polarity("negative"))
+        return cls((code_of["full_play"], code_of["play"]), (code_of["skip"],), negative)
+
+    @property
+    def played(self) -> tuple[int, ...]:
+        """What is a play, whatever came of it."""
+        return self.listened + self.skipped
 
     def outcome(self, behaviour_BL: Array) -> Array:
         """1 for a listen, -1 for a skip, 0 for anything else; float32."""

@@ -1,0 +1,76 @@
+"""The sequences of domains and sessions, and what is left of them without negative behaviours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from tests.ranking.conftest import CODES, LISTEN, MINUTE, NOW, SKIP, history, new_ranker, ranking_features, user_batch
+from training.ranking.hard_search import MATCH_FEATURES
+
+LIKE = 7
+ROW = [
+    (5, LISTEN, NOW - 90 * MINUTE),
+    (6, SKIP, NOW - 89 * MINUTE),
+    (7, LISTEN, NOW - 20 * MINUTE),
+    (5, LIKE, NOW - 19 * MINUTE),
+    (8, SKIP, NOW - 2 * MINUTE),
+]
+
+
+def test_plays_carry_their_session_and_acts_are_what_is_no_play() -> None:
+    users = user_batch([ROW, []])
+    plays_only = [event for event in ROW if event[1] != LIKE]
+    users.views["played_history"] = user_batch([plays_only, []]).views["played_history"]
+    inputs = ranking_features(plays=3).users(users).inputs
+    assert inputs.plays is not None and inputs.acts is not None
+    assert inputs.plays.track_BL.tolist() == [[6, 7, 8], [0, 0, 0]]
+    assert inputs.plays.behaviour_BL.tolist() == [[SKIP, LISTEN, SKIP], [0, 0, 0]]
+    assert inputs.plays.session_BL.tolist() == [[2, 1, 1], [0, 0, 0]]
+    assert inputs.acts.track_BL[0].tolist()[:2] == [5, 0]
+    assert inputs.acts.mask_BL.sum(1).tolist() == [1, 0]
+
+
+def test_an_event_at_the_request_is_in_no_sequence() -> None:
+    users = user_batch([[*history(3, 0), (9, SKIP, NOW)]])
+    inputs = ranking_features(plays=8).users(users).inputs
+    assert inputs.plays is not None and inputs.plays.mask_BL.sum() == 3 and 9 not in inputs.plays.track_BL
+
+
+def test_without_negatives_a_skip_changes_no_sequence_and_no_match() -> None:
+    features = ranking_features(plays=8, negatives=False)
+    listens = [(5, LISTEN, NOW - 9 * MINUTE), (6, LISTEN, NOW - 6 * MINUTE)]
+    with_skip = user_batch([[listens[0], (7, SKIP, NOW - 8 * MINUTE), listens[1]]])
+    items = np.array([[5, 6, 7, 8]])
+    found = [
+        (side, features.candidates(side, items)) for side in map(features.users, (user_batch([listens]), with_skip))
+    ]
+    (side, candidates), (other_side, other) = found
+    assert candidates.matches_BCM.shape[-1] == MATCH_FEATURES
+    assert torch.equal(candidates.matches_BCM, other.matches_BCM)
+    for part, other_part in ((side.inputs.plays, other_side.inputs.plays), (side.inputs.acts, other_side.inputs.acts)):
+        assert all(
+            torch.equal(one, another)
+            for one, another in zip(vars(part).values(), vars(other_part).values(), strict=True)
+        )
+    seeing = replace(features, negatives=True)
+    assert not torch.equal(seeing.candidates(seeing.users(with_skip), items).matches_BCM, other.matches_BCM)
+
+
+def test_each_part_of_the_session_model_is_a_switch() -> None:
+    users = user_batch([[*history(8, 1), (5, LIKE, NOW - MINUTE)]], length=16)
+    items = np.arange(2, 20)[None]
+    whole = new_ranker("session_domains")
+    names = {name.split(".")[0] for name, _ in whole.model.named_parameters()}
+    assert {"lift", "decoders", "sessions", "head"} <= names
+    for switch in ({"sessions": 0}, {"negatives": False}, {"lift": False}, {"experts": 0}, {"self_attention": True}):
+        other = new_ranker("session_domains", **switch)
+        assert np.isfinite(other.score(users, items)["not_skipped"]).all()
+        sizes = [sum(parameter.numel() for parameter in one.model.parameters()) for one in (whole, other)]
+        assert sizes[0] != sizes[1], switch
+
+
+def test_the_codes_of_negative_behaviours_are_known() -> None:
+    assert SKIP in CODES.negative and LISTEN in CODES.played

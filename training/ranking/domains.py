@@ -1,0 +1,65 @@
+"""Behaviours by domain: every behaviour that says something for or against a track is a sequence of its own.
+
+The implicit ones (what was played to the end, what was skipped) are a domain each; explicit ones are rare, so those of
+one polarity share a domain. All from the one list of behaviours. Shape letters: B requests, L events, N events of a
+domain, D width. Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sequences import behaviours
+from training.ranking.inputs import EventInputs
+
+PLAYED = ("full_play", "play", "skip")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The newest `length` events of some behaviours; `is_played`: they lie among a request's plays, not its acts."""
+
+    name: str
+    codes: tuple[int, ...]
+    length: int
+    is_negative: bool
+    is_played: bool
+
+
+def domains(length: int) -> tuple[Domain, ...]:
+    """All domains, positive ones first; `length` events of what is played, at most 20 of what is said."""
+    table = behaviours.load()
+    shared: dict[tuple[str, bool], list[str]] = {}
+    for row in table.rows:
+        if row.action != "impression":
+            shared.setdefault((row.behaviour if not row.is_explicit else row.polarity, row.is_explicit), []).append(
+                row.behaviour
+            )
+    found = []
+    for (name, is_explicit), members in shared.items():
+        is_played = members[0] in PLAYED
+        found.append(
+            Domain(
+                name=f"explicit_{name}" if is_explicit else name,
+                codes=tuple(table.encoder[member] for member in members),
+                length=length if is_played else min(length, 20),
+                is_negative=members[0] in table.of_polarity("negative"),
+                is_played=is_played,
+            )
+        )
+    return tuple(sorted(found, key=lambda domain: domain.is_negative))
+
+
+def members(events: EventInputs, domain: Domain) -> tuple[Tensor, Tensor]:
+    """Where a domain's newest events are, oldest last [B, N], and which of these places hold one [B, N].
+
+    N is what the fullest row needs, so that nobody pays for events that no request of the batch has.
+    """
+    is_of_BL = torch.isin(events.behaviour_BL, torch.tensor(domain.codes, device=events.behaviour_BL.device))
+    N = min(domain.length, int(is_of_BL.sum(1).max())) if is_of_BL.numel() else 0
+    place_L = torch.arange(1, is_of_BL.shape[1] + 1, device=is_of_BL.device)
+    newest_BN, index_BN = (is_of_BL * place_L).topk(N, dim=1)
+    return index_BN, newest_BN > 0
