@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from training.study.grid import Study
 from training.study.ranking_history import RANKING_HISTORY
+from training.study.session_domains import SESSION_DOMAINS, SESSION_LENGTH
 
-STUDIES: dict[str, Study] = {study.name: study for study in (RANKING_HISTORY,)}
+STUDIES: dict[str, Study] = {study.name: study for study in (RANKING_HISTORY, SESSION_DOMAINS, SESSION_LENGTH)}
