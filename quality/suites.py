@@ -173,6 +173,7 @@ MARTS: dict[str, Suite] = {
     "albums": Suite(("album_id",), None, (unique_key(),)),
     "playlists": Suite(("playlist_id",), None, (unique_key(), among("source", ["ugc", "mgc"]))),
     "mlogs": Suite(("mlog_id",), None, (unique_key(),)),
+    "track_comments": Suite(("comment_id",), None, (unique_key(), *required("track_id", "text"))),
     "knowledge_triples": Suite(
         ("head", "relation", "tail"),
         None,

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from sequences.batch import FIRST
 from sequences.behaviours import load as load_behaviours
 from sequences.definition import SEQUENCE_VIEWS
+from training.content import COLUMNS, Content, content_tables
 from training.recipes import Recipe
 from training.vocabulary import Vocabulary
 
@@ -128,7 +130,8 @@ class TrainingData:
     """The marts as a model sees them.
 
     `fit` = `held_out`: parts as the marts say; learn from `train`, choose on `validation`. `fit` = `final`: every play
-    is `train`, the catalogue is whatever anybody has played or may be played by `as_of`.
+    is `train`, the catalogue is whatever anybody has played or may be played by `as_of`. `content_file`: where the
+    content of the tracks is kept, so that it is made once for all models; None: it is made for this one.
 
     Raises:
         FileNotFoundError: a mart is missing. ValueError: `fit` is neither of the two.
@@ -138,6 +141,7 @@ class TrainingData:
     fit: str
     recipe: Recipe
     services: Mapping[str, ServiceContract] = field(default_factory=dict)
+    content_file: Path | None = None
     vocabulary: Vocabulary = field(init=False)
     plays: Plays = field(init=False)
     catalogue_V: np.ndarray = field(init=False)
@@ -152,7 +156,8 @@ class TrainingData:
         rows = _read_plays(self.marts)
         if self.fit == "final":
             rows = rows.with_columns(part=pl.lit("train"))
-        self._track_rows = pl.read_parquet(self.marts / "tracks.parquet")
+        # Words and vectors are larger than all the rest, and only `content` needs them.
+        self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(COLUMNS, strict=False).collect()
         self.vocabulary = Vocabulary.build(self._track_rows, rows.filter(pl.col("part") == "train").select("track_id"))
         self.user_ids_U = rows["user_id"].unique(maintain_order=True).to_numpy().astype(object)
         self.plays = _columns(rows, self.vocabulary)
@@ -198,6 +203,16 @@ class TrainingData:
             lengths = np.concatenate([[0, 0, 0], lists.list.len().to_numpy()]).astype(np.int64)
             found[facet] = (values, Ragged(numbers, np.cumsum(lengths)))
         return found
+
+    @cached_property
+    def content(self) -> Content:
+        """What each of the V tracks is by its names, words and vectors; of the comments those that the fit may know."""
+        if self.content_file is not None and self.content_file.exists():
+            return Content.load(self.content_file)
+        content = Content.of(*content_tables(self.marts, self.track_rows, self.fit == "final")).behind(FIRST)
+        if self.content_file is not None:
+            content.save(self.content_file)
+        return content
 
     def reader(self, view: str) -> DenseReader:
         """The dense reader of a sequence view, over all of `events`: what it returns depends on the time asked for

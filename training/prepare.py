@@ -1,4 +1,4 @@
-"""`python -m training.prepare`: the workspace's vocabulary and validation cases, before anything is trained.
+"""`python -m training.prepare`: the workspace's vocabulary, cases and content, before anything is trained.
 
 Knows nothing about models.
 """
@@ -15,17 +15,22 @@ from training.workspace import FITS, SOURCES, Workspace, code_hash, is_unchanged
 
 
 def prepare(workspace: Workspace) -> bool:
-    """Write vocabulary and cases of both fits; False when they were there already, made from the same inputs."""
+    """Write vocabulary, cases and content of both fits; False when they were there already, made from the same inputs."""
     inputs = workspace.inputs(code=code_hash(*SOURCES))
     if is_unchanged(workspace.folder, inputs):
         return False
     for fit in FITS:
-        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe))
+        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), content_file=workspace.content(fit))
         data.vocabulary.save(workspace.vocabulary(fit))
         for part in ("validation", "test") if fit == "held_out" else ():
             cases = data.recall_cases(part)
             as_frame(cases, data).write_parquet(workspace.fit_folder(fit) / f"{part}_cases.parquet")
             print(f"{part}: {len(cases):,} sessions")
+        for other in workspace.fit_folder(fit).glob("content-*.safetensors"):
+            if other != workspace.content(fit):
+                other.unlink()
+        content = data.content
+        print(f"{fit}: {int(content.is_described_V.sum()):,} tracks are described by words or vectors")
         print(f"{fit}: {len(data.plays):,} plays, {int(data.catalogue_V.sum()):,} tracks may be recommended")
     mark_done(workspace.folder, inputs)
     return True

@@ -43,7 +43,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     if is_unchanged(folder, inputs):
         return False
     began = time.monotonic()
-    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe))
+    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), content_file=workspace.content(fit))
     # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
     model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
     model.save(folder)

@@ -21,7 +21,7 @@ import settings
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
-MODULES = ("vocabulary", "data", "features", "listens", "heard", "batches", "trainer")
+MODULES = ("vocabulary", "data", "content", "ngrams", "features", "listens", "heard", "batches", "trainer")
 SOURCES = (
     *(settings.ROOT / "training" / f"{name}.py" for name in MODULES),
     settings.ROOT / "sequences",
@@ -68,6 +68,12 @@ class Workspace:
     def vocabulary(self, fit: str) -> Path:
         """Where `training.prepare` puts the vocabulary of a fit."""
         return self.fit_folder(fit) / "vocabulary"
+
+    def content(self, fit: str) -> Path:
+        """Where the content of the tracks is kept, under a name that only the same marts and code have."""
+        made_from = json.dumps([self.mart_hashes, code_hash(*SOURCES)], sort_keys=True)
+        name = f"content-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.safetensors"
+        return self.fit_folder(fit) / name
 
     def channel(self, fit: str, name: str) -> Path:
         """Where a fitted recall channel is saved."""

@@ -46,5 +46,5 @@ def test_a_made_catalogue_beyond_the_setting_is_searched_approximately(monkeypat
     monkeypatch.setattr(Realtime, "config", lambda recipe: replace(realtime_config(recipe), exact_up_to=1_000))
     world = MadeWorld(3_000, "small")
     channel = world.channels()["realtime"]
-    assert isinstance(channel, Realtime) and isinstance(channel.index, ApproximateIndex)
+    assert isinstance(channel, Realtime) and isinstance(channel.index.warm, ApproximateIndex)
     assert 0.97 <= world.found["realtime"] <= 1

@@ -39,14 +39,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(home, "listening_events", "2026-06-01", "a", world())
     write(home, "listening_events", "2026-06-05", "late", world()[:1])
     tracks = [
-        {"track_id": "1", "title": "One", "artist_ids": ["x"], "duration_ms": 200_000},
-        {"track_id": "2", "title": "Two", "artist_ids": ["y", "x"]},
+        {"track_id": "1", "title": "One", "artist_ids": ["x"], "duration_ms": 200_000, "audio_vector": [0.5, 1.0]},
+        {"track_id": "2", "title": "Two", "artist_ids": ["y", "x"], "lyrics": "la la"},
     ]
     write(home, "tracks", "2026-06-01", "a", tracks)
     write(home, "tracks", "2026-06-02", "b", [tracks[0] | {"title": "Uno", "landed_at": at(60 * 24 * 8.5)}])
     write(home, "artists", "2026-06-01", "a", [{"artist_id": "x", "name": "Ｅｘ"}, {"artist_id": "y", "name": "Why"}])
     triples = [{"head": "artist_name:EX", "relation": "has_genre", "tail": "genre:folk"}]
     write(home, "knowledge_triples", "2026-06-01", "a", triples)
+    said = {"comment_id": "c", "track_id": "1", "text": "fine", "occurred_at": at(5)}
+    write(home, "track_comments", "2026-06-01", "a", [said, said | {"comment_id": "d", "occurred_at": at(60 * 24 * 9)}])
+    write(home, "track_comments", "2026-06-02", "b", [said | {"text": "finer", "landed_at": at(60 * 24 * 8.5)}])
     pooled = {"landing_id": "l", "format": "play_log", "source": "logs", "split": "user_time"}
     counts = {"read": 1, "landed": 1, "duplicate": 0, "quarantined": 0}
     write(home, "landings", "2026-06-01", "a", [pooled | counts])
@@ -102,6 +105,14 @@ def test_impressions_carry_what_followed(home: Path) -> None:
 def test_the_newest_row_of_a_track_counts_and_unlisted_tracks_exist(home: Path) -> None:
     found = rows(home, "select track_id, title, artist_names, duration_ms from '{marts}/tracks.parquet'")
     assert found == [("1", "Uno", ["Ｅｘ"], 200_000), ("2", "Two", ["Why", "Ｅｘ"], 20_000), ("3", None, [], 60_000)]
+
+
+def test_tracks_carry_words_and_vectors_and_comments_are_those_known_by_as_of(home: Path) -> None:
+    found = rows(home, "select track_id, lyrics, audio_vector, image_vector from '{marts}/tracks.parquet'")
+    assert found == [("1", None, [0.5, 1.0], None), ("2", "la la", None, None), ("3", None, None, None)]
+    assert rows(home, "select * from '{marts}/track_comments.parquet'") == [
+        ("c", "1", "finer", at(5).replace(tzinfo=None))
+    ]
 
 
 def test_artists_get_the_genres_of_their_folded_name(home: Path) -> None:

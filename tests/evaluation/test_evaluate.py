@@ -56,6 +56,8 @@ def test_shape(measured: tuple[Workspace, Path]) -> None:
     for other in ("last_played", *BASELINES):
         assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
     assert set(found["chosen"]["baselines"]) == set(BASELINES)
+    assert set(found["exposure"]["recall"]) == set(found["recall"])
+    assert set(found["exposure"]["slate"]) == set(found["slate"])
 
 
 def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> None:
@@ -131,7 +133,16 @@ def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatc
 
 def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path]) -> None:
     page = (measured[1] / "reports" / "evaluation.html").read_text()
-    for word in ("recall@200", "Slate", "Calibration", "base_level_activation", "item_knn", "with_heard", "<svg"):
+    for word in (
+        "recall@200",
+        "Slate",
+        "Calibration",
+        "base_level_activation",
+        "item_knn",
+        "with_heard",
+        "Newcomers",
+        "<svg",
+    ):
         assert word in page
     for remote in ("http://", "https://", "<script", "<link", "@import", "url("):
         assert remote not in page

@@ -55,6 +55,7 @@ ROWS = {
     "albums": "select 'l' as album_id",
     "playlists": "select 'p' as playlist_id, 'ugc' as source",
     "mlogs": "select 'm' as mlog_id",
+    "track_comments": "select 'c' as comment_id, 't' as track_id, 'fine' as text",
     "knowledge_triples": "select 'track:t' as head, 'performed_by' as relation, 'artist:a' as tail",
     "track_statistics": """
         select 't' as track_id, timestamp '2026-06-03' as known_at, 9 as plays_total, 8 as listens_total,

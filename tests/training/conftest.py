@@ -95,6 +95,20 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
     return folder
 
 
+def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:
+    """The same marts with words and sounds of every track, all of which are in the catalogue."""
+    marts = write_marts(folder, plays)
+    tracks = pl.read_parquet(marts / "tracks.parquet")
+    sound = np.random.default_rng(1).normal(size=(len(tracks), 4))
+    number = tracks["track_id"].str.slice(1).cast(pl.Int64)
+    tracks.with_columns(
+        lyrics=pl.Series([f"la la {'moon' if one % 3 else 'sun'} {one % 5}" for one in number]),
+        audio_vector=pl.Series(sound.tolist(), dtype=pl.List(pl.Float32)),
+        is_in_catalogue=pl.lit(True),
+    ).write_parquet(marts / "tracks.parquet")
+    return marts
+
+
 def artist(track: str) -> str:
     """Tracks 0, 3, 6 … are by a0."""
     return f"a{int(track[1:]) % 3}"
@@ -125,6 +139,13 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(marts: Path) -> TrainingData:
     """The tiny world, held out."""
     return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
+
+
+@pytest.fixture(scope="session")
+def described_data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    """The tiny world with words and sounds; everything is in the catalogue, also what nobody has played."""
+    folder = described(tmp_path_factory.mktemp("described"), random_plays())
+    return TrainingData(folder, "held_out", recipe("debug"), services=SERVICES)
 
 
 def users_at(data: TrainingData, service: str, user_ids: list[str], times: list[int]) -> UserBatch:

@@ -12,7 +12,7 @@ from ingestion.simulate import WorldSize, simulate
 from sequences import behaviours
 from sequences.batch import SequenceBatch
 from tests.training.conftest import SERVICES, write_marts
-from training.data import TrainingData
+from training.data import FACETS, TrainingData
 from training.features import UserBatch
 from training.recipes import recipe
 
@@ -52,12 +52,40 @@ def listener_of(item_L: np.ndarray) -> UserBatch:
 def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
     """Simulate, and write what dbt would make of it: plays in parts by share within the user, tracks with facets."""
     simulate(size, folder / "simulated")
-    events = pl.read_parquet(folder / "simulated" / "listening_events")
-    events = events.filter(action="play", target_type="track").sort("user_id", "sequence_number")
-    plays = events.select("user_id", "target_id", pl.col("ended_at").dt.replace_time_zone(None), "played_ms")
+    plays = _plays(folder)
     marts = write_marts(folder / "marts", list(plays.iter_rows()))
     heard = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
-    pl.read_parquet(folder / "simulated" / "tracks" / "part.parquet").select(
+    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.col("track_id").is_in(heard.unique().to_list()))
+    tracks.drop("lyrics", "audio_vector", "image_vector").write_parquet(marts / "tracks.parquet")
+    return _planted(folder)
+
+
+def described_world(folder: Path, size: WorldSize, new_artists: int) -> PlantedWorld:
+    """The same without facets, with words, sound and covers instead, where nobody has played anything by every
+    `new_artists`th artist; all that exists is in the catalogue.
+    """
+    simulate(size, folder / "simulated")
+    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.lit(True))
+    is_new = pl.col("artist_id").str.slice(1).cast(pl.Int64) % new_artists == 0
+    new = tracks.filter(is_new)["track_id"].to_list()
+    plays = _plays(folder).filter(~pl.col("target_id").is_in(new))
+    marts = write_marts(folder / "marts", list(plays.iter_rows()))
+    nothing = {facet: pl.lit([], dtype=pl.List(pl.String)) for facet in FACETS}
+    tracks.with_columns(**nothing).write_parquet(marts / "tracks.parquet")
+    comments = pl.read_parquet(folder / "simulated" / "track_comments" / "part.parquet")
+    comments = comments.with_columns(pl.col("occurred_at").dt.replace_time_zone(None))
+    comments.filter(~pl.col("track_id").is_in(new)).write_parquet(marts / "track_comments.parquet")
+    return _planted(folder)
+
+
+def _plays(folder: Path) -> pl.DataFrame:
+    events = pl.read_parquet(folder / "simulated" / "listening_events")
+    events = events.filter(action="play", target_type="track").sort("user_id", "sequence_number")
+    return events.select("user_id", "target_id", pl.col("ended_at").dt.replace_time_zone(None), "played_ms")
+
+
+def _tracks(folder: Path) -> pl.DataFrame:
+    return pl.read_parquet(folder / "simulated" / "tracks" / "part.parquet").select(
         "track_id",
         "title",
         "styles",
@@ -65,13 +93,18 @@ def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
         "emotions",
         "themes",
         "released_on",
+        "lyrics",
+        "audio_vector",
+        "image_vector",
         artist_id=pl.col("artist_ids").list.first(),
         artist_names="artist_ids",
-        is_in_catalogue=pl.col("track_id").is_in(heard.unique().to_list()),
         available_from=pl.col("available_from").dt.replace_time_zone(None),
         languages=pl.concat_list("language"),
-    ).write_parquet(marts / "tracks.parquet")
-    data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
+    )
+
+
+def _planted(folder: Path) -> PlantedWorld:
+    data = TrainingData(folder / "marts", "held_out", recipe("debug"), services=SERVICES)
     truth = folder / "simulated" / "truth"
     planted = dict(pl.read_parquet(truth / "tracks.parquet").select("track_id", "interest").iter_rows())
     interest_V = np.array([planted.get(track, -1) for track in data.vocabulary.track_ids_V])

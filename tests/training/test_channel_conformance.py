@@ -1,5 +1,6 @@
 """Every recall channel keeps these promises: see `RecallChannel`."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import polars as pl
 import pytest
 
 from sequences.batch import SequenceBatch
-from tests.training.conftest import SERVICES, random_plays, users_at, write_marts
+from tests.training.conftest import SERVICES, described, random_plays, users_at
 from training.data import TrainingData
 from training.features import UserBatch
 from training.recall import CHANNELS, RecallChannel
@@ -19,11 +20,23 @@ NEAR = ("realtime", "multi_interest", "knowledge_graph")
 NEVER = 4_000_000_000_000_000
 
 
-@pytest.fixture(scope="module", params=list(CHANNELS))
+WITH_CONTENT = [name for name, kind in CHANNELS.items() if hasattr(kind.config("debug"), "content")]
+
+
+@pytest.fixture(scope="module")
+def data(described_data: TrainingData) -> TrainingData:
+    """See `described_data`."""
+    return described_data
+
+
+@pytest.fixture(scope="module", params=[*CHANNELS, *(f"{name} without content" for name in WITH_CONTENT)])
 def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory):
     """A fitted channel of each kind."""
-    kind = CHANNELS[request.param]
-    return kind.fit(data, kind.config("debug"), tmp_path_factory.mktemp(request.param))
+    name, _, without = request.param.partition(" without ")
+    config = CHANNELS[name].config("debug")
+    if without:
+        config = replace(config, content="off")
+    return CHANNELS[name].fit(data, config, tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture
@@ -32,6 +45,13 @@ def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
     middle = int(np.median(data.plays.request_at_P))
     users = ["u0", "u1", "u2", "u3", "u0", "nobody"]
     return users_at(data, channel.feature_service, users, [NEVER, NEVER, middle, middle, 0, NEVER])
+
+
+def test_content_is_there_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
+    assert (~np.isin(np.flatnonzero(data.catalogue_V), data.plays.track_P)).any(), "nobody has played some tracks"
+    if channel.name in WITH_CONTENT:
+        boundaries = channel.settled.boundaries
+        assert boundaries is None if channel.settled.content == "off" else "new" in boundaries
 
 
 def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
@@ -122,7 +142,7 @@ def test_nothing_known_at_or_after_the_request_matters(
         play if play[2] < cut else (play[0], "t39" if play[1] != "t39" else "t1", play[2], 180_000)
         for play in random_plays()
     ]
-    other = TrainingData(write_marts(tmp_path, changed), "held_out", recipe("debug"), services=SERVICES)
+    other = TrainingData(described(tmp_path, changed), "held_out", recipe("debug"), services=SERVICES)
     # The vocabulary is the fitted world's: codes must mean the same tracks.
     other.vocabulary = data.vocabulary
     moment = int(pl.Series([cut - timedelta(microseconds=0)]).cast(pl.Datetime("us")).cast(pl.Int64)[0])

@@ -14,6 +14,7 @@ from training.recall.approximate_index import ApproximateIndex
 from training.recall.chosen_index import LEAST_RECALL, Search, WatchedIndex, agreement, index_of
 from training.recall.index import ExactIndex
 from training.recall.indexed_channel import IndexedChannel
+from training.recall.realtime import Realtime
 from training.recall.realtime_config import RealtimeConfig
 from training.release.manifest import _indexes
 from training.train import MEASURES
@@ -103,16 +104,51 @@ def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData
     kind = CHANNELS[name]
     config = replace(kind.config("debug"), exact_up_to=5, **({"new_share": 0.3} if name == "long_short" else {}))
     channel = kind.fit(data, config, tmp_path / "fit")
-    assert isinstance(channel, IndexedChannel) and isinstance(channel.index, ApproximateIndex)
+    assert isinstance(channel, IndexedChannel) and isinstance(channel.index.warm, ApproximateIndex)
     known = channel.measures()["index"]
     assert known["kind"] == "approximate"
-    assert known["probes"] == channel.settled.probes == channel.index.probes
+    assert known["probes"] == channel.settled.probes == channel.index.warm.probes
     assert LEAST_RECALL <= known["recall_at_200"] <= 1
     channel.save(tmp_path / "saved")
     loaded = kind.load(tmp_path / "saved", data.vocabulary)
-    assert isinstance(loaded, IndexedChannel) and isinstance(loaded.index, ApproximateIndex)
+    assert isinstance(loaded, IndexedChannel) and isinstance(loaded.index.warm, ApproximateIndex)
     users = users_at(data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
     assert np.array_equal(channel.recall(users, 10).items_BK, loaded.recall(users, 10).items_BK)
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
+    name: str, described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dataclasses import replace
+
+    kind = CHANNELS[name]
+    channel = kind.fit(described_data, replace(kind.config("debug"), exact_up_to=0, new_share=0.9), tmp_path / "fit")
+    assert isinstance(channel, IndexedChannel) and isinstance(channel.index.warm, ApproximateIndex)
+    cold, known = channel.index.cold.items, channel.measures()["index"]
+    assert cold.item_N.tolist() == np.flatnonzero(described_data.catalogue_V & channel.codes.is_cold_V.numpy()).tolist()
+    assert known["cold_vectors"] == len(cold) > 0
+    assert f"{len(cold)} vectors of tracks that nobody has played are searched exactly" in caplog.text
+    users = users_at(described_data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
+    # All lists are read, so that a larger boundary can only take cold tracks away.
+    for probes in (None, 1_000):
+        found = {}
+        for least in (2.0, -1.0):
+            boundaries = dict.fromkeys(("next", "new"), least)
+            channel.settled = replace(channel.settled, probes=probes, boundaries=boundaries)
+            channel.save(tmp_path / "saved")
+            loaded = kind.load(tmp_path / "saved", described_data.vocabulary)
+            found[least] = loaded.recall(users, 60).items_BK
+        assert not np.isin(found[2.0], cold.item_N).any()
+        assert np.isin(found[-1.0], cold.item_N).any(axis=1).all()
+        for with_cold, without in zip(found[-1.0], found[2.0], strict=True):
+            assert np.isin(without, with_cold).all()
+
+
+def test_no_vector_is_cold_without_content(data: TrainingData, tmp_path: Path) -> None:
+    channel = Realtime.fit(data, Realtime.config("debug"), tmp_path)
+    assert not len(channel.index.cold.items)
+    assert channel.measures()["index"].keys() == {"kind", "vectors", "recall_at_200"}
 
 
 def test_inner_products_are_searched_exactly() -> None:

@@ -34,6 +34,16 @@ def test_item_vectors_are_compared_with_all_others(kind, data, tmp_path):
         np.testing.assert_allclose(found.scores_BK[0], [score[one] for one in best], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [Realtime, MultiInterest])
+def test_what_nobody_has_played_is_near_to_nothing_by_vectors(kind, described_data, tmp_path):
+    channel = kind.fit(described_data, kind.config("debug"), tmp_path)
+    cold = set(np.flatnonzero(channel.codes.is_cold_V.numpy() & described_data.catalogue_V).tolist())
+    assert cold and channel.settled.boundaries
+    for item in channel.catalogue.tolist():
+        found = channel.near(item, len(channel.catalogue)).items_BK[0]
+        assert set(found[found > 0].tolist()) == set(channel.catalogue.tolist()) - cold - {item}
+
+
 def test_walks_begin_at_the_track_and_at_its_artist():
     tracks = pl.DataFrame(
         {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from training.data import RecallCases, TrainingData
 from training.evaluation import comparison, memories, recall_metrics
 from training.evaluation.choice import Choice
+from training.evaluation.exposure import Newcomers
 from training.evaluation.held_out import HeldOut, scenes_of
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
@@ -61,6 +62,12 @@ def measure_recall(
         result.slate[name] = recall_metrics.measure(items, slate.cases, SLATE_METRICS)
     requests = [by_request(items, slate.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()]
     pl.concat(requests).write_parquet(folder / "slate.parquet")
+    newcomers = Newcomers.of(held_out.data)
+    result.notes["exposure"] = {
+        "catalogue": newcomers.shares(np.flatnonzero(held_out.data.catalogue_V)),
+        "recall": {name: newcomers.shares(items) for name, items in lists.items()},
+        "slate": {name: newcomers.shares(items) for name, items in shown.items()},
+    }
     result.notes["slate_sample"] = {
         "requests": len(rows),
         "of": len(cases),

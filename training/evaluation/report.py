@@ -31,7 +31,7 @@ Content = dict[str, Any]
 
 def page(content: Content) -> str:
     """The whole page."""
-    sections = (_summary, _recall, _slate, _ranking, _differences, _history, _channels, _calibration, _words)
+    sections = (_summary, _recall, _slate, _ranking, _differences, _history, _channels, _exposure, _calibration, _words)
     body = "".join(section(content) for section in sections)
     title = f"Segue evaluation, {escape(content['as_of'])}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
@@ -240,6 +240,29 @@ def _channels(content: Content) -> str:
         "targets found at 200 by any channel that the row finds, and that only the row finds.</p>"
         f"<table><tr><th></th>{header}<th>finds</th><th>only it finds</th></tr>{rows}</table>"
     )
+
+
+def _exposure(content: Content) -> str:
+    exposure = content["exposure"]
+    catalogue = exposure["catalogue"]
+    rows = "".join(
+        f"<tr class={_kind(name)}><th>{escape(name)}</th>"
+        + "".join(_shares(exposure[kind].get(name)) for kind in ("recall", "slate"))
+        + "</tr>"
+        for name in _ordered(exposure["recall"] | exposure["slate"])
+    )
+    header = "<th>new tracks</th><th>by new artists</th>" * 2
+    return (
+        "<h2>Newcomers</h2><p>How much of the candidates is tracks that nobody had played in the train parts, and how much is by "
+        f"artists of whom nobody had played anything. Of the catalogue it is {catalogue['new_tracks']:.1%} and "
+        f"{catalogue['by_new_artists']:.1%}.</p>"
+        "<table><thead><tr><th rowspan=2></th><th colspan=2>of 200 candidates</th><th colspan=2>of the slate</th></tr>"
+        f"<tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _shares(shares: dict[str, float] | None) -> str:
+    return "<td></td><td></td>" if shares is None else "".join(f"<td>{share:.2%}</td>" for share in shares.values())
 
 
 def _calibration(content: Content) -> str:

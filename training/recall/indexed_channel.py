@@ -1,66 +1,127 @@
-"""A channel that asks an index of item vectors: exact while its network learns, chosen by what it is asked afterwards.
+"""A channel that asks an index of item vectors: exact while its network learns, chosen by what it is asked afterwards,
+with a boundary before what nobody has played.
 
 Knows nothing about networks.
 """
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from training.data import TrainingData
+from training.data import RecallCases, TrainingData
 from training.features import UserBatch
 from training.recall.approximate_index import ApproximateIndex
-from training.recall.channel import RecallChannel
+from training.recall.channel import Candidates, RecallChannel
 from training.recall.chosen_index import K, WatchedIndex, index_of
-from training.recall.index import ExactIndex, Index
+from training.recall.guarded_index import GuardedIndex, boundaries
+from training.recall.index import ExactIndex
+from training.recall.item_tower import ItemCodes
 from training.recall.measure import user_batches
 
 ITEMS_AT_ONCE = 65_536
 REQUESTS_OF_A_USER, REQUESTS = 20, 300
 
+logger = logging.getLogger(__name__)
+
 
 class IndexedChannel(RecallChannel):
-    """`index` holds the vectors of the items of `catalogue`; `settled` has `exact_up_to` and `seed`, and `probes` of an
-    approximate index (None: it is exact).
+    """`index` holds the vectors of the items of `catalogue`, the cold ones of `codes` behind a boundary.
+
+    `settled` has `exact_up_to` and `seed`, and `probes` of an approximate index (None: it is exact); `boundaries` by
+    task (None: not learned yet) and the `boundary_quantile` to learn them by. Cold items are searched exactly, however
+    many there are.
     """
 
     catalogue: np.ndarray
-    index: Index
+    index: GuardedIndex
+
+    @property
+    @abstractmethod
+    def codes(self) -> ItemCodes:
+        """What the item tower knows of each track."""
 
     @abstractmethod
-    def vectors(self, items: torch.Tensor) -> torch.Tensor:
-        """Item vectors as queries are compared with them."""
+    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
+        """Item vectors as queries are compared with them; `as_cold`: see `ItemTower`."""
+
+    @abstractmethod
+    def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        """Which of the requests have something to ask, and of those the queries of each task [B, Q, D]."""
 
     def refresh(self) -> None:
         """Index the item vectors of the current weights as `settled` says."""
-        exact, probes = self._exact(), self.settled.probes
-        self.index = exact if probes is None else ApproximateIndex.of(exact, probes, self.settled.seed)
+        warm, cold, probes = *self._exact(), self.settled.probes
+        self.index = GuardedIndex(
+            warm if probes is None else ApproximateIndex.of(warm, probes, self.settled.seed), cold
+        )
 
     def settle_index(self, requests: Callable[[], Iterable[UserBatch]]) -> dict[str, Any]:
         """Choose the index of the learned vectors and `settled.probes` by what the channel asks it for some requests,
-        which are only read if there is a choice; what is known of it.
+        which are only read if there is a choice; what is known of it (see `index_of`), and `cold_vectors` if there are.
         """
-        exact, config = self._exact(), self.settled
-        watched = WatchedIndex.over(exact)
-        if config.exact_up_to is not None and len(exact.items) > config.exact_up_to:
-            self.index = watched
+        (warm, cold), config = self._exact(), self.settled
+        watched = WatchedIndex.over(warm)
+        if config.exact_up_to is not None and len(warm.items) > config.exact_up_to:
+            self.index = GuardedIndex(watched, cold)
             for users in requests():
                 self.recall(users, K)
-        self.index, known = index_of(exact, config.exact_up_to, watched.searches, config.seed)
+        index, known = index_of(warm, config.exact_up_to, watched.searches, config.seed)
+        self.index = GuardedIndex(index, cold)
         self.settled = replace(config, probes=known.get("probes"))
-        return known
+        if config.exact_up_to is not None and len(cold.items) > config.exact_up_to:
+            logger.warning(
+                "%d vectors of tracks that nobody has played are searched exactly, though exact_up_to=%d: each search takes as long "
+                "as so many do; have fewer of them in the catalogue, or set content='off'",
+                *(len(cold.items), config.exact_up_to),
+            )
+        return known | ({"cold_vectors": len(cold.items)} if len(cold.items) else {})
+
+    def lacks_boundaries(self, cases: RecallCases) -> bool:
+        """Whether `settle_boundaries` has something to learn, and cases to learn it from."""
+        return self.codes.is_cold_V is not None and self.settled.boundaries is None and len(cases) > 0
+
+    def settle_boundaries(self, cases: RecallCases, batches: Sequence[UserBatch]) -> None:
+        """Learn `settled.boundaries` if they are lacking; `batches` are the requests of `cases`."""
+        if self.lacks_boundaries(cases):
+            quantile = self.settled.boundary_quantile
+            learned = boundaries(cases, batches, self.asked, self.vectors, self.codes, quantile)
+            self.settled = replace(self.settled, boundaries=learned)
+
+    def least(self, task: str) -> float:
+        """The score from which on a cold item may answer the task; infinity where none may."""
+        learned: dict[str, float] = self.settled.boundaries or {}
+        return learned.get(task, np.inf)
 
     @torch.no_grad()
-    def _exact(self) -> ExactIndex:
-        parts = torch.from_numpy(self.catalogue).split(ITEMS_AT_ONCE) if len(self.catalogue) else ()
+    def nearest(self, item: int, k: int) -> Candidates:
+        """The `k` items whose vectors are nearest to that of `item`, itself left out, [1, K].
+
+        No cold item is among them: the boundaries were learned from what users ask, and tell nothing of how near to a
+        track a cold one has to be.
+        """
+        vector_1D = self.vectors(torch.tensor([item]))
+        return Candidates.padded(*self.index.search(vector_1D, k, np.array([[item]])), k)
+
+    def _exact(self) -> tuple[ExactIndex, ExactIndex]:
+        """Of the items that are not cold, and of those that are."""
+        is_cold_V = self.codes.is_cold_V
+        is_cold_N = (
+            np.zeros(len(self.catalogue), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalogue]
+        )
+        return self._index(self.catalogue[~is_cold_N]), self._index(self.catalogue[is_cold_N])
+
+    @torch.no_grad()
+    def _index(self, items: np.ndarray) -> ExactIndex:
+        parts = torch.from_numpy(items).split(ITEMS_AT_ONCE) if len(items) else ()
         vectors = [self.vectors(part) for part in parts]
-        return ExactIndex.of(self.catalogue, torch.cat(vectors) if vectors else torch.zeros(0, self.settled.width))
+        return ExactIndex.of(items, torch.cat(vectors) if vectors else torch.zeros(0, self.settled.width))
 
 
 def some_requests(data: TrainingData, service: str, seed: int) -> list[UserBatch]:

@@ -57,9 +57,14 @@ class LongShort(IndexedChannel):
         """See `long_short_config`."""
         return long_short_config(recipe)
 
-    def vectors(self, items: torch.Tensor) -> torch.Tensor:
+    @property
+    def codes(self) -> ItemCodes:
         """See `IndexedChannel`."""
-        return self.network.vectors(items)
+        return self.network.short.items.codes
+
+    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
+        """See `IndexedChannel`."""
+        return self.network.vectors(items, as_cold)
 
     @classmethod
     def fit(cls, data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
@@ -74,7 +79,8 @@ class LongShort(IndexedChannel):
         sampler = SessionSampler(data, config, cls.feature_service)
         short = short_config(config)
         windows = WindowSampler(data, short.length, short.horizon, short.balance)
-        network = LongShortNetwork(config, ItemCodes.of(data, windows.count_V, config.least_plays))
+        codes = ItemCodes.of(data, windows.count_V, config.least_plays, config.content)
+        network = LongShortNetwork(config, codes)
         # Its index is exact as long as it learns; which one it gets is decided by what was learned.
         channel = cls(replace(config, probes=None), network, np.flatnonzero(data.catalogue_V), data.vocabulary)
         if not len(sampler) or not data.catalogue_V.any():
@@ -83,7 +89,8 @@ class LongShort(IndexedChannel):
         network.observe(torch.cat([one.numbers_BMF[one.remembered_BM > 0] for one in seen]))
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
         is_choosing = config.stop_after is None and len(cases) > 0
-        batches = user_batches(data, cases, cls.feature_service) if is_choosing else []
+        is_asking = is_choosing or channel.lacks_boundaries(cases)
+        batches = user_batches(data, cases, cls.feature_service) if is_asking else []
 
         def table(found: list[_Lists], share: float) -> dict[str, float]:
             return recall_table(np.concatenate([lists.merged(share, 200) for lists in found]), cases)
@@ -104,6 +111,7 @@ class LongShort(IndexedChannel):
         network.eval()
         channel.refresh()
         channel.settled = replace(config, stop_after=record.steps, new_share=channel.new_share)
+        channel.settle_boundaries(cases, batches)
         channel._measures = asdict(record)
         if is_choosing and config.new_share is None:
             found = [channel._lists(users, 200) for users in batches]
@@ -145,9 +153,17 @@ class LongShort(IndexedChannel):
         repeated_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
         new_BK = np.zeros((len(users), 0), dtype=np.int64)
         if self.settled.new_share != 0:  # where nothing new is wanted, nothing need be searched
-            new_BK, _ = self.index.search(self.network.query("new", requests, interests), k, heard_items(users.views))
+            query_BD = self.network.query("new", requests, interests)
+            new_BK, _ = self.index.search(query_BD, k, heard_items(users.views), self.least("new"))
         has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)
         return _Lists(repeated_BK * has_past_B[:, None], new_BK * has_past_B[:, None])
+
+    @torch.no_grad()
+    def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        """Of all requests one query for what is new to the user."""
+        requests = requests_of(users, self.settled, self.vocabulary.artist_of_track_V)
+        query_BD = self.network.query("new", requests, self.network.interests(requests))
+        return np.arange(len(users)), {"new": query_BD[:, None]}
 
     @torch.no_grad()
     def reason(self, user: UserBatch, item: int) -> str:
@@ -180,7 +196,7 @@ class LongShort(IndexedChannel):
         """What `save` wrote."""
         config = LongShortConfig(**json.loads((folder / "long_short.json").read_text()))
         tensors = load_file(folder / "long_short.safetensors")
-        codes = ItemCodes(*(tensors[f"short.items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
+        codes = ItemCodes.read(tensors, "short.items.codes.")
         network = LongShortNetwork(config, codes)
         network.load_state_dict(tensors)
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)

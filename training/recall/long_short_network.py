@@ -102,9 +102,9 @@ class LongShortNetwork(nn.Module):
             self.mean_F.copy_(numbers_NF.mean(0))
             self.deviation_F.copy_(numbers_NF.std(0, unbiased=False).clamp(min=1e-3))
 
-    def vectors(self, items: Tensor) -> Tensor:
-        """Item vectors of length 1, as queries are compared with them."""
-        return self.short.vectors(items)
+    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
+        """Item vectors of length 1, as queries are compared with them; `as_cold`: see `ItemTower`."""
+        return self.short.vectors(items, as_cold)
 
     def interests(self, requests: Requests) -> Interests:
         """Both interests; zeros for the short one of a request without events, for the long one without memory."""
@@ -170,7 +170,7 @@ class LongShortNetwork(nn.Module):
     def _parts(self, items: Tensor) -> dict[str, Tensor]:
         codes = self.short.items.codes
         return {
-            "track": self.short.items.track(codes.track_V[items]),
+            "track": self.short.items.track(codes.track_V[items]) + self.short.items.described(items),
             "artist": self.short.items.artist(codes.artist_V[items]),
             "facet": self.short.items.facets(items),
         }
@@ -186,6 +186,7 @@ def short_config(config: LongShortConfig) -> RealtimeConfig:
         heads=config.heads,
         dropout=config.dropout,
         item_dropout=config.item_dropout,
+        id_dropout=config.id_dropout,
         in_batch_negatives=config.in_batch_negatives,
         uniform_negatives=config.uniform_negatives,
         positions=config.positions,

@@ -76,9 +76,14 @@ class MultiInterest(IndexedChannel):
         """See `multi_interest_config`."""
         return multi_interest_config(recipe)
 
-    def vectors(self, items: torch.Tensor) -> torch.Tensor:
+    @property
+    def codes(self) -> ItemCodes:
         """See `IndexedChannel`."""
-        return self.network.vectors(items)
+        return self.network.items.codes
+
+    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
+        """See `IndexedChannel`."""
+        return self.network.vectors(items, as_cold)
 
     @classmethod
     def fit(cls, data: TrainingData, config: MultiInterestConfig, folder: Path) -> MultiInterest:
@@ -92,7 +97,7 @@ class MultiInterest(IndexedChannel):
         trainer.use_threads()
         torch.manual_seed(config.seed)
         sampler = WindowSampler(data, config.length + config.targets - 1, config.horizon, config.balance)
-        codes = ItemCodes.of(data, sampler.count_V, config.least_plays)
+        codes = ItemCodes.of(data, sampler.count_V, config.least_plays, config.content)
         network = MultiInterestNetwork(config, codes)
         names = InterestNames.of(data, codes.facet_VF.numpy())
         # Its index is exact as long as it learns; which one it gets is decided by what was learned.
@@ -101,7 +106,8 @@ class MultiInterest(IndexedChannel):
             return channel
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
         is_choosing = config.stop_after is None and len(cases) > 0
-        batches = user_batches(data, cases, cls.feature_service) if is_choosing else []
+        is_asking = is_choosing or channel.lacks_boundaries(cases)
+        batches = user_batches(data, cases, cls.feature_service) if is_asking else []
         tables: dict[float, dict[str, float]] = {}
 
         def validate() -> float:
@@ -121,6 +127,7 @@ class MultiInterest(IndexedChannel):
         record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None)
         network.eval()
         channel.settled = replace(config, stop_after=record.steps)
+        channel.settle_boundaries(cases, batches)
         index = channel.settle_index(lambda: some_requests(data, cls.feature_service, config.seed))
         channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {}), "index": index}
         return channel
@@ -141,12 +148,20 @@ class MultiInterest(IndexedChannel):
         # An interest that no request has would be asked for in the place of one that some have: only time is lost.
         number_K = np.flatnonzero(interests.is_there_BK.any(0).numpy())
         query_BKD = torch.cat([self._queries(task, interests)[:, number_K] for task in tasks])
-        found, _ = self.index.search_best(query_BKD, k, left_out)
+        least_B = np.repeat([self.least(task) for task in tasks], len(users))
+        found, _ = self.index.search_best(query_BKD, k, left_out, least_B)
         nearest = dict(zip(tasks, np.split(found * np.tile(has_any_B, len(tasks))[:, None], len(tasks)), strict=True))
         nothing_BK = np.zeros((len(users), 0), dtype=np.int64)
         items_BK = interleave(nearest.get("next", nothing_BK), nearest.get("new", nothing_BK), share, k)
         rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
         return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+
+    @torch.no_grad()
+    def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        """Of the requests with a known listen as many queries a task as there may be interests."""
+        interests = self._interests(listens(users, self.settled.length))
+        rows = np.flatnonzero(interests.is_there_BK.any(1).numpy())
+        return rows, {task: self._queries(task, interests)[rows] for task in TASKS}
 
     def _interests(self, item_BL: np.ndarray) -> Interests:
         config = self.settled
@@ -183,11 +198,9 @@ class MultiInterest(IndexedChannel):
         best = int(score_K.masked_fill(~is_there_K, -torch.inf).argmax())
         return f"because you listen to {self.names.name(item_BL[0][interests.of_listen_BL[0].numpy() == best])}"
 
-    @torch.no_grad()
     def near(self, item: int, k: int) -> Candidates:
         """By item vectors."""
-        vector_1D = self.network.vectors(torch.tensor([item]))
-        return Candidates.padded(*self.index.search(vector_1D, k, np.array([[item]])), k)
+        return self.nearest(item, k)
 
     def save(self, folder: Path) -> None:
         """Config and facet values as JSON, weights and item codes as safetensors, the catalogue as one array."""
@@ -204,7 +217,7 @@ class MultiInterest(IndexedChannel):
         values = stored.pop("facet_values")
         config = MultiInterestConfig(**stored)
         tensors = load_file(folder / "multi_interest.safetensors")
-        codes = ItemCodes(*(tensors[f"items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
+        codes = ItemCodes.read(tensors, "items.codes.")
         network = MultiInterestNetwork(config, codes)
         network.load_state_dict(tensors)
         names = InterestNames(values, codes.facet_VF.numpy(), vocabulary)

@@ -75,7 +75,7 @@ class MultiInterestNetwork(nn.Module):
     def __init__(self, config: MultiInterestConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.settings = config
-        self.items = ItemTower(codes, config.width)
+        self.items = ItemTower(codes, config.width, config.id_dropout)
         self.item_dropout = nn.Dropout(config.item_dropout)
         self.weight = nn.Embedding(PLACE_CODES, 1)
         nn.init.zeros_(self.weight.weight)
@@ -88,9 +88,9 @@ class MultiInterestNetwork(nn.Module):
                 (nn.init.eye_ if name == "weight" else nn.init.zeros_)(parameter)
         self.log_scale = nn.Parameter(torch.full((len(TASKS),), -float(np.log(config.temperature))))
 
-    def vectors(self, items: Tensor) -> Tensor:
-        """Item vectors of length 1, as queries are compared with them."""
-        return functional.normalize(self.items(items), dim=-1)
+    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
+        """Item vectors of length 1, as queries are compared with them; `as_cold`: see `ItemTower`."""
+        return functional.normalize(self.items(items, as_cold), dim=-1)
 
     def scale(self, task: str) -> Tensor:
         """What multiplies the inner products of a task."""

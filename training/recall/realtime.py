@@ -28,7 +28,7 @@ from training.recall.item_tower import ItemCodes
 from training.recall.measure import recall_table, user_batches, worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.realtime_config import RealtimeConfig, realtime_config
-from training.recall.realtime_network import RealtimeNetwork
+from training.recall.realtime_network import TASKS, RealtimeNetwork
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
@@ -55,9 +55,14 @@ class Realtime(IndexedChannel):
         """See `realtime_config`."""
         return realtime_config(recipe)
 
-    def vectors(self, items: torch.Tensor) -> torch.Tensor:
+    @property
+    def codes(self) -> ItemCodes:
         """See `IndexedChannel`."""
-        return self.network.vectors(items)
+        return self.network.items.codes
+
+    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
+        """See `IndexedChannel`."""
+        return self.network.vectors(items, as_cold)
 
     @classmethod
     def fit(cls, data: TrainingData, config: RealtimeConfig, folder: Path) -> Realtime:
@@ -71,14 +76,16 @@ class Realtime(IndexedChannel):
         trainer.use_threads()
         torch.manual_seed(config.seed)
         sampler = WindowSampler(data, config.length, config.horizon, config.balance, config.windows)
-        network = RealtimeNetwork(config, ItemCodes.of(data, sampler.count_V, config.least_plays))
+        codes = ItemCodes.of(data, sampler.count_V, config.least_plays, config.content)
+        network = RealtimeNetwork(config, codes)
         # Its index is exact as long as it learns; which one it gets is decided by what was learned.
         channel = cls(replace(config, probes=None), network, np.flatnonzero(data.catalogue_V), data.vocabulary)
         if not len(sampler) or not data.catalogue_V.any():
             return channel
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed, config.most_cases)
         is_choosing = config.stop_after is None and len(cases) > 0
-        batches = user_batches(data, cases, cls.feature_service) if is_choosing else []
+        is_asking = is_choosing or channel.lacks_boundaries(cases)
+        batches = user_batches(data, cases, cls.feature_service) if is_asking else []
         tables: dict[float, dict[str, float]] = {}
 
         def validate() -> float:
@@ -106,6 +113,7 @@ class Realtime(IndexedChannel):
         )
         network.eval()
         channel.settled = replace(config, stop_after=record.steps)
+        channel.settle_boundaries(cases, batches)
         index = channel.settle_index(lambda: some_requests(data, cls.feature_service, config.seed))
         channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {}), "index": index}
         return channel
@@ -117,20 +125,28 @@ class Realtime(IndexedChannel):
     @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a single known event; else `k` items, `new_share` of them unheard."""
-        merged = merge_clicks(users, self.settled.length)
         items_BK = np.zeros((len(users), k), dtype=np.int64)
-        rows = np.flatnonzero(merged.length_B > 0)
+        rows, query = self.asked(users)
         if not len(rows):
             return Candidates.padded(items_BK, np.full(items_BK.shape, -np.inf, dtype=np.float32), k)
-        state_BD, ahead_B = self._state(merged.take(rows), users.request_at_B[rows])
-        listened, _ = self.index.search(self.network.query("next", state_BD, ahead_B), k)
+        listened, _ = self.index.search(query["next"][:, 0], k, least=self.least("next"))
         share = self.settled.new_share
         if share > 0:
-            new, _ = self.index.search(self.network.query("new", state_BD, ahead_B), k, heard_items(users.views)[rows])
+            new, _ = self.index.search(query["new"][:, 0], k, heard_items(users.views)[rows], self.least("new"))
             listened = interleave(listened, new, share, k)
         items_BK[rows] = listened
         rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
         return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+
+    @torch.no_grad()
+    def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        """Of the requests with a known event one query a task."""
+        merged = merge_clicks(users, self.settled.length)
+        rows = np.flatnonzero(merged.length_B > 0)
+        if not len(rows):
+            return rows, {}
+        state_BD, ahead_B = self._state(merged.take(rows), users.request_at_B[rows])
+        return rows, {task: self.network.query(task, state_BD, ahead_B)[:, None] for task in TASKS}
 
     def _state(self, merged: Any, request_at_B: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         columns = {name: torch.from_numpy(column) for name, column in merged.columns.items()}
@@ -155,11 +171,9 @@ class Realtime(IndexedChannel):
         closest = int((vector_LD @ self.network.vectors(torch.tensor([item]))[0]).argmax())
         return f"because you played {self.vocabulary.describe(int(heard[closest]))} just now"
 
-    @torch.no_grad()
     def near(self, item: int, k: int) -> Candidates:
         """By item vectors."""
-        vector_1D = self.network.vectors(torch.tensor([item]))
-        return Candidates.padded(*self.index.search(vector_1D, k, np.array([[item]])), k)
+        return self.nearest(item, k)
 
     def save(self, folder: Path) -> None:
         """Config as JSON, weights and item codes as safetensors, the catalogue as one array."""
@@ -174,7 +188,7 @@ class Realtime(IndexedChannel):
         """What `save` wrote."""
         config = RealtimeConfig(**json.loads((folder / "realtime.json").read_text()))
         tensors = load_file(folder / "realtime.safetensors")
-        codes = ItemCodes(*(tensors[f"items.codes.{name}"] for name in ("track_V", "artist_V", "facet_VF")))
+        codes = ItemCodes.read(tensors, "items.codes.")
         network = RealtimeNetwork(config, codes)
         network.load_state_dict(tensors)
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from training.content import ContentUse
 from training.recall.user_tower import BlockKind, Pooling
 from training.recall.windows import WindowKind
 
@@ -20,6 +21,10 @@ class RealtimeConfig:
     leave empty. `judged_at`: the cutoffs at which validation looks, on `most_cases` (None: all). `steps` is the length of the schedule;
     `stop_after`: the step that validation chose (None: choose). `exact_up_to` distinct item vectors are searched
     exactly (None: any number); `probes`: lists that a query reads beyond that (None: it searches exactly).
+
+    `content`: which tracks' content the item tower sees (`training.content`); `id_dropout`: see `ItemTower`; a track that
+    nobody has played is found, always by exact search, from the score on that 1 - `boundary_quantile` of the positives
+    reach (`guarded_index`): `boundaries`, by task (None: learned on validation).
     """
 
     pooling: Pooling = "attention"
@@ -55,6 +60,10 @@ class RealtimeConfig:
     most_cases: int | None = None
     judged_at: tuple[int, int] = (50, 200)
     seed: int = 0
+    content: ContentUse = "described"
+    id_dropout: float = 0.3
+    boundary_quantile: float = 0.25
+    boundaries: dict[str, float] | None = None
     stop_after: int | None = None
     exact_up_to: int | None = None
     probes: int | None = None

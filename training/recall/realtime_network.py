@@ -26,7 +26,7 @@ class RealtimeNetwork(nn.Module):
     def __init__(self, config: RealtimeConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.is_cosine = config.similarity == "cosine"
-        self.items = ItemTower(codes, config.width)
+        self.items = ItemTower(codes, config.width, config.id_dropout)
         self.users = UserTower(
             config.width,
             config.length,
@@ -47,9 +47,9 @@ class RealtimeNetwork(nn.Module):
         scale = 1 / config.temperature if self.is_cosine else 1.0
         self.log_scale = nn.Parameter(torch.full((len(TASKS),), float(np.log(scale))), requires_grad=self.is_cosine)
 
-    def vectors(self, items: Tensor) -> Tensor:
-        """Item vectors as they are compared with a query."""
-        return self._compared(self.items(items))
+    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
+        """Item vectors as they are compared with a query; `as_cold`: see `ItemTower`."""
+        return self._compared(self.items(items, as_cold))
 
     def states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
         """What is known after each event, [B, L, D]; gaps in µs."""

@@ -82,6 +82,9 @@ final as (
         coalesce(tracks.scenes, []) as scenes,
         coalesce(tracks.emotions, []) as emotions,
         coalesce(tracks.themes, []) as themes,
+        tracks.lyrics,
+        tracks.audio_vector,
+        tracks.image_vector,
         heard.track_id is not null
         or coalesce(least(tracks.available_from, tracks.released_on::timestamp) < cuts.test_from, false)
             as is_in_catalogue

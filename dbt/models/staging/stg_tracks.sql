@@ -32,7 +32,10 @@ renamed as (
         coalesce(styles, []) as styles,
         coalesce(scenes, []) as scenes,
         coalesce(emotions, []) as emotions,
-        coalesce(themes, []) as themes
+        coalesce(themes, []) as themes,
+        lyrics,
+        audio_vector,
+        image_vector
 
     from newest
 
