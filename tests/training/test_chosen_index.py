@@ -1,6 +1,7 @@
 """Which index a channel gets, and what is written down of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +100,6 @@ def test_only_full_ever_searches_approximately(name: str, recipe: str) -> None:
 
 @pytest.mark.parametrize("name", INDEXED)
 def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     kind = CHANNELS[name]
     config = replace(kind.config("debug"), exact_up_to=5, **({"new_share": 0.3} if name == "long_short" else {}))
     channel = kind.fit(data, config, tmp_path / "fit")

@@ -74,7 +74,7 @@ def index_of(
     seconds = round(time.monotonic() - began, 1)
     most = max(int(MOST_READ * index.lists.nlist), 1)
     while (share := agreement(index, searches)) < AIM and index.probes < most:
-        index = replace(index, probes=min(index.probes * 3 // 2, most))
+        index = replace(index, probes=min(index.probes + (index.probes + 1) // 2, most))
     if share < LEAST_RECALL:
         logger.warning(
             "an approximate index finds %.3f of the exact one's first %d in half of its lists, less than %.2f: every search "
