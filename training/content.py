@@ -8,7 +8,7 @@ plays what.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -31,7 +31,11 @@ WORDS = 400
 VECTORS = ("audio_vector", "image_vector")
 COLUMNS = ("lyrics", *VECTORS)
 """The columns of the mart `tracks` that only this module reads; they may be missing."""
-COMMENTS = {"track_id": pl.String, "text": pl.String, "occurred_at": pl.Datetime("us")}
+COMMENTS: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "track_id": pl.String,
+    "text": pl.String,
+    "occurred_at": pl.Datetime("us"),
+}
 
 Rows = NDArray[np.float32]
 
@@ -70,7 +74,8 @@ class Content:
             ValueError: no such use.
         """
         if use == "all":
-            return self.row_VW.any(axis=1)
+            has_any_V: NDArray[np.bool_] = np.any(self.row_VW, axis=1)
+            return has_any_V
         if use == "described":
             return self.is_described_V
         if use != "off":
@@ -105,7 +110,7 @@ def content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tuple[p
     known = [name for name in COLUMNS if name in mart.collect_schema().names()]
     rows = tracks.join(mart.select("track_id", *known).collect(), on="track_id", how="left", maintain_order="left")
     if not (marts / "track_comments.parquet").exists():
-        return rows, pl.DataFrame(schema=COMMENTS)
+        return rows, pl.DataFrame(schema=dict(COMMENTS))
     comments = pl.read_parquet(marts / "track_comments.parquet", columns=list(COMMENTS))
     cuts = marts / "train_cuts.parquet"
     first = None if is_final or not cuts.exists() else pl.read_parquet(cuts)["validation_from"].item()

@@ -104,7 +104,8 @@ def ngrams(texts: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
 def unit_rows(row_NW: Floats) -> Floats:
     """Rows of length 1; zeros stay."""
     length_N1 = np.linalg.norm(row_NW, axis=1, keepdims=True)
-    return np.divide(row_NW, length_N1, out=np.zeros_like(row_NW), where=length_N1 > 1e-9)
+    unit_NW: Floats = np.divide(row_NW, length_N1, out=np.zeros_like(row_NW), where=length_N1 > 1e-9)
+    return unit_NW
 
 
 def _bucket(gram_G: NDArray[np.uint64]) -> Ints:

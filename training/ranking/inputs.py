@@ -7,6 +7,7 @@ features. Knows nothing about how the numbers are made: see `features.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,8 @@ class UserInputs:
     def to(self, device: torch.device) -> UserInputs:
         """The same on a device."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return UserInputs(**{name: part if part is None else part.to(device) for name, part in parts.items()})
+        moved: dict[str, Any] = {name: part if part is None else part.to(device) for name, part in parts.items()}
+        return UserInputs(**moved)
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,10 @@ class Ranker(nn.Module, ABC):
         Nobody looks at every place, so a track without a click at the end was perhaps not seen. Whoever ranks asks
         without a place: the tower is dropped (Gu et al. 2020, DMT; there it also reads the neighbours' places).
         """
-        return 0.0 if self.position is None else self.position(position_B.clamp(max=POSITIONS - 1))
+        if self.position is None:
+            return 0.0
+        bias_BT: Tensor = self.position(position_B.clamp(max=POSITIONS - 1))
+        return bias_BT
 
     def forward(self, state: UserState, candidates: CandidateInputs) -> Tensor:
         """Logits [B, C, T], tasks in the order of `tasks`."""
@@ -172,4 +175,5 @@ class Ranker(nn.Module, ABC):
         if self.lift is None:
             return logits_BCT
         user_BCY = state.numbers_BY.unsqueeze(1).expand(-1, own_BCY.shape[1], -1)
-        return logits_BCT + self.lift(torch.cat([user_BCY, own_BCY, match_BCY], dim=-1))
+        lifted_BCT: Tensor = self.lift(torch.cat([user_BCY, own_BCY, match_BCY], dim=-1))
+        return logits_BCT + lifted_BCT

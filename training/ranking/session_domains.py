@@ -14,7 +14,7 @@ Shape letters: B requests, C candidates, N events of a domain, S sessions, D wid
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -97,11 +97,14 @@ class SessionDomains(Ranker):
             event_BND = event_BLD.gather(1, index_BN[..., None].expand(-1, -1, event_BLD.shape[-1]))
             if len(self.encoders):
                 event_BND = self.encoders[number](event_BND, mask_BN)
-            sequences.append(Readable(self.decoders[number].read(event_BND), mask_BN))
+            sequences.append(self._readable(number, event_BND, mask_BN))
         if self.sessions is not None:
             session_BSD, mask_BS = self.sessions(played_BLD, users.plays.session_BL)
-            sequences.append(Readable(self.decoders[-1].read(session_BSD), mask_BS))
+            sequences.append(self._readable(len(self.domains), session_BSD, mask_BS))
         return SessionState(**vars(super().encode_user(users)), sequences=tuple(sequences))
+
+    def _readable(self, number: int, event_BND: Tensor, mask_BN: Tensor) -> Readable:
+        return Readable(cast(CandidateDecoder, self.decoders[number]).read(event_BND), mask_BN)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """What every domain and the sessions say about each candidate, side by side."""

@@ -25,7 +25,8 @@ class FeedForward(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        return x + super().forward(x)
+        fed: Tensor = x + super().forward(x)
+        return fed
 
 
 class Attention(nn.Module):
@@ -40,7 +41,8 @@ class Attention(nn.Module):
     def read(self, event_BND: Tensor) -> Tensor:
         """Keys and values [2, B, H, N, D/H] of a sequence, once for all who ask."""
         B, N, D = event_BND.shape
-        return self.keys_values(event_BND).view(B, N, 2, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        read: Tensor = self.keys_values(event_BND).view(B, N, 2, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        return read
 
     def forward(self, query_BCD: Tensor, read: Tensor, mask_BN: Tensor) -> Tensor:
         """[B, C, D]."""
@@ -131,4 +133,5 @@ class Experts(nn.Module):
         """[..., D] to logits [..., T]."""
         hidden = self.dropout(F.gelu(self.experts(x))).unflatten(-1, (self.shape[1], -1))
         gate = self.gates(x).unflatten(-1, self.shape).softmax(-1)
-        return ((gate @ hidden) * self.weight_TD).sum(-1) + self.bias_T
+        logits: Tensor = ((gate @ hidden) * self.weight_TD).sum(-1) + self.bias_T
+        return logits

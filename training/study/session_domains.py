@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 from training.study.grid import Cell, Study
 
 WHOLE = "session_domains"
-WITHOUT = {
+WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "negative domains": {"negatives": False},
     "sessions": {"sessions": 0},
     "lifting": {"lift": False},
