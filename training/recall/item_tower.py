@@ -147,7 +147,8 @@ class ItemTower(nn.Module):
         if not facet.shape[-1]:
             return self.facet.weight.new_zeros((*items.shape, self.facet.weight.shape[1]))
         # One fused step: as an embedding and a mean it would hold every value's vector of every item.
-        bag: Tensor = functional.embedding_bag(facet.flatten(0, -2), self.facet.weight, mode="mean", padding_idx=0)
+        facet_XF = facet.reshape(-1, facet.shape[-1])
+        bag: Tensor = functional.embedding_bag(facet_XF, self.facet.weight, mode="mean", padding_idx=0)
         return bag.view(*items.shape, self.facet.embedding_dim)
 
 
