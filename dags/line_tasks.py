@@ -118,6 +118,8 @@ def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
             bash_command=alone('"train_$NAME"', train),
             append_env=True,
             cwd=str(ROOT),
+            # Rankers take longest, so they begin first: nobody waits for one that was left for the end.
+            priority_weight=10 if kind == "ranker" else 1,
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged.",
         ).expand(env=names(asked))
