@@ -74,3 +74,12 @@ def test_each_part_of_the_session_model_is_a_switch() -> None:
 
 def test_the_codes_of_negative_behaviours_are_known() -> None:
     assert SKIP in CODES.negative and LISTEN in CODES.played
+
+
+def test_a_track_outside_the_vocabulary_has_an_unknown_artist() -> None:
+    features = ranking_features(plays=2)
+    inputs = features.users(
+        user_batch([[(10_000, LISTEN, NOW - 2 * MINUTE), (5, LISTEN, NOW - MINUTE)]], length=2)
+    ).inputs
+    assert inputs.plays is not None
+    assert inputs.plays.artist_BL.tolist() == inputs.event_artist_BL.tolist() == [[1, features.artist_of_track_V[5]]]

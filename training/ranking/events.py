@@ -49,16 +49,12 @@ class EventEmbedding(nn.Module):
     def of_events(self, users: UserInputs) -> Tensor:
         """[B, L, D]; zeros at padding."""
         identity_BLD = self.of_tracks(users.event_track_BL, users.event_artist_BL)
-        what_BLD = self.behaviour(users.event_behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(
-            users.event_ratio_BL
-        )
-        return identity_BLD + what_BLD + self.gap(users.event_gap_BL)  # type: ignore[no-any-return]
+        return self._event(identity_BLD, users.event_behaviour_BL, users.event_ratio_BL, users.event_gap_BL)
 
     def of_sequence(self, events: EventInputs) -> Tensor:
         """[B, L, D]; zeros at padding."""
-        identity_BLD = self.track(events.track_BL) + self.artist(events.artist_BL)
-        what_BLD = self.behaviour(events.behaviour_BL) + self.ratio(events.ratio_BL)
-        return identity_BLD + what_BLD + self.gap(events.gap_BL)  # type: ignore[no-any-return]
+        identity_BLD = self.of_tracks(events.track_BL, events.artist_BL)
+        return self._event(identity_BLD, events.behaviour_BL, events.ratio_BL, events.gap_BL)
 
     def of_candidates(self, candidates: CandidateInputs) -> Tensor:
         """[B, C, D]."""
@@ -67,3 +63,7 @@ class EventEmbedding(nn.Module):
     def of_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
         """[..., D] of tracks and their artists [...]."""
         return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
+
+    def _event(self, identity_BLD: Tensor, behaviour_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
+        what_BLD = self.behaviour(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(ratio_BL)
+        return identity_BLD + what_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]

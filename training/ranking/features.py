@@ -122,7 +122,7 @@ class RankingFeatures:
         mask_BL = _known_before(batch, request_at_B)
         columns = batch.columns
         track_BL = np.where(mask_BL, columns["track_id"], 0)
-        artist_BL = self.artist_of_track_V[np.where(track_BL < len(self.artist_of_track_V), track_BL, UNKNOWN)]
+        _, artist_BL = self.identities(track_BL)
         gap_BL = request_at_B[:, None] - columns["ended_at"]
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         searched = None
@@ -150,11 +150,11 @@ class RankingFeatures:
         )
         return UserSide(inputs, request_at_B, searched)
 
-    def identities(self, items_BC: Array) -> tuple[Array, Array]:
-        """Codes of the candidates and of their artists; an index outside the vocabulary counts as unknown, 0 as none."""
-        inside_BC = (items_BC >= 0) & (items_BC < len(self.artist_of_track_V))
-        items_BC = np.where(inside_BC, items_BC, UNKNOWN).astype(np.int64)
-        return items_BC, self.artist_of_track_V[items_BC].astype(np.int64)
+    def identities(self, items: Array) -> tuple[Array, Array]:
+        """Codes of tracks and of their artists [...]; an index outside the vocabulary counts as unknown, 0 as none."""
+        is_inside = (items >= 0) & (items < len(self.artist_of_track_V))
+        items = np.where(is_inside, items, UNKNOWN).astype(np.int64)
+        return items, self.artist_of_track_V[items].astype(np.int64)
 
     def candidates(self, side: UserSide, items_BC: Array) -> CandidateInputs:
         """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
@@ -185,7 +185,7 @@ class RankingFeatures:
     def _events(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
         mask_BL = _known_before(batch, request_at_B)
         columns = batch.columns
-        artist_BL = self.artist_of_track_V.take(columns["track_id"], mode="clip")
+        _, artist_BL = self.identities(columns["track_id"])
         session_BL = session_numbers(batch)
         parts = (
             columns["track_id"],
