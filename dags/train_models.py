@@ -1,6 +1,7 @@
 """### Train recall channels and rankers, and compare them
 
-One mapped task a recall channel and a ranker, straight from the tables in `training/recall` and `training/ranking`.
+One mapped task a recall channel and a ranker, straight from the tables in `training/recall` and `training/ranking`,
+less the rankers that the recipe leaves out.
 They learn from the train part only and are chosen on validation; `evaluate` scores the test part once and writes the
 report.
 

@@ -13,20 +13,22 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Recipe:
     """On how many cases a run chooses, at most: `fusion_cases_per_user` for the fusion's weights,
-    `validation_cases_per_user` for the ranker's share of the order. `rungs`: so many of the table of rankers are trained,
-    the lower ones (None: all).
+    `validation_cases_per_user` for the ranker's share of the order. `left_out`: rankers of the table that
+    a run has no time for.
     """
 
     name: str
     seed: int
     fusion_cases_per_user: int
     validation_cases_per_user: int
-    rungs: int | None = None
+    left_out: tuple[str, ...] = ()
 
 
 RECIPES: dict[str, Recipe] = {
     "debug": Recipe("debug", seed=0, fusion_cases_per_user=5, validation_cases_per_user=3),
-    "small": Recipe("small", seed=0, fusion_cases_per_user=30, validation_cases_per_user=10, rungs=3),
+    "small": Recipe(
+        "small", seed=0, fusion_cases_per_user=30, validation_cases_per_user=10, left_out=("session_domains",)
+    ),
     "full": Recipe("full", seed=0, fusion_cases_per_user=100, validation_cases_per_user=30),
 }
 

@@ -71,7 +71,8 @@ def names(kind: str, recipe_name: str | None = None) -> list[str]:
         return list(CHANNELS)
     from training.ranking import RANKERS
 
-    return list(RANKERS)[: recipe(recipe_name).rungs if recipe_name else None]
+    left_out = recipe(recipe_name).left_out if recipe_name else ()
+    return [name for name in RANKERS if name not in left_out]
 
 
 def _model(kind: str, name: str, recipe_name: str) -> tuple[Any, Fit, str]:

@@ -1,0 +1,25 @@
+"""What each recipe trains."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.ranking import RANKERS
+from training.recipes import RECIPES
+from training.train import names
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_a_recipe_trains_every_ranker_that_it_does_not_leave_out_by_name(recipe: str) -> None:
+    left_out = RECIPES[recipe].left_out
+    assert set(left_out) < set(RANKERS)
+    assert names("rankers", recipe) == [name for name in RANKERS if name not in left_out]
+
+
+def test_a_new_ranker_is_trained_without_any_other_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RANKERS, "mine", RANKERS["sum_pooling"])
+    assert all("mine" in names("rankers", recipe) for recipe in RECIPES)
+
+
+def test_full_trains_the_whole_ladder() -> None:
+    assert names("rankers", "full") == list(RANKERS)
