@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -139,6 +140,15 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(marts: Path) -> TrainingData:
     """The tiny world, held out."""
     return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A simulated world with the interests that were planted in it, a `PlantedWorld`."""
+    from ingestion.simulate import WorldSize
+    from tests.training.planted_interests import planted_world
+
+    return planted_world(tmp_path_factory.mktemp("planted"), WorldSize(users=400, tracks=600, days=40, seed=4))
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,8 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
-from ingestion.simulate import WorldSize
 from tests.training.conftest import NEVER, users_at
-from tests.training.planted_interests import PlantedWorld, listener_of, planted_world
+from tests.training.planted_interests import PlantedWorld, listener_of
 from training.data import TrainingData
 from training.features import OfflineFeatures, UserBatch
 from training.heard import heard_items
@@ -34,8 +33,8 @@ DRAWN = 10
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> PlantedWorld:
-    return planted_world(tmp_path_factory.mktemp("planted"), WorldSize(users=400, tracks=600, days=40, seed=4))
+def world(planted: PlantedWorld) -> PlantedWorld:
+    return planted
 
 
 @pytest.fixture(scope="module")
@@ -259,11 +258,13 @@ def test_a_window_is_history_and_then_targets() -> None:
         "behaviour_BL": np.array([heard, [*heard[:1] * 2, 0, 0, 0, 0]]),
         "next_BL": np.array([[31, 32, 33, 34, 35, 0], [41, 42, 0, 0, 0, 0]]),
         "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
+        "skip_BL": np.array([[12, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]),
     }
     found = split(windows, targets=3)
     assert found["listened"].tolist() == [[11, 0, 13, 0, 0, 0], [21, 0, 0, 0, 0, 0]]
     assert found["next"].tolist() == [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]]
     assert found["new"].tolist() == [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]
+    assert found["skipped"].tolist() == [[0, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]
 
 
 def test_listens_are_plays_and_kind_acts_in_order(data: TrainingData) -> None:

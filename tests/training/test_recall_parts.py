@@ -144,6 +144,29 @@ def test_sampled_softmax_over_everything_is_the_softmax() -> None:
     torch.testing.assert_close(loss, full)
 
 
+def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
+    generator = torch.Generator().manual_seed(1)
+    items, query = torch.randn(9, 3, generator=generator), torch.randn(3, 3, generator=generator)
+    positive, drawn, hard = torch.tensor([4, 3, 2]), torch.arange(6), torch.tensor([7, 0, 2])
+    log_draws = torch.linspace(-2, 1, 9)
+    loss = sampled_softmax(
+        query,
+        items[positive],
+        items[drawn],
+        positive,
+        drawn,
+        log_draws_V=log_draws,
+        scale=torch.tensor(2.0),
+        hard_MD=items[hard],
+        hard_M=hard,
+    )
+    corrected = 2.0 * query @ items.T - log_draws
+    first = torch.cat([corrected[0, :6], 2.0 * (query[0] @ items[7])[None]])
+    rows = [(first, 4), (corrected[1, :6], 3), (corrected[2, :6], 2)]  # none, and one that is the positive itself
+    expected = torch.stack([torch.nn.functional.cross_entropy(row, torch.tensor(one)) for row, one in rows])
+    torch.testing.assert_close(loss, expected.mean())
+
+
 def test_rarely_drawn_items_are_raised() -> None:
     log_draws = expected_draws(torch.tensor([0.9, 0.1]), torch.tensor([True, True]), 10, 2)
     torch.testing.assert_close(log_draws.exp(), torch.tensor([10.0, 2.0]))

@@ -9,12 +9,15 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tests.training.conftest import START, random_plays, write_marts
+from tests.training.conftest import SERVICES, START, random_plays, write_marts
 from training.features import OfflineFeatures, ServiceContract
 from training.ranking.features import VIEWS
-from training.study import STUDIES, grid
+from training.recall.measure import recall_table
+from training.recall.realtime import Realtime
+from training.study import STUDIES, measured_ranker
 from training.study.__main__ import main, run
 from training.study.grid import Cell, CellResult, Grid, Study
+from training.study.measured_channel import CASES_PER_USER, CASES_SEED
 from training.study.table import markdown
 from training.workspace import Workspace
 
@@ -42,7 +45,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def counted(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list[bool]:
     """Whether each fit was of a ranker with hard search; the fit number `fail_at` is killed."""
     fits: list[bool] = []
-    original = grid.fit_ranker
+    original = measured_ranker.fit_ranker
 
     def fit_ranker(name, data, config, folder, offline):
         fits.append(config.hard_search)
@@ -50,7 +53,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list
             raise KeyboardInterrupt
         return original(name, data, config, folder, offline)
 
-    monkeypatch.setattr(grid, "fit_ranker", fit_ranker)
+    monkeypatch.setattr(measured_ranker, "fit_ranker", fit_ranker)
     return fits
 
 
@@ -107,12 +110,37 @@ def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
     assert "do it again): off." in page
 
 
+def test_a_channel_is_measured_on_validation_sessions(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: SERVICES[service]))
+    study = Study(
+        name="tiny",
+        question="Do skips teach anything?",
+        cells=(Cell("without", "realtime", {}), Cell("with", "realtime", {"skip_negatives": True})),
+        pairs=(("with", "without"),),
+    )
+    chosen = Grid(workspace, tmp_path / "study")
+    page = run(study, workspace, 1, chosen)
+    rows = chosen.result(study.cells[1], 0).predictions
+    data = chosen.offline.data
+    cases = data.recall_cases("validation").sample(CASES_PER_USER, CASES_SEED)
+    channel = Realtime.fit(data, study.cells[1].config("debug", 0), tmp_path / "again")
+    users = chosen.offline.users("realtime", cases.user_ids.tolist(), cases.request_at_C)
+    table = recall_table(channel.recall(users, 200).items_BK, cases)
+    by_user = rows.with_columns(pl.col("recall_at_50/all").fill_nan(None)).group_by("user").mean()
+    assert by_user["recall_at_50/all"].mean() == pytest.approx(table["recall_at_50/all"])
+    line = next(line for line in page.splitlines() if line.startswith("| with |"))
+    assert f"| {table['recall_at_50/all']:.4f} [" in line and "skip_negatives True" in line
+    assert "| with − without |" in page and "@200 all by seed" in page
+
+
 def test_every_study_subtracts_cells_that_it_has() -> None:
     for name, study in STUDIES.items():
         cells = [cell.name for cell in study.cells]
         assert study.name == name and len(set(cells)) == len(cells)
         assert all(cell in cells for pair in study.pairs for cell in pair)
-        configs = [(cell.ranker, cell.config("small", 0)) for cell in study.cells]
+        configs = [(cell.model, cell.config("small", 0)) for cell in study.cells]
         assert all(configs.count(config) == 1 for config in configs)
 
 

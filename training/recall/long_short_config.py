@@ -16,9 +16,10 @@ class LongShortConfig:
     repeated; `lifting`: see `LongShortNetwork`; `gate` off: the mean of both interests; `new_share`: share of the
     answer that is new to the user (None: the one of `new_shares` that validation likes best); `targets` of a session,
     drawn by chance, teach the item vectors, and so do `positions` of as many windows of events; `balance`: users are
-    drawn by sessions ** balance. `steps` is the length of the schedule;
-    `stop_after`: the step that validation chose (None: choose). `exact_up_to` distinct item vectors are searched
-    exactly (None: any number); `probes`: lists that a query reads beyond that (None: it searches exactly).
+    drawn by sessions ** balance; `skip_negatives`: a track that the user skips soon is held against each position.
+    `steps` is the length of the schedule; `stop_after`: the step that validation chose (None: choose).
+    `exact_up_to` distinct item vectors are searched exactly (None: any number); `probes`: lists that a
+    query reads beyond that (None: it searches exactly).
 
     `content`: which tracks' content the item tower sees (`training.content`); `id_dropout`: see `ItemTower`; a track that
     nobody has played is found, always by exact search, from the score on that 1 - `boundary_quantile` of the positives
@@ -43,6 +44,7 @@ class LongShortConfig:
     positions: int = 1024
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
+    skip_negatives: bool = False
     item_weight: float = 0.5
     new_share: float | None = None
     new_shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)

@@ -189,6 +189,7 @@ def short_config(config: LongShortConfig) -> RealtimeConfig:
         id_dropout=config.id_dropout,
         in_batch_negatives=config.in_batch_negatives,
         uniform_negatives=config.uniform_negatives,
+        skip_negatives=config.skip_negatives,
         positions=config.positions,
         batch=config.batch,
         seed=config.seed,

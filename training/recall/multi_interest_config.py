@@ -20,7 +20,8 @@ class MultiInterestConfig:
     `length`: listens that interests are made of; `targets`: places after them at which something is asked for, which
     is one of the next `horizon` listened tracks; `balance`: users are drawn by events ** balance; `least_plays` earn a
     track its own embedding; `new_share` of the candidates are songs the user has not heard lately; `new_weight`: that
-    task's share of the loss. `steps` is the length of the schedule; `stop_after`: the step that validation chose
+    task's share of the loss; `skip_negatives`: a track that the user skips soon is held against each target.
+    `steps` is the length of the schedule; `stop_after`: the step that validation chose
     (None: choose). `exact_up_to` distinct item vectors are searched exactly (None: any number); `probes`: lists that
     a query reads beyond that (None: it searches exactly).
 
@@ -47,6 +48,7 @@ class MultiInterestConfig:
     balance: float = 0.5
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
+    skip_negatives: bool = False
     new_weight: float = 0.5
     new_share: float = 0.5
     batch: int = 64

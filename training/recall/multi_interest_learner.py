@@ -34,7 +34,7 @@ class MultiInterestLearner(lightning.LightningModule):
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
-        """Histories `listened` [B, L] and the targets of each task [B, L], 0 where there is none."""
+        """Histories `listened` [B, L], the targets of each task and what was `skipped` there [B, L]; 0: none."""
         windows = self._sampler.windows(self.settings.seed, step, self.settings.batch)
         return {name: torch.from_numpy(column) for name, column in split(vars(windows), self.settings.targets).items()}
 
@@ -48,7 +48,8 @@ class MultiInterestLearner(lightning.LightningModule):
                 continue
             row_M, positive_M = torch.nonzero(is_target_BL)[:, 0], batch[task][is_target_BL]
             query_MD = self.network.aware(task, interests, row_M, positive_M)
-            loss = loss + weight * self._loss(task, query_MD, positive_M)
+            hard_M = batch["skipped"][is_target_BL] if self.settings.skip_negatives else None
+            loss = loss + weight * self._loss(task, query_MD, positive_M, hard_M)
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -66,6 +67,7 @@ def split(windows: dict[str, np.ndarray], targets: int) -> dict[str, np.ndarray]
     code_of = behaviours.load().encoder
     is_positive_BL = np.isin(windows["behaviour_BL"], [code_of[name] for name in POSITIVES])
     asked_BL = place_L >= history_B1 - 1
-    return {"listened": np.where(is_positive_BL & (place_L < history_B1), item_BL, 0)} | {
-        task: np.where(asked_BL, windows[f"{task}_BL"], 0) for task in TASKS
-    }
+    return {
+        "listened": np.where(is_positive_BL & (place_L < history_B1), item_BL, 0),
+        "skipped": np.where(asked_BL, windows["skip_BL"], 0),
+    } | {task: np.where(asked_BL, windows[f"{task}_BL"], 0) for task in TASKS}

@@ -16,7 +16,8 @@ class RealtimeConfig:
     events ** balance; `least_plays` earn a track its own embedding; `positions`
     of a batch, drawn by chance, learn each task; `new_share` of the candidates are songs the user
     has not heard lately; `new_weight`: that task's share of the loss; a task that fills nothing is not learned. `softmax`
-    over the whole catalogue instead of drawn negatives, with `label_smoothing`; `windows`: `full` ones reach back
+    over the whole catalogue instead of drawn negatives, with `label_smoothing`; `skip_negatives`: a drawn softmax also holds
+    a track that the user skips soon against each position; `windows`: `full` ones reach back
     `length` events wherever the user has them; with `trim` short ones are run apart, without the places that they
     leave empty. `judged_at`: the cutoffs at which validation looks, on `most_cases` (None: all). `steps` is the length of the schedule;
     `stop_after`: the step that validation chose (None: choose). `exact_up_to` distinct item vectors are searched
@@ -46,6 +47,7 @@ class RealtimeConfig:
     label_smoothing: float = 0.0
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
+    skip_negatives: bool = False
     positions: int = 1024
     new_weight: float = 0.5
     new_share: float = 0.5

@@ -58,7 +58,8 @@ class WindowLoss:
             some = torch.randperm(len(b))[: self.settings.positions]
             b, at = b[some], at[some]
             query_MD = self.network.query(task, state_BLD[b, at], place["ahead_BL"][b, at])
-            loss = loss + weights[task] * self.of_items(task, query_MD, target_BL[b, at])
+            hard_M = place["skip_BL"][b, at] if self.settings.skip_negatives else None
+            loss = loss + weights[task] * self.of_items(task, query_MD, target_BL[b, at], hard_M)
         return loss
 
     def _states(self, place: dict[str, Tensor]) -> Tensor:

@@ -33,16 +33,23 @@ def sampled_softmax(
     *,
     log_draws_V: Tensor,
     scale: Tensor,
+    hard_MD: Tensor | None = None,
+    hard_M: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of the positives. A negative that is the position's own positive (an accidental hit) is
     masked.
 
-    `scale` multiplies the inner products (1 / temperature where vectors are normalised).
+    `scale` multiplies the inner products (1 / temperature where vectors are normalised). `hard_M`: a negative of each
+    position alone (0: none); it is there for certain, so its logit needs no correction.
     """
     positive_logit_M = scale * (query_MD * positive_MD).sum(-1) - log_draws_V[positive_M]
     negative_logit_MN = scale * (query_MD @ negative_ND.T) - log_draws_V[negative_N]
     negative_logit_MN = negative_logit_MN.masked_fill(positive_M[:, None] == negative_N[None, :], -torch.inf)
-    logit_M1N = torch.cat([positive_logit_M[:, None], negative_logit_MN], dim=1)
+    logits = [positive_logit_M[:, None], negative_logit_MN]
+    if hard_MD is not None and hard_M is not None:
+        hard_logit_M = scale * (query_MD * hard_MD).sum(-1)
+        logits.append(hard_logit_M.masked_fill((hard_M == 0) | (hard_M == positive_M), -torch.inf)[:, None])
+    logit_M1N = torch.cat(logits, dim=1)
     return functional.cross_entropy(logit_M1N, torch.zeros_like(positive_M))
 
 
@@ -95,22 +102,25 @@ class CatalogueSoftmax:
         share = torch.from_numpy(share_V.astype(np.float32))
         self._log_draws_V = expected_draws(share, torch.from_numpy(is_item_V), in_batch, uniform)
 
-    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
-        """Sampled softmax, a number."""
+    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, hard_M: Tensor | None = None) -> Tensor:
+        """Sampled softmax, a number; `hard_M`: see `sampled_softmax`."""
         device = query_MD.device
         some = torch.randint(len(positive_M), (self.in_batch,))
         any_item = torch.randint(len(self._catalogue), (self.uniform,))
         negative_N = torch.cat([positive_M[some], self._catalogue[any_item].to(device)])
         # Looked up together: every look-up makes a gradient of the size of the whole table.
-        vectors = self.network.vectors(torch.cat([positive_M, negative_N]))
+        looked_up = [positive_M, negative_N] if hard_M is None else [positive_M, negative_N, hard_M]
+        vectors = self.network.vectors(torch.cat(looked_up)).split([len(items) for items in looked_up])
         return sampled_softmax(
             query_MD,
-            vectors[: len(positive_M)],
-            vectors[len(positive_M) :],
+            vectors[0],
+            vectors[1],
             positive_M,
             negative_N,
             log_draws_V=self._log_draws_V.to(device),
             scale=self.network.scale(task),
+            hard_MD=vectors[2] if hard_M is not None else None,
+            hard_M=hard_M,
         )
 
 
@@ -121,8 +131,9 @@ class FullSoftmax:
         self.network, self.label_smoothing = network, label_smoothing
         self._catalogue = torch.from_numpy(np.flatnonzero(is_item_V))
 
-    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
-        """A number."""
+    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, hard_M: Tensor | None = None) -> Tensor:
+        """A number; hard negatives are among the others already."""
+        del hard_M
         item_N = self._catalogue.to(query_MD.device)
         return full_softmax(
             query_MD,

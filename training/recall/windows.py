@@ -2,7 +2,7 @@
 
 Legend: E events, U users, B windows, L events of a window, V vocabulary. Targets of a position: `next`, one of the
 next `horizon` tracks listened to; `new`, one of the next `horizon` tracks heard for the first time (0 where there is
-none). Skipped tracks are inputs, never targets. Knows nothing about torch modules.
+none). Skipped tracks are inputs, never targets; `skip` is one of those among the next `horizon`. Knows nothing about torch modules.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Windows:
     ahead_BL: np.ndarray
     next_BL: np.ndarray
     new_BL: np.ndarray
+    skip_BL: np.ndarray
 
 
 class WindowSampler:
@@ -61,11 +62,13 @@ class WindowSampler:
         is_positive = (
             np.isin(self.behaviour_E, [code[name] for name in POSITIVES]) & is_before_end & (self.item_E >= FIRST)
         )
+        is_skip = (self.behaviour_E == code["skip"]) & is_before_end & (self.item_E >= FIRST)
         key = user_E * np.int64(len(data.vocabulary)) + self.item_E
         is_first = np.zeros(len(key), dtype=bool)
         is_first[np.unique(key, return_index=True)[1]] = True
         self.listened = _Ahead(np.flatnonzero(is_positive), len(key))
         self.discovered = _Ahead(np.flatnonzero(is_positive & is_first), len(key))
+        self.skipped = _Ahead(np.flatnonzero(is_skip), len(key))
         events_U = self.end_U - self.first_U
         weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** balance, 0)
         self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
@@ -91,9 +94,10 @@ class WindowSampler:
         is_event = place_BL <= last_B[:, None]
         safe_BL = np.minimum(place_BL, len(self.item_E) - 1)
         following_BL = np.minimum(safe_BL + 1, len(self.item_E) - 1)
-        pick = (generator.random(place_BL.shape), generator.random(place_BL.shape))
+        pick = [generator.random(place_BL.shape) for _ in range(3)]
         next_BL = self.listened.target(safe_BL, end_B[:, None], self.horizon, pick[0], self.item_E)
         new_BL = self.discovered.target(safe_BL, end_B[:, None], self.horizon, pick[1], self.item_E)
+        skip_BL = self.skipped.target(safe_BL, end_B[:, None], self.horizon, pick[2], self.item_E)
         columns = (
             self.item_E[safe_BL],
             self.behaviour_E[safe_BL],
@@ -101,6 +105,7 @@ class WindowSampler:
             self.gap_E[following_BL],
             next_BL,
             new_BL,
+            skip_BL,
         )
         return Windows(*(np.where(is_event, column, 0) for column in columns))
 

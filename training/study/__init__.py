@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from training.study.grid import Study
 from training.study.ranking_history import RANKING_HISTORY
+from training.study.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_SKIPS
 from training.study.session_domains import SESSION_DOMAINS, SESSION_LENGTH
 
-STUDIES: dict[str, Study] = {study.name: study for study in (RANKING_HISTORY, SESSION_DOMAINS, SESSION_LENGTH)}
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        RECALL_BLOCK,
+        RECALL_INTERESTS,
+        RECALL_LIFTING,
+        RECALL_CONTENT,
+        RECALL_SKIPS,
+        RANKING_HISTORY,
+        SESSION_DOMAINS,
+        SESSION_LENGTH,
+    )
+}

@@ -25,7 +25,7 @@ def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
             print(f"{study.name}: {cell.name}, seed {seed}", flush=True)
             results[cell.name].append(grid.result(cell, seed))
     heading = f"`make study STUDY={study.name} SEEDS={seeds}`, recipe `{workspace.recipe}`, validation part"
-    return markdown(study, results, chosen, heading, code_hash(*CODE))
+    return markdown(study, results, chosen, heading, code_hash(*CODE[study.kind]))
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """A study: cells that differ in what is asked about, each fitted once and measured on validation.
 
-A cell's result lies in a folder named by the hash of its ranker, config and data, so a finished cell is never computed
+A cell's result lies in a folder named by the hash of its model, config and data, so a finished cell is never computed
 again, in whichever study it stands; one that was killed goes on from its last checkpoint. The code is not part of the
 name: a study of hours must outlive an edit. Its hash is kept beside the result, and the report tells of any difference.
 
-Legend: N validation cases. Knows nothing about how results are shown.
+Knows nothing about how a model is fitted and measured (`measured_ranker`, `measured_channel`), nor how results are
+shown.
 """
 
 from __future__ import annotations
@@ -15,54 +16,66 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
-import torch
-from tqdm import tqdm
 
 from training.data import TrainingData
 from training.features import OfflineFeatures
 from training.ranking import RANKERS
-from training.ranking.case_batches import CaseBatches
-from training.ranking.cases import ranking_cases
-from training.ranking.fit import fit_ranker, logits_of
-from training.ranking.ranker import RankerConfig
+from training.recall import CHANNELS
 from training.recipes import recipe
+from training.study import measured_channel, measured_ranker
 from training.workspace import SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
 
-TASK = "not_skipped"
+Kind = Literal["channel", "ranker"]
 PREDICTIONS, MEASURES = "validation.parquet", "measures.json"
-CASES_AT_ONCE = 2048
-CODE = (*SOURCES, Path(__file__).parents[1] / "ranking")
+HERE = Path(__file__).parents[1]
+CODE: Mapping[Kind, tuple[Path, ...]] = {
+    "channel": (*SOURCES, HERE / "recall"),
+    "ranker": (*SOURCES, HERE / "ranking"),
+}
+MEASURE = {"channel": measured_channel.measure, "ranker": measured_ranker.measure}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One ranker, and what of its recipe's config is changed."""
+    """One channel or ranker, and what of its recipe's config is changed."""
 
     name: str
-    ranker: str
+    model: str
     changes: Mapping[str, Any]
 
-    def config(self, recipe: str, seed: int) -> RankerConfig:
+    def config(self, recipe: str, seed: int) -> Any:
         """The config to fit with."""
-        return replace(RANKERS[self.ranker].config(recipe), **self.changes, seed=seed)
+        return replace((CHANNELS | RANKERS)[self.model].config(recipe), **self.changes, seed=seed)
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the two it is."""
+        return "channel" if self.model in CHANNELS else "ranker"
 
 
 @dataclass(frozen=True)
 class Study:
-    """A question, the cells that answer it, and which of them are subtracted (first − second)."""
+    """A question, the cells that answer it, all channels or all rankers, and which of them are subtracted (first −
+    second).
+    """
 
     name: str
     question: str
     cells: tuple[Cell, ...]
     pairs: tuple[tuple[str, str], ...]
 
+    @property
+    def kind(self) -> Kind:
+        """What its cells are."""
+        return self.cells[0].kind
+
 
 @dataclass(frozen=True)
 class CellResult:
-    """Labels and probabilities of the validation cases (columns user, label, probability) and what the fit told."""
+    """What a cell gave for each validation case (the columns are the kind's own; `user` is one) and what the fit told."""
 
     predictions: pl.DataFrame
     measures: dict[str, Any]
@@ -77,35 +90,28 @@ class Grid:
     @cached_property
     def offline(self) -> OfflineFeatures:
         """Features of the part that was held out from training, and of the training part."""
-        return OfflineFeatures(TrainingData(self.workspace.marts, "held_out", recipe(self.workspace.recipe)))
+        data = TrainingData(
+            self.workspace.marts,
+            "held_out",
+            recipe(self.workspace.recipe),
+            content_file=self.workspace.content("held_out"),
+        )
+        return OfflineFeatures(data)
 
     def result(self, cell: Cell, seed: int) -> CellResult:
         """The result of a cell: read, or computed and kept."""
         config = cell.config(self.workspace.recipe, seed)
-        inputs = self.workspace.inputs(ranker=cell.ranker, config=config)
-        folder = self.folder / f"{cell.ranker}-{inputs['hash'][:16]}"
+        asked: dict[str, Any] = {cell.kind: cell.model, "config": config}
+        inputs = self.workspace.inputs(**asked)
+        folder = self.folder / f"{cell.model}-{inputs['hash'][:16]}"
         if not is_unchanged(folder, inputs):
             self._compute(cell, config, folder)
             mark_done(folder, inputs)
         return CellResult(pl.read_parquet(folder / PREDICTIONS), json.loads((folder / MEASURES).read_text()))
 
-    def _compute(self, cell: Cell, config: RankerConfig, folder: Path) -> None:
-        code = code_hash(*CODE)
-        ranker = fit_ranker(cell.ranker, self.offline.data, config, folder / "checkpoints" / code, self.offline)
-        cases = ranking_cases(self.offline.data).of_part("validation")
-        batches = CaseBatches(cases, self.offline, ranker.feature_service, ranker.features)
-        steps = -(-len(batches) // CASES_AT_ONCE)
-        bar = tqdm(batches.in_order(CASES_AT_ONCE), total=steps, desc=f"validate {cell.name}", mininterval=1)
-        logits_NT, labels_NT = logits_of(ranker.model, bar)
-        probability_NT = torch.sigmoid(logits_NT / torch.tensor(ranker.settled.temperatures))
-        task = ranker.tasks.index(TASK)
-        rows = pl.DataFrame(
-            {"user": cases.user_R, "label": labels_NT[:, task].numpy(), "probability": probability_NT[:, task].numpy()}
-        )
-        rows.filter(pl.col("label").is_not_nan()).write_parquet(folder / PREDICTIONS)
-        parameters = sum(parameter.numel() for parameter in ranker.model.parameters())
-        kept = {key: ranker.measures[key] for key in ("seconds", "steps", "cases")}
-        write_json(
-            folder / MEASURES, {**kept, "parameters": parameters, "code": code, "settled": asdict(ranker.settled)}
-        )
-        shutil.rmtree(folder / "checkpoints")
+    def _compute(self, cell: Cell, config: Any, folder: Path) -> None:
+        code = code_hash(*CODE[cell.kind])
+        rows, settled, measures = MEASURE[cell.kind](cell.model, self.offline, config, folder / "checkpoints" / code)
+        rows.write_parquet(folder / PREDICTIONS)
+        write_json(folder / MEASURES, {**measures, "code": code, "settled": asdict(settled)})
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)

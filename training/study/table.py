@@ -10,12 +10,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from training.evaluation import ranking_metrics
+from training.evaluation import bootstrap, ranking_metrics, recall_metrics
 from training.evaluation.bootstrap import Estimate
-from training.study.grid import TASK, CellResult, Study
+from training.study.grid import CellResult, Kind, Study
+from training.study.measured_ranker import TASK
 
-METRICS = ("auc", "gauc", "logloss")
-TITLES = {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss"}
+TITLES: Mapping[Kind, Mapping[str, str]] = {
+    "ranker": {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss"},
+    "channel": {
+        "recall_at_50/all": "@50 all",
+        "recall_at_200/all": "@200 all",
+        "recall_at_200/repeat": "@200 repeat",
+        "recall_at_200/reachable": "@200 reachable",
+        "ndcg_at_10/all": "ndcg@10",
+    },
+}
+MAIN: Mapping[Kind, str] = {"ranker": "gauc", "channel": "recall_at_200/all"}
+"""The metric whose difference is also told for each seed."""
 
 Results = Mapping[str, Sequence[CellResult]]
 """Cell name → its result with each seed."""
@@ -23,25 +34,28 @@ Results = Mapping[str, Sequence[CellResult]]
 
 def markdown(study: Study, results: Results, seeds: Sequence[int], heading: str, code: str) -> str:
     """The page. `code` is the hash of the present code: cells that another one computed are named."""
-    figures = {name: mean_of_seeds([measure(one) for one in some]) for name, some in results.items()}
+    kind, titles = study.kind, TITLES[study.kind]
+    figures = {name: mean_of_seeds([measure(one, kind) for one in some]) for name, some in results.items()}
     lines = [f"# {study.name}", "", study.question, "", f"{heading}; seed{'s'[: len(seeds) > 1]} "]
-    lines[-1] += ", ".join(map(str, seeds)) + f"; task `{TASK}`; 95 % intervals draw users."
-    lines += ["", "| cell | ranker | " + " | ".join(TITLES[m] for m in METRICS) + " | parameters | fit, s |"]
-    lines.append("|---" * (len(METRICS) + 4) + "|")
+    lines[-1] += ", ".join(map(str, seeds)) + (f"; task `{TASK}`" if kind == "ranker" else "")
+    lines[-1] += "; 95 % intervals draw users."
+    lines += ["", f"| cell | {kind} | " + " | ".join(titles.values()) + " | parameters | fit, s |"]
+    lines.append("|---" * (len(titles) + 4) + "|")
     for cell in study.cells:
         some = results[cell.name]
         changes = ", ".join(f"{key} {value}" for key, value in cell.changes.items())
         seconds = np.mean([one.measures["seconds"] for one in some])
-        row = [cell.name, f"`{cell.ranker}`" + (f", {changes}" if changes else "")]
-        row += [interval(figures[cell.name][metric], "{:.4f}") for metric in METRICS]
+        row = [cell.name, f"`{cell.model}`" + (f", {changes}" if changes else "")]
+        row += [interval(figures[cell.name][metric], "{:.4f}") for metric in titles]
         lines.append("| " + " | ".join([*row, f"{some[0].measures['parameters']:,}", f"{seconds:.0f}"]) + " |")
-    lines += ["", "| paired over users | " + " | ".join(TITLES[m] for m in METRICS) + " | GAUC by seed |"]
-    lines.append("|---" * (len(METRICS) + 2) + "|")
+    main = MAIN[kind]
+    lines += ["", "| paired over users | " + " | ".join(titles.values()) + f" | {titles[main]} by seed |"]
+    lines.append("|---" * (len(titles) + 2) + "|")
     for high, low in study.pairs:
         row = [f"{high} − {low}"]
-        row += [interval(figures[high][metric] - figures[low][metric], "{:+.4f}") for metric in METRICS]
+        row += [interval(figures[high][metric] - figures[low][metric], "{:+.4f}") for metric in titles]
         each = zip(results[high], results[low], strict=True)
-        by_seed = [measure(one)["gauc"].value - measure(other)["gauc"].value for one, other in each]
+        by_seed = [measure(one, kind)[main].value - measure(other, kind)[main].value for one, other in each]
         lines.append("| " + " | ".join([*row, ", ".join(f"{value:+.4f}" for value in by_seed)]) + " |")
     old = [name for name, some in results.items() if any(one.measures["code"] != code for one in some)]
     if old:
@@ -52,9 +66,15 @@ def markdown(study: Study, results: Results, seeds: Sequence[int], heading: str,
     return "\n".join(lines) + "\n"
 
 
-def measure(result: CellResult) -> dict[str, Estimate]:
+def measure(result: CellResult, kind: Kind) -> dict[str, Estimate]:
     """Every metric of one result."""
     rows = result.predictions
+    if kind == "channel":
+        users, user_C = np.unique(rows["user"].to_numpy(), return_inverse=True)
+        return {
+            metric: bootstrap.mean(recall_metrics.by_user(rows[metric].to_numpy(), user_C, len(users)))
+            for metric in TITLES[kind]
+        }
     return ranking_metrics.measure(rows["label"].to_numpy(), rows["probability"].to_numpy(), rows["user"].to_numpy())
 
 

@@ -1,0 +1,77 @@
+"""What the parts of the recall channels bring: blocks and lengths, ways to find interests, lifting, content, skips."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from training.study.grid import Cell, Study
+
+WINDOWS = (16, 32, 64, 128)
+
+RECALL_BLOCK = Study(
+    name="recall_block",
+    question="Which user tower finds most, and how far back does it need to look?",
+    cells=(
+        Cell("average pooling", "realtime", {"pooling": "average"}),
+        Cell("SASRec", "realtime", {"block": "residual"}),
+        Cell("LiGR", "realtime", {"block": "gated"}),
+        *(Cell(f"SASRec, L = {length}", "realtime", {"length": length}) for length in WINDOWS if length != 64),
+    ),
+    pairs=(
+        ("SASRec", "average pooling"),
+        ("LiGR", "SASRec"),
+        ("SASRec, L = 32", "SASRec, L = 16"),
+        ("SASRec", "SASRec, L = 32"),
+        ("SASRec, L = 128", "SASRec"),
+    ),
+)
+
+RECALL_INTERESTS = Study(
+    name="recall_interests",
+    question="Are several interests found better by routing or by self-attention, and how many of them?",
+    cells=(
+        *(Cell(f"routing, K = {count}", "multi_interest", {"interests": count}) for count in (1, 2, 4, 8)),
+        Cell("self-attention, K = 4", "multi_interest", {"extractor": "attention"}),
+    ),
+    pairs=(
+        *((f"routing, K = {more}", f"routing, K = {fewer}") for fewer, more in pairwise((1, 2, 4, 8))),
+        ("routing, K = 4", "self-attention, K = 4"),
+    ),
+)
+
+RECALL_LIFTING = Study(
+    name="recall_lifting",
+    question="What do slow, strong signals bring when they are carried past the deep layers, and what does the gate?",
+    cells=(
+        *(Cell(f"lifting {way}", "long_short", {"lifting": way}) for way in ("off", "bypass", "dormant", "both")),
+        Cell("without a gate", "long_short", {"gate": False}),
+    ),
+    pairs=(
+        ("lifting bypass", "lifting off"),
+        ("lifting dormant", "lifting off"),
+        ("lifting both", "lifting bypass"),
+        ("lifting both", "lifting dormant"),
+        ("lifting both", "without a gate"),
+    ),
+)
+
+RECALL_CONTENT = Study(
+    name="recall_content",
+    question="What does the item tower gain from what a track is: nothing known, what is described, or names as well?",
+    cells=tuple(Cell(f"content {use}", "realtime", {"content": use}) for use in ("off", "described", "all")),
+    pairs=(("content described", "content off"), ("content all", "content off")),
+)
+
+RECALL_SKIPS = Study(
+    name="recall_skips",
+    question="Does it help to hold a track that was skipped soon after against what was listened to?",
+    cells=tuple(
+        Cell(f"{channel}, {'with' if on else 'without'} skips", channel, {"skip_negatives": on})
+        for channel in ("realtime", "multi_interest", "long_short")
+        for on in (False, True)
+    ),
+    pairs=tuple(
+        (f"{channel}, with skips", f"{channel}, without skips")
+        for channel in ("realtime", "multi_interest", "long_short")
+    ),
+)
