@@ -10,13 +10,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import RecallCases
+from training.data import Ragged, RecallCases
 from training.evaluation import bootstrap, recall_metrics
 
 HISTORY_EDGES = (0, 100, 1_000, 5_000, 20_000)
 OVERLAP_AT = 50
+COMMONEST = 6
 
 Ints = NDArray[np.int64]
+Facets = Mapping[str, tuple[list[str], Ragged]]
 
 
 def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
@@ -59,6 +61,49 @@ def by_history(values_C: NDArray[np.float64], cases: RecallCases) -> dict[str, l
             name = f"{low}-{high - 1}" if high else f"{low}+"
             result[name] = bootstrap.mean(recall_metrics.by_user(values_C[rows], user, len(users))).interval()
     return result
+
+
+class ByFacet:
+    """Recall at OVERLAP_AT of the targets that have a value of a facet, for the COMMONEST values of each facet among the
+    targets; users averaged within each. Facets that no target has are left out.
+    """
+
+    def __init__(self, cases: RecallCases, facets: Facets) -> None:
+        self._cases = cases
+        self._users, self._user_C = np.unique(cases.user_C, return_inverse=True)
+        targets = cases.items["targets"]
+        self._has_V: dict[str, NDArray[np.bool_]] = {}
+        for facet, (values, numbers) in facets.items():
+            counts = np.bincount(_numbers_of(numbers, targets.items), minlength=len(values))
+            for number in [int(one) for one in np.argsort(-counts, kind="stable")[:COMMONEST] if counts[one]]:
+                has_V = np.zeros(len(numbers.count_C), dtype=bool)
+                has_V[numbers.case_of_items[numbers.items == number]] = True
+                self._has_V[f"{facet}: {values[number]}"] = has_V
+        self._target_C = {
+            name: np.bincount(targets.case_of_items, weights=has_V[targets.items], minlength=len(cases))
+            for name, has_V in self._has_V.items()
+        }
+
+    def of(self, items_CK: Ints) -> dict[str, list[float]]:
+        """`{"languages: Cantonese": [value, low, high]}` of one list a case."""
+        some_CK = items_CK[:, :OVERLAP_AT]
+        hits_CK = recall_metrics.hits(some_CK, self._cases.items["targets"])
+        result = {}
+        for name, has_V in self._has_V.items():
+            found_C, target_C = (hits_CK & has_V[some_CK]).sum(1), self._target_C[name]
+            value_C = np.divide(found_C, target_C, out=np.full(len(target_C), np.nan), where=target_C > 0)
+            by_user = recall_metrics.by_user(value_C, self._user_C, len(self._users))
+            result[name] = bootstrap.mean(by_user).interval()
+        return result
+
+
+def _numbers_of(numbers: Ragged, items: Ints) -> Ints:
+    """The facet's numbers of all the items, one after the other."""
+    count = numbers.count_C[items]
+    first = np.repeat(numbers.offset_C1[items], count)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
+    found: Ints = numbers.items[first + within]
+    return found
 
 
 def _keys(items_CK: Ints) -> Ints:

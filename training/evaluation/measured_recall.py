@@ -42,10 +42,12 @@ def measure_recall(
         result.recall[name] = recall_metrics.estimates(values[name], cases)
         result.coverage[name] = recall_metrics.coverage(items, held_out.data.catalogue_V)
         predictions(held_out.data, cases, items).write_parquet(folder / f"recall_{name}.parquet")
+    by_facet = comparison.ByFacet(cases, held_out.data.facets)
     at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: comparison.by_history(figures, cases) for name, figures in at_50.items()},
+        "by_facet": {name: by_facet.of(items) for name, items in lists.items()},
         "overlap_at_50": comparison.overlap(channels),
         "hits_at_200": comparison.unique_hits(channels, cases),
     }

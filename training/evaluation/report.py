@@ -31,7 +31,19 @@ Content = dict[str, Any]
 
 def page(content: Content) -> str:
     """The whole page."""
-    sections = (_summary, _recall, _slate, _ranking, _differences, _history, _channels, _exposure, _calibration, _words)
+    sections = (
+        _summary,
+        _recall,
+        _slate,
+        _ranking,
+        _differences,
+        _history,
+        _facets,
+        _channels,
+        _exposure,
+        _calibration,
+        _words,
+    )
     body = "".join(section(content) for section in sections)
     title = f"Segue evaluation, {escape(content['as_of'])}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
@@ -211,19 +223,31 @@ def _differences(content: Content) -> str:
 
 
 def _history(content: Content) -> str:
-    table = _ordered(content["by_history"])
-    lengths = list(dict.fromkeys(length for one in table.values() for length in one))
-    header = "".join(f"<th>{escape(length)}</th>" for length in lengths)
+    words = "<h2>By length of history</h2><p>recall@50 by how many plays a user had before the session.</p>"
+    return words + _by(content["by_history"])
+
+
+def _facets(content: Content) -> str:
+    by_facet = content["by_facet"]
+    if not any(by_facet.values()):
+        return "<h2>By facet</h2><p>No target of the test sessions has a language, a style or another facet.</p>"
+    return "<h2>By facet</h2><p>recall@50 of the targets that have a value, for the commonest values.</p>" + _by(
+        by_facet
+    )
+
+
+def _by(content: Content) -> str:
+    """A row a list, a column a group."""
+    table = _ordered(content)
+    groups = list(dict.fromkeys(group for one in table.values() for group in one))
+    header = "".join(f"<th>{escape(group)}</th>" for group in groups)
     rows = "".join(
         f"<tr class={_kind(name)}><th>{escape(name)}</th>"
-        + "".join(f"<td>{_cell(one.get(length))}</td>" for length in lengths)
+        + "".join(f"<td>{_cell(one.get(group))}</td>" for group in groups)
         + "</tr>"
         for name, one in table.items()
     )
-    return (
-        "<h2>By length of history</h2><p>recall@50 by how many plays a user had before the session.</p>"
-        f"<div class=wide><table><tr><th></th>{header}</tr>{rows}</table></div>"
-    )
+    return f"<div class=wide><table><tr><th></th>{header}</tr>{rows}</table></div>"
 
 
 def _channels(content: Content) -> str:
