@@ -28,6 +28,7 @@ from tests.benchmarks import (
     rank_request,
     recall_request,
     recall_together,
+    recommend,
     train_ranker,
     training_reads,
 )
@@ -46,6 +47,8 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "index_search": (nearest.run, 200_000),
     "recall_50k": (recall_request.run("recall_50k", "small", 10.0), 50_000),
     "recall_1m": (recall_request.run("recall_1m", "full", 20.0), 1_000_000),
+    "recommend_p50": (recommend.run, 300),
+    "recommend_1m_p50": (recommend.run_1m, 200),
     **{f"rank_{name}": (partial(rank_request.run, name), 200) for name in RANKERS},
     **{f"train_{name}": (partial(train_ranker.run, name), 100) for name in RANKERS},
 }
@@ -62,6 +65,11 @@ TOGETHER = {
     "index_build": "index_search",
     "index_found": "index_search",
     "index_search_exact": "index_search",
+    "recommend_20rps_p99": "recommend_p50",
+    "recommend_saturation": "recommend_p50",
+    "recommend_client_cpu": "recommend_p50",
+    "recommend_outside": "recommend_p50",
+    "recommend_ready": "recommend_p50",
 }
 """Figures that another benchmark's run measures too."""
 

@@ -9,32 +9,23 @@ taken for one of the service. Figures: `event_to_read_p99` (SQLite), `event_to_r
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import os
 import random
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-import settings
-from local import process
-from local.environment import environment
-from local.ports import free_port
-from local.process import Background
 from sequences.online import OnlineReader
 from sequences.store import open_store
 from serving import heap
-from tests import valkey
+from tests import running_service, valkey
 from tests.benchmarks import listeners
 from tests.benchmarks.benchmark import Result, limited
 
@@ -42,7 +33,6 @@ EVENTS_A_SECOND = 200
 CLIENTS = 16
 USERS = 100
 LIMIT_MS = 50.0
-START_S = 120.0
 WARM_UP = 0.1
 
 
@@ -51,42 +41,17 @@ def run(events: int) -> list[Result]:
     figures = []
     with valkey.running() as server:
         for name, store in (("event_to_read_p99", "sqlite"), ("event_to_read_p99_redis", "redis")):
-            with tempfile.TemporaryDirectory() as home, _service(Path(home), store, server.port) as port:
-                figures.append(limited(name, "ms", _p99_ms(port, events), LIMIT_MS))
+            with (
+                tempfile.TemporaryDirectory() as home,
+                running_service.running(Path(home), store, server.port, _listeners) as service,
+            ):
+                figures.append(limited(name, "ms", _p99_ms(service.port, events), LIMIT_MS))
     return figures
 
 
-@contextlib.contextmanager
-def _service(home: Path, store: str, redis_port: int) -> Iterator[int]:
-    """A running service over materialised features; this process's settings are its settings meanwhile."""
-    port = free_port()
-    chosen = {
-        "SEGUE_HOME": str(home),
-        "SEGUE_RECOMMENDER_PORT": str(port),
-        "SEGUE_ONLINE_STORE": store,
-        "SEGUE_REDIS": f"127.0.0.1:{redis_port}",
-    }
-    before = dict(os.environ)
-    os.environ.pop("SEGUE_MARTS", None)
-    os.environ.update(chosen)
-    try:
-        listeners.write_events(home / "marts", USERS)
-        variables = environment(settings.load())
-        for command in (
-            ["feast", "-c", "feature_repo", "apply"],
-            ["python", "-m", "sequences.materialize", "--as-of", f"{listeners.AS_OF}"],
-        ):
-            _run(command, variables)
-        log = home / "service.log"
-        service = process.start([sys.executable, "-m", "serving"], variables, settings.ROOT, log)
-        try:
-            _wait(service, port, log)
-            yield port
-        finally:
-            process.stop(service)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def _listeners(home: Path) -> date:
+    listeners.write_events(home / "marts", USERS)
+    return listeners.AS_OF
 
 
 def _p99_ms(port: int, events: int) -> float:
@@ -123,23 +88,3 @@ def _p99_ms(port: int, events: int) -> float:
     with ThreadPoolExecutor(CLIENTS) as clients:
         seconds = list(clients.map(report, range(len(whose) - 1)))
     return float(np.quantile(seconds[round(events * WARM_UP) :], 0.99)) * 1000
-
-
-def _run(command: list[str], variables: dict[str, str]) -> None:
-    program = str(Path(sys.executable).parent / command[0])
-    done = subprocess.run(
-        [program, *command[1:]], cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _wait(service: Background, port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and service.is_running():
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/livez")
-            if connection.getresponse().status == 200:
-                return
-        time.sleep(0.2)
-    raise RuntimeError(f"the service did not start: {log.read_text()[-2000:]}")

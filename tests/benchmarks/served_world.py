@@ -1,0 +1,128 @@
+"""A release and its listeners, made and not learned, large enough to load the real service with.
+
+The channels and the catalogue are those of `made_channels`, the ranker is `session_domains` with drawn weights and the
+numbers of the recipe; every listener has 400 events, three in four of them listened to. Answers mean nothing; what they
+cost is that of a real release of these sizes.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import torch
+
+from sequences.batch import FIRST
+from tests.benchmarks.made_channels import MadeWorld
+from training.blend import Blend
+from training.fusion import Fusion
+from training.ranking import RANKERS
+from training.ranking.events import Catalogue
+from training.ranking.features import RankingFeatures
+from training.ranking.loaded import LoadedRanker
+from training.ranking.track_statistics import COUNTS, TrackStatistics
+from training.recall import CHANNELS
+from training.reciprocal_rank import ReciprocalRank
+from training.release import bundle
+from training.release.pointer import Pointer
+from training.workspace import write_json
+
+RANKER = "session_domains"
+TASKS = ("not_skipped", "full_play")
+EVENTS_OF_A_LISTENER, FAVOURITES = 400, 100
+SECONDS_APART = 1_800
+OWN_ROWS = 0.2
+
+
+def write_release(home: Path, tracks: int, recipe: str) -> None:
+    """A release of all six channels over so many tracks, in service by `home`'s pointer."""
+    folder = home / "made_release"
+    world = MadeWorld(tracks, recipe)
+    channels = world.channels()
+    for name, channel in channels.items():
+        channel.save(folder / "channels" / name)
+    _ranker(world, recipe).save(folder / "ranker")
+    weights = ReciprocalRank(dict.fromkeys(channels, 1.0))
+    Fusion(weights, weights, {"": 0.3}).save(folder / bundle.FUSION)
+    Blend(0.3).save(folder / bundle.BLEND)
+    world.vocabulary.save(folder / "vocabulary")
+    _catalogue(world).write_parquet(folder / bundle.CATALOGUE)
+    services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
+    manifest = {"release": f"made{tracks}", "channels": list(channels), "ranker": RANKER, "feature_services": services}
+    write_json(folder / bundle.MANIFEST, manifest)
+    Pointer(home / "bentoml" / "active.json").activate(f"made{tracks}", folder)
+
+
+def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:
+    torch.manual_seed(0)
+    config = RANKERS[RANKER].config(recipe)
+    items = len(world.vocabulary)
+    # Only what is played often has a row of its own.
+    count_V = torch.from_numpy(np.where(np.arange(items) < items * OWN_ROWS, 100, 0))
+    catalogue = Catalogue(count_V, torch.full((world.vocabulary.artists,), 100))
+    yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
+    rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
+    statistics = TrackStatistics.build(rows, world.catalogue)
+    features = RankingFeatures.of(world.vocabulary, statistics, config.hard_search, config.plays, config.negatives)
+    return LoadedRanker(RANKERS[RANKER](config, catalogue, TASKS), features, config, {})
+
+
+def _catalogue(world: MadeWorld) -> pl.DataFrame:
+    vocabulary = world.vocabulary
+    artist = vocabulary.artist_of_track_V[FIRST:]
+    return pl.DataFrame(
+        {
+            "track_id": vocabulary.track_ids_V[FIRST:].tolist(),
+            "title": vocabulary.titles_V[FIRST:].tolist(),
+            "artist_ids": [[one] for one in vocabulary.artist_ids_A[artist].tolist()],
+            "artist_names": [[one] for one in vocabulary.artist_names_A[artist].tolist()],
+            "duration_ms": [200_000] * world.tracks,
+        }
+    )
+
+
+def write_listeners(marts: Path, users: int, tracks: int) -> date:
+    """`events.parquet` and `user_profiles.parquet` of so many listeners, each with favourites of their own; the day to
+    materialise as of, which is today.
+    """
+    marts.mkdir(parents=True, exist_ok=True)
+    today = date.today()
+    last_us = int(datetime(today.year, today.month, today.day).timestamp()) * 1_000_000
+    rows = f"""
+        select user, number, ({last_us} - ({EVENTS_OF_A_LISTENER} - number) * {SECONDS_APART} * 1000000)::bigint as at_us,
+            hash(user, floor(exp(ln({FAVOURITES}) * ((hash(user, number, 1) % 1000000) / 1e6)))) % {tracks} as track,
+            hash(user, number, 2) % 20 as chance
+        from range({users}) as users(user), range({EVENTS_OF_A_LISTENER}) as numbers(number)
+    """
+    events = f"""
+        select
+            md5(user || '-' || number) as event_id,
+            printf('u%06d', user) as user_id,
+            number as sequence_number,
+            make_timestamp(at_us) as known_at,
+            make_timestamp(at_us - 180000000) as occurred_at,
+            make_timestamp(at_us) as ended_at,
+            case when chance < 12 then 'full_play' when chance < 15 then 'play' when chance < 19 then 'skip'
+                else 'click' end as behaviour,
+            'track' as target_type,
+            't' || track as target_id,
+            't' || track as track_id,
+            case when chance < 12 then 1 when chance < 15 then 0.6 when chance < 19 then 0.1 end::float as played_ratio,
+            'daily' as scene
+        from ({rows})
+        order by user, number
+    """
+    totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
+    profiles = f"""
+        select printf('u%06d', user) as user_id, make_timestamp({last_us} - 1000000) as known_at,
+            {", ".join(f"{EVENTS_OF_A_LISTENER} as {name}" for name in totals)}
+        from range({users}) as users(user) order by user
+    """
+    with duckdb.connect() as connection:
+        connection.execute("set memory_limit = '4GB'")
+        for name, query in (("events", events), ("user_profiles", profiles)):
+            connection.execute(f"copy ({query}) to '{marts / name}.parquet' (format parquet)")
+    return today
