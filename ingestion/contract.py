@@ -44,6 +44,25 @@ LISTENING_EVENTS = pa.schema(
     ]
 )
 
+EXPOSURES = pa.schema(
+    [
+        _column("event_id", pa.string(), "The impression that it is, in listening_events", required=True),
+        _column("request_id", pa.string(), "The answer of ours that showed the target", required=True),
+        _column("user_id", pa.string(), "To whom, a pseudonym", required=True),
+        _column("scene", pa.string(), "Where in the product", required=True),
+        _column("shown_at", TIME, "When", required=True),
+        _column("release", pa.string(), "Release that gave the answer", required=True),
+        _column("arm", pa.string(), "What an experiment assigned the user to; without one, the release", required=True),
+        _column("features_hash", pa.string(), "Hash of everything that its models were given of the user"),
+        _column("target_type", pa.string(), f"What was shown: {', '.join(TARGET_TYPES)}", required=True),
+        _column("target_id", pa.string(), "Id of the target within its type", required=True),
+        _column("position", pa.int32(), "Place in the answer, from 0", required=True),
+        _column("channels", STRINGS, "Recall channels that found it, the one that ranked it best first"),
+        _column("propensity", pa.float64(), "Probability of being shown there, in (0, 1]; 1 unless by chance", True),
+        _column("is_exploration", pa.bool_(), "Chance gave it its place", required=True),
+    ]
+)
+
 TRACKS = pa.schema(
     [
         _column("track_id", pa.string(), "One release of a recording", required=True),
@@ -154,6 +173,7 @@ QUARANTINE = pa.schema(
 
 SCHEMAS: dict[str, pa.Schema] = {
     "listening_events": LISTENING_EVENTS,
+    "exposures": EXPOSURES,
     "tracks": TRACKS,
     "artists": ARTISTS,
     "albums": ALBUMS,
@@ -166,6 +186,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 KEYS: dict[str, tuple[str, ...]] = {
     "listening_events": ("event_id",),
+    "exposures": ("event_id",),
     "tracks": ("track_id",),
     "artists": ("artist_id",),
     "albums": ("album_id",),
@@ -175,6 +196,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "knowledge_triples": ("head", "relation", "tail"),
     "landings": ("landing_id", "format"),
 }
+
+HAPPENED_AT = {"listening_events": "ended_at", "exposures": "shown_at"}
+"""Tables of what happened: a row lands once by its id, in the partition of this time. The others are catalogue."""
 
 SOURCE_TABLES = tuple(name for name in SCHEMAS if name != "landings")
 

@@ -116,30 +116,31 @@ class Landing:
         if not frames:
             return
         rows = pl.concat(frames)
-        if table == "listening_events":
-            self._flush_events(rows)
+        if table in contract.HAPPENED_AT:
+            self._flush_events(table, rows)
         else:
             self._flush_catalogue(table, rows)
         if len(self._rejected.get(table, ())) > 100:
             self._flush_rejected(table)
 
-    def _flush_events(self, rows: pl.DataFrame) -> None:
-        month = rows["ended_at"].dt.strftime("%Y-%m")
-        partition = month if self._period == "month" else rows["ended_at"].dt.strftime("%Y-%m-%d")
+    def _flush_events(self, table: str, rows: pl.DataFrame) -> None:
+        time, folder = contract.HAPPENED_AT[table], self._landing / table
+        order = [name for name in ("user_id", time, "sequence_number", "event_id") if name in rows.columns]
+        month = rows[time].dt.strftime("%Y-%m")
+        partition = month if self._period == "month" else rows[time].dt.strftime("%Y-%m-%d")
         rows = rows.with_columns(month=month, partition=partition)
         for (dt, dt_month), part in sorted(rows.partition_by("partition", "month", as_dict=True).items()):
             # The other granularity is looked at too: a month that was loaded as history may come again by day.
             days = str(dt_month) + "*" if self._period == "month" else str(dt)
-            files = {*_files(self._landing / "listening_events", days)}
-            files |= {*_files(self._landing / "listening_events", str(dt_month))}
+            files = {*_files(folder, days), *_files(folder, str(dt_month))}
             known = pl.concat([_event_ids(file) for file in sorted(files)] or [pl.Series(dtype=pl.String)])
             new = part.filter(~pl.col("event_id").is_in(known.implode()))
             new = new.unique("event_id", keep="first", maintain_order=True)
             self.counts.landed += new.height
             self.counts.duplicate += part.height - new.height
             if new.height:
-                new = new.drop("partition", "month").sort("user_id", "ended_at", "sequence_number", "event_id")
-                write(self._landing / "listening_events" / f"dt={dt}", _arrow(new, contract.LISTENING_EVENTS))
+                new = new.drop("partition", "month").sort(order)
+                write(folder / f"dt={dt}", _arrow(new, contract.SCHEMAS[table]))
 
     def _flush_catalogue(self, table: str, rows: pl.DataFrame) -> None:
         key = list(contract.KEYS[table])

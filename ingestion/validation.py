@@ -127,6 +127,22 @@ def _event_rules(latest: datetime) -> list[Check]:
         ),
         (played < 0, _quoting("played_ms %s is negative", "played_ms")),
         (played > LONGEST_PLAY_MS, _quoting("played_ms %s is longer than a day", "played_ms")),
+        *_place_rules(),
+    ]
+
+
+def _exposure_rules(latest: datetime) -> list[Check]:
+    shown = pl.col("shown_at")
+    return [
+        _one_of("target_type", contract.TARGET_TYPES),
+        (shown < EARLIEST, _quoting(f"shown_at %s is before {EARLIEST.year}", "shown_at")),
+        (shown >= latest, _quoting(f"shown_at %s is not before {latest:%Y-%m-%d %H:%M}", "shown_at")),
+        *_place_rules(),
+    ]
+
+
+def _place_rules() -> list[Check]:
+    return [
         (pl.col("position") < 0, _quoting("position %s is negative", "position")),
         (
             (pl.col("propensity") <= 0) | (pl.col("propensity") > 1) | pl.col("propensity").is_nan(),
@@ -155,6 +171,7 @@ def _no_rules(_: datetime) -> list[Check]:
 
 RULES: dict[str, Callable[[datetime], list[Check]]] = {
     "listening_events": _event_rules,
+    "exposures": _exposure_rules,
     "tracks": _track_rules,
     "playlists": _playlist_rules,
 }

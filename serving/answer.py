@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Item:
-    """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first."""
+    """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first.
+
+    `is_exploration`: chance gave it its place, with probability `propensity`; otherwise that is 1.
+    """
 
     track_id: str
     title: str
@@ -30,6 +33,8 @@ class Item:
     score: float
     channels: list[str]
     reason: str
+    propensity: float = 1.0
+    is_exploration: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ def items(
                 score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
                 channels=channels,
                 reason=before.reason if before else nearness or _reason(channels, item, users, release, metrics),
+                propensity=chosen.explored.get(item, 1.0),
+                is_exploration=item in chosen.explored,
             )
         )
     return found

@@ -33,12 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ListedTrack:
-    """One place of a list, as it was given: its score, who found it, and why."""
+    """One place of a list, as it was given: its score, who found it, why, and with what probability if by chance."""
 
     track_id: str
     score: float
     channels: list[str]
     reason: str
+    propensity: float = 1.0
+    is_exploration: bool = False
 
 
 @dataclass(frozen=True)

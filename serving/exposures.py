@@ -1,26 +1,67 @@
-"""What the service showed: one impression event a track, in the contract, beside the reported events.
+"""What the service showed: one record an answer, which landing turns into impressions and into the table of exposures.
 
-Written at once and synced every second: a killed process loses nothing, a lost machine at most a second of impressions.
+Written at once and synced every second: a killed process loses nothing, a lost machine at most a second of records.
 `live/dt=<day>/exposures-*.jsonl`. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from serving import daily_file
+from serving.answer import Item
 from serving.daily_file import DailyFile
 from serving.request import Request
+from training.features import UserBatch
 
 NAME = "exposures"
 SYNC_EVERY_S = 1.0
 
 
+@dataclass(frozen=True)
+class Exposure:
+    """One answer as it was shown: by which release, from which features, and its items in order."""
+
+    request: Request
+    release: str
+    features_hash: str
+    items: Sequence[Item]
+
+    def to_line(self) -> bytes:
+        """The record: JSON and a newline; `shown_at` in µs UTC, positions from 0."""
+        request = self.request
+        record = {
+            "request_id": request.request_id,
+            "user_id": request.user_id,
+            "scene": request.scene.name,
+            "shown_at": request.at_us,
+            "release": self.release,
+            "arm": request.arm or self.release,
+            "features_hash": self.features_hash,
+            "items": [
+                {
+                    "target_type": "track",
+                    "target_id": item.track_id,
+                    "position": position,
+                    "channels": item.channels,
+                    "propensity": item.propensity,
+                    "is_exploration": item.is_exploration,
+                }
+                for position, item in enumerate(self.items)
+            ],
+        }
+        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
 class Exposures:
-    """Appends impressions; thread-safe."""
+    """Appends records; thread-safe."""
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,12 +73,16 @@ class Exposures:
         self._thread = threading.Thread(target=self._sync_forever, name="exposures", daemon=True)
         self._thread.start()
 
-    def write(self, request: Request, track_ids: Sequence[str]) -> None:
-        """One impression a track, positions from 0 in the order shown."""
-        lines = b"".join(_line(request, position, track) for position, track in enumerate(track_ids))
-        if lines:
+    def write(self, exposure: Exposure) -> None:
+        """One record; none for an answer without items, which showed nothing.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if exposure.items:
+            line = exposure.to_line()
             with self._lock:
-                self._file.append(lines)
+                self._file.append(line)
 
     def close(self) -> None:
         """Sync and close."""
@@ -52,18 +97,14 @@ class Exposures:
                 self._file.sync()
 
 
-def _line(request: Request, position: int, track_id: str) -> bytes:
-    impression = {
-        "event_id": f"{request.request_id}-{position}",
-        "user_id": request.user_id,
-        "sequence_number": position,
-        "target_type": "track",
-        "target_id": track_id,
-        "occurred_at": request.at_us,
-        "ended_at": request.at_us,
-        "action": "impression",
-        "scene": request.scene.name,
-        "request_id": request.request_id,
-        "position": position,
-    }
-    return json.dumps(impression, separators=(",", ":")).encode() + b"\n"
+def features_hash(users: UserBatch) -> str:
+    """The same for two requests of one user (B = 1) whose models were given the same, padding aside; 32 hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, batch in sorted(users.views.items()):
+        length = int(batch.length_B[0])
+        for attribute, column_BL in sorted(batch.columns.items()):
+            digest.update(f"{name}:{attribute}:{length}:".encode())
+            digest.update(np.ascontiguousarray(column_BL[0, :length]).tobytes())
+    for name, value_B in sorted(users.profile.items()):
+        digest.update(f"{name}:".encode() + value_B.tobytes())
+    return digest.hexdigest()

@@ -6,7 +6,7 @@ Legend: C candidates of one request, best first. The fusion itself is the releas
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,15 @@ NOBODYS = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))
 
 @dataclass(frozen=True)
 class Fused:
-    """C items, best first: `scores_C` 0..1, `channels_C` who found each, the one that ranked it best first."""
+    """C items, best first: `scores_C` 0..1, `channels_C` who found each, the one that ranked it best first.
+
+    `explored`: item ▸ with what probability, in (0, 1), chance gave it its place; all others are there for their score.
+    """
 
     items_C: np.ndarray
     scores_C: np.ndarray
     channels_C: list[list[str]]
+    explored: Mapping[int, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """C."""
@@ -37,11 +41,12 @@ class Fused:
     def take(self, places: np.ndarray | list[int]) -> Fused:
         """The candidates at these places, in this order."""
         index = np.asarray(places, dtype=np.int64)
-        return Fused(self.items_C[index], self.scores_C[index], [self.channels_C[place] for place in index])
+        channels = [self.channels_C[place] for place in index]
+        return Fused(self.items_C[index], self.scores_C[index], channels, self.explored)
 
     def first(self, count: int) -> Fused:
         """The best `count`."""
-        return Fused(self.items_C[:count], self.scores_C[:count], self.channels_C[:count])
+        return Fused(self.items_C[:count], self.scores_C[:count], self.channels_C[:count], self.explored)
 
     def followed_by(self, more: Fused) -> Fused:
         """These, then `more`."""
@@ -49,6 +54,7 @@ class Fused:
             np.concatenate([self.items_C, more.items_C]),
             np.concatenate([self.scores_C, more.scores_C]),
             self.channels_C + more.channels_C,
+            {**more.explored, **self.explored},
         )
 
     def scored(self, scores_C: np.ndarray) -> Fused:

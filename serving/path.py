@@ -18,6 +18,7 @@ from sequences.batch import FIRST
 from serving import answer, fuse, rank
 from serving.answer import Answer, Item
 from serving.daily_lists import DailyLists, Listed, ListedTrack
+from serving.exposures import Exposure, features_hash
 from serving.fuse import Fused
 from serving.hydrate import NOTHING, Hydrate, Hydrated
 from serving.metrics import Metrics
@@ -39,10 +40,10 @@ class UnknownTrack(LookupError):
 
 
 class Exposed(Protocol):
-    """Where shown tracks are written down."""
+    """Where it is written down what was shown."""
 
-    def write(self, request: Request, track_ids: list[str]) -> None:
-        """One impression a track, in the order shown."""
+    def write(self, exposure: Exposure) -> None:
+        """One record."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class RecommendPath:
             np.array(list(asked.given), dtype=np.int64),
             np.array([track.score for track in tracks], dtype=np.float64),
             [track.channels for track in tracks],
+            {item: track.propensity for item, track in asked.given.items() if track.is_exploration},
         )
         return self._filtered(given, asked, np.zeros(0, dtype=np.int64)) if len(given) else given
 
@@ -199,14 +201,18 @@ class RecommendPath:
         if not request.user_id:
             return
         try:
-            self._exposures.write(request, [item.track_id for item in items])
+            hashed = features_hash(asked.user.users)
+            self._exposures.write(Exposure(request, asked.release.release_id, hashed, items))
         except OSError:
-            # An answer without its impressions is worth more than no answer; the count says how many are missing.
-            logger.exception("the impressions of %s could not be written", request.request_id)
+            # An answer without its record is worth more than no answer; the count says how many are missing.
+            logger.exception("the exposure record of %s could not be written", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
         # What is made for a user who could not be read would be the wrong list for the rest of the day.
         if request.scene.rest_days and asked.user.state_from != NOTHING and len(items) > asked.trace.listed:
-            tracks = [ListedTrack(item.track_id, item.score, item.channels, item.reason) for item in items]
+            tracks = [
+                ListedTrack(item.track_id, item.score, item.channels, item.reason, item.propensity, item.is_exploration)
+                for item in items
+            ]
             try:
                 self._lists.write(request.user_id, request.at_us, request.discovery, tracks, request.scene.rest_days)
             except sqlite3.Error:

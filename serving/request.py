@@ -21,6 +21,7 @@ class Request:
 
     `discovery` is the share of tracks new to the listener that was asked for, 0..1; None: what the release was fitted to.
     `track_id` is the track that others should be similar to; then `user_id` may be empty.
+    `arm` is what an experiment assigned the user to; empty: the release that answers.
     """
 
     request_id: str
@@ -30,6 +31,7 @@ class Request:
     at_us: int
     discovery: float | None = None
     track_id: str | None = None
+    arm: str = ""
 
     @property
     def is_relistening(self) -> bool:

@@ -1,10 +1,11 @@
 """The log formats that Segue reads: one file a format, one line in this table."""
 
-from ingestion.readers import artist_genres, own_events, play_log, streaming_history
+from ingestion.readers import artist_genres, exposure_log, own_events, play_log, streaming_history
 from ingestion.readers.reading import Reader
 
 READERS: dict[str, Reader] = {
     "own_events": own_events.READER,
+    "exposure_log": exposure_log.READER,
     "play_log": play_log.READER,
     "streaming_history": streaming_history.READER,
     "artist_genres": artist_genres.READER,

@@ -10,13 +10,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
+from ingestion.readers import json_rows
 from ingestion.readers.reading import Reader, Reading, Rows
 from ingestion.sources import Member, SourceError
 
@@ -99,53 +99,12 @@ def _json_lines(member: Member, table: str, reading: Reading) -> Iterator[pl.Dat
 
 
 def _rows(table: str, lines: list[tuple[int, str]]) -> pl.DataFrame:
-    """One row a line: contract columns as text (lists as lists), `raw`, and `reason` where the line is no JSON object."""
-    schema = contract.source_schema(table)
-    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-    reasons: list[str | None] = []
-    for _, text in lines:
-        row, reason = _object(text)
-        for field in schema:
-            value, problem = _value(row.get(field.name), field)
-            columns[field.name].append(value)
-            reason = reason or problem
-        reasons.append(reason)
-    series = [pl.Series(field.name, columns[field.name], _loose_type(field.type)) for field in schema]
-    return pl.DataFrame(series).with_columns(
-        pl.Series("reason", reasons, pl.String),
+    """One row a line: the contract's columns, `raw`, and `reason` where the line is no JSON object."""
+    objects, reasons = zip(*(json_rows.parsed(text) for _, text in lines), strict=True)
+    return json_rows.frame(table, objects, reasons).with_columns(
         pl.Series("source_line", [number for number, _ in lines], pl.Int64),
         pl.Series("raw", [text for _, text in lines], pl.String),
     )
-
-
-def _object(text: str) -> tuple[dict[str, Any], str | None]:
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}, "the line is not JSON"
-    return (row, None) if isinstance(row, dict) else ({}, "the line is not a JSON object")
-
-
-def _value(value: Any, field: pa.Field) -> tuple[Any, str | None]:
-    if value is None:
-        return None, None
-    if not pa.types.is_list(field.type):
-        if isinstance(value, dict | list):
-            return None, f"{field.name} is not a single value"
-        return (value if isinstance(value, str) else json.dumps(value)), None
-    if not isinstance(value, list) or any(isinstance(item, dict | list) or item is None for item in value):
-        return None, f"{field.name} is not a list of values"
-    if pa.types.is_string(field.type.value_type):
-        return [str(item) for item in value], None
-    if not all(isinstance(item, int | float) for item in value):
-        return None, f"{field.name} is not a list of numbers"
-    return [float(item) for item in value], None
-
-
-def _loose_type(kind: pa.DataType) -> pl.DataType:
-    if not pa.types.is_list(kind):
-        return pl.String()
-    return pl.List(pl.String) if pa.types.is_string(kind.value_type) else pl.List(pl.Float32)
 
 
 READER = Reader(finds=_finds, read=_read, period="day", split="global_time")

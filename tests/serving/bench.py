@@ -18,10 +18,11 @@ class Shown:
     """Keeps what was shown."""
 
     def __init__(self):
-        self.rows = []
+        self.rows, self.exposures = [], []
 
-    def write(self, request, track_ids):
-        self.rows.append((request.request_id, track_ids))
+    def write(self, exposure):
+        self.rows.append((exposure.request.request_id, [item.track_id for item in exposure.items]))
+        self.exposures.append(exposure)
 
 
 class Bench:

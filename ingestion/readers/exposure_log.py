@@ -1,0 +1,98 @@
+"""The recommender's exposure log: one JSON record a shown answer, `live/dt=<day>/exposures-*.jsonl`.
+
+Each item of a record becomes an impression, which is what training learns from, and a row of `exposures`, which says
+who showed it and why. Both have the id `<request_id>-<position>`, so that a record that is landed twice counts once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from ingestion.readers import json_rows
+from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.sources import Member, SourceError
+
+FILE = re.compile(r"exposures-\d+-\d+\.jsonl")
+BATCH = 5_000  # records, of up to 100 items each
+
+Objects = list[dict[str, Any]]
+
+
+def _finds(files: list[Member]) -> list[Member]:
+    return [member for member in files if FILE.fullmatch(member.file) and _holds_records(member)]
+
+
+def _holds_records(member: Member) -> bool:
+    """Before there were records, files of this name held impressions, which are read as events."""
+    objects = (json_rows.parsed(line.decode("utf-8", "replace"))[0] for line in member.peek().split(b"\n"))
+    return any("items" in one for one in objects)
+
+
+def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+    for member in files:
+        lines: list[tuple[int, str]] = []
+        try:
+            with member.open(reading.watch) as stream:
+                for number, line in enumerate(stream, start=1):
+                    text = line.decode("utf-8", "replace").strip()
+                    if text:
+                        lines.append((number, text))
+                    if len(lines) == BATCH:
+                        yield from _tables(member.name, lines)
+                        lines = []
+        except (OSError, EOFError) as error:
+            raise SourceError(f"{member.name} is damaged ({error}); get the file again") from error
+        yield from _tables(member.name, lines)
+
+
+def _tables(source: str, lines: list[tuple[int, str]]) -> Iterator[Rows]:
+    shown: list[tuple[int, dict[str, Any]]] = []
+    for number, text in lines:
+        record, reason = json_rows.parsed(text)
+        items = record.get("items")
+        if reason is None and not (isinstance(items, list) and all(isinstance(item, dict) for item in items)):
+            reason = "items is not a list of objects"
+        if reason is None:
+            shown += [(number, _shown(record, item)) for item in items or []]
+        else:
+            yield Rows("exposures", _frame("exposures", source, [(number, {})], reason, text))
+    if shown:
+        yield Rows("listening_events", _frame("listening_events", source, [(at, _event(row)) for at, row in shown]))
+        yield Rows("exposures", _frame("exposures", source, shown))
+
+
+def _shown(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
+    row = {name: value for name, value in record.items() if name != "items"} | dict(item)
+    request_id, position = record.get("request_id"), item.get("position")
+    row["event_id"] = None if request_id is None or position is None else f"{request_id}-{position}"
+    return row
+
+
+def _event(shown: Mapping[str, Any]) -> dict[str, Any]:
+    at = shown.get("shown_at")
+    return {
+        **shown,
+        "sequence_number": shown.get("position"),
+        "occurred_at": at,
+        "ended_at": at,
+        "action": "impression",
+    }
+
+
+def _frame(
+    table: str, source: str, rows: list[tuple[int, dict[str, Any]]], reason: str | None = None, raw: str | None = None
+) -> pl.DataFrame:
+    objects = [row for _, row in rows]
+    return json_rows.frame(table, objects, [reason] * len(rows)).with_columns(
+        pl.Series("source_line", [number for number, _ in rows], pl.Int64),
+        pl.Series("raw", [raw or json.dumps(row, ensure_ascii=False) for row in objects], pl.String),
+        source_file=pl.lit(source),
+    )
+
+
+READER = Reader(finds=_finds, read=_read, period="day", split="global_time")
