@@ -6,6 +6,7 @@ Knows nothing about learning rates: a model's numbers live in its config datacla
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class SettingError(ValueError):
 class Settings:
     """One installation: a home folder and the ports of its services, all on loopback unless `host` says otherwise.
 
-    A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor.
+    A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor. One that does
+    not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`.
     """
 
     home: Path
@@ -43,6 +45,8 @@ class Settings:
     redis: str = "127.0.0.1:6379"
     recall_deadline_ms: int = 400
     answered_at_once: int = 2
+    territory: str = ""
+    explicit: bool = True
 
     @property
     def landing(self) -> Path:
@@ -120,7 +124,7 @@ def load() -> Settings:
 
     Raises:
         SettingError: a port is not a number between 1 and 65535, a share not one between 0 and 1, another number is out
-            of its range, or the online store is none that Segue is made for.
+            of its range, the territory is no country, or a choice is not one of those that there are.
     """
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
@@ -136,6 +140,8 @@ def load() -> Settings:
         answered_at_once=_number(
             "SEGUE_ANSWERED_AT_ONCE", min(max(2, os.cpu_count() or 2), MOST_AT_ONCE), 1, MOST_AT_ONCE
         ),
+        territory=_country("SEGUE_TERRITORY"),
+        explicit=_one_of("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
     )
 
 
@@ -159,6 +165,13 @@ def _share(name: str, default: float) -> float:
     if not 0 <= share <= 1:
         raise SettingError(f"{name}={text!r} is not a share; give 0 (nothing) to 1 (all), or unset it for {default:g}")
     return share
+
+
+def _country(name: str) -> str:
+    text = os.environ.get(name) or ""
+    if text and not re.fullmatch("[A-Za-z]{2}", text):
+        raise SettingError(f"{name}={text!r} is no country; give the two letters of ISO 3166-1, as DE, or unset it")
+    return text.upper()
 
 
 def _one_of(name: str, choices: tuple[str, ...]) -> str:

@@ -151,8 +151,10 @@ class RecommendPath:
     def _filtered(self, fused: Fused, asked: _Asked, already: np.ndarray) -> Fused:
         """What of the candidates may be shown beside the items that are there `already`."""
         release = asked.release
-        code, at_us = release.vocabulary.track_code, asked.request.at_us
-        places, removed = keep(fused.items_C, Shown(release.catalogue, asked.user.exclusions, code, at_us, already))
+        code, request = release.vocabulary.track_code, asked.request
+        wanted = request.territory, request.is_explicit_wanted
+        shown = Shown(release.catalogue, asked.user.exclusions, code, request.at_us, already, *wanted)
+        places, removed = keep(fused.items_C, shown)
         asked.trace.filtered(removed)
         for name, count in removed.items():
             self._metrics.removed.labels(name).inc(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from serving.scenes import SCENES, SIMILAR, Scene
 
 LONGEST_ID = 256
 RELISTENING = 0.5
+COUNTRY = re.compile("[A-Za-z]{2}")
 
 
 class RequestRejected(ValueError):
@@ -20,6 +22,7 @@ class Request:
     """Who asks, where, for how many tracks, and when (µs UTC).
 
     `discovery` is the share of tracks new to the listener that was asked for, 0..1; None: what the release was fitted to.
+    `territory` is the upper-case code of the listener's country, "" where nobody knows it.
     `track_id` is the track that others should be similar to; then `user_id` may be empty.
     `arm` is what an experiment assigned the user to; empty: the release that answers.
     """
@@ -32,6 +35,8 @@ class Request:
     discovery: float | None = None
     track_id: str | None = None
     arm: str = ""
+    territory: str = ""
+    is_explicit_wanted: bool = True
 
     @property
     def is_relistening(self) -> bool:
@@ -46,11 +51,13 @@ def read_request(
     now_us: int,
     discovery: float | None = None,
     request_id: str | None = None,
+    territory: str = "",
+    is_explicit_wanted: bool = True,
 ) -> Request:
     """The request that a client's words mean, with an id of its own unless it has one.
 
     Raises:
-        RequestRejected: no such scene, a limit or share out of range, or an unusable user id.
+        RequestRejected: no such scene, a limit or share out of range, an unusable user id, or a territory that is no country.
     """
     _check_id("user_id", user_id)
     if scene not in SCENES:
@@ -58,22 +65,45 @@ def read_request(
     if discovery is not None and not 0 <= discovery <= 1:
         raise RequestRejected(f"discovery {discovery} is not between 0, nothing new, and 1, nothing known")
     wanted = SCENES[scene]
-    return Request(request_id or new_id(), user_id, wanted, _limit(limit, wanted), now_us, discovery)
+    return Request(
+        request_id or new_id(),
+        user_id,
+        wanted,
+        _limit(limit, wanted),
+        now_us,
+        discovery,
+        territory=_territory(territory),
+        is_explicit_wanted=is_explicit_wanted,
+    )
 
 
 def read_similar(
-    track_id: str, limit: int | None, user_id: str | None, now_us: int, request_id: str | None = None
+    track_id: str,
+    limit: int | None,
+    user_id: str | None,
+    now_us: int,
+    request_id: str | None = None,
+    territory: str = "",
+    is_explicit_wanted: bool = True,
 ) -> Request:
     """The request for tracks like `track_id`, of a user or of nobody in particular.
 
     Raises:
-        RequestRejected: a limit out of range, or an unusable id.
+        RequestRejected: a limit out of range, an unusable id, or a territory that is no country.
     """
     _check_id("track_id", track_id)
     if user_id is not None:
         _check_id("user_id", user_id)
-    known_as = request_id or new_id()
-    return Request(known_as, user_id or "", SIMILAR, _limit(limit, SIMILAR), now_us, track_id=track_id)
+    return Request(
+        request_id or new_id(),
+        user_id or "",
+        SIMILAR,
+        _limit(limit, SIMILAR),
+        now_us,
+        track_id=track_id,
+        territory=_territory(territory),
+        is_explicit_wanted=is_explicit_wanted,
+    )
 
 
 def new_id() -> str:
@@ -84,6 +114,12 @@ def new_id() -> str:
 def _check_id(name: str, text: str) -> None:
     if not text.strip() or not text.isprintable() or len(text.encode()) > LONGEST_ID:
         raise RequestRejected(f"{name} must be 1 to {LONGEST_ID} bytes of printable text")
+
+
+def _territory(code: str) -> str:
+    if code and not COUNTRY.fullmatch(code):
+        raise RequestRejected(f"territory {code[:16]!r} is no country; give the two letters of ISO 3166-1, as DE or US")
+    return code.upper()
 
 
 def _limit(limit: int | None, scene: Scene) -> int:

@@ -46,7 +46,7 @@ class Runtime:
     """Opens the log, replays what the online store lacks, follows the active release; `close` undoes it in order."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._metrics = metrics
+        self._metrics, self._settings = metrics, settings
         self._online = OnlineStore(self._duration_of)
         self._online.open()
         self._log = EventLog(settings.live, settings.home / "serving", now_us)
@@ -79,16 +79,36 @@ class Runtime:
         """Whether the event log can still commit; without it only a restart helps."""
         return self._log.is_alive
 
-    def recommend(self, user_id: str, scene: str, limit: int | None, discovery: float | None = None) -> Answer:
+    def recommend(
+        self,
+        user_id: str,
+        scene: str,
+        limit: int | None,
+        discovery: float | None = None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+    ) -> Answer:
         """An answer from the release in service, with the trace of how it came about.
+
+        What `territory` and `explicit` leave open is as the settings say.
 
         Raises:
             RequestRejected: the request makes no sense.
             NotReady: there is no release yet.
         """
-        return self._answer(scene, lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id))
+        wanted = self._wanted(territory, explicit)
+        return self._answer(
+            scene, lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *wanted)
+        )
 
-    def similar(self, track_id: str, limit: int | None, user_id: str | None) -> Answer:
+    def similar(
+        self,
+        track_id: str,
+        limit: int | None,
+        user_id: str | None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+    ) -> Answer:
         """Tracks like `track_id` from the release in service.
 
         Raises:
@@ -96,7 +116,14 @@ class Runtime:
             UnknownTrack: the release does not know the track.
             NotReady: there is no release yet.
         """
-        return self._answer(SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id))
+        wanted = self._wanted(territory, explicit)
+        return self._answer(
+            SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id, *wanted)
+        )
+
+    def _wanted(self, territory: str | None, explicit: bool | None) -> tuple[str, bool]:
+        here = self._settings
+        return here.territory if territory is None else territory, here.explicit if explicit is None else explicit
 
     def _answer(self, scene: str, read: Callable[[int, str], Request]) -> Answer:
         release, request_id = self._holder.current, new_id()

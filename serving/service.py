@@ -29,6 +29,22 @@ ANSWERS_WAITING, REPORTS_WAITING = 64, 128  # fewer than MOST_WAITING in all, wh
 MOST_EVENTS = 1000
 
 
+Territory = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z]{2}$",
+        description="Country of the listener, ISO 3166-1 alpha-2; by default the service's (`SEGUE_TERRITORY`). Where nobody "
+        "knows it, only tracks come that may be served everywhere",
+    ),
+]
+Explicit = Annotated[
+    bool | None,
+    Field(
+        description="Whether tracks with an advisory label may come; by default as the service has it (`SEGUE_EXPLICIT`, yes)"
+    ),
+]
+
+
 class RecommendedTrack(BaseModel):
     """One track and why it is there."""
 
@@ -112,11 +128,15 @@ class Recommender:
                 ge=0, le=1, description="Share of tracks new to the listener; by default what suits most in the scene"
             ),
         ] = None,
+        territory: Territory = None,
+        explicit: Explicit = None,
         debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
         """Tracks for a user, best first."""
         try:
-            return _recommendation(self._runtime.recommend(user_id, scene, limit, discovery), debug)
+            return _recommendation(
+                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), debug
+            )
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
@@ -135,11 +155,13 @@ class Recommender:
                 min_length=1, max_length=LONGEST_ID, description="Who listens: what they blocked or disliked stays away"
             ),
         ] = None,
+        territory: Territory = None,
+        explicit: Explicit = None,
         debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
         """Tracks like a given one, nearest first."""
         try:
-            return _recommendation(self._runtime.similar(track_id, limit, user_id), debug)
+            return _recommendation(self._runtime.similar(track_id, limit, user_id, territory, explicit), debug)
         except RequestRejected as error:
             return _error(400, error)
         except UnknownTrack as error:

@@ -21,8 +21,10 @@ ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 class Catalogue:
     """Tracks by item. `duration_ms_V` is 0 where nobody knows it, `main_artist_V` 1 where nobody does, else from 2 on.
 
-    `recording_V` is equal for two items of the same recording. The artists of item v, the main one first, are
-    `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code` (id ▸ code).
+    `recording_V` is equal for two items of the same recording. `is_explicit_V` where an advisory label is known. Item v
+    may be served in the countries `territories[territories_V[v]]`, upper-case codes; none of them means everywhere. Its
+    artists, the main one first, are `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code`
+    (id ▸ code).
     """
 
     is_served_V: np.ndarray
@@ -30,6 +32,9 @@ class Catalogue:
     available_from_V: np.ndarray
     available_until_V: np.ndarray
     recording_V: np.ndarray
+    territories_V: np.ndarray
+    territories: list[frozenset[str]]
+    is_explicit_V: np.ndarray
     artist_F: np.ndarray
     artist_offset_V1: np.ndarray
     main_artist_V: np.ndarray
@@ -51,6 +56,7 @@ class Catalogue:
             [artist_code.setdefault(artist, len(artist_code)) for artist in dict.fromkeys(of_track or [])]
             for of_track in artists
         ]
+        territories_V, territories = _territories(rows["territories"])
         is_served = rows["is_in_catalogue"].fill_null(False).to_numpy().copy()
         is_served[:FIRST] = False
         return cls(
@@ -59,6 +65,9 @@ class Catalogue:
             available_from_V=_times(rows["available_from"], ALWAYS_FROM),
             available_until_V=_times(rows["available_until"], ALWAYS_UNTIL),
             recording_V=_recordings(rows["recording_id"]),
+            territories_V=territories_V,
+            territories=territories,
+            is_explicit_V=rows["is_explicit"].fill_null(False).to_numpy(),
             artist_F=np.array([code for of_track in codes for code in of_track], dtype=np.int64),
             artist_offset_V1=np.concatenate([[0], np.cumsum([len(of_track) for of_track in codes])]).astype(np.int64),
             main_artist_V=np.array(
@@ -86,6 +95,8 @@ _DEFAULTS: dict[str, pl.Expr] = {
     "duration_ms": pl.lit(None, pl.Int64),
     "available_from": pl.lit(None, pl.Datetime("us")),
     "available_until": pl.lit(None, pl.Datetime("us")),
+    "territories": pl.lit(None, pl.List(pl.String)),
+    "is_explicit": pl.lit(None, pl.Boolean),
     "is_in_catalogue": pl.lit(True),
 }
 
@@ -100,6 +111,13 @@ def _times(column: pl.Series, absent: int) -> np.ndarray:
     # A time without a zone is UTC; no time means no bound.
     microseconds: np.ndarray = column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
     return microseconds
+
+
+def _territories(column: pl.Series) -> tuple[np.ndarray, list[frozenset[str]]]:
+    """For each track the number of its set of countries, and the sets: a catalogue has few of them."""
+    code: dict[frozenset[str], int] = {}
+    sets = (frozenset(country.upper() for country in countries or [] if country) for countries in column.to_list())
+    return np.array([code.setdefault(one, len(code)) for one in sets], dtype=np.int64), list(code)
 
 
 def _recordings(column: pl.Series) -> np.ndarray:

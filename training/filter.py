@@ -20,7 +20,8 @@ from training.exclusions import Exclusions
 class Shown:
     """To whom and when (µs UTC) the candidates would be shown, out of which catalogue.
 
-    `already`: items that must not be shown again, be it of the same answer or of earlier ones.
+    `already`: items that must not be shown again, be it of the same answer or of earlier ones. `territory`: upper-case
+    code of the country they would be shown in; "" where nobody knows it, None where it does not matter.
     """
 
     catalogue: Catalogue
@@ -28,6 +29,8 @@ class Shown:
     track_code: Mapping[str, int]
     at_us: int
     already: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    territory: str | None = None
+    is_explicit_wanted: bool = True
 
 
 def outside_catalogue(items_C: np.ndarray, shown: Shown) -> np.ndarray:
@@ -40,6 +43,23 @@ def unavailable(items_C: np.ndarray, shown: Shown) -> np.ndarray:
     """Tracks before their first day or from their last moment on."""
     begins, ends = shown.catalogue.available_from_V[items_C], shown.catalogue.available_until_V[items_C]
     removed: np.ndarray = (shown.at_us < begins) | (shown.at_us >= ends)
+    return removed
+
+
+def outside_territory(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """Tracks that may not be served in the territory; in one that nobody knows, those that may not be served everywhere."""
+    if shown.territory is None:
+        return np.zeros(len(items_C), dtype=bool)
+    sets, of_item = np.unique(shown.catalogue.territories_V[items_C], return_inverse=True)
+    countries = [shown.catalogue.territories[number] for number in sets]
+    is_outside = np.array([bool(one) and shown.territory not in one for one in countries], dtype=bool)
+    removed: np.ndarray = is_outside[of_item]
+    return removed
+
+
+def explicit(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+    """Tracks with an advisory label, where they are not wanted; one that nobody labelled has none."""
+    removed: np.ndarray = shown.catalogue.is_explicit_V[items_C] & (not shown.is_explicit_wanted)
     return removed
 
 
@@ -79,6 +99,8 @@ def duplicate_recordings(items_C: np.ndarray, shown: Shown) -> np.ndarray:
 FILTERS: dict[str, Callable[[np.ndarray, Shown], np.ndarray]] = {
     "outside_catalogue": outside_catalogue,
     "unavailable": unavailable,
+    "outside_territory": outside_territory,
+    "explicit": explicit,
     "excluded_tracks": excluded_tracks,
     "excluded_artists": excluded_artists,
     "already_shown": already_shown,

@@ -41,6 +41,18 @@ def test_a_share_is_between_nothing_and_all(monkeypatch):
             settings.load()
 
 
+def test_what_a_request_leaves_open_is_unknown_or_allowed_unless_it_is_set(monkeypatch):
+    assert (settings.load().territory, settings.load().explicit) == ("", True)
+    monkeypatch.setenv("SEGUE_TERRITORY", "de")
+    monkeypatch.setenv("SEGUE_EXPLICIT", "no")
+    assert (settings.load().territory, settings.load().explicit) == ("DE", False)
+    for name, wrong in (("SEGUE_TERRITORY", "Germany"), ("SEGUE_TERRITORY", "D1"), ("SEGUE_EXPLICIT", "maybe")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, wrong)
+            with pytest.raises(settings.SettingError, match=name):
+                settings.load()
+
+
 @pytest.mark.parametrize("bad", ["0", "30001", "soon", "1.5", "²"])
 def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     assert settings.load().recall_deadline_ms == 400

@@ -14,6 +14,7 @@ from training.filter import Shown, keep
 from training.vocabulary import Vocabulary
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+COUNTRIES = st.sampled_from([None, [], ["DE"], ["us", "FR"], ["US", "DE"]])
 NOW_US = int(NOW.timestamp()) * 1_000_000
 COUNT = 9
 ARTISTS = ["a", "b", "c", "d"]
@@ -32,6 +33,8 @@ def worlds(draw):
         available_from=each(TIMES),
         available_until=each(TIMES),
         is_in_catalogue=each(st.booleans()),
+        territories=each(COUNTRIES),
+        is_explicit=each(st.sampled_from([None, True, False])),
     )
     exclusions = Exclusions(
         frozenset(draw(st.lists(st.sampled_from([f"t{n}" for n in range(COUNT)] + ["gone"]), max_size=3))),
@@ -42,7 +45,7 @@ def worlds(draw):
     return table, exclusions, np.array(items, dtype=np.int64), np.array(already, dtype=np.int64)
 
 
-def oracle(table, exclusions, vocabulary, items, already):
+def oracle(table, exclusions, vocabulary, items, already, territory, is_explicit_wanted):
     rows = {row["track_id"]: row for row in table.to_dicts()}
     gone = {*exclusions.track_ids, *(str(vocabulary.track_ids_V[item]) for item in already)}
     excluded_recordings = {rows[t]["recording_id"] or t for t in gone if t in rows}
@@ -57,6 +60,11 @@ def oracle(table, exclusions, vocabulary, items, already):
         now = NOW.replace(tzinfo=None)
         if not row["is_in_catalogue"] or (begins and now < begins) or (ends and now >= ends):
             continue
+        countries = [country.upper() for country in row["territories"] or []]
+        if countries and territory is not None and territory not in countries:
+            continue
+        if row["is_explicit"] and not is_explicit_wanted:
+            continue
         if recording in excluded_recordings or set(row["artist_ids"]) & exclusions.artist_ids or recording in seen:
             continue
         seen.add(recording)
@@ -65,13 +73,15 @@ def oracle(table, exclusions, vocabulary, items, already):
 
 
 @settings(max_examples=300, deadline=None)
-@given(worlds())
-def test_filters_keep_exactly_what_the_oracle_keeps(world):
+@given(worlds(), st.sampled_from([None, "", "DE", "US"]), st.booleans())
+def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explicit_wanted):
     table, exclusions, items, already = world
+    wanted = territory, is_explicit_wanted
     vocabulary = Vocabulary.build(table, table.select("track_id"))
     catalogue = Catalogue.build(table, vocabulary)
-    places, removed = keep(items, Shown(catalogue, exclusions, vocabulary.track_code, NOW_US, already))
-    assert places.tolist() == oracle(table, exclusions, vocabulary, items, already)
+    shown = Shown(catalogue, exclusions, vocabulary.track_code, NOW_US, already, *wanted)
+    places, removed = keep(items, shown)
+    assert places.tolist() == oracle(table, exclusions, vocabulary, items, already, *wanted)
     assert len(items) - sum(removed.values()) == len(places)
 
 

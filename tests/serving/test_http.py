@@ -34,7 +34,7 @@ class Store(MemoryStore):
 
 def served(folder):
     return release(
-        tracks(8),
+        tracks(8, territories=[[], ["DE"], *[None] * 6], is_explicit=[None, None, True, *[False] * 5]),
         [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]})],
     )
 
@@ -98,11 +98,22 @@ def test_the_share_of_discoveries_may_be_asked_for(client):
     assert refused.status_code == 400 and "less than or equal to 1" in refused.text
 
 
+def test_where_the_listener_is_and_whether_explicit_tracks_are_wanted_may_be_said(client):
+    asked = {"scene": "private_fm", "limit": 4, "user_id": "traveller"}
+    assert ids(ask(client, **asked)) == ["t0", "t2", "t4", "t6"]
+    assert ids(ask(client, **asked, territory="de")) == ["t0", "t2", "t4", "t6"]
+    assert ids(ask(client, **asked, territory="DE", explicit=False)) == ["t0", "t3", "t4", "t6"]
+    assert "t1" in ids(ask(client, user_id="at home", territory="DE"))
+    assert "t1" not in ids(ask(client, user_id="nowhere"))
+    refused = client.post("/recommend", json={"user_id": "u", "territory": "Germany"})
+    assert refused.status_code == 400 and "territory" in refused.text
+
+
 def test_a_debugging_client_gets_the_trace(client):
     trace = ask(client, limit=2, discovery=0.5, debug=True)["trace"]
     assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
     assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
-    assert (trace["fused"], trace["ranked"]) == (8, 8)
+    assert (trace["fused"], trace["ranked"]) == (8, 7)  # t1 is for Germany only
     assert set(trace["removed"]) >= {"unavailable", "excluded_tracks", "duplicate_recordings"}
     assert list(trace["stage_ms"]) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
 

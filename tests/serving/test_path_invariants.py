@@ -37,6 +37,8 @@ def worlds(draw):
         available_from=each(TIMES),
         available_until=each(TIMES),
         is_in_catalogue=each(st.sampled_from([True, True, True, False])),
+        territories=each(st.sampled_from([None, [], [], ["DE"], ["US", "FR"]])),
+        is_explicit=each(st.sampled_from([None, False, True])),
     )
     near = {item: draw(ITEMS) for item in range(2, 5)}
     names = ("popularity", "realtime", "favourites")
@@ -55,8 +57,17 @@ def days(draw):
         st.integers(1, COUNT),
         st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]),
         st.booleans(),
+        st.sampled_from(["", "DE", "us"]),
+        st.booleans(),
     )
     return draw(st.lists(st.tuples(st.lists(targets, max_size=1), st.lists(asks, max_size=3)), min_size=1, max_size=3))
+
+
+def may_be_shown(catalogue, item, territory, is_explicit_wanted):
+    countries = catalogue.territories[catalogue.territories_V[item]]
+    return (not countries or territory.upper() in countries) and (
+        is_explicit_wanted or not catalogue.is_explicit_V[item]
+    )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -73,11 +84,13 @@ def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
         gone += excluding
         tracks_gone, artists_gone = ({target for kind, target in gone if kind == one} for one in ("track", "artist"))
         bench.store.users[user], now = history(*heard) | excluded(*gone), NOW + day * DAY
-        for scene, limit, discovery, bench.store.is_away in [("private_fm", 1, None, False), *asks]:
+        first = ("private_fm", 1, None, False, "DE", True)
+        for scene, limit, discovery, bench.store.is_away, *wanted in [first, *asks]:
             is_similar = scene == "similar"
-            request = (
-                read_similar("t1", limit, user, now) if is_similar else read_request(user, scene, limit, now, discovery)
-            )
+            if is_similar:
+                request = read_similar("t1", limit, user, now, None, *wanted)
+            else:
+                request = read_request(user, scene, limit, now, discovery, None, *wanted)
             answer = bench.path.answer(request, of)
             shown = [item.track_id for item in answer.items]
             assert len(recordings(shown)) == len(shown) <= limit
@@ -85,12 +98,16 @@ def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
             for track in shown:
                 item = code[track]
                 assert catalogue.is_served_V[item] and not artists[track] & artists_gone
+                assert may_be_shown(catalogue, item, *wanted)
                 assert catalogue.available_from_V[item] <= now < catalogue.available_until_V[item]
             mine = Counter(int(catalogue.main_artist_V[code[track]]) for track in shown)
             assert all(count <= request.scene.per_artist for number, count in mine.items() if number >= 2)
             if scene != "daily":
                 continue
-            before = lists.get((day, discovery), [])
+            # What of the list may not be shown here and now leaves it, the rest stays in its order.
+            before = [
+                track for track in lists.get((day, discovery), []) if may_be_shown(catalogue, code[track], *wanted)
+            ]
             assert shown[: len(before)] == before[:limit]
             earlier = {track for (when, _), listed in lists.items() if when < day for track in listed}
             again = recordings(earlier) & recordings(shown)
