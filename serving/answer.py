@@ -60,30 +60,47 @@ def items(
     """The chosen tracks in words; one that was `listed` before, item ▸ track, is there for the same reason as then, and all
     are there for the item that they are `near`, if there is one.
     """
-    nearness = None if near is None else f"because it is close to {release.vocabulary.describe(near)}"
-    found = []
-    for place, item in enumerate(chosen.items_C.tolist()):
-        channels, before = chosen.channels_C[place], listed.get(item)
-        found.append(
-            Item(
-                track_id=str(release.vocabulary.track_ids_V[item]),
-                title=release.catalogue.titles_V[item],
-                artists=release.catalogue.artist_names_V[item],
-                score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
-                channels=channels,
-                reason=before.reason if before else nearness or _reason(channels, item, users, release, metrics),
-                propensity=chosen.explored.get(item, 1.0),
-                is_exploration=item in chosen.explored,
-            )
+    before = {item: listed[item].reason for item in chosen.items_C.tolist() if item in listed}
+    if near is None:
+        fresh = {
+            item: channels
+            for item, channels in zip(chosen.items_C.tolist(), chosen.channels_C, strict=True)
+            if item not in before
+        }
+        said = before | _reasons(fresh, users, release, metrics)
+    else:
+        nearness = f"because it is close to {release.vocabulary.describe(near)}"
+        said = dict.fromkeys(chosen.items_C.tolist(), nearness) | before
+    return [
+        Item(
+            track_id=str(release.vocabulary.track_ids_V[item]),
+            title=release.catalogue.titles_V[item],
+            artists=release.catalogue.artist_names_V[item],
+            score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
+            channels=chosen.channels_C[place],
+            reason=said[item],
+            propensity=chosen.explored.get(item, 1.0),
+            is_exploration=item in chosen.explored,
         )
-    return found
+        for place, item in enumerate(chosen.items_C.tolist())
+    ]
 
 
-def _reason(channels: list[str], item: int, users: UserBatch, release: ServedRelease, metrics: Metrics) -> str:
-    for name in channels:
+def _reasons(
+    found_by: Mapping[int, list[str]], users: UserBatch, release: ServedRelease, metrics: Metrics
+) -> dict[int, str]:
+    """Each item's reason by the first of its channels that gives one; every channel is asked once for all of its items."""
+    said = {item: "" if channels else MOST_PLAYED for item, channels in found_by.items()}
+    left = {item: list(channels) for item, channels in found_by.items() if channels}
+    while left:
+        name = next(iter(left.values()))[0]
+        asked = [item for item, channels in left.items() if channels[0] == name]
         try:
-            return release.channels[name].reason(users, item)
+            said |= zip(asked, release.channels[name].reasons(users, asked), strict=True)
+            left = {item: channels for item, channels in left.items() if channels[0] != name}
         except Exception:
             logger.exception("channel %s gives no reason", name)
             metrics.skipped.labels(f"reason_{name}").inc()
-    return "" if channels else MOST_PLAYED
+            others = {item: [channel for channel in channels if channel != name] for item, channels in left.items()}
+            left = {item: channels for item, channels in others.items() if channels}
+    return said

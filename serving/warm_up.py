@@ -52,7 +52,7 @@ def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], 
             found[part] = channel.recall(users, scene.recalled)
             first = int(found[part].items_BK[0, 0])
             if first:
-                channel.reason(users, first)
+                channel.reasons(users, [first])
                 channel.near(first, scene.recalled)
         part = "fusion"
         fused = fuse.fuse(release, scene, users, found)

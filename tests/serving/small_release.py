@@ -55,8 +55,8 @@ class ListChannel(RecallChannel):
         items = np.array([list(self.items)] * len(users), dtype=np.int64).reshape(len(users), -1)
         return Candidates.padded(items, -np.arange(items.shape[1], dtype=np.float32)[None, :].repeat(len(users), 0), k)
 
-    def reason(self, user, item):
-        return f"{self.name} says so"
+    def reasons(self, user, items):
+        return [f"{self.name} says so"] * len(items)
 
     @classmethod
     def config(cls, recipe):

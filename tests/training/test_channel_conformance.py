@@ -108,12 +108,14 @@ def test_unknown_tracks_are_no_error(channel: RecallChannel, requests: UserBatch
     assert (found.items_BK != 1).all()
 
 
-def test_reason_is_a_sentence(channel: RecallChannel, requests: UserBatch) -> None:
+def test_reasons_are_sentences_whatever_else_is_asked(channel: RecallChannel, requests: UserBatch) -> None:
     for row in range(len(requests)):
         single = requests.take([row])
-        for item in channel.recall(single, 3).items_BK[0]:
-            if item:
-                assert channel.reason(single, int(item)).startswith("because ")
+        items = [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
+        together = channel.reasons(single, items)
+        assert together == [reason for item in items for reason in channel.reasons(single, [item])]
+        assert all(reason.startswith("because ") for reason in together)
+    assert channel.reasons(requests.take([0]), []) == []
 
 
 def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(

@@ -113,7 +113,7 @@ def test_artists_who_share_only_a_soundtrack_are_reached_and_the_answer_says_so(
             assert wanted in channel.recall(user, 800).items_BK[0]
             # Two artists may have sung together more than once: any such work is true.
             shared = [work for work, artists in artists_of.items() if {one, other} <= artists]
-            assert channel.reason(user, wanted) in {
+            assert channel.reasons(user, [wanted])[0] in {
                 f"because you listen to {one}: {one} and {other} both sang for the soundtrack of w{work}"
                 for work in shared
             }

@@ -93,8 +93,8 @@ def test_reason_names_the_interest_that_found_the_song(
     user = listeners[0]
     names = [one.name for one in channel.interests(user)]
     fits = []
-    for item in channel.recall(user, 30).items_BK[0].tolist():
-        reason = channel.reason(user, item)
+    items = channel.recall(user, 30).items_BK[0].tolist()
+    for item, reason in zip(items, channel.reasons(user, items), strict=True):
         name = reason.removeprefix("because you listen to ")
         assert name in names
         fits.append(name.split(" · ")[:2] == list(world.names[world.interest_V[item]]))

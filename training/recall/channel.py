@@ -6,6 +6,7 @@ Legend: B requests, K candidates. Knows nothing about fusion or HTTP.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -87,8 +88,8 @@ class RecallChannel(ABC):
         """The `k` best items for each request."""
 
     @abstractmethod
-    def reason(self, user: UserBatch, item: int) -> str:
-        """Why `item` was found for the single request `user`, as a short sentence for a person."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """Why each of `items` was found for the single request `user`, as short sentences for a person."""
 
     def near(self, item: int, k: int) -> Candidates:
         """The `k` items most like `item`, itself left out, [1, K]; none from a channel that only knows users."""

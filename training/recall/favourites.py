@@ -12,6 +12,8 @@ candidates. Nothing is learned from other users.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -118,13 +120,11 @@ class Favourites(RecallChannel):
         scores_BK[row[kept], rank[kept]] = np.log(activation[kept])
         return Candidates(items_BK, scores_BK)
 
-    def reason(self, user: UserBatch, item: int) -> str:
-        """How often the song was heard lately."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """How often each song was heard lately."""
         history = user.views[HISTORY]
-        times = int(((history.columns["track_id"][0] == item) & is_listened(history)[0]).sum())
-        if not times:
-            return "because you keep coming across it"
-        return "because you have listened to it " + (f"{times} times" if times > 1 else "before")
+        times = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist())
+        return [_heard(times[item]) for item in items]
 
     def save(self, folder: Path) -> None:
         """The config as JSON."""
@@ -139,6 +139,12 @@ class Favourites(RecallChannel):
 
 def _with(config: FavouritesConfig, name: str, value: float) -> FavouritesConfig:
     return replace(config, decay=value) if name == "decay" else replace(config, skip=value)
+
+
+def _heard(times: int) -> str:
+    if not times:
+        return "because you keep coming across it"
+    return "because you have listened to it " + (f"{times} times" if times > 1 else "before")
 
 
 def _worth(table: dict[str, float]) -> float:

@@ -12,6 +12,7 @@ Legend: B requests, K candidates, S starts, V vocabulary.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -164,11 +165,11 @@ class KnowledgeGraphWalks(RecallChannel):
             activations.append(chosen / max(float(active.sum()), np.finfo(float).tiny))
         return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)
 
-    def reason(self, user: UserBatch, item: int) -> str:
-        """The shortest path from what the user listens to, in words."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """The shortest path to each from what the user listens to, in words."""
         starts = self.starts(listened(user.views[HISTORY]), int(user.request_at_B[0]), 0)
-        path = self.walks.shortest_path(*starts, item)
-        return self.words.sentence(path) if path else "because it is near to what you listen to"
+        paths = [self.walks.shortest_path(*starts, item) for item in items]
+        return [self.words.sentence(path) if path else "because it is near to what you listen to" for path in paths]
 
     def save(self, folder: Path) -> None:
         """Config and titles as JSON, the graph and who heard what as arrays and Parquet."""

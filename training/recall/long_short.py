@@ -8,6 +8,8 @@ the user; the rest are remembered tracks by their repeat score.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -34,6 +36,8 @@ from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
 OBSERVED_BATCHES = 8
+
+DAY_US = 86_400_000_000
 
 
 class LongShort(IndexedChannel):
@@ -166,22 +170,28 @@ class LongShort(IndexedChannel):
         return np.arange(len(users)), {"new": query_BD[:, None]}
 
     @torch.no_grad()
-    def reason(self, user: UserBatch, item: int) -> str:
-        """How often and how long ago it was heard; for a new track, the remembered one that is closest to it."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """How often and how long ago each was heard; for a new track, the remembered one that is closest to it."""
         history = listened(user.views[HISTORY])
         track_L, ended_L = (history.columns[name][0][: history.length_B[0]] for name in ("track_id", "ended_at"))
-        heard = ended_L[track_L == item]
-        if len(heard):
-            days = int((user.request_at_B[0] - heard[-1]) // 86_400_000_000)
-            often = "once" if len(heard) == 1 else f"{len(heard)} times"
-            when = f", last {days} days ago" if days > 30 else ""
-            return f"because you have listened to it {often}{when}"
-        known = np.unique(track_L[track_L >= FIRST])
-        if not len(known):
-            return "because it fits what is playing now"
-        vector_ND = self.network.vectors(torch.from_numpy(known))
-        closest = int((vector_ND @ self.network.vectors(torch.tensor([item]))[0]).argmax())
-        return f"because you keep listening to {self.vocabulary.describe(int(known[closest]))}"
+        times = Counter(track_L.tolist())
+        last = dict(zip(track_L.tolist(), ended_L.tolist(), strict=True))
+        closest = self._closest([item for item in items if not times[item]], np.unique(track_L[track_L >= FIRST]))
+        now_us = int(user.request_at_B[0])
+        return [
+            _heard(times[item], (now_us - last[item]) // DAY_US) if times[item] else closest[item] for item in items
+        ]
+
+    def _closest(self, items: list[int], known_N: np.ndarray) -> dict[int, str]:
+        if not len(known_N) or not items:
+            return dict.fromkeys(items, "because it fits what is playing now")
+        vector_ND, vector_MD = (self.network.vectors(torch.as_tensor(of)) for of in (known_N, items))
+        closest_M = known_N[(vector_MD @ vector_ND.T).argmax(1).numpy()].tolist()
+        describe = self.vocabulary.describe
+        return {
+            item: f"because you keep listening to {describe(closest)}"
+            for item, closest in zip(items, closest_M, strict=True)
+        }
 
     def save(self, folder: Path) -> None:
         """Config as JSON, weights and item codes as safetensors, the catalogue as one array."""
@@ -213,3 +223,9 @@ class _Lists:
         """`k` of both, `share` of them new; no new one fills up where nothing new is wanted."""
         new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
         return interleave(self.repeated_BK, new_BK, share, k)
+
+
+def _heard(times: int, days: int) -> str:
+    often = "once" if times == 1 else f"{times} times"
+    when = f", last {days} days ago" if days > 30 else ""
+    return f"because you have listened to it {often}{when}"

@@ -10,6 +10,7 @@ channel.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -185,18 +186,21 @@ class MultiInterest(IndexedChannel):
         return [Interest(self.names.name(items), n / int(count.sum()), items) for items, n in found]
 
     @torch.no_grad()
-    def reason(self, user: UserBatch, item: int) -> str:
-        """Names the interest that is closest to `item`."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """Names the interest that is closest to each of `items`."""
         item_BL = listens(user, self.settled.length)
         interests = self._interests(item_BL)
         is_there_K = interests.is_there_BK[0]
         if not bool(is_there_K.any()):
-            return "because it fits what you listen to"
-        is_new = not bool((heard_items(user.views) == item).any())
-        query_KD = self.network.query("new" if is_new else "next", interests.vector_BKD[0])
-        score_K = query_KD @ self.network.vectors(torch.tensor([item]))[0]
-        best = int(score_K.masked_fill(~is_there_K, -torch.inf).argmax())
-        return f"because you listen to {self.names.name(item_BL[0][interests.of_listen_BL[0].numpy() == best])}"
+            return ["because it fits what you listen to"] * len(items)
+        is_new_N = torch.from_numpy(~np.isin(items, heard_items(user.views)))
+        vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64))
+        next_NK, new_NK = (vector_ND @ self.network.query(task, interests.vector_BKD[0]).T for task in ("next", "new"))
+        score_NK = torch.where(is_new_N[:, None], new_NK, next_NK).masked_fill(~is_there_K, -torch.inf)
+        best_N = score_NK.argmax(1).tolist()
+        of_listen_L = interests.of_listen_BL[0].numpy()
+        name = {best: self.names.name(item_BL[0][of_listen_L == best]) for best in set(best_N)}
+        return [f"because you listen to {name[best]}" for best in best_N]
 
     def near(self, item: int, k: int) -> Candidates:
         """By item vectors."""

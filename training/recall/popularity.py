@@ -9,6 +9,7 @@ but the counts.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -79,10 +80,10 @@ class Popularity(RecallChannel):
         scores_BK = np.take_along_axis(score_BN, order_BN, 1).astype(np.float32)
         return Candidates.padded(self.item_N[order_BN], scores_BK, k)
 
-    def reason(self, user: UserBatch, item: int) -> str:
-        """Does not depend on the user."""
-        del user, item
-        return "because many people are listening to it"
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """Do not depend on the user."""
+        del user
+        return ["because many people are listening to it"] * len(items)
 
     def save(self, folder: Path) -> None:
         """Config and facet values as JSON, counts as arrays."""

@@ -9,6 +9,7 @@ tracks never heard before, which fill `new_share` of the answer.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -156,20 +157,24 @@ class Realtime(IndexedChannel):
         return state_BLD[torch.arange(len(last)), last], torch.from_numpy(request_at_B) - ended_B
 
     @torch.no_grad()
-    def reason(self, user: UserBatch, item: int) -> str:
-        """Names the recent track that is closest to `item`."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """Names the recent track that is closest to each of `items`."""
         merged = merge_clicks(user, self.settled.length)
         heard = merged.columns["track_id"][0][: merged.length_B[0]]
         skip = behaviours.load().encoder["skip"]
         wanted = (heard >= FIRST) & (merged.columns["behaviour"][0][: len(heard)] != skip)
         heard = heard[wanted] if wanted.any() else heard[heard >= FIRST]
         if not len(heard):
-            return "because it fits what is playing now"
-        if item in heard:
-            return "because you played it just now"
-        vector_LD = self.network.vectors(torch.from_numpy(heard))
-        closest = int((vector_LD @ self.network.vectors(torch.tensor([item]))[0]).argmax())
-        return f"because you played {self.vocabulary.describe(int(heard[closest]))} just now"
+            return ["because it fits what is playing now"] * len(items)
+        vector_LD, vector_ND = (self.network.vectors(torch.as_tensor(of, dtype=torch.int64)) for of in (heard, items))
+        closest_N = heard[(vector_ND @ vector_LD.T).argmax(1).numpy()]
+        just_now = set(heard.tolist())
+        return [
+            "because you played it just now"
+            if item in just_now
+            else f"because you played {self.vocabulary.describe(int(closest))} just now"
+            for item, closest in zip(items, closest_N, strict=True)
+        ]
 
     def near(self, item: int, k: int) -> Candidates:
         """By item vectors."""
