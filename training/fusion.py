@@ -2,17 +2,18 @@
 
 Reciprocal ranks give places evenly: one list of everything pays for each discovery with a repeat that was likelier to be
 listened to. So what the user has heard and what not are fused apart, each by the channels that are good at it, and one
-number says how many places are for discoveries. Everything is fitted on validation sessions. Legend: B requests, K
-candidates, H channels. Knows nothing about how a channel finds its candidates.
+number says how many places are for discoveries. Everything is fitted on validation sessions, and for a scene that has
+enough of them by its own. Legend: B requests, K candidates, M candidates of all requests, H channels. Knows nothing about
+how a channel finds its candidates.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,11 @@ SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 CUTOFFS = (50, 200)
 LEAST_CASES = 200
 HALF = 60.0
+KINDS = {True: "repeat", False: "reachable"}
+"""What the list of what was heard, and the list of what was not, are fitted to find."""
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Curve = dict[float, dict[str, float]]
 
 
@@ -57,14 +61,25 @@ class FusedCandidates:
 
 
 @dataclass(frozen=True)
-class Fusion:
-    """How each list weighs the channels, and the share of places that is for discoveries, 0..1: `shares[scene]`, or
-    `shares[""]` for a scene that is not there.
-    """
+class Weights:
+    """How the list of repeats and the list of discoveries weigh the channels."""
 
     repeats: ReciprocalRank = field(default_factory=ReciprocalRank)
     discoveries: ReciprocalRank = field(default_factory=ReciprocalRank)
+
+    def of_kind(self, is_heard: bool) -> ReciprocalRank:
+        """The weights of one of the lists."""
+        return self.repeats if is_heard else self.discoveries
+
+
+@dataclass(frozen=True)
+class Fusion(Weights):
+    """How each list weighs the channels, and the share of places that is for discoveries, 0..1: `shares[scene]`, or
+    `shares[""]` for a scene that is not there. `scenes[scene]` are the weights of a scene that has its own.
+    """
+
     shares: Mapping[str, float] = field(default_factory=lambda: {ANY_SCENE: DEFAULT_SHARE})
+    scenes: Mapping[str, Weights] = field(default_factory=dict)
 
     def fuse(
         self,
@@ -83,10 +98,9 @@ class Fusion:
         if not candidates:
             raise ValueError("no channel gave candidates; give at least one to fuse")
         found = Found.of(candidates, heard)
-        repeats_BK, discoveries_BK = self._lists(found, k)
-        share_B = np.array(
-            [self.share(scene) if share is None else share for scene in scenes or [ANY_SCENE] * found.requests]
-        )
+        scene_B = np.array(list(scenes or [ANY_SCENE] * found.requests), dtype=object)
+        repeats_BK, discoveries_BK = self._lists(found, scene_B, k)
+        share_B = np.array([self.share(scene) if share is None else share for scene in scene_B])
         number_BK = np.zeros((found.requests, k), dtype=np.int64)
         for one in np.unique(share_B):
             rows = share_B == one
@@ -100,49 +114,59 @@ class Fusion:
         """The share of discoveries for requests of a scene that give none of their own."""
         return self.shares.get(scene, self.shares.get(ANY_SCENE, DEFAULT_SHARE))
 
-    def _lists(self, found: Found, k: int) -> tuple[Ints, Ints]:
+    def _lists(self, found: Found, scene_B: NDArray[np.object_], k: int) -> tuple[Ints, Ints]:
         """The numbers (from 1) in `found` of each request's `k` best repeats and discoveries, [B, k] each; 0 is none."""
         lists = []
-        for fusion, is_heard in ((self.repeats, True), (self.discoveries, False)):
+        for is_heard in KINDS:
             number_M = np.concatenate([[0], np.flatnonzero(found.is_heard_M == is_heard) + 1])
-            lists.append(number_M[fusion.best(found.of_kind(is_heard), k)])
+            some = found.of_kind(is_heard)
+            lists.append(number_M[some.best(self._scores(some, scene_B, is_heard), k)])
         return lists[0], lists[1]
+
+    def _scores(self, found: Found, scene_B: NDArray[np.object_], is_heard: bool) -> Floats:
+        """Of the candidates of one kind, by the weights of each request's scene, [M]."""
+        score_M = self.of_kind(is_heard).scores(found)
+        for scene, weights in self.scenes.items():
+            is_its_B = scene_B == scene
+            if is_its_B.any():
+                score_M = np.where(is_its_B[found.row_M], weights.of_kind(is_heard).scores(found), score_M)
+        return score_M
 
     @classmethod
     def fit(cls, candidates: Mapping[str, Candidates], heard: Ragged, cases: RecallCases) -> tuple[Self, Curve]:
         """Each list by the recall of what it is for, then the share with the greatest worth of the merged list; and the
         figures of every share of SHARES.
 
-        A scene with at least LEAST_CASES cases gets a share of its own; with fewer cases in all, the share is the default.
+        A scene with at least LEAST_CASES cases gets a share of its own, and weights of its own where those learned from half
+        of its users find more for the other half than the weights of all scenes. With fewer cases in all, the share is the
+        default.
         """
         if not len(cases):
             return cls(), {}
         found = Found.of(candidates, heard)
-        repeats, discoveries = (
-            ReciprocalRank.fit(found.of_kind(is_heard), cases.items[kind], cases.user_C, CUTOFFS)
-            for is_heard, kind in ((True, "repeat"), (False, "reachable"))
-        )
-        lists = cls(repeats, discoveries)._lists(found, RECALLED)
+        fitted = {is_heard: _fitted(found, cases, is_heard) for is_heard in KINDS}
+        overall = cls(fitted[True], fitted[False])
+        rows = {
+            scene: np.flatnonzero(cases.scenes == scene) for scene in sorted({str(one) for one in cases.scenes if one})
+        }
+        rows = {scene: some for scene, some in rows.items() if len(some) >= LEAST_CASES}
+        own = {scene: _own(found.take(some), cases.take(some), overall) for scene, some in rows.items()}
+        scenes = {scene: weights for scene, weights in own.items() if weights is not None}
+        lists = replace(overall, scenes=scenes)._lists(found, cases.scenes, RECALLED)
         item_M = np.concatenate([[0], found.item_M])
         merged = {share: item_M[merge(*lists, share, RECALLED)] for share in SHARES}
         curve = {share: recall_table(items_CK, cases) for share, items_CK in merged.items()}
         shares = {ANY_SCENE: _best(curve) if len(cases) >= LEAST_CASES else DEFAULT_SHARE}
-        for scene in sorted({str(scene) for scene in cases.scenes if scene}):
-            rows = np.flatnonzero(cases.scenes == scene)
-            if len(rows) >= LEAST_CASES:
-                some = cases.take(rows)
-                shares[scene] = _best({share: recall_table(items[rows], some) for share, items in merged.items()})
-        return cls(repeats, discoveries, shares), curve
+        for scene, some in rows.items():
+            its = cases.take(some)
+            shares[scene] = _best({share: recall_table(items[some], its) for share, items in merged.items()})
+        return replace(overall, shares=shares, scenes=scenes), curve
 
     def readable(self) -> str:
         """The weights that are not 0 and the shares, in a line for a person."""
-        kinds = {"repeats": self.repeats, "discoveries": self.discoveries}
-        weights = [
-            f"{kind} by " + ", ".join(f"{name} {weight:g}" for name, weight in one.weights.items() if weight)
-            for kind, one in kinds.items()
-        ]
         shares = ", ".join(f"{share:g} {scene}".strip() for scene, share in self.shares.items())
-        return "; ".join([*weights, f"share of discoveries {shares}"])
+        own = [f"in {scene} {_readable(weights)}" for scene, weights in self.scenes.items()]
+        return "; ".join([_readable(self), *own, f"share of discoveries {shares}"])
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -152,7 +176,51 @@ class Fusion:
     def load(cls, path: Path) -> Fusion:
         """What `save` wrote."""
         known = json.loads(path.read_text())
-        return cls(ReciprocalRank(**known["repeats"]), ReciprocalRank(**known["discoveries"]), known["shares"])
+        scenes = {scene: Weights(*_lists_of(one)) for scene, one in known.get("scenes", {}).items()}
+        return cls(*_lists_of(known), known["shares"], scenes)
+
+
+def _lists_of(known: Mapping[str, Any]) -> tuple[ReciprocalRank, ReciprocalRank]:
+    return ReciprocalRank(**known["repeats"]), ReciprocalRank(**known["discoveries"])
+
+
+def _fitted(found: Found, cases: RecallCases, is_heard: bool) -> ReciprocalRank:
+    return ReciprocalRank.fit(found.of_kind(is_heard), cases.items[KINDS[is_heard]], cases.user_C, CUTOFFS)
+
+
+def _own(found: Found, cases: RecallCases, overall: Weights) -> Weights | None:
+    """The weights of one scene, whose cases these are; a list that does not gain by its own keeps the overall ones, and
+    None says that neither does.
+    """
+    own = {kind: _fitted(found, cases, kind) if _gains(found, cases, overall, kind) else None for kind in KINDS}
+    if not any(own.values()):
+        return None
+    return Weights(own[True] or overall.repeats, own[False] or overall.discoveries)
+
+
+def _gains(found: Found, cases: RecallCases, overall: Weights, is_heard: bool) -> bool:
+    """Whether weights learned from one half of the users find more for the other half than the overall ones, which knew
+    both halves.
+    """
+    is_one_C = np.unique(cases.user_C, return_inverse=True)[1] % 2 == 0
+    gain = 0.0
+    for is_learned_C in (is_one_C, ~is_one_C):
+        learned, judged = np.flatnonzero(is_learned_C), np.flatnonzero(~is_learned_C)
+        if not len(learned) or not len(judged):
+            return False
+        theirs = _fitted(found.take(learned), cases.take(learned), is_heard)
+        some, others = found.take(judged).of_kind(is_heard), cases.take(judged)
+        asked = some, others.items[KINDS[is_heard]], others.user_C, CUTOFFS
+        gain += theirs.recall(*asked) - overall.of_kind(is_heard).recall(*asked)
+    return gain > 0
+
+
+def _readable(weights: Weights) -> str:
+    kinds = {"repeats": weights.repeats, "discoveries": weights.discoveries}
+    return "; ".join(
+        f"{kind} by " + ", ".join(f"{name} {weight:g}" for name, weight in one.weights.items() if weight)
+        for kind, one in kinds.items()
+    )
 
 
 def _best(curve: Curve) -> float:

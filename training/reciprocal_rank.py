@@ -65,10 +65,28 @@ class Found:
 
     def of_kind(self, is_heard: bool) -> Found:
         """The candidates of one kind, of the same requests."""
-        some = self.is_heard_M == is_heard
+        return self._where(self.is_heard_M == is_heard, self.requests, self.row_M)
+
+    def take(self, rows: Ints) -> Found:
+        """The candidates of some of the requests, which are then numbered in the order of `rows`, ascending."""
+        number_B = np.full(self.requests, -1, dtype=np.int64)
+        number_B[rows] = np.arange(len(rows))
+        row_M = number_B[self.row_M]
+        return self._where(row_M >= 0, len(rows), row_M)
+
+    def _where(self, some_M: NDArray[np.bool_], requests: int, row_M: Ints) -> Found:
         return Found(
-            self.requests, self.row_M[some], self.item_M[some], self.is_heard_M[some], self.rank_MH[some], self.channels
+            requests, row_M[some_M], self.item_M[some_M], self.is_heard_M[some_M], self.rank_MH[some_M], self.channels
         )
+
+    def best(self, score_M: Floats, k: int) -> Ints:
+        """The numbers (from 1) of each request's `k` best candidates, [B, k], ties by smaller item; 0 is none."""
+        order = np.lexsort((-score_M, self.row_M))
+        row = self.row_M[order]
+        place = np.arange(len(row)) - self.offset_B1[row]
+        best_BK = np.zeros((self.requests, k), dtype=np.int64)
+        best_BK[row[place < k], place[place < k]] = order[place < k] + 1
+        return best_BK
 
     @cached_property
     def offset_B1(self) -> Ints:
@@ -91,15 +109,6 @@ class ReciprocalRank:
         """Positive, [M]."""
         return self._weighed(_gains(found.rank_MH.T, self.constant), found.channels)
 
-    def best(self, found: Found, k: int) -> Ints:
-        """The numbers (from 1) in `found` of each request's `k` best candidates, [B, k], ties by smaller item; 0 is none."""
-        order = np.lexsort((-self.scores(found), found.row_M))
-        row = found.row_M[order]
-        place = np.arange(len(row)) - found.offset_B1[row]
-        best_BK = np.zeros((found.requests, k), dtype=np.int64)
-        best_BK[row[place < k], place[place < k]] = order[place < k] + 1
-        return best_BK
-
     def _weighed(self, gains: Floats, channels: tuple[str, ...]) -> Floats:
         """The sum over channels, [H, ...], one after the other: a product of matrices may add up otherwise for one
         request than for many.
@@ -119,6 +128,11 @@ class ReciprocalRank:
         wanted, channels = Wanted.of(found, targets, user_C), found.channels
         climbed = [_climbed(wanted, channels, constant, cutoffs) for constant in CONSTANTS]
         return max(climbed, key=itemgetter(0))[1]
+
+    def recall(self, found: Found, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> float:
+        """What `fit` maximises."""
+        wanted = Wanted.of(found, targets, user_C)
+        return sum(wanted.recall(self._weighed(_gains(wanted.rank_HBX, self.constant), found.channels), cutoffs))
 
 
 def _climbed(

@@ -13,7 +13,7 @@ FIRST = datetime(2024, 1, 1)
 
 @dataclass(frozen=True)
 class Play:
-    """One play: when it ended (hours from the first day), what, how long, and which session and part it is in."""
+    """One play: when it ended (hours from the first day), what, how long, which session and part it is in, and where."""
 
     user: str
     hours: float
@@ -21,6 +21,7 @@ class Play:
     session: int
     part: str = "train"
     played_ms: int = 60_000
+    scene: str | None = None
 
 
 def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
@@ -52,7 +53,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
                 "is_full_play": play.played_ms >= 54_000,
                 "session_id": f"{play.user}-{play.session}",
                 "part": play.part,
-                "scene": None,
+                "scene": play.scene,
                 "context_id": None,
                 "request_id": None,
                 "position": None,

@@ -35,6 +35,25 @@ def test_by_history_groups_cases_by_earlier_plays() -> None:
     assert {name: one[0] for name, one in found.items()} == pytest.approx({"0-99": 0.3, "100-999": 0.6, "20000+": 0.9})
 
 
+def test_by_scene_is_what_a_scene_gains_by_its_own_fusion() -> None:
+    cases = recall_cases(
+        [Case("a", [2, 3], [], []), Case("b", [4], [5], [5]), Case("b", [6], [], []), Case("a", [7], [], [])]
+    )
+    cases.scenes[:] = ["daily", "daily", "mlog", None]
+    found = comparison.by_scene(
+        np.array([[2, 3], [5, 9], [6, 0], [0, 0]]), np.array([[3, 9], [4, 9], [6, 0], [7, 0]]), cases
+    )
+    assert {scene: one["sessions"] for scene, one in found.items()} == {"daily": 2, "mlog": 1}
+    # Of a's two targets both are found, and one by the other list; of b's two one each; only the own list finds the new one.
+    daily = found["daily"]
+    assert (daily["found"]["recall_at_50/all"][0], daily["difference"]["recall_at_50/all"][0]) == (0.75, 0.25)
+    assert (daily["found"]["recall_at_200/reachable"][0], daily["difference"]["recall_at_200/reachable"][0]) == (
+        1.0,
+        1.0,
+    )
+    assert found["mlog"]["difference"]["recall_at_200/all"] == [0.0, 0.0, 0.0]
+
+
 def test_by_facet_is_the_recall_of_the_targets_that_have_a_value() -> None:
     """Items 2 and 3 are Cantonese, 3 and 4 English, 5 neither; nobody listened to anything French."""
     cases = recall_cases([Case("a", [2, 3, 5], [], []), Case("a", [4], [], []), Case("b", [3], [], [])])

@@ -21,9 +21,10 @@ from training.evaluation.baselines import BASELINES
 from training.evaluation.held_out import HeldOut, scenes_of
 from training.evaluation.memories import MEMORIES
 from training.features import ServiceContract
-from training.fusion import RECALLED, Fusion
+from training.fusion import RECALLED, Fusion, Weights
 from training.ranking.cases import ranking_cases
 from training.recipes import recipe
+from training.reciprocal_rank import ReciprocalRank
 from training.workspace import Workspace
 
 
@@ -58,6 +59,8 @@ def test_shape(measured: tuple[Workspace, Path]) -> None:
     assert set(found["chosen"]["baselines"]) == set(BASELINES)
     assert set(found["exposure"]["recall"]) == set(found["recall"])
     assert set(found["exposure"]["slate"]) == set(found["slate"])
+    assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
+    assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
 
 
 def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> None:
@@ -118,14 +121,18 @@ def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatc
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr("training.features.OfflineFeatures.store", None)
     held_out = HeldOut.open(here)
-    fusion = replace(Fusion.load(here.folder / "evaluation" / "fusion.json"), shares={"": 0.3})
+    remembering = Weights(
+        ReciprocalRank({"favourites": 1.0, "popularity": 0.0}), ReciprocalRank({"favourites": 1.0}, 5.0)
+    )
+    chosen = Fusion.load(here.folder / "evaluation" / "fusion.json")
+    fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
     served = release(tracks(4), [], fusion=fusion)
     cases = held_out.data.recall_cases("test")
     evaluated = fusion.fuse(held_out.recall(cases, "test"), held_out.heard(cases), RECALLED, scenes_of(cases))
     for case in range(0, len(cases), 7):
         users = held_out.offline.users("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
         found = {name: channel.recall(users, RECALLED) for name, channel in held_out.channels.items()}
-        fused = fuse(served, SCENES["daily"], users, found).first(RECALLED)
+        fused = fuse(served, SCENES[cases.scenes[case]], users, found).first(RECALLED)
         items = evaluated.items_BK[case]
         assert fused.items_C.tolist() == items[items > 0].tolist()
         assert fused.scores_C.tolist() == evaluated.scores_BK[case][items > 0].tolist()
@@ -141,6 +148,7 @@ def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path])
         "item_knn",
         "with_heard",
         "Newcomers",
+        "By scene",
         "<svg",
     ):
         assert word in page

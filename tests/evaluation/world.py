@@ -19,17 +19,22 @@ VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "played_history")
 
 
 def plays(seed: int) -> list[Play]:
-    """Listeners who return to a few favourites; sessions of four plays, two days apart; the last ones are held out."""
+    """Listeners who return to a few favourites; sessions of four plays, two days apart, in two scenes by turns; the last ones
+    are held out.
+    """
     random = np.random.default_rng(seed)
     rows = []
     for user in range(USERS):
         favourites = random.choice(TRACKS, size=8, replace=False)
         for session in range(SESSIONS):
+            scene = "private_fm" if session % 2 else "daily"
             part = "train" if session < 14 else "validation" if session < 17 else "test"
             for number in range(4):
                 track = int(random.choice(favourites) if random.random() < 0.7 else random.integers(TRACKS))
                 played_ms = 5_000 if random.random() < 0.3 else 60_000
-                rows.append(Play(f"{user:02}", 48 * session + number / 10, f"{track:03}", session, part, played_ms))
+                rows.append(
+                    Play(f"{user:02}", 48 * session + number / 10, f"{track:03}", session, part, played_ms, scene)
+                )
     return rows
 
 

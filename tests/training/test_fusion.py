@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tests.evaluation.conftest import Case, ragged, recall_cases
 from training.discovery_share import DENSE_FROM, are_for_discoveries
-from training.fusion import RECALLED, SHARES, Fusion
+from training.fusion import RECALLED, SHARES, Fusion, Weights
 from training.recall import Candidates
 from training.recall.measure import recall_table
 from training.reciprocal_rank import FILLS, Found, ReciprocalRank, Wanted, _gains
@@ -30,7 +31,7 @@ def _slow_list(fusion: ReciprocalRank, lists: dict[str, list[int]]) -> list[int]
     return sorted(score, key=lambda item: (-score[item], item))
 
 
-def _slow(fusion: Fusion, lists: dict[str, list[int]], heard: list[int], share: float) -> list[int]:
+def _slow(fusion: Weights, lists: dict[str, list[int]], heard: list[int], share: float) -> list[int]:
     """Place by place: a discovery is due whenever their places so far add up to half of one more."""
     repeats, discoveries = (
         _slow_list(
@@ -61,7 +62,8 @@ def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
         for _ in range(2)
     )
     shares = {"": float(random.choice(SHARES)), "daily": 0.5}
-    return {name: _candidates(*lists) for name, lists in rows.items()}, heard, Fusion(one, other, shares)
+    scenes = {"daily": Weights(other, one)}
+    return {name: _candidates(*lists) for name, lists in rows.items()}, heard, Fusion(one, other, shares, scenes)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -71,7 +73,8 @@ def test_equals_plain_python(seed: int) -> None:
     fused = fusion.fuse(candidates, ragged(*heard), 50, scenes)
     for row, scene in enumerate(scenes):
         lists = {name: [item for item in one.items_BK[row].tolist() if item] for name, one in candidates.items()}
-        expected = _slow(fusion, lists, heard[row], fusion.shares["daily" if scene == "daily" else ""])
+        its = fusion.scenes["daily"] if scene == "daily" else fusion
+        expected = _slow(its, lists, heard[row], fusion.shares["daily" if scene == "daily" else ""])
         assert fused.items_BK[row].tolist() == expected + [0] * (50 - len(expected))
         for place, item in enumerate(expected):
             kind = {
@@ -157,7 +160,7 @@ def test_a_fit_sees_the_recall_of_the_list_that_is_served() -> None:
     targets = [[2, 5, 9], [3], [4, 7, 11, 13, 30], [8, 6]]
     cases = recall_cases([Case(f"{n % 3}", one, [], []) for n, one in enumerate(targets)])
     found = Found.of(candidates, ragged(*heard))
-    items = np.concatenate([[0], found.item_M])[fusion.repeats.best(found, 30)]
+    items = np.concatenate([[0], found.item_M])[found.best(fusion.repeats.scores(found), 30)]
     for k in (1, 3, 10):
         expected = recall_table(items, cases, (k,))[f"recall_at_{k}/all"]
         wanted = Wanted.of(found, cases.items["targets"], cases.user_C)
@@ -203,6 +206,40 @@ def test_a_scene_with_enough_cases_has_a_share_of_its_own() -> None:
     assert set(fusion.shares) == {"", "morning", "night"}
     assert fusion.shares["morning"] == 0.0
     assert fusion.shares["night"] > 0.0
+
+
+def test_a_scene_in_which_other_channels_are_right_has_weights_of_its_own(tmp_path: Path) -> None:
+    """At night what `explores` finds is listened to, at all other times what `remembers` finds; noon is as the morning."""
+    random = np.random.default_rng(1)
+    scenes = ["morning"] * 300 + ["noon"] * 250 + ["night"] * 220 + ["dawn"] * 30
+    cases, remembers, explores = [], [], []
+    for n, scene in enumerate(scenes):
+        first, second = np.split(random.permutation(np.arange(2, 602)), 2)
+        right = second if scene == "night" else first
+        cases.append(Case(f"{n % 11}", right[:40].tolist(), [], []))
+        remembers.append(first[:150].tolist())
+        explores.append(second[:150].tolist())
+    all_cases = recall_cases(cases)
+    all_cases.scenes[:] = scenes
+    candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
+    heard = ragged(*[list(range(2, 602))] * len(cases))
+    fusion, _ = Fusion.fit(candidates, heard, all_cases)
+    assert set(fusion.scenes) == {"night"}, "morning and noon gain nothing, dawn is too few"
+    assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
+    assert fusion.scenes["night"].repeats.weights["explores"] > fusion.scenes["night"].repeats.weights["remembers"]
+    assert fusion.scenes["night"].discoveries == fusion.discoveries, "nothing was to be discovered"
+    assert "in night repeats by explores" in fusion.readable()
+    fusion.save(tmp_path / "fusion.json")
+    assert Fusion.load(tmp_path / "fusion.json") == fusion
+
+
+def test_a_fusion_without_scenes_can_be_read(tmp_path: Path) -> None:
+    """As releases have it that were made before scenes had weights."""
+    Fusion(shares={"": 0.3}).save(tmp_path / "fusion.json")
+    known = json.loads((tmp_path / "fusion.json").read_text())
+    del known["scenes"]
+    (tmp_path / "fusion.json").write_text(json.dumps(known))
+    assert Fusion.load(tmp_path / "fusion.json") == Fusion(shares={"": 0.3})
 
 
 def test_without_cases_there_is_a_fusion_all_the_same() -> None:

@@ -6,6 +6,7 @@ Knows nothing about test figures.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     beside = Baselines.tuned(held_out.data, RECALLED)
     why: dict[str, Any] = {
         "fusion_cases": len(cases),
+        "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
         "slate_cases": len(rows),
         "share_table": {str(share): table for share, table in shares.items()},
         "baselines": beside.notes(),

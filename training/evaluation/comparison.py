@@ -6,6 +6,7 @@ Legend: C cases, K candidates. Knows nothing about models.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from training.evaluation import bootstrap, recall_metrics
 HISTORY_EDGES = (0, 100, 1_000, 5_000, 20_000)
 OVERLAP_AT = 50
 COMMONEST = 6
+SCENE_METRICS, SCENE_PARTS = ("recall_at_50", "recall_at_200"), ("all", "reachable")
 
 Ints = NDArray[np.int64]
 Facets = Mapping[str, tuple[list[str], Ragged]]
@@ -60,6 +62,26 @@ def by_history(values_C: NDArray[np.float64], cases: RecallCases) -> dict[str, l
             users, user = np.unique(cases.user_C[rows], return_inverse=True)
             name = f"{low}-{high - 1}" if high else f"{low}+"
             result[name] = bootstrap.mean(recall_metrics.by_user(values_C[rows], user, len(users))).interval()
+    return result
+
+
+def by_scene(own_CK: Ints, overall_CK: Ints, cases: RecallCases) -> dict[str, dict[str, Any]]:
+    """For each scene of the cases its `sessions`, and by SCENE_METRICS what was `found` by the fusion's `own_CK` for scenes, and
+    the `difference` to `overall_CK`, which knows no scenes: [value, low, high] each, paired over users.
+    """
+    result = {}
+    for scene in sorted({str(one) for one in cases.scenes if one}):
+        rows = np.flatnonzero(cases.scenes == scene)
+        some = cases.take(rows)
+        own, overall = (recall_metrics.measure(items[rows], some, SCENE_METRICS) for items in (own_CK, overall_CK))
+        parts = [(metric, part) for metric in SCENE_METRICS for part in SCENE_PARTS]
+        result[scene] = {
+            "sessions": len(rows),
+            "found": {f"{metric}/{part}": own[metric][part].interval() for metric, part in parts},
+            "difference": {
+                f"{metric}/{part}": (own[metric][part] - overall[metric][part]).interval() for metric, part in parts
+            },
+        }
     return result
 
 

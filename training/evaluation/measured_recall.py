@@ -33,7 +33,9 @@ def measure_recall(
     found = held_out.recall(cases, "test")
     lists = {name: one.items_BK for name, one in found.items()}
     channels = dict(lists)
-    lists["fused"] = choice.fusion.fuse(found, held_out.heard(cases), RECALLED, scenes_of(cases)).items_BK
+    heard = held_out.heard(cases)
+    lists["fused"] = choice.fusion.fuse(found, heard, RECALLED, scenes_of(cases)).items_BK
+    overall = choice.fusion.fuse(found, heard, RECALLED).items_BK
     lists |= choice.baselines.recall(cases, RECALLED)
     wanted = [name for name in memories.MEMORIES if name not in lists]
     lists |= memories.recall(held_out.data, cases, RECALLED, wanted)
@@ -47,6 +49,7 @@ def measure_recall(
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: comparison.by_history(figures, cases) for name, figures in at_50.items()},
+        "by_scene": comparison.by_scene(lists["fused"], overall, cases),
         "by_facet": {name: by_facet.of(items) for name, items in lists.items()},
         "overlap_at_50": comparison.overlap(channels),
         "hits_at_200": comparison.unique_hits(channels, cases),

@@ -39,6 +39,7 @@ def page(content: Content) -> str:
         _differences,
         _history,
         _facets,
+        _scenes,
         _channels,
         _exposure,
         _calibration,
@@ -233,6 +234,40 @@ def _facets(content: Content) -> str:
         return "<h2>By facet</h2><p>No target of the test sessions has a language, a style or another facet.</p>"
     return "<h2>By facet</h2><p>recall@50 of the targets that have a value, for the commonest values.</p>" + _by(
         by_facet
+    )
+
+
+def _scenes(content: Content) -> str:
+    chosen, by_scene = content["chosen"], content["by_scene"]
+    fusion, cases = chosen["fusion"], chosen["scene_cases"]
+    if not by_scene:
+        return "<h2>By scene</h2><p>The log names no scenes: one fusion serves all of them.</p>"
+    metrics = list(next(iter(by_scene.values()))["found"])
+    rows = "".join(
+        f"<tr><th>{escape(scene)}</th><td>{cases.get(scene, 0):,}</td><td>{fusion['shares'].get(scene, fusion['shares'][''])}</td>"
+        f"<td>{_weights(fusion['scenes'][scene]) if scene in fusion['scenes'] else 'those of all scenes'}</td>"
+        + f"<td>{one['sessions']:,}</td>"
+        + "".join(
+            f"<td>{_cell(one['found'][name])}</td><td>{_cell(one['difference'][name], 4)}</td>" for name in metrics
+        )
+        + "</tr>"
+        for scene, one in by_scene.items()
+    )
+    header = "".join(f"<th>{name.replace('_at_', '@')}</th><th>− one fusion for all</th>" for name in metrics)
+    return (
+        "<h2>By scene</h2><p>Of the fused list, on test: what it finds with the scene's own weights and share, and what that is more "
+        "than with those of all scenes. A scene has its own where validation has enough sessions of it and they find more for "
+        "users they were not learned from.</p>"
+        "<div class=wide><table><tr><th></th><th>validation sessions</th><th>share of discoveries</th><th>weights</th>"
+        f"<th>test sessions</th>{header}</tr>{rows}</table></div>"
+    )
+
+
+def _weights(weights: Content) -> str:
+    return "; ".join(
+        f"{kind}: "
+        + ", ".join(f"{escape(name)} {weight:g}" for name, weight in weights[kind]["weights"].items() if weight)
+        for kind in ("repeats", "discoveries")
     )
 
 
