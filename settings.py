@@ -5,6 +5,7 @@ Knows nothing about learning rates: a model's numbers live in its config datacla
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ MOST_AT_ONCE = 12
 """Most requests that one process answers at the same time."""
 
 
+REQUESTS_PER_S = 100
+"""How many requests a second one client may send where others than this machine can ask."""
+
+
 class SettingError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and the remedy."""
 
@@ -31,7 +36,8 @@ class Settings:
     """One installation: a home folder and the ports of its services, all on loopback unless `host` says otherwise.
 
     A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor. One that does
-    not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`.
+    not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`. A client
+    may send `requests_per_s` requests a second, 0: as many as it likes. API keys are not in here, see `api_keys`.
     """
 
     home: Path
@@ -47,6 +53,7 @@ class Settings:
     answered_at_once: int = 2
     territory: str = ""
     explicit: bool = True
+    requests_per_s: int = 0
 
     @property
     def landing(self) -> Path:
@@ -126,9 +133,10 @@ def load() -> Settings:
         SettingError: a port is not a number between 1 and 65535, a share not one between 0 and 1, another number is out
             of its range, the territory is no country, or a choice is not one of those that there are.
     """
+    host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
-        host=os.environ.get("SEGUE_HOST") or "127.0.0.1",
+        host=host,
         airflow_port=_port("SEGUE_AIRFLOW_PORT", 8080),
         recommender_port=_port("SEGUE_RECOMMENDER_PORT", 3000),
         mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
@@ -142,7 +150,33 @@ def load() -> Settings:
         ),
         territory=_country("SEGUE_TERRITORY"),
         explicit=_one_of("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
+        requests_per_s=_number("SEGUE_REQUESTS_PER_S", 0 if is_loopback(host) else REQUESTS_PER_S, 0, 1_000_000),
     )
+
+
+def api_keys() -> tuple[str, ...]:
+    """The recommender's API keys: `SEGUE_API_KEYS`, separated by commas, and the lines of `SEGUE_API_KEYS_FILE`.
+
+    Not part of `Settings`, which may be printed.
+
+    Raises:
+        SettingError: the file cannot be read.
+    """
+    text, file = os.environ.get("SEGUE_API_KEYS", ""), os.environ.get("SEGUE_API_KEYS_FILE")
+    if file:
+        try:
+            text += "," + ",".join(Path(file).read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(f"SEGUE_API_KEYS_FILE={file!r} cannot be read: {error}") from error
+    return tuple(key.strip() for key in text.split(",") if key.strip())
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name but `localhost` is taken for one that others reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _port(name: str, default: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import httpx
 
-from settings import Settings
+from settings import Settings, api_keys
 
 
 class AnswerError(RuntimeError):
@@ -31,7 +31,9 @@ def recommend(settings: Settings, user_id: str, limit: int = 5) -> dict[str, Any
         AnswerError: it answered an error.
     """
     url = f"http://{settings.host}:{settings.recommender_port}/recommend"
-    answer = httpx.post(url, json={"user_id": user_id, "scene": "daily", "limit": limit}, timeout=60)
+    keys = api_keys()
+    headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+    answer = httpx.post(url, json={"user_id": user_id, "scene": "daily", "limit": limit}, headers=headers, timeout=60)
     if answer.is_error:
         raise AnswerError(f"{url} answers {answer.status_code}: {answer.text[:500]}")
     return dict(answer.json())

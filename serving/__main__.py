@@ -9,6 +9,7 @@ import os
 import sys
 
 import settings
+from serving.api_keys import ApiKeys, KeysNeeded, check_host
 
 SERVICE = "serving.service:Recommender"
 # One thread a kernel: requests run side by side, and two kernels that each want every core stand in each other's way.
@@ -16,8 +17,12 @@ KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main() -> None:
-    """Replace this process by the server; loopback unless `SEGUE_HOST` says otherwise."""
+    """Replace this process by the server; loopback unless `SEGUE_HOST` says otherwise, and then not without API keys."""
     current = settings.load()
+    try:
+        check_host(current.host, ApiKeys(settings.api_keys()))
+    except (KeysNeeded, ValueError) as error:
+        raise SystemExit(str(error)) from error
     environment = {**KERNEL_THREADS, **os.environ, **settings.tool_environment(current)}
     address = ["--host", current.host, "--port", str(current.recommender_port)]
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, *address, "--working-dir", str(settings.ROOT)]

@@ -38,6 +38,9 @@ class Metrics:
         self.refused = Counter(
             "segue_refused", "Requests sent away because too many were waiting", ["path"], registry=registry
         )
+        self.turned_away = Counter(
+            "segue_turned_away", "Requests without a key, or too many of one client", ["why"], registry=registry
+        )
         self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)
         self.event_seconds = Histogram(
             "segue_event_seconds", "A report, until it is on the disk and readable", buckets=SECONDS, registry=registry

@@ -160,11 +160,22 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
 
 ERRORS = {
     400: "The request makes no sense",
+    401: "No API key, or a wrong one; only where the service has keys",
+    403: "The service has no keys, and the request does not come from its own machine",
     404: "The release does not know the track",
     413: "The body is too large",
     415: "The body is not JSON",
+    429: "Too many requests of one client; Retry-After says when to ask again",
     503: "No release yet, or too many requests are waiting; Retry-After says when to ask again",
 }
+
+KEY = "api_key"
+AT_THE_DOOR = {
+    401: "no API key, or none of ours; send the header Authorization: Bearer KEY",
+    403: "this service has no API keys and answers only its own machine; start it with SEGUE_API_KEYS",
+    429: "too many requests from one client; ask again in 1 s",
+}
+"""What every path that asks for a key may say."""
 
 ERROR_EXAMPLES = {
     "/recommend": {
@@ -215,7 +226,10 @@ def described(derived: Spec) -> Spec:
         if path in REQUEST_EXAMPLES:
             _with_examples(path, operation)
     spec["paths"] = paths
-    spec["components"] = {"schemas": _used(spec)}
+    spec["components"] = {
+        "schemas": _used(spec),
+        "securitySchemes": {KEY: {"type": "http", "scheme": "bearer", "description": "Where the service has keys"}},
+    }
     return spec
 
 
@@ -232,12 +246,14 @@ def _with_examples(path: str, operation: Spec) -> None:
     answer = operation["responses"]["200"]
     answer["description"] = "The answer"
     answer["content"]["application/json"]["example"] = ANSWER_EXAMPLES[path]
-    operation["responses"] = {"200": answer} | {str(status): _error(path, status) for status in ERROR_EXAMPLES[path]}
+    told = dict(sorted((ERROR_EXAMPLES[path] | AT_THE_DOOR).items()))
+    operation["responses"] = {"200": answer} | {str(status): _error(status, error) for status, error in told.items()}
+    operation["security"] = [{}, {KEY: []}]
 
 
-def _error(path: str, status: int) -> Spec:
+def _error(status: int, error: str) -> Spec:
     schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-    example = {"error": ERROR_EXAMPLES[path][status]}
+    example = {"error": error}
     return {"description": ERRORS[status], "content": {"application/json": {"schema": schema, "example": example}}}
 
 

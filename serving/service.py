@@ -14,10 +14,13 @@ import settings
 from serving import heap, openapi, structured_log
 from serving.admission import Admission, Queue
 from serving.answer import Answer
+from serving.api_keys import ApiKeys, check_host
+from serving.clients import Clients, Door
 from serving.event_log import LogBusy
 from serving.guard import Guard
 from serving.metrics import Metrics
 from serving.path import UnknownTrack
+from serving.rate_limit import RateLimit
 from serving.request import LONGEST_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES, SIMILAR
@@ -113,7 +116,9 @@ class Recommender:
 
     def __init__(self) -> None:
         structured_log.start()
-        self._runtime = Runtime(settings.load(), _metrics())
+        here = settings.load()
+        check_host(here.host, ApiKeys(settings.api_keys()))
+        self._runtime = Runtime(here, _metrics())
         heap.settle()
 
     @bentoml.api(output_spec=Recommendation)
@@ -215,7 +220,17 @@ def _refused(path: str) -> None:
     _metrics().refused.labels(path).inc()
 
 
+def _door() -> Door:
+    per_s = settings.load().requests_per_s
+    return Door(ApiKeys(settings.api_keys()), RateLimit(per_s) if per_s else None)
+
+
+def _turned_away(reason: str) -> None:
+    _metrics().turned_away.labels(reason).inc()
+
+
 # The first is the outermost.
+Recommender.add_asgi_middleware(Clients, door=_door, turned_away=_turned_away)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(Guard, description=_description)  # type: ignore[attr-defined]  # it is a Service now
 Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_refused)  # type: ignore[attr-defined]
 

@@ -55,7 +55,7 @@ def client(tmp_path_factory):
         patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
         logger = logging.getLogger(structured_log.PACKAGE)
         before = logger.handlers, logger.propagate, logger.level
-        with TestClient(service.Recommender.to_asgi()) as client:
+        with TestClient(service.Recommender.to_asgi(), base_url="http://127.0.0.1") as client:
             yield client
         logger.handlers, logger.propagate, logger.level = before
 

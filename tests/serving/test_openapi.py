@@ -57,7 +57,7 @@ def test_the_examples_are_what_the_service_takes_and_gives(spec):
         answer = operation["responses"]["200"]["content"]["application/json"]["example"]
         (EventReport if path == "/events" else Recommendation).model_validate(answer)
         unknown = {"404"} if path == "/similar" else set()
-        assert {"200", "400", "413", "415", "503"} | unknown == set(operation["responses"])
+        assert {"200", "400", "401", "403", "413", "415", "429", "503"} | unknown == set(operation["responses"])
 
 
 def test_the_schema_of_an_event_has_the_contracts_columns():

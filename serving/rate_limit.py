@@ -1,0 +1,47 @@
+"""How often each client may ask: a bucket of tokens a client, filled at a steady rate, one token a request.
+
+In bounded memory: the bucket that was asked longest ago is forgotten first, and a client that comes back begins with a full
+one. Knows nothing about HTTP; one event loop calls it, so it has no lock.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+BURST_S = 2
+"""So many seconds' requests may come at once."""
+CLIENTS = 10_000
+
+
+class RateLimit:
+    """`per_s` requests a second of each client in the long run, `BURST_S` times as many at once.
+
+    Args:
+        per_s: above 0.
+        clients: so many buckets are remembered.
+        now_s: a clock that does not go back.
+    """
+
+    def __init__(self, per_s: float, clients: int = CLIENTS, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._per_s, self._clients, self._now_s = per_s, clients, now_s
+        self._full = max(1.0, per_s * BURST_S)
+        # client ▸ tokens, and when there were so many.
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many clients are remembered."""
+        return len(self._buckets)
+
+    def take(self, client: str) -> int:
+        """0 if the client may ask now, else after how many whole seconds it may."""
+        now = self._now_s()
+        tokens, at = self._buckets.pop(client, (self._full, now))
+        tokens = min(self._full, tokens + (now - at) * self._per_s)
+        may_ask = tokens >= 1
+        self._buckets[client] = (tokens - may_ask, now)
+        if len(self._buckets) > self._clients:
+            self._buckets.popitem(last=False)
+        return 0 if may_ask else math.ceil((1 - tokens) / self._per_s)
