@@ -17,9 +17,7 @@ def test_index_equals_argsort_without_the_excluded() -> None:
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 4, generator=generator)
     items = np.arange(10, 60)
-    found, scores = ExactIndex.of(items, vectors, torch.zeros(50)).search(
-        queries, 5, np.array([[10, 59], [0, 0], [3, 20]])
-    )
+    found, scores = ExactIndex.of(items, vectors).search(queries, 5, np.array([[10, 59], [0, 0], [3, 20]]))
     for row, excluded in enumerate(({10, 59}, set(), {20})):
         inner = (vectors @ queries[row]).numpy()
         expected = [item for item in items[np.argsort(-inner)].tolist() if item not in excluded][:5]
@@ -31,14 +29,13 @@ def test_equal_items_are_found_as_if_each_stood_alone() -> None:
     generator = torch.Generator().manual_seed(0)
     distinct = torch.randn(12, 4, generator=generator)
     of_item = torch.randint(0, 12, (60,), generator=generator)
-    vectors, biases = distinct[of_item], (of_item % 2).float()
-    queries, items = torch.randn(4, 4, generator=generator), np.arange(100, 160)
+    vectors, queries, items = distinct[of_item], torch.randn(4, 4, generator=generator), np.arange(100, 160)
     of_one_group = items[(of_item == 3).numpy()]
     excluded = [set(of_one_group.tolist()), set(of_one_group[1:].tolist()), set(items[5:].tolist()), {100, 7}]
     padded = np.array([sorted(row) + [0] * (60 - len(row)) for row in excluded])
-    found, scores = ExactIndex.of(items, vectors, biases).search(queries, 30, padded)
+    found, scores = ExactIndex.of(items, vectors).search(queries, 30, padded)
     for row, left_out in enumerate(excluded):
-        inner = (distinct @ queries[row])[of_item] + biases
+        inner = (distinct @ queries[row])[of_item]
         ordered = sorted(zip((-inner).tolist(), items.tolist(), strict=True))
         expected = [item for _, item in ordered if item not in left_out][:30]
         assert found[row].tolist() == expected + [0] * (30 - len(expected))
@@ -50,7 +47,7 @@ def test_equal_scores_at_the_last_place_are_given_by_smaller_item() -> None:
     """Vectors that differ and score the same, and items of the same vector, some left out; whole numbers, so exactly."""
     vectors = torch.tensor([[1.0, float(number)] for number in (5, 3, 5, 4, 3, 1, 2, 0)] * 5)
     items = np.arange(2, 42)
-    index = ExactIndex.of(items, vectors, torch.zeros(40))
+    index = ExactIndex.of(items, vectors)
     for left_out in ([], [2, 3, 12], list(range(2, 39)), items.tolist()):
         for k in (1, 3, 7, 40):
             found, scores = index.search(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), k, np.array([[*left_out, 0]] * 2))
@@ -65,7 +62,7 @@ def test_many_rows_are_searched_as_each_alone(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("training.recall.index.SCORES_AT_ONCE", 100)
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(45, 4, generator=generator), torch.randn(9, 3, 4, generator=generator)
-    index = ExactIndex.of(np.arange(5, 50), vectors, torch.zeros(45))
+    index = ExactIndex.of(np.arange(5, 50), vectors)
     excluded = np.random.default_rng(0).integers(0, 50, (9, 20))
     found, _ = index.search_best(queries, 6, excluded)
     for row in range(9):
@@ -75,7 +72,7 @@ def test_many_rows_are_searched_as_each_alone(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_nothing_indexed_gives_nothing() -> None:
-    found, scores = ExactIndex.of(np.zeros(0, dtype=np.int64), torch.zeros(0, 4), torch.zeros(0)).search(
+    found, scores = ExactIndex.of(np.zeros(0, dtype=np.int64), torch.zeros(0, 4)).search(
         torch.zeros(2, 4), 3, np.array([[1], [2]])
     )
     assert found.tolist() == [[0] * 3] * 2
@@ -91,7 +88,7 @@ def test_no_query_finds_nothing() -> None:
 def test_best_of_several_queries_against_searches_of_each_alone() -> None:
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 2, 4, generator=generator)
-    index = ExactIndex.of(np.arange(10, 60), vectors, torch.randn(50, generator=generator))
+    index = ExactIndex.of(np.arange(10, 60), vectors)
     excluded = np.array([[10, 59], [0, 0], [3, 20]])
     found, scores = index.search_best(queries, 6, excluded)
     for row in range(3):

@@ -42,10 +42,8 @@ class ApproximateIndex(Index):
         """The same items and vectors, in as many lists as the root of the number of groups.
 
         Raises:
-            ValueError: a vector's length is not 1, or something is added to scores.
+            ValueError: a vector's length is not 1.
         """
-        if exact.bias_G.any():
-            raise ValueError("an approximate index adds nothing to scores; search exactly: exact_up_to=None")
         vector_GD = _of_length_one(exact.vector_GD)
         count, D = vector_GD.shape
         lists = faiss.IndexIVFScalarQuantizer(

@@ -46,7 +46,7 @@ class WatchedIndex(ExactIndex):
     @classmethod
     def over(cls, index: ExactIndex) -> WatchedIndex:
         """One that answers as `index` does."""
-        return cls(index.items, index.vector_GD, index.bias_G)
+        return cls(index.items, index.vector_GD)
 
     def search_best(
         self, query_BQD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None

@@ -9,17 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import torch
 
 from training.recall.equal_items import EqualItems, Excluded
+from training.recall.rounded_vectors import RoundedVectors, multiplies_bytes
 
 GROUPS_AT_ONCE = 16_384
 """So many groups' scores by all queries stay in the processor's cache until only the best of each row is left."""
 SCORES_AT_ONCE = 16_777_216
 """Rows are searched so few at a time that their scores take 64 MiB at most."""
+ROUNDED_FROM = 8_192
+"""So many groups are searched in bytes first; fewer are scored as fast as they are rounded."""
 
 
 @dataclass(frozen=True)
@@ -92,35 +96,61 @@ class Index(ABC):
 
 @dataclass(frozen=True)
 class ExactIndex(Index):
-    """`vector_GD` float32 in one piece: gathering it in every search would take longer than multiplying it. `bias_G` is
-    added to every score of a group.
-    """
+    """`vector_GD` float32 in one piece: gathering it in every search would take longer than multiplying it."""
 
     vector_GD: np.ndarray
-    bias_G: np.ndarray
 
     @classmethod
-    def of(cls, item_N: np.ndarray, vector_ND: torch.Tensor, bias_N: torch.Tensor | None = None) -> ExactIndex:
-        """Of distinct items int64, their vectors float32, and what is added to their scores (None: nothing)."""
-        rows, bias = _rows(vector_ND, bias_N)
-        items, first = EqualItems.of(item_N, np.concatenate([rows, bias[:, None]], axis=1))
-        return cls(items, rows[first], bias[first])
+    def of(cls, item_N: np.ndarray, vector_ND: torch.Tensor) -> ExactIndex:
+        """Of distinct items int64 and their vectors float32."""
+        row_ND = vector_ND.detach().numpy()
+        items, first = EqualItems.of(item_N, row_ND)
+        return cls(items, row_ND[first])
 
-    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor, bias_N: torch.Tensor | None = None) -> ExactIndex:
+    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> ExactIndex:
         """See `Index`."""
-        rows, bias = _rows(vector_ND, bias_N)
-        more, first = self.items.with_items(items, np.concatenate([rows, bias[:, None]], axis=1))
-        return ExactIndex(
-            more, np.concatenate([self.vector_GD, rows[first]]), np.concatenate([self.bias_G, bias[first]])
-        )
+        row_ND = vector_ND.detach().numpy()
+        more, first = self.items.with_items(items, row_ND)
+        return ExactIndex(more, np.concatenate([self.vector_GD, row_ND[first]]))
 
     def _best(self, query_BQD: np.ndarray, k: int, excluded: Excluded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         at_once = max(SCORES_AT_ONCE // len(self.items), 1)
+        of_some = self._best_of_rounded if self._rounded is not None else self._best_of_scores
         for start in range(0, len(query_BQD), at_once):
-            for row, score_G in enumerate(self._scores(query_BQD[start : start + at_once]), start=start):
-                score_G[excluded.groups(row)] = -np.inf
-                group = np.flatnonzero((score_G >= _bound(score_G, k)) & (score_G > -np.inf))
-                yield group, score_G[group]
+            left_out = (excluded.groups(row) for row in range(start, len(query_BQD)))
+            yield from of_some(query_BQD[start : start + at_once], k, left_out)
+
+    def _best_of_scores(
+        self, query_BQD: np.ndarray, k: int, left_out: Iterator[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for score_G, excluded in zip(self._scores(query_BQD), left_out, strict=False):
+            score_G[excluded] = -np.inf
+            group = np.flatnonzero((score_G >= _bound(score_G, k)) & (score_G > -np.inf))
+            yield group, score_G[group]
+
+    def _best_of_rounded(
+        self, query_BQD: np.ndarray, k: int, left_out: Iterator[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same, of those groups alone that may be among the best by their rounded scores."""
+        assert self._rounded is not None  # noqa: S101
+        whole_BG, slack_B = self._rounded.scores(query_BQD)
+        nothing = np.iinfo(np.int32).min
+        for query_QD, whole_G, slack, excluded in zip(query_BQD, whole_BG.numpy(), slack_B, left_out, strict=False):
+            whole_G[excluded] = nothing
+            # The k-th best may be as much less than it seems as another is more.
+            least = max(np.floor(_bound(whole_G, k) - 2 * slack), nothing + 1)
+            group = np.flatnonzero(whole_G >= np.int32(least))
+            score = (self.vector_GD[group] @ query_QD.T).max(1)
+            if len(group) > k:
+                is_best = score >= np.partition(score, len(score) - k)[len(score) - k]
+                group, score = group[is_best], score[is_best]
+            yield group, score
+
+    @cached_property
+    def _rounded(self) -> RoundedVectors | None:
+        if len(self.items) < ROUNDED_FROM or not multiplies_bytes():
+            return None
+        return RoundedVectors.of(self.vector_GD)
 
     def _scores(self, query_BQD: np.ndarray) -> np.ndarray:
         """Of each group the best score by a row's queries, [B, G]."""
@@ -134,14 +164,7 @@ class ExactIndex(Index):
             score_GR = self.vector_GD[some] @ query_DR
             best_GB = torch.from_numpy(score_GR).view(-1, B, Q).amax(2).numpy() if Q > 1 else score_GR
             score_BG[:, some] = best_GB.T
-        # One number for all queries of a group does not change which is the best.
-        score_BG += self.bias_G
         return score_BG
-
-
-def _rows(vector_ND: torch.Tensor, bias_N: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
-    bias = np.zeros(len(vector_ND), dtype=np.float32) if bias_N is None else bias_N.numpy()
-    return vector_ND.detach().numpy(), bias
 
 
 def _bound(score_G: np.ndarray, k: int) -> float:

@@ -130,12 +130,14 @@ class Realtime(IndexedChannel):
         rows, query = self.asked(users)
         if not len(rows):
             return Candidates.padded(items_BK, np.full(items_BK.shape, -np.inf, dtype=np.float32), k)
-        listened, _ = self.index.search(query["next"][:, 0], k, least=self.least("next"))
         share = self.settled.new_share
-        if share > 0:
-            new, _ = self.index.search(query["new"][:, 0], k, heard_items(users.views)[rows], self.least("new"))
-            listened = interleave(listened, new, share, k)
-        items_BK[rows] = listened
+        # One pass over the index for both tasks; what is heard is left out of the second.
+        tasks = TASKS if share > 0 else TASKS[:1]
+        heard_BH = heard_items(users.views)[rows]
+        left_out = np.concatenate([heard_BH if task == "new" else np.zeros_like(heard_BH) for task in tasks])
+        least_B = np.repeat([self.least(task) for task in tasks], len(rows))
+        found, _ = self.index.search_best(torch.cat([query[task] for task in tasks]), k, left_out, least_B)
+        items_BK[rows] = interleave(found[: len(rows)], found[len(rows) :], share, k) if share > 0 else found
         rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
         return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
 
