@@ -4,7 +4,7 @@ Refits what validation chose on everything through `as_of`, for as long as valid
 the slate on held-out requests is no worse than the release in service and the best memory. A release that does not pass
 stops here and says why; the one in service goes on. The same inputs give the same release: the task says "unchanged".
 
-Against the gate: `python -m training.release --force --reason "…"`. Back: `python -m training.release rollback`.
+Against the gate: `python -m training.release --force --reason "…"`. Back, or for a share of the users: `set_release`.
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain

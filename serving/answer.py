@@ -40,13 +40,14 @@ class Item:
 @dataclass(frozen=True)
 class Answer:
     """What a request gets; `release` is the one that gave all of it, but for the part of a daily list that was given
-    earlier; `trace` says how.
+    earlier; `trace` says how; `arm` is that of the experiment, if there is one.
     """
 
     request_id: str
     release: str
     items: list[Item]
     trace: Trace
+    arm: str = ""
 
 
 def items(

@@ -40,19 +40,28 @@ PAGE = b"""<!DOCTYPE html>
 
 
 class Guard:
-    """Answers 413 and 415 itself, passes the rest on with the body read; `description` is the OpenAPI document."""
+    """Answers 413 and 415 itself, passes the rest on with the body read; `description` is the OpenAPI document, `status` says
+    what is in service.
+    """
 
-    def __init__(self, app: App, description: Callable[[], dict[str, Any]], most_bytes: int = MOST_BYTES) -> None:
-        self._app, self._description, self._most = app, description, most_bytes
+    def __init__(
+        self,
+        app: App,
+        description: Callable[[], dict[str, Any]],
+        status: Callable[[], dict[str, Any]] = dict,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self._app, self._most = app, most_bytes
+        self._documents = {"/docs.json": description, "/status": status}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] in ("GET", "HEAD") and scope["path"] in ("/", "/docs.json"):
+        if scope["method"] in ("GET", "HEAD") and (scope["path"] == "/" or scope["path"] in self._documents):
             is_page, is_head = scope["path"] == "/", scope["method"] == "HEAD"
-            own = PAGE if is_page else json.dumps(self._description()).encode()
+            own = PAGE if is_page else json.dumps(self._documents[scope["path"]]()).encode()
             await answered(send, 200, b"text/html; charset=utf-8" if is_page else JSON, b"" if is_head else own)
             return
         if scope["method"] != "POST":

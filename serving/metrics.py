@@ -52,6 +52,19 @@ class Metrics:
             registry=registry,
         )
         self.releases = Counter("segue_releases", "Releases tried, by outcome", ["outcome"], registry=registry)
+        self.releases_refused = Gauge(
+            "segue_releases_refused",
+            "Releases that should be in service and were refused",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.release_share = Gauge(
+            "segue_release_share",
+            "Share of the users whom a release answers",
+            ["release"],
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
         self.release_loaded_at = Gauge(
             "segue_release_loaded_at_seconds",
             "When the release in service was loaded, seconds since 1970",

@@ -41,6 +41,7 @@ OPERATIONS = {
     "/events": ("Events", "Report what listeners did"),
     "/livez": ("Operations", "Is the process able to take events?"),
     "/readyz": ("Operations", "Is a release in service?"),
+    "/status": ("Operations", "Which releases are in service, and which were refused?"),
     "/metrics": ("Operations", "Counts and times for Prometheus"),
 }
 
@@ -60,6 +61,8 @@ DETAILS = {
     "breaks the contract is refused with the reason, and the others are taken. Times that are left out are now.",
     "/livez": "503: only a restart helps.",
     "/readyz": "503 until the first release is loaded and warm. A new one swaps in without a break.",
+    "/status": "The release in production, those beside it with their share of the users, and what was refused and why: the "
+    "release before goes on in its place.",
     "/metrics": "Text in Prometheus' format, ours begin with `segue_`.",
 }
 
@@ -158,6 +161,14 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
     },
 }
 
+STATUS: Spec = {
+    "is_ready": True,
+    "release": "3f9c2d51a0be",
+    "experiment": "b81d20c4e77f",
+    "beside": [{"release": "b81d20c4e77f", "share": 0.1, "is_in_service": True}],
+    "refused": [],
+}
+
 ERRORS = {
     400: "The request makes no sense",
     401: "No API key, or a wrong one; only where the service has keys",
@@ -219,6 +230,7 @@ def described(derived: Spec) -> Spec:
     spec["info"] = {"title": "Segue recommender", "version": _version(), "description": OVERVIEW + scenes}
     del spec["servers"]  # it is the page's own
     spec["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
+    spec["paths"]["/status"] = {"get": _status()}
     paths = {path: spec["paths"][path] for path in OPERATIONS}
     for path, (tag, summary) in OPERATIONS.items():
         (operation,) = paths[path].values()
@@ -249,6 +261,14 @@ def _with_examples(path: str, operation: Spec) -> None:
     told = dict(sorted((ERROR_EXAMPLES[path] | AT_THE_DOOR).items()))
     operation["responses"] = {"200": answer} | {str(status): _error(status, error) for status, error in told.items()}
     operation["security"] = [{}, {KEY: []}]
+
+
+def _status() -> Spec:
+    """The operation that is answered before BentoML, which does not know of it."""
+    schema = {"type": "object", "required": list(STATUS)}
+    answer = {"description": "The answer", "content": {"application/json": {"schema": schema, "example": STATUS}}}
+    told = {str(status): _error(status, error) for status, error in AT_THE_DOOR.items()}
+    return {"responses": {"200": answer} | told, "security": [{}, {KEY: []}]}
 
 
 def _error(status: int, error: str) -> Spec:

@@ -95,7 +95,7 @@ class RecommendPath:
             if is_shown:
                 with trace.timed("side_effects", metrics):
                     self._side_effects(asked, items)
-        return Answer(request.request_id, release.release_id, items, trace)
+        return Answer(request.request_id, release.release_id, items, trace, request.arm)
 
     def _asked(self, request: Request, release: ServedRelease, trace: Trace) -> _Asked:
         """The request with what is known of its user, and what their lists had."""

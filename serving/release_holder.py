@@ -1,7 +1,9 @@
-"""Which release answers: follows `active.json`, loads a new one beside the old, warms it, and swaps by one assignment.
+"""Which releases answer, and whom: follows `active.json` and `shares.json`, loads what is new beside the old, warms it, and
+swaps by one assignment.
 
-A request takes the reference once and keeps it, so an answer never mixes two releases, and a swap waits for nobody. A
-release that cannot be loaded or fails its warm-up is refused, counted, and the old one goes on.
+A request takes its release once and keeps it, so an answer never mixes two releases, and a swap waits for nobody. A
+release that cannot be loaded or fails its warm-up is refused, counted, and the old one goes on. What nobody gets any more
+is let go, so that memory holds what is in service and, while it loads, one release more.
 """
 
 from __future__ import annotations
@@ -10,11 +12,16 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from serving import heap
 from serving.metrics import Metrics
 from serving.served_release import ServedRelease
+from training import shares
+from training.shares import PRODUCTION, Shares
 
 POLL_S = 1.0
 
@@ -24,65 +31,188 @@ Load = Callable[[Path], ServedRelease]
 WarmUp = Callable[[ServedRelease], None]
 
 
+@dataclass(frozen=True)
+class InService:
+    """One moment: the release in production, and those beside it that are warm, by id, with their shares."""
+
+    production: ServedRelease | None = None
+    beside: Mapping[str, ServedRelease] = field(default_factory=dict)
+    shares: Shares = field(default_factory=Shares)
+
+    def of(self, user_id: str) -> tuple[ServedRelease | None, str]:
+        """The release that answers a user, and the arm of the experiment they are in.
+
+        The arm is "" without an experiment, for nobody in particular, and for a user whose release is not in service: what
+        production answers in its place is no part of the comparison.
+        """
+        if not self.shares.beside or not user_id:
+            return self.production, ""
+        name = self.shares.release_of(user_id)
+        if name is None:
+            return self.production, f"{self.shares.experiment}/{PRODUCTION}"
+        release = self.beside.get(name)
+        return (release, f"{self.shares.experiment}/{name}") if release is not None else (self.production, "")
+
+
 class ReleaseHolder:
-    """Holds the release in service; one background thread replaces it.
+    """Holds the releases in service; one background thread replaces them.
 
     Args:
-        active: the pointer file, `{"release": …, "path": …}`, replaced whole by `training.release`.
+        active: the pointer file, `{"release": …, "path": …}`, replaced whole by `training.release`; the shares lie beside it.
         load: a release from its folder.
         warm_up: raises when the release cannot answer.
     """
 
     def __init__(self, active: Path, load: Load, warm_up: WarmUp, metrics: Metrics, poll_s: float = POLL_S) -> None:
-        self._active, self._load, self._warm_up, self._metrics, self._poll_s = active, load, warm_up, metrics, poll_s
-        self._current: ServedRelease | None = None
-        self._seen = ""
+        self._active, self._shares = active, active.with_name(shares.FILE)
+        self._load, self._warm_up, self._metrics, self._poll_s = load, warm_up, metrics, poll_s
+        self._now = InService()
+        self._loaded: dict[tuple[str, str], ServedRelease] = {}
+        self._refused: dict[str, dict[str, Any]] = {}
+        self._seen: tuple[str, str] = ("", "")
+        self._is_settled = True
+        self._measured: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="release-holder", daemon=True)
 
     @property
     def current(self) -> ServedRelease | None:
-        """The release in service; None before the first."""
-        return self._current
+        """The release in production; None before the first."""
+        return self._now.production
+
+    def of(self, user_id: str) -> tuple[ServedRelease | None, str]:
+        """See `InService.of`, at this moment."""
+        return self._now.of(user_id)
+
+    def status(self) -> dict[str, Any]:
+        """What is in service and what was refused, for a person."""
+        now, refused = self._now, self._refused
+        return {
+            "release": now.production.release_id if now.production else None,
+            "experiment": now.shares.experiment or None,
+            "beside": [
+                {"release": one.release, "share": one.share, "is_in_service": one.release in now.beside}
+                for one in now.shares.beside
+            ],
+            "refused": list(refused.values()),
+        }
 
     def start(self) -> None:
-        """Follow the pointer in the background, the first look at once."""
+        """Follow both files in the background, the first look at once."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following; the release stays."""
+        """Stop following; the releases stay."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def poll(self) -> bool:
-        """Whether a new release was taken into service. A pointer that was refused is tried again when it changes."""
+        """Whether what is in service has changed. What was refused is tried again when one of the files changes."""
+        if not self._is_settled:
+            # A release that left is gone for the requests that had it by now, and the collector does not see its cycles.
+            heap.settle()
+            self._is_settled = True
+        seen = _text(self._active), _text(self._shares)
+        if seen == self._seen:
+            return False
+        before, self._seen, self._refused = self._now, seen, {}
+        self._take_production(seen[0])
+        self._take_shares(seen[1])
+        self._let_go()
+        self._measure()
+        return self._now != before
+
+    def _take_production(self, text: str) -> None:
+        if not text:
+            return
         try:
-            pointer = self._active.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return False
-        if pointer == self._seen:
-            return False
-        self._seen = pointer
+            pointer = json.loads(text)
+            key = str(pointer["release"]), str(pointer["path"])
+        except Exception as error:
+            self._refuse(str(self._active), error)
+            return
+        production = self._warm(key)
+        if production is not None and production is not self._now.production:
+            self._now = replace(self._now, production=production)
+            self._metrics.release_loaded_at.set(time.time())
+            logger.info("release %s is in service", production.release_id)
+
+    def _take_shares(self, text: str) -> None:
+        """Users of a share that ended go back to production at once, before anything is loaded."""
         try:
-            release = self._load(Path(json.loads(pointer)["path"]))
-            self._warm_up(release)
-        except Exception:
-            serving = self._current.release_id if self._current else "none"
-            logger.exception("the release of %s is refused; %s goes on serving", self._active, serving)
-            self._metrics.releases.labels("refused").inc()
-            return False
-        self._current = release
-        self._metrics.releases.labels("served").inc()
-        self._metrics.release_loaded_at.set(time.time())
-        logger.info("release %s is in service", release.release_id)
-        return True
+            wanted = shares.parse(text) if text else Shares()
+        except Exception as error:
+            self._refuse(str(self._shares), error)
+            return
+        keys = {one.release: (one.release, one.path) for one in wanted.beside}
+        warm = {name: self._loaded[key] for name, key in keys.items() if key in self._loaded}
+        if wanted != self._now.shares:
+            logger.info("shares are now %s", {one.release: one.share for one in wanted.beside})
+        self._now = replace(self._now, beside=warm, shares=wanted)
+        self._let_go()
+        for name, key in keys.items():
+            release = self._warm(key)
+            if release is not None:
+                self._now = replace(self._now, beside={**self._now.beside, name: release})
+
+    def _warm(self, key: tuple[str, str]) -> ServedRelease | None:
+        """The release of an id and a folder, as it is loaded already or from the disk; None if it is refused."""
+        name, path = key
+        if name in self._refused:
+            return None
+        if key not in self._loaded:
+            try:
+                release = self._load(Path(path))
+                self._warm_up(release)
+            except Exception as error:
+                self._refuse(name, error)
+                return None
+            self._loaded[key] = release
+            self._is_settled = False
+            self._metrics.releases.labels("served").inc()
+        return self._loaded[key]
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        serving = self._now.production.release_id if self._now.production else "none"
+        logger.error("release %s is refused; %s goes on serving", name, serving, exc_info=error)
+        self._metrics.releases.labels("refused").inc()
+        self._refused = self._refused | {name: {"release": name, "why": str(error), "at_s": round(time.time(), 3)}}
+
+    def _let_go(self) -> None:
+        """Forget what nobody gets any more; the requests that have it end with it."""
+        kept = [self._now.production, *self._now.beside.values()]
+        for key, release in list(self._loaded.items()):
+            if not any(release is one for one in kept):
+                del self._loaded[key]
+                self._is_settled = False
+                logger.info("release %s has left service", release.release_id)
+
+    def _measure(self) -> None:
+        now = self._now
+        measured = dict.fromkeys(self._measured, 0.0)  # what has left must not stand there for ever
+        measured |= {one.release: one.share for one in now.shares.beside if one.release in now.beside}
+        if now.production:
+            name = now.production.release_id
+            others = sum(share for release, share in measured.items() if release != name)
+            measured[name] = max(0.0, 1.0 - others)
+        for release, share in measured.items():
+            self._metrics.release_share.labels(release).set(share)
+        self._measured = measured
+        self._metrics.releases_refused.set(len(self._refused))
 
     def _follow(self) -> None:
         while True:
             try:
                 self.poll()
             except OSError:
-                logger.exception("%s cannot be read; the release stays", self._active)
+                logger.exception("%s or %s cannot be read; the releases stay", self._active, self._shares)
             if self._stop.wait(self._poll_s):
                 return
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from serving import heap, structured_log
+from serving import structured_log
 from serving.answer import Answer
 from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
@@ -79,6 +80,10 @@ class Runtime:
         """Whether the event log can still commit; without it only a restart helps."""
         return self._log.is_alive
 
+    def status(self) -> dict[str, Any]:
+        """Which releases are in service, with their shares, and which were refused and why."""
+        return {"is_ready": self.is_ready, **self._holder.status()}
+
     def recommend(
         self,
         user_id: str,
@@ -131,9 +136,10 @@ class Runtime:
         line: dict[str, object] = {"outcome": "answered", "scene": scene[:64]}
         try:
             request = read(now_us(), request_id)
+            release, arm = self._holder.of(request.user_id)
             if release is None:
                 raise NotReady("no release is in service yet; `make pipeline` or the DAG release_models makes one")
-            answer = self._path.answer(request, release)
+            answer = self._path.answer(replace(request, arm=arm), release)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
             line |= {"tracks": len(answer.items), **asdict(answer.trace)}
         except Exception as error:
@@ -171,4 +177,3 @@ class Runtime:
     @staticmethod
     def _warm_up(release: ServedRelease) -> None:
         warm_up(release, now_us())
-        heap.settle()

@@ -85,6 +85,11 @@ class Recommendation(BaseModel):
 
     request_id: str = Field(description="Send it with the events that this answer leads to")
     release: str
+    arm: str | None = Field(
+        default=None,
+        exclude_if=lambda arm: not arm,
+        description="Experiment and arm of the user; not there without an experiment",
+    )
     items: list[RecommendedTrack]
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only where the request says `"debug": true`'
@@ -206,6 +211,14 @@ def _description() -> dict[str, Any]:
     return openapi.described(Recommender.openapi_spec.asdict())  # type: ignore[attr-defined]
 
 
+def _status() -> dict[str, Any]:
+    return _current().status()
+
+
+def _current() -> Runtime:
+    return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
+
+
 @functools.cache
 def _metrics() -> Metrics:
     return Metrics()
@@ -231,7 +244,7 @@ def _turned_away(reason: str) -> None:
 
 # The first is the outermost.
 Recommender.add_asgi_middleware(Clients, door=_door, turned_away=_turned_away)  # type: ignore[attr-defined]
-Recommender.add_asgi_middleware(Guard, description=_description)  # type: ignore[attr-defined]  # it is a Service now
+Recommender.add_asgi_middleware(Guard, description=_description, status=_status)  # type: ignore[attr-defined]  # it is a Service now
 Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_refused)  # type: ignore[attr-defined]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +54,23 @@ def path_of(version: str) -> Path | None:
     record = home / COMPLETE
     is_whole = record.exists() and record.read_text() == listing(home)
     return home if is_whole else None
+
+
+def versions() -> list[str]:
+    """Every version in the store, whole or not, newest first."""
+    from bentoml.exceptions import NotFound
+
+    try:
+        found = _models().list(NAME)
+    except (NotFound, FileNotFoundError):
+        return []
+    found.sort(key=lambda model: model.info.creation_time, reverse=True)
+    return [str(model.tag.version) for model in found]
+
+
+def is_name(text: str) -> bool:
+    """Whether a version may be called so; `latest` and paths are other things to the store."""
+    return re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None and text != "latest"
 
 
 def listing(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """The DAGs parse, stay thin, and pass Params on as they promise."""
 
 import ast
+import importlib
 import json
 import os
 import subprocess
@@ -69,7 +70,9 @@ def bag(tmp_path_factory):
 
 def test_every_dag_parses_and_is_named_after_its_file(bag):
     assert bag["errors"] == {}
-    assert {dag_id: Path(dag["file"]).stem for dag_id, dag in bag["dags"].items()} == {name: name for name in LINE}
+    assert {dag_id: Path(dag["file"]).stem for dag_id, dag in bag["dags"].items()} == {
+        name: name for name in [*LINE, "set_release"]
+    }
 
 
 def test_each_dag_starts_the_next_by_its_asset(bag):
@@ -127,14 +130,22 @@ def test_a_dag_file_is_thin_and_knows_airflow_and_the_standard_library_only(path
 
 
 @pytest.fixture(scope="module")
-def line_tasks(tmp_path_factory):
+def in_dags(tmp_path_factory):
+    """Imports a module as Airflow does."""
     os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     sys.path.insert(0, str(DAGS))
-    try:
-        import line_tasks
-    finally:
-        sys.path.remove(str(DAGS))
-    return line_tasks
+    yield importlib.import_module
+    sys.path.remove(str(DAGS))
+
+
+@pytest.fixture(scope="module")
+def line_tasks(in_dags):
+    return in_dags("line_tasks")
+
+
+@pytest.fixture(scope="module")
+def set_release(in_dags):
+    return in_dags("set_release")
 
 
 def asked_of(line_tasks, conf, extras):
@@ -173,8 +184,41 @@ def test_a_backfilled_day_does_not_look_beyond_itself(line_tasks, monkeypatch, r
     assert line_tasks.settled_as_of("2026-06-01", run) == "2026-06-01"
 
 
-def test_every_task_is_tried_again_when_it_was_killed(bag):
-    assert {dag_id for dag_id, dag in bag["dags"].items() if min(dag["retries"].values()) < 1} == set()
+def test_every_task_of_the_line_is_tried_again_when_it_was_killed(bag):
+    # A rollback is not: the second would go one further back.
+    assert {dag_id for dag_id, dag in bag["dags"].items() if min(dag["retries"].values()) < 1} == {"set_release"}
+    assert set(bag["dags"]["set_release"]["retries"].values()) == {0}
+
+
+def test_only_a_person_sets_a_release(bag):
+    assert (bag["dags"]["set_release"]["schedule"], bag["dags"]["set_release"]["hears"]) == ("NullTimetable", [])
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"action": "canary", "release": "r2", "share": 0.1}, ["canary", "r2", "--share", "0.1"]),
+        ({"action": "canary", "release": "r2", "share": 0}, ["canary", "r2", "--share", "0"]),
+        ({"action": "activate", "release": "r2; rm -r x", "share": None}, ["activate", "r2; rm -r x"]),
+        ({"action": "rollback", "release": None, "share": None}, ["rollback"]),
+    ],
+)
+def test_set_release_calls_the_command_with_what_was_asked(set_release, tmp_path, params, words):
+    asked = set_release.dag.get_task("asked").python_callable(params=params)
+    line = set_release.dag.get_task("set_release").bash_command
+    fake = tmp_path / "python"
+    fake.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    fake.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", line],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"} | asked,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    called = json.loads(done.stdout)
+    assert called[:3] == ["-m", "local.alone", "set_release"]
+    assert called[3:] == ["python", "-m", "training.release", *words]
 
 
 @pytest.mark.parametrize(

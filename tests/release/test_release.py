@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from tests.evaluation.world import workspace
-from training import store
+from training import shares, store
 from training.data import TrainingData
 from training.evaluate import evaluate
 from training.features import OfflineFeatures
@@ -22,7 +22,8 @@ from training.recipes import recipe
 from training.release import Release
 from training.release.__main__ import main
 from training.release.gate import METRIC
-from training.release.publish import pointer, release
+from training.release.in_service import pointer, shares_file
+from training.release.publish import release
 from training.workspace import MissingInput, Workspace, mark_done
 
 
@@ -180,6 +181,62 @@ def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path
     assert store.path_of("half") is None
     assert store.publish(tmp_path, "half", {}) == whole
     assert (whole / "large.parquet").stat().st_size == 1000
+
+
+def test_a_release_gets_a_share_and_then_everybody(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = pointer().active
+    change(line, +0.02)
+    change(line, -0.9, name="most_played")
+    assert command(monkeypatch, "--share", ".1") == 0
+    said = capsys.readouterr().out
+    (one,) = shares.read(shares_file()).beside
+    assert said.startswith(f"released: {one.release}") and f"{one.release} 10.0%, the rest {before}" in said
+    assert pointer().active == before and Path(one.path) == store.path_of(one.release)
+    assert command(monkeypatch, "canary", one.release, "--share", "0.25") == 0
+    assert [kept.share for kept in shares.read(shares_file()).beside] == [0.25]
+    capsys.readouterr()
+    assert command(monkeypatch, "list") == 0
+    assert capsys.readouterr().out.splitlines()[2].startswith(f"in the store, newest first: {one.release}, ")
+    assert command(monkeypatch, "activate", one.release) == 0
+    assert pointer().active == one.release and not shares.read(shares_file()).beside
+    assert command(monkeypatch, "canary", str(before), "--share", "0.5") == 0
+    assert command(monkeypatch, "rollback") == 0
+    assert pointer().active == before and not shares.read(shares_file()).beside
+
+
+def test_a_wrong_call_says_why_and_changes_nothing(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    active, other = pointer().active, next(one for one in store.versions() if one not in (pointer().active, "half"))
+    before = pointer().file.read_text()
+    command(monkeypatch, "canary", other, "--share", "0.7")
+    kept = shares_file().read_text()
+    for message, *arguments in (
+        ("'0123' is not in the store, or not whole; there are: ", "activate", "0123"),
+        ("'../x' is not in the store", "canary", "../x", "--share", "0.1"),
+        ("'latest' is not in the store", "activate", "latest"),
+        (f"{active} is the release of everybody already", "canary", str(active), "--share", "0.1"),
+        (f"experiment '{other}' goes on", "canary", other, "--share", "0.1", "--experiment", "shapes"),
+        ("has no share that could end", "canary", "0123", "--share", "0"),
+    ):
+        assert command(monkeypatch, *arguments) == 2
+        assert message in capsys.readouterr().err
+    for message, *arguments in (
+        ("--share 1.1 is not between 0 and 1", "canary", other, "--share", "1.1"),
+        ("--share nan is not between 0 and 1", "canary", other, "--share", "nan"),
+        ("canary needs an ID", "canary", "--share", "0.1"),
+        ("--share belongs to canary", "canary", other),
+        ("--share belongs to canary", "activate", other, "--share", "0.1"),
+        ("rollback takes no ID", "rollback", other),
+        ("--experiment belongs to canary", "activate", other, "--experiment", "x"),
+    ):
+        with pytest.raises(SystemExit):
+            command(monkeypatch, *arguments)
+        assert message in capsys.readouterr().err
+    assert (pointer().file.read_text(), shares_file().read_text()) == (before, kept)
+    assert command(monkeypatch, "canary", other, "--share", "0") == 0
 
 
 def test_what_is_missing_is_named(line: Workspace, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+from dataclasses import replace
 
+import bentoml
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
@@ -13,6 +15,7 @@ from serving import runtime, service, structured_log
 from serving.admission import Admission
 from serving.metrics import Metrics
 from tests.serving.small_release import ListChannel, MemoryStore, history, release, tracks
+from training.shares import Beside, Shares
 
 
 class Store(MemoryStore):
@@ -107,6 +110,23 @@ def test_where_the_listener_is_and_whether_explicit_tracks_are_wanted_may_be_sai
     assert "t1" not in ids(ask(client, user_id="nowhere"))
     refused = client.post("/recommend", json={"user_id": "u", "territory": "Germany"})
     assert refused.status_code == 400 and "territory" in refused.text
+
+
+def test_an_operator_sees_what_is_in_service(client):
+    answer = client.get("/status")
+    expected = {"is_ready": True, "release": "r1", "experiment": None, "beside": [], "refused": []}
+    assert (answer.status_code, answer.json()) == (200, expected)
+    assert client.head("/status").content == b""
+
+
+def test_in_an_experiment_an_answer_names_the_arm(client, monkeypatch):
+    these = Shares("colours", (Beside("r1", "made by hand", 1.0),))
+    holder = bentoml.get_current_service()._runtime._holder
+    monkeypatch.setattr(holder, "_now", replace(holder._now, shares=these, beside={"r1": holder.current}))
+    answer = ask(client, scene="private_fm")
+    assert (answer["release"], answer["arm"]) == ("r1", "colours/r1")
+    monkeypatch.undo()
+    assert "arm" not in ask(client, scene="private_fm")
 
 
 def test_a_debugging_client_gets_the_trace(client):

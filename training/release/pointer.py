@@ -55,10 +55,8 @@ class Pointer:
         if self.active != release:
             self._write(release, path, "replaced")
 
-    def rollback(self) -> str:
-        """Put the release before the active one back into service and return its id.
-
-        A second rollback goes one further back: releases that were rolled back from are not returned to.
+    def before(self) -> tuple[str, Path]:
+        """The release that a rollback would put back into service, and its folder.
 
         Raises:
             NothingToRollBack: there is none, or its folder is gone.
@@ -77,8 +75,19 @@ class Pointer:
             raise NothingToRollBack(
                 f"release {target['release']} is gone from {target['path']}; train and release again"
             )
-        self._write(target["release"], Path(target["path"]), "rollback")
-        return str(target["release"])
+        return str(target["release"]), Path(target["path"])
+
+    def rollback(self) -> str:
+        """Put the release before the active one back into service and return its id.
+
+        A second rollback goes one further back: releases that were rolled back from are not returned to.
+
+        Raises:
+            NothingToRollBack: there is none, or its folder is gone.
+        """
+        release, path = self.before()
+        self._write(release, path, "rollback")
+        return release
 
     def _write(self, release: str, path: Path, why: str) -> None:
         content, now = self.read(), datetime.now(UTC).isoformat()

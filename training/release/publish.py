@@ -11,16 +11,14 @@ from pathlib import Path
 
 import polars as pl
 
-import settings
 from training import store
 from training.evaluation.memories import MEMORIES
 from training.release import bundle
 from training.release.gate import Verdict, judge
+from training.release.in_service import canary, pointer
 from training.release.manifest import build, release_id, release_inputs
 from training.release.pointer import Pointer
 from training.workspace import Workspace
-
-ACTIVE = "active.json"
 
 
 @dataclass(frozen=True)
@@ -32,19 +30,16 @@ class Outcome:
     lines: tuple[str, ...]
 
 
-def pointer() -> Pointer:
-    """The pointer of this installation."""
-    return Pointer(settings.load().releases / ACTIVE)
-
-
-def release(workspace: Workspace, reason: str | None = None) -> Outcome:
-    """Release the workspace's final models if the gate lets them pass, or if there is a `reason` to overrule it.
+def release(workspace: Workspace, reason: str | None = None, share: float | None = None) -> Outcome:
+    """Release the workspace's final models if the gate lets them pass, or if there is a `reason` to overrule it: for
+    everybody, or beside the release in service for a `share` of the users.
 
     The same inputs as the release in service are "unchanged". So are those of a release that was rolled back: only a
     reason brings it back.
 
     Raises:
         MissingInput: an earlier task has not run.
+        SharesRejected: the share cannot be given.
     """
     inputs, active = release_inputs(workspace), pointer()
     identity = release_id(inputs)
@@ -60,8 +55,12 @@ def release(workspace: Workspace, reason: str | None = None) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="segue-release-") as folder:
         bundle.write(workspace, manifest, Path(folder))
         path = store.publish(Path(folder), identity, {"as_of": workspace.as_of, "recipe": workspace.recipe})
-    active.activate(identity, path)
-    return Outcome("forced" if reason else "released", identity, verdict.reasons)
+    lines = verdict.reasons
+    if share is None:
+        active.activate(identity, path)
+    else:
+        lines = (*lines, *canary(identity, share))
+    return Outcome("forced" if reason else "released", identity, lines)
 
 
 def verdict_on(workspace: Workspace, active: Pointer) -> Verdict:
