@@ -81,6 +81,7 @@ def ranker(name: str, **changes: Any) -> LoadedRanker:
         config.hard_search,
         config.plays,
         config.negatives,
+        config.searches,
     )
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
     return LoadedRanker(model, features, config, {})

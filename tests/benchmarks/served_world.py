@@ -66,7 +66,9 @@ def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:
     yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
     statistics = TrackStatistics.build(rows, world.catalogue)
-    features = RankingFeatures.of(world.vocabulary, statistics, config.hard_search, config.plays, config.negatives)
+    features = RankingFeatures.of(
+        world.vocabulary, statistics, config.hard_search, config.plays, config.negatives, config.searches
+    )
     return LoadedRanker(RANKERS[RANKER](config, catalogue, TASKS), features, config, {})
 
 

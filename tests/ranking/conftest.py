@@ -76,12 +76,14 @@ def history(count: int, seed: int) -> list[Event]:
     ]
 
 
-def ranking_features(hard_search: bool = True, plays: int = 0, negatives: bool = True) -> RankingFeatures:
+def ranking_features(
+    hard_search: bool = True, plays: int = 0, negatives: bool = True, searches: tuple[str, ...] = ()
+) -> RankingFeatures:
     """Statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
-    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, hard_search, plays, negatives)
+    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, hard_search, plays, negatives, searches)
 
 
 def catalogue() -> Catalogue:
@@ -99,7 +101,9 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
-    return LoadedRanker(model, ranking_features(config.hard_search, config.plays, config.negatives), config, {})
+    return LoadedRanker(
+        model, ranking_features(config.hard_search, config.plays, config.negatives, config.searches), config, {}
+    )
 
 
 @pytest.fixture(params=sorted(RANKERS))

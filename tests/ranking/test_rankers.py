@@ -178,7 +178,7 @@ def test_save_and_load_give_the_same(ranker: LoadedRanker, tmp_path: Path) -> No
     codes = vocabulary.encoders()["behaviour"]
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
     made = ranker.features
-    features = type(made).of(vocabulary, made.statistics, made.hard_search, made.plays, made.negatives)
+    features = type(made).of(vocabulary, made.statistics, made.hard_search, made.plays, made.negatives, made.searches)
     written = LoadedRanker(ranker.model, features, replace(ranker.settled, temperatures=(1.5, 1.0)), {"steps": 3})
     written.save(tmp_path)
     read = LoadedRanker.load(tmp_path, vocabulary)

@@ -101,7 +101,12 @@ class HeldOut:
         groups: dict[Any, list[str]] = {}
         for name, ranker in self.rankers.items():
             features = ranker.features
-            reads = self.offline.contract(ranker.feature_service), features.hard_search, features.negatives
+            reads = (
+                self.offline.contract(ranker.feature_service),
+                features.hard_search,
+                features.negatives,
+                features.searches,
+            )
             groups.setdefault(reads, []).append(name)
         for names in groups.values():
             # Whoever reads no plays is not disturbed by them.

@@ -20,8 +20,10 @@ from sequences.sessions import is_of_this_session
 from sequences.sessions import session_BL as session_numbers
 from training.features import UserBatch
 from training.ranking.candidate_features import from_statistics
-from training.ranking.hard_search import History, Outcomes, from_events, from_plays, makers
+from training.ranking.hard_search import History, Outcomes, find, from_events, from_plays, makers
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+from training.ranking.search import Search
+from training.ranking.searches import chosen
 from training.ranking.track_statistics import TrackStatistics
 from training.ranking.user_features import (
     DAY_US,
@@ -44,11 +46,12 @@ UNKNOWN = 1
 
 @dataclass(frozen=True)
 class Searched:
-    """The long histories in which candidates are looked up."""
+    """The long histories in which candidates are looked up, and what else is asked of the plays."""
 
     played: History
     outcomes: Outcomes
     negative: History
+    further: tuple[Search, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class RankingFeatures:
 
     Without `hard_search` the long histories are not read: there are no match features and no long run. `plays`: so many
     of the newest plays are a sequence of their own, with sessions (0: none). Without `negatives` neither
-    these sequences nor the searched histories hold a skip or a rejection.
+    these sequences nor the searched histories hold a skip or a rejection. `searches`: what hard search asks of the plays
+    beside its own questions, names of `searches.SEARCHES`.
     """
 
     artist_of_track_V: Array
@@ -76,6 +80,7 @@ class RankingFeatures:
     hard_search: bool
     plays: int = 0
     negatives: bool = True
+    searches: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -85,13 +90,13 @@ class RankingFeatures:
         hard_search: bool,
         plays: int = 0,
         negatives: bool = True,
+        searches: tuple[str, ...] = (),
     ) -> RankingFeatures:
         """With the numbering of a vocabulary."""
         encoders = vocabulary.encoders()
-        behaviours = BehaviourCodes.of(encoders["behaviour"])
-        return cls(
-            vocabulary.artist_of_track_V, behaviours, encoders["scene"], statistics, hard_search, plays, negatives
-        )
+        codes = BehaviourCodes.of(encoders["behaviour"])
+        artist_of_track_V, scene_code = vocabulary.artist_of_track_V, encoders["scene"]
+        return cls(artist_of_track_V, codes, scene_code, statistics, hard_search, plays, negatives, searches)
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -131,7 +136,8 @@ class RankingFeatures:
             searched = self._searched(users) if self.hard_search else None
         if searched is not None:
             run_BU = long_run(searched.outcomes.outcome_BL, searched.played.length_B)
-            context_BU = np.concatenate([context_BU, run_BU], axis=1)
+            further = [column for search in searched.further for column in search.of_users()]
+            context_BU = np.column_stack([context_BU, run_BU, *further]).astype(np.float32)
         plays, acts = self._sequences(users) if self.plays else (None, None)
         inputs = UserInputs(
             event_track_BL=_tensor(track_BL),
@@ -166,11 +172,12 @@ class RankingFeatures:
         own = [*from_statistics(*self.statistics.before(items_BC, at_B)), items_BC <= UNKNOWN]
         matches_BCM = torch.zeros((*items_BC.shape, 0))
         if (histories := side.searched) is not None:
-            found = [
-                *from_plays(histories.played, histories.outcomes, track_BC, maker_BC, at_B),
-                *from_events(histories.negative, track_BC, maker_BC, at_B),
-            ]
-            matches_BCM = _stacked(found)
+            found = find(histories.played, track_BC, maker_BC)
+            columns = from_plays(histories.played, histories.outcomes, found, at_B)
+            columns += from_events(histories.negative, find(histories.negative, track_BC, maker_BC), at_B)
+            for search in histories.further:
+                columns += search.of_candidates(found)
+            matches_BCM = _stacked(columns)
         return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), matches_BCM)
 
     def _sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
@@ -209,10 +216,12 @@ class RankingFeatures:
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_of_this_session(batch, mask_BL.sum(1), request_at_B)
         negative = self._seen(users.views[NEGATIVE])
+        played, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
         return Searched(
-            played=self._history(batch, mask_BL),
-            outcomes=Outcomes(outcome_BL, ratio_BL, in_session_BL),
-            negative=self._history(negative, _known_before(negative, request_at_B)),
+            played,
+            outcomes,
+            self._history(negative, _known_before(negative, request_at_B)),
+            tuple(search(played, outcomes, request_at_B) for search in chosen(self.searches)),
         )
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:

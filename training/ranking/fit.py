@@ -56,7 +56,7 @@ def fit_ranker(
     if missing_tasks(cases):
         logger.warning("%s trains without the heads %s: the log holds none", name, ", ".join(missing_tasks(cases)))
     features = RankingFeatures.of(
-        data.vocabulary, track_statistics(data), config.hard_search, config.plays, config.negatives
+        data.vocabulary, track_statistics(data), config.hard_search, config.plays, config.negatives, config.searches
     )
     batches = CaseBatches(learned.newest(config.cases), offline, service, features, keep=config.epochs > 1)
     per_epoch = -(-len(batches) // config.batch_size)

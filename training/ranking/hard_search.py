@@ -119,6 +119,16 @@ class Matches:
         found_R[has_R] = values_BL[self.user_P[newest], self.place_P[newest]]
         return found_R[self.row_BC]
 
+    def weighed(self, weights_P: Array, listened_P: Array) -> list[Array]:
+        """Two columns [B, C]: the weight of the occurrences (log2 of 1 +), and the share of it that was listened to."""
+        all_BC, listens_BC = self.total_of(weights_P), self.total_of(weights_P * listened_P)
+        return [np.log2(1 + all_BC), listened_share(listens_BC, all_BC - listens_BC)]
+
+    @property
+    def ago_P(self) -> Array:
+        """How many later occurrences of the same candidate there are: 0 is its newest."""
+        return self.end_R[self.row_P] - 1 - np.arange(len(self.row_P))
+
     @property
     def count_BC(self) -> Array:
         """How many occurrences."""
@@ -169,9 +179,16 @@ def listened_share(listens: Array, skips: Array) -> Array:
     return share
 
 
-def from_plays(
-    history: History, outcomes: Outcomes, track_BC: Array, artist_BC: Array, request_at_B: Array
-) -> list[Array]:
+Found = tuple[Matches, Matches]
+"""Where the candidates' tracks and their artists are in one history."""
+
+
+def find(history: History, track_BC: Array, artist_BC: Array) -> Found:
+    """Every occurrence of both; what several searches share."""
+    return Matches.of(history.track_BL, track_BC), Matches.of(history.artist_BL, artist_BC)
+
+
+def from_plays(history: History, outcomes: Outcomes, found: Found, request_at_B: Array) -> list[Array]:
     """What came of the track and of the artist in a long history of plays: OF_PLAYS columns for each.
 
     How often it was played, and the share that was listened to; the outcomes of the last times, how much was played of
@@ -182,8 +199,7 @@ def from_plays(
     listened_BL, skipped_BL = outcomes.outcome_BL > 0, outcomes.outcome_BL < 0
     is_new_BL = np.arange(history.track_BL.shape[1]) >= history.length_B[:, None] - NEWEST
     columns: list[Array] = []
-    for values_BL, wanted_BC in ((history.track_BL, track_BC), (history.artist_BL, artist_BC)):
-        match = Matches.of(values_BL, wanted_BC)
+    for values_BL, match in zip((history.track_BL, history.artist_BL), found, strict=True):
         following = Following.of(values_BL, history.length_B)
         last_BC, place_B1 = match.last_BC, following.place_B[:, None]
         stride_BC = np.where((last_BC < 0) | (place_B1 < 0), np.nan, last_BC - place_B1)
@@ -215,10 +231,9 @@ def is_next(history: History, match: Matches, following: Following) -> Array:
     return found_BC
 
 
-def from_events(history: History, track_BC: Array, artist_BC: Array, request_at_B: Array) -> list[Array]:
+def from_events(history: History, found: Found, request_at_B: Array) -> list[Array]:
     """How often and when last the track and the artist occur in a history of one kind of event: OF_EVENTS for each."""
     columns: list[Array] = []
-    for values_BL, wanted_BC in ((history.track_BL, track_BC), (history.artist_BL, artist_BC)):
-        match = Matches.of(values_BL, wanted_BC)
+    for match in found:
         columns += [np.log2(1 + match.count_BC), log_age(match.at_last(history.ended_at_BL, 0), request_at_B)]
     return columns

@@ -106,7 +106,12 @@ class LoadedRanker:
         return cls(
             model,
             RankingFeatures.of(
-                vocabulary, TrackStatistics.load(folder), config.hard_search, config.plays, config.negatives
+                vocabulary,
+                TrackStatistics.load(folder),
+                config.hard_search,
+                config.plays,
+                config.negatives,
+                config.searches,
             ),
             config,
             parts["measures"],

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from training.ranking.candidate_features import CANDIDATE_FEATURES
 from training.ranking.events import Catalogue, EventEmbedding
-from training.ranking.hard_search import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.layers import Dice, MultilayerPerceptron, PiecewiseLinear
+from training.ranking.searches import candidate_numbers, user_numbers
 from training.ranking.session_layers import Experts
-from training.ranking.user_features import LONG_WINDOWS, USER_FEATURES
+from training.ranking.user_features import USER_FEATURES
 
 SCENE_CODES, POSITIONS = 16, 64
 
@@ -30,7 +30,8 @@ SCENE_CODES, POSITIONS = 16, 64
 class RankerConfig:
     """Numbers of a ranker and of its training.
 
-    What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`); `plays` of the newest
+    What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`), `searches` say what else it
+    asks of them (names of `searches.SEARCHES`); `plays` of the newest
     plays are a sequence beside the recent events (0: none); without `negatives` neither these plays, nor what was said,
     nor the searched histories hold a skip or a rejection. `minimum_count` plays in training earn a track or artist its
     own embedding.
@@ -49,6 +50,7 @@ class RankerConfig:
     hidden: tuple[int, ...] = (128, 64)
     pieces: int = 24
     hard_search: bool = False
+    searches: tuple[str, ...] = ()
     plays: int = 0
     negatives: bool = True
     lift: bool = False
@@ -74,6 +76,7 @@ class RankerConfig:
         # JSON has lists only; a config read from it equals the one that was written.
         object.__setattr__(self, "hidden", tuple(self.hidden))
         object.__setattr__(self, "temperatures", tuple(self.temperatures))
+        object.__setattr__(self, "searches", tuple(self.searches))
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,11 @@ class Ranker(nn.Module, ABC):
         self.tasks, self.hard_search = tasks, config.hard_search
         self.embedding = EventEmbedding(catalogue, width, config.minimum_count, config.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
-        long_run = len(LONG_WINDOWS) if config.hard_search else 0
-        self.context = PiecewiseLinear(USER_FEATURES + long_run, config.pieces)
+        of_user = user_numbers(config.hard_search, config.searches)
+        of_candidate = candidate_numbers(config.hard_search, config.searches)
+        self.context = PiecewiseLinear(USER_FEATURES + of_user, config.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
-        self.matches = PiecewiseLinear(MATCH_FEATURES if config.hard_search else 0, config.pieces)
+        self.matches = PiecewiseLinear(of_candidate, config.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)
         self.from_candidate = nn.Linear(self.features.width + self.matches.width + (1 + 2 * interests) * width, first)
         self.activation = nn.Sequential(Dice(first), nn.Dropout(config.dropout))
