@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from training.ranking import layers
 from training.ranking.calibration import fit_temperatures, task_losses
 from training.ranking.layers import Dice, FrequencyCutEmbedding, PiecewiseLinear, TargetAttention, mean_of_valid
 
 
-def test_target_attention_is_the_network_of_the_four_parts() -> None:
+@pytest.mark.parametrize("hidden", [(6,), (6, 3)])
+@pytest.mark.parametrize(("learns", "pairs"), [(True, 2000), (False, 2000), (False, 11), (False, 1)])
+def test_target_attention_is_the_network_of_the_four_parts(
+    hidden: tuple[int, ...], learns: bool, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "PAIRS_AT_ONCE", pairs)
     torch.manual_seed(0)
-    layer = TargetAttention(4, (6, 3)).eval()
-    item, event = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
-    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
-    expected = torch.zeros(2, 3, 4)
-    for b in range(2):
-        for c in range(3):
-            for n in range(5):
-                if mask[b, n]:
-                    e, a = item[b, c], event[b, n]
-                    hidden = layer.activation(layer.first(torch.cat([e, a, e - a, e * a]))[None])
-                    expected[b, c] += layer.rest(hidden)[0, 0] * a
+    layer = TargetAttention(4, hidden)
+    item, event = torch.randn(3, 3, 4), torch.randn(3, 5, 4)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False], [False] * 5])
+    for _ in range(5):
+        layer(item, event, mask)
+    layer.train(learns)
+    places = [(b, c, n) for b in range(3) for c in range(3) for n in range(5) if mask[b, n]]
+    of_pair = [torch.cat([e := item[b, c], a := event[b, n], e - a, e * a]) for b, c, n in places]
+    expected = torch.zeros(3, 3, 4)
+    for (b, c, n), score in zip(places, layer.rest(layer.activation(layer.first(torch.stack(of_pair)))), strict=True):
+        expected[b, c] += score * event[b, n]
     torch.testing.assert_close(layer(item, event, mask), expected, atol=1e-5, rtol=1e-4)
+    with torch.set_grad_enabled(learns):
+        torch.testing.assert_close(layer(item, event, mask), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_softmax_weights_sum_to_one_and_to_nothing_without_events() -> None:
@@ -54,6 +63,11 @@ def test_dice_is_its_formula() -> None:
     gate = torch.sigmoid((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt())
     torch.testing.assert_close(layer(x), x * (gate + (1 - gate) * layer.alpha))
     assert torch.isfinite(layer(x[:1])).all()
+    mean, variance = layer.normalise.running_mean, layer.normalise.running_var
+    gate = torch.sigmoid((x - mean) / (variance + 1e-5).sqrt())
+    for learns in (True, False):
+        with torch.set_grad_enabled(learns):
+            torch.testing.assert_close(layer.eval()(x), x * (gate + (1 - gate) * layer.alpha))
 
 
 def test_dropped_ids_become_the_unknown() -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
-ROWS_AT_ONCE = 1500
+PAIRS_AT_ONCE = 2000
 
 
 class FrequencyCutEmbedding(nn.Module):
@@ -67,12 +67,16 @@ class Dice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape [..., width]; one row in training mode has no variance and uses the running one."""
         rows = x.reshape(-1, x.shape[-1])
-        if self.training and len(rows) < 2:
-            normal = F.batch_norm(rows, self.normalise.running_mean, self.normalise.running_var)
+        if self.training and len(rows) > 1:
+            gate = torch.sigmoid(self.normalise(rows))
         else:
-            normal = self.normalise(rows)
-        gate = torch.sigmoid(normal)
-        return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
+            mean, variance = cast(Tensor, self.normalise.running_mean), cast(Tensor, self.normalise.running_var)
+            scale = (variance + self.normalise.eps).rsqrt()
+            gate = torch.addcmul(-mean * scale, rows, scale).sigmoid_()
+        if torch.is_grad_enabled():
+            return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
+        # In place: fresh memory would cost more than the arithmetic.
+        return gate.mul_(1 - self.alpha).add_(self.alpha).mul_(rows).view_as(x)
 
 
 class MultilayerPerceptron(nn.Module):
@@ -136,9 +140,7 @@ class TargetAttention(nn.Module):
     """How much each event matters for a candidate, and the events summed by it (DIN, Zhou et al. 2018, 1706.06978).
 
     The weight is a small network of [e, a, e−a, e·a] (candidate e, event a), without softmax by default, so that the
-    strength of an interest survives. The first layer is linear in all but e·a, so the parts of e and of a are
-    computed once for each candidate and each event; the result is the same. Only valid events are computed, so that
-    padding can change neither a weight nor the statistics of Dice.
+    strength of an interest survives. Padding can change neither a weight nor the statistics of Dice.
     """
 
     def __init__(self, width: int, hidden: Sequence[int] = (80, 40), softmax: bool = False) -> None:
@@ -150,30 +152,43 @@ class TargetAttention(nn.Module):
         self.rest = MultilayerPerceptron([first, *rest, 1])
 
     def weights(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
-        """[B, C, L]; zero where the mask is."""
-        of_item, of_event, of_difference, of_product = self.first.weight.chunk(4, dim=1)
-        batch_N, _ = mask_BL.nonzero(as_tuple=True)
-        event_ND = event_BLD[mask_BL]
-        from_item_BCH = item_BCD @ (of_item + of_difference).T + self.first.bias
-        from_event_NH = event_ND @ (of_event - of_difference).T
-        # Slices of events whose intermediate results stay in the processor's cache; Dice in training needs all at once.
-        rows = len(event_ND) if self.training else max(1, ROWS_AT_ONCE // max(item_BCD.shape[1], 1))
-        slices = zip(event_ND.split(rows), from_event_NH.split(rows), batch_N.split(rows), strict=True)
-        scores = []
-        for part_ND, from_event, batch in slices:
-            product_NCH = (part_ND.unsqueeze(1) * item_BCD[batch]) @ of_product.T
-            hidden_NCH = self.activation(product_NCH + from_event.unsqueeze(1) + from_item_BCH[batch])
-            scores.append(self.rest(hidden_NCH).squeeze(-1))
-        score_NC = torch.cat(scores) if scores else item_BCD.new_zeros(0, item_BCD.shape[1])
-        fill = float("-inf") if self.softmax else 0.0
-        score_BLC = score_NC.new_full((*mask_BL.shape, item_BCD.shape[1]), fill)
-        score_BLC[mask_BL] = score_NC
-        score_BCL: Tensor = score_BLC.transpose(1, 2)
+        """[B, C, L]; zero where the mask is.
+
+        The first layer is linear in all but e·a, and e·a is linear in a: what a candidate asks of an event is one
+        matrix, W_a − W_d + diag(e) W_p, so that every pair costs one product of the event with it. The part of e alone
+        is a bias of the candidate.
+        """
+        of_item, of_event, of_difference, of_product = self.first.weight.T.chunk(4)
+        bias_BCH = item_BCD @ (of_item + of_difference) + self.first.bias
+        B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
+        # Pairs whose intermediate results stay in the processor's cache; Dice in training needs all at once.
+        candidates = C if self.training else min(C, max(1, PAIRS_AT_ONCE // max(L, 1)))
+        requests = B if self.training else max(1, PAIRS_AT_ONCE // max(L * candidates, 1))
+        score_BLC = event_BLD.new_empty(B, L, C)
+        for b in range(0, B, max(requests, 1)):
+            some = slice(b, b + requests)
+            for c in range(0, C, candidates):
+                item_BDC1 = item_BCD[some, c : c + candidates].transpose(1, 2).contiguous().unsqueeze(-1)
+                asked_BDCH = (of_event - of_difference).unsqueeze(1) + item_BDC1 * of_product.unsqueeze(1)
+                bias_B1X = bias_BCH[some, c : c + candidates].flatten(1).unsqueeze(1)
+                hidden_BLX = torch.baddbmm(bias_B1X, event_BLD[some], asked_BDCH.flatten(2))
+                score_BLC[some, :, c : c + candidates] = self._scores(hidden_BLX, mask_BL[some])
+        score_BCL = score_BLC.transpose(1, 2)
         if not self.softmax:
             return score_BCL
         # A row without events has only -inf: its softmax is NaN, and its weights are zero.
-        weight_BCL: Tensor = score_BCL.softmax(-1).nan_to_num(0.0)
-        return weight_BCL
+        return score_BCL.softmax(-1).nan_to_num(0.0)
+
+    def _scores(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
+        """[B, L, C] of the first layer's [B, L, C·H]; zero, or minus infinity before a softmax, where the mask is."""
+        H, fill = len(self.first.bias), float("-inf") if self.softmax else 0.0
+        if not self.training:
+            score_BLC = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
+            return score_BLC.masked_fill(~mask_BL.unsqueeze(-1), fill)  # type: ignore[no-any-return]
+        hidden_NCH = hidden_BLX[mask_BL].unflatten(-1, (-1, H))
+        score_BLC = hidden_BLX.new_full((*mask_BL.shape, hidden_NCH.shape[1]), fill)
+        score_BLC[mask_BL] = self.rest(self.activation(hidden_NCH)).squeeze(-1)
+        return score_BLC
 
     def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         """Interest [B, C, D] of each candidate in the valid events; zeros for a user without events."""
