@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 class Item:
     """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first.
 
-    `is_exploration`: chance gave it its place, with probability `propensity`; otherwise that is 1.
+    `is_exploration`: chance gave it its place, with probability `propensity`; otherwise that is 1. `release` gave it its
+    place and all these words.
     """
 
     track_id: str
@@ -35,12 +36,14 @@ class Item:
     reason: str
     propensity: float = 1.0
     is_exploration: bool = False
+    release: str = ""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request gets; `release` is the one that gave all of it, but for the part of a daily list that was given
-    earlier; `trace` says how; `arm` is that of the experiment, if there is one.
+    """What a request gets; `release` is the one that gave all of it. Only a daily list that one release began and another
+    made longer is of both: then it is the later one, and every item names its own. `trace` says how; `arm` is that of
+    the experiment, if there is one.
     """
 
     request_id: str
@@ -58,9 +61,10 @@ def items(
     near: int | None,
     metrics: Metrics,
 ) -> list[Item]:
-    """The chosen tracks in words; one that was `listed` before, item ▸ track, is there for the same reason as then, and all
+    """The chosen tracks in words; one that was `listed` before, item ▸ track, is there in the same words as then, and all
     are there for the item that they are `near`, if there is one.
     """
+    given = [listed.get(item) for item in chosen.items_C.tolist()]
     before = {item: listed[item].reason for item in chosen.items_C.tolist() if item in listed}
     if near is None:
         fresh = {
@@ -75,15 +79,16 @@ def items(
     return [
         Item(
             track_id=str(release.vocabulary.track_ids_V[item]),
-            title=release.catalogue.titles_V[item],
-            artists=release.catalogue.artist_names_V[item],
+            title=(one.title if one else "") or release.catalogue.titles_V[item],
+            artists=(one.artists if one else []) or release.catalogue.artist_names_V[item],
             score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
             channels=chosen.channels_C[place],
             reason=said[item],
             propensity=chosen.explored.get(item, 1.0),
             is_exploration=item in chosen.explored,
+            release=(one.release if one else "") or release.release_id,
         )
-        for place, item in enumerate(chosen.items_C.tolist())
+        for place, (item, one) in enumerate(zip(chosen.items_C.tolist(), given, strict=True))
     ]
 
 

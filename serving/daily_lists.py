@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ListedTrack:
-    """One place of a list, as it was given: its score, who found it, why, and with what probability if by chance."""
+    """One place of a list, as it was given: its score, who found it, why, with what probability if by chance, and by which
+    release.
+    """
 
     track_id: str
     score: float
@@ -41,6 +43,9 @@ class ListedTrack:
     reason: str
     propensity: float = 1.0
     is_exploration: bool = False
+    release: str = ""
+    title: str = ""
+    artists: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Exposure:
     items: Sequence[Item]
 
     def to_line(self) -> bytes:
-        """The record: JSON and a newline; `shown_at` in µs UTC, positions from 0."""
+        """The record: JSON and a newline; `shown_at` in µs UTC, positions from 0; an item of another release names it."""
         request = self.request
         record = {
             "request_id": request.request_id,
@@ -54,6 +54,7 @@ class Exposure:
                     "propensity": item.propensity,
                     "is_exploration": item.is_exploration,
                 }
+                | ({"release": item.release} if item.release not in ("", self.release) else {})
                 for position, item in enumerate(self.items)
             ],
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -95,7 +95,7 @@ class RecommendPath:
             if is_shown:
                 with trace.timed("side_effects", metrics):
                     self._side_effects(asked, items)
-        return Answer(request.request_id, release.release_id, items, trace, request.arm)
+        return Answer(request.request_id, _given_by(items, release), items, trace, request.arm)
 
     def _asked(self, request: Request, release: ServedRelease, trace: Trace) -> _Asked:
         """The request with what is known of its user, and what their lists had."""
@@ -204,7 +204,7 @@ class RecommendPath:
             return
         try:
             hashed = features_hash(asked.user.users)
-            self._exposures.write(Exposure(request, asked.release.release_id, hashed, items))
+            self._exposures.write(Exposure(request, _given_by(items, asked.release), hashed, items))
         except OSError:
             # An answer without its record is worth more than no answer; the count says how many are missing.
             logger.exception("the exposure record of %s could not be written", request.request_id)
@@ -212,14 +212,19 @@ class RecommendPath:
         # What is made for a user who could not be read would be the wrong list for the rest of the day.
         if request.scene.rest_days and asked.user.state_from != NOTHING and len(items) > asked.trace.listed:
             tracks = [
-                ListedTrack(item.track_id, item.score, item.channels, item.reason, item.propensity, item.is_exploration)
-                for item in items
+                ListedTrack(**{one.name: getattr(item, one.name) for one in fields(ListedTrack)}) for item in items
             ]
             try:
                 self._lists.write(request.user_id, request.at_us, request.discovery, tracks, request.scene.rest_days)
             except sqlite3.Error:
                 logger.exception("the list of %s could not be written; the next one may differ", request.request_id)
                 self._metrics.skipped.labels("daily_lists").inc()
+
+
+def _given_by(items: list[Item], release: ServedRelease) -> str:
+    """The release that gave every item: another than `release` where all of them are of an earlier list."""
+    given = {item.release for item in items}
+    return given.pop() if len(given) == 1 else release.release_id
 
 
 def _selected(candidates: Fused, asked: _Asked) -> Fused:

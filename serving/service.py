@@ -57,6 +57,11 @@ class RecommendedTrack(BaseModel):
     score: float
     channels: list[str] = Field(description="Recall channels that found it, the one that ranked it best first")
     reason: str
+    release: str | None = Field(
+        default=None,
+        exclude_if=lambda release: release is None,
+        description="The release that gave it, where that is not the answer's: in a daily list that another one began",
+    )
 
 
 class Trace(BaseModel):
@@ -252,6 +257,9 @@ def _recommendation(answer: Answer, is_debugged: bool) -> Recommendation:
     fields = asdict(answer)
     if not is_debugged:
         del fields["trace"]
+    for item in fields["items"]:
+        if item["release"] == fields["release"]:
+            del item["release"]
     return Recommendation(**fields)
 
 

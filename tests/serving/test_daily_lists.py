@@ -40,7 +40,7 @@ def test_it_stays_within_the_utc_day_whatever_happens_and_is_new_the_next(bench)
     bench.now += DAY - 1
     again = bench.answer(LATER, limit=3)
     assert again.items == first.items
-    assert (again.trace.listed, again.trace.candidates, again.release) == (3, {}, "r2")
+    assert (again.trace.listed, again.trace.candidates, again.release) == (3, {}, "r1")
     bench.now += 1
     assert bench.ask(EARLY, limit=3) == ["t9", "t3", "t4"]
     assert bench.ask(EARLY, limit=3, user_id="v") == ["t0", "t1", "t2"]
@@ -64,6 +64,18 @@ def test_it_grows_at_its_end_and_never_changes(bench):
     assert bench.answer(EARLY, limit=4).items == grown.items
     assert bench.answer(EARLY, limit=1).items == first[:1]
     assert bench.answer(EARLY, limit=4).items == grown.items
+
+
+def test_every_place_names_the_release_that_gave_it_in_the_words_of_then(bench):
+    first = bench.answer(EARLY, limit=2)
+    renamed = popular(*reversed(range(COUNT)), release_id="r2", title=[f"Renamed {n}" for n in range(COUNT)])
+    grown = bench.answer(renamed, limit=3)
+    assert (first.release, grown.release) == ("r1", "r2")
+    assert [(item.release, item.title) for item in grown.items] == [
+        ("r1", "Song 0"), ("r1", "Song 1"), ("r2", "Renamed 29"),
+    ]  # fmt: skip
+    assert bench.answer(renamed, limit=2).release == "r1"
+    assert [exposure.release for exposure in bench.shown.exposures] == ["r1", "r2", "r1"]
 
 
 def test_what_was_blocked_leaves_at_once_and_the_rest_stays_in_its_order(bench):

@@ -57,6 +57,13 @@ def test_an_experiment_says_the_arm(tmp_path):
     assert (record["release"], record["arm"]) == ("r1", "r2")
 
 
+def test_a_place_of_a_list_that_another_release_began_is_its_own(tmp_path):
+    (record,) = written(tmp_path / "live", exposure("q", item("t1", release="r0"), item("t2", release="r1")))
+    assert [shown.get("release") for shown in record["items"]] == ["r0", None]
+    land(tmp_path / "live", tmp_path)
+    assert landed(tmp_path, "exposures").sort("position")["release"].to_list() == ["r0", "r1"]
+
+
 def test_items_land_once_as_impressions_and_as_exposures(tmp_path):
     explored = item("t2", ["popularity", "realtime"], propensity=0.25, is_exploration=True)
     written(tmp_path / "live", exposure("q", item("t1"), explored), exposure("o", item("t1")))
