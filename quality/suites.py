@@ -154,6 +154,31 @@ MARTS: dict[str, Suite] = {
             among("part", PARTS),
         ),
     ),
+    "exposures": Suite(
+        ("event_id",),
+        "shown_at",
+        (
+            unique_key(),
+            *required("request_id", "user_id", "scene", "release", "arm", "target_id", "shown_at", "is_exploration"),
+            among("target_type", TARGETS),
+            between("position", 0, 10_000),
+            between("propensity", 0, 1),
+            between("played_ms", 0, DAY_MS),
+        ),
+    ),
+    "online_metrics": Suite(
+        ("shown_date", "release", "scene", "channel"),
+        "shown_date",
+        (
+            unique_key(),
+            between("exposures", 1, None),
+            between("finish_rate", 0, 1),
+            between("skip_rate", 0, 1),
+            between("likes_per_1000", 0, 1000),
+            ordered("plays", "exposures"),
+            ordered("users", "requests"),
+        ),
+    ),
     "likes": Suite(
         ("user_id", "target_type", "target_id"),
         "liked_at",

@@ -50,6 +50,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = {"comment_id": "c", "track_id": "1", "text": "fine", "occurred_at": at(5)}
     write(home, "track_comments", "2026-06-01", "a", [said, said | {"comment_id": "d", "occurred_at": at(60 * 24 * 9)}])
     write(home, "track_comments", "2026-06-02", "b", [said | {"text": "finer", "landed_at": at(60 * 24 * 8.5)}])
+    shown = {"request_id": "q", "user_id": "v", "scene": "daily", "shown_at": at(58), "release": "r", "arm": "r"}
+    shown |= {"target_type": "track", "propensity": 1.0, "is_exploration": False}
+    given = [{"event_id": "h", "target_id": "1", "position": 0, "channels": ["popularity", "realtime"]}]
+    given += [{"event_id": "i", "target_id": "2", "position": 1, "channels": []}] * 2
+    write(home, "exposures", "2026-06-01", "a", [shown | one for one in given])
     pooled = {"landing_id": "l", "format": "play_log", "source": "logs", "split": "user_time"}
     counts = {"read": 1, "landed": 1, "duplicate": 0, "quarantined": 0}
     write(home, "landings", "2026-06-01", "a", [pooled | counts])
@@ -100,6 +105,18 @@ def test_clock_and_sessions_are_those_of_counting_by_hand(home: Path) -> None:
 def test_impressions_carry_what_followed(home: Path) -> None:
     found = rows(home, "select event_id, is_played, is_full_play, is_clicked from '{marts}/impressions.parquet'")
     assert found == [("h", True, True, False), ("i", False, False, False)]
+
+
+def test_exposures_are_joined_to_what_followed_and_counted_by_channel(home: Path) -> None:
+    found = rows(home, "select event_id, is_played, is_full_play, is_settled from '{marts}/exposures.parquet'")
+    assert found == [("h", True, True, True), ("i", False, False, True)]
+    counts = "select channel, exposures, plays, finish_rate, likes_per_1000 from '{marts}/online_metrics.parquet'"
+    assert rows(home, counts) == [
+        ("all", 2, 1, 1.0, 0.0),
+        ("none", 1, 0, None, 0.0),
+        ("popularity", 1, 1, 1.0, 0.0),
+        ("realtime", 1, 1, 1.0, 0.0),
+    ]
 
 
 def test_the_newest_row_of_a_track_counts_and_unlisted_tracks_exist(home: Path) -> None:

@@ -15,8 +15,8 @@ FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 # How far a command has come when it is killed: files that it landed, steps that dbt began (first over half the days, then
 # over all), marts that it published. `make acceptance` tries them all.
 LANDED_FILES = range(1, 9) if FULL else (1, 8)
-BEGUN_STEPS = (range(1, 34), range(1, 34)) if FULL else ((20,), (5,))
-PUBLISHED_MARTS = range(1, 16) if FULL else (4,)
+BEGUN_STEPS = (range(1, 37), range(1, 37)) if FULL else ((20,), (5,))
+PUBLISHED_MARTS = range(1, 18) if FULL else (4,)
 pytestmark = [pytest.mark.line, pytest.mark.timeout(7200 if FULL else 600)]
 
 BUILD = ["dbt", "build", "--project-dir", "dbt", "--vars", f"{{as_of: '{AS_OF}'}}"]
@@ -105,5 +105,5 @@ def test_killed_and_run_again_it_ends_in_the_same_files_and_marts(log, first_day
     home.kill(BUILD, [*moments, *(home.has_published(number) for number in PUBLISHED_MARTS)])
     complete(BUILD, home.variables)
     expected = marts(undisturbed)
-    assert len(expected) == 16
+    assert len(expected) == 18
     assert marts(tmp_path) == expected

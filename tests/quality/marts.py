@@ -47,6 +47,13 @@ ROWS = {
         select 'i' as event_id, 'u' as user_id, 't' as target_id, 'track' as target_type,
             timestamp '2026-06-02' as shown_at, true as is_clicked, false as is_played, false as is_full_play,
             false as is_liked, 0 as position, 0.5 as propensity, 'train' as part""",
+    "exposures": """
+        select 'q-0' as event_id, 'q' as request_id, 'u' as user_id, 'daily' as scene, 'r' as release, 'r' as arm,
+            timestamp '2026-06-02' as shown_at, 'track' as target_type, 't' as target_id, 0 as position,
+            1.0 as propensity, false as is_exploration, 60000 as played_ms""",
+    "online_metrics": """
+        select date '2026-06-02' as shown_date, 'r' as release, 'daily' as scene, 'all' as channel, 1 as users,
+            2 as requests, 6 as exposures, 4 as plays, 0.5 as finish_rate, 0.25 as skip_rate, 500.0 as likes_per_1000""",
     "likes": """
         select 'u' as user_id, 'track' as target_type, 't' as target_id, timestamp '2026-06-02' as liked_at
         where false""",

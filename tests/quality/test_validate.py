@@ -50,6 +50,8 @@ def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.Ca
         ),
         ("sessions", "'train' as part", "1 as one", "expect_column_values_to_be_in_set(part)"),
         ("user_profiles", "8 as listens", "10 as listens", "expect_column_pair_values_a_to_be_greater_than_b"),
+        ("exposures", "1.0 as propensity", "2.0 as propensity", "expect_column_values_to_be_between(propensity)"),
+        ("online_metrics", "4 as plays", "7 as plays", "expect_column_pair_values_a_to_be_greater_than_b"),
         ("train_cuts", "select", "select unnest(['a', 'b']) as x,", "expect_table_row_count_to_be_between()"),
     ],
 )

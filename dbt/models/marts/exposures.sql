@@ -1,0 +1,83 @@
+with
+
+shown as (
+
+    select
+        *,
+        case when target_type = 'track' then target_id end as track_id,
+        shown_at + interval {{ var("exposure_outcome_hours") }} hour as outcome_at
+    from {{ ref("stg_exposures") }}
+    where shown_at < {{ as_of() }}
+
+),
+
+tracks as (
+
+    select * from {{ ref("int_tracks_measured") }}
+
+),
+
+responses as (
+
+    select *
+    from {{ ref("int_events_deduplicated") }}
+    where
+        action in ('play', 'like')
+        and request_id is not null
+
+),
+
+-- Who plays a list to its end needs longer than an impression waits for its outcome; the request says what led to it.
+outcomes as (
+
+    select
+        shown.event_id,
+        bool_or(responses.action = 'play') as is_played,
+        bool_or(responses.action = 'like') as is_liked,
+        max(responses.played_ms) as played_ms
+
+    from shown
+    inner join responses
+        on
+            shown.request_id = responses.request_id
+            and shown.user_id = responses.user_id
+            and shown.target_type = responses.target_type
+            and shown.target_id = responses.target_id
+            and shown.shown_at <= responses.ended_at
+            and shown.outcome_at > responses.ended_at
+    group by shown.event_id
+
+),
+
+final as (
+
+    select
+        shown.event_id,
+        shown.request_id,
+        shown.user_id,
+        shown.scene,
+        shown.shown_at,
+        shown.release,
+        shown.arm,
+        shown.features_hash,
+        shown.target_type,
+        shown.target_id,
+        shown.track_id,
+        shown.position,
+        shown.channels,
+        shown.propensity,
+        shown.is_exploration,
+        coalesce(outcomes.is_played, false) as is_played,
+        outcomes.played_ms,
+        {{ is_full_play("outcomes.played_ms", "tracks.duration_ms") }} as is_full_play,
+        {{ is_skip("outcomes.played_ms") }} as is_skip,
+        coalesce(outcomes.is_liked, false) as is_liked,
+        shown.outcome_at <= {{ as_of() }} as is_settled
+
+    from shown
+    left join outcomes on shown.event_id = outcomes.event_id
+    left join tracks on shown.track_id = tracks.track_id
+
+)
+
+select * from final

@@ -1,0 +1,61 @@
+with
+
+exposures as (
+
+    select * from {{ ref("exposures") }}
+
+),
+
+-- An exposure counts for each channel that found it, and once for all of them.
+counted as (
+
+    select
+        exposures.*,
+        unnest(list_append(if(len(exposures.channels) = 0, ['none'], exposures.channels), 'all')) as channel
+    from exposures
+
+),
+
+summed as (
+
+    select
+        shown_at::date as shown_date,
+        release,
+        scene,
+        channel,
+        count(distinct user_id) as users,
+        count(distinct request_id) as requests,
+        count(*) as exposures,
+        count(*) filter (is_played) as plays,
+        count(*) filter (is_full_play) as full_plays,
+        count(*) filter (is_skip) as skips,
+        count(*) filter (is_liked) as likes,
+        bool_and(is_settled) as is_settled
+    from counted
+    group by all
+
+),
+
+final as (
+
+    select
+        shown_date,
+        release,
+        scene,
+        channel,
+        users,
+        requests,
+        exposures,
+        plays,
+        full_plays,
+        skips,
+        likes,
+        full_plays / nullif(plays, 0) as finish_rate,
+        skips / nullif(plays, 0) as skip_rate,
+        1000 * likes / exposures as likes_per_1000,
+        is_settled
+    from summed
+
+)
+
+select * from final
