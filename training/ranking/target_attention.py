@@ -8,7 +8,7 @@ without which this is DIN alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -19,20 +19,32 @@ from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.recipes import ranker_config
 
 
+@dataclass(frozen=True)
+class TargetAttentionConfig(RankerConfig):
+    """`attention`: hidden widths of the attention unit, 36 in the paper's figure and 80, 40 in its code."""
+
+    attention: tuple[int, ...] = (80, 40)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "attention", tuple(self.attention))
+
+
 class TargetAttention(Ranker):
     """One interest for each candidate."""
 
     name: ClassVar[str] = "target_attention"
     feature_service: ClassVar[str] = "target_attention"
+    numbers: ClassVar[type[RankerConfig]] = TargetAttentionConfig
 
-    def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
+    def __init__(self, config: TargetAttentionConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
         super().__init__(config, catalogue, tasks)
-        self.attention = AttentionUnit(config.width)
+        self.attention = AttentionUnit(config.width, config.attention)
 
     @staticmethod
-    def config(recipe: str) -> RankerConfig:
+    def config(recipe: str) -> TargetAttentionConfig:
         """The same numbers as every rung of the ladder, and hard search."""
-        return replace(ranker_config(recipe), hard_search=True)
+        return TargetAttentionConfig(**(asdict(ranker_config(recipe)) | {"hard_search": True}))
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """The events summed by their weight for the candidate, on the scale of a mean."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from training.study.grid import Study
+from training.study.ranking_attention import RANKING_ATTENTION
 from training.study.ranking_history import RANKING_HISTORY
 from training.study.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_SKIPS
 from training.study.session_domains import SESSION_DOMAINS, SESSION_LENGTH
@@ -16,6 +17,7 @@ STUDIES: dict[str, Study] = {
         RECALL_CONTENT,
         RECALL_SKIPS,
         RANKING_HISTORY,
+        RANKING_ATTENTION,
         SESSION_DOMAINS,
         SESSION_LENGTH,
     )
