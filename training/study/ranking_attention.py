@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from training.study.grid import Cell, Study
 
-UNITS = {"80, 40": (80, 40), "36": (36,), "16": (16,)}
+CASES = 100_000
+UNITS = {"80, 40": (80, 40), "36": (36,)}
 
 RANKING_ATTENTION = Study(
     name="ranking_attention",
     question="How large does the attention unit need to be? 80, 40 are the hidden widths in the code of DIN's authors, 36 "
-    "is the one in the figure of their paper.",
+    f"is the one in the figure of their paper. {CASES:,} training cases each.",
     cells=(
-        *(Cell(name, "target_attention", {"attention": widths}) for name, widths in UNITS.items()),
-        Cell("none", "sum_pooling", {"hard_search": True}),
+        *(Cell(name, "target_attention", {"cases": CASES, "attention": widths}) for name, widths in UNITS.items()),
+        Cell("none", "sum_pooling", {"cases": CASES, "hard_search": True}),
     ),
-    pairs=(*((small, large) for large, small in pairwise(UNITS)), *((name, "none") for name in UNITS)),
+    pairs=(("36", "80, 40"), ("36", "none"), ("80, 40", "none")),
 )
