@@ -137,6 +137,26 @@ def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None
     assert not torch.equal(behaviours[0].weight, behaviours[1].weight)
 
 
+def test_passes_over_numbers_teach_nothing_of_ids_and_histories(marts: Path, tmp_path: Path) -> None:
+    """After them the whole network says what its numbers say; the pass over everything makes the difference."""
+    config = replace(RANKERS["session_domains"].config("debug"), number_epochs=2, validate_every=0, batch_size=64)
+    data = open_data(marts, "final")
+    cases = ranking_cases(data)
+    number_steps = 2 * -(-len(cases) // 1024)
+    for steps, is_level in ((number_steps, True), (number_steps + 4, False)):
+        ranker = fit_ranker("session_domains", data, replace(config, steps=steps), tmp_path / str(steps))
+        batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", ranker.features)
+        batches.make_numbers(1)
+        rows = np.arange(0, len(cases), 7)
+        with torch.no_grad():
+            whole, numbers = (
+                ranker.model(ranker.model.encode_user(one.users), one.candidates)
+                for one in (batches[rows], batches.without_ids(rows))
+            )
+        assert torch.allclose(whole, numbers, atol=1e-6) is is_level
+        assert numbers.std() > 1e-3
+
+
 def test_a_service_without_a_needed_view_is_named(marts: Path, tmp_path: Path) -> None:
     data = TrainingData(marts, "held_out", recipe("debug"), services={"target_attention": ServiceContract(VIEWS[:1])})
     with pytest.raises(LookupError, match="played_history"):

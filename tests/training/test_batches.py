@@ -22,6 +22,7 @@ from training.batches import MadeAhead, NumberedBatches
 from training.data import TrainingData
 from training.features import OfflineFeatures, ServiceContract
 from training.ranking.case_batches import CaseBatches
+from training.ranking.case_numbers import CaseNumbers
 from training.ranking.cases import ranking_cases
 from training.ranking.features import VIEWS, RankingFeatures
 from training.ranking.track_statistics import COUNTS, TrackStatistics
@@ -149,12 +150,13 @@ def test_processes_of_one_group_share_without_being_told(tmp_path: Path) -> None
     assert found == ["(0, 2) [0, 2, 4, 6, 8]", "(1, 2) [1, 3, 5, 7, 9]"]
 
 
-def test_kept_numbers_are_the_numbers_made_anew(data: TrainingData, batches: Numbered) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_numbers_made_once_are_the_numbers_made_anew(data: TrainingData, batches: Numbered, processes: int) -> None:
     made = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", replace(batches.features, plays=6))
-    keeping, rows = made(keep=True), np.arange(3, 40)
-    first, kept, anew = keeping[rows], keeping[rows[::-1]], made()[rows[::-1]]
-    assert not torch.equal(first.candidates.matches_BCM, kept.candidates.matches_BCM)
-    assert kept.users.plays is not None and anew.users.plays is not None
+    keeping, rows = made(), np.arange(3, 40)[::-1]
+    keeping.make_numbers(processes)
+    kept, anew, alone = keeping[rows], made()[rows], keeping.without_ids(rows)
+    assert kept.users.plays is not None and anew.users.plays is not None and alone.users.plays is not None
     for one, other in (
         (kept.users, anew.users),
         (kept.users.plays, anew.users.plays),
@@ -163,3 +165,15 @@ def test_kept_numbers_are_the_numbers_made_anew(data: TrainingData, batches: Num
         for name, tensor in vars(one).items():
             if isinstance(tensor, torch.Tensor):
                 assert torch.equal(tensor, getattr(other, name)), name
+    for part, whole, numbers in (
+        (alone.users, kept.users, ("context_BU", "hour_B", "weekday_B", "scene_B")),
+        (alone.candidates, kept.candidates, ("features_BCF", "matches_BCM")),
+    ):
+        assert all(torch.equal(getattr(part, name), getattr(whole, name)) for name in numbers)
+    assert alone.users.plays.track_BL.shape == alone.users.event_track_BL.shape == (len(rows), 0)
+    assert not alone.candidates.track_BC.any() and torch.equal(alone.labels_BT, kept.labels_BT)
+
+
+def test_numbers_of_too_few_cases_are_refused() -> None:
+    with pytest.raises(ValueError, match="every case once"):
+        CaseNumbers.collect(3, [(torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2, 1))])

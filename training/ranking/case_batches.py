@@ -7,7 +7,7 @@ Shape letters: R cases, B cases of a batch, T tasks, F profile features. Knows n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures, UserBatch
+from training.ranking.case_numbers import CaseNumbers
 from training.ranking.cases import RankingCases
 from training.ranking.features import RankingFeatures
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.user_features import DAY_US
+
+AT_ONCE = 256
+"""Cases whose numbers are made together: what is computed of them stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -38,47 +43,15 @@ class CaseBatch:
         )
 
 
-@dataclass
-class Kept:
-    """Numbers of cases that were made once: of the user, of the candidate, of where it was found; float32 [R, …]."""
-
-    is_there_R: NDArray[np.bool_]
-    numbers: list[NDArray[np.float32]]
-
-    @classmethod
-    def of(cls, cases: int) -> Kept:
-        """Nothing yet."""
-        return cls(np.zeros(cases, dtype=bool), [])
-
-    def put(self, rows: NDArray[np.int64], *parts: Tensor) -> None:
-        """Keep the numbers of some cases."""
-        if not self.numbers:
-            self.numbers = [np.empty((len(self.is_there_R), part.shape[1]), np.float32) for part in parts]
-        for kept, part in zip(self.numbers, parts, strict=True):
-            kept[rows] = part.numpy()
-        self.is_there_R[rows] = True
-
-    def take(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-        """The numbers of some cases, in the order in which they were put."""
-        return [kept[rows] for kept in self.numbers]
-
-
 class CaseBatches:
     """Cases by row numbers: `batches[[3, 1, 4]]` is one batch; `at(i, …)` is batch i of a shuffled training run.
 
     The profile of every case is asked of Feast once (point-in-time, a few numbers a case); the sequences of a batch
-    are read when the batch is. With `keep`, the numbers that hard search made are kept (4 bytes each), so that the next
-    pass over the cases reads the short sequences only.
+    are read when the batch is. After `make_numbers` the numbers of every case are kept, so that passes over the cases read
+    the short sequences only, or, in `numbers_at`, none.
     """
 
-    def __init__(
-        self,
-        cases: RankingCases,
-        offline: OfflineFeatures,
-        service: str,
-        features: RankingFeatures,
-        keep: bool = False,
-    ) -> None:
+    def __init__(self, cases: RankingCases, offline: OfflineFeatures, service: str, features: RankingFeatures) -> None:
         self.cases = cases
         self.features = features
         self.user_ids_R = offline.data.user_ids_U[cases.user_R]
@@ -90,7 +63,7 @@ class CaseBatches:
                 f"feature service {service!r} lacks {sorted(missing)}; add them in feature_repo/services.py and run "
                 "`feast -c feature_repo apply`"
             )
-        self._kept = Kept.of(len(cases)) if keep else None
+        self.numbers: CaseNumbers | None = None
         self._order: tuple[tuple[int, int], NDArray[np.int64]] = ((-1, -1), np.zeros(0, dtype=np.int64))
         self._profile = profiles(offline, service, self.user_ids_R, cases.request_at_R)
 
@@ -118,20 +91,43 @@ class CaseBatches:
         index = np.asarray(rows, dtype=np.int64)
         items_B1 = self.cases.item_R[index][:, None]
         told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
-        kept = self._kept
-        if kept is not None and kept.is_there_R[index].all():
-            context_BU, own_BF, match_BM = kept.take(index)
-            side = self.features.users(self.user_batch(index, self.features.sequence_views), context_BU)
-            track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.identities(items_B1))
-            found = CandidateInputs(
-                track_B1, artist_B1, torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
-            )
-            return CaseBatch(side.inputs, found, *told)
-        side = self.features.users(self.user_batch(index))
-        candidates = self.features.candidates(side, items_B1)
-        if kept is not None:
-            kept.put(index, side.inputs.context_BU, candidates.features_BCF[:, 0], candidates.matches_BCM[:, 0])
-        return CaseBatch(side.inputs, candidates, *told)
+        if self.numbers is None:
+            side = self.features.users(self.user_batch(index))
+            return CaseBatch(side.inputs, self.features.candidates(side, items_B1), *told)
+        users = self.user_batch(index, self.features.sequence_views)
+        return CaseBatch(self._users(users, index), self._candidates(items_B1, index), *told)
+
+    def make_numbers(self, processes: int) -> None:
+        """Make the numbers of every case, in so many processes."""
+        pieces = [range(start, min(start + AT_ONCE, len(self))) for start in range(0, len(self), AT_ONCE)]
+        self.numbers = CaseNumbers.collect(len(self), each(self._numbers_of, pieces, "numbers", processes))
+
+    def _numbers_of(self, rows: range) -> tuple[Tensor, Tensor, Tensor]:
+        one = self[rows]
+        return one.users.context_BU, one.candidates.features_BCF[:, 0], one.candidates.matches_BCM[:, 0]
+
+    def without_ids(self, rows: Sequence[int] | NDArray[np.int64]) -> CaseBatch:
+        """One batch of numbers alone: users without events, and a candidate that is none; after `make_numbers`.
+
+        What a ranker says of it is what its numbers say.
+        """
+        index = np.asarray(rows, dtype=np.int64)
+        # One event is read to be left out: what columns a sequence has only its reader knows.
+        users = self.user_batch(index, dict.fromkeys(self.features.sequence_views, 1))
+        users = replace(users, views={view: batch.newest(0) for view, batch in users.views.items()})
+        candidates = self._candidates(np.zeros((len(index), 1), dtype=np.int64), index)
+        told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
+        return CaseBatch(self._users(users, index), candidates, *told)
+
+    def _users(self, users: UserBatch, index: NDArray[np.int64]) -> UserInputs:
+        assert self.numbers is not None  # noqa: S101  # whoever calls has seen to it
+        return self.features.users(users, self.numbers.context_RU[index]).inputs
+
+    def _candidates(self, items_B1: NDArray[np.int64], index: NDArray[np.int64]) -> CandidateInputs:
+        assert self.numbers is not None  # noqa: S101  # whoever calls has seen to it
+        track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.identities(items_B1))
+        own_B1F, match_B1M = self.numbers.features_RF[index, None], self.numbers.matches_RM[index, None]
+        return CandidateInputs(track_B1, artist_B1, torch.from_numpy(own_B1F), torch.from_numpy(match_B1M))
 
     def in_order(self, batch_size: int) -> Iterator[CaseBatch]:
         """Every case once, in order."""
@@ -140,12 +136,20 @@ class CaseBatches:
 
     def at(self, step: int, batch_size: int, seed: int) -> CaseBatch:
         """Training batch `step`: every epoch goes over all cases, in an order of the seed and the epoch only."""
+        return self[self._rows(step, batch_size, seed)]
+
+    def numbers_at(self, step: int, batch_size: int, seed: int) -> CaseBatch:
+        """The same of numbers alone, in the same order; after `make_numbers`."""
+        return self.without_ids(self._rows(step, batch_size, seed))
+
+    def _rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         per_epoch = -(-len(self) // batch_size)
         epoch, place = divmod(step, per_epoch)
         if self._order[0] != (seed, epoch):
             self._order = ((seed, epoch), np.random.default_rng([seed, epoch]).permutation(len(self)))
         # In the cases' order neighbours share their history in memory; within a batch the order means nothing.
-        return self[np.sort(self._order[1][place * batch_size : (place + 1) * batch_size])]
+        rows: NDArray[np.int64] = np.sort(self._order[1][place * batch_size : (place + 1) * batch_size])
+        return rows
 
 
 def profiles(

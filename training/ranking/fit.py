@@ -33,6 +33,8 @@ from training.ranking.track_statistics import TrackStatistics
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 SAMPLE = 5_000
+NUMBER_BATCH = 1024
+"""Cases of a batch of numbers alone, which are small."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,29 +60,31 @@ def fit_ranker(
     features = RankingFeatures.of(
         data.vocabulary, track_statistics(data), config.hard_search, config.plays, config.negatives, config.searches
     )
-    batches = CaseBatches(learned.newest(config.cases), offline, service, features, keep=config.epochs > 1)
+    batches = CaseBatches(learned.newest(config.cases), offline, service, features)
+    if config.number_epochs or config.epochs > 1:
+        batches.make_numbers(trainer.use_threads())
     per_epoch = -(-len(batches) // config.batch_size)
-    config = replace(config, steps=config.steps or config.epochs * per_epoch)
+    number_steps = config.number_epochs * -(-len(batches) // NUMBER_BATCH)
+    config = replace(config, steps=config.steps or number_steps + config.epochs * per_epoch)
 
     torch.manual_seed(config.seed)
     model = RANKERS[name](config, catalogue_of(learned, data), cases.tasks)
     sample = batches[_spread(len(batches), SAMPLE)]
     model.observe(sample.users, sample.candidates)
-    module = RankerModule(model, config, config.id_epochs * per_epoch)
+    module = RankerModule(model, config, range(number_steps, number_steps + config.id_epochs * per_epoch))
     validation = CaseBatches(held_out.take(_spread(len(held_out), config.validation_cases)), offline, service, features)
     held = list(validation.in_order(config.batch_size))
+
+    def batch_at(step: int) -> CaseBatch:
+        if step < number_steps:
+            return batches.numbers_at(step, NUMBER_BATCH, config.seed)
+        return batches.at(step - number_steps, config.batch_size, config.seed)
 
     def validate() -> float:
         return -float(task_losses(*logits_of(model, held)) @ module.loss_weights_T)
 
     schedule = trainer.Schedule(config.steps, config.validate_every, seed=config.seed)
-    record = trainer.fit(
-        module,
-        lambda step: batches.at(step, config.batch_size, config.seed),
-        schedule,
-        folder,
-        validate if held else None,
-    )
+    record = trainer.fit(module, batch_at, schedule, folder, validate if held else None)
     model.cpu()
     settled = replace(config, steps=record.steps)
     if held:
@@ -97,13 +101,13 @@ def fit_ranker(
 
 
 class RankerModule(lightning.LightningModule):
-    """The sum of the task losses and of the ranker's own, AdamW, one cycle of the learning rate; ids stand still from
-    step `id_steps` on (None: never).
+    """The sum of the task losses and of the ranker's own, AdamW, one cycle of the learning rate; ids learn in the steps
+    `id_steps` (None: always).
     """
 
     loss_weights_T: Tensor
 
-    def __init__(self, model: Ranker, config: RankerConfig, id_steps: int | None = None) -> None:
+    def __init__(self, model: Ranker, config: RankerConfig, id_steps: range | None = None) -> None:
         super().__init__()
         self.model, self.numbers, self.id_steps = model, config, id_steps
         self.register_buffer(
@@ -112,7 +116,7 @@ class RankerModule(lightning.LightningModule):
 
     def on_train_batch_start(self, *_: Any) -> None:
         """A parameter without a gradient is left alone by the optimizer."""
-        self.model.embedding.learn_ids(self.id_steps is None or self.global_step < self.id_steps)
+        self.model.embedding.learn_ids(self.id_steps is None or self.global_step in self.id_steps)
 
     def training_step(self, batch: CaseBatch, _: int) -> Tensor:
         """Loss of one batch."""

@@ -40,8 +40,9 @@ class RankerConfig:
     logits; `experts` share the head's work (0: one network for all tasks); `position_bias` lets training explain a part of
     every label by the place in which a track was shown.
 
-    What is learned: at most `cases` training rows, the newest share of every user; `epochs` passes over them unless `steps`
-    says how many batches, of which only the first `id_epochs` teach the embeddings of ids, which over-fit in later ones.
+    What is learned: at most `cases` training rows, the newest share of every user; `number_epochs` passes over their numbers
+    alone, then `epochs` passes over everything, unless `steps` says how many batches in all; only the first `id_epochs` of
+    the latter teach the embeddings of ids, which over-fit in later ones.
     The loss has `auxiliary_weight` of the ranker's `auxiliary_loss` in it. `temperatures` (one a task; none: chosen on
     validation) divide the logits.
     """
@@ -64,6 +65,7 @@ class RankerConfig:
     weight_decay: float = 1e-5
     batch_size: int = 256
     cases: int = 400_000
+    number_epochs: int = 0
     epochs: int = 1
     id_epochs: int = 1
     steps: int = 0
@@ -114,6 +116,11 @@ class Ranker(nn.Module, ABC):
         self.matches = PiecewiseLinear(of_candidate, config.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)
         self.from_candidate = nn.Linear(self.features.width + self.matches.width + (1 + 2 * interests) * width, first)
+        if config.number_epochs:
+            # Ids and histories begin with nothing to say beside numbers that have been learned.
+            with torch.no_grad():
+                begin, ids = self.features.width, (1 + 2 * interests) * width
+                self.from_candidate.weight[:, begin : begin + ids].zero_()
         self.activation = nn.Sequential(Dice(first), nn.Dropout(config.dropout))
         if config.experts:
             self.head: nn.Module = Experts(first, config.hidden[-1], len(tasks), config.experts, config.dropout)
