@@ -31,7 +31,12 @@ def index(settings: Settings) -> str:
     """The index page; a report that does not exist yet is named without a link."""
     services = (
         ("Airflow", f"http://{settings.host}:{settings.airflow_port}", "trigger, watch, run again"),
-        ("Recommender", f"http://{settings.host}:{settings.recommender_port}", "the HTTP API and its OpenAPI page"),
+        (
+            "Listening page",
+            f"http://{settings.host}:{settings.recommender_port}",
+            "choose a listener, play, skip, like",
+        ),
+        ("API", f"http://{settings.host}:{settings.recommender_port}/docs", "the recommender over HTTP, to try out"),
         ("MLflow", f"http://{settings.host}:{settings.mlflow_port}", "training runs"),
     )
     rows = [f'<li><a href="{url}">{name}</a>: {what}</li>' for name, url, what in services]

@@ -51,8 +51,8 @@ def where(settings: Settings) -> str:
     addresses = {
         "Airflow": f"{host}:{settings.airflow_port}",
         "  login": f"{airflow_server.USER}, password in {airflow_server.passwords_file(settings)}",
-        "Recommender": f"{host}:{settings.recommender_port}",
-        "  OpenAPI page": f"{host}:{settings.recommender_port}/",
+        "Listening page": f"{host}:{settings.recommender_port}",
+        "  API page": f"{host}:{settings.recommender_port}/docs",
         "MLflow": f"{host}:{settings.mlflow_port}",
         "Everything to read": f"{host}:{settings.pages_port}",
         **{f"  {name}": url for name, url in pages.items()},

@@ -21,7 +21,7 @@ from tqdm import tqdm
 import settings
 from sequences import arrivals
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
-from sequences.materialized import Materialized, digest
+from sequences.materialized import Materialized, digest, digests_file
 from sequences.newest_events import Row, newest_events
 from sequences.online_row import number, write_rows
 from sequences.store import marts, open_store
@@ -148,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     store = open_store()
     folder = settings.load().feast
-    state_file = folder / f"materialized-{store.config.online_store.type}.db"
+    state_file = digests_file(folder, store.config.online_store.type)
     written = materialize(store, arguments.as_of, marts(), state_file, is_forced=arguments.force)
     if written is None:
         print(f"the online store already holds a later day than {arguments.as_of}; --force sets it back")

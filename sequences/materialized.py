@@ -121,6 +121,23 @@ def read_mark(store: feast.FeatureStore) -> OnlineRow:
     return OnlineRows(store, {LIVE_SOURCE: [MARK]}).read([NOBODY])[0][LIVE_SOURCE]
 
 
+def digests_file(folder: Path, online_store: str) -> Path:
+    """Where the digests of a kind of online store lie, in Feast's folder."""
+    return folder / f"materialized-{online_store}.db"
+
+
+def users(path: Path, most: int) -> list[str]:
+    """Ids of users who have a row in the store, in their order, at most `most`; none where nothing was materialised."""
+    if not path.exists():
+        return []
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("select distinct user_id from digests order by user_id limit ?", (most,))
+        return [str(user) for (user,) in rows]
+    finally:
+        connection.close()
+
+
 def digest(values: Mapping[str, bytes]) -> bytes:
     """16 bytes that differ where the rows differ."""
     whole = hashlib.blake2b(digest_size=16)

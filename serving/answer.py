@@ -31,6 +31,8 @@ class Item:
     track_id: str
     title: str
     artists: list[str]
+    artist_ids: list[str]
+    duration_ms: int
     score: float
     channels: list[str]
     reason: str
@@ -81,6 +83,8 @@ def items(
             track_id=str(release.vocabulary.track_ids_V[item]),
             title=(one.title if one else "") or release.catalogue.titles_V[item],
             artists=(one.artists if one else []) or release.catalogue.artist_names_V[item],
+            artist_ids=release.catalogue.artist_ids_of(item),
+            duration_ms=int(release.catalogue.duration_ms_V[item]),
             score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
             channels=chosen.channels_C[place],
             reason=said[item],

@@ -14,9 +14,10 @@ from serving.guard import JSON, App, Message, Receive, Send, answered, error_bod
 from serving.rate_limit import RateLimit
 from settings import is_loopback
 
-OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs.json")
-"""Answered without a key, where they are only read: probes, Prometheus, the API's page and its description."""
-OPEN_FOLDER = "/static_content/"
+OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json")
+"""Answered without a key, where they are only read: probes, Prometheus, the listening page (not what it asks for), the
+API's page and its description."""
+OPEN_FOLDERS = ("/page/", "/static_content/")
 NO_KEY, TOO_OFTEN, NOT_LOCAL = "no_key", "too_often", "not_local"
 """Why a request is turned away."""
 
@@ -73,7 +74,7 @@ class Clients:
 
 def _is_open(scope: Message) -> bool:
     path = scope["path"]
-    return scope["method"] in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(OPEN_FOLDER))
+    return scope["method"] in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS))
 
 
 def _shown(scope: Message) -> str:

@@ -59,8 +59,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] in ("GET", "HEAD") and (scope["path"] == "/" or scope["path"] in self._documents):
-            is_page, is_head = scope["path"] == "/", scope["method"] == "HEAD"
+        if scope["method"] in ("GET", "HEAD") and (scope["path"] == "/docs" or scope["path"] in self._documents):
+            is_page, is_head = scope["path"] == "/docs", scope["method"] == "HEAD"
             own = PAGE if is_page else json.dumps(self._documents[scope["path"]]()).encode()
             await answered(send, 200, b"text/html; charset=utf-8" if is_page else JSON, b"" if is_head else own)
             return

@@ -32,6 +32,7 @@ Try it here: open *Recommend*, press *Try it out*, then *Execute*. A user nobody
 TAGS = {
     "Recommend": "Tracks for a listener.",
     "Events": "What the listener did with them.",
+    "Look": "For people who want to see what the models see; the listening page asks these.",
     "Operations": "For load balancers and monitoring.",
 }
 
@@ -39,6 +40,9 @@ OPERATIONS = {
     "/recommend": ("Recommend", "Tracks for a listener, best first"),
     "/similar": ("Recommend", "Tracks like a given one, nearest first"),
     "/events": ("Events", "Report what listeners did"),
+    "/listener": ("Look", "What is known of a listener"),
+    "/listeners": ("Look", "Some listeners"),
+    "/search": ("Look", "Tracks by words"),
     "/livez": ("Operations", "Is the process able to take events?"),
     "/readyz": ("Operations", "Is a release in service?"),
     "/status": ("Operations", "Which releases are in service, and which were refused?"),
@@ -59,6 +63,11 @@ DETAILS = {
     "/events": "Each row is an event of the data contract. What is accepted is on the disk when the answer comes, and "
     "in the listener's next recommendation. A row with a known `event_id` is a duplicate and changes nothing; a row that "
     "breaks the contract is refused with the reason, and the others are taken. Times that are left out are now.",
+    "/listener": "The newest events with their sessions, the interests that `multi_interest` finds in what was listened to, each with the "
+    "facets that set it apart, and what the last session and the last 2,000 plays are about.",
+    "/listeners": "Ids of users whose features were materialised, in the order of the ids.",
+    "/search": "Every word must stand in the title or in an artist's name; capitals do not matter. Looks through the 50,000 most "
+    "played tracks.",
     "/livez": "503: only a restart helps.",
     "/readyz": "503 until the first release is loaded and warm. A new one swaps in without a break.",
     "/status": "The release in production, those beside it with their share of the users, and what was refused and why: the "
@@ -100,6 +109,9 @@ REQUEST_EXAMPLES: dict[str, dict[str, Spec]] = {
         "Ten tracks like one": {"track_id": "t12", "limit": 10},
         "Without what a listener blocked": {"track_id": "t12", "user_id": "u0"},
     },
+    "/listener": {"A listener": {"user_id": "u0"}, "Somebody nobody knows": {"user_id": "nobody"}},
+    "/listeners": {"Twenty": {}, "Five": {"limit": 5}},
+    "/search": {"By title": {"words": "song 12"}, "Most played": {"limit": 10}},
     "/events": {
         "A play to the end": {
             "events": [
@@ -122,6 +134,8 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
                 "track_id": "t12",
                 "title": "Song 12",
                 "artists": ["Artist 3"],
+                "artist_ids": ["a3"],
+                "duration_ms": 184000,
                 "score": 0.87,
                 "channels": ["realtime", "favourites"],
                 "reason": "close to what you played last",
@@ -148,12 +162,37 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
                 "track_id": "t31",
                 "title": "Song 31",
                 "artists": ["Artist 7"],
+                "artist_ids": ["a7"],
+                "duration_ms": 201000,
                 "score": 1.0,
                 "channels": ["realtime", "knowledge_graph"],
                 "reason": "because it is close to Song 12 by Artist 3",
             }
         ],
     },
+    "/listener": {
+        "user_id": "u0",
+        "is_known": True,
+        "release": "2026-07-01-3f9c2d",
+        "events": [
+            {
+                "track_id": "t12",
+                "title": "Song 12",
+                "artists": ["Artist 3"],
+                "behaviour": "full_play",
+                "ended_at": 1782864000000000,
+                "played_ratio": 1.0,
+                "session": 1,
+            }
+        ],
+        "interests": [
+            {"name": "Cantonese · britpop", "share": 0.62, "titles": ["Song 12"], "artists": ["Artist 3"]},
+        ],
+        "short_term": {"name": "Cantonese · britpop", "share": 1.0, "titles": ["Song 12"], "artists": ["Artist 3"]},
+        "long_term": {"name": "Cantonese · night", "share": 1.0, "titles": ["Song 12"], "artists": ["Artist 3"]},
+    },
+    "/listeners": {"user_ids": ["u0", "u1"]},
+    "/search": {"items": [{"track_id": "t12", "title": "Song 12", "artists": ["Artist 3"]}]},
     "/events": {
         "accepted": 1,
         "duplicate": 0,
@@ -189,6 +228,23 @@ AT_THE_DOOR = {
 """What every path that asks for a key may say."""
 
 ERROR_EXAMPLES = {
+    "/listener": {
+        400: "user_id must be 1 to 256 bytes of printable text",
+        413: "the body is larger than 1048576 bytes; send fewer events at once",
+        415: "content type 'text/plain'; send application/json",
+        503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
+    },
+    "/listeners": {
+        400: "1 validation error for Input",
+        413: "the body is larger than 1048576 bytes; send fewer events at once",
+        415: "content type 'text/plain'; send application/json",
+    },
+    "/search": {
+        400: "1 validation error for Input",
+        413: "the body is larger than 1048576 bytes; send fewer events at once",
+        415: "content type 'text/plain'; send application/json",
+        503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
+    },
     "/recommend": {
         400: "scene 'shower' is not one of daily, private_fm",
         413: "the body is larger than 1048576 bytes; send fewer events at once",

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from sequences import materialized
 from serving import structured_log
 from serving.answer import Answer
 from serving.daily_lists import DailyLists
@@ -17,6 +18,7 @@ from serving.event_push import EventPush
 from serving.exposures import Exposures
 from serving.feature_log import FeatureLog
 from serving.hydrate import Hydrate
+from serving.listener import Listener, describe
 from serving.load_release import load_release
 from serving.metrics import Metrics
 from serving.online import OnlineStore
@@ -25,11 +27,16 @@ from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
 from serving.report_events import Report, ReportEvents
 from serving.request import Request, new_id, read_request, read_similar
-from serving.scenes import SIMILAR
+from serving.scenes import SCENES, SIMILAR
+from serving.search import FoundTrack, search
 from serving.served_release import ServedRelease
 from serving.user_writers import UserWriters
 from serving.warm_up import warm_up
 from settings import Settings
+from training.exclusions import Exclusions
+from training.filter import Shown
+
+NO_RELEASE = "no release is in service yet; `make pipeline` or the DAG release_models makes one"
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +72,9 @@ class Runtime:
         )
         recall = Recall(metrics, settings.recall_deadline_ms / 1000, settings.answered_at_once)
         self._lists = DailyLists(settings.home / "serving")
-        hydrate = Hydrate(self._online, metrics, self._features)
-        self._path = RecommendPath(hydrate, recall, self._lists, self._exposures, metrics)
-        self._reports = ReportEvents(self._log, self._push, hydrate.exclude, metrics, now_us)
+        self._hydrate = Hydrate(self._online, metrics, self._features)
+        self._path = RecommendPath(self._hydrate, recall, self._lists, self._exposures, metrics)
+        self._reports = ReportEvents(self._log, self._push, self._hydrate.exclude, metrics, now_us)
         self._holder.start()
 
     @property
@@ -138,7 +145,7 @@ class Runtime:
             request = read(now_us(), request_id)
             release, arm = self._holder.of(request.user_id)
             if release is None:
-                raise NotReady("no release is in service yet; `make pipeline` or the DAG release_models makes one")
+                raise NotReady(NO_RELEASE)
             answer = self._path.answer(replace(request, arm=arm), release)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
             line |= {"tracks": len(answer.items), **asdict(answer.trace)}
@@ -152,6 +159,46 @@ class Runtime:
             line["ms"] = round((time.perf_counter() - began) * 1000, 3)
             logger.info("request", extra={"fields": line})
             structured_log.REQUEST_ID.reset(told)
+
+    def listener(self, user_id: str) -> Listener:
+        """What the release that answers a user knows of them, in words.
+
+        Raises:
+            RequestRejected: the id makes no sense.
+            NotReady: there is no release yet.
+        """
+        request = read_request(user_id, next(iter(SCENES)), None, now_us())
+        release = self._served(user_id)
+        return describe(self._hydrate.user(request, release), release)
+
+    def search(self, words: str, limit: int) -> list[FoundTrack]:
+        """Tracks of the release in service by words, the most played first.
+
+        Raises:
+            NotReady: there is no release yet.
+        """
+        release = self._served("")
+        territory, is_explicit_wanted = self._wanted(None, None)
+        code = release.vocabulary.track_code
+        shown = Shown(
+            release.catalogue,
+            Exclusions(),
+            code,
+            now_us(),
+            territory=territory,
+            is_explicit_wanted=is_explicit_wanted,
+        )
+        return search(words, limit, release, shown)
+
+    def listeners(self, limit: int) -> list[str]:
+        """Ids of some users whose features were materialised, at most `limit`."""
+        return materialized.users(materialized.digests_file(self._settings.feast, self._settings.online_store), limit)
+
+    def _served(self, user_id: str) -> ServedRelease:
+        release, _ = self._holder.of(user_id)
+        if release is None:
+            raise NotReady(NO_RELEASE)
+        return release
 
     def report(self, rows: list[object]) -> Report:
         """See `ReportEvents.report`."""

@@ -18,18 +18,22 @@ from serving.api_keys import ApiKeys, check_host
 from serving.clients import Clients, Door
 from serving.event_log import LogBusy
 from serving.guard import Guard
+from serving.listener import ListenerEvent, Taste
 from serving.metrics import Metrics
 from serving.path import UnknownTrack
 from serving.rate_limit import RateLimit
 from serving.request import LONGEST_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES, SIMILAR
+from serving.search import FoundTrack
+from serving.static_page import ListeningPage
 
 REPORTS_AT_ONCE = 16
 THREADS = settings.MOST_AT_ONCE + REPORTS_AT_ONCE
 MOST_WAITING = 256
 ANSWERS_WAITING, REPORTS_WAITING = 64, 128  # fewer than MOST_WAITING in all, where BentoML would say 429
 MOST_EVENTS = 1000
+MOST_FOUND, LONGEST_WORDS = 50, 100
 
 
 Territory = Annotated[
@@ -54,6 +58,8 @@ class RecommendedTrack(BaseModel):
     track_id: str
     title: str
     artists: list[str]
+    duration_ms: int = Field(description="0 where nobody knows it")
+    artist_ids: list[str] = Field(description="To block one: an event with target_type artist")
     score: float
     channels: list[str] = Field(description="Recall channels that found it, the one that ranked it best first")
     reason: str
@@ -99,6 +105,30 @@ class Recommendation(BaseModel):
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only where the request says `"debug": true`'
     )
+
+
+class FoundTracks(BaseModel):
+    """Tracks that hold the words, the most played first."""
+
+    items: list[FoundTrack]
+
+
+class Listeners(BaseModel):
+    """Some users that the online store knows."""
+
+    user_ids: list[str]
+
+
+class ListenerState(BaseModel):
+    """A listener as one release sees them."""
+
+    user_id: str
+    is_known: bool
+    release: str
+    events: list[ListenerEvent] = Field(description="The newest ones, oldest first; `ended_at` in µs since 1970")
+    interests: list[Taste]
+    short_term: Taste | None = Field(description="The session that was last")
+    long_term: Taste | None = Field(description="The last 2,000 plays that were listened to")
 
 
 class RejectedEvent(BaseModel):
@@ -198,6 +228,39 @@ class Recommender:
         except (LogBusy, OSError) as error:
             return _error(503, error)
 
+    @bentoml.api(output_spec=ListenerState)
+    def listener(
+        self, user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_ID, description="Who listens")]
+    ) -> ListenerState | Response:
+        """What is known of a listener: the newest events, interests, and what is long- and short-term."""
+        try:
+            return ListenerState(**asdict(self._runtime.listener(user_id)))
+        except RequestRejected as error:
+            return _error(400, error)
+        except NotReady as error:
+            return _error(503, error)
+
+    @bentoml.api(output_spec=FoundTracks)
+    def search(
+        self,
+        words: Annotated[
+            str, Field(max_length=LONGEST_WORDS, description="Words of title and artists; none: any")
+        ] = "",
+        limit: Annotated[int, Field(ge=1, le=MOST_FOUND, description="How many tracks")] = 20,
+    ) -> FoundTracks | Response:
+        """Tracks by words, the most played first."""
+        try:
+            return FoundTracks(items=self._runtime.search(words, limit))
+        except NotReady as error:
+            return _error(503, error)
+
+    @bentoml.api(output_spec=Listeners)
+    def listeners(
+        self, limit: Annotated[int, Field(ge=1, le=MOST_FOUND, description="How many ids")] = 20
+    ) -> Listeners:
+        """Some listeners, to look at what the models make of them."""
+        return Listeners(user_ids=self._runtime.listeners(limit))
+
     async def __is_ready__(self) -> bool:
         """`/readyz`: a warm release is in service."""
         return self._runtime.is_ready
@@ -230,7 +293,9 @@ def _metrics() -> Metrics:
 
 
 def _queues() -> list[Queue]:
-    answers = Queue(("/recommend", "/similar"), settings.load().answered_at_once, ANSWERS_WAITING)
+    answers = Queue(
+        ("/recommend", "/similar", "/listener", "/search"), settings.load().answered_at_once, ANSWERS_WAITING
+    )
     return [answers, Queue(("/events",), REPORTS_AT_ONCE, REPORTS_WAITING)]
 
 
@@ -249,6 +314,7 @@ def _turned_away(reason: str) -> None:
 
 # The first is the outermost.
 Recommender.add_asgi_middleware(Clients, door=_door, turned_away=_turned_away)  # type: ignore[attr-defined]
+Recommender.add_asgi_middleware(ListeningPage)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(Guard, description=_description, status=_status)  # type: ignore[attr-defined]  # it is a Service now
 Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_refused)  # type: ignore[attr-defined]
 

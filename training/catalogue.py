@@ -7,6 +7,7 @@ Knows nothing about users.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -85,6 +86,14 @@ class Catalogue:
     def artists_of(self, item: int) -> np.ndarray:
         """Codes of an item's artists, the main one first."""
         return self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]
+
+    @cached_property
+    def _artist_ids(self) -> list[str]:
+        return list(self.artist_code)  # codes count from 0 in this order
+
+    def artist_ids_of(self, item: int) -> list[str]:
+        """Ids of an item's artists, the main one first."""
+        return [self._artist_ids[code] for code in self.artists_of(item).tolist()]
 
 
 _DEFAULTS: dict[str, pl.Expr] = {

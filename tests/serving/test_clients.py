@@ -58,7 +58,10 @@ def test_without_keys_nobody_else_is_answered_wherever_the_server_listens(server
     assert "SEGUE_API_KEYS" in json.loads(body)["error"]
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/", "/docs.json", "/static_content/swagger-ui.css"])
+@pytest.mark.parametrize(
+    "path",
+    ["/livez", "/readyz", "/metrics", "/", "/docs", "/page/app.js", "/docs.json", "/static_content/swagger-ui.css"],
+)
 def test_probes_prometheus_and_the_page_need_no_key_and_only_where_they_are_read(path):
     house = House([KEY])
     assert house.ask(path, "GET", server=("10.0.0.7", 3000))[0] == 200

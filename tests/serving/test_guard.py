@@ -74,12 +74,12 @@ def test_other_methods_paths_and_connections_pass_untouched(server):
 
 
 def test_the_page_and_its_document_are_the_guards_own_and_load_nothing_from_elsewhere(server):
-    status, headers, page = server.ask("GET", "/")
+    status, headers, page = server.ask("GET", "/docs")
     assert status == 200 and headers[b"content-type"].startswith(b"text/html")
     loaded = re.findall(rb'(?:src|href|url)[=:]\s*"([^"]+)"', page)
     assert len(loaded) == 3 and all(one.startswith(b"./") for one in loaded)
     status, headers, document = server.ask("GET", "/docs.json")
     assert (status, json.loads(document)) == (200, {"info": {"title": "Segue"}})
     assert int(headers[b"content-length"]) == len(document)
-    assert server.ask("HEAD", "/")[::2] == (200, b"") == server.ask("HEAD", "/docs.json")[::2]
+    assert server.ask("HEAD", "/docs")[::2] == (200, b"") == server.ask("HEAD", "/docs.json")[::2]
     assert server.seen == []

@@ -88,6 +88,8 @@ def test_an_answer_has_what_it_always_had(client):
         "track_id": "t0",
         "title": "Song 0",
         "artists": ["Artist 0"],
+        "artist_ids": ["a0"],
+        "duration_ms": 0,
         "score": 1.0,
         "channels": ["popularity"],
         "reason": "popularity says so",
@@ -147,6 +149,33 @@ def test_tracks_like_one(client):
     assert unknown.status_code == 404
     assert unknown.json() == {"error": "track 'nowhere' is not in release r1; give the id of another"}
     assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
+
+
+def test_a_listener_may_be_looked_at(client):
+    known = client.post("/listener", json={"user_id": "u"}).json()
+    assert known["is_known"] and known["release"] == "r1"
+    assert sorted(known["long_term"]["titles"]) == ["Song 0", "Song 1"]
+    assert client.post("/listener", json={"user_id": "nobody"}).json()["is_known"] is False
+    refused = client.post("/listener", json={"user_id": "\u0007"})
+    assert refused.status_code == 400 and "printable" in refused.json()["error"]
+
+
+def test_tracks_may_be_searched_by_words(client):
+    found = client.post("/search", json={"words": "artist 1"}).json()["items"]
+    assert found == [
+        {"track_id": "t2", "title": "Song 2", "artists": ["Artist 1"]},
+        {"track_id": "t3", "title": "Song 3", "artists": ["Artist 1"]},
+    ]
+    assert client.post("/search", json={"limit": 51}).status_code == 400
+
+
+def test_before_anything_was_materialised_there_are_no_listeners(client):
+    assert client.post("/listeners", json={}).json() == {"user_ids": []}
+
+
+def test_the_page_is_at_the_root_and_the_api_beside_it(client):
+    assert "./page/app.js" in client.get("/").text
+    assert "swagger" in client.get("/docs").text
 
 
 def test_the_list_of_the_day_stays_and_grows(client):

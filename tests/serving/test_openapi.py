@@ -9,9 +9,17 @@ from serving import openapi
 from serving.event_schema import COLUMNS, read_event
 from serving.request import read_request, read_similar
 from serving.scenes import SCENES
-from serving.service import EventReport, Recommendation, Recommender
+from serving.service import EventReport, FoundTracks, Listeners, ListenerState, Recommendation, Recommender
 
 NOW = 1_800_000_000_000_000
+PATHS = {
+    "/recommend": Recommendation,
+    "/similar": Recommendation,
+    "/events": EventReport,
+    "/listener": ListenerState,
+    "/listeners": Listeners,
+    "/search": FoundTracks,
+}
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +28,12 @@ def spec():
 
 
 def test_every_route_that_people_call_is_described_with_a_summary_and_a_tag(spec):
-    assert set(spec["paths"]) == {"/recommend", "/similar", "/events", "/livez", "/readyz", "/status", "/metrics"}
+    assert set(spec["paths"]) == {*PATHS, "/livez", "/readyz", "/status", "/metrics"}
     tags = {tag["name"] for tag in spec["tags"]}
     for path in spec["paths"].values():
         for operation in path.values():
             assert operation["summary"] and operation["description"] and set(operation["tags"]) <= tags
-    assert set(Recommender.apis) == {"recommend", "similar", "events"}
+    assert {f"/{name}" for name in Recommender.apis} == set(PATHS)
 
 
 def test_it_speaks_of_segue_only_and_loads_nothing_from_elsewhere(spec):
@@ -42,7 +50,7 @@ def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to(spec)
 
 
 def test_the_examples_are_what_the_service_takes_and_gives(spec):
-    for path in ("/recommend", "/similar", "/events"):
+    for path, answered in PATHS.items():
         (operation,) = spec["paths"][path].values()
         examples = operation["requestBody"]["content"]["application/json"]["examples"]
         assert len(examples) >= 2
@@ -55,9 +63,10 @@ def test_the_examples_are_what_the_service_takes_and_gives(spec):
             for row in value.get("events", []):
                 read_event(row, NOW)
         answer = operation["responses"]["200"]["content"]["application/json"]["example"]
-        (EventReport if path == "/events" else Recommendation).model_validate(answer)
+        answered.model_validate(answer)
         unknown = {"404"} if path == "/similar" else set()
-        assert {"200", "400", "401", "403", "413", "415", "429", "503"} | unknown == set(operation["responses"])
+        unready = set() if path == "/listeners" else {"503"}
+        assert {"200", "400", "401", "403", "413", "415", "429"} | unknown | unready == set(operation["responses"])
 
 
 def test_the_schema_of_an_event_has_the_contracts_columns():

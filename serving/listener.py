@@ -1,0 +1,143 @@
+"""A listener as the models see them, for people to look at: what happened lately, and what is read from it.
+
+Legend: L events. Knows nothing about candidates or HTTP.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from sequences import behaviours
+from sequences.batch import FIRST, SequenceBatch
+from sequences.sessions import session_BL
+from serving.hydrate import Hydrated
+from serving.served_release import ServedRelease
+from training.features import UserBatch
+from training.listens import HISTORY, is_listened
+from training.recall.multi_interest import MultiInterest
+
+T = TypeVar("T")
+
+RECENT = "recent_events"
+SHOWN = 5
+"""How many tracks and artists say what an interest is made of."""
+
+
+@dataclass(frozen=True)
+class ListenerEvent:
+    """One thing that the listener did with a track; `ended_at` in µs UTC, `played_ratio` 0 where nobody knows it.
+
+    `session` counts from 1, the oldest in the sequence.
+    """
+
+    track_id: str
+    title: str
+    artists: list[str]
+    behaviour: str
+    ended_at: int
+    played_ratio: float
+    session: int
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What a set of listens is about: in words, and the tracks and artists heard most in it; `share` of all listens."""
+
+    name: str
+    share: float
+    titles: list[str]
+    artists: list[str]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What one release knows of a user; `events` oldest first, `short_term` is of the session that was last.
+
+    Without the channel `multi_interest` there are no `interests`, and tastes are named by their artists.
+    """
+
+    user_id: str
+    is_known: bool
+    release: str
+    events: list[ListenerEvent]
+    interests: list[Taste]
+    short_term: Taste | None
+    long_term: Taste | None
+
+
+def describe(user: Hydrated, release: ServedRelease) -> Listener:
+    """The single user of a hydrated request, in words."""
+    users = user.users
+    names = next((one for one in release.channels.values() if isinstance(one, MultiInterest)), None)
+    recent, history = users.views.get(RECENT), users.views.get(HISTORY)
+    short = _newest_session(recent) if recent is not None else np.zeros(0, dtype=np.int64)
+    long = _items(history, is_listened(history)) if history is not None else np.zeros(0, dtype=np.int64)
+    return Listener(
+        user_id=users.user_ids[0],
+        is_known=user.is_known,
+        release=release.release_id,
+        events=_events(recent, release) if recent is not None else [],
+        interests=_interests(users, names, release) if names is not None and len(long) else [],
+        short_term=_taste(short, 1.0, names, release),
+        long_term=_taste(long, 1.0, names, release),
+    )
+
+
+def _events(recent: SequenceBatch, release: ServedRelease) -> list[ListenerEvent]:
+    name_of = {code: name for name, code in behaviours.load().encoder.items()}
+    session_L = session_BL(recent)[0]
+    column = {name: values_BL[0] for name, values_BL in recent.columns.items()}
+    catalogue, vocabulary = release.catalogue, release.vocabulary
+    found = []
+    for place in range(int(recent.length_B[0])):
+        item = int(column["track_id"][place])
+        found.append(
+            ListenerEvent(
+                track_id=str(vocabulary.track_ids_V[item]),
+                title=catalogue.titles_V[item],
+                artists=catalogue.artist_names_V[item],
+                behaviour=name_of.get(int(column["behaviour"][place]), ""),
+                ended_at=int(column["ended_at"][place]),
+                played_ratio=round(float(column["played_ratio"][place]), 3),
+                session=int(session_L[place]),
+            )
+        )
+    return found
+
+
+def _newest_session(recent: SequenceBatch) -> np.ndarray:
+    """The items of the last session but those that were skipped or refused."""
+    table = behaviours.load()
+    unwanted = [table.encoder[name] for name in ("skip", "dislike", "block")]
+    session = session_BL(recent)
+    return _items(recent, (session == session.max()) & (session > 0) & ~np.isin(recent.columns["behaviour"], unwanted))
+
+
+def _items(batch: SequenceBatch, wanted_BL: np.ndarray) -> np.ndarray:
+    item_L = batch.columns["track_id"][0][wanted_BL[0]]
+    known: np.ndarray = item_L[item_L >= FIRST]
+    return known
+
+
+def _interests(users: UserBatch, channel: MultiInterest, release: ServedRelease) -> list[Taste]:
+    found = [_taste(one.items, one.share, channel, release) for one in channel.interests(users)]
+    return [taste for taste in found if taste is not None]
+
+
+def _taste(items: np.ndarray, share: float, names: MultiInterest | None, release: ServedRelease) -> Taste | None:
+    if not len(items):
+        return None
+    catalogue = release.catalogue
+    artists = _most(name for item in items.tolist() for name in catalogue.artist_names_V[item][:1])
+    titles = [catalogue.titles_V[item] for item in _most(items.tolist())]
+    return Taste(names.names.name(items) if names else " · ".join(artists[:3]), round(share, 3), titles, artists)
+
+
+def _most(of: Iterable[T]) -> list[T]:
+    """The most frequent ones, the most frequent first."""
+    return [one for one, _ in Counter(of).most_common(SHOWN)]

@@ -1,0 +1,70 @@
+// Who listens: somebody the recommender knows, or somebody new with three songs to begin with.
+import { useEffect, useState } from "preact/hooks";
+import * as api from "./api.js";
+import { html } from "./html.js";
+
+const WANTED = 3;
+
+function Newcomer({ words, onStart, onError }) {
+  const [text, setText] = useState("");
+  const [found, setFound] = useState([]);
+  const [picked, setPicked] = useState([]);
+  useEffect(() => {
+    const later = setTimeout(() => api.search(text).then(setFound, onError), text ? 200 : 0);
+    return () => clearTimeout(later);
+  }, [text]);
+  const isPicked = (track) => picked.some((one) => one.track_id === track.track_id);
+  const toggle = (track) =>
+    setPicked(isPicked(track) ? picked.filter((one) => one.track_id !== track.track_id) : [...picked, track].slice(-WANTED));
+  const begin = async () => {
+    const userId = `guest-${crypto.randomUUID()}`;
+    for (const track of picked) await api.report(userId, "track", track.track_id, "like");
+    onStart(userId);
+  };
+  return html`
+    <h2>${words.start}</h2>
+    <label for="find">${words.pick}</label>
+    <input id="find" type="search" placeholder=${words.find} value=${text} maxlength="100"
+      onInput=${(event) => setText(event.target.value)} />
+    <ul class="found">
+      ${found.map(
+        (track) => html`<li key=${track.track_id}>
+          <button type="button" aria-pressed=${isPicked(track)} onClick=${() => toggle(track)}>
+            ${track.title} <span class="artists">${track.artists.join(", ")}</span>
+          </button>
+        </li>`,
+      )}
+    </ul>
+    <p role="status">${words.picked(picked.length)}${picked.length > 0 && `: ${picked.map((one) => one.title).join(", ")}`}</p>
+    <button type="button" class="main" disabled=${picked.length < WANTED}
+      onClick=${() => begin().catch(onError)}>${words.begin}</button>`;
+}
+
+export function Welcome({ words, onStart, onError }) {
+  const [known, setKnown] = useState([]);
+  const [userId, setUserId] = useState("");
+  useEffect(() => {
+    api.listeners().then(setKnown, onError);
+  }, []);
+  const open = (event) => {
+    event.preventDefault();
+    if (userId.trim()) onStart(userId.trim());
+  };
+  return html`<div class="welcome">
+    <section>
+      <h2>${words.choose}</h2>
+      ${known.length > 0 &&
+      html`<ul class="chips">
+        ${known.slice(0, 20).map(
+          (one) => html`<li key=${one}><button type="button" onClick=${() => onStart(one)}>${one}</button></li>`,
+        )}
+      </ul>`}
+      <form onSubmit=${open}>
+        <label for="user">${words.other}</label>
+        <input id="user" value=${userId} maxlength="256" onInput=${(event) => setUserId(event.target.value)} />
+        <button>${words.open}</button>
+      </form>
+    </section>
+    <section><${Newcomer} words=${words} onStart=${onStart} onError=${onError} /></section>
+  </div>`;
+}
