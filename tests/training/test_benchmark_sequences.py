@@ -159,6 +159,37 @@ def test_nothing_of_the_held_out_items_is_learned(cycle: Path, tmp_path: Path) -
     assert (windows.item_BL > 0).sum(1).max() == (windows.next_BL > 0).sum(1).max() + 1 == longest
 
 
+def test_a_refit_learns_from_validation_items_and_never_from_test(cycle: Path, tmp_path: Path) -> None:
+    from training.recall.windows import WindowSampler
+
+    found, test = read_sequences(cycle), tmp_path / "test.txt"
+    test.write_text("i0 i1\ti2\n")
+    for sequences in (found, read_sequences(cycle, test)):
+        world = SequenceWorld.build(sequences, tmp_path / "marts", is_final=True)
+        sampler = WindowSampler(world.data, 50, 1, 0.5, "full")
+        learned = [[*items, last] for items, last in zip(sequences.learned, sequences.validation, strict=True)]
+        histories = sampler.histories
+        told = [
+            world.data.vocabulary.decode(histories.item_P[histories.offset_U1[user] : histories.offset_U1[user + 1]])
+            for user in range(len(learned))
+        ]
+        assert told == learned
+        assert len(world.data.recall_cases("validation")) == 0
+
+
+def test_refitted_and_not_are_both_told_and_no_refit_leaves_one(cycle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    asked = ["sequences", "--file", str(cycle), "--channel", "realtime", "--seeds", "1", "--json", str(out)]
+    changes = ["--set=width=16", "--set=steps=4", "--set=validate_every=2"]
+    assert main([*asked, *changes]) == 0
+    both = json.loads(out.read_text())
+    assert both["refit"] and {"validation", "test", "test_without_refit"} <= set(both)
+    assert main([*asked, *changes, "--no-refit"]) == 0
+    one = json.loads(out.read_text())
+    assert not one["refit"] and "test_without_refit" not in one
+    assert one["test"] == both["test_without_refit"]
+
+
 def test_full_windows_reach_back_as_far_as_they_may(cycle: Path, tmp_path: Path) -> None:
     from training.recall.windows import WindowSampler
 
@@ -171,7 +202,7 @@ def test_full_windows_reach_back_as_far_as_they_may(cycle: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("softmax", ["full", "sampled"])
-@pytest.mark.parametrize("block", ["residual", "gated"])
+@pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
 def test_realtime_finds_what_comes_next_in_a_cycle(cycle: Path, tmp_path: Path, block: str, softmax: str) -> None:
     out = tmp_path / "result.json"
     changes = [

@@ -29,13 +29,18 @@ def data(described_data: TrainingData) -> TrainingData:
     return described_data
 
 
-@pytest.fixture(scope="module", params=[*CHANNELS, *(f"{name} without content" for name in WITH_CONTENT)])
+VARIANTS = [f"{name} without content" for name in WITH_CONTENT]
+
+
+@pytest.fixture(scope="module", params=[*CHANNELS, *VARIANTS, "realtime with transitions"])
 def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory):
     """A fitted channel of each kind."""
-    name, _, without = request.param.partition(" without ")
+    name = request.param.split()[0]
     config = CHANNELS[name].config("debug")
-    if without:
+    if request.param.endswith("without content"):
         config = replace(config, content="off")
+    if request.param.endswith("with transitions"):
+        config = replace(config, transitions=True, transition_weight=0.5)
     return CHANNELS[name].fit(data, config, tmp_path_factory.mktemp(name))
 
 

@@ -10,7 +10,7 @@ from training.recall.index import ExactIndex
 from training.recall.measure import worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.sampled_softmax import expected_draws, full_softmax, sampled_softmax
-from training.recall.user_tower import BlockKind, GatedBlock, UserTower
+from training.recall.user_tower import BlockKind, GatedBlock, PointwiseBlock, UserTower
 
 
 def test_index_equals_argsort_without_the_excluded() -> None:
@@ -200,7 +200,24 @@ def test_worth_is_recall_at_both_cutoffs_and_of_reachable_discoveries() -> None:
     assert worth(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize("block", ["residual", "gated"])
+def test_a_pointwise_block_against_loops() -> None:
+    torch.manual_seed(0)
+    block = PointwiseBlock(4, 2, 0.0).eval()
+    torch.nn.init.normal_(block.distance.weight)
+    token_LD = torch.randn(5, 4)
+    gate_LD, query_LD, key_LD, value_LD = torch.nn.functional.silu(block.projections(block.norm(token_LD))).split(4, 1)
+    for place in range(5):
+        read_D = torch.zeros(4)
+        for head in (slice(0, 2), slice(2, 4)):
+            for earlier in range(place + 1):
+                bias = block.distance.weight[int(np.log2(place - earlier + 1)), 0]
+                weight = torch.nn.functional.silu(query_LD[place, head] @ key_LD[earlier, head] + bias)
+                read_D[head] += weight * value_LD[earlier, head] / (place + 1)
+        expected = token_LD[place] + block.output(block.read_norm(read_D) * gate_LD[place])
+        torch.testing.assert_close(block(token_LD[None])[0, place], expected)
+
+
+@pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
 def test_states_do_not_see_the_future(block: BlockKind) -> None:
     for pooling in ("average", "attention"):
         torch.manual_seed(0)

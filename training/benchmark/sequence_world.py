@@ -49,8 +49,14 @@ class SequenceWorld:
     test: Requests
 
     @classmethod
-    def build(cls, sequences: Sequences, folder: Path, attributes: dict[str, list[str]] | None = None) -> SequenceWorld:
-        """Writes the marts into `folder` and reads them."""
+    def build(
+        cls,
+        sequences: Sequences,
+        folder: Path,
+        attributes: dict[str, list[str]] | None = None,
+        is_final: bool = False,
+    ) -> SequenceWorld:
+        """Writes the marts into `folder` and reads them; `is_final`: the validation items are learned from as well."""
         users = [
             [*items, last, *([target] if sequences.continues else [])]
             for items, last, (_, target) in zip(
@@ -61,7 +67,7 @@ class SequenceWorld:
             )
         ]
         parts = [
-            ["train"] * len(items) + ["validation"] + (["test"] if sequences.continues else [])
+            ["train"] * len(items) + ["train" if is_final else "validation"] + (["test"] if sequences.continues else [])
             for items in sequences.learned
         ]
         names = [f"user-{number:07d}" for number in range(len(users))]

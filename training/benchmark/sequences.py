@@ -1,8 +1,10 @@
 """Next item of plain sequences: recall, NDCG and MRR of a recall channel on the full catalogue.
 
 The channel is the one of `training.recall`, with its recipe `sequences`; the file becomes the tables that it learns
-from. Learned from: what comes before the validation item, that alone. Chosen (steps, a share of new items …): on the
-item before the last one, or before the test file's. Test is asked once, with everything before it as history. Every
+from. Learned from: what comes before the validation item, that alone. Chosen (steps, linear transitions …): on the
+item before the last one, or before the test file's. Then the channel learns anew with what was chosen, from the
+validation items as well, and is asked for test once, with everything before it as history; `--no-refit` asks what was
+learned without them, as the published figures of S3-Rec and its successors do. Both stand in the result. Every
 item of the file is a candidate; as in the published protocol (the code of S3-Rec and its successors) what was heard
 before is not, unless somebody comes back to an item in what is learned from: then a repeat may be the answer.
 """
@@ -38,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel", choices=sorted(CHANNELS), required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--part", choices=("validation", "test"), default="test", help="validation: leave test alone")
+    parser.add_argument("--no-refit", action="store_true", help="never learn from the validation items")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another number in the config")
 
 
@@ -64,22 +67,37 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "heard_are_candidates": sequences.repeats,
         "attributes": attributes is not None,
     }
-    parts = ("validation", "test") if options.part == "test" else ("validation",)
-    runs: dict[str, list[dict[str, float]]] = {part: [] for part in parts}
+    result["refit"] = refits = options.part == "test" and not options.no_refit
+    result["settled"] = []
+    runs: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="segue-sequences-") as folder:
         world = SequenceWorld.build(sequences, Path(folder) / "marts", attributes)
+        final = SequenceWorld.build(sequences, Path(folder) / "final", attributes, is_final=True) if refits else None
         for seed in range(options.seeds):
             what = f"{channel.name} seed {seed}"
             fitted = fit_one(channel, world, _seeded(config, seed), Path(folder) / f"seed-{seed}")
-            for part in parts:
-                asked: Requests = getattr(world, part)
-                rank_R = ranks(fitted, world, asked, not sequences.repeats, f"{what}, {part}")
-                runs[part].append(metrics(rank_R))
-            print(f"{what}: " + ", ".join(f"{part} {_short(runs[part][-1])}" for part in parts), flush=True)
-    for part in parts:
-        result[part] = summary(runs[part])
+            found = {"validation": asked(fitted, world, "validation", sequences.repeats, what)}
+            if options.part == "test":
+                name = "test_without_refit" if refits else "test"
+                found[name] = asked(fitted, world, "test", sequences.repeats, what)
+            if final is not None:
+                again = fit_one(channel, final, fitted.settled, Path(folder) / f"final-{seed}")
+                found["test"] = asked(again, final, "test", sequences.repeats, f"{what}, refitted")
+            for part, one in found.items():
+                runs.setdefault(part, []).append(one)
+            print(f"{what}: " + ", ".join(f"{part} {_short(one)}" for part, one in found.items()), flush=True)
+            result["settled"].append(asdict(fitted.settled))
+            config = replace(config, **{name: getattr(fitted.settled, name) for name in channel.kept_over_seeds})
+    for part, of_part in runs.items():
+        result[part] = summary(of_part)
         print(table(part, result[part]), flush=True)
     return result
+
+
+def asked(channel: RecallChannel, world: SequenceWorld, part: str, repeats: bool, what: str) -> dict[str, float]:
+    """The metrics of a part's requests; without `repeats` what was heard takes no place."""
+    requests: Requests = getattr(world, part)
+    return metrics(ranks(channel, world, requests, not repeats, f"{what}, {part}"))
 
 
 def configured(channel: type[RecallChannel], repeats: bool, changes: list[str]) -> Any:

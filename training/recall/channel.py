@@ -58,6 +58,9 @@ class RecallChannel(ABC):
     """The config with everything that the fit chose on validation filled in (decay, steps …). `training.train` writes it beside the
     model, and the `final` fit is given it instead of `config(recipe)`: it chooses nothing any more."""
 
+    kept_over_seeds: ClassVar[tuple[str, ...]] = ()
+    """Which of the numbers that a fit chooses it would choose alike with another seed, and takes long to."""
+
     @classmethod
     @abstractmethod
     def config(cls, recipe: str) -> Any:

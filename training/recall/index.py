@@ -113,6 +113,14 @@ class ExactIndex(Index):
         more, first = self.items.with_items(items, row_ND)
         return ExactIndex(more, np.concatenate([self.vector_GD, row_ND[first]]))
 
+    @torch.no_grad()
+    def scores(self, query_BD: torch.Tensor) -> np.ndarray:
+        """The score of every item, in the order of `items.item_N`, float32 [B, N]."""
+        if not len(self.items):
+            return np.zeros((len(query_BD), 0), dtype=np.float32)
+        score_BN: np.ndarray = self._scores(query_BD[:, None].detach().numpy())[:, self.items.group_N]
+        return score_BN
+
     def _best(self, query_BQD: np.ndarray, k: int, excluded: Excluded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         at_once = max(SCORES_AT_ONCE // len(self.items), 1)
         of_some = self._best_of_rounded if self._rounded is not None else self._best_of_scores

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sequences import behaviours
 from sequences.batch import FIRST
 from training.features import UserBatch
+from training.recall.transitions import Histories
+from training.recall.windows import POSITIVES
 
 KEPT = ("track_id", "behaviour", "occurred_at", "ended_at")
 
@@ -69,6 +72,15 @@ def _packed(
         packed[row, place] = column[kept_BL]
         out[name] = packed
     return out, length_B
+
+
+def histories_of(merged: Merged) -> Histories:
+    """What of each sequence was listened to."""
+    item_BL, code = merged.columns["track_id"], behaviours.load().encoder
+    is_event_BL = np.arange(item_BL.shape[1]) < merged.length_B[:, None]
+    is_kind_BL = np.isin(merged.columns["behaviour"], [code[name] for name in POSITIVES])
+    is_listened_BL = is_event_BL & is_kind_BL & (item_BL >= FIRST)
+    return Histories(item_BL[is_listened_BL], np.append(0, np.cumsum(is_listened_BL.sum(1))))
 
 
 def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int) -> np.ndarray:

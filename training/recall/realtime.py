@@ -3,13 +3,14 @@
 Legend: B requests, L events, K candidates, H heard items, D width. The network and its sources are described in
 `user_tower.py`, `realtime_network.py` and `sampled_softmax.py`. Different from SASRec: a target is one of the next
 `horizon` listened tracks instead of the very next play, as a whole session is asked for; and a second query asks for
-tracks never heard before, which fill `new_share` of the answer.
+tracks never heard before, which fill `new_share` of the answer. With `transitions` both lists are ordered by the network
+and by linear transitions together (`blended_search.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,16 +21,19 @@ from safetensors.torch import load_file, save_file
 
 from sequences import behaviours
 from sequences.batch import FIRST
-from training.data import TrainingData
+from training.data import RecallCases, TrainingData
 from training.features import UserBatch
 from training.heard import heard_items
+from training.recall.blended_search import UNCHOSEN, WEIGHTS, BlendedSearch
 from training.recall.channel import Candidates
 from training.recall.indexed_channel import IndexedChannel, some_requests
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import recall_table, user_batches, worth
-from training.recall.merge import interleave, merge_clicks
+from training.recall.merge import histories_of, interleave, merge_clicks
 from training.recall.realtime_config import RealtimeConfig, realtime_config
 from training.recall.realtime_network import TASKS, RealtimeNetwork
+from training.recall.transition_choice import learn
+from training.recall.transitions import FILE, Transitions, joined
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
@@ -40,6 +44,7 @@ class Realtime(IndexedChannel):
 
     name: ClassVar[str] = "realtime"
     feature_service: ClassVar[str] = "realtime"
+    kept_over_seeds: ClassVar[tuple[str, ...]] = ("transition_numbers",)
 
     def __init__(
         self, config: RealtimeConfig, network: RealtimeNetwork, catalogue: np.ndarray, vocabulary: Vocabulary
@@ -48,6 +53,7 @@ class Realtime(IndexedChannel):
         self.network = network.eval()
         self.catalogue = catalogue
         self.vocabulary = vocabulary
+        self.transitions: Transitions | None = None
         self._measures: dict[str, Any] = {}
         self.refresh()
 
@@ -85,7 +91,8 @@ class Realtime(IndexedChannel):
             return channel
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed, config.most_cases)
         is_choosing = config.stop_after is None and len(cases) > 0
-        is_asking = is_choosing or channel.lacks_boundaries(cases)
+        is_lacking = config.transitions and None in (config.transition_numbers, config.transition_weight)
+        is_asking = is_choosing or channel.lacks_boundaries(cases) or is_lacking
         batches = user_batches(data, cases, cls.feature_service) if is_asking else []
         tables: dict[float, dict[str, float]] = {}
 
@@ -115,9 +122,35 @@ class Realtime(IndexedChannel):
         network.eval()
         channel.settled = replace(config, stop_after=record.steps)
         channel.settle_boundaries(cases, batches)
+        learned = channel.settle_transitions(data, sampler, cases, batches, validate)
         index = channel.settle_index(lambda: some_requests(data, cls.feature_service, config.seed))
         channel._measures = asdict(record) | {"validation": tables.get(record.value or 0.0, {}), "index": index}
+        channel._measures |= learned
         return channel
+
+    def settle_transitions(
+        self,
+        data: TrainingData,
+        sampler: WindowSampler,
+        cases: RecallCases,
+        batches: Sequence[UserBatch],
+        validate: Callable[[], float],
+    ) -> dict[str, Any]:
+        """Learn linear transitions where the config has them, and choose what is not chosen yet of their numbers and of
+        their weight beside the network; what is known of them.
+        """
+        asked = [histories_of(merge_clicks(users, self.settled.length)) for users in batches]
+        self.settled, self.transitions, known = learn(
+            self.settled, sampler.histories, asked, cases, data.catalogue_V, self.name
+        )
+        if self.transitions is not None and self.settled.transition_weight is None:
+            worths = {}
+            for weight in WEIGHTS if batches else (UNCHOSEN,):
+                self.settled = replace(self.settled, transition_weight=weight)
+                worths[weight] = validate() if batches else 0.0
+            self.settled = replace(self.settled, transition_weight=max(worths, key=worths.__getitem__))
+            known["weights"] = worths
+        return {"transitions": known} if known else {}
 
     def measures(self) -> dict[str, Any]:
         """Steps, seconds and validation recall."""
@@ -136,7 +169,13 @@ class Realtime(IndexedChannel):
         heard_BH = heard_items(users.views)[rows]
         left_out = np.concatenate([heard_BH if task == "new" else np.zeros_like(heard_BH) for task in tasks])
         least_B = np.repeat([self.least(task) for task in tasks], len(rows))
-        found, _ = self.index.search_best(torch.cat([query[task] for task in tasks]), k, left_out, least_B)
+        query_BD = torch.cat([query[task] for task in tasks])
+        if self.transitions is None or self.settled.transition_weight is None:
+            found, _ = self.index.search_best(query_BD, k, left_out, least_B)
+        else:
+            blended = BlendedSearch(self.index, self.transitions, self.settled.transition_weight)
+            of_users = histories_of(merge_clicks(users, self.settled.length)).take(rows)
+            found, _ = blended.search_best(query_BD[:, 0], joined([of_users] * len(tasks)), k, left_out, least_B)
         items_BK[rows] = interleave(found[: len(rows)], found[len(rows) :], share, k) if share > 0 else found
         rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
         return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
@@ -183,12 +222,14 @@ class Realtime(IndexedChannel):
         return self.nearest(item, k)
 
     def save(self, folder: Path) -> None:
-        """Config as JSON, weights and item codes as safetensors, the catalogue as one array."""
+        """Config as JSON, weights, item codes and transitions as safetensors, the catalogue as one array."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "realtime.json", asdict(self.settled))
         tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         save_file(tensors, folder / "realtime.safetensors")
         np.save(folder / "catalogue.npy", self.catalogue, allow_pickle=False)
+        if self.transitions is not None:
+            self.transitions.save(folder)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
@@ -198,4 +239,7 @@ class Realtime(IndexedChannel):
         codes = ItemCodes.read(tensors, "items.codes.")
         network = RealtimeNetwork(config, codes)
         network.load_state_dict(tensors)
-        return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
+        channel = cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
+        if config.transition_numbers is not None and (folder / FILE).exists():
+            channel.transitions = Transitions.load(folder, config.transition_numbers)
+        return channel

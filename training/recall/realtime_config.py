@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from training.content import ContentUse
+from training.recall.transitions import TransitionNumbers
 from training.recall.user_tower import BlockKind, Pooling
 from training.recall.windows import WindowKind
 
@@ -26,6 +27,9 @@ class RealtimeConfig:
     `content`: which tracks' content the item tower sees (`training.content`); `id_dropout`: see `ItemTower`; a track that
     nobody has played is found, always by exact search, from the score on that 1 - `boundary_quantile` of the positives
     reach (`guarded_index`): `boundaries`, by task (None: learned on validation).
+
+    `transitions`: linear ones are added to the network's scores, over at most `transitions_up_to` tracks listened to, beyond
+    which it goes without; `transition_numbers`, and `transition_weight` beside the network (None: choose on validation).
     """
 
     pooling: Pooling = "attention"
@@ -69,14 +73,25 @@ class RealtimeConfig:
     stop_after: int | None = None
     exact_up_to: int | None = None
     probes: int | None = None
+    transitions: bool = False
+    transitions_up_to: int = 16_000
+    transition_numbers: TransitionNumbers | None = None
+    transition_weight: float | None = None
 
     def __post_init__(self) -> None:
-        # JSON has lists only; a config read from it equals the one that was written.
+        # JSON has lists and objects only; a config read from it equals the one that was written.
         object.__setattr__(self, "judged_at", tuple(self.judged_at))
+        if isinstance(self.transition_numbers, dict):
+            object.__setattr__(self, "transition_numbers", TransitionNumbers(**self.transition_numbers))
         if self.similarity == "dot" and self.exact_up_to is not None:
             raise ValueError(
                 f"similarity='dot' needs exact search, and exact_up_to={self.exact_up_to} would end it; set exact_up_to=None, "
                 "or similarity='cosine'"
+            )
+        if self.transitions and self.exact_up_to is not None:
+            raise ValueError(
+                f"transitions=True needs a score of every track, and exact_up_to={self.exact_up_to} may end that; set "
+                "exact_up_to=None, or transitions=False"
             )
 
 
@@ -106,6 +121,7 @@ def realtime_config(recipe: str) -> RealtimeConfig:
             learning_rate=1e-2,
             steps=600,
             validate_every=100,
+            transitions=True,
         )
     if recipe == "full":
         return replace(

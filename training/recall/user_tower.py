@@ -3,7 +3,7 @@
 Legend: B users, L events, D width, H heads. Event tokens = item vector + behaviour + time since the event before (+
 position, attention only). Self-attention: Kang, McAuley, "Self-Attentive Sequential Recommendation" (2018), arXiv
 1808.09781, pre-norm and with behaviours and gaps in the tokens; averaging: Covington, Adams, Sargin, "Deep Neural
-Networks for YouTube Recommendations" (RecSys 2016). Blocks may be gated: see `GatedBlock`. Knows nothing about the
+Networks for YouTube Recommendations" (RecSys 2016). Other blocks: see `GatedBlock` and `PointwiseBlock`. Knows nothing about the
 catalogue or how the states are trained.
 """
 
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Pooling = Literal["average", "attention"]
-BlockKind = Literal["residual", "gated"]
+BlockKind = Literal["residual", "gated", "pointwise"]
 BEHAVIOUR_CODES = 32
 GAP_CODES = 28
+DISTANCE_CODES = 16
 
 
 def gap_code(microseconds: Tensor) -> Tensor:
@@ -121,4 +122,39 @@ class GatedBlock(Block):
         return token_BLD + self.feed_gate(token_BLD).sigmoid() * fed_BLD  # type: ignore[no-any-return]
 
 
-BLOCKS: dict[BlockKind, type[Block]] = {"residual": Block, "gated": GatedBlock}
+class PointwiseBlock(nn.Module):
+    """Attention without a softmax: each position weighs each earlier one by SiLU of their likeness, and a gate takes the
+    place of the feed-forward layer.
+
+    Zhai et al., "Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative
+    Recommendations" (ICML 2024), arXiv 2402.17152 (HSTU). Different there: a sum is divided by the longest length, not
+    by the number of positions seen, so that padding would tell; the bias has a number for each distance, where here
+    distances are told apart by their logarithms, and one for each time between, which here stands in the tokens.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.read_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.projections, self.output = nn.Linear(width, 4 * width), nn.Linear(width, width)
+        self.distance = nn.Embedding(DISTANCE_CODES, 1)
+        nn.init.zeros_(self.distance.weight)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, token_BLD: Tensor) -> Tensor:
+        B, L, D = token_BLD.shape
+        gate_BLD, *parts = functional.silu(self.projections(self.norm(token_BLD))).chunk(4, dim=-1)
+        query, key, value = (part.view(B, L, self.heads, D // self.heads).transpose(1, 2) for part in parts)
+        place_L = torch.arange(L, device=token_BLD.device)
+        apart_LL = (place_L[:, None] - place_L).clamp(min=0)
+        bias_LL = self.distance((apart_LL + 1).double().log2().long().clamp(max=DISTANCE_CODES - 1)).squeeze(-1)
+        weight_BHLL = functional.silu(query @ key.transpose(2, 3) + bias_LL).tril() / (place_L + 1)[:, None]
+        read_BLD = (weight_BHLL @ value).transpose(1, 2).reshape(B, L, D)
+        return token_BLD + self.output(self.dropout(self.read_norm(read_BLD) * gate_BLD))  # type: ignore[no-any-return]
+
+
+BLOCKS: dict[BlockKind, type[Block | PointwiseBlock]] = {
+    "residual": Block,
+    "gated": GatedBlock,
+    "pointwise": PointwiseBlock,
+}

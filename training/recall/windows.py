@@ -15,6 +15,7 @@ import numpy as np
 from sequences import behaviours
 from sequences.batch import FIRST
 from training.data import PARTS, TrainingData
+from training.recall.transitions import Histories
 
 WindowKind = Literal["any", "full"]
 POSITIVES = ("full_play", "play", "like", "collect", "share", "download")
@@ -80,6 +81,13 @@ class WindowSampler:
     def __len__(self) -> int:
         """Number of events to learn from; 0: nothing can be learned."""
         return int((self.end_U - self.first_U).sum()) if self.probability_U.sum() > 0 else 0
+
+    @property
+    def histories(self) -> Histories:
+        """What each user listened to."""
+        place_P = self.listened.place_M
+        offset_U1 = np.searchsorted(place_P, np.append(self.first_U, len(self.item_E)))
+        return Histories(self.item_E[place_P], offset_U1)
 
     def windows(self, seed: int, step: int, batch: int) -> Windows:
         """The `batch` windows of a step."""

@@ -15,11 +15,13 @@ RECALL_BLOCK = Study(
         Cell("average pooling", "realtime", {"pooling": "average"}),
         Cell("SASRec", "realtime", {"block": "residual"}),
         Cell("LiGR", "realtime", {"block": "gated"}),
+        Cell("HSTU", "realtime", {"block": "pointwise"}),
         *(Cell(f"SASRec, L = {length}", "realtime", {"length": length}) for length in WINDOWS if length != 64),
     ),
     pairs=(
         ("SASRec", "average pooling"),
         ("LiGR", "SASRec"),
+        ("HSTU", "SASRec"),
         ("SASRec, L = 32", "SASRec, L = 16"),
         ("SASRec", "SASRec, L = 32"),
         ("SASRec, L = 128", "SASRec"),

@@ -1,0 +1,126 @@
+"""The numbers of linear transitions, chosen on validation: one after the other, each at the best of those before.
+
+Legend: B requests, I items listened to, C cases. To choose costs less than to learn: only the requests' scores are
+solved for, not the weights. Knows nothing about networks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_solve
+from tqdm import tqdm
+
+from training.data import RecallCases
+from training.recall.measure import recall_table, worth
+from training.recall.realtime_config import RealtimeConfig
+from training.recall.transitions import (
+    Array,
+    Histories,
+    TransitionNumbers,
+    Transitions,
+    factorised,
+    joined,
+    learned,
+    products,
+)
+
+GRID: dict[str, tuple[float, ...]] = {
+    "ridge": (3.0, 10.0, 30.0),
+    "request": (0.1, 0.2, 0.5),
+    "past": (0.2, 0.5, 1.0),
+    "together": (0.2, 0.5),
+    "future": (0.2, 0.5),
+}
+CASES = 1000
+"""So many validation cases choose, at most."""
+
+logger = logging.getLogger(__name__)
+
+
+def learn(
+    config: RealtimeConfig,
+    histories: Histories,
+    asked: Sequence[Histories],
+    cases: RecallCases,
+    is_item_V: Array,
+    name: str,
+) -> tuple[RealtimeConfig, Transitions | None, dict[str, Any]]:
+    """The config with `transition_numbers`, chosen if there are cases and none were given; the transitions, None where
+    the config has none or there are too many items; and what is known of them. `asked`: what each case's user listened
+    to, in pieces.
+    """
+    if not config.transitions or not len(histories.items):
+        return config, None, {}
+    if (count := len(histories.items)) > config.transitions_up_to:
+        logger.warning(
+            "%d tracks were listened to, more than transitions_up_to=%d: %s goes without linear transitions, whose weights would "
+            "take %.1f GB; raise the bound if there is room",
+            *(count, config.transitions_up_to, name, 4e-9 * count**2),
+        )
+        return config, None, {}
+    tried: list[dict[str, Any]] = []
+    numbers = config.transition_numbers or TransitionNumbers()
+    if config.transition_numbers is None and asked:
+        rows = np.sort(np.random.default_rng(0).permutation(len(cases))[:CASES])
+        few, only_new = joined(asked).take(rows), config.new_share >= 1
+        numbers, tried = choose(histories, few, cases.take(rows), is_item_V, config.length, config.judged_at, only_new)
+    transitions = learned(histories, numbers, config.length)
+    return replace(config, transition_numbers=numbers), transitions, {"items": count, "tried": tried}
+
+
+def choose(
+    histories: Histories,
+    asked: Histories,
+    cases: RecallCases,
+    is_item_V: Array,
+    length: int,
+    cutoffs: tuple[int, int],
+    only_new: bool,
+) -> tuple[TransitionNumbers, list[dict[str, Any]]]:
+    """The best numbers of GRID by `worth` of the cases' recall, and what each tried point was worth.
+
+    `asked`: what each case's user had listened to; `only_new`: that is no answer.
+    """
+    points: dict[TransitionNumbers, float] = {}
+    kept: dict[tuple[float, ...], tuple[Array, Array]] = {}
+    best = TransitionNumbers()
+    tries = 1 + sum(len(values) - 1 for values in GRID.values())
+    with tqdm(total=tries, desc="transitions", unit="point", mininterval=1, disable=None) as bar:
+        for name, values in GRID.items():
+            for value in values:
+                numbers = replace(best, **{name: value})
+                if numbers in points:
+                    continue
+                key = (numbers.together, numbers.past, numbers.future)
+                if key not in kept:
+                    kept.clear()
+                    kept[key] = products(histories, numbers, length)
+                score_BI = _scores(*kept[key], numbers, asked.weighted(histories.items, numbers.request))
+                score_BI[:, ~is_item_V[histories.items]] = -np.inf
+                if only_new:
+                    score_BI[asked.weighted(histories.items, 0.0).nonzero()] = -np.inf
+                items_CK = _best(score_BI, histories.items, max(cutoffs))
+                points[numbers] = worth(recall_table(items_CK, cases, cutoffs), cutoffs)
+                bar.update()
+            best = max(points, key=points.__getitem__)
+    return best, [vars(numbers) | {"value": value} for numbers, value in points.items()]
+
+
+def _scores(gram_II: Array, target_II: Array, numbers: TransitionNumbers, asked_BI: Any) -> Array:
+    """Each request's score of each item, float32 [B, I]."""
+    factor = factorised(gram_II.copy(order="F"), numbers.ridge)
+    solved_IB = cho_solve(factor, asked_BI.toarray().T, check_finite=False)
+    score_BI: Array = np.ascontiguousarray((target_II.T @ solved_IB).T, dtype=np.float32)
+    return score_BI
+
+
+def _best(score_BI: Array, item_I: Array, k: int) -> Array:
+    """The `k` best items of each row, 0 where a score is minus infinity."""
+    order_BK = np.argsort(-score_BI, axis=1, kind="stable")[:, :k]
+    found: Array = np.where(np.isfinite(np.take_along_axis(score_BI, order_BK, 1)), item_I[order_BK], 0)
+    return found
