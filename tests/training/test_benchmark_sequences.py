@@ -171,9 +171,9 @@ def test_a_refit_learns_from_validation_items_and_never_from_test(cycle: Path, t
         histories = sampler.histories
         told = [
             world.data.vocabulary.decode(histories.item_P[histories.offset_U1[user] : histories.offset_U1[user + 1]])
-            for user in range(len(learned))
+            for user in range(len(histories.offset_U1) - 1)
         ]
-        assert told == learned
+        assert [items for items in told if items] == learned, "whoever only asks teaches nothing"
         assert len(world.data.recall_cases("validation")) == 0
 
 

@@ -18,7 +18,7 @@ from training.recall.index import ExactIndex
 from training.recall.realtime import Realtime
 from training.recall.transitions import Histories, TransitionNumbers, Transitions, joined, learned
 
-NUMBERS = TransitionNumbers(ridge=0.7, together=0.3, past=0.4, future=0.9, request=0.5)
+NUMBERS = TransitionNumbers(ridge=0.7, together=0.3, past=0.4, future=0.9, age=0.3, request=0.5)
 LENGTH = 4
 
 
@@ -41,8 +41,9 @@ def by_hand(lists: list[list[int]], items: list[int]) -> np.ndarray:
                 past[items.index(item)] += np.exp(-NUMBERS.past * age)
             for ahead, item in enumerate(mine[split:][:LENGTH]):
                 future[items.index(item)] += np.exp(-NUMBERS.future * ahead)
-            seen.append(past)
-            said.append(future)
+            weight = np.exp(-NUMBERS.age * (len(mine) - 1 - split)) ** 0.5
+            seen.append(weight * past)
+            said.append(weight * future)
     S, T = np.array(seen), np.array(said)
     beside = whole.T @ whole - np.diag((whole.T @ whole).diagonal())
     gram = NUMBERS.together * whole.T @ whole + (1 - NUMBERS.together) * S.T @ S

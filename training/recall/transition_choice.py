@@ -32,7 +32,8 @@ from training.recall.transitions import (
 GRID: dict[str, tuple[float, ...]] = {
     "ridge": (3.0, 10.0, 30.0),
     "request": (0.1, 0.2, 0.5),
-    "past": (0.2, 0.5, 1.0),
+    "age": (0.0, 0.02, 0.05),
+    "past": (0.5, 1.0),
     "together": (0.2, 0.5),
     "future": (0.2, 0.5),
 }
@@ -96,7 +97,7 @@ def choose(
                 numbers = replace(best, **{name: value})
                 if numbers in points:
                     continue
-                key = (numbers.together, numbers.past, numbers.future)
+                key = (numbers.together, numbers.past, numbers.future, numbers.age)
                 if key not in kept:
                     kept.clear()
                     kept[key] = products(histories, numbers, length)

@@ -1,11 +1,12 @@
 """What follows what, in linear weights from item to item that have a closed form.
 
 Choi, Kim, Lee, Shim, Lee, "Session-aware Linear Item-Item Models for Session-based Recommendation" (WWW 2021), arXiv
-2103.16424: every split of a history into a past S and a future T, both fading with the distance from the split (SLIT),
-and whole histories X, of which everything stands beside everything (SLIS). One ridge regression learns from both:
-`B = (a·X'X + (1 − a)·S'S + λI)⁻¹ (a·X'X₀ + (1 − a)·S'T)`, where X₀ is without the item itself. Different there: SLIS
-keeps an item from explaining itself by a bound on the diagonal of B, after Steck (WWW 2019), arXiv 1905.03251, which
-needs the whole inverse; λ is a number by itself, here it is so many times the mean of what it is added to.
+2103.16424: every split of a history into a past S and a future T, both fading with the distance from the split, and
+splits with their age (SLIT), and whole histories X, of which everything stands beside everything (SLIS). One ridge
+regression learns from both: `B = (a·X'X + (1 − a)·S'S + λI)⁻¹ (a·X'X₀ + (1 − a)·S'T)`, where X₀ is without the item
+itself. Different there: SLIS keeps an item from explaining itself by a bound on the diagonal of B, after Steck (WWW
+2019), arXiv 1905.03251, which needs the whole inverse; λ is a number by itself, here it is so many times the mean of
+what it is added to.
 
 Legend: P listens, U users, I items listened to, B requests, L events, N items asked for. Takes I² memory and I³ time,
 whence `transitions_up_to` of the config. Knows nothing about networks.
@@ -37,13 +38,15 @@ FILE = "transitions.safetensors"
 @dataclass(frozen=True)
 class TransitionNumbers:
     """`ridge`: λ, so many times the mean diagonal of the Gram matrix; `together`: a, the share of whole histories. A
-    listen fades by e^(−decay) a place: in a `past` and a `future` of a split, and in what a `request` is asked with.
+    listen fades by e^(−decay) a place: in a `past` and a `future` of a split, and in what a `request` is asked with; a
+    split itself by `age`, from the newest one of its user on.
     """
 
     ridge: float = 10.0
     together: float = 0.2
     past: float = 0.5
     future: float = 0.2
+    age: float = 0.02
     request: float = 0.2
 
 
@@ -157,8 +160,8 @@ def products(histories: Histories, numbers: TransitionNumbers, length: int) -> t
     gram_II = np.asfortranarray((whole_UI.T @ whole_UI).toarray())
     target_II = gram_II.copy(order="F")
     np.fill_diagonal(target_II, 0)
-    for past_SI, future_SI in _splits(histories, numbers, length, count):
-        past_IS = past_SI.T.tocsr() * np.float32(1 - numbers.together)
+    for past_SI, future_SI, weight_S in _splits(histories, numbers, length, count):
+        past_IS = (past_SI.T * (np.float32(1 - numbers.together) * weight_S)).tocsr()
         gram_II += (past_IS @ past_SI).toarray()
         target_II += (past_IS @ future_SI).toarray()
     return gram_II, target_II
@@ -166,16 +169,20 @@ def products(histories: Histories, numbers: TransitionNumbers, length: int) -> t
 
 def _splits(
     histories: Histories, numbers: TransitionNumbers, length: int, count: int
-) -> Iterator[tuple[csr_array, csr_array]]:
-    """Pasts and futures of every split, some at a time: a row a split, after each listen but a user's last."""
+) -> Iterator[tuple[csr_array, csr_array, Array]]:
+    """Pasts and futures of every split and how much it counts, some at a time: a row a split, after each listen but a
+    user's last.
+    """
     place_P = np.searchsorted(histories.items, histories.item_P)
-    first_P, end_P = (np.repeat(one, np.diff(histories.offset_U1)) for one in _bounds(histories))
-    split_S = np.flatnonzero(np.arange(len(place_P)) + 1 < end_P)
+    sizes_U = np.diff(histories.offset_U1)
+    first_P, end_P = np.repeat(histories.offset_U1[:-1], sizes_U), np.repeat(histories.offset_U1[1:], sizes_U)
+    weight_P = np.exp(-numbers.age * (end_P - 2 - np.arange(len(place_P)))).astype(np.float32)
+    split_S = np.flatnonzero((np.arange(len(place_P)) + 1 < end_P) & (weight_P >= LEAST))
     for start in range(0, len(split_S), SPLITS_AT_ONCE):
         some_S = split_S[start : start + SPLITS_AT_ONCE]
         past = _faded(place_P, some_S, -1, first_P[some_S], end_P[some_S], numbers.past, length, count)
         future = _faded(place_P, some_S + 1, 1, first_P[some_S], end_P[some_S], numbers.future, length, count)
-        yield past, future
+        yield past, future, weight_P[some_S]
 
 
 def _faded(
@@ -196,7 +203,3 @@ def _faded(
         return csr_array((len(begin_S), count), dtype=np.float32)
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(places)))
     return csr_array(entries, shape=(len(begin_S), count))
-
-
-def _bounds(histories: Histories) -> tuple[Array, Array]:
-    return histories.offset_U1[:-1], histories.offset_U1[1:]
