@@ -146,7 +146,7 @@ class RecommendPath:
             trace.ranked = len(fused)
         with trace.timed("rank", metrics):
             # The ranker believes in what a user wants next, which is not what a track is like.
-            return fused if asked.near is not None else rank.rank(release, users, fused, metrics)
+            return fused if asked.near is not None else rank.rank(release, scene, users, fused, metrics)
 
     def _filtered(self, fused: Fused, asked: _Asked, already: np.ndarray) -> Fused:
         """What of the candidates may be shown beside the items that are there `already`."""

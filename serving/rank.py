@@ -6,6 +6,7 @@ import logging
 
 from serving.fuse import Fused
 from serving.metrics import Metrics
+from serving.scenes import Scene
 from serving.served_release import ServedRelease
 from training.blend import blended, order
 from training.features import UserBatch
@@ -13,7 +14,7 @@ from training.features import UserBatch
 logger = logging.getLogger(__name__)
 
 
-def rank(release: ServedRelease, users: UserBatch, fused: Fused, metrics: Metrics) -> Fused:
+def rank(release: ServedRelease, scene: Scene, users: UserBatch, fused: Fused, metrics: Metrics) -> Fused:
     """The candidates by the release's blend, the same function that the slate was evaluated with.
 
     With weight 0 the ranker is not asked; one that fails leaves the fused order and is counted.
@@ -21,10 +22,10 @@ def rank(release: ServedRelease, users: UserBatch, fused: Fused, metrics: Metric
     if len(fused) == 0 or release.ranker is None or release.blend.weight == 0:
         return fused
     try:
-        probability_C = release.ranker.score(users, fused.items_C[None, :])[release.blend.task][0]
+        heads_C = release.blend.heads.score(release.ranker.score(users, fused.items_C[None, :]), scene.name)[0]
     except Exception:
         logger.exception("the ranker failed; the answer keeps the fused order")
         metrics.skipped.labels("ranker").inc()
         return fused
-    scores_C = blended(fused.scores_C, probability_C, release.blend.weight)
+    scores_C = blended(fused.scores_C, heads_C, release.blend.weight)
     return fused.scored(scores_C).take(order(scores_C))

@@ -60,9 +60,9 @@ def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], 
         fused = fused.take(keep(fused.items_C, shown)[0]).first(scene.ranked)
         part = "ranker"
         if release.ranker is not None and len(fused):
-            probability_C = np.asarray(release.ranker.score(users, fused.items_C[None, :])[release.blend.task][0])
-            if not np.isfinite(probability_C).all():
-                raise ValueError("some of its probabilities are not finite")
+            said = release.ranker.score(users, fused.items_C[None, :])
+            if not np.isfinite(release.blend.heads.score(said, scene.name)).all():
+                raise ValueError("some of its scores are not finite")
     except Exception as error:
         raise WarmUpFailed(f"release {release.release_id} fails in {part}: {error}") from error
     if not len(fused):

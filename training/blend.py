@@ -1,21 +1,22 @@
 """The served order: how much the ranker may move the fused order.
 
-`score = (1 - b) · fused + b · P(task)`, the fused score scaled to 0..1 over the candidates of the request. b is chosen
-on the validation slate and may be 0: a ranker that learned only from tracks that somebody chose can make a slate
-worse. The slate evaluation and the service call the same functions, so what is evaluated is what is served. Legend: B
-requests, C candidates. Knows nothing about channels or HTTP.
+`score = (1 - b) · fused + b · heads`, the fused score scaled to 0..1 over the candidates of the request, the ranker's heads
+made one score of 0..1 (`heads.py`). b is chosen on the validation slate and may be 0: a ranker that learned only from
+tracks that somebody chose can make a slate worse. The slate evaluation and the service call the same functions, so what is
+evaluated is what is served. Legend: B requests, C candidates. Knows nothing about channels or HTTP.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-TASK = "not_skipped"
+from training.heads import Heads
+
 GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 Floats = NDArray[np.floating]
@@ -43,10 +44,10 @@ def order(scores_BC: Floats) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Blend:
-    """b in 0..1, and the ranker's task whose probability is blended in."""
+    """b in 0..1, and how the ranker's heads become what is blended in."""
 
     weight: float
-    task: str = TASK
+    heads: Heads = field(default_factory=Heads)
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
@@ -58,5 +59,12 @@ class Blend:
 
     @classmethod
     def load(cls, path: Path) -> Blend:
-        """What `save` wrote."""
-        return cls(**json.loads(path.read_text()))
+        """What `save` wrote.
+
+        Raises:
+            ValueError: the file has another shape.
+        """
+        content = json.loads(path.read_text())
+        if content.keys() != {"weight", "heads"}:
+            raise ValueError(f"{path} has {sorted(content)}, not heads and weight; make a new release")
+        return cls(content["weight"], Heads(**content["heads"]))

@@ -68,7 +68,7 @@ def evaluate(workspace: Workspace) -> bool:
     }
     cases = held_out.data.recall_cases("test")
     measure_recall(held_out, servable, choice, cases, result, folder)
-    measure_ranking(held_out, result, folder)
+    measure_ranking(held_out, choice.ranker, choice.blend.heads, result, folder)
     add_pairs(result, held_out)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -91,6 +91,7 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
         HERE / "reciprocal_rank.py",
         HERE / "discovery_share.py",
         HERE / "blend.py",
+        HERE / "heads.py",
         HERE / "selection.py",
     )
     return workspace.inputs(code=code, models=model_ids(workspace, "held_out"))

@@ -56,6 +56,11 @@ def test_shape(measured: tuple[Workspace, Path]) -> None:
     assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
     for other in ("last_played", *BASELINES):
         assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
+    heads, blend = found["chosen"]["heads_table"], found["chosen"]["blend"]
+    assert heads[""]["weights"] == blend["heads"]["weights"][""] and set(heads[""]["gauc"]) >= {"combined"}
+    assert set(found["heads"]) == set(found["ranking"]["sum_pooling"])
+    by_slice = found["ranking_slices"]["track played before"]
+    assert by_slice["cases"] >= 200 and len(by_slice["rankers"]["sum_pooling"]["ece"]) == 3
     assert set(found["chosen"]["baselines"]) == set(BASELINES)
     assert set(found["exposure"]["recall"]) == set(found["recall"])
     assert set(found["exposure"]["slate"]) == set(found["slate"])
@@ -149,6 +154,8 @@ def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path])
         "with_heard",
         "Newcomers",
         "By scene",
+        "Heads in one score",
+        "Ranking by slice",
         "<svg",
     ):
         assert word in page

@@ -77,11 +77,9 @@ def test_blend_by_hand() -> None:
     scores = blend.blended(np.array([0.8, 0.4, 0.2]), np.array([0.0, 0.5, 1.0]), 0.5)
     assert scores == pytest.approx([0.5 * 1, 0.5 * 0.5 + 0.25, 0.5 * 0.25 + 0.5])
     assert blend.order(np.array([0.1, 0.7, 0.7, 0.2])).tolist() == [1, 2, 3, 0]
-    both = blend.blended(small_slate().fused_CK, small_slate().probability_CK, 0.3)
+    both = blend.blended(small_slate().fused_CK, small_slate().heads_CK, 0.3)
     for row in range(2):
-        assert both[row] == pytest.approx(
-            blend.blended(small_slate().fused_CK[row], small_slate().probability_CK[row], 0.3)
-        )
+        assert both[row] == pytest.approx(blend.blended(small_slate().fused_CK[row], small_slate().heads_CK[row], 0.3))
 
 
 def test_choose_takes_the_smallest_of_equally_good_weights() -> None:

@@ -2,6 +2,7 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from serving.request import RequestRejected, read_request
@@ -10,6 +11,7 @@ from tests.serving.bench import NOW, Bench
 from tests.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.blend import Blend
 from training.fusion import DEFAULT_SHARE, Fusion
+from training.heads import Heads
 from training.reciprocal_rank import ReciprocalRank
 from training.selection import PER_ARTIST
 
@@ -82,6 +84,22 @@ def test_the_ranker_moves_the_order_by_its_share(bench):
     for share, best in ((0.0, "t0"), (0.9, "t4")):
         of = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(share))
         assert bench.ask(of, limit=1, scene="private_fm") == [best]
+
+
+def test_a_scene_orders_by_its_own_weights_of_the_heads(bench):
+    class TwoHeads(FavourRanker):
+        def score(self, users, items_BC):
+            return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
+
+    bench.store.users["u"] = history("t0")
+    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
+    heads = Heads({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
+    of = release(tracks(8), channels, ranker=TwoHeads(6), blend=Blend(0.9, heads))
+    assert bench.ask(of, limit=1, scene="private_fm") == ["t5"]
+    assert bench.ask(of, limit=1, scene="daily") == ["t4"]
+    without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, Heads({"": {"like": 1.0}})))
+    with pytest.raises(WarmUpFailed, match="no head like"):
+        warm_up(without, NOW)
 
 
 def test_a_failing_ranker_leaves_the_fused_order_and_is_counted(bench):

@@ -1,5 +1,5 @@
-"""What validation chooses: how channels are fused, which ranker is served, its share of the order, and the parameters of
-the baselines.
+"""What validation chooses: how channels are fused, which ranker is served, how its heads become one score, its share of the
+order, and the parameters of the baselines.
 
 Knows nothing about test figures.
 """
@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from training import blend
 from training.blend import Blend
+from training.evaluation import head_weights
 from training.evaluation.baselines import Baselines
 from training.evaluation.held_out import HeldOut
 from training.evaluation.measured_ranking import rank_figures
 from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate, sample
 from training.fusion import RECALLED, Fusion
+from training.heads import FIRST
 from training.ranking.cases import ranking_cases
 
 VALIDATION_RANKING_CASES = 100_000
@@ -59,19 +60,22 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     ranking = ranking.take(
         np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
     )
+    found_by = rank_figures(held_out, ranking, "validation")
     figures = {
-        name: {task: metrics["gauc"].value for task, metrics in tasks.items()}
-        for name, (tasks, _) in rank_figures(held_out, ranking, "validation").items()
+        name: {task: metrics["gauc"].value for task, metrics in tasks.items()} for name, (tasks, _) in found_by.items()
     }
     best = max(
-        figures, key=lambda name: np.nan_to_num(figures[name].get(blend.TASK, next(iter(figures[name].values()), 0.0)))
+        figures, key=lambda name: np.nan_to_num(figures[name].get(FIRST, next(iter(figures[name].values()), 0.0)))
     )
-    task = blend.TASK if blend.TASK in held_out.rankers[best].tasks else held_out.rankers[best].tasks[0]
-    slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], servable)
+    tasks = held_out.rankers[best].tasks
+    labels_RT = ranking.labels_RT[:, [ranking.tasks.index(task) for task in tasks]]
+    heads, heads_table = head_weights.fit(found_by[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R)
+    slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], heads, servable)
     weight, table = slate.choose()
     why |= {
         "validation_gauc": figures,
+        "heads_table": heads_table,
         "blend_table": {str(b): row for b, row in table.items()},
         "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
     }
-    return Choice(fusion, best, Blend(weight, task), beside, why)
+    return Choice(fusion, best, Blend(weight, heads), beside, why)

@@ -6,6 +6,7 @@ Knows nothing about recall.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from training.evaluation import ranking_metrics
 from training.evaluation.bootstrap import Estimate
 from training.evaluation.held_out import HeldOut
+from training.evaluation.ranking_slices import by_slice, slices
 from training.evaluation.result import Result
+from training.heads import FIRST, Heads
 from training.ranking.cases import RankingCases, ranking_cases
 
 Figures = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
@@ -36,11 +39,12 @@ def rank_figures(held_out: HeldOut, cases: RankingCases, what: str) -> dict[str,
     return found
 
 
-def measure_ranking(held_out: HeldOut, result: Result, folder: Path) -> None:
-    """Every ranker and task on every test play and impression."""
+def measure_ranking(held_out: HeldOut, served: str | None, heads: Heads, result: Result, folder: Path) -> None:
+    """Every ranker and task on every test play and impression; the first task by slice; the heads of the `served` ranker as one."""
     cases = ranking_cases(held_out.data).of_part("test")
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    for name, (tasks, probability_RT) in rank_figures(held_out, cases, "test").items():
+    figures = rank_figures(held_out, cases, "test")
+    for name, (tasks, probability_RT) in figures.items():
         result.ranking[name] = tasks
         curves[name] = {}
         for column, task in enumerate(held_out.rankers[name].tasks):
@@ -56,4 +60,44 @@ def measure_ranking(held_out: HeldOut, result: Result, folder: Path) -> None:
                 }
             ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
     result.notes["calibration"] = curves
+    result.notes["ranking_slices"] = _by_slice(held_out, cases, figures)
+    result.notes["heads"] = {}
+    if served:
+        result.notes["heads"] = _heads_as_one(heads, cases, held_out.rankers[served].tasks, figures[served][1])
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
+
+
+def _by_slice(held_out: HeldOut, cases: RankingCases, figures: dict[str, Figures]) -> dict[str, Any]:
+    """Of the task that every ranker is chosen by."""
+    if FIRST not in cases.tasks:
+        return {}
+    column = {name: ranker.tasks.index(FIRST) for name, ranker in held_out.rankers.items() if FIRST in ranker.tasks}
+    said = {name: figures[name][1][:, place] for name, place in column.items()}
+    label_R = cases.labels_RT[:, cases.tasks.index(FIRST)]
+    return by_slice(slices(held_out.data, cases), label_R, said, cases.user_R)
+
+
+def _heads_as_one(
+    heads: Heads, cases: RankingCases, tasks: tuple[str, ...], probability_RT: NDArray[np.float32]
+) -> dict[str, Any]:
+    """For each label, the GAUC of its own head and of the heads as one score, and the paired difference."""
+    said = {task: probability_RT[:, column] for column, task in enumerate(tasks)}
+    one_R = np.zeros(len(cases))
+    for scene in set(cases.scene_R.tolist()):
+        rows = np.flatnonzero(cases.scene_R == scene)
+        one_R[rows] = heads.score({task: probability_R[rows] for task, probability_R in said.items()}, scene)
+    content = {}
+    for task in tasks:
+        label_R = cases.labels_RT[:, cases.tasks.index(task)].astype(np.float64)
+        known = ~np.isnan(label_R)
+        users, user = np.unique(cases.user_R[known], return_inverse=True)
+        own, one = (
+            ranking_metrics.gauc(label_R[known], score_R[known].astype(np.float64), user, len(users))
+            for score_R in (said[task], one_R)
+        )
+        content[task] = {
+            "own_head": own.interval(),
+            "combined": one.interval(),
+            "difference": (one - own).interval(),
+        }
+    return content

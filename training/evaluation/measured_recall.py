@@ -57,7 +57,7 @@ def measure_recall(
     rows = sample(cases, TEST_SLATES_PER_USER)
     some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
     ranker = held_out.rankers[choice.ranker] if choice.ranker else None
-    slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, servable)
+    slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, choice.blend.heads, servable)
     shown = {"served": slate.shown(choice.blend.weight), "fused": slate.shown(0.0)}
     if ranker is not None:
         shown["ranker"] = slate.shown(1.0)

@@ -25,6 +25,7 @@ from training.evaluation.held_out import HeldOut, scenes_of
 from training.evaluation.servable import Servable
 from training.evaluation.side_by_side import each
 from training.fusion import Fusion
+from training.heads import Heads
 from training.ranking.loaded import LoadedRanker
 from training.recall.channel import Candidates
 from training.selection import PER_ARTIST, at_most_per_artist
@@ -39,12 +40,12 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Slate:
-    """C requests with K candidates in fused order (0 = none), their fused scores and what the ranker says of each."""
+    """C requests with K candidates in fused order (0 = none), their fused scores and what the ranker's heads say of each."""
 
     cases: RecallCases
     items_CK: Ints
     fused_CK: NDArray[np.floating]
-    probability_CK: NDArray[np.floating]
+    heads_CK: NDArray[np.floating]
     artist_of_track_V: Ints
 
     @classmethod
@@ -55,19 +56,20 @@ class Slate:
         found: Mapping[str, Candidates],
         fusion: Fusion,
         ranker: LoadedRanker | None,
+        heads: Heads,
         servable: Servable,
     ) -> Slate:
-        """The request path up to the ranker's answer; without a ranker its probabilities are 0."""
+        """The request path up to the ranker's answer, its heads made one score; without a ranker that is 0."""
         fused = fusion.fuse(found, held_out.heard(cases), RANKED, scenes_of(cases))
         items, scores = servable.first(fused.items_BK, cases, fused.scores_BK)
-        probability = (
-            np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, cases, items)
+        said = (
+            np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, heads, cases, items)
         )
-        return cls(cases, items, scores, probability, held_out.data.vocabulary.artist_of_track_V)
+        return cls(cases, items, scores, said, held_out.data.vocabulary.artist_of_track_V)
 
     def shown(self, weight: float, per_artist: int = PER_ARTIST) -> Ints:
         """The first LENGTH of every request with the ranker's share `weight`, at most `per_artist` of one artist."""
-        scores = blend.blended(self.fused_CK, self.probability_CK, weight)
+        scores = blend.blended(self.fused_CK, self.heads_CK, weight)
         best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))
         items = np.take_along_axis(self.items_CK, best, axis=1)
         shown = np.zeros((len(items), LENGTH), dtype=np.int64)
@@ -122,15 +124,18 @@ def by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.objec
     return pl.DataFrame(columns | {name: measured[name]["all"] for name in METRICS})
 
 
-def _score(held_out: HeldOut, ranker: LoadedRanker, cases: RecallCases, items_CK: Ints) -> NDArray[np.float32]:
-    task = blend.TASK if blend.TASK in ranker.tasks else ranker.tasks[0]
-    users = held_out.offline.users(
-        ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes_of(cases)
-    )
+def _score(
+    held_out: HeldOut, ranker: LoadedRanker, heads: Heads, cases: RecallCases, items_CK: Ints
+) -> NDArray[np.floating]:
+    scenes = scenes_of(cases)
+    users = held_out.offline.users(ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes)
 
-    def of(start: int) -> NDArray[np.float32]:
+    def of(start: int) -> NDArray[np.floating]:
         rows = np.arange(start, min(start + CASES_AT_ONCE, len(cases)))
-        return ranker.score(users.take(rows.tolist()), items_CK[rows])[task]
+        said = ranker.score(users.take(rows.tolist()), items_CK[rows])
+        return np.stack(
+            [heads.score({task: one[n] for task, one in said.items()}, scenes[row]) for n, row in enumerate(rows)]
+        )
 
     parts = list(each(of, range(0, len(cases), CASES_AT_ONCE), "rank slates"))
     return np.concatenate(parts) if parts else np.zeros(items_CK.shape, dtype=np.float32)

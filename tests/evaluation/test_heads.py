@@ -1,0 +1,95 @@
+"""Heads as one score: the formula by hand, and weights that are found where a scene's labels ask for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.blend import Blend
+from training.evaluation import head_weights
+from training.evaluation.head_weights import fit, grid, within_users
+from training.heads import Heads, combined
+
+TASKS = ("not_skipped", "full_play", "like")
+
+
+def made(cases: int = 6_000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Two scenes: in `daily` the labels follow the head `like`, in `private_fm` the first head; `rare` is too small."""
+    random = np.random.default_rng(0)
+    said = random.random((cases, 3)).astype(np.float32)
+    scene = np.array(["daily", "private_fm"])[np.arange(cases) % 2].astype(object)
+    scene[:50] = "rare"
+    told = np.where(scene == "private_fm", said[:, 0], said[:, 2])
+    labels = (random.random((cases, 3)) < told[:, None]).astype(np.float32)
+    return said, labels, np.arange(cases) % 20, scene
+
+
+def test_the_formula_is_a_product_of_powers_of_odds() -> None:
+    said = {"not_skipped": np.array([[0.2, 0.9]]), "like": np.array([[0.5, 0.1]])}
+    odds = (0.25**0.75 * 1.0**0.25, 9.0**0.75 * (1 / 9) ** 0.25)
+    found = combined(said, {"not_skipped": 3.0, "like": 1.0, "full_play": 0.0})
+    np.testing.assert_allclose(found[0], [one / (1 + one) for one in odds])
+    assert combined(said, {"like": 1.0}) is said["like"], "a head alone is its own probability"
+    extreme = combined({"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 1, "b": 1})
+    assert np.isfinite(extreme).all() and (extreme >= 0).all() and (extreme <= 1).all()
+    with pytest.raises(KeyError, match="no head full_play"):
+        combined(said, {"full_play": 1.0})
+
+
+def test_a_scene_with_enough_cases_gets_weights_of_its_own(tmp_path: Path) -> None:
+    heads, table = fit(*made()[:2], TASKS, *made()[2:])
+    assert set(heads.weights) == set(table) == {"", "daily", "private_fm"}
+    assert max(heads.of("daily"), key=heads.of("daily").__getitem__) == "like"
+    assert heads.of("private_fm").get("not_skipped", 0) >= 0.75
+    assert heads.of("rare") == heads.of("") and heads.of("nobody knows") == heads.of("")
+    for row in table.values():
+        worth = {
+            name: sum(row["wants"][task] * value for task, value in values.items())
+            for name, values in row["gauc"].items()
+        }
+        assert worth["combined"] == pytest.approx(max(worth.values()), abs=1e-6)
+    Blend(0.3, heads).save(tmp_path / "blend.json")
+    assert Blend.load(tmp_path / "blend.json") == Blend(0.3, heads)
+    (tmp_path / "blend.json").write_text('{"weight": 0.1, "task": "not_skipped"}')
+    with pytest.raises(ValueError, match="make a new release"):
+        Blend.load(tmp_path / "blend.json")
+
+
+def test_a_log_of_two_heads_or_one_is_enough() -> None:
+    said, labels, users, scenes = made()
+    heads, _ = fit(said[:, :2], labels[:, :2], TASKS[:2], users, scenes)
+    assert set(heads.of("")) <= set(TASKS[:2])
+    alone, table = fit(said[:, :1], labels[:, :1], ("click",), users, scenes)
+    assert alone.of("") == {"click": 1.0} and table[""]["wants"] == {"click": 0.5}
+    unknown, empty = fit(said, np.full_like(labels, np.nan), TASKS, users, scenes)
+    assert unknown.of("daily") == {"not_skipped": 1.0} and empty == {}
+
+
+def test_every_head_alone_is_in_the_grid_and_weights_sum_to_one() -> None:
+    found = grid(("click", "not_skipped", "like"), "not_skipped")
+    assert found[0] == {"not_skipped": 1.0}
+    assert all({task: 1.0} in found for task in ("click", "not_skipped", "like"))
+    assert len(found) == 15 and all(sum(weights.values()) == 1 for weights in found)
+
+
+def test_within_users_is_the_mean_auc_weighted_by_cases() -> None:
+    score = np.array([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.7])
+    label = np.array([0, 1, np.nan, 1, 0, 1, 1])
+    found = within_users(score, {"a": label}, np.array([0, 0, 0, 1, 1, 1, 2]))
+    assert found["a"] == pytest.approx((2 * 1.0 + 3 * 0.5) / 5)
+
+
+def test_weights_that_mean_nothing_are_refused() -> None:
+    for weights in ({"daily": {"like": 1.0}}, {"": {"like": -1.0}}, {"": {"like": 0.0}}, {"": {}}):
+        with pytest.raises(ValueError, match="scene"):
+            Heads(weights)
+
+
+def test_every_scene_of_the_service_wants_tasks_that_exist() -> None:
+    from serving.scenes import SCENES
+    from training.ranking.cases import TASKS as KNOWN
+
+    assert set(head_weights.WANTS) <= {"", *SCENES}
+    assert all(set(wants) <= set(KNOWN) for wants in head_weights.WANTS.values())
