@@ -1,0 +1,96 @@
+"""What was shown to whom, as figures.
+
+    python -m training.experiment compare [--experiment NAME] [--scene S] [--baseline ARM]
+    python -m training.experiment off_policy FILE [--reward R]
+
+`compare` writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without one, of
+the releases of the last four weeks), their differences, and whether the arms got the users they were to get.
+`off_policy` writes `reports/off_policy.json`: what a policy would have earned in the places that chance filled. FILE is
+Parquet: `event_id` of each such exposure, and the `probability` with which the policy would have shown it there.
+
+Exit code 0: done, or nothing was shown yet. 1: the users are not divided as asked, or the exploration says too little of the
+policy. 2: an earlier task has not run, or the call is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import settings
+from training.experiment.asked import last_asked
+from training.experiment.compare import NothingShown, compare, period_of
+from training.experiment.explored import REWARDS, explored
+from training.experiment.exposed import newest
+from training.experiment.off_policy import TooFewEffective, off_policy
+from training.experiment.report import lines, page
+from training.shares import FILE
+from training.workspace import MissingInput, write_json
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.experiment",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    comparing = actions.add_parser("compare", help="arms side by side")
+    comparing.add_argument("--experiment", help="default: the newest; without any, releases one after the other")
+    comparing.add_argument("--scene", help="default: all together")
+    comparing.add_argument("--baseline", help="arm that the others are compared with; default: production")
+    asking = actions.add_parser("off_policy", help="a policy that was not served")
+    asking.add_argument("policy", type=Path, metavar="FILE", help="Parquet: event_id, probability")
+    asking.add_argument("--reward", choices=REWARDS, default="is_full_play", help="what a place is to earn")
+    options = parser.parse_args(arguments)
+    try:
+        return _compare(options) if options.action == "compare" else _off_policy(options)
+    except NothingShown as error:
+        print(f"{error}: there is no report")
+        return 0
+    except TooFewEffective as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return 1
+    except (MissingInput, LookupError, ValueError) as error:
+        print(f"error: {error.args[0]}", file=sys.stderr)
+        return 2
+
+
+def _compare(options: argparse.Namespace) -> int:
+    here = settings.load()
+    asked = last_asked(here.releases / FILE, options.experiment)
+    latest = newest(here.marts)
+    if latest is None:
+        raise NothingShown("nothing was shown yet")
+    content = compare(here.marts, period_of(asked, latest, options.scene), asked, options.baseline)
+    write_json(here.reports / "experiment.json", content)
+    (here.reports / "experiment.html").write_text(page(content))
+    print(*lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
+    ratio = content["sample_ratio"]
+    return 1 if ratio is not None and ratio["holds"] is False else 0
+
+
+def _off_policy(options: argparse.Namespace) -> int:
+    here = settings.load()
+    found = explored(here.marts, options.policy, options.reward)
+    result = off_policy(found.user_N, found.reward_N, found.propensity_N, found.probability_N)
+    content = {
+        "policy": options.policy.name,
+        "reward": options.reward,
+        "places": result.places,
+        "users": result.users,
+        "effective": result.effective,
+        "ips": result.ips.interval(),
+        "snips": result.snips.interval(),
+        "as_shown": float(found.reward_N.mean()),
+    }
+    write_json(here.reports / "off_policy.json", content)
+    for name, value in content.items():
+        print(f"{name}: {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
