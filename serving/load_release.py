@@ -18,7 +18,7 @@ def load_release(folder: Path, contract: ServiceContract) -> ServedRelease:
     """
     import torch  # the service answers /livez before it needs a release
 
-    from training.release import Release
+    from training.release.bundle import Release
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # channels run side by side; `python -m serving` says the same to every library

@@ -164,6 +164,8 @@ class ReleaseHolder:
         if key not in self._loaded:
             try:
                 release = self._load(Path(path))
+                if release.release_id != name:
+                    raise ValueError(f"{path} holds release {release.release_id}, not {name}; release it again")
                 self._warm_up(release)
             except Exception as error:
                 self._refuse(name, error)

@@ -29,6 +29,7 @@ from tests.benchmarks import (
     recall_request,
     recall_together,
     recommend,
+    release_swap,
     train_ranker,
     training_reads,
 )
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "recall_1m": (recall_request.run("recall_1m", "full", 20.0), 1_000_000),
     "recommend_p50": (recommend.run, 300),
     "recommend_1m_p50": (recommend.run_1m, 200),
+    "release_swap_failed": (release_swap.run, 60),
     **{f"rank_{name}": (partial(rank_request.run, name), 200) for name in RANKERS},
     **{f"train_{name}": (partial(train_ranker.run, name), 100) for name in RANKERS},
 }
@@ -70,6 +72,9 @@ TOGETHER = {
     "recommend_client_cpu": "recommend_p50",
     "recommend_outside": "recommend_p50",
     "recommend_ready": "recommend_p50",
+    "release_swap_mixed": "release_swap_failed",
+    "release_swap_changes": "release_swap_failed",
+    "release_swap_memory": "release_swap_failed",
 }
 """Figures that another benchmark's run measures too."""
 

@@ -39,11 +39,18 @@ OWN_ROWS = 0.2
 
 def write_release(home: Path, tracks: int, recipe: str) -> None:
     """A release of all six channels over so many tracks, in service by `home`'s pointer."""
-    folder = home / "made_release"
+    folder, name = home / "made_release", f"made{tracks}"
+    make_release(folder, tracks, recipe, name)
+    Pointer(home / "bentoml" / "active.json").activate(name, folder)
+
+
+def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = "") -> None:
+    """A release of all six channels over so many tracks; `mark` ends every title, so that answers show who gave them."""
     world = MadeWorld(tracks, recipe)
+    world.vocabulary.titles_V[FIRST:] += mark
     channels = world.channels()
-    for name, channel in channels.items():
-        channel.save(folder / "channels" / name)
+    for channel in channels.values():
+        channel.save(folder / "channels" / channel.name)
     _ranker(world, recipe).save(folder / "ranker")
     weights = ReciprocalRank(dict.fromkeys(channels, 1.0))
     Fusion(weights, weights, {"": 0.3}).save(folder / bundle.FUSION)
@@ -51,9 +58,8 @@ def write_release(home: Path, tracks: int, recipe: str) -> None:
     world.vocabulary.save(folder / "vocabulary")
     _catalogue(world).write_parquet(folder / bundle.CATALOGUE)
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
-    manifest = {"release": f"made{tracks}", "channels": list(channels), "ranker": RANKER, "feature_services": services}
+    manifest = {"release": name, "channels": list(channels), "ranker": RANKER, "feature_services": services}
     write_json(folder / bundle.MANIFEST, manifest)
-    Pointer(home / "bentoml" / "active.json").activate(f"made{tracks}", folder)
 
 
 def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:

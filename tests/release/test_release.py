@@ -19,8 +19,8 @@ from training.features import OfflineFeatures
 from training.ranking.loaded import LoadedRanker
 from training.recall import CHANNELS
 from training.recipes import recipe
-from training.release import Release
 from training.release.__main__ import main
+from training.release.bundle import Release
 from training.release.gate import METRIC
 from training.release.in_service import pointer, shares_file
 from training.release.publish import release

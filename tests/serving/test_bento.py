@@ -19,7 +19,7 @@ START_S = 120
 IMPORTED = """
 import sys
 sys.path[0] = sys.argv[1]
-import serving.service, serving.load_release, training.release, sequences.online
+import serving.service, serving.load_release, training.release.bundle, sequences.online
 ours = ("settings", "sequences", "serving", "training")
 print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours and m.__file__))
 """

@@ -67,11 +67,14 @@ def test_a_release_is_served_swapped_and_kept_when_the_next_one_fails(held):
         assert (held.point(name), holder.current.release_id) == (False, "one")
         assert [one["release"] for one in holder.status()["refused"]] == [name]
         assert held.number("segue_releases_refused") == 1
+    held.pointer.write_text(json.dumps({"release": "two", "path": "/releases/three"}))
+    assert (holder.poll(), holder.current.release_id) == (False, "one")
+    assert holder.status()["refused"][0]["why"] == "/releases/three holds release three, not two; release it again"
     held.pointer.write_text("{")
     assert (holder.poll(), holder.current.release_id) == (False, "one")
     assert (held.point("two"), holder.current.release_id) == (True, "two")
     assert holder.status() == {"release": "two", "experiment": None, "beside": [], "refused": []}
-    assert held.number("segue_releases_total", outcome="refused") == 3
+    assert held.number("segue_releases_total", outcome="refused") == 4
     assert held.number("segue_releases_total", outcome="served") == 2
     assert held.number("segue_releases_refused") == 0
 

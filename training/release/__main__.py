@@ -19,7 +19,6 @@ from training.recipes import RECIPES
 from training.release import in_service
 from training.release.in_service import UnknownRelease, pointer
 from training.release.pointer import NothingToRollBack
-from training.release.publish import release
 from training.shares import SharesRejected
 from training.workspace import MissingInput, Workspace
 
@@ -79,6 +78,8 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
 
 
 def _release(arguments: argparse.Namespace) -> int:
+    from training.release.publish import release  # the models' libraries; a rollback should not wait for them
+
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     outcome = release(workspace, arguments.reason, arguments.share)
     stream = sys.stderr if outcome.status == "refused" else sys.stdout

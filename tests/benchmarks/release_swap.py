@@ -1,0 +1,204 @@
+"""Releases change under load: requests leave on a clock while the real commands activate, share and roll back.
+
+Two releases of `served_world` in the model store, alike but for a mark at the end of every title. Each change is a command
+as a person would run it, the next one when the service says that the one before has happened. `run(seconds)`:
+
+    release_swap_failed       requests without a whole answer of status 200; asked 0
+    release_swap_mixed        answers with a mark or an arm of another release than the one they name; asked 0
+    release_swap_changes      changes that the service has made meanwhile
+    release_swap_memory       memory of the service after the last change, as a multiple of that after the first swap
+
+Half of the requests are for daily lists, which users ask for again and again, longer each time: so lists begin under one
+release and go on under another.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import settings
+from local.environment import environment
+from tests import running_service
+from tests.benchmarks import served_world
+from tests.benchmarks.benchmark import Result
+from tests.running_service import Place, Service
+
+ONE, TWO = "swap_one", "swap_two"
+CHANGES = (
+    ("activate", TWO),
+    ("rollback",),
+    ("canary", TWO, "--share", "0.5"),
+    ("canary", TWO, "--share", "0"),
+    ("canary", TWO, "--share", "1"),
+    ("activate", TWO),
+    ("activate", ONE),
+)
+MARK = re.compile(r"\[(\w+)\]")
+RATE, CLIENTS, TRACKS, USERS = 20.0, 32, 50_000, 2_000
+ASKING = 120
+"""Users who ask again and again."""
+PUBLISH = """
+import sys
+from pathlib import Path
+from training import store
+for folder in map(Path, sys.argv[1:]):
+    store.publish(folder, folder.name, {})
+"""
+
+
+@dataclass
+class Seen:
+    """What the clients saw, and the service's memory (bytes) after each change."""
+
+    requests: int = 0
+    failed: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
+    releases: set[str] = field(default_factory=set)
+    of_two: int = 0
+    memory: list[int] = field(default_factory=list)
+
+
+def run(seconds: int) -> list[Result]:
+    """Over 50,000 tracks at 20 requests a second, until `seconds` are over and every change was made."""
+    with tempfile.TemporaryDirectory() as home, service(Path(home), TRACKS, "small", USERS) as (place, started):
+        seen = measured(place, started, seconds)
+    for told in (*seen.failed[:5], *seen.mixed[:5]):
+        print(told)
+    return [
+        Result.of("release_swap_failed", f"of {seen.requests} requests", len(seen.failed)),
+        Result.of("release_swap_mixed", f"of {seen.requests} requests", len(seen.mixed)),
+        Result.of("release_swap_changes", "changes", len(seen.memory)),
+        Result.of("release_swap_memory", "times", seen.memory[-1] / seen.memory[0]),
+    ]
+
+
+@contextmanager
+def service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[Place, Service]]:
+    """A service with ONE in production and TWO in the store."""
+
+    def prepare(home: Path) -> date:
+        for name in (ONE, TWO):
+            served_world.make_release(home / name, tracks, recipe, name, f" [{name}]")
+        variables = environment(settings.load())
+        _do([sys.executable, "-c", PUBLISH, str(home / ONE), str(home / TWO)], variables)
+        _do([sys.executable, "-m", "training.release", "activate", ONE], variables)
+        return served_world.write_listeners(home / "marts", users, tracks)
+
+    with (
+        running_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000") as place,
+        running_service.started(place, "/readyz") as started,
+    ):
+        yield place, started
+
+
+def measured(
+    place: Place,
+    started: Service,
+    seconds: float,
+    rate: float = RATE,
+    changes: Sequence[tuple[str, ...]] = CHANGES,
+) -> Seen:
+    """Ask at the rate while every change is made, for `seconds` at least."""
+    seen, stop, lock = Seen(), threading.Event(), threading.Lock()
+    numbers, began, local = itertools.count(), time.monotonic(), threading.local()
+
+    def client() -> None:
+        while not stop.is_set():
+            with lock:
+                number = next(numbers)
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            told = _asked(local, place.port, number)
+            with lock:
+                _note(seen, told)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(client) for _ in range(CLIENTS)]
+        try:
+            for change in changes:
+                _do([sys.executable, "-m", "training.release", *change], place.variables)
+                _until(lambda change=change: _has_happened(place, change))
+                time.sleep(max(1.5, seconds / len(changes) / 2))  # with users, and until the last one is let go
+                seen.memory.append(sum(one.memory_info().rss for one in started.process.members()))
+            time.sleep(max(0.0, began + seconds - time.monotonic()))
+        finally:
+            stop.set()
+        for one in clients:
+            one.result()
+    return seen
+
+
+def _asked(local: threading.local, port: int, number: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """One of the requests: status, what was asked, what came."""
+    user, turn = number % ASKING, number // ASKING
+    asked: dict[str, Any] = {"user_id": f"u{user:06d}", "scene": "private_fm", "limit": 3}
+    if number % 2:
+        asked |= {"scene": "daily", "limit": min(3 + 3 * turn, 30)}
+    try:
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        local.connection.request("POST", "/recommend", json.dumps(asked), {"Content-Type": "application/json"})
+        answer = local.connection.getresponse()
+        return answer.status, asked, json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        del local.connection
+        return 0, asked, {"error": str(error)}
+
+
+def _note(seen: Seen, told: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
+    status, asked, answer = told
+    seen.requests += 1
+    if status != 200 or len(answer["items"]) < asked["limit"]:
+        seen.failed.append(f"{status} {asked} {answer}")
+        return
+    seen.releases.add(answer["release"])
+    seen.of_two += len({item.get("release", answer["release"]) for item in answer["items"]}) > 1
+    if is_mixed(answer):
+        seen.mixed.append(json.dumps(answer))
+
+
+def is_mixed(answer: dict[str, Any]) -> bool:
+    """Whether anything of an answer is of another release than the one it names."""
+    for item in answer["items"]:
+        own = item.get("release", answer["release"])
+        if set(MARK.findall(item["title"] + item["reason"])) != {own}:
+            return True
+    return False
+
+
+def _has_happened(place: Place, change: tuple[str, ...]) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+    connection.request("GET", "/status")
+    status = json.loads(connection.getresponse().read())
+    beside = [(one["release"], one["share"]) for one in status["beside"] if one["is_in_service"]]
+    if change[0] == "canary":
+        return beside == ([(change[1], float(change[3]))] if float(change[3]) else [])
+    return bool(status["release"] == (ONE if change[0] == "rollback" else change[1]) and not status["beside"])
+
+
+def _until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the service has not done within {seconds:g} s what it was told; see /status")
+        time.sleep(0.2)
+
+
+def _do(command: list[str], variables: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
