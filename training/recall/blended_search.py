@@ -72,8 +72,12 @@ def _best(score_BN: Array, item_N: Array, k: int, exclude_BX: np.ndarray) -> tup
     """Best first, ties by smaller item; 0 and -inf beyond the last."""
     items_BK = np.zeros((len(score_BN), k), dtype=np.int64)
     scores_BK = np.full((len(score_BN), k), -np.inf, dtype=np.float32)
+    place_V = np.full(max(item_N.max(initial=0), exclude_BX.max(initial=0)) + 1, -1)
+    place_V[item_N] = np.arange(len(item_N))
+    place_BX = place_V[exclude_BX]
+    rows, columns = np.nonzero(place_BX >= 0)
+    score_BN[rows, place_BX[rows, columns]] = -np.inf
     for row, score_N in enumerate(score_BN):
-        score_N[np.isin(item_N, exclude_BX[row])] = -np.inf
         bound = np.partition(score_N, len(score_N) - k)[len(score_N) - k] if k < len(score_N) else -np.inf
         place = np.flatnonzero((score_N >= bound) & (score_N > -np.inf))
         place = place[np.lexsort((item_N[place], -score_N[place]))[:k]]

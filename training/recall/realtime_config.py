@@ -114,7 +114,7 @@ def realtime_config(recipe: str) -> RealtimeConfig:
             new_weight=1.0,
             judged_at=(10, 20),
             cases_per_user=1,
-            most_cases=5000,
+            most_cases=2000,
             trim=True,
             block="gated",
             layers=1,

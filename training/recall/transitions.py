@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 Array = NDArray[Any]
 
@@ -74,6 +74,11 @@ class Histories:
     def items(self) -> Array:
         """The I distinct items, ascending."""
         return np.unique(self.item_P)
+
+    def among(self, items: Array) -> Histories:
+        """Without what is not among `items`."""
+        is_kept_P = np.isin(self.item_P, items)
+        return Histories(self.item_P[is_kept_P], np.append(0, np.cumsum(is_kept_P))[self.offset_U1])
 
     def take(self, rows: Array) -> Histories:
         """Those of some users, in that order."""
@@ -157,14 +162,12 @@ def products(histories: Histories, numbers: TransitionNumbers, length: int) -> t
     whole_UI = histories.weighted(histories.items, 0.0)
     whole_UI.sum_duplicates()
     whole_UI.data[:] = numbers.together**0.5
-    gram_II = np.asfortranarray((whole_UI.T @ whole_UI).toarray())
-    target_II = gram_II.copy(order="F")
-    np.fill_diagonal(target_II, 0)
+    gram_II = (whole_UI.T @ whole_UI).tocsr()
+    target_II = gram_II - diags_array(gram_II.diagonal(), format="csr")
     for past_SI, future_SI, weight_S in _splits(histories, numbers, length, count):
         past_IS = (past_SI.T * (np.float32(1 - numbers.together) * weight_S)).tocsr()
-        gram_II += (past_IS @ past_SI).toarray()
-        target_II += (past_IS @ future_SI).toarray()
-    return gram_II, target_II
+        gram_II, target_II = gram_II + past_IS @ past_SI, target_II + past_IS @ future_SI
+    return gram_II.toarray(order="F"), target_II.toarray(order="F")
 
 
 def _splits(
