@@ -69,7 +69,8 @@ def full_softmax(
     """
     place_M = torch.searchsorted(item_N, positive_M).clamp(max=len(item_N) - 1)
     is_item_M = item_N[place_M] == positive_M
-    logit_MN = scale * (query_MD[is_item_M] @ item_ND.T)
+    # Queries are scaled, not the far more numerous logits.
+    logit_MN = (scale * query_MD[is_item_M]) @ item_ND.T
     if not len(logit_MN):
         return query_MD.sum() * 0
     return functional.cross_entropy(logit_MN, place_M[is_item_M], label_smoothing=label_smoothing)
