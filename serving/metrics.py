@@ -35,6 +35,9 @@ class Metrics:
         )
         self.removed = Counter("segue_removed", "Candidates that a filter removed", ["filter"], registry=registry)
         self.exposures = Counter("segue_exposures", "Tracks shown", ["scene", "release"], registry=registry)
+        self.explored = Counter(
+            "segue_explored", "New tracks that chance put into an answer", ["scene"], registry=registry
+        )
         self.refused = Counter(
             "segue_refused", "Requests sent away because too many were waiting", ["path"], registry=registry
         )

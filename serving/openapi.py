@@ -152,6 +152,7 @@ ANSWER_EXAMPLES: dict[str, Spec] = {
             "removed": {"unavailable": 2, "excluded_artists": 5, "duplicate_recordings": 3},
             "ranked": 300,
             "listed": 0,
+            "explored": 1,
         },
     },
     "/similar": {

@@ -18,13 +18,14 @@ from sequences.batch import FIRST
 from serving import answer, fuse, rank
 from serving.answer import Answer, Item
 from serving.daily_lists import DailyLists, Listed, ListedTrack
+from serving.explore import explore
 from serving.exposures import Exposure, features_hash
 from serving.fuse import Fused
 from serving.hydrate import NOTHING, Hydrate, Hydrated
 from serving.metrics import Metrics
 from serving.recall import POPULARITY, Recall, Recalled
 from serving.request import Request
-from serving.select import select
+from serving.select import select, select_diverse
 from serving.served_release import ServedRelease
 from serving.trace import Trace
 from training.filter import Shown, keep
@@ -88,9 +89,10 @@ class RecommendPath:
             trace.listed = min(len(listed), request.limit)
             candidates = listed if len(listed) >= request.limit else listed.followed_by(self._new(asked, listed))
             with trace.timed("select", metrics):
-                chosen = _selected(candidates, asked)
+                chosen = _selected(candidates, asked, trace.listed)
                 if len(chosen) < request.limit and asked.near is None:  # what is popular is not like the track
                     chosen = self._topped_up(chosen, asked)
+                chosen = self._explored(chosen, candidates, asked)
                 items = answer.items(chosen, release, asked.user.users, asked.given, asked.near, metrics)
             if is_shown:
                 with trace.timed("side_effects", metrics):
@@ -172,7 +174,21 @@ class RecommendPath:
     def _topped_up(self, chosen: Fused, asked: _Asked) -> Fused:
         """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
         popular = self._filtered(self._popular(asked), asked, np.union1d(asked.withheld, chosen.items_C))
-        return _selected(chosen.followed_by(popular), asked)
+        together = chosen.followed_by(popular)
+        return together.take(
+            select(together.items_C, asked.release.catalogue, asked.request.limit, asked.request.scene.per_artist)
+        )
+
+    def _explored(self, chosen: Fused, candidates: Fused, asked: _Asked) -> Fused:
+        """The chosen tracks with what chance puts in the last of the new places, unless nothing new is wanted."""
+        scene, catalogue, trace = asked.request.scene, asked.release.catalogue, asked.trace
+        share = 0.0 if asked.near is not None or asked.request.discovery == 0 else scene.explored
+        explored = explore(
+            chosen, candidates, catalogue, scene.per_artist, share, trace.listed, asked.request.request_id
+        )
+        trace.explored = len(explored.explored) - len(chosen.explored)
+        self._metrics.explored.labels(scene.name).inc(trace.explored)
+        return explored
 
     def _popular(self, asked: _Asked) -> Fused:
         """What the channel of popularity finds; without it, the tracks that were played most, which no channel found."""
@@ -227,9 +243,13 @@ def _given_by(items: list[Item], release: ServedRelease) -> str:
     return given.pop() if len(given) == 1 else release.release_id
 
 
-def _selected(candidates: Fused, asked: _Asked) -> Fused:
-    catalogue, request = asked.release.catalogue, asked.request
-    return candidates.take(select(candidates.items_C, catalogue, request.limit, request.scene.per_artist))
+def _selected(candidates: Fused, asked: _Asked, listed: int) -> Fused:
+    """The answer without chance; the first `listed` candidates stand already."""
+    scene, limits = asked.request.scene, (asked.release.catalogue, asked.request.limit, asked.request.scene.per_artist)
+    strength = asked.release.blend.diversity if scene.is_diverse else 0.0
+    if strength == 0:
+        return candidates.take(select(candidates.items_C, *limits))
+    return candidates.take(select_diverse(candidates.items_C, candidates.scores_C, *limits, strength, listed))
 
 
 def _share(request: Request, release: ServedRelease) -> float | None:

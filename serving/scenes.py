@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from training.fusion import RECALLED
 from training.selection import PER_ARTIST
 
+EXPLORED = 1 / 30
+"""One place of a daily list of 30, and one of every tenth answer of three."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -20,6 +23,8 @@ class Scene:
         ranked: fused candidates that are scored by the ranker.
         rest_days: the answer is the list of the UTC day, it stays the same, and the tracks of the lists of so many days
             before are not in it; 0: every answer is made afresh.
+        is_diverse: whether tracks that are alike keep each other away, as strongly as the release was fitted to.
+        explored: of so many places of an answer (a share) chance fills one with a new track, if there are any.
     """
 
     name: str
@@ -29,13 +34,34 @@ class Scene:
     recalled: int
     ranked: int
     rest_days: int = 0
+    is_diverse: bool = False
+    explored: float = 0.0
 
 
 SCENES: dict[str, Scene] = {
     scene.name: scene
     for scene in (
-        Scene(name="daily", limit=30, most=100, per_artist=PER_ARTIST, recalled=RECALLED, ranked=300, rest_days=7),
-        Scene(name="private_fm", limit=3, most=30, per_artist=1, recalled=RECALLED, ranked=200),
+        Scene(
+            name="daily",
+            limit=30,
+            most=100,
+            per_artist=PER_ARTIST,
+            recalled=RECALLED,
+            ranked=300,
+            rest_days=7,
+            is_diverse=True,
+            explored=EXPLORED,
+        ),
+        Scene(
+            name="private_fm",
+            limit=3,
+            most=30,
+            per_artist=1,
+            recalled=RECALLED,
+            ranked=200,
+            is_diverse=True,
+            explored=EXPLORED,
+        ),
     )
 }
 

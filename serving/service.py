@@ -89,6 +89,7 @@ class Trace(BaseModel):
     removed: dict[str, int] = Field(description="Filter and how many tracks it removed")
     ranked: int = Field(description="Tracks that were put in order")
     listed: int = Field(description="Tracks that the list of the day had already; with enough of them nobody is asked")
+    explored: int = Field(description="New tracks that chance put into the answer")
 
 
 class Recommendation(BaseModel):

@@ -26,6 +26,7 @@ class Trace:
         removed: filter ▸ how many it removed, of the candidates and of what the answer was topped up with.
         ranked: candidates that were put in order.
         listed: tracks that come from the list of the day.
+        explored: new tracks that chance put into the answer, this time.
     """
 
     release: str
@@ -38,6 +39,7 @@ class Trace:
     removed: dict[str, int] = field(default_factory=dict)
     ranked: int = 0
     listed: int = 0
+    explored: int = 0
 
     @contextmanager
     def timed(self, stage: str, metrics: Metrics) -> Iterator[None]:

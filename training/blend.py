@@ -1,9 +1,10 @@
-"""The served order: how much the ranker may move the fused order.
+"""The served order: how much the ranker may move the fused order, and how much diversity may.
 
 `score = (1 - b) · fused + b · heads`, the fused score scaled to 0..1 over the candidates of the request, the ranker's heads
-made one score of 0..1 (`heads.py`). b is chosen on the validation slate and may be 0: a ranker that learned only from
-tracks that somebody chose can make a slate worse. The slate evaluation and the service call the same functions, so what is
-evaluated is what is served. Legend: B requests, C candidates. Knows nothing about channels or HTTP.
+made one score of 0..1 (`heads.py`). b and the strength of diversity (`selection.py`) are chosen on the validation slate. b
+may be 0: a ranker that learned only from tracks that somebody chose can make a slate worse. The slate evaluation and the
+service call the same functions, so what is evaluated is what is served. Legend: B requests, C candidates. Knows nothing
+about channels or HTTP.
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ def order(scores_BC: Floats) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Blend:
-    """b in 0..1, and how the ranker's heads become what is blended in."""
+    """b in 0..1, how the ranker's heads become what is blended in, and the strength of diversity in 0..1."""
 
     weight: float
     heads: Heads = field(default_factory=Heads)
+    diversity: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
             raise ValueError(f"blend weight {self.weight} is outside [0, 1]")
+        if not 0 <= self.diversity <= 1:
+            raise ValueError(f"diversity {self.diversity} is outside [0, 1]")
 
     def save(self, path: Path) -> None:
         """Write one small JSON file."""
@@ -65,6 +69,6 @@ class Blend:
             ValueError: the file has another shape.
         """
         content = json.loads(path.read_text())
-        if content.keys() != {"weight", "heads"}:
+        if content.keys() - {"diversity"} != {"weight", "heads"}:
             raise ValueError(f"{path} has {sorted(content)}, not heads and weight; make a new release")
-        return cls(content["weight"], Heads(**content["heads"]))
+        return cls(content["weight"], Heads(**content["heads"]), content.get("diversity", 0.0))

@@ -13,19 +13,24 @@ import numpy as np
 import polars as pl
 
 from sequences.batch import FIRST, UNKNOWN
+from training.data import FACETS
+from training.track_facets import TrackFacets
 from training.vocabulary import Vocabulary
 
 ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+NEW_PLAYS = 10
+"""A track that was played less often, by anybody, is new: too little is known of it to believe in its place."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """Tracks by item. `duration_ms_V` is 0 where nobody knows it, `main_artist_V` 1 where nobody does, else from 2 on.
 
-    `recording_V` is equal for two items of the same recording. `is_explicit_V` where an advisory label is known. Item v
-    may be served in the countries `territories[territories_V[v]]`, upper-case codes; none of them means everywhere. Its
-    artists, the main one first, are `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code`
-    (id ▸ code).
+    `recording_V` is equal for two items of the same recording. `is_explicit_V` where an advisory label is known,
+    `is_new_V` where fewer than NEW_PLAYS plays are. Item v may be served in the countries `territories[territories_V[v]]`,
+    upper-case codes; none of them means everywhere. Its artists, the main one first, are
+    `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code` (id ▸ code).
     """
 
     is_served_V: np.ndarray
@@ -36,6 +41,8 @@ class Catalogue:
     territories_V: np.ndarray
     territories: list[frozenset[str]]
     is_explicit_V: np.ndarray
+    is_new_V: np.ndarray
+    facets: TrackFacets
     artist_F: np.ndarray
     artist_offset_V1: np.ndarray
     main_artist_V: np.ndarray
@@ -69,6 +76,8 @@ class Catalogue:
             territories_V=territories_V,
             territories=territories,
             is_explicit_V=rows["is_explicit"].fill_null(False).to_numpy(),
+            is_new_V=(rows["plays_total"] < NEW_PLAYS).fill_null(False).to_numpy(),
+            facets=TrackFacets.build(rows),
             artist_F=np.array([code for of_track in codes for code in of_track], dtype=np.int64),
             artist_offset_V1=np.concatenate([[0], np.cumsum([len(of_track) for of_track in codes])]).astype(np.int64),
             main_artist_V=np.array(
@@ -106,7 +115,9 @@ _DEFAULTS: dict[str, pl.Expr] = {
     "available_until": pl.lit(None, pl.Datetime("us")),
     "territories": pl.lit(None, pl.List(pl.String)),
     "is_explicit": pl.lit(None, pl.Boolean),
+    "plays_total": pl.lit(None, pl.Int64),
     "is_in_catalogue": pl.lit(True),
+    **dict.fromkeys(FACETS, pl.lit(None, pl.List(pl.String))),
 }
 
 

@@ -93,6 +93,7 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
         HERE / "blend.py",
         HERE / "heads.py",
         HERE / "selection.py",
+        HERE / "track_facets.py",
     )
     return workspace.inputs(code=code, models=model_ids(workspace, "held_out"))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from serving.select import select
+from serving.select import select, select_diverse
 from tests.evaluation.conftest import Case, recall_cases
 from tests.evaluation.marts import FIRST, Play, write
 from training import blend
@@ -21,6 +22,7 @@ from training.exclusions import Exclusions
 from training.filter import Shown, keep
 from training.recipes import recipe
 from training.selection import PER_ARTIST, at_most_per_artist
+from training.track_facets import TrackFacets
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000
@@ -71,6 +73,48 @@ def test_the_service_would_cap_the_same(data: TrainingData, most: int) -> None:
     items = np.random.default_rng(most).permutation(np.arange(2, 12))
     places = at_most_per_artist(data.vocabulary.artist_of_track_V[items], most)
     assert places[:8].tolist() == select(items, catalogue, 8, most)
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.3, 1.0])
+def test_the_service_would_keep_tracks_that_are_alike_apart_the_same(data: TrainingData, strength: float) -> None:
+    facets = {"styles": [["rock", "pop", "folk"][n % 3 : n % 3 + 1] for n in range(len(data.track_rows))]}
+    catalogue = Catalogue.build(
+        data.track_rows.with_columns(**{k: pl.Series(v) for k, v in facets.items()}), data.vocabulary
+    )
+    items, scores = np.random.default_rng(1).permutation(np.arange(2, 12)), np.linspace(1, 0.2, 10)
+    one = Slate(
+        recall_cases([Case("a", [5], [], [])]),
+        items[None, :],
+        scores[None, :],
+        np.zeros((1, 10)),
+        data.vocabulary.artist_of_track_V,
+        catalogue.facets,
+    )
+    shown = one.shown(0.0, 3, strength)[0]
+    places = select_diverse(items, scores, catalogue, slate.LENGTH, 3, strength, 0)
+    assert shown[shown > 0].tolist() == items[places].tolist()
+
+
+def test_diversity_is_as_strong_as_it_may_be_for_nothing() -> None:
+    # Ten users wanted the first thirty, which are all rock; the ten after them are folk.
+    items = np.tile(np.arange(2, 42), (10, 1))
+    rows = pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]})
+    cases = recall_cases([Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)])
+    one = Slate(
+        cases,
+        items,
+        np.tile(np.linspace(1, 0.9, 40), (10, 1)),
+        np.zeros((10, 40)),
+        np.zeros(42, np.int64),
+        TrackFacets.build(rows),
+    )
+    chosen, table = one.choose_diversity(0.0)
+    assert (chosen, table[0.0]["diversity"]) == (0.0, 0.0)
+    assert table[0.5]["diversity"] > 0.3 and table[0.5]["recall_at_30"] < 1
+    # Where only the first track was wanted, nothing is lost.
+    free = replace(one, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
+    assert free.choose_diversity(0.0)[0] == slate.STRENGTHS[-1]
+    assert replace(one, facets=None).choose_diversity(0.0)[1].keys() == {0.0}
 
 
 def test_blend_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from serving.request import read_request, read_similar
 from serving.scenes import SCENES
 from tests.serving.bench import DAY, NOW, Bench
 from tests.serving.small_release import ListChannel, excluded, history, release, tracks
+from training.blend import Blend
 
 COUNT = 12
 TRACKS, ARTISTS = [f"t{n}" for n in range(COUNT)], ["a", "b", "c"]
@@ -22,7 +24,11 @@ ITEMS = st.lists(st.integers(2, COUNT + 1), max_size=COUNT, unique=True)
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    return Bench(tmp_path_factory.mktemp("home"))
+    with pytest.MonkeyPatch.context() as patch:
+        # More of chance than any scene has.
+        for name, scene in SCENES.items():
+            patch.setitem(SCENES, name, replace(scene, explored=0.4))
+        yield Bench(tmp_path_factory.mktemp("home"))
 
 
 @st.composite
@@ -39,10 +45,13 @@ def worlds(draw):
         is_in_catalogue=each(st.sampled_from([True, True, True, False])),
         territories=each(st.sampled_from([None, [], [], ["DE"], ["US", "FR"]])),
         is_explicit=each(st.sampled_from([None, False, True])),
+        styles=each(st.lists(st.sampled_from(["rock", "pop"]), max_size=2)),
+        plays_total=each(st.sampled_from([0, 100])),
     )
     near = {item: draw(ITEMS) for item in range(2, 5)}
     names = ("popularity", "realtime", "favourites")
-    return release(table, [ListChannel(name, draw(ITEMS), draw(st.booleans()), near=near) for name in names])
+    channels = [ListChannel(name, draw(ITEMS), draw(st.booleans()), near=near) for name in names]
+    return release(table, channels, blend=Blend(0.0, diversity=draw(st.sampled_from([0.0, 0.3]))))
 
 
 @st.composite
@@ -93,6 +102,10 @@ def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
                 request = read_request(user, scene, limit, now, discovery, None, *wanted)
             answer = bench.path.answer(request, of)
             shown = [item.track_id for item in answer.items]
+            explored = [item.track_id for item in answer.items if item.is_exploration]
+            assert all(catalogue.is_new_V[code[track]] for track in explored)
+            assert all((0 < item.propensity < 1) == item.is_exploration for item in answer.items)
+            assert answer.trace.explored == 0 or (not is_similar and discovery != 0)
             assert len(recordings(shown)) == len(shown) <= limit
             assert not recordings(shown) & recordings([*tracks_gone, *(["t1"] if is_similar else [])])
             for track in shown:

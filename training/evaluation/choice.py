@@ -20,7 +20,7 @@ from training.evaluation.measured_ranking import rank_figures
 from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate, sample
 from training.fusion import RECALLED, Fusion
-from training.heads import FIRST
+from training.heads import FIRST, Heads
 from training.ranking.cases import ranking_cases
 
 VALIDATION_RANKING_CASES = 100_000
@@ -55,7 +55,8 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
         "baselines": beside.notes(),
     }
     if not held_out.rankers:
-        return Choice(fusion, None, Blend(0.0), beside, why)
+        slate = Slate.build(held_out, cases.take(rows), some, fusion, None, Heads(), servable)
+        return Choice(fusion, None, Blend(0.0, diversity=_diversity(slate, 0.0, why)), beside, why)
     ranking = ranking_cases(held_out.data).of_part("validation")
     ranking = ranking.take(
         np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
@@ -78,4 +79,11 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
         "blend_table": {str(b): row for b, row in table.items()},
         "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
     }
-    return Choice(fusion, best, Blend(weight, heads), beside, why)
+    return Choice(fusion, best, Blend(weight, heads, _diversity(slate, weight, why)), beside, why)
+
+
+def _diversity(slate: Slate, weight: float, why: dict[str, Any]) -> float:
+    """The strength of diversity, with its table in `why`."""
+    strength, table = slate.choose_diversity(weight)
+    why["diversity_table"] = {str(one): row for one, row in table.items()}
+    return strength

@@ -19,7 +19,7 @@ from training.evaluation.held_out import HeldOut, scenes_of
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
 from training.evaluation.slate import METRICS as SLATE_METRICS
-from training.evaluation.slate import Slate, by_request, sample
+from training.evaluation.slate import Slate, by_request, mean_known, sample
 from training.fusion import RECALLED
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
@@ -58,15 +58,18 @@ def measure_recall(
     some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
     ranker = held_out.rankers[choice.ranker] if choice.ranker else None
     slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, choice.blend.heads, servable)
-    shown = {"served": slate.shown(choice.blend.weight), "fused": slate.shown(0.0)}
+    apart = choice.blend.diversity
+    shown = {"served": slate.shown(choice.blend.weight, diversity=apart), "fused": slate.shown(0.0, diversity=apart)}
     if ranker is not None:
-        shown["ranker"] = slate.shown(1.0)
+        shown["ranker"] = slate.shown(1.0, diversity=apart)
     shown |= {name: lists[name][rows] for name in memories.MEMORIES if name in lists}
     ids = held_out.data.vocabulary.track_ids_V
     for name, items in shown.items():
         result.slate[name] = recall_metrics.measure(items, slate.cases, SLATE_METRICS)
     requests = [by_request(items, slate.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()]
     pl.concat(requests).write_parquet(folder / "slate.parquet")
+    facets = servable.catalogue.facets
+    result.notes["diversity"] = {name: mean_known(facets.diversity(items)) for name, items in shown.items()}
     newcomers = Newcomers.of(held_out.data)
     result.notes["exposure"] = {
         "catalogue": newcomers.shares(np.flatnonzero(held_out.data.catalogue_V)),

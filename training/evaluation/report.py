@@ -158,6 +158,14 @@ def _slate(content: Content) -> str:
     )
     table = _choices("Ranker's share, on validation", "share", content["chosen"].get("blend_table"))
     table += _choices("Most tracks of one artist, on validation", "at most", content["chosen"].get("cap_table"))
+    table += _choices(
+        "Diversity, on validation (1 - similarity of two tracks of a list by their facets)",
+        "strength",
+        content["chosen"].get("diversity_table"),
+        ("recall_at_30", "ndcg_at_10", "diversity"),
+    )
+    spread = ", ".join(f"{escape(name)} {_figure(one)}" for name, one in content.get("diversity", {}).items() if one)
+    table += f"<p>Diversity of what is shown: {spread}</p>" if spread else ""
     return (
         "<h2>Slate</h2><p>The whole request path: <b>served</b> is what a listener would get, <b>fused</b> the same without the ranker, "
         f"<b>ranker</b> the ranker's order alone; memories show their own first 30.</p>{plots}{table}"

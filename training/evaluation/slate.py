@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,12 +29,15 @@ from training.fusion import Fusion
 from training.heads import Heads
 from training.ranking.loaded import LoadedRanker
 from training.recall.channel import Candidates
-from training.selection import PER_ARTIST, at_most_per_artist
+from training.selection import PER_ARTIST, at_most_per_artist, diverse
+from training.track_facets import TrackFacets
 
 LENGTH, RANKED = 30, 300
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASES_AT_ONCE = 16
 CAPS = (2, 3, 5, 7, 10, 15, LENGTH)
+PRICE = 0.01
+STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 Ints = NDArray[np.int64]
 
@@ -47,6 +51,7 @@ class Slate:
     fused_CK: NDArray[np.floating]
     heads_CK: NDArray[np.floating]
     artist_of_track_V: Ints
+    facets: TrackFacets | None = None
 
     @classmethod
     def build(
@@ -65,19 +70,30 @@ class Slate:
         said = (
             np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, heads, cases, items)
         )
-        return cls(cases, items, scores, said, held_out.data.vocabulary.artist_of_track_V)
+        artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalogue.facets
+        return cls(cases, items, scores, said, artist_V, facets)
 
-    def shown(self, weight: float, per_artist: int = PER_ARTIST) -> Ints:
-        """The first LENGTH of every request with the ranker's share `weight`, at most `per_artist` of one artist."""
+    def shown(self, weight: float, per_artist: int = PER_ARTIST, diversity: float = 0.0) -> Ints:
+        """The first LENGTH of every request with the ranker's share `weight`, at most `per_artist` of one artist, tracks
+        that are alike apart from each other by `diversity`.
+        """
         scores = blend.blended(self.fused_CK, self.heads_CK, weight)
         best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))
-        items = np.take_along_axis(self.items_CK, best, axis=1)
+        items, scores = np.take_along_axis(self.items_CK, best, axis=1), np.take_along_axis(scores, best, axis=1)
         shown = np.zeros((len(items), LENGTH), dtype=np.int64)
         for case, row in enumerate(items):
             some = row[row > 0]
-            some = some[at_most_per_artist(self.artist_of_track_V[some], per_artist)][:LENGTH]
-            shown[case, : len(some)] = some
+            places = self._selected(some, scores[case, : len(some)], per_artist, diversity)
+            shown[case, : len(places)] = some[places]
         return shown
+
+    def _selected(self, items: Ints, scores: NDArray[np.floating], per_artist: int, diversity: float) -> Ints:
+        """As `serving/select.py` does it."""
+        artists = self.artist_of_track_V[items]
+        if diversity == 0 or self.facets is None:
+            return at_most_per_artist(artists, per_artist)[:LENGTH]
+        alike = self.facets.similarity(items)
+        return np.array(diverse(scores, alike, artists, LENGTH, per_artist, diversity), dtype=np.int64)
 
     def choose(self) -> tuple[float, dict[float, dict[str, float]]]:
         """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of
@@ -90,9 +106,34 @@ class Slate:
         """The figures of the served order under every cap of CAPS: what a tighter one costs. LENGTH is no cap."""
         return {most: self._figures(self.shown(weight, most)) for most in CAPS}
 
+    def choose_diversity(self, weight: float) -> tuple[float, dict[float, dict[str, float]]]:
+        """The largest of STRENGTHS before the first that recall@30 pays for: by more than chance explains, or by more than
+        PRICE of it. And the figures of all: METRICS, the intra-list diversity of facets, and the paired `change` of
+        recall@30, [value, low, high] over users.
+        """
+        table: dict[float, dict[str, Any]] = {}
+        chosen, is_free = 0.0, True
+        for strength in STRENGTHS if self.facets is not None else STRENGTHS[:1]:
+            shown = self.shown(weight, diversity=strength)
+            recall = recall_metrics.measure(shown, self.cases, METRICS[:1])[METRICS[0]]["all"]
+            if strength == 0:
+                without = recall
+            change = (recall - without).interval()
+            diversity = self.facets.diversity(shown) if self.facets is not None else np.array([np.nan])
+            table[strength] = self._figures(shown) | {"diversity": mean_known(diversity), "change": change}
+            is_free = is_free and change[2] >= 0 and change[0] >= -PRICE * without.value
+            chosen = strength if is_free else chosen
+        return chosen, table
+
     def _figures(self, shown_CL: Ints) -> dict[str, float]:
         measured = recall_metrics.measure(shown_CL, self.cases, METRICS)
         return {name: parts["all"].value for name, parts in measured.items()}
+
+
+def mean_known(values: NDArray[np.float64]) -> float | None:
+    """The mean of those that are not NaN; None of none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def sample(cases: RecallCases, per_user: int) -> Ints:
