@@ -32,4 +32,5 @@ def load_release(folder: Path, contract: ServiceContract) -> ServedRelease:
         vocabulary=release.vocabulary,
         catalogue=Catalogue.build(release.catalogue, release.vocabulary),
         contract=contract,
+        as_of=str(release.manifest.get("as_of", "")),
     )

@@ -15,7 +15,7 @@ class Metrics:
             "segue_recommend_requests", "Answers by outcome", ["scene", "outcome", "release"], registry=registry
         )
         self.request_seconds = Histogram(
-            "segue_recommend_seconds", "Whole request path", ["scene"], buckets=SECONDS, registry=registry
+            "segue_recommend_seconds", "Whole request path", ["scene", "release"], buckets=SECONDS, registry=registry
         )
         self.stage_seconds = Histogram(
             "segue_stage_seconds", "One stage of the path", ["stage"], buckets=SECONDS, registry=registry
@@ -71,6 +71,24 @@ class Metrics:
         self.release_loaded_at = Gauge(
             "segue_release_loaded_at_seconds",
             "When the release in service was loaded, seconds since 1970",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+        self.release_as_of = Gauge(
+            "segue_release_as_of_seconds",
+            "Up to when the release in service has learned, seconds since 1970",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+        self.skew = Gauge(
+            "segue_skew_ratio",
+            "Share of the values that requests read which differ from those that training reads, last time it was looked at",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+        self.skew_as_of = Gauge(
+            "segue_skew_as_of_seconds",
+            "As of when that is, seconds since 1970",
             multiprocess_mode="mostrecent",
             registry=registry,
         )

@@ -82,7 +82,7 @@ class RecommendPath:
         metrics, scene = self._metrics, request.scene
         trace = Trace(release.release_id, _share(request, release))
         turn: AbstractContextManager[object] = self._lists.turn(request.user_id) if scene.rest_days else nullcontext()
-        with metrics.request_seconds.labels(scene.name).time(), turn:
+        with metrics.request_seconds.labels(scene.name, release.release_id).time(), turn:
             with trace.timed("hydrate", metrics):
                 asked = self._asked(request, release, trace)
                 listed = self._listed(asked)

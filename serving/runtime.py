@@ -32,6 +32,7 @@ from serving.search import FoundTrack, search
 from serving.served_release import ServedRelease
 from serving.user_writers import UserWriters
 from serving.warm_up import warm_up
+from serving.watch import Watch
 from settings import Settings
 from training.exclusions import Exclusions
 from training.filter import Shown
@@ -75,7 +76,11 @@ class Runtime:
         self._hydrate = Hydrate(self._online, metrics, self._features)
         self._path = RecommendPath(self._hydrate, recall, self._lists, self._exposures, metrics)
         self._reports = ReportEvents(self._log, self._push, self._hydrate.exclude, metrics, now_us)
+        self._watch = Watch(
+            metrics, settings.reports / "skew.json", lambda: self._push.waiting, lambda: self._holder.current
+        )
         self._holder.start()
+        self._watch.start()
 
     @property
     def is_ready(self) -> bool:
@@ -206,6 +211,7 @@ class Runtime:
 
     def close(self) -> None:
         """Finish what was begun: no new release, everything reported on the disk and pushed, files closed."""
+        self._watch.close()
         self._holder.close()
         self._push.close()
         self._log.close()

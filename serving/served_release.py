@@ -17,7 +17,7 @@ from training.vocabulary import Vocabulary
 class ServedRelease:
     """Everything one answer needs, immutable and shared by all requests.
 
-    `contract` says which features its models may see.
+    `contract` says which features its models may see, `as_of` (YYYY-MM-DD, "": unknown) up to when they have learned.
     """
 
     release_id: str
@@ -28,3 +28,4 @@ class ServedRelease:
     vocabulary: Vocabulary
     catalogue: Catalogue
     contract: ServiceContract
+    as_of: str = ""

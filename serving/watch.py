@@ -1,0 +1,79 @@
+"""What changes without anybody asking: how far the online store is behind, as of when the release is, and what the last
+comparison of features found.
+
+Written to the metrics every few seconds, for alerts. Knows nothing about requests.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from serving.metrics import Metrics
+from serving.served_release import ServedRelease
+
+EVERY_S = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks every `EVERY_S` seconds, in a thread of its own.
+
+    Args:
+        skew: the file that `python -m sequences.skew` writes; it may not be there yet.
+        waiting: how many reports the online store lacks.
+        release: the one in production, None before the first.
+    """
+
+    def __init__(
+        self, metrics: Metrics, skew: Path, waiting: Callable[[], int], release: Callable[[], ServedRelease | None]
+    ) -> None:
+        self._metrics, self._skew, self._waiting, self._release = metrics, skew, waiting, release
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look_forever, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Look now and from now on."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self) -> None:
+        """Write down what is so now; what is not known stays as it was."""
+        self._metrics.unpushed.set(self._waiting())
+        release = self._release()
+        if release is not None and release.as_of:
+            self._metrics.release_as_of.set(_seconds(release.as_of))
+        try:
+            found = json.loads(self._skew.read_text(encoding="utf-8"))
+            rate, as_of = float(found["skew_rate"]), _seconds(found["as_of"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning("%s cannot be read: %s", self._skew, error)
+            return
+        self._metrics.skew.set(rate)
+        self._metrics.skew_as_of.set(as_of)
+
+    def _look_forever(self) -> None:
+        while True:
+            try:
+                self.look()
+            except Exception:
+                logger.exception("what is watched could not be written to the metrics")
+            if self._stop.wait(EVERY_S):
+                return
+
+
+def _seconds(day: str) -> float:
+    """The midnight of a day, seconds since 1970."""
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
