@@ -220,6 +220,7 @@ ERRORS = {
     503: "No release yet, or too many requests are waiting; Retry-After says when to ask again",
 }
 
+NULL = {"type": "null"}
 KEY = "api_key"
 AT_THE_DOOR = {
     401: "no API key, or none of ours; send the header Authorization: Bearer KEY",
@@ -289,6 +290,10 @@ def described(derived: Spec) -> Spec:
     spec["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
     spec["paths"]["/status"] = {"get": _status()}
     paths = {path: spec["paths"][path] for path in OPERATIONS}
+    for path, operations in paths.items():
+        for operation in operations.values():
+            _tell_what_may_be_null(path, operation, spec["components"]["schemas"])
+    spec["components"] = _without_null_types(spec["components"])
     for path, (tag, summary) in OPERATIONS.items():
         (operation,) = paths[path].values()
         operation |= {"tags": [tag], "summary": summary, "description": DETAILS[path]}
@@ -307,6 +312,36 @@ def _version() -> str:
         return version("segue")
     except PackageNotFoundError:  # a bento has the source and no package
         return "bento"
+
+
+def _tell_what_may_be_null(path: str, operation: Spec, schemas: Spec) -> None:
+    """Take the columns that may be null from the named schemas: in the operations BentoML leaves the null out."""
+    contents = [answer.get("content", {}) for answer in operation["responses"].values()]
+    contents.append(operation.get("requestBody", {}).get("content", {}))
+    for content in contents:
+        for media in content.values():
+            schema = media["schema"]
+            name = schema.get("title", "")
+            known = schemas.get(f"{path[1:]}__Input" if name == "Input" else name, {}).get("properties", {})
+            for column, told in known.items():
+                if NULL in told.get("anyOf", ()) and column in schema.get("properties", {}):
+                    schema["properties"][column] = _without_null_types(told)
+
+
+def _without_null_types(schema: Any) -> Any:
+    """The same in the words of OpenAPI 3.0, which knows `nullable` and no type of null."""
+    if isinstance(schema, list):
+        return [_without_null_types(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: _without_null_types(value) for key, value in schema.items()}
+    choices = inner.get("anyOf", [])
+    if NULL not in choices:
+        return inner
+    others = [one for one in inner.pop("anyOf") if one != NULL]
+    # What stands beside a reference is not read.
+    plain = others[0] if len(others) == 1 and "$ref" not in others[0] else {"anyOf": others}
+    return plain | inner | {"nullable": True}
 
 
 def _with_examples(path: str, operation: Spec) -> None:
