@@ -41,13 +41,12 @@ class SequenceBatch:
     def where(self, is_kept_BL: NDArray[np.bool_]) -> SequenceBatch:
         """Only the events that are kept, as far to the left as they go; the rest of a row is 0."""
         is_kept_BL = is_kept_BL & self.mask_BL
-        row, place = np.nonzero(is_kept_BL)
         length_B = is_kept_BL.sum(1)
-        left = np.arange(len(row)) - np.repeat(length_B.cumsum() - length_B, length_B)
+        is_left_BL = np.arange(is_kept_BL.shape[1]) < length_B[:, None]
         columns = {}
         for name, column_BL in self.columns.items():
             columns[name] = np.zeros_like(column_BL)
-            columns[name][row, left] = column_BL[row, place]
+            columns[name][is_left_BL] = column_BL[is_kept_BL]
         return SequenceBatch(columns, length_B)
 
     def newest(self, length: int) -> SequenceBatch:

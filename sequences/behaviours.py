@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import yaml
@@ -47,7 +47,7 @@ class Behaviours:
         """behaviour ▸ behaviour_id, from 1."""
         return {row.behaviour: row.behaviour_id for row in self.rows}
 
-    @property
+    @cached_property
     def encoder(self) -> dict[str, int]:
         """behaviour ▸ code in a `SequenceBatch`: behaviour_id + 1, as 0 is padding and 1 is unknown."""
         return {row.behaviour: row.behaviour_id + 1 for row in self.rows}

@@ -15,9 +15,11 @@ LISTENED = ("full_play", "play")
 
 def is_listened(history: SequenceBatch) -> np.ndarray:
     """Which plays were listened to [B, L]; padding was not."""
-    code_of = behaviours.load().encoder
-    found: np.ndarray = history.mask_BL & np.isin(history.columns["behaviour"], [code_of[name] for name in LISTENED])
-    return found
+    code_of, code_BL = behaviours.load().encoder, history.columns["behaviour"]
+    found_BL: np.ndarray = np.zeros(code_BL.shape, dtype=bool)
+    for name in LISTENED:  # `np.isin` takes ten times as long
+        found_BL |= code_BL == code_of[name]
+    return found_BL & history.mask_BL
 
 
 def listened(history: SequenceBatch) -> SequenceBatch:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,6 @@ from threadpoolctl import threadpool_limits
 from tests.benchmarks.benchmark import Result
 from training.recall.approximate_index import _best_by_group
 from training.recall.chosen_index import AIM, K, WatchedIndex, agreement, index_of
-from training.recall.equal_items import Excluded
 from training.recall.index import ExactIndex, Index
 
 WIDTH, QUERIES, SEARCHES = 64, 4, 60
@@ -60,7 +59,9 @@ class GraphIndex(Index):
         """Not measured."""
         raise NotImplementedError
 
-    def _best(self, query_BQD: np.ndarray, k: int, excluded: Excluded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _best(
+        self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for query_QD in query_BQD:
             score_QK, group_QK = self.graph.search(query_QD, k)
             yield _best_by_group(group_QK[group_QK >= 0], score_QK[group_QK >= 0])

@@ -10,7 +10,7 @@ width. Knows nothing about what the vectors mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ import faiss
 import numpy as np
 import torch
 
-from training.recall.equal_items import Excluded
 from training.recall.index import ExactIndex, Index
 
 ROUNDS = 10
@@ -64,9 +63,11 @@ class ApproximateIndex(Index):
         lists.add(_of_length_one(vector_ND.numpy()[first]))
         return ApproximateIndex(more, lists, self.probes)
 
-    def _best(self, query_BQD: np.ndarray, k: int, excluded: Excluded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for row, query_QD in enumerate(query_BQD):
-            yield self._best_of_row(np.ascontiguousarray(query_QD), k, excluded.groups(row))
+    def _best(
+        self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for query_QD, groups in zip(query_BQD, excluded, strict=True):
+            yield self._best_of_row(np.ascontiguousarray(query_QD), k, groups)
 
     def _best_of_row(self, query_QD: np.ndarray, k: int, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = min(k, len(self.items) - len(left_out))

@@ -1,6 +1,6 @@
 """Items of one vector as one group, and what a request must not get of them. Knows nothing about scores.
 
-Legend: N indexed items by their place, M of them that were not taken out, G groups, B requests, E excluded places.
+Legend: N indexed items by their place, M of them that were not taken out, G groups.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 @dataclass(frozen=True)
 class EqualItems:
     """Items in groups: the places of group g are `member_M[offset_G1[g]:offset_G1[g + 1]]`, ascending; a group may be
-    empty. `place_V[item]` is where an item stands in `item_N`, -1 where nowhere.
+    empty. `place_V[item]` is where an item stands in `item_N`, -1 where nowhere; the last one stands for all larger items.
     """
 
     item_N: np.ndarray
@@ -34,7 +34,7 @@ class EqualItems:
         kept = np.flatnonzero(is_kept_N)
         member_M = kept[np.argsort(group_N[kept], kind="stable")]
         offset_G1 = np.concatenate([[0], np.cumsum(np.bincount(group_N[kept], minlength=groups))]).astype(np.int64)
-        place_V = np.full(int(item_N.max(initial=0)) + 1, -1, dtype=np.int32)
+        place_V = np.full(int(item_N.max(initial=0)) + 2, -1, dtype=np.int32)
         place_V[item_N[kept]] = kept
         return cls(item_N, group_N, member_M, offset_G1, place_V)
 
@@ -79,8 +79,7 @@ class EqualItems:
         """Of items of any shape, -1 for one that is not here. A look-up: a search in a sorted list would take twenty
         times as long.
         """
-        is_within = items < len(self.place_V)
-        place: np.ndarray = np.where(is_within, self.place_V[np.where(is_within, items, 0)], -1)
+        place: np.ndarray = self.place_V[np.minimum(items, len(self.place_V) - 1)]
         return place
 
     def members(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,37 +88,15 @@ class EqualItems:
         of = np.repeat(np.arange(len(groups)), count)
         return self.member_M[np.arange(len(of)) - np.repeat(count.cumsum() - count, count) + begin[of]], of
 
-    def excluded(self, exclude_BX: np.ndarray) -> Excluded:
-        """What each row of items, whether they are here or not and however often they come, leaves out."""
-        N, G, rows = len(self.item_N), len(self), np.arange(len(exclude_BX) + 1)
-        place_BX = self.places(exclude_BX)
-        row, column = np.nonzero(place_BX >= 0)
-        row, place = np.divmod(_distinct(row * np.int64(N) + place_BX[row, column])[0], N)
-        key, count = _distinct(row * np.int64(G) + self.group_N[place])
-        of_row, group = np.divmod(key, G)
-        is_whole = count == self.offset_G1[group + 1] - self.offset_G1[group]
-        offset_B1, group_offset_B1 = np.searchsorted(row, rows), np.searchsorted(of_row[is_whole], rows)
-        return Excluded(offset_B1, place, group_offset_B1, group[is_whole], self._empty)
-
-
-@dataclass(frozen=True)
-class Excluded:
-    """By request the places it must not get, and the groups of which it must get nothing; and the empty groups."""
-
-    offset_B1: np.ndarray
-    place_E: np.ndarray
-    group_offset_B1: np.ndarray
-    group_E: np.ndarray
-    empty: np.ndarray
-
-    def places(self, row: int) -> np.ndarray:
-        """Excluded places of one request, ascending."""
-        return self.place_E[self.offset_B1[row] : self.offset_B1[row + 1]]
-
-    def groups(self, row: int) -> np.ndarray:
-        """Groups that have nothing for one request."""
-        mine = self.group_E[self.group_offset_B1[row] : self.group_offset_B1[row + 1]]
-        return np.concatenate([mine, self.empty]) if len(self.empty) else mine
+    def excluded(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What leaving out items, whether they are here or not and however often they come, leaves out: their places,
+        ascending, and the groups that have nothing else; the empty ones are among them.
+        """
+        place = self.places(items)
+        place = _distinct(place[place >= 0])[0]
+        group, count = _distinct(self.group_N[place])
+        group = group[count == self.offset_G1[group + 1] - self.offset_G1[group]]
+        return place, np.concatenate([group, self._empty]) if len(self._empty) else group
 
 
 def _equal_rows(row_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

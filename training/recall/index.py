@@ -7,7 +7,7 @@ what the vectors mean.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import torch
 
-from training.recall.equal_items import EqualItems, Excluded
+from training.recall.equal_items import EqualItems
 from training.recall.rounded_vectors import RoundedVectors, multiplies_bytes
 
 GROUPS_AT_ONCE = 16_384
@@ -56,9 +56,11 @@ class Index(ABC):
         items, values = np.zeros((B, k), dtype=np.int64), np.full((B, k), -np.inf, dtype=np.float32)
         if not len(self.items) or not Q:
             return items, values
-        excluded = self.items.excluded(np.zeros((B, 0), dtype=np.int64) if exclude_BX is None else exclude_BX)
-        for row, (group, score) in enumerate(self._best(query_BQD.detach().numpy(), k, excluded)):
-            found, value = self._members(group, score, excluded.places(row), k)
+        left_out = np.zeros((B, 0), dtype=np.int64) if exclude_BX is None else exclude_BX
+        excluded = [self.items.excluded(items_X) for items_X in left_out]
+        best = self._best(query_BQD.detach().numpy(), k, [groups for _, groups in excluded])
+        for row, ((group, score), (places, _)) in enumerate(zip(best, excluded, strict=True)):
+            found, value = self._members(group, score, places, k)
             items[row, : len(found)], values[row, : len(found)] = found, value
         return items, values
 
@@ -75,7 +77,9 @@ class Index(ABC):
         return replace(self, items=self.items.without(items))
 
     @abstractmethod
-    def _best(self, query_BQD: np.ndarray, k: int, excluded: Excluded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _best(
+        self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each row the best `k` groups that are not excluded, those that equal the last of them and perhaps more,
         and their scores. As each of them has an item to give, they hold all of the answer.
         """
@@ -121,30 +125,33 @@ class ExactIndex(Index):
         score_BN: np.ndarray = self._scores(query_BD[:, None].detach().numpy())[:, self.items.group_N]
         return score_BN
 
-    def _best(self, query_BQD: np.ndarray, k: int, excluded: Excluded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _best(
+        self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         at_once = max(SCORES_AT_ONCE // len(self.items), 1)
-        of_some = self._best_of_rounded if self._rounded is not None else self._best_of_scores
         for start in range(0, len(query_BQD), at_once):
-            left_out = (excluded.groups(row) for row in range(start, len(query_BQD)))
-            yield from of_some(query_BQD[start : start + at_once], k, left_out)
+            some = slice(start, start + at_once)
+            if self._rounded is None:
+                yield from self._best_of_scores(query_BQD[some], k, excluded[some])
+            else:
+                yield from self._best_of_rounded(self._rounded, query_BQD[some], k, excluded[some])
 
     def _best_of_scores(
-        self, query_BQD: np.ndarray, k: int, left_out: Iterator[np.ndarray]
+        self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for score_G, excluded in zip(self._scores(query_BQD), left_out, strict=False):
-            score_G[excluded] = -np.inf
+        for score_G, groups in zip(self._scores(query_BQD), excluded, strict=True):
+            score_G[groups] = -np.inf
             group = np.flatnonzero((score_G >= _bound(score_G, k)) & (score_G > -np.inf))
             yield group, score_G[group]
 
     def _best_of_rounded(
-        self, query_BQD: np.ndarray, k: int, left_out: Iterator[np.ndarray]
+        self, rounded: RoundedVectors, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same, of those groups alone that may be among the best by their rounded scores."""
-        assert self._rounded is not None  # noqa: S101
-        whole_BG, slack_B = self._rounded.scores(query_BQD)
+        whole_BG, slack_B = rounded.scores(query_BQD)
         nothing = np.iinfo(np.int32).min
-        for query_QD, whole_G, slack, excluded in zip(query_BQD, whole_BG.numpy(), slack_B, left_out, strict=False):
-            whole_G[excluded] = nothing
+        for query_QD, whole_G, slack, groups in zip(query_BQD, whole_BG.numpy(), slack_B, excluded, strict=True):
+            whole_G[groups] = nothing
             # The k-th best may be as much less than it seems as another is more.
             least = max(np.floor(_bound(whole_G, k) - 2 * slack), nothing + 1)
             group = np.flatnonzero(whole_G >= np.int32(least))

@@ -11,6 +11,7 @@ Legend: B requests, N plays of one user, M remembered tracks, F numbers, D decay
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ Array = NDArray[Any]
 DECAYS = (0.3, 0.5, 0.7, 1.0, 1.3)
 LEAST_AGE_S = 60.0
 DAY_S, HOUR_S = 86_400.0, 3_600.0
+DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
 SESSION_GAP_S = 30 * 60.0
 JUST_HEARD = 10
 """How many of the newest listens say what usually comes next."""
@@ -111,18 +113,19 @@ def _of_one(
     N, ended_s, now_s = len(track_N), ended_N / 1e6, now_us / 1e6
     age_N = np.maximum(now_s - ended_s, LEAST_AGE_S)
     log_age_N = np.log(age_N)
-    item_M, of_N = np.unique(track_N, return_inverse=True)
+    item_M, of_N = _numbered(track_N)
     M = len(item_M)
     place_N = np.arange(N)
     last_M, first_M = np.zeros(M, dtype=np.int64), np.zeros(M, dtype=np.int64)
     last_M[of_N] = place_N
     first_M[of_N[::-1]] = place_N[::-1]
 
-    session_N = np.concatenate([[0], np.cumsum(np.diff(ended_s) > SESSION_GAP_S)])
-    day_N = (ended_s // DAY_S).astype(np.int64)
-    is_start_N = place_N - np.searchsorted(session_N, session_N) < SESSION_STARTS
+    begins_N = np.diff(ended_s, prepend=-np.inf) > SESSION_GAP_S
+    session_N = np.cumsum(begins_N) - 1
+    day_N, in_day_N = np.divmod(ended_N, DAY_US)
+    is_start_N = place_N - np.flatnonzero(begins_N)[session_N] < SESSION_STARTS
     hour = now_s % DAY_S / HOUR_S
-    apart_N = np.abs(ended_s % DAY_S / HOUR_S - hour)
+    apart_N = np.abs(in_day_N / HOUR_US - hour)
     at_hour_N = np.exp(-(np.minimum(apart_N, 24 - apart_N) ** 2) / 8)
     present_N = np.where(listened_N, 1.0, SKIP)
     weight = {decay: present_N * np.exp(-decay * log_age_N) for decay in DECAYS}
@@ -133,7 +136,7 @@ def _of_one(
 
     listens_M, skips_M = total(listened_N), total(~listened_N)
     activation = {decay: total(weight[decay]) for decay in DECAYS}
-    next_M, before_M = _beside(track_N[listens], of_N[listens], M)
+    next_M, before_M = (np.bincount(of_N[listens], beside_N, M) for beside_N in _beside(of_N[listens], M))
     session_M, together_M = _sessions(of_N[listens], session_N[listens], M)
     next_log_M = np.log(next_M + BEFORE_ALL)
     outcome_N = np.where(listened_N, 1.0, -1.0)
@@ -170,7 +173,7 @@ def _of_one(
     )
     columns += [np.full(M, value) for value in request]
     best = np.lexsort((item_M, -activation[0.7]))[:most]
-    return item_M[best], np.stack(columns, axis=1)[best].astype(np.float32)
+    return item_M[best], np.stack(columns)[:, best].T.astype(np.float32)
 
 
 def _outcome_before(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
@@ -181,29 +184,43 @@ def _outcome_before(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
     return found_M
 
 
-def _beside(code_N: Array, of_N: Array, count: int) -> tuple[Array, Array]:
-    """For each thing heard: how much of it used to come after, and before, earlier hearings of the newest listens."""
-    recent_R = code_N[-JUST_HEARD:][::-1]
-    signal_N = np.zeros(len(code_N))
-    earlier = code_N[: -len(recent_R)]
-    if not len(earlier):
-        return np.zeros(count), np.zeros(count)
-    signal_N[: len(earlier)] = (earlier[:, None] == recent_R) @ (1 / (1 + 0.1 * np.arange(len(recent_R))))
-    after_N = np.convolve(signal_N, np.concatenate([[0], NEAR]))[: len(code_N)]
-    ahead_N = np.convolve(signal_N[::-1], np.concatenate([[0], NEAR]))[: len(code_N)][::-1]
-    return np.bincount(of_N, after_N, count), np.bincount(of_N, ahead_N, count)
+def _beside(of_N: Array, count: int) -> Iterator[Array]:
+    """How much each listen came after earlier hearings of what the newest listens were of, [N], then before them."""
+    recent_R = of_N[-JUST_HEARD:][::-1]
+    earlier = of_N[: -len(recent_R)]
+    just_heard_M = np.bincount(recent_R, 1 / (1 + 0.1 * np.arange(len(recent_R))), count)
+    signal_N = np.zeros(len(of_N))
+    signal_N[: len(earlier)] = just_heard_M[earlier]
+    yield np.convolve(signal_N, np.concatenate([[0], NEAR]))[: len(of_N)]
+    yield np.convolve(signal_N[::-1], np.concatenate([[0], NEAR]))[: len(of_N)][::-1]
+
+
+def _numbered(key_N: Array) -> tuple[Array, Array]:
+    """Distinct keys, ascending, and the number of each of the N; `np.unique` takes half as long again."""
+    order = np.argsort(key_N)
+    sorted_N = key_N[order]
+    is_first_N = np.diff(sorted_N, prepend=-1) != 0
+    number_N = np.empty(len(key_N), dtype=np.int64)
+    number_N[order] = is_first_N.cumsum() - 1
+    return sorted_N[is_first_N], number_N
+
+
+def _sorted_once(key_N: Array) -> Array:
+    """Distinct keys, ascending; `np.unique` takes five times as long for so few."""
+    key_N.sort()
+    return key_N[np.diff(key_N, prepend=-1) != 0]
 
 
 def _distinct(of_N: Array, group_N: Array, count: int) -> Array:
     """In how many groups each thing occurs."""
-    pairs = np.unique(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
+    pairs = _sorted_once(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
     return np.bincount(pairs // (group_N[-1] - group_N[0] + 1), minlength=count)
 
 
 def _sessions(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
     """Sessions in which each track was heard; and how much they resemble the newest one, itself left out (cosine)."""
     sessions = int(session_N[-1]) + 1
-    track_P, session_P = np.divmod(np.unique(of_N * np.int64(sessions) + session_N), sessions)
+    track_P, session_P = np.divmod(_sorted_once(of_N * np.int64(sessions) + session_N), sessions)
     size_S = np.bincount(session_P, minlength=sessions)
     in_newest_M = np.zeros(count)
     in_newest_M[track_P[session_P == sessions - 1]] = 1
@@ -216,10 +233,10 @@ def _sessions(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
 
 def _of_artists(artist_M: Array, of_N: Array, listens: Array, weight: dict[float, Array]) -> list[Array]:
     """OF_THE_ARTIST for each track; tracks whose artist nobody knows count as one artist with nothing to its name."""
-    artist_A, artist_of_M = np.unique(artist_M, return_inverse=True)
+    artist_A, artist_of_M = _numbered(artist_M)
     artist_of_N = artist_of_M[of_N]
     A, heard = len(artist_A), artist_of_N[listens]
-    next_A, _ = _beside(heard, heard, A)
+    next_A = np.bincount(heard, next(_beside(heard, A)), A)
     columns_A = [
         *(np.log(np.bincount(artist_of_N, weight[decay], A)) for decay in (0.5, 1.0)),
         np.log1p(np.bincount(heard, minlength=A)),

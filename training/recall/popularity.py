@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -76,9 +77,9 @@ class Popularity(RecallChannel):
         """The same `k` for everybody of the same languages and scene."""
         matching_BN = self.facets.matching(users)
         score_BN = (self.weight_N + 1e-9) * (1 + self.settled.boost * matching_BN)
-        order_BN = np.argsort(-score_BN, axis=1, kind="stable")[:, :k]
-        scores_BK = np.take_along_axis(score_BN, order_BN, 1).astype(np.float32)
-        return Candidates.padded(self.item_N[order_BN], scores_BK, k)
+        place_BK = np.stack([_best(score_N, k) for score_N in score_BN])
+        scores_BK = np.take_along_axis(score_BN, place_BK, 1).astype(np.float32)
+        return Candidates.padded(self.item_N[place_BK], scores_BK, k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """Do not depend on the user."""
@@ -105,6 +106,14 @@ class Popularity(RecallChannel):
             return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets)
 
 
+def _best(score_N: np.ndarray, k: int) -> np.ndarray:
+    """Places of the `k` best, best first, ties by smaller place; few are sorted."""
+    place = np.arange(len(score_N))
+    if len(score_N) > k:
+        place = np.flatnonzero(score_N >= np.partition(score_N, len(score_N) - k)[len(score_N) - k])
+    return place[np.argsort(-score_N[place], kind="stable")][:k]
+
+
 @dataclass(frozen=True)
 class _Facets:
     """Which values of language and scene the kept items have: `has[facet]` bool [N, values]."""
@@ -123,6 +132,11 @@ class _Facets:
                 has[facet][row, lists[item]] = True
         return cls(item_N, values, has)
 
+    @cached_property
+    def _ascending(self) -> tuple[np.ndarray, np.ndarray]:
+        order = np.argsort(self.item_N)
+        return order, self.item_N[order]
+
     def matching(self, users: UserBatch) -> np.ndarray:
         """How well items fit, [B, N] in 0..1: the share of the user's recent events in the item's languages, or the
         request's scene.
@@ -130,10 +144,8 @@ class _Facets:
         match_BN = np.zeros((len(users), len(self.item_N)))
         languages = self.has["languages"]
         if "recent_events" in users.views and languages.shape[1]:
-            recent = users.views["recent_events"].columns["track_id"]
-            order = np.argsort(self.item_N)
-            place = np.minimum(np.searchsorted(self.item_N[order], recent), len(order) - 1)
-            row_BL = order[place]
+            recent, (order, ascending) = users.views["recent_events"].columns["track_id"], self._ascending
+            row_BL = order[np.minimum(np.searchsorted(ascending, recent), len(order) - 1)]
             is_kept_BL = self.item_N[row_BL] == recent
             heard = (languages[row_BL] * is_kept_BL[:, :, None]).sum(1).astype(float)
             match_BN += heard / np.maximum(heard.sum(1, keepdims=True), 1) @ languages.T

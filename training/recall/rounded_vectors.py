@@ -56,6 +56,8 @@ class RoundedVectors:
         return self._best(torch.from_numpy(whole_BQD.astype(np.int8)).view(B * Q, D), B), slack_B
 
     def _best(self, whole_RD: torch.Tensor, rows: int) -> torch.Tensor:
+        if len(whole_RD) == rows and rows * len(self.whole_GD) <= SCORES_AT_ONCE:
+            return torch._int_mm(whole_RD, self.whole_GD.T)
         best_BG = torch.empty((rows, len(self.whole_GD)), dtype=torch.int32)
         at_once = max(SCORES_AT_ONCE // len(whole_RD), 1)
         for start in range(0, best_BG.shape[1], at_once):
