@@ -122,11 +122,9 @@ class KnowledgeGraphWalks(RecallChannel):
             start, activation = self.starts(listens, int(users.request_at_B[row]), row)
             if not len(start):
                 continue
-            arrived_V = self.walks.spread(start, activation)
-            arrived_V[_known(users, row)] = 0
-            arrived_V[self.heard.before(users.user_ids[row], int(users.request_at_B[row]))] = 0
-            item = self._best(arrived_V, k)
-            items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived_V[item]
+            heard = self.heard.before(users.user_ids[row], int(users.request_at_B[row]))
+            item, arrived = self._best(start, activation, np.concatenate([_known(users, row), heard]), k)
+            items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived
         return Candidates.padded(items_BK, scores_BK, k)
 
     def near(self, item: int, k: int) -> Candidates:
@@ -134,17 +132,20 @@ class KnowledgeGraphWalks(RecallChannel):
         track, one = np.array([item], dtype=np.int64), np.ones(1)
         artist, activation = self.walks.performers(track, one)
         start = np.concatenate([one, activation / max(len(artist), 1)])
-        arrived_V = self.walks.spread(np.concatenate([track, artist]), start)
-        arrived_V[item] = 0
-        found = self._best(arrived_V, k)
-        return Candidates.padded(found[None, :], arrived_V[found].astype(np.float32)[None, :], k)
+        found, arrived = self._best(np.concatenate([track, artist]), start, track, k)
+        return Candidates.padded(found[None, :], arrived.astype(np.float32)[None, :], k)
 
-    def _best(self, arrived_V: np.ndarray, k: int) -> np.ndarray:
-        """The `k` servable tracks where most arrives, most first, ties by smaller code."""
-        item = np.flatnonzero((arrived_V > 0) & self.may_serve_V)
-        item = most_active(item, arrived_V[item], k)
-        best: np.ndarray = item[np.argsort(-arrived_V[item], kind="stable")]
-        return best
+    def _best(
+        self, start: np.ndarray, activation: np.ndarray, left_out: np.ndarray, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The `k` servable tracks where most arrives, most first, ties by smaller code; and what arrives there."""
+        item, arrived = self.walks.spread(start, activation)
+        is_kept = self.may_serve_V[item]
+        is_kept[self.walks.sums.places(item, left_out)] = False
+        item, arrived = item[is_kept], arrived[is_kept]
+        most = most_active(arrived, k)
+        best = most[np.argsort(-arrived[most], kind="stable")]
+        return item[best], arrived[best]
 
     def starts(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
         """The tracks that one user listened to and the artists of all of them, the `starts` most active of each, and
@@ -154,15 +155,13 @@ class KnowledgeGraphWalks(RecallChannel):
         track_L = listens.columns["track_id"][row, :count]
         age_L = np.maximum((now_us - listens.columns["ended_at"][row, :count]) / 1e6, LEAST_AGE_S)
         is_known = (track_L >= FIRST) & (track_L < self.graph.first_artist)
-        track, place = np.unique(track_L[is_known], return_inverse=True)
-        activation = np.bincount(place, weights=age_L[is_known] ** -walk.decay, minlength=len(track))
+        track, activation = self.walks.sums.of(track_L[is_known], age_L[is_known] ** -walk.decay)
         artist, of_artist = self.walks.performers(track, activation)
         nodes, activations = [], []
         for node, active in ((track, activation), (artist, of_artist)):
-            kept = most_active(node, active, walk.starts)
-            nodes.append(kept)
-            chosen = active[np.searchsorted(node, kept)]
-            activations.append(chosen / max(float(active.sum()), np.finfo(float).tiny))
+            kept = most_active(active, walk.starts)
+            nodes.append(node[kept])
+            activations.append(active[kept] / max(float(active.sum()), np.finfo(float).tiny))
         return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from training.recall.knowledge_graph_config import PERFORMED_BY, WalkConfig
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
+from training.recall.node_sums import NodeSums
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class WalkGraph:
         _ = self._backward
 
     @cached_property
+    def sums(self) -> NodeSums:
+        """Adds up by node of the graph."""
+        return NodeSums(len(self.graph))
+
+    @cached_property
     def _to_performer(self) -> int:
         relations = self.graph.relations
         return 2 * relations.index(PERFORMED_BY) if PERFORMED_BY in relations else -1
@@ -72,17 +78,15 @@ class WalkGraph:
         """Artists of tracks, ascending, and what all their tracks give them; an artist gets as much as the track has."""
         edge, place = self._edges(track_S)
         is_performer = self.code_M[edge] == self._to_performer
-        artist, given = np.unique(self.target_M[edge[is_performer]], return_inverse=True)
-        weights = activation_S[place[is_performer]]
-        return artist.astype(np.int64), np.bincount(given, weights=weights, minlength=len(artist))
+        artist, given = self.sums.of(self.target_M[edge[is_performer]], activation_S[place[is_performer]])
+        return artist.astype(np.int64), given
 
-    def spread(self, start_S: np.ndarray, activation_S: np.ndarray) -> np.ndarray:
-        """What arrives at each track, [V], summed over all walks of 1 to `hops` hops from the starts.
+    def spread(self, start_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tracks, ascending, and what arrives at each, above 0, summed over all walks of 1 to `hops` hops from the starts.
 
         After each hop only the `frontier` most active tracks, and as many other nodes, pass anything on.
         """
-        V = self.graph.first_artist
-        arrived_V = np.zeros(V)
+        tracks, flows = [], []
         node, activation = start_S, activation_S
         for hop in range(self.config.hops):
             edge, place = self._edges(node)
@@ -91,14 +95,16 @@ class WalkGraph:
                 on = self.code_M[edge] != self._to_performer
                 edge, place = edge[on], place[on]
             flow = self.weight_M[edge] * activation[place]
-            active_N = np.bincount(self.target_M[edge], weights=flow, minlength=len(self.graph))
-            arrived_V += active_N[:V]
+            node, activation = self.sums.of(self.target_M[edge], flow)
+            first_other = int(np.searchsorted(node, self.graph.first_artist))
+            tracks.append(node[:first_other])
+            flows.append(activation[:first_other])
             if hop + 1 < self.config.hops:
-                node = np.flatnonzero(active_N > 0)  # of truth values: ten times as fast
-                is_track = node < V
-                node = np.concatenate([self._most(node[is_track], active_N), self._most(node[~is_track], active_N)])
-                activation = active_N[node]
-        return arrived_V
+                most = self.config.frontier
+                others = first_other + most_active(activation[first_other:], most)
+                places = np.concatenate([most_active(activation[:first_other], most), others])
+                node, activation = node[places], activation[places]
+        return self.sums.of(np.concatenate(tracks), np.concatenate(flows))
 
     def shortest_path(self, start_S: np.ndarray, activation_S: np.ndarray, item: int) -> list[Step]:
         """The path with the fewest hops from a start to `item`, of those the one that carries most; [] if none.
@@ -151,17 +157,13 @@ class WalkGraph:
         edge = order_M[position]
         return edge, place, source_M[edge]
 
-    def _most(self, node: np.ndarray, active_N: np.ndarray) -> np.ndarray:
-        """The most active of the nodes, `frontier` at most, ties by smaller node, ascending."""
-        return most_active(node, active_N[node], self.config.frontier)
 
-
-def most_active(node: np.ndarray, activation: np.ndarray, count: int) -> np.ndarray:
-    """The `count` nodes of an ascending list with the highest activation, ties by smaller node, ascending."""
-    if len(node) <= count:
-        return node
-    floor = np.partition(activation, len(node) - count)[len(node) - count]
-    above, equal = node[activation > floor], node[activation == floor]
+def most_active(activation: np.ndarray, count: int) -> np.ndarray:
+    """Places, ascending, of the `count` highest activations, ties by smaller place."""
+    if len(activation) <= count:
+        return np.arange(len(activation))
+    floor = np.partition(activation, len(activation) - count)[len(activation) - count]
+    above, equal = np.flatnonzero(activation > floor), np.flatnonzero(activation == floor)
     return np.sort(np.concatenate([above, equal[: count - len(above)]]))
 
 
