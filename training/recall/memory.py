@@ -208,7 +208,8 @@ def _numbered(key_N: Array) -> tuple[Array, Array]:
 def _sorted_once(key_N: Array) -> Array:
     """Distinct keys, ascending; `np.unique` takes five times as long for so few."""
     key_N.sort()
-    return key_N[np.diff(key_N, prepend=-1) != 0]
+    distinct: Array = key_N[np.diff(key_N, prepend=-1) != 0]
+    return distinct
 
 
 def _distinct(of_N: Array, group_N: Array, count: int) -> Array:

@@ -44,7 +44,8 @@ class NodeSums:
         place: np.ndarray = table[asked]
         is_within = place < len(node_A)
         place, asked = place[is_within], asked[is_within]
-        return place[node_A[place] == asked]
+        found: np.ndarray = place[node_A[place] == asked]
+        return found
 
     def _table(self) -> np.ndarray:
         if not hasattr(self._local, "table"):
