@@ -1,6 +1,15 @@
 """The log formats that Segue reads: one file a format, one line in this table."""
 
-from ingestion.readers import artist_genres, exposure_log, own_events, play_log, streaming_history
+from ingestion.readers import (
+    artist_genres,
+    exposure_log,
+    lastfm_1k,
+    mapped_csv,
+    own_events,
+    play_log,
+    streaming_history,
+    yambda,
+)
 from ingestion.readers.reading import Reader
 
 READERS: dict[str, Reader] = {
@@ -9,4 +18,7 @@ READERS: dict[str, Reader] = {
     "play_log": play_log.READER,
     "streaming_history": streaming_history.READER,
     "artist_genres": artist_genres.READER,
+    "lastfm_1k": lastfm_1k.READER,
+    "mapped_csv": mapped_csv.READER,
+    "yambda": yambda.READER,
 }

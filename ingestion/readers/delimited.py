@@ -25,16 +25,21 @@ def header(member: Member, delimiter: str) -> list[str]:
 
 
 def stream(
-    member: Member, delimiter: str, columns: list[str], watch: Callable[[int], object]
+    member: Member,
+    delimiter: str,
+    columns: list[str],
+    watch: Callable[[int], object],
+    without_header: list[str] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Blocks of (rows, broken): `rows` has the columns as text and `source_line`; `broken` has `raw, reason, source_line`.
 
-    Fields are not quoted in tab-separated files. Bytes that are not UTF-8 become U+FFFD.
+    `without_header` names all columns of a file that begins with a row. Fields are not quoted in tab-separated files. Bytes
+    that are not UTF-8 become U+FFFD.
 
     Raises:
         SourceError: the file is damaged, empty, or lacks one of `columns`.
     """
-    names = header(member, delimiter)
+    names = without_header or header(member, delimiter)
     if lacking := [column for column in columns if column not in names]:
         raise SourceError(
             f"{member.name} has no column {', '.join(lacking)} in its first line ({', '.join(names)[:200] or 'empty'}); "
@@ -50,7 +55,7 @@ def stream(
         with member.open(watch) as raw:
             reader = pa_csv.open_csv(
                 pa.PythonFile(_Utf8(raw), mode="r"),
-                read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK),
+                read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=without_header),
                 parse_options=pa_csv.ParseOptions(
                     delimiter=delimiter, quote_char='"' if delimiter == "," else False, invalid_row_handler=keep
                 ),
@@ -60,7 +65,7 @@ def stream(
                     strings_can_be_null=False,
                 ),
             )
-            next_line = 2
+            next_line = 1 if without_header else 2
             for batch in reader:
                 broken = [(line, text, fields) for line, text, fields in bad if line is not None]
                 bad.clear()

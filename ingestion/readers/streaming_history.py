@@ -8,16 +8,15 @@ END of a play. Of everything else in an export (addresses, payments, devices) no
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 
 from ingestion.readers.endings import Endings
+from ingestion.readers.names import name_id
 from ingestion.readers.reading import Reader, Reading, Rows
 from ingestion.sources import Member, SourceError
 
@@ -147,16 +146,16 @@ def _unreadable() -> Play:
 def _identify(play: Play, catalogue: dict[str, dict[str, Play]]) -> None:
     """Gives a play its track and artist ids, and the catalogue a row for each of them."""
     artist, title, uri = play["artist"], play["title"], play["uri"]
-    by_name = _hash(artist, title) if artist and title else None
+    by_name = name_id(artist, title) if artist and title else None
     by_uri = uri.removeprefix("spotify:track:") if uri and uri.startswith("spotify:track:") else None
     play["track_id"] = track = by_uri or by_name
-    play["artist_id"] = artist_id = _hash(artist) if artist else None
+    play["artist_id"] = artist_id = name_id(artist) if artist else None
     if track is None and not play["reason"]:
         play["reason"] = "no track: neither an artist and a title nor a track uri"
     if play["reason"] or track is None:
         return
     origin = {"source_file": play["source_file"], "source_line": play["source_line"]}
-    album_id = _hash(artist, play["album"]) if artist and play["album"] else None
+    album_id = name_id(artist, play["album"]) if artist and play["album"] else None
     artist_ids = [artist_id] if artist_id else []
     catalogue["tracks"].setdefault(
         track,
@@ -168,12 +167,6 @@ def _identify(play: Play, catalogue: dict[str, dict[str, Play]]) -> None:
     if album_id:
         album = {"album_id": album_id, "title": play["album"], "artist_ids": artist_ids} | origin
         catalogue["albums"].setdefault(album_id, album)
-
-
-def _hash(*names: str) -> str:
-    """The same id for the same names, whatever their case and Unicode form."""
-    text = "\x1f".join(unicodedata.normalize("NFKC", name).casefold().strip() for name in names)
-    return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:22]
 
 
 def _text(value: Any) -> str | None:

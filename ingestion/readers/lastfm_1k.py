@@ -1,0 +1,42 @@
+"""Last.fm Dataset - 1K users (Celma 2010): scrobbles of 992 people until May 2009, for non-commercial use.
+
+`userid-timestamp-artid-artname-traid-traname.tsv`, without a header: user, begin of the play (ISO 8601), MusicBrainz id and
+name of the artist, MusicBrainz id and name of the track; the ids may be empty. Get `lastfm-dataset-1K.tar.gz` from
+ocelma.net/MusicRecommendationDataset, unpack it and land the folder. The profiles beside it are not read: nobody's age or
+country is needed. The file is not in the order of time; scrobbles have no length (`beginnings.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ingestion.readers import mapped_csv
+from ingestion.readers.mapping import Mapping
+from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.sources import Member
+
+NAME = "userid-timestamp-artid-artname-traid-traname.tsv"
+MAPPING = Mapping(
+    file=NAME,
+    columns={
+        "user": "user",
+        "time": "time",
+        "artist_id": "artist_id",
+        "artist": "artist",
+        "track": "track",
+        "title": "title",
+    },
+    header=["user", "time", "artist_id", "artist", "track", "title"],
+    delimiter="\t",
+)
+
+
+def _finds(files: list[Member]) -> list[Member]:
+    return [member for member in files if MAPPING.is_of(member.file)]
+
+
+def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+    yield from mapped_csv.read(files, MAPPING, reading)
+
+
+READER = Reader(finds=_finds, read=_read, period="month", split="global_time")

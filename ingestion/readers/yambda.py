@@ -1,0 +1,198 @@
+"""Yambda (Ploshkin et al., "Yambda-5B", 2025, arXiv 2505.22238): listens and likes of a streaming service, Apache-2.0.
+
+The flat form: `multi_event.parquet`, or `listens.parquet` with `likes.parquet` and `dislikes.parquet`. Columns `uid,
+timestamp` (seconds, in steps of five, since a day that was not told), `item_id, is_organic`; listens have `played_ratio_pct,
+track_length_seconds`, and `multi_event` says its `event_type`. Get a size (`flat/50m`, `flat/500m`, `flat/5b`) from the
+dataset yandex/yambda on the Hugging Face hub, with `artist_item_mapping.parquet` and `album_item_mapping.parquet` beside it for
+artists and albums, and land the folder.
+
+Different from the data: day 0 is taken to be 2024-01-01. A listen's time is taken to be its end, when its ratio is known. An
+unlike or undislike is no action of the contract and is set apart. Nothing has a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import IO
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.readers.endings import BATCH, MEMORY_LIMIT, Endings
+from ingestion.readers.names import name_id
+from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.sources import Member, SourceError
+
+DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
+ACTIONS = {"listen": "play", "like": "like", "dislike": "dislike"}
+ONE_ACTION = {f"{action}s.parquet": action for action in ("listen", "like", "dislike", "unlike", "undislike")}
+EVENTS = ("multi_event.parquet", *ONE_ACTION)
+MAPPINGS = {"artist_item_mapping.parquet": "artist_id", "album_item_mapping.parquet": "album_id"}
+CATALOGUE = {
+    "tracks": """
+        with lengths as (select track_id, max(length_ms) as duration_ms from heard group by track_id),
+        artists as (select track_id, list(artist_id order by artist_id) as artist_ids from of_artist_id group by track_id),
+        albums as (select track_id, min(album_id) as album_id from of_album_id group by track_id)
+        select track_id, duration_ms, coalesce(artist_ids, []) as artist_ids, album_id
+        from lengths left join artists using (track_id) left join albums using (track_id) order by track_id""",
+    "artists": """
+        select distinct artist_id, 'artist ' || artist_id as name from of_artist_id
+        where track_id in (select track_id from heard) order by artist_id""",
+    "albums": """
+        select distinct album_id, 'album ' || album_id as title, []::varchar[] as artist_ids from of_album_id
+        where track_id in (select track_id from heard) order by album_id""",
+}
+LISTEN = ("played_ratio_pct", "track_length_seconds")
+
+
+def _finds(files: list[Member]) -> list[Member]:
+    known = [member for member in files if member.file in (*EVENTS, *MAPPINGS)]
+    if not any(member.file in EVENTS and _is_flat(member) for member in known):
+        return []
+    # multi_event repeats what the other files say.
+    has_all = any(member.file == EVENTS[0] for member in known)
+    return [member for member in known if not has_all or member.file not in ONE_ACTION]
+
+
+def _is_flat(member: Member) -> bool:
+    try:
+        with member.opener() as file:
+            schema = pq.read_schema(file)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return {"uid", "timestamp", "item_id"} <= set(schema.names) and pa.types.is_integer(schema.field("item_id").type)
+
+
+def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+    endings = Endings(reading.scratch)
+    catalogue = _Catalogue(reading)
+    try:
+        for member in files:
+            for begin, rows in _blocks(member, reading):
+                if member.file in MAPPINGS:
+                    catalogue.belongs(MAPPINGS[member.file], rows)
+                    continue
+                named = _named(member, begin, rows)
+                catalogue.heard(named)
+                yield from _events(named, endings)
+        yield from endings.events()
+        yield from catalogue.rows(files)
+    finally:
+        endings.close()
+        catalogue.close()
+
+
+def _blocks(member: Member, reading: Reading) -> Iterator[tuple[int, pl.DataFrame]]:
+    """(number of the first row, from 1; rows), a bounded block at a time."""
+    try:
+        with member.opener() as opened:
+            file: IO[bytes] = opened
+            parquet, begin = pq.ParquetFile(file), 1
+            for batch in parquet.iter_batches(BATCH):
+                yield begin, pl.DataFrame(pa.Table.from_batches([batch]))
+                begin += batch.num_rows
+                reading.watch(member.size * batch.num_rows // max(parquet.metadata.num_rows, 1))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(
+            f"{member.name} is damaged ({str(error).splitlines()[0][:200]}); get the file again"
+        ) from error
+
+
+def _named(member: Member, begin: int, rows: pl.DataFrame) -> pl.DataFrame:
+    """Events by the contract's names: µs, ms, and `length_ms` of the track."""
+    kind = pl.lit(ONE_ACTION[member.file]) if member.file in ONE_ACTION else pl.col("event_type").cast(pl.String)
+    length = [
+        pl.col(name).cast(pl.Float64) if name in rows.columns else pl.lit(None, pl.Float64).alias(name)
+        for name in LISTEN
+    ]
+    return (
+        rows.with_columns(length)
+        .select(
+            user_id=pl.col("uid").cast(pl.String),
+            at_us=(pl.col("timestamp").cast(pl.Int64) + DAY_0_S) * 1_000_000,
+            track_id=pl.col("item_id").cast(pl.String),
+            kind=kind,
+            length_ms=(pl.col("track_length_seconds") * 1000).round().cast(pl.Int64),
+            # More than all of it: parts were played again.
+            played_ms=(pl.col("played_ratio_pct") * pl.col("track_length_seconds") * 10).round().cast(pl.Int64),
+            source_file=pl.lit(member.name),
+        )
+        .with_columns(source_line=pl.int_range(begin, begin + rows.height, dtype=pl.Int64))
+    )
+
+
+def _events(named: pl.DataFrame, endings: Endings) -> Iterator[Rows]:
+    is_listen = pl.col("kind") == "listen"
+    listens = named.filter(is_listen).with_columns(ended_at="at_us", reason=pl.lit(None, pl.String))
+    rejected = endings.add(listens) if listens.height else listens
+    others = named.filter(~is_listen)
+    is_action = pl.col("kind").is_in(list(ACTIONS))
+    unknown = pl.format("{} is no action of the contract", pl.col("kind").fill_null("nothing"))
+    apart = pl.concat(
+        [
+            rejected.select("source_file", "source_line", "reason", raw=_raw()),
+            others.filter(~is_action.fill_null(False)).select("source_file", "source_line", reason=unknown, raw=_raw()),
+        ]
+    )
+    if apart.height:
+        yield Rows("listening_events", apart)
+    feedback = others.filter(is_action.fill_null(False))
+    if feedback.height:
+        ids = [name_id(*map(str, row)) for row in feedback.select("user_id", "at_us", "track_id", "kind").iter_rows()]
+        yield Rows(
+            "listening_events",
+            feedback.select(
+                pl.Series("event_id", ids),
+                "user_id",
+                pl.col("source_line").alias("sequence_number"),
+                pl.lit("track").alias("target_type"),
+                pl.col("track_id").alias("target_id"),
+                pl.col("at_us").alias("occurred_at"),
+                pl.col("at_us").alias("ended_at"),
+                pl.col("kind").replace_strict(ACTIONS, return_dtype=pl.String).alias("action"),
+                "source_file",
+                "source_line",
+            ),
+        )
+
+
+def _raw() -> pl.Expr:
+    return pl.concat_str(["user_id", "at_us", "track_id", "kind"], separator=",", ignore_nulls=True)
+
+
+class _Catalogue:
+    """Tracks that were heard, with length, artists and album; on disk, so that memory does not grow with them."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._connection = duckdb.connect(str(reading.scratch / "catalogue.duckdb"))
+        self._connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        self._connection.execute(f"set temp_directory = '{reading.scratch / 'spill_catalogue'}'")
+        self._connection.execute("create table heard (track_id varchar, length_ms bigint)")
+        for column in MAPPINGS.values():
+            self._connection.execute(f"create table of_{column} (track_id varchar, {column} varchar)")
+
+    def heard(self, named: pl.DataFrame) -> None:
+        block = named.group_by("track_id").agg(pl.col("length_ms").max()).to_arrow()  # noqa: F841 - DuckDB reads it by name
+        self._connection.execute("insert into heard select * from block")
+
+    def belongs(self, column: str, rows: pl.DataFrame) -> None:
+        texts = rows.select(pl.col("item_id").cast(pl.String), pl.col(column).cast(pl.String))
+        block = texts.to_arrow()  # noqa: F841 - DuckDB reads it by name
+        self._connection.execute(f"insert into of_{column} select * from block")  # noqa: S608 - one of MAPPINGS
+
+    def rows(self, files: list[Member]) -> Iterator[Rows]:
+        """Contract rows of tracks, artists and albums; what has no name is called by its id."""
+        for table, query in CATALOGUE.items():
+            for batch in self._connection.execute(query).to_arrow_reader(BATCH):
+                rows = pl.DataFrame(pa.Table.from_batches([batch]))
+                origin = {"source_file": pl.lit(files[0].name), "source_line": pl.lit(0, pl.Int64)}
+                yield Rows(table, rows.with_columns(**origin))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+READER = Reader(finds=_finds, read=_read, period="month", split="global_time")
