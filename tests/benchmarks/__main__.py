@@ -25,6 +25,7 @@ from tests.benchmarks import (
     nearest,
     online_read,
     pit_join,
+    rank_export,
     rank_request,
     recall_request,
     recall_together,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "recommend_1m_p50": (recommend.run_1m, 200),
     "release_swap_failed": (release_swap.run, 60),
     **{f"rank_{name}": (partial(rank_request.run, name), 200) for name in RANKERS},
+    "rank_export": (rank_export.run, 200),
     **{f"train_{name}": (partial(train_ranker.run, name), 100) for name in RANKERS},
 }
 TOGETHER = {

@@ -1,6 +1,6 @@
 """torch-rechub's DIN or DIEN on the cases of `train_ranker`, in the environment that has it: cases a second.
 
-Knows nothing of ours but the file of cases. The sizes of the layers are those of our rankers.
+Knows nothing of ours but the file of cases. The model is that of `training.study.rechub`.
 """
 
 from __future__ import annotations
@@ -15,28 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from training.study.rechub import model
+
 WARM = 5
-HIDDEN, ATTENTION, DROPOUT = (128, 64), (80, 40), 0.1
-
-
-def model(name: str, tracks: int, width: int) -> Any:
-    """The model with fields for the hour, the history of tracks and the candidate's track."""
-    from torch_rechub.basic.features import SequenceFeature, SparseFeature
-    from torch_rechub.models.ranking import DIEN, DIN
-
-    def sequence(field: str) -> Any:
-        return SequenceFeature(field, tracks, width, pooling="concat", shared_with="item", padding_idx=0)
-
-    head = {"dims": list(HIDDEN), "dropout": DROPOUT}
-    fields = {
-        "features": [SparseFeature("hour", 24, width)],
-        "history_features": [sequence("history")],
-        "target_features": [SparseFeature("item", tracks, width, padding_idx=0)],
-        "mlp_params": head,
-    }
-    if name == "DIN":
-        return DIN(**fields, attention_mlp_params={"dims": list(ATTENTION)})
-    return DIEN(**fields, neg_history_features=[sequence("other")])
 
 
 def cases_per_second(name: str, cases: Any, steps: int) -> float:

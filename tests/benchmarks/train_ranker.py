@@ -16,10 +16,8 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +27,10 @@ import torch
 import settings
 from tests.benchmarks import ranking_requests
 from tests.benchmarks.benchmark import Result
+from training.study.peers import RECHUB, python_with
 
 PEERS = {"target_attention": "DIN", "interest_evolution": "DIEN"}
 """Which model of torch-rechub stands beside a ranker; one that is not here has no peer."""
-PEER = "torch-rechub==0.9.0"
 BATCH, EVENTS = 256, 50
 BATCHES, WARM, TRIES = 8, 5, 2
 THREADS = 2
@@ -46,10 +44,10 @@ def run(name: str, steps: int) -> Result:
         ours = [sys.executable, "-m", "tests.benchmarks.train_ranker", name, folder, str(steps)]
         if name not in PEERS:
             return Result.of(f"train_{name}", "cases/s", max(_child(ours) for _ in range(TRIES)))
-        peers = [str(peer_python()), "-m", "tests.benchmarks.rechub_steps", PEERS[name], folder, str(steps)]
+        peers = [str(python_with(*RECHUB)), "-m", "tests.benchmarks.rechub_steps", PEERS[name], folder, str(steps)]
         rates = [(_child(ours), _child(peers)) for _ in range(TRIES)]
     value, peer_value = (max(rate[side] for rate in rates) for side in (0, 1))
-    return Result.of(f"train_{name}", "cases/s", value, f"{PEERS[name]} of {PEER}", peer_value)
+    return Result.of(f"train_{name}", "cases/s", value, f"{PEERS[name]} of {RECHUB[0]}", peer_value)
 
 
 def write_cases(folder: Path) -> None:
@@ -64,22 +62,6 @@ def write_cases(folder: Path) -> None:
         tracks=ranking_requests.TRACKS,
         width=ranking_requests.WIDTH,
     )
-
-
-def peer_python() -> Path:
-    """The interpreter that has torch-rechub, installed when it is not there yet."""
-    place = settings.load().home / "peers" / PEER.replace("==", "-")
-    python = place / "bin" / "python"
-    if not (place / "installed").exists():
-        venv.create(place, with_pip=True, clear=True)
-        own = sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)})
-        (Path(own) / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--no-deps", PEER], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{PEER} cannot be installed into {place}: {done.stderr[-2000:]}"
-        (place / "installed").touch()
-    return python
 
 
 def cases_per_second(name: str, folder: Path, steps: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from training.study.grid import Study
 from training.study.ranking_attention import RANKING_ATTENTION
 from training.study.ranking_history import RANKING_HISTORY
+from training.study.ranking_peers import RANKING_PEERS
 from training.study.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_SKIPS
 from training.study.session_domains import SESSION_DOMAINS, SESSION_LENGTH
 
@@ -18,6 +19,7 @@ STUDIES: dict[str, Study] = {
         RECALL_SKIPS,
         RANKING_HISTORY,
         RANKING_ATTENTION,
+        RANKING_PEERS,
         SESSION_DOMAINS,
         SESSION_LENGTH,
     )

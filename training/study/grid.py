@@ -25,7 +25,8 @@ from training.features import OfflineFeatures
 from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.recipes import recipe
-from training.study import measured_channel, measured_ranker
+from training.study import measured_channel, measured_peer, measured_ranker
+from training.study.measured_peer import PEERS
 from training.workspace import SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
 
 Kind = Literal["channel", "ranker"]
@@ -35,12 +36,11 @@ CODE: Mapping[Kind, tuple[Path, ...]] = {
     "channel": (*SOURCES, HERE / "recall"),
     "ranker": (*SOURCES, HERE / "ranking"),
 }
-MEASURE = {"channel": measured_channel.measure, "ranker": measured_ranker.measure}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One channel or ranker, and what of its recipe's config is changed."""
+    """One channel or ranker, and what of its recipe's config is changed; of PEERS' own where it is somebody else's."""
 
     name: str
     model: str
@@ -48,12 +48,21 @@ class Cell:
 
     def config(self, recipe: str, seed: int) -> Any:
         """The config to fit with."""
+        if self.model in PEERS:
+            return PEERS[self.model](**self.changes, seed=seed)
         return replace((CHANNELS | RANKERS)[self.model].config(recipe), **self.changes, seed=seed)
 
     @property
     def kind(self) -> Kind:
-        """Which of the two it is."""
+        """What its results are; somebody else's ranker is a ranker too."""
         return "channel" if self.model in CHANNELS else "ranker"
+
+    @property
+    def measure(self) -> Any:
+        """What fits it and asks it about the validation cases."""
+        if self.model in PEERS:
+            return measured_peer.measure
+        return measured_channel.measure if self.kind == "channel" else measured_ranker.measure
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class Grid:
 
     def _compute(self, cell: Cell, config: Any, folder: Path) -> None:
         code = code_hash(*CODE[cell.kind])
-        rows, settled, measures = MEASURE[cell.kind](cell.model, self.offline, config, folder / "checkpoints" / code)
+        rows, settled, measures = cell.measure(cell.model, self.offline, config, folder / "checkpoints" / code)
         rows.write_parquet(folder / PREDICTIONS)
         write_json(folder / MEASURES, {**measures, "code": code, "settled": asdict(settled)})
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
