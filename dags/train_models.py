@@ -3,7 +3,7 @@
 One mapped task a recall channel and a ranker, straight from the tables in `training/recall` and `training/ranking`,
 less the rankers that the recipe leaves out.
 They learn from the train part only and are chosen on validation; `evaluate` scores the test part once and writes the
-report.
+report. Beside them `report_experiment` compares what listeners were shown.
 
 A killed training goes on from its last checkpoint; a task whose inputs did not change says "unchanged".
 Then **release_models** starts.
@@ -27,6 +27,14 @@ with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **
         "Compares every channel, the fused order, the memories and the rankers on the test part; writes the report.",
         asked,
     )
+    # Beside the line, not in it: what is wrong with what was served must not hold up the models that may mend it.
+    report_experiment = command(
+        "report_experiment",
+        "python -m training.experiment compare",
+        "Compares the releases that listeners were shown; fails where users are not divided as asked.",
+        asked,
+    )
+    asked >> report_experiment
     chain(
         asked,
         prepare,

@@ -23,6 +23,7 @@ PAGES = (
     ("Data docs, marts", "reports/data_docs/marts/outcome.html", "what was expected of every mart, and the outcome"),
     ("dbt docs", "dbt/target/static_index.html", "every model, its columns, tests and lineage"),
     ("Skew", "reports/skew.json", "what requests read online, held against what training reads"),
+    ("Experiment", "reports/experiment.html", "releases that listeners were shown, side by side"),
     ("Benchmark", "reports/benchmark.json", "speed beside our peers"),
 )
 
