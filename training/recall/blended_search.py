@@ -16,7 +16,7 @@ from training.recall.guarded_index import GuardedIndex
 from training.recall.index import ExactIndex
 from training.recall.transitions import Array, Histories, Transitions
 
-WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5)
+WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 20.0)
 """What is tried on validation."""
 UNCHOSEN = 0.5
 """The weight where no validation case chooses one."""
