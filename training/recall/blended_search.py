@@ -53,7 +53,7 @@ class BlendedSearch:
             item_N, near_BN = np.concatenate([item_N, cold.items.item_N]), np.concatenate([near_BN, far_BN], axis=1)
         likely_BN = self.transitions.scores(histories, item_N)
         score_BN = near_BN + np.float32(self.weight) * _standard(likely_BN, *_moments(likely_BN))
-        return _best(score_BN, item_N, k, exclude_BX)
+        return best_items(score_BN, item_N, k, exclude_BX)
 
 
 def _moments(score_BN: Array) -> tuple[Array, Array]:
@@ -68,8 +68,10 @@ def _standard(score_BN: Array, mean_B1: Array, spread_B1: Array) -> Array:
     return found.astype(np.float32)
 
 
-def _best(score_BN: Array, item_N: Array, k: int, exclude_BX: np.ndarray) -> tuple[Array, Array]:
-    """Best first, ties by smaller item; 0 and -inf beyond the last."""
+def best_items(score_BN: Array, item_N: Array, k: int, exclude_BX: np.ndarray) -> tuple[Array, Array]:
+    """The `k` best items of each row and their scores, best first, ties by smaller item; 0 and -inf beyond the last that
+    is more than -inf. `exclude_BX`: items that a row must not get; `score_BN` is overwritten.
+    """
     items_BK = np.zeros((len(score_BN), k), dtype=np.int64)
     scores_BK = np.full((len(score_BN), k), -np.inf, dtype=np.float32)
     place_V = np.full(max(item_N.max(initial=0), exclude_BX.max(initial=0)) + 1, -1)

@@ -17,6 +17,7 @@ from scipy.linalg import cho_solve
 from tqdm import tqdm
 
 from training.data import RecallCases
+from training.recall.blended_search import best_items
 from training.recall.measure import recall_table, worth
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.transitions import (
@@ -109,7 +110,7 @@ def choose(
                 score_BI[:, ~is_item_V[histories.items]] = -np.inf
                 if only_new:
                     score_BI[asked.weighted(histories.items, 0.0).nonzero()] = -np.inf
-                items_CK = _best(score_BI, histories.items, max(cutoffs))
+                items_CK, _ = best_items(score_BI, histories.items, max(cutoffs), np.zeros((len(cases), 0), np.int64))
                 points[numbers] = worth(recall_table(items_CK, cases, cutoffs), cutoffs)
                 bar.update()
             best = max(points, key=points.__getitem__)
@@ -120,12 +121,5 @@ def _scores(gram_II: Array, target_II: Array, numbers: TransitionNumbers, asked_
     """Each request's score of each item, float32 [B, I]."""
     factor = factorised(gram_II.copy(order="F"), numbers.ridge)
     solved_IB = cho_solve(factor, asked_BI.toarray().T, check_finite=False)
-    score_BI: Array = np.ascontiguousarray((target_II.T @ solved_IB).T, dtype=np.float32)
+    score_BI: Array = np.ascontiguousarray(solved_IB.T) @ target_II
     return score_BI
-
-
-def _best(score_BI: Array, item_I: Array, k: int) -> Array:
-    """The `k` best items of each row, 0 where a score is minus infinity."""
-    order_BK = np.argsort(-score_BI, axis=1, kind="stable")[:, :k]
-    found: Array = np.where(np.isfinite(np.take_along_axis(score_BI, order_BK, 1)), item_I[order_BK], 0)
-    return found

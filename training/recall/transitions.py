@@ -124,7 +124,7 @@ class Transitions:
 
     def save(self, folder: Path) -> None:
         """Items and weights as safetensors; the numbers stand in the config of whoever uses them."""
-        save_file({"item_I": self.item_I, "weight_II": np.ascontiguousarray(self.weight_II)}, folder / FILE)
+        save_file({"item_I": self.item_I, "weight_II": self.weight_II}, folder / FILE)
 
     @classmethod
     def load(cls, folder: Path, numbers: TransitionNumbers) -> Transitions:
@@ -142,7 +142,8 @@ def learned(histories: Histories, numbers: TransitionNumbers, length: int) -> Tr
     gram_II, target_II = products(histories, numbers, length)
     factor = factorised(gram_II, numbers.ridge)
     weight_II = cho_solve(factor, target_II, overwrite_b=True, check_finite=False)
-    return Transitions(numbers, histories.items, np.asarray(weight_II, dtype=np.float32))
+    # In rows, which every request reads some of: the solver's columns would be copied each time.
+    return Transitions(numbers, histories.items, np.ascontiguousarray(weight_II, dtype=np.float32))
 
 
 def factorised(gram_II: Array, ridge: float) -> tuple[Array, bool]:
