@@ -115,6 +115,8 @@ def test_diversity_is_as_strong_as_it_may_be_for_nothing() -> None:
     free = replace(one, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
     assert free.choose_diversity(0.0)[0] == slate.STRENGTHS[-1]
     assert replace(one, facets=None).choose_diversity(0.0)[1].keys() == {0.0}
+    nothing = replace(free, facets=TrackFacets.build(pl.DataFrame({"styles": [[]] * 42})))
+    assert nothing.choose_diversity(0.0)[0] == 0.0
 
 
 def test_blend_by_hand() -> None:

@@ -109,7 +109,7 @@ class Slate:
     def choose_diversity(self, weight: float) -> tuple[float, dict[float, dict[str, float]]]:
         """The largest of STRENGTHS before the first that recall@30 pays for: by more than chance explains, or by more than
         PRICE of it. And the figures of all: METRICS, the intra-list diversity of facets, and the paired `change` of
-        recall@30, [value, low, high] over users.
+        recall@30, [value, low, high] over users. Where no facet is known there is nothing to choose.
         """
         table: dict[float, dict[str, Any]] = {}
         chosen, is_free = 0.0, True
@@ -123,7 +123,7 @@ class Slate:
             table[strength] = self._figures(shown) | {"diversity": mean_known(diversity), "change": change}
             is_free = is_free and change[2] >= 0 and change[0] >= -PRICE * without.value
             chosen = strength if is_free else chosen
-        return chosen, table
+        return chosen if table[0.0]["diversity"] is not None else 0.0, table
 
     def _figures(self, shown_CL: Ints) -> dict[str, float]:
         measured = recall_metrics.measure(shown_CL, self.cases, METRICS)
