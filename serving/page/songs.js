@@ -1,6 +1,12 @@
 // A list of songs, each with why it is here and what can be done with it.
 import { html } from "./html.js";
 
+// A menu closes when something of it was chosen.
+const chosen = (act) => (event) => {
+  event.target.closest("details").open = false;
+  act();
+};
+
 function Song({ track, place, isNew, isPlaying, words, onPlay, onAct }) {
   const title = track.title || track.track_id;
   return html`<li class=${`song ${isPlaying ? "is-playing" : ""}`}>
@@ -15,10 +21,10 @@ function Song({ track, place, isNew, isPlaying, words, onPlay, onAct }) {
       <details>
         <summary aria-label=${`${words.more}: ${title}`}>⋯</summary>
         <div class="menu">
-          <button type="button" onClick=${() => onAct(track, place, "collect")}>${words.collect}</button>
-          <button type="button" onClick=${() => onAct(track, place, "dislike")}>${words.dislike}</button>
+          <button type="button" onClick=${chosen(() => onAct(track, place, "collect"))}>${words.collect}</button>
+          <button type="button" onClick=${chosen(() => onAct(track, place, "dislike"))}>${words.dislike}</button>
           ${track.artist_ids.map(
-            (artist, one) => html`<button type="button" key=${artist} onClick=${() => onAct(track, place, "block", artist)}>
+            (artist, one) => html`<button type="button" key=${artist} onClick=${chosen(() => onAct(track, place, "block", artist))}>
               ${words.block(track.artists[one] || artist)}
             </button>`,
           )}

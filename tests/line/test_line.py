@@ -14,6 +14,7 @@ import pytest
 import settings
 from local import answer, services
 from local.ports import free_port
+from tests.line import listening
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,10 @@ def here(line, first_run, monkeypatch):
     return settings.load()
 
 
+def url_of(here):
+    return f"http://{here.host}:{here.recommender_port}"
+
+
 def test_it_ends_with_an_answer_and_addresses(first_run, here):
     assert "simulated listeners" in first_run or "simulated listening world" in first_run
     assert "For listener" in first_run
@@ -78,7 +83,7 @@ def test_it_ends_with_an_answer_and_addresses(first_run, here):
 
 
 def test_a_block_shows_in_the_very_next_answer(here):
-    url = f"http://{here.host}:{here.recommender_port}"
+    url = url_of(here)
     user_id = answer.somebody(here)
     before = [item["track_id"] for item in answer.recommend(here, user_id, limit=10)["items"]]
     now = datetime.now(UTC).isoformat()
@@ -97,6 +102,18 @@ def test_a_block_shows_in_the_very_next_answer(here):
         assert {key: told[key] for key in expected} == expected, told
     after = [item["track_id"] for item in answer.recommend(here, user_id, limit=10)["items"]]
     assert before[0] not in after
+
+
+def test_a_listener_listens_and_the_list_follows(here):
+    listening.listens_and_the_list_follows(url_of(here), answer.somebody(here))
+
+
+def test_somebody_new_begins_with_three_songs(here):
+    listening.begins_with_three_songs(url_of(here))
+
+
+def test_the_page_is_small_and_open_to_everybody(here):
+    listening.may_be_used_by_everybody(url_of(here), answer.somebody(here))
 
 
 def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):

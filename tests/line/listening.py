@@ -1,0 +1,80 @@
+"""A person at the listening page: what they do, and what must come of it. Called by the line's test, on its own service."""
+
+from playwright.sync_api import Page, expect
+
+from tests.line import browser
+
+MOST_BYTES = 300_000
+
+
+def open_listener(page: Page, url: str, user_id: str) -> None:
+    page.goto(f"{url}/?user={user_id}")
+    expect(page.locator(".song").first).to_be_visible()
+
+
+def answered(page: Page, act) -> dict:
+    """Does something and returns the answer that follows it, once the page shows it."""
+    with page.expect_response(lambda response: response.url.endswith("/recommend")) as response:
+        act()
+    answer = response.value.json()
+    if answer["items"]:
+        first = answer["items"][0]
+        expect(page.locator(".song").first).to_contain_text(first["title"] or first["track_id"])
+    return answer
+
+
+def ids(answer: dict) -> list[str]:
+    return [item["track_id"] for item in answer["items"]]
+
+
+def listens_and_the_list_follows(url: str, user_id: str) -> None:
+    """Private FM: three skips, a like, and an artist who never comes back."""
+    with browser.opened() as page:
+        open_listener(page, url, user_id)
+        answer = answered(page, page.get_by_role("button", name="Private FM").click)
+        seen = [ids(answer)]
+        page.locator(".song .start").first.click()
+        player = page.get_by_role("region", name="Now playing")
+        for _ in range(3):
+            seen.append(ids(answered(page, player.get_by_role("button", name="Skip").click)))
+        assert len({tuple(one) for one in seen}) > 1, seen
+        answer = answered(page, player.get_by_role("button", name="Like").click)
+        expect(page.locator(".sequence li").last).to_have_class("like ")
+        artist, name = answer["items"][0]["artist_ids"][0], answer["items"][0]["artists"][0]
+        page.locator(".song summary").first.click()
+        block = page.locator(".song").first.get_by_role("button", name=f"Never play {name}")
+        answer = answered(page, block.click)
+        for _ in range(5):
+            assert all(artist not in item["artist_ids"] for item in answer["items"])
+            answer = answered(page, player.get_by_role("button", name="Skip").click)
+
+
+def begins_with_three_songs(url: str) -> None:
+    """Somebody nobody knows picks three songs and has a list."""
+    with browser.opened() as page:
+        page.goto(url)
+        expect(page.locator(".found button").first).to_be_visible()
+        assert browser.serious(page) == []
+        for place in range(3):
+            page.locator(".found button").nth(place).click()
+        page.get_by_role("button", name="Begin", exact=True).click()
+        expect(page.locator(".song").first).to_be_visible()
+        expect(page.locator(".sequence li")).to_have_count(3)
+
+
+def may_be_used_by_everybody(url: str, user_id: str) -> None:
+    """Light and dark, English and Chinese, on a phone and by keyboard; small, and nothing that keeps people out."""
+    for scheme, language in (("light", "en"), ("dark", "zh-Hans")):
+        with browser.opened(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
+            sizes: list[int] = []
+            page.on("requestfinished", lambda request, sizes=sizes: sizes.append(sum(request.sizes().values())))
+            open_listener(page, url, user_id)
+            if language != "en":
+                page.get_by_role("button", name="中文").click()
+            expect(page.locator("html")).to_have_attribute("lang", language)
+            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            assert browser.serious(page) == []
+            assert 0 < sum(sizes) < MOST_BYTES
+            page.locator(".song .start").first.focus()
+            page.keyboard.press("Enter")
+            expect(page.locator("progress")).to_be_visible()
