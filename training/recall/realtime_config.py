@@ -74,7 +74,7 @@ class RealtimeConfig:
     exact_up_to: int | None = None
     probes: int | None = None
     transitions: bool = False
-    transitions_up_to: int = 16_000
+    transitions_up_to: int = 24_000
     transition_numbers: TransitionNumbers | None = None
     transition_weight: float | None = None
 

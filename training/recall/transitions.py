@@ -142,6 +142,8 @@ def learned(histories: Histories, numbers: TransitionNumbers, length: int) -> Tr
     gram_II, target_II = products(histories, numbers, length)
     factor = factorised(gram_II, numbers.ridge)
     weight_II = cho_solve(factor, target_II, overwrite_b=True, check_finite=False)
+    # Two matrices of this size are enough at a time.
+    del factor, gram_II, target_II
     # In rows, which every request reads some of: the solver's columns would be copied each time.
     return Transitions(numbers, histories.items, np.ascontiguousarray(weight_II, dtype=np.float32))
 
