@@ -1,0 +1,55 @@
+"""What the documentation says is there: files, verbs, modules, settings."""
+
+import inspect
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import settings
+
+ROOT = settings.ROOT
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "serving" / "README.md",
+        *(ROOT / "ingestion").rglob("*.md"),
+    ]
+)
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+VERBS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_to_something(page: Path) -> None:
+    lost = [target for target in LINK.findall(page.read_text()) if not (page.parent / target).exists()]
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_verb_and_module_is_there(page: Path) -> None:
+    text = page.read_text()
+    shown = "\n".join(re.findall(r"```\n(.*?)```", text, flags=re.DOTALL)) + "\n".join(re.findall(r"`([^`\n]+)`", text))
+    assert set(re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z]+)", shown, flags=re.MULTILINE)) <= VERBS
+    ours = ("ingestion", "quality", "sequences", "training", "serving", "local", "tests")
+    modules = {one.rstrip(".") for one in re.findall(r"python -m ([a-z_.]+)", text) if one.split(".")[0] in ours}
+    assert [one for one in modules if find_spec(one) is None] == []
+
+
+def test_the_settings_page_has_every_setting_and_no_other() -> None:
+    told = set(re.findall(r"^\| `(SEGUE_[A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text(), flags=re.MULTILINE))
+    read = set(re.findall(r'"(SEGUE_[A-Z_]+)"', inspect.getsource(settings)))
+    elsewhere = {"SEGUE_THREADS"}
+    assert all(any(name in file.read_text() for file in (ROOT / "training").rglob("*.py")) for name in elsewhere)
+    assert told == read | elsewhere
+
+
+def test_the_settings_page_has_every_verb_and_no_other() -> None:
+    told = set(re.findall(r"^\| `make ([a-z]+)`", (ROOT / "docs" / "settings.md").read_text(), flags=re.MULTILINE))
+    assert told == VERBS
