@@ -103,7 +103,7 @@ def announce(asset: Asset, asked: Any) -> Any:
 
 
 def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
-    """Lists the table of channels or rankers, then trains each of them in a mapped task that shows its name."""
+    """Lists the table of channels, containers or rankers, then trains each of them in a mapped task that shows its name."""
     with TaskGroup(f"{kind}s") as group:
 
         @task(task_id=f"list_{kind}s", doc_md=f"Reads the table of {kind}s, over which the next task is mapped.")

@@ -19,9 +19,8 @@ with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), **
         "Puts the refitted models through the gate and into the model store; the recommender swaps to them by itself.",
         asked,
     )
-    chain(
-        asked,
-        [train_every(kind, asked, fit="final") for kind in ("channel", "ranker")],
-        release,
-        announce(RELEASE, asked),
+    channels, containers, rankers = (
+        train_every(kind, asked, fit="final") for kind in ("channel", "container", "ranker")
     )
+    chain(asked, [channels, rankers], release, announce(RELEASE, asked))
+    chain(channels, containers, release)

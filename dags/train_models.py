@@ -1,7 +1,8 @@
 """### Train recall channels and rankers, and compare them
 
-One mapped task a recall channel and a ranker, straight from the tables in `training/recall` and `training/ranking`,
-less the rankers that the recipe leaves out.
+One mapped task a recall channel, a kind of container (playlists, mlogs) and a ranker, straight from the tables in
+`training/recall` and `training/ranking`, less the rankers that the recipe leaves out. Containers come after the channels,
+for they have the vectors of one.
 They learn from the train part only and are chosen on validation; `evaluate` scores the test part once and writes the
 report. Beside them `report_experiment` compares what listeners were shown.
 
@@ -35,10 +36,8 @@ with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **
         asked,
     )
     asked >> report_experiment
-    chain(
-        asked,
-        prepare,
-        [train_every(kind, asked, fit="held_out") for kind in ("channel", "ranker")],
-        evaluate,
-        announce(MODELS, asked),
+    channels, containers, rankers = (
+        train_every(kind, asked, fit="held_out") for kind in ("channel", "container", "ranker")
     )
+    chain(asked, prepare, [channels, rankers], evaluate, announce(MODELS, asked))
+    chain(channels, containers, evaluate)

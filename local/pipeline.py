@@ -77,12 +77,15 @@ def feature_steps(as_of: str) -> list[Step]:
     ]
 
 
-def model_steps(asked: Asked, as_of: str, channels: list[str], rankers: list[str]) -> list[Step]:
+def model_steps(
+    asked: Asked, as_of: str, channels: list[str], rankers: list[str], containers: list[str] | None = None
+) -> list[Step]:
     """From features to a release: learn, compare, refit, pass the gate."""
     when = ["--as-of", as_of, "--recipe", asked.recipe]
 
     def fits(fit: str, what: str) -> list[Step]:
-        models = [("channel", name) for name in channels] + [("ranker", name) for name in rankers]
+        tables = {"channel": channels, "container": containers or [], "ranker": rankers}
+        models = [(kind, name) for kind, names in tables.items() for name in names]
         return [
             Step(f"{fit}_{name}", _python("training.train", kind, name, "--fit", fit, *when), f"{what} {kind} {name}")
             for kind, name in models
@@ -122,7 +125,8 @@ def run(settings: Settings, asked: Asked) -> None:
         if not asked.channels or name in asked.channels
     ]
     rankers = json.loads(printed_by(["training.train", "list", "rankers", "--recipe", asked.recipe], variables))
-    all_of(model_steps(asked, as_of, channels, rankers))
+    containers = json.loads(printed_by(["training.train", "list", "containers"], variables))
+    all_of(model_steps(asked, as_of, channels, rankers, containers))
 
 
 def printed_by(module: list[str], variables: dict[str, str]) -> str:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
+CONTAINER_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
+"""What holds tracks and is opened as one: type of target ▸ the mart that says what there is of it."""
 FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 
 
@@ -158,7 +160,8 @@ class TrainingData:
             rows = rows.with_columns(part=pl.lit("train"))
         # Words and vectors are larger than all the rest, and only `content` needs them.
         self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(COLUMNS, strict=False).collect()
-        self.vocabulary = Vocabulary.build(self._track_rows, rows.filter(pl.col("part") == "train").select("track_id"))
+        learned = rows.filter(pl.col("part") == "train").select("track_id")
+        self.vocabulary = Vocabulary.build(self._track_rows, learned, _container_ids(self.marts))
         self.user_ids_U = rows["user_id"].unique(maintain_order=True).to_numpy().astype(object)
         self.plays = _columns(rows, self.vocabulary)
         self.scene_P = rows["scene"].to_numpy()
@@ -276,6 +279,14 @@ class TrainingData:
         key = plays.user_P * np.int64(len(self.vocabulary)) + plays.track_P
         _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         return first[inverse]
+
+
+def _container_ids(marts: Path) -> list[str]:
+    """Ids of all playlists and mlogs that the marts know."""
+    paths = {kind: marts / f"{mart}.parquet" for kind, mart in CONTAINER_MARTS.items()}
+    return [
+        name for kind, path in paths.items() if path.exists() for name in pl.read_parquet(path)[f"{kind}_id"].to_list()
+    ]
 
 
 def _read_plays(marts: Path) -> pl.DataFrame:

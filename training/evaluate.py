@@ -27,6 +27,7 @@ from training.evaluation import memories, report
 from training.evaluation.baselines import BASELINES
 from training.evaluation.choice import choose
 from training.evaluation.held_out import HeldOut, fitted
+from training.evaluation.measured_containers import measure_containers
 from training.evaluation.measured_ranking import measure_ranking
 from training.evaluation.measured_recall import measure_recall
 from training.evaluation.result import Result
@@ -69,6 +70,7 @@ def evaluate(workspace: Workspace) -> bool:
     cases = held_out.data.recall_cases("test")
     measure_recall(held_out, servable, choice, cases, result, folder)
     measure_ranking(held_out, choice.ranker, choice.blend.heads, result, folder)
+    result.notes["containers"] = measure_containers(held_out)
     add_pairs(result, held_out)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -99,12 +101,12 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
 
 
 def model_ids(workspace: Workspace, fit: str) -> dict[str, str]:
-    """`channel/NAME` or `ranker/NAME` → hash of everything the model was made from."""
-    found = {}
-    for kind, place in (("channel", workspace.channel), ("ranker", workspace.ranker)):
-        for name in fitted(workspace, fit, kind):
-            found[f"{kind}/{name}"] = _hash_in(place(fit, name) / INPUTS)
-    return found
+    """`channel/NAME`, `container/NAME` or `ranker/NAME` → hash of everything the model was made from."""
+    return {
+        f"{kind}/{name}": _hash_in(workspace.model(kind, fit, name) / INPUTS)
+        for kind in ("channel", "container", "ranker")
+        for name in fitted(workspace, fit, kind)
+    }
 
 
 def add_pairs(result: Result, held_out: HeldOut) -> None:

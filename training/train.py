@@ -1,8 +1,8 @@
-"""`python -m training.train channel NAME | ranker NAME | list channels | list rankers`: fit one model of the
-workspace.
+"""`python -m training.train channel NAME | container NAME | ranker NAME | list TABLE`: fit one model of the workspace.
 
-A model whose inputs (marts, configs, code) are those of the last time is not fitted again. `--fit final` learns from
-everything, with what `--fit held_out` chose. Knows nothing about what a model is: the tables CHANNELS and RANKERS do.
+Containers (playlists, mlogs) are fitted after the channel `realtime`, whose vectors they have. A model whose inputs
+(marts, configs, code) are those of the last time is not fitted again. `--fit final` learns from everything, with what
+`--fit held_out` chose. Knows nothing about what a model is: the tables CHANNELS, CONTAINERS and RANKERS do.
 """
 
 from __future__ import annotations
@@ -14,13 +14,24 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from training import tracking
 from training.data import TrainingData
 from training.recipes import RECIPES, recipe
-from training.workspace import FITS, SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done, write_json
+from training.workspace import (
+    FITS,
+    INPUTS,
+    SOURCES,
+    MissingInput,
+    Workspace,
+    code_hash,
+    is_unchanged,
+    mark_done,
+    write_json,
+)
 
 HERE = Path(__file__).parent
 SETTLED, MEASURES = "settled.json", "measures.json"
@@ -28,18 +39,19 @@ Fit = Callable[[TrainingData, Any, Path], Any]
 
 
 def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
-    """Fit one channel or ranker into the workspace; False when it was there already, made from the same inputs.
+    """Fit one model into the workspace; False when it was there already, made from the same inputs.
 
     Raises:
         ValueError: no such model.
-        MissingInput: `final` is asked for before `held_out` was fitted.
+        MissingInput: `final` is asked for before `held_out` was fitted, or containers before `realtime`.
     """
-    config, fit_model, package = _model(kind, name, workspace.recipe)
-    place = workspace.channel if kind == "channel" else workspace.ranker
+    config, fit_model, package = _model(kind, name, workspace, fit)
+    place = partial(workspace.model, kind)
     folder = place(fit, name)
     if fit == "final":
         config = _settled(place("held_out", name), config, name)
-    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, HERE / package))
+    needed = {"realtime": _realtime_of(workspace, fit)} if kind == "container" else {}
+    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, HERE / package), **needed)
     if is_unchanged(folder, inputs):
         return False
     began = time.monotonic()
@@ -64,25 +76,36 @@ def is_passed_over(workspace: Workspace, ranker: str) -> bool:
 
 
 def names(kind: str, recipe_name: str | None = None) -> list[str]:
-    """The names in a table: `channels` or `rankers`; those that a recipe trains, where one is given."""
-    if kind == "channels":
-        from training.recall import CHANNELS
+    """The names in a table: `channels`, `containers` or `rankers`; those that a recipe trains, where one is given."""
+    if kind in ("channels", "containers"):
+        from training.recall import CHANNELS, CONTAINERS
 
-        return list(CHANNELS)
+        return list(CHANNELS if kind == "channels" else CONTAINERS)
     from training.ranking import RANKERS
 
     left_out = recipe(recipe_name).left_out if recipe_name else ()
     return [name for name in RANKERS if name not in left_out]
 
 
-def _model(kind: str, name: str, recipe_name: str) -> tuple[Any, Fit, str]:
+def _model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, Fit, str]:
     """Config, fit and package of a model. Imported here: a list of channels should not wait for the rankers."""
+    recipe_name = workspace.recipe
     if name not in names(f"{kind}s"):
         raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(names(f'{kind}s'))}")
     if kind == "channel":
         from training.recall import CHANNELS
 
         return CHANNELS[name].config(recipe_name), CHANNELS[name].fit, "recall"
+    if kind == "container":
+        from training.recall import CONTAINERS
+        from training.recall.realtime import Realtime
+
+        def fit_containers(data: TrainingData, config: Any, folder: Path) -> Any:
+            del folder  # it takes seconds: there is nothing to go on from
+            realtime = Realtime.load(workspace.model("channel", fit, Realtime.name), data.vocabulary)
+            return CONTAINERS[name].fit(data, config, realtime)
+
+        return CONTAINERS[name].config(recipe_name), fit_containers, "recall"
     from training.ranking import RANKERS
     from training.ranking.fit import fit_ranker
 
@@ -90,6 +113,16 @@ def _model(kind: str, name: str, recipe_name: str) -> tuple[Any, Fit, str]:
         return fit_ranker(name, data, config, folder)
 
     return RANKERS[name].config(recipe_name), fit_one, "ranking"
+
+
+def _realtime_of(workspace: Workspace, fit: str) -> str:
+    """The hash of what the channel was made from whose vectors the containers get."""
+    record = workspace.model("channel", fit, "realtime") / INPUTS
+    if not record.exists():
+        raise MissingInput(
+            f"containers have the vectors of channel realtime, and {record.parent} has none; train it first"
+        )
+    return str(json.loads(record.read_text())["hash"])
 
 
 def _settled(held_out: Path, config: Any, name: str) -> Any:
@@ -117,8 +150,8 @@ def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
-    parser.add_argument("what", choices=["channel", "ranker", "list"])
-    parser.add_argument("name", help="the model; for list: channels or rankers")
+    parser.add_argument("what", choices=["channel", "container", "ranker", "list"])
+    parser.add_argument("name", help="the model; for list: channels, containers or rankers")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--fit", choices=FITS, default="held_out")
@@ -129,6 +162,10 @@ def main() -> None:
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     if arguments.fit == "final" and arguments.what == "ranker" and is_passed_over(workspace, arguments.name):
         print(f"not refitted: evaluation chose another ranker than {arguments.name}")
+    elif (
+        arguments.what == "container" and not (workspace.model("channel", arguments.fit, "realtime") / INPUTS).exists()
+    ):
+        print(f"not fitted: {arguments.name} have the vectors of channel realtime, which was not trained")
     elif not train(workspace, arguments.what, arguments.name, arguments.fit):
         print(f"unchanged: {arguments.name} ({arguments.fit})")
 

@@ -1,13 +1,14 @@
 """Which number a track has inside a model.
 
 0 is padding, 1 a track this vocabulary has never seen, 2 and up the tracks by plays (most first, then by id). It knows
-titles and artists, so that a channel can say why in words. Knows nothing about which tracks may be recommended.
+titles and artists, so that a channel can say why in words, and numbers the playlists and mlogs that an event may be
+about. Knows nothing about which tracks may be recommended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ FILE = "vocabulary.parquet"
 @dataclass(frozen=True)
 class Vocabulary:
     """Index ↔ track id, V entries with the two reserved ones; `artist_of_track_V` numbers artists the same way (0
-    none, 1 unknown, 2 …).
+    none, 1 unknown, 2 …). `container_ids_N`: ids of playlists and mlogs; one that is of both is there once.
     """
 
     track_ids_V: np.ndarray
@@ -34,9 +35,10 @@ class Vocabulary:
     artist_ids_A: np.ndarray
     titles_V: np.ndarray
     artist_names_A: np.ndarray
+    container_ids_N: np.ndarray = field(default_factory=lambda: _texts(["", ""]))
 
     @classmethod
-    def build(cls, tracks: pl.DataFrame, plays: pl.DataFrame) -> Vocabulary:
+    def build(cls, tracks: pl.DataFrame, plays: pl.DataFrame, containers: Iterable[str] = ()) -> Vocabulary:
         """Number every track of the mart `tracks` by its count in `plays` (column track_id): learned-from plays only,
         or counts leak.
 
@@ -60,6 +62,7 @@ class Vocabulary:
             artist_ids_A=_texts(["", "", *by_artist["artist_id"].to_list()]),
             titles_V=_texts(["", "", *rows["title"].fill_null("").to_list()]),
             artist_names_A=_texts(["", "", *by_artist["artist_name"].fill_null("").to_list()]),
+            container_ids_N=_texts(["", "", *sorted(set(containers))]),
         )
 
     def __len__(self) -> int:
@@ -81,6 +84,11 @@ class Vocabulary:
         """Artist id → artist code."""
         return {artist: code for code, artist in enumerate(self.artist_ids_A[FIRST:].tolist(), start=FIRST)}
 
+    @cached_property
+    def container_code(self) -> Mapping[str, int]:
+        """Id of a playlist or an mlog → code; which of the two an event is about its `target_type` says."""
+        return {name: code for code, name in enumerate(self.container_ids_N[FIRST:].tolist(), start=FIRST)}
+
     def encode(self, track_ids: list[str] | np.ndarray) -> np.ndarray:
         """Indices of track ids; 1 for one never seen."""
         code = self.track_code
@@ -96,9 +104,11 @@ class Vocabulary:
         unknown).
         """
         fixed = {"target_type": TARGET_TYPES, "scene": SCENES}
-        return {"track_id": self.track_code, "behaviour": behaviours.load().encoder} | {
+        known = {"track_id": self.track_code, "behaviour": behaviours.load().encoder} | {
             name: {value: code for code, value in enumerate(values, start=FIRST)} for name, values in fixed.items()
         }
+        # Of targets only containers are looked up: tracks have their own attribute.
+        return known | ({"target_id": self.container_code} if self.container_code else {})
 
     def describe(self, item: int) -> str:
         """A track in words: `title by artist`, as far as either is known."""
@@ -106,12 +116,14 @@ class Vocabulary:
         return f"{title or 'a track'} by {artist}" if artist else title or "a track"
 
     def save(self, folder: Path) -> None:
-        """Write one Parquet file of tracks and one of artists into `folder`."""
+        """Write a Parquet file each of tracks, of artists and of containers into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         tracks = {"track_id": self.track_ids_V, "title": self.titles_V, "artist": self.artist_of_track_V}
         artists = {"artist_id": self.artist_ids_A, "artist_name": self.artist_names_A}
         pl.DataFrame(_columns(tracks)).write_parquet(folder / FILE)
         pl.DataFrame(_columns(artists)).write_parquet(folder / f"artists_of_{FILE}")
+        containers = pl.DataFrame({"container_id": self.container_ids_N.tolist()}, schema={"container_id": pl.String})
+        containers.write_parquet(folder / f"containers_of_{FILE}")
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
@@ -123,12 +135,15 @@ class Vocabulary:
         if not (folder / FILE).exists():
             raise FileNotFoundError(f"no {FILE} in {folder}; run `python -m training.prepare` first")
         tracks, artists = pl.read_parquet(folder / FILE), pl.read_parquet(folder / f"artists_of_{FILE}")
+        others = folder / f"containers_of_{FILE}"  # a release from before there were any lacks it
+        containers = pl.read_parquet(others)["container_id"].to_list() if others.exists() else ["", ""]
         return cls(
             track_ids_V=_texts(tracks["track_id"].to_list()),
             artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),
             artist_ids_A=_texts(artists["artist_id"].to_list()),
             titles_V=_texts(tracks["title"].to_list()),
             artist_names_A=_texts(artists["artist_name"].to_list()),
+            container_ids_N=_texts(containers),
         )
 
 

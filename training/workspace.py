@@ -1,7 +1,7 @@
 """Where a training run keeps its results, and how it knows that nothing has to be done again.
 
 `SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder a fit (`held_out`, `final`), in it `vocabulary/`,
-`channels/<name>/`, `ranker/<name>/`. Every finished output carries `inputs.json`: the hash of all that went into it.
+`channels/<name>/`, `containers/<name>/`, `rankers/<name>/`. Every finished output carries `inputs.json`: the hash of all that went into it.
 An output whose hash equals is reused. Knows nothing about models.
 """
 
@@ -21,7 +21,18 @@ import settings
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
-MODULES = ("vocabulary", "data", "content", "ngrams", "features", "listens", "heard", "batches", "trainer")
+MODULES = (
+    "vocabulary",
+    "data",
+    "containers",
+    "content",
+    "ngrams",
+    "features",
+    "listens",
+    "heard",
+    "batches",
+    "trainer",
+)
 SOURCES = (
     *(settings.ROOT / "training" / f"{name}.py" for name in MODULES),
     settings.ROOT / "sequences",
@@ -75,13 +86,17 @@ class Workspace:
         name = f"content-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.safetensors"
         return self.fit_folder(fit) / name
 
+    def model(self, kind: str, fit: str, name: str) -> Path:
+        """Where a fitted model is saved; `kind` is `channel`, `container` or `ranker`."""
+        return self.fit_folder(fit) / f"{kind}s" / name
+
     def channel(self, fit: str, name: str) -> Path:
         """Where a fitted recall channel is saved."""
-        return self.fit_folder(fit) / "channels" / name
+        return self.model("channel", fit, name)
 
     def ranker(self, fit: str, name: str) -> Path:
         """Where a fitted ranker is saved."""
-        return self.fit_folder(fit) / "rankers" / name
+        return self.model("ranker", fit, name)
 
     @cached_property
     def mart_hashes(self) -> dict[str, str]:

@@ -112,6 +112,14 @@ def test_what_was_served_is_judged_beside_the_line(bag, dag, task, after):
     assert not any(task in tasks for tasks in upstream.values())
 
 
+@pytest.mark.parametrize(("dag", "last"), [("train_models", "evaluate"), ("release_models", "release")])
+def test_containers_wait_for_the_channel_whose_vectors_they_have(bag, dag, last):
+    upstream = bag["dags"][dag]["upstream"]
+    assert "channels.train_channel" in upstream["containers.list_containers"]
+    assert "rankers.train_ranker" not in upstream["containers.list_containers"]
+    assert "containers.train_container" in upstream[last]
+
+
 def test_nothing_is_announced_before_the_work_is_done(bag):
     upstream = bag["dags"]["release_models"]["upstream"]
     assert "release" in upstream["announce_release_ready"]

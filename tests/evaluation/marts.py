@@ -13,7 +13,9 @@ FIRST = datetime(2024, 1, 1)
 
 @dataclass(frozen=True)
 class Play:
-    """One play: when it ended (hours from the first day), what, how long, which session and part it is in, and where."""
+    """One play: when it ended (hours from the first day), what, how long, which session and part it is in, where, and
+    from what.
+    """
 
     user: str
     hours: float
@@ -22,6 +24,7 @@ class Play:
     part: str = "train"
     played_ms: int = 60_000
     scene: str | None = None
+    context: str | None = None
 
 
 def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
@@ -54,7 +57,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
                 "session_id": f"{play.user}-{play.session}",
                 "part": play.part,
                 "scene": play.scene,
-                "context_id": None,
+                "context_id": play.context,
                 "request_id": None,
                 "position": None,
             }

@@ -45,7 +45,7 @@ def content(measured: tuple[Workspace, Path]) -> dict[str, dict]:
 def test_shape(measured: tuple[Workspace, Path]) -> None:
     found = content(measured)
     assert found["as_of"] == "2024-02-09" and found["split"] == "user_time"
-    assert set(found["recall"]) == {"popularity", "favourites", "fused", *BASELINES, *MEMORIES}
+    assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *MEMORIES}
     for table in found["recall"].values():
         assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
         assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
@@ -64,6 +64,9 @@ def test_shape(measured: tuple[Workspace, Path]) -> None:
     assert set(found["chosen"]["baselines"]) == set(BASELINES)
     assert set(found["exposure"]["recall"]) == set(found["recall"])
     assert set(found["exposure"]["slate"]) == set(found["slate"])
+    assert set(found["containers"]) == {"playlists", "mlogs"} and not found["containers"]["mlogs"]["recall"]
+    assert found["containers"]["playlists"]["containers"] == 5 and found["containers"]["playlists"]["openings"] > 24
+    assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}
     assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
     assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
 
@@ -156,6 +159,8 @@ def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path])
         "By scene",
         "Heads in one score",
         "Ranking by slice",
+        "Playlists and mlogs",
+        "last_opened",
         "<svg",
     ):
         assert word in page

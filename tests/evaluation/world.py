@@ -11,6 +11,7 @@ import pytest
 
 from tests.evaluation.marts import Play, write
 from training.features import ServiceContract
+from training.recall import CONTAINERS
 from training.train import train
 from training.workspace import Workspace
 
@@ -32,8 +33,18 @@ def plays(seed: int) -> list[Play]:
             for number in range(4):
                 track = int(random.choice(favourites) if random.random() < 0.7 else random.integers(TRACKS))
                 played_ms = 5_000 if random.random() < 0.3 else 60_000
+                context = f"playlist:p{track % 5}" if scene == "daily" else None
                 rows.append(
-                    Play(f"{user:02}", 48 * session + number / 10, f"{track:03}", session, part, played_ms, scene)
+                    Play(
+                        f"{user:02}",
+                        48 * session + number / 10,
+                        f"{track:03}",
+                        session,
+                        part,
+                        played_ms,
+                        scene,
+                        context,
+                    )
                 )
     return rows
 
@@ -41,7 +52,9 @@ def plays(seed: int) -> list[Play]:
 def workspace(
     home: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0, rankers: tuple[str, ...] = ("sum_pooling",)
 ) -> Workspace:
-    """Marts, two channels and rankers fitted both ways in `home`. Features come from the dense reader alone, without a Feast registry."""
+    """Marts, three channels, five playlists and rankers fitted both ways in `home`.
+
+    Features come from the dense reader alone, without a Feast registry."""
     for name in [name for name in os.environ if name.startswith(("SEGUE_", "MLFLOW_", "BENTOML_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SEGUE_HOME", str(home))
@@ -49,10 +62,15 @@ def workspace(
     monkeypatch.setattr("training.features.OfflineFeatures.store", None)
     write(home / "marts", plays(seed), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
     pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "train_cuts.parquet")
+    playlists = {f"p{number}": [f"{track:03}" for track in range(number, TRACKS, 5)] for number in range(5)}
+    columns = {"playlist_id": list(playlists), "title": [f"Every fifth, {name}" for name in playlists]}
+    pl.DataFrame(columns | {"track_ids": list(playlists.values())}).write_parquet(home / "marts" / "playlists.parquet")
     here = Workspace.open(recipe="debug")
     for fit in ("held_out", "final"):
-        for channel in ("popularity", "favourites"):
+        for channel in ("popularity", "favourites", "realtime"):
             train(here, "channel", channel, fit)
+        for container in CONTAINERS:
+            train(here, "container", container, fit)
         for ranker in rankers:
             train(here, "ranker", ranker, fit)
     return here

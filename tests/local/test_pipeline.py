@@ -29,6 +29,8 @@ def test_models_are_trained_compared_refitted_and_released_in_that_order():
         "final_sum_pooling",
         "release",
     ]
+    more = pipeline.model_steps(Asked(), "2026-07-01", ["realtime"], ["sum_pooling"], ["playlists"])
+    assert [step.name for step in more][1:4] == ["held_out_realtime", "held_out_playlists", "held_out_sum_pooling"]
     assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)
 
 

@@ -91,7 +91,10 @@ def test_round_trip(line: Workspace) -> None:
     data = TrainingData(line.marts, "final", recipe("debug"))
     features = OfflineFeatures(data)
     users = features.users("recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000))
-    assert set(loaded.channels) == {"popularity", "favourites"}
+    assert set(loaded.channels) == {"popularity", "favourites", "realtime"}
+    assert loaded.manifest["containers"] == list(loaded.containers) == ["playlists", "mlogs"]
+    assert loaded.containers["playlists"].containers.ids_N[2:].tolist() == [f"p{number}" for number in range(5)]
+    assert loaded.containers["playlists"].realtime is loaded.channels["realtime"]
     for name, channel in loaded.channels.items():
         fitted = CHANNELS[name].load(line.channel("final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)
@@ -107,7 +110,11 @@ def test_round_trip(line: Workspace) -> None:
     row = loaded.catalogue.filter(pl.col("track_id") == "003").row(0, named=True)
     assert row["plays_total"] == newest["plays_total"][-1] and row["title"] == "Song 003"
     assert loaded.manifest["release"] == pointer().active
-    assert set(loaded.manifest["models"]["final"]) == {"channel/popularity", "channel/favourites", "ranker/sum_pooling"}
+    assert set(loaded.manifest["models"]["final"]) == {
+        *(f"channel/{name}" for name in loaded.channels),
+        *(f"container/{name}" for name in loaded.containers),
+        "ranker/sum_pooling",
+    }
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
 
 

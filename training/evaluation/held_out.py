@@ -6,8 +6,8 @@ Knows nothing about metrics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
 from training.ranking.fit import track_statistics
 from training.ranking.loaded import LoadedRanker
-from training.recall import CHANNELS
+from training.recall import CHANNELS, CONTAINERS, ContainerRecall, load_containers
 from training.recall.channel import Candidates, RecallChannel
 from training.recipes import recipe
 from training.workspace import INPUTS, MissingInput, Workspace
@@ -36,12 +36,13 @@ RANKING_CASES_AT_ONCE = 2048
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Everything of the `held_out` fit. Channels and rankers by name, in the recipe's order."""
+    """Everything of the `held_out` fit. Channels, rankers and containers by name, in the recipe's order."""
 
     data: TrainingData
     offline: OfflineFeatures
     channels: Mapping[str, RecallChannel]
     rankers: Mapping[str, LoadedRanker]
+    containers: Mapping[str, ContainerRecall] = field(default_factory=dict)
 
     @classmethod
     def open(cls, workspace: Workspace) -> HeldOut:
@@ -65,7 +66,10 @@ class HeldOut:
             raise MissingInput(
                 f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
             )
-        return cls(data, OfflineFeatures(data), channels, rankers)
+        folders = {
+            name: workspace.model("container", "held_out", name) for name in fitted(workspace, "held_out", "container")
+        }
+        return cls(data, OfflineFeatures(data), channels, rankers, load_containers(folders, channels))
 
     def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
         """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
@@ -128,9 +132,9 @@ class HeldOut:
 
 
 def fitted(workspace: Workspace, fit: str, kind: str) -> list[str]:
-    """Names of the channels or rankers (`kind`) that a fit holds, finished."""
-    names, place = (CHANNELS, workspace.channel) if kind == "channel" else (RANKERS, workspace.ranker)
-    return [name for name in names if (place(fit, name) / INPUTS).exists()]
+    """Names of the channels, containers or rankers (`kind`) that a fit holds, finished."""
+    tables: dict[str, Iterable[str]] = {"channel": CHANNELS, "container": CONTAINERS, "ranker": RANKERS}
+    return [name for name in tables[kind] if (workspace.model(kind, fit, name) / INPUTS).exists()]
 
 
 def scenes_of(cases: RecallCases) -> list[str]:

@@ -42,6 +42,7 @@ def page(content: Content) -> str:
         _history,
         _facets,
         _scenes,
+        _containers,
         _channels,
         _exposure,
         _calibration,
@@ -336,6 +337,37 @@ def _scenes(content: Content) -> str:
         "users they were not learned from.</p>"
         "<div class=wide><table><tr><th></th><th>validation sessions</th><th>share of discoveries</th><th>weights</th>"
         f"<th>test sessions</th>{header}</tr>{rows}</table></div>"
+    )
+
+
+def _containers(content: Content) -> str:
+    words = (
+        "<h2>Playlists and mlogs</h2><p>Of what a user opened next, by a click or by playing from it, how much was among the first: "
+        "<b>most_opened</b> is what is opened most in the train part, <b>last_opened</b> the user's own, newest first, then that.</p>"
+    )
+    measured = {name: one for name, one in content["containers"].items() if one["recall"]}
+    if not measured:
+        return words + "<p>The log says nothing of playlists or mlogs that were opened in the test part.</p>"
+    return words + "".join(_container(name, one) for name, one in measured.items())
+
+
+def _container(kind: str, one: Content) -> str:
+    first = next(iter(one["recall"].values()))
+    columns = [(metric, part) for metric, parts in first.items() for part in parts]
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th>"
+        + "".join(f"<td>{_cell(metrics[metric][part])}</td>" for metric, part in columns)
+        + "</tr>"
+        for table, prefix in ((one["recall"], ""), (one["difference"], f"{kind} − "))
+        for name, metrics in ((f"{prefix}{name}", metrics) for name, metrics in table.items())
+    )
+    header = "".join(f"<th>{metric.replace('_at_', '@')} {part}</th>" for metric, part in columns)
+    chosen = ", ".join(
+        f"{name.replace('_', ' ')} {value:g}" for name, value in one["chosen"].items() if value is not None
+    )
+    return (
+        f"<h3>{escape(kind)}: {one['containers']:,}, {one['openings']:,} openings of {one['users']:,} users; on validation chosen: "
+        f"{chosen or 'nothing'}</h3><div class=wide><table><tr><th></th>{header}</tr>{rows}</table></div>"
     )
 
 

@@ -1,6 +1,10 @@
 """Recall: channels that each find candidates their own way. `CHANNELS` is the table; everything iterates over it."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.containers import ContainerRecall, Mlogs, Playlists
 from training.recall.favourites import Favourites
 from training.recall.knowledge_graph import KnowledgeGraphWalks
 from training.recall.long_short import LongShort
@@ -13,4 +17,16 @@ CHANNELS: dict[str, type[RecallChannel]] = {
     for channel in (Popularity, Realtime, LongShort, MultiInterest, KnowledgeGraphWalks, Favourites)
 }
 
-__all__ = ["CHANNELS", "Candidates", "RecallChannel"]
+CONTAINERS: dict[str, type[ContainerRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}
+"""What is recalled besides tracks: fitted after `realtime`, whose vectors they have."""
+
+
+def load_containers(folders: Mapping[str, Path], channels: Mapping[str, RecallChannel]) -> dict[str, ContainerRecall]:
+    """What `save` wrote into each folder, by name, with the `realtime` among the channels; none without it."""
+    realtime = channels.get(Realtime.name)
+    if not isinstance(realtime, Realtime):
+        return {}
+    return {name: CONTAINERS[name].load(folder, realtime) for name, folder in folders.items()}
+
+
+__all__ = ["CHANNELS", "CONTAINERS", "Candidates", "ContainerRecall", "RecallChannel", "load_containers"]

@@ -41,15 +41,8 @@ class Candidates:
         return cls(items, scores)
 
 
-class RecallChannel(ABC):
-    """One way to find candidates. A new one is a file with a subclass and a line in `training.recall.CHANNELS`.
-
-    Promises, held by the conformance suite: candidates are in the catalogue or were
-    heard by the user before, none twice in a row, padding at the end,
-    the same answer for the same request whatever else is in the batch and after save and load, an answer (perhaps an
-    empty one) for a user with no history or unknown tracks, and no influence of anything known at or after the
-    request.
-    """
+class CandidateSource(ABC):
+    """Whatever gives candidates for a user: tracks by item, or playlists or mlogs by number."""
 
     name: ClassVar[str]
     feature_service: ClassVar[str]
@@ -57,6 +50,29 @@ class RecallChannel(ABC):
     settled: Any
     """The config with everything that the fit chose on validation filled in (decay, steps …). `training.train` writes it beside the
     model, and the `final` fit is given it instead of `config(recipe)`: it chooses nothing any more."""
+
+    @abstractmethod
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The `k` best items for each request."""
+
+    @abstractmethod
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """Why each of `items` was found for the single request `user`, as short sentences for a person."""
+
+    def measures(self) -> dict[str, Any]:
+        """What the fit is worth knowing by: steps, chosen numbers, validation recall."""
+        return {}
+
+
+class RecallChannel(CandidateSource):
+    """One way to find tracks. A new one is a file with a subclass and a line in `training.recall.CHANNELS`.
+
+    Promises, held by the conformance suite: candidates are in the catalogue or were
+    heard by the user before, none twice in a row, padding at the end,
+    the same answer for the same request whatever else is in the batch and after save and load, an answer (perhaps an
+    empty one) for a user with no history or unknown tracks, and no influence of anything known at or after the
+    request.
+    """
 
     kept_over_seeds: ClassVar[tuple[str, ...]] = ()
     """Which of the numbers that a fit chooses it would choose alike with another seed, and takes long to."""
@@ -86,19 +102,7 @@ class RecallChannel(ABC):
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """What `save` wrote."""
 
-    @abstractmethod
-    def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` best items for each request."""
-
-    @abstractmethod
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
-        """Why each of `items` was found for the single request `user`, as short sentences for a person."""
-
     def near(self, item: int, k: int) -> Candidates:
         """The `k` items most like `item`, itself left out, [1, K]; none from a channel that only knows users."""
         del item
         return Candidates.padded(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)
-
-    def measures(self) -> dict[str, Any]:
-        """What the fit is worth knowing by: steps, chosen numbers, validation recall."""
-        return {}

@@ -200,11 +200,7 @@ class Realtime(IndexedChannel):
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """Names the recent track that is closest to each of `items`."""
-        merged = merge_clicks(user, self.settled.length)
-        heard = merged.columns["track_id"][0][: merged.length_B[0]]
-        skip = behaviours.load().encoder["skip"]
-        wanted = (heard >= FIRST) & (merged.columns["behaviour"][0][: len(heard)] != skip)
-        heard = heard[wanted] if wanted.any() else heard[heard >= FIRST]
+        heard = self.listened(user)
         if not len(heard):
             return ["because it fits what is playing now"] * len(items)
         vector_LD, vector_ND = (self.network.vectors(torch.as_tensor(of, dtype=torch.int64)) for of in (heard, items))
@@ -216,6 +212,14 @@ class Realtime(IndexedChannel):
             else f"because you played {self.vocabulary.describe(int(closest))} just now"
             for item, closest in zip(items, closest_N, strict=True)
         ]
+
+    def listened(self, user: UserBatch) -> np.ndarray:
+        """The items of the recent events of the single request `user`, oldest first, without skips where there are others."""
+        merged = merge_clicks(user, self.settled.length)
+        heard: np.ndarray = merged.columns["track_id"][0][: merged.length_B[0]]
+        skip = behaviours.load().encoder["skip"]
+        wanted = (heard >= FIRST) & (merged.columns["behaviour"][0][: len(heard)] != skip)
+        return heard[wanted] if wanted.any() else heard[heard >= FIRST]
 
     def near(self, item: int, k: int) -> Candidates:
         """By item vectors."""

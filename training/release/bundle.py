@@ -1,7 +1,7 @@
 """A release as one folder: everything an answer needs, and nothing that runs code when it is read.
 
-`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, ranker/, fusion.json, blend.json` and the held-out
-slate (`slate.parquet`), request by request, for the gate of the next release. Only JSON, Parquet and safetensors: no
+`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, fusion.json, blend.json` and
+the held-out slate (`slate.parquet`), request by request, for the gate of the next release. Only JSON, Parquet and safetensors: no
 pickle. Knows nothing about where releases are kept or which is in service.
 """
 
@@ -21,7 +21,7 @@ from training.data import TrainingData
 from training.evaluation.held_out import fitted
 from training.fusion import Fusion
 from training.ranking.loaded import LoadedRanker
-from training.recall import CHANNELS
+from training.recall import CHANNELS, ContainerRecall, load_containers
 from training.recall.channel import RecallChannel
 from training.recipes import recipe
 from training.vocabulary import Vocabulary
@@ -58,12 +58,13 @@ TRACK_COLUMNS = (
 @dataclass(frozen=True)
 class Release:
     """What the service loads. `catalogue` has a row for each track that may be recommended, with the newest track
-    statistics.
+    statistics; `containers` are the playlists and mlogs that may be.
 
     `ranker` is None for a release without one.
     """
 
     channels: Mapping[str, RecallChannel]
+    containers: Mapping[str, ContainerRecall]
     fusion: Fusion
     ranker: LoadedRanker | None
     blend: Blend
@@ -85,10 +86,14 @@ class Release:
                 )
         manifest = json.loads((folder / MANIFEST).read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary")
+        channels: dict[str, RecallChannel] = {
+            name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]
+        }
+        # A release from before there were any names none.
+        containers = {name: folder / "containers" / name for name in manifest.get("containers", [])}
         return cls(
-            channels={
-                name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]
-            },
+            channels=channels,
+            containers=load_containers(containers, channels),
             fusion=Fusion.load(folder / FUSION),
             ranker=LoadedRanker.load(folder / "ranker", vocabulary) if manifest["ranker"] else None,
             blend=Blend.load(folder / BLEND),
@@ -109,6 +114,8 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in fitted(workspace, "held_out", "channel"):
         _copy(workspace.channel("final", name), folder / "channels" / name, f"channel {name}")
+    for name in fitted(workspace, "held_out", "container"):
+        _copy(workspace.model("container", "final", name), folder / "containers" / name, f"container {name}")
     if ranker:
         _copy(workspace.ranker("final", ranker), folder / "ranker", f"ranker {ranker}")
     for name in (FUSION, BLEND, SLATE):

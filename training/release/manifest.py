@@ -38,7 +38,7 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         )
     chosen = json.loads((evaluation / "choice.json").read_text())
     held_out, final = model_ids(workspace, "held_out"), model_ids(workspace, "final")
-    needed = [name for name in held_out if name.startswith("channel/") or name == f"ranker/{chosen['ranker']}"]
+    needed = [name for name in held_out if not name.startswith("ranker/") or name == f"ranker/{chosen['ranker']}"]
     for name in needed:
         if name not in final:
             raise MissingInput(
@@ -79,6 +79,7 @@ def build(
         "inputs": hashlib.sha256(json.dumps(workspace.mart_hashes, sort_keys=True).encode()).hexdigest(),
         "marts": workspace.mart_hashes,
         "channels": channels,
+        "containers": [name.removeprefix("container/") for name in inputs["final"] if name.startswith("container/")],
         "ranker": ranker,
         "fusion": inputs["fusion"],
         "blend": inputs["blend"],

@@ -1,0 +1,249 @@
+"""Playlists and mlogs for a user: the nearest to what `realtime` asks for, where a container is the mean of its tracks.
+
+What was opened before pulls the query towards it, and what many open has a head start; both weights are chosen on
+validation. What was opened and not followed by anything played yet weighs as much as the query itself: a click counts in
+the very next answer, and once tracks were played, `realtime` knows better. Who has neither played nor opened anything
+gets what is opened most. Legend: B requests, N containers, C openings of a request, K candidates, D width.
+Knows nothing about training `realtime`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sequences.batch import FIRST
+from training.containers import Containers, openings
+from training.data import PARTS, TrainingData
+from training.features import UserBatch
+from training.recall.channel import Candidates, CandidateSource
+from training.recall.index import ExactIndex
+from training.recall.measure import recall_table, user_batches
+from training.recall.realtime import Realtime
+from training.vocabulary import TARGET_TYPES
+from training.workspace import write_json
+
+ITEMS_AT_ONCE = 65_536
+NEWEST = 10
+FADES = 0.7
+"""What an opening weighs, by how many came after it: 1, .7, .49 …, of the newest NEWEST."""
+FRESH = 1.0
+"""The weight of the newest opening as long as no track was played, liked or clicked since. Not fitted: logs have few requests
+that lie between, and there the click is all that is known of what is wanted now.
+"""
+
+
+@dataclass(frozen=True)
+class ContainerConfig:
+    """`opened_weight`: of the newest opening that is not fresh any more, the query of `realtime` being 1; `popular_weight`: of the
+    logarithm of how often a container was opened, that of the most opened being 1. None: the ones that validation likes
+    best.
+    """
+
+    opened_weight: float | None = None
+    popular_weight: float | None = None
+    opened_weights: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
+    popular_weights: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4)
+    judged_at: tuple[int, ...] = (10, 50)
+
+    def __post_init__(self) -> None:
+        # JSON has lists only; a config read from it equals the one that was written.
+        for name in ("opened_weights", "popular_weights", "judged_at"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+class ContainerRecall(CandidateSource):
+    """Containers of one `kind`, out of an exact index of their vectors. Candidates are container numbers."""
+
+    kind: ClassVar[str]
+    feature_service: ClassVar[str] = "realtime"
+
+    def __init__(
+        self, config: ContainerConfig, containers: Containers, opened_N: np.ndarray, realtime: Realtime
+    ) -> None:
+        self.settled = config
+        self.containers, self.opened_N, self.realtime = containers, opened_N, realtime
+        self.vector_ND = _pooled(containers, realtime)
+        self.popular_K = np.lexsort((np.arange(len(containers)), -opened_N))
+        self.popular_K = self.popular_K[self.popular_K >= FIRST]
+        code = realtime.vocabulary.container_code
+        self._number_of_code = np.zeros(len(code) + FIRST, dtype=np.int64)
+        for name, number in containers.numbers.items():
+            self._number_of_code[code[name]] = number
+        self._measures: dict[str, Any] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Index the vectors with the head start that `settled` gives: one number more, which every query asks for once."""
+        log_N = np.log1p(self.opened_N[FIRST:].astype(np.float32))
+        start_N = (self.settled.popular_weight or 0.0) * log_N / max(log_N.max(initial=0.0), 1e-9)
+        start_N1 = torch.from_numpy(start_N.astype(np.float32))[:, None]
+        self.index = ExactIndex.of(
+            np.arange(FIRST, len(self.containers)), torch.cat([self.vector_ND[FIRST:], start_N1], dim=1)
+        )
+
+    @classmethod
+    def config(cls, recipe: str) -> ContainerConfig:
+        """The same for every recipe."""
+        del recipe
+        return ContainerConfig()
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: ContainerConfig, realtime: Realtime) -> Self:
+        """Count what was opened in `train`; choose the weights that are not given by the openings of `validation`."""
+        containers = Containers.of(data, cls.kind)
+        opened = openings(data, containers, PARTS[0]).items["targets"].items
+        opened_N = np.bincount(opened, minlength=len(containers)).astype(np.int64)
+        found = cls(config, containers, opened_N, realtime)
+        cases = openings(data, containers, "validation")
+        batches = user_batches(data, cases, cls.feature_service) if len(cases) else []
+        tables = {}
+        for opened_weight, popular_weight in product(
+            *(
+                tried if chosen is None else (chosen,)
+                for chosen, tried in (
+                    (config.opened_weight, config.opened_weights),
+                    (config.popular_weight, config.popular_weights),
+                )
+            )
+        ):
+            found.settled = replace(config, opened_weight=opened_weight, popular_weight=popular_weight)
+            found.refresh()
+            if not batches:
+                break
+            items = np.concatenate([found.recall(users, max(config.judged_at)).items_BK for users in batches])
+            tables[found.settled] = recall_table(items, cases, config.judged_at)
+        if tables:
+            found.settled = max(
+                tables, key=lambda one: round(sum(tables[one][f"recall_at_{k}/all"] for k in config.judged_at), 9)
+            )
+            found.refresh()
+        found._measures = {
+            "containers": len(containers) - FIRST,
+            "openings": {"train": len(opened), "validation": len(cases)},
+            "validation": tables.get(found.settled, {}),
+        }
+        return found
+
+    def measures(self) -> dict[str, Any]:
+        """How many containers and openings there are, and validation recall."""
+        return self._measures
+
+    @torch.inference_mode()
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The nearest `k`; the most opened for a request that knows no play and no opening."""
+        query_BD = self._queries(users)
+        asks_B = query_BD.abs().sum(1).numpy() > 0
+        items_BK = np.zeros((len(users), k), dtype=np.int64)
+        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
+        if asks_B.any():
+            items_BK[asks_B], scores_BK[asks_B] = self.index.search(
+                functional.pad(query_BD[torch.from_numpy(asks_B)], (0, 1), value=1.0), k
+            )
+        popular_K = self.popular_K[:k]
+        items_BK[~asks_B, : len(popular_K)] = popular_K
+        scores_BK[~asks_B, : len(popular_K)] = -np.arange(len(popular_K), dtype=np.float32)
+        return Candidates.padded(items_BK, scores_BK, k)
+
+    def _queries(self, users: UserBatch) -> Tensor:
+        """What `realtime` asks for next and what was opened, [B, D] of length 1, or of 0 where nothing is known."""
+        query_BD = torch.zeros(len(users), self.vector_ND.shape[1])
+        rows, query = self.realtime.asked(users)
+        if len(rows):
+            query_BD[torch.from_numpy(rows)] = functional.normalize(query["next"][:, 0], dim=-1)
+        opened_BC, is_fresh_BC = self.opened(users)
+        weight_BC = np.where(is_fresh_BC, FRESH, self.settled.opened_weight or 0.0) * FADES ** np.arange(NEWEST)
+        weight_BC1 = torch.from_numpy(weight_BC.astype(np.float32))[:, :, None]
+        query_BD = query_BD + (self.vector_ND[torch.from_numpy(opened_BC)] * weight_BC1).sum(1)
+        return functional.normalize(query_BD, dim=-1)
+
+    def opened(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:
+        """What each request's user clicked, the newest first, [B, NEWEST], 0 where there is no more; and whether nothing was done with a
+        track since.
+        """
+        newest_BC, is_fresh_BC = (
+            np.zeros((len(users), NEWEST), dtype=np.int64),
+            np.zeros((len(users), NEWEST), dtype=bool),
+        )
+        clicks = users.views["recent_clicks"]
+        if "target_id" not in clicks.columns:  # the vocabulary knows no containers
+            return newest_BC, is_fresh_BC
+        is_mine_BL = clicks.columns["target_type"] == FIRST + TARGET_TYPES.index(self.kind)
+        number_BL = np.where(is_mine_BL, self._number_of_code[clicks.columns["target_id"]], 0)
+        last_B = users.views["recent_events"].columns["ended_at"].max(axis=1)
+        for row, number_L in enumerate(number_BL):
+            place = np.flatnonzero(number_L >= FIRST)[::-1][:NEWEST]
+            newest_BC[row, : len(place)] = number_L[place]
+            is_fresh_BC[row, : len(place)] = clicks.columns["ended_at"][row, place] > last_B[row]
+        return newest_BC, is_fresh_BC
+
+    @torch.inference_mode()
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+        """By what was opened where that is nearer than any track that was played lately, else by that track."""
+        opened = self.opened(user)[0][0]
+        opened = opened[opened >= FIRST]
+        played = self.realtime.listened(user)
+        if not len(items):
+            return []
+        if not len(opened) and not len(played):
+            return ["because many open it"] * len(items)
+        vectors = [self.vector_ND[torch.from_numpy(opened)]]
+        vectors.append(functional.normalize(self.realtime.vectors(torch.from_numpy(played)), dim=-1))
+        nearest = (self.vector_ND[torch.tensor(list(items))] @ torch.cat(vectors).T).argmax(1).tolist()
+        return [self._because(item, opened.tolist(), place, played) for item, place in zip(items, nearest, strict=True)]
+
+    def _because(self, item: int, opened: list[int], nearest: int, played: np.ndarray) -> str:
+        if item in opened:
+            return "because you opened it not long ago"
+        if nearest < len(opened):
+            return f"because you opened {self.containers.titles_N[opened[nearest]] or 'one like it'}"
+        return f"because you played {self.realtime.vocabulary.describe(int(played[nearest - len(opened)]))} just now"
+
+    def save(self, folder: Path) -> None:
+        """Config as JSON, the containers as Parquet, the counts as one array; the vectors are made anew from `realtime`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", asdict(self.settled))
+        self.containers.save(folder)
+        np.save(folder / "opened.npy", self.opened_N, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, realtime: Realtime) -> Self:
+        """What `save` wrote, with the vectors of the `realtime` that it is served with."""
+        config = ContainerConfig(**json.loads((folder / "config.json").read_text()))
+        opened_N = np.load(folder / "opened.npy", allow_pickle=False)
+        return cls(config, Containers.load(folder, cls.kind), opened_N, realtime)
+
+
+class Playlists(ContainerRecall):
+    """Playlists that users and editors made."""
+
+    name: ClassVar[str] = "playlists"
+    kind: ClassVar[str] = "playlist"
+
+
+class Mlogs(ContainerRecall):
+    """Short videos, each with the tracks it is tied to."""
+
+    name: ClassVar[str] = "mlogs"
+    kind: ClassVar[str] = "mlog"
+
+
+@torch.no_grad()
+def _pooled(containers: Containers, realtime: Realtime) -> Tensor:
+    """The mean of each container's tracks, all vectors of length 1, [N, D]; zeros for the reserved two."""
+    total_ND = torch.zeros(len(containers), realtime.settled.width)
+    number = torch.from_numpy(containers.tracks.case_of_items)
+    items = torch.from_numpy(containers.tracks.items)
+    for some, of in zip(items.split(ITEMS_AT_ONCE), number.split(ITEMS_AT_ONCE), strict=True):
+        if len(some):
+            total_ND.index_add_(0, of, functional.normalize(realtime.vectors(some), dim=-1))
+    return functional.normalize(total_ND, dim=-1)
