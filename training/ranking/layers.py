@@ -76,7 +76,7 @@ class Dice(nn.Module):
         if torch.is_grad_enabled():
             return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
         # In place: fresh memory would cost more than the arithmetic.
-        return gate.mul_(1 - self.alpha).add_(self.alpha).mul_(rows).view_as(x)
+        return torch.addcmul(self.alpha, gate, 1 - self.alpha, out=gate).mul_(rows).view_as(x)
 
 
 class MultilayerPerceptron(nn.Module):
