@@ -102,12 +102,12 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
 def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     name: str, marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(RANKERS[name].config("debug"), epochs=3, batch_size=64, validate_every=4)
+    config = replace(RANKERS[name].config("debug"), epochs=3, number_epochs=1, batch_size=64, validate_every=4)
     data = open_data(marts)
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker(name, data, config, tmp_path / "a")
     assert "click, like" in caplog.text
-    assert 0 < ranker.settled.steps <= 24 and len(ranker.settled.temperatures) == 2
+    assert 0 < ranker.settled.steps <= 25 and len(ranker.settled.temperatures) == 2
     again = fit_ranker(name, data, config, tmp_path / "b")
     cases = ranking_cases(data).of_part("validation")
     batches = CaseBatches(cases, OfflineFeatures(data), name, ranker.features)

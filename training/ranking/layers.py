@@ -127,7 +127,8 @@ class PiecewiseLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., F] to [..., F·K], each in [0, 1]."""
-        return ((x.unsqueeze(-1) - self.lower_FK) / self.width_FK).clamp(0, 1).flatten(-2)
+        # In place: of hundreds of candidates the pieces are megabytes.
+        return (x.unsqueeze(-1) - self.lower_FK).div_(self.width_FK).clamp_(0, 1).flatten(-2)
 
 
 def mean_of_valid(values_BLD: Tensor, mask_BL: Tensor) -> Tensor:

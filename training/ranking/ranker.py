@@ -180,11 +180,15 @@ class Ranker(nn.Module, ABC):
         interest_BCX = self.interest(state, item_BCD)
         alike_BCX = interest_BCX * item_BCD.repeat(1, 1, interest_BCX.shape[-1] // item_BCD.shape[-1])
         own_BCY, match_BCY = self.features(candidates.features_BCF), self.matches(candidates.matches_BCM)
-        parts = [own_BCY, item_BCD, interest_BCX, alike_BCX, match_BCY]
-        hidden_BCH = self.from_candidate(torch.cat(parts, dim=-1)) + state.hidden_BH.unsqueeze(1)
+        parts_BCY = torch.cat([own_BCY, item_BCD, interest_BCX, alike_BCX], dim=-1)
+        # What was found is most of a candidate's numbers; it is not copied beside the rest.
+        of_parts, of_match = self.from_candidate.weight.tensor_split([parts_BCY.shape[-1]], dim=1)
+        hidden_BCH = parts_BCY @ of_parts.T + match_BCY @ of_match.T
+        hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
         if self.lift is None:
             return logits_BCT
-        user_BCY = state.numbers_BY.unsqueeze(1).expand(-1, own_BCY.shape[1], -1)
-        lifted_BCT: Tensor = self.lift(torch.cat([user_BCY, own_BCY, match_BCY], dim=-1))
+        begin = state.numbers_BY.shape[-1]
+        of_user, of_own, of_match = self.lift.weight.tensor_split([begin, begin + own_BCY.shape[-1]], dim=1)
+        lifted_BCT: Tensor = own_BCY @ of_own.T + match_BCY @ of_match.T + (state.numbers_BY @ of_user.T).unsqueeze(1)
         return logits_BCT + lifted_BCT

@@ -5,8 +5,8 @@ Multi-objective Ranking in Large-Scale E-commerce Recommender Systems" (DMT), CI
 al. 2020, "Deep Feedback Network for Recommendation" (DFN), IJCAI. Sessions: Feng et al. 2019, "Deep Session Interest
 Network for Click-Through Rate Prediction", 1905.06482. Differs: a domain's events do not see each other unless
 `self_attention` says so; explicit behaviours of one polarity share a domain; sessions are means of plays that one block
-relates to each other; hard search and the numbers of `target_attention` stand beside the interests and are lifted to the
-logits; the embeddings of ids learn in the first pass over the cases only.
+relates to each other; the numbers of `target_attention` and those of all further searches stand beside the interests and
+are lifted to the logits; passes over the numbers alone come before the one pass that teaches the ids.
 
 Shape letters: B requests, C candidates, N events of a domain, S sessions, D width.
 """
@@ -24,6 +24,7 @@ from training.ranking.events import Catalogue
 from training.ranking.inputs import UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.recipes import ranker_config
+from training.ranking.searches import SEARCHES
 from training.ranking.session_layers import CandidateDecoder, Encoder, Sessions
 
 
@@ -78,8 +79,9 @@ class SessionDomains(Ranker):
     @staticmethod
     def config(recipe: str) -> SessionDomainsConfig:
         """The budget of every rung of the ladder; what only this one has is set here."""
-        own = {"hard_search": True, "plays": 200, "lift": True, "experts": 3, "position_bias": True}
-        return SessionDomainsConfig(**(asdict(ranker_config(recipe)) | own))
+        reads = {"hard_search": True, "searches": tuple(SEARCHES), "plays": 200}
+        own = {"lift": True, "experts": 3, "position_bias": True, "number_epochs": 2 if recipe == "full" else 4}
+        return SessionDomainsConfig(**(asdict(ranker_config(recipe)) | reads | own))
 
     def encode_user(self, users: UserInputs) -> SessionState:
         """Everything that depends on the request alone.

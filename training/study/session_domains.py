@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from training.ranking.searches import SEARCHES
 from training.study.grid import Cell, Study
 
 WHOLE = "session_domains"
@@ -15,24 +16,25 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "lifting": {"lift": False},
     "experts": {"experts": 0},
     "position bias": {"position_bias": False},
+    "passes over numbers": {"number_epochs": 0},
+    **{search: {"searches": tuple(name for name in SEARCHES if name != search)} for search in SEARCHES},
+    "further searches": {"searches": ()},
 }
 LENGTHS = (20, 50, 200, 500)
 
 SESSION_DOMAINS = Study(
     name="session_domains",
     question="What does each part of session_domains bring? What does it gain when the events of a domain see each other "
-    "before the candidate sees them, and when two more passes teach everything but the ids?",
+    "before the candidate sees them?",
     cells=(
         Cell("whole", WHOLE, {}),
         *(Cell(f"without {part}", WHOLE, changes) for part, changes in WITHOUT.items()),
         Cell("with self-attention", WHOLE, {"self_attention": True}),
-        Cell("with later passes", WHOLE, {"epochs": 3}),
         Cell("target_attention", "target_attention", {}),
     ),
     pairs=(
         *(("whole", f"without {part}") for part in WITHOUT),
         ("with self-attention", "whole"),
-        ("with later passes", "whole"),
         ("whole", "target_attention"),
     ),
 )
