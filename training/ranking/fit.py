@@ -7,6 +7,7 @@ cases.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,8 @@ def fit_ranker(
     )
     batches = CaseBatches(learned.newest(config.cases), offline, service, features)
     if config.number_epochs or config.epochs > 1:
-        batches.make_numbers(trainer.use_threads())
+        # Elsewhere a fork is not safe.
+        batches.make_numbers(trainer.use_threads() if sys.platform == "linux" else 1)
     per_epoch = -(-len(batches) // config.batch_size)
     number_steps = config.number_epochs * -(-len(batches) // NUMBER_BATCH)
     config = replace(config, steps=config.steps or number_steps + config.epochs * per_epoch)
