@@ -7,6 +7,7 @@ cost is that of a real release of these sizes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 
 from sequences.batch import FIRST
 from tests.benchmarks.made_channels import MadeWorld
+from tests.benchmarks.ranking_requests import grown_trees
 from training.blend import Blend
 from training.fusion import Fusion
 from training.ranking import RANKERS
@@ -75,7 +77,11 @@ def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:
     features = RankingFeatures.of(
         world.vocabulary, statistics, config.hard_search, config.plays, config.negatives, config.searches
     )
-    return LoadedRanker(RANKERS[RANKER](config, catalogue, TASKS), features, config, {})
+    model = RANKERS[RANKER](config, catalogue, TASKS)
+    if config.trees:
+        model.tree_share.fill_(0.3)
+        features = replace(features, trees=grown_trees(features, config.trees, items))
+    return LoadedRanker(model, features, config, {})
 
 
 def _catalogue(world: MadeWorld) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from training.ranking import RANKERS
 from training.ranking.events import Catalogue
 from training.ranking.features import VIEWS, RankingFeatures
 from training.ranking.loaded import LoadedRanker
+from training.ranking.number_trees import NumberTrees
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.user_features import BehaviourCodes
 
@@ -93,6 +95,21 @@ def catalogue() -> Catalogue:
     return Catalogue(counts, torch.full((ARTISTS,), 50))
 
 
+@cache
+def grown_trees(hard_search: bool, negatives: bool, searches: tuple[str, ...]) -> NumberTrees:
+    """Trees that learned chance by heart from all numbers of some users."""
+    features = ranking_features(hard_search, 0, negatives, searches)
+    side = features.users(user_batch([history(40, seed) for seed in range(20)], length=64))
+    items = np.tile(np.arange(2, TRACKS), (20, 1))
+    made = features.candidates(side, items)
+    context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
+    numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
+    label = np.random.default_rng(0).integers(0, 2, len(numbers)).astype(np.float32)
+    trees = NumberTrees.fit(numbers, label, 20, 0, 1)
+    assert trees is not None
+    return trees
+
+
 def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     """Random weights, large enough that differences show; `changes` to the `debug` config."""
     torch.manual_seed(seed)
@@ -101,9 +118,11 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
-    return LoadedRanker(
-        model, ranking_features(config.hard_search, config.plays, config.negatives, config.searches), config, {}
-    )
+    features = ranking_features(config.hard_search, config.plays, config.negatives, config.searches)
+    if config.trees:
+        model.tree_share.fill_(0.5)
+        features = replace(features, trees=grown_trees(config.hard_search, config.negatives, config.searches))
+    return LoadedRanker(model, features, config, {})
 
 
 @pytest.fixture(params=sorted(RANKERS))

@@ -19,7 +19,7 @@ from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features import VIEWS
-from training.ranking.fit import fit_ranker
+from training.ranking.fit import NUMBER_BATCH, fit_ranker
 from training.ranking.loaded import LoadedRanker
 from training.recipes import recipe
 
@@ -116,6 +116,7 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     for task, probability in again.score(users, items).items():
         # The same weights; kernels may round the last bit by where the arrays lie in memory.
         np.testing.assert_allclose(found[task], probability, rtol=1e-6)
+    assert (ranker.settled.tree_share >= 0) is bool(config.trees)
     ranker.save(tmp_path / "saved")
     read = LoadedRanker.load(tmp_path / "saved", data.vocabulary)
     np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
@@ -142,7 +143,7 @@ def test_passes_over_numbers_teach_nothing_of_ids_and_histories(marts: Path, tmp
     config = replace(RANKERS["session_domains"].config("debug"), number_epochs=2, validate_every=0, batch_size=64)
     data = open_data(marts, "final")
     cases = ranking_cases(data)
-    number_steps = 2 * -(-len(cases) // 1024)
+    number_steps = 2 * -(-len(cases) // NUMBER_BATCH)
     for steps, is_level in ((number_steps, True), (number_steps + 4, False)):
         ranker = fit_ranker("session_domains", data, replace(config, steps=steps), tmp_path / str(steps))
         batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", ranker.features)

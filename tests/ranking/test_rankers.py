@@ -141,6 +141,32 @@ def test_temperatures_keep_the_order(ranker: LoadedRanker) -> None:
     np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
 
 
+def test_trees_have_their_share_of_the_first_task() -> None:
+    ranker = new_ranker("session_domains")
+    side = ranker.features.users(user_batch([history(6, 1), []]))
+    made = ranker.features.candidates(side, np.tile(ITEMS, (2, 1)))
+    assert made.trees_BC is not None and ranker.features.trees is not None
+    for b in range(2):  # asked one by one, from the numbers as they stand
+        rows = [np.r_[side.inputs.context_BU[b], made.features_BCF[b, c], made.matches_BCM[b, c]] for c in (0, 7)]
+        said = ranker.features.trees.booster.predict(np.array(rows), raw_score=True)
+        np.testing.assert_allclose(made.trees_BC[b, [0, 7]], said, rtol=1e-5)
+    with torch.no_grad():
+        state = ranker.model.encode_user(side.inputs)
+        half = ranker.model(state, made)
+        ranker.model.tree_share.fill_(0)
+        none = ranker.model(state, made)
+        np.testing.assert_allclose(half[..., 0], (none[..., 0] + made.trees_BC) / 2, atol=1e-5)
+        np.testing.assert_array_equal(half[..., 1], none[..., 1])
+        ranker.model.tree_share.fill_(0.5)
+        with pytest.raises(ValueError, match="fitted with trees"):
+            ranker.model(state, replace(made, trees_BC=None))
+
+
+def test_searches_without_trees_would_be_read_by_nobody() -> None:
+    with pytest.raises(ValueError, match="lately are read by trees only"):
+        new_ranker("session_domains", trees=0, searches=("lately",))
+
+
 def test_items_must_have_a_row_a_request(ranker: LoadedRanker) -> None:
     with pytest.raises(ValueError, match="one row a request"):
         ranker.score(user_batch([[], []]), np.array([[2, 3]]))
@@ -179,6 +205,7 @@ def test_save_and_load_give_the_same(ranker: LoadedRanker, tmp_path: Path) -> No
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
     made = ranker.features
     features = type(made).of(vocabulary, made.statistics, made.hard_search, made.plays, made.negatives, made.searches)
+    features = replace(features, trees=made.trees)
     written = LoadedRanker(ranker.model, features, replace(ranker.settled, temperatures=(1.5, 1.0)), {"steps": 3})
     written.save(tmp_path)
     read = LoadedRanker.load(tmp_path, vocabulary)

@@ -176,4 +176,4 @@ def test_numbers_made_once_are_the_numbers_made_anew(data: TrainingData, batches
 
 def test_numbers_of_too_few_cases_are_refused() -> None:
     with pytest.raises(ValueError, match="every case once"):
-        CaseNumbers.collect(3, [(torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2, 1))])
+        CaseNumbers.collect(3, [tuple(np.zeros((2, 1), np.float32) for _ in range(3))])

@@ -20,6 +20,13 @@ def task_losses(logits_NT: Tensor, labels_NT: Tensor) -> Tensor:
     return (loss_NT * known_NT).sum(0) / known_NT.sum(0).clamp(min=1)
 
 
+def fit_share(logit_N: Tensor, other_N: Tensor, label_N: Tensor) -> float:
+    """The share of the other logit, in twentieths, with the least log loss; labels may be NaN."""
+    shares = torch.linspace(0, 1, 21)
+    losses = [task_losses(torch.lerp(logit_N, other_N, share)[:, None], label_N[:, None])[0] for share in shares]
+    return round(float(shares[int(torch.stack(losses).argmin())]), 2)
+
+
 def fit_temperatures(logits_NT: Tensor, labels_NT: Tensor) -> tuple[float, ...]:
     """The temperature of each task with the least log loss, between 1/4 and 4; 1 for a task without two classes."""
     grid = torch.logspace(torch.log10(torch.tensor(LEAST)), torch.log10(torch.tensor(MOST)), 161).tolist()

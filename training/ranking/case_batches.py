@@ -17,13 +17,13 @@ from torch import Tensor
 
 from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures, UserBatch
-from training.ranking.case_numbers import CaseNumbers
+from training.ranking.case_numbers import CaseNumbers, Floats
 from training.ranking.cases import RankingCases
 from training.ranking.features import RankingFeatures
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.user_features import DAY_US
 
-AT_ONCE = 256
+AT_ONCE = 64
 """Cases whose numbers are made together: what is computed of them stays in the processor's cache."""
 
 
@@ -94,17 +94,18 @@ class CaseBatches:
         if self.numbers is None:
             side = self.features.users(self.user_batch(index))
             return CaseBatch(side.inputs, self.features.candidates(side, items_B1), *told)
-        users = self.user_batch(index, self.features.sequence_views)
-        return CaseBatch(self._users(users, index), self._candidates(items_B1, index), *told)
+        return CaseBatch(*self._kept(self.user_batch(index, self.features.sequence_views), items_B1, index), *told)
 
     def make_numbers(self, processes: int) -> None:
         """Make the numbers of every case, in so many processes."""
         pieces = [range(start, min(start + AT_ONCE, len(self))) for start in range(0, len(self), AT_ONCE)]
         self.numbers = CaseNumbers.collect(len(self), each(self._numbers_of, pieces, "numbers", processes))
 
-    def _numbers_of(self, rows: range) -> tuple[Tensor, Tensor, Tensor]:
+    def _numbers_of(self, rows: range) -> tuple[Floats, ...]:
         one = self[rows]
-        return one.users.context_BU, one.candidates.features_BCF[:, 0], one.candidates.matches_BCM[:, 0]
+        made = one.users.context_BU, one.candidates.features_BCF[:, 0], one.candidates.matches_BCM[:, 0]
+        # As arrays: a tensor would come from another process through a file of its own.
+        return tuple(numbers.numpy() for numbers in made)
 
     def without_ids(self, rows: Sequence[int] | NDArray[np.int64]) -> CaseBatch:
         """One batch of numbers alone: users without events, and a candidate that is none; after `make_numbers`.
@@ -115,19 +116,17 @@ class CaseBatches:
         # One event is read to be left out: what columns a sequence has only its reader knows.
         users = self.user_batch(index, dict.fromkeys(self.features.sequence_views, 1))
         users = replace(users, views={view: batch.newest(0) for view, batch in users.views.items()})
-        candidates = self._candidates(np.zeros((len(index), 1), dtype=np.int64), index)
         told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
-        return CaseBatch(self._users(users, index), candidates, *told)
+        return CaseBatch(*self._kept(users, np.zeros((len(index), 1), dtype=np.int64), index), *told)
 
-    def _users(self, users: UserBatch, index: NDArray[np.int64]) -> UserInputs:
+    def _kept(
+        self, users: UserBatch, items_B1: NDArray[np.int64], index: NDArray[np.int64]
+    ) -> tuple[UserInputs, CandidateInputs]:
         assert self.numbers is not None  # noqa: S101  # whoever calls has seen to it
-        return self.features.users(users, self.numbers.context_RU[index]).inputs
-
-    def _candidates(self, items_B1: NDArray[np.int64], index: NDArray[np.int64]) -> CandidateInputs:
-        assert self.numbers is not None  # noqa: S101  # whoever calls has seen to it
+        context_BU, own_BF, match_BM = self.numbers.take(index)
         track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.identities(items_B1))
-        own_B1F, match_B1M = self.numbers.features_RF[index, None], self.numbers.matches_RM[index, None]
-        return CandidateInputs(track_B1, artist_B1, torch.from_numpy(own_B1F), torch.from_numpy(match_B1M))
+        numbers = torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
+        return self.features.users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *numbers)
 
     def in_order(self, batch_size: int) -> Iterator[CaseBatch]:
         """Every case once, in order."""

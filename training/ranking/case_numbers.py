@@ -1,7 +1,8 @@
 """The numbers of many cases, made once: of the user, of the candidate, and what was found of it in the long histories.
 
-They are most of the work of a batch and the same in every pass, so later passes read them here. Shape letters: R cases, U
-user features, F candidate features, M match features. Knows nothing about models.
+They are most of the work of a batch and the same in every pass, so later passes read them here, and trees are grown on
+them. Shape letters: R cases, U user features, F candidate features, M match features, N all of them. Knows nothing about
+models.
 """
 
 from __future__ import annotations
@@ -11,37 +12,43 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class CaseNumbers:
-    """A row a case, float32: 4 bytes a number, which is 300 MB for 400,000 cases of 180 numbers."""
+    """`numbers_RN`: a row a case, the user's numbers first, then the candidate's, then the matches; `widths`: of the three.
 
-    context_RU: Floats
-    features_RF: Floats
-    matches_RM: Floats
+    Four bytes a number: 300 MB for 400,000 cases of 180 numbers.
+    """
+
+    numbers_RN: Floats
+    widths: tuple[int, ...]
 
     @classmethod
-    def collect(cls, cases: int, parts: Iterable[tuple[Tensor, Tensor, Tensor]]) -> CaseNumbers:
-        """From the parts' numbers, part after part, `cases` rows in all.
+    def collect(cls, cases: int, parts: Iterable[tuple[Floats, ...]]) -> CaseNumbers:
+        """From each part's numbers of the three kinds, part after part, `cases` rows in all.
 
         Raises:
             ValueError: the parts have not so many rows.
         """
-        arrays: list[Floats] = []
-        begin = 0
+        numbers_RN, widths, begin = np.zeros((0, 0), np.float32), (0, 0, 0), 0
         for part in parts:
-            arrays = arrays or [np.empty((cases, numbers.shape[1]), np.float32) for numbers in part]
-            for whole, numbers in zip(arrays, part, strict=True):
-                whole[begin : begin + len(numbers)] = numbers.numpy()
-            begin += len(part[0])
-        if begin != cases or not arrays:
+            if not begin:
+                widths = tuple(numbers.shape[1] for numbers in part)
+                numbers_RN = np.empty((cases, sum(widths)), np.float32)
+            end = begin + len(part[0])
+            np.concatenate(part, axis=1, out=numbers_RN[begin:end])
+            begin = end
+        if begin != cases:
             raise ValueError(f"numbers of {begin} cases were made, of {cases} they were expected; give every case once")
-        return cls(*arrays)
+        return cls(numbers_RN, widths)
+
+    def take(self, rows: NDArray[np.int64]) -> list[Floats]:
+        """The numbers of some cases, one array a kind."""
+        return np.split(self.numbers_RN[rows], np.cumsum(self.widths)[:-1], axis=1)
 
     def __len__(self) -> int:
         """R."""
-        return len(self.context_RU)
+        return len(self.numbers_RN)

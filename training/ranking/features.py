@@ -22,6 +22,7 @@ from training.features import UserBatch
 from training.ranking.candidate_features import from_statistics
 from training.ranking.hard_search import History, Outcomes, find, from_events, from_plays, makers
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+from training.ranking.number_trees import NumberTrees
 from training.ranking.search import Search
 from training.ranking.searches import chosen
 from training.ranking.track_statistics import TrackStatistics
@@ -70,7 +71,7 @@ class RankingFeatures:
     Without `hard_search` the long histories are not read: there are no match features and no long run. `plays`: so many
     of the newest plays are a sequence of their own, with sessions (0: none). Without `negatives` neither
     these sequences nor the searched histories hold a skip or a rejection. `searches`: what hard search asks of the plays
-    beside its own questions, names of `searches.SEARCHES`.
+    beside its own questions, names of `searches.SEARCHES`. `trees` read all these numbers and say something of their own.
     """
 
     artist_of_track_V: Array
@@ -81,6 +82,7 @@ class RankingFeatures:
     plays: int = 0
     negatives: bool = True
     searches: tuple[str, ...] = ()
+    trees: NumberTrees | None = None
 
     @classmethod
     def of(
@@ -178,7 +180,11 @@ class RankingFeatures:
             for search in histories.further:
                 columns += search.of_candidates(found)
             matches_BCM = _stacked(columns)
-        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), _stacked(own), matches_BCM)
+        own_BCF, trees_BC = _stacked(own), None
+        if self.trees is not None:
+            numbers = side.inputs.context_BU, own_BCF, matches_BCM
+            trees_BC = torch.from_numpy(self.trees.of_candidates(*(part.numpy() for part in numbers)))
+        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), own_BCF, matches_BCM, trees_BC)
 
     def _sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
         """The newest plays, and the recent events that are no plays: what domains and sessions are made of."""

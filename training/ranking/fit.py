@@ -23,18 +23,19 @@ from training import trainer
 from training.data import TrainingData
 from training.features import OfflineFeatures
 from training.ranking import RANKERS
-from training.ranking.calibration import fit_temperatures, task_losses
+from training.ranking.calibration import fit_share, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.events import Catalogue
 from training.ranking.features import RankingFeatures
 from training.ranking.loaded import LoadedRanker
+from training.ranking.number_trees import NumberTrees
 from training.ranking.ranker import Ranker, RankerConfig
 from training.ranking.track_statistics import TrackStatistics
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 SAMPLE = 5_000
-NUMBER_BATCH = 1024
+NUMBER_BATCH = 512
 """Cases of a batch of numbers alone, which are small."""
 
 logger = logging.getLogger(__name__)
@@ -62,9 +63,14 @@ def fit_ranker(
         data.vocabulary, track_statistics(data), config.hard_search, config.plays, config.negatives, config.searches
     )
     batches = CaseBatches(learned.newest(config.cases), offline, service, features)
-    if config.number_epochs or config.epochs > 1:
+    threads = trainer.use_threads()
+    if config.number_epochs or config.trees or config.epochs > 1:
         # Elsewhere a fork is not safe.
-        batches.make_numbers(trainer.use_threads() if sys.platform == "linux" else 1)
+        batches.make_numbers(threads if sys.platform == "linux" else 1)
+    if config.trees and batches.numbers is not None:
+        label_R = batches.cases.labels_RT[:, 0]
+        trees = NumberTrees.fit(batches.numbers.numbers_RN, label_R, config.trees, config.seed, threads)
+        features = replace(features, trees=trees)
     per_epoch = -(-len(batches) // config.batch_size)
     number_steps = config.number_epochs * -(-len(batches) // NUMBER_BATCH)
     config = replace(config, steps=config.steps or number_steps + config.epochs * per_epoch)
@@ -89,6 +95,9 @@ def fit_ranker(
     record = trainer.fit(module, batch_at, schedule, folder, validate if held else None)
     model.cpu()
     settled = replace(config, steps=record.steps)
+    if features.trees is not None:
+        settled = replace(settled, tree_share=tree_share(model.eval(), held) if held else config.tree_share)
+        model.tree_share.fill_(max(settled.tree_share, 0.0))
     if held:
         settled = replace(settled, temperatures=fit_temperatures(*logits_of(model.eval(), held)))
     measures: dict[str, Any] = {
@@ -148,6 +157,13 @@ def logits_of(model: Ranker, batches: Iterable[CaseBatch]) -> tuple[Tensor, Tens
     moved = (one.to(device) for one in batches)
     pairs = [(model(model.encode_user(one.users), one.candidates)[:, 0], one.labels_BT) for one in moved]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
+
+
+def tree_share(model: Ranker, held: list[CaseBatch]) -> float:
+    """The trees' share of the first task's logit with the least log loss on the held-out cases."""
+    logits_NT, labels_NT = logits_of(model, held)
+    said_N = torch.cat([one.candidates.trees_BC[:, 0] for one in held if one.candidates.trees_BC is not None])
+    return fit_share(logits_NT[:, 0], said_N, labels_NT[:, 0])
 
 
 def catalogue_of(cases: RankingCases, data: TrainingData) -> Catalogue:

@@ -74,14 +74,18 @@ class CandidateInputs:
     """C candidates a request. Every number belongs to one candidate alone: none depends on the others.
 
     `features_BCF` are about the candidate whoever asks; `matches_BCM` are where hard search found it in the user's
-    histories, for rankers that use it.
+    histories, for rankers that use it. `trees_BC`: what boosted trees say of the first task, as a logit, for rankers that
+    have some.
     """
 
     track_BC: Tensor
     artist_BC: Tensor
     features_BCF: Tensor
     matches_BCM: Tensor
+    trees_BC: Tensor | None = None
 
     def to(self, device: torch.device) -> CandidateInputs:
         """The same on a device."""
-        return CandidateInputs(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: part if part is None else part.to(device) for name, part in parts.items()}
+        return CandidateInputs(**moved)

@@ -6,7 +6,7 @@ Knows nothing about training or HTTP. Shape letters: B requests, C candidates, T
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from training.features import UserBatch
 from training.ranking import RANKERS
 from training.ranking.events import Catalogue
 from training.ranking.features import RankingFeatures
+from training.ranking.number_trees import NumberTrees
 from training.ranking.ranker import Ranker, RankerConfig
 from training.ranking.track_statistics import TrackStatistics
 from training.vocabulary import Vocabulary
@@ -73,10 +74,12 @@ class LoadedRanker:
         return {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
 
     def save(self, folder: Path) -> None:
-        """Write weights (safetensors), config (JSON) and the newest statistics of each track (Parquet)."""
+        """Write weights (safetensors), config (JSON), the newest statistics of each track (Parquet), and trees (text)."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
         self.features.statistics.newest().save(folder)
+        if self.features.trees is not None:
+            self.features.trees.save(folder)
         parts = {"name": self.name, "tasks": self.tasks, "config": asdict(self.settled), "measures": self.measures}
         (folder / MANIFEST).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
 
@@ -103,16 +106,8 @@ class LoadedRanker:
         config = RANKERS[parts["name"]].numbers(**parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
-        return cls(
-            model,
-            RankingFeatures.of(
-                vocabulary,
-                TrackStatistics.load(folder),
-                config.hard_search,
-                config.plays,
-                config.negatives,
-                config.searches,
-            ),
-            config,
-            parts["measures"],
+        statistics, trees = TrackStatistics.load(folder), NumberTrees.load(folder)
+        features = RankingFeatures.of(
+            vocabulary, statistics, config.hard_search, config.plays, config.negatives, config.searches
         )
+        return cls(model, replace(features, trees=trees), config, parts["measures"])

@@ -31,20 +31,21 @@ class RankerConfig:
     """Numbers of a ranker and of its training.
 
     What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`), `searches` say what else it
-    asks of them (names of `searches.SEARCHES`); `plays` of the newest
-    plays are a sequence beside the recent events (0: none); without `negatives` neither these plays, nor what was said,
-    nor the searched histories hold a skip or a rejection. `minimum_count` plays in training earn a track or artist its
-    own embedding.
+    asks of them (names of `searches.SEARCHES`), which only trees read; `plays` of the newest plays are a sequence beside
+    the recent events (0: none); without `negatives` neither these plays, nor what was said, nor the searched histories hold
+    a skip or a rejection. `minimum_count` plays in training earn a track or artist its own embedding.
 
     What is computed: `lift` carries the numbers (long-term profile, statistics, matches) past the deep layers to the
-    logits; `experts` share the head's work (0: one network for all tasks); `position_bias` lets training explain a part of
-    every label by the place in which a track was shown.
+    logits; so many `trees` over all numbers have a say of the first task beside the network (0: none); `experts` share the
+    head's work (0: one network for all tasks); `position_bias` lets training explain a part of every label by the place in
+    which a track was shown.
 
     What is learned: at most `cases` training rows, the newest share of every user; `number_epochs` passes over their numbers
     alone, then `epochs` passes over everything, unless `steps` says how many batches in all; only the first `id_epochs` of
     the latter teach the embeddings of ids, which over-fit in later ones.
-    The loss has `auxiliary_weight` of the ranker's `auxiliary_loss` in it. `temperatures` (one a task; none: chosen on
-    validation) divide the logits.
+    The loss has `auxiliary_weight` of the ranker's `auxiliary_loss` in it. `tree_share` of the first task's logit is the
+    trees', the rest the network's (negative: chosen on validation). `temperatures` (one a task; none: chosen on validation)
+    divide the logits.
     """
 
     width: int = 32
@@ -55,6 +56,7 @@ class RankerConfig:
     plays: int = 0
     negatives: bool = True
     lift: bool = False
+    trees: int = 0
     experts: int = 0
     position_bias: bool = False
     minimum_count: int = 20
@@ -69,6 +71,7 @@ class RankerConfig:
     epochs: int = 1
     id_epochs: int = 1
     steps: int = 0
+    tree_share: float = -1.0
     temperatures: tuple[float, ...] = ()
     validation_cases: int = 20_000
     validate_every: int = 500
@@ -79,6 +82,10 @@ class RankerConfig:
         object.__setattr__(self, "hidden", tuple(self.hidden))
         object.__setattr__(self, "temperatures", tuple(self.temperatures))
         object.__setattr__(self, "searches", tuple(self.searches))
+        if self.searches and not self.trees:
+            raise ValueError(
+                f"searches {', '.join(self.searches)} are read by trees only; set trees, or searches to none"
+            )
 
 
 @dataclass(frozen=True)
@@ -109,11 +116,12 @@ class Ranker(nn.Module, ABC):
         self.tasks, self.hard_search = tasks, config.hard_search
         self.embedding = EventEmbedding(catalogue, width, config.minimum_count, config.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
-        of_user = user_numbers(config.hard_search, config.searches)
-        of_candidate = candidate_numbers(config.hard_search, config.searches)
-        self.context = PiecewiseLinear(USER_FEATURES + of_user, config.pieces)
+        # Further searches stand behind these, and are for trees.
+        self.user_numbers = USER_FEATURES + user_numbers(config.hard_search, ())
+        self.match_numbers = candidate_numbers(config.hard_search, ())
+        self.context = PiecewiseLinear(self.user_numbers, config.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
-        self.matches = PiecewiseLinear(of_candidate, config.pieces)
+        self.matches = PiecewiseLinear(self.match_numbers, config.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)
         self.from_candidate = nn.Linear(self.features.width + self.matches.width + (1 + 2 * interests) * width, first)
         if config.number_epochs:
@@ -131,6 +139,9 @@ class Ranker(nn.Module, ABC):
             nn.init.zeros_(self.position.weight)
         numbers = self.context.width + self.features.width + self.matches.width
         self.lift = nn.Linear(numbers, len(tasks), bias=False) if config.lift else None
+        if config.trees:
+            # While the network learns it has no help; the fit sets the share.
+            self.register_buffer("tree_share", torch.zeros(()))
 
     @staticmethod
     @abstractmethod
@@ -150,16 +161,16 @@ class Ranker(nn.Module, ABC):
 
     def observe(self, users: UserInputs, candidates: CandidateInputs) -> None:
         """Place the pieces of numeric features on the quantiles of a sample of training rows; once, before training."""
-        self.context.observe(users.context_BU)
+        self.context.observe(users.context_BU[:, : self.user_numbers])
         self.features.observe(candidates.features_BCF.flatten(0, 1))
         if self.hard_search:
-            self.matches.observe(candidates.matches_BCM.flatten(0, 1))
+            self.matches.observe(candidates.matches_BCM[..., : self.match_numbers].flatten(0, 1))
 
     def encode_user(self, users: UserInputs) -> UserState:
         """Everything that depends on the request alone, once for all of its candidates."""
         scene_B = users.scene_B.clamp(max=SCENE_CODES - 1)
         when_B16 = torch.cat([self.hour(users.hour_B), self.weekday(users.weekday_B), self.scene(scene_B)], dim=-1)
-        numbers_BY = self.context(users.context_BU)
+        numbers_BY = self.context(users.context_BU[:, : self.user_numbers])
         hidden_BH = self.from_user(torch.cat([numbers_BY, when_B16], dim=-1))
         return UserState(self.embedding.of_events(users), users.mask_BL, hidden_BH, numbers_BY)
 
@@ -179,7 +190,10 @@ class Ranker(nn.Module, ABC):
         item_BCD = self.embedding.of_candidates(candidates)
         interest_BCX = self.interest(state, item_BCD)
         alike_BCX = interest_BCX * item_BCD.repeat(1, 1, interest_BCX.shape[-1] // item_BCD.shape[-1])
-        own_BCY, match_BCY = self.features(candidates.features_BCF), self.matches(candidates.matches_BCM)
+        own_BCY, match_BCY = (
+            self.features(candidates.features_BCF),
+            self.matches(candidates.matches_BCM[..., : self.match_numbers]),
+        )
         parts_BCY = torch.cat([own_BCY, item_BCD, interest_BCX, alike_BCX], dim=-1)
         # What was found is most of a candidate's numbers; it is not copied beside the rest.
         of_parts, of_match = self.from_candidate.weight.tensor_split([parts_BCY.shape[-1]], dim=1)
@@ -187,8 +201,17 @@ class Ranker(nn.Module, ABC):
         hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
         if self.lift is None:
-            return logits_BCT
+            return self._with_trees(logits_BCT, candidates)
         begin = state.numbers_BY.shape[-1]
         of_user, of_own, of_match = self.lift.weight.tensor_split([begin, begin + own_BCY.shape[-1]], dim=1)
         lifted_BCT: Tensor = own_BCY @ of_own.T + match_BCY @ of_match.T + (state.numbers_BY @ of_user.T).unsqueeze(1)
-        return logits_BCT + lifted_BCT
+        return self._with_trees(logits_BCT + lifted_BCT, candidates)
+
+    def _with_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
+        share = getattr(self, "tree_share", None)
+        if share is None or not share:
+            return logits_BCT
+        if candidates.trees_BC is None:
+            raise ValueError(f"{self.name} was fitted with trees; make its candidates with RankingFeatures(trees=…)")
+        first_BC = torch.lerp(logits_BCT[..., 0], candidates.trees_BC, share)
+        return torch.cat([first_BC.unsqueeze(-1), logits_BCT[..., 1:]], dim=-1)

@@ -5,8 +5,9 @@ Multi-objective Ranking in Large-Scale E-commerce Recommender Systems" (DMT), CI
 al. 2020, "Deep Feedback Network for Recommendation" (DFN), IJCAI. Sessions: Feng et al. 2019, "Deep Session Interest
 Network for Click-Through Rate Prediction", 1905.06482. Differs: a domain's events do not see each other unless
 `self_attention` says so; explicit behaviours of one polarity share a domain; sessions are means of plays that one block
-relates to each other; the numbers of `target_attention` and those of all further searches stand beside the interests and
-are lifted to the logits; passes over the numbers alone come before the one pass that teaches the ids.
+relates to each other; the numbers of `target_attention` stand beside the interests and are lifted to the logits, and passes over
+them alone come before the one pass that teaches the ids; boosted trees over these numbers and those of all further
+searches have a share of the first task's logit.
 
 Shape letters: B requests, C candidates, N events of a domain, S sessions, D width.
 """
@@ -79,7 +80,7 @@ class SessionDomains(Ranker):
     @staticmethod
     def config(recipe: str) -> SessionDomainsConfig:
         """The budget of every rung of the ladder; what only this one has is set here."""
-        reads = {"hard_search": True, "searches": tuple(SEARCHES), "plays": 200}
+        reads = {"hard_search": True, "searches": tuple(SEARCHES), "trees": 200, "plays": 200}
         own = {"lift": True, "experts": 3, "position_bias": True, "number_epochs": 2 if recipe == "full" else 4}
         return SessionDomainsConfig(**(asdict(ranker_config(recipe)) | reads | own))
 

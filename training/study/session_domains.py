@@ -19,6 +19,7 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "passes over numbers": {"number_epochs": 0},
     **{search: {"searches": tuple(name for name in SEARCHES if name != search)} for search in SEARCHES},
     "further searches": {"searches": ()},
+    "trees": {"trees": 0, "searches": ()},
 }
 LENGTHS = (20, 50, 200, 500)
 

@@ -1,0 +1,69 @@
+"""Boosted trees over a ranker's numbers: a second opinion on the first task, beside the network's.
+
+Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Trees cut numbers wherever the
+labels change and never mind how many of them say nothing, so they read all further searches; ids and sequences are the
+network's. Written as text, never as a pickle. Shape letters: R rows, N numbers, B requests, C candidates, U user features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+FILE = "trees.txt"
+SETTINGS: dict[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.1,
+    "num_leaves": 31,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.5,
+    "max_bin": 127,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbose": -1,
+}
+
+
+@dataclass(frozen=True)
+class NumberTrees:
+    """Trees that say how likely the first task of a ranker is."""
+
+    booster: lightgbm.Booster
+
+    @classmethod
+    def fit(cls, numbers_RN: Floats, label_R: Floats, trees: int, seed: int, threads: int) -> NumberTrees | None:
+        """So many trees, from the rows whose label is known (not NaN); None where these have one class only."""
+        known_R = ~np.isnan(label_R)
+        if len(np.unique(label_R[known_R])) < 2:
+            return None
+        rows = (numbers_RN, label_R) if known_R.all() else (numbers_RN[known_R], label_R[known_R])
+        asked = {**SETTINGS, "seed": seed, "num_threads": threads}
+        return cls(lightgbm.train(asked, lightgbm.Dataset(*rows, params=asked), trees))
+
+    def logits(self, numbers_RN: Floats) -> Floats:
+        """Of each row [R]; on the thread that asks."""
+        said_R = self.booster.predict(numbers_RN, raw_score=True, num_threads=1)
+        return np.asarray(said_R, dtype=np.float32)
+
+    def of_candidates(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
+        """Logits of each candidate [B, C], from the numbers in the order in which `fit` was given them."""
+        B, C, _ = features_BCF.shape
+        context_BCU = np.broadcast_to(context_BU[:, None], (B, C, context_BU.shape[1]))
+        numbers_BCN = np.concatenate([context_BCU, features_BCF, matches_BCM], axis=2)
+        return self.logits(numbers_BCN.reshape(B * C, -1)).reshape(B, C)
+
+    def save(self, folder: Path) -> None:
+        """Write one text file."""
+        self.booster.save_model(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> NumberTrees | None:
+        """What `save` wrote; None where there is nothing."""
+        path = folder / FILE
+        return cls(lightgbm.Booster(model_file=path)) if path.exists() else None
