@@ -86,7 +86,7 @@ def ranker(name: str, **changes: Any) -> LoadedRanker:
     )
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
     if config.trees:
-        model.tree_share.fill_(0.3)
+        model.tree_share = torch.tensor(0.3)
         features = replace(features, trees=grown_trees(features, config.trees, TRACKS))
     return LoadedRanker(model, features, config, {})
 

@@ -79,7 +79,7 @@ def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:
     )
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees:
-        model.tree_share.fill_(0.3)
+        model.tree_share = torch.tensor(0.3)
         features = replace(features, trees=grown_trees(features, config.trees, items))
     return LoadedRanker(model, features, config, {})
 

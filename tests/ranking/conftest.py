@@ -120,7 +120,7 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
             parameter.mul_(2)
     features = ranking_features(config.hard_search, config.plays, config.negatives, config.searches)
     if config.trees:
-        model.tree_share.fill_(0.5)
+        model.tree_share = torch.tensor(0.5)
         features = replace(features, trees=grown_trees(config.hard_search, config.negatives, config.searches))
     return LoadedRanker(model, features, config, {})
 

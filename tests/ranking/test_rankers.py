@@ -153,11 +153,11 @@ def test_trees_have_their_share_of_the_first_task() -> None:
     with torch.no_grad():
         state = ranker.model.encode_user(side.inputs)
         half = ranker.model(state, made)
-        ranker.model.tree_share.fill_(0)
+        ranker.model.tree_share = torch.tensor(0.0)
         none = ranker.model(state, made)
         np.testing.assert_allclose(half[..., 0], (none[..., 0] + made.trees_BC) / 2, atol=1e-5)
         np.testing.assert_array_equal(half[..., 1], none[..., 1])
-        ranker.model.tree_share.fill_(0.5)
+        ranker.model.tree_share = torch.tensor(0.5)
         with pytest.raises(ValueError, match="fitted with trees"):
             ranker.model(state, replace(made, trees_BC=None))
 

@@ -97,7 +97,7 @@ def fit_ranker(
     settled = replace(config, steps=record.steps)
     if features.trees is not None:
         settled = replace(settled, tree_share=tree_share(model.eval(), held) if held else config.tree_share)
-        model.tree_share.fill_(max(settled.tree_share, 0.0))
+        model.tree_share = torch.tensor(max(settled.tree_share, 0.0))
     if held:
         settled = replace(settled, temperatures=fit_temperatures(*logits_of(model.eval(), held)))
     measures: dict[str, Any] = {

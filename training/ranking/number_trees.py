@@ -39,6 +39,7 @@ class NumberTrees:
     @classmethod
     def fit(cls, numbers_RN: Floats, label_R: Floats, trees: int, seed: int, threads: int) -> NumberTrees | None:
         """So many trees, from the rows whose label is known (not NaN); None where these have one class only."""
+        label_R = np.ascontiguousarray(label_R)
         known_R = ~np.isnan(label_R)
         if len(np.unique(label_R[known_R])) < 2:
             return None

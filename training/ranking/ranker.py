@@ -109,6 +109,7 @@ class Ranker(nn.Module, ABC):
     name: ClassVar[str]
     feature_service: ClassVar[str]
     numbers: ClassVar[type[RankerConfig]] = RankerConfig
+    tree_share: Tensor | None
 
     def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...], interests: int = 1) -> None:
         super().__init__()
@@ -139,9 +140,8 @@ class Ranker(nn.Module, ABC):
             nn.init.zeros_(self.position.weight)
         numbers = self.context.width + self.features.width + self.matches.width
         self.lift = nn.Linear(numbers, len(tasks), bias=False) if config.lift else None
-        if config.trees:
-            # While the network learns it has no help; the fit sets the share.
-            self.register_buffer("tree_share", torch.zeros(()))
+        # While the network learns it has no help; the fit sets the share.
+        self.register_buffer("tree_share", torch.zeros(()) if config.trees else None)
 
     @staticmethod
     @abstractmethod
@@ -208,7 +208,7 @@ class Ranker(nn.Module, ABC):
         return self._with_trees(logits_BCT + lifted_BCT, candidates)
 
     def _with_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
-        share = getattr(self, "tree_share", None)
+        share = self.tree_share
         if share is None or not share:
             return logits_BCT
         if candidates.trees_BC is None:
