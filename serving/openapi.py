@@ -237,12 +237,12 @@ ERROR_EXAMPLES = {
         503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
     },
     "/listeners": {
-        400: "1 validation error for Input",
+        400: "limit: Input should be greater than or equal to 1",
         413: "the body is larger than 1048576 bytes; send fewer events at once",
         415: "content type 'text/plain'; send application/json",
     },
     "/search": {
-        400: "1 validation error for Input",
+        400: "limit: Input should be greater than or equal to 1",
         413: "the body is larger than 1048576 bytes; send fewer events at once",
         415: "content type 'text/plain'; send application/json",
         503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
@@ -261,7 +261,7 @@ ERROR_EXAMPLES = {
         503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
     },
     "/events": {
-        400: "1 validation error for Input",
+        400: "events: List should have at least 1 item after validation, not 0",
         413: "the body is larger than 1048576 bytes; send fewer events at once",
         415: "content type 'text/plain'; send application/json",
         503: "1024 reports are waiting for the disk; send the events again in a second",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from serving.guard import Guard
 from serving.listener import ListenerEvent, Taste
 from serving.metrics import Metrics
 from serving.path import UnknownTrack
+from serving.plain_errors import NotOurs, PlainErrors
 from serving.rate_limit import RateLimit
 from serving.request import LONGEST_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
@@ -157,6 +159,7 @@ class Recommender:
 
     def __init__(self) -> None:
         structured_log.start()
+        logging.getLogger("bentoml._internal.server.http_app").addFilter(NotOurs())
         here = settings.load()
         check_host(here.host, ApiKeys(settings.api_keys()))
         self._runtime = Runtime(here, _metrics())
@@ -318,6 +321,7 @@ Recommender.add_asgi_middleware(Clients, door=_door, turned_away=_turned_away)  
 Recommender.add_asgi_middleware(ListeningPage)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(Guard, description=_description, status=_status)  # type: ignore[attr-defined]  # it is a Service now
 Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_refused)  # type: ignore[attr-defined]
+Recommender.add_asgi_middleware(PlainErrors)  # type: ignore[attr-defined]
 
 
 def _recommendation(answer: Answer, is_debugged: bool) -> Recommendation:

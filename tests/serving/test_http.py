@@ -202,6 +202,26 @@ def test_a_request_is_one_line_of_the_log_and_what_failed_names_it(client, log):
     assert "user_id" not in line
 
 
+def test_a_body_that_does_not_fit_hears_what_is_wrong_and_leaves_no_traceback(client, caplog):
+    wrong = {"user_id": "u", "limit": 0, "territory": "Germany"}
+    answer = client.post("/recommend", json=wrong)
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
+    limit, territory = answer.json()["error"].split("; ")
+    assert limit == "limit: Input should be greater than or equal to 1" and territory.startswith(
+        "territory: String should"
+    )
+    for body, told in ((b"{", "the body: Invalid JSON"), (b"[]", "the body: Input should be an object")):
+        error = client.post("/recommend", content=body).json()["error"]
+        assert error.startswith(told)
+    listed = client.post("/events", json={"events": [], **{f"x{n}": 1 for n in range(9)}})
+    assert listed.status_code == 400 and "events: List should have at least 1 item" in listed.json()["error"]
+    assert (
+        client.post("/recommend", json={"user_id": "u", "scene": "shower"}).json()["error"].startswith("scene 'shower'")
+    )
+    assert not [record for record in caplog.records if record.name.startswith("bentoml") and record.exc_info]
+
+
 def test_a_full_house_says_when_to_come_back(client, monkeypatch):
     app = client.app
     while not isinstance(app, Admission):
