@@ -126,7 +126,11 @@ def test_a_policy_earns_what_its_items_earned(home: Path, capsys: pytest.Capture
     assert (content["effective"], content["places"]) == (200, 400)
     assert main(["off_policy", str(always_a), "--reward", "is_liked"]) == 0
     assert json.loads((home / "reports" / "off_policy.json").read_text())["snips"] == [0, 0, 0]
-    assert "effective: 200.0" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "effective: 200.0" in printed and "trust SNIPS" not in printed
+    never_b = policy(home, [{"event_id": f"q{n}-0", "probability": 0.5 * (n % 2 == 0)} for n in range(400)])
+    assert main(["off_policy", str(never_b)]) == 0
+    assert "the weights average 0.500 and not 1" in capsys.readouterr().out
 
 
 def test_a_list_that_is_shown_again_is_one_draw(home: Path) -> None:

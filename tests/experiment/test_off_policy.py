@@ -59,6 +59,18 @@ def test_the_policy_that_was_served_has_earned_what_it_earned():
     assert found.effective == pytest.approx(len(reward))
 
 
+def test_places_that_are_left_to_chance_now_and_then_are_judged_with_that_chance_in_both_probabilities():
+    users, reward, propensity, probability = logged(400, np.random.default_rng(4))
+    found = off_policy(users, reward, 0.3 * propensity, 0.3 * probability)
+    assert found.ips.value == pytest.approx(TRUTH, abs=0.02)
+    _, low, high = found.mean_weight.interval()
+    assert low < 1 < high
+    # Left out of one of them, it is told by the weights, and SNIPS does not mind.
+    wrong = off_policy(users, reward, 0.3 * propensity, probability)
+    assert wrong.mean_weight.interval()[1] > 3
+    assert wrong.snips.value == pytest.approx(found.snips.value)
+
+
 def test_effective_size_by_hand():
     assert effective_size(np.ones(7)) == 7
     assert effective_size(np.array([3.0, 1.0])) == 16 / 10

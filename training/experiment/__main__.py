@@ -6,7 +6,8 @@
 `compare` writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without one, of
 the releases of the last four weeks), their differences, and whether the arms got the users they were to get.
 `off_policy` writes `reports/off_policy.json`: what a policy would have earned in the places that chance filled. FILE is
-Parquet: `event_id` of each such exposure, and the `probability` with which the policy would have shown it there.
+Parquet: `event_id` of each such exposure, and the `probability` with which the policy would have shown it there. As the logged
+`propensity`, it has the chance in it that the place is left to chance at all.
 
 Exit code 0: done, or nothing was shown yet. 1: the users are not divided as asked, or the exploration says too little of the
 policy. 2: an earlier task has not run, or the call is wrong.
@@ -84,11 +85,15 @@ def _off_policy(options: argparse.Namespace) -> int:
         "effective": result.effective,
         "ips": result.ips.interval(),
         "snips": result.snips.interval(),
+        "mean_weight": result.mean_weight.interval(),
         "as_shown": float(found.reward_N.mean()),
     }
     write_json(here.reports / "off_policy.json", content)
     for name, value in content.items():
         print(f"{name}: {value}")
+    value, low, high = content["mean_weight"]
+    if not low <= 1 <= high:
+        print(f"the weights average {value:.3f} and not 1: the policy is not one of these places, trust SNIPS alone")
     return 0
 
 

@@ -31,10 +31,15 @@ class TooFewEffective(ValueError):
 
 @dataclass(frozen=True)
 class OffPolicy:
-    """Mean reward of a place under the policy, both ways. `effective` places would say as much if they were its own."""
+    """Mean reward of a place under the policy, both ways. `effective` places would say as much if they were its own.
+
+    `mean_weight` is 1 where the policy shows only what chance might have shown in the same places. Where it is not, IPS
+    counts what it would have shown beyond that as worth nothing, or, above 1, the probabilities are not of these places.
+    """
 
     ips: Estimate
     snips: Estimate
+    mean_weight: Estimate
     effective: float
     places: int
     users: int
@@ -54,8 +59,8 @@ def off_policy(
     Args:
         user_N: whose place it was.
         reward_N: what came of it.
-        propensity_N: with what probability in (0, 1] the item was shown there.
-        probability_N: with what probability in [0, 1] the policy would have shown it there.
+        propensity_N: with what probability in (0, 1] the item was shown there, the chance that chance was asked in it.
+        probability_N: with what probability in [0, 1] the policy would have shown it there, the same chance in it.
 
     Raises:
         ValueError: a probability is out of its range.
@@ -79,7 +84,14 @@ def off_policy(
         np.bincount(number_N % units, values_N, units).astype(np.float64)
         for values_N in (weights_N * reward_N, weights_N, np.ones(len(weights_N)))
     )
-    return OffPolicy(ratio(earned_U, places_U), ratio(earned_U, weight_U), effective, len(weights_N), len(users))
+    return OffPolicy(
+        ips=ratio(earned_U, places_U),
+        snips=ratio(earned_U, weight_U),
+        mean_weight=ratio(weight_U, places_U),
+        effective=effective,
+        places=len(weights_N),
+        users=len(users),
+    )
 
 
 def _check(name: str, values_N: Floats, is_right_N: NDArray[np.bool_], range_: str) -> None:
