@@ -1,23 +1,28 @@
-"""`python -m serving`: the recommender on the settings' host and port, one process that answers.
+"""`python -m serving`: the recommender on the settings' host and port, one process that answers; with `--composed` recall
+and ranking in processes of their own.
 
 Only places the tools' files and hands over to `bentoml serve`.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
 import settings
 from serving.api_keys import ApiKeys, KeysNeeded, check_host
 
-SERVICE = "serving.service:Recommender"
+SERVICE, COMPOSED = "serving.service:Recommender", "serving.composed:Recommender"
 # One thread a kernel: requests run side by side, and two kernels that each want every core stand in each other's way.
 KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main() -> None:
     """Replace this process by the server; loopback unless `SEGUE_HOST` says otherwise, and then not without API keys."""
+    parser = argparse.ArgumentParser(prog="python -m serving", description="Start the recommender")
+    parser.add_argument("--composed", action="store_true", help="three services, as on a cluster")
+    service = COMPOSED if parser.parse_args().composed else SERVICE
     current = settings.load()
     try:
         check_host(current.host, ApiKeys(settings.api_keys()))
@@ -25,7 +30,7 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     environment = {**KERNEL_THREADS, **os.environ, **settings.tool_environment(current)}
     address = ["--host", current.host, "--port", str(current.recommender_port)]
-    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, *address, "--working-dir", str(settings.ROOT)]
+    command = [sys.executable, "-m", "bentoml", "serve", service, *address, "--working-dir", str(settings.ROOT)]
     os.execve(sys.executable, command, environment)  # noqa: S606
 
 

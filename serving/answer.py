@@ -11,6 +11,7 @@ import numpy as np
 from serving.daily_lists import ListedTrack
 from serving.fuse import Fused
 from serving.metrics import Metrics
+from serving.recall import Recall
 from serving.served_release import ServedRelease
 from serving.trace import Trace
 from training.features import UserBatch
@@ -61,6 +62,7 @@ def items(
     users: UserBatch,
     listed: Mapping[int, ListedTrack],
     near: int | None,
+    recall: Recall,
     metrics: Metrics,
 ) -> list[Item]:
     """The chosen tracks in words; one that was `listed` before, item ▸ track, is there in the same words as then, and all
@@ -74,7 +76,7 @@ def items(
             for item, channels in zip(chosen.items_C.tolist(), chosen.channels_C, strict=True)
             if item not in before
         }
-        said = before | _reasons(fresh, users, release, metrics)
+        said = before | _reasons(fresh, users, release, recall, metrics)
     else:
         nearness = f"because it is close to {release.vocabulary.describe(near)}"
         said = dict.fromkeys(chosen.items_C.tolist(), nearness) | before
@@ -97,7 +99,7 @@ def items(
 
 
 def _reasons(
-    found_by: Mapping[int, list[str]], users: UserBatch, release: ServedRelease, metrics: Metrics
+    found_by: Mapping[int, list[str]], users: UserBatch, release: ServedRelease, recall: Recall, metrics: Metrics
 ) -> dict[int, str]:
     """Each item's reason by the first of its channels that gives one; every channel is asked once for all of its items."""
     said = {item: "" if channels else MOST_PLAYED for item, channels in found_by.items()}
@@ -106,7 +108,7 @@ def _reasons(
         name = next(iter(left.values()))[0]
         asked = [item for item, channels in left.items() if channels[0] == name]
         try:
-            said |= zip(asked, release.channels[name].reasons(users, asked), strict=True)
+            said |= zip(asked, recall.reasons(release, name, users, asked), strict=True)
             left = {item: channels for item, channels in left.items() if channels[0] != name}
         except Exception:
             logger.exception("channel %s gives no reason", name)

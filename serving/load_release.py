@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from serving.served_release import ServedRelease
+from serving.served_release import ELSEWHERE, ServedRelease
 from training.catalogue import Catalogue
 from training.features import ServiceContract
 
 
-def load_release(folder: Path, contract: ServiceContract) -> ServedRelease:
-    """The release in `folder`, every part of it.
+@dataclass(frozen=True)
+class Parts:
+    """Which models of a release a process needs; what is left out is ELSEWHERE."""
+
+    has_channels: bool = True
+    has_ranker: bool = True
+
+
+WHOLE = Parts()
+
+
+def load_release(folder: Path, contract: ServiceContract, parts: Parts = WHOLE) -> ServedRelease:
+    """The release in `folder`, every part of it or the models that are needed.
 
     Raises:
         FileNotFoundError: a part is missing; the message names it.
@@ -22,12 +36,16 @@ def load_release(folder: Path, contract: ServiceContract) -> ServedRelease:
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # channels run side by side; `python -m serving` says the same to every library
-    release = Release.load(folder)
+    release = Release.load(folder, parts.has_channels, parts.has_ranker)
+    has_ranker = bool(release.manifest["ranker"])
+    channels: Mapping[str, Any] = release.channels
+    if not parts.has_channels:
+        channels = dict.fromkeys(release.manifest["channels"], ELSEWHERE)
     return ServedRelease(
         release_id=str(release.manifest["release"]),
-        channels=release.channels,
+        channels=channels,
         fusion=release.fusion,
-        ranker=release.ranker,
+        ranker=ELSEWHERE if has_ranker and not parts.has_ranker else release.ranker,
         blend=release.blend,
         vocabulary=release.vocabulary,
         catalogue=Catalogue.build(release.catalogue, release.vocabulary),

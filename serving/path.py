@@ -23,6 +23,7 @@ from serving.exposures import Exposure, features_hash
 from serving.fuse import Fused
 from serving.hydrate import NOTHING, Hydrate, Hydrated
 from serving.metrics import Metrics
+from serving.rank import Ranking
 from serving.recall import POPULARITY, Recall, Recalled
 from serving.request import Request
 from serving.select import select, select_diverse
@@ -68,9 +69,16 @@ class RecommendPath:
     """Composes the stages. Thread-safe: a request's state lives in its call."""
 
     def __init__(
-        self, hydrate: Hydrate, recall: Recall, lists: DailyLists, exposures: Exposed, metrics: Metrics
+        self,
+        hydrate: Hydrate,
+        recall: Recall,
+        lists: DailyLists,
+        exposures: Exposed,
+        metrics: Metrics,
+        ranking: Ranking | None = None,
     ) -> None:
         self._hydrate, self._recall, self._lists = hydrate, recall, lists
+        self._ranking = ranking or Ranking()
         self._exposures, self._metrics = exposures, metrics
 
     def answer(self, request: Request, release: ServedRelease, is_shown: bool = True) -> Answer:
@@ -93,7 +101,7 @@ class RecommendPath:
                 if len(chosen) < request.limit and asked.near is None:  # what is popular is not like the track
                     chosen = self._topped_up(chosen, asked)
                 chosen = self._explored(chosen, candidates, asked)
-                items = answer.items(chosen, release, asked.user.users, asked.given, asked.near, metrics)
+                items = answer.items(chosen, release, asked.user.users, asked.given, asked.near, self._recall, metrics)
             if is_shown:
                 with trace.timed("side_effects", metrics):
                     self._side_effects(asked, items)
@@ -148,7 +156,7 @@ class RecommendPath:
             trace.ranked = len(fused)
         with trace.timed("rank", metrics):
             # The ranker believes in what a user wants next, which is not what a track is like.
-            return fused if asked.near is not None else rank.rank(release, scene, users, fused, metrics)
+            return fused if asked.near is not None else rank.rank(self._ranking, release, scene, users, fused, metrics)
 
     def _filtered(self, fused: Fused, asked: _Asked, already: np.ndarray) -> Fused:
         """What of the candidates may be shown beside the items that are there `already`."""
@@ -164,12 +172,11 @@ class RecommendPath:
 
     def _recalled(self, asked: _Asked) -> Recalled:
         """Every channel's best; of popularity alone for a user nobody knows."""
-        channels, user, near, k = asked.release.channels, asked.user, asked.near, asked.request.scene.recalled
+        release, user, near, k = asked.release, asked.user, asked.near, asked.request.scene.recalled
         if near is not None:
-            return self._recall.ask(channels, lambda channel: channel.near(near, k))
-        if not user.is_known and POPULARITY in channels:
-            channels = {POPULARITY: channels[POPULARITY]}
-        return self._recall.ask(channels, lambda channel: channel.recall(user.users, k))
+            return self._recall.near(release, near, k)
+        only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None
+        return self._recall.of_users(release, user.users, k, only)
 
     def _topped_up(self, chosen: Fused, asked: _Asked) -> Fused:
         """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
@@ -194,8 +201,7 @@ class RecommendPath:
         """What the channel of popularity finds; without it, the tracks that were played most, which no channel found."""
         request, release, users = asked.request, asked.release, asked.user.users
         if POPULARITY in release.channels and POPULARITY not in asked.trace.left_out:
-            only = {POPULARITY: release.channels[POPULARITY]}
-            again = self._recall.ask(only, lambda channel: channel.recall(users, TOP_UP))
+            again = self._recall.of_users(release, users, TOP_UP, [POPULARITY])
             if again.candidates:
                 popular = fuse.fuse(release, request.scene, users, again.candidates, request.discovery)
                 return popular.scored(np.zeros(len(popular)))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+
+import numpy as np
 
 from serving.fuse import Fused
 from serving.metrics import Metrics
@@ -14,7 +17,22 @@ from training.features import UserBatch
 logger = logging.getLogger(__name__)
 
 
-def rank(release: ServedRelease, scene: Scene, users: UserBatch, fused: Fused, metrics: Metrics) -> Fused:
+class Ranking:
+    """Asks the ranker of a release; thread-safe."""
+
+    def score(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Task ▸ probabilities [1, C] of the items for the one request in `users`."""
+        probabilities: Mapping[str, np.ndarray] = release.ranker.score(users, items_C[None, :])
+        return probabilities
+
+    def warm(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
+        """The same, however long it takes."""
+        return self.score(release, users, items_C)
+
+
+def rank(
+    ranking: Ranking, release: ServedRelease, scene: Scene, users: UserBatch, fused: Fused, metrics: Metrics
+) -> Fused:
     """The candidates by the release's blend, the same function that the slate was evaluated with.
 
     With weight 0 the ranker is not asked; one that fails leaves the fused order and is counted.
@@ -22,7 +40,7 @@ def rank(release: ServedRelease, scene: Scene, users: UserBatch, fused: Fused, m
     if len(fused) == 0 or release.ranker is None or release.blend.weight == 0:
         return fused
     try:
-        heads_C = release.blend.heads.score(release.ranker.score(users, fused.items_C[None, :]), scene.name)[0]
+        heads_C = release.blend.heads.score(ranking.score(release, users, fused.items_C), scene.name)[0]
     except Exception:
         logger.exception("the ranker failed; the answer keeps the fused order")
         metrics.skipped.labels("ranker").inc()

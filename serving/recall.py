@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from serving.lane import Lane
 from serving.metrics import Metrics
+from serving.served_release import ServedRelease
+from training.features import UserBatch
 from training.recall.channel import Candidates, RecallChannel
 
 POPULARITY = "popularity"
@@ -30,6 +32,10 @@ Question = Callable[[RecallChannel], Candidates]
 logger = logging.getLogger(__name__)
 
 
+class WarmUpFailed(RuntimeError):
+    """A release cannot answer; the message says which part fails."""
+
+
 @dataclass(frozen=True)
 class Recalled:
     """Channel ▸ its candidates, in the release's order, and channel ▸ why it is left out."""
@@ -39,7 +45,7 @@ class Recalled:
 
 
 class Recall:
-    """Asks channels; thread-safe.
+    """Asks the channels of a release; thread-safe.
 
     Args:
         deadline_s: how long one answer waits for all its channels.
@@ -52,6 +58,37 @@ class Recall:
             WeakKeyDictionary()
         )  # a release that goes takes its own along
         self._opening = threading.Lock()
+
+    def of_users(self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None) -> Recalled:
+        """The `k` best of every channel, or of `only` some, for the one request in `users`."""
+        asked = release.channels if only is None else {name: release.channels[name] for name in only}
+        return self.ask(asked, lambda channel: channel.recall(users, k))
+
+    def near(self, release: ServedRelease, item: int, k: int) -> Recalled:
+        """The `k` most like an item, of every channel."""
+        return self.ask(release.channels, lambda channel: channel.near(item, k))
+
+    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
+        """Why one channel finds these items for the one request in `users`, in order."""
+        return list(release.channels[name].reasons(users, items))
+
+    def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
+        """What every channel finds for the one request in `users`, however long it takes, once all of it has been asked.
+
+        Raises:
+            WarmUpFailed: a channel raises.
+        """
+        found = {}
+        for name, channel in release.channels.items():
+            try:
+                found[name] = channel.recall(users, k)
+                first = int(found[name].items_BK[0, 0])
+                if first:
+                    channel.reasons(users, [first])
+                    channel.near(first, k)
+            except Exception as error:
+                raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
+        return found
 
     def ask(self, channels: Mapping[str, RecallChannel], question: Question) -> Recalled:
         """What each channel answers, for the one request that `question` asks."""

@@ -19,10 +19,11 @@ from serving.exposures import Exposures
 from serving.feature_log import FeatureLog
 from serving.hydrate import Hydrate
 from serving.listener import Listener, describe
-from serving.load_release import load_release
+from serving.load_release import WHOLE, Parts, load_release
 from serving.metrics import Metrics
 from serving.online import OnlineStore
 from serving.path import RecommendPath
+from serving.rank import Ranking
 from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
 from serving.report_events import Report, ReportEvents
@@ -52,10 +53,22 @@ def now_us() -> int:
 
 
 class Runtime:
-    """Opens the log, replays what the online store lacks, follows the active release; `close` undoes it in order."""
+    """Opens the log, replays what the online store lacks, follows the active release; `close` undoes it in order.
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._metrics, self._settings = metrics, settings
+    With `recall` and `ranking` of other processes, `parts` says what of a release is needed here.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        recall: Recall | None = None,
+        ranking: Ranking | None = None,
+        parts: Parts = WHOLE,
+    ) -> None:
+        self._metrics, self._settings, self._parts = metrics, settings, parts
+        self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.answered_at_once)
+        self._ranking = ranking or Ranking()
         self._online = OnlineStore(self._duration_of)
         self._online.open()
         self._log = EventLog(settings.live, settings.home / "serving", now_us)
@@ -71,10 +84,9 @@ class Runtime:
         self._features = FeatureLog(
             settings.requests, settings.feature_log_share, now_us, lambda: self._log.marker.mark
         )
-        recall = Recall(metrics, settings.recall_deadline_ms / 1000, settings.answered_at_once)
         self._lists = DailyLists(settings.home / "serving")
         self._hydrate = Hydrate(self._online, metrics, self._features)
-        self._path = RecommendPath(self._hydrate, recall, self._lists, self._exposures, metrics)
+        self._path = RecommendPath(self._hydrate, self._recall, self._lists, self._exposures, metrics, self._ranking)
         self._reports = ReportEvents(self._log, self._push, self._hydrate.exclude, metrics, now_us)
         self._watch = Watch(
             metrics, settings.reports / "skew.json", lambda: self._push.waiting, lambda: self._holder.current
@@ -225,8 +237,7 @@ class Runtime:
         return int(release.catalogue.duration_ms_V[item]) or None if release and item is not None else None
 
     def _load(self, folder: Path) -> ServedRelease:
-        return load_release(folder, self._online.contract())
+        return load_release(folder, self._online.contract(), self._parts)
 
-    @staticmethod
-    def _warm_up(release: ServedRelease) -> None:
-        warm_up(release, now_us())
+    def _warm_up(self, release: ServedRelease) -> None:
+        warm_up(release, now_us(), self._recall, self._ranking)

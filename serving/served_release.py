@@ -9,8 +9,10 @@ from typing import Any
 from training.blend import Blend
 from training.catalogue import Catalogue
 from training.features import ServiceContract
-from training.recall.channel import RecallChannel
 from training.vocabulary import Vocabulary
+
+ELSEWHERE = "elsewhere"
+"""In the place of a model that is not in this process."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,11 @@ class ServedRelease:
     """Everything one answer needs, immutable and shared by all requests.
 
     `contract` says which features its models may see, `as_of` (YYYY-MM-DD, "": unknown) up to when they have learned.
+    `channels` maps a name to a `RecallChannel`; they and the ranker are ELSEWHERE where another process has loaded them.
     """
 
     release_id: str
-    channels: Mapping[str, RecallChannel]
+    channels: Mapping[str, Any]
     fusion: Any
     ranker: Any
     blend: Blend

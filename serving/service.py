@@ -1,4 +1,4 @@
-"""The recommender over HTTP: thin methods over `serving.runtime`. The only file of serving that imports bentoml."""
+"""The recommender over HTTP: thin methods over `serving.runtime`. Only this file and `composed.py` import bentoml."""
 
 from __future__ import annotations
 
@@ -162,8 +162,11 @@ class Recommender:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(NotOurs())
         here = settings.load()
         check_host(here.host, ApiKeys(settings.api_keys()))
-        self._runtime = Runtime(here, _metrics())
+        self._runtime = self._made(here, _metrics())
         heap.settle()
+
+    def _made(self, here: settings.Settings, metrics: Metrics) -> Runtime:
+        return Runtime(here, metrics)
 
     @bentoml.api(output_spec=Recommendation)
     def recommend(

@@ -12,55 +12,45 @@ import numpy as np
 
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
 from serving import fuse
-from serving.scenes import SCENES
+from serving.rank import Ranking
+from serving.recall import Recall, WarmUpFailed
+from serving.scenes import SCENES, Scene
 from serving.served_release import ServedRelease
 from training.exclusions import Exclusions
-from training.features import from_online
+from training.features import UserBatch, from_online
 from training.filter import Shown, keep
 
 SONG_US = 200_000_000
 HISTORY = 20
 
 
-class WarmUpFailed(RuntimeError):
-    """A release cannot answer; the message says which part fails."""
-
-
-def warm_up(release: ServedRelease, now_us: int) -> None:
+def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Ranking) -> None:
     """Ask every part of the release for two synthetic users.
 
     Raises:
         WarmUpFailed: a channel, the fusion or the ranker raises, or nothing is left to show.
     """
+    scene, times = next(iter(SCENES.values())), np.array([now_us], dtype=np.int64)
     served = np.flatnonzero(release.catalogue.is_served_V)[:HISTORY]
     tracks = [str(release.vocabulary.track_ids_V[item]) for item in served]
     for history in ([], tracks):
         sequences = {name: _rows(view, history, now_us) for name, view in SEQUENCE_VIEWS.items()}
-        _answer(release, sequences, now_us)
+        users = from_online(
+            release.vocabulary, release.contract, ["warm-up"], times, sequences=[sequences], scenes=[scene.name]
+        )
+        _answer(release, users, scene, recall, ranking)
 
 
-def _answer(release: ServedRelease, sequences: dict[str, dict[str, list[Any]]], now_us: int) -> None:
-    scene = next(iter(SCENES.values()))
-    times = np.array([now_us], dtype=np.int64)
-    users = from_online(
-        release.vocabulary, release.contract, ["warm-up"], times, sequences=[sequences], scenes=[scene.name]
-    )
-    part = "no channel"
+def _answer(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall, ranking: Ranking) -> None:
+    found, now_us = recall.warm(release, users, scene.recalled), int(users.request_at_B[0])
+    part = "fusion"
     try:
-        found = {}
-        for part, channel in release.channels.items():
-            found[part] = channel.recall(users, scene.recalled)
-            first = int(found[part].items_BK[0, 0])
-            if first:
-                channel.reasons(users, [first])
-                channel.near(first, scene.recalled)
-        part = "fusion"
         fused = fuse.fuse(release, scene, users, found)
         shown = Shown(release.catalogue, Exclusions(), release.vocabulary.track_code, now_us)
         fused = fused.take(keep(fused.items_C, shown)[0]).first(scene.ranked)
         part = "ranker"
         if release.ranker is not None and len(fused):
-            said = release.ranker.score(users, fused.items_C[None, :])
+            said = ranking.warm(release, users, fused.items_C)
             if not np.isfinite(release.blend.heads.score(said, scene.name)).all():
                 raise ValueError("some of its scores are not finite")
     except Exception as error:

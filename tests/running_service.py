@@ -82,11 +82,13 @@ def prepared(
 
 
 @contextlib.contextmanager
-def started(place: Place, probe: str = "/livez") -> Iterator[Service]:
-    """A service of its own process, once it answers `probe`; it is stopped in the end if it still runs."""
+def started(place: Place, probe: str = "/livez", *options: str) -> Iterator[Service]:
+    """A service of its own process, once it answers `probe`; it is stopped in the end if it still runs. `options` are those of
+    `python -m serving`.
+    """
     log = place.home / "service.log"
     began = time.monotonic()
-    service = process.start([sys.executable, "-m", "serving"], place.variables, settings.ROOT, log)
+    service = process.start([sys.executable, "-m", "serving", *options], place.variables, settings.ROOT, log)
     try:
         _wait(service, place.port, probe, log)
         yield Service(place.port, time.monotonic() - began, service)

@@ -18,7 +18,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
 
 SIZES = (2, 3)
 BUCKETS = 1 << 20
@@ -121,6 +120,8 @@ def _directions(matrix_NF: sparse.csr_array, width: int) -> NDArray[np.float64]:
     rank = min(width, *scaled.shape)
     if not rank or not scaled.nnz:
         return np.zeros((scaled.shape[1], 0))
+    from sklearn.decomposition import TruncatedSVD  # takes seconds to import, and a service learns nothing
+
     # It divides by the variance of the rows as well, which equal texts have none of; what comes of it is not used.
     with np.errstate(invalid="ignore"):
         svd = TruncatedSVD(rank, n_iter=4, random_state=0).fit(scaled)

@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -90,6 +90,12 @@ def run(seconds: int) -> list[Result]:
 @contextmanager
 def service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[Place, Service]]:
     """A service with ONE in production and TWO in the store."""
+    with prepared(home, tracks, recipe, users) as place, running_service.started(place, "/readyz") as started:
+        yield place, started
+
+
+def prepared(home: Path, tracks: int, recipe: str, users: int) -> AbstractContextManager[Place]:
+    """Where such a service may be started."""
 
     def prepare(home: Path) -> date:
         for name in (ONE, TWO):
@@ -99,11 +105,7 @@ def service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[
         _do([sys.executable, "-m", "training.release", "activate", ONE], variables)
         return served_world.write_listeners(home / "marts", users, tracks)
 
-    with (
-        running_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000") as place,
-        running_service.started(place, "/readyz") as started,
-    ):
-        yield place, started
+    return running_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
 
 
 def measured(

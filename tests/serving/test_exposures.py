@@ -22,7 +22,7 @@ POPULARITY = ListChannel("popularity", range(2, 10))
 
 
 def item(track_id, channels=("popularity",), **chance):
-    return Item(track_id, "", [], 0.5, list(channels), "because", **chance)
+    return Item(track_id, "", [], [], 0, 0.5, list(channels), "because", **chance)
 
 
 def exposure(request_id, *items, **request):

@@ -54,7 +54,7 @@ def client(tmp_path_factory):
         (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
         patch.setattr(runtime, "OnlineStore", Store)
         patch.setattr(runtime.Runtime, "_load", lambda self, folder: served(folder))
-        patch.setattr(runtime, "warm_up", lambda release, now_us: None)
+        patch.setattr(runtime, "warm_up", lambda *_: None)
         patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
         logger = logging.getLogger(structured_log.PACKAGE)
         before = logger.handlers, logger.propagate, logger.level

@@ -4,9 +4,13 @@ import threading
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
+from serving.metrics import Metrics
+from serving.rank import Ranking
+from serving.recall import Recall, WarmUpFailed
 from serving.request import RequestRejected, read_request
-from serving.warm_up import WarmUpFailed, warm_up
+from serving.warm_up import warm_up
 from tests.serving.bench import NOW, Bench
 from tests.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.blend import Blend
@@ -14,6 +18,8 @@ from training.fusion import DEFAULT_SHARE, Fusion
 from training.heads import Heads
 from training.reciprocal_rank import ReciprocalRank
 from training.selection import PER_ARTIST
+
+RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=1)
 
 
 @pytest.fixture
@@ -99,7 +105,7 @@ def test_a_scene_orders_by_its_own_weights_of_the_heads(bench):
     assert bench.ask(of, limit=1, scene="daily") == ["t4"]
     without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, Heads({"": {"like": 1.0}})))
     with pytest.raises(WarmUpFailed, match="no head like"):
-        warm_up(without, NOW)
+        warm_up(without, NOW, RECALL, Ranking())
 
 
 def test_a_failing_ranker_leaves_the_fused_order_and_is_counted(bench):
@@ -212,14 +218,14 @@ def test_the_scene_gives_the_limit():
 
 def test_warm_up_passes_a_release_whose_fusion_gives_popularity_no_weight():
     fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)
-    warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion), NOW)
+    warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion), NOW, RECALL, Ranking())
 
 
 def test_warm_up_passes_a_good_release_and_names_the_part_that_fails():
-    warm_up(release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)), NOW)
+    warm_up(release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="fails in realtime"):
-        warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW)
+        warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="fails in ranker"):
-        warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW)
+        warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="nothing to show"):
-        warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW)
+        warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW, RECALL, Ranking())

@@ -18,7 +18,6 @@ import polars as pl
 
 from training.blend import Blend
 from training.data import TrainingData
-from training.evaluation.held_out import fitted
 from training.fusion import Fusion
 from training.ranking.loaded import LoadedRanker
 from training.recall import CHANNELS, ContainerRecall, load_containers
@@ -73,8 +72,8 @@ class Release:
     manifest: dict[str, Any]
 
     @classmethod
-    def load(cls, folder: Path) -> Release:
-        """What `write` wrote, whole.
+    def load(cls, folder: Path, has_channels: bool = True, has_ranker: bool = True) -> Release:
+        """What `write` wrote, whole unless a process does without some of its models.
 
         Raises:
             FileNotFoundError: a part is missing; the message names it.
@@ -87,7 +86,8 @@ class Release:
         manifest = json.loads((folder / MANIFEST).read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary")
         channels: dict[str, RecallChannel] = {
-            name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]
+            name: CHANNELS[name].load(folder / "channels" / name, vocabulary)
+            for name in (manifest["channels"] if has_channels else [])
         }
         # A release from before there were any names none.
         containers = {name: folder / "containers" / name for name in manifest.get("containers", [])}
@@ -95,7 +95,7 @@ class Release:
             channels=channels,
             containers=load_containers(containers, channels),
             fusion=Fusion.load(folder / FUSION),
-            ranker=LoadedRanker.load(folder / "ranker", vocabulary) if manifest["ranker"] else None,
+            ranker=LoadedRanker.load(folder / "ranker", vocabulary) if manifest["ranker"] and has_ranker else None,
             blend=Blend.load(folder / BLEND),
             vocabulary=vocabulary,
             catalogue=pl.read_parquet(folder / CATALOGUE),
@@ -109,6 +109,8 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     Raises:
         MissingInput: a model that the evaluation chose has no `final` fit.
     """
+    from training.evaluation.held_out import fitted  # learning's libraries, which who only loads a release does without
+
     evaluation = workspace.folder / "evaluation"
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
     folder.mkdir(parents=True, exist_ok=True)

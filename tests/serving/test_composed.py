@@ -1,0 +1,199 @@
+"""Recall and ranking over a hop give what they give without one, and read nothing but our JSON."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from _bentoml_impl.server.app import ServiceAppFactory
+from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
+
+from serving import arrays, composed
+from serving.arrays import NotOurs
+from serving.hydrate import Hydrate
+from serving.loaded_releases import NoSuchRelease
+from serving.metrics import Metrics
+from serving.path import RecommendPath
+from serving.rank import Ranking
+from serving.recall import Recall, WarmUpFailed
+from serving.remote import HopFailed, RemoteRanking, RemoteRecall
+from serving.request import read_request, read_similar
+from serving.warm_up import warm_up
+from tests.serving.bench import NOW, Bench
+from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, history, release, tracks
+from training.blend import Blend
+
+WHOLE = release(
+    tracks(8),
+    [
+        ListChannel("popularity", range(2, 10)),
+        ListChannel("realtime", [9, 8, 7], near={2: [9, 8]}),
+        ListChannel("long_short", [], is_failing=True),
+    ],
+    ranker=FavourRanker(6),
+    blend=Blend(0.5),
+)
+
+
+class Store:
+    """Has one release."""
+
+    def get(self, release_id):
+        if release_id != "r1":
+            raise NoSuchRelease(f"release {release_id!r} is not in the store, or not whole")
+        return WHOLE
+
+
+def client_of(service, host="127.0.0.1"):
+    """BentoML's own metrics can be registered once a process: they are left out."""
+    service.inject_config()
+    return TestClient(ServiceAppFactory(service, is_main=False, enable_metrics=False)(), base_url=f"http://{host}")
+
+
+@pytest.fixture(scope="module")
+def clients():
+    """Both services as BentoML serves what another depends on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
+        patch.setattr(composed, "_releases", lambda parts: Store())
+        patch.setattr(composed, "Metrics", lambda: Metrics(CollectorRegistry()))
+        with client_of(composed.RecallService) as recall, client_of(composed.RankingService) as ranking:
+            yield recall, ranking
+
+
+@pytest.fixture
+def remote(clients):
+    recall, ranking = (composed._caller(client) for client in clients)
+    return RemoteRecall(recall), RemoteRanking(ranking)
+
+
+def asked():
+    for user in ("u", "nobody"):
+        yield read_request(user, "private_fm", 3, NOW, None, "q")
+        yield read_request(user, "daily", 8, NOW, 0.5, "q")
+    yield read_similar("t0", 3, None, NOW, "q")
+
+
+def test_answers_over_a_hop_are_those_without_one(tmp_path, remote):
+    here, there = Bench(tmp_path / "here"), Bench(tmp_path / "there")
+    there.path = RecommendPath(there.hydrate, remote[0], there.lists, there.shown, there.metrics, remote[1])
+    for bench in (here, there):
+        bench.store.users["u"] = history("t0", "t1")
+    for request in asked():
+        plain, hopped = here.path.answer(request, WHOLE), there.path.answer(request, WHOLE)
+        assert len(plain.items) >= 2 and plain.items == hopped.items
+        assert (plain.trace.candidates, plain.trace.left_out) == (hopped.trace.candidates, hopped.trace.left_out)
+    assert plain.trace.left_out == {} and "t0" not in {item.track_id for item in plain.items}
+
+
+def test_a_warm_up_over_a_hop_names_the_part_that_fails(remote):
+    with pytest.raises(HopFailed, match="release r1 fails in long_short: long_short is out of order"):
+        warm_up(WHOLE, NOW, *remote)
+    with pytest.raises(WarmUpFailed, match="fails in long_short"):
+        warm_up(WHOLE, NOW, Recall(Metrics(CollectorRegistry()), 60, 1), Ranking())
+
+
+def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path):
+    def silent(name, content):
+        raise HopFailed("nobody there")
+
+    bench = Bench(tmp_path)
+    lost = RemoteRecall(silent), RemoteRanking(silent)
+    bench.path = RecommendPath(bench.hydrate, lost[0], bench.lists, bench.shown, bench.metrics, lost[1])
+    bench.store.users["u"] = history("t0")
+    answer = bench.answer(WHOLE, limit=3, scene="private_fm")
+    assert answer.trace.left_out == dict.fromkeys(WHOLE.channels, "failed")
+    assert [item.track_id for item in answer.items] == ["t0", "t2", "t4"]
+
+
+class Runs:
+    """Something that would run when it is unpickled."""
+
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+def test_neither_service_unpickles_or_reads_more_than_it_should(clients, capsys):
+    for client, path in zip(clients, ("/of_users", "/score"), strict=True):
+        for kind in ("application/vnd.bentoml+pickle", "multipart/form-data", "text/plain"):
+            answer = client.post(path, content=pickle.dumps(Runs()), headers={"content-type": kind})
+            assert answer.status_code == 415
+        large = client.post(
+            path, content=b" " * (composed.MOST_BYTES + 1), headers={"content-type": "application/json"}
+        )
+        assert large.status_code == 413
+    assert "must not run" not in capsys.readouterr().out
+
+
+def test_only_this_machine_is_answered_without_a_key(clients):
+    for service in (composed.RecallService, composed.RankingService):
+        stranger = client_of(service, "10.0.0.7")
+        assert stranger.post("/of_users", json={}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"release": "r9"}, 404),
+        ({"release": "../r1"}, 404),
+        ({"k": 0}, 400),
+        ({"k": 10**9}, 400),
+        ({"users": {}}, 400),
+        ({"users": None}, 400),
+    ],
+)
+def test_what_is_no_question_is_refused(clients, change, status):
+    content = {"release": "r1", "k": 3, "only": ["popularity"], "users": arrays.of_users(users())}
+    assert clients[0].post("/of_users", json={"content": content}).status_code == 200
+    answer = clients[0].post("/of_users", json={"content": content | change})
+    assert answer.status_code == status and answer.json()["error"]
+
+
+def users():
+    store = MemoryStore()
+    store.users["u"] = history("t0", "t1")
+    return Hydrate(store, Metrics(CollectorRegistry())).user(read_request("u", "daily", 3, NOW), WHOLE).users
+
+
+def test_users_come_over_as_they_were():
+    before = users()
+    after = arrays.to_users(json.loads(json.dumps(arrays.of_users(before))))
+    assert (after.user_ids, after.scene_B) == (before.user_ids, before.scene_B)
+    assert np.array_equal(after.request_at_B, before.request_at_B) and set(after.views) == set(before.views)
+    assert {name: one.tolist() for name, one in after.profile.items()} == {
+        name: one.tolist() for name, one in before.profile.items()
+    }
+    for name, view in before.views.items():
+        assert np.array_equal(after.views[name].length_B, view.length_B)
+        for column, array in view.columns.items():
+            assert after.views[name].columns[column].dtype == array.dtype
+            assert np.array_equal(after.views[name].columns[column], array)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "|O", "shape": [1], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [2], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [-1], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [1, 1, 1, 1], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [True], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [1], "bytes": "not base64"},
+        {"type": "<i8", "shape": [1]},
+        {"type": ["<i8"], "shape": [1], "bytes": "AAAAAAAAAAA="},
+        [1],
+        None,
+    ],
+)
+def test_what_is_no_array_is_refused(content):
+    with pytest.raises(NotOurs):
+        arrays.to_array(content)
+    assert arrays.to_array({"type": "<i8", "shape": [1], "bytes": "AQAAAAAAAAA="}).tolist() == [1]
+
+
+def test_the_recommender_has_the_same_calls_and_the_same_doors():
+    assert set(composed.Recommender.apis) == set(composed.service.Recommender.apis)
+    assert [kind for kind, _ in composed.Recommender.middlewares] == [
+        kind for kind, _ in composed.service.Recommender.middlewares
+    ]
