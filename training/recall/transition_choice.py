@@ -8,6 +8,7 @@ nothing else. Knows nothing about networks.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -72,6 +73,8 @@ def learn(
         rows = np.sort(np.random.default_rng(0).permutation(len(cases))[:CASES])
         few, only_new = joined(asked).take(rows), config.new_share >= 1
         numbers, tried = choose(histories, few, cases.take(rows), is_item_V, config.length, config.judged_at, only_new)
+    # Tens of seconds for ten thousand tracks, in which no bar could move.
+    print(f"  solving for the transitions between {count} tracks", file=sys.stderr, flush=True)
     transitions = learned(histories, numbers, config.length)
     return replace(config, transition_numbers=numbers), transitions, {"items": count, "tried": tried}
 
