@@ -106,23 +106,27 @@ class Slate:
         """The figures of the served order under every cap of CAPS: what a tighter one costs. LENGTH is no cap."""
         return {most: self._figures(self.shown(weight, most)) for most in CAPS}
 
-    def choose_diversity(self, weight: float) -> tuple[float, dict[float, dict[str, float]]]:
-        """The largest of STRENGTHS before the first that recall@30 pays for: by more than chance explains, or by more than
-        PRICE of it. And the figures of all: METRICS, the intra-list diversity of facets, and the paired `change` of
-        recall@30, [value, low, high] over users. Where no facet is known there is nothing to choose.
+    def choose_diversity(self, weight: float) -> tuple[float, dict[float, dict[str, Any]]]:
+        """The largest of STRENGTHS before the first that one of METRICS pays for: by more than chance explains, or by more
+        than PRICE of it. And the figures of all: METRICS, the paired change of each, [value, low, high] over users, and the
+        intra-list diversity of facets. Where no facet is known there is nothing to choose.
         """
         table: dict[float, dict[str, Any]] = {}
         chosen, is_free = 0.0, True
         for strength in STRENGTHS if self.facets is not None else STRENGTHS[:1]:
             shown = self.shown(weight, diversity=strength)
-            recall = recall_metrics.measure(shown, self.cases, METRICS[:1])[METRICS[0]]["all"]
+            measured = recall_metrics.measure(shown, self.cases, METRICS)
             if strength == 0:
-                without = recall
-            change = (recall - without).interval()
-            diversity = self.facets.diversity(shown) if self.facets is not None else np.array([np.nan])
-            table[strength] = self._figures(shown) | {"diversity": mean_known(diversity), "change": change}
-            is_free = is_free and change[2] >= 0 and change[0] >= -PRICE * without.value
+                without = measured
+            change = {name: (measured[name]["all"] - without[name]["all"]).interval() for name in METRICS}
+            is_free = is_free and not any(
+                high < 0 or value < -PRICE * without[name]["all"].value for name, (value, _, high) in change.items()
+            )
             chosen = strength if is_free else chosen
+            diversity = self.facets.diversity(shown) if self.facets is not None else np.array([np.nan])
+            table[strength] = {name: measured[name]["all"].value for name in METRICS}
+            table[strength] |= {f"{name}_change": interval for name, interval in change.items()}
+            table[strength]["diversity"] = mean_known(diversity)
         return chosen if table[0.0]["diversity"] is not None else 0.0, table
 
     def _figures(self, shown_CL: Ints) -> dict[str, float]:
