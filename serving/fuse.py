@@ -16,7 +16,6 @@ from serving.served_release import ServedRelease
 from training.data import Ragged
 from training.features import UserBatch
 from training.fusion import ANY_SCENE, Fusion
-from training.heard import heard
 from training.recall.channel import Candidates
 
 NOBODYS = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))
@@ -74,7 +73,7 @@ def fuse(
 
     What the user has heard is read from the views of the request itself; for one whom nobody knows everything is new.
     """
-    return _fused(release.fusion, found, heard(users.views), scene.name, share)
+    return _fused(release.fusion, found, users.heard, scene.name, share)
 
 
 def fuse_near(found: Mapping[str, Candidates]) -> Fused:

@@ -30,7 +30,6 @@ from serving.select import select, select_diverse
 from serving.served_release import ServedRelease
 from serving.trace import Trace
 from training.filter import Shown, keep
-from training.heard import heard
 
 TOP_UP = 1000
 
@@ -123,7 +122,7 @@ class RecommendPath:
         resting = np.array(sorted(code[track] for track in listed.before if track in code), dtype=np.int64)
         if request.is_relistening:
             # Music is heard again and again: only what was listed and never heard must not come back at once.
-            resting = np.setdiff1d(resting, heard(user.users.views).items)
+            resting = np.setdiff1d(resting, user.users.heard.items)
         given = {code[track.track_id]: track for track in listed.today if track.track_id in code}
         return _Asked(request, release, user, trace, given=given, withheld=resting)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import pandas as pd
 
 from sequences.batch import FIRST, SequenceBatch, encode
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
-from training.data import TrainingData
+from training.data import Ragged, TrainingData
+from training.heard import heard
 from training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -40,6 +42,19 @@ class UserBatch:
     def __len__(self) -> int:
         """B."""
         return len(self.user_ids)
+
+    @cached_property
+    def heard(self) -> Ragged:
+        """See `training.heard.heard`; read once for all who ask, as is `heard_BH`."""
+        return heard(self.views)
+
+    @cached_property
+    def heard_BH(self) -> np.ndarray:
+        """The same [B, H], 0 behind the last of a row."""
+        count_B = self.heard.count_C
+        heard_BH = np.zeros((len(self), int(count_B.max(initial=0))), dtype=np.int64)
+        heard_BH[np.arange(heard_BH.shape[1]) < count_B[:, None]] = self.heard.items
+        return heard_BH
 
     def take(self, rows: Sequence[int]) -> UserBatch:
         """The requests of `rows`, in that order."""

@@ -38,7 +38,8 @@ def heard(views: Mapping[str, SequenceBatch]) -> Ragged:
     items_BL = heard_items(views)
     row, column = np.nonzero(items_BL >= FIRST)
     top = np.int64(items_BL.max(initial=0) + 1)
-    row, item = np.divmod(np.unique(row * top + items_BL[row, column]), top)
+    key = np.sort(row * top + items_BL[row, column])  # `np.unique` takes five times as long for so few
+    row, item = np.divmod(key[np.diff(key, prepend=-1) != 0], top)
     return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
 
 

@@ -10,7 +10,7 @@ from training.recall.index import ExactIndex
 from training.recall.measure import worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.sampled_softmax import expected_draws, full_softmax, sampled_softmax
-from training.recall.user_tower import BlockKind, GatedBlock, PointwiseBlock, UserTower
+from training.recall.user_tower import BlockKind, GatedBlock, PointwiseBlock, Pooling, UserTower
 
 
 def test_index_equals_argsort_without_the_excluded() -> None:
@@ -229,3 +229,14 @@ def test_states_do_not_see_the_future(block: BlockKind) -> None:
         after = tower(items, codes, codes)
         torch.testing.assert_close(before[0, :4], after[0, :4])
         assert not torch.allclose(before[0, 4:], after[0, 4:])
+
+
+@pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
+@pytest.mark.parametrize("pooling", ["average", "attention"])
+def test_the_last_state_is_the_one_that_all_states_end_with(block: BlockKind, pooling: Pooling) -> None:
+    torch.manual_seed(0)
+    tower = UserTower(16, 9, pooling, layers=2, heads=2, dropout=0.1, block=block).eval()
+    items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
+    length = torch.tensor([9, 3, 1, 5])
+    expected = tower(items, codes, gaps)[torch.arange(4), length - 1]
+    torch.testing.assert_close(tower.last(items, codes, gaps, length), expected)

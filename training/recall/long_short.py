@@ -21,7 +21,6 @@ from safetensors.torch import load_file, save_file
 from sequences.batch import FIRST
 from training.data import TrainingData
 from training.features import UserBatch
-from training.heard import heard_items
 from training.listens import HISTORY, listened
 from training.recall.channel import Candidates
 from training.recall.indexed_channel import IndexedChannel, some_requests
@@ -158,7 +157,7 @@ class LongShort(IndexedChannel):
         new_BK = np.zeros((len(users), 0), dtype=np.int64)
         if self.settled.new_share != 0:  # where nothing new is wanted, nothing need be searched
             query_BD = self.network.query("new", requests, interests)
-            new_BK, _ = self.index.search(query_BD, k, heard_items(users.views), self.least("new"))
+            new_BK, _ = self.index.search(query_BD, k, users.heard_BH, self.least("new"))
         has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)
         return _Lists(repeated_BK * has_past_B[:, None], new_BK * has_past_B[:, None])
 

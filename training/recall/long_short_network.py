@@ -53,12 +53,15 @@ class Requests:
 
 @dataclass(frozen=True)
 class Interests:
-    """Vectors [B, D] of the two interests and what the gate makes of them, and the gate's mean [B] (1: all short)."""
+    """Vectors [B, D] of the two interests and what the gate makes of them, the gate's mean [B] (1: all short), and the
+    remembered tracks' vectors, as queries are compared with them.
+    """
 
     short_BD: Tensor
     long_BD: Tensor
     out_BD: Tensor
     gate_B: Tensor
+    remembered_BMD: Tensor
 
 
 class LongShortNetwork(nn.Module):
@@ -108,9 +111,7 @@ class LongShortNetwork(nn.Module):
 
     def interests(self, requests: Requests) -> Interests:
         """Both interests; zeros for the short one of a request without events, for the long one without memory."""
-        state_BLD = self.short.states(requests.item_BL, requests.behaviour_BL, requests.gap_BL)
-        row_B = torch.arange(len(state_BLD), device=state_BLD.device)
-        last_BD = state_BLD[row_B, (requests.length_B - 1).clamp(min=0)]
+        last_BD = self.short.last_states(requests.item_BL, requests.behaviour_BL, requests.gap_BL, requests.length_B)
         short_BD = self.to_short(last_BD) * (requests.length_B > 0).unsqueeze(-1)
 
         mask_BM = requests.remembered_BM > 0
@@ -123,7 +124,8 @@ class LongShortNetwork(nn.Module):
             gate_BD = torch.full_like(short_BD, 0.5)
         else:
             gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
-        return Interests(short_BD, long_BD, gate_BD * short_BD + (1 - gate_BD) * long_BD, gate_BD.mean(-1))
+        out_BD = gate_BD * short_BD + (1 - gate_BD) * long_BD
+        return Interests(short_BD, long_BD, out_BD, gate_BD.mean(-1), self._remembered(requests, parts))
 
     def query(self, task: str, requests: Requests, interests: Interests) -> Tensor:
         """What to compare item vectors with [B, D], length 1; `task` is `next` (anything) or `new`."""
@@ -131,7 +133,6 @@ class LongShortNetwork(nn.Module):
 
     def repeat_scores(self, requests: Requests, interests: Interests) -> Tensor:
         """How much each remembered track may be wanted again [B, M]; -inf where there is none."""
-        vector_BMD = self.vectors(requests.remembered_BM)
         wanted_BD3 = torch.stack(
             [
                 self.query("next", requests, interests),
@@ -140,7 +141,7 @@ class LongShortNetwork(nn.Module):
             ],
             dim=-1,
         )
-        likeness_BM3 = 3 * vector_BMD @ wanted_BD3
+        likeness_BM3 = 3 * interests.remembered_BMD @ wanted_BD3
         lifting = self.settings.lifting
         if lifting == "off":
             score_BM = self.deep(likeness_BM3).squeeze(-1)
@@ -166,6 +167,12 @@ class LongShortNetwork(nn.Module):
         mean_BF = (numbers_BMF * mask_BM1).sum(1) / mask_BM1.sum(1).clamp(min=1)
         largest_BF = numbers_BMF.masked_fill(~mask_BM1, -5).amax(1) if numbers_BMF.shape[1] else mean_BF
         return self.user(torch.cat([mean_BF, largest_BF], dim=-1))  # type: ignore[no-any-return]
+
+    def _remembered(self, requests: Requests, parts: dict[str, Tensor]) -> Tensor:
+        """The sum of the parts is what the item tower gives, unless it takes some tracks for cold, as it does to learn."""
+        if self.training:
+            return self.vectors(requests.remembered_BM)
+        return functional.normalize(parts["track"] + parts["artist"] + parts["facet"], dim=-1)
 
     def _parts(self, items: Tensor) -> dict[str, Tensor]:
         codes = self.short.items.codes

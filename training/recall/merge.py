@@ -91,17 +91,13 @@ def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int
     """
     first_place = (np.arange(first_BK.shape[1]) + 0.5) / max(1 - share, 1e-9)
     second_place = (np.arange(second_BK.shape[1]) + 0.5) / max(share, 1e-9)
-    items = np.concatenate([first_BK, second_BK], axis=1)
-    place = np.broadcast_to(np.concatenate([first_place, second_place]), items.shape)
-    by_place = np.argsort(np.where(items > 0, place, np.inf), axis=1, kind="stable")
-    items = np.take_along_axis(items, by_place, 1)
-    # The first of equal items stays: a stable sort by item puts it before the others.
-    by_item = np.argsort(items, axis=1, kind="stable")
-    sorted_items = np.take_along_axis(items, by_item, 1)
-    is_again = np.zeros(items.shape, dtype=bool)
-    np.put_along_axis(is_again, by_item[:, 1:], sorted_items[:, 1:] == sorted_items[:, :-1], 1)
-    items = np.where(is_again, 0, items)
-    kept = np.argsort(items == 0, axis=1, kind="stable")[:, :k]
-    result = np.zeros((len(items), k), dtype=np.int64)
-    result[:, : kept.shape[1]] = np.take_along_axis(items, kept, 1)
-    return result
+    by_place = np.argsort(np.concatenate([first_place, second_place]), kind="stable")
+    result_BK = np.zeros((len(first_BK), k), dtype=np.int64)
+    for row, both in enumerate(np.concatenate([first_BK, second_BK], axis=1)):
+        items = both[by_place]
+        items = items[items > 0]
+        by_item = np.argsort(items, kind="stable")
+        # The first of equal items stays.
+        first = np.sort(by_item[np.diff(items[by_item], prepend=0) != 0])[:k]
+        result_BK[row, : len(first)] = items[first]
+    return result_BK

@@ -23,7 +23,6 @@ from sequences import behaviours
 from sequences.batch import FIRST
 from training.data import TrainingData
 from training.features import UserBatch
-from training.heard import heard_items
 from training.listens import HISTORY, LISTENED, listened
 from training.recall.channel import Candidates
 from training.recall.indexed_channel import IndexedChannel, some_requests
@@ -144,7 +143,7 @@ class MultiInterest(IndexedChannel):
         has_any_B = interests.is_there_BK.any(1).numpy()
         # One pass over the index for both tasks; what is heard is left out of the second.
         tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
-        heard_BH = heard_items(users.views)
+        heard_BH = users.heard_BH
         left_out = np.concatenate([heard_BH if task == "new" else np.zeros_like(heard_BH) for task in tasks])
         # An interest that no request has would be asked for in the place of one that some have: only time is lost.
         number_K = np.flatnonzero(interests.is_there_BK.any(0).numpy())
@@ -193,7 +192,7 @@ class MultiInterest(IndexedChannel):
         is_there_K = interests.is_there_BK[0]
         if not bool(is_there_K.any()):
             return ["because it fits what you listen to"] * len(items)
-        is_new_N = torch.from_numpy(~np.isin(items, heard_items(user.views)))
+        is_new_N = torch.from_numpy(~np.isin(items, user.heard_BH))
         vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64))
         next_NK, new_NK = (vector_ND @ self.network.query(task, interests.vector_BKD[0]).T for task in ("next", "new"))
         score_NK = torch.where(is_new_N[:, None], new_NK, next_NK).masked_fill(~is_there_K, -torch.inf)

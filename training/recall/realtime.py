@@ -23,7 +23,6 @@ from sequences import behaviours
 from sequences.batch import FIRST
 from training.data import RecallCases, TrainingData
 from training.features import UserBatch
-from training.heard import heard_items
 from training.recall.blended_search import UNCHOSEN, WEIGHTS, BlendedSearch
 from training.recall.channel import Candidates
 from training.recall.indexed_channel import IndexedChannel, some_requests
@@ -166,7 +165,7 @@ class Realtime(IndexedChannel):
         share = self.settled.new_share
         # One pass over the index for both tasks; what is heard is left out of the second.
         tasks = TASKS if share > 0 else TASKS[:1]
-        heard_BH = heard_items(users.views)[rows]
+        heard_BH = users.heard_BH[rows]
         left_out = np.concatenate([heard_BH if task == "new" else np.zeros_like(heard_BH) for task in tasks])
         least_B = np.repeat([self.least(task) for task in tasks], len(rows))
         query_BD = torch.cat([query[task] for task in tasks])
@@ -192,10 +191,10 @@ class Realtime(IndexedChannel):
 
     def _state(self, merged: Any, request_at_B: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         columns = {name: torch.from_numpy(column) for name, column in merged.columns.items()}
-        state_BLD = self.network.states(columns["track_id"], columns["behaviour"], columns["gap"])
-        last = torch.from_numpy(merged.length_B - 1)
-        ended_B = columns["ended_at"][torch.arange(len(last)), last]
-        return state_BLD[torch.arange(len(last)), last], torch.from_numpy(request_at_B) - ended_B
+        length_B = torch.from_numpy(merged.length_B)
+        state_BD = self.network.last_states(columns["track_id"], columns["behaviour"], columns["gap"], length_B)
+        ended_B = columns["ended_at"][torch.arange(len(length_B)), length_B - 1]
+        return state_BD, torch.from_numpy(request_at_B) - ended_B
 
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:

@@ -55,6 +55,11 @@ class RealtimeNetwork(nn.Module):
         """What is known after each event, [B, L, D]; gaps in µs."""
         return self.users(self.item_dropout(self.items(item_BL)), behaviour_BL, gap_code(gap_BL))  # type: ignore[no-any-return]
 
+    def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
+        """What is known after the last event of each, [B, D]; see `UserTower.last`."""
+        item_BLD = self.item_dropout(self.items(item_BL))
+        return self.users.last(item_BLD, behaviour_BL, gap_code(gap_BL), length_B)
+
     def query(self, task: str, state_MD: Tensor, ahead_M: Tensor) -> Tensor:
         """User vectors at request time: the state, and how long ago (µs) the last event ended."""
         query_MD: Tensor = self.queries[task](state_MD + self.ahead(gap_code(ahead_M)))

@@ -60,18 +60,34 @@ class UserTower(nn.Module):
 
     def forward(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
         """`behaviour_BL`: codes of a SequenceBatch; `gap_BL`: `gap_code` of the time since the event before."""
-        behaviour_BL = behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)
-        token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
+        token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         if self.pooling == "average":
             # Which behaviours count how much is learned: a skip says less of what is wanted than a full play.
-            weight_BL1 = self.gate(behaviour_BL).exp()
-            sum_BLD = (weight_BL1 * self.dropout(token_BLD)).cumsum(1)
+            weight_BL1 = self.gate(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)).exp()
+            sum_BLD = (weight_BL1 * token_BLD).cumsum(1)
             return self.norm(sum_BLD / weight_BL1.cumsum(1))  # type: ignore[no-any-return]
-        token_BLD = token_BLD + self.position(torch.arange(token_BLD.shape[1], device=token_BLD.device))
-        token_BLD = self.dropout(token_BLD)
         for block in self.blocks:
             token_BLD = block(token_BLD)
         return self.norm(token_BLD)  # type: ignore[no-any-return]
+
+    def last(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
+        """States [B, D] after the last of `length_B` events, after the first where there is none; but for rounding those
+        that `forward` has there, for less: the last block is asked for one position of each sequence alone.
+        """
+        row_B, last_B = torch.arange(len(item_BLD), device=item_BLD.device), (length_B - 1).clamp(min=0)
+        if self.training or not self.blocks:  # learning keeps its draws
+            return self(item_BLD, behaviour_BL, gap_BL)[row_B, last_B]  # type: ignore[no-any-return]
+        token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
+        for block in self.blocks[:-1]:
+            token_BLD = block(token_BLD)
+        return self.norm(self.blocks[-1].at(token_BLD, last_B))  # type: ignore[no-any-return,operator]
+
+    def _tokens(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
+        behaviour_BL = behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)
+        token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
+        if self.pooling == "attention":
+            token_BLD = token_BLD + self.position(torch.arange(token_BLD.shape[1], device=token_BLD.device))
+        return self.dropout(token_BLD)  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -87,8 +103,17 @@ class Block(nn.Module):
         )
 
     def forward(self, token_BLD: Tensor) -> Tensor:
-        token_BLD = token_BLD + self.attend(self.attention_norm(token_BLD))
-        return token_BLD + self.feed(self.feed_norm(token_BLD))  # type: ignore[no-any-return]
+        return self.passed(token_BLD, self.attend(self.attention_norm(token_BLD)))
+
+    def at(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+        """What `forward` gives at one place of each sequence [B, D]."""
+        row_B, normed_BLD = torch.arange(len(token_BLD), device=token_BLD.device), self.attention_norm(token_BLD)
+        return self.passed(token_BLD[row_B, place_B], self.attend_at(normed_BLD, place_B))
+
+    def passed(self, token: Tensor, read: Tensor) -> Tensor:
+        """What comes of tokens [..., D] with what each has read."""
+        token = token + read
+        return token + self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
     def attend(self, token_BLD: Tensor) -> Tensor:
         """What each position reads of itself and the ones before it."""
@@ -100,6 +125,18 @@ class Block(nn.Module):
             query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0
         )
         return self.output(seen.transpose(1, 2).reshape(B, L, D))  # type: ignore[no-any-return]
+
+    def attend_at(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+        """What `attend` reads at one place of each sequence [B, D]."""
+        B, L, D = token_BLD.shape
+        weight, bias = self.projections.weight, self.projections.bias
+        token_BD = token_BLD[torch.arange(B, device=token_BLD.device), place_B]
+        query = functional.linear(token_BD, weight[:D], bias[:D]).view(B, self.heads, 1, D // self.heads)
+        read = functional.linear(token_BLD, weight[D:], bias[D:]).view(B, L, 2, self.heads, D // self.heads)
+        key, value = read.permute(2, 0, 3, 1, 4)
+        is_seen_BL = torch.arange(L, device=token_BLD.device) <= place_B[:, None]
+        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=is_seen_BL[:, None, None])
+        return self.output(seen.reshape(B, D))  # type: ignore[no-any-return]
 
 
 class GatedBlock(Block):
@@ -115,11 +152,10 @@ class GatedBlock(Block):
         super().__init__(width, heads, dropout)
         self.attention_gate, self.feed_gate = nn.Linear(width, width), nn.Linear(width, width)
 
-    def forward(self, token_BLD: Tensor) -> Tensor:
-        read_BLD = self.attend(self.attention_norm(token_BLD))
-        token_BLD = token_BLD + self.attention_gate(token_BLD).sigmoid() * read_BLD
-        fed_BLD = self.feed(self.feed_norm(token_BLD))
-        return token_BLD + self.feed_gate(token_BLD).sigmoid() * fed_BLD  # type: ignore[no-any-return]
+    def passed(self, token: Tensor, read: Tensor) -> Tensor:
+        """See `Block`."""
+        token = token + self.attention_gate(token).sigmoid() * read
+        return token + self.feed_gate(token).sigmoid() * self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
 
 class PointwiseBlock(nn.Module):
@@ -151,6 +187,10 @@ class PointwiseBlock(nn.Module):
         weight_BHLL = functional.silu(query @ key.transpose(2, 3) + bias_LL).tril() / (place_L + 1)[:, None]
         read_BLD = (weight_BHLL @ value).transpose(1, 2).reshape(B, L, D)
         return token_BLD + self.output(self.dropout(self.read_norm(read_BLD) * gate_BLD))  # type: ignore[no-any-return]
+
+    def at(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+        """What `forward` gives at one place of each sequence [B, D]."""
+        return self(token_BLD)[torch.arange(len(token_BLD), device=token_BLD.device), place_B]  # type: ignore[no-any-return]
 
 
 BLOCKS: dict[BlockKind, type[Block | PointwiseBlock]] = {
