@@ -93,5 +93,5 @@ def _fused(fusion: Any, found: Mapping[str, Candidates], known: Ragged, scene: s
     return Fused(
         merged.items_BK[0, :count],
         merged.scores_BK[0, :count].astype(np.float64),
-        [merged.found_by(0, place) for place in range(count)],
+        merged.found_by(0, count),
     )

@@ -54,10 +54,13 @@ class FusedCandidates:
     rank_BKH: np.ndarray
     channels: tuple[str, ...]
 
-    def found_by(self, row: int, place: int) -> list[str]:
-        """Who found a candidate, the channel that ranked it best first."""
-        ranks = self.rank_BKH[row, place]
-        return [self.channels[channel] for channel in np.argsort(ranks, kind="stable") if ranks[channel] >= 0]
+    def found_by(self, row: int, count: int) -> list[list[str]]:
+        """Who found each of a request's first `count` candidates, the channel that ranked it best first."""
+        rank_CH = self.rank_BKH[row, :count]
+        # Those that did not find it, -1, come first.
+        order_CH, missing_C = np.argsort(rank_CH, axis=1, kind="stable"), (rank_CH < 0).sum(1)
+        ordered = zip(order_CH.tolist(), missing_C.tolist(), strict=True)
+        return [[self.channels[channel] for channel in order[missing:]] for order, missing in ordered]
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ TOGETHER = {
     "online_read_lists": "online_read",
     "event_to_read_p99_redis": "event_to_read_p99",
     "recall_longest": "recall_together",
+    "recall_50k_processor": "recall_50k",
+    "recall_1m_processor": "recall_1m",
     "index_build": "index_search",
     "index_found": "index_search",
     "index_search_exact": "index_search",

@@ -76,13 +76,14 @@ def test_equals_plain_python(seed: int) -> None:
         its = fusion.scenes["daily"] if scene == "daily" else fusion
         expected = _slow(its, lists, heard[row], fusion.shares["daily" if scene == "daily" else ""])
         assert fused.items_BK[row].tolist() == expected + [0] * (50 - len(expected))
+        found_by = fused.found_by(row, len(expected))
         for place, item in enumerate(expected):
             kind = {
                 name: [one for one in items if (one in heard[row]) == (item in heard[row])]
                 for name, items in lists.items()
             }
             names = [name for name in sorted(kind) if item in kind[name]]
-            assert fused.found_by(row, place) == sorted(names, key=lambda name: kind[name].index(item))
+            assert found_by[place] == sorted(names, key=lambda name: kind[name].index(item))
     alone = fusion.fuse(
         {name: Candidates(one.items_BK[1:2], one.scores_BK[1:2]) for name, one in candidates.items()},
         ragged(heard[1]),
