@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,8 @@ def encode(
 
 def _encode(attribute: Attribute, values: Sequence[Any], encoders: Encoders) -> NDArray[Any]:
     if attribute.kind == "string":
-        code_of = encoders[attribute.name].get
-        return np.fromiter((code_of(value, UNKNOWN) for value in values), dtype=np.int64, count=len(values))
+        codes = map(encoders[attribute.name].get, values, repeat(UNKNOWN))
+        return np.fromiter(codes, dtype=np.int64, count=len(values))
     if attribute.kind == "ratio":
         return np.nan_to_num(np.asarray(values, dtype=np.float32), nan=0.0)
     return np.asarray(values, dtype=np.int64)

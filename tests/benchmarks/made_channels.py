@@ -1,8 +1,13 @@
 """A catalogue, networks and listeners of real sizes without any training, for the benchmarks of recall.
 
 Weights are drawn, but not evenly: a track's vector is its own, its artist's and its facets', as the item tower adds
-them, so that vectors lie in clusters; a third of the tracks have no vector of their own. Artists' numbers of tracks and
-the tracks that a listener returns to have long tails. Legend: V vocabulary, A artists, B listeners.
+them; a third of the tracks have no vector of their own. Artists' numbers of tracks and the tracks that a listener
+returns to have long tails.
+
+Weights drawn evenly would point queries nowhere, and there is no searching less than everything for those. So artists
+of one style are near to each other, and a block adds less to a token than it would by chance. How much was chosen by
+what lists find for `realtime` trained on real logs, recipe `small` (docs/adr/0028-bytes-first.md). Legend: V
+vocabulary, A artists, B listeners, D width.
 """
 
 from __future__ import annotations
@@ -41,6 +46,7 @@ TRACKS_OF_AN_ARTIST = 10
 FACET_VALUES, FACETS_OF_A_TRACK = 80, 3
 OWN_VECTOR = 2 / 3
 NEAR = 16
+NEAR_STYLE, ADDED = 0.7, 0.5
 TASTES, FAVOURITES = 6, 600
 NOW = 1_800_000_000_000_000
 PLAY_US = 200_000_000
@@ -125,9 +131,21 @@ class MadeWorld:
 
     def _neural(self, kind: Any, network: Any, known: Any, **numbers: Any) -> RecallChannel:
         config = replace(kind.config(self.recipe), **numbers)
-        channel: IndexedChannel = kind(config, network(config, self.codes), self.catalogue, known)
+        made = network(config, self.codes)
+        self._as_if_trained(made.short if isinstance(made, LongShortNetwork) else made)
+        channel: IndexedChannel = kind(config, made, self.catalogue, known)
         self.found[kind.name] = channel.settle_index(lambda: [self.requests(150, seed=1)])["recall_at_200"]
         return channel
+
+    @torch.no_grad()
+    def _as_if_trained(self, network: RealtimeNetwork | MultiInterestNetwork) -> None:
+        artist_AD = network.items.artist.weight
+        style_SD = torch.randn(FACET_VALUES, artist_AD.shape[1]) * artist_AD.shape[1] ** -0.5
+        style_AD = style_SD[torch.from_numpy(self.facet_A[: len(artist_AD), 0])]
+        artist_AD[FIRST:] = NEAR_STYLE * (artist_AD + style_AD)[FIRST:]
+        for block in network.users.blocks if isinstance(network, RealtimeNetwork) else ():
+            block.output.weight *= ADDED
+            block.feed[-1].weight *= ADDED
 
     def _names(self) -> InterestNames:
         values = [f"style {number}" for number in range(FACET_VALUES)]
