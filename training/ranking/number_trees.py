@@ -19,10 +19,11 @@ Floats = NDArray[np.float32]
 FILE = "trees.txt"
 SETTINGS: dict[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.1,
+    "learning_rate": 0.08,
     "num_leaves": 31,
-    "min_data_in_leaf": 100,
-    "feature_fraction": 0.5,
+    "min_data_in_leaf": 300,
+    "feature_fraction": 0.25,
+    "lambda_l2": 20.0,
     "max_bin": 127,
     "deterministic": True,
     "force_row_wise": True,
