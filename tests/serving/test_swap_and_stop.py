@@ -1,0 +1,102 @@
+"""The real service while releases are swapped, shared and rolled back by the real commands, and while it is told to stop."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.benchmarks import release_swap
+from tests.benchmarks.release_swap import CHANGES, ONE, TWO, is_mixed
+
+EVENTS, REPORTS, ANSWERS = 1000, 12, 8
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with release_swap.service(home, tracks=400, recipe="debug", users=release_swap.ASKING) as running:
+        yield running
+
+
+@pytest.mark.line
+@pytest.mark.timeout(600)
+def test_no_request_fails_and_no_answer_is_of_two_releases(served):
+    seen = release_swap.measured(*served, seconds=6, rate=10, changes=CHANGES[:3])
+    assert seen.releases == {ONE, TWO} and len(seen.memory) == 3
+    assert seen.requests > 50
+    assert (seen.failed, seen.mixed) == ([], [])
+    assert (
+        seen.of_two > 0
+    )  # lists that one release began and another made longer, and every track of them says whose it is
+
+
+def test_a_mixed_answer_would_be_seen():
+    item = {"title": f"Song [{ONE}]", "reason": "because it is among the most played tracks"}
+    assert not is_mixed({"release": ONE, "items": [item]})
+    assert is_mixed({"release": TWO, "items": [item]})
+    assert not is_mixed({"release": TWO, "items": [item | {"release": ONE}]})
+    assert is_mixed({"release": ONE, "items": [item | {"reason": f"because it is close to Song 2 [{TWO}]"}]})
+
+
+def connected(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.connect()
+    return connection
+
+
+def asked(connection, path, body):
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def report(number):
+    ids = [f"stop{number}-{event}" for event in range(EVENTS)]
+    rows = [{"event_id": one, "user_id": f"u{number:06d}", "action": "click"} for one in ids]
+    return {"events": [row | {"target_type": "track", "target_id": f"t{place}"} for place, row in enumerate(rows)]}
+
+
+def counted(port):
+    """Requests for events and tracks that are being answered, and those that were."""
+    connection = connected(port)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    line = r'^bentoml_service_request_{}{{[^}}]*endpoint="/(?:events|recommend)"[^}}]*}} (\S+)$'
+    return [
+        int(sum(float(count) for count in re.findall(line.format(name), text, re.MULTILINE)))
+        for name in ("in_progress", "total")
+    ]
+
+
+@pytest.mark.line
+@pytest.mark.timeout(600)
+def test_told_to_stop_it_finishes_what_it_has_begun_and_what_it_acknowledged_is_on_the_disk(served):
+    place, service = served
+    _, before = counted(place.port)
+    connections = [connected(place.port) for _ in range(REPORTS + ANSWERS)]
+    with ThreadPoolExecutor(REPORTS + ANSWERS) as pool:
+        reports = [pool.submit(asked, connections.pop(), "/events", report(number)) for number in range(REPORTS)]
+        wanted = [{"user_id": f"u{number:06d}", "scene": "private_fm"} for number in range(ANSWERS)]
+        answers = [pool.submit(asked, connections.pop(), "/recommend", body) for body in wanted]
+        deadline = time.monotonic() + 60
+        while sum(now := counted(place.port)) - before < REPORTS + ANSWERS and time.monotonic() < deadline:
+            pass
+        os.kill(service.process.pid, signal.SIGTERM)
+        assert now[0] > 0, "everything was answered before the signal; send more"
+        assert [one.result()[0] for one in reports + answers] == [200] * (REPORTS + ANSWERS)
+    while service.process.members() and time.monotonic() < deadline + 60:
+        time.sleep(0.1)
+    assert service.process.members() == []
+    with pytest.raises(ConnectionRefusedError):
+        connected(place.port)
+    logged = [
+        json.loads(line)["event_id"]
+        for file in (place.home / "live").glob("dt=*/events-*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    assert sorted(logged) == sorted(row["event_id"] for number in range(REPORTS) for row in report(number)["events"])
