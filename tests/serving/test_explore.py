@@ -13,6 +13,7 @@ from serving.scenes import SCENES
 from tests.serving.bench import Bench
 from tests.serving.small_release import ListChannel, history, release, tracks
 from training.catalogue import NEW_PLAYS, Catalogue
+from training.experiment.off_policy import off_policy
 from training.vocabulary import Vocabulary
 
 COUNT, DRAWS = 9, 4000
@@ -101,3 +102,24 @@ def test_an_answer_says_what_chance_did_and_the_list_of_the_day_keeps_it(tmp_pat
     again = bench.answer(of, limit=4)
     assert again.items[-1] == last and again.trace.explored == 0
     assert bench.answer(of, user_id="u", limit=4, discovery=0.0).trace.explored == 0
+
+
+def test_a_policy_is_judged_by_what_the_service_draws():
+    """Of the new tracks one earns four times as much as the others; a policy that always drew it would earn that."""
+    new, best = (5, 6, 7, 8), 10
+    of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)
+    users, rewards, propensities, probabilities = [], [], [], []
+    for seed in range(DRAWS):
+        answer = explore(candidates.first(4), candidates, of, 15, 0.15, 0, f"r{seed}")
+        for item, propensity in answer.explored.items():
+            users.append(f"u{seed % 200}")
+            rewards.append(float(random.random() < (0.8 if item == best else 0.2)))
+            propensities.append(propensity)
+            # The place is left to chance as often as before: 0.15 of four places.
+            probabilities.append(0.6 if item == best else 0.0)
+    found = off_policy(users, np.array(rewards), np.array(propensities), np.array(probabilities))
+    assert np.mean(rewards) == pytest.approx(0.35, abs=0.05)
+    assert found.snips.value == pytest.approx(0.8, abs=0.07)
+    assert found.ips.value == pytest.approx(0.8, abs=0.15)
+    _, low, high = found.mean_weight.interval()
+    assert low < 1 < high
