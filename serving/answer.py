@@ -1,9 +1,9 @@
-"""What a request gets: its tracks, each with who found it and why."""
+"""What a request gets: its tracks, or playlists or mlogs, each with who found it and why."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,61 @@ class Item:
     is_exploration: bool = False
     release: str = ""
 
+    @property
+    def target(self) -> tuple[str, str]:
+        """Type and id, as an event has them."""
+        return "track", self.track_id
+
+
+@dataclass(frozen=True)
+class ContainerTrack:
+    """A track that a playlist or an mlog holds."""
+
+    track_id: str
+    title: str
+    artists: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerItem:
+    """A playlist or an mlog of the answer, why it is there, and some of its tracks that may be played."""
+
+    title: str
+    score: float
+    channels: list[str]
+    reason: str
+    tracks: list[ContainerTrack]
+    propensity: float = 1.0
+    is_exploration: bool = False
+    release: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaylistItem(ContainerItem):
+    """See `ContainerItem`."""
+
+    playlist_id: str
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """Type and id, as an event has them."""
+        return "playlist", self.playlist_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlogItem(ContainerItem):
+    """See `ContainerItem`."""
+
+    mlog_id: str
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """Type and id, as an event has them."""
+        return "mlog", self.mlog_id
+
+
+Shown = Item | PlaylistItem | MlogItem
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -51,7 +106,7 @@ class Answer:
 
     request_id: str
     release: str
-    items: list[Item]
+    items: Sequence[Shown]
     trace: Trace
     arm: str = ""
 

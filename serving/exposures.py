@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from serving import daily_file
-from serving.answer import Item
+from serving.answer import Shown
 from serving.daily_file import DailyFile
 from serving.request import Request
 from training.features import UserBatch
@@ -32,7 +32,7 @@ class Exposure:
     request: Request
     release: str
     features_hash: str
-    items: Sequence[Item]
+    items: Sequence[Shown]
 
     def to_line(self) -> bytes:
         """The record: JSON and a newline; `shown_at` in µs UTC, positions from 0; an item of another release names it."""
@@ -47,8 +47,8 @@ class Exposure:
             "features_hash": self.features_hash,
             "items": [
                 {
-                    "target_type": "track",
-                    "target_id": item.track_id,
+                    "target_type": item.target[0],
+                    "target_id": item.target[1],
                     "position": position,
                     "channels": item.channels,
                     "propensity": item.propensity,

@@ -51,4 +51,5 @@ def load_release(folder: Path, contract: ServiceContract, parts: Parts = WHOLE) 
         catalogue=Catalogue.build(release.catalogue, release.vocabulary),
         contract=contract,
         as_of=str(release.manifest.get("as_of", "")),
+        containers=release.containers,
     )

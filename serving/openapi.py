@@ -15,7 +15,7 @@ from serving.scenes import SCENES
 Spec = dict[str, Any]
 
 OVERVIEW = """\
-Segue recommends tracks and learns from what listeners do with them.
+Segue recommends tracks, playlists and short videos, and learns from what listeners do with them.
 
 1. **Ask**: `POST /recommend` answers with tracks, best first, and says why each is there.
 2. **Report**: `POST /events` with what the listener did, and the `request_id` of the answer it came from.
@@ -25,8 +25,8 @@ Segue recommends tracks and learns from what listeners do with them.
 
 Try it here: open *Recommend*, press *Try it out*, then *Execute*. A user nobody knows gets what is popular.
 
-| scene | tracks by default | at most |
-|---|---|---|
+| scene | of | by default | at most |
+|---|---|---|---|
 """
 
 TAGS = {
@@ -37,7 +37,7 @@ TAGS = {
 }
 
 OPERATIONS = {
-    "/recommend": ("Recommend", "Tracks for a listener, best first"),
+    "/recommend": ("Recommend", "Tracks, playlists or mlogs for a listener, best first"),
     "/similar": ("Recommend", "Tracks like a given one, nearest first"),
     "/events": ("Events", "Report what listeners did"),
     "/listener": ("Look", "What is known of a listener"),
@@ -56,7 +56,9 @@ DETAILS = {
     "first places have fewer discoveries than the later ones. The list of `daily` stays the same within the UTC day, grows "
     "where more tracks are asked for, and has no track of the lists of the last 7 days; where less than half of it should be "
     "new, only what the listener has not heard since. A blocked or disliked track leaves it at once. `debug` adds `trace`, how "
-    "the answer came about.",
+    "the answer came about. The scene `playlists` answers with playlists, `mlog` with short videos (mlogs), each with an id of its own, "
+    "a reason and some of its tracks that may be played; a click on one, reported as an event with `target_type` playlist or "
+    "mlog, counts in the next answer. They know no `discovery`. 404 says that the release has none.",
     "/similar": "By item vectors and by the music graph; every item names the channels that found it. Filters are those of "
     "`/recommend`, and the track itself stays away in whatever release of its recording. Where little is like it, the "
     "answer is short: it is not filled up with what is popular.",
@@ -104,6 +106,8 @@ REQUEST_EXAMPLES: dict[str, dict[str, Spec]] = {
             "debug": True,
         },
         "The next three of a stream": {"user_id": "u0", "scene": "private_fm", "limit": 3},
+        "Playlists": {"user_id": "u0", "scene": "playlists", "limit": 5},
+        "Short videos": {"user_id": "u0", "scene": "mlog"},
     },
     "/similar": {
         "Ten tracks like one": {"track_id": "t12", "limit": 10},
@@ -121,6 +125,9 @@ REQUEST_EXAMPLES: dict[str, dict[str, Spec]] = {
         },
         "Never again this artist": {
             "events": [{"user_id": "u0", "target_type": "artist", "target_id": "a3", "action": "block"}]
+        },
+        "A playlist was opened": {
+            "events": [{"user_id": "u0", "target_type": "playlist", "target_id": "p42", "action": "click"}]
         },
     },
 }
@@ -209,11 +216,28 @@ STATUS: Spec = {
     "refused": [],
 }
 
+PLAYLIST_EXAMPLE: Spec = {
+    "playlist_id": "p42",
+    "title": "Western electronic essentials 3",
+    "score": 0.91,
+    "channels": ["playlists"],
+    "reason": "because you opened Western electronic favourites 2",
+    "tracks": [{"track_id": "t12", "title": "Song 12", "artists": ["Artist 3"]}],
+}
+MLOG_EXAMPLE: Spec = {
+    "mlog_id": "m7",
+    "title": "A moment with Song 31",
+    "score": 0.74,
+    "channels": ["mlogs"],
+    "reason": "because you played Song 12 by Artist 3 just now",
+    "tracks": [{"track_id": "t31", "title": "Song 31", "artists": ["Artist 7"]}],
+}
+
 ERRORS = {
     400: "The request makes no sense",
     401: "No API key, or a wrong one; only where the service has keys",
     403: "The service has no keys, and the request does not come from its own machine",
-    404: "The release does not know the track",
+    404: "The release does not know the track, or has nothing of what the scene is of",
     413: "The body is too large",
     415: "The body is not JSON",
     429: "Too many requests of one client; Retry-After says when to ask again",
@@ -248,7 +272,8 @@ ERROR_EXAMPLES = {
         503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
     },
     "/recommend": {
-        400: "scene 'shower' is not one of daily, private_fm",
+        400: "scene 'shower' is not one of daily, private_fm, playlists, mlog",
+        404: "release 2026-07-01-3f9c2d has no playlists; land some and train, or ask for another scene",
         413: "the body is larger than 1048576 bytes; send fewer events at once",
         415: "content type 'text/plain'; send application/json",
         503: "no release is in service yet; `make pipeline` or the DAG release_models makes one",
@@ -284,7 +309,7 @@ def event_schema() -> Spec:
 def described(derived: Spec) -> Spec:
     """The OpenAPI document of the service, from the one that BentoML derives."""
     spec: Spec = json.loads(json.dumps(derived))
-    scenes = "\n".join(f"| `{scene.name}` | {scene.limit} | {scene.most} |" for scene in SCENES.values())
+    scenes = "\n".join(f"| `{scene.name}` | {scene.of} | {scene.limit} | {scene.most} |" for scene in SCENES.values())
     spec["info"] = {"title": "Segue recommender", "version": _version(), "description": OVERVIEW + scenes}
     del spec["servers"]  # it is the page's own
     spec["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
@@ -370,6 +395,14 @@ def _error(status: int, error: str) -> Spec:
 
 
 def _used(spec: Spec) -> dict[str, Spec]:
-    """The schemas that the paths refer to; the others are errors of a generic service."""
+    """The schemas that the paths refer to, and those that these refer to; the others are errors of a generic service."""
     schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
-    return {name: schema for name, schema in schemas.items() if f'"#/components/schemas/{name}"' in text}
+    used: dict[str, Spec] = {}
+    while more := {
+        name: schema
+        for name, schema in schemas.items()
+        if name not in used and f'"#/components/schemas/{name}"' in text
+    }:
+        used |= more
+        text = json.dumps(more)
+    return used

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from serving.lane import Lane
 from serving.metrics import Metrics
 from serving.served_release import ServedRelease
 from training.features import UserBatch
-from training.recall.channel import Candidates, RecallChannel
+from training.recall.channel import Candidates, CandidateSource
 
 POPULARITY = "popularity"
 """The channel that answers for users nobody knows and when all else fails."""
@@ -27,7 +28,7 @@ FAILED, LATE, BUSY = "failed", "late", "busy"
 not ended yet.
 """
 
-Question = Callable[[RecallChannel], Candidates]
+Source = TypeVar("Source", bound=CandidateSource)
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Recall:
 
     def __init__(self, metrics: Metrics, deadline_s: float, threads: int) -> None:
         self._metrics, self._deadline_s, self._threads = metrics, deadline_s, threads
-        self._lanes: WeakKeyDictionary[RecallChannel, Lane] = (
+        self._lanes: WeakKeyDictionary[CandidateSource, Lane] = (
             WeakKeyDictionary()
         )  # a release that goes takes its own along
         self._opening = threading.Lock()
@@ -90,7 +91,7 @@ class Recall:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return found
 
-    def ask(self, channels: Mapping[str, RecallChannel], question: Question) -> Recalled:
+    def ask(self, channels: Mapping[str, Source], question: Callable[[Source], Candidates]) -> Recalled:
         """What each channel answers, for the one request that `question` asks."""
         lanes = {name: self._lane(name, channel) for name, channel in channels.items()}
         asked = {name: lane.submit(self._timed(name, channels[name], question)) for name, lane in lanes.items()}
@@ -110,14 +111,14 @@ class Recall:
                 self._metrics.candidates.labels(name).inc(int((candidates[name].items_BK > 0).sum()))
         return Recalled(candidates, left_out)
 
-    def _lane(self, name: str, channel: RecallChannel) -> Lane:
+    def _lane(self, name: str, channel: CandidateSource) -> Lane:
         with self._opening:
             lane = self._lanes.get(channel)
             if lane is None:
                 lane = self._lanes[channel] = Lane(name, self._threads)
             return lane
 
-    def _timed(self, name: str, channel: RecallChannel, question: Question) -> Callable[[], Candidates]:
+    def _timed(self, name: str, channel: Source, question: Callable[[Source], Candidates]) -> Callable[[], Candidates]:
         def work() -> Candidates:
             began = time.perf_counter()
             candidates = question(channel)

@@ -6,7 +6,7 @@ import re
 import uuid
 from dataclasses import dataclass
 
-from serving.scenes import SCENES, SIMILAR, Scene
+from serving.scenes import SCENES, SIMILAR, TRACKS, Scene
 
 LONGEST_ID = 256
 RELISTENING = 0.5
@@ -65,6 +65,8 @@ def read_request(
     if discovery is not None and not 0 <= discovery <= 1:
         raise RequestRejected(f"discovery {discovery} is not between 0, nothing new, and 1, nothing known")
     wanted = SCENES[scene]
+    if discovery is not None and wanted.of != TRACKS:
+        raise RequestRejected(f"scene {scene} is of {wanted.of}, which have no discovery; leave discovery out")
     return Request(
         request_id or new_id(),
         user_id,

@@ -12,6 +12,7 @@ from typing import Any
 from sequences import materialized
 from serving import structured_log
 from serving.answer import Answer
+from serving.container_path import ContainerPath
 from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
 from serving.event_push import EventPush
@@ -28,7 +29,7 @@ from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
 from serving.report_events import Report, ReportEvents
 from serving.request import Request, new_id, read_request, read_similar
-from serving.scenes import SCENES, SIMILAR
+from serving.scenes import SCENES, SIMILAR, TRACKS
 from serving.search import FoundTrack, search
 from serving.served_release import ServedRelease
 from serving.user_writers import UserWriters
@@ -87,6 +88,7 @@ class Runtime:
         self._lists = DailyLists(settings.home / "serving")
         self._hydrate = Hydrate(self._online, metrics, self._features)
         self._path = RecommendPath(self._hydrate, self._recall, self._lists, self._exposures, metrics, self._ranking)
+        self._containers = ContainerPath(self._hydrate, self._recall, self._exposures, metrics)
         self._reports = ReportEvents(self._log, self._push, self._hydrate.exclude, metrics, now_us)
         self._watch = Watch(
             metrics, settings.reports / "skew.json", lambda: self._push.waiting, lambda: self._holder.current
@@ -123,6 +125,7 @@ class Runtime:
 
         Raises:
             RequestRejected: the request makes no sense.
+            NoContainers: the release has none of what the scene is of.
             NotReady: there is no release yet.
         """
         wanted = self._wanted(territory, explicit)
@@ -163,9 +166,10 @@ class Runtime:
             release, arm = self._holder.of(request.user_id)
             if release is None:
                 raise NotReady(NO_RELEASE)
-            answer = self._path.answer(replace(request, arm=arm), release)
+            path = self._path if request.scene.of == TRACKS else self._containers
+            answer = path.answer(replace(request, arm=arm), release)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
-            line |= {"tracks": len(answer.items), **asdict(answer.trace)}
+            line |= {request.scene.of: len(answer.items), **asdict(answer.trace)}
         except Exception as error:
             line |= {"outcome": type(error).__name__, "error": str(error)}
             self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from training.fusion import RECALLED
 from training.selection import PER_ARTIST
 
+TRACKS = "tracks"
 EXPLORED = 1 / 30
 """One place of a daily list of 30, and one of every tenth answer of three."""
 
@@ -16,8 +17,10 @@ class Scene:
     """How one place of the product wants its answers.
 
     Attributes:
-        limit: tracks in an answer when the request does not say.
+        limit: tracks, playlists or mlogs in an answer when the request does not say.
         most: the largest limit a request may ask for.
+        of: what the answers are made of: tracks, or containers of the release by their name there. What follows, but
+            `recalled`, is about tracks.
         per_artist: most tracks of one main artist in an answer.
         recalled: candidates asked of every channel: as many as fusion was fitted and evaluated on.
         ranked: fused candidates that are scored by the ranker.
@@ -30,9 +33,10 @@ class Scene:
     name: str
     limit: int
     most: int
-    per_artist: int
-    recalled: int
-    ranked: int
+    of: str = TRACKS
+    per_artist: int = PER_ARTIST
+    recalled: int = RECALLED
+    ranked: int = 300
     rest_days: int = 0
     is_diverse: bool = False
     explored: float = 0.0
@@ -62,6 +66,8 @@ SCENES: dict[str, Scene] = {
             is_diverse=True,
             explored=EXPLORED,
         ),
+        Scene(name="playlists", limit=10, most=50, of="playlists"),
+        Scene(name="mlog", limit=6, most=50, of="mlogs"),
     )
 }
 

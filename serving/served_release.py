@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from training.blend import Blend
 from training.catalogue import Catalogue
 from training.features import ServiceContract
+from training.recall.containers import ContainerRecall
 from training.vocabulary import Vocabulary
 
 ELSEWHERE = "elsewhere"
@@ -21,6 +22,7 @@ class ServedRelease:
 
     `contract` says which features its models may see, `as_of` (YYYY-MM-DD, "": unknown) up to when they have learned.
     `channels` maps a name to a `RecallChannel`; they and the ranker are ELSEWHERE where another process has loaded them.
+    `containers` are the playlists and mlogs it recommends, by name; none where the channels are elsewhere.
     """
 
     release_id: str
@@ -32,3 +34,4 @@ class ServedRelease:
     catalogue: Catalogue
     contract: ServiceContract
     as_of: str = ""
+    containers: Mapping[str, ContainerRecall] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import bentoml
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 import settings
@@ -17,6 +17,7 @@ from serving.admission import Admission, Queue
 from serving.answer import Answer
 from serving.api_keys import ApiKeys, check_host
 from serving.clients import Clients, Door
+from serving.container_path import NoContainers
 from serving.event_log import LogBusy
 from serving.guard import Guard
 from serving.listener import ListenerEvent, Taste
@@ -72,6 +73,40 @@ class RecommendedTrack(BaseModel):
     )
 
 
+class ContainerTrack(BaseModel):
+    """A track that a playlist or an mlog holds."""
+
+    track_id: str
+    title: str
+    artists: list[str]
+
+
+class RecommendedContainer(BaseModel):
+    """What playlists and mlogs have in common."""
+
+    title: str
+    score: float
+    channels: list[str] = Field(description="`playlists` or `mlogs`; nothing where it is there for being opened most")
+    reason: str
+    tracks: list[ContainerTrack] = Field(description="The first of its tracks that may be played")
+
+
+class RecommendedPlaylist(RecommendedContainer):
+    """One playlist and why it is there."""
+
+    model_config = ConfigDict(json_schema_extra={"example": openapi.PLAYLIST_EXAMPLE})
+
+    playlist_id: str
+
+
+class RecommendedMlog(RecommendedContainer):
+    """One short video and why it is there."""
+
+    model_config = ConfigDict(json_schema_extra={"example": openapi.MLOG_EXAMPLE})
+
+    mlog_id: str
+
+
 class Trace(BaseModel):
     """How one answer came about."""
 
@@ -104,7 +139,9 @@ class Recommendation(BaseModel):
         exclude_if=lambda arm: not arm,
         description="Experiment and arm of the user; not there without an experiment",
     )
-    items: list[RecommendedTrack]
+    items: list[RecommendedTrack | RecommendedPlaylist | RecommendedMlog] = Field(
+        description="Playlists in the scene `playlists`, mlogs in `mlog`, tracks elsewhere"
+    )
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only where the request says `"debug": true`'
     )
@@ -184,13 +221,15 @@ class Recommender:
         explicit: Explicit = None,
         debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
-        """Tracks for a user, best first."""
+        """Tracks for a user, best first; playlists or mlogs in their scenes."""
         try:
             return _recommendation(
                 self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), debug
             )
         except RequestRejected as error:
             return _error(400, error)
+        except NoContainers as error:
+            return _error(404, error)
         except NotReady as error:
             return _error(503, error)
 

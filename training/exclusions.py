@@ -1,4 +1,5 @@
-"""What a user never wants to see again: the tracks and artists that were blocked or disliked.
+"""What a user never wants to see again: the tracks, artists, playlists and mlogs that were blocked or
+disliked.
 
 From the sequence view `exclusions`, or from any such pairs of target type and id. Knows nothing about candidates.
 """
@@ -14,18 +15,21 @@ VIEW = "exclusions"
 
 @dataclass(frozen=True)
 class Exclusions:
-    """Ids of tracks and of artists, as the events named them."""
+    """Ids of tracks and of artists, as the events named them; `containers`: type and id of playlists and mlogs."""
 
     track_ids: frozenset[str] = field(default_factory=frozenset)
     artist_ids: frozenset[str] = field(default_factory=frozenset)
+    containers: frozenset[tuple[str, str]] = field(default_factory=frozenset)
 
     def __or__(self, other: Exclusions) -> Exclusions:
         """What either excludes."""
-        return Exclusions(self.track_ids | other.track_ids, self.artist_ids | other.artist_ids)
+        return Exclusions(
+            self.track_ids | other.track_ids, self.artist_ids | other.artist_ids, self.containers | other.containers
+        )
 
     def __bool__(self) -> bool:
         """Whether anything is excluded."""
-        return bool(self.track_ids or self.artist_ids)
+        return bool(self.track_ids or self.artist_ids or self.containers)
 
     @classmethod
     def of(cls, sequences: Mapping[str, Mapping[str, Sequence[Any]]]) -> Exclusions:
@@ -39,4 +43,5 @@ class Exclusions:
         return cls(
             track_ids=frozenset(target for kind, target in pairs if kind == "track"),
             artist_ids=frozenset(target for kind, target in pairs if kind == "artist"),
+            containers=frozenset(pair for pair in pairs if pair[0] in ("playlist", "mlog")),
         )

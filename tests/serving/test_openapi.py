@@ -9,7 +9,16 @@ from serving import openapi
 from serving.event_schema import COLUMNS, read_event
 from serving.request import read_request, read_similar
 from serving.scenes import SCENES
-from serving.service import EventReport, FoundTracks, Listeners, ListenerState, Recommendation, Recommender
+from serving.service import (
+    EventReport,
+    FoundTracks,
+    Listeners,
+    ListenerState,
+    Recommendation,
+    RecommendedMlog,
+    RecommendedPlaylist,
+    Recommender,
+)
 
 NOW = 1_800_000_000_000_000
 PATHS = {
@@ -64,9 +73,16 @@ def test_the_examples_are_what_the_service_takes_and_gives(spec):
                 read_event(row, NOW)
         answer = operation["responses"]["200"]["content"]["application/json"]["example"]
         answered.model_validate(answer)
-        unknown = {"404"} if path == "/similar" else set()
+        unknown = {"404"} if path in ("/recommend", "/similar") else set()
         unready = set() if path == "/listeners" else {"503"}
         assert {"200", "400", "401", "403", "413", "415", "429"} | unknown | unready == set(operation["responses"])
+
+
+@pytest.mark.parametrize("model", [RecommendedPlaylist, RecommendedMlog])
+def test_what_holds_tracks_has_an_example_of_its_own(spec, model):
+    example = spec["components"]["schemas"][model.__name__]["example"]
+    assert model.model_validate(example).model_dump() == example
+    assert model in [type(item) for item in Recommendation(request_id="r", release="r1", items=[example]).items]
 
 
 def test_the_schema_of_an_event_has_the_contracts_columns():

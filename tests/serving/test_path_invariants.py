@@ -62,7 +62,7 @@ def days(draw):
         st.tuples(st.just("artist"), st.sampled_from(ARTISTS)),
     )
     asks = st.tuples(
-        st.sampled_from([*SCENES, "similar"]),
+        st.sampled_from([*(name for name, scene in SCENES.items() if scene.of == "tracks"), "similar"]),
         st.integers(1, COUNT),
         st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]),
         st.booleans(),

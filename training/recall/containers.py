@@ -65,6 +65,9 @@ class ContainerRecall(CandidateSource):
     """Containers of one `kind`, out of an exact index of their vectors. Candidates are container numbers."""
 
     kind: ClassVar[str]
+    needs_every_track: ClassVar[bool] = False
+    """Whether it can only be shown where all its tracks may be played."""
+
     feature_service: ClassVar[str] = "realtime"
 
     def __init__(
@@ -235,6 +238,7 @@ class Mlogs(ContainerRecall):
 
     name: ClassVar[str] = "mlogs"
     kind: ClassVar[str] = "mlog"
+    needs_every_track: ClassVar[bool] = True
 
 
 @torch.no_grad()
