@@ -187,7 +187,7 @@ def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkey
     service._metrics.cache_clear()
     logger = logging.getLogger(structured_log.PACKAGE)
     before = logger.handlers, logger.propagate, logger.level
-    with TestClient(service.Recommender.to_asgi()) as client:
+    with TestClient(service.Recommender.to_asgi(), base_url="http://127.0.0.1") as client:
 
         def asked(scene):
             answer = client.post("/recommend", json={"user_id": "u", "scene": scene, "limit": 4, "debug": True})
