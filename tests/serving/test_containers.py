@@ -16,6 +16,7 @@ from sequences.definition import SEQUENCE_VIEWS
 from serving import runtime, service, structured_log
 from serving.container_path import ContainerPath, NoContainers
 from serving.metrics import Metrics
+from serving.rank import Ranking
 from serving.recall import Recall
 from serving.request import RequestRejected, read_request
 from serving.warm_up import warm_up
@@ -173,7 +174,7 @@ def served(tmp_path_factory):
 
 
 def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkeypatch):
-    warm_up(served, NOW)
+    warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0, threads=1), Ranking())
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
     for name, value in settings.tool_environment(settings.load()).items():
@@ -182,7 +183,7 @@ def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkey
     (tmp_path / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made here"}))
     monkeypatch.setattr(runtime, "OnlineStore", LiveStore)
     monkeypatch.setattr(runtime.Runtime, "_load", lambda self, folder: served)
-    monkeypatch.setattr(runtime, "warm_up", lambda release, now_us: None)
+    monkeypatch.setattr(runtime, "warm_up", lambda *_: None)
     monkeypatch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
     service._metrics.cache_clear()
     logger = logging.getLogger(structured_log.PACKAGE)
