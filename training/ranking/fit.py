@@ -143,7 +143,9 @@ class RankerModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """One cycle over the planned steps: high rates early, almost none at the end."""
         numbers = self.numbers
-        optimizer = torch.optim.AdamW(self.parameters(), lr=numbers.learning_rate, weight_decay=numbers.weight_decay)
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=numbers.learning_rate, weight_decay=numbers.weight_decay, fused=True
+        )
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, numbers.learning_rate, total_steps=max(numbers.steps, 2), pct_start=0.1
         )

@@ -186,10 +186,11 @@ class TargetAttention(nn.Module):
         if not self.training:
             score_BLC = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
             return score_BLC.masked_fill(~mask_BL.unsqueeze(-1), fill)  # type: ignore[no-any-return]
-        hidden_NCH = hidden_BLX[mask_BL].unflatten(-1, (-1, H))
-        score_BLC = hidden_BLX.new_full((*mask_BL.shape, hidden_NCH.shape[1]), fill)
-        score_BLC[mask_BL] = self.rest(self.activation(hidden_NCH)).squeeze(-1)
-        return score_BLC
+        valid_N = mask_BL.flatten().nonzero().squeeze(1)
+        hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
+        score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
+        score_XC = score_NC.new_full((mask_BL.numel(), score_NC.shape[1]), fill).index_copy(0, valid_N, score_NC)
+        return score_XC.unflatten(0, mask_BL.shape)
 
     def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         """Interest [B, C, D] of each candidate in the valid events; zeros for a user without events."""

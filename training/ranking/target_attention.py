@@ -23,7 +23,7 @@ from training.ranking.recipes import ranker_config
 class TargetAttentionConfig(RankerConfig):
     """`attention`: hidden widths of the attention unit, 36 in the paper's figure and 80, 40 in its code."""
 
-    attention: tuple[int, ...] = (80, 40)
+    attention: tuple[int, ...] = (36,)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -121,6 +121,7 @@ class Grid:
     def _compute(self, cell: Cell, config: Any, folder: Path) -> None:
         code = code_hash(*CODE[cell.kind])
         rows, settled, measures = cell.measure(cell.model, self.offline, config, folder / "checkpoints" / code)
+        folder.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(folder / PREDICTIONS)
         write_json(folder / MEASURES, {**measures, "code": code, "settled": asdict(settled)})
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-HIDDEN, ATTENTION, DROPOUT = (128, 64), (80, 40), 0.1
+HIDDEN, ATTENTION, DROPOUT = (128, 64), (36,), 0.1
 CASES, SAID = "cases.npz", "said.npy"
 
 
