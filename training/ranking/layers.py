@@ -184,13 +184,14 @@ class TargetAttention(nn.Module):
         """[B, L, C] of the first layer's [B, L, C·H]; zero, or minus infinity before a softmax, where the mask is."""
         H, fill = len(self.first.bias), float("-inf") if self.softmax else 0.0
         if not self.training:
-            score_BLC = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
-            return score_BLC.masked_fill(~mask_BL.unsqueeze(-1), fill)  # type: ignore[no-any-return]
+            every_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
+            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), fill)
         valid_N = mask_BL.flatten().nonzero().squeeze(1)
         hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
         score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
         score_XC = score_NC.new_full((mask_BL.numel(), score_NC.shape[1]), fill).index_copy(0, valid_N, score_NC)
-        return score_XC.unflatten(0, mask_BL.shape)
+        score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
+        return score_BLC
 
     def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         """Interest [B, C, D] of each candidate in the valid events; zeros for a user without events."""
