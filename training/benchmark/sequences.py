@@ -4,9 +4,9 @@ The channel is the one of `training.recall`, with its recipe `sequences`; the fi
 from. Learned from: what comes before the validation item, that alone. Chosen (steps, linear transitions …): on the
 item before the last one, or before the test file's. Then the channel learns anew with what was chosen, from the
 validation items as well, and is asked for test once, with everything before it as history; `--no-refit` asks what was
-learned without them, as the published figures of S3-Rec and its successors do. Both stand in the result. Every
-item of the file is a candidate; as in the published protocol (the code of S3-Rec and its successors) what was heard
-before is not, unless somebody comes back to an item in what is learned from: then a repeat may be the answer.
+learned without them, as the code of BSARec does. Both stand in the result. Every item of the file is a candidate; as in
+that code what was heard before is not, unless somebody comes back to an item in what is learned from: then a repeat may
+be the answer.
 """
 
 from __future__ import annotations
