@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 import settings
+from ingestion import contract
 from local.environment import environment
 
 
@@ -46,11 +47,14 @@ def killed(command: Sequence[str], variables: Mapping[str, str], log: Path, is_m
 
 
 def landed(home: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every landed file's rows: events by file name (which is their content), other tables without `landed_at`."""
+    """Every landed file's rows: what happened by file name (which is its content), other tables without `landed_at`."""
     found = {}
     for table in sorted((home / "landing").glob("[a-z]*")):
-        if table.name == "listening_events":
-            found |= {f"{file.parent.name}/{file.name}": rows(f"'{file}'") for file in table.glob("dt=*/*.parquet")}
+        if table.name in contract.HAPPENED_AT:
+            found |= {
+                f"{table.name}/{file.parent.name}/{file.name}": rows(f"'{file}'")
+                for file in table.glob("dt=*/*.parquet")
+            }
         elif table.name != "landings":
             found[table.name] = rows(f"read_parquet('{table}/*/*.parquet', hive_partitioning = false)", "landed_at")
     return found
