@@ -30,6 +30,7 @@ from serving.select import select, select_diverse
 from serving.served_release import ServedRelease
 from serving.trace import Trace
 from training.filter import Shown, keep
+from training.heard import played_this_session
 
 TOP_UP = 1000
 
@@ -123,6 +124,8 @@ class RecommendPath:
         if request.is_relistening:
             # Music is heard again and again: only what was listed and never heard must not come back at once.
             resting = np.setdiff1d(resting, user.users.heard.items)
+        if request.scene.rests_session:
+            resting = np.union1d(resting, played_this_session(user.users.views, user.users.request_at_B))
         given = {code[track.track_id]: track for track in listed.today if track.track_id in code}
         return _Asked(request, release, user, trace, given=given, withheld=resting)
 

@@ -26,6 +26,8 @@ class Scene:
         ranked: fused candidates that are scored by the ranker.
         rest_days: the answer is the list of the UTC day, it stays the same, and the tracks of the lists of so many days
             before are not in it; 0: every answer is made afresh.
+        rests_session: what was played or skipped in the session that goes on is not in the answer: a stream does not come back
+            to a song while it lasts.
         is_diverse: whether tracks that are alike keep each other away, as strongly as the release was fitted to.
         explored: of so many places of an answer (a share) chance fills one with a new track, if there are any.
     """
@@ -38,6 +40,7 @@ class Scene:
     recalled: int = RECALLED
     ranked: int = 300
     rest_days: int = 0
+    rests_session: bool = False
     is_diverse: bool = False
     explored: float = 0.0
 
@@ -63,6 +66,7 @@ SCENES: dict[str, Scene] = {
             per_artist=1,
             recalled=RECALLED,
             ranked=200,
+            rests_session=True,
             is_diverse=True,
             explored=EXPLORED,
         ),

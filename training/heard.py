@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sequences import behaviours, sessions
 from sequences.batch import FIRST, SequenceBatch
 from training.data import Ragged
 from training.listens import HISTORY
 
-HEARD_VIEWS = (HISTORY, "recent_events")
+RECENT = "recent_events"
+HEARD_VIEWS = (HISTORY, RECENT)
 
 
 def heard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
@@ -41,6 +43,19 @@ def heard(views: Mapping[str, SequenceBatch]) -> Ragged:
     key = np.sort(row * top + items_BL[row, column])  # `np.unique` takes five times as long for so few
     row, item = np.divmod(key[np.diff(key, prepend=-1) != 0], top)
     return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
+
+
+def played_this_session(views: Mapping[str, SequenceBatch], request_at_B: np.ndarray) -> np.ndarray:
+    """The distinct items, ascending, that the single request's user played or skipped in the session that it goes on with;
+    none without the view RECENT.
+    """
+    recent = views.get(RECENT)
+    if recent is None or not recent.length_B[0]:
+        return np.zeros(0, dtype=np.int64)
+    plays = [behaviours.load().encoder[name] for name in sessions.PLAYS]
+    is_now = sessions.is_of_this_session(recent, recent.length_B, request_at_B)
+    item_L = recent.columns["track_id"][is_now & np.isin(recent.columns["behaviour"], plays)]
+    return np.unique(item_L[item_L >= FIRST])
 
 
 def joined(parts: Sequence[Ragged]) -> Ragged:

@@ -160,6 +160,28 @@ def test_the_artist_cap_is_the_scenes(bench):
         assert sum(track not in (f"t{many}", f"t{many + 1}") for track in answer) == most
 
 
+def test_a_stream_does_not_come_back_to_a_track_in_the_session_that_goes_on(bench):
+    minute = 60_000_000
+    happened = [("t0", "full_play", 300), ("t1", "skip", 20), ("t2", "full_play", 10), ("t3", "like", 5)]  # minutes ago
+    bench.store.users["u"] = {
+        "recent_events": {
+            "event_id": [f"r{n}" for n in range(4)],
+            "track_id": [track for track, _, _ in happened],
+            "behaviour": [behaviour for _, behaviour, _ in happened],
+            "occurred_at": [NOW - (ago + 3) * minute for _, _, ago in happened],
+            "ended_at": [NOW - ago * minute for _, _, ago in happened],
+            "played_ratio": [1.0] * 4,
+            "scene": ["private_fm"] * 4,
+        }
+    }
+    of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+    stream = bench.ask(of, scene="private_fm", limit=8)
+    assert {"t0", "t3"} <= set(bench.ask(of, scene="daily", limit=8)) and "t1" not in stream and "t2" not in stream
+    assert stream[0] == "t0"
+    bench.now = NOW + 60 * minute  # the session has ended
+    assert bench.ask(of, scene="private_fm", limit=8)[:2] == ["t0", "t2"]  # one track an artist: t1 is of t0's
+
+
 def test_stages_are_timed(bench):
     bench.ask(release(tracks(8), [POPULARITY]))
     for stage in ("hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"):
