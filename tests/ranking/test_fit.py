@@ -126,7 +126,8 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
 
 def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None:
     """The same fit cut after different steps: what learns differs, the ids of a fit without an epoch for them do not."""
-    config = replace(RANKERS["session_domains"].config("debug"), id_epochs=0, batch_size=64, validate_every=0)
+    config = RANKERS["session_domains"].config("debug")
+    config = replace(config, number_epochs=0, id_epochs=0, batch_size=64, validate_every=0)
     short, long = (
         fit_ranker("session_domains", open_data(marts, "final"), replace(config, steps=steps), tmp_path / str(steps))
         for steps in (2, 6)
