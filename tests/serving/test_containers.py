@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
-from starlette.testclient import TestClient
 
 import settings
 from sequences.definition import SEQUENCE_VIEWS
@@ -20,6 +19,7 @@ from serving.rank import Ranking
 from serving.recall import Recall
 from serving.request import RequestRejected, read_request
 from serving.warm_up import warm_up
+from tests.serving.asgi import client_of
 from tests.serving.bench import NOW, Bench
 from tests.serving.small_release import ListChannel, MemoryStore, excluded, release, tracks
 from tests.training.opened_world import PLAYLISTS, container_marts, of
@@ -188,7 +188,7 @@ def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkey
     service._metrics.cache_clear()
     logger = logging.getLogger(structured_log.PACKAGE)
     before = logger.handlers, logger.propagate, logger.level
-    with TestClient(service.Recommender.to_asgi(), base_url="http://127.0.0.1") as client:
+    with client_of(service.Recommender.to_asgi()) as client:
 
         def asked(scene):
             answer = client.post("/recommend", json={"user_id": "u", "scene": scene, "limit": 4, "debug": True})

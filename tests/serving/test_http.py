@@ -8,12 +8,12 @@ from dataclasses import replace
 import bentoml
 import pytest
 from prometheus_client import CollectorRegistry
-from starlette.testclient import TestClient
 
 import settings
 from serving import runtime, service, structured_log
 from serving.admission import Admission
 from serving.metrics import Metrics
+from tests.serving.asgi import client_of
 from tests.serving.small_release import ListChannel, MemoryStore, history, release, tracks
 from training.shares import Beside, Shares
 
@@ -58,7 +58,7 @@ def client(tmp_path_factory):
         patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
         logger = logging.getLogger(structured_log.PACKAGE)
         before = logger.handlers, logger.propagate, logger.level
-        with TestClient(service.Recommender.to_asgi(), base_url="http://127.0.0.1") as client:
+        with client_of(service.Recommender.to_asgi()) as client:
             yield client
         logger.handlers, logger.propagate, logger.level = before
 

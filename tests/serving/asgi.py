@@ -1,0 +1,19 @@
+"""The service in this process, over ASGI."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import REGISTRY
+from starlette.testclient import TestClient
+
+
+@contextmanager
+def client_of(app) -> Iterator[TestClient]:
+    """A client of an app from its own machine, from start to shutdown; the app's metrics go with it, so that another may start."""
+    before = set(REGISTRY._collector_to_names)
+    try:
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            yield client
+    finally:
+        for collector in set(REGISTRY._collector_to_names) - before:
+            REGISTRY.unregister(collector)
