@@ -42,7 +42,9 @@ class Background:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            return bool(process.environ().get(MARK) == self.mark)
+            environment = process.environ()
+            # In the moment in which a program becomes another one (exec) it has none.
+            return bool(environment.get(MARK) == self.mark if environment else process.pid == self.pid)
         except psutil.Error:
             return False
 

@@ -50,3 +50,18 @@ def test_a_process_id_given_to_another_program_is_not_ours(tmp_path):
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
+
+
+def test_a_program_that_becomes_another_one_is_running_all_the_while(tmp_path, monkeypatch):
+    program = process.start(
+        [sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path, tmp_path / "log"
+    )
+    try:
+        # Between two programs a process has no environment yet; a stranger without one has another id.
+        monkeypatch.setattr(psutil.Process, "environ", lambda self: {})
+        assert program.is_running()
+        assert [member.pid for member in program.members()] == [program.pid]
+        monkeypatch.undo()
+        assert not process.Background(program.pid, "another mark").is_running()
+    finally:
+        process.stop(program, patience_s=1)
