@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 
-from ingestion.readers.endings import BATCH, MEMORY_LIMIT
 from ingestion.readers.reading import Rows
+from ingestion.readers.staging import BATCH, staged
 
 SCROBBLE_MS, LEAST_MS = 240_000, 30_000
 
@@ -57,10 +56,7 @@ class Beginnings:
     """Collects rows block by block, then gives them back as contract rows, month after month."""
 
     def __init__(self, scratch: Path) -> None:
-        self._connection = duckdb.connect(str(scratch / "beginnings.duckdb"))
-        self._connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-        self._connection.execute(f"set temp_directory = '{scratch / 'spill'}'")
-        self._connection.execute("set preserve_insertion_order = false")
+        self._connection = staged(scratch, "beginnings")
         self._connection.execute(
             "create table staged (user_id varchar, began_us bigint, track_id varchar, action varchar, played_ms bigint, "
             "source_file varchar, source_line bigint, row_number bigint)"

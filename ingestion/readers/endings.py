@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.reading import Rows
+from ingestion.readers.staging import BATCH, staged
 from ingestion.validation import conform
 
 SITTING_US = 600 * 1_000_000
-MEMORY_LIMIT = "700MB"
-BATCH = 122_880
 
 CLOCK = f"""
 with ordered as (
@@ -55,10 +53,7 @@ class Endings:
     """Collects plays block by block, then gives them back as contract rows, month after month."""
 
     def __init__(self, scratch: Path) -> None:
-        self._connection = duckdb.connect(str(scratch / "plays.duckdb"))
-        self._connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-        self._connection.execute(f"set temp_directory = '{scratch / 'spill'}'")
-        self._connection.execute("set preserve_insertion_order = false")
+        self._connection = staged(scratch, "plays")
         self._connection.execute(
             "create table staged (user_id varchar, ended_us bigint, track_id varchar, artist_id varchar, played_ms bigint, "
             "source_file varchar, source_line bigint, row_number bigint)"

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 
-from ingestion.readers.endings import BATCH, MEMORY_LIMIT
 from ingestion.readers.reading import Rows
+from ingestion.readers.staging import BATCH, staged
 
 COLUMNS = ("track_id", "by_name", "title", "artist_id", "artist", "album_id", "album", "source_file", "source_line")
 ARTISTS = "case when artist_id is null then []::varchar[] else [artist_id] end"
@@ -29,9 +28,7 @@ class NamedCatalogue:
     """Collects named plays block by block, then gives the rows of the three tables."""
 
     def __init__(self, scratch: Path) -> None:
-        self._connection = duckdb.connect(str(scratch / "names.duckdb"))
-        self._connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-        self._connection.execute(f"set temp_directory = '{scratch / 'spill_names'}'")
+        self._connection = staged(scratch, "names")
         kinds = ", ".join(f"{name} {'bigint' if name == 'source_line' else 'varchar'}" for name in COLUMNS)
         self._connection.execute(f"create table named ({kinds}, number bigint)")
         self._blocks = 0

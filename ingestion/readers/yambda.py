@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.readers.endings import BATCH, MEMORY_LIMIT, Endings
+from ingestion.readers.endings import Endings
 from ingestion.readers.names import name_id
 from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.staging import BATCH, staged
 from ingestion.sources import Member, SourceError
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
@@ -167,9 +167,7 @@ class _Catalogue:
     """Tracks that were heard, with length, artists and album; on disk, so that memory does not grow with them."""
 
     def __init__(self, reading: Reading) -> None:
-        self._connection = duckdb.connect(str(reading.scratch / "catalogue.duckdb"))
-        self._connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-        self._connection.execute(f"set temp_directory = '{reading.scratch / 'spill_catalogue'}'")
+        self._connection = staged(reading.scratch, "catalogue")
         self._connection.execute("create table heard (track_id varchar, length_ms bigint)")
         for column in MAPPINGS.values():
             self._connection.execute(f"create table of_{column} (track_id varchar, {column} varchar)")
