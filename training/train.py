@@ -45,7 +45,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         ValueError: no such model.
         MissingInput: `final` is asked for before `held_out` was fitted, or containers before `realtime`.
     """
-    config, fit_model, package = _model(kind, name, workspace, fit)
+    config, fit_model, package = model_of(kind, name, workspace, fit)
     place = partial(workspace.model, kind)
     folder = place(fit, name)
     if fit == "final":
@@ -87,7 +87,7 @@ def names(kind: str, recipe_name: str | None = None) -> list[str]:
     return [name for name in RANKERS if name not in left_out]
 
 
-def _model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, Fit, str]:
+def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, Fit, str]:
     """Config, fit and package of a model. Imported here: a list of channels should not wait for the rankers."""
     recipe_name = workspace.recipe
     if name not in names(f"{kind}s"):

@@ -79,16 +79,16 @@ def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None
     """The share of one model; None for one that does not learn in steps."""
     from training.data import TrainingData
     from training.recipes import recipe
-    from training.train import _model
+    from training.train import model_of
     from training.trainer import DONE
     from training.workspace import Workspace
 
-    config, fit, _ = _model(kind, name, recipe_name)
+    workspace = Workspace.open(recipe=recipe_name)
+    config, fit, _ = model_of(kind, name, workspace, "held_out")
     # `stop_after`: a channel that is told how long to learn does not validate on the way.
     known = {field.name for field in fields(config)}.intersection({"steps", "stop_after"})
     if not known:
         return None
-    workspace = Workspace.open(recipe=recipe_name)
     data = TrainingData(workspace.marts, "held_out", recipe(recipe_name))
     with tempfile.TemporaryDirectory() as folder:
         fit(data, replace(config, **dict.fromkeys(known, steps)), Path(folder))
