@@ -15,6 +15,8 @@ from sequences.batch import SequenceBatch
 
 PLAYS = ("full_play", "play", "skip")
 MINUTE_US = 60_000_000
+WINDOW = 128
+"""So many of the newest events nearly always hold the session that is going on."""
 
 
 def session_BL(batch: SequenceBatch) -> NDArray[np.int64]:
@@ -36,16 +38,35 @@ def is_of_this_session(
     None does when the gap has passed since the end of the newest of them. Times in µs UTC; what the batch needs: see
     `session_BL`.
     """
-    newest_B1 = np.maximum(length_B - 1, 0)[:, None]
-    silence_B1 = request_at_B[:, None] - np.take_along_axis(batch.columns["ended_at"], newest_B1, axis=1)
-    goes_on_B1 = silence_B1 <= behaviours.load().session_gap_minutes * MINUTE_US
-    begins_BL = _begins(batch)
-    place_L = np.arange(begins_BL.shape[1])
-    begins_BL &= place_L <= newest_B1
-    begins_BL[:, :1] = True
-    begin_B1 = begins_BL.shape[1] - 1 - begins_BL[:, ::-1].argmax(axis=1)[:, None]
-    found: NDArray[np.bool_] = (place_L >= begin_B1) & (place_L < length_B[:, None]) & goes_on_B1
+    L = batch.columns["ended_at"].shape[1]
+    place_L = np.arange(L)
+    begin_B, newest_B = _begin_of_last(batch, length_B, min(WINDOW, L)), np.maximum(length_B - 1, 0)
+    ended_B = np.take_along_axis(batch.columns["ended_at"], newest_B[:, None], axis=1)[:, 0]
+    goes_on_B = request_at_B - ended_B <= behaviours.load().session_gap_minutes * MINUTE_US
+    end_B = np.where(goes_on_B, length_B, 0)
+    found: NDArray[np.bool_] = (place_L >= begin_B[:, None]) & (place_L < end_B[:, None])
     return found
+
+
+def _begin_of_last(batch: SequenceBatch, length_B: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Where the last session of the first `length_B` events begins [B]. Looks at `width` of them, then at all."""
+    first_B = np.maximum(length_B - width, 0)
+    place_BW = first_B[:, None] + np.arange(width)
+    begins_BW = _begins(
+        SequenceBatch(
+            {
+                name: np.take_along_axis(batch.columns[name], place_BW, axis=1)
+                for name in ("behaviour", "occurred_at", "ended_at")
+            },
+            np.minimum(batch.length_B - first_B, width),
+        )
+    )
+    begins_BW &= place_BW < np.maximum(length_B, 1)[:, None]
+    last_B = width - 1 - begins_BW[:, ::-1].argmax(axis=1)
+    is_found_B = begins_BW.any(axis=1)
+    if not (is_found_B | (first_B == 0)).all():
+        return _begin_of_last(batch, length_B, batch.columns["ended_at"].shape[1])
+    return np.where(is_found_B, first_B + last_B, 0)
 
 
 def _begins(batch: SequenceBatch) -> NDArray[np.bool_]:

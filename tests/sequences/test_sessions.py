@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequences import behaviours
+from sequences import behaviours, sessions
 from sequences.batch import encode
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.sessions import is_of_this_session, session_BL
@@ -78,3 +79,19 @@ def test_this_session_is_the_newest_one_until_the_gap_has_passed() -> None:
         [False, True, True, True, False, False],
         [False] * 6,
     ]
+
+
+@examples(100, 2_000)
+@given(st.lists(events, min_size=1, max_size=3), st.integers(0, 40), st.integers(1, 12))
+def test_this_session_is_the_same_however_few_events_are_looked_at_first(
+    steps: list[list[Event]], minutes: int, window: int
+) -> None:
+    users = [timed(one) for one in steps]
+    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load().encoder}, length=12)
+    request_at = np.array([one[-1][2] if one else 0 for one in users]) + minutes * MINUTE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "WINDOW", window)
+        found = is_of_this_session(batch, batch.length_B, request_at)
+    numbers = session_BL(batch)
+    is_newest = (numbers == numbers.max(axis=1, keepdims=True)) & (numbers > 0)
+    np.testing.assert_array_equal(found, is_newest & (minutes <= 30))

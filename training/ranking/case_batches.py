@@ -20,7 +20,7 @@ from training.features import OfflineFeatures, UserBatch
 from training.ranking.case_numbers import CaseNumbers, Floats
 from training.ranking.cases import RankingCases
 from training.ranking.features import RankingFeatures
-from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.inputs import CandidateInputs, UserInputs, joined
 from training.ranking.user_features import DAY_US
 
 AT_ONCE = 64
@@ -92,9 +92,15 @@ class CaseBatches:
         items_B1 = self.cases.item_R[index][:, None]
         told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
         if self.numbers is None:
-            side = self.features.users(self.user_batch(index))
-            return CaseBatch(side.inputs, self.features.candidates(side, items_B1), *told)
+            pieces = (slice(start, start + AT_ONCE) for start in range(0, max(len(index), 1), AT_ONCE))
+            made = [self._inputs(index[piece], items_B1[piece]) for piece in pieces]
+            users, candidates = map(joined, zip(*made, strict=True))
+            return CaseBatch(users, candidates, *told)
         return CaseBatch(*self._kept(self.user_batch(index, self.features.sequence_views), items_B1, index), *told)
+
+    def _inputs(self, index: NDArray[np.int64], items_B1: NDArray[np.int64]) -> tuple[UserInputs, CandidateInputs]:
+        side = self.features.users(self.user_batch(index))
+        return side.inputs, self.features.candidates(side, items_B1)
 
     def make_numbers(self, processes: int) -> None:
         """Make the numbers of every case, in so many processes."""

@@ -6,6 +6,7 @@ features. Knows nothing about how the numbers are made: see `features.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -89,3 +90,13 @@ class CandidateInputs:
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         moved: dict[str, Any] = {name: part if part is None else part.to(device) for name, part in parts.items()}
         return CandidateInputs(**moved)
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Several inputs of one kind as one, the rows of one after those of the other; B becomes their sum."""
+    first = parts[0]
+    if first is None or len(parts) == 1:
+        return first
+    if isinstance(first, Tensor):
+        return torch.cat(tuple(parts))
+    return type(first)(**{field.name: joined([getattr(part, field.name) for part in parts]) for field in fields(first)})
