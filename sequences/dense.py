@@ -94,18 +94,31 @@ class DenseReader:
         return self.timeline.bounds(user_index_B, times_us_B)
 
     def read(
-        self, user_ids: Sequence[str], times_us: NDArray[np.int64] | Sequence[int], length: int | None = None
+        self,
+        user_ids: Sequence[str],
+        times_us: NDArray[np.int64] | Sequence[int],
+        length: int | None = None,
+        is_trimmed: bool = False,
     ) -> SequenceBatch:
-        """The last `length` (the view's by default) events of each user with `known_at < time`, times in µs UTC."""
-        return self.read_at(self.index_of(user_ids), np.asarray(times_us, dtype=np.int64), length)
+        """The last `length` (the view's by default) events of each user with `known_at < time`, times in µs UTC.
+
+        Trimmed, the batch is as wide as its longest sequence, else `length`.
+        """
+        return self.read_at(self.index_of(user_ids), np.asarray(times_us, dtype=np.int64), length, is_trimmed)
 
     def read_at(
-        self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64], length: int | None = None
+        self,
+        user_index_B: NDArray[np.int64],
+        times_us_B: NDArray[np.int64],
+        length: int | None = None,
+        is_trimmed: bool = False,
     ) -> SequenceBatch:
         """`read` for users given by their index (see `index_of`)."""
         L = length or self.view.length
         first_B, end_B = self.bounds(user_index_B, times_us_B)
         start_B = np.maximum(first_B, end_B - L)
+        if is_trimmed:
+            L = max(int((end_B - start_B).max(initial=0)), 1)
         position_BL = start_B[:, None] + np.arange(L)
         padding_BL = position_BL >= end_B[:, None]
         # Any place inside the array will do for padding: it is overwritten.

@@ -79,6 +79,19 @@ def test_a_length_may_be_asked_for(tmp_path: Path, rows: list[dict[str, object]]
     assert short.columns["track_id"].tolist() == [whole.columns["track_id"][0, n - 3 : n].tolist()]
 
 
+def test_a_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    view = SEQUENCE_VIEWS["played_history"]
+    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
+    for users in (["a"], ["b", "c"], ["nobody"]):
+        times = [us(9999)] * len(users)
+        whole, trimmed = reader.read(users, times), reader.read(users, times, is_trimmed=True)
+        width = max(int(whole.length_B.max()), 1)
+        assert width < view.length
+        np.testing.assert_array_equal(trimmed.length_B, whole.length_B)
+        for name, column_BL in whole.columns.items():
+            np.testing.assert_array_equal(trimmed.columns[name], column_BL[:, :width])
+
+
 def test_flat_arrays_hold_each_users_whole_history(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = replace(SEQUENCE_VIEWS["recent_events"], length=2)
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)

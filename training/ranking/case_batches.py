@@ -74,14 +74,20 @@ class CaseBatches:
     def user_batch(
         self, rows: Sequence[int] | NDArray[np.int64], views: Mapping[str, int | None] | None = None
     ) -> UserBatch:
-        """What was known of the users of some cases at their requests: all views, or so many events of some."""
+        """What was known of the users of some cases at their requests: all views, or so many events of some.
+
+        Views that are searched only are as wide as their longest history.
+        """
         index = np.asarray(rows, dtype=np.int64)
         asked = dict.fromkeys(self._readers) if views is None else views
         user_ids, times = self.user_ids_R[index].tolist(), self.cases.request_at_R[index]
         return UserBatch(
             user_ids=user_ids,
             request_at_B=times,
-            views={view: self._readers[view].read(user_ids, times, length) for view, length in asked.items()},
+            views={
+                view: self._readers[view].read(user_ids, times, length, view not in self.features.sequence_views)
+                for view, length in asked.items()
+            },
             scene_B=self.cases.scene_R[index].tolist(),
             profile={name: values_R[index] for name, values_R in self._profile.items()},
         )
