@@ -23,6 +23,7 @@ def test_target_attention_is_the_network_of_the_four_parts(
     mask = torch.tensor([[True] * 5, [True, True, False, False, False], [False] * 5])
     for _ in range(5):
         layer(item, event, mask)
+    torch.nn.init.normal_(layer.activation.alpha)
     layer.train(learns)
     places = [(b, c, n) for b in range(3) for c in range(3) for n in range(5) if mask[b, n]]
     of_pair = [torch.cat([e := item[b, c], a := event[b, n], e - a, e * a]) for b, c, n in places]

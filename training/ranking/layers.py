@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
-PAIRS_AT_ONCE = 2000
+PAIRS_AT_ONCE = 6000
 
 
 class FrequencyCutEmbedding(nn.Module):
@@ -70,13 +70,18 @@ class Dice(nn.Module):
         if self.training and len(rows) > 1:
             gate = torch.sigmoid(self.normalise(rows))
         else:
-            mean, variance = cast(Tensor, self.normalise.running_mean), cast(Tensor, self.normalise.running_var)
-            scale = (variance + self.normalise.eps).rsqrt()
-            gate = torch.addcmul(-mean * scale, rows, scale).sigmoid_()
+            scale, shift = self.normalisation()
+            gate = torch.addcmul(shift, rows, scale).sigmoid_()
         if torch.is_grad_enabled():
             return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
         # In place: fresh memory would cost more than the arithmetic.
         return torch.addcmul(self.alpha, gate, 1 - self.alpha, out=gate).mul_(rows).view_as(x)
+
+    def normalisation(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift [width] that normalise x outside of training."""
+        mean, variance = cast(Tensor, self.normalise.running_mean), cast(Tensor, self.normalise.running_var)
+        scale = (variance + self.normalise.eps).rsqrt()
+        return scale, -mean * scale
 
 
 class MultilayerPerceptron(nn.Module):
@@ -159,8 +164,14 @@ class TargetAttention(nn.Module):
         matrix, W_a − W_d + diag(e) W_p, so that every pair costs one product of the event with it. The part of e alone
         is a bias of the candidate.
         """
-        of_item, of_event, of_difference, of_product = self.first.weight.T.chunk(4)
-        bias_BCH = item_BCD @ (of_item + of_difference) + self.first.bias
+        weight_XH: Tensor = self.first.weight.T
+        bias_H: Tensor = self.first.bias
+        scores = self._scores
+        if len(self.rest.layers) == 1 and not (self.training or torch.is_grad_enabled()):
+            scale_H, shift_H = self.activation.normalisation()
+            weight_XH, bias_H, scores = weight_XH * scale_H, bias_H * scale_H + shift_H, self._scores_of_normalised
+        of_item, of_event, of_difference, of_product = weight_XH.chunk(4)
+        bias_BCH, asked_D1H = item_BCD @ (of_item + of_difference) + bias_H, (of_event - of_difference)[:, None]
         B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
         # Pairs whose intermediate results stay in the processor's cache; Dice in training needs all at once.
         candidates = C if self.training else min(C, max(1, PAIRS_AT_ONCE // max(L, 1)))
@@ -170,10 +181,10 @@ class TargetAttention(nn.Module):
             some = slice(b, b + requests)
             for c in range(0, C, candidates):
                 item_BDC1 = item_BCD[some, c : c + candidates].transpose(1, 2).contiguous().unsqueeze(-1)
-                asked_BDCH = (of_event - of_difference).unsqueeze(1) + item_BDC1 * of_product.unsqueeze(1)
+                asked_BDCH = torch.addcmul(asked_D1H, item_BDC1, of_product.unsqueeze(1))
                 bias_B1X = bias_BCH[some, c : c + candidates].flatten(1).unsqueeze(1)
                 hidden_BLX = torch.baddbmm(bias_B1X, event_BLD[some], asked_BDCH.flatten(2))
-                score_BLC[some, :, c : c + candidates] = self._scores(hidden_BLX, mask_BL[some])
+                score_BLC[some, :, c : c + candidates] = scores(hidden_BLX, mask_BL[some])
         score_BCL = score_BLC.transpose(1, 2)
         if not self.softmax:
             return score_BCL
@@ -182,16 +193,34 @@ class TargetAttention(nn.Module):
 
     def _scores(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
         """[B, L, C] of the first layer's [B, L, C·H]; zero, or minus infinity before a softmax, where the mask is."""
-        H, fill = len(self.first.bias), float("-inf") if self.softmax else 0.0
+        H = len(self.first.bias)
         if not self.training:
             every_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
-            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), fill)
+            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), self._fill)
         valid_N = mask_BL.flatten().nonzero().squeeze(1)
         hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
         score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
-        score_XC = score_NC.new_full((mask_BL.numel(), score_NC.shape[1]), fill).index_copy(0, valid_N, score_NC)
+        score_XC = score_NC.new_full((mask_BL.numel(), score_NC.shape[1]), self._fill).index_copy(0, valid_N, score_NC)
         score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
         return score_BLC
+
+    def _scores_of_normalised(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
+        """The same from a first layer that normalises: of Dice and the last layer only the gate and products are left.
+
+        With z = s·x + t the score, the sum of w·x·(α + (1−α)·σ(z)), is linear in z, z·σ(z) and σ(z).
+        """
+        (scale_H, shift_H), alpha_H, last = self.activation.normalisation(), self.activation.alpha, self.rest.layers[0]
+        of_x_H = cast(Tensor, last.weight)[0] / scale_H
+        straight_H, gated_H = of_x_H * alpha_H, of_x_H * (1 - alpha_H)
+        z_NH = hidden_BLX.view(-1, len(alpha_H))
+        gate_NH = torch.sigmoid(z_NH)
+        score_N = (cast(Tensor, last.bias) - shift_H @ straight_H).addmv(z_NH, straight_H)
+        score_N = score_N.addmv_(gate_NH, -shift_H * gated_H).addmv_(gate_NH.mul_(z_NH), gated_H)
+        return score_N.view(*mask_BL.shape, -1).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
+
+    @property
+    def _fill(self) -> float:
+        return float("-inf") if self.softmax else 0.0
 
     def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         """Interest [B, C, D] of each candidate in the valid events; zeros for a user without events."""
