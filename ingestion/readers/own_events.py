@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
-from ingestion.readers import json_rows
+from ingestion.readers import json_rows, lines
 from ingestion.readers.reading import Reader, Reading, Rows
 from ingestion.sources import Member, SourceError
 
@@ -82,28 +82,17 @@ def _parquet(member: Member, reading: Reading) -> Iterator[pl.DataFrame]:
 
 
 def _json_lines(member: Member, table: str, reading: Reading) -> Iterator[pl.DataFrame]:
-    lines: list[tuple[int, str]] = []
-    try:
-        with member.open(reading.watch) as stream:
-            for number, line in enumerate(stream, start=1):
-                text = line.decode("utf-8", "replace").strip()
-                if text:
-                    lines.append((number, text))
-                if len(lines) == BATCH:
-                    yield _rows(table, lines)
-                    lines = []
-    except (OSError, EOFError) as error:
-        raise SourceError(f"{member.name} is damaged ({error}); get the file again") from error
-    if lines:
-        yield _rows(table, lines)
+    with member.open(reading.watch) as stream:
+        for block in lines.blocks(stream, member.name):
+            yield _rows(table, block)
 
 
-def _rows(table: str, lines: list[tuple[int, str]]) -> pl.DataFrame:
+def _rows(table: str, block: list[tuple[int, str]]) -> pl.DataFrame:
     """One row a line: the contract's columns, `raw`, and `reason` where the line is no JSON object."""
-    objects, reasons = zip(*(json_rows.parsed(text) for _, text in lines), strict=True)
+    objects, reasons = zip(*(json_rows.parsed(text) for _, text in block), strict=True)
     return json_rows.frame(table, objects, reasons).with_columns(
-        pl.Series("source_line", [number for number, _ in lines], pl.Int64),
-        pl.Series("raw", [text for _, text in lines], pl.String),
+        pl.Series("source_line", [number for number, _ in block], pl.Int64),
+        pl.Series("raw", [text for _, text in block], pl.String),
     )
 
 
