@@ -15,7 +15,7 @@ from tqdm import tqdm
 import settings
 from ingestion import sources
 from ingestion.landing import Counts, Landing, locked
-from ingestion.readers import READERS
+from ingestion.readers import READERS, unreadable
 from ingestion.readers.reading import Reading
 from ingestion.sources import Member, SourceError
 from ingestion.validation import LATEST
@@ -41,7 +41,8 @@ def land(path: Path, home: Path, listener: str | None = None, now: datetime | No
     found = {name: claimed for name, reader in READERS.items() if (claimed := reader.finds(files))}
     if not found and not is_live:
         raise SourceError(
-            f"{path} holds none of the formats that can be landed ({', '.join(READERS)}); "
+            unreadable.why(files)
+            or f"{path} holds none of the formats that can be landed ({', '.join(READERS)}); "
             "see ingestion/readers for what each looks like"
         )
     _say_ignored(files, found)
@@ -66,7 +67,7 @@ def _land_format(
     landing = Landing(home, reader.period, now, latest)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-        for rows in reader.read(files, Reading(scratch, bar.update, listener or path.stem)):
+        for rows in reader.read(files, Reading(scratch, bar.update, path.stem, listener)):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
         counts = landing.finish()

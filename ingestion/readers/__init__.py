@@ -4,10 +4,12 @@ from ingestion.readers import (
     artist_genres,
     exposure_log,
     lastfm_1k,
+    listenbrainz,
     mapped_csv,
     own_events,
     play_log,
     streaming_history,
+    thirty_music,
     yambda,
 )
 from ingestion.readers.reading import Reader
@@ -19,6 +21,8 @@ READERS: dict[str, Reader] = {
     "streaming_history": streaming_history.READER,
     "artist_genres": artist_genres.READER,
     "lastfm_1k": lastfm_1k.READER,
+    "listenbrainz": listenbrainz.READER,
     "mapped_csv": mapped_csv.READER,
     "yambda": yambda.READER,
+    "thirty_music": thirty_music.READER,
 }

@@ -45,7 +45,8 @@ def read(files: list[Member], mapped: Mapping, reading: Reading) -> Iterator[Row
                     yield Rows(EVENTS, broken.with_columns(source_file=pl.lit(member.name)))
                 if rows.height:
                     yield from plays.add(_named(rows, mapped, member), rows.lazy().select("source_line", raw=raw))
-        yield from plays.rows()
+        yield from plays.events()
+        yield from plays.catalogue()
     finally:
         plays.close()
 

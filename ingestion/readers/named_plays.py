@@ -64,10 +64,13 @@ class NamedPlays:
             said = text.select("source_line", "raw").collect()
             yield Rows(EVENTS, rejected.select("source_file", "source_line", "reason").join(said, on="source_line"))
 
-    def rows(self) -> Iterator[Rows]:
-        """Events by month, user and time, then the catalogue."""
-        yield from self._staged.events()
-        yield from self._catalogue.rows()
+    def events(self) -> Iterator[Rows]:
+        """Contract rows of the events that take time, by month, user and time."""
+        return self._staged.events()
+
+    def catalogue(self) -> Iterator[Rows]:
+        """Contract rows of the tracks, artists and albums that were named."""
+        return self._catalogue.rows()
 
     def close(self) -> None:
         self._staged.close()

@@ -33,7 +33,8 @@ class Reading:
 
     scratch: Path  # an existing empty folder, removed afterwards
     watch: Callable[[int], object]  # bytes read
-    listener: str  # user id for exports that name no user
+    source: str  # name of the path that is landed
+    listener: str | None = None  # user id that was asked for; None: the one that the source tells, or its name
 
 
 @dataclass(frozen=True)

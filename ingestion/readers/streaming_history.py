@@ -56,7 +56,12 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
         # Extended first: where a person gives both forms, the basic one repeats the same plays at coarser times.
         for member in sorted(files, key=lambda member: (not EXTENDED.match(member.file), member.name)):
             yield from _plays(
-                member, _listener(member, files, reading.listener), covered_until, endings, catalogue, reading
+                member,
+                _listener(member, files, reading.listener or reading.source),
+                covered_until,
+                endings,
+                catalogue,
+                reading,
             )
         yield from endings.events()
         for table, rows in catalogue.items():

@@ -1,0 +1,169 @@
+"""30Music (Turrin et al., "30Music listening and playlists dataset", RecSys 2015): 31 million plays of 45,000 Last.fm users.
+
+Get `ThirtyMusic.tar.gz` from recsys.deib.polimi.it/datasets, unpack it and land the folder, or some of its files:
+`relations/events.idomaar` (plays), `relations/love.idomaar` (likes), `entities/tracks.idomaar`, `persons`, `albums`,
+`playlist`. A line is `type, id, timestamp` (seconds since 1970, UTC; -1: none) and two JSON objects, its properties and what it
+is linked to; between them are tabs or, in some of the files, spaces. A play has `playtime` in seconds, -1 or 0 where nobody
+knows it, and `subjects` (the user) and `objects` (the track).
+
+Different from the data: a timestamp is the begin of a play (Last.fm's), and a play of unknown length gets one from
+`beginnings.py`. Titles and names are as in addresses (`Say+%22Hi%22`) and are turned back; a track's `ARTIST/_/TITLE` gives
+its title. Sessions are not read: dbt finds its own. Neither are tags, and nothing of users.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import unquote_plus
+
+import polars as pl
+
+from ingestion.readers import json_rows, lines
+from ingestion.readers.named_plays import COLUMNS, NamedPlays
+from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.sources import Member
+
+ENDINGS = (".idomaar", ".idomaar.gz")
+LINE = re.compile(r"([^\t]+)\t([^\t]+)\t(-?\d+)\s+(?=\{)")
+DECODE = json.JSONDecoder().raw_decode
+Line = tuple[str, int, dict[str, Any], dict[str, Any]]
+"""id, timestamp, properties, links"""
+
+
+def _finds(files: list[Member]) -> list[Member]:
+    return [member for member in files if member.file.endswith(ENDINGS) and _name(member) in (*ACTIONS, *CATALOGUE)]
+
+
+def _name(member: Member) -> str:
+    return member.file.split(".")[0]
+
+
+def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+    plays = NamedPlays(reading.scratch, "begin")
+    try:
+        for member in files:
+            with member.open(reading.watch) as stream:
+                for block in lines.blocks(stream, member.name):
+                    if _name(member) in ACTIONS:
+                        text = pl.LazyFrame(block, schema={"source_line": pl.Int64, "raw": pl.String}, orient="row")
+                        yield from plays.add(_events(block, member), text)
+                    else:
+                        yield _entities(block, member)
+        yield from plays.events()
+        if not any(_name(member) == "tracks" for member in files):
+            yield from plays.catalogue()
+    finally:
+        plays.close()
+
+
+def parsed(text: str) -> tuple[Line, str | None]:
+    """The parts of a line, or empty ones and the reason why it has none."""
+    nothing: Line = ("", -1, {}, {})
+    begin = LINE.match(text)
+    if begin is None:
+        return nothing, "the line is not type, id, timestamp and properties"
+    try:
+        properties, end = DECODE(text, begin.end())
+        rest = text[end:].strip()
+        links = json.loads(rest) if rest else {}
+    except (ValueError, RecursionError):
+        return nothing, "properties or links are not JSON"
+    if not isinstance(properties, dict) or not isinstance(links, dict):
+        return nothing, "properties or links are not a JSON object"
+    return (begin[2], int(begin[3]), properties, links), None
+
+
+def _ids(links: dict[str, Any], key: str) -> list[str]:
+    """Ids of what is linked; the dataset writes some lists with empty lists in them, or null."""
+    linked = links.get(key)
+    given = linked if isinstance(linked, list) else []
+    return [str(one["id"]) for one in given if isinstance(one, dict) and one.get("id") is not None]
+
+
+def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
+    """Plays or likes as NamedPlays takes them."""
+    action, rows = ACTIONS[_name(member)], []
+    for number, text in block:
+        (_, timestamp, properties, links), reason = parsed(text)
+        users, tracks = _ids(links, "subjects"), _ids(links, "objects")
+        rows.append(
+            {
+                "user": users[0] if users else None,
+                "at_us": timestamp * 1_000_000 if abs(timestamp) < WITHIN_S else None,
+                "track": tracks[0] if tracks else None,
+                "action": action,
+                "played_ms": _known_ms(properties.get("playtime")),
+                "reason": reason or (None if timestamp > 0 else f"timestamp {timestamp} says no time"),
+                "source_line": number,
+            }
+        )
+    numbers = ("at_us", "played_ms", "source_line")
+    schema = {column: pl.Int64 if column in numbers else pl.String for column in (*COLUMNS, "reason", "source_line")}
+    return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(member.name))
+
+
+def _known_ms(seconds: Any) -> int | None:
+    return round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < WITHIN_S else None
+
+
+def _entities(block: list[tuple[int, str]], member: Member) -> Rows:
+    table, row_of = CATALOGUE[_name(member)]
+    lines_parsed = [parsed(text) for _, text in block]
+    objects = [row_of(line) for line, _ in lines_parsed]
+    frame = json_rows.frame(table, objects, [reason for _, reason in lines_parsed])
+    return Rows(
+        table,
+        frame.with_columns(
+            pl.Series("source_line", [number for number, _ in block], pl.Int64),
+            pl.Series("raw", [text for _, text in block], pl.String),
+            source_file=pl.lit(member.name),
+        ),
+    )
+
+
+def _words(text: Any) -> str | None:
+    """Text as people read it: an address has no spaces, and its `+` and `%..` stand for characters."""
+    if not isinstance(text, str):
+        return None
+    plain = text if " " in text else unquote_plus(text, errors="replace")
+    return plain.encode("utf-8", "replace").decode().strip() or None
+
+
+def _track(line: Line) -> dict[str, Any]:
+    track, _, properties, links = line
+    length, albums = properties.get("duration"), _ids(links, "albums")
+    return {
+        "track_id": track,
+        "title": _words(str(properties.get("name") or "").split("/_/", 1)[-1]),
+        "artist_ids": _ids(links, "artists"),
+        "album_id": albums[0] if albums else None,
+        "duration_ms": length if isinstance(length, int) and length > 0 else None,
+    }
+
+
+def _person(line: Line) -> dict[str, Any]:
+    return {"artist_id": line[0], "name": _words(line[2].get("name"))}
+
+
+def _album(line: Line) -> dict[str, Any]:
+    return {"album_id": line[0], "title": _words(line[2].get("title")), "artist_ids": _ids(line[3], "artists")}
+
+
+def _playlist(line: Line) -> dict[str, Any]:
+    title = line[2].get("Title", line[2].get("title"))
+    tracks = _ids(line[3], "objects")
+    return {"playlist_id": line[0], "title": _words(title), "source": "ugc", "track_ids": tracks}
+
+
+WITHIN_S = 10_000_000_000
+ACTIONS = {"events": "play", "love": "like"}
+CATALOGUE: dict[str, tuple[str, Callable[[Line], dict[str, Any]]]] = {
+    "tracks": ("tracks", _track),
+    "persons": ("artists", _person),
+    "albums": ("albums", _album),
+    "playlist": ("playlists", _playlist),
+}
+READER = Reader(finds=_finds, read=_read, period="month", split="global_time")
