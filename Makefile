@@ -23,7 +23,7 @@ quoted = '$(subst ','\'',$(1))'
 ASKED = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve stop test lint acceptance bench study clean lock help
+.PHONY: setup simulate run pipeline serve stop test lint acceptance bench study docs clean lock help
 
 setup: .venv/stamp ## Make .venv with everything in requirements.lock (nothing to do when unchanged)
 
@@ -68,7 +68,14 @@ bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (
 study: setup ## Ablations on the home's logs, cached and resumable, into SEGUE_HOME/reports/study_*.md (STUDY, SEEDS, RECIPE)
 	@$(BIN)/python -m local.environment python -m training.study $(if $(STUDY),$(call quoted,$(STUDY))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
-WRITTEN := airflow bentoml dbt feast landing live logs marts mlflow peers quarantine reports requests run serving simulated study \
+DOCS := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[test,docs]'
+
+docs: setup ## The documentation as a site, into SEGUE_HOME/docs
+	@$(BIN)/python -c 'import mkdocs, material' 2> /dev/null || $(DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict --site-dir "$$(realpath -m $(call quoted,$(SEGUE_HOME)))/docs"
+	@echo $(call quoted,$(SEGUE_HOME)/docs/index.html)
+
+WRITTEN := airflow bentoml dbt docs feast landing live logs marts mlflow peers quarantine reports requests run serving simulated study \
 	training warehouse.duckdb
 
 clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches
@@ -76,6 +83,7 @@ clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and 
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 lock: setup ## Write requirements.lock from what is installed (torch stays a range)
+	@$(DOCS)
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|pip|setuptools|segue)[=@ ]'; } > .venv/lock && mv .venv/lock requirements.lock
 
 help: ## This list
