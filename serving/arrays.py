@@ -16,8 +16,10 @@ import numpy as np
 
 from sequences.batch import SequenceBatch
 from serving.recall import Recalled
+from serving.tastes import Tastes
 from training.features import UserBatch
 from training.recall.channel import Candidates
+from training.recall.multi_interest import Interest
 
 TYPES = ("<i8", "<i4", "<f4", "<f8", "|b1")
 MOST_DIMENSIONS = 3
@@ -158,6 +160,31 @@ def to_recalled(content: Any) -> Recalled:
         return Recalled(to_candidates(content["candidates"]), left_out)
     except (TypeError, KeyError, AttributeError) as error:
         raise NotOurs(f"not what recall answers: {error}") from error
+
+
+def of_tastes(tastes: Tastes | None) -> Json:
+    """Interests with their items, and names; without both where nothing has names."""
+    if tastes is None:
+        return {}
+    found = [{"name": one.name, "share": one.share, "items": of_array(one.items)} for one in tastes.interests]
+    return {"interests": found, "names": tastes.names}
+
+
+def to_tastes(content: Any) -> Tastes | None:
+    """What `of_tastes` was given.
+
+    Raises:
+        NotOurs: it is something else.
+    """
+    if content == {}:
+        return None
+    try:
+        found = [
+            Interest(str(one["name"]), float(one["share"]), to_array(one["items"])) for one in content["interests"]
+        ]
+        return Tastes(found, {str(key): str(name) for key, name in content["names"].items()})
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise error if isinstance(error, NotOurs) else NotOurs(f"not what interests are called: {error}") from error
 
 
 def _texts(content: Any) -> list[str]:

@@ -79,6 +79,13 @@ class RecallService:
         return _told(lambda: {"reasons": self._reasons(content)})
 
     @bentoml.api
+    def tastes(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.tastes`."""
+        return _told(
+            lambda: arrays.of_tastes(self._recall.tastes(*self._about(content), arrays.to_arrays(content["items_of"])))
+        )
+
+    @bentoml.api
     def warm(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.warm`."""
         return _told(

@@ -23,8 +23,8 @@ from serving.recall import Recall
 from serving.request import Request
 from serving.served_release import ServedRelease
 from serving.trace import Trace
+from training.containers import Shelf
 from training.filter import Shown, keep
-from training.recall.containers import ContainerRecall
 
 TRACKS_SHOWN = 5
 MOST_OPENED = "because it is among the most opened"
@@ -60,8 +60,8 @@ class ContainerPath:
             NoContainers: the release has none.
         """
         metrics, scene = self._metrics, request.scene
-        source = release.containers.get(scene.of)
-        if source is None or len(source.containers) <= FIRST:
+        shelf = release.shelves.get(scene.of)
+        if shelf is None or len(shelf.containers) <= FIRST:
             raise NoContainers(
                 f"release {release.release_id} has no {scene.of}; land some and train, or ask for another scene"
             )
@@ -71,19 +71,17 @@ class ContainerPath:
                 user = self._hydrate.user(request, release)
                 trace.state_from = user.state_from
             with trace.timed("recall", metrics):
-                recalled = self._recall.ask(
-                    {source.name: source}, lambda one: one.recall(user.users, request.scene.recalled)
-                )
+                recalled = self._recall.of_users(release, user.users, scene.recalled, [shelf.name])
                 trace.recalled(recalled)
-                found = recalled.candidates.get(source.name)
+                found = recalled.candidates.get(shelf.name)
                 items, scores = (
                     (found.items_BK[0], found.scores_BK[0]) if found is not None else (np.zeros(0, int), np.zeros(0))
                 )
                 trace.fused = int((items > 0).sum())
             with trace.timed("filter", metrics):
-                chosen = list(self._chosen(items, scores, source, user, request, release, trace))
+                chosen = list(self._chosen(items, scores, shelf, user, request, release, trace))
             with trace.timed("select", metrics):
-                shown = self._items(chosen, source, user, release)
+                shown = self._items(chosen, shelf, user, release)
             with trace.timed("side_effects", metrics):
                 self._side_effects(request, release, user, shown)
         return Answer(request.request_id, release.release_id, shown, trace, request.arm)
@@ -92,7 +90,7 @@ class ContainerPath:
         self,
         items: np.ndarray,
         scores: np.ndarray,
-        source: ContainerRecall,
+        shelf: Shelf,
         user: Hydrated,
         request: Request,
         release: ServedRelease,
@@ -100,22 +98,22 @@ class ContainerPath:
     ) -> Iterator[_Chosen]:
         """The first that may be shown, then of the most opened, until the answer is full."""
         score_of = {int(number): float(score) for number, score in zip(items, scores, strict=True) if number > 0}
-        excluded = {name for kind, name in user.exclusions.containers if kind == source.kind}
+        excluded = {name for kind, name in user.exclusions.containers if kind == shelf.containers.kind}
         wanted = request.territory, request.is_explicit_wanted
         nothing = np.zeros(0, dtype=np.int64)
         shown = Shown(
             release.catalogue, user.exclusions, release.vocabulary.track_code, request.at_us, nothing, *wanted
         )
         count = 0
-        for number in dict.fromkeys([*score_of, *source.popular_K.tolist()]):
+        for number in dict.fromkeys([*score_of, *shelf.popular_K.tolist()]):
             if count == request.limit:
                 return
-            tracks = source.containers.tracks[number]
+            tracks = shelf.containers.tracks[number]
             places, _ = keep(tracks, shown)
-            if source.containers.ids_N[number] in excluded:
-                self._removed(f"excluded_{source.name}", trace)
-            elif not len(places) or (source.needs_every_track and len(places) < len(tracks)):
-                self._removed(f"unplayable_{source.name}", trace)
+            if shelf.containers.ids_N[number] in excluded:
+                self._removed(f"excluded_{shelf.name}", trace)
+            elif not len(places) or (shelf.needs_every_track and len(places) < len(tracks)):
+                self._removed(f"unplayable_{shelf.name}", trace)
             else:
                 count += 1
                 yield _Chosen(number, tracks[places], score_of.get(number, 0.0), number in score_of)
@@ -124,18 +122,18 @@ class ContainerPath:
         trace.filtered({name: 1})
         self._metrics.removed.labels(name).inc()
 
-    def _items(
-        self, chosen: list[_Chosen], source: ContainerRecall, user: Hydrated, release: ServedRelease
-    ) -> list[Item]:
+    def _items(self, chosen: list[_Chosen], shelf: Shelf, user: Hydrated, release: ServedRelease) -> list[Item]:
         recalled = [one.number for one in chosen if one.is_recalled]
         said: dict[int, str] = {}
         try:
-            said = dict(zip(recalled, source.reasons(user.users, recalled), strict=True))
+            if recalled:
+                told = self._recall.reasons(release, shelf.name, user.users, recalled)
+                said = dict(zip(recalled, told, strict=True))
         except Exception:
-            logger.exception("%s give no reason", source.name)
-            self._metrics.skipped.labels(f"reason_{source.name}").inc()
+            logger.exception("%s give no reason", shelf.name)
+            self._metrics.skipped.labels(f"reason_{shelf.name}").inc()
         return [
-            _item(one, source, release, said.get(one.number, "") if one.is_recalled else MOST_OPENED) for one in chosen
+            _item(one, shelf, release, said.get(one.number, "") if one.is_recalled else MOST_OPENED) for one in chosen
         ]
 
     def _side_effects(self, request: Request, release: ServedRelease, user: Hydrated, items: list[Item]) -> None:
@@ -148,17 +146,21 @@ class ContainerPath:
             self._metrics.skipped.labels("exposures").inc()
 
 
-def _item(chosen: _Chosen, source: ContainerRecall, release: ServedRelease, reason: str) -> Item:
-    name, title = (str(column[chosen.number]) for column in (source.containers.ids_N, source.containers.titles_N))
+def _item(chosen: _Chosen, shelf: Shelf, release: ServedRelease, reason: str) -> Item:
+    name, title = (str(column[chosen.number]) for column in (shelf.containers.ids_N, shelf.containers.titles_N))
     catalogue, track_ids_V = release.catalogue, release.vocabulary.track_ids_V
     words: dict[str, Any] = {
         "title": title,
         "score": round(chosen.score, 6),
-        "channels": [source.name] if chosen.is_recalled else [],
+        "channels": [shelf.name] if chosen.is_recalled else [],
         "reason": reason,
         "tracks": [
             ContainerTrack(str(track_ids_V[item]), catalogue.titles_V[item], catalogue.artist_names_V[item])
             for item in chosen.items[:TRACKS_SHOWN].tolist()
         ],
     }
-    return PlaylistItem(playlist_id=name, **words) if source.kind == "playlist" else MlogItem(mlog_id=name, **words)
+    return (
+        PlaylistItem(playlist_id=name, **words)
+        if shelf.containers.kind == "playlist"
+        else MlogItem(mlog_id=name, **words)
+    )

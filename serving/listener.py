@@ -5,8 +5,9 @@ Legend: L events. Knows nothing about candidates or HTTP.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,16 +17,18 @@ from sequences import behaviours
 from sequences.batch import FIRST, SequenceBatch
 from sequences.sessions import session_BL
 from serving.hydrate import Hydrated
+from serving.recall import Recall
 from serving.served_release import ServedRelease
-from training.features import UserBatch
+from serving.tastes import Tastes
 from training.listens import HISTORY, is_listened
-from training.recall.multi_interest import MultiInterest
 
 T = TypeVar("T")
 
 RECENT = "recent_events"
 SHOWN = 5
 """How many tracks and artists say what an interest is made of."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Taste:
 class Listener:
     """What one release knows of a user; `events` oldest first, `short_term` is of the session that was last.
 
-    Without the channel `multi_interest` there are no `interests`, and tastes are named by their artists.
+    Where the channel `multi_interest` is not there or fails there are no `interests`, and tastes are named by their artists.
     """
 
     user_id: str
@@ -70,22 +73,34 @@ class Listener:
     long_term: Taste | None
 
 
-def describe(user: Hydrated, release: ServedRelease) -> Listener:
+def describe(user: Hydrated, release: ServedRelease, recall: Recall) -> Listener:
     """The single user of a hydrated request, in words."""
     users = user.users
-    names = next((one for one in release.channels.values() if isinstance(one, MultiInterest)), None)
     recent, history = users.views.get(RECENT), users.views.get(HISTORY)
     short = _newest_session(recent) if recent is not None else np.zeros(0, dtype=np.int64)
     long = _items(history, is_listened(history)) if history is not None else np.zeros(0, dtype=np.int64)
+    items_of = {key: items for key, items in (("short", short), ("long", long)) if len(items)}
+    named = _named(user, release, items_of, recall)
+    whole = {key: _taste(items, 1.0, named.names.get(key), release) for key, items in items_of.items()}
+    interests = named.interests if len(long) else []
     return Listener(
         user_id=users.user_ids[0],
         is_known=user.is_known,
         release=release.release_id,
         events=_events(recent, release) if recent is not None else [],
-        interests=_interests(users, names, release) if names is not None and len(long) else [],
-        short_term=_taste(short, 1.0, names, release),
-        long_term=_taste(long, 1.0, names, release),
+        interests=[_taste(one.items, one.share, one.name, release) for one in interests],
+        short_term=whole.get("short"),
+        long_term=whole.get("long"),
     )
+
+
+def _named(user: Hydrated, release: ServedRelease, items_of: Mapping[str, np.ndarray], recall: Recall) -> Tastes:
+    try:
+        named = recall.tastes(release, user.users, items_of) if items_of else None
+    except Exception:
+        logger.exception("interests have no names in this answer")
+        named = None
+    return named or Tastes([], {})
 
 
 def _events(recent: SequenceBatch, release: ServedRelease) -> list[ListenerEvent]:
@@ -124,18 +139,11 @@ def _items(batch: SequenceBatch, wanted_BL: np.ndarray) -> np.ndarray:
     return known
 
 
-def _interests(users: UserBatch, channel: MultiInterest, release: ServedRelease) -> list[Taste]:
-    found = [_taste(one.items, one.share, channel, release) for one in channel.interests(users)]
-    return [taste for taste in found if taste is not None]
-
-
-def _taste(items: np.ndarray, share: float, names: MultiInterest | None, release: ServedRelease) -> Taste | None:
-    if not len(items):
-        return None
+def _taste(items: np.ndarray, share: float, name: str | None, release: ServedRelease) -> Taste:
     catalogue = release.catalogue
     artists = _most(name for item in items.tolist() for name in catalogue.artist_names_V[item][:1])
     titles = [catalogue.titles_V[item] for item in _most(items.tolist())]
-    return Taste(names.names.name(items) if names else " · ".join(artists[:3]), round(share, 3), titles, artists)
+    return Taste(" · ".join(artists[:3]) if name is None else name, round(share, 3), titles, artists)
 
 
 def _most(of: Iterable[T]) -> list[T]:

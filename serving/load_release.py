@@ -52,4 +52,5 @@ def load_release(folder: Path, contract: ServiceContract, parts: Parts = WHOLE) 
         contract=contract,
         as_of=str(release.manifest.get("as_of", "")),
         containers=release.containers,
+        shelves=release.shelves,
     )

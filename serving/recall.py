@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from serving.lane import Lane
 from serving.metrics import Metrics
 from serving.served_release import ServedRelease
+from serving.tastes import Tastes, tastes
 from training.features import UserBatch
 from training.recall.channel import Candidates, CandidateSource
 
@@ -61,8 +64,8 @@ class Recall:
         self._opening = threading.Lock()
 
     def of_users(self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None) -> Recalled:
-        """The `k` best of every channel, or of `only` some, for the one request in `users`."""
-        asked = release.channels if only is None else {name: release.channels[name] for name in only}
+        """The `k` best of every channel, or `only` of these sources, for the one request in `users`."""
+        asked = release.channels if only is None else {name: release.source(name) for name in only}
         return self.ask(asked, lambda channel: channel.recall(users, k))
 
     def near(self, release: ServedRelease, item: int, k: int) -> Recalled:
@@ -70,26 +73,32 @@ class Recall:
         return self.ask(release.channels, lambda channel: channel.near(item, k))
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
-        """Why one channel finds these items for the one request in `users`, in order."""
-        return list(release.channels[name].reasons(users, items))
+        """Why one source finds these items for the one request in `users`, in order."""
+        return list(release.source(name).reasons(users, items))
+
+    def tastes(self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]) -> Tastes | None:
+        """See `serving.tastes`."""
+        return tastes(release, users, items_of)
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
-        """What every channel finds for the one request in `users`, however long it takes, once all of it has been asked.
+        """What every channel finds for the one request in `users`, however long it takes, once all of it has been asked, and
+        what recalls containers as well.
 
         Raises:
-            WarmUpFailed: a channel raises.
+            WarmUpFailed: one raises.
         """
         found = {}
-        for name, channel in release.channels.items():
+        for name, source in {**release.channels, **release.containers}.items():
             try:
-                found[name] = channel.recall(users, k)
+                found[name] = source.recall(users, k)
                 first = int(found[name].items_BK[0, 0])
                 if first:
-                    channel.reasons(users, [first])
-                    channel.near(first, k)
+                    source.reasons(users, [first])
+                    if name in release.channels:
+                        source.near(first, k)
             except Exception as error:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
-        return found
+        return {name: found[name] for name in release.channels}
 
     def ask(self, channels: Mapping[str, Source], question: Callable[[Source], Candidates]) -> Recalled:
         """What each channel answers, for the one request that `question` asks."""

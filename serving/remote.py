@@ -18,6 +18,7 @@ from serving.arrays import Json
 from serving.rank import Ranking
 from serving.recall import FAILED, Recall, Recalled
 from serving.served_release import ServedRelease
+from serving.tastes import NAMING, Tastes
 from training.features import UserBatch
 from training.recall.channel import Candidates
 
@@ -62,6 +63,12 @@ class RemoteRecall(Recall):
         """See `Recall.reasons`."""
         told = self._call("reasons", _about(release, users) | {"name": name, "items": items})
         return [str(one) for one in told["reasons"]]
+
+    def tastes(self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]) -> Tastes | None:
+        """See `Recall.tastes`."""
+        if NAMING not in release.channels:
+            return None
+        return arrays.to_tastes(self._call("tastes", _about(release, users) | {"items_of": arrays.of_arrays(items_of)}))
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """See `Recall.warm`; waits until the release is loaded over there."""

@@ -190,7 +190,7 @@ class Runtime:
         """
         request = read_request(user_id, next(iter(SCENES)), None, now_us())
         release = self._served(user_id)
-        return describe(self._hydrate.user(request, release), release)
+        return describe(self._hydrate.user(request, release), release, self._recall)
 
     def search(self, words: str, limit: int) -> list[FoundTrack]:
         """Tracks of the release in service by words, the most played first.

@@ -8,8 +8,8 @@ from typing import Any
 
 from training.blend import Blend
 from training.catalogue import Catalogue
+from training.containers import Shelf
 from training.features import ServiceContract
-from training.recall.containers import ContainerRecall
 from training.vocabulary import Vocabulary
 
 ELSEWHERE = "elsewhere"
@@ -22,7 +22,8 @@ class ServedRelease:
 
     `contract` says which features its models may see, `as_of` (YYYY-MM-DD, "": unknown) up to when they have learned.
     `channels` maps a name to a `RecallChannel`; they and the ranker are ELSEWHERE where another process has loaded them.
-    `containers` are the playlists and mlogs it recommends, by name; none where the channels are elsewhere.
+    `shelves` are the playlists and mlogs it recommends, by name, and `containers` what recalls them; none where the channels
+    are elsewhere.
     """
 
     release_id: str
@@ -34,4 +35,13 @@ class ServedRelease:
     catalogue: Catalogue
     contract: ServiceContract
     as_of: str = ""
-    containers: Mapping[str, ContainerRecall] = field(default_factory=dict)
+    containers: Mapping[str, Any] = field(default_factory=dict)
+    shelves: Mapping[str, Shelf] = field(default_factory=dict)
+
+    def source(self, name: str) -> Any:
+        """The `CandidateSource` of a name, whatever it finds.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.containers[name] if name in self.containers else self.channels[name]

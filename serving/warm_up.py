@@ -45,11 +45,6 @@ def _answer(release: ServedRelease, users: UserBatch, scene: Scene, recall: Reca
     found, now_us = recall.warm(release, users, scene.recalled), int(users.request_at_B[0])
     part = "fusion"
     try:
-        for name, source in release.containers.items():
-            part = name
-            first = int(source.recall(users, scene.recalled).items_BK[0, 0])
-            source.reasons(users, [first] if first else [])
-        part = "fusion"
         fused = fuse.fuse(release, scene, users, found)
         shown = Shown(release.catalogue, Exclusions(), release.vocabulary.track_code, now_us)
         fused = fused.take(keep(fused.items_C, shown)[0]).first(scene.ranked)

@@ -7,6 +7,7 @@ Knows nothing about how they are recommended.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -74,6 +75,27 @@ class Containers:
     def load(cls, folder: Path, kind: str) -> Self:
         """What `save` wrote."""
         return cls._made(kind, list(pl.read_parquet(folder / FILE).iter_rows()))
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """The containers that a release recommends under one name, and how often each was opened: what can be shown of them where nobody
+    recalls any.
+
+    `needs_every_track`: whether one can only be shown where all its tracks may be played.
+    """
+
+    name: str
+    containers: Containers
+    opened_N: np.ndarray
+    needs_every_track: bool
+
+    @cached_property
+    def popular_K(self) -> np.ndarray:
+        """All of them by number, the most opened first."""
+        order_N = np.lexsort((np.arange(len(self.containers)), -self.opened_N))
+        popular_K: np.ndarray = order_N[order_N >= FIRST]
+        return popular_K
 
 
 def openings(data: TrainingData, containers: Containers, part: str) -> RecallCases:

@@ -94,12 +94,15 @@ def service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[
         yield place, started
 
 
-def prepared(home: Path, tracks: int, recipe: str, users: int) -> AbstractContextManager[Place]:
-    """Where such a service may be started."""
+def prepared(
+    home: Path, tracks: int, recipe: str, users: int, more: Callable[[Path], None] = lambda folder: None
+) -> AbstractContextManager[Place]:
+    """Where such a service may be started; `more` adds to a made release what is not in it."""
 
     def prepare(home: Path) -> date:
         for name in (ONE, TWO):
             served_world.make_release(home / name, tracks, recipe, name, f" [{name}]")
+            more(home / name)
         variables = environment(settings.load())
         _do([sys.executable, "-c", PUBLISH, str(home / ONE), str(home / TWO)], variables)
         _do([sys.executable, "-m", "training.release", "activate", ONE], variables)

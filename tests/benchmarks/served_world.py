@@ -7,6 +7,7 @@ cost is that of a real release of these sizes.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,16 +21,21 @@ from sequences.batch import FIRST
 from tests.benchmarks.made_channels import MadeWorld
 from tests.benchmarks.ranking_requests import grown_trees
 from training.blend import Blend
+from training.containers import Containers
+from training.data import Ragged
 from training.fusion import Fusion
 from training.ranking import RANKERS
 from training.ranking.events import Catalogue
 from training.ranking.features import RankingFeatures
 from training.ranking.loaded import LoadedRanker
 from training.ranking.track_statistics import COUNTS, TrackStatistics
-from training.recall import CHANNELS
+from training.recall import CHANNELS, CONTAINERS
+from training.recall.containers import ContainerConfig
+from training.recall.realtime import Realtime
 from training.reciprocal_rank import ReciprocalRank
 from training.release import bundle
 from training.release.pointer import Pointer
+from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
 RANKER = "session_domains"
@@ -62,6 +68,25 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
     manifest = {"release": name, "channels": list(channels), "ranker": RANKER, "feature_services": services}
     write_json(folder / bundle.MANIFEST, manifest)
+
+
+def add_containers(folder: Path, count: int, tracks: int) -> None:
+    """So many playlists and mlogs for a made release, of `tracks` tracks each; a playlist was opened as often as its number."""
+    vocabulary = Vocabulary.load(folder / "vocabulary")
+    held = {"playlist": 1, "mlog": 2}
+    names = {kind: np.array([f"{kind[0]}{number}" for number in range(count)], dtype=object) for kind in held}
+    ids_N = np.concatenate([["", ""], *(names[kind] for kind in sorted(names))]).astype(object)
+    replace(vocabulary, container_ids_N=ids_N).save(folder / "vocabulary")
+    realtime = Realtime.load(folder / "channels" / Realtime.name, Vocabulary.load(folder / "vocabulary"))
+    for recaller in CONTAINERS.values():
+        items = FIRST + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST)
+        offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
+        ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
+        containers = Containers(recaller.kind, ids, ids, Ragged(items, offset))
+        found = recaller(ContainerConfig(0.2, 0.1), containers, np.arange(count + FIRST), realtime)
+        found.save(folder / "containers" / recaller.name)
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    write_json(folder / bundle.MANIFEST, manifest | {"containers": list(CONTAINERS)})
 
 
 def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:

@@ -21,7 +21,7 @@ class Shown:
         self.rows, self.exposures = [], []
 
     def write(self, exposure):
-        self.rows.append((exposure.request.request_id, [item.track_id for item in exposure.items]))
+        self.rows.append((exposure.request.request_id, [item.target[1] for item in exposure.items]))
         self.exposures.append(exposure)
 
 

@@ -87,9 +87,11 @@ class FavourRanker:
 
 
 def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> ServedRelease:
-    """A release over these tracks; vocabulary item n + 2 is track n as plays are equal and ids sort so (up to t9)."""
+    """A release over these tracks; unless a vocabulary is given, item n + 2 is track n, as plays are equal and ids sort so (up to
+    t9).
+    """
     plays = pl.DataFrame({"track_id": table["track_id"]})
-    vocabulary = Vocabulary.build(table, plays)
+    vocabulary = parts.get("vocabulary") or Vocabulary.build(table, plays)
     whole = {
         "release_id": "r1",
         "channels": {channel.name: channel for channel in channels},
@@ -100,6 +102,7 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         "catalogue": Catalogue.build(table, vocabulary),
         "contract": CONTRACT,
     }
+    whole["shelves"] = {name: source.shelf for name, source in parts.get("containers", {}).items()}
     return ServedRelease(**(whole | parts))
 
 
@@ -126,6 +129,24 @@ def history(*track_ids: str) -> dict:
             "occurred_at": list(range(count)),
             "ended_at": list(range(count)),
             "played_ratio": [1.0] * count,
+        }
+    }
+
+
+def clicked(*targets: tuple[str, str]) -> dict:
+    """A user's clicks on playlists and mlogs, (type, id) each, after everything else."""
+    count = len(targets)
+    return {
+        "recent_clicks": {
+            "event_id": [f"c{n}" for n in range(count)],
+            "target_type": [kind for kind, _ in targets],
+            "target_id": [target for _, target in targets],
+            "track_id": [""] * count,
+            "behaviour": ["click"] * count,
+            "played_ratio": [None] * count,
+            "occurred_at": [1_000_000 + n for n in range(count)],
+            "ended_at": [1_000_000 + n for n in range(count)],
+            "scene": [""] * count,
         }
     }
 

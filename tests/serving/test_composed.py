@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from starlette.testclient import TestClient
 
 from serving import arrays, composed
 from serving.arrays import NotOurs
+from serving.container_path import ContainerPath
 from serving.hydrate import Hydrate
+from serving.listener import describe
 from serving.loaded_releases import NoSuchRelease
 from serving.metrics import Metrics
 from serving.path import RecommendPath
@@ -19,9 +22,21 @@ from serving.rank import Ranking
 from serving.recall import Recall, WarmUpFailed
 from serving.remote import HopFailed, RemoteRanking, RemoteRecall
 from serving.request import read_request, read_similar
+from serving.scenes import SCENES, TRACKS
+from serving.served_release import ELSEWHERE
 from serving.warm_up import warm_up
 from tests.serving.bench import NOW, Bench
-from tests.serving.small_release import FavourRanker, ListChannel, MemoryStore, history, release, tracks
+from tests.serving.opened_release import opened_release
+from tests.serving.small_release import (
+    FavourRanker,
+    ListChannel,
+    MemoryStore,
+    clicked,
+    excluded,
+    history,
+    release,
+    tracks,
+)
 from training.blend import Blend
 
 WHOLE = release(
@@ -36,13 +51,13 @@ WHOLE = release(
 )
 
 
-class Store:
-    """Has one release."""
+class Store(dict):
+    """Has these releases."""
 
     def get(self, release_id):
-        if release_id != "r1":
+        if release_id not in self:
             raise NoSuchRelease(f"release {release_id!r} is not in the store, or not whole")
-        return WHOLE
+        return self[release_id]
 
 
 def client_of(service, host="127.0.0.1"):
@@ -52,11 +67,16 @@ def client_of(service, host="127.0.0.1"):
 
 
 @pytest.fixture(scope="module")
-def clients():
+def opened(tmp_path_factory):
+    return opened_release(tmp_path_factory.mktemp("marts"), "opened")
+
+
+@pytest.fixture(scope="module")
+def clients(opened):
     """Both services as BentoML serves what another depends on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
-        patch.setattr(composed, "_releases", lambda parts: Store())
+        patch.setattr(composed, "_releases", lambda parts: Store(r1=WHOLE, opened=opened))
         patch.setattr(composed, "Metrics", lambda: Metrics(CollectorRegistry()))
         with client_of(composed.RecallService) as recall, client_of(composed.RankingService) as ranking:
             yield recall, ranking
@@ -87,6 +107,59 @@ def test_answers_over_a_hop_are_those_without_one(tmp_path, remote):
     assert plain.trace.left_out == {} and "t0" not in {item.track_id for item in plain.items}
 
 
+def loaded_elsewhere(release):
+    """As a process has it that loads no model."""
+    return replace(release, channels=dict.fromkeys(release.channels, ELSEWHERE), containers={})
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_every_scene_is_answered_over_a_hop_as_without_one(tmp_path, remote, opened, scene):
+    answers = []
+    for name, recall, served in (
+        ("here", Recall(Metrics(CollectorRegistry()), 60, 1), opened),
+        ("there", remote[0], loaded_elsewhere(opened)),
+    ):
+        bench = Bench(tmp_path / name)
+        tracks = RecommendPath(bench.hydrate, recall, bench.lists, bench.shown, bench.metrics)
+        path = (
+            tracks if SCENES[scene].of == TRACKS else ContainerPath(bench.hydrate, recall, bench.shown, bench.metrics)
+        )
+        bench.store.users["u"] = history("t0", "t1") | clicked(("playlist", "p3")) | excluded(("mlog", "m0"))
+        for user in ("u", "nobody"):
+            answer = path.answer(read_request(user, scene, 4, NOW, None, "q"), served)
+            answers.append((name, answer.items, answer.trace.candidates, answer.trace.removed, answer.trace.left_out))
+    half = len(answers) // 2
+    assert [one[1:] for one in answers[:half]] == [one[1:] for one in answers[half:]]
+    assert all(items and not left_out for _, items, _, _, left_out in answers)
+
+
+def test_a_listener_is_described_over_a_hop_as_without_one(remote, opened):
+    told = []
+    for recall, served in (
+        (Recall(Metrics(CollectorRegistry()), 60, 1), opened),
+        (remote[0], loaded_elsewhere(opened)),
+    ):
+        store = MemoryStore()
+        store.users["u"] = history("t0", "t1", "t2", "t0")
+        hydrate = Hydrate(store, Metrics(CollectorRegistry()))
+        told += [describe(hydrate.user(read_request(user, "daily", 3, NOW), served), served, recall) for user in "ux"]
+    assert told[:2] == told[2:]
+    assert sum(one.share for one in told[0].interests) == pytest.approx(1, abs=0.01)
+    assert told[0].long_term.name == opened.channels["multi_interest"].names.name(
+        opened.vocabulary.encode(["t0", "t1", "t2", "t0"])
+    )
+
+
+def test_a_listener_is_described_without_interests_where_nobody_names_them(opened):
+    store = MemoryStore()
+    store.users["u"] = history("t0")
+    hydrate = Hydrate(store, Metrics(CollectorRegistry()))
+    served = loaded_elsewhere(opened)
+    told = describe(hydrate.user(read_request("u", "daily", 3, NOW), served), served, RemoteRecall(silent))
+    artists = told.long_term.artists
+    assert (told.interests, told.long_term.titles, told.long_term.name) == ([], ["Song t0"], " · ".join(artists))
+
+
 def test_a_warm_up_over_a_hop_names_the_part_that_fails(remote):
     with pytest.raises(HopFailed, match="release r1 fails in long_short: long_short is out of order"):
         warm_up(WHOLE, NOW, *remote)
@@ -94,10 +167,11 @@ def test_a_warm_up_over_a_hop_names_the_part_that_fails(remote):
         warm_up(WHOLE, NOW, Recall(Metrics(CollectorRegistry()), 60, 1), Ranking())
 
 
-def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path):
-    def silent(name, content):
-        raise HopFailed("nobody there")
+def silent(name, content):
+    raise HopFailed("nobody there")
 
+
+def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path):
     bench = Bench(tmp_path)
     lost = RemoteRecall(silent), RemoteRanking(silent)
     bench.path = RecommendPath(bench.hydrate, lost[0], bench.lists, bench.shown, bench.metrics, lost[1])

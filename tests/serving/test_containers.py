@@ -6,7 +6,6 @@ import json
 import logging
 
 import numpy as np
-import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -21,17 +20,12 @@ from serving.request import RequestRejected, read_request
 from serving.warm_up import warm_up
 from tests.serving.asgi import client_of
 from tests.serving.bench import NOW, Bench
-from tests.serving.small_release import ListChannel, MemoryStore, excluded, release, tracks
-from tests.training.opened_world import PLAYLISTS, container_marts, of
-from training.containers import Containers
+from tests.serving.opened_release import opened_release
+from tests.serving.small_release import MemoryStore, excluded, release, tracks
+from tests.training.opened_world import PLAYLISTS
+from training.containers import Containers, Shelf
 from training.data import Ragged
-from training.features import ServiceContract
 from training.recall.channel import Candidates, CandidateSource
-from training.recall.containers import Mlogs, Playlists
-from training.recall.realtime import Realtime
-from training.recall.realtime_config import realtime_config
-
-CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
 
 
 class ListSource(CandidateSource):
@@ -41,14 +35,13 @@ class ListSource(CandidateSource):
 
     def __init__(self, kind: str, held: list[list[int]], found: list[int], is_failing=False):
         self.kind, self.name, self.found, self.is_failing = kind, f"{kind}s", found, is_failing
-        self.needs_every_track = kind == "mlog"
         names = [f"{kind[0]}{number}" for number in range(2, len(held) + 2)]
         ids = np.array(["", "", *names], dtype=object)
         offset = np.cumsum([0, 0, 0, *(len(items) for items in held)])
-        self.containers = Containers(
+        containers = Containers(
             kind, ids, ids, Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
         )
-        self.popular_K = np.arange(2, len(ids))
+        self.shelf = Shelf(self.name, containers, np.zeros(len(ids), dtype=np.int64), kind == "mlog")
 
     def recall(self, users, k):
         if self.is_failing:
@@ -56,7 +49,7 @@ class ListSource(CandidateSource):
         return Candidates.padded(np.array([self.found]), -np.arange(len(self.found), dtype=np.float32)[None, :], k)
 
     def reasons(self, user, items):
-        return [f"because {self.containers.ids_N[item]} fits" for item in items]
+        return [f"because {self.shelf.containers.ids_N[item]} fits" for item in items]
 
 
 @pytest.fixture
@@ -67,7 +60,6 @@ def bench(tmp_path):
 def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
     path = ContainerPath(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
     of_release = release(catalogue if catalogue is not None else tracks(8), [], containers={source.name: source})
-    bench.shown.write = bench.shown.exposures.append
     return path.answer(read_request(user_id, scene, limit, NOW, **wanted), of_release)
 
 
@@ -159,18 +151,7 @@ class LiveStore(MemoryStore):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("marts")
-    data = of(container_marts(folder, []), "final")
-    realtime = Realtime.fit(data, realtime_config("debug"), folder / "realtime")
-    containers = {kind.name: kind.fit(data, kind.config("debug"), realtime) for kind in (Playlists, Mlogs)}
-    table = pl.read_parquet(folder / "tracks.parquet").with_columns(artist_ids=pl.concat_list("artist_id"))
-    return release(
-        table.with_columns(is_in_catalogue=pl.lit(True)),
-        [realtime, ListChannel("popularity", range(2, 10))],
-        vocabulary=data.vocabulary,
-        containers=containers,
-        contract=CONTRACT,
-    )
+    return opened_release(tmp_path_factory.mktemp("marts"))
 
 
 def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from serving.hydrate import Hydrate
 from serving.listener import describe
 from serving.metrics import Metrics
+from serving.recall import Recall
 from serving.request import read_request
 from tests.serving.small_release import MemoryStore, history, release, tracks
 
@@ -34,7 +35,8 @@ def seen(**views):
     store.users["u"] = views
     hydrate = Hydrate(store, Metrics(CollectorRegistry()))
     served = release(tracks(8), [])
-    return describe(hydrate.user(read_request("u", "daily", 3, NOW), served), served)
+    recall = Recall(Metrics(CollectorRegistry()), 60.0, threads=1)
+    return describe(hydrate.user(read_request("u", "daily", 3, NOW), served), served, recall)
 
 
 def test_events_are_told_in_order_with_their_sessions():

@@ -229,7 +229,7 @@ def test_what_is_opened_next_is_found_more_often_than_by_popularity(
     cases = openings(world.data, recaller.containers, "test")
     users = user_batches(world.data, cases, "realtime")
     found = np.concatenate([recaller.recall(one, 10).items_BK for one in users])
-    popular = np.tile(recaller.popular_K[:10], (len(cases), 1))
+    popular = np.tile(recaller.shelf.popular_K[:10], (len(cases), 1))
     mine, theirs = (recall_table(items, cases, (5, 10)) for items in (found, popular))
     assert mine["recall_at_5/all"] > 1.5 * theirs["recall_at_5/all"]
     assert mine["recall_at_5/discovery"] > theirs["recall_at_5/discovery"]

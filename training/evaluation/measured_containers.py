@@ -63,7 +63,7 @@ def _lists(held_out: HeldOut, recaller: ContainerRecall, cases: Any) -> dict[str
     """Name ▸ the first candidates of each opening, [C, K]."""
     k = max(int(metric.rpartition("_")[2]) for metric in METRICS)
     batches = user_batches(held_out.data, cases, recaller.feature_service)
-    popular_CK = np.tile(recaller.popular_K[:k], (len(cases), 1))
+    popular_CK = np.tile(recaller.shelf.popular_K[:k], (len(cases), 1))
     opened_CO = np.concatenate([recaller.opened(users)[0] for users in batches])
     last_CK = np.zeros((len(cases), k), dtype=np.int64)
     for row, both in enumerate(np.concatenate([opened_CO, popular_CK], axis=1)):

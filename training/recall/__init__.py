@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from training.containers import Shelf
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.containers import ContainerRecall, Mlogs, Playlists
 from training.recall.favourites import Favourites
@@ -29,4 +30,17 @@ def load_containers(folders: Mapping[str, Path], channels: Mapping[str, RecallCh
     return {name: CONTAINERS[name].load(folder, realtime) for name, folder in folders.items()}
 
 
-__all__ = ["CHANNELS", "CONTAINERS", "Candidates", "ContainerRecall", "RecallChannel", "load_containers"]
+def load_shelves(folders: Mapping[str, Path]) -> dict[str, Shelf]:
+    """The containers themselves, without what recalls them."""
+    return {name: CONTAINERS[name].load_shelf(folder) for name, folder in folders.items()}
+
+
+__all__ = [
+    "CHANNELS",
+    "CONTAINERS",
+    "Candidates",
+    "ContainerRecall",
+    "RecallChannel",
+    "load_containers",
+    "load_shelves",
+]

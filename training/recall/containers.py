@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sequences.batch import FIRST
-from training.containers import Containers, openings
+from training.containers import Containers, Shelf, openings
 from training.data import PARTS, TrainingData
 from training.features import UserBatch
 from training.recall.channel import Candidates, CandidateSource
@@ -66,7 +66,7 @@ class ContainerRecall(CandidateSource):
 
     kind: ClassVar[str]
     needs_every_track: ClassVar[bool] = False
-    """Whether it can only be shown where all its tracks may be played."""
+    """See `Shelf`."""
 
     feature_service: ClassVar[str] = "realtime"
 
@@ -74,10 +74,9 @@ class ContainerRecall(CandidateSource):
         self, config: ContainerConfig, containers: Containers, opened_N: np.ndarray, realtime: Realtime
     ) -> None:
         self.settled = config
+        self.shelf = Shelf(self.name, containers, opened_N, self.needs_every_track)
         self.containers, self.opened_N, self.realtime = containers, opened_N, realtime
         self.vector_ND = _pooled(containers, realtime)
-        self.popular_K = np.lexsort((np.arange(len(containers)), -opened_N))
-        self.popular_K = self.popular_K[self.popular_K >= FIRST]
         code = realtime.vocabulary.container_code
         self._number_of_code = np.zeros(len(code) + FIRST, dtype=np.int64)
         for name, number in containers.numbers.items():
@@ -152,7 +151,7 @@ class ContainerRecall(CandidateSource):
             items_BK[asks_B], scores_BK[asks_B] = self.index.search(
                 functional.pad(query_BD[torch.from_numpy(asks_B)], (0, 1), value=1.0), k
             )
-        popular_K = self.popular_K[:k]
+        popular_K = self.shelf.popular_K[:k]
         items_BK[~asks_B, : len(popular_K)] = popular_K
         scores_BK[~asks_B, : len(popular_K)] = -np.arange(len(popular_K), dtype=np.float32)
         return Candidates.padded(items_BK, scores_BK, k)
@@ -222,8 +221,14 @@ class ContainerRecall(CandidateSource):
     def load(cls, folder: Path, realtime: Realtime) -> Self:
         """What `save` wrote, with the vectors of the `realtime` that it is served with."""
         config = ContainerConfig(**json.loads((folder / "config.json").read_text()))
+        shelf = cls.load_shelf(folder)
+        return cls(config, shelf.containers, shelf.opened_N, realtime)
+
+    @classmethod
+    def load_shelf(cls, folder: Path) -> Shelf:
+        """What `save` wrote, as far as it is no model."""
         opened_N = np.load(folder / "opened.npy", allow_pickle=False)
-        return cls(config, Containers.load(folder, cls.kind), opened_N, realtime)
+        return Shelf(cls.name, Containers.load(folder, cls.kind), opened_N, cls.needs_every_track)
 
 
 class Playlists(ContainerRecall):

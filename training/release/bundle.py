@@ -17,10 +17,11 @@ from typing import Any
 import polars as pl
 
 from training.blend import Blend
+from training.containers import Shelf
 from training.data import TrainingData
 from training.fusion import Fusion
 from training.ranking.loaded import LoadedRanker
-from training.recall import CHANNELS, ContainerRecall, load_containers
+from training.recall import CHANNELS, ContainerRecall, load_containers, load_shelves
 from training.recall.channel import RecallChannel
 from training.recipes import recipe
 from training.vocabulary import Vocabulary
@@ -57,13 +58,14 @@ TRACK_COLUMNS = (
 @dataclass(frozen=True)
 class Release:
     """What the service loads. `catalogue` has a row for each track that may be recommended, with the newest track
-    statistics; `containers` are the playlists and mlogs that may be.
+    statistics; `shelves` are the playlists and mlogs that may be, `containers` what recalls them.
 
     `ranker` is None for a release without one.
     """
 
     channels: Mapping[str, RecallChannel]
     containers: Mapping[str, ContainerRecall]
+    shelves: Mapping[str, Shelf]
     fusion: Fusion
     ranker: LoadedRanker | None
     blend: Blend
@@ -90,10 +92,13 @@ class Release:
             for name in (manifest["channels"] if has_channels else [])
         }
         # A release from before there were any names none.
-        containers = {name: folder / "containers" / name for name in manifest.get("containers", [])}
+        folders = {name: folder / "containers" / name for name in manifest.get("containers", [])}
+        containers = load_containers(folders, channels)
+        shelves = {name: one.shelf for name, one in containers.items()} if has_channels else load_shelves(folders)
         return cls(
             channels=channels,
-            containers=load_containers(containers, channels),
+            containers=containers,
+            shelves=shelves,
             fusion=Fusion.load(folder / FUSION),
             ranker=LoadedRanker.load(folder / "ranker", vocabulary) if manifest["ranker"] and has_ranker else None,
             blend=Blend.load(folder / BLEND),

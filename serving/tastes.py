@@ -1,0 +1,34 @@
+"""What a release calls the interests of a user: asked of the one channel that has names for them.
+
+Knows nothing about how a listener is described.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from serving.served_release import ServedRelease
+from training.features import UserBatch
+from training.recall.multi_interest import Interest, MultiInterest
+
+NAMING = MultiInterest.name
+"""The channel that has names."""
+
+
+@dataclass(frozen=True)
+class Tastes:
+    """A user's interests, the largest first, and what the sets that were asked about are called."""
+
+    interests: list[Interest]
+    names: dict[str, str]
+
+
+def tastes(release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]) -> Tastes | None:
+    """The interests of the one request in `users` and a name for each set of items, none of them empty; None without the channel."""
+    channel = release.channels.get(NAMING)
+    if channel is None:
+        return None
+    return Tastes(channel.interests(users), {key: channel.names.name(items) for key, items in items_of.items()})
