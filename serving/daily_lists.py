@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DAY_US = 86_400_000_000
@@ -104,7 +104,7 @@ class DailyLists:
         Raises:
             sqlite3.Error: the file cannot be written.
         """
-        day, text = at_us // DAY_US, json.dumps([asdict(track) for track in tracks], separators=(",", ":"))
+        day, text = at_us // DAY_US, json.dumps([vars(track) for track in tracks], separators=(",", ":"))
         with self._lock, self._database:
             if day > self._cleared:
                 self._database.execute("delete from daily_lists where day < ?", (day - days,))
