@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ class Whole(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Logits [B, C, T]."""
-        users = UserInputs(**dict(zip(self.names, tensors, strict=False)))
+        users = UserInputs(**cast(Any, dict(zip(self.names, tensors, strict=False))))
         logits: Tensor = self.model(self.model.encode_user(users), CandidateInputs(*tensors[len(self.names) :]))
         return logits
 

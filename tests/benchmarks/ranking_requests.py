@@ -41,7 +41,7 @@ def user_batch(random: np.random.Generator, requests: int, events: int) -> UserB
 
     def sequence(length: int, behaviour_BL: Any) -> SequenceBatch:
         ended_at_BL = np.broadcast_to(NOW - 1_000_000 * SECONDS_APART * np.arange(length, 0, -1), (requests, length))
-        columns = {
+        columns: dict[str, Any] = {
             "track_id": tracks(random, requests, length),
             "behaviour": np.broadcast_to(behaviour_BL, (requests, length)).astype(np.int64),
             "occurred_at": ended_at_BL - 180_000_000,

@@ -11,7 +11,6 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 
 import numpy as np
 import polars as pl
@@ -44,7 +43,7 @@ from training.vocabulary import Vocabulary
 TRACKS, ARTISTS, PLAYS, NEIGHBOURS = 293_000, 68_000, 2_000, 16
 AT_ONCE = 2
 NOW_US = 1_800_000_000_000_000
-DEADLINE_MS = next(one.default for one in fields(Settings) if one.name == "recall_deadline_ms")
+DEADLINE_MS = Settings.recall_deadline_ms
 
 
 def run(requests: int) -> list[Result]:

@@ -21,7 +21,7 @@ def test_a_request_is_measured_beside_the_same_one_step_by_step(name: str, monke
     by_clock, of_core = rank_request.run(name, 2)
     assert (by_clock.name, of_core.name) == (f"rank_{name}", f"rank_{name}_core")
     assert min(by_clock.value, of_core.value) > 0 and by_clock.unit == of_core.unit == "ms"
-    assert (by_clock.peer is not None) == (of_core.peer is not None) == (name == "interest_evolution")
+    assert by_clock.peer == of_core.peer == ("step by step" if name == "interest_evolution" else "limit")
 
 
 @pytest.mark.parametrize("name", RANKERS)
