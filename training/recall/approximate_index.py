@@ -18,6 +18,7 @@ import faiss
 import numpy as np
 import torch
 
+from training.distinct import numbered
 from training.recall.index import ExactIndex, Index
 
 ROUNDS = 10
@@ -96,10 +97,10 @@ def list_count(vectors: int) -> int:
 
 def _best_by_group(group_F: np.ndarray, score_F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct groups, ascending, each with the best of its scores."""
-    order = np.lexsort((-score_F, group_F))
-    group_F, score_F = group_F[order], score_F[order]
-    is_first = np.diff(group_F, prepend=-1) != 0
-    return group_F[is_first], score_F[is_first]
+    group_G, number_F = numbered(group_F)
+    score_G = np.full(len(group_G), -np.inf, dtype=np.float32)
+    np.maximum.at(score_G, number_F, score_F)
+    return group_G, score_G
 
 
 def _of_length_one(vector_ND: np.ndarray) -> np.ndarray:

@@ -10,6 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from training.distinct import counted, distinct
+from training.recall.ranges import ranges
+
 
 @dataclass(frozen=True)
 class EqualItems:
@@ -84,17 +87,19 @@ class EqualItems:
 
     def members(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Places of the members of some groups, and for each the place of its group among those asked for."""
-        begin, count = self.offset_G1[groups], self.offset_G1[groups + 1] - self.offset_G1[groups]
-        of = np.repeat(np.arange(len(groups)), count)
-        return self.member_M[np.arange(len(of)) - np.repeat(count.cumsum() - count, count) + begin[of]], of
+        place, of = ranges(self.offset_G1[groups], self.offset_G1[groups + 1])
+        return self.member_M[place], of
 
     def excluded(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What leaving out items, whether they are here or not and however often they come, leaves out: their places,
         ascending, and the groups that have nothing else; the empty ones are among them.
         """
         place = self.places(items)
-        place = _distinct(place[place >= 0])[0]
-        group, count = _distinct(self.group_N[place])
+        place = place[place >= 0]
+        if not len(place):
+            return place, self._empty
+        place = distinct(place)
+        group, count = counted(self.group_N[place])
         group = group[count == self.offset_G1[group + 1] - self.offset_G1[group]]
         return place, np.concatenate([group, self._empty]) if len(self._empty) else group
 
@@ -107,12 +112,3 @@ def _equal_rows(row_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rank_G = np.empty(len(first), dtype=np.int64)
     rank_G[order] = np.arange(len(first))
     return first[order], rank_G[group_N]
-
-
-def _distinct(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys, ascending, and how often each comes; `np.unique` takes ten times as long for so many."""
-    key.sort()
-    is_first = np.ones(len(key), dtype=bool)
-    is_first[1:] = key[1:] != key[:-1]
-    first = np.flatnonzero(is_first)
-    return key[first], np.append(first, len(key))[1:] - first

@@ -22,6 +22,7 @@ import numpy as np
 
 from sequences.batch import FIRST
 from training.data import TrainingData
+from training.distinct import numbered
 from training.features import UserBatch
 from training.listens import HISTORY, is_listened
 from training.recall.channel import Candidates, RecallChannel
@@ -107,7 +108,7 @@ class Favourites(RecallChannel):
         present_BL = np.where(is_listened(history), 1.0, skip)
         row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST) & (track_BL < V) & (present_BL > 0))
         age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, LEAST_AGE_S)
-        key, place = np.unique(row * np.int64(V) + track_BL[row, column], return_inverse=True)
+        key, place = numbered(row * np.int64(V) + track_BL[row, column])
         activation = np.bincount(place, weights=present_BL[row, column] * age_s**-decay, minlength=len(key))
         row, item = np.divmod(key, V)
         order = np.lexsort((item, -activation, row))

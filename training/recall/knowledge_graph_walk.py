@@ -18,6 +18,7 @@ import numpy as np
 from training.recall.knowledge_graph_config import PERFORMED_BY, WalkConfig
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
 from training.recall.node_sums import NodeSums
+from training.recall.ranges import ranges
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class WalkGraph:
 
     def _edges(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Edges out of the nodes, and for each the place of its node."""
-        return _ranges(self.offset_N1[node], self.offset_N1[node + 1])
+        return ranges(self.offset_N1[node], self.offset_N1[node + 1])
 
     @cached_property
     def _backward(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -153,7 +154,7 @@ class WalkGraph:
     def _edges_into(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Edges into the nodes, for each the place of its node, and where it comes from."""
         offset_N1, order_M, source_M = self._backward
-        position, place = _ranges(offset_N1[node], offset_N1[node + 1])
+        position, place = ranges(offset_N1[node], offset_N1[node + 1])
         edge = order_M[position]
         return edge, place, source_M[edge]
 
@@ -163,8 +164,10 @@ def most_active(activation: np.ndarray, count: int) -> np.ndarray:
     if len(activation) <= count:
         return np.arange(len(activation))
     floor = np.partition(activation, len(activation) - count)[len(activation) - count]
-    above, equal = np.flatnonzero(activation > floor), np.flatnonzero(activation == floor)
-    return np.sort(np.concatenate([above, equal[: count - len(above)]]))
+    is_kept = activation > floor
+    equal = (activation == floor).nonzero()[0]
+    is_kept[equal[: count - np.count_nonzero(is_kept)]] = True
+    return is_kept.nonzero()[0]
 
 
 def _followed(steps: list[dict[int, Step]], start: int) -> list[Step]:
@@ -173,14 +176,6 @@ def _followed(steps: list[dict[int, Step]], start: int) -> list[Step]:
         path.append(found[node])
         node = path[-1].target
     return path
-
-
-def _ranges(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All numbers of the half-open ranges, one range after the other, and for each the place of its range."""
-    count = end - begin
-    place = np.repeat(np.arange(len(count)), count)
-    before = np.cumsum(count) - count
-    return np.arange(len(place)) + (begin - before)[place], place
 
 
 def _weightiest(weight_M: np.ndarray, group_G: np.ndarray, group_M: np.ndarray, most: int) -> np.ndarray:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.batch import FIRST, SequenceBatch
+from training.distinct import distinct, numbered
 from training.listens import is_listened
 
 Array = NDArray[Any]
@@ -113,14 +114,15 @@ def _of_one(
     N, ended_s, now_s = len(track_N), ended_N / 1e6, now_us / 1e6
     age_N = np.maximum(now_s - ended_s, LEAST_AGE_S)
     log_age_N = np.log(age_N)
-    item_M, of_N = _numbered(track_N)
+    item_M, of_N = numbered(track_N)
     M = len(item_M)
     place_N = np.arange(N)
     last_M, first_M = np.zeros(M, dtype=np.int64), np.zeros(M, dtype=np.int64)
     last_M[of_N] = place_N
     first_M[of_N[::-1]] = place_N[::-1]
 
-    begins_N = np.diff(ended_s, prepend=-np.inf) > SESSION_GAP_S
+    begins_N = np.ones(N, dtype=bool)
+    begins_N[1:] = ended_s[1:] - ended_s[:-1] > SESSION_GAP_S
     session_N = np.cumsum(begins_N) - 1
     day_N, in_day_N = np.divmod(ended_N, DAY_US)
     is_start_N = place_N - np.flatnonzero(begins_N)[session_N] < SESSION_STARTS
@@ -128,7 +130,7 @@ def _of_one(
     apart_N = np.abs(in_day_N / HOUR_US - hour)
     at_hour_N = np.exp(-(np.minimum(apart_N, 24 - apart_N) ** 2) / 8)
     present_N = np.where(listened_N, 1.0, SKIP)
-    weight = {decay: present_N * np.exp(-decay * log_age_N) for decay in DECAYS}
+    weight = dict(zip(DECAYS, present_N * np.exp(np.outer(DECAYS, -log_age_N)), strict=True))
     listens = np.flatnonzero(listened_N)
 
     def total(values_N: Array) -> Array:
@@ -148,7 +150,7 @@ def _of_one(
         np.log1p(N - last_M),
         np.log1p(session_M),
         np.log1p(session_N[-1] - session_N[last_M]),
-        np.log1p(_distinct(of_N[listens], day_N[listens], M)),
+        np.log1p(_groups(of_N[listens], day_N[listens], M)),
         *(np.log1p(total(listened_N & (age_N < days * DAY_S))) for days in (1, 7, 30)),
         np.log(total(at_hour_N * weight[0.5]) + 1e-9),
         total(at_hour_N * listened_N) / np.maximum(listens_M, 1),
@@ -171,9 +173,10 @@ def _of_one(
         np.cos(hour / 24 * 2 * np.pi),
         np.log1p(N),
     )
-    columns += [np.full(M, value) for value in request]
     best = np.lexsort((item_M, -activation[0.7]))[:most]
-    return item_M[best], np.stack(columns)[:, best].T.astype(np.float32)
+    numbers_MF = np.empty((len(best), len(NUMBERS)), dtype=np.float32)
+    numbers_MF[:, : len(columns)], numbers_MF[:, len(columns) :] = np.stack(columns)[:, best].T, request
+    return item_M[best], numbers_MF
 
 
 def _outcome_before(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
@@ -195,33 +198,16 @@ def _beside(of_N: Array, count: int) -> Iterator[Array]:
     yield np.convolve(signal_N[::-1], np.concatenate([[0], NEAR]))[: len(of_N)][::-1]
 
 
-def _numbered(key_N: Array) -> tuple[Array, Array]:
-    """Distinct keys, ascending, and the number of each of the N; `np.unique` takes half as long again."""
-    order = np.argsort(key_N)
-    sorted_N = key_N[order]
-    is_first_N = np.diff(sorted_N, prepend=-1) != 0
-    number_N = np.empty(len(key_N), dtype=np.int64)
-    number_N[order] = is_first_N.cumsum() - 1
-    return sorted_N[is_first_N], number_N
-
-
-def _sorted_once(key_N: Array) -> Array:
-    """Distinct keys, ascending; `np.unique` takes five times as long for so few."""
-    key_N.sort()
-    distinct: Array = key_N[np.diff(key_N, prepend=-1) != 0]
-    return distinct
-
-
-def _distinct(of_N: Array, group_N: Array, count: int) -> Array:
+def _groups(of_N: Array, group_N: Array, count: int) -> Array:
     """In how many groups each thing occurs."""
-    pairs = _sorted_once(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
+    pairs = distinct(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
     return np.bincount(pairs // (group_N[-1] - group_N[0] + 1), minlength=count)
 
 
 def _sessions(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
     """Sessions in which each track was heard; and how much they resemble the newest one, itself left out (cosine)."""
     sessions = int(session_N[-1]) + 1
-    track_P, session_P = np.divmod(_sorted_once(of_N * np.int64(sessions) + session_N), sessions)
+    track_P, session_P = np.divmod(distinct(of_N * np.int64(sessions) + session_N), sessions)
     size_S = np.bincount(session_P, minlength=sessions)
     in_newest_M = np.zeros(count)
     in_newest_M[track_P[session_P == sessions - 1]] = 1
@@ -234,7 +220,7 @@ def _sessions(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
 
 def _of_artists(artist_M: Array, of_N: Array, listens: Array, weight: dict[float, Array]) -> list[Array]:
     """OF_THE_ARTIST for each track; tracks whose artist nobody knows count as one artist with nothing to its name."""
-    artist_A, artist_of_M = _numbered(artist_M)
+    artist_A, artist_of_M = numbered(artist_M)
     artist_of_N = artist_of_M[of_N]
     A, heard = len(artist_A), artist_of_N[listens]
     next_A = np.bincount(heard, next(_beside(heard, A)), A)
