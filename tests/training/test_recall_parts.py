@@ -10,7 +10,7 @@ from training.recall.index import ExactIndex
 from training.recall.measure import worth
 from training.recall.merge import interleave, merge_clicks
 from training.recall.sampled_softmax import expected_draws, full_softmax, sampled_softmax
-from training.recall.user_tower import BlockKind, GatedBlock, PointwiseBlock, Pooling, UserTower
+from training.recall.user_tower import GAP_CODES, BlockKind, GatedBlock, PointwiseBlock, Pooling, UserTower, gap_code
 
 
 def test_index_equals_argsort_without_the_excluded() -> None:
@@ -240,3 +240,14 @@ def test_the_last_state_is_the_one_that_all_states_end_with(block: BlockKind, po
     length = torch.tensor([9, 3, 1, 5])
     expected = tower(items, codes, gaps)[torch.arange(4), length - 1]
     torch.testing.assert_close(tower.last(items, codes, gaps, length), expected)
+
+
+def test_a_gap_has_one_code_more_a_doubling_of_the_seconds() -> None:
+    generator = np.random.default_rng(0)
+    edges = [(2**power - 1) * 1_000_000 + beside for power in range(40) for beside in (-1, 0, 1)]
+    gap = np.concatenate([[-5, 0, 1], edges, 10 ** generator.uniform(0, 17, 1000)]).astype(np.int64)
+    # In whole numbers: the first code whose longest gap is not exceeded.
+    expected = [
+        next(code for code in range(99) if us <= (2**code - 1) * 1_000_000) for us in np.maximum(gap, 0).tolist()
+    ]
+    assert gap_code(torch.from_numpy(gap)).tolist() == np.minimum(expected, GAP_CODES - 1).tolist()

@@ -21,11 +21,13 @@ BEHAVIOUR_CODES = 32
 GAP_CODES = 28
 DISTANCE_CODES = 16
 
+LONGEST_GAPS = (2 ** torch.arange(GAP_CODES - 1) - 1) * 1_000_000
+"""The longest gap (µs) of each code but the last."""
+
 
 def gap_code(microseconds: Tensor) -> Tensor:
     """How long a gap is, as a code: 0 for none, then one more a doubling of the seconds (27: over two years)."""
-    seconds = microseconds.clamp(min=0).double() / 1e6
-    return (seconds + 1).log2().ceil().clamp(max=GAP_CODES - 1).long()
+    return torch.bucketize(microseconds, LONGEST_GAPS.to(microseconds.device))
 
 
 class UserTower(nn.Module):
@@ -86,7 +88,7 @@ class UserTower(nn.Module):
         behaviour_BL = behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)
         token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
         if self.pooling == "attention":
-            token_BLD = token_BLD + self.position(torch.arange(token_BLD.shape[1], device=token_BLD.device))
+            token_BLD = token_BLD + self.position.weight[: token_BLD.shape[1]]
         return self.dropout(token_BLD)  # type: ignore[no-any-return]
 
 
