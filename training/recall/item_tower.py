@@ -44,6 +44,8 @@ class ItemCodes(nn.Module):
     content_V: Tensor | None
     content_RW: Tensor | None
     is_cold_V: Tensor | None
+    facet_share_V: Tensor
+    """1 / number of facet values, [V]; made of `facet_VF` and not saved."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class ItemCodes(nn.Module):
         self.register_buffer("content_V", content_V)
         self.register_buffer("content_RW", content_RW)
         self.register_buffer("is_cold_V", is_cold_V)
+        self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod
     def of(cls, data: TrainingData, count_V: np.ndarray, least_plays: int, content: ContentUse = "off") -> ItemCodes:
@@ -146,10 +149,15 @@ class ItemTower(nn.Module):
         facet = self.codes.facet_VF[items]
         if not facet.shape[-1]:
             return self.facet.weight.new_zeros((*items.shape, self.facet.weight.shape[1]))
-        # One fused step: as an embedding and a mean it would hold every value's vector of every item.
-        facet_XF = facet.reshape(-1, facet.shape[-1])
-        bag: Tensor = functional.embedding_bag(facet_XF, self.facet.weight, mode="mean", padding_idx=0)
-        return bag.view(*items.shape, self.facet.embedding_dim)
+        # One fused step: as an embedding and a mean it would hold every value's vector of every item. The padding row is
+        # zeros; to leave it out matters only where it would be learned, and takes longer than all the rest.
+        bag: Tensor = functional.embedding_bag(
+            facet.reshape(-1, facet.shape[-1]),
+            self.facet.weight,
+            mode="sum",
+            padding_idx=0 if self.training else None,
+        )
+        return bag.view(*items.shape, self.facet.embedding_dim) * self.codes.facet_share_V[items].unsqueeze(-1)
 
 
 def _rows(counts: np.ndarray, least: int) -> np.ndarray:
