@@ -217,9 +217,11 @@ class SetAttention(nn.Module):
 
     def forward(self, user_BD: Tensor, member_BMD: Tensor, mask_BM: Tensor) -> Tensor:
         """[B, D]; the projection of zeros for an empty set."""
-        score_BM = (member_BMD @ self.query(user_BD).unsqueeze(-1)).squeeze(-1) / user_BD.shape[-1] ** 0.5
-        weight_BM = score_BM.masked_fill(~mask_BM, -torch.inf).softmax(-1).nan_to_num(0.0)
-        return self.value((weight_BM.unsqueeze(1) @ member_BMD).squeeze(1))  # type: ignore[no-any-return]
+        query_B11D, member_B1MD = self.query(user_BD)[:, None, None], member_BMD[:, None]
+        read_B11D = functional.scaled_dot_product_attention(
+            query_B11D, member_B1MD, member_B1MD, attn_mask=mask_BM[:, None, None]
+        )
+        return self.value(read_B11D[:, 0, 0])  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
