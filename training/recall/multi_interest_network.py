@@ -149,10 +149,12 @@ class DynamicRouting(nn.Module):
         seen_BLD = functional.normalize(self.bilinear(item_BLD), dim=-1)
         S, D, K = self.start_SDK.shape
         absent_B1K1, weight_B11L = ~is_there_BK[:, None, :, None], weight_BL[:, None, None, :]
+        # The logit of what is not there: no share of it, whatever is added; -inf would be none at all for a user of no listens.
+        least = torch.finfo(item_BLD.dtype).min
 
         # Starts and interests are rows of one matrix a user; a product with the listens over S would copy them S times.
         def interests(logit_BSKL: Tensor) -> Tensor:
-            share_BSKL = _shares(logit_BSKL, absent_B1K1) * weight_B11L
+            share_BSKL = logit_BSKL.softmax(2) * weight_B11L
             return _squashed(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))  # type: ignore[no-any-return]
 
         def agreement(interest_BSKD: Tensor) -> Tensor:
@@ -160,7 +162,7 @@ class DynamicRouting(nn.Module):
 
         with torch.no_grad():
             first_BLJ = seen_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)
-            logit_BSKL = _standardised(first_BLJ, weight_BL).mT.unflatten(1, (S, K))
+            logit_BSKL = _standardised(first_BLJ, weight_BL).mT.unflatten(1, (S, K)).masked_fill(absent_B1K1, least)
             for _ in range(self.rounds - 1):
                 logit_BSKL = logit_BSKL + self.sharpness * agreement(interests(logit_BSKL))
             agreement_BSKL = agreement(interests(logit_BSKL)).masked_fill(absent_B1K1, -1)
@@ -168,7 +170,7 @@ class DynamicRouting(nn.Module):
             logit_B1KL = logit_BSKL[torch.arange(len(best_B), device=best_B.device), best_B][:, None]
         interest_B1KD = interests(logit_B1KL)
         with torch.no_grad():
-            share_B1KL = _shares(logit_B1KL + self.sharpness * agreement(interest_B1KD), absent_B1K1)
+            share_B1KL = (logit_B1KL + self.sharpness * agreement(interest_B1KD)).softmax(2)
         return interest_B1KD[:, 0], share_B1KL[:, 0]
 
 
@@ -192,13 +194,8 @@ class SelfAttention(nn.Module):
 
 def distinct(item_BL: Tensor) -> Tensor:
     """How many different items each row has, 0 not counted [B]."""
-    sorted_BL = item_BL.sort(1).values
-    is_first_BL = functional.pad(sorted_BL[:, 1:] != sorted_BL[:, :-1], (1, 0), value=True)
-    return (is_first_BL & (sorted_BL > 0)).sum(1)
-
-
-def _shares(logit_BSKL: Tensor, absent_B1K1: Tensor) -> Tensor:
-    return logit_BSKL.masked_fill(absent_B1K1, -torch.inf).softmax(2).nan_to_num(0.0)
+    sorted_BL = item_BL.sort(1).values  # 0 comes first, and is the one before the first item
+    return (sorted_BL[:, 1:] != sorted_BL[:, :-1]).sum(1) + (sorted_BL[:, 0] > 0)
 
 
 def _squashed(sum_BKD: Tensor) -> Tensor:
