@@ -40,6 +40,12 @@ class Candidates:
         scores[items == 0] = -np.inf
         return cls(items, scores)
 
+    @classmethod
+    def in_order(cls, items_BK: np.ndarray) -> Candidates:
+        """Of K items best first, 0 where none: an item's score is how many come before it, negated."""
+        rank_K = -np.arange(items_BK.shape[1], dtype=np.float32)
+        return cls(items_BK, np.where(items_BK > 0, rank_K, np.float32(-np.inf)))
+
 
 class CandidateSource(ABC):
     """Whatever gives candidates for a user: tracks by item, or playlists or mlogs by number."""

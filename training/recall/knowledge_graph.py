@@ -117,7 +117,7 @@ class KnowledgeGraphWalks(RecallChannel):
         """The `k` tracks where most arrives, ties by smaller code."""
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        listens = listened(users.views[HISTORY])
+        listens = listened(users.views[HISTORY], ("track_id", "ended_at"))
         for row in range(len(users)):
             start, activation = self.starts(listens, int(users.request_at_B[row]), row)
             if not len(start):

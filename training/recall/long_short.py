@@ -142,9 +142,7 @@ class LongShort(IndexedChannel):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a known event; else `k` items, `new_share` of them unheard."""
-        items_BK = self._lists(users, k).merged(self.new_share, k)
-        rank = -np.broadcast_to(np.arange(items_BK.shape[1], dtype=np.float32), items_BK.shape)
-        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+        return Candidates.in_order(self._lists(users, k).merged(self.new_share, k))
 
     @torch.inference_mode()
     def _lists(self, users: UserBatch, k: int) -> _Lists:

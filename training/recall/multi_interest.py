@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from sequences import behaviours
 from sequences.batch import FIRST
 from training.data import TrainingData
 from training.features import UserBatch
-from training.listens import HISTORY, LISTENED, listened
+from training.listens import HISTORY, LISTENED, is_listened, is_one_of
 from training.recall.channel import Candidates
 from training.recall.indexed_channel import IndexedChannel, some_requests
 from training.recall.item_tower import ItemCodes
@@ -146,33 +145,27 @@ class MultiInterest(IndexedChannel):
         heard_BH = users.heard_BH
         left_out = np.concatenate([heard_BH if task == "new" else np.zeros_like(heard_BH) for task in tasks])
         # An interest that no request has would be asked for in the place of one that some have: only time is lost.
-        number_K = np.flatnonzero(interests.is_there_BK.any(0).numpy())
-        query_BKD = torch.cat([self._queries(task, interests)[:, number_K] for task in tasks])
+        vector_BKD = _asked(interests)[:, interests.is_there_BK.any(0)]
+        query_BKD = torch.cat([self.network.query(task, vector_BKD) for task in tasks])
         least_B = np.repeat([self.least(task) for task in tasks], len(users))
         found, _ = self.index.search_best(query_BKD, k, left_out, least_B)
         nearest = dict(zip(tasks, np.split(found * np.tile(has_any_B, len(tasks))[:, None], len(tasks)), strict=True))
         nothing_BK = np.zeros((len(users), 0), dtype=np.int64)
-        items_BK = interleave(nearest.get("next", nothing_BK), nearest.get("new", nothing_BK), share, k)
-        rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
-        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+        return Candidates.in_order(
+            interleave(nearest.get("next", nothing_BK), nearest.get("new", nothing_BK), share, k)
+        )
 
     @torch.no_grad()
     def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Of the requests with a known listen as many queries a task as there may be interests."""
         interests = self._interests(listens(users, self.settled.length))
         rows = np.flatnonzero(interests.is_there_BK.any(1).numpy())
-        return rows, {task: self._queries(task, interests)[rows] for task in TASKS}
+        vector_BKD = _asked(interests)[rows]
+        return rows, {task: self.network.query(task, vector_BKD) for task in TASKS}
 
     def _interests(self, item_BL: np.ndarray) -> Interests:
         config = self.settled
         return self.network.interests(torch.from_numpy(item_BL)).distinct(config.alike, config.least_share)
-
-    def _queries(self, task: str, interests: Interests) -> torch.Tensor:
-        """A query for each interest; in the place of one that is not there, the query of one that is."""
-        query_BKD = self.network.query(task, interests.vector_BKD)
-        first_B = interests.is_there_BK.int().argmax(1)
-        first_B1D = query_BKD[torch.arange(len(first_B)), first_B][:, None]
-        return query_BKD.where(interests.is_there_BK[..., None], first_B1D)
 
     @torch.no_grad()
     def interests(self, user: UserBatch) -> list[Interest]:
@@ -227,16 +220,21 @@ class MultiInterest(IndexedChannel):
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), names)
 
 
+def _asked(interests: Interests) -> torch.Tensor:
+    """The interests' vectors; in the place of one that is not there, the vector of one that is."""
+    first_B = interests.is_there_BK.int().argmax(1)
+    first_B1D = interests.vector_BKD[torch.arange(len(first_B)), first_B][:, None]
+    return interests.vector_BKD.where(interests.is_there_BK[..., None], first_B1D)
+
+
 def listens(users: UserBatch, length: int) -> np.ndarray:
     """The newest `length` known tracks that each user listened to or acted kindly on, oldest first, [B, L]; 0 where
     there are fewer, at the beginning.
     """
-    code_of = behaviours.load().encoder
-    acts = [code_of[name] for name in POSITIVES if name not in LISTENED]
-    history, recent = listened(users.views[HISTORY]), users.views["recent_events"]
-    is_act_BL = recent.mask_BL & np.isin(recent.columns["behaviour"], acts)
+    history, recent = users.views[HISTORY], users.views["recent_events"]
+    is_act_BL = is_one_of(recent, [name for name in POSITIVES if name not in LISTENED])
     item_BL = np.concatenate([history.columns["track_id"], recent.columns["track_id"]], axis=1)
     ended_BL = np.concatenate([history.columns["ended_at"], recent.columns["ended_at"]], axis=1)
-    is_kept_BL = np.concatenate([history.mask_BL, is_act_BL], axis=1) & (item_BL >= FIRST)
+    is_kept_BL = np.concatenate([is_listened(history), is_act_BL], axis=1) & (item_BL >= FIRST)
     newest_BL = np.argsort(np.where(is_kept_BL, ended_BL, -1), axis=1, kind="stable")[:, -length:]
     return np.take_along_axis(np.where(is_kept_BL, item_BL, 0), newest_BL, axis=1)

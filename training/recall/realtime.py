@@ -161,7 +161,7 @@ class Realtime(IndexedChannel):
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         rows, query = self.asked(users)
         if not len(rows):
-            return Candidates.padded(items_BK, np.full(items_BK.shape, -np.inf, dtype=np.float32), k)
+            return Candidates.in_order(items_BK)
         share = self.settled.new_share
         # One pass over the index for both tasks; what is heard is left out of the second.
         tasks = TASKS if share > 0 else TASKS[:1]
@@ -176,8 +176,7 @@ class Realtime(IndexedChannel):
             of_users = histories_of(merge_clicks(users, self.settled.length)).take(rows)
             found, _ = blended.search_best(query_BD[:, 0], joined([of_users] * len(tasks)), k, left_out, least_B)
         items_BK[rows] = interleave(found[: len(rows)], found[len(rows) :], share, k) if share > 0 else found
-        rank = -np.broadcast_to(np.arange(k, dtype=np.float32), items_BK.shape)
-        return Candidates.padded(items_BK, np.where(items_BK > 0, rank, -np.inf).astype(np.float32), k)
+        return Candidates.in_order(items_BK)
 
     @torch.no_grad()
     def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
