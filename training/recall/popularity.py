@@ -133,6 +133,10 @@ class _Facets:
         return cls(item_N, values, has)
 
     @cached_property
+    def _languages(self) -> np.ndarray:
+        return self.has["languages"].astype(float)
+
+    @cached_property
     def _ascending(self) -> tuple[np.ndarray, np.ndarray]:
         order = np.argsort(self.item_N)
         return order, self.item_N[order]
@@ -142,12 +146,12 @@ class _Facets:
         request's scene.
         """
         match_BN = np.zeros((len(users), len(self.item_N)))
-        languages = self.has["languages"]
+        languages = self._languages
         if "recent_events" in users.views and languages.shape[1]:
             recent, (order, ascending) = users.views["recent_events"].columns["track_id"], self._ascending
             row_BL = order[np.minimum(np.searchsorted(ascending, recent), len(order) - 1)]
             is_kept_BL = self.item_N[row_BL] == recent
-            heard = (languages[row_BL] * is_kept_BL[:, :, None]).sum(1).astype(float)
+            heard = (languages[row_BL] * is_kept_BL[:, :, None]).sum(1)
             match_BN += heard / np.maximum(heard.sum(1, keepdims=True), 1) @ languages.T
         scenes = {scene: number for number, scene in enumerate(self.values["scenes"])}
         for row, scene in enumerate(users.scene_B):
