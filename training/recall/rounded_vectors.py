@@ -15,6 +15,8 @@ import torch
 
 SCORES_AT_ONCE = 4_194_304
 """So many scores by all queries lie in 16 MiB until only the best of each row is left."""
+ALONE = 3
+"""So few queries are multiplied faster one by one."""
 LARGEST = 127
 SINGLE_PRECISION = 1e-5
 """By how much of |q|·|v| a score in single precision may itself be off, widths of some hundreds included."""
@@ -56,9 +58,11 @@ class RoundedVectors:
         return self._best(torch.from_numpy(whole_BQD.astype(np.int8)).view(B * Q, D), B), slack_B
 
     def _best(self, whole_RD: torch.Tensor, rows: int) -> torch.Tensor:
-        if len(whole_RD) == rows and rows * len(self.whole_GD) <= SCORES_AT_ONCE:
-            return torch._int_mm(whole_RD, self.whole_GD.T)
         best_BG = torch.empty((rows, len(self.whole_GD)), dtype=torch.int32)
+        if len(whole_RD) == rows and rows <= ALONE:
+            for row_1D, best_1G in zip(whole_RD.split(1), best_BG.split(1), strict=True):
+                torch._int_mm(row_1D, self.whole_GD.T, out=best_1G)
+            return best_BG
         at_once = max(SCORES_AT_ONCE // len(whole_RD), 1)
         for start in range(0, best_BG.shape[1], at_once):
             some = slice(start, start + at_once)
