@@ -164,10 +164,10 @@ def most_active(activation: np.ndarray, count: int) -> np.ndarray:
     if len(activation) <= count:
         return np.arange(len(activation))
     floor = np.partition(activation, len(activation) - count)[len(activation) - count]
-    is_kept = activation > floor
+    is_kept: np.ndarray = activation > floor
     equal = (activation == floor).nonzero()[0]
     is_kept[equal[: count - np.count_nonzero(is_kept)]] = True
-    return is_kept.nonzero()[0]
+    return np.flatnonzero(is_kept)
 
 
 def _followed(steps: list[dict[int, Step]], start: int) -> list[Step]:
