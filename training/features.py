@@ -7,10 +7,10 @@ reader (offline) or as lists from the online store; ordinary views from Feast's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,8 @@ from training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from feast import FeatureStore
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,18 @@ class UserBatch:
     views: dict[str, SequenceBatch]
     scene_B: list[str] = field(default_factory=list)
     profile: dict[str, np.ndarray] = field(default_factory=dict)
+    _made: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         """B."""
         return len(self.user_ids)
+
+    def once(self, owner: object, make: Callable[[], Made]) -> Made:
+        """What `make` gives, kept for when the same owner asks again of this batch: a channel that says why after what."""
+        if owner not in self._made:
+            self._made[owner] = make()
+        made: Made = self._made[owner]
+        return made
 
     @cached_property
     def heard(self) -> Ragged:

@@ -101,6 +101,29 @@ def test_reason_names_the_interest_that_found_the_song(
     assert np.mean(fits) > 0.8
 
 
+def test_who_says_why_does_not_look_for_the_interests_again_unless_it_learns(
+    world: PlantedWorld,
+    channel: MultiInterest,
+    listeners: list[UserBatch],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    channel.save(tmp_path)
+    loaded = MultiInterest.load(tmp_path, world.data.vocabulary)
+    found_by = MultiInterestNetwork.interests
+    looked: list[object] = []
+    monkeypatch.setattr(
+        MultiInterestNetwork, "interests", lambda self, item_BL: looked.append(self) or found_by(self, item_BL)
+    )
+    reasons = []
+    for one in (channel, loaded):
+        user = replace(listeners[0])
+        items = one.recall(user, 30).items_BK[0].tolist()
+        reasons.append(one.reasons(user, items))
+    assert reasons[0] == reasons[1]
+    assert looked == [channel.network, channel.network, loaded.network]
+
+
 def test_more_is_found_than_by_popularity(world: PlantedWorld, channel: MultiInterest, tmp_path: Path) -> None:
     """On later sessions of the simulated listeners: half as much again of what is new to them, a seventh more of all."""
     cases = world.data.recall_cases("validation")

@@ -68,6 +68,7 @@ class MultiInterest(IndexedChannel):
         self.catalogue = catalogue
         self.names = names
         self._measures: dict[str, Any] = {}
+        self._is_learned = False
         self.refresh()
 
     @classmethod
@@ -138,7 +139,7 @@ class MultiInterest(IndexedChannel):
     @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a single known listen; else `k` items, `new_share` of them unheard."""
-        interests, share = self._interests(listens(users, self.settled.length)), self.settled.new_share
+        (_, interests), share = self._interests(users), self.settled.new_share
         has_any_B = interests.is_there_BK.any(1).numpy()
         # One pass over the index for both tasks; what is heard is left out of the second.
         tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
@@ -158,20 +159,26 @@ class MultiInterest(IndexedChannel):
     @torch.no_grad()
     def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Of the requests with a known listen as many queries a task as there may be interests."""
-        interests = self._interests(listens(users, self.settled.length))
+        _, interests = self._interests(users)
         rows = np.flatnonzero(interests.is_there_BK.any(1).numpy())
         vector_BKD = _asked(interests)[rows]
         return rows, {task: self.network.query(task, vector_BKD) for task in TASKS}
 
-    def _interests(self, item_BL: np.ndarray) -> Interests:
-        config = self.settled
-        return self.network.interests(torch.from_numpy(item_BL)).distinct(config.alike, config.least_share)
+    def _interests(self, users: UserBatch) -> tuple[np.ndarray, Interests]:
+        """The listens [B, L] and the interests in them."""
+
+        def make() -> tuple[np.ndarray, Interests]:
+            config, item_BL = self.settled, listens(users, self.settled.length)
+            return item_BL, self.network.interests(torch.from_numpy(item_BL)).distinct(config.alike, config.least_share)
+
+        # While it learns, other weights are asked the same requests again.
+        return users.once(self, make) if self._is_learned else make()
 
     @torch.no_grad()
     def interests(self, user: UserBatch) -> list[Interest]:
         """What the single request `user` is interested in, the largest interest first."""
-        item_L = listens(user, self.settled.length)[0]
-        of_listen_L = self._interests(item_L[None]).of_listen_BL[0].numpy()
+        item_BL, interests = self._interests(user)
+        item_L, of_listen_L = item_BL[0], interests.of_listen_BL[0].numpy()
         number, count = np.unique(of_listen_L[of_listen_L >= 0], return_counts=True)
         found = [(np.unique(item_L[of_listen_L == one]), int(n)) for one, n in zip(number, count, strict=True)]
         found.sort(key=lambda one: -one[1])
@@ -180,8 +187,7 @@ class MultiInterest(IndexedChannel):
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """Names the interest that is closest to each of `items`."""
-        item_BL = listens(user, self.settled.length)
-        interests = self._interests(item_BL)
+        item_BL, interests = self._interests(user)
         is_there_K = interests.is_there_BK[0]
         if not bool(is_there_K.any()):
             return ["because it fits what you listen to"] * len(items)
@@ -217,7 +223,9 @@ class MultiInterest(IndexedChannel):
         network = MultiInterestNetwork(config, codes)
         network.load_state_dict(tensors)
         names = InterestNames(values, codes.facet_VF.numpy(), vocabulary)
-        return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), names)
+        channel = cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), names)
+        channel._is_learned = True
+        return channel
 
 
 def _asked(interests: Interests) -> torch.Tensor:
