@@ -170,6 +170,18 @@ def test_heard_is_remembered_point_in_time_and_the_newest_only(data: TrainingDat
     assert not len(everything.before("nobody", NEVER))
 
 
+@pytest.mark.parametrize("lengths", [(3,), (2, 2), (2, 0), ()])
+def test_heard_is_kept_whoever_heard_how_much(lengths: tuple[int, ...], tmp_path: Path) -> None:
+    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    item, known = np.arange(2, 2 + sum(lengths), dtype=np.int32), np.arange(sum(lengths), dtype=np.int64)
+    users = tuple(f"u{user}" for user in range(len(lengths)))
+    Heard(users, offset, item, known).save(tmp_path)
+    kept = Heard.load(tmp_path)
+    assert kept.user_ids == users
+    for name, wanted in (("offset_U1", offset), ("item_F", item), ("known_at_F", known)):
+        assert np.array_equal(getattr(kept, name), wanted) and getattr(kept, name).dtype == wanted.dtype
+
+
 @pytest.mark.parametrize("window", [1, 3])
 def test_near_tracks_against_counting_by_hand(data: TrainingData, window: int) -> None:
     plays = data.plays

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from training.data import PARTS, TrainingData
 
@@ -56,11 +56,10 @@ class Heard:
 
     def save(self, folder: Path) -> None:
         """One row a user."""
-        items, times = _lists(self.item_F, self.offset_U1), _lists(self.known_at_F, self.offset_U1)
         columns = [
             pl.Series("user_id", list(self.user_ids), dtype=pl.String),
-            pl.Series("item", items, dtype=pl.List(pl.Int32)),
-            pl.Series("known_at", times, dtype=pl.List(pl.Int64)),
+            _lists("item", self.item_F, self.offset_U1),
+            _lists("known_at", self.known_at_F, self.offset_U1),
         ]
         pl.DataFrame(columns).write_parquet(folder / FILE)
 
@@ -73,5 +72,6 @@ class Heard:
         return cls(tuple(rows["user_id"].to_list()), offset, item.astype(np.int32), known_at.astype(np.int64))
 
 
-def _lists(values: np.ndarray, offset_U1: np.ndarray) -> list[np.ndarray]:
-    return [values[start:end] for start, end in pairwise(offset_U1)]
+def _lists(name: str, values: np.ndarray, offset_U1: np.ndarray) -> pl.Series:
+    """A list a user. Made by offsets: of arrays of one length, as one user's is, polars makes another type than lists."""
+    return pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offset_U1), pa.array(values)))
