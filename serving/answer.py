@@ -49,11 +49,12 @@ class Item:
 
 @dataclass(frozen=True)
 class ContainerTrack:
-    """A track that a playlist or an mlog holds."""
+    """A track that a playlist or an mlog holds; `duration_ms` is 0 where nobody knows it."""
 
     track_id: str
     title: str
     artists: list[str]
+    duration_ms: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,7 +155,12 @@ def _item(chosen: _Chosen, shelf: Shelf, release: ServedRelease, reason: str) ->
         "channels": [shelf.name] if chosen.is_recalled else [],
         "reason": reason,
         "tracks": [
-            ContainerTrack(str(track_ids_V[item]), catalogue.titles_V[item], catalogue.artist_names_V[item])
+            ContainerTrack(
+                str(track_ids_V[item]),
+                catalogue.titles_V[item],
+                catalogue.artist_names_V[item],
+                int(catalogue.duration_ms_V[item]),
+            )
             for item in chosen.items[:TRACKS_SHOWN].tolist()
         ],
     }

@@ -222,7 +222,7 @@ PLAYLIST_EXAMPLE: Spec = {
     "score": 0.91,
     "channels": ["playlists"],
     "reason": "because you opened Western electronic favourites 2",
-    "tracks": [{"track_id": "t12", "title": "Song 12", "artists": ["Artist 3"]}],
+    "tracks": [{"track_id": "t12", "title": "Song 12", "artists": ["Artist 3"], "duration_ms": 215000}],
 }
 MLOG_EXAMPLE: Spec = {
     "mlog_id": "m7",
@@ -230,7 +230,7 @@ MLOG_EXAMPLE: Spec = {
     "score": 0.74,
     "channels": ["mlogs"],
     "reason": "because you played Song 12 by Artist 3 just now",
-    "tracks": [{"track_id": "t31", "title": "Song 31", "artists": ["Artist 7"]}],
+    "tracks": [{"track_id": "t31", "title": "Song 31", "artists": ["Artist 7"], "duration_ms": 188000}],
 }
 
 ERRORS = {

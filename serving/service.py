@@ -25,6 +25,7 @@ from serving.metrics import Metrics
 from serving.path import UnknownTrack
 from serving.plain_errors import NotOurs, PlainErrors
 from serving.rate_limit import RateLimit
+from serving.reason_language import Language, said_in
 from serving.request import LONGEST_ID, RequestRejected
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES, SIMILAR
@@ -53,6 +54,7 @@ Explicit = Annotated[
         description="Whether tracks with an advisory label may come; by default as the service has it (`SEGUE_EXPLICIT`, yes)"
     ),
 ]
+Words = Annotated[Language, Field(description="Language of the reasons: English or Chinese")]
 
 
 class RecommendedTrack(BaseModel):
@@ -79,6 +81,7 @@ class ContainerTrack(BaseModel):
     track_id: str
     title: str
     artists: list[str]
+    duration_ms: int = Field(description="0 where nobody knows it")
 
 
 class RecommendedContainer(BaseModel):
@@ -219,12 +222,13 @@ class Recommender:
         ] = None,
         territory: Territory = None,
         explicit: Explicit = None,
+        language: Words = "en",
         debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
         """Tracks for a user, best first; playlists or mlogs in their scenes."""
         try:
             return _recommendation(
-                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), debug
+                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), language, debug
             )
         except RequestRejected as error:
             return _error(400, error)
@@ -248,11 +252,14 @@ class Recommender:
         ] = None,
         territory: Territory = None,
         explicit: Explicit = None,
+        language: Words = "en",
         debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
         """Tracks like a given one, nearest first."""
         try:
-            return _recommendation(self._runtime.similar(track_id, limit, user_id, territory, explicit), debug)
+            return _recommendation(
+                self._runtime.similar(track_id, limit, user_id, territory, explicit), language, debug
+            )
         except RequestRejected as error:
             return _error(400, error)
         except UnknownTrack as error:
@@ -366,11 +373,12 @@ Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_refused)  # 
 Recommender.add_asgi_middleware(PlainErrors)  # type: ignore[attr-defined]
 
 
-def _recommendation(answer: Answer, is_debugged: bool) -> Recommendation:
+def _recommendation(answer: Answer, language: Language, is_debugged: bool) -> Recommendation:
     fields = asdict(answer)
     if not is_debugged:
         del fields["trace"]
     for item in fields["items"]:
+        item["reason"] = said_in(language, item["reason"])
         if item["release"] == fields["release"]:
             del item["release"]
     return Recommendation(**fields)

@@ -114,6 +114,15 @@ def test_where_the_listener_is_and_whether_explicit_tracks_are_wanted_may_be_sai
     assert refused.status_code == 400 and "territory" in refused.text
 
 
+def test_reasons_come_in_the_language_that_is_asked_for(client):
+    (near,) = ask(client, "/similar", user_id="u", track_id="t0", limit=1, language="zh")["items"]
+    assert near["reason"] == "因为它与 Song 0 by Artist 0 相近"
+    (unknown,) = ask(client, limit=1, language="zh")["items"]
+    assert unknown["reason"] == "popularity says so"  # a sentence that has no counterpart
+    refused = client.post("/recommend", json={"user_id": "u", "language": "nl"})
+    assert refused.status_code == 400 and "language" in refused.text
+
+
 def test_an_operator_sees_what_is_in_service(client):
     answer = client.get("/status")
     expected = {"is_ready": True, "release": "r1", "experiment": None, "beside": [], "refused": []}

@@ -145,7 +145,7 @@ def _with(config: FavouritesConfig, name: str, value: float) -> FavouritesConfig
 def _heard(times: int) -> str:
     if not times:
         return "because you keep coming across it"
-    return "because you have listened to it " + (f"{times} times" if times > 1 else "before")
+    return f"because you have listened to it {times} times" if times > 1 else "because you have listened to it before"
 
 
 def _worth(table: dict[str, float]) -> float:

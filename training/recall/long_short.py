@@ -223,6 +223,10 @@ class _Lists:
 
 
 def _heard(times: int, days: int) -> str:
-    often = "once" if times == 1 else f"{times} times"
-    when = f", last {days} days ago" if days > 30 else ""
-    return f"because you have listened to it {often}{when}"
+    if days > 30:
+        return (
+            f"because you have listened to it once, last {days} days ago"
+            if times == 1
+            else f"because you have listened to it {times} times, last {days} days ago"
+        )
+    return "because you have listened to it once" if times == 1 else f"because you have listened to it {times} times"
