@@ -2,7 +2,12 @@
 
 const KEY = "segue-api-key";
 
-export class ApiError extends Error {}
+export class ApiError extends Error {
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status;
+  }
+}
 
 async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
@@ -22,7 +27,7 @@ async function post(path, body) {
     }
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(answer.error || `${path}: ${response.status}`);
+  if (!response.ok) throw new ApiError(answer.error || `${path}: ${response.status}`, response.status);
   return answer;
 }
 
@@ -30,8 +35,15 @@ export const listeners = () => post("listeners", { limit: 50 }).then((answer) =>
 export const listener = (userId) => post("listener", { user_id: userId });
 export const search = (words) => post("search", { words, limit: 12 }).then((answer) => answer.items);
 
-export function recommend(userId, scene, discovery) {
-  return post("recommend", { user_id: userId, scene, ...(discovery === null ? {} : { discovery }) });
+// A release without playlists or mlogs answers 404: there are none then.
+export async function recommend(userId, scene, discovery, language) {
+  const asked = { user_id: userId, scene, language, ...(discovery === null ? {} : { discovery }) };
+  try {
+    return await post("recommend", asked);
+  } catch (error) {
+    if (error.status === 404) return { request_id: "", items: [] };
+    throw error;
+  }
 }
 
 // One thing that the listener did; `shown` says which answer led to it, and at which place.

@@ -2,7 +2,7 @@
 import { html } from "./html.js";
 
 // A menu closes when something of it was chosen.
-const chosen = (act) => (event) => {
+export const chosen = (act) => (event) => {
   event.target.closest("details").open = false;
   act();
 };

@@ -1,4 +1,4 @@
-// What the page says, in English and in Chinese. Reasons come from the recommender and are English.
+// What the page says, in English and in Chinese. Reasons come from the recommender, in the language it is asked for.
 
 const ENGLISH = {
   title: "Segue",
@@ -16,6 +16,7 @@ const ENGLISH = {
   daily: "Daily list",
   private_fm: "Private FM",
   playlists: "Playlists",
+  mlog: "Short videos",
   play: "Play",
   pause: "Pause",
   skip: "Skip",
@@ -27,6 +28,8 @@ const ENGLISH = {
   nowPlaying: "Now playing",
   simulated: (speed) => `Playback is simulated, ${speed} times as fast`,
   nothingPlays: "Nothing plays. Choose a song.",
+  nothingOpen: "Nothing plays. Open one, and its songs play one after another.",
+  noneHere: "There are none of these here",
   repeat: "Repeat",
   discover: "Discover",
   balance: "Songs you know, or new ones",
@@ -68,6 +71,7 @@ const CHINESE = {
   daily: "每日推荐",
   private_fm: "私人 FM",
   playlists: "歌单",
+  mlog: "短视频",
   play: "播放",
   pause: "暂停",
   skip: "跳过",
@@ -79,6 +83,8 @@ const CHINESE = {
   nowPlaying: "正在播放",
   simulated: (speed) => `模拟播放，速度为 ${speed} 倍`,
   nothingPlays: "没有播放。请选择一首歌。",
+  nothingOpen: "没有播放。打开一个，里面的歌会依次播放。",
+  noneHere: "这里还没有",
   repeat: "重温",
   discover: "发现",
   balance: "熟悉的歌，还是新歌",

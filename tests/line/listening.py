@@ -19,7 +19,7 @@ def answered(page: Page, act) -> dict:
     answer = response.value.json()
     if answer["items"]:
         first = answer["items"][0]
-        expect(page.locator(".song").first).to_contain_text(first["title"] or first["track_id"])
+        expect(page.locator(".song").first).to_contain_text(first["title"] or first.get("track_id", ""))
     return answer
 
 
@@ -49,6 +49,45 @@ def listens_and_the_list_follows(url: str, user_id: str) -> None:
             answer = answered(page, player.get_by_role("button", name="Skip").click)
 
 
+def opens_what_holds_songs_and_they_play_one_after_another(url: str, user_id: str) -> None:
+    """Playlists and short videos: opening one is a click on it, and each of its songs says that it came from there."""
+    with browser.opened() as page:
+        told: list[dict] = []
+        page.on(
+            "request",
+            lambda request: told.extend(request.post_data_json["events"]) if "/events" in request.url else None,
+        )
+        open_listener(page, url, user_id)
+        player = page.get_by_role("region", name="Now playing")
+        for name, kind in (("Playlists", "playlist"), ("Short videos", "mlog")):
+            answer = answered(page, page.get_by_role("button", name=name, exact=True).click)
+            first = answer["items"][0]
+            target, tracks = first[f"{kind}_id"], first["tracks"]
+            assert browser.serious(page) == []
+            answered(page, page.locator(".song .start").first.click)
+            assert {
+                key: told[-1].get(key) for key in ("target_type", "target_id", "action", "request_id", "position")
+            } == {
+                "target_type": kind,
+                "target_id": target,
+                "action": "click",
+                "request_id": answer["request_id"],
+                "position": 0,
+            }
+            expect(player).to_contain_text(tracks[0]["title"])
+            answered(page, player.get_by_role("button", name="Skip").click)
+            assert {
+                key: told[-1].get(key) for key in ("target_type", "target_id", "action", "context_id", "request_id")
+            } == {
+                "target_type": "track",
+                "target_id": tracks[0]["track_id"],
+                "action": "play",
+                "context_id": f"{kind}:{target}",
+                "request_id": None,  # the answer showed the playlist, not the song
+            }
+            expect(player).to_contain_text(tracks[1]["title"] if len(tracks) > 1 else "Nothing plays")
+
+
 def begins_with_three_songs(url: str) -> None:
     """Somebody nobody knows picks three songs and has a list."""
     with browser.opened() as page:
@@ -71,6 +110,7 @@ def may_be_used_by_everybody(url: str, user_id: str) -> None:
             open_listener(page, url, user_id)
             if language != "en":
                 page.get_by_role("button", name="中文").click()
+                expect(page.locator(".song .hint").filter(has_text="因为").first).to_be_visible()
             expect(page.locator("html")).to_have_attribute("lang", language)
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
             assert browser.serious(page) == []
