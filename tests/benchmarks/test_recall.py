@@ -1,10 +1,12 @@
 """The benchmarks of recall run, on sizes at which their figures say nothing."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
-from tests.benchmarks import nearest, recall_request
+from tests.benchmarks import nearest, recall_in_turns, recall_request
 from tests.benchmarks.made_channels import MadeWorld
 from training.recall import CHANNELS
 from training.recall.approximate_index import ApproximateIndex
@@ -31,6 +33,17 @@ def test_every_channel_finds_something_for_a_made_listener() -> None:
         found = channel.recall(users, 50).items_BK
         assert (found > 0).all(), name
         assert (found < 3_002).all(), name
+
+
+def test_two_checkouts_in_turns() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.recall_in_turns", str(recall_in_turns.HERE)]
+    command += ["--tracks", "3000", "--rounds", "1"]
+    told = subprocess.run(command, cwd=recall_in_turns.HERE, text=True, capture_output=True, check=True).stdout
+    lines = told.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith(f"{recall_in_turns.HERE}: ")
+        assert all(f"'{name}'" in line for name in CHANNELS)
 
 
 def test_lists_beside_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
