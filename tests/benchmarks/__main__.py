@@ -81,6 +81,7 @@ TOGETHER = {
     "recommend_outside": "recommend_p50",
     "recommend_ready": "recommend_p50",
     "release_swap_mixed": "release_swap_failed",
+    "release_swap_of_two": "release_swap_failed",
     "release_swap_changes": "release_swap_failed",
     "release_swap_memory": "release_swap_failed",
 }

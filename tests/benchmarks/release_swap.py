@@ -5,6 +5,7 @@ as a person would run it, the next one when the service says that the one before
 
     release_swap_failed       requests without a whole answer of status 200; asked 0
     release_swap_mixed        answers with a mark or an arm of another release than the one they name; asked 0
+    release_swap_of_two       answers that name two releases where none may, which is everywhere but in a list of the day; asked 0
     release_swap_changes      changes that the service has made meanwhile
     release_swap_memory       memory of the service after the last change, as a multiple of that after the first swap
 
@@ -35,7 +36,7 @@ import settings
 from local.environment import environment
 from tests import running_service
 from tests.benchmarks import served_world
-from tests.benchmarks.benchmark import Result
+from tests.benchmarks.benchmark import Result, limited
 from tests.running_service import Place, Service
 
 ONE, TWO = "swap_one", "swap_two"
@@ -69,7 +70,8 @@ class Seen:
     failed: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
     releases: set[str] = field(default_factory=set)
-    of_two: int = 0
+    of_two: list[str] = field(default_factory=list)
+    lists_of_two: int = 0
     memory: list[int] = field(default_factory=list)
 
 
@@ -77,11 +79,13 @@ def run(seconds: int) -> list[Result]:
     """Over 50,000 tracks at 20 requests a second, until `seconds` are over and every change was made."""
     with tempfile.TemporaryDirectory() as home, service(Path(home), TRACKS, "small", USERS) as (place, started):
         seen = measured(place, started, seconds)
-    for told in (*seen.failed[:5], *seen.mixed[:5]):
-        print(told)
+    wrong = {"failed": seen.failed, "mixed": seen.mixed, "of_two": seen.of_two}
+    for told in wrong.values():
+        print(*told[:5], sep="\n")
+    print(f"{seen.lists_of_two} lists of the day went on under another release than the one that began them")
     return [
-        Result.of("release_swap_failed", f"of {seen.requests} requests", len(seen.failed)),
-        Result.of("release_swap_mixed", f"of {seen.requests} requests", len(seen.mixed)),
+        # Fewer than one.
+        *(limited(f"release_swap_{name}", f"of {seen.requests} requests", len(of), 1) for name, of in wrong.items()),
         Result.of("release_swap_changes", "changes", len(seen.memory)),
         Result.of("release_swap_memory", "times", seen.memory[-1] / seen.memory[0]),
     ]
@@ -171,7 +175,11 @@ def _note(seen: Seen, told: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
         seen.failed.append(f"{status} {asked} {answer}")
         return
     seen.releases.add(answer["release"])
-    seen.of_two += len({item.get("release", answer["release"]) for item in answer["items"]}) > 1
+    if is_of_two(answer):
+        if asked["scene"] == "daily" and is_continued(answer):
+            seen.lists_of_two += 1
+        else:
+            seen.of_two.append(json.dumps(answer))
     if is_mixed(answer):
         seen.mixed.append(json.dumps(answer))
 
@@ -183,6 +191,16 @@ def is_mixed(answer: dict[str, Any]) -> bool:
         if set(MARK.findall(item["title"] + item["reason"])) != {own}:
             return True
     return False
+
+
+def is_of_two(answer: dict[str, Any]) -> bool:
+    """Whether the items of an answer are of more than one release."""
+    return len({item.get("release", answer["release"]) for item in answer["items"]}) > 1
+
+
+def is_continued(answer: dict[str, Any]) -> bool:
+    """Whether an answer of two releases is a list as it may be: it names the release that made it longer, whose items are the last."""
+    return "release" not in answer["items"][-1]
 
 
 def _has_happened(place: Place, change: tuple[str, ...]) -> bool:

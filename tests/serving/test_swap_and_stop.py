@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.benchmarks import release_swap
-from tests.benchmarks.release_swap import CHANGES, ONE, TWO, is_mixed
+from tests.benchmarks.release_swap import CHANGES, ONE, TWO, Seen, is_mixed
 
 EVENTS, REPORTS, ANSWERS = 1000, 12, 8
 
@@ -29,7 +29,7 @@ def test_no_request_fails_and_no_answer_is_of_two_releases(served):
     seen = release_swap.measured(*served, seconds=6, rate=10, changes=CHANGES[:3])
     assert seen.releases == {ONE, TWO} and len(seen.memory) == 3
     assert seen.requests > 50
-    assert (seen.failed, seen.mixed) == ([], [])
+    assert (seen.failed, seen.mixed, seen.of_two) == ([], [], [])
 
 
 def test_a_mixed_answer_would_be_seen():
@@ -38,6 +38,28 @@ def test_a_mixed_answer_would_be_seen():
     assert is_mixed({"release": TWO, "items": [item]})
     assert not is_mixed({"release": TWO, "items": [item | {"release": ONE}]})
     assert is_mixed({"release": ONE, "items": [item | {"reason": f"because it is close to Song 2 [{TWO}]"}]})
+
+
+@pytest.mark.parametrize(
+    ("scene", "of", "is_wrong"),
+    [
+        ("private_fm", (ONE, ONE), False),
+        ("private_fm", (ONE, TWO), True),
+        ("daily", (ONE, TWO), False),
+        ("daily", (TWO, ONE), True),
+    ],
+)
+def test_only_a_list_of_the_day_may_go_on_under_another_release(scene, of, is_wrong):
+    """An item of each of these releases, in this order; a list that goes on ends with the release it names."""
+    items = [{"title": f"Song [{one}]", "reason": "", "release": one} for one in of]
+    answer = {"release": of[0] if scene == "private_fm" else TWO, "items": items}
+    for item in items:
+        if item["release"] == answer["release"]:
+            del item["release"]
+    seen = Seen()
+    release_swap._note(seen, (200, {"scene": scene, "limit": 2}, answer))
+    assert (len(seen.of_two) == 1) == is_wrong and not seen.mixed
+    assert seen.lists_of_two == (scene == "daily" and not is_wrong)
 
 
 def connected(port):
