@@ -33,7 +33,8 @@ ENCODERS = {
 }
 """For every attribute that is text; some of the texts are not among them."""
 
-ACTIONS = ("play", "play", "play", "click", "like", "dislike", "block")
+ACTIONS = ("play", "play", "play", "click", "like", "collect", "dislike", "block")
+ON_OTHERS = ("click", "collect", "dislike", "block")
 MICROSECOND = 1e-6
 
 
@@ -68,7 +69,7 @@ def histories(
             "sequence_number": draw(st.integers(0, 3)),
             "action": action,
             "played_ms": draw(st.sampled_from([1_000, 50_000, 95_000, 150_000])) if action == "play" else None,
-            "target_type": draw(st.sampled_from(["track", "artist"])) if action in ("click", "block") else "track",
+            "target_type": draw(st.sampled_from(["track", "artist", "playlist"])) if action in ON_OTHERS else "track",
             "target_id": draw(st.sampled_from(["t0", "t1", "t2", "new"])),
             "scene": draw(st.sampled_from([None, "daily"])),
         }

@@ -5,7 +5,6 @@ answer, over HTTP on a release of small fitted models.
 import json
 import logging
 
-import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -20,36 +19,10 @@ from serving.request import RequestRejected, read_request
 from serving.warm_up import warm_up
 from tests.serving.asgi import client_of
 from tests.serving.bench import NOW, Bench
+from tests.serving.list_source import ListSource
 from tests.serving.opened_release import opened_release
 from tests.serving.small_release import MemoryStore, excluded, release, tracks
 from tests.training.opened_world import PLAYLISTS
-from training.containers import Containers, Shelf
-from training.data import Ragged
-from training.recall.channel import Candidates, CandidateSource
-
-
-class ListSource(CandidateSource):
-    """Finds the same containers for everybody, the first of `found` best; `held` are the items of each, by number from 2."""
-
-    feature_service = "recommender"
-
-    def __init__(self, kind: str, held: list[list[int]], found: list[int], is_failing=False):
-        self.kind, self.name, self.found, self.is_failing = kind, f"{kind}s", found, is_failing
-        names = [f"{kind[0]}{number}" for number in range(2, len(held) + 2)]
-        ids = np.array(["", "", *names], dtype=object)
-        offset = np.cumsum([0, 0, 0, *(len(items) for items in held)])
-        containers = Containers(
-            kind, ids, ids, Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
-        )
-        self.shelf = Shelf(self.name, containers, np.zeros(len(ids), dtype=np.int64), kind == "mlog")
-
-    def recall(self, users, k):
-        if self.is_failing:
-            raise RuntimeError("out of order")
-        return Candidates.padded(np.array([self.found]), -np.arange(len(self.found), dtype=np.float32)[None, :], k)
-
-    def reasons(self, user, items):
-        return [f"because {self.shelf.containers.ids_N[item]} fits" for item in items]
 
 
 @pytest.fixture

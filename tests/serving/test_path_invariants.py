@@ -9,10 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.container_path import ContainerPath
+from serving.recall import Recall
 from serving.request import read_request, read_similar
 from serving.scenes import SCENES
 from tests.serving.bench import DAY, NOW, Bench
-from tests.serving.small_release import ListChannel, excluded, history, release, tracks
+from tests.serving.list_source import ListSource
+from tests.serving.small_release import ListChannel, clicked, excluded, history, release, tracks
 from training.blend import Blend
 
 COUNT = 12
@@ -127,3 +130,84 @@ def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
             assert not again - (recordings(heard) if request.is_relistening else set())
             if len(shown) > len(before) and answer.trace.state_from != "nothing":
                 lists[day, discovery] = shown
+
+
+CONTAINERS = {"playlists": ("playlist", ["p2", "p3", "p4", "p5"]), "mlog": ("mlog", ["m2", "m3", "m4", "m5"])}
+HELD = st.lists(st.lists(st.integers(2, COUNT + 1), min_size=1, max_size=4, unique=True), min_size=4, max_size=4)
+FOUND = st.lists(st.integers(2, 5), max_size=4, unique=True)
+TARGETS = st.one_of(
+    *(st.tuples(st.just(kind), st.sampled_from(names)) for kind, names in CONTAINERS.values()),
+    st.tuples(st.just("track"), st.sampled_from(TRACKS)),
+    st.tuples(st.just("artist"), st.sampled_from(ARTISTS)),
+)
+WANTED = st.tuples(st.sampled_from(["", "DE", "us"]), st.booleans())
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    worlds(),
+    HELD,
+    FOUND,
+    st.booleans(),
+    st.lists(TARGETS, max_size=6),
+    st.lists(TARGETS, max_size=3),
+    st.sampled_from(["read", "reported", "remembered"]),
+    st.integers(1, 5),
+    WANTED,
+)
+def test_no_playlist_or_mlog_is_shown_that_must_not_be(
+    bench, of, held, found, is_failing, gone, liked, known_as, limit, wanted
+):
+    """What is blocked or disliked stays away, read from the store or only reported, and takes nothing of another kind along; what
+    is collected or opened may come again.
+    """
+    user, code, catalogue = uuid.uuid4().hex, of.vocabulary.track_code, of.catalogue
+    bench.store.is_away = False
+    bench.store.users[user] = clicked(*liked) | (excluded(*gone) if known_as != "reported" else {})
+    reported = [(target, "collect") for target in liked]
+    if known_as == "reported":
+        reported += [(target, "dislike") for target in gone]
+    bench.hydrate.exclude(
+        [{"user_id": user, "action": did, "target_type": kind, "target_id": name} for (kind, name), did in reported]
+    )
+    if known_as == "remembered":
+        bench.hydrate.user(read_request(user, "daily", 1, NOW), of)
+        bench.store.is_away = True
+    artist = {number: name for name, number in catalogue.artist_code.items()}
+    recordings_gone = {int(catalogue.recording_V[code[name]]) for kind, name in gone if kind == "track"}
+
+    def may_be_played(item):
+        return (
+            catalogue.is_served_V[item]
+            and may_be_shown(catalogue, item, *wanted)
+            and catalogue.available_from_V[item] <= NOW < catalogue.available_until_V[item]
+            and int(catalogue.recording_V[item]) not in recordings_gone
+            and not any(("artist", artist[number]) in gone for number in catalogue.artists_of(item).tolist())
+        )
+
+    for scene, (kind, names) in CONTAINERS.items():
+        source = ListSource(kind, held, found, is_failing)
+        path = ContainerPath(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+        served = replace(of, containers={source.name: source}, shelves={source.name: source.shelf})
+        answer = path.answer(read_request(user, scene, limit, NOW, None, None, *wanted), served)
+        playable = {name: [item for item in held[place] if may_be_played(item)] for place, name in enumerate(names)}
+        allowed = []
+        for place, name in enumerate(names):
+            recordings = {int(catalogue.recording_V[item]) for item in held[place]}
+            is_whole = len(playable[name]) == len(held[place]) == len(recordings)
+            if (kind, name) not in gone and playable[name] and (kind == "playlist" or is_whole):
+                allowed.append(name)
+        shown = [item.target for item in answer.items]
+        assert len(set(shown)) == len(shown) == min(limit, len(allowed))
+        assert {kind for kind, _ in shown} <= {kind} and {name for _, name in shown} <= set(allowed)
+        for item in answer.items:
+            mine = {track.track_id for track in item.tracks}
+            assert mine and mine <= {str(of.vocabulary.track_ids_V[one]) for one in playable[item.target[1]]}
+    bench.store.is_away = False
+
+
+def test_what_was_said_of_a_playlist_is_not_said_of_its_tracks(bench):
+    of = release(tracks(4), [ListChannel("popularity", range(2, 6))])
+    bench.store.is_away = False
+    bench.store.users["a reader"] = history("t0") | excluded(("playlist", "t1"), ("mlog", "t2"))
+    assert {"t1", "t2"} <= set(bench.ask(of, user_id="a reader"))
