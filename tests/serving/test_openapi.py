@@ -9,7 +9,7 @@ from serving import openapi
 from serving.event_schema import COLUMNS, read_event
 from serving.request import read_request, read_similar
 from serving.scenes import SCENES
-from serving.service import (
+from serving.schemas import (
     EventReport,
     FoundTracks,
     Listeners,
@@ -17,8 +17,8 @@ from serving.service import (
     Recommendation,
     RecommendedMlog,
     RecommendedPlaylist,
-    Recommender,
 )
+from serving.service import Recommender
 
 NOW = 1_800_000_000_000_000
 PATHS = {
