@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from typing import Any
 
 from serving import heap
 from serving.metrics import Metrics
+from serving.polling import Polling
 from serving.served_release import ServedRelease
 from training import shares
 from training.shares import PRODUCTION, Shares
@@ -65,15 +65,14 @@ class ReleaseHolder:
 
     def __init__(self, active: Path, load: Load, warm_up: WarmUp, metrics: Metrics, poll_s: float = POLL_S) -> None:
         self._active, self._shares = active, active.with_name(shares.FILE)
-        self._load, self._warm_up, self._metrics, self._poll_s = load, warm_up, metrics, poll_s
+        self._load, self._warm_up, self._metrics = load, warm_up, metrics
         self._now = InService()
         self._loaded: dict[tuple[str, str], ServedRelease] = {}
         self._refused: dict[str, dict[str, Any]] = {}
         self._seen: tuple[str, str] = ("", "")
         self._is_settled = True
         self._measured: dict[str, float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="release-holder", daemon=True)
+        self._following = Polling("release-holder", poll_s, self.poll)
 
     @property
     def current(self) -> ServedRelease | None:
@@ -99,13 +98,11 @@ class ReleaseHolder:
 
     def start(self) -> None:
         """Follow both files in the background, the first look at once."""
-        self._thread.start()
+        self._following.start()
 
     def close(self) -> None:
         """Stop following; the releases stay."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._following.close()
 
     def poll(self) -> bool:
         """Whether what is in service has changed. What was refused is tried again when one of the files changes."""
@@ -202,15 +199,6 @@ class ReleaseHolder:
             self._metrics.release_share.labels(release).set(share)
         self._measured = measured
         self._metrics.releases_refused.set(len(self._refused))
-
-    def _follow(self) -> None:
-        while True:
-            try:
-                self.poll()
-            except OSError:
-                logger.exception("%s or %s cannot be read; the releases stay", self._active, self._shares)
-            if self._stop.wait(self._poll_s):
-                return
 
 
 def _text(file: Path) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from serving.metrics import Metrics
+from serving.polling import Polling
 from serving.served_release import ServedRelease
 
 EVERY_S = 5.0
@@ -34,18 +34,15 @@ class Watch:
         self, metrics: Metrics, skew: Path, waiting: Callable[[], int], release: Callable[[], ServedRelease | None]
     ) -> None:
         self._metrics, self._skew, self._waiting, self._release = metrics, skew, waiting, release
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look_forever, name="watch", daemon=True)
+        self._looking = Polling("watch", EVERY_S, self.look)
 
     def start(self) -> None:
         """Look now and from now on."""
-        self._thread.start()
+        self._looking.start()
 
     def close(self) -> None:
         """Stop looking."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._looking.close()
 
     def look(self) -> None:
         """Write down what is so now; what is not known stays as it was."""
@@ -63,15 +60,6 @@ class Watch:
             return
         self._metrics.skew.set(rate)
         self._metrics.skew_as_of.set(as_of)
-
-    def _look_forever(self) -> None:
-        while True:
-            try:
-                self.look()
-            except Exception:
-                logger.exception("what is watched could not be written to the metrics")
-            if self._stop.wait(EVERY_S):
-                return
 
 
 def _seconds(day: str) -> float:
