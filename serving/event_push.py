@@ -8,13 +8,13 @@ Knows nothing about HTTP.
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from concurrent.futures import wait
 from dataclasses import dataclass
 
 from serving.event_log import Appended, EventLog
 from serving.event_schema import Event
+from serving.polling import Polling
 from serving.push_marker import Position
 from serving.user_writers import UserWriters
 
@@ -38,8 +38,7 @@ class EventPush:
     def __init__(self, log: EventLog, writers: UserWriters) -> None:
         self._log, self._writers = log, writers
         self._later: deque[_Push] = deque()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._retry_forever, name="event-push", daemon=True)
+        self._retrying = Polling("event-push", RETRY_EVERY_S, self._retry)
 
     @property
     def waiting(self) -> int:
@@ -59,7 +58,7 @@ class EventPush:
         if chunk and position is not None:
             self._replay(_Push(chunk, position))
             replayed += len(chunk)
-        self._thread.start()
+        self._retrying.start()
         return replayed
 
     def push(self, appended: Appended) -> bool:
@@ -75,9 +74,7 @@ class EventPush:
 
     def close(self) -> None:
         """Apply what is waiting and save the marker."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._retrying.close()
         self._writers.close()
         self._log.marker.save()
 
@@ -100,15 +97,14 @@ class EventPush:
         self._log.marker.pushed(push.position)
         return True
 
-    def _retry_forever(self) -> None:
-        while not self._stop.wait(RETRY_EVERY_S):
-            failures = 0
-            for _ in range(len(self._later)):
-                push = self._later.popleft()
-                if not self._try(push):
-                    self._later.append(push)
-                    failures += 1
-                # One failure may be that report's own fault; a second in a row means that the store is away.
-                if failures == 2 or self._stop.is_set():
-                    break
-            self._log.marker.save()
+    def _retry(self) -> None:
+        failures = 0
+        for _ in range(len(self._later)):
+            push = self._later.popleft()
+            if not self._try(push):
+                self._later.append(push)
+                failures += 1
+            # One failure may be that report's own fault; a second in a row means that the store is away.
+            if failures == 2 or self._retrying.is_closing:
+                break
+        self._log.marker.save()

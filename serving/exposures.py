@@ -18,6 +18,7 @@ import numpy as np
 from serving import daily_file
 from serving.answer import Shown
 from serving.daily_file import DailyFile
+from serving.polling import Polling
 from serving.request import Request
 from training.features import UserBatch
 
@@ -70,9 +71,8 @@ class Exposures:
             daily_file.repair(path)
         self._file = DailyFile(folder, NAME, now_us)
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sync_forever, name="exposures", daemon=True)
-        self._thread.start()
+        self._syncing = Polling("exposures", SYNC_EVERY_S, self._sync)
+        self._syncing.start()
 
     def write(self, exposure: Exposure) -> None:
         """One record; none for an answer without items, which showed nothing.
@@ -87,15 +87,13 @@ class Exposures:
 
     def close(self) -> None:
         """Sync and close."""
-        self._stop.set()
-        self._thread.join()
+        self._syncing.close()
         with self._lock:
             self._file.close()
 
-    def _sync_forever(self) -> None:
-        while not self._stop.wait(SYNC_EVERY_S):
-            with self._lock:
-                self._file.sync()
+    def _sync(self) -> None:
+        with self._lock:
+            self._file.sync()
 
 
 def features_hash(users: UserBatch) -> str:

@@ -191,12 +191,33 @@ def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch
     store.is_away = True
     for name in ("a", "b", "c"):
         assert not push.push(log.append([event(name)]))
+    save, failed = log.marker.save, []
+
+    def on_a_full_disk():
+        if len(failed) < 2:
+            failed.append(None)
+            raise OSError("no space left on device")
+        save()
+
+    monkeypatch.setattr(log.marker, "save", on_a_full_disk)
     store.is_away = False
     for _ in range(500):
         if push.waiting == 0:
             break
         threading.Event().wait(0.01)
     assert set(store.events) == {"a", "b", "c"}
+    for _ in range(500):
+        if len(failed) == 2:
+            break
+        threading.Event().wait(0.01)
+    store.is_away = True
+    assert not push.push(log.append([event("d")]))
+    store.is_away = False
+    for _ in range(500):
+        if push.waiting == 0:
+            break
+        threading.Event().wait(0.01)
+    assert "d" in store.events
     push.close()
     log.close()
 

@@ -1,6 +1,7 @@
 """What a request showed is one record, and each of its items lands as an impression and as an exposure."""
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 
 from ingestion.land import land
 from serving.answer import Item
+from serving.daily_file import DailyFile
 from serving.daily_lists import ListedTrack
 from serving.exposures import Exposure, Exposures, features_hash
 from serving.fuse import Fused
@@ -50,6 +52,22 @@ def test_one_answer_is_one_record_and_an_empty_one_is_none(tmp_path):
         same | {"target_id": "t1", "position": 0, "channels": ["popularity"], "propensity": 1, "is_exploration": False},
         same | {"target_id": "t2", "position": 1, "channels": [], "propensity": 0.1, "is_exploration": True},
     ]
+
+
+def test_a_disk_that_refuses_once_is_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.exposures.SYNC_EVERY_S", 0.0)
+    tried, again = [], threading.Event()
+
+    def sync(file):
+        tried.append(file)
+        if len(tried) == 1:
+            raise OSError("input/output error")
+        again.set()
+
+    monkeypatch.setattr(DailyFile, "sync", sync)
+    log = Exposures(tmp_path, lambda: NOW)
+    assert again.wait(30)
+    log.close()
 
 
 def test_an_experiment_says_the_arm(tmp_path):
