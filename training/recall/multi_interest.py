@@ -192,7 +192,7 @@ class MultiInterest(IndexedChannel):
         if not bool(is_there_K.any()):
             return ["because it fits what you listen to"] * len(items)
         heard = set(user.heard.items.tolist())  # `np.isin` takes ten times as long for so few
-        is_new_N = torch.tensor([item not in heard for item in items])
+        is_new_N = torch.tensor([item not in heard for item in items], dtype=torch.bool)
         vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64))
         next_NK, new_NK = (vector_ND @ self.network.query(task, interests.vector_BKD[0]).T for task in ("next", "new"))
         score_NK = torch.where(is_new_N[:, None], new_NK, next_NK).masked_fill(~is_there_K, -torch.inf)
