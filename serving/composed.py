@@ -28,7 +28,7 @@ from serving.loaded_releases import LoadedReleases, NoSuchRelease
 from serving.metrics import Metrics
 from serving.rank import Ranking
 from serving.recall import Recall, WarmUpFailed
-from serving.remote import HopFailed, RemoteRanking, RemoteRecall
+from serving.remote import Call, HopFailed, RemoteRanking, RemoteRecall
 from serving.runtime import Runtime
 from serving.served_release import ServedRelease
 from settings import Settings
@@ -131,7 +131,7 @@ class Recommender(service.Recommender.inner):  # type: ignore[name-defined]  # t
 
     def _made(self, here: Settings, metrics: Metrics) -> Runtime:
         recall, ranking = (
-            RemoteRecall(_caller(_connected(self.recall))),
+            RemoteRecall(_caller(_connected(self.recall)), metrics, here.recall_deadline_ms / 1000),
             RemoteRanking(_caller(_connected(self.ranking))),
         )
         return Runtime(here, metrics, recall, ranking, Parts(has_channels=False, has_ranker=False))
@@ -162,19 +162,20 @@ def _connected(proxy: Any) -> httpx.Client:
     return httpx.Client(base_url=address, limits=CONNECTIONS, timeout=TIMEOUT_S)
 
 
-def _caller(client: httpx.Client) -> Callable[[str, Json], Json]:
+def _caller(client: httpx.Client) -> Call:
     """Calls of one service over our own connection and in our own words: BentoML's would pickle."""
     keys = settings.api_keys()
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
 
-    def call(name: str, content: Json) -> Json:
+    def call(name: str, content: Json, timeout_s: float | None) -> Json:
+        longest = TIMEOUT_S if timeout_s is None else timeout_s
         try:
-            answer = client.post(f"/{name}", json={"content": content}, headers=headers)
+            answer = client.post(f"/{name}", json={"content": content}, headers=headers, timeout=longest)
             if answer.status_code != 200:
                 raise HopFailed(f"{name}: {answer.text[:500]}", answer.status_code in FINAL)
             told: Json = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise HopFailed(f"{name}: {error!r}") from error
+            raise HopFailed(f"{name}: {error!r}", is_late=isinstance(error, httpx.TimeoutException)) from error
         return told
 
     return call

@@ -15,8 +15,9 @@ import numpy as np
 
 from serving import arrays
 from serving.arrays import Json
+from serving.metrics import Metrics
 from serving.rank import Ranking
-from serving.recall import FAILED, Recall, Recalled
+from serving.recall import FAILED, LATE, Recall, Recalled
 from serving.served_release import ServedRelease
 from serving.tastes import NAMING, Tastes
 from training.features import UserBatch
@@ -26,8 +27,11 @@ READY_S = 120.0
 """How long a release may take to be loaded over there."""
 AGAIN_S = 0.5
 
-Call = Callable[[str, Json], Json]
-"""`call(name, content)` gives what the other side answers.
+HOP_S = 1.0
+"""How much longer than the deadline of the channels a request waits for the recall service: after that it is not there."""
+
+Call = Callable[[str, Json, float | None], Json]
+"""`call(name, content, timeout_s)` gives what the other side answers; None: as long as a release may take.
 
 Raises:
     HopFailed: nothing came, or no answer to the question.
@@ -37,18 +41,20 @@ logger = logging.getLogger(__name__)
 
 
 class HopFailed(RuntimeError):
-    """The other side did not answer; `is_final` where asking again would not help."""
+    """The other side did not answer; `is_final` where asking again would not help, `is_late` where it may still do."""
 
-    def __init__(self, message: str, is_final: bool = False) -> None:
+    def __init__(self, message: str, is_final: bool = False, is_late: bool = False) -> None:
         super().__init__(message)
-        self.is_final = is_final
+        self.is_final, self.is_late = is_final, is_late
 
 
 class RemoteRecall(Recall):
-    """Asks the recall service. The deadline and the threads of the channels are over there."""
+    """Asks the recall service. The threads of the channels and their deadline are over there, where they are counted; here is
+    counted who is left out because nothing comes from there.
+    """
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, call: Call, metrics: Metrics, deadline_s: float) -> None:
+        self._call, self._metrics, self._wait_s = call, metrics, deadline_s + HOP_S
 
     def of_users(self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None) -> Recalled:
         """See `Recall.of_users`."""
@@ -61,14 +67,15 @@ class RemoteRecall(Recall):
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
         """See `Recall.reasons`."""
-        told = self._call("reasons", _about(release, users) | {"name": name, "items": items})
+        told = self._call("reasons", _about(release, users) | {"name": name, "items": items}, self._wait_s)
         return [str(one) for one in told["reasons"]]
 
     def tastes(self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]) -> Tastes | None:
         """See `Recall.tastes`."""
         if NAMING not in release.channels:
             return None
-        return arrays.to_tastes(self._call("tastes", _about(release, users) | {"items_of": arrays.of_arrays(items_of)}))
+        content = _about(release, users) | {"items_of": arrays.of_arrays(items_of)}
+        return arrays.to_tastes(self._call("tastes", content, self._wait_s))
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """See `Recall.warm`; waits until the release is loaded over there."""
@@ -77,10 +84,16 @@ class RemoteRecall(Recall):
 
     def _asked(self, name: str, channels: list[str], content: Json) -> Recalled:
         try:
-            return arrays.to_recalled(self._call(name, content))
-        except Exception:
+            return arrays.to_recalled(self._call(name, content, self._wait_s))
+        except Exception as error:
             logger.exception("the recall service does not answer; its channels are left out of this answer")
-            return Recalled({}, dict.fromkeys(channels, FAILED))
+            why = LATE if isinstance(error, HopFailed) and error.is_late else FAILED
+            for channel in channels:
+                if why == LATE:
+                    self._metrics.cut_off.labels(channel, why).inc()
+                else:
+                    self._metrics.skipped.labels(channel).inc()
+            return Recalled({}, dict.fromkeys(channels, why))
 
 
 class RemoteRanking(Ranking):
@@ -92,7 +105,7 @@ class RemoteRanking(Ranking):
     def score(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `Ranking.score`."""
         content = _about(release, users) | {"items": arrays.of_array(items_C)}
-        return arrays.to_arrays(self._call("score", content)["probabilities"])
+        return arrays.to_arrays(self._call("score", content, None)["probabilities"])
 
     def warm(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `Ranking.warm`; waits until the release is loaded over there."""
@@ -109,7 +122,7 @@ def _patiently(call: Call, name: str, content: dict[str, Any]) -> Json:
     deadline = time.monotonic() + READY_S
     while True:
         try:
-            return call(name, content)
+            return call(name, content, None)
         except HopFailed as error:
             if error.is_final or time.monotonic() > deadline:
                 raise

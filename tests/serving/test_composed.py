@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 
+import httpx
 import numpy as np
 import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
@@ -85,7 +86,7 @@ def clients(opened):
 @pytest.fixture
 def remote(clients):
     recall, ranking = (composed._caller(client) for client in clients)
-    return RemoteRecall(recall), RemoteRanking(ranking)
+    return RemoteRecall(recall, Metrics(CollectorRegistry()), 60), RemoteRanking(ranking)
 
 
 def asked():
@@ -155,7 +156,11 @@ def test_a_listener_is_described_without_interests_where_nobody_names_them(opene
     store.users["u"] = history("t0")
     hydrate = Hydrate(store, Metrics(CollectorRegistry()))
     served = loaded_elsewhere(opened)
-    told = describe(hydrate.user(read_request("u", "daily", 3, NOW), served), served, RemoteRecall(silent))
+    told = describe(
+        hydrate.user(read_request("u", "daily", 3, NOW), served),
+        served,
+        RemoteRecall(silent, Metrics(CollectorRegistry()), 60),
+    )
     artists = told.long_term.artists
     assert (told.interests, told.long_term.titles, told.long_term.name) == ([], ["Song t0"], " · ".join(artists))
 
@@ -167,18 +172,38 @@ def test_a_warm_up_over_a_hop_names_the_part_that_fails(remote):
         warm_up(WHOLE, NOW, Recall(Metrics(CollectorRegistry()), 60, 1), Ranking())
 
 
-def silent(name, content):
-    raise HopFailed("nobody there")
+def silent(name, content, timeout_s):
+    raise HopFailed("nobody there", is_late=timeout_s is not None and timeout_s < 1)
 
 
-def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path):
+@pytest.mark.parametrize(("hop_s", "why"), [(1.0, "failed"), (0.1, "late")])
+def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path, monkeypatch, hop_s, why):
+    monkeypatch.setattr("serving.remote.HOP_S", hop_s)
     bench = Bench(tmp_path)
-    lost = RemoteRecall(silent), RemoteRanking(silent)
+    lost = RemoteRecall(silent, bench.metrics, 0.4), RemoteRanking(silent)
     bench.path = RecommendPath(bench.hydrate, lost[0], bench.lists, bench.shown, bench.metrics, lost[1])
     bench.store.users["u"] = history("t0")
     answer = bench.answer(WHOLE, limit=3, scene="private_fm")
-    assert answer.trace.left_out == dict.fromkeys(WHOLE.channels, "failed")
+    assert answer.trace.left_out == dict.fromkeys(WHOLE.channels, why)
+    for channel in WHOLE.channels:
+        assert bench.count("segue_skipped", part=channel) == (why == "failed")
+        assert bench.count("segue_cut_off", channel=channel, why="late") == (why == "late")
     assert [item.track_id for item in answer.items] == ["t0", "t2", "t4"]
+
+
+def test_a_recall_service_that_hangs_is_not_waited_for_longer_than_it_may():
+    asked = []
+
+    def hangs(request):
+        asked.append(request.extensions["timeout"]["read"])
+        raise httpx.ReadTimeout("nothing came", request=request)
+
+    client = httpx.Client(transport=httpx.MockTransport(hangs), base_url="http://127.0.0.1", timeout=30)
+    registry = CollectorRegistry()
+    recall = RemoteRecall(composed._caller(client), Metrics(registry), 0.4)
+    recalled = recall.of_users(WHOLE, users(), 3)
+    assert recalled.left_out == dict.fromkeys(WHOLE.channels, "late") and recalled.candidates == {}
+    assert asked == [1.4]
 
 
 class Runs:
