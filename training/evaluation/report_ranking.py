@@ -1,0 +1,117 @@
+"""Of the evaluation's page what is about rankers: figures, heads in one score, slices, calibration."""
+
+from __future__ import annotations
+
+from html import escape
+
+from training.evaluation import charts
+from training.evaluation.charts import Bar
+from training.evaluation.report_cells import Content, cell, figure, is_certain
+
+
+def ranking(content: Content) -> str:
+    """Every ranker and task."""
+    tasks = dict.fromkeys(task for one in content["ranking"].values() for task in one)
+    if not tasks:
+        return "<h2>Ranking</h2><p class=note>No ranker was trained.</p>"
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(task)}</td>"
+        + "".join(f"<td>{cell(one[task][metric], 4)}</td>" for metric in ("auc", "gauc", "logloss", "ece"))
+        + "</tr>"
+        for task in tasks
+        for name, one in content["ranking"].items()
+        if task in one
+    )
+    first = "not_skipped" if "not_skipped" in tasks else next(iter(tasks))
+    bars = [
+        Bar(name, one[first]["gauc"], "chosen" if name == content["chosen"]["ranker"] else "channel")
+        for name, one in content["ranking"].items()
+    ]
+    return (
+        f"<h2>Ranking</h2><h3>GAUC, {escape(first)}: the climb (the axis does not begin at zero)</h3>"
+        f"{charts.intervals(bars, from_zero=False, digits=4)}"
+        "<table><thead><tr><th></th><th>task</th><th>AUC</th><th>GAUC</th><th>log loss</th><th>ECE</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def heads(content: Content) -> str:
+    """How the heads became one score, scene by scene on validation, and what that did on test."""
+    table = content["chosen"].get("heads_table") or {}
+    if not table:
+        return ""
+    tasks = dict.fromkeys(task for one in table.values() for task in one["wants"])
+    rows = "".join(
+        f"<tr><th>{escape(scene or 'all scenes')}</th><td>{one['cases']:,}</td><td>{_shares_of(one['wants'])}</td>"
+        f"<td>{escape(name)}</td><td>{_shares_of(one['weights']) if name == 'combined' else ''}</td>"
+        + "".join(f"<td>{figure(values.get(task))}</td>" for task in tasks)
+        + "</tr>"
+        for scene, one in table.items()
+        for name, values in one["gauc"].items()
+    )
+    bars = [
+        Bar(f"{task}: combined − own head", one["difference"], "chosen" if is_certain(one["difference"]) else "memory")
+        for task, one in content["heads"].items()
+    ]
+    return (
+        "<h2>Heads in one score</h2><p>score = σ(Σ w · logit P): a product of powers of the heads' odds. The weights are those "
+        "whose score orders the validation cases best for the scene: the GAUC of each label, weighed by what the scene wants. "
+        "A scene with too few cases takes the weights of all scenes.</p>"
+        "<div class=wide><table><tr><th>scene</th><th>cases</th><th>wants</th><th>score</th><th>weights</th>"
+        + "".join(f"<th>GAUC of {escape(task)}</th>" for task in tasks)
+        + f"</tr>{rows}</table></div><h3>GAUC on test, paired over users</h3>{charts.intervals(bars, signed=True, digits=4)}"
+    )
+
+
+def _shares_of(weights: dict[str, float]) -> str:
+    return escape(", ".join(f"{task} {weight:g}" for task, weight in weights.items()))
+
+
+def slices(content: Content) -> str:
+    """The first task by slice: figures of every ranker, and how far the last rung is above the others."""
+    table = content["ranking_slices"]
+    if not table:
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{one['cases']:,}</td><td>{one['users']:,}</td><td>{escape(ranker)}</td>"
+        + "".join(f"<td>{cell(figures[metric], 4)}</td>" for metric in ("auc", "gauc", "logloss", "ece"))
+        + "</tr>"
+        for name, one in table.items()
+        for ranker, figures in one["rankers"].items()
+    )
+    pairs = dict.fromkeys(pair for one in table.values() for pair in one["differences"])
+    plots = "".join(
+        f"<h3>GAUC, {escape(pair)}</h3>"
+        + charts.intervals(
+            [
+                Bar(name, difference, "chosen" if is_certain(difference) else "memory")
+                for name, one in table.items()
+                if (difference := one["differences"][pair]["gauc"])
+            ],
+            signed=True,
+            digits=4,
+        )
+        for pair in pairs
+    )
+    return (
+        "<h2>Ranking by slice</h2><p><code>not_skipped</code>, by how much a user had played before, by their share of skips in "
+        "the train part, and by whether they had played the track. Differences are paired over users.</p>"
+        f"{plots}<div class=wide><table><tr><th></th><th>cases</th><th>users</th><th></th><th>AUC</th><th>GAUC</th>"
+        f"<th>log loss</th><th>ECE</th></tr>{rows}</table></div>"
+    )
+
+
+def calibration(content: Content) -> str:
+    """What was said beside what came true."""
+    tasks = dict.fromkeys(task for one in content["calibration"].values() for task in one)
+    plots = "".join(
+        f"<figure><figcaption>{escape(task)}</figcaption>"
+        + charts.calibration({name: one[task] for name, one in content["calibration"].items() if task in one})
+        + "</figure>"
+        for task in tasks
+    )
+    return (
+        f"<h2>Calibration</h2><p>On the diagonal, a probability is what it says.</p><div class=figures>{plots}</div>"
+        if plots
+        else ""
+    )
