@@ -29,6 +29,7 @@ from serving.metrics import Metrics
 from serving.rank import Ranking
 from serving.recall import Recall, WarmUpFailed
 from serving.remote import Call, HopFailed, RemoteRanking, RemoteRecall
+from serving.request import LONGEST_ID
 from serving.runtime import Runtime
 from serving.served_release import ServedRelease
 from settings import Settings
@@ -63,33 +64,36 @@ class RecallService:
     def of_users(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.of_users`."""
         return _told(
-            lambda: arrays.of_recalled(self._recall.of_users(*self._about(content), _k(content), content["only"]))
+            content,
+            lambda: arrays.of_recalled(self._recall.of_users(*self._about(content), _k(content), content["only"])),
         )
 
     @bentoml.api
     def near(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.near`."""
         return _told(
-            lambda: arrays.of_recalled(self._recall.near(self._release(content), int(content["item"]), _k(content)))
+            content,
+            lambda: arrays.of_recalled(self._recall.near(self._release(content), int(content["item"]), _k(content))),
         )
 
     @bentoml.api
     def reasons(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.reasons`."""
-        return _told(lambda: {"reasons": self._reasons(content)})
+        return _told(content, lambda: {"reasons": self._reasons(content)})
 
     @bentoml.api
     def tastes(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.tastes`."""
         return _told(
-            lambda: arrays.of_tastes(self._recall.tastes(*self._about(content), arrays.to_arrays(content["items_of"])))
+            content,
+            lambda: arrays.of_tastes(self._recall.tastes(*self._about(content), arrays.to_arrays(content["items_of"]))),
         )
 
     @bentoml.api
     def warm(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.warm`."""
         return _told(
-            lambda: {"candidates": arrays.of_candidates(self._recall.warm(*self._about(content), _k(content)))}
+            content, lambda: {"candidates": arrays.of_candidates(self._recall.warm(*self._about(content), _k(content)))}
         )
 
     def _reasons(self, content: Json) -> list[str]:
@@ -115,7 +119,7 @@ class RankingService:
     @bentoml.api
     def score(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Ranking.score`."""
-        return _told(lambda: {"probabilities": arrays.of_arrays(self._score(content))})
+        return _told(content, lambda: {"probabilities": arrays.of_arrays(self._score(content))})
 
     def _score(self, content: Json) -> dict[str, Any]:
         release, users = self._releases.get(str(content["release"])), arrays.to_users(content["users"])
@@ -169,8 +173,9 @@ def _caller(client: httpx.Client) -> Call:
 
     def call(name: str, content: Json, timeout_s: float | None) -> Json:
         longest = TIMEOUT_S if timeout_s is None else timeout_s
+        asked = {"content": content | {"request_id": structured_log.REQUEST_ID.get()}}
         try:
-            answer = client.post(f"/{name}", json={"content": content}, headers=headers, timeout=longest)
+            answer = client.post(f"/{name}", json=asked, headers=headers, timeout=longest)
             if answer.status_code != 200:
                 raise HopFailed(f"{name}: {answer.text[:500]}", answer.status_code in FINAL)
             told: Json = answer.json()
@@ -188,7 +193,9 @@ def _k(content: Json) -> int:
     return k
 
 
-def _told(work: Callable[[], Json]) -> Json:
+def _told(content: Json, work: Callable[[], Json]) -> Json:
+    """What `work` gives, or why there is nothing; what it logs has the id of the request that the recommender answers."""
+    before = structured_log.REQUEST_ID.set(str(content.get("request_id", ""))[:LONGEST_ID])
     try:
         return work()
     except NoSuchRelease as error:
@@ -197,6 +204,8 @@ def _told(work: Callable[[], Json]) -> Json:
         return _error(409, error)
     except (NotOurs, KeyError, TypeError) as error:
         return _error(400, error)
+    finally:
+        structured_log.REQUEST_ID.reset(before)
 
 
 def _error(status: int, error: Exception) -> Json:

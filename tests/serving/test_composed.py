@@ -1,6 +1,8 @@
 """Recall and ranking over a hop give what they give without one, and read nothing but our JSON."""
 
+import io
 import json
+import logging
 import pickle
 from dataclasses import replace
 
@@ -11,7 +13,7 @@ from _bentoml_impl.server.app import ServiceAppFactory
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from serving import arrays, composed
+from serving import arrays, composed, structured_log
 from serving.arrays import NotOurs
 from serving.container_path import ContainerPath
 from serving.hydrate import Hydrate
@@ -189,6 +191,20 @@ def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path, m
         assert bench.count("segue_skipped", part=channel) == (why == "failed")
         assert bench.count("segue_cut_off", channel=channel, why="late") == (why == "late")
     assert [item.track_id for item in answer.items] == ["t0", "t2", "t4"]
+
+
+def test_what_a_service_logs_has_the_id_of_the_request(remote):
+    logger, stream = logging.getLogger(structured_log.PACKAGE), io.StringIO()
+    before = logger.handlers, logger.propagate, logger.level
+    structured_log.start(stream)
+    told = structured_log.REQUEST_ID.set("q7")
+    try:
+        assert remote[0].of_users(WHOLE, users(), 3).left_out == {"long_short": "failed"}
+    finally:
+        structured_log.REQUEST_ID.reset(told)
+        logger.handlers, logger.propagate, logger.level = before
+    (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert line["request_id"] == "q7" and line["message"].startswith("channel long_short failed")
 
 
 def test_a_recall_service_that_hangs_is_not_waited_for_longer_than_it_may():
