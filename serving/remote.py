@@ -29,6 +29,8 @@ AGAIN_S = 0.5
 
 HOP_S = 1.0
 """How much longer than the deadline of the channels a request waits for the recall service: after that it is not there."""
+RANKED_S = 5.0
+"""How long a request waits for the ranking service; then it keeps the fused order."""
 
 Call = Callable[[str, Json, float | None], Json]
 """`call(name, content, timeout_s)` gives what the other side answers; None: as long as a release may take.
@@ -105,7 +107,7 @@ class RemoteRanking(Ranking):
     def score(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `Ranking.score`."""
         content = _about(release, users) | {"items": arrays.of_array(items_C)}
-        return arrays.to_arrays(self._call("score", content, None)["probabilities"])
+        return arrays.to_arrays(self._call("score", content, RANKED_S)["probabilities"])
 
     def warm(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `Ranking.warm`; waits until the release is loaded over there."""
