@@ -66,6 +66,11 @@ class Settings:
         return self.home / "quarantine"
 
     @property
+    def forgotten(self) -> Path:
+        """Salted hashes of users who were forgotten (`forgotten.py`)."""
+        return self.home / "forgotten.json"
+
+    @property
     def live(self) -> Path:
         """The recommender's durable event log, JSON lines in the contract: `live/dt=*/*.jsonl`."""
         return self.home / "live"

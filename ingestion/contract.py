@@ -167,6 +167,7 @@ QUARANTINE = pa.schema(
         ),
         _column("reason", pa.string(), "What it breaks, with the value", required=True),
         _column("raw", pa.string(), "The row as it was read", required=True),
+        _column("user_id", pa.string(), "Whose row it is, where the reader knows"),
         LANDED_AT,
     ]
 )

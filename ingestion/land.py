@@ -12,7 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+import forgotten
 import settings
+from forgotten import Forgotten, ForgottenError
 from ingestion import sources
 from ingestion.landing import Counts, Landing, locked
 from ingestion.readers import READERS, unreadable
@@ -29,10 +31,11 @@ def land(path: Path, home: Path, listener: str | None = None, now: datetime | No
 
     `listener` is the user id for a personal export (default: the name of the path). The recommender's own event log,
     which is `home/live` or lies below it, is landed as live events: it may be missing or empty, and its events may not
-    lie in the future.
+    lie in the future. Rows of users who were forgotten are passed over.
 
     Raises:
         SourceError: the path holds no known format or a damaged file; the message names the file and the remedy.
+        ForgottenError: the file of forgotten users is damaged.
     """
     path, now = path.resolve(), now or datetime.now(UTC)
     live = home.resolve() / "live"
@@ -48,15 +51,23 @@ def land(path: Path, home: Path, listener: str | None = None, now: datetime | No
     _say_ignored(files, found)
     counts: dict[str, Counts] = {}
     with locked(home):
+        gone = forgotten.read(home / "forgotten.json")
         for name, claimed in found.items():
-            counts[name] = _land_format(name, claimed, path, home, listener, now, is_live)
+            counts[name] = _land_format(name, claimed, path, home, listener, now, is_live, gone)
         if not found:
             Landing(home, "day", now).finish()
     return counts
 
 
 def _land_format(
-    name: str, files: list[Member], path: Path, home: Path, listener: str | None, now: datetime, is_live: bool
+    name: str,
+    files: list[Member],
+    path: Path,
+    home: Path,
+    listener: str | None,
+    now: datetime,
+    is_live: bool,
+    gone: Forgotten,
 ) -> Counts:
     reader = READERS[name]
     scratch = home / "landing" / ".scratch" / name
@@ -64,14 +75,15 @@ def _land_format(
     landing_id = sources.digest(files)
     # Our own and simulated logs may be dated as they like; anything a person really heard was heard by now.
     latest = now + CLOCK_SKEW if is_live or reader.split == "user_time" else LATEST
-    landing = Landing(home, reader.period, now, latest)
+    landing = Landing(home, reader.period, now, latest, gone)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
         for rows in reader.read(files, Reading(scratch, bar.update, path.stem, listener)):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
         counts = landing.finish()
-    landing.record(landing_id, path.name, name, None if is_live else reader.split)
+    source = path.name if path.stem not in gone and path.name not in gone else "forgotten"
+    landing.record(landing_id, source, name, None if is_live else reader.split)
     return counts
 
 
@@ -93,13 +105,14 @@ def main(arguments: list[str] | None = None) -> int:
     home = options.home or settings.load().home
     try:
         counts = land(options.path, home, options.user)
-    except SourceError as error:
+    except (SourceError, ForgottenError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, count in counts.items():
         print(
             f"{name}: {count.read:,} read, {count.landed:,} landed, "
             f"{count.duplicate:,} duplicate, {count.quarantined:,} quarantined"
+            + (f", {count.forgotten:,} of forgotten users" if count.forgotten else "")
         )
     if any(count.quarantined for count in counts.values()):
         print(f"quarantined rows and their reasons: {home / 'quarantine'}")

@@ -2,7 +2,8 @@
 leaves no half file.
 
 A row lands once: events by `event_id`, rows of other tables when they differ from the newest landed row of their key.
-What breaks the contract goes to `quarantine/`. Knows nothing about formats: rows come from `readers/`.
+What breaks the contract goes to `quarantine/`, rows of users who were forgotten go nowhere. Knows nothing about formats:
+rows come from `readers/`.
 """
 
 from __future__ import annotations
@@ -24,23 +25,26 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forgotten import Forgotten
 from ingestion import contract
+from ingestion.raw_rows import users_named
 from ingestion.readers.reading import Period, Rows
 from ingestion.validation import LATEST, conform
 
 FLUSH_ROWS = 400_000
 EMPTY_PARTITION = "dt=1970-01-01"  # a zero-row file a table, so that a glob over the table never fails
-REJECT = ("source_file", "source_line", "reason", "raw")
+REJECT = ("source_file", "source_line", "reason", "raw", "user_id")
 
 
 @dataclass
 class Counts:
-    """What became of the rows of one source: read = landed + duplicate + quarantined."""
+    """What became of the rows of one source: read = landed + duplicate + quarantined + forgotten."""
 
     read: int = 0
     landed: int = 0
     duplicate: int = 0
     quarantined: int = 0
+    forgotten: int = 0
 
 
 @contextmanager
@@ -61,10 +65,18 @@ def locked(home: Path) -> Iterator[None]:
 
 
 class Landing:
-    """Lands the rows of one source; `counts` says what became of them."""
+    """Lands the rows of one source, without those of users who were `forgotten`; `counts` says what became of them."""
 
-    def __init__(self, home: Path, period: Period, landed_at: datetime, latest: datetime = LATEST) -> None:
+    def __init__(
+        self,
+        home: Path,
+        period: Period,
+        landed_at: datetime,
+        latest: datetime = LATEST,
+        forgotten: Forgotten | None = None,
+    ) -> None:
         self.counts = Counts()
+        self._forgotten = forgotten or Forgotten()
         self._landing, self._quarantine = home / "landing", home / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
         self._waiting: dict[str, list[pl.DataFrame]] = {}
@@ -76,10 +88,14 @@ class Landing:
         self.counts.duplicate += rows.duplicate
         if rows.frame.height == 0:
             return
-        checked = conform(rows.table, rows.frame, self._latest)
+        checked, read = conform(rows.table, rows.frame, self._latest), rows.frame
+        if self._forgotten:
+            is_kept = ~self._is_forgotten(checked)
+            self.counts.forgotten += checked.height - int(is_kept.sum())
+            checked, read = checked.filter(is_kept), read.filter(is_kept)
         broken = checked["reason"].is_not_null()
         if broken.any():
-            self._reject(rows.table, rows.frame.with_columns(checked["reason"]).filter(broken))
+            self._reject(rows.table, read.with_columns(checked["reason"]).filter(broken), checked.filter(broken))
         good = checked.filter(~broken).select(contract.source_schema(rows.table).names)
         self._waiting.setdefault(rows.table, []).append(good)
         if sum(frame.height for frame in self._waiting[rows.table]) >= FLUSH_ROWS:
@@ -177,12 +193,29 @@ class Landing:
             ).fetchall()
         return rows.filter(~pl.int_range(pl.len()).is_in([row for (row,) in unchanged])) if unchanged else rows
 
-    def _reject(self, table: str, rows: pl.DataFrame) -> None:
+    def _is_forgotten(self, checked: pl.DataFrame) -> pl.Series:
+        """Which rows are of a forgotten user: by their `user_id`, of a broken row that has none by what it names."""
+        if "user_id" not in checked.columns:
+            return pl.repeat(False, checked.height, eager=True)
+        gone = self._forgotten.among(checked["user_id"].unique().drop_nulls())
+        is_forgotten = checked["user_id"].is_in(list(gone)).fill_null(False)
+        if "raw" not in checked.columns:
+            return is_forgotten
+        nobody = checked["user_id"].is_null() & checked["reason"].is_not_null() & checked["raw"].is_not_null()
+        named = [
+            is_asked and bool(self._forgotten.among(users_named(raw)))
+            for is_asked, raw in zip(nobody, checked["raw"], strict=True)
+        ]
+        return is_forgotten | pl.Series(named, dtype=pl.Boolean)
+
+    def _reject(self, table: str, rows: pl.DataFrame, checked: pl.DataFrame) -> None:
         self.counts.quarantined += rows.height
         if "raw" not in rows.columns:
-            own = [name for name in rows.columns if name not in REJECT]
+            own = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]
             raw = [json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(own).iter_rows(named=True)]
             rows = rows.with_columns(pl.Series("raw", raw, pl.String))
+        users = checked["user_id"] if "user_id" in checked.columns else pl.lit(None)
+        rows = rows.with_columns(user_id=users).cast({"user_id": pl.String})
         self._rejected.setdefault(table, []).append(rows.select(REJECT).rename({"source_file": "source"}))
 
     def _flush_rejected(self, table: str) -> None:

@@ -62,7 +62,9 @@ class NamedPlays:
         self._catalogue.add(good)
         if rejected.height:
             said = text.select("source_line", "raw").collect()
-            yield Rows(EVENTS, rejected.select("source_file", "source_line", "reason").join(said, on="source_line"))
+            who = pl.col("user_id" if "user_id" in rejected.columns else "user").alias("user_id")
+            apart = rejected.select("source_file", "source_line", "reason", who)
+            yield Rows(EVENTS, apart.join(said, on="source_line"))
 
     def events(self) -> Iterator[Rows]:
         """Contract rows of the events that take time, by month, user and time."""

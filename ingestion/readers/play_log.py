@@ -68,7 +68,7 @@ def _plays(member: Member, endings: Endings, reading: Reading) -> Iterator[Rows]
         rejected = endings.add(plays.drop("ts", "ms_played"))
         if rejected.height:
             text = rows.select("source_line", raw=pl.concat_str(EVENTS, separator=","))
-            rejected = rejected.select("source_file", "source_line", "reason").join(text, on="source_line")
+            rejected = rejected.select("source_file", "source_line", "reason", "user_id").join(text, on="source_line")
             yield Rows("listening_events", rejected)
 
 

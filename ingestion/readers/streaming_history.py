@@ -99,7 +99,9 @@ def _plays(
         frame.select("user_id", "ended_at", "track_id", "played_ms", "source_file", "source_line", "reason")
     )
     raw = [json.dumps(rows[line - 1], ensure_ascii=False) for line in rejected["source_line"]]
-    rejects = rejected.select("source_file", "source_line", "reason").with_columns(pl.Series("raw", raw, pl.String))
+    rejects = rejected.select("source_file", "source_line", "reason", "user_id").with_columns(
+        pl.Series("raw", raw, pl.String)
+    )
     yield Rows("listening_events", rejects, duplicate)
 
 

@@ -133,8 +133,10 @@ def _events(named: pl.DataFrame, endings: Endings) -> Iterator[Rows]:
     unknown = pl.format("{} is no action of the contract", pl.col("kind").fill_null("nothing"))
     apart = pl.concat(
         [
-            rejected.select("source_file", "source_line", "reason", raw=_raw()),
-            others.filter(~is_action.fill_null(False)).select("source_file", "source_line", reason=unknown, raw=_raw()),
+            rejected.select("source_file", "source_line", "reason", "user_id", raw=_raw()),
+            others.filter(~is_action.fill_null(False)).select(
+                "source_file", "source_line", unknown.alias("reason"), "user_id", raw=_raw()
+            ),
         ]
     )
     if apart.height:
