@@ -21,7 +21,7 @@ from tqdm import tqdm
 import settings
 from sequences import arrivals
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
-from sequences.materialized import Materialized, digest, digests_file
+from sequences.materialized import Materialized, digest, digests_file, locked
 from sequences.newest_events import Row, newest_events
 from sequences.online_row import number, write_rows
 from sequences.store import marts, open_store
@@ -45,8 +45,20 @@ def materialize(
     """Writes what was known before midnight UTC of `as_of`; returns the rows written in this run, view by view.
 
     None where the store already holds a later day and `is_forced` does not set it back. `state_file` keeps what the
-    store holds.
+    store holds; a second run on it waits for the first.
     """
+    with locked(state_file):
+        return _materialize(store, as_of, marts_folder, state_file, views, is_forced)
+
+
+def _materialize(
+    store: feast.FeatureStore,
+    as_of: date,
+    marts_folder: Path,
+    state_file: Path,
+    views: Sequence[SequenceView],
+    is_forced: bool,
+) -> dict[str, int] | None:
     midnight = datetime(as_of.year, as_of.month, as_of.day)
     state = Materialized(state_file, store)
     try:

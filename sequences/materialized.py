@@ -8,10 +8,12 @@ Knows nothing about sequences.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import sqlite3
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -124,6 +126,15 @@ def read_mark(store: feast.FeatureStore) -> OnlineRow:
 def digests_file(folder: Path, online_store: str) -> Path:
     """Where the digests of a kind of online store lie, in Feast's folder."""
     return folder / f"materialized-{online_store}.db"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One at a time writes the batch part of the store whose digests lie at `path`; the others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def users(path: Path, most: int) -> list[str]:

@@ -1,0 +1,120 @@
+"""`python -m sequences.forget`: users leave the online stores, the record of what was materialised and the feature log.
+
+A step of `python -m ingestion.forget`, which says in what order it is safe: their rows have left the marts by then, so that
+no materialisation brings them back. Reads a JSON list of user ids, prints {place: {user: how many}}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import feast
+from feast.infra.key_encoding_utils import serialize_entity_key
+
+import settings
+from sequences import erase_lines, erase_rows
+from sequences.erase_rows import FileBusy
+from sequences.materialized import digests_file, locked
+from sequences.online_row import user_key
+from sequences.request_log import NAME
+from sequences.store import open_store
+
+Counts = dict[str, Counter[str]]
+
+
+class StoreAway(RuntimeError):
+    """The online store does not answer; the message names the remedy."""
+
+
+def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
+    """Erase the users everywhere that is Feast's or a record of it; what was erased, place by place.
+
+    Raises:
+        FileBusy: a SQLite file is in use all the time.
+        StoreAway: Redis does not answer.
+    """
+    return {
+        "online store (SQLite)": _sqlite(user_ids, here.feast / "online.db"),
+        **({"online store (Redis)": _redis(user_ids, here)} if here.online_store == "redis" else {}),
+        "materialised digests": _digests(user_ids, here.feast),
+        "feature log": _feature_log(user_ids, here),
+    }
+
+
+def _sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:
+    with locked(digests_file(path.parent, "sqlite")):
+        return erase_rows.erase(path, "entity_key", {user: _entity_key(user) for user in user_ids})
+
+
+def _redis(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+    store = open_store()
+    with locked(digests_file(here.feast, "redis")):
+        return erase_hashes(store, user_ids)
+
+
+def erase_hashes(store: feast.FeatureStore, user_ids: Sequence[str]) -> Counter[str]:
+    """Delete what Feast's Redis store has of the users, a hash each, and every view is in it.
+
+    Raises:
+        StoreAway: it does not answer.
+    """
+    from redis.exceptions import RedisError
+
+    online: Any = store._get_provider().online_store
+    names = online._generate_redis_keys_for_entities(store.config, [user_key(user) for user in user_ids])
+    erased: Counter[str] = Counter()
+    try:
+        client = online._get_client(store.config.online_store)
+        for user, name in zip(user_ids, names, strict=True):
+            erased[user] += client.hlen(name)
+            client.delete(name)
+    except RedisError as error:
+        raise StoreAway(f"the online store does not answer ({error}); start it and run this again") from error
+    return +erased
+
+
+def _entity_key(user_id: str) -> bytes:
+    version = 3  # as feature_repo/feature_store.yaml has it
+    return serialize_entity_key(user_key(user_id), entity_key_serialization_version=version)
+
+
+def _digests(user_ids: Sequence[str], folder: Path) -> Counter[str]:
+    erased: Counter[str] = Counter()
+    for kind in settings.ONLINE_STORES:
+        path = digests_file(folder, kind)
+        with locked(path):
+            erased += erase_rows.erase(path, "user_id", {user: user for user in user_ids})
+    return erased
+
+
+def _feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+    """The users' requests; the report of the comparison loses its examples, for one of them may be theirs."""
+    erased: Counter[str] = Counter()
+    report = here.reports / "skew.json"
+    if report.exists():
+        draft = report.with_suffix(".partial")
+        draft.write_text(json.dumps(json.loads(report.read_text()) | {"examples": []}, indent=2) + "\n")
+        draft.replace(report)
+    for path in sorted(here.requests.glob(f"dt=*/{NAME}-*.jsonl")):
+        erased += erase_lines.erase(path, user_ids)
+    return erased
+
+
+def main() -> int:
+    """The command."""
+    try:
+        counts = forget(json.load(sys.stdin), settings.load())
+    except (FileBusy, StoreAway) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(counts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
