@@ -27,6 +27,7 @@ from serving.push_marker import Position, PushMarker
 from serving.recent_ids import RecentIds
 
 NAME = "events"
+LOCK = "writer.lock"
 WAITING_REPORTS = 1024
 REPORTS_A_COMMIT = 256
 LOCK_WAIT_S = 15.0
@@ -71,7 +72,7 @@ class EventLog:
         folder.mkdir(parents=True, exist_ok=True)
         state.mkdir(parents=True, exist_ok=True)
         self._folder, self._now_us = folder, now_us
-        self._lock = _take(state / "writer.lock", lock_wait_s)
+        self._lock = _take(state / LOCK, lock_wait_s)
         self._file = DailyFile(folder, NAME, now_us)
         self._ids = RecentIds()
         self.marker = PushMarker(state / "pushed.json")

@@ -54,7 +54,7 @@ class FeatureLog:
         for path in daily_file.files(folder, NAME):
             daily_file.repair(path)
         self._file = DailyFile(folder, NAME, now_us)
-        self._requests: queue.Queue[LoggedRequest | None] = queue.Queue(maxsize=WAITING)
+        self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=WAITING)
         self._thread = threading.Thread(target=self._write_forever, name="feature-log", daemon=True)
         self._thread.start()
 
@@ -89,6 +89,12 @@ class FeatureLog:
         except queue.Full:
             logger.debug("the feature log is behind; request %s is left out", request.request_id)
 
+    def settle(self) -> None:
+        """Returns when everything that was given before is written."""
+        written = threading.Event()
+        self._requests.put(written)
+        written.wait()
+
     def close(self) -> None:
         """Write what is waiting, and close."""
         self._requests.put(None)
@@ -97,6 +103,9 @@ class FeatureLog:
 
     def _write_forever(self) -> None:
         while (request := self._requests.get()) is not None:
+            if isinstance(request, threading.Event):
+                request.set()
+                continue
             try:
                 self._write(request)
             except Exception:

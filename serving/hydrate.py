@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol
@@ -112,6 +112,13 @@ class Hydrate:
                 of_user.setdefault(event["user_id"], []).append((event["target_type"], event["target_id"]))
         for user_id, pairs in of_user.items():
             self._remembered(user_id, Exclusions.of_targets(pairs))
+
+    def forget(self, users: Container[str]) -> None:
+        """Drop what is remembered of these users."""
+        self._last.forget(users)
+        with self._lock:
+            for user_id in [one for one in self._excluded if one in users]:
+                del self._excluded[user_id]
 
     def _remembered(self, user_id: str, more: Exclusions) -> Exclusions:
         """Everything that the user is known to have excluded, `more` among it: nothing of it ever comes back."""

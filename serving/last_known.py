@@ -7,6 +7,7 @@ tracks of one release, so another release begins with nothing. Knows nothing abo
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -63,6 +64,12 @@ class LastKnown:
         views = {name: _padded(view, entry.lengths[name]) for name, view in entry.users.views.items()}
         now = np.array([at_us], dtype=np.int64)
         return replace(entry.users, views=views, request_at_B=now, scene_B=[scene])
+
+    def forget(self, users: Container[str]) -> None:
+        """Drop what is known of these users."""
+        with self._lock:
+            for user_id in [one for one in self._entries if one in users]:
+                self._drop(user_id)
 
     def _drop(self, user_id: str) -> None:
         entry = self._entries.pop(user_id, None)

@@ -5,13 +5,15 @@ Knows nothing about HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from serving.event_log import EventLog
 from serving.event_push import EventPush
 from serving.event_schema import Event, EventRejected, read_event
 from serving.metrics import Metrics
+
+FORGOTTEN = "the user of user_id was forgotten, and nothing of them is taken any more; who comes back gets another id"
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class ReportEvents:
     ) -> None:
         self._log, self._push, self._exclude, self._metrics, self._now_us = log, push, exclude, metrics, now_us
 
-    def report(self, rows: Sequence[object]) -> Report:
+    def report(self, rows: Sequence[object], forgotten: Container[str] = ()) -> Report:
         """Accepted events are on the disk, and, while the online store answers, in the user's next recommendation; what
-        they block or dislike is there in any case.
+        they block or dislike is there in any case. Events of `forgotten` users are refused.
 
         Raises:
             LogBusy: too many reports wait for the disk.
@@ -58,9 +60,14 @@ class ReportEvents:
             now_us = self._now_us()
             for index, row in enumerate(rows):
                 try:
-                    events.append(read_event(row, now_us))
+                    event = read_event(row, now_us)
                 except EventRejected as error:
                     rejected.append(Rejected(index, str(error)))
+                    continue
+                if event["user_id"] in forgotten:
+                    rejected.append(Rejected(index, FORGOTTEN))
+                else:
+                    events.append(event)
             accepted = duplicate = 0
             if events:
                 appended = self._log.append(events)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from forgotten import Forgotten
 from sequences import materialized
 from serving import structured_log
 from serving.answer import Answer
@@ -16,8 +17,10 @@ from serving.container_path import ContainerPath
 from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
 from serving.event_push import EventPush
+from serving.event_schema import Event
 from serving.exposures import Exposures
 from serving.feature_log import FeatureLog
+from serving.forgetting import Forgetting
 from serving.hydrate import Hydrate
 from serving.listener import Listener, describe
 from serving.load_release import WHOLE, Parts, load_release
@@ -73,12 +76,14 @@ class Runtime:
         self._online = OnlineStore(self._duration_of)
         self._online.open()
         self._log = EventLog(settings.live, settings.home / "serving", now_us)
+        # After the log is ours: who forgets a user while nobody has the log, need not ask us.
+        self._forgetting = Forgetting(settings.forgotten, settings.home / "serving")
         for path in self._log.repaired:
             logger.warning("cut a torn last line of %s, left by a killed process before it was acknowledged", path)
         self._holder = ReleaseHolder(settings.releases / "active.json", self._load, self._warm_up, metrics)
         # Before the replay: a release knows how long tracks are, which tells a full play from a partial one.
         self._holder.poll()
-        self._push = EventPush(self._log, UserWriters(self._online.apply))
+        self._push = EventPush(self._log, UserWriters(self._apply))
         replayed = self._push.start()
         logger.info("%d logged events were replayed to the online store", replayed)
         self._exposures = Exposures(settings.live, now_us)
@@ -93,6 +98,7 @@ class Runtime:
         self._watch = Watch(
             metrics, settings.reports / "skew.json", lambda: self._push.waiting, lambda: self._holder.current
         )
+        self._forgetting.start(self._drop)
         self._holder.start()
         self._watch.start()
 
@@ -162,12 +168,13 @@ class Runtime:
         told, began = structured_log.REQUEST_ID.set(request_id), time.perf_counter()
         line: dict[str, object] = {"outcome": "answered", "scene": scene[:64]}
         try:
-            request = read(now_us(), request_id)
-            release, arm = self._holder.of(request.user_id)
-            if release is None:
-                raise NotReady(NO_RELEASE)
-            path = self._path if request.scene.of == TRACKS else self._containers
-            answer = path.answer(replace(request, arm=arm), release)
+            with self._forgetting.turn() as forgotten:
+                request = _unless_forgotten(read(now_us(), request_id), forgotten)
+                release, arm = self._holder.of(request.user_id)
+                if release is None:
+                    raise NotReady(NO_RELEASE)
+                path = self._path if request.scene.of == TRACKS else self._containers
+                answer = path.answer(replace(request, arm=arm), release)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
             line |= {request.scene.of: len(answer.items), **asdict(answer.trace)}
         except Exception as error:
@@ -190,7 +197,10 @@ class Runtime:
         """
         request = read_request(user_id, next(iter(SCENES)), None, now_us())
         release = self._served(user_id)
-        return describe(self._hydrate.user(request, release), release, self._recall)
+        with self._forgetting.turn() as forgotten:
+            user = self._hydrate.user(_unless_forgotten(request, forgotten), release)
+            told = describe(user, release, self._recall)
+        return replace(told, user_id=user_id)
 
     def search(self, words: str, limit: int) -> list[FoundTrack]:
         """Tracks of the release in service by words, the most played first.
@@ -223,17 +233,29 @@ class Runtime:
 
     def report(self, rows: list[object]) -> Report:
         """See `ReportEvents.report`."""
-        return self._reports.report(rows)
+        with self._forgetting.turn() as forgotten:
+            return self._reports.report(rows, forgotten)
 
     def close(self) -> None:
         """Finish what was begun: no new release, everything reported on the disk and pushed, files closed."""
         self._watch.close()
+        self._forgetting.close()
         self._holder.close()
         self._push.close()
         self._log.close()
         self._exposures.close()
         self._features.close()
         self._lists.close()
+
+    def _apply(self, events_of: Mapping[str, list[Event]]) -> None:
+        """Make events readable, but for those of users who were forgotten since they were logged."""
+        with self._forgetting.turn() as forgotten:
+            self._online.apply({user: events for user, events in events_of.items() if user not in forgotten})
+
+    def _drop(self, forgotten: Forgotten) -> None:
+        """What is kept in memory of users who were forgotten; what waited for the disk goes there, to be erased there."""
+        self._hydrate.forget(forgotten)
+        self._features.settle()
 
     def _duration_of(self, track_id: str) -> int | None:
         release = self._holder.current
@@ -245,3 +267,8 @@ class Runtime:
 
     def _warm_up(self, release: ServedRelease) -> None:
         warm_up(release, now_us(), self._recall, self._ranking)
+
+
+def _unless_forgotten(request: Request, forgotten: Forgotten) -> Request:
+    """The request, of nobody if its user was forgotten: then nothing is read or written of anybody."""
+    return replace(request, user_id="") if request.user_id in forgotten else request

@@ -1,0 +1,99 @@
+"""`python -m serving.forget`: users leave the recommender, its event and exposure logs and its daily lists.
+
+A step of `python -m ingestion.forget`, after the users were put on the list of those who were forgotten. A running service
+goes on; it must have taken up the list, so that nothing new of them is written behind our back. Reads a JSON list of user
+ids, prints {place: {user: how many}}.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import forgotten
+import settings
+from sequences import erase_lines, erase_rows
+from sequences.erase_rows import FileBusy
+from serving import daily_file, daily_lists, event_log, exposures
+from serving.forgetting import acknowledged, digest
+
+ACKNOWLEDGED_S = 60.0
+
+Counts = dict[str, Counter[str]]
+
+
+class NotTakenUp(RuntimeError):
+    """The running service does not know yet who was forgotten; the message names it and the remedy."""
+
+
+def forget(user_ids: Sequence[str], here: settings.Settings, wait_s: float = ACKNOWLEDGED_S) -> Counts:
+    """Erase the users from everything that the recommender writes; what was erased, place by place.
+
+    Raises:
+        NotTakenUp: a service runs and has not acknowledged the list within `wait_s`.
+        FileBusy: the daily lists are in use all the time.
+    """
+    state = here.home / "serving"
+    wait_for_service(here.forgotten, state, wait_s)
+    lists = erase_rows.erase(state / daily_lists.FILE, "user_id", {user: user for user in user_ids})
+    return {
+        "event log": _logged(user_ids, here.live, event_log.NAME),
+        "exposure log": _logged(user_ids, here.live, exposures.NAME),
+        "daily lists": lists,
+    }
+
+
+def wait_for_service(file: Path, state: Path, wait_s: float) -> None:
+    """Returns when no service runs, or the one that runs has taken up the list.
+
+    Raises:
+        NotTakenUp: it has not, within `wait_s`.
+    """
+    deadline = time.monotonic() + wait_s
+    while (process := running(state)) is not None and acknowledged(state) != digest(forgotten.stored(file)):
+        if time.monotonic() > deadline:
+            raise NotTakenUp(
+                f"process {process} runs the recommender and has not taken up {file} within {wait_s:.0f} s; stop it "
+                "(make stop), run this again, then start it (make serve)"
+            )
+        time.sleep(0.1)
+
+
+def running(state: Path) -> str | None:
+    """The process that writes the event log, or None. A service that starts later reads the list first."""
+    lock = state / event_log.LOCK
+    if not lock.exists():
+        return None
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read().strip() or "unknown"
+    return None
+
+
+def _logged(user_ids: Sequence[str], folder: Path, name: str) -> Counter[str]:
+    erased: Counter[str] = Counter()
+    for path in daily_file.files(folder, name):
+        erased += erase_lines.erase(path, user_ids)
+    return erased
+
+
+def main() -> int:
+    """The command."""
+    try:
+        counts = forget(json.load(sys.stdin), settings.load())
+    except (NotTakenUp, FileBusy) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(counts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Which users were forgotten, for everything that the service does: it happens in a turn, and a turn sees one list.
+
+The list is a file that somebody else changes (`python -m ingestion.forget`). Once every turn that began with the list of
+before has ended, nothing of a forgotten user is written any more; then what is kept in memory is dropped, and the list is
+acknowledged, so that whoever forgets may erase what is on the disk. Knows nothing about requests or events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import forgotten
+from forgotten import Forgotten, ForgottenError
+
+EVERY_S = 1.0
+NOTE = "forgotten.json"
+
+logger = logging.getLogger(__name__)
+
+
+class _Known:
+    """One list, and how many turns see it."""
+
+    def __init__(self, users: Forgotten) -> None:
+        self.users, self.turns = users, 0
+
+
+class Forgetting:
+    """Follows the list; thread-safe.
+
+    Args:
+        file: the list, `SEGUE_HOME/forgotten.json`.
+        state: the folder of the acknowledgement, which the list of the start needs no turn for.
+
+    Raises:
+        ForgottenError: the list is damaged. Later the service goes on with the one of before.
+    """
+
+    def __init__(self, file: Path, state: Path) -> None:
+        self._file, self._note = file, state / NOTE
+        self._ended = threading.Condition()
+        self._stop = threading.Event()
+        self._drop: Callable[[Forgotten], None] = lambda _: None
+        self._thread = threading.Thread(target=self._look_forever, name="forgetting", daemon=True)
+        self._content = forgotten.stored(file)
+        self._known = _Known(forgotten.parsed(self._content, file))
+        self._acknowledge()
+
+    @contextmanager
+    def turn(self) -> Iterator[Forgotten]:
+        """Who was forgotten; whatever is written of a user is written within a turn that does not have them."""
+        with self._ended:
+            known = self._known
+            known.turns += 1
+        try:
+            yield known.users
+        finally:
+            with self._ended:
+                known.turns -= 1
+                self._ended.notify_all()
+
+    def start(self, drop: Callable[[Forgotten], None]) -> None:
+        """Follow the list from now on; `drop` is called with every new one, when no turn sees an older one any more."""
+        self._drop = drop
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._stop.set()
+        with self._ended:
+            self._ended.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self) -> None:
+        """Take up a list that has changed, and acknowledge it.
+
+        Raises:
+            ForgottenError, OSError: the list cannot be read; the one of before holds.
+        """
+        content = forgotten.stored(self._file)
+        if content == self._content:
+            return
+        users = forgotten.parsed(content, self._file)
+        with self._ended:
+            before, self._known = self._known, _Known(users)
+            self._ended.wait_for(lambda: not before.turns or self._stop.is_set())
+        if self._stop.is_set():
+            return
+        self._drop(users)
+        self._content = content
+        self._acknowledge()
+        logger.info("%d users are forgotten: their events are refused, and they are answered as nobody", len(users))
+
+    def _acknowledge(self) -> None:
+        draft = self._note.with_suffix(".writing")
+        draft.write_text(json.dumps({"process": os.getpid(), "list": digest(self._content)}))
+        draft.replace(self._note)
+
+    def _look_forever(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                self.look()
+            except (ForgottenError, OSError):
+                logger.exception("who was forgotten since cannot be read; whom the list of before has stays forgotten")
+            except Exception:
+                logger.exception("what is known of forgotten users could not be dropped; it is tried again")
+
+
+def acknowledged(state: Path) -> str:
+    """The digest of the list that the service has taken up; empty where there is none."""
+    try:
+        return str(json.loads((state / NOTE).read_text())["list"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return ""
+
+
+def digest(content: bytes) -> str:
+    """What tells one list from another."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,138 @@
+"""A list of forgotten users is taken up when no turn sees the one of before, and only then acknowledged."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import forgotten
+import settings
+from forgotten import Forgotten, ForgottenError
+from serving import forgetting
+from serving.event_log import EventLog
+from serving.forget import NotTakenUp, forget, wait_for_service
+from serving.forgetting import Forgetting, acknowledged, digest
+from serving.hydrate import Hydrate
+from serving.request import read_request
+from tests.serving.bench import NOW, Bench
+from tests.serving.small_release import ListChannel, excluded, history, release, tracks
+
+WAIT_S = 60
+
+
+class Place:
+    """A list, and who follows it."""
+
+    def __init__(self, home: Path) -> None:
+        self.file, self.state = home / "forgotten.json", home / "serving"
+        self.state.mkdir()
+        self.dropped: list[Forgotten] = []
+
+    def forget(self, *users: str) -> None:
+        forgotten.read(self.file).with_users(users).write(self.file)
+
+    def follow(self) -> Forgetting:
+        following = Forgetting(self.file, self.state)
+        following.start(self.dropped.append)
+        return following
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return acknowledged(self.state) == digest(forgotten.stored(self.file))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(forgetting, "EVERY_S", 0.01)
+    return Place(tmp_path)
+
+
+def wait_until(is_so) -> None:
+    ended = threading.Event()
+    for _ in range(WAIT_S * 100):
+        if is_so():
+            return
+        ended.wait(0.01)
+    raise AssertionError("it never was so")
+
+
+def test_a_list_waits_for_the_turns_that_see_the_one_of_before(place: Place) -> None:
+    following = place.follow()
+    assert place.is_acknowledged
+    with ExitStack() as older:
+        seen = older.enter_context(following.turn())
+        place.forget("u")
+        wait_until(lambda: following._known.users is not seen)
+        with following.turn() as users:
+            assert "u" in users
+        assert "u" not in seen and not place.dropped and not place.is_acknowledged
+    wait_until(lambda: place.is_acknowledged)
+    assert ["u" in users for users in place.dropped] == [True]
+    following.close()
+
+
+def test_a_start_acknowledges_what_it_read_and_a_damaged_list_is_refused(place: Place) -> None:
+    place.forget("u")
+    Forgetting(place.file, place.state).close()
+    assert place.is_acknowledged
+    place.file.write_text("{")
+    with pytest.raises(ForgottenError, match=r"forgotten.json is damaged.*backup"):
+        Forgetting(place.file, place.state)
+
+
+def test_a_list_that_breaks_later_leaves_the_one_of_before(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.forget("u")
+    following = place.follow()
+    place.file.write_text("{")
+    wait_until(lambda: "cannot be read" in caplog.text)
+    with following.turn() as users:
+        assert "u" in users
+    following.close()
+
+
+def test_memory_that_cannot_be_dropped_is_not_acknowledged_until_it_is(place: Place) -> None:
+    following, tries = Forgetting(place.file, place.state), []
+
+    def drop(_: Forgotten) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("not now")
+
+    following.start(drop)
+    place.forget("u")
+    wait_until(lambda: place.is_acknowledged)
+    assert len(tries) == 3
+    following.close()
+
+
+def test_nothing_is_erased_before_the_running_service_knows(place: Place, tmp_path: Path) -> None:
+    place.forget("u")
+    wait_for_service(place.file, place.state, 0)  # nobody runs
+    log = EventLog(tmp_path / "live", place.state, lambda: NOW)
+    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    with pytest.raises(NotTakenUp, match=r"process \d+ runs the recommender.*make stop"):
+        forget(["u"], here, wait_s=0)
+    following = place.follow()
+    assert set(forget(["u"], here, wait_s=0)) == {"event log", "exposure log", "daily lists"}
+    following.close()
+    log.close()
+    place.forget("v")
+    wait_for_service(place.file, place.state, 0)
+
+
+def test_what_is_kept_in_memory_of_a_user_is_dropped(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    known: Hydrate = bench.hydrate
+    served = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+    for user in ("u", "v"):
+        bench.store.users[user] = history("t0") | excluded(("track", "t1"))
+        bench.ask(served, user_id=user)
+    bench.store.is_away = True
+    known.forget({"u"})
+    for user, state in (("u", "nothing"), ("v", "memory")):
+        found = known.user(read_request(user, "daily", 3, NOW), served)
+        assert found.state_from == state
+        assert bool(found.exclusions) == (user == "v")
