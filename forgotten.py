@@ -74,21 +74,21 @@ def read(path: Path) -> Forgotten:
     return parsed(stored(path), path)
 
 
-def stored(path: Path) -> bytes:
-    """The bytes of the file; none where there is no file."""
+def stored(path: Path) -> bytes | None:
+    """The bytes of the file; None where there is no file."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        return b""
+        return None
 
 
-def parsed(content: bytes, path: Path) -> Forgotten:
-    """Who is in the content of the file.
+def parsed(content: bytes | None, path: Path) -> Forgotten:
+    """Who is in the content of the file: nobody if there is none. An empty file is a damaged one.
 
     Raises:
         ForgottenError: it is damaged; `path` is named.
     """
-    if not content:
+    if content is None:
         return Forgotten()
     try:
         row = json.loads(content)

@@ -122,6 +122,6 @@ def acknowledged(state: Path) -> str:
         return ""
 
 
-def digest(content: bytes) -> str:
-    """What tells one list from another."""
-    return hashlib.sha256(content).hexdigest()
+def digest(content: bytes | None) -> str:
+    """What tells one list from another, and from none."""
+    return hashlib.sha256(content or b"").hexdigest()

@@ -78,9 +78,10 @@ def test_a_start_acknowledges_what_it_read_and_a_damaged_list_is_refused(place: 
     place.forget("u")
     Forgetting(place.file, place.state).close()
     assert place.is_acknowledged
-    place.file.write_text("{")
-    with pytest.raises(ForgottenError, match=r"forgotten.json is damaged.*backup"):
-        Forgetting(place.file, place.state)
+    for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
+        place.file.write_text(damaged)
+        with pytest.raises(ForgottenError, match=r"forgotten.json is damaged.*backup"):
+            Forgetting(place.file, place.state)
 
 
 def test_a_list_that_breaks_later_leaves_the_one_of_before(place: Place, caplog: pytest.LogCaptureFixture) -> None:
