@@ -1,5 +1,6 @@
 """The whole line once, for real: Airflow, the recommender, MLflow and the pages on free ports, with no way out of the machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import settings
 from local import answer, services
 from local.ports import free_port
-from tests.line import listening
+from tests.line import documented, listening
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ class Line:
     def __init__(self, home):
         self.refused = home / "refused.txt"
         hook = Path(__file__).parent / "loopback_only"
-        path = os.pathsep.join(filter(None, [str(hook), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(hook), str(ROOT), os.environ.get("PYTHONPATH")]))
         variables = {"SEGUE_HOME": str(home), "PYTHONPATH": path, "SEGUE_REFUSED": str(self.refused)}
         variables |= {name: str(free_port()) for name in PORTS}
         self.environment = {**os.environ, **variables}
@@ -48,6 +49,10 @@ class Line:
         assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.stdout
 
+    def command(self, words, folder=ROOT):
+        """What a command of the documentation prints, run on these services."""
+        return documented.executed(words, self.environment, self.environment["SEGUE_RECOMMENDER_PORT"], folder)
+
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory):
@@ -55,12 +60,12 @@ def line(tmp_path_factory):
     try:
         yield line
     finally:
-        line.python("local.services", "stop")
+        line.command("make stop")
 
 
 @pytest.fixture(scope="module")
 def first_run(line):
-    return line.python("local.run", "--recipe", "debug")
+    return line.command("make run RECIPE=debug")
 
 
 @pytest.fixture
@@ -104,8 +109,38 @@ def test_a_block_shows_in_the_very_next_answer(here):
     assert before[0] not in after
 
 
+@pytest.mark.parametrize("words", documented.QUICK)
+def test_a_command_of_the_documentation_does_what_is_said(line, here, words):
+    said = line.command(words)
+    if words.startswith("curl"):
+        told = json.loads(said)
+        assert told.get("items") or told.get("accepted") == 1, told
+        assert ("trace" in told) == ("debug" in words)
+    elif words == "make serve":
+        assert said.count("was running") == len(services.SERVICES)
+    else:
+        assert answer.recommend(here, answer.somebody(here))["release"] in said
+
+
+def test_make_clean_removes_what_was_written_and_nothing_else(line, tmp_path):
+    home = tmp_path / "home"
+    for name in ("landing/x.parquet", "marts/y.parquet", "mine.txt"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).touch()
+    line.environment["SEGUE_HOME"], kept = str(home), line.environment["SEGUE_HOME"]
+    try:
+        line.command("make clean", folder=tmp_path)
+    finally:
+        line.environment["SEGUE_HOME"] = kept
+    assert [file.name for file in home.iterdir()] == ["mine.txt"]
+
+
 def test_a_listener_listens_and_the_list_follows(here):
     listening.listens_and_the_list_follows(url_of(here), answer.somebody(here))
+
+
+def test_what_holds_songs_opens_and_they_play_one_after_another(here):
+    listening.opens_what_holds_songs_and_they_play_one_after_another(url_of(here), answer.somebody(here))
 
 
 def test_somebody_new_begins_with_three_songs(here):
@@ -120,7 +155,7 @@ def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
     pids = {service.name: services.running(service, here).pid for service in services.SERVICES}
     # The block was made today, so the same day is asked for again: nothing else is new before it.
     as_of = next(here.training.glob("*-debug")).name.removesuffix("-debug")
-    second = line.python("local.run", "--recipe", "debug", "--as-of", as_of)
+    second = line.command(f"make run RECIPE=debug AS_OF={as_of}")
     assert second.count("was running") == len(services.SERVICES)
     assert {service.name: services.running(service, here).pid for service in services.SERVICES} == pids
     logs = "\n".join(file.read_text() for file in here.airflow.glob("logs/dag_id=*/run_id=*/**/*.log"))

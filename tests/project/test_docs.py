@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import settings
+from tests.line import documented
 
 ROOT = settings.ROOT
 PAGES = sorted(
@@ -40,6 +41,18 @@ def test_every_verb_and_module_is_there(page: Path) -> None:
     ours = ("ingestion", "quality", "sequences", "training", "serving", "local", "tests")
     modules = {one.rstrip(".") for one in re.findall(r"python -m ([a-z_.]+)", text) if one.split(".")[0] in ours}
     assert [one for one in modules if find_spec(one) is None] == []
+
+
+@pytest.mark.parametrize("page", documented.PAGES)
+def test_every_command_is_executed_by_a_test(page: str) -> None:
+    known = {*documented.QUICK, *documented.ELSEWHERE}
+    assert [command for command in documented.commands(page) if command not in known] == []
+
+
+def test_what_executes_commands_is_there_and_no_command_is_kept_for_nothing() -> None:
+    assert [test for test in documented.ELSEWHERE.values() if not (ROOT / "tests" / test).exists()] == []
+    shown = {command for page in documented.PAGES for command in documented.commands(page)}
+    assert {*documented.QUICK, *documented.ELSEWHERE} <= shown
 
 
 def test_the_settings_page_has_every_setting_and_no_other() -> None:
