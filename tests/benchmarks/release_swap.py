@@ -81,7 +81,8 @@ def run(seconds: int) -> list[Result]:
         seen = measured(place, started, seconds)
     wrong = {"failed": seen.failed, "mixed": seen.mixed, "of_two": seen.of_two}
     for told in wrong.values():
-        print(*told[:5], sep="\n")
+        for one in told[:5]:
+            print(one)
     print(f"{seen.lists_of_two} lists of the day went on under another release than the one that began them")
     return [
         # Fewer than one.

@@ -50,7 +50,7 @@ def test_a_mixed_answer_would_be_seen():
     ],
 )
 def test_only_a_list_of_the_day_may_go_on_under_another_release(scene, of, is_wrong):
-    """An item of each of these releases, in this order; a list that goes on ends with the release it names."""
+    """An item of each of these releases, in this order; a list that goes on (`is_continued`) ends with the release it names."""
     items = [{"title": f"Song [{one}]", "reason": "", "release": one} for one in of]
     answer = {"release": of[0] if scene == "private_fm" else TWO, "items": items}
     for item in items:
