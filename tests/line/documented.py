@@ -36,6 +36,10 @@ QUICK = (
 )
 
 ELSEWHERE = {
+    "python -m ingestion.forget": "ingestion/test_forget.py",
+    "python -m ingestion.forget USER": "ingestion/test_forget.py",
+    "python -m ingestion.forget USER --anyway": "ingestion/test_forget.py",
+    "python -m ingestion.forget USER --lift": "ingestion/test_forget.py",
     "make run": "line/test_line.py",
     "make stop": "line/test_line.py",
     "make clean": "line/test_line.py",
