@@ -18,6 +18,7 @@ from forgotten import Forgotten
 from ingestion import contract, erase_parquet
 from ingestion.forget import main
 from ingestion.land import land
+from ingestion.land import main as land_command
 from ingestion.raw_rows import users_named
 from tests.ingestion.logs import event, json_lines, landed, play_log, quarantined, tree
 
@@ -205,3 +206,13 @@ def test_the_list_names_nobody_and_another_home_has_another(tmp_path: Path) -> N
     assert a.hashes.isdisjoint(b.hashes) and "ann" in a and "ann" in b and "bob" not in a
     assert b"ann" not in (tmp_path / "a").read_bytes()
     assert "ann" not in a.without_users(["ann"]) and len(forgotten.read(tmp_path / "none")) == 0
+
+
+def test_nothing_is_landed_while_the_list_is_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = play_log(home.parent / "log", ROWS)
+    home.mkdir()
+    (home / "forgotten.json").write_text("{")
+    assert land_command([str(log)]) == 2
+    assert "forgotten.json is damaged" in capsys.readouterr().err
+    assert not list(home.rglob("*.parquet"))
+    assert main(["ann"]) == 2
