@@ -19,8 +19,8 @@ from tests.benchmarks import listeners
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 KILLS = 20 if FULL else 1
 EVENTS_A_SECOND, CLIENTS = 200, 16
-# So many users that nobody's newest clicks outgrow what a view keeps.
-USERS = 600 if FULL else 60
+# So many users that nobody's newest clicks outgrow what a view keeps, however slowly a service starts again and again.
+USERS = 6_000 if FULL else 600
 ALIVE_S = (1.0, 4.0)
 pytestmark = [pytest.mark.line, pytest.mark.timeout(3600 if FULL else 300)]
 
