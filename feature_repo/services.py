@@ -5,6 +5,7 @@ from profile_views import track_statistics, user_profile
 from push import live_events
 from sequence_views import (
     exclusions,
+    impressions_left,
     played_history,
     recent_clicks,
     recent_events,
@@ -27,7 +28,8 @@ interest_evolution = FeatureService(
     name="interest_evolution", features=[recent_events, recent_negatives, played_history, user_profile]
 )
 session_domains = FeatureService(
-    name="session_domains", features=[recent_events, recent_negatives, played_history, user_profile]
+    name="session_domains",
+    features=[recent_events, recent_negatives, played_history, impressions_left, user_profile],
 )
 recommender = FeatureService(
     name="recommender",
@@ -37,6 +39,7 @@ recommender = FeatureService(
         recent_negatives,
         played_history,
         exclusions,
+        impressions_left,
         live_events,
         user_profile,
     ],

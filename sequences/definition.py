@@ -7,8 +7,9 @@ Order and time are the event table's: rows sorted by `known_at` within a user, w
 (`ended_at`, then `sequence_number`, then `event_id`). "Before t" is `known_at < t`; a request's time never equals a
 `known_at`, so `<=` gives the same rows.
 
-`impression_without_click` is in no view for now: it becomes known by the absence of an outcome 30 minutes later, so
-the online side would need a timer that emits it. The event table has it; a view may name it once that timer exists.
+A **daily** view shows a request what was known before the midnight (UTC) before it. So it can hold what nobody reports:
+`impression_without_click` becomes known by the absence of an outcome, and the day's materialisation brings it, as it
+brings the profile (docs/adr/0033-impressions-left-alone.md). Such a behaviour has no place in any other view.
 
 Knows nothing about storage, Feast or tensors.
 """
@@ -17,9 +18,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 Kind = Literal["string", "time", "ratio", "order"]
+
+Times = TypeVar("Times", int, NDArray[np.int64])
+
+DAY_US = 86_400_000_000
+UNREPORTED = ("impression_without_click",)
+"""Behaviours that no event reports: they follow from what did not happen."""
 
 TAG = "sequence"
 """The Feast tag that marks a feature view as a sequence view; its value is `SequenceView.to_json()`."""
@@ -76,13 +86,17 @@ come in the order in which the event table will have them.
 
 @dataclass(frozen=True)
 class SequenceView:
-    """The last `length` events with one of `behaviours` on one of `target_types` (empty: any), oldest first."""
+    """The last `length` events with one of `behaviours` on one of `target_types` (empty: any), oldest first.
+
+    `is_daily`: of the events known before the last midnight.
+    """
 
     name: str
     behaviours: tuple[str, ...]
     length: int
     attributes: tuple[Attribute, ...]
     target_types: tuple[str, ...] = ()
+    is_daily: bool = False
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -91,6 +105,11 @@ class SequenceView:
         if lacking:
             raise SequenceViewError(
                 f"view {self.name!r} lacks {lacking}; batch and live parts are merged by them, add them"
+            )
+        unreported = sorted({*self.behaviours}.intersection(UNREPORTED))
+        if unreported and (not self.is_daily or len(unreported) < len(self.behaviours)):
+            raise SequenceViewError(
+                f"view {self.name!r} has {unreported}, which nobody reports; give it a daily view without other behaviours"
             )
 
     @property
@@ -102,6 +121,10 @@ class SequenceView:
         """Whether an event of this behaviour on this type of target belongs to the view."""
         return behaviour in self.behaviours and (not self.target_types or target_type in self.target_types)
 
+    def seen_at(self, time_us: Times) -> Times:
+        """What a request at a time sees is what was known before this time, both in µs UTC."""
+        return time_us // DAY_US * DAY_US if self.is_daily else time_us
+
     def to_json(self) -> str:
         """The definition as one line of JSON: what `feast apply` writes into the registry."""
         return json.dumps(
@@ -111,6 +134,7 @@ class SequenceView:
                 "length": self.length,
                 "attributes": self.attribute_names,
                 "target_types": self.target_types,
+                "is_daily": self.is_daily,
             }
         )
 
@@ -133,6 +157,7 @@ class SequenceView:
             length=stored["length"],
             attributes=tuple(ATTRIBUTES[name] for name in stored["attributes"]),
             target_types=tuple(stored["target_types"]),
+            is_daily=stored.get("is_daily", False),
         )
 
 
@@ -189,6 +214,14 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
             behaviours=("dislike", "block"),
             length=1000,
             attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
+        ),
+        SequenceView(
+            name="impressions_left",
+            behaviours=UNREPORTED,
+            length=50,
+            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
+            target_types=("track",),
+            is_daily=True,
         ),
     )
 }

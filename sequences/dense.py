@@ -90,8 +90,8 @@ class DenseReader:
     def bounds(
         self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where each user's whole history before the time begins and ends in the flat arrays: (first_B, end_B)."""
-        return self.timeline.bounds(user_index_B, times_us_B)
+        """Where each user's whole history as seen at the time begins and ends in the flat arrays: (first_B, end_B)."""
+        return self.timeline.bounds(user_index_B, self.view.seen_at(times_us_B))
 
     def read(
         self,
@@ -100,7 +100,8 @@ class DenseReader:
         length: int | None = None,
         is_trimmed: bool = False,
     ) -> SequenceBatch:
-        """The last `length` (the view's by default) events of each user with `known_at < time`, times in µs UTC.
+        """The last `length` (the view's by default) events of each user seen at the time, in µs UTC: `known_at < time`, or
+        before the midnight before it in a daily view.
 
         Trimmed, the batch is as wide as its longest sequence, else `length`.
         """

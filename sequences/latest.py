@@ -20,7 +20,7 @@ def latest(
     """One row a user with events before `as_of_us` (µs UTC): user_id, known_at of the newest, a list a feature."""
     reader = ListReader(path, view, features, user_ids)
     users = reader.timeline.users
-    as_of_B = np.full(len(users), as_of_us, dtype=np.int64)
+    as_of_B = np.full(len(users), view.seen_at(as_of_us), dtype=np.int64)
     first_B, end_B = reader.timeline.bounds(np.arange(len(users)), as_of_B)
     columns = reader.read(users, as_of_B)
     newest_B = reader.timeline.known_at_E[np.maximum(end_B, 1) - 1] if len(users) else np.zeros(0, dtype=np.int64)

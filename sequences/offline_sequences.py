@@ -80,12 +80,12 @@ class ListReader:
         return [pa.list_(ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features]
 
     def read(self, user_ids: Sequence[str], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
-        """One list column a feature: the last L events with `known_at < time`, oldest first; empty for nobody's."""
+        """One list column a feature: the last L events seen at the time, oldest first; empty for nobody's."""
         return self.read_at(self.timeline.index_of(user_ids), times_us_B)
 
     def read_at(self, index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
         """`read` for users given by their index in the timeline, -1 for nobody."""
-        first_B, end_B = self.timeline.bounds(index_B, times_us_B)
+        first_B, end_B = self.timeline.bounds(index_B, self.view.seen_at(times_us_B))
         if self._lives_us is not None:
             _, first_B = self.timeline.bounds(index_B, times_us_B - self._lives_us)
         start_B = np.maximum(first_B, end_B - self.view.length)

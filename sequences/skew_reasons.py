@@ -102,6 +102,8 @@ class Reasons:
         for name, view in online.views.items():
             if view == offline.views[name]:
                 found.values += sum(len(values) for values in view.values())
+            elif SEQUENCE_VIEWS[name].is_daily:
+                self._compare_daily(online, SEQUENCE_VIEWS[name], found)
             else:
                 self._compare_view(online, SEQUENCE_VIEWS[name], found)
         self._compare_profile(online, offline, found)
@@ -129,6 +131,29 @@ class Reasons:
         shown = [place for place, event in enumerate(online["event_id"]) if event not in early]
         given = {name: [values[place] for place in shown] for name, values in online.items()}
         wanted = events.take(places[::-1]) if places else {name: [] for name in online}
+        self._compare_lists(view.name, given, {name: wanted[name] for name in online}, found)
+
+    def _compare_daily(self, request: LoggedRequest, view: SequenceView, found: Difference) -> None:
+        """What the last materialisation had is all that a request can know of a daily view.
+
+        What it knew besides follows from something missing, which may have landed since: those events are left out.
+        """
+        online, nobody = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
+        events = self.events[view.name].get(request.user_id, nobody)
+        batch = self.arrivals.batch_of(request)
+        as_of_us = min(view.seen_at(request.at_us), batch.as_of_us) if batch else 0
+        found.is_stale = found.is_stale or as_of_us < view.seen_at(request.at_us)
+        shown, there = list(range(len(online["event_id"]))), set(events.event_ids)
+        if batch and self._has_landed_later(request.user_id, as_of_us, batch.events_us):
+            shown = [place for place in shown if online["event_id"][place] in there]
+        before = range(int(np.searchsorted(events.known_us_E, as_of_us)))
+        landed_us, events_us = self.arrivals.landed_us, batch.events_us if batch else 0
+        places = [place for place in before if landed_us.get(events.event_ids[place], 0) <= events_us]
+        undone = len(online["event_id"]) - len(shown)
+        found.is_late = found.is_late or undone > 0 or len(places) < len(before)
+        places = places[max(len(places) - view.length + undone, 0) :]
+        given = {name: [values[place] for place in shown] for name, values in online.items()}
+        wanted = events.take(places) if places else {name: [] for name in online}
         self._compare_lists(view.name, given, {name: wanted[name] for name in online}, found)
 
     def _compare_lists(self, view: str, given: View, wanted: View, found: Difference) -> None:

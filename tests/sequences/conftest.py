@@ -94,7 +94,12 @@ def write_events(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us: int) -> list[dict[str, Any]]:
-    """The definition, read aloud: the last L events of the user known before the time, oldest first."""
+    """The definition, read aloud: the last L events of the user known before the time, oldest first.
+
+    Of a daily view, before the midnight before it.
+    """
+    if view.is_daily:
+        time_us -= time_us % 86_400_000_000
     known = [
         row
         for row in rows

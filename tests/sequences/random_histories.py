@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from sequences import behaviours
-from sequences.definition import ATTRIBUTES, ORDER, SequenceView
+from sequences.definition import ATTRIBUTES, ORDER, UNREPORTED, SequenceView
 from tests.sequences.conftest import to_us, us
 
 Event = dict[str, Any]
@@ -80,15 +80,19 @@ def histories(
 
 @st.composite
 def views(draw: st.DrawFn) -> SequenceView:
-    """Any definition: some behaviours, on tracks or on anything, of any attributes, 1 to 7 events long."""
+    """Any definition: some behaviours, on tracks or on anything, of any attributes, 1 to 7 events long, daily or not."""
+    reported = sorted(behaviours.load().ids.keys() - {*UNREPORTED})
+    choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(UNREPORTED)))
+    chosen_behaviours = tuple(draw(st.one_of(*choices)))
     optional = [attribute for attribute in ATTRIBUTES.values() if attribute not in ORDER]
     chosen = draw(st.sets(st.sampled_from(optional)))
     return SequenceView(
         name="random",
-        behaviours=tuple(draw(st.lists(st.sampled_from(sorted(behaviours.load().ids)), min_size=1, unique=True))),
+        behaviours=chosen_behaviours,
         length=draw(st.integers(1, 7)),
         attributes=(*ORDER, *(attribute for attribute in optional if attribute in chosen)),
         target_types=draw(st.sampled_from([(), ("track",), ("artist", "track")])),
+        is_daily=chosen_behaviours == UNREPORTED or draw(st.booleans()),
     )
 
 
@@ -97,7 +101,7 @@ def moments(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
 
     `rows` are the event table's. The order is not that of time, and some moments come twice.
     """
-    times = {us(0), us(DAY)}
+    times = {us(0), us(DAY) - 1, us(DAY), us(DAY) + 1}
     for row in rows:
         known = to_us(row["known_at"])
         times.update((known - 1, known, known + 1))

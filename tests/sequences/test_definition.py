@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sequences.definition import SCENE, SEQUENCE_VIEWS, TRACK_ID, SequenceView, SequenceViewError
+from sequences.definition import DAY_US, SCENE, SEQUENCE_VIEWS, TRACK_ID, SequenceView, SequenceViewError
 
 
 @pytest.mark.parametrize("name", SEQUENCE_VIEWS)
@@ -21,6 +21,20 @@ def test_a_view_needs_what_merging_needs() -> None:
         replace(SEQUENCE_VIEWS["recent_events"], attributes=(TRACK_ID, SCENE))
     with pytest.raises(SequenceViewError, match="length 0"):
         replace(SEQUENCE_VIEWS["recent_events"], length=0)
+
+
+def test_what_nobody_reports_is_for_daily_views_alone() -> None:
+    view = SEQUENCE_VIEWS["impressions_left"]
+    with pytest.raises(SequenceViewError, match="daily"):
+        replace(view, is_daily=False)
+    with pytest.raises(SequenceViewError, match="daily"):
+        replace(view, behaviours=(*view.behaviours, "skip"))
+
+
+def test_a_daily_view_shows_what_was_known_at_midnight() -> None:
+    view, other = SEQUENCE_VIEWS["impressions_left"], SEQUENCE_VIEWS["recent_events"]
+    assert [view.seen_at(time) for time in (DAY_US - 1, DAY_US, DAY_US + 1)] == [0, DAY_US, DAY_US]
+    assert other.seen_at(DAY_US + 1) == DAY_US + 1
 
 
 def test_membership() -> None:

@@ -162,6 +162,58 @@ def test_a_profile_that_late_events_changed_is_late(world: World) -> None:
     assert (found.unequal, found.late) == (0, 1)
 
 
+def left(event_id: str, second: float) -> dict[str, Any]:
+    row = play(event_id, second, action="impression", behaviour="impression_without_click")
+    return row | {"played_ms": None, "played_ratio": None}
+
+
+@pytest.fixture
+def shown(world: World) -> World:
+    """With two tracks left alone on the first day and one on the second."""
+    more = [left("i1", 0.6 * DAY), left("i2", 0.7 * DAY), left("i3", 1.4 * DAY)]
+    world.rows = event_rows([*BATCH, *more, *LIVE])
+    write_events(world.marts / "events.parquet", world.rows)
+    world.land("third", more[:2], DAY + 0.5 * HOUR)
+    world.land("fourth", more[2:], 2 * DAY + 0.5 * HOUR)
+    return world
+
+
+def test_what_was_left_alone_is_known_from_midnight_on(shown: World) -> None:
+    request = shown.request(NOON)
+    assert request.views["impressions_left"]["event_id"] == ["i1", "i2"]
+    assert shown.compare(request).unequal == 0
+    lost = shown.compare(shown.request(NOON, without=("i1",)))
+    assert lost.late == 0 and set(lost.by_feature) == {
+        f"impressions_left:{name}" for name in request.views["impressions_left"]
+    }
+
+
+def test_what_was_left_alone_is_stale_until_the_next_materialisation(shown: World) -> None:
+    tomorrow = 2 * DAY + 0.9 * HOUR
+    before = replace(shown.request(tomorrow, without=("i3",)), profile={"user_profile__plays_total": 5})
+    found = shown.compare(before)
+    assert (found.unequal, found.stale) == (0, 1)
+    shown.materialized(us(2 * DAY), us(2 * DAY + 0.6 * HOUR), us(2 * DAY + 0.8 * HOUR))
+    assert shown.compare(before).unequal > 0
+    now = replace(shown.request(tomorrow), profile=before.profile)
+    assert (shown.compare(now).unequal, shown.compare(now).stale) == (0, 0)
+
+
+def test_an_answer_that_lands_late_undoes_what_was_left_alone(shown: World) -> None:
+    request = shown.request(NOON)
+    shown.rows = [row for row in shown.rows if row["event_id"] != "i1"]
+    write_events(shown.marts / "events.parquet", shown.rows)
+    found = shown.compare(request)
+    assert found.unequal > 0 and found.late == 0  # nothing came that could have undone it
+    shown.land("first", BATCH, DAY + 2 * HOUR)  # after the event table that was materialised
+    found = shown.compare(request)
+    assert (found.unequal, found.late) == (0, 1)
+    lost = shown.compare(
+        replace(request, views=request.views | {"impressions_left": shown.request(0).views["impressions_left"]})
+    )
+    assert lost.unequal > 0  # i2 had landed in time
+
+
 def with_ratio(request: LoggedRequest, place: int, ratio: float) -> LoggedRequest:
     view = request.views["recent_events"]
     values = list(view["played_ratio"])

@@ -20,7 +20,8 @@ from training.recipes import recipe
 
 CONTRACT = ServiceContract(tuple(SEQUENCE_VIEWS), ())
 USERS, TRACKS = ("u1", "u2"), ("t0", "t1", "t2")
-BEHAVIOURS = ("full_play", "play", "skip", "click", "like", "dislike", "block")
+BEHAVIOURS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")
+DAY = 86_400
 
 event = st.builds(
     lambda user, second, number, behaviour, target, ratio, scene: {
@@ -75,7 +76,11 @@ def training_data(folder: Path, rows: list[dict[str, Any]], contract: ServiceCon
 @given(
     history=st.lists(event, min_size=1, max_size=30),
     asked=st.lists(
-        st.tuples(st.sampled_from([*USERS, "nobody"]), st.integers(0, 10).map(lambda n: 60 * n), st.integers(-1, 1)),
+        st.tuples(
+            st.sampled_from([*USERS, "nobody"]),
+            st.integers(0, 10).map(lambda n: 60 * n) | st.sampled_from([DAY, DAY + 60]),
+            st.integers(-1, 1),
+        ),
         min_size=1,
         max_size=6,
     ),
