@@ -17,14 +17,14 @@ from sequences.batch import SequenceBatch
 from training.features import UserBatch
 from training.ranking import RANKERS
 from training.ranking.events import Catalogue
-from training.ranking.features import NEGATIVE, PLAYED, RECENT, RankingFeatures
+from training.ranking.features import LEFT, NEGATIVE, PLAYED, RECENT, RankingFeatures
 from training.ranking.loaded import LoadedRanker
 from training.ranking.number_trees import NumberTrees
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.user_features import BehaviourCodes
 
 TRACKS, ARTISTS = 20_000, 2_000
-PLAYED_LENGTH, NEGATIVE_LENGTH = 2_000, 50
+PLAYED_LENGTH, NEGATIVE_LENGTH, LEFT_LENGTH = 2_000, 50, 50
 SECONDS_APART = 200
 TODAY = 20_000
 NOW = TODAY * 86_400_000_000
@@ -59,6 +59,7 @@ def user_batch(random: np.random.Generator, requests: int, events: int) -> UserB
             RECENT: sequence(events, code_of["full_play"]),
             PLAYED: sequence(PLAYED_LENGTH, outcome_BL),
             NEGATIVE: sequence(NEGATIVE_LENGTH, code_of["skip"]),
+            LEFT: sequence(LEFT_LENGTH, code_of["impression_without_click"]),
         },
         scene_B=["daily"] * requests,
         profile={},
@@ -83,6 +84,7 @@ def ranker(name: str, **changes: Any) -> LoadedRanker:
         config.plays,
         config.negatives,
         config.searches,
+        config.impressions_read,
     )
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
     if config.trees:

@@ -26,8 +26,7 @@ from training.data import Ragged
 from training.fusion import Fusion
 from training.ranking import RANKERS
 from training.ranking.events import Catalogue
-from training.ranking.features import RankingFeatures
-from training.ranking.loaded import LoadedRanker
+from training.ranking.loaded import LoadedRanker, features_of
 from training.ranking.track_statistics import COUNTS, TrackStatistics
 from training.recall import CHANNELS, CONTAINERS
 from training.recall.containers import ContainerConfig
@@ -99,9 +98,7 @@ def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:
     yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
     statistics = TrackStatistics.build(rows, world.catalogue)
-    features = RankingFeatures.of(
-        world.vocabulary, statistics, config.hard_search, config.plays, config.negatives, config.searches
-    )
+    features = features_of(config, world.vocabulary, statistics)
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees:
         model.tree_share = torch.tensor(0.3)

@@ -15,7 +15,7 @@ from sequences.batch import SequenceBatch
 from training.features import UserBatch
 from training.ranking import RANKERS
 from training.ranking.events import Catalogue
-from training.ranking.features import VIEWS, RankingFeatures
+from training.ranking.features import LEFT, VIEWS, RankingFeatures
 from training.ranking.loaded import LoadedRanker
 from training.ranking.number_trees import NumberTrees
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
@@ -24,7 +24,7 @@ from training.ranking.user_features import BehaviourCodes
 NOW = 20_000 * 86_400_000_000 + 3_600_000_000
 MINUTE = 60_000_000
 TRACKS, ARTISTS = 40, 12
-LISTEN, SKIP = 2, 4
+LISTEN, SKIP, LEFT_ALONE = 2, 4, 6
 CODES = BehaviourCodes(listened=(2, 3), skipped=(4,), negative=(4,))
 ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
 
@@ -47,7 +47,7 @@ def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
 
 
 def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int = NOW) -> UserBatch:
-    """One request a user; all events are plays, the negatives are those that were skipped."""
+    """One request a user; all events are plays, the negatives are those that were skipped, which were shown before too."""
     kept = dict(
         zip(
             VIEWS,
@@ -59,6 +59,7 @@ def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int
             strict=True,
         )
     )
+    kept[LEFT] = [[(track, LEFT_ALONE, at) for track, _, at in events] for events in kept[VIEWS[2]]]
     return UserBatch(
         user_ids=[f"u{b}" for b in range(len(rows))],
         request_at_B=np.full(len(rows), request_at),
@@ -79,13 +80,18 @@ def history(count: int, seed: int) -> list[Event]:
 
 
 def ranking_features(
-    hard_search: bool = True, plays: int = 0, negatives: bool = True, searches: tuple[str, ...] = ()
+    hard_search: bool = True,
+    plays: int = 0,
+    negatives: bool = True,
+    searches: tuple[str, ...] = (),
+    impressions: int = 0,
 ) -> RankingFeatures:
     """Statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
-    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, hard_search, plays, negatives, searches)
+    numbers = (hard_search, plays, negatives, searches, impressions)
+    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *numbers)
 
 
 def catalogue() -> Catalogue:
@@ -96,9 +102,9 @@ def catalogue() -> Catalogue:
 
 
 @cache
-def grown_trees(hard_search: bool, negatives: bool, searches: tuple[str, ...]) -> NumberTrees:
+def grown_trees(hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int) -> NumberTrees:
     """Trees that learned chance by heart from all numbers of some users."""
-    features = ranking_features(hard_search, 0, negatives, searches)
+    features = ranking_features(hard_search, 0, negatives, searches, impressions)
     side = features.users(user_batch([history(40, seed) for seed in range(20)], length=64))
     items = np.tile(np.arange(2, TRACKS), (20, 1))
     made = features.candidates(side, items)
@@ -118,10 +124,11 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
-    features = ranking_features(config.hard_search, config.plays, config.negatives, config.searches)
+    read = (config.negatives, config.searches, config.impressions_read)
+    features = ranking_features(config.hard_search, config.plays, *read)
     if config.trees:
         model.tree_share = torch.tensor(0.5)
-        features = replace(features, trees=grown_trees(config.hard_search, config.negatives, config.searches))
+        features = replace(features, trees=grown_trees(config.hard_search, *read))
     return LoadedRanker(model, features, config, {})
 
 

@@ -15,33 +15,35 @@ def events(behaviour_BL: list[list[int]]) -> EventInputs:
     return EventInputs(codes, codes, codes, codes, codes, codes)
 
 
-def test_every_behaviour_is_in_exactly_one_domain_but_impressions() -> None:
+def test_every_behaviour_is_in_exactly_one_domain() -> None:
     table = behaviours.load()
     found = [code for domain in domains(50) for code in domain.codes]
-    expected = [table.encoder[row.behaviour] for row in table.rows if row.action != "impression"]
+    expected = [table.encoder[row.behaviour] for row in table.rows]
     assert sorted(found) == sorted(expected)
 
 
 def test_polarity_and_explicitness_come_from_the_list_of_behaviours() -> None:
     table = behaviours.load()
     by_name = {domain.name: domain for domain in domains(50)}
-    assert set(by_name) == {"full_play", "play", "click", "explicit_positive", "skip", "explicit_negative"}
+    negative = {"skip", "explicit_negative", "impression_without_click"}
+    assert set(by_name) == {"full_play", "play", "click", "explicit_positive"} | negative
     assert by_name["explicit_positive"].codes == tuple(
         table.encoder[name] for name in ("like", "collect", "share", "download")
     )
     assert by_name["explicit_negative"].codes == (table.encoder["dislike"], table.encoder["block"])
-    assert {name for name, domain in by_name.items() if domain.is_negative} == {"skip", "explicit_negative"}
-    assert {name for name, domain in by_name.items() if domain.is_played} == {"full_play", "play", "skip"}
+    assert {name for name, domain in by_name.items() if domain.is_negative} == negative
+    assert {name for name, domain in by_name.items() if domain.sequence == "plays"} == {"full_play", "play", "skip"}
+    assert [name for name, domain in by_name.items() if domain.sequence == "left"] == ["impression_without_click"]
 
 
 def test_members_are_the_newest_events_of_the_domain() -> None:
-    domain = Domain("some", (3, 5), length=2, is_negative=False, is_played=True)
+    domain = Domain("some", (3, 5), length=2, is_negative=False, sequence="plays")
     index_BN, mask_BN = members(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), domain)
     chosen = [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)]
     assert chosen == [[2, 3], [1], []]
 
 
 def test_a_domain_that_nobody_has_costs_nothing() -> None:
-    domain = Domain("some", (9,), length=20, is_negative=False, is_played=True)
+    domain = Domain("some", (9,), length=20, is_negative=False, sequence="plays")
     index_BN, mask_BN = members(events([[3, 4], [4, 0]]), domain)
     assert index_BN.shape == mask_BN.shape == (2, 0)

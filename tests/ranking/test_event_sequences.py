@@ -5,10 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
-from tests.ranking.conftest import CODES, LISTEN, MINUTE, NOW, SKIP, history, new_ranker, ranking_features, user_batch
-from training.ranking.hard_search import MATCH_FEATURES
+from sequences import behaviours
+from tests.ranking.conftest import (
+    CODES,
+    LEFT_ALONE,
+    LISTEN,
+    MINUTE,
+    NOW,
+    SKIP,
+    history,
+    new_ranker,
+    ranking_features,
+    sequence,
+    user_batch,
+)
+from training.ranking.features import LEFT
+from training.ranking.hard_search import MATCH_FEATURES, OF_EVENTS
+from training.ranking.session_domains import SessionDomains
 
 LIKE = 7
 ROW = [
@@ -65,11 +81,57 @@ def test_each_part_of_the_session_model_is_a_switch() -> None:
     whole = new_ranker("session_domains")
     names = {name.split(".")[0] for name, _ in whole.model.named_parameters()}
     assert {"lift", "decoders", "sessions", "head"} <= names
-    for switch in ({"sessions": 0}, {"negatives": False}, {"lift": False}, {"experts": 0}, {"self_attention": True}):
+    switches = ({"sessions": 0}, {"negatives": False}, {"impressions": 0}, {"cleaning": False}, {"lift": False})
+    for switch in (*switches, {"experts": 0}, {"self_attention": True}):
         other = new_ranker("session_domains", **switch)
         assert np.isfinite(other.score(users, items)["not_skipped"]).all()
         sizes = [sum(parameter.numel() for parameter in one.model.parameters()) for one in (whole, other)]
         assert sizes[0] != sizes[1], switch
+
+
+def test_what_was_left_alone_is_a_sequence_of_its_own_and_searched() -> None:
+    features = ranking_features(plays=4, impressions=2)
+    users = user_batch([[]])
+    left = [(5, LEFT_ALONE, NOW - 60 * MINUTE), (6, LEFT_ALONE, NOW - 50 * MINUTE), (7, LEFT_ALONE, NOW - 40 * MINUTE)]
+    users.views[LEFT] = sequence([[*left, (8, LEFT_ALONE, NOW)]], 8)
+    side = features.users(users)
+    assert side.inputs.left is not None
+    assert side.inputs.left.track_BL.tolist() == [[7, 0]]  # of the newest two the second is not known yet
+    users.views[LEFT] = sequence([left], 8)
+    side = features.users(users)
+    assert side.inputs.left is not None
+    assert side.inputs.left.track_BL.tolist() == [[6, 7]]
+    assert side.inputs.left.behaviour_BL.tolist() == [[LEFT_ALONE] * 2]
+    matches_CM = features.candidates(side, np.array([[5, 9]])).matches_BCM[0]
+    assert matches_CM.shape[-1] == MATCH_FEATURES + 2 * OF_EVENTS
+    times, minutes = matches_CM[0, MATCH_FEATURES : MATCH_FEATURES + 2].tolist()
+    assert (times, minutes) == (1.0, pytest.approx(np.log2(61)))
+    assert matches_CM[1, MATCH_FEATURES] == 0
+
+
+def test_feedback_cleans_what_was_left_alone() -> None:
+    """What is asked of the noisy domain depends on the feedback, and is nothing where there is none."""
+    ranker = new_ranker("session_domains")
+    assert isinstance(ranker.model, SessionDomains) and len(ranker.model.cleaners) == 2
+    left = sequence([[(track, LEFT_ALONE, NOW - 90 * MINUTE) for track in range(4, 12)]], 16)
+    dislike = behaviours.load().encoder["dislike"]
+    found = []
+    for row in ([], [(5, LISTEN, NOW - MINUTE)], [(6, LISTEN, NOW - MINUTE)], [(6, dislike, NOW - MINUTE)]):
+        users = user_batch([row], length=16)
+        users.views["played_history"] = user_batch([[event for event in row if event[1] == LISTEN]], 16).views[
+            "played_history"
+        ]
+        users.views[LEFT] = left
+        side = ranker.features.users(users)
+        items = ranker.features.candidates(side, np.arange(2, 20)[None])
+        with torch.no_grad():
+            state = ranker.model.encode_user(side.inputs)
+            told = ranker.model.interest(state, ranker.model.embedding.of_candidates(items))
+        found.append(told.chunk(len(ranker.model.decoders), dim=-1)[-2:])
+    assert all(part.abs().max() == 0 for part in found[0])
+    (liked, unasked), (otherwise, _), (nothing, refused) = found[1:]
+    assert unasked.abs().max() == 0 and nothing.abs().max() == 0
+    assert (liked - otherwise).abs().max() > 1e-4 and refused.abs().max() > 1e-4
 
 
 def test_the_codes_of_negative_behaviours_are_known() -> None:

@@ -18,7 +18,7 @@ from training.features import OfflineFeatures, ServiceContract
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
-from training.ranking.features import VIEWS
+from training.ranking.features import LEFT, VIEWS
 from training.ranking.fit import NUMBER_BATCH, fit_ranker
 from training.ranking.loaded import LoadedRanker
 from training.recipes import recipe
@@ -65,37 +65,62 @@ def test_the_newest_cases_are_a_share_of_every_user(marts: Path) -> None:
     assert cases.newest(10**9) is cases
 
 
-def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None:
+def with_impressions(marts: Path, folder: Path) -> Path:
+    """The same world, in which two listeners were shown something: clicked, left alone, and begun by itself."""
     for path in marts.glob("*.parquet"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+        (folder / path.name).write_bytes(path.read_bytes())
+    shown = {
+        "user_id": ["u1", "u1", "u1", "nobody"],
+        "track_id": ["t5", "t6", "t7", "t5"],
+        "shown_at": [START + timedelta(seconds=n) for n in range(4)],
+        "is_clicked": [True, False, False, True],
+        "is_played": [True, False, True, True],
+        "is_liked": [False] * 4,
+        "position": [0, 1, 2, 0],
+        "scene": ["daily"] * 4,
+        "part": ["train", "test", "train", "train"],
+    }
+    pl.DataFrame(shown).write_parquet(folder / "impressions.parquet")
+    return folder
+
+
+def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None:
+    with_impressions(marts, tmp_path)
     plays = pl.read_parquet(marts / "plays.parquet").sort("user_id", "play_number")
     first = plays.row(0, named=True)
     liked = {"user_id": ["u0", "u0"], "target_type": ["track", "artist"], "target_id": [first["track_id"], "a0"]}
     at = first["request_at"] + timedelta(minutes=2)
     pl.DataFrame({**liked, "liked_at": [at, at]}).write_parquet(tmp_path / "likes.parquet")
-    shown = {
-        "user_id": ["u1", "u1", "nobody"],
-        "track_id": ["t5", "t6", "t5"],
-        "shown_at": [START, START, START],
-        "is_clicked": [True, False, True],
-        "is_liked": [False, False, False],
-        "position": [0, 1, 0],
-        "scene": ["daily"] * 3,
-        "part": ["train", "test", "train"],
-    }
-    pl.DataFrame(shown).write_parquet(tmp_path / "impressions.parquet")
     cases = ranking_cases(open_data(tmp_path))
-    assert cases.tasks == ("not_skipped", "full_play", "click", "like") and len(cases) == len(plays) + 2
+    assert cases.tasks == ("not_skipped", "full_play", "click", "like") and len(cases) == len(plays) + 3
     is_impression = cases.play_number_R == -1
-    np.testing.assert_array_equal(cases.labels_RT[is_impression], [[np.nan] * 2 + [1, 0], [np.nan] * 2 + [0, 0]])
+    expected = [[np.nan] * 2 + said for said in ([1, 0], [0, 0], [np.nan, 0])]
+    np.testing.assert_array_equal(cases.labels_RT[is_impression], expected)
     assert np.isnan(cases.labels_RT[~is_impression, 2]).all()
-    assert cases.position_R[is_impression].tolist() == [1, 2] and not cases.position_R[~is_impression].any()
+    assert cases.position_R[is_impression].tolist() == [1, 2, 3] and not cases.position_R[~is_impression].any()
     tracks = plays["track_id"].to_list()
-    expected = [
+    soon = [
         user == "u0" and track == first["track_id"] and timedelta(0) <= at - request <= timedelta(minutes=30)
         for user, track, request in zip(plays["user_id"], tracks, plays["request_at"], strict=True)
     ]
-    assert cases.labels_RT[~is_impression, 3].tolist() == [float(one) for one in expected] and sum(expected) >= 1
+    assert cases.labels_RT[~is_impression, 3].tolist() == [float(one) for one in soon] and sum(soon) >= 1
+
+
+def test_impressions_that_were_left_alone_are_read_where_there_are_some(
+    marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(RANKERS["session_domains"].config("debug"), steps=2, number_epochs=0, trees=0, searches=())
+    folder = with_impressions(marts, tmp_path)
+    data = TrainingData(
+        folder, "held_out", recipe("debug"), services=dict.fromkeys(RANKERS, ServiceContract((*VIEWS, LEFT)))
+    )
+    with caplog.at_level(logging.WARNING):
+        ranker = fit_ranker("session_domains", data, config, tmp_path / "with")
+    assert LEFT in ranker.features.views and ranker.settled.impressions == 50 and "impressions" not in caplog.text
+    with caplog.at_level(logging.WARNING):
+        ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "without")
+    assert LEFT not in ranker.features.views and ranker.settled.impressions == 0
+    assert "without impressions that were left alone: the log holds no impression" in caplog.text
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))

@@ -21,7 +21,7 @@ from tests.ranking.conftest import (
 )
 from training.features import UserBatch
 from training.ranking import RANKERS
-from training.ranking.loaded import LoadedRanker
+from training.ranking.loaded import LoadedRanker, features_of
 from training.ranking.track_statistics import TrackStatistics
 from training.vocabulary import Vocabulary
 
@@ -83,7 +83,7 @@ def test_without_hard_search_there_is_nothing_to_match(name: str) -> None:
     ranker = new_ranker(name, hard_search=False)
     side = ranker.features.users(user_batch([history(6, 1)]))
     assert ranker.features.candidates(side, ITEMS[None]).matches_BCM.shape == (1, len(ITEMS), 0)
-    read = {"recent_events", "played_history"} if ranker.features.plays else {"recent_events"}
+    read = {"recent_events", "played_history", "impressions_left"} if ranker.features.plays else {"recent_events"}
     assert side.searched is None and set(ranker.features.views) == read
 
 
@@ -204,8 +204,7 @@ def test_save_and_load_give_the_same(ranker: LoadedRanker, tmp_path: Path) -> No
     codes = vocabulary.encoders()["behaviour"]
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
     made = ranker.features
-    features = type(made).of(vocabulary, made.statistics, made.hard_search, made.plays, made.negatives, made.searches)
-    features = replace(features, trees=made.trees)
+    features = replace(features_of(ranker.settled, vocabulary, made.statistics), trees=made.trees)
     written = LoadedRanker(ranker.model, features, replace(ranker.settled, temperatures=(1.5, 1.0)), {"steps": 3})
     written.save(tmp_path)
     read = LoadedRanker.load(tmp_path, vocabulary)

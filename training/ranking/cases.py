@@ -152,7 +152,8 @@ def _impressions(data: TrainingData) -> list[pl.DataFrame]:
             part=part.replace_strict({name: code for code, name in enumerate(PARTS)}, return_dtype=pl.Int8),
             scene=pl.col("scene").cast(pl.String),
             position=pl.col("position").cast(pl.Int64).fill_null(-1) + 1,
-            click=pl.col("is_clicked").cast(pl.Boolean),
+            # What began to play by itself says nothing about a click.
+            click=pl.when(pl.col("is_clicked") | ~pl.col("is_played")).then(pl.col("is_clicked").cast(pl.Boolean)),
             like=pl.col("is_liked").cast(pl.Boolean),
         ).filter(pl.col("user") >= 0)
     ]

@@ -1,13 +1,14 @@
 """Behaviours by domain: every behaviour that says something for or against a track is a sequence of its own.
 
-The implicit ones (what was played to the end, what was skipped) are a domain each; explicit ones are rare, so those of
-one polarity share a domain. All from the one list of behaviours. Shape letters: B requests, L events, N events of a
-domain, D width. Knows nothing about models.
+The implicit ones (what was played to the end, what was skipped, what was shown and left alone) are a domain each; explicit
+ones are rare, so those of one polarity share a domain. All from the one list of behaviours. Shape letters: B requests,
+L events, N events of a domain, D width. Knows nothing about models.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,39 +16,40 @@ from torch import Tensor
 from sequences import behaviours
 from training.ranking.inputs import EventInputs
 
-PLAYED = ("full_play", "play", "skip")
+PLAYED, LEFT = ("full_play", "play", "skip"), "impression_without_click"
+FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The newest `length` events of some behaviours; `is_played`: they lie among a request's plays, not its acts."""
+    """The newest `length` events of some behaviours; `sequence`: the request's sequence in which they lie."""
 
     name: str
     codes: tuple[int, ...]
     length: int
     is_negative: bool
-    is_played: bool
+    sequence: Literal["plays", "acts", "left"]
 
 
 def domains(length: int) -> tuple[Domain, ...]:
-    """All domains, positive ones first; `length` events of what is played, at most 20 of what is said."""
+    """All domains, positive ones first; `length` events of what is played or left alone, at most 20 of what is said."""
     table = behaviours.load()
     shared: dict[tuple[str, bool], list[str]] = {}
     for row in table.rows:
-        if row.action != "impression":
-            shared.setdefault((row.behaviour if not row.is_explicit else row.polarity, row.is_explicit), []).append(
-                row.behaviour
-            )
+        shared.setdefault((row.behaviour if not row.is_explicit else row.polarity, row.is_explicit), []).append(
+            row.behaviour
+        )
     found = []
     for (name, is_explicit), members in shared.items():
-        is_played = members[0] in PLAYED
+        sequence: Literal["plays", "acts", "left"] = "left" if members == [LEFT] else "acts"
+        sequence = "plays" if members[0] in PLAYED else sequence
         found.append(
             Domain(
                 name=f"explicit_{name}" if is_explicit else name,
                 codes=tuple(table.encoder[member] for member in members),
-                length=length if is_played else min(length, 20),
+                length=min(length, 20) if sequence == "acts" else length,
                 is_negative=members[0] in table.of_polarity("negative"),
-                is_played=is_played,
+                sequence=sequence,
             )
         )
     return tuple(sorted(found, key=lambda domain: domain.is_negative))

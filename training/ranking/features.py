@@ -39,19 +39,20 @@ from training.vocabulary import Vocabulary
 
 Array = NDArray[Any]
 
-RECENT, PLAYED, NEGATIVE = "recent_events", "played_history", "recent_negatives"
+RECENT, PLAYED, NEGATIVE, LEFT = "recent_events", "played_history", "recent_negatives", "impressions_left"
 VIEWS = (RECENT, PLAYED, NEGATIVE)
-"""What a ranker may read; without hard search it reads the first one only."""
+"""What a ranker may read; without hard search it reads the first one only. LEFT is for those that read impressions."""
 UNKNOWN = 1
 
 
 @dataclass(frozen=True)
 class Searched:
-    """The long histories in which candidates are looked up, and what else is asked of the plays."""
+    """The histories in which candidates are looked up, and what else is asked of the plays."""
 
     played: History
     outcomes: Outcomes
     negative: History
+    left: History | None
     further: tuple[Search, ...] = ()
 
 
@@ -71,7 +72,8 @@ class RankingFeatures:
     Without `hard_search` the long histories are not read: there are no match features and no long run. `plays`: so many
     of the newest plays are a sequence of their own, with sessions (0: none). Without `negatives` neither
     these sequences nor the searched histories hold a skip or a rejection. `searches`: what hard search asks of the plays
-    beside its own questions, names of `searches.SEARCHES`. `trees` read all these numbers and say something of their own.
+    beside its own questions, names of `searches.SEARCHES`. `impressions`: so many of the newest tracks that were shown and
+    left alone are a sequence too, and searched (0: none). `trees` read all these numbers and say something of their own.
     """
 
     artist_of_track_V: Array
@@ -82,6 +84,7 @@ class RankingFeatures:
     plays: int = 0
     negatives: bool = True
     searches: tuple[str, ...] = ()
+    impressions: int = 0
     trees: NumberTrees | None = None
 
     @classmethod
@@ -93,24 +96,28 @@ class RankingFeatures:
         plays: int = 0,
         negatives: bool = True,
         searches: tuple[str, ...] = (),
+        impressions: int = 0,
     ) -> RankingFeatures:
         """With the numbering of a vocabulary."""
         encoders = vocabulary.encoders()
         codes = BehaviourCodes.of(encoders["behaviour"])
         artist_of_track_V, scene_code = vocabulary.artist_of_track_V, encoders["scene"]
-        return cls(artist_of_track_V, codes, scene_code, statistics, hard_search, plays, negatives, searches)
+        numbers = (hard_search, plays, negatives, searches, impressions)
+        return cls(artist_of_track_V, codes, scene_code, statistics, *numbers)
 
     @property
     def views(self) -> tuple[str, ...]:
         """The sequence views that are read."""
+        left = (LEFT,) if self.impressions else ()
         if self.hard_search:
-            return VIEWS
-        return VIEWS[:2] if self.plays else VIEWS[:1]
+            return VIEWS + left
+        return (VIEWS[:2] if self.plays else VIEWS[:1]) + left
 
     @property
     def sequence_views(self) -> dict[str, int | None]:
         """Of the views, those that become sequences of events, and how many events of them are needed (None: all)."""
-        return {RECENT: None} | ({PLAYED: self.plays} if self.plays else {})
+        some = {PLAYED: self.plays, LEFT: self.impressions}
+        return {RECENT: None} | {view: length for view, length in some.items() if length}
 
     def users(self, users: UserBatch, context_BU: Array | None = None) -> UserSide:
         """Everything that depends on the request alone.
@@ -155,6 +162,7 @@ class RankingFeatures:
             scene_B=_tensor(np.array(codes, dtype=np.int64)),
             plays=plays,
             acts=acts,
+            left=self._left(users.views[LEFT], request_at_B) if self.impressions else None,
         )
         return UserSide(inputs, request_at_B, searched)
 
@@ -176,7 +184,9 @@ class RankingFeatures:
         if (histories := side.searched) is not None:
             found = find(histories.played, track_BC, maker_BC)
             columns = from_plays(histories.played, histories.outcomes, found, at_B)
-            columns += from_events(histories.negative, find(histories.negative, track_BC, maker_BC), at_B)
+            for history in (histories.negative, histories.left):
+                if history is not None:
+                    columns += from_events(history, find(history, track_BC, maker_BC), at_B)
             for search in histories.further:
                 columns += search.of_candidates(found)
             matches_BCM = _stacked(columns)
@@ -194,6 +204,15 @@ class RankingFeatures:
             self._events(self._seen(users.views[PLAYED]).newest(self.plays), request_at_B),
             self._events(self._seen(acts), request_at_B),
         )
+
+    def _left(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
+        """What was shown and left alone: nothing of it was played, and it is in no session."""
+        batch = batch.newest(self.impressions)
+        mask_BL, track_BL = _known_before(batch, request_at_B), batch.columns["track_id"]
+        _, artist_BL = self.identities(track_BL)
+        gap_BL = gap_bucket(request_at_B[:, None] - batch.columns["ended_at"])
+        parts = (track_BL, np.maximum(artist_BL, UNKNOWN), batch.columns["behaviour"], gap_BL, 0, 0)
+        return EventInputs(*(_tensor(np.where(mask_BL, part, 0)) for part in parts))
 
     def _events(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
         mask_BL = _known_before(batch, request_at_B)
@@ -221,12 +240,13 @@ class RankingFeatures:
         outcome_BL = self.behaviours.outcome(behaviour_BL)
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_of_this_session(batch, mask_BL.sum(1), request_at_B)
-        negative = self._seen(users.views[NEGATIVE])
+        negative, left = self._seen(users.views[NEGATIVE]), users.views[LEFT] if self.impressions else None
         played, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
         return Searched(
             played,
             outcomes,
             self._history(negative, _known_before(negative, request_at_B)),
+            None if left is None else self._history(left, _known_before(left, request_at_B)),
             tuple(search(played, outcomes, request_at_B) for search in chosen(self.searches)),
         )
 

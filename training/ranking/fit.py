@@ -27,8 +27,7 @@ from training.ranking.calibration import fit_share, fit_temperatures, task_losse
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.events import Catalogue
-from training.ranking.features import RankingFeatures
-from training.ranking.loaded import LoadedRanker
+from training.ranking.loaded import LoadedRanker, features_of
 from training.ranking.number_trees import NumberTrees
 from training.ranking.ranker import Ranker, RankerConfig
 from training.ranking.track_statistics import TrackStatistics
@@ -59,9 +58,10 @@ def fit_ranker(
         raise ValueError(f"{data.marts} has no play in the part `train`; land some logs before training a ranker")
     if missing_tasks(cases):
         logger.warning("%s trains without the heads %s: the log holds none", name, ", ".join(missing_tasks(cases)))
-    features = RankingFeatures.of(
-        data.vocabulary, track_statistics(data), config.hard_search, config.plays, config.negatives, config.searches
-    )
+    if config.impressions and not (cases.play_number_R < 0).any():
+        logger.warning("%s trains without impressions that were left alone: the log holds no impression", name)
+        config = replace(config, impressions=0)
+    features = features_of(config, data.vocabulary, track_statistics(data))
     batches = CaseBatches(learned.newest(config.cases), offline, service, features)
     threads = trainer.use_threads()
     if config.number_epochs or config.trees or config.epochs > 1:

@@ -42,7 +42,8 @@ class UserInputs:
     """One row a request; events oldest first, padded on the right with zeros. `listened_BL`: plays that were not skipped.
 
     `plays` reach further back than the events, `acts` are what was said of tracks without playing them; both for
-    rankers that read sessions and domains, None for the others.
+    rankers that read sessions and domains, None for the others. `left` is what was shown and left alone, for rankers that
+    read impressions.
     """
 
     event_track_BL: Tensor
@@ -58,6 +59,7 @@ class UserInputs:
     scene_B: Tensor
     plays: EventInputs | None = None
     acts: EventInputs | None = None
+    left: EventInputs | None = None
 
     def __len__(self) -> int:
         """Number of requests, B."""

@@ -27,6 +27,12 @@ from training.vocabulary import Vocabulary
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
 
+def features_of(config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics) -> RankingFeatures:
+    """The features that a ranker of this config reads."""
+    read = (config.hard_search, config.plays, config.negatives, config.searches, config.impressions_read)
+    return RankingFeatures.of(vocabulary, statistics, *read)
+
+
 @dataclass
 class LoadedRanker:
     """`settled` is the config with what the fit chose filled in (steps, temperatures): the `final` fit is given it.
@@ -107,7 +113,5 @@ class LoadedRanker:
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
         statistics, trees = TrackStatistics.load(folder), NumberTrees.load(folder)
-        features = RankingFeatures.of(
-            vocabulary, statistics, config.hard_search, config.plays, config.negatives, config.searches
-        )
+        features = features_of(config, vocabulary, statistics)
         return cls(model, replace(features, trees=trees), config, parts["measures"])

@@ -32,7 +32,8 @@ class RankerConfig:
 
     What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`), `searches` say what else it
     asks of them (names of `searches.SEARCHES`), which only trees read; `plays` of the newest plays are a sequence beside
-    the recent events (0: none); without `negatives` neither these plays, nor what was said, nor the searched histories hold
+    the recent events (0: none), and of the tracks that were shown and left alone the newest `impressions` another (0: none);
+    without `negatives` there are no impressions, and neither the plays, nor what was said, nor the searched histories hold
     a skip or a rejection. `minimum_count` plays in training earn a track or artist its own embedding.
 
     What is computed: `lift` carries the numbers (long-term profile, statistics, matches) past the deep layers to the
@@ -54,6 +55,7 @@ class RankerConfig:
     hard_search: bool = False
     searches: tuple[str, ...] = ()
     plays: int = 0
+    impressions: int = 0
     negatives: bool = True
     lift: bool = False
     trees: int = 0
@@ -87,6 +89,11 @@ class RankerConfig:
                 f"searches {', '.join(self.searches)} are read by trees only; set trees, or searches to none"
             )
 
+    @property
+    def impressions_read(self) -> int:
+        """How many impressions are read."""
+        return self.impressions if self.negatives else 0
+
 
 @dataclass(frozen=True)
 class UserState:
@@ -119,7 +126,7 @@ class Ranker(nn.Module, ABC):
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # Further searches stand behind these, and are for trees.
         self.user_numbers = USER_FEATURES + user_numbers(config.hard_search, ())
-        self.match_numbers = candidate_numbers(config.hard_search, ())
+        self.match_numbers = candidate_numbers(config.hard_search, (), config.impressions_read > 0)
         self.context = PiecewiseLinear(self.user_numbers, config.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
         self.matches = PiecewiseLinear(self.match_numbers, config.pieces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from training.ranking.fading_search import FadingSearch
-from training.ranking.hard_search import MATCH_FEATURES
+from training.ranking.hard_search import MATCH_FEATURES, OF_EVENTS
 from training.ranking.lately import Lately
 from training.ranking.neighbour_search import NeighbourSearch
 from training.ranking.search import Search
@@ -37,6 +37,9 @@ def user_numbers(hard_search: bool, names: Iterable[str]) -> int:
     return len(LONG_WINDOWS) + sum(search.user_numbers for search in chosen(names)) if hard_search else 0
 
 
-def candidate_numbers(hard_search: bool, names: Iterable[str]) -> int:
-    """How many numbers of a candidate come from the long histories."""
-    return MATCH_FEATURES + sum(search.candidate_numbers for search in chosen(names)) if hard_search else 0
+def candidate_numbers(hard_search: bool, names: Iterable[str], impressions: bool = False) -> int:
+    """How many numbers of a candidate come from the histories that are searched, impressions among them or not."""
+    if not hard_search:
+        return 0
+    of_plays = sum(search.candidate_numbers for search in chosen(names))
+    return MATCH_FEATURES + (2 * OF_EVENTS if impressions else 0) + of_plays

@@ -4,10 +4,11 @@ A transformer a domain with the candidate as its query: Gu et al. 2020, "Deep Mu
 Multi-objective Ranking in Large-Scale E-commerce Recommender Systems" (DMT), CIKM. Negative behaviours as domains: Xie et
 al. 2020, "Deep Feedback Network for Recommendation" (DFN), IJCAI. Sessions: Feng et al. 2019, "Deep Session Interest
 Network for Click-Through Rate Prediction", 1905.06482. Differs: a domain's events do not see each other unless
-`self_attention` says so; explicit behaviours of one polarity share a domain; sessions are means of plays that one block
-relates to each other; the numbers of `target_attention` stand beside the interests and are lifted to the logits, and passes over
-them alone come before the one pass that teaches the ids; boosted trees over these numbers and those of all further
-searches have a share of the first task's logit.
+`self_attention` says so; explicit behaviours of one polarity share a domain; what was shown and left alone is asked by
+full plays and explicit feedback (DFN's cleaning) through the same block; sessions are means of plays that one block
+relates to each other; the numbers of `target_attention` stand beside the interests and are lifted to the logits, and
+passes over them alone come before the one pass that teaches the ids; boosted trees over these numbers and those of all
+further searches have a share of the first task's logit.
 
 Shape letters: B requests, C candidates, N events of a domain, S sessions, D width.
 """
@@ -20,7 +21,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from training.ranking.domains import Domain, domains, members
+from training.ranking.domains import EXPLICIT_NEGATIVE, EXPLICIT_POSITIVE, FULL_PLAY, LEFT, Domain, domains, members
 from training.ranking.events import Catalogue
 from training.ranking.inputs import UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState
@@ -28,17 +29,22 @@ from training.ranking.recipes import ranker_config
 from training.ranking.searches import SEARCHES
 from training.ranking.session_layers import CandidateDecoder, Encoder, Sessions
 
+CLEANERS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
+"""Which domains, together, ask the noisy one."""
+
 
 @dataclass(frozen=True)
 class SessionDomainsConfig(RankerConfig):
     """`domain_length`: newest events of a domain; `sessions`: newest sessions among the plays that are read (0: none);
-    `self_attention`: events of a domain see each other before the candidate sees them.
+    `self_attention`: events of a domain see each other before the candidate sees them; `cleaning`: full plays and explicit
+    feedback ask what was shown and left alone what of it is like them.
     """
 
     domain_length: int = 50
     sessions: int = 10
     heads: int = 2
     self_attention: bool = False
+    cleaning: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class SessionState(UserState):
 
 
 class SessionDomains(Ranker):
-    """As many interests as there are domains, and one more of the sessions."""
+    """As many interests as there are domains, one more of the sessions, and one more of each feedback that cleans."""
 
     name: ClassVar[str] = "session_domains"
     feature_service: ClassVar[str] = "session_domains"
@@ -65,14 +71,21 @@ class SessionDomains(Ranker):
 
     def __init__(self, config: SessionDomainsConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
         self.domains: tuple[Domain, ...] = tuple(
-            domain for domain in domains(config.domain_length) if config.negatives or not domain.is_negative
+            domain
+            for domain in domains(config.domain_length)
+            if (config.negatives or not domain.is_negative) and (config.impressions or domain.sequence != "left")
         )
         has_sessions = config.sessions > 0
-        super().__init__(config, catalogue, tasks, interests=len(self.domains) + has_sessions)
-        width, heads, dropout = config.width, config.heads, config.dropout
-        self.decoders = nn.ModuleList(
-            CandidateDecoder(width, heads, dropout) for _ in range(len(self.domains) + has_sessions)
+        names = [domain.name for domain in self.domains]
+        self.cleaners = tuple(
+            tuple(names.index(name) for name in feedback)
+            for feedback in CLEANERS
+            if config.cleaning and LEFT in names and set(feedback) <= set(names)
         )
+        interests = len(self.domains) + has_sessions + len(self.cleaners)
+        super().__init__(config, catalogue, tasks, interests=interests)
+        width, heads, dropout = config.width, config.heads, config.dropout
+        self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
         encoders = len(self.domains) if config.self_attention else 0
         self.encoders = nn.ModuleList(Encoder(width, heads, dropout) for _ in range(encoders))
         self.sessions = Sessions(width, config.sessions, heads, dropout) if has_sessions else None
@@ -81,6 +94,7 @@ class SessionDomains(Ranker):
     def config(recipe: str) -> SessionDomainsConfig:
         """The budget of every rung of the ladder; what only this one has is set here."""
         reads = {"hard_search": True, "searches": tuple(SEARCHES), "trees": 200, "plays": 200}
+        reads |= {"impressions": 50, "cleaning": True}
         own = {"lift": True, "experts": 3, "position_bias": True, "number_epochs": 2 if recipe == "full" else 4}
         return SessionDomainsConfig(**(asdict(ranker_config(recipe)) | reads | own))
 
@@ -88,32 +102,44 @@ class SessionDomains(Ranker):
         """Everything that depends on the request alone.
 
         Raises:
-            ValueError: the inputs were made for a ranker that reads no sessions.
+            ValueError: the inputs were made for a ranker that reads no sessions, or no impressions.
         """
-        if users.plays is None or users.acts is None:
-            raise ValueError("session_domains needs plays and acts; make its inputs with RankingFeatures(plays=…)")
-        played_BLD, said_BLD = self.embedding.of_sequence(users.plays), self.embedding.of_sequence(users.acts)
-        sequences = []
+        inputs = {name: getattr(users, name) for name in ("plays", *(domain.sequence for domain in self.domains))}
+        if missing := [name for name, events in inputs.items() if events is None]:
+            raise ValueError(
+                f"session_domains needs {', '.join(missing)}; make its inputs with RankingFeatures(plays=…, impressions=…)"
+            )
+        embedded = {name: self.embedding.of_sequence(events) for name, events in inputs.items()}
+        sequences, noisy = [], None
         for number, domain in enumerate(self.domains):
-            events, event_BLD = (users.plays, played_BLD) if domain.is_played else (users.acts, said_BLD)
+            events, event_BLD = inputs[domain.sequence], embedded[domain.sequence]
             index_BN, mask_BN = members(events, domain)
             event_BND = event_BLD.gather(1, index_BN[..., None].expand(-1, -1, event_BLD.shape[-1]))
             if len(self.encoders):
                 event_BND = self.encoders[number](event_BND, mask_BN)
             sequences.append(self._readable(number, event_BND, mask_BN))
+            noisy = (event_BND, mask_BN) if domain.name == LEFT else noisy
         if self.sessions is not None:
-            session_BSD, mask_BS = self.sessions(played_BLD, users.plays.session_BL)
+            session_BSD, mask_BS = self.sessions(embedded["plays"], inputs["plays"].session_BL)
             sequences.append(self._readable(len(self.domains), session_BSD, mask_BS))
+        if noisy is not None:
+            sequences += [self._readable(len(sequences) + number, *noisy) for number in range(len(self.cleaners))]
         return SessionState(**vars(super().encode_user(users)), sequences=tuple(sequences))
 
     def _readable(self, number: int, event_BND: Tensor, mask_BN: Tensor) -> Readable:
         return Readable(cast(CandidateDecoder, self.decoders[number]).read(event_BND), mask_BN)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
-        """What every domain and the sessions say about each candidate, side by side."""
+        """What every domain, the sessions and the cleaned domain say about each candidate, side by side."""
         assert isinstance(state, SessionState)  # noqa: S101  # what encode_user made
-        told = [
-            decoder(item_BCD, one.read, one.mask_BN)
-            for decoder, one in zip(self.decoders, state.sequences, strict=True)
-        ]
+        first_cleaner = len(state.sequences) - len(self.cleaners)
+        told: list[Tensor] = []
+        for number, (decoder, one) in enumerate(zip(self.decoders, state.sequences, strict=True)):
+            if number < first_cleaner:
+                told.append(decoder(item_BCD, one.read, one.mask_BN))
+                continue
+            feedback = self.cleaners[number - first_cleaner]
+            has_said_B = torch.stack([state.sequences[domain].mask_BN.any(1) for domain in feedback]).any(0)
+            asked_BCD = item_BCD + sum(told[domain] for domain in feedback)
+            told.append(decoder(asked_BCD, one.read, one.mask_BN) * has_said_B[:, None, None])
         return torch.cat(told, dim=-1)
