@@ -8,6 +8,7 @@ from training.study.ranking_history import RANKING_HISTORY
 from training.study.ranking_peers import RANKING_PEERS
 from training.study.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_SKIPS
 from training.study.session_domains import SESSION_DOMAINS, SESSION_LENGTH
+from training.study.session_impressions import SESSION_IMPRESSIONS
 
 STUDIES: dict[str, Study] = {
     study.name: study
@@ -22,5 +23,6 @@ STUDIES: dict[str, Study] = {
         RANKING_PEERS,
         SESSION_DOMAINS,
         SESSION_LENGTH,
+        SESSION_IMPRESSIONS,
     )
 }

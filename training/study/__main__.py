@@ -23,8 +23,8 @@ def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
     for seed in chosen:
         for cell in study.cells:
             print(f"{study.name}: {cell.name}, seed {seed}", flush=True)
-            results[cell.name].append(grid.result(cell, seed))
-    heading = f"`make study STUDY={study.name} SEEDS={seeds}`, recipe `{workspace.recipe}`, validation part"
+            results[cell.name].append(grid.result(cell, seed, study.asked))
+    heading = f"`make study STUDY={study.name} SEEDS={seeds}`, recipe `{workspace.recipe}`, {study.asked.part} part"
     return markdown(study, results, chosen, heading, code_hash(*CODE[study.kind]))
 
 

@@ -26,6 +26,7 @@ from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.recipes import recipe
 from training.study import measured_channel, measured_peer, measured_ranker
+from training.study.asked import DEFAULT, Asked
 from training.study.measured_peer import PEERS
 from training.workspace import SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
 
@@ -68,13 +69,14 @@ class Cell:
 @dataclass(frozen=True)
 class Study:
     """A question, the cells that answer it, all channels or all rankers, and which of them are subtracted (first −
-    second).
+    second). `asked`: what rankers are asked about.
     """
 
     name: str
     question: str
     cells: tuple[Cell, ...]
     pairs: tuple[tuple[str, str], ...]
+    asked: Asked = DEFAULT
 
     @property
     def kind(self) -> Kind:
@@ -107,20 +109,21 @@ class Grid:
         )
         return OfflineFeatures(data)
 
-    def result(self, cell: Cell, seed: int) -> CellResult:
+    def result(self, cell: Cell, seed: int, asked: Asked = DEFAULT) -> CellResult:
         """The result of a cell: read, or computed and kept."""
         config = cell.config(self.workspace.recipe, seed)
-        asked: dict[str, Any] = {cell.kind: cell.model, "config": config}
-        inputs = self.workspace.inputs(**asked)
+        named: dict[str, Any] = {cell.kind: cell.model, "config": config}
+        inputs = self.workspace.inputs(**named | ({} if asked == DEFAULT else asdict(asked)))
         folder = self.folder / f"{cell.model}-{inputs['hash'][:16]}"
         if not is_unchanged(folder, inputs):
-            self._compute(cell, config, folder)
+            self._compute(cell, config, folder, asked)
             mark_done(folder, inputs)
         return CellResult(pl.read_parquet(folder / PREDICTIONS), json.loads((folder / MEASURES).read_text()))
 
-    def _compute(self, cell: Cell, config: Any, folder: Path) -> None:
+    def _compute(self, cell: Cell, config: Any, folder: Path, asked: Asked) -> None:
         code = code_hash(*CODE[cell.kind])
-        rows, settled, measures = cell.measure(cell.model, self.offline, config, folder / "checkpoints" / code)
+        told = () if asked == DEFAULT else (asked,)
+        rows, settled, measures = cell.measure(cell.model, self.offline, config, folder / "checkpoints" / code, *told)
         folder.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(folder / PREDICTIONS)
         write_json(folder / MEASURES, {**measures, "code": code, "settled": asdict(settled)})

@@ -12,6 +12,8 @@ from training.study.grid import Cell, Study
 WHOLE = "session_domains"
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "negative domains": {"negatives": False},
+    "impressions left alone": {"impressions": 0},
+    "cleaning them by feedback": {"cleaning": False},
     "sessions": {"sessions": 0},
     "lifting": {"lift": False},
     "experts": {"experts": 0},

@@ -1,4 +1,4 @@
-"""A study's answer as a Markdown table: every cell on validation, and the paired differences that were asked for.
+"""A study's answer as Markdown tables: every cell, and the paired differences that were asked for; one a task.
 
 With several seeds a figure is the mean over them, as are its bootstraps; users are drawn, seeds are not. Knows nothing
 about fitting.
@@ -7,13 +7,15 @@ about fitting.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import polars as pl
+from scipy.stats import spearmanr
 
 from training.evaluation import bootstrap, ranking_metrics, recall_metrics
 from training.evaluation.bootstrap import Estimate
 from training.study.grid import CellResult, Kind, Study
-from training.study.measured_ranker import TASK
 
 TITLES: Mapping[Kind, Mapping[str, str]] = {
     "ranker": {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss"},
@@ -34,12 +36,36 @@ Results = Mapping[str, Sequence[CellResult]]
 
 def markdown(study: Study, results: Results, seeds: Sequence[int], heading: str, code: str) -> str:
     """The page. `code` is the hash of the present code: cells that another one computed are named."""
+    kind = study.kind
+    lines = [f"# {study.name}", "", study.question, "", f"{heading}; seed{'s'[: len(seeds) > 1]} "]
+    lines[-1] += ", ".join(map(str, seeds)) + "; 95 % intervals draw users."
+    for task in study.asked.tasks if kind == "ranker" else ("",):
+        told = {name: [of_task(one, task) for one in some] for name, some in results.items()}
+        lines += ["", f"Task `{task}`:"] if task else []
+        if any(one.predictions.is_empty() for some in told.values() for one in some):
+            lines.append("the log holds none.")
+            continue
+        lines += _of_one_task(study, told)
+    lines += _position_effects(results)
+    old = [name for name, some in results.items() if any(one.measures["code"] != code for one in some)]
+    if old:
+        lines += [
+            "",
+            f"Computed by other code than the present (remove SEGUE_HOME/study to do it again): {', '.join(old)}.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def of_task(result: CellResult, task: str) -> CellResult:
+    """What it says of one task; all of it where there is one only."""
+    rows = result.predictions
+    return replace(result, predictions=rows.filter(pl.col("task") == task)) if "task" in rows.columns else result
+
+
+def _of_one_task(study: Study, results: Results) -> list[str]:
     kind, titles = study.kind, TITLES[study.kind]
     figures = {name: mean_of_seeds([measure(one, kind) for one in some]) for name, some in results.items()}
-    lines = [f"# {study.name}", "", study.question, "", f"{heading}; seed{'s'[: len(seeds) > 1]} "]
-    lines[-1] += ", ".join(map(str, seeds)) + (f"; task `{TASK}`" if kind == "ranker" else "")
-    lines[-1] += "; 95 % intervals draw users."
-    lines += ["", f"| cell | {kind} | " + " | ".join(titles.values()) + " | parameters | fit, s |"]
+    lines = ["", f"| cell | {kind} | " + " | ".join(titles.values()) + " | parameters | fit, s |"]
     lines.append("|---" * (len(titles) + 4) + "|")
     for cell in study.cells:
         some = results[cell.name]
@@ -57,13 +83,19 @@ def markdown(study: Study, results: Results, seeds: Sequence[int], heading: str,
         each = zip(results[high], results[low], strict=True)
         by_seed = [measure(one, kind)[main].value - measure(other, kind)[main].value for one, other in each]
         lines.append("| " + " | ".join([*row, ", ".join(f"{value:+.4f}" for value in by_seed)]) + " |")
-    old = [name for name, some in results.items() if any(one.measures["code"] != code for one in some)]
-    if old:
-        lines += [
-            "",
-            f"Computed by other code than the present (remove SEGUE_HOME/study to do it again): {', '.join(old)}.",
-        ]
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _position_effects(results: Results) -> list[str]:
+    """Whether each bias tower says less the later the place: Spearman's rank correlation, of clicks."""
+    lines = []
+    for name, some in results.items():
+        effects = [one.measures.get("position_effect", {}).get("click", []) for one in some]
+        if all(len(effect) > 1 for effect in effects):
+            by_seed = [float(spearmanr(effect, -np.arange(len(effect))).statistic) for effect in effects]
+            said = ", ".join(f"{value:.3f}" for value in by_seed)
+            lines += ["", f"{name}: the earlier the place (1 to {len(effects[0])}), the more its tower says: {said}."]
+    return lines
 
 
 def measure(result: CellResult, kind: Kind) -> dict[str, Estimate]:
