@@ -6,7 +6,7 @@ pieces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -169,7 +169,7 @@ class TargetAttention(nn.Module):
         scores = self._scores
         if len(self.rest.layers) == 1 and not (self.training or torch.is_grad_enabled()):
             scale_H, shift_H = self.activation.normalisation()
-            weight_XH, bias_H, scores = weight_XH * scale_H, bias_H * scale_H + shift_H, self._scores_of_normalised
+            weight_XH, bias_H, scores = weight_XH * scale_H, bias_H * scale_H + shift_H, self._scorer_of_normalised()
         of_item, of_event, of_difference, of_product = weight_XH.chunk(4)
         bias_BCH, asked_D1H = item_BCD @ (of_item + of_difference) + bias_H, (of_event - of_difference)[:, None]
         B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
@@ -204,7 +204,7 @@ class TargetAttention(nn.Module):
         score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
         return score_BLC
 
-    def _scores_of_normalised(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
+    def _scorer_of_normalised(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The same from a first layer that normalises: of Dice and the last layer only the gate and products are left.
 
         With z = s·x + t the score, the sum of w·x·(α + (1−α)·σ(z)), is linear in z, z·σ(z) and σ(z).
@@ -212,11 +212,15 @@ class TargetAttention(nn.Module):
         (scale_H, shift_H), alpha_H, last = self.activation.normalisation(), self.activation.alpha, self.rest.layers[0]
         of_x_H = cast(Tensor, last.weight)[0] / scale_H
         straight_H, gated_H = of_x_H * alpha_H, of_x_H * (1 - alpha_H)
-        z_NH = hidden_BLX.view(-1, len(alpha_H))
-        gate_NH = torch.sigmoid(z_NH)
-        score_N = (cast(Tensor, last.bias) - shift_H @ straight_H).addmv(z_NH, straight_H)
-        score_N = score_N.addmv_(gate_NH, -shift_H * gated_H).addmv_(gate_NH.mul_(z_NH), gated_H)
-        return score_N.view(*mask_BL.shape, -1).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
+        shifted_H, bias = -shift_H * gated_H, cast(Tensor, last.bias) - shift_H @ straight_H
+
+        def scores(hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
+            z_NH = hidden_BLX.view(-1, len(alpha_H))
+            gate_NH = torch.sigmoid(z_NH)
+            score_N = bias.addmv(z_NH, straight_H).addmv_(gate_NH, shifted_H).addmv_(gate_NH.mul_(z_NH), gated_H)
+            return score_N.view(*mask_BL.shape, -1).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
+
+        return scores
 
     @property
     def _fill(self) -> float:
