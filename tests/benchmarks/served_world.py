@@ -19,7 +19,7 @@ import torch
 
 from sequences.batch import FIRST
 from tests.benchmarks.made_channels import MadeWorld
-from tests.benchmarks.ranking_requests import grown_trees
+from tests.benchmarks.ranking_requests import grown_trees, kinds_of_tracks
 from training.blend import Blend
 from training.containers import Containers
 from training.data import Ragged
@@ -98,7 +98,7 @@ def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:
     yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
     statistics = TrackStatistics.build(rows, world.catalogue)
-    features = features_of(config, world.vocabulary, statistics)
+    features = features_of(config, world.vocabulary, statistics, kinds_of_tracks(items) if config.kinds else None)
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees:
         model.tree_share = torch.tensor(0.3)

@@ -18,6 +18,7 @@ from training.ranking.events import Catalogue
 from training.ranking.features import LEFT, VIEWS, RankingFeatures
 from training.ranking.loaded import LoadedRanker
 from training.ranking.number_trees import NumberTrees
+from training.ranking.track_kinds import LANGUAGES, STYLES, TrackKinds
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.user_features import BehaviourCodes
 
@@ -27,6 +28,11 @@ TRACKS, ARTISTS = 40, 12
 LISTEN, SKIP, LEFT_ALONE = 2, 4, 6
 CODES = BehaviourCodes(listened=(2, 3), skipped=(4,), negative=(4,))
 ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
+
+KINDS = TrackKinds(
+    value_VK=np.array([[0, 0], [0, 0], *([1 + track % 3, 4 + track % 2] for track in range(TRACKS - 2))], np.int32),
+    kind_U=np.array([-1, STYLES, STYLES, STYLES, LANGUAGES, LANGUAGES], np.int8),
+)
 
 Event = tuple[int, int, int]
 """Track, behaviour code, end in µs; oldest first."""
@@ -85,12 +91,13 @@ def ranking_features(
     negatives: bool = True,
     searches: tuple[str, ...] = (),
     impressions: int = 0,
+    kinds: bool = False,
 ) -> RankingFeatures:
     """Statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
-    numbers = (hard_search, plays, negatives, searches, impressions)
+    numbers = (hard_search, plays, negatives, searches, impressions, KINDS if kinds else None)
     return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *numbers)
 
 
@@ -102,9 +109,11 @@ def catalogue() -> Catalogue:
 
 
 @cache
-def grown_trees(hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int) -> NumberTrees:
+def grown_trees(
+    hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int, kinds: bool
+) -> NumberTrees:
     """Trees that learned chance by heart from all numbers of some users."""
-    features = ranking_features(hard_search, 0, negatives, searches, impressions)
+    features = ranking_features(hard_search, 0, negatives, searches, impressions, kinds)
     side = features.users(user_batch([history(40, seed) for seed in range(20)], length=64))
     items = np.tile(np.arange(2, TRACKS), (20, 1))
     made = features.candidates(side, items)
@@ -124,7 +133,7 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
-    read = (config.negatives, config.searches, config.impressions_read)
+    read = (config.negatives, config.searches, config.impressions_read, config.kinds)
     features = ranking_features(config.hard_search, config.plays, *read)
     if config.trees:
         model.tree_share = torch.tensor(0.5)

@@ -82,7 +82,7 @@ def test_each_part_of_the_session_model_is_a_switch() -> None:
     names = {name.split(".")[0] for name, _ in whole.model.named_parameters()}
     assert {"lift", "decoders", "sessions", "head"} <= names
     switches = ({"sessions": 0}, {"negatives": False}, {"impressions": 0}, {"cleaning": False}, {"lift": False})
-    for switch in (*switches, {"experts": 0}, {"self_attention": True}):
+    for switch in (*switches, {"kinds": False}, {"experts": 0}, {"self_attention": True}):
         other = new_ranker("session_domains", **switch)
         assert np.isfinite(other.score(users, items)["not_skipped"]).all()
         sizes = [sum(parameter.numel() for parameter in one.model.parameters()) for one in (whole, other)]

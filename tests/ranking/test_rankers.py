@@ -204,7 +204,7 @@ def test_save_and_load_give_the_same(ranker: LoadedRanker, tmp_path: Path) -> No
     codes = vocabulary.encoders()["behaviour"]
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
     made = ranker.features
-    features = replace(features_of(ranker.settled, vocabulary, made.statistics), trees=made.trees)
+    features = replace(features_of(ranker.settled, vocabulary, made.statistics, made.kinds), trees=made.trees)
     written = LoadedRanker(ranker.model, features, replace(ranker.settled, temperatures=(1.5, 1.0)), {"steps": 3})
     written.save(tmp_path)
     read = LoadedRanker.load(tmp_path, vocabulary)

@@ -22,9 +22,11 @@ from training.features import UserBatch
 from training.ranking.candidate_features import from_statistics
 from training.ranking.hard_search import History, Outcomes, find, from_events, from_plays, makers
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+from training.ranking.kind_search import KindTallies
 from training.ranking.number_trees import NumberTrees
 from training.ranking.search import Search
 from training.ranking.searches import chosen
+from training.ranking.track_kinds import TrackKinds
 from training.ranking.track_statistics import TrackStatistics
 from training.ranking.user_features import (
     DAY_US,
@@ -53,6 +55,7 @@ class Searched:
     outcomes: Outcomes
     negative: History
     left: History | None
+    kinds: KindTallies | None
     further: tuple[Search, ...] = ()
 
 
@@ -73,7 +76,8 @@ class RankingFeatures:
     of the newest plays are a sequence of their own, with sessions (0: none). Without `negatives` neither
     these sequences nor the searched histories hold a skip or a rejection. `searches`: what hard search asks of the plays
     beside its own questions, names of `searches.SEARCHES`. `impressions`: so many of the newest tracks that were shown and
-    left alone are a sequence too, and searched (0: none). `trees` read all these numbers and say something of their own.
+    left alone are a sequence too, and searched (0: none). `kinds`: what kind of music each track is, where candidates are
+    told how such music went. `trees` read all these numbers and say something of their own.
     """
 
     artist_of_track_V: Array
@@ -85,6 +89,7 @@ class RankingFeatures:
     negatives: bool = True
     searches: tuple[str, ...] = ()
     impressions: int = 0
+    kinds: TrackKinds | None = None
     trees: NumberTrees | None = None
 
     @classmethod
@@ -97,12 +102,13 @@ class RankingFeatures:
         negatives: bool = True,
         searches: tuple[str, ...] = (),
         impressions: int = 0,
+        kinds: TrackKinds | None = None,
     ) -> RankingFeatures:
         """With the numbering of a vocabulary."""
         encoders = vocabulary.encoders()
         codes = BehaviourCodes.of(encoders["behaviour"])
         artist_of_track_V, scene_code = vocabulary.artist_of_track_V, encoders["scene"]
-        numbers = (hard_search, plays, negatives, searches, impressions)
+        numbers = (hard_search, plays, negatives, searches, impressions, kinds)
         return cls(artist_of_track_V, codes, scene_code, statistics, *numbers)
 
     @property
@@ -187,6 +193,8 @@ class RankingFeatures:
             for history in (histories.negative, histories.left):
                 if history is not None:
                     columns += from_events(history, find(history, track_BC, maker_BC), at_B)
+            if histories.kinds is not None:
+                columns += histories.kinds.of_candidates(items_BC)
             for search in histories.further:
                 columns += search.of_candidates(found)
             matches_BCM = _stacked(columns)
@@ -247,6 +255,7 @@ class RankingFeatures:
             outcomes,
             self._history(negative, _known_before(negative, request_at_B)),
             None if left is None else self._history(left, _known_before(left, request_at_B)),
+            None if self.kinds is None else KindTallies(self.kinds, played, outcomes),
             tuple(search(played, outcomes, request_at_B) for search in chosen(self.searches)),
         )
 

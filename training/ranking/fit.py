@@ -30,6 +30,7 @@ from training.ranking.events import Catalogue
 from training.ranking.loaded import LoadedRanker, features_of
 from training.ranking.number_trees import NumberTrees
 from training.ranking.ranker import Ranker, RankerConfig
+from training.ranking.track_kinds import TrackKinds
 from training.ranking.track_statistics import TrackStatistics
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
@@ -61,7 +62,11 @@ def fit_ranker(
     if config.impressions and not (cases.play_number_R < 0).any():
         logger.warning("%s trains without impressions that were left alone: the log holds no impression", name)
         config = replace(config, impressions=0)
-    features = features_of(config, data.vocabulary, track_statistics(data))
+    kinds = TrackKinds.build(data.facets) if config.kinds else None
+    if config.kinds and kinds is None:
+        logger.warning("%s trains without kinds of music: no track has a language, a style or an emotion", name)
+        config = replace(config, kinds=False)
+    features = features_of(config, data.vocabulary, track_statistics(data), kinds)
     batches = CaseBatches(learned.newest(config.cases), offline, service, features)
     threads = trainer.use_threads()
     if config.number_epochs or config.trees or config.epochs > 1:

@@ -21,16 +21,19 @@ from training.ranking.events import Catalogue
 from training.ranking.features import RankingFeatures
 from training.ranking.number_trees import NumberTrees
 from training.ranking.ranker import Ranker, RankerConfig
+from training.ranking.track_kinds import TrackKinds
 from training.ranking.track_statistics import TrackStatistics
 from training.vocabulary import Vocabulary
 
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
 
-def features_of(config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics) -> RankingFeatures:
-    """The features that a ranker of this config reads."""
+def features_of(
+    config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics, kinds: TrackKinds | None
+) -> RankingFeatures:
+    """The features that a ranker of this config reads; `kinds` are needed where the config asks for them."""
     read = (config.hard_search, config.plays, config.negatives, config.searches, config.impressions_read)
-    return RankingFeatures.of(vocabulary, statistics, *read)
+    return RankingFeatures.of(vocabulary, statistics, *read, kinds if config.kinds else None)
 
 
 @dataclass
@@ -80,12 +83,13 @@ class LoadedRanker:
         return {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
 
     def save(self, folder: Path) -> None:
-        """Write weights (safetensors), config (JSON), the newest statistics of each track (Parquet), and trees (text)."""
+        """Write weights (safetensors), config (JSON), statistics and kinds of each track (Parquet), and trees (text)."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
         self.features.statistics.newest().save(folder)
-        if self.features.trees is not None:
-            self.features.trees.save(folder)
+        for part in (self.features.trees, self.features.kinds):
+            if part is not None:
+                part.save(folder)
         parts = {"name": self.name, "tasks": self.tasks, "config": asdict(self.settled), "measures": self.measures}
         (folder / MANIFEST).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
 
@@ -113,5 +117,5 @@ class LoadedRanker:
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
         statistics, trees = TrackStatistics.load(folder), NumberTrees.load(folder)
-        features = features_of(config, vocabulary, statistics)
+        features = features_of(config, vocabulary, statistics, TrackKinds.load(folder))
         return cls(model, replace(features, trees=trees), config, parts["measures"])

@@ -30,7 +30,8 @@ SCENE_CODES, POSITIONS = 16, 64
 class RankerConfig:
     """Numbers of a ranker and of its training.
 
-    What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`), `searches` say what else it
+    What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`), and with `kinds` asks them how
+    music of its kinds went (`kind_search.py`); `searches` say what else it
     asks of them (names of `searches.SEARCHES`), which only trees read; `plays` of the newest plays are a sequence beside
     the recent events (0: none), and of the tracks that were shown and left alone the newest `impressions` another (0: none);
     without `negatives` there are no impressions, and neither the plays, nor what was said, nor the searched histories hold
@@ -53,6 +54,7 @@ class RankerConfig:
     hidden: tuple[int, ...] = (128, 64)
     pieces: int = 24
     hard_search: bool = False
+    kinds: bool = False
     searches: tuple[str, ...] = ()
     plays: int = 0
     impressions: int = 0
@@ -126,7 +128,7 @@ class Ranker(nn.Module, ABC):
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # Further searches stand behind these, and are for trees.
         self.user_numbers = USER_FEATURES + user_numbers(config.hard_search, ())
-        self.match_numbers = candidate_numbers(config.hard_search, (), config.impressions_read > 0)
+        self.match_numbers = candidate_numbers(config.hard_search, (), config.impressions_read > 0, config.kinds)
         self.context = PiecewiseLinear(self.user_numbers, config.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
         self.matches = PiecewiseLinear(self.match_numbers, config.pieces)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from training.ranking.fading_search import FadingSearch
 from training.ranking.hard_search import MATCH_FEATURES, OF_EVENTS
+from training.ranking.kind_search import KIND_NUMBERS
 from training.ranking.lately import Lately
 from training.ranking.neighbour_search import NeighbourSearch
 from training.ranking.search import Search
@@ -37,9 +38,11 @@ def user_numbers(hard_search: bool, names: Iterable[str]) -> int:
     return len(LONG_WINDOWS) + sum(search.user_numbers for search in chosen(names)) if hard_search else 0
 
 
-def candidate_numbers(hard_search: bool, names: Iterable[str], impressions: bool = False) -> int:
-    """How many numbers of a candidate come from the histories that are searched, impressions among them or not."""
+def candidate_numbers(hard_search: bool, names: Iterable[str], impressions: bool = False, kinds: bool = False) -> int:
+    """How many numbers of a candidate come from the histories that are searched: impressions among them or not, by track
+    and artist alone or by kinds of music too.
+    """
     if not hard_search:
         return 0
-    of_plays = sum(search.candidate_numbers for search in chosen(names))
-    return MATCH_FEATURES + (2 * OF_EVENTS if impressions else 0) + of_plays
+    further = sum(search.candidate_numbers for search in chosen(names))
+    return MATCH_FEATURES + (2 * OF_EVENTS if impressions else 0) + (KIND_NUMBERS if kinds else 0) + further

@@ -94,7 +94,7 @@ class SessionDomains(Ranker):
     def config(recipe: str) -> SessionDomainsConfig:
         """The budget of every rung of the ladder; what only this one has is set here."""
         reads = {"hard_search": True, "searches": tuple(SEARCHES), "trees": 200, "plays": 200}
-        reads |= {"impressions": 50, "cleaning": True}
+        reads |= {"impressions": 50, "cleaning": True, "kinds": True}
         own = {"lift": True, "experts": 3, "position_bias": True, "number_epochs": 2 if recipe == "full" else 4}
         return SessionDomainsConfig(**(asdict(ranker_config(recipe)) | reads | own))
 

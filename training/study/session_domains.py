@@ -15,6 +15,7 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "impressions left alone": {"impressions": 0},
     "cleaning them by feedback": {"cleaning": False},
     "sessions": {"sessions": 0},
+    "kinds of music": {"kinds": False},
     "lifting": {"lift": False},
     "experts": {"experts": 0},
     "position bias": {"position_bias": False},

@@ -18,11 +18,12 @@ SESSION_IMPRESSIONS = Study(
         Cell("without impressions", WHOLE, {"impressions": 0}),
         Cell("without cleaning", WHOLE, {"cleaning": False}),
         Cell("without position bias", WHOLE, {"position_bias": False}),
+        Cell("without kinds of music", WHOLE, {"kinds": False}),
     ),
     pairs=(
         (WHOLE, "sum_pooling"),
         (WHOLE, "target_attention"),
-        *((WHOLE, f"without {part}") for part in ("impressions", "cleaning", "position bias")),
+        *((WHOLE, f"without {part}") for part in ("impressions", "cleaning", "position bias", "kinds of music")),
     ),
     asked=Asked(part="test", tasks=("click", "full_play")),
 )

@@ -1,0 +1,69 @@
+"""What kind of music each track is, as codes: its languages, its styles, each style in each language, its emotions.
+
+A style in a language (Cantonese pop) is a kind of its own: who loves one need not love either part. Shape letters:
+V vocabulary, K values of a track, U values. Knows nothing about listeners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from training.data import Ragged
+
+LANGUAGES, STYLES, STYLES_OF_LANGUAGES, EMOTIONS = range(4)
+KINDS = 4
+MOST = 12
+"""So many values of a track are kept."""
+FILE, NO_VALUE = "track_kinds.parquet", 0
+
+Facets = Mapping[str, tuple[list[str], Ragged]]
+
+
+@dataclass(frozen=True)
+class TrackKinds:
+    """`value_VK` holds codes from 1, 0 where a track has no further value; value u is of the kind `kind_U[u]` (0: -1)."""
+
+    value_VK: NDArray[np.int32]
+    kind_U: NDArray[np.int8]
+
+    @classmethod
+    def build(cls, facets: Facets) -> TrackKinds | None:
+        """From the facets of the V tracks (`TrainingData.facets`); None where no track has any of these."""
+        languages, styles, emotions = (facets[name][1] for name in ("languages", "styles", "emotions"))
+        code_of: dict[tuple[int, ...], int] = {}
+        rows: list[list[int]] = []
+        for track in range(len(languages.count_C)):
+            spoken, played, felt = (of[track].tolist() for of in (languages, styles, emotions))
+            values: list[tuple[int, ...]] = [(STYLES_OF_LANGUAGES, *pair) for pair in product(spoken, played)]
+            for kind, some in ((LANGUAGES, spoken), (STYLES, played), (EMOTIONS, felt)):
+                values += [(kind, one) for one in some]
+            rows.append([code_of.setdefault(value, len(code_of) + 1) for value in values[:MOST]])
+        if not code_of:
+            return None
+        value_VK = np.zeros((len(rows), max(map(len, rows))), dtype=np.int32)
+        for track, codes in enumerate(rows):
+            value_VK[track, : len(codes)] = codes
+        return cls(value_VK, np.array([-1, *(value[0] for value in code_of)], dtype=np.int8))
+
+    def save(self, folder: Path) -> None:
+        """Write one Parquet file."""
+        kind_VK = self.kind_U[self.value_VK]
+        pl.DataFrame({"values": self.value_VK.tolist(), "kinds": kind_VK.tolist()}).write_parquet(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> TrackKinds | None:
+        """What `save` wrote; None where there is nothing."""
+        if not (folder / FILE).exists():
+            return None
+        rows = pl.read_parquet(folder / FILE)
+        value_VK = np.array(rows["values"].to_list(), dtype=np.int32)
+        kind_U = np.full(int(value_VK.max()) + 1, -1, dtype=np.int8)
+        kind_U[value_VK] = np.array(rows["kinds"].to_list(), dtype=np.int8)
+        return cls(value_VK, kind_U)
