@@ -72,6 +72,7 @@ TOGETHER = {
     "index_found": "index_search",
     "index_search_exact": "index_search",
     **{f"rank_{name}_core": f"rank_{name}" for name in RANKERS},
+    **{f"train_{name}_core": f"train_{name}" for name in RANKERS},
     "rank_export_export": "rank_export",
     "rank_export_inductor": "rank_export",
     "rank_export_onnxruntime": "rank_export",

@@ -29,4 +29,4 @@ def test_steps_are_counted(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(train_ranker, "BATCH", 12)
     monkeypatch.setattr(train_ranker, "EVENTS", 6)
     train_ranker.write_cases(tmp_path)
-    assert train_ranker.cases_per_second(name, tmp_path, 2) > 0
+    assert min(train_ranker.cases_per_second(name, tmp_path, 2)) > 0

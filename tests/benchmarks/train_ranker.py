@@ -1,9 +1,10 @@
 """Training steps of our rankers beside torch-rechub's, unmodified, at the same sizes and on the same made cases.
 
 Width 32, batches of 256 cases with 50 events each, all listened to; every side in a process of its own on two threads,
-in turns. Batches are made before the clock starts, and the first steps are not counted. Ours steps as every fit does
-(`training.trainer`), theirs by its own `CTRTrainer`. Ours reads more of each case (behaviour, age and share played of
-an event, artists, what hard search found, two tasks); theirs reads the track, the history of tracks and the hour.
+in turns; by the clock, and (`…_core`) by processor time, which other work on the machine changes less. Batches are made
+before the clock starts, and the first steps are not counted. Ours steps as every fit does (`training.trainer`), theirs by
+its own `CTRTrainer`. Ours reads more of each case (behaviour, age and share played of an event, artists, what hard search
+found, two tasks); theirs reads the track, the history of tracks and the hour.
 
 torch-rechub is installed into an environment of its own below SEGUE_HOME/peers, which sees the packages of ours, so
 that torch is there once.
@@ -37,17 +38,23 @@ THREADS = 2
 CASES = "cases.npz"
 
 
-def run(name: str, steps: int) -> Result:
-    """Cases a second of so many steps; of each side the better of two tries."""
+def run(name: str, steps: int) -> list[Result]:
+    """Cases a second of so many steps, and a second of processor time; of each side the better of two tries."""
     with tempfile.TemporaryDirectory() as folder:
         write_cases(Path(folder))
         ours = [sys.executable, "-m", "tests.benchmarks.train_ranker", name, folder, str(steps)]
-        if name not in PEERS:
-            return Result.of(f"train_{name}", "cases/s", max(_child(ours) for _ in range(TRIES)))
-        peers = [str(python_with(*RECHUB)), "-m", "tests.benchmarks.rechub_steps", PEERS[name], folder, str(steps)]
-        rates = [(_child(ours), _child(peers)) for _ in range(TRIES)]
-    value, peer_value = (max(rate[side] for rate in rates) for side in (0, 1))
-    return Result.of(f"train_{name}", "cases/s", value, f"{PEERS[name]} of {RECHUB[0]}", peer_value)
+        sides = [ours]
+        if name in PEERS:
+            peer = [str(python_with(*RECHUB)), "-m", "tests.benchmarks.rechub_steps", PEERS[name], folder, str(steps)]
+            sides.append(peer)
+        rates = [[_child(side) for side in sides] for _ in range(TRIES)]
+    peer_name = f"{PEERS[name]} of {RECHUB[0]}" if name in PEERS else None
+    results = []
+    for by, (suffix, of) in enumerate((("", ""), ("_core", " of processor time"))):
+        value, *peer_value = (max(rate[side][by] for rate in rates) for side in range(len(sides)))
+        figure = (f"train_{name}{suffix}", f"cases/s{of}", value)
+        results.append(Result.of(*figure, peer_name, *peer_value))
+    return results
 
 
 def write_cases(folder: Path) -> None:
@@ -64,18 +71,18 @@ def write_cases(folder: Path) -> None:
     )
 
 
-def cases_per_second(name: str, folder: Path, steps: int) -> float:
-    """Ours, in this process."""
+def cases_per_second(name: str, folder: Path, steps: int) -> tuple[float, float]:
+    """Ours, in this process: by the clock, and by processor time."""
     import lightning.pytorch as lightning
 
     from training import trainer
     from training.ranking.fit import RankerModule
 
-    ended = []
+    ended: list[tuple[float, float]] = []
 
     class Timed(RankerModule):
         def on_train_batch_end(self, *_: Any) -> None:
-            ended.append(time.perf_counter())
+            ended.append((time.perf_counter(), time.process_time()))
 
     ranker = ranking_requests.ranker(name, steps=WARM + steps, batch_size=BATCH)
     batches = _batches(ranker, np.load(folder / CASES))
@@ -83,7 +90,8 @@ def cases_per_second(name: str, folder: Path, steps: int) -> float:
     schedule = trainer.Schedule(WARM + steps, checkpoint_every=WARM + steps + 1)
     with tempfile.TemporaryDirectory() as checkpoints:
         trainer.fit(module, lambda step: batches[step % BATCHES], schedule, Path(checkpoints))
-    return BATCH * steps / (ended[-1] - ended[-1 - steps])
+    clock, core = (after - before for before, after in zip(ended[-1 - steps], ended[-1], strict=True))
+    return BATCH * steps / clock, BATCH * steps / core
 
 
 def _batches(ranker: Any, cases: Any) -> list[Any]:
@@ -104,11 +112,12 @@ def _batches(ranker: Any, cases: Any) -> list[Any]:
     return made
 
 
-def _child(command: list[str]) -> float:
+def _child(command: list[str]) -> tuple[float, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "SEGUE_THREADS": str(THREADS)}
     done = subprocess.run(command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
-    return float(json.loads(done.stdout.splitlines()[-1])["cases_per_second"])
+    clock, core = json.loads(done.stdout.splitlines()[-1])["cases_per_second"]
+    return float(clock), float(core)
 
 
 def main() -> None:
