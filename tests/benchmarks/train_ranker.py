@@ -51,9 +51,9 @@ def run(name: str, steps: int) -> list[Result]:
     peer_name = f"{PEERS[name]} of {RECHUB[0]}" if name in PEERS else None
     results = []
     for by, (suffix, of) in enumerate((("", ""), ("_core", " of processor time"))):
-        value, *peer_value = (max(rate[side][by] for rate in rates) for side in range(len(sides)))
-        figure = (f"train_{name}{suffix}", f"cases/s{of}", value)
-        results.append(Result.of(*figure, peer_name, *peer_value))
+        best = [max(rate[side][by] for rate in rates) for side in range(len(sides))]
+        figure = (f"train_{name}{suffix}", f"cases/s{of}", best[0])
+        results.append(Result.of(*figure, peer_name, best[1] if peer_name else None))
     return results
 
 

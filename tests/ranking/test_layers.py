@@ -8,7 +8,7 @@ import torch
 
 from training.ranking import layers
 from training.ranking.calibration import fit_temperatures, task_losses
-from training.ranking.layers import Dice, FrequencyCutEmbedding, PiecewiseLinear, TargetAttention, mean_of_valid
+from training.ranking.layers import Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear, TargetAttention, mean_of_valid
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 3)])
@@ -69,6 +69,38 @@ def test_dice_is_its_formula() -> None:
     for learns in (True, False):
         with torch.set_grad_enabled(learns):
             torch.testing.assert_close(layer.eval()(x), x * (gate + (1 - gate) * layer.alpha))
+
+
+def test_dice_learns_as_its_formula_does() -> None:
+    torch.manual_seed(0)
+    layer, rows = Dice(6), torch.randn(4, 5, 6)
+    with torch.no_grad():
+        layer.alpha.copy_(torch.randn(6))
+    given, slopes = rows.clone().requires_grad_(), torch.randn(4, 5, 6)
+    layer(given).backward(slopes)
+    alpha, x = layer.alpha.detach().clone().requires_grad_(), rows.clone().requires_grad_()
+    flat = x.flatten(0, 1)
+    normal = (flat - flat.mean(0)) / (flat.var(0, unbiased=False) + layer.normalise.eps).sqrt()
+    gate = torch.sigmoid(normal)
+    formula = flat * (gate + (1 - gate) * alpha)
+    formula.backward(slopes.flatten(0, 1))
+    torch.testing.assert_close(given.grad, x.grad)
+    torch.testing.assert_close(layer.alpha.grad, alpha.grad)
+    torch.testing.assert_close(layer.normalise.running_mean, 0.1 * flat.mean(0).detach())
+    torch.testing.assert_close(layer.normalise.running_var, 0.9 + 0.1 * flat.var(0).detach())
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 4), (5, 0)])
+def test_a_lookup_learns_as_an_embedding_does(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    ours, torchs = Lookup(6, 3, padding_idx=0), torch.nn.Embedding(6, 3, padding_idx=0)
+    torchs.load_state_dict(ours.state_dict())
+    rows = torch.randint(0, 6, shape)
+    slopes = torch.randn(*shape, 3)
+    for layer in (ours, torchs):
+        layer(rows).backward(slopes)
+    assert torch.equal(ours(rows), torchs(rows))
+    torch.testing.assert_close(ours.weight.grad, torchs.weight.grad)
 
 
 def test_dropped_ids_become_the_unknown() -> None:

@@ -31,7 +31,14 @@ def shown(generator: np.random.Generator, cases: int) -> CaseBatch:
 def test_the_place_is_explained_by_the_tower_and_the_track_by_the_rest() -> None:
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
-    numbers = {"hard_search": False, "plays": 4, "minimum_count": 1, "learning_rate": 1e-2, "steps": 300}
+    numbers = {
+        "hard_search": False,
+        "plays": 4,
+        "impressions": 0,
+        "minimum_count": 1,
+        "learning_rate": 1e-2,
+        "steps": 300,
+    }
     config = replace(SessionDomains.config("debug"), **numbers)
     module = RankerModule(SessionDomains(config, catalogue(), ("click",)), config, config.steps)
     optimizer = torch.optim.Adam(module.parameters(), lr=config.learning_rate)

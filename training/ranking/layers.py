@@ -8,13 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
 PAIRS_AT_ONCE = 6000
+
+
+class Lookup(nn.Embedding):
+    """An embedding whose gradient is summed in a fifth of the time on a processor, where torch adds it row by row."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Vectors [..., D] of rows [...]."""
+        if self.weight.device.type != "cpu" or not torch.is_grad_enabled():
+            return super().forward(rows)
+        return _Looked.apply(self.weight, rows, self.padding_idx)  # type: ignore[no-any-return]
+
+
+class _Looked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table_VD: Tensor, rows: Tensor, padding: int | None) -> Tensor:
+        flat_N = rows.reshape(-1)
+        ctx.save_for_backward(flat_N)
+        ctx.shape, ctx.padding = table_VD.shape, padding
+        return table_VD.index_select(0, flat_N).view(*rows.shape, table_VD.shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        (flat_N,) = ctx.saved_tensors
+        summed_VD = slope.new_zeros(ctx.shape).index_add_(0, flat_N, slope.reshape(-1, ctx.shape[1]))
+        if ctx.padding is not None:
+            summed_VD[ctx.padding].zero_()
+        return summed_VD, None, None
 
 
 class FrequencyCutEmbedding(nn.Module):
@@ -37,7 +66,7 @@ class FrequencyCutEmbedding(nn.Module):
         row_of_V = torch.where(kept_V, kept_V.cumsum(0) + UNKNOWN, UNKNOWN)
         row_of_V[PADDING] = PADDING
         self.register_buffer("row_of_V", row_of_V.to(torch.int32))
-        self.table = nn.Embedding(int(kept_V.sum()) + FIRST_KNOWN, width, padding_idx=PADDING)
+        self.table = Lookup(int(kept_V.sum()) + FIRST_KNOWN, width, padding_idx=PADDING)
         self.id_dropout = id_dropout
         nn.init.normal_(self.table.weight, std=0.05)
         with torch.no_grad():
@@ -50,7 +79,8 @@ class FrequencyCutEmbedding(nn.Module):
         if self.training and self.id_dropout > 0:
             dropped = (torch.rand(rows.shape, device=rows.device) < self.id_dropout) & (rows > UNKNOWN)
             rows = rows.masked_fill(dropped, UNKNOWN)
-        return self.table(rows)  # type: ignore[no-any-return]
+        vectors: Tensor = self.table(rows)
+        return vectors
 
 
 class Dice(nn.Module):
@@ -68,10 +98,15 @@ class Dice(nn.Module):
         """Same shape [..., width]; one row in training mode has no variance and uses the running one."""
         rows = x.reshape(-1, x.shape[-1])
         if self.training and len(rows) > 1:
-            gate = torch.sigmoid(self.normalise(rows))
-        else:
-            scale, shift = self.normalisation()
-            gate = torch.addcmul(shift, rows, scale).sigmoid_()
+            normalise = self.normalise
+            if normalise.num_batches_tracked is not None:
+                normalise.num_batches_tracked.add_(1)
+            learned: Tensor = _Diced.apply(
+                rows, self.alpha, normalise.running_mean, normalise.running_var, normalise.momentum, normalise.eps
+            )
+            return learned.view_as(x)
+        scale, shift = self.normalisation()
+        gate = torch.addcmul(shift, rows, scale).sigmoid_()
         if torch.is_grad_enabled():
             return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
         # In place: fresh memory would cost more than the arithmetic.
@@ -82,6 +117,36 @@ class Dice(nn.Module):
         mean, variance = cast(Tensor, self.normalise.running_mean), cast(Tensor, self.normalise.running_var)
         scale = (variance + self.normalise.eps).rsqrt()
         return scale, -mean * scale
+
+
+class _Diced(torch.autograd.Function):
+    """Dice of rows that are normalised over themselves, with its gradient by hand: no pass over the rows twice."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows_NH: Tensor, alpha_H: Tensor, mean_H: Tensor, variance_H: Tensor, momentum: float, eps: float
+    ) -> Tensor:
+        normal_NH, own_mean_H, own_scale_H = torch.native_batch_norm(
+            rows_NH, None, None, mean_H, variance_H, True, momentum, eps
+        )
+        gate_NH = normal_NH.sigmoid_()
+        ctx.save_for_backward(rows_NH, alpha_H, gate_NH, own_mean_H, own_scale_H)
+        ctx.eps = eps
+        return torch.addcmul(alpha_H, gate_NH, 1 - alpha_H).mul_(rows_NH)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope_NH: Tensor) -> tuple[Tensor | None, ...]:
+        rows_NH, alpha_H, gate_NH, mean_H, scale_H = ctx.saved_tensors
+        of_factor_NH = slope_NH * rows_NH
+        slope_alpha_H = of_factor_NH.sum(0) - (of_factor_NH * gate_NH).sum(0)
+        of_gate_NH = of_factor_NH.mul_(1 - alpha_H)
+        of_normal_NH = torch.ops.aten.sigmoid_backward(of_gate_NH, gate_NH)
+        slope_rows_NH, _, _ = torch.ops.aten.native_batch_norm_backward(
+            of_normal_NH, rows_NH, None, None, None, mean_H, scale_H, True, ctx.eps, [True, False, False]
+        )
+        slope_rows_NH.addcmul_(slope_NH, torch.addcmul(alpha_H, gate_NH, 1 - alpha_H))
+        return slope_rows_NH, slope_alpha_H, None, None, None, None
 
 
 class MultilayerPerceptron(nn.Module):
@@ -166,7 +231,7 @@ class TargetAttention(nn.Module):
         """
         weight_XH: Tensor = self.first.weight.T
         bias_H: Tensor = self.first.bias
-        scores = self._scores
+        scores: Callable[[Tensor, Tensor], Tensor] = self._scores
         if len(self.rest.layers) == 1 and not (self.training or torch.is_grad_enabled()):
             scale_H, shift_H = self.activation.normalisation()
             weight_XH, bias_H, scores = weight_XH * scale_H, bias_H * scale_H + shift_H, self._scorer_of_normalised()
@@ -197,6 +262,9 @@ class TargetAttention(nn.Module):
         if not self.training:
             every_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
             return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), self._fill)
+        if bool(mask_BL.all()):
+            full_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
+            return full_BLC
         valid_N = mask_BL.flatten().nonzero().squeeze(1)
         hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
         score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)

@@ -180,7 +180,9 @@ class Ranker(nn.Module, ABC):
         scene_B = users.scene_B.clamp(max=SCENE_CODES - 1)
         when_B16 = torch.cat([self.hour(users.hour_B), self.weekday(users.weekday_B), self.scene(scene_B)], dim=-1)
         numbers_BY = self.context(users.context_BU[:, : self.user_numbers])
-        hidden_BH = self.from_user(torch.cat([numbers_BY, when_B16], dim=-1))
+        # Apart: beside what is learned, the gradient of the numbers would be computed, which nobody needs.
+        of_numbers, of_when = self.from_user.weight.tensor_split([numbers_BY.shape[-1]], dim=1)
+        hidden_BH = torch.addmm(self.from_user.bias, when_B16, of_when.T).addmm_(numbers_BY, of_numbers.T)
         return UserState(self.embedding.of_events(users), users.mask_BL, hidden_BH, numbers_BY)
 
     def bias_of(self, position_B: Tensor) -> Tensor | float:
@@ -203,10 +205,11 @@ class Ranker(nn.Module, ABC):
             self.features(candidates.features_BCF),
             self.matches(candidates.matches_BCM[..., : self.match_numbers]),
         )
-        parts_BCY = torch.cat([own_BCY, item_BCD, interest_BCX, alike_BCX], dim=-1)
-        # What was found is most of a candidate's numbers; it is not copied beside the rest.
-        of_parts, of_match = self.from_candidate.weight.tensor_split([parts_BCY.shape[-1]], dim=1)
-        hidden_BCH = parts_BCY @ of_parts.T + match_BCY @ of_match.T
+        parts_BCY = torch.cat([item_BCD, interest_BCX, alike_BCX], dim=-1)
+        # The numbers are not copied beside the rest, and no gradient of them is computed.
+        ends = [own_BCY.shape[-1], own_BCY.shape[-1] + parts_BCY.shape[-1]]
+        of_own, of_parts, of_match = self.from_candidate.weight.tensor_split(ends, dim=1)
+        hidden_BCH = parts_BCY @ of_parts.T + own_BCY @ of_own.T + match_BCY @ of_match.T
         hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
         if self.lift is None:
