@@ -233,5 +233,10 @@ MARTS: dict[str, Suite] = {
             between("artists_total", 0, None),
         ),
     ),
+    "landings": Suite(
+        ("landing_id", "format"),
+        None,
+        (unique_key(), *required("landed_at"), between("landed", 0, None), between("quarantined", 0, None)),
+    ),
     "train_cuts": Suite(("split",), None, (unique_key(), rows(1, 1), among("split", ["user_time", "global_time"]))),
 }

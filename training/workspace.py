@@ -38,6 +38,10 @@ SOURCES = (
     settings.ROOT / "sequences",
 )
 """The code that every model depends on."""
+LANDINGS = "landings"
+"""The mart that says where the others come from. Nothing learns from it, so it is no input: the same rows are the same
+whenever they were landed.
+"""
 
 
 class MissingInput(RuntimeError):
@@ -101,7 +105,7 @@ class Workspace:
     @cached_property
     def mart_hashes(self) -> dict[str, str]:
         """Hash of every mart's rows (not of its bytes: row groups and compression may differ between runs)."""
-        return {path.stem: content_hash(path) for path in sorted(self.marts.glob("*.parquet"))}
+        return {path.stem: content_hash(path) for path in sorted(self.marts.glob("*.parquet")) if path.stem != LANDINGS}
 
     def inputs(self, **parts: Any) -> dict[str, Any]:
         """What an output depends on: the marts, `as_of`, the recipe's name and `parts` (configs, fit, code), with

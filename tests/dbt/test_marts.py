@@ -132,6 +132,11 @@ def test_tracks_carry_words_and_vectors_and_comments_are_those_known_by_as_of(ho
     ]
 
 
+def test_landings_are_told_without_the_names_of_files(home: Path) -> None:
+    landed_at = at(60 * 24 * 8).replace(tzinfo=None)
+    assert rows(home, "select * from '{marts}/landings.parquet'") == [("l", "play_log", "user_time", 1, 0, landed_at)]
+
+
 def test_artists_get_the_genres_of_their_folded_name(home: Path) -> None:
     assert rows(home, "select * from '{marts}/artists.parquet'") == [("x", "Ｅｘ", ["folk"]), ("y", "Why", [])]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,8 @@ def workspace(
     monkeypatch.setattr("training.features.OfflineFeatures.store", None)
     write(home / "marts", plays(seed), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
     pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "train_cuts.parquet")
+    landing = {"landing_id": ["l"], "format": ["play_log"], "split": ["user_time"], "landed": [9], "quarantined": [1]}
+    pl.DataFrame(landing | {"landed_at": [datetime(2026, 6, 9)]}).write_parquet(home / "marts" / "landings.parquet")
     playlists = {f"p{number}": [f"{track:03}" for track in range(number, TRACKS, 5)] for number in range(5)}
     columns = {"playlist_id": list(playlists), "title": [f"Every fifth, {name}" for name in playlists]}
     pl.DataFrame(columns | {"track_ids": list(playlists.values())}).write_parquet(home / "marts" / "playlists.parquet")

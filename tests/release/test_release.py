@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +118,32 @@ def test_round_trip(line: Workspace) -> None:
         "ranker/sum_pooling",
     }
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
+
+
+def test_a_release_says_where_it_comes_from(line: Workspace) -> None:
+    path = pointer().path
+    assert path is not None
+    manifest = json.loads((path / "manifest.json").read_text())
+    lineage = manifest["lineage"]
+    assert lineage["logs"] == [
+        {"landing_id": "l", "format": "play_log", "split": "user_time", "landed": 9, "quarantined": 1}
+        | {"landed_at": "2026-06-09T00:00:00+00:00"}
+    ]
+    assert set(lineage["fitted_at"]) == set(manifest["models"]["final"])
+    times = [lineage["marts_published_at"], min(lineage["fitted_at"].values()), manifest["released_at"]]
+    assert times == sorted(times)
+    assert len(lineage["feature_definitions"]) == 16
+
+
+def test_when_rows_were_landed_is_no_input(line: Workspace) -> None:
+    before = replace(line).mart_hashes
+    file = line.marts / "landings.parquet"
+    rows = pl.read_parquet(file)
+    try:
+        rows.with_columns(landed_at=pl.lit(datetime(2026, 7, 1))).write_parquet(file)
+        assert replace(line).mart_hashes == before
+    finally:
+        rows.write_parquet(file)
 
 
 def test_nothing_in_a_release_is_code(line: Workspace) -> None:

@@ -19,6 +19,7 @@ from training.evaluate import JSON_FILE, evaluation_inputs, model_ids
 from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.release.gate import Verdict
+from training.release.lineage import lineage
 from training.train import MEASURES
 from training.workspace import MissingInput, Workspace, is_unchanged
 
@@ -64,7 +65,7 @@ def release_id(inputs: dict[str, Any]) -> str:
 def build(
     workspace: Workspace, inputs: dict[str, Any], verdict: Verdict, compared: str | None, reason: str | None
 ) -> dict[str, Any]:
-    """The manifest. `compared` is the release the gate held it against; `reason` is why the gate was overruled, None
+    """The manifest, with its `lineage`. `compared` is the release the gate held it against; `reason` is why the gate was overruled, None
     if it was not.
     """
     channels = [name.removeprefix("channel/") for name in inputs["final"] if name.startswith("channel/")]
@@ -90,6 +91,7 @@ def build(
         "gate": asdict(verdict) | {"compared_with": compared},
         "forced": {"reason": reason} if reason else None,
         "metrics": _metrics(workspace.folder / "evaluation" / JSON_FILE),
+        "lineage": lineage(workspace, inputs["final"]),
         "revision": revision(),
         "released_at": datetime.now(UTC).isoformat(),
     }

@@ -20,7 +20,10 @@ renamed as (
         landing_id,
         source,
         format,
-        split
+        split,
+        landed,
+        quarantined,
+        {{ utc("landed_at") }} as landed_at
 
     from newest
 

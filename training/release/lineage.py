@@ -1,0 +1,48 @@
+"""Where a release comes from, for people who look at it: logs ▸ marts ▸ features ▸ models.
+
+What is here is no part of the release's id: the same rows landed a day later make the same release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import settings
+from training.workspace import INPUTS, LANDINGS, Workspace, code_hash
+
+
+def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
+    """`logs`: the landings that the marts were built from, oldest first, without the names of files (a personal export may
+    be called by its listener). `marts_published_at`, and for each `final` model (`kind/name`) `fitted_at`: UTC.
+    `feature_definitions`: hash of the code that says what a feature is.
+    """
+    fits = {model: workspace.model(*_split(model)) / INPUTS for model in models}
+    return {
+        "logs": logs(workspace.marts),
+        "marts_published_at": max(_written_at(file) for file in workspace.marts.glob("*.parquet")),
+        "feature_definitions": code_hash(settings.ROOT / "feature_repo", settings.ROOT / "sequences"),
+        "fitted_at": {model: _written_at(file) for model, file in fits.items()},
+    }
+
+
+def logs(marts: Path) -> list[dict[str, Any]]:
+    """The mart of landings, row by row, times as text; nothing where the marts are from before there was one."""
+    file = marts / f"{LANDINGS}.parquet"
+    if not file.exists():
+        return []
+    rows = pl.read_parquet(file).sort("landed_at", "landing_id")
+    return rows.with_columns(pl.col("landed_at").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts()
+
+
+def _split(model: str) -> tuple[str, str, str]:
+    kind, name = model.split("/")
+    return kind, "final", name
+
+
+def _written_at(file: Path) -> str:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
