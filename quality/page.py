@@ -1,41 +1,70 @@
-"""The outcome of a validation as one page that needs nothing from elsewhere; Great Expectations' own pages fetch their
-looks and their tables' code from the network.
+"""The outcome of a validation as one page that needs nothing from elsewhere, and as JSON beside it; Great Expectations' own
+pages fetch their looks and their tables' code from the network.
 """
 
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from quality.validation import Outcome
+from quality.validation import Measured, Outcome
 
 STYLE = """
-body{font:16px/1.5 system-ui;max-width:60rem;margin:3rem auto;padding:0 1rem}
-table{border-collapse:collapse;width:100%}
-th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid #ddd}
-.failed{color:#b00020;font-weight:600}
-.ok{color:#1b6e2e}
+:root{color-scheme:light dark;--line:light-dark(#ddd,#34363d);--bad:light-dark(#b00020,#ff9aa2);--good:light-dark(#1b6e2e,#7bc98a)}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
+background:light-dark(#fff,#15161a);color:light-dark(#1c1b1a,#ececea)}
+a{color:light-dark(#b3261e,#ff8a80)}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}
+.failed{color:var(--bad);font-weight:600}
+.ok{color:var(--good)}
 """
 
 
 def page(stage: str, as_of: str, outcomes: Sequence[Outcome], error: str | None = None) -> str:
-    """One row a suite: how many expectations, which failed, what could not be judged; `error` where a table was missing."""
+    """One row a suite: how many expectations, which failed, what could not be judged; `error` where a table was missing. Then
+    the facts that were measured, with what they may be.
+    """
     failures = sum(len(outcome.failed) for outcome in outcomes)
     rows = "".join(_row(outcome) for outcome in outcomes)
+    facts = "".join(
+        _fact(one.suite, name, fact)
+        for one in outcomes
+        for name, fact in one.measured.items()
+        if fact.least != fact.most  # what may be one value only is said where it is not
+    )
     verdict = error or f"{failures} failed expectations in {len(outcomes)} suites"
+    measured = (
+        "<h2 id='measured'>Measured over whole tables</h2><div class='wide' tabindex='0'><table>"
+        f"<tr><th>Suite<th>Fact<th>Value<th>May be</tr>{facts}</table></div>"
+    )
     return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Validation of {stage}</title>"
-        f"<style>{STYLE}</style><h1>Validation of {stage}, as of {as_of}</h1>"
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>Validation of {stage}</title>"
+        f"<style>{STYLE}</style><main><h1>Validation of {stage}, as of {as_of}</h1>"
         f"<p class='{'failed' if failures or error else 'ok'}'>{html.escape(verdict)}</p>"
-        f"<table><tr><th>Suite<th>Outcome<th>Expectations<th>Failed, and what could not be judged</tr>{rows}</table>"
-        "<p><a href='index.html'>Every expectation and its result</a>, in Great Expectations' own pages.</p></html>"
+        "<div class='wide' tabindex='0'><table><tr><th>Suite<th>Outcome<th>Expectations"
+        f"<th>Failed, and what could not be judged</tr>{rows}</table></div>{measured if facts else ''}"
+        "<p><a href='index.html'>Every expectation and its result</a>, in Great Expectations' own pages.</p></main></html>"
     )
 
 
-def write(site: Path, text: str) -> Path:
-    """Puts the page beside Great Expectations' pages."""
+def content(stage: str, as_of: str, outcomes: Sequence[Outcome], error: str | None = None) -> str:
+    """The same as JSON."""
+    return json.dumps(
+        {"stage": stage, "as_of": as_of, "error": error, "suites": [asdict(one) for one in outcomes]}, indent=1
+    )
+
+
+def write(site: Path, text: str, data: str) -> Path:
+    """Puts the page and its JSON beside Great Expectations' pages."""
     site.mkdir(parents=True, exist_ok=True)
+    (site / "outcome.json").write_text(data + "\n")
     (site / "outcome.html").write_text(text)
     return site / "outcome.html"
 
@@ -46,3 +75,14 @@ def _row(outcome: Outcome) -> str:
     state = "failed" if outcome.failed else "ok"
     name = html.escape(outcome.suite)
     return f"<tr><td>{name}<td class='{state}'>{state}<td>{outcome.expectations}<td>{''.join(lines)}</tr>"
+
+
+def _fact(suite: str, name: str, fact: Measured) -> str:
+    value = "not known" if fact.value is None else f"{fact.value:.4g}"
+    return f"<tr><td>{html.escape(suite)}<td>{html.escape(name.replace('_', ' '))}<td>{value}<td>{_limits(fact)}</tr>"
+
+
+def _limits(fact: Measured) -> str:
+    if fact.least is None or fact.most is None:
+        return f"at most {fact.most:g}" if fact.most is not None else f"at least {fact.least:g}"
+    return f"{fact.least:g} to {fact.most:g}"

@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
             finally:
                 if options.suite is None:
                     validator.build_docs()
-                    pages.append(page.write(site, page.page(stage, options.as_of.isoformat(), found, missing)))
+                    told = (stage, options.as_of.isoformat(), found, missing)
+                    pages.append(page.write(site, page.page(*told), page.content(*told)))
             outcomes += found
         if not outcomes:
             raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,25 @@ class SuiteError(LookupError):
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A fact about a table and what it may be; None: not known, or any."""
+
+    value: float | None
+    least: float | None
+    most: float | None
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What one suite found: `failed` names each expectation that did not hold, `notes` what could not be judged."""
+    """What one suite found: `failed` names each expectation that did not hold, `notes` what could not be judged;
+    `measured` has the facts about the whole table.
+    """
 
     suite: str
     expectations: int
     failed: tuple[str, ...]
     notes: tuple[str, ...]
+    measured: dict[str, Measured] = field(default_factory=dict)
 
 
 class Validator:
@@ -56,7 +68,7 @@ class Validator:
         }
         self._context.add_data_docs_site(SITE, site)
 
-    def run(self, name: str, frame: pd.DataFrame, suite: Suite, notes: list[str]) -> Outcome:
+    def run(self, name: str, frame: pd.DataFrame, suite: Suite, facts: measures.Facts) -> Outcome:
         """Judges one table's rows, facts included, by its suite."""
         # An expectation belongs to the suite it was put in: the table of suites keeps its own.
         expectations = [copy(expectation) for expectation in suite.expectations]
@@ -65,7 +77,7 @@ class Validator:
         definition = gx.ValidationDefinition(name=name, data=batches, suite=stored)
         result = self._context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})
         failed = tuple(_line(item) for item in result.results if not item.success)
-        return Outcome(name, len(result.results), failed, tuple(notes))
+        return Outcome(name, len(result.results), failed, tuple(facts.notes), _measured(suite, facts))
 
     def build_docs(self) -> None:
         """Writes `index.html` and a page for each suite and result."""
@@ -88,7 +100,7 @@ def validate_landed(
         age = None if landed.is_historical else measures.hours_before(connection, landed.table, as_of)
         facts.values["hours_before_as_of"] = age
         frame = _frame(connection, landed.table, suites.LANDED_EVENTS, facts)
-    return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, facts.notes)]
+    return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, facts)]
 
 
 def validate_marts(
@@ -115,7 +127,7 @@ def validate_marts(
                     "hours_before_as_of_if_daily": None if is_historical else age,
                 }
             facts.values["duplicate_keys"] = measures.duplicate_keys(connection, table, suite.key)
-            outcomes.append(validator.run(name, _frame(connection, table, suite, facts), suite, facts.notes))
+            outcomes.append(validator.run(name, _frame(connection, table, suite, facts), suite, facts))
     return outcomes
 
 
@@ -144,6 +156,16 @@ def _frame(connection: duckdb.DuckDBPyConnection, table: Table, suite: Suite, fa
 def _columns(suite: Suite) -> set[str]:
     named = [getattr(item, field, None) for item in suite.expectations for field in ("column", "column_A", "column_B")]
     return {name for name in named if isinstance(name, str)}
+
+
+def _measured(suite: Suite, facts: measures.Facts) -> dict[str, Measured]:
+    """Every fact that the suite has an expectation of."""
+    limits = {getattr(one, "column", None): one for one in suite.expectations}
+    known = {name: limits[f"table_{name}"] for name in facts.values if f"table_{name}" in limits}
+    return {
+        name: Measured(facts.values[name], getattr(one, "min_value", None), getattr(one, "max_value", None))
+        for name, one in known.items()
+    }
 
 
 def _line(result: Any) -> str:
