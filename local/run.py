@@ -13,9 +13,9 @@ from typing import Any
 from local import airflow_server, answer, services
 from local.airflow_api import Airflow, AirflowError
 from local.follow import LINE, LineError, follow
-from local.pages import PAGES
 from local.pipeline import Asked, asked_on
 from local.ports import PortTakenError
+from local.reports import REPORTS
 from settings import SettingError, Settings, load
 
 
@@ -47,7 +47,7 @@ def params(asked: Asked) -> dict[str, Any]:
 def where(settings: Settings) -> str:
     """The addresses, for a person to click."""
     host = f"http://{settings.host}"
-    pages = {name: f"{host}:{settings.pages_port}/{path}" for name, path, _ in PAGES if (settings.home / path).exists()}
+    pages = {one.name: f"{host}:{settings.pages_port}{one.address}" for one in REPORTS if one.is_made(settings)}
     addresses = {
         "Airflow": f"{host}:{settings.airflow_port}",
         "  login": f"{airflow_server.USER}, password in {airflow_server.passwords_file(settings)}",

@@ -1,4 +1,4 @@
-"""Ports are checked in one sentence, secrets stay private, and only reports are shown."""
+"""Ports are checked in one sentence, and secrets stay private."""
 
 import dataclasses
 import json
@@ -8,17 +8,12 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
-from functools import partial
-from http.server import ThreadingHTTPServer
 
-import httpx
 import pytest
 
 import settings
 from local import airflow_server, process, services
-from local.pages import Handler
 from local.ports import PortTakenError, free_port, is_free
 
 
@@ -54,33 +49,6 @@ def test_usage_reporting_is_off_and_two_cores_are_two_tasks(here, monkeypatch):
     variables = {**services.environment(here), **airflow_server.environment(here)}
     assert variables["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
     assert variables["AIRFLOW__CORE__PARALLELISM"] == "2"
-
-
-@pytest.fixture
-def pages(here):
-    here.reports.mkdir()
-    (here.reports / "evaluation.html").write_text("the report")
-    airflow_server.password(here)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-
-
-def test_the_index_links_what_exists_and_names_what_does_not(pages):
-    index = httpx.get(pages).text
-    assert '<a href="/reports/evaluation.html">' in index
-    assert "dbt docs (not written yet)" in index
-    assert httpx.get(f"{pages}/reports/evaluation.html").text == "the report"
-
-
-@pytest.mark.parametrize(
-    "path", ["/airflow/passwords.json", "/reports/../airflow/passwords.json", "/reports%2f..%2fairflow"]
-)
-def test_what_is_not_a_report_stays_private(pages, path):
-    with socket.create_connection(pages.removeprefix("http://").split(":")) as raw:  # httpx would tidy the path up
-        raw.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        assert b"404" in raw.recv(1000).splitlines()[0]
 
 
 def test_a_program_of_ours_loads_the_settings_it_was_started_with(here):

@@ -1,0 +1,98 @@
+"""The operator's index: where the services are, what there is to read, and where each release comes from."""
+
+from __future__ import annotations
+
+from html import escape
+
+from local.lineage_page import steps, told
+from local.look import BACK, day_and_time, link, page, table
+from local.releases import Release, landed_names, releases
+from local.reports import REPORTS, Report, studies
+from settings import Settings
+
+
+def index(settings: Settings) -> str:
+    """The index page. A report that does not exist yet is named with the verb that makes it."""
+    known = releases(settings)
+    reports = [*REPORTS, *studies(settings)]
+    cards = "".join(_card(report, settings) for report in reports)
+    if not studies(settings):
+        cards += _missing("Studies", "ablations on validation", "make study")
+    return page(
+        "Segue",
+        "<h1>Segue</h1>"
+        f'<p class="soft" title="{escape(str(settings.home))}">Everything to read about <code>{escape(settings.home.name)}</code>.</p>'
+        f'<h2>Services</h2><ul class="cards">{_services(settings)}</ul>'
+        f'<h2>Reports</h2><ul class="cards">{cards}</ul>'
+        f"<p>{link('/data', 'What the line has made of data')}: landings, marts, features, models.</p>"
+        f'<h2 id="releases">Releases</h2>{_releases(known, settings)}',
+    )
+
+
+def release_page(name: str, settings: Settings) -> str | None:
+    """Where one release comes from; None where the store has none of that name."""
+    for release in releases(settings):
+        if release.release == name:
+            lineage = steps(release, settings, landed_names(settings))
+            return page(
+                f"Release {name}", f"{BACK}<h1>Release {escape(name)}</h1><p>{told(release.state)}</p>{lineage}"
+            )
+    return None
+
+
+def _services(settings: Settings) -> str:
+    known = (
+        ("Airflow", settings.airflow_port, "", "trigger, watch, run again"),
+        ("Listening page", settings.recommender_port, "", "choose a listener, play, skip, like"),
+        ("API", settings.recommender_port, "/docs", "the recommender over HTTP, to try out"),
+        ("MLflow", settings.mlflow_port, "", "training runs"),
+    )
+    return "".join(
+        f"<li><h3>{link(f'http://{settings.host}:{port}{path}', name)}</h3><p>{what}</p></li>"
+        for name, port, path, what in known
+    )
+
+
+def _card(report: Report, settings: Settings) -> str:
+    if not report.is_made(settings):
+        return _missing(report.name, report.what, report.verb)
+    fact = report.first_fact(settings)
+    return (
+        f"<li><h3>{link(report.address, report.name)}</h3><p>{escape(report.what)}</p>"
+        + (f"<p>{escape(fact)}</p>" if fact else "")
+        + f"<p><small>written {day_and_time(report.made_at(settings).isoformat())}</small></p></li>"
+    )
+
+
+def _missing(name: str, what: str, verb: str) -> str:
+    return (
+        f'<li class="missing"><h3>{escape(name)}</h3><p>{escape(what)}</p>'
+        f"<p><small>not made yet: <code>{escape(verb)}</code></small></p></li>"
+    )
+
+
+def _releases(known: list[Release], settings: Settings) -> str:
+    if not known:
+        return "<p>No release yet: <code>make run</code> makes the first, if the gate lets it pass.</p>"
+    active = known[0] if known[0].is_active else None
+    lineage = (
+        f"<p>In service: <code>{escape(active.release)}</code>, and where it comes from.</p>"
+        + steps(active, settings, landed_names(settings))
+        if active
+        else "<p>None of them is in service.</p>"
+    )
+    rows = []
+    for one in known:
+        interval = one.manifest.get("gate", {}).get("figures", {}).get("slate")
+        rows.append(
+            [
+                link(f"/releases/{one.release}", one.release),
+                told(one.state),
+                escape(str(one.manifest.get("as_of", ""))),
+                escape(str(one.manifest.get("recipe", ""))),
+                "{:.4f} [{:.4f}, {:.4f}]".format(*interval) if interval else "",
+                day_and_time(str(one.manifest.get("released_at", ""))),
+            ]
+        )
+    heads = ["release", "what it does", "as of", "recipe", "recall@30 of the slate", "made"]
+    return lineage + "<h2>All releases</h2>" + table(heads, rows)
