@@ -9,10 +9,10 @@ Waits while models of another day are trained, because the marts belong to one d
 
 from typing import Any
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
 from line import EVENTS, FEATURES, arguments
-from line_tasks import announce, command, request
+from line_remedies import documented
+from line_tasks import Command, announce, command, request
 
 LATER_DAGS = ("train_models", "release_models")
 
@@ -21,7 +21,7 @@ LATER_DAGS = ("train_models", "release_models")
     mode="reschedule",
     poke_interval=15,
     timeout=24 * 3600,
-    doc_md="Waits until no model is trained or released from the marts that the next task replaces.",
+    doc_md=documented("Waits while models are trained or released from the marts of before.", "marts_are_free"),
 )
 def marts_are_free(ti: Any = None) -> bool:
     """True when no later DAG has a run that is queued or running."""
@@ -56,14 +56,14 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), **
         "feast -c feature_repo apply",
         "Registers entities, feature views and feature services.",
         asked,
-        operator=BashOperator,
+        operator=Command,
     )
     materialize = command(
         "materialize",
         'python -m sequences.materialize --as-of "$AS_OF"',
         "Writes every user's newest features and sequences to the online store.",
         asked,
-        operator=BashOperator,
+        operator=Command,
     )
     # Beside the line, not in it: what was served yesterday must not hold up the release that may mend it.
     compare_features = command(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param
+from line_remedies import FOR_A_DAG
 
 EVENTS, FEATURES, MODELS, RELEASE = (Asset(f"{noun}_ready") for noun in ("events", "features", "models", "release"))
 
@@ -58,4 +59,5 @@ DAG_ARGUMENTS: dict[str, Any] = {
 
 def arguments(dag_id: str, doc: str | None) -> dict[str, Any]:
     """What DAG() is told besides its id and schedule; its place in the line shows in the UI, which sorts by name."""
-    return {"dag_display_name": f"{LINE.index(dag_id) + 1} {dag_id}", "doc_md": doc, **DAG_ARGUMENTS}
+    doc_md = f"{doc}{FOR_A_DAG}"
+    return {"dag_display_name": f"{LINE.index(dag_id) + 1} {dag_id}", "doc_md": doc_md, **DAG_ARGUMENTS}

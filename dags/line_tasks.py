@@ -15,29 +15,47 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from line import PARAMS
+from line_links import WhatItMade, linked
+from line_remedies import REMEDIES, documented
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class FinalCommand(BashOperator):
-    """A command whose error is an answer, which another try would only repeat: tried again only when it was killed."""
+class Command(BashOperator):
+    """A command that leads to what it made, and says what to do when it failed."""
 
     custom_operator_name = "command"
+    operator_extra_links = (WhatItMade(),)
 
     def execute(self, context: Any) -> Any:
-        """Run it.
+        """Run it; the last line of its log says what to do if it fails.
 
         Raises:
-            AirflowFailException: it ended by itself with an error.
-            AirflowException: it was killed.
+            AirflowException: it ended with an error, or was killed; the message ends with the remedy.
         """
         try:
             return super().execute(context)
         except AirflowException as error:
-            process = self.subprocess_hook.sub_process
-            if process is None or process.returncode < 0:
-                raise
-            raise AirflowFailException(f"exit code {process.returncode}: the reason stands above") from error
+            failure = self.failure(error)
+            # The message of an exception is folded away in the UI, and no line of the log
+            self.log.error("%s", failure)
+            raise failure from error
+
+    def failure(self, error: AirflowException) -> AirflowException:
+        """What is raised instead of `error`."""
+        process = self.subprocess_hook.sub_process
+        why = error if process is None else f"exit code {process.returncode}: the reason stands above"
+        return AirflowException(f"{why}. What to do: {REMEDIES[self.task_id.rpartition('.')[2]]}")
+
+
+class FinalCommand(Command):
+    """A command whose error is an answer, which another try would only repeat: tried again only when it was killed."""
+
+    def failure(self, error: AirflowException) -> AirflowException:
+        """A failure for good, unless it was killed."""
+        process, failure = self.subprocess_hook.sub_process, super().failure(error)
+        is_killed = process is None or process.returncode < 0
+        return failure if is_killed else AirflowFailException(*failure.args)
 
 
 def alone(name: str, line: str) -> str:
@@ -45,10 +63,15 @@ def alone(name: str, line: str) -> str:
     return f"exec python -m local.alone {name} {line}"
 
 
-def command(task_id: str, line: str, doc: str, asked: Any, operator: type[BashOperator] = FinalCommand) -> BashOperator:
+def command(task_id: str, line: str, doc: str, asked: Any, operator: type[Command] = FinalCommand) -> Command:
     """A task that runs `line` from the repository root with what is `asked` of the run in its environment."""
     return operator(
-        task_id=task_id, bash_command=alone(task_id, line), env=asked, append_env=True, cwd=str(ROOT), doc_md=doc
+        task_id=task_id,
+        bash_command=alone(task_id, line),
+        env=asked,
+        append_env=True,
+        cwd=str(ROOT),
+        doc_md=documented(doc, task_id),
     )
 
 
@@ -67,8 +90,16 @@ def settled_as_of(asked: str, dag_run: Any) -> str:
     return min(newest, dag_run.logical_date.date().isoformat()) if is_scheduled else newest
 
 
-@task(doc_md="What this run works on: its own Params before the asset event that started it, before the defaults.")
-def request(
+def request(are_events_landed: bool) -> Any:
+    """The task that says what is asked of this run."""
+    return linked(asked_of_run(are_events_landed))
+
+
+WORKS_ON = "What this run works on: its own Params before the asset event that started it, before the defaults."
+
+
+@task(task_id="request", doc_md=documented(WORKS_ON, "request"))
+def asked_of_run(
     are_events_landed: bool, dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None
 ) -> dict[str, str]:
     """AS_OF, RECIPE, CHANNELS and LOGS for the commands' environment; "" where nothing was asked.
@@ -90,8 +121,12 @@ def request(
 def announce(asset: Asset, asked: Any) -> Any:
     """A task that emits `asset` for one partition, its day and recipe, with the Params in the event's `extra`."""
 
+    task_id = f"announce_{asset.name}"
+
     @task(
-        task_id=f"announce_{asset.name}", outlets=[asset], doc_md=f"Says that `{asset.name}` for this day and recipe."
+        task_id=task_id,
+        outlets=[asset],
+        doc_md=documented(f"Says that `{asset.name}` for this day and recipe.", task_id),
     )
     def say(asked: dict[str, str], dag_run: Any = None, outlet_events: Any = None) -> None:
         as_of, channels = settled_as_of(asked["AS_OF"], dag_run), asked["CHANNELS"].split()
@@ -99,21 +134,23 @@ def announce(asset: Asset, asked: Any) -> Any:
         outlet_events[asset].extra = extra
         outlet_events[asset].add_partitions("/".join([as_of, asked["RECIPE"], *channels]))
 
-    return say(asked)
+    return linked(say(asked))
 
 
 def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
     """Lists the table of channels, containers or rankers, then trains each of them in a mapped task that shows its name."""
     with TaskGroup(f"{kind}s") as group:
+        listed = f"Reads the table of {kind}s, over which the next task is mapped."
 
-        @task(task_id=f"list_{kind}s", doc_md=f"Reads the table of {kind}s, over which the next task is mapped.")
+        @task(task_id=f"list_{kind}s", doc_md=documented(listed, f"list_{kind}s"))
         def names(asked: dict[str, str]) -> list[dict[str, str]]:
             chosen = asked["CHANNELS"].split() if kind == "channel" else []
             table = json.loads(printed_by("training.train", "list", f"{kind}s", "--recipe", asked["RECIPE"]))
             return [{**asked, "NAME": name} for name in table if not chosen or name in chosen]
 
         train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'
-        BashOperator.partial(
+        trains = f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged."
+        Command.partial(
             task_id=f"train_{kind}",
             bash_command=alone('"train_$NAME"', train),
             append_env=True,
@@ -121,6 +158,6 @@ def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
             # Rankers take longest, so they begin first: nobody waits for one that was left for the end.
             priority_weight=10 if kind == "ranker" else 1,
             map_index_template="{{ task.env['NAME'] }}",
-            doc_md=f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged.",
-        ).expand(env=names(asked))
+            doc_md=documented(trains, f"train_{kind}"),
+        ).expand(env=linked(names(asked)))
     return group

@@ -17,6 +17,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 from line import DAG_ARGUMENTS
+from line_links import linked
+from line_remedies import documented
 from line_tasks import command
 
 PARAMS = {
@@ -43,7 +45,11 @@ ONCE = {"params": PARAMS, "default_args": {**DAG_ARGUMENTS["default_args"], "ret
 
 with DAG("set_release", schedule=None, doc_md=__doc__, **DAG_ARGUMENTS | ONCE) as dag:
 
-    @task(doc_md="ACTION, RELEASE and SHARE for the command's environment; empty where nothing was asked.")
+    @task(
+        doc_md=documented(
+            "ACTION, RELEASE and SHARE for the command's environment; empty where nothing was asked.", "asked"
+        )
+    )
     def asked(params: Any = None) -> dict[str, str]:
         return {name.upper(): "" if params[name] is None else str(params[name]) for name in PARAMS}
 
@@ -51,5 +57,5 @@ with DAG("set_release", schedule=None, doc_md=__doc__, **DAG_ARGUMENTS | ONCE) a
         "set_release",
         'python -m training.release "$ACTION" ${RELEASE:+"$RELEASE"} ${SHARE:+--share "$SHARE"}',
         "Changes which releases the recommender answers with, and prints what is in service then.",
-        asked(),
+        linked(asked()),
     )

@@ -11,7 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
+
+import settings
+from tests.local import reading_room
 
 DAGS = Path(__file__).parents[2] / "dags"
 LINE = ["ingest_listening_logs", "build_features", "train_models", "release_models"]
@@ -32,6 +36,12 @@ def first_run(dag):
     asked = {"last_automated_data_interval": None, "restriction": TimeRestriction(None, None, False)}
     return timetable.next_dagrun_info(**asked).run_after.isoformat()
 
+def links_kept(dag):
+    # What the UI has: the DAG as Airflow stores it
+    from airflow.serialization.serialized_objects import DagSerialization
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    return {task.task_id: {link.name: link.xcom_key for link in task.operator_extra_links} for task in stored.tasks}
+
 bag = DagBag(sys.argv[1])
 print(json.dumps({
     "errors": bag.import_errors,
@@ -40,7 +50,9 @@ print(json.dumps({
             "file": dag.fileloc,
             "doc": dag.doc_md or "",
             "undescribed_params": [name for name in dag.params if not dag.params.get_param(name).description],
-            "undocumented_tasks": [task.task_id for task in dag.tasks if not task.doc_md],
+            "undocumented_tasks": [task.task_id for task in dag.tasks if "**If it fails:** " not in (task.doc_md or "")],
+            "unlinked_tasks": [task.task_id for task in dag.tasks if not list(task.operator_extra_links)],
+            "links_kept": links_kept(dag),
             "max_active_runs": dag.max_active_runs,
             "catchup": dag.catchup,
             "schedule": type(dag.timetable).__name__,
@@ -92,6 +104,50 @@ def test_a_person_finds_documentation_on_every_dag_param_and_task(bag):
         assert dag["doc"].startswith("###")
         assert dag["undescribed_params"] == []
         assert dag["undocumented_tasks"] == []
+        assert "it fails" in dag["doc"] or "fails and says why" in dag["doc"]
+
+
+def test_every_task_leads_to_what_it_made_but_the_one_that_makes_nothing(bag):
+    unlinked = [task for dag in bag["dags"].values() for task in dag["unlinked_tasks"]]
+    assert unlinked == ["marts_are_free"]
+    kept = {task: links for dag in bag["dags"].values() for task, links in dag["links_kept"].items()}
+    assert {"channels.train_channel", "request", "announce_events_ready", "release", "set_release"} <= set(kept)
+    assert {tuple(links) for task, links in kept.items() if task != "marts_are_free"} == {("What it made",)}
+
+
+def test_a_link_leads_to_a_page_that_the_reading_room_has(line_tasks, in_dags, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.delenv("SEGUE_HOST", raising=False)
+    monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
+    reading_room.write_reports(settings.load())
+    links, key = in_dags("line_links"), SimpleNamespace(dag_id="d", run_id="manual__1", task_id="request")
+    with reading_room.opened(settings.load()) as url:
+        for task_id, page in links.PAGES.items():
+            task = SimpleNamespace(task_id=f"group.{task_id}")
+            address = links.WhatItMade().get_link(task, ti_key=key)
+            if page.startswith("/"):
+                assert address in ("/dags/d/runs/manual__1/tasks/request/xcom", "/assets")
+                continue
+            assert address == f"http://127.0.0.1:8090/{page}"
+            path, _, anchor = page.partition("#")
+            answer = httpx.get(f"{url}/{path}")
+            is_told = answer.status_code == 404 and "not made yet: <code>make" in answer.text
+            assert answer.status_code == 200 or is_told, page
+            assert not anchor or f'id="{anchor}"' in answer.text
+        assert httpx.get(f"{url}/reports/nothing.html").status_code == 404
+
+
+def test_in_a_container_a_link_leads_to_this_machine(in_dags, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
+    monkeypatch.setenv("SEGUE_PAGES_PORT", "9999")
+    link = in_dags("line_links").WhatItMade()
+    assert link.get_link(SimpleNamespace(task_id="evaluate"), ti_key=None).startswith("http://localhost:9999/reports/")
+
+
+def test_remedies_and_links_are_of_tasks_that_there_are(bag, in_dags):
+    tasks = {name.rpartition(".")[2] for dag in bag["dags"].values() for name in dag["upstream"]}
+    assert set(in_dags("line_remedies").REMEDIES) == tasks
+    assert set(in_dags("line_links").PAGES) == tasks - {"marts_are_free"}
 
 
 def test_one_run_at_a_time_because_runs_share_the_marts(bag):
@@ -166,7 +222,7 @@ def asked_of(line_tasks, conf, extras):
         SimpleNamespace(extra=extra, timestamp=datetime(2026, 7, 1, 0, minute, tzinfo=UTC))
         for minute, extra in enumerate(extras)
     ]
-    return line_tasks.request.function(
+    return line_tasks.asked_of_run.function(
         are_events_landed=False,
         dag_run=SimpleNamespace(conf=conf, run_type="manual"),
         params={"as_of": None, "recipe": "small", "channels": None, "logs": None},
@@ -239,8 +295,19 @@ def test_set_release_calls_the_command_with_what_was_asked(set_release, tmp_path
 def test_a_command_that_says_no_has_answered_and_a_killed_one_has_not(line_tasks, tmp_path, monkeypatch, line, ending):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    task = line_tasks.command("try_it", line, "A command.", {})
+    task = line_tasks.command("prepare", line, "A command.", {})
     assert type(task).__name__ == "FinalCommand"
-    with pytest.raises(Exception, match=r"exit code (3|-9)") as error:
+    with pytest.raises(
+        Exception, match=r"exit code (3|-9).*What to do: the log ends with the reason. No marts: "
+    ) as error:
         task.execute({})
     assert type(error.value).__name__ == ending
+
+
+def test_a_command_that_is_tried_again_says_what_to_do_as_well(line_tasks, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    task = line_tasks.command("materialize", "false", "A command.", {}, operator=line_tasks.Command)
+    with pytest.raises(Exception, match=r"exit code 1.*What to do: the online store") as error:
+        task.execute({})
+    assert type(error.value).__name__ == "AirflowException"
