@@ -45,7 +45,7 @@ LOGGED = "0.01"
 
 def run(requests: int) -> list[Result]:
     """Everything over 50,000 tracks; each load is so many requests."""
-    with _service(SMALL, "small") as service:
+    with served(SMALL, "small") as service:
         _load(service, 0, WARM_UP)
         alone = _load(service, WARM_UP, requests)
         clocked = _load(service, WARM_UP + requests, requests, "--rate", str(RATE), "--clients", "32")
@@ -64,14 +64,16 @@ def run_1m(requests: int) -> list[Result]:
     """A million tracks beside 50,000."""
     p50s = []
     for tracks, recipe in ((SMALL, "small"), (LARGE, "full")):
-        with _service(tracks, recipe) as service:
+        with served(tracks, recipe) as service:
             _load(service, 0, WARM_UP)
             p50s.append(_ms(_load(service, WARM_UP, requests), 0.5))
     return [limited("recommend_1m_p50", "ms", p50s[1], 1.5 * p50s[0])]
 
 
 @contextmanager
-def _service(tracks: int, recipe: str) -> Iterator[Service]:
+def served(tracks: int, recipe: str) -> Iterator[Service]:
+    """A service over a made release of so many tracks, with Redis and listeners `u000000` and on."""
+
     def prepare(home: Path) -> date:
         served_world.write_release(home, tracks, recipe)
         return served_world.write_listeners(home / "marts", USERS, tracks)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PATIENCE_MS = 60_000
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -21,25 +21,43 @@ FLAGS = [
 ]
 
 
+def program() -> str | None:
+    """Where Chromium is; it comes from the operating system (Debian's package chromium), not from an index."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A new browser.
+
+    Raises:
+        FileNotFoundError: there is no Chromium.
+    """
+    found = program()
+    if found is None:
+        raise FileNotFoundError(f"none of {', '.join(NAMES)} is on the PATH; install Debian's package chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
 @contextmanager
 def opened(**context) -> Iterator[Page]:
     """A page of a new browser; afterwards its console must have been silent.
 
-    Skips where there is no Chromium: it comes from the operating system (Debian's package chromium), not from an index.
+    Skips where there is no Chromium.
     """
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
+    if program() is None:
         pytest.skip(f"none of {', '.join(NAMES)} is on the PATH; install Debian's package chromium")
     said: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with launched() as browser:
         page = browser.new_page(**context)
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         yield page
-        browser.close()
     assert said == []
 
 
