@@ -23,7 +23,7 @@ quoted = '$(subst ','\'',$(1))'
 ASKED = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve stop test lint acceptance bench study docs clean lock help
+.PHONY: setup simulate run pipeline serve stop test lint acceptance bench study docs screenshots clean lock help
 
 setup: .venv/stamp ## Make .venv with everything in requirements.lock (nothing to do when unchanged)
 
@@ -74,6 +74,9 @@ docs: setup ## The documentation as a site, into SEGUE_HOME/docs
 	@$(BIN)/python -c 'import mkdocs, material' 2> /dev/null || $(DOCS)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict --site-dir "$$(realpath -m $(call quoted,$(SEGUE_HOME)))/docs"
 	@echo $(call quoted,$(SEGUE_HOME)/docs/index.html)
+
+screenshots: setup ## Pictures of every page into docs/images, from the services that run with simulated listeners
+	@$(BIN)/python -m tests.line.screenshots
 
 WRITTEN := airflow bentoml dbt docs feast landing live logs marts mlflow peers quarantine reports requests run serving simulated study \
 	training warehouse.duckdb

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -15,7 +16,7 @@ import pytest
 import settings
 from local import answer, services
 from local.ports import free_port
-from tests.line import documented, listening
+from tests.line import browser, documented, listening, screenshots
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -151,6 +152,31 @@ def test_the_page_is_small_and_open_to_everybody(here):
     listening.may_be_used_by_everybody(url_of(here), answer.somebody(here))
 
 
+def test_a_picture_of_every_page_can_be_taken(line, here, tmp_path):
+    line.python("tests.line.screenshots", "--into", str(tmp_path))
+    assert {file.stem for file in tmp_path.iterdir()} == {shot.name for shot in screenshots.SHOTS}
+
+
+def test_the_reading_room_has_the_line_and_where_its_release_comes_from(here):
+    reading_room = f"http://{here.host}:{here.pages_port}"
+    index = httpx.get(reading_room).text
+    assert set(re.findall(r"not made yet: <code>(make \w+)", index)) == {"make bench", "make run", "make study"}
+    assert re.findall(r"<h3>([^<]+)</h3><p>[^<]+</p><p><small>not made yet", index) == [
+        "Experiment",
+        "Benchmark",
+        "Studies",
+    ]
+    release = answer.recommend(here, answer.somebody(here))["release"]
+    lineage = httpx.get(f"{reading_room}/releases/{release}").text
+    assert "does not say" not in lineage and "not said" not in lineage
+    assert "<dd>debug</dd>" in lineage  # the name of what was landed
+    with browser.opened(viewport={"width": 390, "height": 800}) as page:
+        for path in ("/", "/data", f"/releases/{release}", "/reports/data_docs/marts/outcome.html"):
+            page.goto(reading_room + path)
+            assert browser.serious(page) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+
+
 def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
     pids = {service.name: services.running(service, here).pid for service in services.SERVICES}
     # The block was made today, so the same day is asked for again: nothing else is new before it.
@@ -174,6 +200,7 @@ def test_what_may_not_pass_stops_the_line_by_name_and_the_release_goes_on_servin
     assert done.returncode == 1
     assert "task validate_landed failed" in done.stderr
     assert "failed: expect_column_values_to_be_between(table_hours_before_as_of)" in done.stderr
+    assert "What to do: each failed expectation stands in the log" in done.stderr
     assert "build_marts" not in done.stdout
     assert answer.recommend(here, user_id)["release"] == release
 
