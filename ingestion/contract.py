@@ -84,6 +84,9 @@ TRACKS = pa.schema(
         _column("lyrics", pa.string(), "Words of the song"),
         _column("audio_vector", VECTOR, "Embedding of the sound"),
         _column("image_vector", VECTOR, "Embedding of the cover"),
+        _column(
+            "audio_url", pa.string(), "Where it can be heard: an https address, or a path of the recommender's own host"
+        ),
         LANDED_AT,
     ]
 )

@@ -102,13 +102,15 @@ class Landing:
             self._flush(rows.table)
 
     def finish(self) -> Counts:
-        """Writes what waits, and a zero-row file for every table that has none."""
+        """Writes what waits, and a zero-row file for every table that has none, or none with all of its columns."""
         for table in list(self._waiting):
             self._flush(table)
         for table in list(self._rejected):
             self._flush_rejected(table)
         for table, schema in contract.SCHEMAS.items():
-            if not any((self._landing / table).glob("dt=*/*.parquet")):
+            # The oldest file is the one that a column may be missing in; the zero-row file sorts before all that landed.
+            oldest = next(iter(_files(self._landing / table, "*")), None)
+            if oldest is None or not set(schema.names) <= set(pq.read_schema(oldest).names):
                 write(self._landing / table / EMPTY_PARTITION, schema.empty_table())
         return self.counts
 
@@ -178,11 +180,16 @@ class Landing:
         key = ", ".join(contract.KEYS[table])
         columns = contract.source_schema(table).names
         same = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
+        nothing = contract.SCHEMAS[table].empty_table()  # a file that landed before a column was added has none of it
         with duckdb.connect() as connection:
+            connection.register("nothing", nothing)
             connection.register("rows", rows.with_row_index("row_number").to_arrow())
             unchanged = connection.execute(
                 f"""
-                with candidate as (select * from read_parquet(?) where ({key}) in (select ({key}) from rows)),
+                with landed as (
+                    select * from nothing union all by name select * from read_parquet(?, union_by_name = true)
+                ),
+                candidate as (select * from landed where ({key}) in (select ({key}) from rows)),
                 newest as (
                     select * from candidate
                     qualify row_number() over (partition by {key} order by landed_at desc) = 1

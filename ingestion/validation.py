@@ -19,6 +19,11 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; an epo
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 LONGEST_PLAY_MS = 24 * 3600 * 1000
 LONGEST_ID = 256
+LONGEST_URL = 2_000
+AUDIO_URL = (
+    r"^(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?|[A-Za-z0-9_][A-Za-z0-9._~/%-]*)$"
+)
+"""An https address, or a path without a scheme: what a page may be told to play."""
 
 ISO_WITH_ZONE = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 Check = tuple[pl.Expr, pl.Expr]  # (row breaks it, reason)
@@ -152,7 +157,13 @@ def _place_rules() -> list[Check]:
 
 
 def _track_rules(_: datetime) -> list[Check]:
+    audio = pl.col("audio_url")
     return [
+        (
+            (audio.str.strip_chars() != "") & (~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)")),
+            _quoting("audio_url %s is neither an https address nor a relative path", "audio_url"),
+        ),
+        (audio.str.len_bytes() > LONGEST_URL, pl.lit(f"audio_url is longer than {LONGEST_URL} bytes")),
         (pl.col("duration_ms") <= 0, _quoting("duration_ms %s is not positive", "duration_ms")),
         (
             pl.col("available_until") <= pl.col("available_from"),

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 class Item:
     """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first.
 
+    `audio_url` is where it can be heard, None where nobody knows.
     `is_exploration`: chance gave it its place, with probability `propensity`; otherwise that is 1. `release` gave it its
     place and all these words.
     """
@@ -40,6 +41,7 @@ class Item:
     propensity: float = 1.0
     is_exploration: bool = False
     release: str = ""
+    audio_url: str | None = None
 
     @property
     def target(self) -> tuple[str, str]:
@@ -55,6 +57,7 @@ class ContainerTrack:
     title: str
     artists: list[str]
     duration_ms: int
+    audio_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +152,7 @@ def items(
             propensity=chosen.explored.get(item, 1.0),
             is_exploration=item in chosen.explored,
             release=(one.release if one else "") or release.release_id,
+            audio_url=release.catalogue.audio_urls_V[item] or None,
         )
         for place, (item, one) in enumerate(zip(chosen.items_C.tolist(), given, strict=True))
     ]

@@ -160,6 +160,7 @@ def _item(chosen: _Chosen, shelf: Shelf, release: ServedRelease, reason: str) ->
                 catalogue.titles_V[item],
                 catalogue.artist_names_V[item],
                 int(catalogue.duration_ms_V[item]),
+                catalogue.audio_urls_V[item] or None,
             )
             for item in chosen.items[:TRACKS_SHOWN].tolist()
         ],

@@ -49,6 +49,11 @@ class RecommendedTrack(BaseModel):
         exclude_if=lambda release: release is None,
         description="The release that gave it, where that is not the answer's: in a daily list that another one began",
     )
+    audio_url: str | None = Field(
+        default=None,
+        exclude_if=lambda url: url is None,
+        description="Where it can be heard: an https address, or a path of this host; left out where nobody knows",
+    )
 
 
 class ContainerTrack(BaseModel):
@@ -58,6 +63,11 @@ class ContainerTrack(BaseModel):
     title: str
     artists: list[str]
     duration_ms: int = Field(description="0 where nobody knows it")
+    audio_url: str | None = Field(
+        default=None,
+        exclude_if=lambda url: url is None,
+        description="Where it can be heard: an https address, or a path of this host; left out where nobody knows",
+    )
 
 
 class RecommendedContainer(BaseModel):

@@ -25,7 +25,12 @@ class ListeningPage:
     def __init__(self, app: App) -> None:
         self._app = app
         index = (FOLDER / "index.html").read_text()
-        headers = {"Content-Security-Policy": _policy(index), "X-Content-Type-Options": "nosniff"}
+        headers = {
+            "Content-Security-Policy": _policy(index),
+            "X-Content-Type-Options": "nosniff",
+            # Whoever has the sound learns nothing of who listens here
+            "Referrer-Policy": "no-referrer",
+        }
 
         def page(_: Request) -> Response:
             return HTMLResponse(index, headers=headers)
@@ -42,8 +47,9 @@ class ListeningPage:
 
 
 def _policy(index: str) -> str:
-    """Nothing from other hosts, and no script but our files and the inline import map."""
+    """Nothing from other hosts but what is heard, and no script but our files and the inline import map."""
     inline = re.findall(r'<script type="importmap">(.*?)</script>', index, flags=re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline]
     scripts = " ".join(["'self'", *(f"'sha256-{one}'" for one in hashes)])
-    return f"default-src 'self'; script-src {scripts}; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
+    media = "img-src 'self' data:; media-src 'self' https:"
+    return f"default-src 'self'; script-src {scripts}; {media}; base-uri 'none'; frame-ancestors 'none'"

@@ -29,8 +29,9 @@ class Catalogue:
 
     `recording_V` is equal for two items of the same recording. `is_explicit_V` where an advisory label is known,
     `is_new_V` where fewer than NEW_PLAYS plays are. Item v may be served in the countries `territories[territories_V[v]]`,
-    upper-case codes; none of them means everywhere. Its artists, the main one first, are
-    `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code` (id ▸ code).
+    upper-case codes; none of them means everywhere. `audio_urls_V` is where it can be heard, "" where nobody knows. Its
+    artists, the main one first, are `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code`
+    (id ▸ code).
     """
 
     is_served_V: np.ndarray
@@ -49,6 +50,7 @@ class Catalogue:
     artist_code: dict[str, int]
     titles_V: list[str]
     artist_names_V: list[list[str]]
+    audio_urls_V: list[str]
 
     @classmethod
     def build(cls, tracks: pl.DataFrame, vocabulary: Vocabulary) -> Catalogue:
@@ -86,6 +88,7 @@ class Catalogue:
             artist_code=artist_code,
             titles_V=rows["title"].fill_null("").to_list(),
             artist_names_V=[[name for name in names or [] if name] for names in rows["artist_names"].to_list()],
+            audio_urls_V=rows["audio_url"].fill_null("").to_list(),
         )
 
     def __len__(self) -> int:
@@ -107,6 +110,7 @@ class Catalogue:
 
 _DEFAULTS: dict[str, pl.Expr] = {
     "title": pl.lit(None, pl.String),
+    "audio_url": pl.lit(None, pl.String),
     "recording_id": pl.lit(None, pl.String),
     "artist_ids": pl.lit(None, pl.List(pl.String)),
     "artist_names": pl.lit(None, pl.List(pl.String)),

@@ -12,6 +12,7 @@
       album: album
       played: seconds
       action: what
+      audio_url: link           # where a track can be heard: https, or a path of the recommender's host
     header: [listener, played_at]   # all columns in order, where the file has no first line with names
     time: iso                 # iso (UTC unless it says otherwise), s or ms since 1970
     means: begin              # whether the time is that of the begin or the end of a play
@@ -34,7 +35,7 @@ from ingestion.contract import ACTIONS
 from ingestion.sources import SourceError
 
 FILE = "segue-mapping.yaml"
-COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action")
+COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action", "audio_url")
 CHOICES = {"delimiter": (",", "\t"), "time": ("iso", "s", "ms"), "means": ("begin", "end"), "played": ("s", "ms")}
 KEYS = ("file", "columns", "header", "actions", *CHOICES)
 

@@ -14,10 +14,21 @@ import pyarrow as pa
 from ingestion.readers.reading import Rows
 from ingestion.readers.staging import BATCH, staged
 
-COLUMNS = ("track_id", "by_name", "title", "artist_id", "artist", "album_id", "album", "source_file", "source_line")
+COLUMNS = (
+    "track_id",
+    "by_name",
+    "title",
+    "artist_id",
+    "artist",
+    "album_id",
+    "album",
+    "audio_url",
+    "source_file",
+    "source_line",
+)
 ARTISTS = "case when artist_id is null then []::varchar[] else [artist_id] end"
 TABLES = {
-    "tracks": ("track_id", f"by_name as recording_id, title, {ARTISTS} as artist_ids, album_id"),
+    "tracks": ("track_id", f"by_name as recording_id, title, {ARTISTS} as artist_ids, album_id, audio_url"),
     "artists": ("artist_id", "artist as name"),
     "albums": ("album_id", f"album as title, {ARTISTS} as artist_ids"),
 }
@@ -34,7 +45,9 @@ class NamedCatalogue:
         self._blocks = 0
 
     def add(self, plays: pl.DataFrame) -> None:
-        """Plays in source order with COLUMNS, null where the source says nothing."""
+        """Plays in source order with COLUMNS, null where the source says nothing; few sources know an `audio_url`."""
+        if "audio_url" not in plays.columns:
+            plays = plays.with_columns(audio_url=pl.lit(None, pl.String))
         once = plays.select(COLUMNS).unique(list(COLUMNS[:7]), keep="first", maintain_order=True)
         block = once.with_columns(number=pl.lit(self._blocks << 32) + pl.int_range(pl.len())).to_arrow()  # noqa: F841
         self._connection.execute("insert into named select * from block")

@@ -1,4 +1,4 @@
-// A song that plays on a simulated clock: nobody owns the recordings, so what is heard is the time that passes.
+// A song that is heard where the catalogue has an address of it, and otherwise plays on a simulated clock: time passes.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 
@@ -7,6 +7,13 @@ const TICK_MS = 250;
 const UNKNOWN_MS = 210_000;
 
 const durationOf = (track) => track.duration_ms || UNKNOWN_MS;
+
+// Where a song can be heard: over https, or from this host; null otherwise.
+function addressOf(track) {
+  if (!track.audio_url) return null;
+  const url = new URL(track.audio_url, document.baseURI);
+  return url.protocol === "https:" || url.origin === location.origin ? url.href : null;
+}
 
 function clock(ms) {
   const seconds = Math.floor(ms / 1000);
@@ -18,20 +25,31 @@ export function Player({ track, words, onEnd, onAct }) {
   const [playedMs, setPlayedMs] = useState(0);
   const [isPaused, setPaused] = useState(false);
   const ended = useRef(false);
-  const whole = durationOf(track);
+  const audio = useRef(null);
+  const [address, setAddress] = useState(() => addressOf(track));
+  const [whole, setWhole] = useState(durationOf(track));
+  const cannotBeHeard = () => {
+    setAddress(null);
+    setWhole(durationOf(track));
+  };
   const end = (ms) => {
     if (ended.current) return;
     ended.current = true;
     onEnd(ms);
   };
   useEffect(() => {
+    const heard = audio.current;
+    if (heard && isPaused) heard.pause();
+    // A browser that plays nothing without a click leaves the song paused; a song that is gone is nobody's fault.
+    else if (heard) heard.play().catch((error) => (error.name === "NotAllowedError" ? setPaused(true) : null));
+    if (heard) return () => heard.pause();
     if (isPaused) return undefined;
     const timer = setInterval(() => setPlayedMs((ms) => Math.min(ms + TICK_MS * SPEED, whole)), TICK_MS);
     return () => clearInterval(timer);
-  }, [isPaused]);
+  }, [isPaused, address]);
   useEffect(() => {
-    if (playedMs >= whole) end(whole);
-  }, [playedMs]);
+    if (!address && playedMs >= whole) end(whole);
+  }, [playedMs, address]);
   useEffect(() => {
     const onKey = (event) => {
       if (event.target.closest("input, textarea, button, summary, a") || event.metaKey || event.ctrlKey || event.altKey) return;
@@ -46,8 +64,12 @@ export function Player({ track, words, onEnd, onAct }) {
   });
   return html`
     <p class="playing"><strong>${track.title || track.track_id}</strong> <span class="artists">${track.artists.join(", ")}</span></p>
+    ${address &&
+    html`<audio ref=${audio} src=${address} preload="auto" onError=${cannotBeHeard} onEnded=${() => end(whole)}
+      onDurationChange=${({ target }) => Number.isFinite(target.duration) && setWhole(Math.round(target.duration * 1000))}
+      onTimeUpdate=${({ target }) => setPlayedMs(Math.round(target.currentTime * 1000))}></audio>`}
     <progress value=${playedMs} max=${whole} aria-label=${words.nowPlaying}></progress>
-    <p class="hint">${clock(playedMs)} / ${clock(whole)} · ${words.simulated(SPEED)}</p>
+    <p class="hint">${clock(playedMs)} / ${clock(whole)}${!address && ` · ${words.simulated(SPEED)}`}</p>
     <div class="buttons">
       <button type="button" onClick=${() => setPaused(!isPaused)}>${isPaused ? words.play : words.pause}</button>
       <button type="button" onClick=${() => end(playedMs)}>${words.skip}</button>

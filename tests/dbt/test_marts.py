@@ -39,7 +39,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(home, "listening_events", "2026-06-01", "a", world())
     write(home, "listening_events", "2026-06-05", "late", world()[:1])
     tracks = [
-        {"track_id": "1", "title": "One", "artist_ids": ["x"], "duration_ms": 200_000, "audio_vector": [0.5, 1.0]},
+        {
+            "track_id": "1",
+            "title": "One",
+            "artist_ids": ["x"],
+            "duration_ms": 200_000,
+            "audio_vector": [0.5, 1.0],
+            "audio_url": "audio/1.ogg",
+        },
         {"track_id": "2", "title": "Two", "artist_ids": ["y", "x"], "lyrics": "la la"},
     ]
     write(home, "tracks", "2026-06-01", "a", tracks)
@@ -125,8 +132,9 @@ def test_the_newest_row_of_a_track_counts_and_unlisted_tracks_exist(home: Path) 
 
 
 def test_tracks_carry_words_and_vectors_and_comments_are_those_known_by_as_of(home: Path) -> None:
-    found = rows(home, "select track_id, lyrics, audio_vector, image_vector from '{marts}/tracks.parquet'")
-    assert found == [("1", None, [0.5, 1.0], None), ("2", "la la", None, None), ("3", None, None, None)]
+    found = rows(home, "select track_id, lyrics, audio_vector, image_vector, audio_url from '{marts}/tracks.parquet'")
+    assert found[:2] == [("1", None, [0.5, 1.0], None, "audio/1.ogg"), ("2", "la la", None, None, None)]
+    assert found[2:] == [("3", None, None, None, None)]
     assert rows(home, "select * from '{marts}/track_comments.parquet'") == [
         ("c", "1", "finer", at(5).replace(tzinfo=None))
     ]

@@ -81,3 +81,48 @@ def test_every_column_of_the_contract_is_described() -> None:
         assert set(contract.KEYS[table]) <= set(schema.names)
         for field in schema:
             assert (field.metadata or {}).get(b"description"), f"{table}.{field.name}"
+
+
+def heard_at(*urls: str | None) -> list[str | None]:
+    frame = pl.DataFrame(
+        {"track_id": [f"t{n}" for n in range(len(urls))], "audio_url": urls}, schema_overrides={"audio_url": pl.String}
+    )
+    return conform("tracks", frame)["reason"].to_list()
+
+
+def test_a_track_may_be_heard_over_https_or_from_this_host() -> None:
+    good = [
+        "https://music.example/a/1.ogg?sign=a%20b&x=1#t=3",
+        "https://music.example:8443",
+        "audio/1.ogg",
+        "1.mp3",
+        None,
+        " ",
+    ]
+    assert heard_at(*good) == [None] * len(good)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://music.example/1.ogg", "javascript:alert(1)", "data:audio/wav;base64,aa", "//music.example/1.ogg"),
+        *(
+            "/etc/passwd",
+            "../1.ogg",
+            "a/../../1.ogg",
+            "https://",
+            "https://a b/1.ogg",
+            'https://a/"onerror="x',
+            "file:///1",
+        ),
+        *("https://user@host/1.ogg", "https:music.example", "a\nb"),
+    ],
+)
+def test_nothing_else_is_an_address_of_sound(url: str) -> None:
+    (reason,) = heard_at(url)
+    assert reason is not None and reason.startswith("audio_url ")
+
+
+def test_an_address_is_bounded() -> None:
+    (reason,) = heard_at("https://music.example/" + "a" * 2_000)
+    assert reason == "audio_url is longer than 2000 bytes"

@@ -87,6 +87,21 @@ def test_the_newest_row_of_a_key_is_the_last_that_differed(tmp_path: Path) -> No
     assert landed(home, "artists").sort("landed_at")["name"].to_list() == ["A", "B", "A"]
 
 
+def test_a_home_from_before_a_column_goes_on_with_it(tmp_path: Path) -> None:
+    home, log = tmp_path / "home", play_log(tmp_path / "log", ROWS)
+    land(log, home)
+    for file in (home / "landing" / "tracks").glob("dt=*/*.parquet"):
+        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["audio_url"]), file)
+    assert land(log, home)["play_log"].landed == 0
+    columns = {
+        name for file in (home / "landing" / "tracks").glob("dt=*/*.parquet") for name in pq.read_schema(file).names
+    }
+    assert "audio_url" in columns
+    before = tree(home)
+    land(log, home)
+    assert tree(home) == before
+
+
 def test_the_same_event_twice_in_one_file_lands_once(tmp_path: Path) -> None:
     json_lines(tmp_path / "log" / "events.jsonl", [event(1), event(1), event(2)])
     counts = land(tmp_path / "log", tmp_path / "home")["own_events"]

@@ -75,6 +75,21 @@ def test_lastfm_tracks_have_their_id_or_one_of_their_names(tmp_path: Path) -> No
     assert artists["mbid-2"] == "Deep Dish" and 'Say "Hi"' in artists.values()
 
 
+def test_a_mapped_track_may_say_where_it_can_be_heard(tmp_path: Path) -> None:
+    says = SAYS.replace("action: what", "action: what, audio_url: link")
+    lines = ["who,when,song,band,seconds,what,link"]
+    lines += [
+        f"ann,2024-01-01 0{hour}:00:00,{song},Abba,30,listened,{link}"
+        for hour, (song, link) in enumerate((("One", "https://music.example/1.ogg"), ("Two", ""), ("Bad", "javascript:alert(1)")))
+    ]  # fmt: skip
+    land(mapped(tmp_path / "own", says, lines), tmp_path / "home")
+    found = dict(landed(tmp_path / "home", "tracks").select("title", "audio_url").rows())
+    assert found == {"One": "https://music.example/1.ogg", "Two": None}
+    (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
+    assert reason == "audio_url javascript:alert(1) is neither an https address nor a relative path"
+    assert len(plays(tmp_path / "home")) == 3
+
+
 def test_lastfm_lands_once_and_sets_broken_lines_apart(tmp_path: Path) -> None:
     source = lastfm(
         tmp_path / "lastfm", [*LINES, "user_1\tyesterday\t\tA\t\tB", "user_1\t2009-05-04T23:08:57Z\tonly three"]

@@ -1,6 +1,9 @@
 """A person at the listening page: what they do, and what must come of it. Called by the line's test, on its own service."""
 
-from playwright.sync_api import Page, expect
+import io
+import wave
+
+from playwright.sync_api import Page, Route, expect
 
 from tests.line import browser
 
@@ -86,6 +89,40 @@ def opens_what_holds_songs_and_they_play_one_after_another(url: str, user_id: st
                 "request_id": None,  # the answer showed the playlist, not the song
             }
             expect(player).to_contain_text(tracks[1]["title"] if len(tracks) > 1 else "Nothing plays")
+
+
+def hears_what_has_an_address(url: str, user_id: str) -> None:
+    """A song with an address is heard and reported as long as it was; one whose address leads nowhere plays on the clock."""
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 8_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 8_000))  # a second of silence
+    with browser.opened() as page:
+        told: list[dict] = []
+        page.on(
+            "request",
+            lambda request: told.extend(request.post_data_json["events"]) if "/events" in request.url else None,
+        )
+
+        def with_addresses(route: Route) -> None:
+            answer = route.fetch()
+            found = answer.json()
+            for place, item in enumerate(found["items"]):
+                item["audio_url"] = "data:audio/wav;base64,broken" if place else "audio/one.wav"
+            route.fulfill(response=answer, json=found)
+
+        page.route("**/recommend", with_addresses)
+        page.route("**/audio/one.wav", lambda route: route.fulfill(body=sound.getvalue(), content_type="audio/wav"))
+        open_listener(page, url, user_id)
+        first = page.locator(".song .start").first
+        name = first.get_attribute("aria-label")
+        first.click()
+        player = page.get_by_role("region", name="Now playing")
+        expect(player).to_contain_text("/ 0:01")
+        # It ends by itself, and the next one has an address that a page must not play
+        expect(player).to_contain_text("Playback is simulated")
+        (play,) = [event for event in told if event["action"] == "play"]
+        assert 900 <= play["played_ms"] <= 1_100, (name, play)
 
 
 def begins_with_three_songs(url: str) -> None:

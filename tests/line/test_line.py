@@ -144,6 +144,10 @@ def test_what_holds_songs_opens_and_they_play_one_after_another(here):
     listening.opens_what_holds_songs_and_they_play_one_after_another(url_of(here), answer.somebody(here))
 
 
+def test_a_song_with_an_address_is_heard(here):
+    listening.hears_what_has_an_address(url_of(here), answer.somebody(here))
+
+
 def test_somebody_new_begins_with_three_songs(here):
     listening.begins_with_three_songs(url_of(here))
 

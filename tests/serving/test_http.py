@@ -37,7 +37,12 @@ class Store(MemoryStore):
 
 def served(folder):
     return release(
-        tracks(8, territories=[[], ["DE"], *[None] * 6], is_explicit=[None, None, True, *[False] * 5]),
+        tracks(
+            8,
+            audio_url=["https://music.example/0.ogg", *[None] * 7],
+            territories=[[], ["DE"], *[None] * 6],
+            is_explicit=[None, None, True, *[False] * 5],
+        ),
         [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]})],
     )
 
@@ -93,7 +98,9 @@ def test_an_answer_has_what_it_always_had(client):
         "score": 1.0,
         "channels": ["popularity"],
         "reason": "popularity says so",
+        "audio_url": "https://music.example/0.ogg",
     }
+    assert "audio_url" not in answer["items"][1]
 
 
 def test_the_share_of_discoveries_may_be_asked_for(client):

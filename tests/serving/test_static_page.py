@@ -48,6 +48,11 @@ def test_scripts_of_others_are_forbidden_and_the_import_map_is_not(client):
     policy = client.get("/").headers["content-security-policy"]
     assert "default-src 'self'" in policy and len(re.findall("'sha256-[A-Za-z0-9+/=]{44}'", policy)) == 1
     assert "unsafe" not in policy
+    assert "media-src 'self' https:;" in policy
+
+
+def test_nobody_learns_from_where_a_song_is_heard(client):
+    assert client.get("/").headers["referrer-policy"] == "no-referrer"
 
 
 def test_nothing_but_its_files_is_given_and_the_rest_passes(client):

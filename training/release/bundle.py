@@ -52,6 +52,7 @@ TRACK_COLUMNS = (
     "available_from",
     "available_until",
     "territories",
+    "audio_url",
 )
 
 

@@ -85,6 +85,7 @@ final as (
         tracks.lyrics,
         tracks.audio_vector,
         tracks.image_vector,
+        tracks.audio_url,
         heard.track_id is not null
         or coalesce(least(tracks.available_from, tracks.released_on::timestamp) < cuts.test_from, false)
             as is_in_catalogue

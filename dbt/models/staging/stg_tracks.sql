@@ -35,7 +35,8 @@ renamed as (
         coalesce(themes, []) as themes,
         lyrics,
         audio_vector,
-        image_vector
+        image_vector,
+        audio_url
 
     from newest
 
