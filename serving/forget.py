@@ -20,7 +20,7 @@ import settings
 from sequences import erase_lines, erase_rows
 from sequences.erase_rows import FileBusy
 from serving import daily_file, daily_lists, event_log, exposures
-from serving.forgetting import acknowledged, digest
+from serving.forgetting import acknowledged
 
 ACKNOWLEDGED_S = 60.0
 
@@ -55,7 +55,7 @@ def wait_for_service(file: Path, state: Path, wait_s: float) -> None:
         NotTakenUp: it has not, within `wait_s`.
     """
     deadline = time.monotonic() + wait_s
-    while (process := running(state)) is not None and acknowledged(state) != digest(forgotten.stored(file)):
+    while (process := running(state)) is not None and acknowledged(state) != forgotten.digest(forgotten.stored(file)):
         if time.monotonic() > deadline:
             raise NotTakenUp(
                 f"process {process} runs the recommender and has not taken up {file} within {wait_s:.0f} s; stop it "

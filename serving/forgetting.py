@@ -7,7 +7,6 @@ acknowledged, so that whoever forgets may erase what is on the disk. Knows nothi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -101,7 +100,7 @@ class Forgetting:
 
     def _acknowledge(self) -> None:
         draft = self._note.with_suffix(".writing")
-        draft.write_text(json.dumps({"process": os.getpid(), "list": digest(self._content)}))
+        draft.write_text(json.dumps({"process": os.getpid(), "list": forgotten.digest(self._content)}))
         draft.replace(self._note)
 
     def _look_forever(self) -> None:
@@ -120,8 +119,3 @@ def acknowledged(state: Path) -> str:
         return str(json.loads((state / NOTE).read_text())["list"])
     except (FileNotFoundError, ValueError, KeyError):
         return ""
-
-
-def digest(content: bytes | None) -> str:
-    """What tells one list from another, and from none."""
-    return hashlib.sha256(content or b"").hexdigest()

@@ -14,7 +14,7 @@ from forgotten import Forgotten, ForgottenError
 from serving import forgetting
 from serving.event_log import EventLog
 from serving.forget import NotTakenUp, forget, wait_for_service
-from serving.forgetting import Forgetting, acknowledged, digest
+from serving.forgetting import Forgetting, acknowledged
 from serving.hydrate import Hydrate
 from serving.request import read_request
 from tests.serving.bench import NOW, Bench
@@ -41,7 +41,7 @@ class Place:
 
     @property
     def is_acknowledged(self) -> bool:
-        return acknowledged(self.state) == digest(forgotten.stored(self.file))
+        return acknowledged(self.state) == forgotten.digest(forgotten.stored(self.file))
 
 
 @pytest.fixture
