@@ -6,7 +6,8 @@
 
 Give each a store of its own: in SQLite a store has one connection, and a reader must not wait for the writer. Both may be
 called from any number of threads.
-A user's events must come to one process (the broker's partition, in a cluster): that process is the user's writer.
+A user's events come to one process (the broker's partition, in a cluster): that process is the user's writer. One that was
+held up while another took over undoes nothing in Redis: its write is refused, and it reads again.
 """
 
 from __future__ import annotations
@@ -22,15 +23,20 @@ import feast
 
 from sequences import behaviours, live
 from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, ORDER, SEQUENCE_VIEWS, SequenceView
-from sequences.online_row import NOBODY, OnlineRow, OnlineRows, list_value, write_rows
+from sequences.online_row import NOBODY, OnlineRow, OnlineRows, list_value, write_unless_moved_on
 from sequences.wire import Column, decoded
 
 SERVICE = "recommender"
 STRIPES = 256
+TRIES = 10
 TICK = timedelta(milliseconds=1)
 """The least step of a row's time: wider than what Redis rounds one to. (SQLite keeps seconds, and takes every write.)"""
 
 LIVE_FEATURES = tuple(attribute.name for attribute in LIVE_ATTRIBUTES)
+
+
+class MovedOn(RuntimeError):
+    """Others write the same users' rows all the time; nothing was lost, and the events may be applied again."""
 
 
 class OnlineWriter:
@@ -62,6 +68,7 @@ class OnlineWriter:
 
         Raises:
             BehaviourError, LiveEventError: a row cannot be read; nothing of the call was applied.
+            MovedOn: another process writes the user's row all the time.
         """
         return self.apply_together({user_id: events})
 
@@ -81,12 +88,23 @@ class OnlineWriter:
             return self._apply(new_of)
 
     def _apply(self, new_of: Mapping[str, list[live.Event]]) -> int:
+        count, left = 0, new_of
+        for _ in range(TRIES):
+            fresh_of, moved_on = self._try(left)
+            count += sum(fresh for user, fresh in fresh_of.items() if user not in moved_on)
+            left = {user: left[user] for user in moved_on}
+            if not left:
+                return count
+        raise MovedOn(f"another process writes the rows of {sorted(left)[:3]} all the time; a user has one writer")
+
+    def _try(self, new_of: Mapping[str, list[live.Event]]) -> tuple[dict[str, int], list[str]]:
+        """(user ▸ events that are new, users whose row was another's before it was written)."""
         users = list(new_of)
         *rows, mark = [row[LIVE_SOURCE] for row in self._live.read([*users, NOBODY])]
         # The batch part has moved on since these users' rows were written: it may have what they keep.
         moved_on = [user for user, row in zip(users, rows, strict=True) if _is_before(row.written_at, mark.written_at)]
         batch_of = self._batch_parts(moved_on)
-        count, changed = 0, []
+        fresh_of, changed = {}, []
         for user, row in zip(users, rows, strict=True):
             stored = live_events(row)
             known = {event["event_id"] for event in stored}
@@ -95,11 +113,9 @@ class OnlineWriter:
             if user in batch_of:
                 events = live.needed(events, batch_of[user], self._views)
             if fresh or len(events) != len(stored):
-                changed.append((user, _values(events), _apply_time(row.written_at)))
-            count += len(fresh)
-        if changed:
-            write_rows(self._store, self._view, changed)
-        return count
+                changed.append((user, _values(events), _apply_time(row.written_at), row.written_at))
+            fresh_of[user] = len(fresh)
+        return fresh_of, write_unless_moved_on(self._store, self._view, changed) if changed else []
 
     def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, Column]]]:
         if not users:

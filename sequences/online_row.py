@@ -92,6 +92,46 @@ def write_rows(
         store._get_provider().online_write_batch(store.config, view, data, None)
 
 
+def write_unless_moved_on(
+    store: feast.FeatureStore,
+    view: feast.FeatureView,
+    rows: Sequence[tuple[str, Mapping[str, Any], datetime, datetime | None]],
+) -> list[str]:
+    """Writes (user, feature ▸ value, time of the row, time of the row that the values were made of); users left out.
+
+    Left out is who has another row by now: a writer that was held up must not undo what the next one has written. SQLite
+    does not look: its file is for the writers of one process.
+    """
+    if store.config.online_store.type != "redis":
+        write_rows(store, view, [(user_id, values, time) for user_id, values, time, _ in rows])
+        return []
+    online: Any = store._get_provider().online_store
+    names = online._generate_redis_keys_for_entities(store.config, [user_key(user_id) for user_id, *_ in rows])
+    with online._get_client(store.config.online_store).pipeline(transaction=False) as commands:
+        for name, (_, values, time, before) in zip(names, rows, strict=True):
+            *fields, time_field = online._generate_hset_keys_for_features(view, list(values))[1]
+            encoded = [value.SerializeToString() for value in values.values()]
+            pairs = [part for pair in zip(fields, encoded, strict=True) for part in pair]
+            commands.eval(
+                _WRITE_IF, 1, name, time_field, b"" if before is None else _moment(before), _moment(time), *pairs
+            )
+        written = commands.execute()
+    return [user_id for (user_id, *_), is_written in zip(rows, written, strict=True) if not is_written]
+
+
+_WRITE_IF = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], unpack(ARGV, 3))
+return 1
+"""
+
+
+def _moment(time: datetime) -> bytes:
+    moment = Timestamp()
+    moment.FromDatetime(time)
+    return moment.SerializeToString()
+
+
 def _alone(store: feast.FeatureStore) -> AbstractContextManager[Any]:
     """Feast's SQLite store has one connection, and that is for one thread at a time: two writers in it would commit each
     other's halves, and a read that begins beside another one sees the state that the other began with.

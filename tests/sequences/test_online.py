@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sequences import behaviours
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
 from sequences.materialize import materialize
-from sequences.online import LIVE_FEATURES, SERVICE, OnlineReader, OnlineWriter, live_events
+from sequences.online import LIVE_FEATURES, SERVICE, MovedOn, OnlineReader, OnlineWriter, live_events
 from sequences.online_row import OnlineRows
 from tests.sequences.conftest import event_rows, oracle_values, us, write_events
 from tests.sequences.stores import KINDS, opened
@@ -231,6 +231,44 @@ def test_apply_time_rises_although_clocks_go_back_and_no_write_is_dropped(store:
     assert times == sorted(times)
     if store.config.online_store.type == "redis":  # SQLite keeps whole seconds, and takes every write
         assert len(set(times)) == 4
+
+
+def test_a_writer_that_was_held_up_undoes_nothing_of_the_next_one(
+    store: feast.FeatureStore, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.config.online_store.type == "sqlite":
+        pytest.skip("the file is for the writers of one process, and those take turns")
+    held_up, next_one = (OnlineWriter(store, lambda _: DURATION_MS) for _ in range(2))
+    read, others = held_up._live.read, iter(range(2, 4))
+
+    def slowly(user_ids: Any) -> Any:
+        found = read(user_ids)
+        for number in others:  # once: what is read again is the newest
+            next_one.apply(user, [contract_row(number, user)])
+        return found
+
+    monkeypatch.setattr(held_up._live, "read", slowly)
+    assert held_up.apply_together({user: [contract_row(1, user)], f"{user}-other": [contract_row(9, user)]}) == 2
+    assert live_ids(store, user) == [contract_row(number, user)["event_id"] for number in (1, 2, 3)]
+    assert live_ids(store, f"{user}-other") == [contract_row(9, user)["event_id"]]
+
+
+def test_writers_that_never_let_each_other_write_say_so(
+    store: feast.FeatureStore, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.config.online_store.type == "sqlite":
+        pytest.skip("the file is for the writers of one process, and those take turns")
+    one, other = (OnlineWriter(store, lambda _: DURATION_MS) for _ in range(2))
+    read, numbers = one._live.read, itertools.count(100)
+
+    def slowly(user_ids: Any) -> Any:
+        found = read(user_ids)
+        other.apply(user, [contract_row(next(numbers), user)])
+        return found
+
+    monkeypatch.setattr(one._live, "read", slowly)
+    with pytest.raises(MovedOn, match="one writer"):
+        one.apply(user, [contract_row(1, user)])
 
 
 def test_a_duplicate_changes_nothing_and_is_counted_so(store: feast.FeatureStore, user: str) -> None:
