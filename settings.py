@@ -19,6 +19,10 @@ ONLINE_STORES = ("sqlite", "redis")
 """
 
 
+BROKERS = ("redis://", "kafka://")
+"""What the address of a broker begins with (`SEGUE_BROKER`)."""
+
+
 MOST_AT_ONCE = 12
 """Most requests that one process answers at the same time."""
 
@@ -37,7 +41,8 @@ class Settings:
 
     A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor. One that does
     not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`. A client
-    may send `requests_per_s` requests a second, 0: as many as it likes. API keys are not in here, see `api_keys`.
+    may send `requests_per_s` requests a second, 0: as many as it likes. Events go through `broker` ("": the recommender applies
+    them itself). API keys are not in here, see `api_keys`.
     """
 
     home: Path
@@ -54,6 +59,8 @@ class Settings:
     territory: str = ""
     explicit: bool = True
     requests_per_s: int = 0
+    broker: str = ""
+    consumer_port: int = 9180
 
     @property
     def landing(self) -> Path:
@@ -156,6 +163,8 @@ def load() -> Settings:
         territory=_country("SEGUE_TERRITORY"),
         explicit=_one_of("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
         requests_per_s=_number("SEGUE_REQUESTS_PER_S", 0 if is_loopback(host) else REQUESTS_PER_S, 0, 1_000_000),
+        broker=_broker("SEGUE_BROKER"),
+        consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
     )
 
 
@@ -213,6 +222,15 @@ def _country(name: str) -> str:
     return text.upper()
 
 
+def _broker(name: str) -> str:
+    text = os.environ.get(name) or ""
+    if text and not text.startswith(BROKERS):
+        raise SettingError(
+            f"{name} begins with none of {', '.join(BROKERS)}; give redis://host:port/db or kafka://host:port, or unset it"
+        )
+    return text
+
+
 def _one_of(name: str, choices: tuple[str, ...]) -> str:
     text = os.environ.get(name) or choices[0]
     if text not in choices:
@@ -232,6 +250,7 @@ def tool_environment(settings: Settings) -> dict[str, str]:
         **other_store,
         "SEGUE_ONLINE_STORE": settings.online_store,
         "SEGUE_REDIS": settings.redis,
+        "SEGUE_BROKER": settings.broker,
         "SEGUE_HOME": str(settings.home),
         "SEGUE_MARTS": str(settings.marts),
         "BENTOML_HOME": str(settings.releases),

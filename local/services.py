@@ -1,7 +1,7 @@
 """The services of the one-machine profile, each in the background: `python -m local.services start|stop|status`.
 
-The table `SERVICES` is the only place that knows which there are. Pid files lie in `SEGUE_HOME/run`, logs in
-`SEGUE_HOME/logs`.
+The table `SERVICES`, with `CONSUMER` where there is a broker, is the only place that knows which there are. Pid files lie in
+`SEGUE_HOME/run`, logs in `SEGUE_HOME/logs`.
 """
 
 from __future__ import annotations
@@ -98,6 +98,20 @@ SERVICES = (
     ),
 )
 
+CONSUMER = Service(
+    name="consumer",
+    command=lambda _: ["python", "-m", "sequences.consume"],
+    port=lambda settings: settings.consumer_port,
+    setting="SEGUE_CONSUMER_PORT",
+    health_path="/metrics",
+)
+"""Only where events go through a broker."""
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """Those of this installation, in the order in which they are started."""
+    return (*SERVICES, CONSUMER) if settings.broker else SERVICES
+
 
 def running(service: Service, settings: Settings) -> process.Background | None:
     """The service's program if it runs."""
@@ -113,7 +127,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         ServiceError: a service ended or did not answer in time.
     """
     airflow_server.password(settings)
-    missing = [service for service in SERVICES if not running(service, settings)]
+    missing = [service for service in services(settings) if not running(service, settings)]
     for service in missing:
         # What a killed service left behind may still listen, and its tasks may still write
         if left := process.load(service.pid_file(settings)):
@@ -125,7 +139,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         variables = {**environment(settings), **service.own_environment(settings)}
         program = process.start(service.command(settings), variables, ROOT, service.log(settings))
         process.save(program, service.pid_file(settings))
-    for service in SERVICES:
+    for service in services(settings):
         began = time.monotonic()
         _wait(service, settings)
         state = f"started ({time.monotonic() - began:.0f} s)" if service in missing else "was running"
@@ -134,7 +148,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
 
 def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
     """End every service of this SEGUE_HOME with all that it started."""
-    for service in reversed(SERVICES):
+    for service in reversed((*SERVICES, CONSUMER)):
         program = process.load(service.pid_file(settings))
         if program is None:
             continue
@@ -168,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif verb == "stop":
             stop(settings)
         else:
-            for service in SERVICES:
+            for service in services(settings):
                 print(f"  {service.name:<12} {'running' if running(service, settings) else 'stopped'}")
     except (PortTakenError, ServiceError, SettingError) as error:
         print(error, file=sys.stderr)

@@ -18,6 +18,8 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 
 import settings
 from sequences import erase_lines, erase_rows
+from sequences.broker import forget as broker
+from sequences.broker.forget import NotTakenUp
 from sequences.erase_rows import FileBusy
 from sequences.materialized import digests_file, locked
 from sequences.online_row import user_key
@@ -37,13 +39,25 @@ def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
     Raises:
         FileBusy: a SQLite file is in use all the time.
         StoreAway: Redis does not answer.
+        NotTakenUp: a consumer of the broker does not know yet who was forgotten.
     """
     return {
+        # First: what waits there would be applied behind our back.
+        **({"broker": _broker(user_ids, here)} if here.broker else {}),
         "online store (SQLite)": _sqlite(user_ids, here.feast / "online.db"),
         **({"online store (Redis)": _redis(user_ids, here)} if here.online_store == "redis" else {}),
         "materialised digests": _digests(user_ids, here.feast),
         "feature log": _feature_log(user_ids, here),
     }
+
+
+def _broker(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+    from redis.exceptions import RedisError
+
+    try:
+        return broker.forget(user_ids, here)
+    except RedisError as error:
+        raise StoreAway(f"the broker does not answer ({error}); start it and run this again") from error
 
 
 def _sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:
@@ -109,7 +123,7 @@ def main() -> int:
     """The command."""
     try:
         counts = forget(json.load(sys.stdin), settings.load())
-    except (FileBusy, StoreAway) as error:
+    except (FileBusy, StoreAway, NotTakenUp) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(counts))

@@ -129,7 +129,7 @@ return 1
 def _moment(time: datetime) -> bytes:
     moment = Timestamp()
     moment.FromDatetime(time)
-    return moment.SerializeToString()
+    return bytes(moment.SerializeToString())
 
 
 def _alone(store: feast.FeatureStore) -> AbstractContextManager[Any]:

@@ -1,7 +1,8 @@
 """From the log to the online store: before the answer where that works, again and again where it does not.
 
 A report is answered once its events are on the disk and in the online store, so that the very next request sees them.
-When the store is away the events are safe in the log: they are pushed later, or replayed at the next start.
+When the store is away the events are safe in the log: they are pushed later, or replayed at the next start. Where a broker is
+in between, it takes the place of the store here, and a request sees the events when a consumer has applied them.
 Knows nothing about HTTP.
 """
 
@@ -91,7 +92,10 @@ class EventPush:
         done, late = wait(waiting, timeout=PUSH_WAIT_S)
         errors = [error for answer in done if (error := answer.exception()) is not None]
         if errors:
-            logger.error("the online store took no events: %s; they are in the log and will be pushed again", errors[0])
+            logger.error(
+                "the online store or the broker took no events: %r; they are in the log and will be pushed again",
+                errors[0],
+            )
         if errors or late:
             return False
         self._log.marker.pushed(push.position)

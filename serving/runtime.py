@@ -11,6 +11,7 @@ from typing import Any
 
 from forgotten import Forgotten
 from sequences import materialized
+from sequences.broker.publisher import Publisher
 from serving import structured_log
 from serving.answer import Answer
 from serving.container_path import ContainerPath
@@ -27,6 +28,7 @@ from serving.load_release import WHOLE, Parts, load_release
 from serving.metrics import Metrics
 from serving.online import OnlineStore
 from serving.path import RecommendPath
+from serving.push_marker import Position
 from serving.rank import Ranking
 from serving.recall import Recall
 from serving.release_holder import ReleaseHolder
@@ -75,6 +77,7 @@ class Runtime:
         self._ranking = ranking or Ranking()
         self._online = OnlineStore(self._duration_of)
         self._online.open()
+        self._publisher = Publisher(settings.broker, self._duration_of) if settings.broker else None
         self._log = EventLog(settings.live, settings.home / "serving", now_us)
         # After the log is ours: who forgets a user while nobody has the log, need not ask us.
         self._forgetting = Forgetting(settings.forgotten, settings.home / "serving")
@@ -87,9 +90,7 @@ class Runtime:
         replayed = self._push.start()
         logger.info("%d logged events were replayed to the online store", replayed)
         self._exposures = Exposures(settings.live, now_us)
-        self._features = FeatureLog(
-            settings.requests, settings.feature_log_share, now_us, lambda: self._log.marker.mark
-        )
+        self._features = FeatureLog(settings.requests, settings.feature_log_share, now_us, self._applied)
         self._lists = DailyLists(settings.home / "serving")
         self._hydrate = Hydrate(self._online, metrics, self._features)
         self._path = RecommendPath(self._hydrate, self._recall, self._lists, self._exposures, metrics, self._ranking)
@@ -242,15 +243,22 @@ class Runtime:
         self._forgetting.close()
         self._holder.close()
         self._push.close()
+        if self._publisher:
+            self._publisher.close()
         self._log.close()
         self._exposures.close()
         self._features.close()
         self._lists.close()
 
     def _apply(self, events_of: Mapping[str, list[Event]]) -> None:
-        """Make events readable, but for those of users who were forgotten since they were logged."""
+        """Make events readable, or give them to the broker, but for those of users who were forgotten since."""
+        apply = self._publisher.publish if self._publisher else self._online.apply
         with self._forgetting.turn() as forgotten:
-            self._online.apply({user: events for user, events in events_of.items() if user not in forgotten})
+            apply({user: events for user, events in events_of.items() if user not in forgotten})
+
+    def _applied(self) -> Position | None:
+        """Up to where the live log is in the online store for certain: nowhere, where a broker is in between."""
+        return None if self._publisher else self._log.marker.mark
 
     def _drop(self, forgotten: Forgotten) -> None:
         """What is kept in memory of users who were forgotten; what waited for the disk goes there, to be erased there."""

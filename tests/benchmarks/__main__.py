@@ -19,6 +19,7 @@ from typing import Any
 
 import settings
 from tests.benchmarks import (
+    event_broker,
     event_to_read,
     land_events,
     materialize,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "materialize_redis": (materialize.redis, 100),
     "online_read": (online_read.run, 1_000),
     "event_to_read_p99": (event_to_read.run, 2_000),
+    "event_broker": (event_broker.run, 300_000),
     "training_reads": (training_reads.run, 20),
     "recall_together": (recall_together.run, 40),
     "index_search": (nearest.run, 200_000),
@@ -67,6 +69,7 @@ TOGETHER = {
     "online_read_reader": "online_read",
     "online_read_lists": "online_read",
     "event_to_read_p99_redis": "event_to_read_p99",
+    **{f"event_broker_{name}": "event_broker" for name in ("p50", "rate", "drained", "cores")},
     "recall_longest": "recall_together",
     "recall_50k_processor": "recall_50k",
     "recall_1m_processor": "recall_1m",

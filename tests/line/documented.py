@@ -36,6 +36,7 @@ QUICK = (
 )
 
 ELSEWHERE = {
+    "python -m sequences.consume": "broker/test_service.py",
     "python -m ingestion.forget": "ingestion/test_forget.py",
     "python -m ingestion.forget USER": "ingestion/test_forget.py",
     "python -m ingestion.forget USER --anyway": "ingestion/test_forget.py",

@@ -59,3 +59,15 @@ def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", bad)
     with pytest.raises(settings.SettingError, match=r"SEGUE_RECALL_DEADLINE_MS.*give 1 to 30000"):
         settings.load()
+
+
+def test_a_broker_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_BROKER", raising=False)
+    assert settings.load().broker == ""
+    for good in ("redis://127.0.0.1:6379/2", "kafka://one:9092,two:9092"):
+        monkeypatch.setenv("SEGUE_BROKER", good)
+        assert settings.load().broker == good
+    monkeypatch.setenv("SEGUE_BROKER", "amqp://user:secret@host")
+    with pytest.raises(settings.SettingError, match="SEGUE_BROKER") as error:
+        settings.load()
+    assert "secret" not in str(error.value)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from sequences.broker import metrics as broker
 from serving.metrics import Metrics
 
 WORDS = {
@@ -20,9 +22,13 @@ SELECTOR = re.compile(r"([a-z_]+)\{([^}]*)\}")
 
 
 def registered() -> dict[str, set[str]]:
-    """Sample name ▸ labels, of everything that the service may say."""
+    """Sample name ▸ labels, of everything that the service and the broker's consumers may say."""
+    return _samples(vars(Metrics(CollectorRegistry()))) | _samples(vars(broker.Metrics(CollectorRegistry())))
+
+
+def _samples(metrics: dict[str, Any]) -> dict[str, set[str]]:
     found = {}
-    for metric in vars(Metrics(CollectorRegistry())).values():
+    for metric in metrics.values():
         family, labels = next(iter(metric.describe())), set(metric._labelnames)
         for end in ENDS[family.type]:
             found[family.name + end] = labels | ({"le"} if end == "_bucket" else set())

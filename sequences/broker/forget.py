@@ -1,0 +1,79 @@
+"""Users leave the broker: what waits of theirs, and dead letters.
+
+Only Redis; what Kafka keeps it keeps until the topic's retention ends, and no consumer applies it. Knows nothing about the
+online store.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import forgotten
+import settings
+from sequences.broker.message import TOPIC, Topic
+from sequences.broker.ownership import LEASE_MS, lists, members
+
+WAIT_S = 60.0
+AT_ONCE = 1000
+
+
+class NotTakenUp(RuntimeError):
+    """A consumer does not know yet who was forgotten; the message names it and the remedy."""
+
+
+def forget(
+    user_ids: Collection[str], here: settings.Settings, topic: Topic = TOPIC, wait_s: float = WAIT_S
+) -> Counter[str]:
+    """Erase the users' messages, when every consumer has taken up the list of forgotten users; messages of each user.
+
+    Raises:
+        NotTakenUp: one has not, within `wait_s`.
+        RedisError: the broker does not answer.
+    """
+    if not here.broker.startswith("redis://"):
+        return Counter()
+    from redis import Redis
+
+    client: Any = Redis.from_url(here.broker, socket_timeout=5)
+    _wait(client, topic, forgotten.digest(forgotten.stored(here.forgotten)), time.monotonic() + wait_s)
+    erased: Counter[str] = Counter()
+    for stream in (*map(topic.stream, range(topic.partitions)), topic.dead):
+        for entry, content in _entries(client, stream):
+            # Ids are JSON texts in messages and in letters, a message in a letter among them.
+            for user in user_ids:
+                if _named(user, content):
+                    erased[user] += client.xdel(stream, entry)
+                    break
+    return erased
+
+
+def _named(user_id: str, content: bytes) -> bool:
+    escaped = json.dumps(user_id)
+    return any(text.encode("utf-8", "surrogatepass") in content for text in (escaped, json.dumps(escaped)[1:-1]))
+
+
+def _entries(client: Any, stream: str) -> Iterator[tuple[bytes, bytes]]:
+    start = "-"
+    while found := client.xrange(stream, start, count=AT_ONCE):
+        for entry, fields in found:
+            yield entry, b"".join(fields.values())
+        start = "(" + found[-1][0].decode()
+
+
+def _wait(client: Any, topic: Topic, digest: str, deadline: float) -> None:
+    while True:
+        seconds, microseconds = client.time()
+        alive = client.zrangebyscore(members(topic), seconds * 1000 + microseconds // 1000 - LEASE_MS, "+inf")
+        late = [name for name in alive if (client.hget(lists(topic), name) or b"").decode() != digest]
+        if not late:
+            return
+        if time.monotonic() > deadline:
+            raise NotTakenUp(
+                f"the consumer {late[0].decode()} has not taken up the list of forgotten users; end it, or start the online "
+                "store that it waits for, and run this again"
+            )
+        time.sleep(0.2)

@@ -1,0 +1,237 @@
+"""Messages through Redis Streams: a stream a partition, with one consumer at a time.
+
+What is in a stream has not been applied: an applied message is deleted. So a new owner of a stream reads all of it, from
+its beginning, whatever the owner before had in its hands. Knows nothing about what applying means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from faststream import AckPolicy
+from faststream.exceptions import StopConsume
+from faststream.redis import RedisBroker, StreamSub
+from faststream.redis.message import DATA_KEY, RedisBatchStreamMessage
+from faststream.redis.parser import BinaryMessageFormatV1
+from faststream.redis.prometheus import RedisPrometheusMiddleware
+from prometheus_client import REGISTRY, CollectorRegistry
+from redis.exceptions import RedisError, ResponseError
+
+from sequences.broker.applying import Applying
+from sequences.broker.message import TOPIC, Message, Topic
+from sequences.broker.metrics import Metrics
+from sequences.broker.ownership import LEASE_MS, Ownership
+
+SOCKET_S = 5.0
+AT_ONCE = 512
+LOOKS_A_LEASE = 5
+READS_A_LEASE = 20
+GRACE_S = 2.0
+"""How long a partition that is given back waits for what is being applied: less than a lease."""
+
+logger = logging.getLogger(__name__)
+
+
+class StreamSender:
+    """Publishes; everything of it happens in one event loop."""
+
+    def __init__(self, url: str, topic: Topic = TOPIC) -> None:
+        self._topic = topic
+        self._broker = RedisBroker(url, logger=None, socket_timeout=SOCKET_S, socket_connect_timeout=SOCKET_S)
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Returns when the broker has all of them, each partition's in this order.
+
+        Raises:
+            RedisError, OSError: it may have none or some of them; sent again, they do no harm.
+        """
+        client: Any = await self._broker.connect()
+        async with client.pipeline(transaction=False) as commands:
+            for message in messages:
+                stream = self._topic.stream(self._topic.partition_of(message.user_id))
+                await self._broker.publish(message.to_bytes(), stream=stream, pipeline=commands)
+            await commands.execute()
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._broker.stop()
+
+
+class LeaseEnded(RuntimeError):
+    """This consumer was held up for longer than its lease."""
+
+
+class StreamConsumer:
+    """One process of those that share the partitions: takes its fair share, gives back what others should have."""
+
+    def __init__(
+        self,
+        url: str,
+        applying: Applying,
+        metrics: Metrics,
+        registry: CollectorRegistry = REGISTRY,
+        topic: Topic = TOPIC,
+        lease_ms: int = LEASE_MS,
+    ) -> None:
+        self._applying, self._metrics, self._topic, self._lease_ms = applying, metrics, topic, lease_ms
+        self._me = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._broker = RedisBroker(
+            url,
+            logger=logger,
+            log_level=logging.DEBUG,
+            apply_types=False,
+            middlewares=[RedisPrometheusMiddleware(registry=registry)],
+            socket_timeout=SOCKET_S,
+            socket_connect_timeout=SOCKET_S,
+            graceful_timeout=GRACE_S,
+        )
+        self._client: Any = None
+        self._ownership: Ownership
+        self._owned: dict[int, Any] = {}
+
+    async def run(self, ending: asyncio.Event) -> None:
+        """Consume until `ending`; then give everything back."""
+        await self._broker.start()
+        self._client = await self._broker.connect()
+        self._ownership = Ownership(self._client, self._topic, self._me, self._lease_ms)
+        try:
+            while not ending.is_set():
+                try:
+                    await self._look()
+                except (RedisError, OSError) as error:
+                    logger.error("the broker does not answer: %s; it is tried again", error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ending.wait(), self._lease_ms / 1000 / LOOKS_A_LEASE)
+        finally:
+            with suppress(RedisError, OSError):
+                for partition in list(self._owned):
+                    await self._give_back(partition)
+                await self._ownership.leave()
+            await self._broker.stop()
+
+    async def _look(self) -> None:
+        for partition in list(self._owned):
+            if not await self._ownership.renew(partition):
+                logger.warning(
+                    "partition %d is another consumer's now: this one did not answer for too long", partition
+                )
+                await self._stop(partition)
+            elif not self._owned[partition].running:
+                await self._give_back(partition)
+            else:
+                await self._read_again_what_others_hold(partition)
+        fair = await self._ownership.fair_share()
+        for partition in list(self._owned)[fair:]:
+            await self._give_back(partition)
+        for partition in range(self._topic.partitions):
+            if len(self._owned) >= fair:
+                break
+            if partition not in self._owned and await self._ownership.take(partition):
+                await self._start(partition)
+        await self._ownership.acknowledge(self._applying.taken_up())
+        self._metrics.owned.set(len(self._owned))
+        await self._tell_lag()
+
+    async def _start(self, partition: int) -> None:
+        stream, group = self._topic.stream(partition), self._topic.group
+        try:
+            await self._client.xgroup_create(stream, group, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+        await self._read_again_what_others_hold(partition)
+        await self._client.xgroup_setid(stream, group, id="0")
+        subscriber = self._broker.subscriber(
+            stream=StreamSub(
+                stream,
+                group=group,
+                consumer=self._me,
+                batch=True,
+                max_records=AT_ONCE,
+                # A read that outlives the lease would take messages that are another consumer's
+                polling_interval=self._lease_ms // READS_A_LEASE,
+            ),
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            parser=self._unparsed,
+            decoder=_as_it_is,
+            no_reply=True,
+            persistent=False,
+        )
+
+        async def handle(message: RedisBatchStreamMessage) -> None:
+            await self._handle(partition, message)
+
+        subscriber(handle)
+        self._owned[partition] = subscriber
+        await subscriber.start()
+        logger.info("partition %d is this consumer's", partition)
+
+    async def _read_again_what_others_hold(self, partition: int) -> None:
+        """What an owner before has taken and not applied is read again, by its death or behind its back."""
+        stream, group = self._topic.stream(partition), self._topic.group
+        for consumer in await self._client.xinfo_consumers(stream, group):
+            name = consumer["name"].decode() if isinstance(consumer["name"], bytes) else consumer["name"]
+            if name == self._me:
+                continue
+            if consumer["pending"]:
+                await self._client.xgroup_setid(stream, group, id="0")
+            await self._client.xgroup_delconsumer(stream, group, name)
+
+    async def _handle(self, partition: int, message: RedisBatchStreamMessage) -> None:
+        try:
+            if not self._ownership.has(partition):
+                raise LeaseEnded(f"partition {partition} may be another consumer's by now; it reads this again")
+            contents = [_content(fields) for fields in message.raw_message["data"]]
+            for letter in await self._applying.apply(contents):
+                await self._broker.publish(letter.to_bytes(), stream=self._topic.dead)
+            # Acknowledged by FastStream after this; in between a kill leaves nothing that could be read again.
+            await message.delete()
+        except Exception as error:
+            # Later ones must not pass what was not applied: the partition is given back, and read from its first message.
+            logger.warning("partition %d is given back: %r", partition, error)
+            raise StopConsume from error
+
+    async def _give_back(self, partition: int) -> None:
+        await self._stop(partition)
+        await self._ownership.release(partition)
+
+    async def _stop(self, partition: int) -> None:
+        subscriber = self._owned.pop(partition)
+        await subscriber.stop()
+
+    async def _unparsed(self, raw: Any) -> RedisBatchStreamMessage:
+        # FastStream would decode every content, encode the list of them and decode that; one that it cannot read would take
+        # the whole batch with it.
+        return RedisBatchStreamMessage(raw, b"", consumer=self._client, group=self._topic.group)
+
+    async def _tell_lag(self) -> None:
+        seconds, microseconds = await self._client.time()
+        async with self._client.pipeline(transaction=False) as commands:
+            for partition in range(self._topic.partitions):
+                commands.xlen(self._topic.stream(partition))
+                commands.xrange(self._topic.stream(partition), count=1)
+            commands.xlen(self._topic.dead)
+            *found, dead = await commands.execute()
+        for partition, (waiting, first) in enumerate(zip(found[::2], found[1::2], strict=True)):
+            sent_s = int(first[0][0].split(b"-")[0]) / 1000 if first else None
+            age_s = 0.0 if sent_s is None else max(0.0, int(seconds) + int(microseconds) / 1e6 - sent_s)
+            self._metrics.waiting.labels(str(partition)).set(waiting)
+            self._metrics.oldest.labels(str(partition)).set(age_s)
+        self._metrics.dead.set(dead)
+
+
+async def _as_it_is(message: RedisBatchStreamMessage) -> RedisBatchStreamMessage:
+    return message
+
+
+def _content(fields: dict[bytes, bytes]) -> bytes:
+    content: bytes
+    content, _ = BinaryMessageFormatV1.parse(fields.get(DATA_KEY.encode(), repr(fields).encode()))
+    return content

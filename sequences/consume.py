@@ -1,0 +1,70 @@
+"""`python -m sequences.consume`: takes events from the broker and applies them to the online store, until it is ended.
+
+As many as there are partitions may run, on any number of machines with the same settings; each takes its share, and what
+one leaves behind when it dies the others take over. Metrics are at `SEGUE_CONSUMER_PORT`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable
+
+from prometheus_client import REGISTRY, start_http_server
+
+import settings
+from sequences.broker.applying import Applying
+from sequences.broker.message import TOPIC, Topic
+from sequences.broker.metrics import Metrics
+from sequences.online import OnlineWriter
+from sequences.store import open_store
+
+
+def _open_writer(duration_of: Callable[[str], int | None]) -> OnlineWriter:
+    return OnlineWriter(open_store(), duration_of)
+
+
+async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
+    """Consume until the process is told to end."""
+    metrics, ending = Metrics(), asyncio.Event()
+    applying = Applying(_open_writer, here.forgotten, metrics)
+
+    def end() -> None:
+        ending.set()
+        applying.stop()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, end)
+    if here.broker.startswith("kafka://"):
+        from sequences.broker.kafka import TopicConsumer
+
+        await TopicConsumer(here.broker, applying, metrics, REGISTRY, topic).run(ending)
+    else:
+        from sequences.broker.redis_streams import StreamConsumer
+
+        await StreamConsumer(here.broker, applying, metrics, REGISTRY, topic).run(ending)
+
+
+def main() -> int:
+    """The command."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("sequences").setLevel(logging.INFO)
+    try:
+        here = settings.load()
+        if not here.broker:
+            raise settings.SettingError(
+                "SEGUE_BROKER is empty, so the recommender applies events itself and there is nothing to consume; give "
+                "redis://host:port/db or kafka://host:port to both"
+            )
+        start_http_server(here.consumer_port, here.host)
+    except (settings.SettingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    asyncio.run(consume(here))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""5,000 events a second through Redis Streams into Feast's online store: from an event's tick until it can be read.
+
+A process publishes as the recommender does: an event each 200 µs, each a report of its own, sent with whatever waits
+together. `CONSUMERS` processes of `python -m sequences.consume` apply; this process looks for one event of a hundred in the
+online store, every 10 ms, and time counts from the tick. One server is broker and store. `USERS` listeners, some of them with
+full sequences (`listeners`), which the consumers have to look at when a listener's first event comes.
+
+`event_broker`: the 99th percentile, which must stay under a second. `event_broker_rate`: events a second, from the first
+tick until the last event was applied; `event_broker_drained`: the same with everything published before a consumer runs.
+`event_broker_cores`: processor time of the consumers by the time that it took.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import redis
+
+import settings
+from local.ports import free_port
+from sequences.broker.message import TOPIC
+from sequences.broker.publisher import Publisher
+from sequences.definition import LIVE_SOURCE
+from sequences.online_row import OnlineRows
+from sequences.store import open_store
+from sequences.wire import decoded
+from serving.user_writers import UserWriters
+from tests import running_service, valkey
+from tests.benchmarks import listeners
+from tests.benchmarks.benchmark import Result, limited
+
+EVENTS_A_SECOND = 5_000
+USERS = 20_000
+WITH_HISTORY = 500
+CONSUMERS = 2
+WATCHED_EACH = 100
+LOOK_EVERY_S = 0.01
+WARM_UP = 0.1
+LIMIT_MS = 1_000.0
+PATIENCE_S = 300.0
+
+
+def run(events: int) -> list[Result]:
+    """Figures of so many events at the asked rate, and of as many that wait already."""
+    with valkey.running() as server, tempfile.TemporaryDirectory() as home:
+        address = f"redis://{server.host}:{server.port}/2"
+        with running_service.prepared(Path(home), "redis", server.port, _listeners, SEGUE_BROKER=address) as place:
+            client = redis.Redis.from_url(address)
+            with _consumers(place, CONSUMERS) as consumers:
+                _settle(client)
+                began, cpu = time.perf_counter() + 2.0, _cpu_s(consumers)
+                publisher = multiprocessing.get_context("spawn").Process(target=_publish, args=(address, began, events))
+                publisher.start()
+                seconds = _watch(began, events)
+                _settle(client)
+                took, used = time.perf_counter() - began, _cpu_s(consumers) - cpu
+                publisher.join()
+            _publish(address, time.perf_counter() - events / EVENTS_A_SECOND, events, events)
+            with _consumers(place, CONSUMERS):
+                waiting, start = _waiting(client), time.perf_counter()
+                _settle(client)
+                drained = waiting / (time.perf_counter() - start)
+    p99 = float(np.quantile(seconds[round(len(seconds) * WARM_UP) :], 0.99)) * 1000
+    return [
+        limited("event_broker", "ms", p99, LIMIT_MS),
+        Result.of("event_broker_p50", "ms", float(np.median(seconds)) * 1000),
+        Result.of("event_broker_rate", "events/s", events / took, "asked", EVENTS_A_SECOND),
+        Result.of("event_broker_drained", "events/s", drained, "asked", EVENTS_A_SECOND),
+        Result.of("event_broker_cores", "cores", used / took),
+    ]
+
+
+def _listeners(home: Path) -> date:
+    listeners.write_events(home / "marts", WITH_HISTORY)
+    return listeners.AS_OF
+
+
+@contextlib.contextmanager
+def _consumers(place: running_service.Place, count: int) -> Iterator[list[psutil.Process]]:
+    """So many consumers, once they have all partitions."""
+    programs = []
+    for _ in range(count):
+        variables = place.variables | {"SEGUE_CONSUMER_PORT": str(free_port())}
+        command = [sys.executable, "-m", "sequences.consume"]
+        log = (place.home / "consumer.log").open("ab")
+        programs.append(subprocess.Popen(command, cwd=settings.ROOT, env=variables, stdout=log, stderr=log))
+    client = redis.Redis.from_url(place.variables["SEGUE_BROKER"])
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while len(set(client.mget([f"{TOPIC.stream(one)}:owner" for one in range(TOPIC.partitions)])) - {None}) < count:
+            assert time.monotonic() < deadline, (place.home / "consumer.log").read_text()[-2000:]
+            time.sleep(0.05)
+        yield [psutil.Process(program.pid) for program in programs]
+    finally:
+        for program in programs:
+            program.terminate()
+        for program in programs:
+            program.wait()
+
+
+def _event(number: int) -> tuple[str, dict[str, Any]]:
+    chance = random.Random(number)
+    user, now_us = f"u{chance.randrange(USERS):06d}", time.time_ns() // 1000
+    track = f"{chance.randrange(listeners.TRACKS)}"
+    columns = {"user_id": user, "target_type": "track", "target_id": track, "occurred_at": now_us, "ended_at": now_us}
+    played = {"action": "play", "played_ms": 30_000} if number % 4 else {"action": "click"}
+    return user, {"event_id": f"bench{number}", "sequence_number": number, **columns, **played}
+
+
+def _publish(address: str, began: float, events: int, offset: int = 0) -> None:
+    publisher = Publisher(address, lambda _: 200_000)
+    writers = UserWriters(publisher.publish)
+    answers = []
+    for number in range(events):
+        wait_s = began + number / EVENTS_A_SECOND - time.perf_counter()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        user, event = _event(offset + number)
+        answers.append(writers.submit(user, [event]))
+    for answer in answers:
+        answer.result()
+    writers.close()
+    publisher.close()
+
+
+def _watch(began: float, events: int) -> list[float]:
+    """Seconds from its tick until each watched event was in its user's row."""
+    rows = OnlineRows(open_store(), {LIVE_SOURCE: ["event_id"]})
+    ticks = [(number, began + number / EVENTS_A_SECOND) for number in range(0, events, WATCHED_EACH)]
+    waiting: dict[int, tuple[str, float]] = {}
+    found: dict[int, float] = {}
+    deadline = began + events / EVENTS_A_SECOND + PATIENCE_S
+    while len(found) < events // WATCHED_EACH:
+        now = time.perf_counter()
+        assert now < deadline, f"{len(waiting)} events never came"
+        while ticks and ticks[0][1] <= now:
+            number, tick = ticks.pop(0)
+            waiting[number] = (_event(number)[0], tick)
+        numbers = list(waiting)
+        read = rows.read([waiting[number][0] for number in numbers]) if numbers else []
+        now = time.perf_counter()
+        for number, row in zip(numbers, read, strict=True):
+            if f"bench{number}" in decoded(row[LIVE_SOURCE].values["event_id"]):
+                found[number] = now - waiting.pop(number)[1]
+        time.sleep(LOOK_EVERY_S)
+    return [found[number] for number in sorted(found)]
+
+
+def _waiting(client: Any) -> int:
+    return sum(client.xlen(TOPIC.stream(partition)) for partition in range(TOPIC.partitions))
+
+
+def _settle(client: Any) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while _waiting(client):
+        assert time.monotonic() < deadline, f"{_waiting(client)} messages wait still"
+        time.sleep(0.01)
+    assert not client.xlen(TOPIC.dead)
+
+
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)

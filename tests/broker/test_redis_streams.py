@@ -1,0 +1,287 @@
+"""Consumers on a real Redis-protocol server are killed, held up and added; nothing is lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import feast
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+
+import forgotten
+import settings
+from sequences.broker.applying import Applying
+from sequences.broker.forget import NotTakenUp, forget
+from sequences.broker.message import messages
+from sequences.broker.metrics import Metrics
+from sequences.broker.publisher import Publisher
+from sequences.definition import SEQUENCE_VIEWS
+from sequences.online import OnlineReader, OnlineWriter
+from tests import valkey
+from tests.broker import world
+from tests.broker.world import LEASE_MS, TOPIC, duration_of, event
+from tests.sequences.conftest import write_events
+from tests.sequences.store_fixture import feature_store
+from tests.sequences.stores import opened
+
+redis_streams = pytest.importorskip("sequences.broker.redis_streams", reason="faststream is not installed")
+USERS = 12
+PATIENCE_S = 120
+
+
+@pytest.fixture
+def server() -> Iterator[valkey.ValkeyServer]:
+    with valkey.running() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: valkey.ValkeyServer) -> str:
+    return f"redis://{server.host}:{server.port}/2"
+
+
+@pytest.fixture
+def client(url: str) -> Any:
+    return redis.Redis.from_url(url)
+
+
+@pytest.fixture
+def store(server: valkey.ValkeyServer, tmp_path: Path) -> feast.FeatureStore:
+    write_events(tmp_path / "events.parquet", [])
+    return feature_store(tmp_path, SEQUENCE_VIEWS, valkey.online_store(server))
+
+
+@pytest.fixture
+def publisher(url: str) -> Iterator[Publisher]:
+    publisher = Publisher(url, duration_of, TOPIC)
+    yield publisher
+    publisher.close()
+
+
+def waiting(client: Any) -> int:
+    return sum(client.xlen(TOPIC.stream(partition)) for partition in range(TOPIC.partitions))
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.05)
+
+
+def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    told = world.reports(300, USERS)
+    chance, consumers = random.Random(2), [world.consumer(url, store, tmp_path) for _ in range(2)]
+    held_up = None
+    try:
+        for number, events_of in enumerate(told):
+            publisher.publish(events_of)
+            time.sleep(0.01)
+            if number % 50 == 25:
+                if held_up is not None:
+                    os.kill(held_up.pid, signal.SIGCONT)
+                    consumers.append(held_up)
+                held_up = consumers.pop(0)
+                os.kill(held_up.pid, signal.SIGSTOP)
+            if number % 50 == 49:
+                killed = consumers.pop(chance.randrange(len(consumers)))
+                killed.kill()
+                killed.join()
+                consumers += [world.consumer(url, store, tmp_path) for _ in range(3 - len(consumers))]
+        os.kill(held_up.pid, signal.SIGCONT)
+        until(lambda: waiting(client) == 0)
+    finally:
+        for one in (*consumers, held_up):
+            if one is not None:
+                one.kill()
+                one.join()
+    assert client.xlen(TOPIC.dead) == 0
+    (tmp_path / "plain").mkdir()
+    with opened("sqlite", tmp_path / "plain", SEQUENCE_VIEWS) as plain:
+        writer = OnlineWriter(plain, duration_of)
+        for events_of in told:
+            writer.apply_together(events_of)
+        assert world.differing(store, plain, USERS) == []
+    published: dict[str, dict[str, None]] = {}
+    for events_of in told:
+        for user, events in events_of.items():
+            published.setdefault(user, {}).update(dict.fromkeys(one["event_id"] for one in events))
+    assert world.applied_in_order(tmp_path / "notes") == {user: list(ids) for user, ids in published.items()}
+
+
+def with_consumers(
+    url: str, store: feast.FeatureStore, folder: Path, count: int, check: Callable[[list[Any]], Any]
+) -> None:
+    """`check` of (metrics, ending) of each, in another thread, while so many consumers run in this process."""
+
+    async def run() -> None:
+        running, seen = [], []
+        for _ in range(count):
+            registry = CollectorRegistry()
+            metrics, ending = Metrics(registry), asyncio.Event()
+            applying = Applying(lambda length: OnlineWriter(store, length), folder / "forgotten.json", metrics)
+            one = redis_streams.StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS)
+            running.append(asyncio.create_task(one.run(ending)))
+            seen.append((registry, partial(asyncio.get_running_loop().call_soon_threadsafe, ending.set)))
+        try:
+            await asyncio.to_thread(check, seen)
+        finally:
+            for _, end in seen:
+                end()
+            await asyncio.gather(*running)
+
+    asyncio.run(run())
+
+
+def test_partitions_are_shared_and_taken_over(tmp_path: Path, url: str, store: feast.FeatureStore) -> None:
+    def owned(registry: CollectorRegistry) -> float | None:
+        return registry.get_sample_value("segue_broker_owned_partitions")
+
+    def check(seen: list[Any]) -> None:
+        until(lambda: [owned(registry) for registry, _ in seen] == [2, 2])
+        seen[0][1]()
+        until(lambda: owned(seen[1][0]) == 4)
+
+    with_consumers(url, store, tmp_path, 2, check)
+
+
+def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    good = [event(number, "u1", action="click", played_ms=None) for number in range(4)]
+    publisher.publish(
+        {
+            "u1": [*good[:2], event(8, "u1", action="hum", played_ms=None)],
+            "u2": [event(9, "u2", action="like", played_ms=None)],
+        }
+    )
+    client.xadd(TOPIC.stream(TOPIC.partition_of("u1")), {"what": "is this"})
+    publisher.publish({"u1": good[2:]})
+
+    def check(seen: list[Any]) -> None:
+        until(lambda: waiting(client) == 0)
+        registry = seen[0][0]
+        assert registry.get_sample_value("segue_broker_events_total", {"outcome": "dead"}) == 2
+        assert registry.get_sample_value("segue_broker_events_total", {"outcome": "applied"}) == 5
+        until(lambda: registry.get_sample_value("segue_broker_dead_letters") == 2)
+        partition = {"partition": str(TOPIC.partition_of("u1"))}
+        until(lambda: registry.get_sample_value("segue_broker_waiting_messages", partition) == 0)
+        broker = {"broker": "redis", "handler": TOPIC.stream(TOPIC.partition_of("u1"))}
+        names = {sample.name for metric in registry.collect() for sample in metric.samples if broker.items()}
+        assert "faststream_received_messages_total" in names
+
+    with_consumers(url, store, tmp_path, 1, check)
+    ids = list(OnlineReader(store).read("u1")["recent_clicks"]["event_id"])
+    assert sorted(ids) == [one["event_id"] for one in good]
+    letters = [str(fields) for _, fields in client.xrange(TOPIC.dead)]
+    assert len(letters) == 2
+    assert any("hum" in letter for letter in letters) and any("is this" in letter for letter in letters)
+
+
+def test_a_message_that_comes_again_changes_nothing(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    events = {"u1": [event(number, "u1", action="like", played_ms=None) for number in range(3)]}
+    for _ in range(3):
+        publisher.publish(events)
+
+    def check(seen: list[Any]) -> None:
+        until(lambda: waiting(client) == 0)
+        count = {
+            outcome: seen[0][0].get_sample_value("segue_broker_events_total", {"outcome": outcome})
+            for outcome in ("applied", "nothing_new")
+        }
+        # Together or one after the other: what is new is new once.
+        assert count["applied"] == 3
+
+    with_consumers(url, store, tmp_path, 1, check)
+    assert len(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == 3
+
+
+def test_lag_is_told_while_nobody_applies(tmp_path: Path, url: str, client: Any, publisher: Publisher) -> None:
+    publisher.publish({"u1": [event(1, "u1")], "u2": [event(2, "u2")]})
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+
+    class Away:
+        def apply_together(self, events_of: Any) -> int:
+            raise ConnectionError("store is away")
+
+    applying = Applying(lambda _: Away(), tmp_path / "forgotten.json", metrics)
+
+    async def run() -> None:
+        ending = asyncio.Event()
+        running = asyncio.create_task(
+            redis_streams.StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS).run(ending)
+        )
+        partition = {"partition": str(TOPIC.partition_of("u1"))}
+
+        def is_told() -> bool:
+            age = registry.get_sample_value("segue_broker_oldest_seconds", partition)
+            retries = registry.get_sample_value("segue_broker_retries_total")
+            return bool(age and age > 0.2 and retries)
+
+        await asyncio.to_thread(until, is_told)
+        assert registry.get_sample_value("segue_broker_waiting_messages", partition) >= 1
+        applying.stop()
+        ending.set()
+        await running
+
+    asyncio.run(run())
+    assert waiting(client) == 2  # the broker keeps what was not applied
+
+
+def test_a_sender_keeps_the_order_of_a_user(url: str, client: Any) -> None:
+    events = {"u1": [event(1, "u1")], "u2": [event(2, "u2")]}
+
+    async def send() -> None:
+        sender = redis_streams.StreamSender(url, TOPIC)
+        for _ in range(3):
+            await sender.send(messages(events, duration_of))
+        await sender.close()
+
+    asyncio.run(send())
+    assert waiting(client) == 6
+    assert client.xlen(TOPIC.stream(TOPIC.partition_of("u1"))) >= 3
+
+
+def test_nothing_of_a_forgotten_user_stays_in_the_broker(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_BROKER", url)
+    here = settings.load()
+    publisher.publish({"u1": [event(1, "u1", action="hum")], "u2": [event(2, "u2", action="hum")]})
+    with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
+    publisher.publish({"u1": [event(3, "u1")], "u2": [event(4, "u2")]})
+    forgotten.Forgotten().with_users(["u1"]).write(here.forgotten)
+    assert forget(["u1"], here, TOPIC) == {"u1": 2}
+    assert (waiting(client), client.xlen(TOPIC.dead)) == (1, 1)
+    # A message that was under way all the same is dropped by whoever takes it.
+    publisher.publish({"u1": [event(5, "u1")]})
+    with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
+    assert list(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == []
+    assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead)])
+
+
+def test_a_consumer_that_has_an_older_list_is_named(tmp_path: Path, url: str, client: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_BROKER", url)
+    here = settings.load()
+    seconds, _ = client.time()
+    client.zadd(f"{TOPIC.name}:consumers", {"old one": (seconds + 60) * 1000})
+    forgotten.Forgotten().with_users(["u1"]).write(here.forgotten)
+    with pytest.raises(NotTakenUp, match="old one"):
+        forget(["u1"], here, TOPIC, wait_s=0.1)

@@ -1,0 +1,140 @@
+"""Events of a few users, what they come to without a broker, and consumers in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import multiprocessing
+import os
+import random
+import signal
+from collections.abc import Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import feast
+from prometheus_client import CollectorRegistry
+
+from sequences.broker.applying import Applying
+from sequences.broker.message import Topic
+from sequences.broker.metrics import Metrics
+from sequences.online import OnlineReader, OnlineWriter
+
+TOPIC = Topic("tests", partitions=4)
+LEASE_MS = 500
+NOW_US = 1_800_000_000_000_000
+FORK = multiprocessing.get_context("fork")
+
+
+def duration_of(track_id: str) -> int | None:
+    """Every third track's length is not known."""
+    number = int(track_id[1:])
+    return None if number % 3 == 0 else 100_000 + number
+
+
+def event(number: int, user: str, **columns: Any) -> dict[str, Any]:
+    """A contract row as the event log has it."""
+    chance = random.Random(number)
+    action = chance.choice(["play", "play", "play", "click", "like", "dislike", "block", "impression"])
+    ended = NOW_US + chance.randrange(60) * 1_000_000
+    played_ms = chance.choice([1_000, 50_000, 99_000]) if action == "play" else None
+    return {
+        "event_id": f"e{number}",
+        "user_id": user,
+        "sequence_number": number,
+        "target_type": "track",
+        "target_id": f"t{chance.randrange(50)}",
+        "occurred_at": ended - (played_ms or 0) * 1000,
+        "ended_at": ended,
+        "action": action,
+        "played_ms": played_ms,
+        "scene": None,
+    } | columns
+
+
+def reports(count: int, users: int) -> list[dict[str, list[dict[str, Any]]]]:
+    """So many reports, user ▸ events; some come twice."""
+    chance, told, number = random.Random(1), [], 0
+    for _ in range(count):
+        events_of = {}
+        for user in chance.sample(range(users), chance.randint(1, 3)):
+            size = chance.randint(1, 3)
+            events_of[f"u{user}"] = [event(number + one, f"u{user}") for one in range(size)]
+            number += size
+        told.append(events_of)
+        if chance.random() < 0.1:
+            told.append(chance.choice(told))
+    return told
+
+
+def same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether two reads of a user are equal, element by element."""
+    return found.keys() == expected.keys() and all(
+        found[view].keys() == expected[view].keys()
+        and all(_equal(found[view][name], expected[view][name]) for name in expected[view])
+        for view in expected
+    )
+
+
+def _equal(left: Sequence[Any], right: Sequence[Any]) -> bool:
+    return len(left) == len(right) and all(
+        one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
+        for one, other in zip(left, right, strict=True)
+    )
+
+
+def differing(broker: feast.FeatureStore, plain: feast.FeatureStore, users: int) -> list[str]:
+    """Users of whom the two stores say something else."""
+    left, right = OnlineReader(broker), OnlineReader(plain)
+    return [user for user in (f"u{number}" for number in range(users)) if not same(left.read(user), right.read(user))]
+
+
+class Noting:
+    """A writer that notes in a file what it is about to apply, so that what a killed one did is known."""
+
+    def __init__(self, writer: OnlineWriter, notes: Path) -> None:
+        self._writer = writer
+        self._file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
+        told = {user: [one["event_id"] for one in events] for user, events in events_of.items()}
+        os.write(self._file, json.dumps(told).encode() + b"\n")
+        return self._writer.apply_together(events_of)
+
+
+def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
+    """A consumer in a process of its own, until it is killed or told to end."""
+    process = FORK.Process(target=_consume, args=(url, store, folder))
+    process.start()
+    return process
+
+
+def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
+    from sequences.broker.redis_streams import StreamConsumer
+
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    applying = Applying(
+        lambda duration_of: Noting(OnlineWriter(store, duration_of), folder / "notes"),
+        folder / "forgotten.json",
+        metrics,
+    )
+
+    async def run() -> None:
+        ending = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+        await StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS).run(ending)
+
+    asyncio.run(run())
+    os._exit(0)
+
+
+def applied_in_order(notes: Path) -> dict[str, list[str]]:
+    """user ▸ ids in the order in which they were applied first."""
+    order: dict[str, dict[str, None]] = {}
+    for line in notes.read_text().splitlines():
+        for user, ids in json.loads(line).items():
+            order.setdefault(user, {}).update(dict.fromkeys(ids))
+    return {user: list(ids) for user, ids in order.items()}
