@@ -57,7 +57,7 @@ lint: setup ## Format, style, types, import lines, SQL and the compose file
 	else echo "docker-compose.yml: no docker compose here, checked by tests/local only"; fi
 
 SLOW := tests/line/test_acceptance.py tests/line/test_kills.py tests/line/test_airflow_kills.py tests/line/test_service_kills.py \
-	tests/line/test_changed_answer.py tests/serving/test_api_cases.py tests/dbt/test_real_logs.py
+	tests/line/test_celery.py tests/line/test_changed_answer.py tests/serving/test_api_cases.py tests/dbt/test_real_logs.py
 
 acceptance: setup ## The real logs and full counts; resumable, skips with a reason what it has no data for
 	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.line.acceptance --override-ini timeout=7200 $(SLOW)

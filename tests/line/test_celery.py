@@ -1,0 +1,79 @@
+"""Airflow on Celery, Redis and PostgreSQL as the compose file has it: a worker is killed in a task, the run ends right."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.airflow_api import Airflow
+from local.follow import LINE, follow
+from tests.ingestion.logs import event
+from tests.line.cluster import Cluster, running
+from tests.line.installation import wait_until
+from tests.line.kills import landed
+
+pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    # PostgreSQL, which is not root's, has to pass through
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    return tmp_path / "home"
+
+
+def test_a_worker_killed_in_a_task_costs_a_try_and_nothing_else(home: Path) -> None:
+    log = home.parent / "log.jsonl"
+    log.write_text("".join(json.dumps(event(number)) + "\n" for number in range(50)))
+    with running(home) as cluster:
+        first = cluster.start_worker()
+        run = cluster.trigger(LINE[0], logs=str(log), recipe="debug")
+        # Held before it can end, so that the kill is in the middle whatever the machine is doing
+        held = wait_until(lambda: cluster.working("local.land", "--logs"), "landing")
+        for one in held:
+            one.suspend()
+        cluster.kill_worker(first)
+        cluster.start_worker()
+        wait_until(lambda: cluster.state(run) in ("success", "failed"), "the end of the run")
+        assert cluster.state(run) == "success"
+        tries = cluster.tries(run)
+    assert tries["land_logs"] == 2
+    assert {name: number for name, number in tries.items() if number != 1} == {"land_logs": 2}
+    rows = [row for name, rows in landed(home).items() if name.startswith("listening_events") for row in rows]
+    assert len(rows) == 50
+
+
+@pytest.fixture
+def cluster(home: Path) -> Iterator[Cluster]:
+    with running(home) as cluster:
+        yield cluster
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance")
+def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> None:
+    killed: set[tuple[str, str]] = set()
+    worker, dag_id = cluster.start_worker(), ""
+    first = cluster.trigger(LINE[0], recipe="debug")
+    with Airflow(cluster.settings) as airflow:
+
+        def look(line: str) -> None:
+            """Called with each change of a task; one that runs for the first time loses its worker."""
+            nonlocal worker, dag_id
+            if not line.startswith("  "):
+                dag_id = line.split("  ", maxsplit=1)[0]
+            elif line.endswith(" running") and (dag_id, line) not in killed:
+                killed.add((dag_id, line))
+                cluster.kill_worker(worker)
+                worker = cluster.start_worker()
+
+        follow(airflow, first, look, patience_s=600)
+    assert {dag for dag, _ in killed} == set(LINE)
+    assert (cluster.settings.releases / "active.json").exists()
