@@ -36,7 +36,9 @@ class Handler(SimpleHTTPRequestHandler):
     def _sent(self, has_body: bool) -> bool:
         """Whether the answer is no file that is there: a page made now, or one that says what is missing."""
         made = self._made()
-        if made is not None:
+        if self.path == "/favicon.ico":  # browsers ask for it, whatever the report
+            self._send(204, "", has_body=False)
+        elif made is not None:
             self._send(200, made, has_body)
         elif wanted := missing(self.path, self.settings):
             self._send(404, wanted, has_body)

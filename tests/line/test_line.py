@@ -173,7 +173,7 @@ def test_the_reading_room_has_the_line_and_where_its_release_comes_from(here):
     release = answer.recommend(here, answer.somebody(here))["release"]
     lineage = httpx.get(f"{reading_room}/releases/{release}").text
     assert "does not say" not in lineage and "not said" not in lineage
-    assert "<dd>debug</dd>" in lineage  # the name of what was landed
+    assert "<dt>source</dt><dd>debug</dd>" in lineage
     with browser.opened(viewport={"width": 390, "height": 800}) as page:
         for path in ("/", "/data", f"/releases/{release}", "/reports/data_docs/marts/outcome.html"):
             page.goto(reading_room + path)
