@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from training.recall.measure import recall_table
 from training.recall.realtime import Realtime
 from training.study import STUDIES, measured_ranker
 from training.study.__main__ import main, run
+from training.study.asked import Asked
 from training.study.grid import Cell, CellResult, Grid, Study
 from training.study.measured_channel import CASES_PER_USER, CASES_SEED
 from training.study.table import markdown
@@ -108,6 +110,39 @@ def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
     assert "1,234" in lines["on"] and "hard_search True" in lines["on"]
     assert f"| {np.mean(auc['on']) - np.mean(auc['off']):+.4f} [" in lines["on − off"]
     assert "do it again): off." in page
+
+
+def test_several_heads_have_a_table_each_and_a_bias_tower_its_line() -> None:
+    generator = np.random.default_rng(0)
+    study = replace(STUDY, asked=Asked("test", ("click", "full_play", "like")))
+    results: dict[str, list[CellResult]] = {"off": [], "on": []}
+    for name, signals in (("off", {"click": 0.5, "full_play": 2.0}), ("on", {"click": 2.0, "full_play": 0.5})):
+        labels = generator.integers(0, 2, 400).astype(np.float32)
+        rows = [
+            result(generator, labels, signal, "new").predictions.with_columns(task=pl.lit(task))
+            for task, signal in signals.items()
+        ]
+        effect = {"places": [1, 2, 3], "logits": [0.9, 0.5, 0.6]} if name == "on" else {"places": []}
+        measures = {"seconds": 2.0, "parameters": 1, "code": "new", "position_effect": effect}
+        results[name].append(CellResult(pl.concat(rows), measures))
+    page = markdown(study, results, [0], "here", "new")
+    click, full_play, like = (page.split(f"Task `{task}`:")[1].split("Task")[0] for task in study.asked.tasks)
+    gains = [float(part.split("| on − off | ")[1].split(" ")[0]) for part in (click, full_play)]
+    assert gains[0] > 0.1 and gains[1] < -0.1
+    assert "the log holds none" in like
+    assert "on: the earlier the place (of 3), the more its bias tower says: 0.500." in page
+
+
+def test_what_is_asked_makes_another_cell(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = counted(monkeypatch)
+    grid, asked = Grid(workspace, tmp_path / "study"), Asked("test", ("full_play", "not_skipped"))
+    grid.result(STUDY.cells[0], 0)
+    found = grid.result(STUDY.cells[0], 0, asked).predictions
+    assert len(fits) == 2 and found["task"].unique().sort().to_list() == ["full_play", "not_skipped"]
+    plays = pl.read_parquet(workspace.marts / "plays.parquet").filter(pl.col("part") == "test")
+    assert found.height == 2 * plays.height
 
 
 def test_a_channel_is_measured_on_validation_sessions(

@@ -8,26 +8,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from tqdm import tqdm
 
 from training.features import OfflineFeatures
 from training.ranking.case_batches import CaseBatches
-from training.ranking.cases import ranking_cases
+from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.fit import fit_ranker, logits_of
-from training.ranking.ranker import RankerConfig
+from training.ranking.ranker import Ranker, RankerConfig
 from training.study.asked import DEFAULT, Asked
 
 TASK = DEFAULT.tasks[0]
 CASES_AT_ONCE = 2048
+CLICK, OFTEN = "click", 100
 
 
 def measure(
     name: str, offline: OfflineFeatures, config: RankerConfig, folder: Path, asked: Asked = DEFAULT
 ) -> tuple[pl.DataFrame, RankerConfig, dict[str, Any]]:
     """Columns user, task, label, probability, a row a case and task whose label is known; the settled config; what the
-    fit told, and the bias tower's logits of each place (`position_effect`, task ▸ place 1, 2, …) where it has one.
+    fit told, and what the bias tower adds to a click (`position_effect`: places from 1 that OFTEN taught it, and logits).
     """
     ranker = fit_ranker(name, offline.data, config, folder, offline)
     cases = ranking_cases(offline.data).of_part(asked.part)
@@ -50,8 +52,16 @@ def measure(
     ]
     kept = {key: ranker.measures[key] for key in ("seconds", "steps", "cases")}
     kept["parameters"] = sum(parameter.numel() for parameter in ranker.model.parameters())
-    if ranker.model.position is not None and (places := int(cases.position_R.max(initial=0))):
-        with torch.no_grad():
-            bias_PT = torch.as_tensor(ranker.model.bias_of(torch.arange(1, places + 1)))
-        kept["position_effect"] = {task: bias_PT[:, t].tolist() for t, task in enumerate(ranker.tasks)}
+    if ranker.model.position is not None and CLICK in ranker.tasks:
+        kept["position_effect"] = position_effect(ranker.model, ranking_cases(offline.data).of_part("train"))
     return pl.concat(of_tasks).filter(pl.col("label").is_not_nan()), ranker.settled, kept
+
+
+@torch.no_grad()
+def position_effect(model: Ranker, learned: RankingCases) -> dict[str, list[float]]:
+    """Places whose click was known OFTEN in training, from 1 on, and what the bias tower adds to a click there."""
+    click = model.tasks.index(CLICK)
+    place_R = learned.position_R[~np.isnan(learned.labels_RT[:, click])]
+    places = np.flatnonzero(np.bincount(place_R)[1:] >= OFTEN) + 1
+    bias_PT = torch.as_tensor(model.bias_of(torch.from_numpy(places)))
+    return {"places": places.tolist(), "logits": bias_PT[:, click].tolist()}

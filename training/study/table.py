@@ -87,14 +87,15 @@ def _of_one_task(study: Study, results: Results) -> list[str]:
 
 
 def _position_effects(results: Results) -> list[str]:
-    """Whether each bias tower says less the later the place: Spearman's rank correlation, of clicks."""
+    """Whether each bias tower says less of a click the later the place: Spearman's rank correlation, by seed."""
     lines = []
     for name, some in results.items():
-        effects = [one.measures.get("position_effect", {}).get("click", []) for one in some]
-        if all(len(effect) > 1 for effect in effects):
-            by_seed = [float(spearmanr(effect, -np.arange(len(effect))).statistic) for effect in effects]
+        effects = [one.measures.get("position_effect", {"places": []}) for one in some]
+        if all(len(effect["places"]) > 1 for effect in effects):
+            by_seed = [spearmanr(effect["logits"], -np.array(effect["places"])).statistic for effect in effects]
             said = ", ".join(f"{value:.3f}" for value in by_seed)
-            lines += ["", f"{name}: the earlier the place (1 to {len(effects[0])}), the more its tower says: {said}."]
+            places = len(effects[0]["places"])
+            lines += ["", f"{name}: the earlier the place (of {places}), the more its bias tower says: {said}."]
     return lines
 
 
