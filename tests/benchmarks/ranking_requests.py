@@ -20,7 +20,7 @@ from training.ranking.events import Catalogue
 from training.ranking.features import LEFT, NEGATIVE, PLAYED, RECENT, RankingFeatures
 from training.ranking.loaded import LoadedRanker
 from training.ranking.number_trees import NumberTrees
-from training.ranking.track_kinds import EMOTIONS, LANGUAGES, STYLES, STYLES_OF_LANGUAGES, TrackKinds
+from training.ranking.track_kinds import EMOTIONS, SOUNDS, TrackKinds
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.user_features import BehaviourCodes
 
@@ -96,12 +96,10 @@ def ranker(name: str, **changes: Any) -> LoadedRanker:
 
 
 def kinds_of_tracks(tracks: int) -> TrackKinds:
-    """Of each track a language, two styles of it and two emotions; of the first two, which are none, nothing."""
+    """Of each track two styles of a language and two emotions; of the first two, which are none, nothing."""
     random = np.random.default_rng(3)
-    kind_U = np.repeat([-1, LANGUAGES, STYLES, STYLES_OF_LANGUAGES, EMOTIONS], [1, 8, 20, 60, 10]).astype(np.int8)
-    columns = [
-        random.integers(*bounds, tracks) for bounds in ((1, 9), *[(9, 29)] * 2, *[(29, 89)] * 2, *[(89, 99)] * 2)
-    ]
+    kind_U = np.repeat([-1, SOUNDS, EMOTIONS], [1, 60, 10]).astype(np.int8)
+    columns = [random.integers(*bounds, tracks) for bounds in ((1, 61), (1, 61), (61, 71), (61, 71))]
     value_VK = np.stack(columns, axis=1).astype(np.int32)
     value_VK[:2] = 0
     return TrackKinds(value_VK, kind_U)

@@ -18,7 +18,7 @@ from training.ranking.events import Catalogue
 from training.ranking.features import LEFT, VIEWS, RankingFeatures
 from training.ranking.loaded import LoadedRanker
 from training.ranking.number_trees import NumberTrees
-from training.ranking.track_kinds import LANGUAGES, STYLES, TrackKinds
+from training.ranking.track_kinds import EMOTIONS, SOUNDS, TrackKinds
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.user_features import BehaviourCodes
 
@@ -31,7 +31,7 @@ ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range
 
 KINDS = TrackKinds(
     value_VK=np.array([[0, 0], [0, 0], *([1 + track % 3, 4 + track % 2] for track in range(TRACKS - 2))], np.int32),
-    kind_U=np.array([-1, STYLES, STYLES, STYLES, LANGUAGES, LANGUAGES], np.int8),
+    kind_U=np.array([-1, SOUNDS, SOUNDS, SOUNDS, EMOTIONS, EMOTIONS], np.int8),
 )
 
 Event = tuple[int, int, int]

@@ -1,7 +1,7 @@
-"""What kind of music each track is, as codes: its languages, its styles, each style in each language, its emotions.
+"""What kind of music each track is, as codes: its styles, each in its language (Cantonese pop), and its emotions.
 
-A style in a language (Cantonese pop) is a kind of its own: who loves one need not love either part. Shape letters:
-V vocabulary, K values of a track, U values. Knows nothing about listeners.
+Who loves a style in a language need not love either part. A track that names only one of the two is of that one. Shape
+letters: V vocabulary, K values of a track, U values. Knows nothing about listeners.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from training.data import Ragged
 
-LANGUAGES, STYLES, STYLES_OF_LANGUAGES, EMOTIONS = range(4)
-KINDS = 4
-MOST = 12
+SOUNDS, EMOTIONS = range(2)
+KINDS = 2
+MOST = 8
 """So many values of a track are kept."""
-FILE, NO_VALUE = "track_kinds.parquet", 0
+FILE = "track_kinds.parquet"
 
 Facets = Mapping[str, tuple[list[str], Ragged]]
 
@@ -41,9 +41,9 @@ class TrackKinds:
         rows: list[list[int]] = []
         for track in range(len(languages.count_C)):
             spoken, played, felt = (of[track].tolist() for of in (languages, styles, emotions))
-            values: list[tuple[int, ...]] = [(STYLES_OF_LANGUAGES, *pair) for pair in product(spoken, played)]
-            for kind, some in ((LANGUAGES, spoken), (STYLES, played), (EMOTIONS, felt)):
-                values += [(kind, one) for one in some]
+            values: list[tuple[int, ...]] = [(EMOTIONS, one) for one in felt]
+            if spoken or played:
+                values = [(SOUNDS, *pair) for pair in product(spoken or [-1], played or [-1])] + values
             rows.append([code_of.setdefault(value, len(code_of) + 1) for value in values[:MOST]])
         if not code_of:
             return None
