@@ -202,7 +202,7 @@ def from_plays(history: History, outcomes: Outcomes, found: Found, request_at_B:
     for values_BL, match in zip((history.track_BL, history.artist_BL), found, strict=True):
         following = Following.of(values_BL, history.length_B)
         last_BC, place_B1 = match.last_BC, following.place_B[:, None]
-        stride_BC = np.where((last_BC < 0) | (place_B1 < 0), np.nan, last_BC - place_B1)
+        has_no_stride_BC, stride_BC = (last_BC < 0) | (place_B1 < 0), last_BC - place_B1
         after_BL, session_BL = following.after_BL, outcomes.in_session_BL
         columns += [
             np.log2(1 + match.count_BC),
@@ -217,7 +217,7 @@ def from_plays(history: History, outcomes: Outcomes, found: Found, request_at_B:
             listened_share(match.total(session_BL & listened_BL), match.total(session_BL & skipped_BL)),
             np.log2(1 + match.total(after_BL)),
             listened_share(match.total(after_BL & listened_BL), match.total(after_BL & skipped_BL)),
-            np.nan_to_num(np.sign(stride_BC) * np.log2(1 + np.abs(stride_BC)), nan=NO_STRIDE),
+            np.where(has_no_stride_BC, NO_STRIDE, np.sign(stride_BC) * np.log2(1 + np.abs(stride_BC))),
             is_next(history, match, following),
         ]
     return columns

@@ -50,9 +50,12 @@ class Attention(nn.Module):
         key_BHNd, value_BHNd = read
         query_BHCd = self.query(query_BCD).view(B, C, self.heads, D // self.heads).transpose(1, 2)
         logit_BHCN = query_BHCd @ key_BHNd.transpose(2, 3) / (D // self.heads) ** 0.5
-        logit_BHCN = logit_BHCN.masked_fill(~mask_BN[:, None, None], float("-inf"))
-        # A row without events has only -inf: its softmax is NaN, and its weights are zero.
-        weight_BHCN = logit_BHCN.softmax(-1).nan_to_num(0.0)
+        if bool(mask_BN.all()):  # as in every request alone: hundreds of candidates are not gone over twice more
+            weight_BHCN = logit_BHCN.softmax(-1)
+        else:
+            logit_BHCN = logit_BHCN.masked_fill(~mask_BN[:, None, None], float("-inf"))
+            # A row without events has only -inf: its softmax is NaN, and its weights are zero.
+            weight_BHCN = logit_BHCN.softmax(-1).nan_to_num(0.0)
         seen: Tensor = self.output((weight_BHCN @ value_BHNd).transpose(1, 2).reshape(B, C, D))
         return seen
 
