@@ -118,7 +118,7 @@ class _Keeper(Callback):
         self._began = time.monotonic()
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-        torch.manual_seed(self.schedule.seed * 1_000_003 + trainer.global_step)
+        _seed(self.schedule.seed * 1_000_003 + trainer.global_step)
         self._step_began = time.monotonic()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
@@ -177,3 +177,11 @@ class _Keeper(Callback):
         self.worse, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
         names = ("steps", "value", "seconds", "history", "data_wait_share")
         self.record = FitRecord(**{name: state_dict[name] for name in names})
+
+
+def _seed(seed: int) -> None:
+    """As `torch.manual_seed`, which also notes down, with a traceback each, a seed for devices that are not there."""
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
