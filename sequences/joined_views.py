@@ -37,6 +37,38 @@ class JoinedView(Protocol):
         """The columns for entity rows `start` to `start + length`."""
 
 
+class AskedView:
+    """What a call asks of one view.
+
+    Attributes:
+        names: feature ▸ column of the answer.
+        keys: join key of the view ▸ column of the entity rows.
+        source: the Parquet file or folder behind it.
+    """
+
+    def __init__(self, view: FeatureView, feature_refs: Sequence[str], full_feature_names: bool) -> None:
+        self.view = view
+        asked = view.projection.name_to_use()
+        features = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == asked]
+        shown = view.projection.name_alias or view.name
+        self.names = {feature: f"{shown}__{feature}" if full_feature_names else feature for feature in features}
+        self.keys = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
+        assert isinstance(view.batch_source, FileSource)  # noqa: S101 - the store has seen to it by `is_parquet`
+        self.source: FileSource = view.batch_source
+
+    def ordinary(self, path: str) -> as_of_join.OrdinaryView:
+        """The view over the file at `path`, in the file's own names."""
+        old_name = {new: old for old, new in self.source.field_mapping.items()}
+        return as_of_join.OrdinaryView(
+            path=path,
+            timestamp=self.source.timestamp_field,
+            created=self.source.created_timestamp_column or None,
+            keys={old_name.get(theirs, theirs): ours for theirs, ours in self.keys.items()},
+            features={old_name.get(feature, feature): name for feature, name in self.names.items()},
+            time_to_live=self.view.ttl,
+        )
+
+
 def joined(
     view: FeatureView,
     feature_refs: Sequence[str],
@@ -51,28 +83,13 @@ def joined(
         FeastEntityDFMissingColumnsError: the rows lack a join key.
         EventTableError: the event table is missing, lacks a column or is not sorted.
     """
-    asked = view.projection.name_to_use()
-    features = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == asked]
-    shown = view.projection.name_alias or view.name
-    names = {feature: f"{shown}__{feature}" if full_feature_names else feature for feature in features}
-    keys = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
-    rows.require(list(keys.values()))
-    source = view.batch_source
-    assert isinstance(source, FileSource)  # noqa: S101 - the store has seen to it by `is_parquet`
-    path, sequence = path_of(repo_path, source), sequence_of(source)
+    asked = AskedView(view, feature_refs, full_feature_names)
+    rows.require(list(asked.keys.values()))
+    path, sequence = path_of(repo_path, asked.source), sequence_of(asked.source)
     if sequence is not None:
-        (user_column,) = keys.values()
-        return _Sequences(rows, user_column, names, sequence, path, view)
-    old_name = {new: old for old, new in source.field_mapping.items()}
-    ordinary = as_of_join.OrdinaryView(
-        path=path,
-        timestamp=source.timestamp_field,
-        created=source.created_timestamp_column or None,
-        keys={old_name.get(theirs, theirs): ours for theirs, ours in keys.items()},
-        features={old_name.get(feature, feature): name for feature, name in names.items()},
-        time_to_live=view.ttl,
-    )
-    return _Values(as_of_join.join(rows.table, ordinary, by_created))
+        (user_column,) = asked.keys.values()
+        return _Sequences(rows, user_column, asked.names, sequence, path, view)
+    return _Values(as_of_join.join(rows.table, asked.ordinary(path), by_created))
 
 
 class _Values:
@@ -97,7 +114,7 @@ class _Sequences:
         view: FeatureView,
     ) -> None:
         users = rows.text(user_column)
-        self._reader = ListReader(path, sequence, list(names), users.unique(), view.ttl)
+        self._reader = ListReader.of_file(path, sequence, list(names), users.unique(), view.ttl)
         self._index, self._times_us = self._reader.timeline.index_of(users), rows.times_us
         self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
         self.elements = sequence.length * len(names)
@@ -127,5 +144,11 @@ def is_parquet(source: DataSource | None) -> bool:
 
 def path_of(repo_path: Path | None, source: FileSource) -> str:
     """Where a source lies, as DuckDB reads it: a file, or every Parquet file below a folder."""
-    path = Path(FileSource.get_uri_for_file_path(repo_path=repo_path, uri=source.path))
+    path = Path(source_path(repo_path, source))
     return str(path / "**" / "*.parquet") if path.is_dir() else str(path)
+
+
+def source_path(repo_path: Path | None, source: DataSource) -> str:
+    """Where a source lies: a file or a folder."""
+    assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
+    return str(FileSource.get_uri_for_file_path(repo_path=repo_path, uri=source.path))

@@ -5,7 +5,7 @@ Cost grows with events + rows × L of one piece. Legend: E events, B rows of a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -23,6 +23,11 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
     "order": pa.int64(),
     "ratio": pa.float32(),
 }
+
+
+def list_types(features: Sequence[str]) -> list[pa.DataType]:
+    """The list type of each feature."""
+    return [pa.list_(ARROW_TYPES[ATTRIBUTES[name].kind]) for name in features]
 
 
 def missing_filled(kind: Kind, column: pa.Array) -> pa.Array:
@@ -43,20 +48,23 @@ class ListReader:
     """The events of some users, ready to be cut into lists.
 
     Args:
-        path: the event table.
-        view: which events count.
+        events: the view's events, sorted by user and time, with `user_id` as an Arrow dictionary.
+        view: how many of them count.
         features: the attributes to give, in this order.
-        user_ids: whose events to hold; None for everybody's.
         time_to_live: events older than this at a row's time are left out; zero or None keeps all.
+        place: where the events lie, for errors.
+
+    Raises:
+        EventTableError: the events are not sorted.
     """
 
     def __init__(
         self,
-        path: str,
+        events: Iterable[pa.RecordBatch],
         view: SequenceView,
         features: Sequence[str],
-        user_ids: pa.Array | None = None,
         time_to_live: timedelta | None = None,
+        place: str = "the event table",
     ) -> None:
         self.view = view
         self.features = list(features)
@@ -64,20 +72,32 @@ class ListReader:
         ids: list[pa.Array] = []
         times: list[NDArray[np.int64]] = []
         parts: dict[str, list[pa.Array]] = {name: [] for name in self.features}
-        for rows in read_view(path, view, self.features, user_ids):
+        for rows in events:
             ids.append(rows["user_id"])
             times.append(microseconds(rows["known_at"]))
             for name in self.features:
                 parts[name].append(missing_filled(ATTRIBUTES[name].kind, rows[name]))
         self.timeline: Timeline = timeline(ids, times)
         if not self.timeline.is_sorted:
-            raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
+            raise EventTableError(f"{place} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
         self._columns = {name: _one(parts[name], ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features}
+
+    @classmethod
+    def of_file(
+        cls,
+        path: str,
+        view: SequenceView,
+        features: Sequence[str],
+        user_ids: pa.Array | None = None,
+        time_to_live: timedelta | None = None,
+    ) -> ListReader:
+        """The events in the event table at `path`; of `user_ids` only, when given."""
+        return cls(read_view(path, view, features, user_ids), view, features, time_to_live, path)
 
     @property
     def types(self) -> list[pa.DataType]:
         """The list type of each feature."""
-        return [pa.list_(ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features]
+        return list_types(self.features)
 
     def read(self, user_ids: Sequence[str], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
         """One list column a feature: the last L events seen at the time, oldest first; empty for nobody's."""

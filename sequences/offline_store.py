@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -29,6 +28,7 @@ from sequences.entity_rows import EntityRows
 from sequences.joined_views import JoinedView, is_parquet, joined, path_of, sequence_of
 from sequences.latest import latest
 from sequences.retrieval_job import SequenceRetrievalJob
+from sequences.store import absolute_home
 
 ROWS_OF_A_PIECE = 16_384
 ELEMENTS_OF_A_PIECE = 4_194_304
@@ -46,9 +46,7 @@ class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
     @field_validator("home")
     @classmethod
     def _is_absolute(cls, home: str | None) -> str | None:
-        if home is not None and not Path(home).is_absolute():
-            raise ValueError(f"SEGUE_HOME is {home!r}; export it as an absolute path, for instance SEGUE_HOME=$PWD/var")
-        return home
+        return absolute_home(home)
 
 
 class SequenceOfflineStore(DuckDBOfflineStore):

@@ -21,6 +21,18 @@ def marts() -> Path:
     return Path(os.environ.get("SEGUE_MARTS") or settings.load().marts).resolve()
 
 
+def absolute_home(home: str | None) -> str | None:
+    """`${SEGUE_HOME}` in the repository's YAML: Feast leaves an unset variable as it stands, and takes a relative path
+    from the repository's folder.
+
+    Raises:
+        ValueError: it is not an absolute path.
+    """
+    if home is not None and not Path(home).is_absolute():
+        raise ValueError(f"SEGUE_HOME is {home!r}; export it as an absolute path, for instance SEGUE_HOME=$PWD/var")
+    return home
+
+
 def open_store(repository: Path = REPOSITORY) -> feast.FeatureStore:
     """A Feast store of its own connections, placed by the settings.
 

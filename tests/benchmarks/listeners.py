@@ -103,7 +103,7 @@ def feasts_store(folder: Path, events: Path, online_store: dict[str, Any]) -> fe
 
 def _view_of_lists(folder: Path, events: Path, name: str) -> FeatureView:
     view = SEQUENCE_VIEWS[name]
-    reader = ListReader(str(events), view, view.attribute_names)
+    reader = ListReader.of_file(str(events), view, view.attribute_names)
     day = pq.read_table(events, columns=["user_id", "known_at"], filters=[("known_at", ">=", DAY_BEFORE)])
     times = np.asarray(day["known_at"].cast(pa.int64())) + 1
     lists = reader.read(day["user_id"].to_pylist(), times)
