@@ -1,6 +1,5 @@
-{# The landing zone as SQL sees it, and which of its event files a build still has to read.
-   Files are immutable and named by their content, so a file that was read once never changes;
-   `lookback_days` reads the newest partitions again all the same. #}
+{# The landing zone as SQL sees it. Files are immutable and named by their content, so a file that was read once never
+   changes. `default__` is DuckDB's, as in every file of this folder. #}
 
 {% macro landing_glob(table) -%}
     {{ env_var("SEGUE_HOME", "var") }}/landing/{{ table }}/dt=*/*.parquet
@@ -8,51 +7,60 @@
 
 {# `dt=2026-06-30/4f2c….parquet`: the same name wherever the home folder stands. #}
 {% macro landed_file(path) -%}
-    regexp_extract({{ path }}, 'dt=[^/\\]+[/\\][^/\\]+$')
+    regexp_extract({{ path }}, '(dt=[^/]+/[^/]+)$', 1)
 {%- endmacro %}
 
-{% macro read_landed(paths) -%}
-    read_parquet({{ paths }}, union_by_name = true, filename = true, hive_partitioning = true, hive_types_autocast = false)
+{# `2026-06-30`, or `2026-06` of a historical load. #}
+{% macro landed_partition(path) -%}
+    regexp_extract({{ path }}, 'dt=([^/]+)/[^/]+$', 1)
 {%- endmacro %}
 
-{# SQL that reads the event files which `this` does not hold yet or which lie in the lookback. #}
-{% macro landed_events() -%}
-    {%- if execute and is_incremental() -%}
-        {%- set unread -%}
-            with
-            files as (
-                select
-                    file,
-                    {{ landed_file("file") }} as landed_file,
-                    regexp_extract(file, 'dt=([^/\\]+)', 1) as dt
-                from glob('{{ landing_glob("listening_events") }}')
-            ),
-            newest as (
-                select max(try_strptime(dt, ['%Y-%m-%d', '%Y-%m'])) as newest_day from files
-            )
-            select file
-            from files
-            cross join newest
-            where
-                landed_file not in (select distinct landed_file from {{ this }})
-                or try_strptime(dt, ['%Y-%m-%d', '%Y-%m']) >= newest_day - interval {{ var("lookback_days") }} day
-            order by file
-        {%- endset -%}
-        {%- set paths = run_query(unread).columns[0].values() -%}
-        {{- read_landed("['" ~ paths | join("', '") ~ "']" if paths else "'" ~ landing_glob("listening_events") ~ "'") -}}
-    {%- else -%}
-        {{- read_landed("'" ~ landing_glob("listening_events") ~ "'") -}}
-    {%- endif -%}
+{# A landed table, whole, with the file of each row as `filename`. #}
+{% macro landed(table) -%}
+    {%- set relation = source("landing", table) -%}
+    {{ adapter.dispatch("landed", "segue")(relation, table) }}
 {%- endmacro %}
 
-{# A file leaves the landing zone only when a user is forgotten: what it held leaves the table, too. #}
-{% macro forget_vanished_files() -%}
-    {%- if is_incremental() -%}
-        delete from {{ this }}
-        where landed_file not in (
-            select {{ landed_file("file") }} from glob('{{ landing_glob("listening_events") }}')
-        )
-    {%- else -%}
-        select 1
-    {%- endif -%}
+{# Where DuckDB finds the files stands with the source. #}
+{% macro default__landed(relation, table) -%}
+    {{ relation }}
+{%- endmacro %}
+
+{% macro spark__landed(relation, table) -%}
+    {{ spark_files(landing_glob(table)) }}
+{%- endmacro %}
+
+{% macro spark_files(glob) -%}
+    (select *, _metadata.file_path as filename from parquet.`{{ glob }}`)
+{%- endmacro %}
+
+{# The event files of some partitions, of all where none is named. #}
+{% macro event_files(partitions) -%}
+    {{ adapter.dispatch("event_files", "segue")(partitions) }}
+{%- endmacro %}
+
+{% macro default__event_files(partitions) -%}
+    {%- set globs = [landing_glob("listening_events")] if not partitions else [] -%}
+    {%- for partition in partitions -%}
+        {%- do globs.append(landing_glob("listening_events") | replace("dt=*", "dt=" ~ partition)) -%}
+    {%- endfor -%}
+    read_parquet(['{{ globs | join("', '") }}'], union_by_name = true, filename = true, hive_partitioning = false)
+{%- endmacro %}
+
+{% macro spark__event_files(partitions) -%}
+    {%- set days = "{" ~ partitions | join(",") ~ "}" if partitions else "*" -%}
+    {{ spark_files(landing_glob("listening_events") | replace("dt=*", "dt=" ~ days)) }}
+{%- endmacro %}
+
+{# A relation with the path of every landed event file as `file`; no file is opened. #}
+{% macro event_paths() -%}
+    {{ adapter.dispatch("event_paths", "segue")() }}
+{%- endmacro %}
+
+{% macro default__event_paths() -%}
+    glob('{{ landing_glob("listening_events") }}')
+{%- endmacro %}
+
+{% macro spark__event_paths() -%}
+    (select path as file from binaryFile.`{{ landing_glob("listening_events") }}`)
 {%- endmacro %}

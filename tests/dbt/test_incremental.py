@@ -40,3 +40,14 @@ def test_late_duplicate_and_forgotten_rows_end_as_a_full_build(tmp_path: Path) -
     assert build(whole).returncode == 0
     assert marts(home) == marts(whole)
     assert len(marts(home)["plays.parquet"]) == 20 + 5 + 3 + 4
+
+
+def test_a_table_from_before_partitions_is_made_anew(tmp_path: Path) -> None:
+    write_empty_tables(tmp_path)
+    write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
+        warehouse.execute(
+            "create table stg_listening_events as select 'x' as event_id, 'dt=2026-06-02/x' as landed_file"
+        )
+    assert build(tmp_path).returncode == 0
+    assert len(marts(tmp_path)["plays.parquet"]) == 20

@@ -24,8 +24,8 @@ mode as (
 quantiles as (
 
     select
-        quantile_disc(known_at, 0.8) as validation_from,
-        quantile_disc(known_at, 0.9) as test_from
+        cast(percentile_disc(0.8) within group (order by {{ micros("known_at") }}) as bigint) as validation_from_us,
+        cast(percentile_disc(0.9) within group (order by {{ micros("known_at") }}) as bigint) as test_from_us
     from plays
 
 ),
@@ -34,8 +34,8 @@ final as (
 
     select
         mode.split,
-        case when mode.split = 'global_time' then quantiles.validation_from end as validation_from,
-        case when mode.split = 'global_time' then quantiles.test_from end as test_from
+        case when mode.split = 'global_time' then {{ time_of("quantiles.validation_from_us") }} end as validation_from,
+        case when mode.split = 'global_time' then {{ time_of("quantiles.test_from_us") }} end as test_from
     from mode
     cross join quantiles
 

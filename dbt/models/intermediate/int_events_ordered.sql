@@ -61,7 +61,8 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by user_id order by ended_at, sequence_number, event_id) - 1 as event_number
+        cast(row_number() over (partition by user_id order by ended_at, sequence_number, event_id) - 1 as bigint)
+            as event_number
     from behaved
 
 ),
@@ -72,7 +73,7 @@ known as (
 
     select
         *,
-        2 * event_number + max(epoch_us(ended_at) - 2 * event_number) over (
+        2 * event_number + max({{ micros("ended_at") }} - 2 * event_number) over (
             partition by user_id order by event_number rows unbounded preceding
         ) as known_us
     from numbered
@@ -82,8 +83,23 @@ known as (
 ordered as (
 
     select
-        * exclude (known_us),
-        make_timestamp(known_us) as known_at
+        event_id,
+        user_id,
+        sequence_number,
+        target_type,
+        target_id,
+        occurred_at,
+        ended_at,
+        action,
+        played_ms,
+        scene,
+        context_id,
+        request_id,
+        position,
+        propensity,
+        device,
+        event_number,
+        {{ time_of("known_us") }} as known_at
     from known
 
 )

@@ -31,7 +31,7 @@ curated as (
         relation,
         tail
     from landed
-    where not starts_with(head, 'artist_name:')
+    where substr(head, 1, length('artist_name:')) <> 'artist_name:'
 
 ),
 
@@ -43,7 +43,7 @@ named as (
         tail,
         {{ fold_name("substr(head, length('artist_name:') + 1)") }} as folded_name
     from landed
-    where starts_with(head, 'artist_name:')
+    where substr(head, 1, length('artist_name:')) = 'artist_name:'
 
 ),
 
@@ -63,8 +63,9 @@ of_catalogue as (
     select
         'track:' || track_id as head,
         'performed_by' as relation,
-        'artist:' || unnest(artist_ids) as tail
+        'artist:' || artist_id as tail
     from tracks
+    {{ each_of("artist_ids", "artist_ids_of_track", "artist_id") }}
 
     union all
 
@@ -78,50 +79,56 @@ of_catalogue as (
     union all
 
     select
-        'track:' || unnest(track_ids) as head,
+        'track:' || track_id as head,
         'in_playlist' as relation,
         'playlist:' || playlist_id as tail
     from playlists
+    {{ each_of("track_ids", "tracks_of_playlist", "track_id") }}
 
     union all
 
     select
         'track:' || track_id as head,
         'has_language' as relation,
-        'language:' || unnest(languages) as tail
+        'language:' || language as tail
     from tracks
+    {{ each_of("languages", "languages_of_track", "language") }}
 
     union all
 
     select
         'track:' || track_id as head,
         'has_style' as relation,
-        'style:' || unnest(styles) as tail
+        'style:' || style as tail
     from tracks
+    {{ each_of("styles", "styles_of_track", "style") }}
 
     union all
 
     select
         'track:' || track_id as head,
         'has_scene' as relation,
-        'scene:' || unnest(scenes) as tail
+        'scene:' || scene as tail
     from tracks
+    {{ each_of("scenes", "scenes_of_track", "scene") }}
 
     union all
 
     select
         'track:' || track_id as head,
         'has_emotion' as relation,
-        'emotion:' || unnest(emotions) as tail
+        'emotion:' || emotion as tail
     from tracks
+    {{ each_of("emotions", "emotions_of_track", "emotion") }}
 
     union all
 
     select
         'track:' || track_id as head,
         'has_theme' as relation,
-        'theme:' || unnest(themes) as tail
+        'theme:' || theme as tail
     from tracks
+    {{ each_of("themes", "themes_of_track", "theme") }}
 
 ),
 

@@ -15,9 +15,9 @@ plays as (
         target_id as track_id,
         played_ms,
         known_at,
-        epoch_us(known_at) as known_us,
-        epoch_us(ended_at) as ended_us,
-        epoch_us(ended_at) - coalesce(played_ms, 0) // 1000 * 1000000 as began_us
+        {{ micros("known_at") }} as known_us,
+        {{ micros("ended_at") }} as ended_us,
+        {{ micros("ended_at") }} - {{ quotient("coalesce(played_ms, 0)", 1000) }} * 1000000 as began_us
     from events
     where action = 'play' and target_type = 'track'
 
@@ -27,7 +27,7 @@ followed as (
 
     select
         *,
-        row_number() over (partition by user_id order by event_number) - 1 as play_number,
+        cast(row_number() over (partition by user_id order by event_number) - 1 as bigint) as play_number,
         lag(ended_us) over (partition by user_id order by event_number) as previous_ended_us,
         lag(known_us) over (partition by user_id order by event_number) as previous_known_us
     from plays
@@ -42,7 +42,9 @@ clocked as (
         *,
         case
             when began_us - previous_ended_us < {{ minutes_us(var("sitting_minutes")) }} then previous_ended_us
-            else began_us // {{ minutes_us(var("sitting_minutes")) }} * {{ minutes_us(var("sitting_minutes")) }}
+            else
+                {{ quotient("began_us", minutes_us(var("sitting_minutes"))) }}
+                * {{ minutes_us(var("sitting_minutes")) }}
         end as clock_us
     from followed
 
@@ -61,12 +63,21 @@ requested as (
 -- Nor may it fall on another event's known_at: one microsecond later it does not, since those are 2 µs apart.
 separated as (
 
-    select requested.* replace (requested.request_us + (events.event_id is not null)::bigint as request_us)
+    select
+        requested.event_id,
+        requested.user_id,
+        requested.event_number,
+        requested.play_number,
+        requested.track_id,
+        requested.played_ms,
+        requested.known_at,
+        requested.previous_known_us,
+        requested.request_us + (events.event_id is not null)::bigint as request_us
     from requested
     left join events
         on
             requested.user_id = events.user_id
-            and make_timestamp(requested.request_us) = events.known_at
+            and {{ time_of("requested.request_us") }} = events.known_at
 
 ),
 
@@ -100,7 +111,7 @@ final as (
         track_id,
         played_ms,
         known_at,
-        make_timestamp(request_us) as request_at,
+        {{ time_of("request_us") }} as request_at,
         user_id || '-' || session_number::bigint as session_id
     from sessions_numbered
 

@@ -24,7 +24,7 @@ shares as (
 split as (
 
     select
-        shares.* exclude (share),
+        shares.*,
         case
             when cuts.split = 'user_time' and shares.share < 0.8::double then 'train'
             when cuts.split = 'user_time' and shares.share < 0.9::double then 'validation'

@@ -37,7 +37,7 @@ estimated as (
 
     select
         track_id,
-        quantile_disc(played_ms, 0.95) as duration_ms
+        cast(percentile_disc(0.95) within group (order by played_ms) as bigint) as duration_ms
     from plays
     where part = 'train'
     group by track_id
@@ -48,7 +48,7 @@ estimated as (
 -- unlike any that was learned from.
 typical as (
 
-    select quantile_disc(duration_ms, 0.5) as duration_ms
+    select cast(percentile_disc(0.5) within group (order by duration_ms) as bigint) as duration_ms
     from estimated
 
 ),
@@ -57,7 +57,7 @@ measured as (
 
     select
         known.track_id,
-        tracks.artist_ids[1] as artist_id,
+        {{ first_of("tracks.artist_ids") }} as artist_id,
         coalesce(tracks.duration_ms, estimated.duration_ms, typical.duration_ms) as duration_ms,
         tracks.duration_ms is null as is_duration_estimated
     from known

@@ -16,9 +16,12 @@ genres as (
 
     select
         head,
-        list(substr(tail, length('genre:') + 1) order by tail) as genres
+        {{ list_ordered("substr(tail, length('genre:') + 1)", "tail") }} as genres
     from triples
-    where relation = 'has_genre' and starts_with(head, 'artist:') and starts_with(tail, 'genre:')
+    where
+        relation = 'has_genre'
+        and substr(head, 1, length('artist:')) = 'artist:'
+        and substr(tail, 1, length('genre:')) = 'genre:'
     group by head
 
 ),
@@ -28,7 +31,7 @@ final as (
     select
         artists.artist_id,
         artists.name,
-        coalesce(genres.genres, []) as genres
+        coalesce(genres.genres, {{ list_of() }}) as genres
     from artists
     left join genres on genres.head = 'artist:' || artists.artist_id
 

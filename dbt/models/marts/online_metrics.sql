@@ -7,12 +7,24 @@ exposures as (
 ),
 
 -- An exposure counts for each channel that found it, and once for all of them.
+listed as (
+
+    select
+        *,
+        array_append(
+            case when {{ is_empty("channels") }} then {{ list_of(["'none'"]) }} else channels end, 'all'
+        ) as counting_channels
+    from exposures
+
+),
+
 counted as (
 
     select
-        exposures.*,
-        unnest(list_append(if(len(exposures.channels) = 0, ['none'], exposures.channels), 'all')) as channel
-    from exposures
+        listed.*,
+        found.channel
+    from listed
+    {{ each_of("listed.counting_channels", "found", "channel") }}
 
 ),
 
@@ -26,10 +38,10 @@ summed as (
         count(distinct user_id) as users,
         count(distinct request_id) as requests,
         count(*) as exposures,
-        count(*) filter (is_played) as plays,
-        count(*) filter (is_full_play) as full_plays,
-        count(*) filter (is_skip) as skips,
-        count(*) filter (is_liked) as likes,
+        count(*) filter (where is_played) as plays,
+        count(*) filter (where is_full_play) as full_plays,
+        count(*) filter (where is_skip) as skips,
+        count(*) filter (where is_liked) as likes,
         bool_and(is_settled) as is_settled
     from counted
     group by all

@@ -15,7 +15,7 @@ final as (
         max(ended_at) as ended_at,
         count(*) as plays,
         min(play_number) as first_play_number,
-        arg_min(part, play_number) as part
+        min_by(part, play_number) as part
     from plays
     group by session_id
 

@@ -33,10 +33,11 @@ cuts as (
 performers as (
 
     select
-        track_id,
-        unnest(artist_ids) as artist_id,
-        generate_subscripts(artist_ids, 1) as billing
+        tracks.track_id,
+        billed.artist_id,
+        billed.billing
     from tracks
+    {{ each_of("tracks.artist_ids", "billed", "artist_id", "billing") }}
 
 ),
 
@@ -44,7 +45,7 @@ named as (
 
     select
         performers.track_id,
-        list(coalesce(artists.name, '') order by performers.billing) as artist_names
+        {{ list_ordered("coalesce(artists.name, '')", "performers.billing") }} as artist_names
     from performers
     left join artists on performers.artist_id = artists.artist_id
     group by performers.track_id
@@ -66,22 +67,22 @@ final as (
         measured.track_id,
         tracks.recording_id,
         tracks.title,
-        coalesce(tracks.artist_ids, []) as artist_ids,
+        coalesce(tracks.artist_ids, {{ list_of() }}) as artist_ids,
         measured.artist_id,
-        coalesce(named.artist_names, []) as artist_names,
+        coalesce(named.artist_names, {{ list_of() }}) as artist_names,
         tracks.album_id,
         measured.duration_ms,
         measured.is_duration_estimated,
         tracks.is_explicit,
         tracks.available_from,
         tracks.available_until,
-        coalesce(tracks.territories, []) as territories,
+        coalesce(tracks.territories, {{ list_of() }}) as territories,
         tracks.released_on,
-        coalesce(tracks.languages, []) as languages,
-        coalesce(tracks.styles, []) as styles,
-        coalesce(tracks.scenes, []) as scenes,
-        coalesce(tracks.emotions, []) as emotions,
-        coalesce(tracks.themes, []) as themes,
+        coalesce(tracks.languages, {{ list_of() }}) as languages,
+        coalesce(tracks.styles, {{ list_of() }}) as styles,
+        coalesce(tracks.scenes, {{ list_of() }}) as scenes,
+        coalesce(tracks.emotions, {{ list_of() }}) as emotions,
+        coalesce(tracks.themes, {{ list_of() }}) as themes,
         tracks.lyrics,
         tracks.audio_vector,
         tracks.image_vector,

@@ -2,15 +2,16 @@ with
 
 source as (
 
-    select * from {{ source("landing", "albums") }}
+    select * from {{ landed("albums") }}
 
 ),
 
-newest as (
+numbered as (
 
-    select *
+    select
+        *,
+        row_number() over (partition by album_id order by landed_at desc, filename desc) as place
     from source
-    qualify row_number() over (partition by album_id order by landed_at desc, filename desc) = 1
 
 ),
 
@@ -19,10 +20,11 @@ renamed as (
     select
         album_id,
         title,
-        coalesce(artist_ids, []) as artist_ids,
+        coalesce(artist_ids, {{ list_of() }}) as artist_ids,
         released_on
 
-    from newest
+    from numbered
+    where place = 1
 
 )
 

@@ -2,15 +2,16 @@ with
 
 source as (
 
-    select * from {{ source("landing", "artists") }}
+    select * from {{ landed("artists") }}
 
 ),
 
-newest as (
+numbered as (
 
-    select *
+    select
+        *,
+        row_number() over (partition by artist_id order by landed_at desc, filename desc) as place
     from source
-    qualify row_number() over (partition by artist_id order by landed_at desc, filename desc) = 1
 
 ),
 
@@ -20,7 +21,8 @@ renamed as (
         artist_id,
         name
 
-    from newest
+    from numbered
+    where place = 1
 
 )
 

@@ -2,16 +2,17 @@ with
 
 source as (
 
-    select * from {{ source("landing", "exposures") }}
+    select * from {{ landed("exposures") }}
 
 ),
 
 -- The same record may be landed twice: the earlier telling stands.
-deduplicated as (
+numbered as (
 
-    select *
+    select
+        *,
+        row_number() over (partition by event_id order by shown_at, filename) as place
     from source
-    qualify row_number() over (partition by event_id order by shown_at, filename) = 1
 
 ),
 
@@ -29,11 +30,12 @@ renamed as (
         target_type,
         target_id,
         position,
-        coalesce(channels, []) as channels,
+        coalesce(channels, {{ list_of() }}) as channels,
         propensity,
         is_exploration
 
-    from deduplicated
+    from numbered
+    where place = 1
 
 )
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source("landing", "knowledge_triples") }}
+    select * from {{ landed("knowledge_triples") }}
 
 ),
 

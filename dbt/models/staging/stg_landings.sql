@@ -2,15 +2,16 @@ with
 
 source as (
 
-    select * from {{ source("landing", "landings") }}
+    select * from {{ landed("landings") }}
 
 ),
 
-newest as (
+numbered as (
 
-    select *
+    select
+        *,
+        row_number() over (partition by landing_id, format order by landed_at desc, filename desc) as place
     from source
-    qualify row_number() over (partition by landing_id, format order by landed_at desc, filename desc) = 1
 
 ),
 
@@ -25,7 +26,8 @@ renamed as (
         quarantined,
         {{ utc("landed_at") }} as landed_at
 
-    from newest
+    from numbered
+    where place = 1
 
 )
 

@@ -1,8 +1,9 @@
 {{
     config(
         materialized = "incremental",
-        incremental_strategy = "delete+insert",
-        unique_key = "landed_file",
+        incremental_strategy = partition_strategy(),
+        unique_key = "landed_partition",
+        partition_by = partition_columns(["landed_partition"]),
         on_schema_change = "fail",
         contract = {"enforced": true},
         pre_hook = "{{ forget_vanished_files() }}",
@@ -35,7 +36,8 @@ renamed as (
         position,
         propensity,
         device,
-        {{ landed_file("filename") }} as landed_file
+        {{ landed_file("filename") }} as landed_file,
+        {{ landed_partition("filename") }} as landed_partition
 
     from source
 

@@ -2,15 +2,16 @@ with
 
 source as (
 
-    select * from {{ source("landing", "mlogs") }}
+    select * from {{ landed("mlogs") }}
 
 ),
 
-newest as (
+numbered as (
 
-    select *
+    select
+        *,
+        row_number() over (partition by mlog_id order by landed_at desc, filename desc) as place
     from source
-    qualify row_number() over (partition by mlog_id order by landed_at desc, filename desc) = 1
 
 ),
 
@@ -19,9 +20,10 @@ renamed as (
     select
         mlog_id,
         title,
-        coalesce(track_ids, []) as track_ids
+        coalesce(track_ids, {{ list_of() }}) as track_ids
 
-    from newest
+    from numbered
+    where place = 1
 
 )
 

@@ -2,15 +2,16 @@ with
 
 source as (
 
-    select * from {{ source("landing", "playlists") }}
+    select * from {{ landed("playlists") }}
 
 ),
 
-newest as (
+numbered as (
 
-    select *
+    select
+        *,
+        row_number() over (partition by playlist_id order by landed_at desc, filename desc) as place
     from source
-    qualify row_number() over (partition by playlist_id order by landed_at desc, filename desc) = 1
 
 ),
 
@@ -20,9 +21,10 @@ renamed as (
         playlist_id,
         title,
         source,
-        coalesce(track_ids, []) as track_ids
+        coalesce(track_ids, {{ list_of() }}) as track_ids
 
-    from newest
+    from numbered
+    where place = 1
 
 )
 

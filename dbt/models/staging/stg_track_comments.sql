@@ -2,15 +2,16 @@ with
 
 source as (
 
-    select * from {{ source("landing", "track_comments") }}
+    select * from {{ landed("track_comments") }}
 
 ),
 
-newest as (
+numbered as (
 
-    select *
+    select
+        *,
+        row_number() over (partition by comment_id order by landed_at desc, filename desc) as place
     from source
-    qualify row_number() over (partition by comment_id order by landed_at desc, filename desc) = 1
 
 ),
 
@@ -22,7 +23,8 @@ renamed as (
         text,
         {{ utc("occurred_at") }} as occurred_at
 
-    from newest
+    from numbered
+    where place = 1
 
 )
 
