@@ -42,7 +42,7 @@ serve: setup ## Start the services that do not run yet: Airflow, recommender, ML
 stop: ## End every service of SEGUE_HOME with all that it started
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.services stop; fi
 
-test: setup lint ## Lint, then every test, the whole line among them
+test: setup lint .venv/spark ## Lint, then every test, the whole line and Spark among them
 	@$(BIN)/python -m pytest
 
 lint: setup ## Format, style, types, import lines, SQL and the compose file
@@ -57,9 +57,10 @@ lint: setup ## Format, style, types, import lines, SQL and the compose file
 	else echo "docker-compose.yml: no docker compose here, checked by tests/local only"; fi
 
 SLOW := tests/line/test_acceptance.py tests/line/test_kills.py tests/line/test_airflow_kills.py tests/line/test_service_kills.py \
-	tests/line/test_celery.py tests/line/test_changed_answer.py tests/serving/test_api_cases.py tests/dbt/test_real_logs.py
+	tests/line/test_celery.py tests/line/test_changed_answer.py tests/serving/test_api_cases.py tests/dbt/test_real_logs.py \
+	tests/dbt/test_spark_marts.py
 
-acceptance: setup ## The real logs and full counts; resumable, skips with a reason what it has no data for
+acceptance: setup .venv/spark ## The real logs and full counts; resumable, skips with a reason what it has no data for
 	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.line.acceptance --override-ini timeout=7200 $(SLOW)
 
 bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one)
@@ -68,7 +69,8 @@ bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (
 study: setup ## Ablations on the home's logs, cached and resumable, into SEGUE_HOME/reports/study_*.md (STUDY, SEEDS, RECIPE)
 	@$(BIN)/python -m local.environment python -m training.study $(if $(STUDY),$(call quoted,$(STUDY))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
-DOCS := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[test,docs]'
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+DOCS := $(INSTALL) -e '.[test,docs]'
 
 docs: setup ## The documentation as a site, into SEGUE_HOME/docs
 	@$(BIN)/python -c 'import mkdocs, material' 2> /dev/null || $(DOCS)
@@ -78,14 +80,14 @@ docs: setup ## The documentation as a site, into SEGUE_HOME/docs
 screenshots: setup ## Pictures of every page into docs/images, from the services that run with simulated listeners
 	@$(BIN)/python -m tests.line.screenshots
 
-WRITTEN := airflow bentoml dbt docs feast landing live logs marts mlflow peers quarantine reports requests run serving simulated study \
+WRITTEN := airflow bentoml dbt docs feast landing live logs marts mlflow peers quarantine reports requests run serving simulated spark study \
 	training warehouse.duckdb
 
 clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-lock: setup ## Write requirements.lock from what is installed (torch stays a range)
+lock: setup .venv/spark ## Write requirements.lock from what is installed (torch stays a range)
 	@$(DOCS)
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|pip|setuptools|segue)[=@ ]'; } > .venv/lock && mv .venv/lock requirements.lock
 
@@ -96,5 +98,10 @@ help: ## This list
 	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "Segue needs Python 3.11 (the lock is made for it, not for 3.12 or 3.13) and '$(PYTHON)' is not it: install 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[test]'
+	@$(INSTALL) -e '.[test]'
+	@touch $@
+
+# Spark is 430 MB that only the cluster profile and its tests need: `make run` does without.
+.venv/spark: .venv/stamp
+	@$(INSTALL) -e '.[test,spark]'
 	@touch $@

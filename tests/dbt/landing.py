@@ -48,23 +48,27 @@ def write_empty_tables(home: Path) -> None:
         write(home, table, "2026-06-01", "empty", [])
 
 
-def build(home: Path, *arguments: str, tests: bool = False, as_of: str = AS_OF) -> subprocess.CompletedProcess[str]:
-    """`dbt build` into `home`; the models alone unless `tests`."""
+def build(
+    home: Path, *arguments: str, tests: bool = False, as_of: str = AS_OF, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`dbt build` into `home`; the models alone unless `tests`. `variables`: of another engine than DuckDB."""
     environment = os.environ | {"SEGUE_HOME": str(home)}
-    ours = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    ours = variables or settings.tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
     without = [] if tests else ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
     program = str(Path(sys.executable).parent / "dbt")
     return subprocess.run(
         [program, "build", "--project-dir", "dbt", "--vars", f"{{as_of: {as_of}}}", *without, *arguments],
         cwd=settings.ROOT,
-        env=environment | settings.tool_environment(ours),
+        env=environment | ours,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def built(home: Path, *arguments: str, tests: bool = False, as_of: str = AS_OF) -> None:
+def built(
+    home: Path, *arguments: str, tests: bool = False, as_of: str = AS_OF, variables: dict[str, str] | None = None
+) -> None:
     """`build` that must succeed."""
-    run = build(home, *arguments, tests=tests, as_of=as_of)
+    run = build(home, *arguments, tests=tests, as_of=as_of, variables=variables)
     assert run.returncode == 0, run.stdout[-5000:]
