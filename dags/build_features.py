@@ -36,6 +36,7 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), **
         "Builds and tests every dbt model and publishes the marts as Parquet.",
         asked,
     )
+    publish_marts = command("publish_marts", "python -m local.publish", "One file of each mart of Spark.", asked)
     document_marts = command(
         "document_marts",
         "dbt docs generate --project-dir dbt --static --no-compile",
@@ -72,7 +73,7 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), **
         "Holds what the day's requests read online against what training reads for them; fails where they differ.",
         asked,
     )
-    chain(asked, validate_landed, marts_are_free(), build_marts, validate_marts, apply_features, materialize)
-    materialize >> announce(FEATURES, asked)
+    chain(asked, validate_landed, marts_are_free(), build_marts, publish_marts, validate_marts)
+    chain(validate_marts, apply_features, materialize, announce(FEATURES, asked))
     build_marts >> document_marts
     apply_features >> compare_features

@@ -17,6 +17,7 @@ PAGES = {
     "land_live_events": "data#landings",
     "validate_landed": "reports/data_docs/landed/outcome.html",
     "build_marts": "data#marts",
+    "publish_marts": "data#marts",
     "document_marts": "dbt/target/static_index.html",
     "validate_marts": "reports/data_docs/marts/outcome.html",
     "apply_features": "data#features",

@@ -11,6 +11,7 @@ import argparse
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -135,6 +136,7 @@ def _marts(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
     erased = _parquet(sorted(here.marts.glob("*.parquet")), user_ids, "marts")
     here.warehouse.unlink(missing_ok=True)
     here.warehouse.with_name(here.warehouse.name + ".wal").unlink(missing_ok=True)
+    shutil.rmtree(here.spark, ignore_errors=True)
     return erased
 
 

@@ -1,0 +1,49 @@
+"""`python -m local.publish`: the marts that Spark wrote, each as the one sorted file that every reader expects.
+
+dbt on Spark leaves a folder of part files a mart, whose names are in the order of the rows; they are put one after the
+other, row group by row group, and the file appears when it is whole. On DuckDB dbt has published already, and there is
+nothing to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+import settings
+
+
+def publish(written: Path, marts: Path) -> list[str]:
+    """Turns every folder in `written` into `marts/<name>.parquet` and removes it; returns the names."""
+    folders = sorted(path.parent for path in written.glob("*/_SUCCESS"))
+    marts.mkdir(parents=True, exist_ok=True)
+    for folder in folders:
+        writing = marts / f".{folder.name}.parquet.writing"
+        _one_file(sorted(folder.glob("part-*.parquet")), writing)
+        writing.replace(marts / f"{folder.name}.parquet")
+        shutil.rmtree(folder)
+    return [folder.name for folder in folders]
+
+
+def _one_file(parts: list[Path], path: Path) -> None:
+    schema = pq.read_schema(parts[0]).remove_metadata()
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for part in parts:
+            with pq.ParquetFile(part) as rows:
+                for group in range(rows.num_row_groups):
+                    file.write_table(rows.read_row_group(group).cast(schema))
+
+
+def main() -> None:
+    """The command."""
+    here = settings.load()
+    if here.engine != "spark":
+        print("dbt on DuckDB has published the marts itself")
+        return
+    print("published " + (", ".join(publish(here.spark / "marts", here.marts)) or "nothing: dbt has built no mart"))
+
+
+if __name__ == "__main__":
+    main()
