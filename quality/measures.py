@@ -1,6 +1,6 @@
 """What one row cannot say: facts about a whole table, as columns that expectations can name.
 
-Every fact is computed by DuckDB over all rows, and stands in each validated row under its name. A fact that cannot be
+Every fact is computed over all rows, and stands in each validated row under its name. A fact that cannot be
 known is null, which every expectation passes, and `notes` says why.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
-import duckdb
-
+from quality.engine import Engine
 from quality.tables import Table
 
 ENOUGH_EVENTS_A_WEEK = 10_000
@@ -18,7 +17,7 @@ LENGTH_BIN_MS = 30_000
 LONGEST_BIN = 20
 
 _DAYS = """
-with numbered as (select *, epoch_us(ended_at) // 86400000000 as day from {source}),
+with numbered as (select *, floor({micros} / 86400000000) as day from {source}),
 newest as (select max(day) as newest_day from numbered),
 days as (select *, day = newest_day as is_newest from numbered cross join newest where day >= newest_day - 7)
 """
@@ -26,8 +25,8 @@ _TOTAL_VARIATION = """
 , bins as (
     select
         {value} as bin,
-        count(*) filter (is_newest) as today,
-        count(*) filter (not is_newest) as before
+        count(*) filter (where is_newest) as today,
+        count(*) filter (where not is_newest) as before
     from days
     where {rows}
     group by 1
@@ -46,36 +45,36 @@ class Facts:
     notes: list[str] = field(default_factory=list)
 
 
-def duplicate_keys(connection: duckdb.DuckDBPyConnection, table: Table, key: tuple[str, ...]) -> float:
+def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
     """Rows whose key stands in an earlier row, too, or has a null."""
     columns = ", ".join(key)
     nulls = " or ".join(f"{column} is null" for column in key)
     return _number(
-        connection,
-        f"select coalesce(sum(copies - 1), 0) + coalesce(sum(copies) filter ({nulls}), 0)"  # noqa: S608
+        engine,
+        f"select coalesce(sum(copies - 1), 0) + coalesce(sum(copies) filter (where {nulls}), 0)"  # noqa: S608
         f" from (select {columns}, count(*) as copies from {table.source} group by {columns})",
     )
 
 
-def hours_before(connection: duckdb.DuckDBPyConnection, table: Table, as_of: date) -> float | None:
+def hours_before(engine: Engine, table: Table, as_of: date) -> float | None:
     """Hours from the newest `ended_at` to `as_of`; negative when something ended after it; None for an empty table."""
-    found = connection.execute(f"select epoch_us(max(ended_at)) from {table.source}").fetchone()  # noqa: S608
+    found = engine.first_row(f"select {engine.micros('max(ended_at)')} from {table.source}")  # noqa: S608
     if found is None or found[0] is None:
         return None
     limit = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
     return float(limit - found[0] / 1e6) / 3600
 
 
-def week_facts(connection: duckdb.DuckDBPyConnection, table: Table) -> Facts:
+def week_facts(engine: Engine, table: Table) -> Facts:
     """The newest day against the seven before it.
 
     `volume_ratio`: its events over their daily mean. `action_drift`, `length_drift`: total variation (0 the same, 1
     disjoint) between the shares of actions, and of play lengths in bins of 30 s.
     """
     facts = Facts({"volume_ratio": None, "action_drift": None, "length_drift": None})
-    days = _DAYS.format(source=table.source)
+    days = _DAYS.format(source=table.source, micros=engine.micros("ended_at"))
     before, today = (
-        _number(connection, f"{days} select count(*) from days where is_newest = {newest}")  # noqa: S608
+        _number(engine, f"{days} select count(*) from days where is_newest = {newest}")  # noqa: S608
         for newest in (False, True)
     )
     if before < ENOUGH_EVENTS_A_WEEK:
@@ -85,9 +84,9 @@ def week_facts(connection: duckdb.DuckDBPyConnection, table: Table) -> Facts:
         )
         return facts
     facts.values["volume_ratio"] = today / (before / 7)
-    length = f"least(played_ms // {LENGTH_BIN_MS}, {LONGEST_BIN})"
+    length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {LONGEST_BIN})"
     for name, value, rows in (("action_drift", "action", "true"), ("length_drift", length, "action = 'play'")):
-        facts.values[name] = _number(connection, days + _TOTAL_VARIATION.format(value=value, rows=rows))
+        facts.values[name] = _number(engine, days + _TOTAL_VARIATION.format(value=value, rows=rows))
     return facts
 
 
@@ -97,6 +96,6 @@ def historical_facts() -> Facts:
     return Facts(values, ["freshness, volume and drift: not judged, a historical load is one batch"])
 
 
-def _number(connection: duckdb.DuckDBPyConnection, query: str) -> float:
-    found = connection.execute(query).fetchone()
+def _number(engine: Engine, query: str) -> float:
+    found = engine.first_row(query)
     return float(found[0]) if found and found[0] is not None else 0.0

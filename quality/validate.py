@@ -29,15 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
 
     # Only now: Great Expectations reads its usage reporting from the environment when it is imported.
     from quality import page
+    from quality.engine import chosen
     from quality.tables import TableError
     from quality.validation import STAGES, Outcome, SuiteError, Validator
 
     outcomes: list[Outcome] = []
     pages = []
+    engine = chosen(home.engine)
     try:
         for stage in STAGES if options.stage == "all" else [options.stage]:
             site = home.reports / "data_docs" / stage
-            validator = Validator(site)
+            validator = Validator(site, engine)
             found: list[Outcome] = []
             missing = None
             try:
@@ -56,6 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (TableError, SuiteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    finally:
+        engine.close()
     for outcome in outcomes:
         print(f"{'FAILED' if outcome.failed else 'ok':6} {outcome.suite}: {outcome.expectations} expectations")
         for note in outcome.notes:

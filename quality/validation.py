@@ -9,13 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import great_expectations as gx
-import pandas as pd
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 import settings
 from quality import measures, suites, tables
+from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
 
@@ -52,11 +51,12 @@ class Outcome:
 class Validator:
     """One validation run: validates tables one after the other, then builds one site over all of them."""
 
-    def __init__(self, site_folder: Path) -> None:
+    def __init__(self, site_folder: Path, engine: Engine) -> None:
+        self.engine = engine
         self._context = gx.get_context(mode="ephemeral")
         # A log that somebody reads for a failed expectation is no place for hundreds of bars
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        self._source = self._context.data_sources.add_pandas("segue")
+        self._source = engine.data_source(self._context)
         # The three sites that GX would build by default are not wanted, ours is.
         for name in list(self._context.get_site_names()):
             self._context.delete_data_docs_site(name)
@@ -68,7 +68,7 @@ class Validator:
         }
         self._context.add_data_docs_site(SITE, site)
 
-    def run(self, name: str, frame: pd.DataFrame, suite: Suite, facts: measures.Facts) -> Outcome:
+    def run(self, name: str, frame: Any, suite: Suite, facts: measures.Facts) -> Outcome:
         """Judges one table's rows, facts included, by its suite."""
         # An expectation belongs to the suite it was put in: the table of suites keeps its own.
         expectations = [copy(expectation) for expectation in suite.expectations]
@@ -94,12 +94,12 @@ def validate_landed(
     """
     if only not in (None, LANDED_SUITE):
         return []
-    landed = tables.landed_events(home.landing)
-    with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
-        facts = measures.historical_facts() if landed.is_historical else measures.week_facts(connection, landed.week)
-        age = None if landed.is_historical else measures.hours_before(connection, landed.table, as_of)
-        facts.values["hours_before_as_of"] = age
-        frame = _frame(connection, landed.table, suites.LANDED_EVENTS, facts)
+    engine = validator.engine
+    landed = tables.landed_events(engine, home.landing)
+    facts = measures.historical_facts() if landed.is_historical else measures.week_facts(engine, landed.week)
+    age = None if landed.is_historical else measures.hours_before(engine, landed.table, as_of)
+    facts.values["hours_before_as_of"] = age
+    frame = _frame(engine, landed.table, suites.LANDED_EVENTS, facts)
     return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, facts)]
 
 
@@ -111,23 +111,23 @@ def validate_marts(
     Raises:
         tables.TableError: a mart has not been published.
     """
-    is_historical = _is_historical(home)
+    engine = validator.engine
+    is_historical = _is_historical(engine, home)
     outcomes = []
-    with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
-        for name, suite in suites.MARTS.items():
-            if only not in (None, name):
-                continue
-            table = tables.mart(home.marts, name, suite.newest)
-            facts = measures.Facts()
-            if suite.has_time:
-                facts = measures.historical_facts() if is_historical else measures.week_facts(connection, table)
-                age = measures.hours_before(connection, table, as_of)
-                facts.values |= {
-                    "hours_before_as_of": age,
-                    "hours_before_as_of_if_daily": None if is_historical else age,
-                }
-            facts.values["duplicate_keys"] = measures.duplicate_keys(connection, table, suite.key)
-            outcomes.append(validator.run(name, _frame(connection, table, suite, facts), suite, facts))
+    for name, suite in suites.MARTS.items():
+        if only not in (None, name):
+            continue
+        table = tables.mart(engine, home.marts, name, suite.newest)
+        facts = measures.Facts()
+        if suite.has_time:
+            facts = measures.historical_facts() if is_historical else measures.week_facts(engine, table)
+            age = measures.hours_before(engine, table, as_of)
+            facts.values |= {
+                "hours_before_as_of": age,
+                "hours_before_as_of_if_daily": None if is_historical else age,
+            }
+        facts.values["duplicate_keys"] = measures.duplicate_keys(engine, table, suite.key)
+        outcomes.append(validator.run(name, _frame(engine, table, suite, facts), suite, facts))
     return outcomes
 
 
@@ -138,19 +138,16 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
 }
 
 
-def _is_historical(home: settings.Settings) -> bool:
+def _is_historical(engine: Engine, home: settings.Settings) -> bool:
     try:
-        return tables.landed_events(home.landing).is_historical
+        return tables.landed_events(engine, home.landing).is_historical
     except tables.TableError:
         # Marts can be judged where there is no landing zone; then they are as fresh as a daily load must be.
         return False
 
 
-def _frame(connection: duckdb.DuckDBPyConnection, table: Table, suite: Suite, facts: measures.Facts) -> pd.DataFrame:
-    frame = table.rows(connection, _columns(suite))
-    for name, value in facts.values.items():
-        frame[f"table_{name}"] = pd.Series(value, index=frame.index, dtype="float64")
-    return frame
+def _frame(engine: Engine, table: Table, suite: Suite, facts: measures.Facts) -> Any:
+    return engine.newest_rows(table.source, _columns(suite), table.newest, facts.values)
 
 
 def _columns(suite: Suite) -> set[str]:

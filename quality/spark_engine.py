@@ -1,0 +1,60 @@
+"""Tables judged by Spark: the same queries and the same rows as on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from quality.engine import MAX_ROWS
+
+
+class SparkEngine:
+    """An `Engine` on the session of this process, which the settings describe (`settings.spark_environment`)."""
+
+    def __init__(self) -> None:
+        self._is_ours = SparkSession.getActiveSession() is None
+        self._session = SparkSession.builder.getOrCreate()
+        self._views = 0
+
+    def files(self, paths: Sequence[str]) -> str:
+        """See `Engine`: a temporary view."""
+        self._views += 1
+        name = f"quality_{self._views}"
+        self._session.read.option("mergeSchema", True).parquet(*paths).createOrReplaceTempView(name)
+        return name
+
+    def micros(self, column: str) -> str:
+        """See `Engine`."""
+        return f"unix_micros(cast({column} as timestamp_ltz))"
+
+    def first_row(self, query: str) -> tuple[Any, ...] | None:
+        """See `Engine`."""
+        row = self._session.sql(query).first()
+        return None if row is None else tuple(row)
+
+    def holds_rows(self, partition: Path) -> bool:
+        """See `Engine`."""
+        return not self._session.read.parquet(str(partition)).isEmpty()
+
+    def newest_rows(
+        self, source: str, columns: set[str], newest: str | None, facts: Mapping[str, float | None]
+    ) -> DataFrame:
+        """See `Engine`."""
+        table = self._session.table(source)
+        rows = table.orderBy(F.col(newest).desc()) if newest in table.columns else table
+        wanted = [name for name in table.columns if name in columns] or table.columns[:1]
+        values = {f"table_{name}": F.lit(value).cast("double") for name, value in facts.items()}
+        return rows.select(*wanted).limit(MAX_ROWS).withColumns(values)
+
+    def data_source(self, context: Any) -> Any:
+        """See `Engine`."""
+        return context.data_sources.add_spark("segue")
+
+    def close(self) -> None:
+        """See `Engine`."""
+        if self._is_ours:
+            self._session.stop()
