@@ -24,8 +24,20 @@ def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] 
     return feature_store(folder, views, {"type": "sqlite", "path": str(folder / "online.db")}, extra)
 
 
+DUCKDB: dict[str, Any] = {"offline_store": {"type": "sequences.offline_store.SequenceOfflineStore"}}
+SPARK: dict[str, Any] = {
+    "offline_store": {"type": "sequences.spark_offline_store.SparkSequenceOfflineStore"},
+    "batch_engine": {"type": "spark.engine"},
+    "materialization": {"pull_latest_features": True},
+}
+
+
 def feature_store(
-    folder: Path, views: dict[str, SequenceView], online_store: dict[str, Any], extra: list[Any] | None = None
+    folder: Path,
+    views: dict[str, SequenceView],
+    online_store: dict[str, Any],
+    extra: list[Any] | None = None,
+    engine: dict[str, Any] = DUCKDB,
 ) -> feast.FeatureStore:
     """The views (and the live part, the profile, the service) applied to an online store."""
     config = RepoConfig(
@@ -33,9 +45,9 @@ def feature_store(
         provider="local",
         registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
         online_store=online_store,
-        offline_store={"type": "sequences.offline_store.SequenceOfflineStore"},
         entity_key_serialization_version=3,
         repo_path=folder,
+        **engine,
     )
     store = feast.FeatureStore(config=config)
     made = [feature_view(USER, folder / "events.parquet", view) for view in views.values()]

@@ -19,7 +19,7 @@ from feast.types import Int64, String
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.offline_store import SequenceOfflineStore
 from tests.sequences.conftest import at, event_rows, write_events
-from tests.sequences.store_fixture import sqlite_store
+from tests.sequences.store_fixture import DUCKDB, feature_store
 
 # artist, known at second, created at second, value
 ROWS = [
@@ -31,7 +31,7 @@ ROWS = [
 ]
 
 
-def store_with(folder: Path, ttl: timedelta, created: bool = True) -> Any:
+def store_with(folder: Path, ttl: timedelta, created: bool = True, engine: dict[str, Any] = DUCKDB) -> Any:
     write_events(
         folder / "events.parquet", event_rows([{"event_id": "e", "user_id": "u", "second": 0, "sequence_number": 0}])
     )
@@ -62,7 +62,8 @@ def store_with(folder: Path, ttl: timedelta, created: bool = True) -> Any:
         ),
         ttl=ttl,
     )
-    return sqlite_store(folder, SEQUENCE_VIEWS, extra=[artist, view])
+    online = {"type": "sqlite", "path": str(folder / "online.db")}
+    return feature_store(folder, SEQUENCE_VIEWS, online, [artist, view], engine)
 
 
 def frame(*asked: tuple[Any, float]) -> pd.DataFrame:

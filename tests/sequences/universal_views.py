@@ -48,7 +48,7 @@ class Universal:
     def view(self, folder: Path) -> FeatureView:
         """The Feast view over a file of the rows."""
         path = folder / f"{self.name}.parquet"
-        self.frame.to_parquet(path)
+        self.frame.to_parquet(path, coerce_timestamps="us")  # Spark reads no nanoseconds
         return FeatureView(
             name=self.name,
             entities=list(self.entities),
@@ -194,20 +194,20 @@ def on_demand(driver_view: FeatureView) -> OnDemandFeatureView:
     return conv_rate_plus_100
 
 
-def open_world(folder: Path, universals: dict[str, Universal]) -> tuple[feast.FeatureStore, dict[str, FeatureView]]:
-    """A store that answers from our offline store, with every view applied."""
+def open_world(
+    folder: Path, universals: dict[str, Universal], engine: dict[str, Any] | None = None
+) -> tuple[feast.FeatureStore, dict[str, FeatureView]]:
+    """A store that answers from our offline store (`engine`: or from another), with every view applied."""
+    duckdb = {"type": "sequences.offline_store.SequenceOfflineStore", "staging_location": str(folder / "staged")}
     store = feast.FeatureStore(
         config=RepoConfig(
             project="universal",
             provider="local",
             registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
             online_store={"type": "sqlite", "path": str(folder / "online.db")},
-            offline_store={
-                "type": "sequences.offline_store.SequenceOfflineStore",
-                "staging_location": str(folder / "staged"),
-            },
             entity_key_serialization_version=3,
             repo_path=folder,
+            **(engine or {"offline_store": duckdb}),
         )
     )
     views = {name: universal.view(folder) for name, universal in universals.items()}
