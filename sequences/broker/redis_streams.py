@@ -29,7 +29,7 @@ from sequences.broker.message import TOPIC, Message, Topic
 from sequences.broker.metrics import Metrics
 from sequences.broker.ownership import LEASE_MS, Ownership
 
-SOCKET_S = 5.0
+SOCKET_S = 2.0
 AT_ONCE = 512
 LOOKS_A_LEASE = 5
 READS_A_LEASE = 20
