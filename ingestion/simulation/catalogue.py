@@ -85,6 +85,7 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
         lyrics=_lyrics(world, random),
         audio_vector=_vectors(world.audio_VD),
         image_vector=_vectors(world.image_VD),
+        audio_url=pa.nulls(world.tracks, pa.string()),
     )
 
 
