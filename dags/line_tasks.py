@@ -138,7 +138,7 @@ def announce(asset: Asset, asked: Any) -> Any:
 
 
 def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
-    """Lists the table of channels, containers or rankers, then trains each of them in a mapped task that shows its name."""
+    """Lists the table of channels, containers, rankers or heads, then trains each of them in a mapped task that shows its name."""
     with TaskGroup(f"{kind}s") as group:
         listed = f"Reads the table of {kind}s, over which the next task is mapped."
 

@@ -19,8 +19,8 @@ with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), **
         "Puts the refitted models through the gate and into the model store; the recommender swaps to them by itself.",
         asked,
     )
-    channels, containers, rankers = (
-        train_every(kind, asked, fit="final") for kind in ("channel", "container", "ranker")
+    channels, containers, rankers, heads = (
+        train_every(kind, asked, fit="final") for kind in ("channel", "container", "ranker", "head")
     )
     chain(asked, [channels, rankers], release, announce(RELEASE, asked))
-    chain(channels, containers, release)
+    chain(channels, [containers, heads], release)

@@ -2,7 +2,7 @@
 
 One mapped task a recall channel, a kind of container (playlists, mlogs) and a ranker, straight from the tables in
 `training/recall` and `training/ranking`, less the rankers that the recipe leaves out. Containers come after the channels,
-for they have the vectors of one.
+for they have the vectors of one, and so do the heads that all rankers share, for they learn from the channels' candidates.
 They learn from the train part only and are chosen on validation; `evaluate` scores the test part once and writes the
 report. Beside them `report_experiment` compares what listeners were shown.
 
@@ -36,8 +36,8 @@ with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **
         asked,
     )
     asked >> report_experiment
-    channels, containers, rankers = (
-        train_every(kind, asked, fit="held_out") for kind in ("channel", "container", "ranker")
+    channels, containers, rankers, heads = (
+        train_every(kind, asked, fit="held_out") for kind in ("channel", "container", "ranker", "head")
     )
     chain(asked, prepare, [channels, rankers], evaluate, announce(MODELS, asked))
-    chain(channels, containers, evaluate)
+    chain(channels, [containers, heads], evaluate)

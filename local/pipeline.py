@@ -79,13 +79,18 @@ def feature_steps(as_of: str) -> list[Step]:
 
 
 def model_steps(
-    asked: Asked, as_of: str, channels: list[str], rankers: list[str], containers: list[str] | None = None
+    asked: Asked,
+    as_of: str,
+    channels: list[str],
+    rankers: list[str],
+    containers: list[str] | None = None,
+    heads: list[str] | None = None,
 ) -> list[Step]:
     """From features to a release: learn, compare, refit, pass the gate."""
     when = ["--as-of", as_of, "--recipe", asked.recipe]
 
     def fits(fit: str, what: str) -> list[Step]:
-        tables = {"channel": channels, "container": containers or [], "ranker": rankers}
+        tables = {"channel": channels, "container": containers or [], "ranker": rankers, "head": heads or []}
         models = [(kind, name) for kind, names in tables.items() for name in names]
         return [
             Step(f"{fit}_{name}", _python("training.train", kind, name, "--fit", fit, *when), f"{what} {kind} {name}")
@@ -126,8 +131,10 @@ def run(settings: Settings, asked: Asked) -> None:
         if not asked.channels or name in asked.channels
     ]
     rankers = json.loads(printed_by(["training.train", "list", "rankers", "--recipe", asked.recipe], variables))
-    containers = json.loads(printed_by(["training.train", "list", "containers"], variables))
-    all_of(model_steps(asked, as_of, channels, rankers, containers))
+    containers, heads = (
+        json.loads(printed_by(["training.train", "list", table], variables)) for table in ("containers", "heads")
+    )
+    all_of(model_steps(asked, as_of, channels, rankers, containers, heads))
 
 
 def printed_by(module: list[str], variables: dict[str, str]) -> str:

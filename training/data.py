@@ -244,21 +244,28 @@ class TrainingData:
         """
         if part not in PARTS:
             raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
+        begins = np.unique(self.plays.start_P)
+        return self.cases_from(begins[self.plays.part_P[begins] == PARTS.index(part)])
+
+    def cases_from(self, rows: np.ndarray) -> RecallCases:
+        """What was listened to from some plays on to the end of their session: `rows` of `plays`, one a session, ascending.
+
+        The request is the play's own. Who listened to nothing more is left out.
+        """
         plays = self.plays
-        begins = np.unique(plays.start_P)
-        begins = begins[plays.part_P[begins] == PARTS.index(part)]
         case_of_start = np.full(len(plays), -1, dtype=np.int64)
-        case_of_start[begins] = np.arange(len(begins))
-        rows = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.start_P] >= 0))
-        case = case_of_start[plays.start_P[rows]]
-        _, first = np.unique(np.stack([case, plays.track_P[rows]]), axis=1, return_index=True)
-        rows = rows[np.sort(first)]
-        case, track = case_of_start[plays.start_P[rows]], plays.track_P[rows]
-        is_repeat = self.first_row_P[rows] < plays.start_P[rows]
+        case_of_start[plays.start_P[rows]] = np.arange(len(rows))
+        heard = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.start_P] >= 0))
+        heard = heard[heard >= rows[case_of_start[plays.start_P[heard]]]]
+        case, track = case_of_start[plays.start_P[heard]], plays.track_P[heard]
+        _, first = np.unique(np.stack([case, track]), axis=1, return_index=True)
+        first.sort()
+        heard, case, track = heard[first], case[first], track[first]
+        is_repeat = self.first_row_P[heard] < rows[case]
         kept, case = np.unique(case, return_inverse=True)
-        begins = begins[kept]
+        begins = rows[kept]
         is_kind = {
-            "targets": np.ones(len(rows), dtype=bool),
+            "targets": np.ones(len(heard), dtype=bool),
             "repeat": is_repeat,
             "discovery": ~is_repeat,
             "reachable": ~is_repeat & self.catalogue_V[track],

@@ -34,7 +34,7 @@ from training.evaluation.result import Result
 from training.evaluation.servable import Servable
 from training.recipes import RECIPES, recipe
 from training.tracking import open_experiment
-from training.workspace import INPUTS, SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
+from training.workspace import SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
 
 HERE = Path(__file__).parent
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
@@ -69,7 +69,7 @@ def evaluate(workspace: Workspace) -> bool:
     }
     cases = held_out.data.recall_cases("test")
     measure_recall(held_out, servable, choice, cases, result, folder)
-    measure_ranking(held_out, choice.ranker, choice.blend.heads, result, folder)
+    measure_ranking(held_out, choice.ranker, choice.heads, result, folder)
     result.notes["containers"] = measure_containers(held_out)
     add_pairs(result, held_out)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
@@ -89,6 +89,7 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
         *SOURCES,
         HERE / "evaluation",
         HERE / "evaluate.py",
+        HERE / "recalled.py",
         HERE / "fusion.py",
         HERE / "reciprocal_rank.py",
         HERE / "discovery_share.py",
@@ -101,10 +102,10 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
 
 
 def model_ids(workspace: Workspace, fit: str) -> dict[str, str]:
-    """`channel/NAME`, `container/NAME` or `ranker/NAME` → hash of everything the model was made from."""
+    """`channel/NAME`, `container/NAME`, `ranker/NAME` or `head/NAME` → hash of everything the model was made from."""
     return {
-        f"{kind}/{name}": _hash_in(workspace.model(kind, fit, name) / INPUTS)
-        for kind in ("channel", "container", "ranker")
+        f"{kind}/{name}": workspace.made_from(kind, fit, name)
+        for kind in ("channel", "container", "ranker", "head")
         for name in fitted(workspace, fit, kind)
     }
 
@@ -195,12 +196,6 @@ def summary(result: Result) -> str:
 
 def _shown(interval: list[float]) -> str:
     return f"{interval[0]:8.4f} [{interval[1]:.4f}, {interval[2]:.4f}]"
-
-
-def _hash_in(path: Path) -> str:
-    import json
-
-    return str(json.loads(path.read_text())["hash"])
 
 
 def main() -> None:

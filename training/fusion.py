@@ -28,6 +28,9 @@ from training.workspace import write_json
 RECALLED = 200
 """How many candidates of each channel are fused, in evaluation and service alike."""
 
+RANKED = 300
+"""How many fused candidates of a request are ranked, in learning, evaluation and service alike."""
+
 ANY_SCENE = ""
 DEFAULT_SHARE = 0.2
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)

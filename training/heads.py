@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 ANY_SCENE = ""
 FIRST = "not_skipped"
+LISTENED = "listened"
+"""The head that learns from whole requests (`ranking/listened.py`); the others learn from single cases."""
 NEAR = 1e-6
 
 Floats = NDArray[np.floating]
@@ -45,6 +47,21 @@ class Heads:
     def of(self, scene: str) -> Weights:
         """Of one scene."""
         return self.weights.get(scene, self.weights[ANY_SCENE])
+
+    def with_listened(self, share: float) -> Heads:
+        """The same with `share`, 0..1, of every scene's weight for the head LISTENED."""
+
+        def shared(weights: Weights) -> Weights:
+            left = (1 - share) / sum(weights.values())
+            kept = {task: weight * left for task, weight in weights.items() if weight * left}
+            return kept | ({LISTENED: share} if share else {})
+
+        return Heads({scene: shared(weights) for scene, weights in self.weights.items()})
+
+    @property
+    def used(self) -> set[str]:
+        """The heads that have a weight in some scene."""
+        return {task for weights in self.weights.values() for task, weight in weights.items() if weight > 0}
 
     def score(self, probability: Mapping[str, Floats], scene: str) -> Floats:
         """0..1 for every candidate of one scene, whatever the shape.

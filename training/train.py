@@ -1,8 +1,10 @@
-"""`python -m training.train channel NAME | container NAME | ranker NAME | list TABLE`: fit one model of the workspace.
+"""`python -m training.train channel NAME | container NAME | ranker NAME | head NAME | list TABLE`: fit one model of the
+workspace.
 
-Containers (playlists, mlogs) are fitted after the channel `realtime`, whose vectors they have. A model whose inputs
+Containers (playlists, mlogs) are fitted after the channel `realtime`, whose vectors they have, and heads that all rankers
+share after the channels, whose candidates they learn from. A model whose inputs
 (marts, configs, code) are those of the last time is not fitted again. `--fit final` learns from everything, with what
-`--fit held_out` chose. Knows nothing about what a model is: the tables CHANNELS, CONTAINERS and RANKERS do.
+`--fit held_out` chose. Knows nothing about what a model is: the tables CHANNELS, CONTAINERS, RANKERS and HEADS do.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from typing import Any
 
 from training import tracking
 from training.data import TrainingData
+from training.heads import LISTENED
 from training.recipes import RECIPES, recipe
 from training.workspace import (
     FITS,
-    INPUTS,
     SOURCES,
     MissingInput,
     Workspace,
@@ -36,6 +38,15 @@ from training.workspace import (
 HERE = Path(__file__).parent
 SETTLED, MEASURES = "settled.json", "measures.json"
 Fit = Callable[[TrainingData, Any, Path], Any]
+TABLES = ("channels", "containers", "rankers", "heads")
+OF_REQUESTS = ("fit_listened", "past_requests", "recalled", "fusion", "reciprocal_rank", "discovery_share")
+CODE = {
+    "channel": (HERE / "recall",),
+    "container": (HERE / "recall",),
+    "ranker": (HERE / "ranking",),
+    "head": (HERE / "ranking", *(HERE / f"{name}.py" for name in OF_REQUESTS)),
+}
+"""The code of each kind of model, beside what all depend on."""
 
 
 def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
@@ -43,15 +54,16 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
 
     Raises:
         ValueError: no such model.
-        MissingInput: `final` is asked for before `held_out` was fitted, or containers before `realtime`.
+        MissingInput: `final` is asked for before `held_out` was fitted, containers before `realtime`, or heads before any
+            channel.
     """
-    config, fit_model, package = model_of(kind, name, workspace, fit)
+    config, fit_model = model_of(kind, name, workspace, fit)
     place = partial(workspace.model, kind)
     folder = place(fit, name)
     if fit == "final":
         config = _settled(place("held_out", name), config, name)
-    needed = {"realtime": _realtime_of(workspace, fit)} if kind == "container" else {}
-    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, HERE / package), **needed)
+    needed = _needed(workspace, kind, fit)
+    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, *CODE[kind]), **needed)
     if is_unchanged(folder, inputs):
         return False
     began = time.monotonic()
@@ -76,7 +88,9 @@ def is_passed_over(workspace: Workspace, ranker: str) -> bool:
 
 
 def names(kind: str, recipe_name: str | None = None) -> list[str]:
-    """The names in a table: `channels`, `containers` or `rankers`; those that a recipe trains, where one is given."""
+    """The names in a table, one of TABLES; those that a recipe trains, where one is given."""
+    if kind == "heads":
+        return [LISTENED]
     if kind in ("channels", "containers"):
         from training.recall import CHANNELS, CONTAINERS
 
@@ -87,15 +101,15 @@ def names(kind: str, recipe_name: str | None = None) -> list[str]:
     return [name for name in RANKERS if name not in left_out]
 
 
-def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, Fit, str]:
-    """Config, fit and package of a model. Imported here: a list of channels should not wait for the rankers."""
+def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, Fit]:
+    """Config and fit of a model. Imported here: a list of channels should not wait for the rankers."""
     recipe_name = workspace.recipe
     if name not in names(f"{kind}s"):
         raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(names(f'{kind}s'))}")
     if kind == "channel":
         from training.recall import CHANNELS
 
-        return CHANNELS[name].config(recipe_name), CHANNELS[name].fit, "recall"
+        return CHANNELS[name].config(recipe_name), CHANNELS[name].fit
     if kind == "container":
         from training.recall import CONTAINERS
         from training.recall.realtime import Realtime
@@ -105,24 +119,56 @@ def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any,
             realtime = Realtime.load(workspace.model("channel", fit, Realtime.name), data.vocabulary)
             return CONTAINERS[name].fit(data, config, realtime)
 
-        return CONTAINERS[name].config(recipe_name), fit_containers, "recall"
+        return CONTAINERS[name].config(recipe_name), fit_containers
+    if kind == "head":
+        from training.fit_listened import fit_listened
+        from training.ranking.listened import ListenedConfig
+        from training.recall import load_channels
+
+        def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
+            del folder  # trees are grown at once: there is nothing to go on from
+            folders = {
+                name: workspace.channel(fit, name) for name in workspace.fitted("channel", fit, names("channels"))
+            }
+            return fit_listened(data, config, load_channels(folders, data.vocabulary))
+
+        return ListenedConfig.of(recipe_name), fit_head
     from training.ranking import RANKERS
     from training.ranking.fit import fit_ranker
 
     def fit_one(data: TrainingData, config: Any, folder: Path) -> Any:
         return fit_ranker(name, data, config, folder)
 
-    return RANKERS[name].config(recipe_name), fit_one, "ranking"
+    return RANKERS[name].config(recipe_name), fit_one
+
+
+def _needed(workspace: Workspace, kind: str, fit: str) -> dict[str, Any]:
+    """What was fitted before and goes into a model, by the hash of what that was made from."""
+    if kind == "container":
+        return {"realtime": _realtime_of(workspace, fit)}
+    if kind == "head":
+        return {"channels": _channels_of(workspace, fit)}
+    return {}
+
+
+def _channels_of(workspace: Workspace, fit: str) -> dict[str, str]:
+    fitted = workspace.fitted("channel", fit, names("channels"))
+    if not fitted:
+        raise MissingInput(
+            f"heads learn from the channels' candidates, and no channel was fitted in {workspace.fit_folder(fit)}; "
+            "train one first"
+        )
+    return {name: workspace.made_from("channel", fit, name) for name in fitted}
 
 
 def _realtime_of(workspace: Workspace, fit: str) -> str:
     """The hash of what the channel was made from whose vectors the containers get."""
-    record = workspace.model("channel", fit, "realtime") / INPUTS
-    if not record.exists():
+    if not workspace.fitted("channel", fit, ["realtime"]):
         raise MissingInput(
-            f"containers have the vectors of channel realtime, and {record.parent} has none; train it first"
+            "containers have the vectors of channel realtime, and "
+            f"{workspace.channel(fit, 'realtime')} has none; train it first"
         )
-    return str(json.loads(record.read_text())["hash"])
+    return workspace.made_from("channel", fit, "realtime")
 
 
 def _settled(held_out: Path, config: Any, name: str) -> Any:
@@ -150,8 +196,8 @@ def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
-    parser.add_argument("what", choices=["channel", "container", "ranker", "list"])
-    parser.add_argument("name", help="the model; for list: channels, containers or rankers")
+    parser.add_argument("what", choices=[*CODE, "list"])
+    parser.add_argument("name", help=f"the model; for list: {', '.join(TABLES)}")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--fit", choices=FITS, default="held_out")
@@ -162,9 +208,7 @@ def main() -> None:
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     if arguments.fit == "final" and arguments.what == "ranker" and is_passed_over(workspace, arguments.name):
         print(f"not refitted: evaluation chose another ranker than {arguments.name}")
-    elif (
-        arguments.what == "container" and not (workspace.model("channel", arguments.fit, "realtime") / INPUTS).exists()
-    ):
+    elif arguments.what == "container" and not workspace.fitted("channel", arguments.fit, ["realtime"]):
         print(f"not fitted: {arguments.name} have the vectors of channel realtime, which was not trained")
     elif not train(workspace, arguments.what, arguments.name, arguments.fit):
         print(f"unchanged: {arguments.name} ({arguments.fit})")

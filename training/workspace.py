@@ -1,14 +1,15 @@
 """Where a training run keeps its results, and how it knows that nothing has to be done again.
 
 `SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder a fit (`held_out`, `final`), in it `vocabulary/`,
-`channels/<name>/`, `containers/<name>/`, `rankers/<name>/`. Every finished output carries `inputs.json`: the hash of all that went into it.
-An output whose hash equals is reused. Knows nothing about models.
+`channels/<name>/`, `containers/<name>/`, `rankers/<name>/`, `heads/<name>/`. Every finished output carries `inputs.json`:
+the hash of all that went into it. An output whose hash equals is reused. Knows nothing about models.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -91,8 +92,16 @@ class Workspace:
         return self.fit_folder(fit) / name
 
     def model(self, kind: str, fit: str, name: str) -> Path:
-        """Where a fitted model is saved; `kind` is `channel`, `container` or `ranker`."""
+        """Where a fitted model is saved; `kind` is `channel`, `container`, `ranker` or `head`."""
         return self.fit_folder(fit) / f"{kind}s" / name
+
+    def fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
+        """Which of the names are models that a fit holds, finished."""
+        return [name for name in names if (self.model(kind, fit, name) / INPUTS).exists()]
+
+    def made_from(self, kind: str, fit: str, name: str) -> str:
+        """The hash of everything that a fitted model was made from."""
+        return str(json.loads((self.model(kind, fit, name) / INPUTS).read_text())["hash"])
 
     def channel(self, fit: str, name: str) -> Path:
         """Where a fitted recall channel is saved."""

@@ -18,11 +18,12 @@ from tests.serving.small_release import release, tracks
 from training.data import TrainingData
 from training.evaluate import evaluate
 from training.evaluation.baselines import BASELINES
-from training.evaluation.held_out import HeldOut, scenes_of
+from training.evaluation.held_out import HeldOut
 from training.evaluation.memories import MEMORIES
 from training.features import ServiceContract
 from training.fusion import RECALLED, Fusion, Weights
 from training.ranking.cases import ranking_cases
+from training.recalled import scenes_of
 from training.recipes import recipe
 from training.reciprocal_rank import ReciprocalRank
 from training.workspace import Workspace

@@ -20,19 +20,23 @@ from training.evaluation.measured_ranking import rank_figures
 from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate, sample
 from training.fusion import RECALLED, Fusion
-from training.heads import FIRST, Heads
+from training.heads import FIRST, LISTENED, Heads
 from training.ranking.cases import ranking_cases
 
 VALIDATION_RANKING_CASES = 100_000
+LISTENED_SHARES = (0.0, 0.5, 0.75, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose: fusion, the ranker (None: there is none), its share of the order, and the baselines."""
+    """What validation chose: fusion, the ranker (None: there is none), its share of the order with the heads of a slate,
+    the heads of single cases, and the baselines.
+    """
 
     fusion: Fusion
     ranker: str | None
     blend: Blend
+    heads: Heads
     baselines: Baselines
     why: dict[str, Any]
 
@@ -56,7 +60,7 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     }
     if not held_out.rankers:
         slate = Slate.build(held_out, cases.take(rows), some, fusion, None, Heads(), servable)
-        return Choice(fusion, None, Blend(0.0, diversity=_diversity(slate, 0.0, why)), beside, why)
+        return Choice(fusion, None, Blend(0.0, diversity=_diversity(slate, 0.0, why)), Heads(), beside, why)
     ranking = ranking_cases(held_out.data).of_part("validation")
     ranking = ranking.take(
         np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
@@ -72,14 +76,32 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     labels_RT = ranking.labels_RT[:, [ranking.tasks.index(task) for task in tasks]]
     heads, heads_table = head_weights.fit(found_by[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R)
     slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], heads, servable)
-    weight, table = slate.choose()
+    slate, served, weight = _with_listened(slate, heads, why)
     why |= {
         "validation_gauc": figures,
         "heads_table": heads_table,
-        "blend_table": {str(b): row for b, row in table.items()},
         "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
     }
-    return Choice(fusion, best, Blend(weight, heads, _diversity(slate, weight, why)), beside, why)
+    return Choice(fusion, best, Blend(weight, served, _diversity(slate, weight, why)), heads, beside, why)
+
+
+def _with_listened(slate: Slate, heads: Heads, why: dict[str, Any]) -> tuple[Slate, Heads, float]:
+    """The slate by the share that the head LISTENED, where there is one, has among the heads and by the ranker's share of
+    the order that are best together; with these heads, and the ranker's share. Of equals the smaller shares.
+    """
+    tried = {}
+    for share in LISTENED_SHARES if LISTENED in slate.said else (0.0,):
+        mixed = heads.with_listened(share)
+        one = slate.with_heads(mixed)
+        weight, table = one.choose()
+        tried[share] = (one, mixed, weight, table)
+    why["listened_table"] = {
+        str(share): {"weight": weight, **table[weight]} for share, (*_, weight, table) in tried.items()
+    }
+    best = max(tried, key=lambda share: (round(sum(tried[share][3][tried[share][2]].values()), 6), -share))
+    one, mixed, weight, table = tried[best]
+    why["blend_table"] = {str(b): row for b, row in table.items()}
+    return one, mixed, weight
 
 
 def _diversity(slate: Slate, weight: float, why: dict[str, Any]) -> float:

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from training.data import Ragged, RecallCases, TrainingData
 from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures
-from training.fusion import RECALLED
-from training.heard import HEARD_VIEWS, heard, joined
+from training.heads import LISTENED
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
 from training.ranking.fit import track_statistics
+from training.ranking.listened import Listened
 from training.ranking.loaded import LoadedRanker
-from training.recall import CHANNELS, CONTAINERS, ContainerRecall, load_containers
+from training.recall import CHANNELS, CONTAINERS, ContainerRecall, load_channels, load_containers
 from training.recall.channel import Candidates, RecallChannel
+from training.recalled import heard_before, recalled
 from training.recipes import recipe
-from training.workspace import INPUTS, MissingInput, Workspace
+from training.workspace import MissingInput, Workspace
 
-CASES_AT_ONCE = 256
 RANKING_CASES_AT_ONCE = 2048
 
 
@@ -58,10 +58,11 @@ class HeldOut:
         for name in fitted(workspace, "held_out", "ranker"):
             rankers[name] = LoadedRanker.load(workspace.ranker("held_out", name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
-        channels: dict[str, RecallChannel] = {
-            name: CHANNELS[name].load(workspace.channel("held_out", name), data.vocabulary)
-            for name in fitted(workspace, "held_out", "channel")
-        }
+        for name in fitted(workspace, "held_out", "head"):
+            head = Listened.load(workspace.model("head", "held_out", name))
+            rankers = {ranker: one.with_listened(head) for ranker, one in rankers.items()}
+        folders = {name: workspace.channel("held_out", name) for name in fitted(workspace, "held_out", "channel")}
+        channels = load_channels(folders, data.vocabulary)
         if not channels:
             raise MissingInput(
                 f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
@@ -73,28 +74,11 @@ class HeldOut:
 
     def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
         """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
-        for channel in self.channels.values():
-            self.offline.open(channel.feature_service)
-
-        def of(start: int) -> dict[str, Candidates]:
-            some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
-            asked = some.user_ids.tolist(), some.request_at_C, scenes_of(some)
-            return {
-                name: channel.recall(self.offline.users(channel.feature_service, *asked), RECALLED)
-                for name, channel in self.channels.items()
-            }
-
-        parts = list(each(of, range(0, len(cases), CASES_AT_ONCE), f"recall {what}"))
-        return {name: _joined([part[name] for part in parts]) for name in self.channels}
+        return recalled(self.channels, self.offline, cases, what)
 
     def heard(self, cases: RecallCases) -> Ragged:
         """What the user of each case had heard before it, as the request reads it."""
-        parts = []
-        for start in range(0, len(cases), CASES_AT_ONCE):
-            some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
-            users = some.user_ids.tolist()
-            parts.append(heard({view: self.data.reader(view).read(users, some.request_at_C) for view in HEARD_VIEWS}))
-        return joined(parts)
+        return heard_before(self.data, cases)
 
     def predict(self, cases: RankingCases, what: str) -> dict[str, NDArray[np.float32]]:
         """Calibrated probability [R, T] of every task of each ranker, tasks in the ranker's order.
@@ -132,14 +116,14 @@ class HeldOut:
 
 
 def fitted(workspace: Workspace, fit: str, kind: str) -> list[str]:
-    """Names of the channels, containers or rankers (`kind`) that a fit holds, finished."""
-    tables: dict[str, Iterable[str]] = {"channel": CHANNELS, "container": CONTAINERS, "ranker": RANKERS}
-    return [name for name in tables[kind] if (workspace.model(kind, fit, name) / INPUTS).exists()]
-
-
-def scenes_of(cases: RecallCases) -> list[str]:
-    """The scene of each case, "" where the log names none."""
-    return [scene or "" for scene in cases.scenes.tolist()]
+    """Names of the channels, containers, rankers or heads (`kind`) that a fit holds, finished."""
+    tables: dict[str, Iterable[str]] = {
+        "channel": CHANNELS,
+        "container": CONTAINERS,
+        "ranker": RANKERS,
+        "head": (LISTENED,),
+    }
+    return workspace.fitted(kind, fit, tables[kind])
 
 
 @torch.no_grad()
@@ -148,9 +132,3 @@ def _probabilities(ranker: LoadedRanker, batch: Any) -> NDArray[np.float32]:
     temperatures = torch.tensor(ranker.settled.temperatures or [1.0] * len(ranker.tasks))
     probability_BT: NDArray[np.float32] = torch.sigmoid(logits_BT / temperatures).numpy()
     return probability_BT
-
-
-def _joined(parts: list[Candidates]) -> Candidates:
-    if not parts:
-        return Candidates(np.zeros((0, RECALLED), dtype=np.int64), np.zeros((0, RECALLED), dtype=np.float32))
-    return Candidates(np.concatenate([p.items_BK for p in parts]), np.concatenate([p.scores_BK for p in parts]))

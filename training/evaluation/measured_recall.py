@@ -15,12 +15,13 @@ from training.data import RecallCases, TrainingData
 from training.evaluation import comparison, memories, recall_metrics
 from training.evaluation.choice import Choice
 from training.evaluation.exposure import Newcomers
-from training.evaluation.held_out import HeldOut, scenes_of
+from training.evaluation.held_out import HeldOut
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
 from training.evaluation.slate import METRICS as SLATE_METRICS
 from training.evaluation.slate import Slate, by_request, mean_known, sample
 from training.fusion import RECALLED
+from training.recalled import scenes_of
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20

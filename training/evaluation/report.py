@@ -104,7 +104,13 @@ def _slate(content: Content) -> str:
         )
         for metric, title in (("recall_at_30", "recall@30"), ("ndcg_at_10", "ndcg@10"))
     )
-    table = choices("Ranker's share, on validation", "share", content["chosen"].get("blend_table"))
+    table = choices(
+        "Share of the head `listened` among the heads, each with its best share of the ranker, on validation",
+        "share",
+        content["chosen"].get("listened_table"),
+        ("weight", "recall_at_30", "ndcg_at_10"),
+    )
+    table += choices("Ranker's share, on validation", "share", content["chosen"].get("blend_table"))
     table += choices("Most tracks of one artist, on validation", "at most", content["chosen"].get("cap_table"))
     table += choices(
         "Diversity, on validation (1 - similarity of two tracks of a list by their facets)",

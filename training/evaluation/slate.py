@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,17 +22,18 @@ from numpy.typing import NDArray
 from training import blend
 from training.data import RecallCases
 from training.evaluation import recall_metrics
-from training.evaluation.held_out import HeldOut, scenes_of
+from training.evaluation.held_out import HeldOut
 from training.evaluation.servable import Servable
 from training.evaluation.side_by_side import each
-from training.fusion import Fusion
+from training.fusion import RANKED, Fusion
 from training.heads import Heads
 from training.ranking.loaded import LoadedRanker
 from training.recall.channel import Candidates
+from training.recalled import scenes_of
 from training.selection import PER_ARTIST, at_most_per_artist, diverse
 from training.track_facets import TrackFacets
 
-LENGTH, RANKED = 30, 300
+LENGTH = 30
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASES_AT_ONCE = 16
 CAPS = (2, 3, 5, 7, 10, 15, LENGTH)
@@ -44,7 +45,9 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Slate:
-    """C requests with K candidates in fused order (0 = none), their fused scores and what the ranker's heads say of each."""
+    """C requests with K candidates in fused order (0 = none), their fused scores and what the ranker's heads say of each as
+    one score; `said` is what each head says of them.
+    """
 
     cases: RecallCases
     items_CK: Ints
@@ -52,6 +55,7 @@ class Slate:
     heads_CK: NDArray[np.floating]
     artist_of_track_V: Ints
     facets: TrackFacets | None = None
+    said: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -67,11 +71,20 @@ class Slate:
         """The request path up to the ranker's answer, its heads made one score; without a ranker that is 0."""
         fused = fusion.fuse(found, held_out.heard(cases), RANKED, scenes_of(cases))
         items, scores = servable.first(fused.items_BK, cases, fused.scores_BK)
-        said = (
-            np.zeros(items.shape, dtype=np.float32) if ranker is None else _score(held_out, ranker, heads, cases, items)
-        )
+        said = {} if ranker is None else _said(held_out, ranker, cases, items)
         artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalogue.facets
-        return cls(cases, items, scores, said, artist_V, facets)
+        nothing_CK = np.zeros(items.shape, dtype=np.float32)
+        slate = cls(cases, items, scores, nothing_CK, artist_V, facets, said)
+        return slate.with_heads(heads) if ranker is not None else slate
+
+    def with_heads(self, heads: Heads) -> Slate:
+        """The same with one score made of what was said by other weights."""
+        scene_C = np.array(scenes_of(self.cases), dtype=object)
+        score_CK = np.zeros(self.items_CK.shape)
+        for scene in np.unique(scene_C):
+            rows = np.flatnonzero(scene_C == scene)
+            score_CK[rows] = heads.score({task: one[rows] for task, one in self.said.items()}, scene)
+        return replace(self, heads_CK=score_CK)
 
     def shown(self, weight: float, per_artist: int = PER_ARTIST, diversity: float = 0.0) -> Ints:
         """The first LENGTH of every request with the ranker's share `weight`, at most `per_artist` of one artist, tracks
@@ -169,18 +182,14 @@ def by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.objec
     return pl.DataFrame(columns | {name: measured[name]["all"] for name in METRICS})
 
 
-def _score(
-    held_out: HeldOut, ranker: LoadedRanker, heads: Heads, cases: RecallCases, items_CK: Ints
-) -> NDArray[np.floating]:
+def _said(held_out: HeldOut, ranker: LoadedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:
+    """What each head of the ranker says of every candidate, [C, K]."""
     scenes = scenes_of(cases)
     users = held_out.offline.users(ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes)
 
-    def of(start: int) -> NDArray[np.floating]:
+    def of(start: int) -> dict[str, NDArray[np.float32]]:
         rows = np.arange(start, min(start + CASES_AT_ONCE, len(cases)))
-        said = ranker.score(users.take(rows.tolist()), items_CK[rows])
-        return np.stack(
-            [heads.score({task: one[n] for task, one in said.items()}, scenes[row]) for n, row in enumerate(rows)]
-        )
+        return ranker.score(users.take(rows.tolist()), items_CK[rows])
 
     parts = list(each(of, range(0, len(cases), CASES_AT_ONCE), "rank slates"))
-    return np.concatenate(parts) if parts else np.zeros(items_CK.shape, dtype=np.float32)
+    return {task: np.concatenate([part[task] for part in parts]) for task in (parts[0] if parts else ())}

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from training.features import UserBatch
+from training.heads import LISTENED
 from training.ranking import RANKERS
 from training.ranking.events import Catalogue
 from training.ranking.features import RankingFeatures
+from training.ranking.listened import Listened
 from training.ranking.number_trees import NumberTrees
 from training.ranking.ranker import Ranker, RankerConfig
 from training.ranking.track_kinds import TrackKinds
@@ -40,6 +42,7 @@ def features_of(
 class LoadedRanker:
     """`settled` is the config with what the fit chose filled in (steps, temperatures): the `final` fit is given it.
 
+    `listened` is the head that was learned from whole requests, where there is one; it is kept beside rankers, not in them.
     `measures` is what the fit is worth knowing by: seconds, steps, validation values, tasks the log could not teach.
     """
 
@@ -47,6 +50,7 @@ class LoadedRanker:
     features: RankingFeatures
     settled: RankerConfig
     measures: dict[str, Any]
+    listened: Listened | None = None
 
     def __post_init__(self) -> None:
         self.model.eval()
@@ -68,8 +72,8 @@ class LoadedRanker:
 
     @torch.no_grad()
     def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probability [B, C] of each task; vocabulary indices, 0 (no candidate) gets a number that means
-        nothing.
+        """Calibrated probability [B, C] of each task, and of LISTENED where there is that head; vocabulary indices, 0 (no
+        candidate) gets a number that means nothing.
 
         Raises:
             ValueError: `items_BC` has not one row a request.
@@ -80,7 +84,14 @@ class LoadedRanker:
         candidates = self.features.candidates(side, items_BC)
         logits_BCT = self.model(self.model.encode_user(side.inputs), candidates)
         probability_BCT = torch.sigmoid(logits_BCT / torch.tensor(self.settled.temperatures or [1.0] * len(self.tasks)))
-        return {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
+        said = {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
+        if self.listened is not None:
+            said[LISTENED] = self.listened.probability(side.inputs, candidates)
+        return said
+
+    def with_listened(self, head: Listened) -> LoadedRanker:
+        """The ranker beside the head; one that makes no numbers by hard search has to do without."""
+        return replace(self, listened=head) if self.features.hard_search else self
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), config (JSON), statistics and kinds of each track (Parquet), and trees (text)."""

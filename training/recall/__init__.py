@@ -12,6 +12,7 @@ from training.recall.long_short import LongShort
 from training.recall.multi_interest import MultiInterest
 from training.recall.popularity import Popularity
 from training.recall.realtime import Realtime
+from training.vocabulary import Vocabulary
 
 CHANNELS: dict[str, type[RecallChannel]] = {
     channel.name: channel
@@ -20,6 +21,11 @@ CHANNELS: dict[str, type[RecallChannel]] = {
 
 CONTAINERS: dict[str, type[ContainerRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}
 """What is recalled besides tracks: fitted after `realtime`, whose vectors they have."""
+
+
+def load_channels(folders: Mapping[str, Path], vocabulary: Vocabulary) -> dict[str, RecallChannel]:
+    """What `save` wrote into each folder, by name."""
+    return {name: CHANNELS[name].load(folder, vocabulary) for name, folder in folders.items()}
 
 
 def load_containers(folders: Mapping[str, Path], channels: Mapping[str, RecallChannel]) -> dict[str, ContainerRecall]:
@@ -41,6 +47,7 @@ __all__ = [
     "Candidates",
     "ContainerRecall",
     "RecallChannel",
+    "load_channels",
     "load_containers",
     "load_shelves",
 ]

@@ -1,6 +1,6 @@
 """A release as one folder: everything an answer needs, and nothing that runs code when it is read.
 
-`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, fusion.json, blend.json` and
+`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, heads/<name>/, fusion.json, blend.json` and
 the held-out slate (`slate.parquet`), request by request, for the gate of the next release. Only JSON, Parquet and safetensors: no
 pickle. Knows nothing about where releases are kept or which is in service.
 """
@@ -20,6 +20,8 @@ from training.blend import Blend
 from training.containers import Shelf
 from training.data import TrainingData
 from training.fusion import Fusion
+from training.heads import LISTENED
+from training.ranking.listened import Listened
 from training.ranking.loaded import LoadedRanker
 from training.recall import CHANNELS, ContainerRecall, load_containers, load_shelves
 from training.recall.channel import RecallChannel
@@ -96,13 +98,14 @@ class Release:
         folders = {name: folder / "containers" / name for name in manifest.get("containers", [])}
         containers = load_containers(folders, channels)
         shelves = {name: one.shelf for name, one in containers.items()} if has_channels else load_shelves(folders)
+        blend = Blend.load(folder / BLEND)
         return cls(
             channels=channels,
             containers=containers,
             shelves=shelves,
             fusion=Fusion.load(folder / FUSION),
-            ranker=LoadedRanker.load(folder / "ranker", vocabulary) if manifest["ranker"] and has_ranker else None,
-            blend=Blend.load(folder / BLEND),
+            ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] and has_ranker else None,
+            blend=blend,
             vocabulary=vocabulary,
             catalogue=pl.read_parquet(folder / CATALOGUE),
             manifest=manifest,
@@ -126,6 +129,8 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
         _copy(workspace.model("container", "final", name), folder / "containers" / name, f"container {name}")
     if ranker:
         _copy(workspace.ranker("final", ranker), folder / "ranker", f"ranker {ranker}")
+    for name in fitted(workspace, "held_out", "head") if ranker else ():
+        _copy(workspace.model("head", "final", name), folder / "heads" / name, f"head {name}")
     for name in (FUSION, BLEND, SLATE):
         shutil.copyfile(evaluation / name, folder / name)
     data = TrainingData(workspace.marts, "final", recipe(workspace.recipe))
@@ -143,6 +148,12 @@ def catalogue(data: TrainingData) -> pl.DataFrame:
     rows = rows.select(name for name in TRACK_COLUMNS if name in rows.columns)
     rows = rows.join(newest, on="track_id", how="left", maintain_order="left")
     return rows.with_columns(pl.col(name).fill_null(0) for name in counts)
+
+
+def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> LoadedRanker:
+    """The ranker, and beside it the head of whole requests where that has a weight."""
+    ranker = LoadedRanker.load(folder / "ranker", vocabulary)
+    return ranker.with_listened(Listened.load(folder / "heads" / LISTENED)) if LISTENED in blend.heads.used else ranker
 
 
 def _copy(source: Path, target: Path, what: str) -> None:

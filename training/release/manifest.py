@@ -82,6 +82,7 @@ def build(
         "channels": channels,
         "containers": [name.removeprefix("container/") for name in inputs["final"] if name.startswith("container/")],
         "ranker": ranker,
+        "heads": [name.removeprefix("head/") for name in inputs["final"] if name.startswith("head/")],
         "fusion": inputs["fusion"],
         "blend": inputs["blend"],
         "feature_services": services,
