@@ -169,11 +169,12 @@ def test_what_was_served_is_judged_beside_the_line(bag, dag, task, after):
 
 
 @pytest.mark.parametrize(("dag", "last"), [("train_models", "evaluate"), ("release_models", "release")])
-def test_containers_wait_for_the_channel_whose_vectors_they_have(bag, dag, last):
+@pytest.mark.parametrize("kind", ["container", "head"])
+def test_what_learns_from_channels_waits_for_them_and_not_for_rankers(bag, kind, dag, last):
     upstream = bag["dags"][dag]["upstream"]
-    assert "channels.train_channel" in upstream["containers.list_containers"]
-    assert "rankers.train_ranker" not in upstream["containers.list_containers"]
-    assert "containers.train_container" in upstream[last]
+    assert "channels.train_channel" in upstream[f"{kind}s.list_{kind}s"]
+    assert "rankers.train_ranker" not in upstream[f"{kind}s.list_{kind}s"]
+    assert f"{kind}s.train_{kind}" in upstream[last]
 
 
 def test_nothing_is_announced_before_the_work_is_done(bag):

@@ -10,7 +10,7 @@ import pytest
 from training.blend import Blend
 from training.evaluation import head_weights
 from training.evaluation.head_weights import fit, grid, within_users
-from training.heads import Heads, combined
+from training.heads import ANY_SCENE, LISTENED, Heads, combined
 
 TASKS = ("not_skipped", "full_play", "like")
 
@@ -93,3 +93,16 @@ def test_every_scene_of_the_service_wants_tasks_that_exist() -> None:
 
     assert set(head_weights.WANTS) <= {"", *SCENES}
     assert all(set(wants) <= set(KNOWN) for wants in head_weights.WANTS.values())
+
+
+def test_the_head_of_whole_requests_takes_its_share_of_every_scene() -> None:
+    heads = Heads({ANY_SCENE: {"not_skipped": 1.0, "like": 3.0}, "daily": {"like": 1.0}})
+    mixed = heads.with_listened(0.6)
+    assert mixed.weights[ANY_SCENE] == pytest.approx({"not_skipped": 0.1, "like": 0.3, LISTENED: 0.6})
+    assert mixed.weights["daily"] == pytest.approx({"like": 0.4, LISTENED: 0.6})
+    assert mixed.used == {"not_skipped", "like", LISTENED}
+    alone = heads.with_listened(1.0)
+    assert alone.used == {LISTENED} and heads.with_listened(0.0).used == {"not_skipped", "like"}
+    # The order of other heads does not change where it has no share.
+    said = {"not_skipped": np.array([0.2, 0.7]), "like": np.array([0.4, 0.1])}
+    assert heads.with_listened(0.0).score(said, "") == pytest.approx(heads.score(said, ""))

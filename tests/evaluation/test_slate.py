@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,11 +16,12 @@ from tests.evaluation.marts import FIRST, Play, write
 from training import blend
 from training.catalogue import Catalogue
 from training.data import TrainingData
-from training.evaluation import slate
+from training.evaluation import choice, slate
 from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate
 from training.exclusions import Exclusions
 from training.filter import Shown, keep
+from training.heads import LISTENED, Heads
 from training.recipes import recipe
 from training.selection import PER_ARTIST, at_most_per_artist
 from training.track_facets import TrackFacets
@@ -209,3 +211,23 @@ def test_filters_remove_what_they_should(data: TrainingData) -> None:
     ids = set(data.vocabulary.decode(left[0][left[0] > 0]))
     # Gone: a2's 2, 5, 8; the disliked recording's 1 and 8; 3 is withdrawn and 4 not out. 6 is disliked only later.
     assert ids == {"0", "6", "7", "9"}
+
+
+def test_a_head_that_knows_the_slate_gets_the_share_that_validation_gives_it() -> None:
+    # The case head wants the wrong track first, the head of whole requests the right one.
+    one = replace(
+        small_slate(),
+        said={
+            "not_skipped": np.array([[0.9, 0.5, 0.4, 0.1], [0.9, 0.2, 0.1, 0.1]], np.float32),
+            LISTENED: np.array([[0.1, 0.2, 0.3, 0.8], [0.1, 0.8, 0.1, 0.1]], np.float32),
+        },
+    )
+    why: dict[str, Any] = {}
+    served, heads, weight = choice._with_listened(one, Heads(), why)
+    assert heads.of("")[LISTENED] >= 0.5 and weight > 0
+    assert served.shown(weight)[:, 0].tolist() == [5, 3]
+    assert set(why["listened_table"]) == {str(share) for share in choice.LISTENED_SHARES}
+    assert why["listened_table"]["0.0"]["ndcg_at_10"] < why["listened_table"]["1.0"]["ndcg_at_10"]
+    # Without it nothing is asked of it.
+    _, heads, _ = choice._with_listened(replace(one, said={"not_skipped": one.said["not_skipped"]}), Heads(), why)
+    assert heads.used == {"not_skipped"} and set(why["listened_table"]) == {"0.0"}

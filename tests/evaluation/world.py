@@ -76,4 +76,5 @@ def workspace(
             train(here, "container", container, fit)
         for ranker in rankers:
             train(here, "ranker", ranker, fit)
+        train(here, "head", "listened", fit)
     return here

@@ -29,8 +29,9 @@ def test_models_are_trained_compared_refitted_and_released_in_that_order():
         "final_sum_pooling",
         "release",
     ]
-    more = pipeline.model_steps(Asked(), "2026-07-01", ["realtime"], ["sum_pooling"], ["playlists"])
-    assert [step.name for step in more][1:4] == ["held_out_realtime", "held_out_playlists", "held_out_sum_pooling"]
+    more = pipeline.model_steps(Asked(), "2026-07-01", ["realtime"], ["sum_pooling"], ["playlists"], ["listened"])
+    learned = ["realtime", "playlists", "sum_pooling", "listened"]
+    assert [step.name for step in more][1:5] == [f"held_out_{name}" for name in learned]
     assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)
 
 

@@ -135,8 +135,8 @@ class Listened:
         """That each candidate will be listened to, calibrated over candidates of requests [B, C]; on the thread that asks."""
         numbers_BCN = numbers(users, candidates)
         logit_R = self.logits(numbers_BCN.reshape(-1, numbers_BCN.shape[-1]))
-        probability_R = 1 / (1 + np.exp(-logit_R))
-        return probability_R.reshape(numbers_BCN.shape[:2])
+        probability_BC: Floats = (1 / (1 + np.exp(-logit_R))).astype(np.float32).reshape(numbers_BCN.shape[:2])
+        return probability_BC
 
     def save(self, folder: Path) -> None:
         """Write one text file and one of JSON."""
