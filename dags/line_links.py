@@ -26,6 +26,7 @@ PAGES = {
     "prepare": "data#models",
     "train_channel": "data#models",
     "train_container": "data#models",
+    "train_head": "data#models",
     "train_ranker": "data#models",
     "evaluate": "reports/evaluation.html",
     "report_experiment": "reports/experiment.html",
@@ -35,6 +36,7 @@ PAGES = {
     "asked": HANDED_ON,
     "list_channels": HANDED_ON,
     "list_containers": HANDED_ON,
+    "list_heads": HANDED_ON,
     "list_rankers": HANDED_ON,
     **{f"announce_{noun}_ready": "/assets" for noun in ("events", "features", "models", "release")},
 }

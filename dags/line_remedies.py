@@ -31,6 +31,7 @@ REMEDIES = {
     "prepare": "the log ends with the reason. No marts: trigger `ingest_listening_logs`. Otherwise clear this task.",
     "train_channel": TRAINING,
     "train_container": TRAINING,
+    "train_head": TRAINING,
     "train_ranker": TRAINING,
     "evaluate": "the log ends with the reason. A model is missing: clear its training. Otherwise clear this task.",
     "report_experiment": "nothing waits for it. Users are not divided as asked: trust no comparison of these releases, and look with "
@@ -42,6 +43,7 @@ REMEDIES = {
     "asked": "trigger the DAG again with Params that its table allows.",
     "list_channels": LISTS,
     "list_containers": LISTS,
+    "list_heads": LISTS,
     "list_rankers": LISTS,
     **{
         f"announce_{noun}_ready": "clear this task: nothing else is done again."

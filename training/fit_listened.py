@@ -34,7 +34,7 @@ def fit_listened(data: TrainingData, config: ListenedConfig, channels: Mapping[s
     """The head, learned from the `train` part; its scale is fitted on `validation` where `data` has one.
 
     Raises:
-        ValueError: no past request was answered by any of its candidates.
+        NothingToLearn: no past request was answered by any of its candidates.
     """
     offline = OfflineFeatures(data)
     threads = trainer.use_threads()

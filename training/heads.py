@@ -23,6 +23,10 @@ Floats = NDArray[np.floating]
 Weights = Mapping[str, float]
 
 
+class NothingToLearn(ValueError):
+    """The log holds nothing that a head could learn; the line goes on without it."""
+
+
 @dataclass(frozen=True)
 class Heads:
     """Weights by scene, then by task; those of ANY_SCENE are for every scene that has none.

@@ -22,10 +22,11 @@ from typing import Any
 
 from training import tracking
 from training.data import TrainingData
-from training.heads import LISTENED
+from training.heads import LISTENED, NothingToLearn
 from training.recipes import RECIPES, recipe
 from training.workspace import (
     FITS,
+    INPUTS,
     SOURCES,
     MissingInput,
     Workspace,
@@ -54,6 +55,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
 
     Raises:
         ValueError: no such model.
+        NothingToLearn: the log holds nothing for a head to learn from.
         MissingInput: `final` is asked for before `held_out` was fitted, containers before `realtime`, or heads before any
             channel.
     """
@@ -69,7 +71,11 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     began = time.monotonic()
     data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), content_file=workspace.content(fit))
     # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
-    model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
+    try:
+        model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
+    except NothingToLearn:
+        (folder / INPUTS).unlink(missing_ok=True)  # what was fitted before is of another log
+        raise
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": _peak_mb()}
@@ -210,8 +216,18 @@ def main() -> None:
         print(f"not refitted: evaluation chose another ranker than {arguments.name}")
     elif arguments.what == "container" and not workspace.fitted("channel", arguments.fit, ["realtime"]):
         print(f"not fitted: {arguments.name} have the vectors of channel realtime, which was not trained")
-    elif not train(workspace, arguments.what, arguments.name, arguments.fit):
-        print(f"unchanged: {arguments.name} ({arguments.fit})")
+    elif (
+        arguments.what == "head"
+        and arguments.fit == "final"
+        and not workspace.fitted("head", "held_out", [arguments.name])
+    ):
+        print(f"not refitted: {arguments.name} had nothing to learn from the train part")
+    else:
+        try:
+            if not train(workspace, arguments.what, arguments.name, arguments.fit):
+                print(f"unchanged: {arguments.name} ({arguments.fit})")
+        except NothingToLearn as error:
+            print(f"not fitted: {arguments.name}; {error}")
 
 
 if __name__ == "__main__":

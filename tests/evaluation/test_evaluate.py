@@ -15,6 +15,7 @@ from serving.scenes import SCENES
 from tests.evaluation import anchor
 from tests.evaluation.world import VIEWS, workspace
 from tests.serving.small_release import release, tracks
+from training import train as train_module
 from training.data import TrainingData
 from training.evaluate import evaluate
 from training.evaluation.baselines import BASELINES
@@ -186,3 +187,20 @@ def test_the_run_is_in_mlflow(measured: tuple[Workspace, Path]) -> None:
     ]
     value = content(measured)["recall"]["fused"]["recall_at_200"]["all"][0]
     assert run.data.metrics["recall/fused/recall_at_200/all"] == pytest.approx(value)
+
+
+def test_a_log_without_anything_to_learn_from_goes_on_without_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = workspace(tmp_path, monkeypatch)
+    assert here.fitted("head", "held_out", ["listened"]) == ["listened"]
+    # Nothing is listened to any more: the head of the log before must not stay.
+    marts = here.marts / "plays.parquet"
+    pl.read_parquet(marts).with_columns(is_listened=pl.lit(False)).write_parquet(marts)
+    for fit in ("held_out", "final"):
+        monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
+        train_module.main()
+        assert here.fitted("head", "held_out", ["listened"]) == []
+    said = capsys.readouterr().out
+    assert "not fitted: listened; of 0 candidates of 0 past requests" in said
+    assert "not refitted: listened" in said

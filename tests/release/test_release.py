@@ -116,7 +116,6 @@ def test_round_trip(line: Workspace) -> None:
         *(f"channel/{name}" for name in loaded.channels),
         *(f"container/{name}" for name in loaded.containers),
         "ranker/sum_pooling",
-        "head/listened",
     }
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
 

@@ -21,7 +21,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from training.heads import LISTENED
+from training.heads import LISTENED, NothingToLearn
 from training.ranking.hard_search import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.searches import user_numbers
@@ -107,10 +107,10 @@ class Listened:
         """From requests of the past; the scale from those of validation, where there are some.
 
         Raises:
-            ValueError: no candidate was listened to, or all of them.
+            NothingToLearn: no candidate was listened to, or all of them.
         """
         if not learned.has_both:
-            raise ValueError(
+            raise NothingToLearn(
                 f"of {len(learned.listened_R)} candidates of {len(learned.count_Q)} past requests "
                 f"{int(learned.listened_R.sum())} were listened to, so nothing can be learned; land more sessions"
             )

@@ -1,8 +1,8 @@
 """A release as one folder: everything an answer needs, and nothing that runs code when it is read.
 
-`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, heads/<name>/, fusion.json, blend.json` and
-the held-out slate (`slate.parquet`), request by request, for the gate of the next release. Only JSON, Parquet and safetensors: no
-pickle. Knows nothing about where releases are kept or which is in service.
+`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, heads/<name>/, fusion.json,
+blend.json` and the held-out slate (`slate.parquet`), request by request, for the gate of the next release. Only JSON,
+Parquet, safetensors and trees as text: no pickle. Knows nothing about where releases are kept or which is in service.
 """
 
 from __future__ import annotations
@@ -129,8 +129,9 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
         _copy(workspace.model("container", "final", name), folder / "containers" / name, f"container {name}")
     if ranker:
         _copy(workspace.ranker("final", ranker), folder / "ranker", f"ranker {ranker}")
-    for name in fitted(workspace, "held_out", "head") if ranker else ():
-        _copy(workspace.model("head", "final", name), folder / "heads" / name, f"head {name}")
+    for name in fitted(workspace, "held_out", "head"):
+        if name in Blend.load(evaluation / BLEND).heads.used:
+            _copy(workspace.model("head", "final", name), folder / "heads" / name, f"head {name}")
     for name in (FUSION, BLEND, SLATE):
         shutil.copyfile(evaluation / name, folder / name)
     data = TrainingData(workspace.marts, "final", recipe(workspace.recipe))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import settings
+from training.blend import Blend
 from training.evaluate import JSON_FILE, evaluation_inputs, model_ids
 from training.ranking import RANKERS
 from training.recall import CHANNELS
@@ -39,7 +40,7 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         )
     chosen = json.loads((evaluation / "choice.json").read_text())
     held_out, final = model_ids(workspace, "held_out"), model_ids(workspace, "final")
-    needed = [name for name in held_out if not name.startswith("ranker/") or name == f"ranker/{chosen['ranker']}"]
+    needed = [name for name in held_out if _is_released(name, chosen["ranker"], Blend.load(evaluation / "blend.json"))]
     for name in needed:
         if name not in final:
             raise MissingInput(
@@ -55,6 +56,12 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         "fusion": json.loads((evaluation / "fusion.json").read_text()),
         "blend": json.loads((evaluation / "blend.json").read_text()),
     }
+
+
+def _is_released(name: str, ranker: str | None, blend: Blend) -> bool:
+    """Of rankers only the one that was chosen is released, of heads beside it those that have a weight."""
+    kind, _, model = name.partition("/")
+    return model == ranker if kind == "ranker" else model in blend.heads.used if kind == "head" else True
 
 
 def release_id(inputs: dict[str, Any]) -> str:

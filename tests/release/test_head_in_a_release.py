@@ -1,0 +1,53 @@
+"""A head that all rankers share is released beside the ranker where it has a weight, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.evaluation.world import workspace
+from training.blend import Blend
+from training.data import TrainingData
+from training.evaluate import evaluate
+from training.features import OfflineFeatures
+from training.heads import LISTENED, Heads
+from training.ranking.listened import Listened
+from training.recipes import recipe
+from training.release import bundle
+from training.release.bundle import Release
+from training.release.gate import Verdict
+from training.release.manifest import build, release_inputs
+from training.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        here = workspace(tmp_path_factory.mktemp("home"), monkeypatch, rankers=("target_attention",))
+        evaluate(here)
+        yield here
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_head_is_released_where_it_has_a_weight(measured: Workspace, tmp_path: Path, share: float) -> None:
+    Blend(0.4, Heads().with_listened(share)).save(measured.folder / "evaluation" / "blend.json")
+    manifest = build(measured, release_inputs(measured), Verdict(True, (), {}), None, None)
+    bundle.write(measured, manifest, tmp_path)
+    loaded = Release.load(tmp_path)
+    assert loaded.ranker is not None
+    assert manifest["heads"] == ([LISTENED] if share else []) == [path.name for path in tmp_path.glob("heads/*")]
+    assert (loaded.ranker.listened is not None) == bool(share)
+    users = OfflineFeatures(TrainingData(measured.marts, "final", recipe("debug"))).users(
+        "recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000)
+    )
+    items = np.tile(np.arange(2, 12), (3, 1))
+    said = loaded.ranker.score(users, items)
+    assert (LISTENED in said) == bool(share)
+    score = loaded.blend.heads.score({task: one[0] for task, one in said.items()}, "daily")
+    assert score.shape == (10,) and np.isfinite(score).all()
+    if share:
+        final = loaded.ranker.with_listened(Listened.load(measured.model("head", "final", LISTENED)))
+        assert np.array_equal(final.score(users, items)[LISTENED], said[LISTENED])
