@@ -38,7 +38,7 @@ DEAD_AFTER_S = 15
 class Cluster:
     """Airflow's processes and its Celery workers; use `running`."""
 
-    def __init__(self, home: Path, uri: str, server: str, password: str) -> None:
+    def __init__(self, home: Path, uri: str, server: str, password: str, at_once: int) -> None:
         self._home, self._programs, self._number = home, dict[str, process.Background](), 0
         self.settings = settings.Settings(home, "127.0.0.1", *(free_port() for _ in range(4)))
         url = f"http://127.0.0.1:{self.settings.airflow_port}"
@@ -56,6 +56,7 @@ class Cluster:
         }
         self._given = given
         self._own = {
+            "AIRFLOW__CORE__PARALLELISM": str(at_once),
             "AIRFLOW__API__PORT": str(self.settings.airflow_port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -150,13 +151,13 @@ class Cluster:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Cluster]:
-    """A cluster without workers."""
+def running(home: Path, at_once: int = 2) -> Iterator[Cluster]:
+    """A cluster without workers, with so many tasks at the same time."""
     password = secrets.token_urlsafe(12)
     with valkey.running() as server, postgres.running(home.parent / "postgres") as uri:
         # Not from the start: whoever starts it asks without a password whether it is there
         redis.Redis(host=server.host, port=server.port).config_set("requirepass", password)
-        cluster = Cluster(home, uri, f"{server.host}:{server.port}", password)
+        cluster = Cluster(home, uri, f"{server.host}:{server.port}", password, at_once)
         try:
             cluster.start()
             yield cluster

@@ -51,7 +51,8 @@ def test_a_worker_killed_in_a_task_costs_a_try_and_nothing_else(home: Path) -> N
 
 @pytest.fixture
 def cluster(home: Path) -> Iterator[Cluster]:
-    with running(home) as cluster:
+    # One task at a time, so that a kill is of one task: it may be tried three times
+    with running(home, at_once=1) as cluster:
         yield cluster
     shutil.rmtree(home, ignore_errors=True)
 
