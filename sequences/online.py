@@ -183,5 +183,5 @@ def _apply_time(before: datetime | None) -> datetime:
 
 
 def _is_before(written_at: datetime | None, mark_at: datetime | None) -> bool:
-    # Equal counts, for SQLite keeps whole seconds.
-    return mark_at is not None and (written_at is None or written_at <= mark_at)
+    # Equal counts, for SQLite keeps whole seconds. Who has no row yet keeps nothing that the batch part could have by now.
+    return written_at is not None and mark_at is not None and written_at <= mark_at

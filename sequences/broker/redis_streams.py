@@ -44,7 +44,9 @@ class StreamSender:
 
     def __init__(self, url: str, topic: Topic = TOPIC) -> None:
         self._topic = topic
-        self._broker = RedisBroker(url, logger=None, socket_timeout=SOCKET_S, socket_connect_timeout=SOCKET_S)
+        self._broker = RedisBroker(
+            url, logger=logger, log_level=logging.DEBUG, socket_timeout=SOCKET_S, socket_connect_timeout=SOCKET_S
+        )
 
     async def send(self, messages: Iterable[Message]) -> None:
         """Returns when the broker has all of them, each partition's in this order.

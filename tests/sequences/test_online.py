@@ -302,6 +302,25 @@ def test_the_live_part_keeps_what_has_not_landed_and_no_more(short: tuple[Any, P
     assert live_ids(store, user) == [row["event_id"] for row in (rows[3], *rows[5:])]
 
 
+def test_a_first_live_event_costs_no_look_at_the_batch_part_and_is_there_once(
+    short: tuple[Any, Path], user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, folder = short
+    row = contract_row(1, user)
+    write_events(folder / "events.parquet", event_rows([mart_row(row)]))
+    materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
+    writer, looks = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), []
+    read = writer._batch.read
+    monkeypatch.setattr(writer._batch, "read", lambda users: looks.append(users) or read(users))
+    writer.apply(user, [row])  # landed already: it comes again
+    assert looks == []
+    assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["event_id"]) == [row["event_id"]]
+    materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
+    writer.apply(user, [contract_row(2, user)])
+    assert looks == [[user]]
+    assert live_ids(store, user) == [contract_row(2, user)["event_id"]]
+
+
 def test_feasts_own_call_reads_both_parts(short: tuple[Any, Path], user: str) -> None:
     store, folder = short
     write_events(folder / "events.parquet", event_rows([mart_row(contract_row(1, user))]))
