@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 
-from playwright.sync_api import Request
+from playwright.sync_api import Browser, Request
 
 from tests.benchmarks.benchmark import Result, limited
 from tests.benchmarks.recommend import SMALL, served
@@ -26,24 +26,29 @@ WARM_UP = 3
 
 def run(visits: int) -> list[Result]:
     """Each visit is another listener's first of the day, in a browser context of its own."""
-    times, sizes = [], []
     with served(SMALL, "small") as service, browser.launched() as opened:
-        for number in range(WARM_UP + visits):
-            context = opened.new_context()
-            page = context.new_page()
-            page.add_init_script(SEEN)
-            fetched: list[Request] = []
-            page.on("requestfinished", fetched.append)
-            page.goto(f"http://127.0.0.1:{service.port}/?user=u{number:06d}")
-            page.wait_for_function("window.firstList !== undefined")
-            page.wait_for_load_state("networkidle")
-            times.append(float(page.evaluate("window.firstList")))
-            sizes.append(sum(map(_bytes, fetched)) / 1000)
-            context.close()
+        address = f"http://127.0.0.1:{service.port}/?user=u"
+        seen = [_visit(opened, f"{address}{number:06d}") for number in range(WARM_UP + visits)]
+    times, sizes = zip(*seen[WARM_UP:], strict=True)
     return [
-        limited("page_first_list", "ms", statistics.median(times[WARM_UP:]), 1000),
+        limited("page_first_list", "ms", statistics.median(times), 1000),
         limited("page_transfer", "KB", max(sizes), 300),
     ]
+
+
+def _visit(opened: Browser, address: str) -> tuple[float, float]:
+    """Milliseconds until the first list is drawn, and KB that were fetched."""
+    context = opened.new_context()
+    page = context.new_page()
+    page.add_init_script(SEEN)
+    fetched: list[Request] = []
+    page.on("requestfinished", lambda request: fetched.append(request))  # noqa: PLW0108 - it marks what it is given
+    page.goto(address)
+    page.wait_for_function("window.firstList !== undefined")
+    page.wait_for_load_state("networkidle")
+    drawn_ms, kilobytes = float(page.evaluate("window.firstList")), sum(map(_bytes, fetched)) / 1000
+    context.close()
+    return drawn_ms, kilobytes
 
 
 def _bytes(request: Request) -> int:
