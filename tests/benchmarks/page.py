@@ -44,7 +44,7 @@ def _visit(opened: Browser, address: str) -> tuple[float, float]:
     fetched: list[Request] = []
     page.on("requestfinished", lambda request: fetched.append(request))  # noqa: PLW0108 - it marks what it is given
     page.goto(address)
-    page.wait_for_function("window.firstList !== undefined")
+    page.locator(".song").first.wait_for()
     page.wait_for_load_state("networkidle")
     drawn_ms, kilobytes = float(page.evaluate("window.firstList")), sum(map(_bytes, fetched)) / 1000
     context.close()
