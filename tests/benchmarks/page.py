@@ -28,7 +28,7 @@ def run(visits: int) -> list[Result]:
     """Each visit is another listener's first of the day, in a browser context of its own."""
     with served(SMALL, "small") as service, browser.launched() as opened:
         address = f"http://127.0.0.1:{service.port}/?user=u"
-        seen = [_visit(opened, f"{address}{number:06d}") for number in range(WARM_UP + visits)]
+        seen = [visit(opened, f"{address}{number:06d}") for number in range(WARM_UP + visits)]
     times, sizes = zip(*seen[WARM_UP:], strict=True)
     return [
         limited("page_first_list", "ms", statistics.median(times), 1000),
@@ -36,7 +36,7 @@ def run(visits: int) -> list[Result]:
     ]
 
 
-def _visit(opened: Browser, address: str) -> tuple[float, float]:
+def visit(opened: Browser, address: str) -> tuple[float, float]:
     """Milliseconds until the first list is drawn, and KB that were fetched."""
     context = opened.new_context()
     page = context.new_page()
