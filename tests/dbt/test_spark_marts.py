@@ -24,7 +24,7 @@ from tests.dbt.test_marts import world
 pytestmark = [pytest.mark.line, spark.needs_spark]
 
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
-SIZE = WorldSize(users=1_000, tracks=3_000, days=20) if FULL else WorldSize(users=150, tracks=400, days=6)
+SIZE = WorldSize(users=2_200, tracks=3_000, days=60) if FULL else WorldSize(users=800, tracks=800, days=6)
 AS_OF = "2026-07-01"
 PARTITIONS_LATE = 2
 """So many of the newest days are landed after the first build."""
