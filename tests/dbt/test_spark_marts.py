@@ -81,16 +81,22 @@ def by_hand() -> dict[str, list[dict[str, object]]]:
     return {
         "listening_events": world(),
         "tracks": [
-            {"track_id": "1", "title": "One", "artist_ids": ["a0"], "duration_ms": 200_000, "audio_vector": [0.5, 1.0]},
+            {
+                "track_id": "1",
+                "title": "One",
+                "artist_ids": ["made0"],
+                "duration_ms": 200_000,
+                "audio_vector": [0.5, 1.0],
+            },
             {
                 "track_id": "2",
                 "title": "Two",
-                "artist_ids": ["a1", "a0", "nobody"],
+                "artist_ids": ["made1", "made0", "nobody"],
                 "lyrics": "la 'la'",
                 "styles": ["pop"],
             },
         ],
-        "artists": [{"artist_id": f"a{n}", "name": name} for n, name in enumerate(names)],
+        "artists": [{"artist_id": f"made{n}", "name": name} for n, name in enumerate(names)],
         "knowledge_triples": [
             {"head": f"artist_name:{name}", "relation": "has_genre", "tail": f"genre:{genre}"}
             for genre, name in enumerate(
