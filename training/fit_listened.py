@@ -18,7 +18,7 @@ from training.data import RecallCases, TrainingData
 from training.evaluation.recall_metrics import hits
 from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures
-from training.fusion import RANKED, Fusion
+from training.fusion import Fusion
 from training.past_requests import past_requests
 from training.ranking.features import RankingFeatures
 from training.ranking.fit import track_statistics
@@ -26,6 +26,9 @@ from training.ranking.listened import Listened, ListenedConfig, Requests, number
 from training.ranking.target_attention import TargetAttention
 from training.recall.channel import RecallChannel
 from training.recalled import heard_before, recalled, scenes_of
+
+CANDIDATES = 150
+"""So many of a request are learned from: those behind hardly ever come among the first, whoever orders them."""
 
 CASES_AT_ONCE = 16
 
@@ -59,7 +62,7 @@ def _requests(
 ) -> Requests:
     """The candidates of every case by default weights of fusion, which are not chosen yet."""
     found = recalled(channels, offline, cases, part)
-    items_CK = Fusion().fuse(found, heard_before(offline.data, cases), RANKED, scenes_of(cases)).items_BK
+    items_CK = Fusion().fuse(found, heard_before(offline.data, cases), CANDIDATES, scenes_of(cases)).items_BK
     is_hit_CK, service = hits(items_CK, cases.items["targets"]), TargetAttention.feature_service
     offline.open(service)
 

@@ -20,6 +20,7 @@ from training.evaluation.result import Result
 from training.evaluation.servable import Servable
 from training.evaluation.slate import METRICS as SLATE_METRICS
 from training.evaluation.slate import Slate, by_request, mean_known, sample
+from training.evaluation.slates_by_ranker import slates_by_ranker
 from training.fusion import RECALLED
 from training.recalled import scenes_of
 
@@ -69,6 +70,7 @@ def measure_recall(
         result.slate[name] = recall_metrics.measure(items, slate.cases, SLATE_METRICS)
     requests = [by_request(items, slate.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()]
     pl.concat(requests).write_parquet(folder / "slate.parquet")
+    result.notes["slates_by_ranker"] = slates_by_ranker(held_out, cases, found, choice, servable)
     facets = servable.catalogue.facets
     result.notes["diversity"] = {name: mean_known(facets.diversity(items)) for name, items in shown.items()}
     newcomers = Newcomers.of(held_out.data)

@@ -118,6 +118,7 @@ def _slate(content: Content) -> str:
         content["chosen"].get("diversity_table"),
         ("recall_at_30", "ndcg_at_10", "diversity"),
     )
+    table += report_ranking.by_ranker(content.get("slates_by_ranker", {}))
     spread = ", ".join(f"{escape(name)} {figure(one)}" for name, one in content.get("diversity", {}).items() if one)
     table += f"<p>Diversity of what is shown: {spread}</p>" if spread else ""
     return (

@@ -115,3 +115,21 @@ def calibration(content: Content) -> str:
         if plots
         else ""
     )
+
+
+def by_ranker(content: Content) -> str:
+    """What each ranker's order would make of the slate."""
+    if not content.get("rankers"):
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(order)}</td>"
+        + "".join(f"<td>{cell(one['value'], 4)}</td><td>{cell(one['difference'], 4)}</td>" for one in metrics.values())
+        + "</tr>"
+        for name, orders in content["rankers"].items()
+        for order, metrics in orders.items()
+    )
+    return (
+        f"<h3>Each ranker's order of the same slates ({content['requests']:,} requests; differences to the fused order)</h3>"
+        "<div class=wide><table><tr><th></th><th>order</th><th>recall@30</th><th>− fused</th><th>ndcg@10</th><th>− fused</th></tr>"
+        f"{rows}</table></div>"
+    )

@@ -1,0 +1,48 @@
+"""The fused order against each ranker's, on the same held-out requests: who may move a slate, and what that is worth.
+
+Every ranker is asked twice: with the heads that learned from single cases alone, and as it would be served, with the share
+of the head LISTENED and of the order that validation chose. Knows nothing about how rankers were trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.data import RecallCases
+from training.evaluation import recall_metrics
+from training.evaluation.choice import Choice
+from training.evaluation.held_out import HeldOut
+from training.evaluation.servable import Servable
+from training.evaluation.slate import METRICS, Slate, sample
+from training.heads import LISTENED
+from training.recall.channel import Candidates
+
+PER_USER = 5
+FUSED, CASE_HEADS, SERVED = "fused", "case heads alone", "as served"
+
+
+def slates_by_ranker(
+    held_out: HeldOut, cases: RecallCases, found: Mapping[str, Candidates], choice: Choice, servable: Servable
+) -> dict[str, Any]:
+    """`requests`, and ranker → order → metric → {"value", "difference" (to the fused order, paired over users)}."""
+    rows = sample(cases, PER_USER)
+    some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
+    table: dict[str, Any] = {}
+    for name, ranker in held_out.rankers.items():
+        slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, choice.heads, servable)
+        orders = {FUSED: slate.shown(0.0), CASE_HEADS: slate.shown(1.0)}
+        if LISTENED in slate.said:
+            orders[SERVED] = slate.with_heads(choice.blend.heads).shown(choice.blend.weight)
+        measured = {order: recall_metrics.measure(shown, slate.cases, METRICS) for order, shown in orders.items()}
+        table[name] = {
+            order: {
+                metric: {
+                    "value": one[metric]["all"].interval(),
+                    "difference": (one[metric]["all"] - measured[FUSED][metric]["all"]).interval(),
+                }
+                for metric in METRICS
+            }
+            for order, one in measured.items()
+        }
+    return {"requests": len(rows), "rankers": table}
