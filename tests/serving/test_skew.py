@@ -179,6 +179,8 @@ def test_the_day_had_every_kind_of_arrival(replayed: Replayed) -> None:
     lengths = [len(request.views["recent_events"]["event_id"]) for request in replayed.requests]
     assert max(lengths) == 50 and min(lengths) < 50
     assert any(request.applied for request in replayed.requests)
+    left = [len(request.views["impressions_left"]["event_id"]) for request in replayed.requests]
+    assert max(left) > 20 and min(left) < 20
 
 
 @pytest.fixture(scope="module")
