@@ -142,6 +142,7 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
         # The same weights; kernels may round the last bit by where the arrays lie in memory.
         np.testing.assert_allclose(found[task], probability, rtol=1e-6)
     assert (ranker.settled.tree_share >= 0) is bool(config.trees)
+    assert len(ranker.settled.tree_shares) == len(ranker.settled.tree_shifts) == bool(config.trees)
     ranker.save(tmp_path / "saved")
     read = LoadedRanker.load(tmp_path / "saved", data.vocabulary)
     np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])

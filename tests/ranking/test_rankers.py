@@ -162,6 +162,21 @@ def test_trees_have_their_share_of_the_first_task() -> None:
             ranker.model(state, replace(made, trees_BC=None))
 
 
+def test_trees_have_the_share_of_further_tasks_that_was_chosen() -> None:
+    ranker = new_ranker("session_domains")
+    side = ranker.features.users(user_batch([history(6, 1), []]))
+    made = ranker.features.candidates(side, np.tile(ITEMS, (2, 1)))
+    assert made.trees_BC is not None
+    with torch.no_grad():
+        state = ranker.model.encode_user(side.inputs)
+        before = ranker.model(state, made)
+        ranker.model.hear_trees(replace(ranker.settled, tree_share=0.5, tree_shares=(0.25,), tree_shifts=(0.7,)))
+        after = ranker.model(state, made)
+    np.testing.assert_array_equal(after[..., 0], before[..., 0])
+    expected = 0.75 * before[..., 1] + 0.25 * (made.trees_BC + 0.7)
+    np.testing.assert_allclose(after[..., 1], expected, atol=1e-5)
+
+
 def test_searches_without_trees_would_be_read_by_nobody() -> None:
     with pytest.raises(ValueError, match="lately are read by trees only"):
         new_ranker("session_domains", trees=0, searches=("lately",))

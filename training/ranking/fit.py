@@ -101,8 +101,8 @@ def fit_ranker(
     model.cpu()
     settled = replace(config, steps=record.steps)
     if features.trees is not None:
-        settled = replace(settled, tree_share=tree_share(model.eval(), held) if held else config.tree_share)
-        model.tree_share = torch.tensor(max(settled.tree_share, 0.0))
+        settled = replace(settled, **tree_shares(model.eval(), held)) if held else settled
+        model.hear_trees(settled)
     if held:
         settled = replace(settled, temperatures=fit_temperatures(*logits_of(model.eval(), held)))
     measures: dict[str, Any] = {
@@ -166,11 +166,25 @@ def logits_of(model: Ranker, batches: Iterable[CaseBatch]) -> tuple[Tensor, Tens
     return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
 
 
-def tree_share(model: Ranker, held: list[CaseBatch]) -> float:
-    """The trees' share of the first task's logit with the least log loss on the held-out cases."""
+def tree_shares(model: Ranker, held: list[CaseBatch]) -> dict[str, Any]:
+    """What of a config says how much trees count: their share of each task's logit with the least log loss on the held-out
+    cases.
+
+    They were grown for the first task. What pleases is listened to, clicked and liked alike, so that they know the others'
+    order too, but not how frequent they are: the shift keeps the network's mean.
+    """
     logits_NT, labels_NT = logits_of(model, held)
     said_N = torch.cat([one.candidates.trees_BC[:, 0] for one in held if one.candidates.trees_BC is not None])
-    return fit_share(logits_NT[:, 0], said_N, labels_NT[:, 0])
+    first, *further = range(len(model.tasks))
+    shares, shifts = [], []
+    for task in further:
+        is_known_N = ~labels_NT[:, task].isnan()
+        gap_N = (logits_NT[:, task] - said_N)[is_known_N]
+        shift = float(gap_N.mean()) if len(gap_N) else 0.0
+        shares.append(fit_share(logits_NT[:, task], said_N + shift, labels_NT[:, task]) if len(gap_N) else 0.0)
+        shifts.append(round(shift, 4))
+    of_first = fit_share(logits_NT[:, first], said_N, labels_NT[:, first])
+    return {"tree_share": of_first, "tree_shares": tuple(shares), "tree_shifts": tuple(shifts)}
 
 
 def catalogue_of(cases: RankingCases, data: TrainingData) -> Catalogue:

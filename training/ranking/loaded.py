@@ -127,6 +127,8 @@ class LoadedRanker:
         config = RANKERS[parts["name"]].numbers(**parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
+        if model.tree_share is not None:
+            model.hear_trees(replace(config, tree_share=float(model.tree_share)))
         statistics, trees = TrackStatistics.load(folder), NumberTrees.load(folder)
         features = features_of(config, vocabulary, statistics, TrackKinds.load(folder))
         return cls(model, replace(features, trees=trees), config, parts["measures"])

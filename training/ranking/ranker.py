@@ -47,7 +47,8 @@ class RankerConfig:
     the latter teach the embeddings of ids, which over-fit in later ones.
     The loss has `auxiliary_weight` of the ranker's `auxiliary_loss` in it. `tree_share` of the first task's logit is the
     trees', the rest the network's (negative: chosen on validation). `temperatures` (one a task; none: chosen on validation)
-    divide the logits.
+    divide the logits. `tree_shares` and `tree_shifts`: the same trees' share of the logit of each further task, and what
+    is added to what they say, since they were grown for the first one (none: chosen on validation).
     """
 
     width: int = 32
@@ -76,6 +77,8 @@ class RankerConfig:
     id_epochs: int = 1
     steps: int = 0
     tree_share: float = -1.0
+    tree_shares: tuple[float, ...] = ()
+    tree_shifts: tuple[float, ...] = ()
     temperatures: tuple[float, ...] = ()
     validation_cases: int = 20_000
     validate_every: int = 500
@@ -85,7 +88,8 @@ class RankerConfig:
         # JSON has lists only; a config read from it equals the one that was written.
         object.__setattr__(self, "hidden", tuple(self.hidden))
         object.__setattr__(self, "temperatures", tuple(self.temperatures))
-        object.__setattr__(self, "searches", tuple(self.searches))
+        for name in ("searches", "tree_shares", "tree_shifts"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.searches and not self.trees:
             raise ValueError(
                 f"searches {', '.join(self.searches)} are read by trees only; set trees, or searches to none"
@@ -119,6 +123,8 @@ class Ranker(nn.Module, ABC):
     feature_service: ClassVar[str]
     numbers: ClassVar[type[RankerConfig]] = RankerConfig
     tree_share: Tensor | None
+    tree_shares: Tensor
+    tree_shifts: Tensor
 
     def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...], interests: int = 1) -> None:
         super().__init__()
@@ -151,6 +157,8 @@ class Ranker(nn.Module, ABC):
         self.lift = nn.Linear(numbers, len(tasks), bias=False) if config.lift else None
         # While the network learns it has no help; the fit sets the share.
         self.register_buffer("tree_share", torch.zeros(()) if config.trees else None)
+        for name in ("tree_shares", "tree_shifts"):
+            self.register_buffer(name, torch.zeros(max(len(tasks) - 1, 0)), persistent=False)
 
     @staticmethod
     @abstractmethod
@@ -225,5 +233,15 @@ class Ranker(nn.Module, ABC):
             return logits_BCT
         if candidates.trees_BC is None:
             raise ValueError(f"{self.name} was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        first_BC = torch.lerp(logits_BCT[..., 0], candidates.trees_BC, share)
-        return torch.cat([first_BC.unsqueeze(-1), logits_BCT[..., 1:]], dim=-1)
+        said_BC1 = candidates.trees_BC.unsqueeze(-1)
+        first_BC1 = torch.lerp(logits_BCT[..., :1], said_BC1, share)
+        further_BCT = torch.lerp(logits_BCT[..., 1:], said_BC1 + self.tree_shifts, self.tree_shares)
+        return torch.cat([first_BC1, further_BCT], dim=-1)
+
+    def hear_trees(self, config: RankerConfig) -> None:
+        """Give the trees the shares of a settled config."""
+        if self.tree_share is not None:
+            self.tree_share = self.tree_share.new_tensor(max(config.tree_share, 0.0))
+            for name in ("tree_shares", "tree_shifts"):
+                chosen = getattr(config, name) or [0.0] * len(self.tree_shares)
+                setattr(self, name, self.tree_share.new_tensor(chosen))
