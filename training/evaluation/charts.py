@@ -40,7 +40,7 @@ def intervals(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True,
     def x(value: float) -> float:
         return LABELS + (value - low) / span * (WIDTH - LABELS - FIGURES)
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" class="chart">']
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" class="chart">']
     for number in range(round(span / step) + 1):
         at = low + number * step
         css = "zero" if abs(at) < step / 10 else "grid"
@@ -70,7 +70,9 @@ def calibration(curves: dict[str, Sequence[Sequence[float]]]) -> str:
     def at(said: float, true: float) -> tuple[float, float]:
         return pad + said * plot, pad + (1 - true) * plot
 
-    parts = [f'<svg viewBox="0 0 {size + 170} {size}" role="img" class="chart small">']
+    parts = [
+        f'<svg viewBox="0 0 {size + 170} {size}" role="img" aria-label="What came true over what was said" class="chart small">'
+    ]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x, y = at(tick, tick)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{pad}" y2="{size - pad}"/>')

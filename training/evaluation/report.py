@@ -5,6 +5,7 @@ Reads the evaluation's JSON only, so the page can be made again from it. Knows n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -42,7 +43,9 @@ def page(content: Content) -> str:
         report_ranking.calibration,
         _words,
     )
+    # A table that is wider than the page scrolls in a frame of its own, by keyboard too.
     body = "".join(section(content) for section in sections)
+    body = re.sub(r"<table>.*?</table>", r"<div class=wide tabindex=0>\g<0></div>", body, flags=re.DOTALL)
     title = f"Segue evaluation, {escape(content['as_of'])}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
     return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body><main>{body}</main></body></html>\n'

@@ -74,4 +74,4 @@ def by_group(content: Content) -> str:
         + "</tr>"
         for name, one in table.items()
     )
-    return f"<div class=wide><table><tr><th></th>{header}</tr>{rows}</table></div>"
+    return f"<table><tr><th></th>{header}</tr>{rows}</table>"

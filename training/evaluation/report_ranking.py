@@ -57,9 +57,9 @@ def heads(content: Content) -> str:
         "<h2>Heads in one score</h2><p>score = σ(Σ w · logit P): a product of powers of the heads' odds. The weights are those "
         "whose score orders the validation cases best for the scene: the GAUC of each label, weighed by what the scene wants. "
         "A scene with too few cases takes the weights of all scenes.</p>"
-        "<div class=wide><table><tr><th>scene</th><th>cases</th><th>wants</th><th>score</th><th>weights</th>"
+        "<table><tr><th>scene</th><th>cases</th><th>wants</th><th>score</th><th>weights</th>"
         + "".join(f"<th>GAUC of {escape(task)}</th>" for task in tasks)
-        + f"</tr>{rows}</table></div><h3>GAUC on test, paired over users</h3>{charts.intervals(bars, signed=True, digits=4)}"
+        + f"</tr>{rows}</table><h3>GAUC on test, paired over users</h3>{charts.intervals(bars, signed=True, digits=4)}"
     )
 
 
@@ -96,8 +96,8 @@ def slices(content: Content) -> str:
     return (
         "<h2>Ranking by slice</h2><p><code>not_skipped</code>, by how much a user had played before, by their share of skips in "
         "the train part, and by whether they had played the track. Differences are paired over users.</p>"
-        f"{plots}<div class=wide><table><tr><th></th><th>cases</th><th>users</th><th></th><th>AUC</th><th>GAUC</th>"
-        f"<th>log loss</th><th>ECE</th></tr>{rows}</table></div>"
+        f"{plots}<table><tr><th></th><th>cases</th><th>users</th><th></th><th>AUC</th><th>GAUC</th>"
+        f"<th>log loss</th><th>ECE</th></tr>{rows}</table>"
     )
 
 
@@ -130,6 +130,6 @@ def by_ranker(content: Content) -> str:
     )
     return (
         f"<h3>Each ranker's order of the same slates ({content['requests']:,} requests; differences to the fused order)</h3>"
-        "<div class=wide><table><tr><th></th><th>order</th><th>recall@30</th><th>− fused</th><th>ndcg@10</th><th>− fused</th></tr>"
-        f"{rows}</table></div>"
+        "<table><tr><th></th><th>order</th><th>recall@30</th><th>− fused</th><th>ndcg@10</th><th>− fused</th></tr>"
+        f"{rows}</table>"
     )

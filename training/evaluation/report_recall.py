@@ -34,8 +34,8 @@ def recall(content: Content) -> str:
     return (
         "<h2>Recall</h2><p>Of what a session's listener played for 30 seconds or more, how much was among the first candidates? "
         "Averaged over a user's sessions, then over users; intervals by drawing users 1,000 times.</p>"
-        f"{plots}<div class=wide><table><thead><tr><th rowspan=2></th>{header}<th>ndcg@10</th><th rowspan=2>coverage</th></tr>"
-        f"<tr>{units}<th>all</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"{plots}<table><thead><tr><th rowspan=2></th>{header}<th>ndcg@10</th><th rowspan=2>coverage</th></tr>"
+        f"<tr>{units}<th>all</th></tr></thead><tbody>{rows}</tbody></table>"
         + choices(
             "Share of places for discoveries, on validation",
             "share",

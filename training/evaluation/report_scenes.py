@@ -27,8 +27,8 @@ def scenes(content: Content) -> str:
         "<h2>By scene</h2><p>Of the fused list, on test: what it finds with the scene's own weights and share, and what that is more "
         "than with those of all scenes. A scene has its own where validation has enough sessions of it and they find more for "
         "users they were not learned from.</p>"
-        "<div class=wide><table><tr><th></th><th>validation sessions</th><th>share of discoveries</th><th>weights</th>"
-        f"<th>test sessions</th>{header}</tr>{rows}</table></div>"
+        "<table><tr><th></th><th>validation sessions</th><th>share of discoveries</th><th>weights</th>"
+        f"<th>test sessions</th>{header}</tr>{rows}</table>"
     )
 
 
@@ -68,5 +68,5 @@ def _container(kind: str, one: Content) -> str:
     )
     return (
         f"<h3>{escape(kind)}: {one['containers']:,}, {one['openings']:,} openings of {one['users']:,} users; on validation chosen: "
-        f"{chosen or 'nothing'}</h3><div class=wide><table><tr><th></th>{header}</tr>{rows}</table></div>"
+        f"{chosen or 'nothing'}</h3><table><tr><th></th>{header}</tr>{rows}</table>"
     )
