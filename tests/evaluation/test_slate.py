@@ -231,3 +231,11 @@ def test_a_head_that_knows_the_slate_gets_the_share_that_validation_gives_it() -
     # Without it nothing is asked of it.
     _, heads, _ = choice._with_listened(replace(one, said={"not_skipped": one.said["not_skipped"]}), Heads(), why)
     assert heads.used == {"not_skipped"} and set(why["listened_table"]) == {"0.0"}
+
+
+def test_a_higher_rung_is_served_where_it_is_worth_what_it_costs() -> None:
+    climb = {"sum_pooling": 0.8101, "target_attention": 0.8235, "interest_evolution": 0.8240, "session_domains": 0.8319}
+    assert choice.worth_serving(climb) == "session_domains"
+    assert choice.worth_serving({name: climb[name] for name in list(climb)[:3]}) == "target_attention"
+    assert choice.worth_serving({"sum_pooling": float("nan"), "target_attention": 0.6}) == "target_attention"
+    assert choice.worth_serving({"sum_pooling": float("nan")}) == "sum_pooling"

@@ -7,6 +7,7 @@ Knows nothing about test figures.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from training.heads import FIRST, LISTENED, Heads
 from training.ranking.cases import ranking_cases
 
 VALIDATION_RANKING_CASES = 100_000
+RUNG_WORTH = 0.001
+"""So much GAUC a rung must bring to be served in place of a lower one: each costs a request two or three times as much."""
 LISTENED_SHARES = (0.0, 0.5, 0.75, 0.9, 1.0)
 
 
@@ -69,9 +72,7 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     figures = {
         name: {task: metrics["gauc"].value for task, metrics in tasks.items()} for name, (tasks, _) in found_by.items()
     }
-    best = max(
-        figures, key=lambda name: np.nan_to_num(figures[name].get(FIRST, next(iter(figures[name].values()), 0.0)))
-    )
+    best = worth_serving({name: one.get(FIRST, next(iter(one.values()), 0.0)) for name, one in figures.items()})
     tasks = held_out.rankers[best].tasks
     labels_RT = ranking.labels_RT[:, [ranking.tasks.index(task) for task in tasks]]
     heads, heads_table = head_weights.fit(found_by[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R)
@@ -83,6 +84,12 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
         "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
     }
     return Choice(fusion, best, Blend(weight, served, _diversity(slate, weight, why)), heads, beside, why)
+
+
+def worth_serving(gauc: Mapping[str, float]) -> str:
+    """The lowest rung of the ladder, in whose order the rankers stand, that no other is above by RUNG_WORTH or more."""
+    known = {name: float(np.nan_to_num(value)) for name, value in gauc.items()}
+    return next(name for name, value in known.items() if value > max(known.values()) - RUNG_WORTH)
 
 
 def _with_listened(slate: Slate, heads: Heads, why: dict[str, Any]) -> tuple[Slate, Heads, float]:
