@@ -75,3 +75,35 @@ def test_without_a_common_request_the_memory_decides() -> None:
 def test_nothing_to_judge() -> None:
     with pytest.raises(ValueError, match=r"training\.evaluate"):
         judge(slate({}), {"last_played": shifted(0)}, None)
+
+
+ONE = {"me": [0.5, 0.7, 0.4, 0.6, 0.9, 0.3, 0.8, 0.5]}
+"""One person's requests."""
+
+
+def against(changes: list[float]) -> pl.DataFrame:
+    return slate({"me": [value + change for value, change in zip(ONE["me"], changes, strict=True)]})
+
+
+def test_of_one_person_a_loss_that_may_be_chance_is_none() -> None:
+    # Better on half of the requests, worse on the others, .02 worse in the mean.
+    memory = {"last_played": against([0.1, -0.06, 0.1, -0.06, 0.1, -0.06, 0.1, -0.06])}
+    verdict = judge(slate(ONE), memory, None)
+    assert verdict.is_passed and "may be chance" in verdict.reasons[0]
+    value, low, high = verdict.figures["slate - last_played"]
+    assert value == pytest.approx(-0.02) and low < -0.03 and high > 0
+
+
+def test_of_one_person_a_certain_loss_fails() -> None:
+    memory = {"last_played": against([0.1, 0.06, 0.1, 0.06, 0.1, 0.06, 0.1, 0.06])}
+    assert not judge(slate(ONE), memory, None).is_passed
+    worse, worst = {"last_played": against([-0.2] * 8)}, against([0.1, 0.06, 0.1, 0.06, 0.1, 0.06, 0.1, 0.06])
+    assert not judge(slate(ONE), worse, worst).is_passed
+    assert judge(slate(ONE), worse, against([0.1, -0.08, 0.1, -0.08, 0.1, -0.08, 0.1, -0.08])).is_passed
+
+
+def test_of_many_users_the_point_decides_against_a_memory() -> None:
+    # Noise between users: of so many the same mean loss fails, as chance has its margin there.
+    many = {f"u{user}": [0.5] for user in range(12)}
+    memory = slate({user: [0.5 + (0.12 if int(user[1:]) % 2 else -0.08)] for user in many})
+    assert not judge(slate(many), {"last_played": memory}, None).is_passed
