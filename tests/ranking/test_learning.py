@@ -18,6 +18,7 @@ from training.ranking.inputs import CandidateInputs, UserInputs
 
 GROUPS = 4
 NUMBERS = {"width": 16, "hidden": (32,), "minimum_count": 1, "id_dropout": 0.0, "dropout": 0.0, "hard_search": False}
+NUMBERS |= {"impressions": 0, "kinds": False}  # nothing was left alone here, and nobody knows a kind
 
 Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
 
