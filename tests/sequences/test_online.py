@@ -324,7 +324,7 @@ def test_a_first_live_event_costs_no_look_at_the_batch_part_and_is_there_once(
 def test_feasts_own_call_reads_both_parts(short: tuple[Any, Path], user: str) -> None:
     store, folder = short
     write_events(folder / "events.parquet", event_rows([mart_row(contract_row(1, user))]))
-    materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
+    materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
     OnlineWriter(store, lambda _: DURATION_MS, VIEWS).apply(user, [contract_row(2, user)])
     found = store.get_online_features(
         store.get_feature_service(SERVICE), [{"user_id": user}], full_feature_names=True
