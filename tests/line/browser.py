@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -43,7 +44,7 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(**context) -> Iterator[Page]:
+def opened(**context: Any) -> Iterator[Page]:
     """A page of a new browser; afterwards its console must have been silent.
 
     Skips where there is no Chromium.
