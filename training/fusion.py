@@ -29,7 +29,7 @@ RECALLED = 200
 """How many candidates of each channel are fused, in evaluation and service alike."""
 
 RANKED = 300
-"""How many fused candidates of a request are ranked, in learning, evaluation and service alike."""
+"""How many fused candidates of a request are ranked, in evaluation as in the scenes of the service."""
 
 ANY_SCENE = ""
 DEFAULT_SHARE = 0.2

@@ -129,8 +129,9 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
         _copy(workspace.model("container", "final", name), folder / "containers" / name, f"container {name}")
     if ranker:
         _copy(workspace.ranker("final", ranker), folder / "ranker", f"ranker {ranker}")
+    used = Blend.load(evaluation / BLEND).heads.used
     for name in fitted(workspace, "held_out", "head"):
-        if name in Blend.load(evaluation / BLEND).heads.used:
+        if name in used:
             _copy(workspace.model("head", "final", name), folder / "heads" / name, f"head {name}")
     for name in (FUSION, BLEND, SLATE):
         shutil.copyfile(evaluation / name, folder / name)

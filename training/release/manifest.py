@@ -40,7 +40,8 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         )
     chosen = json.loads((evaluation / "choice.json").read_text())
     held_out, final = model_ids(workspace, "held_out"), model_ids(workspace, "final")
-    needed = [name for name in held_out if _is_released(name, chosen["ranker"], Blend.load(evaluation / "blend.json"))]
+    blend = Blend.load(evaluation / "blend.json")
+    needed = [name for name in held_out if _is_released(name, chosen["ranker"], blend)]
     for name in needed:
         if name not in final:
             raise MissingInput(
