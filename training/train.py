@@ -2,9 +2,10 @@
 workspace.
 
 Containers (playlists, mlogs) are fitted after the channel `realtime`, whose vectors they have, and heads that all rankers
-share after the channels, whose candidates they learn from. A model whose inputs
-(marts, configs, code) are those of the last time is not fitted again. `--fit final` learns from everything, with what
-`--fit held_out` chose. Knows nothing about what a model is: the tables CHANNELS, CONTAINERS, RANKERS and HEADS do.
+share after the channels, whose candidates they learn from. A model whose inputs (marts, configs, code) are those of the
+last time is not fitted again. `--fit final` learns from everything, with what `--fit held_out` chose; a head, which knows
+users and tracks by their numbers alone, is taken over as it was measured. Knows nothing about what a model is: the tables
+CHANNELS, CONTAINERS, RANKERS and HEADS do.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     folder = place(fit, name)
     if fit == "final":
         config = _settled(place("held_out", name), config, name)
-    needed = _needed(workspace, kind, fit)
+    needed = _needed(workspace, kind, name, fit)
     inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, *CODE[kind]), **needed)
     if is_unchanged(folder, inputs):
         return False
@@ -128,11 +129,13 @@ def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any,
         return CONTAINERS[name].config(recipe_name), fit_containers
     if kind == "head":
         from training.fit_listened import fit_listened
-        from training.ranking.listened import ListenedConfig
+        from training.ranking.listened import Listened, ListenedConfig
         from training.recall import load_channels
 
         def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # trees are grown at once: there is nothing to go on from
+            if fit == "final":
+                return Listened.load(workspace.model("head", "held_out", name))
             folders = {
                 name: workspace.channel(fit, name) for name in workspace.fitted("channel", fit, names("channels"))
             }
@@ -148,10 +151,12 @@ def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any,
     return RANKERS[name].config(recipe_name), fit_one
 
 
-def _needed(workspace: Workspace, kind: str, fit: str) -> dict[str, Any]:
+def _needed(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:
     """What was fitted before and goes into a model, by the hash of what that was made from."""
     if kind == "container":
         return {"realtime": _realtime_of(workspace, fit)}
+    if kind == "head" and fit == "final":
+        return {"held_out": workspace.made_from(kind, "held_out", name)}
     if kind == "head":
         return {"channels": _channels_of(workspace, fit)}
     return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from training.data import TrainingData
 from training.evaluate import evaluate
 from training.features import OfflineFeatures
 from training.heads import LISTENED, Heads
-from training.ranking.listened import Listened
+from training.ranking.listened import MANIFEST, TREES, Listened
 from training.recipes import recipe
 from training.release import bundle
 from training.release.bundle import Release
 from training.release.gate import Verdict
 from training.release.manifest import build, release_inputs
-from training.workspace import Workspace
+from training.train import train
+from training.workspace import INPUTS, Workspace
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,18 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         here = workspace(tmp_path_factory.mktemp("home"), monkeypatch, rankers=("target_attention",))
         evaluate(here)
         yield here
+
+
+def test_the_head_of_a_release_is_the_one_that_was_measured(measured: Workspace) -> None:
+    held_out, final = (measured.model("head", fit, LISTENED) for fit in ("held_out", "final"))
+    for name in (TREES, MANIFEST):
+        assert (final / name).read_bytes() == (held_out / name).read_bytes()
+    assert not train(measured, "head", LISTENED, "final")
+    made_from = held_out / INPUTS
+    before = made_from.read_text()
+    made_from.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
+    assert train(measured, "head", LISTENED, "final")
+    made_from.write_text(before)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
