@@ -38,17 +38,16 @@ def land(path: Path, home: Path, listener: str | None = None, now: datetime | No
         ForgottenError: the file of forgotten users is damaged.
     """
     path, now = path.resolve(), now or datetime.now(UTC)
-    live = home.resolve() / "live"
-    is_live = path == live or live in path.parents
-    files = [] if path == live and not path.exists() else sources.members(path)
+    is_live = _is_live(path, home)
+    files = [] if path == home.resolve() / "live" and not path.exists() else sources.members(path)
     found = {name: claimed for name, reader in READERS.items() if (claimed := reader.finds(files))}
+    ignored = _ignored(files, found)
+    if torn := unreadable.torn(ignored):
+        raise SourceError(torn)
     if not found and not is_live:
-        raise SourceError(
-            unreadable.why(files)
-            or f"{path} holds none of the formats that can be landed ({', '.join(READERS)}); "
-            "see ingestion/readers for what each looks like"
-        )
-    _say_ignored(files, found)
+        raise SourceError(unreadable.why(files) or _unknown(path, ignored))
+    if ignored and found:
+        print(f"not read, no known format: {_listed(ignored)}", file=sys.stderr)
     counts: dict[str, Counts] = {}
     with locked(home):
         gone = forgotten.read(home / "forgotten.json")
@@ -57,6 +56,11 @@ def land(path: Path, home: Path, listener: str | None = None, now: datetime | No
         if not found:
             Landing(home, "day", now).finish()
     return counts
+
+
+def _is_live(path: Path, home: Path) -> bool:
+    live = home.resolve() / "live"
+    return live in (path, *path.parents)
 
 
 def _land_format(
@@ -87,12 +91,26 @@ def _land_format(
     return counts
 
 
-def _say_ignored(files: list[Member], found: dict[str, list[Member]]) -> None:
+def _ignored(files: list[Member], found: dict[str, list[Member]]) -> list[Member]:
     claimed = {member.name for members in found.values() for member in members}
-    ignored = [member.name for member in files if member.name not in claimed and member.parts[0] not in WORLD]
-    if ignored and found:
-        more = f" and {len(ignored) - 5} more" if len(ignored) > 5 else ""
-        print(f"not read, no known format: {', '.join(ignored[:5])}{more}", file=sys.stderr)
+    return [member for member in files if member.name not in claimed and member.parts[0] not in WORLD]
+
+
+def _listed(files: list[Member]) -> str:
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    return ", ".join(member.name for member in files[:5]) + more
+
+
+def _unknown(path: Path, files: list[Member]) -> str:
+    there = f"there is only {_listed(files)}" if files else "it is empty"
+    return (
+        f"{path} holds none of the formats that can be landed ({', '.join(READERS)}): {there}; "
+        "ingestion/readers/README.md says what each looks like"
+    )
+
+
+def _is_of_use(counts: Counts) -> bool:
+    return counts.landed + counts.duplicate + counts.forgotten > 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -114,10 +132,16 @@ def main(arguments: list[str] | None = None) -> int:
             f"{count.duplicate:,} duplicate, {count.quarantined:,} quarantined"
             + (f", {count.forgotten:,} of forgotten users" if count.forgotten else "")
         )
-    if any(count.quarantined for count in counts.values()):
-        print(f"quarantined rows and their reasons: {home / 'quarantine'}")
+    broken = next((count.first_broken for count in counts.values() if count.quarantined), None)
+    if broken:
+        print(f"quarantined rows and their reasons: {home / 'quarantine'}; the first is {broken}")
     if not counts:
         print(f"{options.path}: no events yet")
+    elif not _is_live(options.path.resolve(), home) and not any(map(_is_of_use, counts.values())):
+        print(
+            f"error: {options.path} has no row that can be landed; land another log, or a mended one", file=sys.stderr
+        )
+        return 2
     return 0
 
 

@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -38,13 +38,17 @@ REJECT = ("source_file", "source_line", "reason", "raw", "user_id")
 
 @dataclass
 class Counts:
-    """What became of the rows of one source: read = landed + duplicate + quarantined + forgotten."""
+    """What became of the rows of one source: read = landed + duplicate + quarantined + forgotten.
+
+    `first_broken` is where the first quarantined row stands and its reason, for a person.
+    """
 
     read: int = 0
     landed: int = 0
     duplicate: int = 0
     quarantined: int = 0
     forgotten: int = 0
+    first_broken: str = field(default="", compare=False)
 
 
 @contextmanager
@@ -216,6 +220,9 @@ class Landing:
         return is_forgotten | pl.Series(named, dtype=pl.Boolean)
 
     def _reject(self, table: str, rows: pl.DataFrame, checked: pl.DataFrame) -> None:
+        if not self.counts.quarantined:
+            first = rows.row(0, named=True)
+            self.counts.first_broken = f"{first['source_file']}, row {first['source_line']}: {first['reason']}"
         self.counts.quarantined += rows.height
         if "raw" not in rows.columns:
             own = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,10 @@ LARGEST_ZIP = 8 << 30
 MOST_MEMBERS = 100_000
 HIGHEST_RATIO = 200  # unpacked over packed; JSON of listening logs reaches 30
 PEEK = 64 << 10
+DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+"""What a truncated or broken file raises while it is read."""
+UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".opdownload")
+"""What browsers call a download that has not ended."""
 
 
 class SourceError(ValueError):
@@ -68,7 +73,7 @@ class Member:
         with self.open(watch) as stream:
             try:
                 data = stream.read(LARGEST_MEMBER + 1)
-            except (OSError, EOFError, zipfile.BadZipFile, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+            except DAMAGED as error:
                 raise SourceError(f"{self.name} is damaged ({error}); get the file again") from error
         if len(data) > LARGEST_MEMBER:
             raise SourceError(
@@ -77,12 +82,15 @@ class Member:
         return data
 
     def peek(self) -> bytes:
-        """The first bytes of the file; empty if they cannot be read."""
+        """The first bytes of the file, as far as they can be read."""
+        first = b""
         try:
             with self.open() as stream:
-                return stream.read(PEEK)
-        except (OSError, EOFError, SourceError, zipfile.BadZipFile):
-            return b""
+                while len(first) < PEEK and (block := stream.read1(PEEK - len(first))):  # type: ignore[attr-defined]
+                    first += block
+        except (*DAMAGED, SourceError):
+            pass  # who reads the whole file says so
+        return first
 
 
 class _Watched(io.RawIOBase):
@@ -113,10 +121,13 @@ def members(path: Path) -> list[Member]:
     """Every file of a path, sorted by name; zips inside a folder count as folders named like them.
 
     Raises:
-        SourceError: the path does not exist, or a zip is damaged, encrypted or would unpack to an absurd size.
+        SourceError: the path does not exist or is half a download, or a zip is damaged, encrypted or would unpack to an
+            absurd size.
     """
     if not path.exists():
         raise SourceError(f"{path} does not exist; give a file, a folder or a zip of listening logs")
+    if path.suffix in UNFINISHED:
+        raise SourceError(f"{path} is a download that has not ended; wait until the browser has it whole")
     if path.is_file():
         if zipfile.is_zipfile(path):
             return _zip_members(path, PurePosixPath())
@@ -138,13 +149,20 @@ def members(path: Path) -> list[Member]:
 
 
 def digest(files: list[Member]) -> str:
-    """One hash of the contents of the files, whatever they are called."""
+    """One hash of the contents of the files, whatever they are called.
+
+    Raises:
+        SourceError: a file is damaged.
+    """
     hashes = []
     for member in files:
         content = hashlib.sha256()
-        with member.opener() as stream:
-            while block := stream.read(1 << 20):
-                content.update(block)
+        try:
+            with member.opener() as stream:
+                while block := stream.read(1 << 20):
+                    content.update(block)
+        except DAMAGED as error:
+            raise SourceError(f"{member.name} is damaged ({error}); get the file again") from error
         hashes.append(content.hexdigest())
     return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:32]
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from ingestion.sources import Member, SourceError
+from ingestion.sources import DAMAGED, Member, SourceError
 
 BLOCK = 8 << 20
 
@@ -75,7 +73,7 @@ def stream(
                 yield _frame(batch, lines), _broken(broken, len(names))
             if bad:
                 yield pl.DataFrame(), _broken([(line or 0, text, fields) for line, text, fields in bad], len(names))
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid, gzip.BadGzipFile) as error:
+    except (*DAMAGED, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0][:200]
         raise SourceError(f"{member.name} is damaged ({reason}); get the file again") from error
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import lzma
-import zlib
 from collections.abc import Iterator
 from typing import IO
 
 import pyarrow as pa
 
+from ingestion import sources
 from ingestion.sources import SourceError
 
 BATCH = 100_000
-DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pa.ArrowInvalid)
+DAMAGED = (*sources.DAMAGED, lzma.LZMAError, pa.ArrowInvalid)
 """What a truncated or broken file raises while it is read."""
 
 

@@ -40,12 +40,7 @@ Play = dict[str, Any]
 
 
 def _finds(files: list[Member]) -> list[Member]:
-    return [
-        member
-        for member in files
-        if (BASIC.match(member.file) or EXTENDED.match(member.file))
-        and member.peek().lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"["
-    ]
+    return [member for member in files if BASIC.match(member.file) or EXTENDED.match(member.file)]
 
 
 def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:

@@ -1,13 +1,17 @@
-"""Public logs that are known here and cannot be read soundly, and why: who lands one is told, not left to guess.
+"""Files that are known here and cannot be read soundly, and why: who lands one is told, not left to guess.
 
 Knows nothing about how to read them.
 """
 
 from __future__ import annotations
 
-from ingestion.readers import delimited
-from ingestion.sources import Member
+import io
 
+from ingestion.readers import delimited, mapping
+from ingestion.sources import DAMAGED, Member
+
+PARQUET_END = b"PAR1"
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 KKBOX_PLAYS = {"msno", "song_id", "source_system_tab"}
 KKBOX_DAYS = {"msno", "date", "num_25", "num_unq"}
 WHY = {
@@ -23,9 +27,33 @@ WHY = {
 def why(files: list[Member]) -> str | None:
     """What one of the files is and why it cannot be landed; None if none of them is known."""
     for member in files:
+        if member.file.endswith(".zip"):
+            return f"{member.name} is a zip within a zip; unpack the outer one and land its folder"
         if member.file.endswith((".csv", ".csv.gz")):
             columns = set(delimited.header(member, ","))
             for wanted, reason in WHY.items():
                 if wanted <= columns:
                     return f"{member.name} {reason}; land a log that says who played what, and when"
+    if table := next((member.name for member in files if member.file.endswith(TABLES)), None):
+        return (
+            f"nothing says what the columns of {table} mean; write {mapping.FILE} beside it, as ingestion/readers/mapping.py "
+            "shows, and land the folder of both"
+        )
     return None
+
+
+def torn(files: list[Member]) -> str | None:
+    """Which of the files is half a Parquet file: nobody can tell what it holds; None if each is whole."""
+    for member in files:
+        if member.file.endswith(".parquet") and not _is_whole(member):
+            return f"{member.name} is damaged (a Parquet file without its end); get the file again"
+    return None
+
+
+def _is_whole(member: Member) -> bool:
+    try:
+        with member.opener() as file:
+            file.seek(-len(PARQUET_END), io.SEEK_END)
+            return file.read() == PARQUET_END
+    except (*DAMAGED, ValueError):
+        return False

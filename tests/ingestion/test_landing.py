@@ -159,6 +159,24 @@ def test_the_command_prints_counts_and_names_what_it_cannot_read(
     assert "does not exist" in capsys.readouterr().err
 
 
+def test_a_log_of_which_nothing_can_be_landed_is_an_error_and_says_the_first_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, home = (
+        json_lines(tmp_path / "own" / "listening_events.jsonl", [event(1, action="dance"), "torn"]),
+        tmp_path / "home",
+    )
+    assert main([str(own), "--home", str(home)]) == 2
+    said = capsys.readouterr()
+    assert "the first is listening_events.jsonl, row 1: action dance is not one of" in said.out
+    assert "has no row that can be landed; land another log, or a mended one" in said.err
+    # What listeners sent may be nothing but nonsense: that is no reason for the night's line to stop.
+    json_lines(home / "live" / "dt=2026-05-01" / "events.jsonl", [event(1, action="dance")])
+    assert main([str(home / "live"), "--home", str(home)]) == 0
+    assert main([str(json_lines(own, [event(1)])), "--home", str(home)]) == 0
+    assert main([str(own), "--home", str(home)]) == 0
+
+
 def test_event_rows_are_in_the_contracts_types(tmp_path: Path) -> None:
     land(play_log(tmp_path / "log", ROWS), tmp_path / "home")
     for file in (tmp_path / "home" / "landing" / "listening_events").glob("dt=*/*.parquet"):

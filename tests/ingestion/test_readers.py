@@ -153,6 +153,14 @@ def test_a_broken_export_is_an_error_that_names_the_file(tmp_path: Path) -> None
         land(folder, tmp_path / "home")
 
 
+@pytest.mark.parametrize("written", ["", "<html>Log in</html>", "[{"])
+def test_an_export_of_anything_but_plays_is_not_passed_over(tmp_path: Path, written: str) -> None:
+    folder = export(tmp_path / "hal", StreamingHistory0=BASIC)
+    (folder / "StreamingHistory1.json").write_text(written)
+    with pytest.raises(SourceError, match=r"StreamingHistory1\.json is not valid JSON .*download the export again"):
+        land(folder, tmp_path / "home")
+
+
 def test_artist_genres_become_triples_by_name(tmp_path: Path) -> None:
     lines = [
         "artist_name\trelation\tgenre_or_tag\tsources",
@@ -230,3 +238,61 @@ def test_a_damaged_zip_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "mine.zip").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(SourceError, match=r"mine\.zip is not a readable zip; download it again"):
         land(tmp_path / "mine.zip", tmp_path / "home")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_half_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path, share: float) -> None:
+    whole = zipped(export(tmp_path / "ina", endsong_0=[extended("2022-01-01T10:00:00Z")] * 500), tmp_path / "ina.zip")
+    whole.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    with pytest.raises(SourceError, match=r"ina\.zip is not a readable zip; download it again"):
+        land(whole, tmp_path / "home")
+
+
+@pytest.mark.parametrize("at", [0.2, 0.5, 0.8])
+def test_a_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path, at: float) -> None:
+    rows = [extended(f"2022-01-01T10:{n // 60:02d}:{n % 60:02d}Z", ms_played=n * 977) for n in range(500)]
+    whole = zipped(export(tmp_path / "jo", endsong_0=rows), tmp_path / "jo.zip")
+    content = bytearray(whole.read_bytes())
+    content[int(len(content) * at)] ^= 0xFF
+    whole.write_bytes(content)
+    with pytest.raises(SourceError, match=r"endsong_0\.json is damaged .*; get the file again"):
+        land(whole, tmp_path / "home")
+
+
+def test_a_download_that_has_not_ended_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "my_data.zip.crdownload").write_bytes(b"PK\x03\x04")
+    with pytest.raises(SourceError, match="is a download that has not ended; wait"):
+        land(tmp_path / "my_data.zip.crdownload", tmp_path / "home")
+
+
+def test_a_zip_within_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    zipped(export(tmp_path / "kim", StreamingHistory0=BASIC), tmp_path / "kim.zip")
+    with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
+        archive.write(tmp_path / "kim.zip", "kim.zip")
+    with pytest.raises(SourceError, match=r"kim\.zip is a zip within a zip; unpack the outer one"):
+        land(tmp_path / "sent.zip", tmp_path / "home")
+
+
+def test_a_truncated_log_of_ones_own_is_an_error_that_names_it(tmp_path: Path) -> None:
+    rows = "".join(json.dumps(event(n % 60, event_id=f"e{n * 7919}")) + "\n" for n in range(200))
+    file = tmp_path / "own" / "listening.jsonl.gz"
+    file.parent.mkdir()
+    file.write_bytes(gzip.compress(rows.encode())[:-200])
+    with pytest.raises(SourceError, match=r"listening\.jsonl\.gz is damaged .*; get the file again"):
+        land(tmp_path / "own", tmp_path / "home")
+
+
+def test_half_a_parquet_file_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "listening_events.parquet")
+    pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "march.parquet")
+    whole = (tmp_path / "own" / "march.parquet").read_bytes()
+    (tmp_path / "own" / "march.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"march\.parquet is damaged .*; get the file again"):
+        land(tmp_path / "own", tmp_path / "home")
+
+
+def test_a_table_without_a_mapping_is_an_error_that_asks_for_one(tmp_path: Path) -> None:
+    (tmp_path / "plays.csv").write_text("who,what,when\n")
+    with pytest.raises(SourceError, match=r"columns of plays\.csv mean; write segue-mapping\.yaml beside it"):
+        land(tmp_path / "plays.csv", tmp_path / "home")
