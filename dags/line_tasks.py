@@ -7,6 +7,8 @@ of the command. A command that was killed is tried again; one that says no has a
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from line_links import WhatItMade, linked
 from line_remedies import REMEDIES, documented
 
 ROOT = Path(__file__).resolve().parent.parent
+FULL_B = 16 << 20
+"""With so little left a disk is as good as full."""
 
 
 class Command(BashOperator):
@@ -45,7 +49,7 @@ class Command(BashOperator):
         """What is raised instead of `error`."""
         process = self.subprocess_hook.sub_process
         why = error if process is None else f"exit code {process.returncode}: the reason stands above"
-        return AirflowException(f"{why}. What to do: {REMEDIES[self.task_id.rpartition('.')[2]]}")
+        return AirflowException(f"{why}. What to do: {no_room()}{REMEDIES[self.task_id.rpartition('.')[2]]}")
 
 
 class FinalCommand(Command):
@@ -56,6 +60,14 @@ class FinalCommand(Command):
         process, failure = self.subprocess_hook.sub_process, super().failure(error)
         is_killed = process is None or process.returncode < 0
         return failure if is_killed else AirflowFailException(*failure.args)
+
+
+def no_room() -> str:
+    """The remedy for a full disk, of which a log may say nothing; empty where there is room."""
+    home = os.environ.get("SEGUE_HOME")
+    if not home or shutil.disk_usage(home).free >= FULL_B:
+        return ""
+    return f"the disk of SEGUE_HOME={home} is full: free some, then clear this task. Otherwise "
 
 
 def alone(name: str, line: str) -> str:

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.environment import environment
+from local.room import NoRoomError, check_room
 from settings import ROOT, SettingError, Settings, load
 
 RECIPES = ("debug", "small", "full")
+FULL_MB = 16
+"""With so little left a disk is as good as full."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,9 @@ def run(settings: Settings, asked: Asked) -> None:
 
     Raises:
         StepError: a step failed, so the ones after it were not started.
+        NoRoomError: there is no room for what they write.
     """
+    check_room(settings.home)
     folder = settings.logs / "pipeline"
     folder.mkdir(parents=True, exist_ok=True)
     variables = environment(settings)
@@ -119,7 +124,11 @@ def run(settings: Settings, asked: Asked) -> None:
 
     def all_of(steps: list[Step]) -> None:
         for step in steps:
-            _run(step, folder / f"{next(numbers):02d}_{step.name}.log", variables)
+            try:
+                _run(step, folder / f"{next(numbers):02d}_{step.name}.log", variables)
+            except StepError:
+                check_room(settings.home, FULL_MB)  # a full disk may have left no reason in the log
+                raise
 
     all_of(landing_steps(asked))
     as_of = asked.as_of or printed_by(["ingestion.as_of"], variables)
@@ -191,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load()
         print(f"Segue's line, in {settings.home}")
         run(settings, asked)
-    except (StepError, SettingError) as error:
+    except (StepError, NoRoomError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"released; serve it with: make serve  (report: {settings.reports / 'evaluation.html'})")

@@ -16,6 +16,7 @@ from local.follow import LINE, LineError, follow
 from local.pipeline import Asked, asked_on
 from local.ports import PortTakenError
 from local.reports import REPORTS
+from local.room import NoRoomError
 from settings import SettingError, Settings, load
 
 
@@ -23,7 +24,7 @@ def run(settings: Settings, asked: Asked) -> None:
     """Run the line and print where everything is.
 
     Raises:
-        PortTakenError, services.ServiceError: a service could not be started.
+        PortTakenError, NoRoomError, services.ServiceError: a service could not be started.
         AirflowError, LineError: the line could not be triggered, or stopped.
         answer.AnswerError: the recommender has no answer.
     """
@@ -101,6 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (
         SettingError,
         PortTakenError,
+        NoRoomError,
         services.ServiceError,
         AirflowError,
         LineError,

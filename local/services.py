@@ -18,6 +18,7 @@ import httpx
 from local import airflow_server, process
 from local.environment import environment
 from local.ports import PortTakenError, check_free, wait_until_free
+from local.room import NoRoomError, check_room
 from settings import ROOT, SettingError, Settings, load
 
 
@@ -123,9 +124,10 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
     """Start what does not run yet and wait until all answer.
 
     Raises:
-        PortTakenError: before anything is started, when a port is taken by another program.
+        PortTakenError, NoRoomError: before anything is started, when a port is taken by another program or a disk is full.
         ServiceError: a service ended or did not answer in time.
     """
+    check_room(settings.home)
     airflow_server.password(settings)
     missing = [service for service in services(settings) if not running(service, settings)]
     for service in missing:
@@ -184,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             for service in services(settings):
                 print(f"  {service.name:<12} {'running' if running(service, settings) else 'stopped'}")
-    except (PortTakenError, ServiceError, SettingError) as error:
+    except (PortTakenError, NoRoomError, ServiceError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -312,3 +312,14 @@ def test_a_command_that_is_tried_again_says_what_to_do_as_well(line_tasks, tmp_p
     with pytest.raises(Exception, match=r"exit code 1.*What to do: the online store") as error:
         task.execute({})
     assert type(error.value).__name__ == "AirflowException"
+
+
+def test_a_task_that_failed_on_a_full_disk_says_so_first(line_tasks, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(line_tasks, "FULL_B", 1 << 62)
+    task = line_tasks.command("prepare", "false", "A command.", {})
+    with pytest.raises(
+        Exception, match=r"What to do: the disk of SEGUE_HOME=.* is full: free some.* Otherwise the log"
+    ):
+        task.execute({})

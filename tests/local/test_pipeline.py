@@ -1,15 +1,18 @@
 """The line's order, its stop at the first failure, and what is landed when nothing is asked for."""
 
 import argparse
+import shutil
 import sys
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import settings
-from local import land, pipeline
+from local import land, pipeline, services
 from local.pipeline import Asked, Step, StepError
+from local.room import NoRoomError, check_room
 
 
 @pytest.fixture
@@ -42,6 +45,27 @@ def test_the_first_step_that_fails_ends_the_run_and_names_its_log(here, monkeypa
     with pytest.raises(StepError, match=r"bad failed.*01_bad\.log.*\n.*the reason"):
         pipeline.run(here, Asked())
     assert not (here.home / "ran").exists()
+
+
+def test_a_step_that_failed_on_a_full_disk_is_not_asked_for_its_reason(here, monkeypatch):
+    monkeypatch.setattr(pipeline, "landing_steps", lambda _: [Step("bad", ["false"], "fails")])
+    monkeypatch.setattr(pipeline, "FULL_MB", 1 << 40)
+    with pytest.raises(NoRoomError, match=rf"SEGUE_HOME={here.home} has \d+ MB left where \d+ are needed; free some"):
+        pipeline.run(here, Asked())
+
+
+@pytest.mark.parametrize("started", [services.start, lambda here: pipeline.run(here, Asked())])
+def test_nothing_begins_without_room(here, monkeypatch, started):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 20))
+    with pytest.raises(NoRoomError, match="has 3 MB left where 512 are needed; free some, or choose"):
+        started(here)
+    assert list(here.home.iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written_is_named_with_its_setting(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NoRoomError, match=r"SEGUE_HOME=.*/file/home cannot be written \(Not a directory\); choose"):
+        check_room(tmp_path / "file" / "home")
 
 
 def test_missing_logs_are_refused_before_anything_runs(tmp_path, capsys):
