@@ -1,5 +1,6 @@
 """What Prometheus and Grafana are given: files where they look for them, and panels about what the service really says."""
 
+import copy
 import json
 import re
 
@@ -81,6 +82,46 @@ def test_a_dashboard_has_the_shape_that_provisioning_expects(name):
         assert label in promql.registered()[metric]
     uids = {one["uid"] for one in DASHBOARDS.values()}
     assert {link["url"].removeprefix("/d/") for link in board["links"]} <= uids
+
+
+def unknown_to_grafana(board):
+    """Paths in a dashboard that Grafana's own types of it, which it generates for programs, do not know or read otherwise."""
+    pytest.importorskip("grafana_foundation_sdk", reason="make setup installs grafana-foundation-sdk")
+    from grafana_foundation_sdk.cog import encoder, plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    plugins.register_default_plugins()
+    return _lost(board, json.loads(encoder.JSONEncoder().encode(Dashboard.from_json(board))), "")
+
+
+def _lost(ours, theirs, path):
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        missing = [f"{path}.{key}" for key in ours if key not in theirs]
+        return missing + [
+            one for key in ours.keys() & theirs.keys() for one in _lost(ours[key], theirs[key], f"{path}.{key}")
+        ]
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return [
+            one for place, pair in enumerate(zip(ours, theirs, strict=True)) for one in _lost(*pair, f"{path}[{place}]")
+        ]
+    return [] if ours == theirs else [path]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_grafanas_own_types_know_everything_that_a_dashboard_says(name):
+    assert unknown_to_grafana(DASHBOARDS[name]) == []
+
+
+@pytest.mark.parametrize(
+    "where", [("titel",), ("options", "legned"), ("fieldConfig", "defaults", "units"),
+              ("fieldConfig", "defaults", "custom", "lineWidht"), ("targets", 0, "exprr")])  # fmt: skip
+def test_a_word_that_grafana_does_not_know_is_found(where):
+    board = copy.deepcopy(DASHBOARDS["recommender"])
+    place = next(panel for panel in board["panels"] if panel["type"] == "timeseries")
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = "x"
+    assert [path.rpartition(".")[2] for path in unknown_to_grafana(board)] == [where[-1]]
 
 
 def test_every_metric_of_the_service_is_on_a_dashboard():
