@@ -1,0 +1,62 @@
+"""`python docs/contract_page.py`: `docs/contract.md`, the data contract as a page, from the code that is the contract."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from ingestion import contract
+
+PAGE = Path(__file__).parent / "contract.md"
+BEGIN = """# The data contract
+
+Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*.parquet`, and only what keeps the contract
+lands: the rest lies in `SEGUE_HOME/quarantine/<table>` with its reason. This page is written by `python docs/contract_page.py`
+from [contract.py](../ingestion/contract.py).
+
+- A row lands once: of a key the newest landed row counts, and an event that landed before is a duplicate.
+- All times are UTC with microseconds, all ids are text. A column marked with `*` is never empty.
+- `occurred_at` is when something began, by a clock that gives no outcome away; `ended_at` when the outcome became known. A model
+  sees an event from then on.
+- Your own service's log in these columns, as JSON lines or Parquet, lands as it is (`own_events` of the
+  [readers](../ingestion/readers/README.md)).
+"""
+KINDS = {
+    "string": "text",
+    "timestamp[us, tz=UTC]": "time",
+    "int32": "whole number",
+    "int64": "whole number",
+    "double": "number",
+    "date32[day]": "day",
+    "bool": "true or false",
+    "list<item: string>": "list of text",
+    "list<item: float>": "list of numbers",
+}
+
+
+def written() -> str:
+    """The page."""
+    parts = [BEGIN]
+    for table, schema in {**contract.SCHEMAS, "quarantine": contract.QUARANTINE}.items():
+        key = ", ".join(f"`{name}`" for name in contract.KEYS.get(table, ("reject_id",)))
+        rows = [
+            f"| `{field.name}`{'' if field.nullable else ' *'} | {_kind(field.type)} | {_said(field)} |"
+            for field in schema
+        ]
+        parts += [f"\n## {table}\nKey: {key}.\n\n| column | | |\n|---|---|---|", *rows]
+    return "\n".join(parts) + "\n"
+
+
+def _kind(kind: pa.DataType) -> str:
+    return KINDS[str(kind)]
+
+
+def _said(field: pa.Field) -> str:
+    return (field.metadata or {}).get(b"description", b"").decode().replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(), encoding="utf-8")
