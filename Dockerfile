@@ -14,6 +14,9 @@ RUN mkdir ingestion quality sequences training serving local \
     && pip install --no-cache-dir --constraint requirements.lock --editable '.[cluster]'
 COPY --chown=segue . .
 
+# Airflow's own Helm chart asks its processes whether they live through this program (deploy/airflow).
+RUN printf '#!/bin/sh\nexec python -m local.environment "$@"\n' > /entrypoint && chmod 755 /entrypoint
+
 USER segue
 ENV SEGUE_HOME=/var/segue SEGUE_HOST=0.0.0.0
 VOLUME /var/segue

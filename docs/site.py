@@ -11,7 +11,7 @@ from pathlib import Path
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-BESIDE = ("serving/README.md", "ingestion/readers/README.md", "CHANGELOG.md")
+BESIDE = ("deploy/README.md", "serving/README.md", "ingestion/readers/README.md", "CHANGELOG.md")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 

@@ -15,6 +15,7 @@ PAGES = sorted(
     [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
+        ROOT / "deploy" / "README.md",
         ROOT / "serving" / "README.md",
         *(ROOT / "ingestion").rglob("*.md"),
     ]
