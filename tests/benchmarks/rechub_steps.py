@@ -56,7 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     cases = np.load(options.folder / "cases.npz")
-    print(json.dumps({"cases_per_second": cases_per_second(options.name, cases, options.steps)}))
+    print(json.dumps({"rates": cases_per_second(options.name, cases, options.steps)}))
 
 
 if __name__ == "__main__":
