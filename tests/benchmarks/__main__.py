@@ -33,6 +33,7 @@ from tests.benchmarks import (
     recall_together,
     recommend,
     release_swap,
+    train_channel,
     train_ranker,
     training_reads,
 )
@@ -59,6 +60,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     **{f"rank_{name}": (partial(rank_request.run, name), 200) for name in RANKERS},
     "rank_export": (rank_export.run, 200),
     **{f"train_{name}": (partial(train_ranker.run, name), 100) for name in RANKERS},
+    **{f"train_{name}": (partial(train_channel.run, name), 60) for name in train_channel.PEERS},
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",
@@ -77,7 +79,7 @@ TOGETHER = {
     "index_found": "index_search",
     "index_search_exact": "index_search",
     **{f"rank_{name}_core": f"rank_{name}" for name in RANKERS},
-    **{f"train_{name}_core": f"train_{name}" for name in RANKERS},
+    **{f"train_{name}_core": f"train_{name}" for name in (*RANKERS, *train_channel.PEERS)},
     "rank_export_export": "rank_export",
     "rank_export_inductor": "rank_export",
     "rank_export_onnxruntime": "rank_export",
