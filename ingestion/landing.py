@@ -27,11 +27,13 @@ import pyarrow.parquet as pq
 
 from forgotten import Forgotten
 from ingestion import contract
+from ingestion.known_ids import KnownIds
 from ingestion.raw_rows import users_named
 from ingestion.readers.reading import Period, Rows
 from ingestion.validation import LATEST, conform
 
 FLUSH_ROWS = 400_000
+KNOWN_AT_MOST = 50_000_000  # ids of events beside those of the partition in hand, 12 bytes each
 EMPTY_PARTITION = "dt=1970-01-01"  # a zero-row file a table, so that a glob over the table never fails
 REJECT = ("source_file", "source_line", "reason", "raw", "user_id")
 
@@ -83,6 +85,7 @@ class Landing:
         self._forgotten = forgotten or Forgotten()
         self._landing, self._quarantine = home / "landing", home / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
+        self._known: dict[tuple[str, str], KnownIds] = {}
         self._waiting: dict[str, list[pl.DataFrame]] = {}
         self._rejected: dict[str, list[pl.DataFrame]] = {}
 
@@ -155,14 +158,22 @@ class Landing:
             # The other granularity is looked at too: a month that was loaded as history may come again by day.
             days = str(dt_month) + "*" if self._period == "month" else str(dt)
             files = {*_files(folder, days), *_files(folder, str(dt_month))}
-            known = pl.concat([_event_ids(file) for file in sorted(files)] or [pl.Series(dtype=pl.String)])
-            new = part.filter(~pl.col("event_id").is_in(known.implode()))
+            known = self._known_of(table, days)
+            new = part.filter(~known.among(files, part["event_id"]))
             new = new.unique("event_id", keep="first", maintain_order=True)
             self.counts.landed += new.height
             self.counts.duplicate += part.height - new.height
             if new.height:
                 new = new.drop("partition", "month").sort(order)
                 write(folder / f"dt={dt}", _arrow(new, contract.SCHEMAS[table]))
+
+    def _known_of(self, table: str, days: str) -> KnownIds:
+        """What is known of a partition; of the others those that were written last, as far as they fit."""
+        known = self._known.pop((table, days), KnownIds())
+        while self._known and len(known) + sum(map(len, self._known.values())) > KNOWN_AT_MOST:
+            self._known.pop(next(iter(self._known)))
+        self._known[table, days] = known
+        return known
 
     def _flush_catalogue(self, table: str, rows: pl.DataFrame) -> None:
         key = list(contract.KEYS[table])
@@ -265,10 +276,6 @@ def write(folder: Path, table: pa.Table) -> Path:
 
 def _files(folder: Path, days: str) -> list[Path]:
     return sorted(folder.glob(f"dt={days}/*.parquet"))
-
-
-def _event_ids(file: Path) -> pl.Series:
-    return pl.DataFrame(pq.read_table(file, columns=["event_id"], partitioning=None))["event_id"]
 
 
 def _arrow(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -1,0 +1,85 @@
+"""Which event ids have landed: what a landing asks of every partition that it writes, however many files it has.
+
+A file is read once. Of each id a hash and the number of its file are kept (12 bytes), in a few sorted runs that double, so that
+a question costs its own ids and not those that have landed. An id whose hash is there is looked for in the very files that
+have the hash: nothing is taken for landed that is not. Knows nothing about tables or partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Hashes in order, and the number of the file of each."""
+
+    hashes: NDArray[np.uint64]
+    files: NDArray[np.uint32]
+
+    def joined(self, other: _Run) -> _Run:
+        """Both as one."""
+        hashes = np.concatenate([self.hashes, other.hashes])
+        order = np.argsort(hashes, kind="stable")
+        return _Run(hashes[order], np.concatenate([self.files, other.files])[order])
+
+    def find(self, asked: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
+        """Which of the hashes (in order) are here, and the files that have them."""
+        first = np.searchsorted(self.hashes, asked, side="left")
+        counts = np.searchsorted(self.hashes, asked, side="right") - first
+        places = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        return counts > 0, np.unique(self.files[places])
+
+
+class KnownIds:
+    """The event ids of files that only become more."""
+
+    def __init__(self) -> None:
+        self._files: list[Path] = []
+        self._runs: list[_Run] = []
+
+    def __len__(self) -> int:
+        """How many ids."""
+        return sum(len(run.hashes) for run in self._runs)
+
+    def among(self, files: Iterable[Path], ids: pl.Series) -> pl.Series:
+        """Which of `ids` are in one of `files`, all files of the calls before among them."""
+        for file in sorted(set(files) - set(self._files)):
+            self._add(file)
+        hashes = _hashes(ids)
+        order = np.argsort(hashes)
+        found, holding = np.zeros(len(ids), np.bool_), set[int]()
+        for run in self._runs:
+            here, files_of_run = run.find(hashes[order])
+            found |= here
+            holding.update(files_of_run.tolist())
+        if not holding:
+            return pl.repeat(False, len(ids), eager=True)
+        is_likely = np.zeros(len(ids), np.bool_)
+        is_likely[order] = found
+        known = pl.concat([_event_ids(self._files[number]) for number in sorted(holding)])
+        return pl.Series(is_likely) & ids.is_in(known.implode())
+
+    def _add(self, file: Path) -> None:
+        hashes = _hashes(_event_ids(file))
+        order = np.argsort(hashes)
+        run = _Run(hashes[order], np.full(len(hashes), len(self._files), np.uint32))
+        self._files.append(file)
+        while self._runs and len(self._runs[-1].hashes) <= 2 * len(run.hashes):
+            run = self._runs.pop().joined(run)
+        self._runs.append(run)
+
+
+def _hashes(ids: pl.Series) -> NDArray[np.uint64]:
+    return ids.hash().to_numpy()
+
+
+def _event_ids(file: Path) -> pl.Series:
+    return pl.DataFrame(pq.read_table(file, columns=["event_id"], partitioning=None))["event_id"]
