@@ -45,7 +45,7 @@ def _sasrec(made: Any) -> tuple[Any, list[Any]]:
         for field, shared in (("seq", None), ("pos", "seq"), ("neg", "seq"))
     ]
 
-    class InOneColumn(SASRec):  # type: ignore[misc]
+    class InOneColumn(SASRec):
         """The pair loss takes a score a row."""
 
         def forward(self, x: Any) -> Any:
