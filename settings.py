@@ -35,6 +35,10 @@ MOST_AT_ONCE = 12
 """Most requests that one process answers at the same time."""
 
 
+MOST_RANKS = 64
+"""Most processes of one machine that train a network together."""
+
+
 REQUESTS_PER_S = 100
 """How many requests a second one client may send where others than this machine can ask."""
 
@@ -50,7 +54,7 @@ class Settings:
     A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor. One that does
     not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`. A client
     may send `requests_per_s` requests a second, 0: as many as it likes. Events go through `broker` ("": the recommender applies
-    them itself). API keys are not in here, see `api_keys`.
+    them itself). A network is trained by `training_ranks` processes together. API keys are not in here, see `api_keys`.
     """
 
     home: Path
@@ -73,6 +77,7 @@ class Settings:
     requests_per_s: int = 0
     broker: str = ""
     consumer_port: int = 9180
+    training_ranks: int = 1
 
     @property
     def landing(self) -> Path:
@@ -187,6 +192,7 @@ def load() -> Settings:
         requests_per_s=_number("SEGUE_REQUESTS_PER_S", 0 if is_loopback(host) else REQUESTS_PER_S, 0, 1_000_000),
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
+        training_ranks=_number("SEGUE_TRAINING_RANKS", 1, 1, MOST_RANKS),
     )
 
 

@@ -1,8 +1,8 @@
-"""Training batches by number, shared out over ranks and loader workers, and how long somebody waited for them.
+"""Training batches by number, shared out over loader workers, and how long somebody waited for them.
 
-Batch i depends on the seed and on i alone, so sharing out is arithmetic: step k of rank r of R takes batch k·R + r, and
-worker w of W makes the batches of every W-th step. None is made twice and none is left out, and a `DataLoader` hands
-them on in the order of the steps. Knows nothing about what is in a batch.
+Batch i depends on the seed and on i alone, so sharing out is arithmetic: worker w of W makes the batches of every W-th
+step. None is made twice and none is left out, and a `DataLoader` hands them on in the order of the steps. Of each batch a
+rank has its own rows (`training.ranks`): whoever makes a batch sees to that. Knows nothing about what is in a batch.
 """
 
 from __future__ import annotations
@@ -13,37 +13,23 @@ from queue import Full, Queue
 from threading import Event, Thread
 from typing import Any
 
-import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
 
-def rank_of_ranks() -> tuple[int, int]:
-    """This process's place among those that train one model together; (0, 1) when it trains alone."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
 class NumberedBatches(IterableDataset[Any]):
-    """The batches of steps `first()` to `steps`, of this rank and worker.
+    """The batches of steps `first()` to `steps`, of this worker.
 
     `first` is asked when iteration begins: a model that was read from a checkpoint knows its step only then.
     """
 
-    def __init__(
-        self,
-        batch_at: Callable[[int], Any],
-        steps: int,
-        first: Callable[[], int] = lambda: 0,
-        place: Callable[[], tuple[int, int]] = rank_of_ranks,
-    ) -> None:
-        self.batch_at, self.steps, self.first, self.place = batch_at, steps, first, place
+    def __init__(self, batch_at: Callable[[int], Any], steps: int, first: Callable[[], int] = lambda: 0) -> None:
+        self.batch_at, self.steps, self.first = batch_at, steps, first
 
     def __iter__(self) -> Iterator[Any]:
-        (rank, ranks), info = self.place(), get_worker_info()
+        info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         for step in range(self.first() + worker, self.steps, workers):
-            yield self.batch_at(step * ranks + rank)
+            yield self.batch_at(step)
 
 
 class MadeAhead:

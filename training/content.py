@@ -8,6 +8,7 @@ plays what.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,9 @@ class Content:
         return Content(np.pad(self.row_VW, ((rows, 0), (0, 0))), np.pad(self.is_described_V, (rows, 0)))
 
     def save(self, path: Path) -> None:
-        """Write so that a reader sees a whole file or none."""
+        """Write so that a reader sees a whole file or none, however many processes write the same at once."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        writing = path.with_name(path.name + ".writing")
+        writing = path.with_name(f"{path.name}.{os.getpid()}.writing")
         save_file({"row_VW": self.row_VW, "is_described_V": self.is_described_V.astype(np.uint8)}, writing)
         writing.replace(path)
 

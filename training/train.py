@@ -4,8 +4,9 @@ workspace.
 Containers (playlists, mlogs) are fitted after the channel `realtime`, whose vectors they have, and heads that all rankers
 share after the channels, whose candidates they learn from. A model whose inputs (marts, configs, code) are those of the
 last time is not fitted again. `--fit final` learns from everything, with what `--fit held_out` chose; a head, which knows
-users and tracks by their numbers alone, is taken over as it was measured. Knows nothing about what a model is: the tables
-CHANNELS, CONTAINERS, RANKERS and HEADS do.
+users and tracks by their numbers alone, is taken over as it was measured. What learns in steps is trained by as many ranks
+as `SEGUE_TRAINING_RANKS` says, or as torchrun started. Knows nothing about what a model is: the tables CHANNELS,
+CONTAINERS, RANKERS and HEADS do.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from training import tracking
+import settings
+from training import ranks, tracking
 from training.data import TrainingData
 from training.heads import LISTENED, NothingToLearn
 from training.recipes import RECIPES, recipe
@@ -54,7 +56,10 @@ CODE = {
 def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     """Fit one model into the workspace; False when it was there already, made from the same inputs.
 
+    Of several ranks the first alone does what is not learned in steps.
+
     Raises:
+        LeftToFirst: this is not the first rank.
         ValueError: no such model.
         NothingToLearn: the log holds nothing for a head to learn from.
         MissingInput: `final` is asked for before `held_out` was fitted, containers before `realtime`, or heads before any
@@ -67,8 +72,11 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         config = _settled(place("held_out", name), config, name)
     needed = _needed(workspace, kind, name, fit)
     inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, *CODE[kind]), **needed)
-    if is_unchanged(folder, inputs):
+    if ranks.first_says(lambda: is_unchanged(folder, inputs)):
+        ranks.leave_to_first()
         return False
+    if not learns_in_steps(config):
+        ranks.leave_to_first()
     began = time.monotonic()
     data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), content_file=workspace.content(fit))
     # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
@@ -77,6 +85,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     except NothingToLearn:
         (folder / INPUTS).unlink(missing_ok=True)  # what was fitted before is of another log
         raise
+    ranks.leave_to_first()
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": _peak_mb()}
@@ -86,6 +95,11 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     tracking.log_fit(f"{kind}-{name}-{fit}", asdict(model.settled), measures)
     _print_summary(name, fit, measures)
     return True
+
+
+def learns_in_steps(config: Any) -> bool:
+    """Whether ranks can share the fit of a model with such a config."""
+    return hasattr(config, "steps")
 
 
 def is_passed_over(workspace: Workspace, ranker: str) -> bool:
@@ -217,22 +231,32 @@ def main() -> None:
         print(json.dumps(names(arguments.name, arguments.recipe)))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
-    if arguments.fit == "final" and arguments.what == "ranker" and is_passed_over(workspace, arguments.name):
-        print(f"not refitted: evaluation chose another ranker than {arguments.name}")
-    elif arguments.what == "container" and not workspace.fitted("channel", arguments.fit, ["realtime"]):
-        print(f"not fitted: {arguments.name} have the vectors of channel realtime, which was not trained")
-    elif (
-        arguments.what == "head"
-        and arguments.fit == "final"
-        and not workspace.fitted("head", "held_out", [arguments.name])
-    ):
-        print(f"not refitted: {arguments.name} had nothing to learn from the train part")
-    else:
+    asked, wanted = (arguments.what, arguments.name, arguments.fit), settings.load().training_ranks
+    why_not = _why_not(workspace, *asked)
+    is_shared = wanted > 1 and not why_not and learns_in_steps(model_of(*asked[:2], workspace, asked[2])[0])
+    if is_shared and not ranks.is_started():
+        ranks.start(wanted)
+    with ranks.together():
+        if why_not:
+            ranks.leave_to_first()
+            print(why_not)
+            return
         try:
-            if not train(workspace, arguments.what, arguments.name, arguments.fit):
+            if not train(workspace, *asked):
                 print(f"unchanged: {arguments.name} ({arguments.fit})")
         except NothingToLearn as error:
             print(f"not fitted: {arguments.name}; {error}")
+
+
+def _why_not(workspace: Workspace, kind: str, name: str, fit: str) -> str:
+    """Why a model that is asked for is not fitted; "" where nothing is against it."""
+    if fit == "final" and kind == "ranker" and is_passed_over(workspace, name):
+        return f"not refitted: evaluation chose another ranker than {name}"
+    if kind == "container" and not workspace.fitted("channel", fit, ["realtime"]):
+        return f"not fitted: {name} have the vectors of channel realtime, which was not trained"
+    if kind == "head" and fit == "final" and not workspace.fitted("head", "held_out", [name]):
+        return f"not refitted: {name} had nothing to learn from the train part"
+    return ""
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 model.
 
 Batch number i depends on the seed and i alone, and so do the random numbers of step i, so a fit that was killed goes
-on from its last checkpoint and ends with the very weights of one that was not. Lightning does the stepping. Knows
+on from its last checkpoint and ends with the very weights of one that was not. Several ranks (`training.ranks`) step
+together, each on its rows of the batch; the first of them validates and writes. Lightning does the stepping. Knows
 nothing about what is learned.
 """
 
@@ -20,9 +21,11 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
+from training import ranks
 from training.batches import MadeAhead, NumberedBatches, Waited
 from training.workspace import write_json
 
@@ -76,11 +79,16 @@ def fit(
     (higher is better).
 
     Without `validate` the weights after the last step stay. What is needed to go on is kept in `folder`; a fit that
-    finished there is not repeated, its weights are read.
+    finished there is not repeated, its weights are read. Of several ranks, which must see the same `folder`, only the
+    first calls `validate`.
+
+    Raises:
+        LeftToFirst: the fit is over, and this is not the first rank.
     """
     use_threads()
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / DONE).exists():
+    if ranks.first_says((folder / DONE).exists):
+        ranks.leave_to_first()
         module.load_state_dict(load_file(folder / BEST))
         return FitRecord(**json.loads((folder / DONE).read_text()))
     numbered = NumberedBatches(batch_at, schedule.steps, lambda: int(module.global_step))
@@ -88,8 +96,7 @@ def fit(
     keeper = _Keeper(schedule, folder, validate, batches)
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(
-        accelerator="auto",
-        devices=1,
+        **_place(),
         max_steps=schedule.steps,
         max_epochs=-1,
         logger=False,
@@ -100,12 +107,35 @@ def fit(
         callbacks=[keeper, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
     last = folder / LAST
-    trainer.fit(module, batches, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+    is_going_on = ranks.first_says(last.exists)
+    trainer.fit(module, batches, ckpt_path=str(last) if is_going_on else None, weights_only=False)
     keeper.finish(trainer, module)
+    ranks.leave_to_first()
     module.load_state_dict(load_file(folder / BEST))
     write_json(folder / DONE, asdict(keeper.record))
     last.unlink(missing_ok=True)
     return keeper.record
+
+
+def _place() -> dict[str, Any]:
+    """Where Lightning runs: alone on the best device there is; of several ranks each on its own."""
+    if not ranks.are_several():
+        return {"accelerator": "auto", "devices": 1}
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    together = DDPStrategy(
+        # A group of its own: what losses exchange while gradients are on their way must not get between them.
+        process_group=torch.distributed.new_group(timeout=ranks.PATIENCE),
+        # A task without a target in a batch leaves its part of the network without a gradient.
+        find_unused_parameters=True,
+        # What is not learned is the same everywhere: codes, and statistics of all ranks' rows.
+        broadcast_buffers=False,
+    )
+    return {
+        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
+        "devices": here,
+        "num_nodes": ranks.rank_of_ranks()[1] // here,
+        "strategy": together,
+    }
 
 
 class _Keeper(Callback):
@@ -118,7 +148,7 @@ class _Keeper(Callback):
         self._began = time.monotonic()
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-        _seed(self.schedule.seed * 1_000_003 + trainer.global_step)
+        _seed(ranks.seed(self.schedule.seed * 1_000_003 + trainer.global_step))
         self._step_began = time.monotonic()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
@@ -126,7 +156,7 @@ class _Keeper(Callback):
         self.stepped += time.monotonic() - self._step_began
         waited = self.batches.seconds
         self.record.data_wait_share = round(waited / max(waited + self.stepped, 1e-9), 4)
-        self.loss_sum += float(outputs["loss"])
+        self.loss_sum += ranks.mean(float(outputs["loss"]))
         self.loss_count += 1
         if self.validate and self.schedule.validate_every and step % self.schedule.validate_every == 0:
             self._validate(trainer, module, step)
@@ -134,7 +164,8 @@ class _Keeper(Callback):
             # Written beside and renamed: a kill while writing leaves the previous checkpoint whole.
             writing = self.folder / f"{LAST}.writing"
             trainer.save_checkpoint(str(writing), weights_only=False)
-            writing.replace(self.folder / LAST)
+            if ranks.is_first():
+                writing.replace(self.folder / LAST)
 
     def finish(self, trainer: Any, module: Any) -> None:
         """Validate the end where the last step was not validated, and see that there are weights to read."""
@@ -145,17 +176,17 @@ class _Keeper(Callback):
             self._keep(module, trainer.global_step)
         self.record.seconds += time.monotonic() - self._began
         waiting = f"{self.record.data_wait_share:.1%} of the steps' time waiting for data"
-        print(f"  {trainer.global_step} steps, {waiting}", file=sys.stderr, flush=True)
+        _say(f"  {trainer.global_step} steps, {waiting}")
 
     def _validate(self, trainer: Any, module: Any, step: int) -> None:
         module.eval()
         with torch.no_grad():
-            value = self.validate() if self.validate else 0.0
+            value = ranks.first_says(self.validate) if self.validate else 0.0
         module.train()
         loss = self.loss_sum / max(self.loss_count, 1)
         self.record.history.append({"step": step, "value": value, "loss": loss})
         self.loss_sum, self.loss_count = 0.0, 0
-        print(f"  step {step}: loss {loss:.4f}, validation {value:.4f}", file=sys.stderr, flush=True)
+        _say(f"  step {step}: loss {loss:.4f}, validation {value:.4f}")
         if self.record.value is None or value > self.record.value:
             self.record.value, self.worse = value, 0
             self._keep(module, step)
@@ -165,6 +196,8 @@ class _Keeper(Callback):
 
     def _keep(self, module: Any, step: int) -> None:
         self.record.steps = step
+        if not ranks.is_first():
+            return
         writing = self.folder / f"{BEST}.writing"
         save_file({name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}, writing)
         writing.replace(self.folder / BEST)
@@ -177,6 +210,11 @@ class _Keeper(Callback):
         self.worse, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
         names = ("steps", "value", "seconds", "history", "data_wait_share")
         self.record = FitRecord(**{name: state_dict[name] for name in names})
+
+
+def _say(line: str) -> None:
+    if ranks.is_first():
+        print(line, file=sys.stderr, flush=True)
 
 
 def _seed(seed: int) -> None:

@@ -32,6 +32,7 @@ MODULES = (
     "listens",
     "heard",
     "batches",
+    "ranks",
     "trainer",
 )
 SOURCES = (

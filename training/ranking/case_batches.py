@@ -6,7 +6,7 @@ Shape letters: R cases, B cases of a batch, T tasks, F profile features. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training import ranks
 from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures, UserBatch
 from training.ranking.case_numbers import CaseNumbers, Floats
@@ -109,9 +110,12 @@ class CaseBatches:
         return side.inputs, self.features.candidates(side, items_B1)
 
     def make_numbers(self, processes: int) -> None:
-        """Make the numbers of every case, in so many processes."""
-        pieces = [range(start, min(start + AT_ONCE, len(self))) for start in range(0, len(self), AT_ONCE)]
-        self.numbers = CaseNumbers.collect(len(self), each(self._numbers_of, pieces, "numbers", processes))
+        """Make the numbers of every case, in so many processes; of several ranks each makes its share."""
+        own = ranks.share(len(self))
+        starts = range(own.start, own.stop, AT_ONCE)
+        pieces = [range(start, min(start + AT_ONCE, own.stop)) for start in starts]
+        made = CaseNumbers.collect(own.stop - own.start, each(self._numbers_of, pieces, "numbers", processes))
+        self.numbers = replace(made, numbers_RN=ranks.joined(torch.from_numpy(made.numbers_RN))[0].numpy())
 
     def _numbers_of(self, rows: range) -> tuple[Floats, ...]:
         one = self[rows]
@@ -146,12 +150,14 @@ class CaseBatches:
             yield self[range(start, min(start + batch_size, len(self)))]
 
     def at(self, step: int, batch_size: int, seed: int) -> CaseBatch:
-        """Training batch `step`: every epoch goes over all cases, in an order of the seed and the epoch only."""
-        return self[self._rows(step, batch_size, seed)]
+        """Training batch `step`: every epoch goes over all cases, in an order of the seed and the epoch only. Of several
+        ranks each has its own rows.
+        """
+        return _of_rank(self.__getitem__, self._rows(step, batch_size, seed))
 
     def numbers_at(self, step: int, batch_size: int, seed: int) -> CaseBatch:
         """The same of numbers alone, in the same order; after `make_numbers`."""
-        return self.without_ids(self._rows(step, batch_size, seed))
+        return _of_rank(self.without_ids, self._rows(step, batch_size, seed))
 
     def _rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         per_epoch = -(-len(self) // batch_size)
@@ -161,6 +167,14 @@ class CaseBatches:
         # In the cases' order neighbours share their history in memory; within a batch the order means nothing.
         rows: NDArray[np.int64] = np.sort(self._order[1][place * batch_size : (place + 1) * batch_size])
         return rows
+
+
+def _of_rank(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDArray[np.int64]) -> CaseBatch:
+    """This rank's rows of a batch. Where there are fewer rows than ranks, one without a label keeps step with the others."""
+    if len(own := rows[ranks.share(len(rows))]):
+        return make(own)
+    batch = make(rows[:1])
+    return replace(batch, labels_BT=torch.full_like(batch.labels_BT, torch.nan))
 
 
 def profiles(

@@ -19,7 +19,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from training import trainer
+from training import ranks, trainer
 from training.data import TrainingData
 from training.features import OfflineFeatures
 from training.ranking import RANKERS
@@ -72,7 +72,7 @@ def fit_ranker(
     if config.number_epochs or config.trees or config.epochs > 1:
         # Elsewhere a fork is not safe.
         batches.make_numbers(threads if sys.platform == "linux" else 1)
-    if config.trees and batches.numbers is not None:
+    if config.trees and batches.numbers is not None and ranks.is_first():
         label_R = batches.cases.labels_RT[:, 0]
         trees = NumberTrees.fit(batches.numbers.numbers_RN, label_R, config.trees, config.seed, threads)
         features = replace(features, trees=trees)
@@ -86,7 +86,7 @@ def fit_ranker(
     model.observe(sample.users, sample.candidates)
     module = RankerModule(model, config, range(number_steps, number_steps + config.id_epochs * per_epoch))
     validation = CaseBatches(held_out.take(_spread(len(held_out), config.validation_cases)), offline, service, features)
-    held = list(validation.in_order(config.batch_size))
+    held = list(validation.in_order(config.batch_size)) if ranks.is_first() else []
 
     def batch_at(step: int) -> CaseBatch:
         if step < number_steps:
@@ -97,7 +97,7 @@ def fit_ranker(
         return -float(task_losses(*logits_of(model, held)) @ module.loss_weights_T)
 
     schedule = trainer.Schedule(config.steps, config.validate_every, seed=config.seed)
-    record = trainer.fit(module, batch_at, schedule, folder, validate if held else None)
+    record = trainer.fit(module, batch_at, schedule, folder, validate if len(validation) else None)
     model.cpu()
     settled = replace(config, steps=record.steps)
     if features.trees is not None:
@@ -139,7 +139,8 @@ class RankerModule(lightning.LightningModule):
         state = self.model.encode_user(batch.users)
         logits_BT = self.model(state, batch.candidates)[:, 0] + self.model.bias_of(batch.position_B)
         auxiliary = self.numbers.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
-        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T + auxiliary
+        known_T = (~batch.labels_BT.isnan()).sum(0)
+        return ranks.weighted(task_losses(logits_BT, batch.labels_BT), known_T) @ self.loss_weights_T + auxiliary
 
     def transfer_batch_to_device(self, batch: CaseBatch, device: torch.device, dataloader_idx: int) -> CaseBatch:  # noqa: ARG002
         """Lightning's own way cannot rebuild frozen dataclasses."""

@@ -21,6 +21,7 @@ from typing import ClassVar, cast
 
 from torch import Tensor
 
+from training import ranks
 from training.ranking.events import Catalogue
 from training.ranking.evolution_layers import (
     CandidateAttention,
@@ -82,7 +83,8 @@ class InterestEvolution(Ranker):
     def auxiliary_loss(self, state: UserState, users: UserInputs) -> Tensor:
         """How badly the extractor's states tell the next track from one that somebody else, or the user, listened to.
 
-        A step for which the next track itself was drawn says nothing and does not count.
+        A step for which the next track itself was drawn says nothing and does not count. Of several ranks each draws among
+        the events of its own rows.
         """
         evolution = cast(EvolutionState, state)
         place_PB, valid_PB = evolution.place_PB, evolution.valid_PB
@@ -92,4 +94,6 @@ class InterestEvolution(Ranker):
         drawn_PB = drawn_places(valid_PB)
         other_PBD = track_PBD.flatten(0, 1)[drawn_PB]
         is_other_PB = track_PB.flatten()[drawn_PB] != track_PB
-        return next_event_loss(evolution.interest_PBD, track_PBD, other_PBD, valid_PB & is_other_PB)
+        counts_PB = valid_PB & is_other_PB
+        loss = next_event_loss(evolution.interest_PBD, track_PBD, other_PBD, counts_PB)
+        return ranks.weighted(loss, counts_PB[1:].sum())

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from training import ranks
+
 PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
 PAIRS_AT_ONCE = 6000
 
@@ -86,7 +88,8 @@ class FrequencyCutEmbedding(nn.Module):
 class Dice(nn.Module):
     """DIN's activation: x·(p + (1−p)·α), p the sigmoid of x normalised over the batch (Zhou et al. 2018, 1706.06978).
 
-    Differs from the paper in the epsilon (1e-5 rather than 1e-8: float32).
+    Differs from the paper in the epsilon (1e-5 rather than 1e-8: float32). A batch that several ranks share is normalised
+    as one.
     """
 
     def __init__(self, width: int) -> None:
@@ -96,9 +99,10 @@ class Dice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape [..., width]; one row in training mode has no variance and uses the running one."""
-        rows = x.reshape(-1, x.shape[-1])
+        rows, normalise = x.reshape(-1, x.shape[-1]), self.normalise
+        if self.training and ranks.are_several():
+            return self._of_all_ranks(rows).view_as(x)
         if self.training and len(rows) > 1:
-            normalise = self.normalise
             if normalise.num_batches_tracked is not None:
                 normalise.num_batches_tracked.add_(1)
             learned: Tensor = _Diced.apply(
@@ -106,11 +110,33 @@ class Dice(nn.Module):
             )
             return learned.view_as(x)
         scale, shift = self.normalisation()
-        gate = torch.addcmul(shift, rows, scale).sigmoid_()
         if torch.is_grad_enabled():
-            return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
+            return self._gated(rows, scale, shift).view_as(x)
+        gate = torch.addcmul(shift, rows, scale).sigmoid_()
         # In place: fresh memory would cost more than the arithmetic.
         return torch.addcmul(self.alpha, gate, 1 - self.alpha, out=gate).mul_(rows).view_as(x)
+
+    def _gated(self, rows: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        gate = torch.addcmul(shift, rows, scale).sigmoid_()
+        return rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)
+
+    def _of_all_ranks(self, rows_NH: Tensor) -> Tensor:
+        """Dice of this rank's rows, normalised over the rows of all; its gradient reaches the others through the sums."""
+        normalise, sums = self.normalise, [one.sum(0, dtype=torch.float64) for one in (rows_NH, rows_NH.square())]
+        summed = ranks.total(torch.cat([*sums, sums[0].new_tensor([len(rows_NH)])]))
+        if (count := float(summed[-1])) <= 1:
+            return self._gated(rows_NH, *self.normalisation())
+        mean_H, square_H = (summed[:-1] / count).chunk(2)
+        variance_H = (square_H - mean_H.square()).clamp(min=0)
+        with torch.no_grad():
+            for kept_H, seen_H in (
+                (normalise.running_mean, mean_H),
+                (normalise.running_var, variance_H * (count / (count - 1))),
+            ):
+                cast(Tensor, kept_H).lerp_(seen_H.to(rows_NH.dtype), cast(float, normalise.momentum))
+            cast(Tensor, normalise.num_batches_tracked).add_(1)
+        scale_H = (variance_H + normalise.eps).rsqrt()
+        return self._gated(rows_NH, scale_H.to(rows_NH.dtype), (-mean_H * scale_H).to(rows_NH.dtype))
 
     def normalisation(self) -> tuple[Tensor, Tensor]:
         """Scale and shift [width] that normalise x outside of training."""

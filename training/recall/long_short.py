@@ -73,7 +73,7 @@ class LongShort(IndexedChannel):
     def fit(cls, data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
         """Train on past sessions; stop where validation recall stops growing; then choose the share that is new."""
         # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
-        from training import trainer
+        from training import ranks, trainer
         from training.recall.long_short_learner import LongShortLearner
         from training.recall.realtime_learner import WindowLoss
 
@@ -93,7 +93,7 @@ class LongShort(IndexedChannel):
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
         is_choosing = config.stop_after is None and len(cases) > 0
         is_asking = is_choosing or channel.lacks_boundaries(cases)
-        batches = user_batches(data, cases, cls.feature_service) if is_asking else []
+        batches = user_batches(data, cases, cls.feature_service) if is_asking and ranks.is_first() else []
 
         def table(found: list[_Lists], share: float) -> dict[str, float]:
             return recall_table(np.concatenate([lists.merged(share, 200) for lists in found]), cases)

@@ -76,21 +76,22 @@ class SessionSampler:
         """C."""
         return len(self.cases)
 
-    def sessions(self, seed: int, step: int, batch: int) -> Sessions:
-        """The `batch` sessions of a step."""
+    def sessions(self, seed: int, step: int, batch: int, rows: slice = slice(None)) -> Sessions:
+        """The `batch` sessions of a step, or some `rows` of them: only of these the past is read."""
         generator = np.random.default_rng((seed, step))
         user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
-        rows = self.first_U[user_B] + (generator.random(batch) * self.count_U[user_B]).astype(np.int64)
+        case_B = self.first_U[user_B] + (generator.random(batch) * self.count_U[user_B]).astype(np.int64)
         # Neighbours share their history in memory; within a batch the order means nothing.
-        cases = self.cases.take(np.sort(rows))
+        case_B.sort()
+        chosen = [generator.permutation(self.cases.items["targets"][case])[: self.config.targets] for case in case_B]
+        cases = self.cases.take(case_B[rows])
         users = self.offline.users(self.service, cases.user_ids.tolist(), cases.request_at_C)
         requests = requests_of(users, self.config, self.data.vocabulary.artist_of_track_V)
-        T = self.config.targets
+        batch, T = len(cases), self.config.targets
         repeated = np.zeros(requests.remembered_BM.shape, dtype=bool)
         target_BT, is_new_BT = np.zeros((batch, T), dtype=np.int64), np.zeros((batch, T), dtype=bool)
-        for row in range(batch):
+        for row, some in enumerate(chosen[rows]):
             wanted, new = cases.items["targets"][row], cases.items["reachable"][row]
             repeated[row] = np.isin(requests.remembered_BM[row].numpy(), wanted)
-            some = generator.permutation(wanted)[:T]
             target_BT[row, : len(some)], is_new_BT[row, : len(some)] = some, np.isin(some, new)
         return Sessions(requests, torch.from_numpy(repeated), torch.from_numpy(target_BT), torch.from_numpy(is_new_BT))

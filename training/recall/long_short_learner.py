@@ -11,6 +11,7 @@ import lightning.pytorch as lightning
 import torch
 from torch import Tensor
 
+from training import ranks
 from training.recall.long_short_cases import Sessions, SessionSampler
 from training.recall.long_short_config import LongShortConfig
 from training.recall.long_short_network import LongShortNetwork
@@ -35,7 +36,9 @@ class LongShortLearner(lightning.LightningModule):
 
     def batch_at(self, step: int) -> tuple[Sessions, dict[str, Tensor]]:
         """The sessions and the windows of a step."""
-        return self._sessions.sessions(self.settings.seed, step, self.settings.batch), self._windows.batch_at(step)
+        batch = self.settings.batch
+        sessions = self._sessions.sessions(self.settings.seed, step, batch, ranks.share(batch))
+        return sessions, self._windows.batch_at(step)
 
     def training_step(self, batch: tuple[Sessions, dict[str, Tensor]], _: int) -> Tensor:
         """Sum of the losses."""
@@ -44,11 +47,13 @@ class LongShortLearner(lightning.LightningModule):
         score_BM = self.network.repeat_scores(sessions.requests, interests)
         found = self._windows.of_windows(windows)
         for task, is_chosen_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
-            row_M = torch.nonzero(is_chosen_BT)[:, 0]
-            if len(row_M):
+            row_M, positive_M = torch.nonzero(is_chosen_BT)[:, 0], sessions.target_BT[is_chosen_BT]
+            target_M, _ = ranks.joined(positive_M)
+            if len(target_M):
                 query_MD = self.network.query(task, sessions.requests, interests)[row_M]
-                found = found + self._windows.of_items(task, query_MD, sessions.target_BT[is_chosen_BT])
-        return repeat_loss(score_BM, sessions.is_repeated_BM) + self.settings.item_weight * found
+                found = found + self._windows.of_items(task, query_MD, positive_M, target_M)
+        repeated = ranks.weighted(repeat_loss(score_BM, sessions.is_repeated_BM), sessions.is_repeated_BM.any(-1).sum())
+        return repeated + self.settings.item_weight * found
 
     def transfer_batch_to_device(
         self,

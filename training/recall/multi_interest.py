@@ -91,7 +91,7 @@ class MultiInterest(IndexedChannel):
         steps.
         """
         # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
-        from training import trainer
+        from training import ranks, trainer
         from training.recall.multi_interest_learner import MultiInterestLearner
 
         trainer.use_threads()
@@ -107,7 +107,7 @@ class MultiInterest(IndexedChannel):
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
         is_choosing = config.stop_after is None and len(cases) > 0
         is_asking = is_choosing or channel.lacks_boundaries(cases)
-        batches = user_batches(data, cases, cls.feature_service) if is_asking else []
+        batches = user_batches(data, cases, cls.feature_service) if is_asking and ranks.is_first() else []
         tables: dict[float, dict[str, float]] = {}
 
         def validate() -> float:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sequences import behaviours
+from training import ranks
 from training.recall.multi_interest_config import MultiInterestConfig
 from training.recall.multi_interest_network import MultiInterestNetwork
 from training.recall.optimizer import optimizer_of
@@ -35,7 +36,8 @@ class MultiInterestLearner(lightning.LightningModule):
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
         """Histories `listened` [B, L], the targets of each task and what was `skipped` there [B, L]; 0: none."""
-        windows = self._sampler.windows(self.settings.seed, step, self.settings.batch)
+        batch = self.settings.batch
+        windows = self._sampler.windows(self.settings.seed, step, batch, ranks.share(batch))
         return {name: torch.from_numpy(column) for name, column in split(vars(windows), self.settings.targets).items()}
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -44,12 +46,13 @@ class MultiInterestLearner(lightning.LightningModule):
         loss = interests.vector_BKD.sum() * 0
         for task, weight in zip(TASKS, (1.0, self.settings.new_weight), strict=True):
             is_target_BL = (batch[task] > 0) & interests.is_there_BK.any(1, keepdim=True)
-            if not bool(is_target_BL.any()):
-                continue
             row_M, positive_M = torch.nonzero(is_target_BL)[:, 0], batch[task][is_target_BL]
+            target_M, _ = ranks.joined(positive_M)
+            if not len(target_M):
+                continue
             query_MD = self.network.aware(task, interests, row_M, positive_M)
             hard_M = batch["skipped"][is_target_BL] if self.settings.skip_negatives else None
-            loss = loss + weight * self._loss(task, query_MD, positive_M, hard_M)
+            loss = loss + weight * self._loss(task, query_MD, positive_M, target_M, hard_M)
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -76,7 +76,7 @@ class Realtime(IndexedChannel):
         steps.
         """
         # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
-        from training import trainer
+        from training import ranks, trainer
         from training.recall.realtime_learner import RealtimeLearner, WindowLoss
 
         trainer.use_threads()
@@ -92,7 +92,7 @@ class Realtime(IndexedChannel):
         is_choosing = config.stop_after is None and len(cases) > 0
         is_lacking = config.transitions and None in (config.transition_numbers, config.transition_weight)
         is_asking = is_choosing or channel.lacks_boundaries(cases) or is_lacking
-        batches = user_batches(data, cases, cls.feature_service) if is_asking else []
+        batches = user_batches(data, cases, cls.feature_service) if is_asking and ranks.is_first() else []
         tables: dict[float, dict[str, float]] = {}
 
         def validate() -> float:

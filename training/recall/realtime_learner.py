@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training import ranks
 from training.recall.optimizer import optimizer_of
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.realtime_network import TASKS, RealtimeNetwork
@@ -37,8 +38,9 @@ class WindowLoss:
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
-        """The windows of a step as tensors, by the names of `Windows`."""
-        windows = self._sampler.windows(self.settings.seed, step, self.settings.batch)
+        """The windows of a step as tensors, by the names of `Windows`; of several ranks each has its own."""
+        batch = self.settings.batch
+        windows = self._sampler.windows(self.settings.seed, step, batch, ranks.share(batch))
         return {name: torch.from_numpy(column) for name, column in vars(windows).items()}
 
     def of_windows(self, place: dict[str, Tensor]) -> Tensor:
@@ -52,14 +54,16 @@ class WindowLoss:
                 continue
             target_BL = place[f"{task}_BL"]
             b, at = torch.nonzero(target_BL, as_tuple=True)
-            if not len(b):
+            target_M, begin = ranks.joined(target_BL[b, at])
+            if not len(target_M):
                 continue
             # The softmax costs positions × negatives, and neighbouring positions say much the same.
-            some = torch.randperm(len(b))[: self.settings.positions]
-            b, at = b[some], at[some]
+            some = torch.randperm(len(target_M), generator=ranks.draws())[: self.settings.positions]
+            own = some[(some >= begin) & (some < begin + len(b))] - begin
+            b, at = b[own], at[own]
             query_MD = self.network.query(task, state_BLD[b, at], place["ahead_BL"][b, at])
             hard_M = place["skip_BL"][b, at] if self.settings.skip_negatives else None
-            loss = loss + weights[task] * self.of_items(task, query_MD, target_BL[b, at], hard_M)
+            loss = loss + weights[task] * self.of_items(task, query_MD, target_BL[b, at], target_M[some], hard_M)
         return loss
 
     def _states(self, place: dict[str, Tensor]) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training import ranks
+
 
 def expected_draws(share_V: Tensor, is_item_V: Tensor, in_batch: int, uniform: int) -> Tensor:
     """Logarithm of how many of the negatives are item v on average, [V]: `in_batch` drawn by `share_V` (share of the
@@ -89,8 +91,8 @@ class Compared(Protocol):
 
 
 class CatalogueSoftmax:
-    """The loss of queries against the items they should find. Its in-batch negatives are these very items: a task's
-    own targets.
+    """The loss of queries against the items they should find. Its in-batch negatives are these very items, a task's
+    own targets; of several ranks those of all of them, and each draws the same.
 
     `share_V`: each item's share of the targets; `is_item_V`: the catalogue, of which the uniform negatives are.
     """
@@ -103,16 +105,18 @@ class CatalogueSoftmax:
         share = torch.from_numpy(share_V.astype(np.float32))
         self._log_draws_V = expected_draws(share, torch.from_numpy(is_item_V), in_batch, uniform)
 
-    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, hard_M: Tensor | None = None) -> Tensor:
-        """Sampled softmax, a number; `hard_M`: see `sampled_softmax`."""
+    def __call__(
+        self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
+    ) -> Tensor:
+        """Sampled softmax, a number; `target_T`: the positives of all ranks; `hard_M`: see `sampled_softmax`."""
         device = query_MD.device
-        some = torch.randint(len(positive_M), (self.in_batch,))
-        any_item = torch.randint(len(self._catalogue), (self.uniform,))
-        negative_N = torch.cat([positive_M[some], self._catalogue[any_item].to(device)])
+        some = torch.randint(len(target_T), (self.in_batch,), generator=ranks.draws())
+        any_item = torch.randint(len(self._catalogue), (self.uniform,), generator=ranks.draws())
+        negative_N = torch.cat([target_T[some], self._catalogue[any_item].to(device)])
         # Looked up together: every look-up makes a gradient of the size of the whole table.
         looked_up = [positive_M, negative_N] if hard_M is None else [positive_M, negative_N, hard_M]
         vectors = self.network.vectors(torch.cat(looked_up)).split([len(items) for items in looked_up])
-        return sampled_softmax(
+        loss = sampled_softmax(
             query_MD,
             vectors[0],
             vectors[1],
@@ -123,6 +127,7 @@ class CatalogueSoftmax:
             hard_MD=vectors[2] if hard_M is not None else None,
             hard_M=hard_M,
         )
+        return ranks.weighted(loss, len(positive_M))
 
 
 class FullSoftmax:
@@ -130,13 +135,16 @@ class FullSoftmax:
 
     def __init__(self, network: Compared, is_item_V: np.ndarray, label_smoothing: float) -> None:
         self.network, self.label_smoothing = network, label_smoothing
+        self._is_item_V = torch.from_numpy(is_item_V)
         self._catalogue = torch.from_numpy(np.flatnonzero(is_item_V))
 
-    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, hard_M: Tensor | None = None) -> Tensor:
-        """A number; hard negatives are among the others already."""
-        del hard_M
+    def __call__(
+        self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
+    ) -> Tensor:
+        """A number; all negatives, hard ones too, are among the items already."""
+        del target_T, hard_M
         item_N = self._catalogue.to(query_MD.device)
-        return full_softmax(
+        loss = full_softmax(
             query_MD,
             self.network.vectors(item_N),
             positive_M,
@@ -144,3 +152,4 @@ class FullSoftmax:
             scale=self.network.scale(task),
             label_smoothing=self.label_smoothing,
         )
+        return ranks.weighted(loss, self._is_item_V[positive_M.cpu()].sum())

@@ -89,20 +89,21 @@ class WindowSampler:
         offset_U1 = np.searchsorted(place_P, np.append(self.first_U, len(self.item_E)))
         return Histories(self.item_E[place_P], offset_U1)
 
-    def windows(self, seed: int, step: int, batch: int) -> Windows:
-        """The `batch` windows of a step."""
+    def windows(self, seed: int, step: int, batch: int, rows: slice = slice(None)) -> Windows:
+        """The `batch` windows of a step, or some `rows` of them: only these are read."""
         generator = np.random.default_rng((seed, step))
         user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
         first_B, end_B = self.first_U[user_B], self.end_U[user_B]
         # A window's last event is drawn evenly; the window reaches back as far as it may.
         least_B = np.minimum(first_B + self.length, end_B) - 1 if self.kind == "full" else first_B
         last_B = least_B + (generator.random(batch) * (end_B - least_B)).astype(np.int64)
+        pick = [generator.random((batch, self.length))[rows] for _ in range(3)]
+        first_B, end_B, last_B = first_B[rows], end_B[rows], last_B[rows]
         start_B = np.maximum(first_B, last_B - self.length + 1)
         place_BL = start_B[:, None] + np.arange(self.length)
         is_event = place_BL <= last_B[:, None]
         safe_BL = np.minimum(place_BL, len(self.item_E) - 1)
         following_BL = np.minimum(safe_BL + 1, len(self.item_E) - 1)
-        pick = [generator.random(place_BL.shape) for _ in range(3)]
         next_BL = self.listened.target(safe_BL, end_B[:, None], self.horizon, pick[0], self.item_E)
         new_BL = self.discovered.target(safe_BL, end_B[:, None], self.horizon, pick[1], self.item_E)
         skip_BL = self.skipped.target(safe_BL, end_B[:, None], self.horizon, pick[2], self.item_E)

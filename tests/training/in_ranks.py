@@ -1,0 +1,86 @@
+"""`python -m tests.training.in_ranks MARTS OUT [--pause S] MODEL ...`: fits models of the tiny world, alone or, started by
+torchrun, as one of several ranks.
+
+Each leaves `OUT/MODEL/` as `training.trainer` does. Nothing is dropped by chance: what each rank draws for itself is not
+what one process would draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.training.conftest import SERVICES
+from training import ranks, trainer
+from training.data import TrainingData
+from training.features import ServiceContract
+from training.ranking import RANKERS
+from training.ranking.features import VIEWS
+from training.ranking.fit import fit_ranker
+from training.recall import CHANNELS
+from training.recipes import recipe
+
+CERTAIN = {"id_dropout": 0.0, "dropout": 0.0}
+LEARNING = {"batch": 15, "steps": 40, "validate_every": 10, "item_dropout": 0.0, **CERTAIN}
+RANKING = {"batch_size": 47, "epochs": 3, "number_epochs": 1, "validate_every": 4, **CERTAIN}
+MODELS: dict[str, dict[str, Any]] = {
+    "realtime": {"content": "off", "positions": 40},
+    "realtime-full": {"content": "off", "softmax": "full", "trim": True, "skip_negatives": True},
+    "long_short": {"content": "off"},
+    "multi_interest": {},
+    "sum_pooling": {},
+    "target_attention": {},
+    "session_domains": {"trees": 20, "searches": ()},
+    # Each rank draws the negatives of this loss for itself.
+    "interest_evolution": {"auxiliary_weight": 0.0},
+}
+CHECKPOINT_EVERY = 5
+
+
+def fit(name: str, marts: Path, out: Path, pause: float = 0.0) -> None:
+    """One model; `pause`: seconds before each of its batches."""
+    services = SERVICES | dict.fromkeys(RANKERS, ServiceContract(VIEWS))
+    data = TrainingData(marts, "held_out", recipe("debug"), services=services)
+    kind, changes = name.partition("-")[0], MODELS[name]
+    share, scheduled = ranks.share, trainer.Schedule
+
+    def paused(count: int) -> slice:
+        time.sleep(pause)
+        return share(count)
+
+    ranks.share, trainer.Schedule = paused, partial(scheduled, checkpoint_every=CHECKPOINT_EVERY)  # type: ignore[assignment]
+    try:
+        if kind in CHANNELS:
+            config = CHANNELS[kind].config("debug")
+            known = {key: value for key, value in LEARNING.items() if hasattr(config, key)}
+            CHANNELS[kind].fit(data, replace(config, **(known | changes)), out / name)
+        else:
+            fit_ranker(kind, data, replace(RANKERS[kind].config("debug"), **(RANKING | changes)), out / name)
+    finally:
+        ranks.share, trainer.Schedule = share, scheduled
+
+
+def main() -> None:
+    """Every model that is named, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("marts", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("models", nargs="+", choices=MODELS)
+    options = parser.parse_args()
+    with ranks.together():
+        rank, _ = ranks.rank_of_ranks()
+        (options.out / f"rank-{rank}-{os.getpid()}").touch()
+        for name in options.models:
+            with suppress(ranks.LeftToFirst):
+                fit(name, options.marts, options.out, options.pause)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Several ranks learn what one process does: the same losses, step for step, also when one of them is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import settings
+from tests.training import in_ranks
+from tests.training.conftest import START, random_plays, write_marts
+from training import ranks, train, trainer
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+SECONDS = 400
+
+
+@pytest.fixture(scope="module")
+def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny world, with statistics of one track."""
+    folder = write_marts(tmp_path_factory.mktemp("ranks"), random_plays())
+    counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
+    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}}
+    pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(
+        folder / "track_statistics.parquet"
+    )
+    return folder
+
+
+def started(marts: Path, out: Path, *models: str, before: tuple[str, ...] = (), pause: float = 0.0) -> Any:
+    """The fits of `models`, begun in a process of their own, or in those that `before` starts; one thread each."""
+    out.mkdir()
+    command = [sys.executable, *before, "-m", "tests.training.in_ranks", str(marts), str(out)]
+    return subprocess.Popen(
+        [*command, "--pause", str(pause), *models],
+        cwd=settings.ROOT,
+        env={**os.environ, "PYTHONPATH": str(settings.ROOT), "OMP_NUM_THREADS": "1", "SEGUE_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(process: Any, out: Path) -> Path:
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said[-4000:]
+    return out
+
+
+def curve(out: Path, model: str) -> list[dict[str, float]]:
+    history: list[dict[str, float]] = json.loads((out / model / trainer.DONE).read_text())["history"]
+    return history
+
+
+@pytest.fixture(scope="module")
+def alone(marts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every model, fitted by one process."""
+    out = tmp_path_factory.mktemp("alone") / "out"
+    return ended(started(marts, out, *in_ranks.MODELS), out)
+
+
+@pytest.fixture(scope="module")
+def by_two(marts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every model, fitted by two ranks."""
+    out = tmp_path_factory.mktemp("two") / "out"
+    return ended(started(marts, out, *in_ranks.MODELS, before=(*TORCHRUN, "2")), out)
+
+
+@pytest.mark.parametrize("model", in_ranks.MODELS)
+def test_two_ranks_have_the_losses_of_one_process(model: str, alone: Path, by_two: Path) -> None:
+    one, two = curve(alone, model), curve(by_two, model)
+    assert len(one) >= 4 and [row["step"] for row in two] == [row["step"] for row in one]
+    np.testing.assert_allclose([row["loss"] for row in two], [row["loss"] for row in one], rtol=1e-5)
+    np.testing.assert_allclose([row["value"] for row in two], [row["value"] for row in one], rtol=2e-3)
+
+
+def test_a_killed_rank_is_started_again_and_the_losses_are_those_of_one_process(
+    marts: Path, tmp_path: Path, alone: Path
+) -> None:
+    out, last = tmp_path / "out", tmp_path / "out" / "realtime" / trainer.LAST
+    process = started(marts, out, "realtime", before=(*TORCHRUN, "2", "--max-restarts", "1"), pause=0.2)
+    deadline = time.monotonic() + SECONDS
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (second,) = out.glob("rank-1-*")
+    os.kill(int(second.name.rsplit("-", 1)[1]), signal.SIGKILL)
+    assert not (out / "realtime" / trainer.DONE).exists(), "the rank was not killed in the middle"
+    ended(process, out)
+    assert len(list(out.glob("rank-1-*"))) == len(list(out.glob("rank-0-*"))) == 2
+    one, two = curve(alone, "realtime"), curve(out, "realtime")
+    np.testing.assert_allclose([row["loss"] for row in two], [row["loss"] for row in one], rtol=1e-5)
+
+
+def test_ranks_end_with_the_torchrun_that_started_them(marts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = started(marts, out, "realtime", before=(*TORCHRUN, "2"), pause=0.5)
+    deadline = time.monotonic() + SECONDS
+    while not (out / "realtime" / trainer.LAST).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    left = [int(path.name.rsplit("-", 1)[1]) for path in out.glob("rank-*")]
+    while any(is_alive(pid) for pid in left) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(left) == 2 and not (out / "realtime" / trainer.DONE).exists()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, of: int) -> None:
+    monkeypatch.setattr(ranks, "rank_of_ranks", lambda: (rank, of))
+
+
+@pytest.mark.parametrize(("count", "of"), [(0, 2), (1, 3), (7, 2), (8, 3)])
+def test_every_row_is_one_ranks(monkeypatch: pytest.MonkeyPatch, count: int, of: int) -> None:
+    taken: list[int] = []
+    for rank in range(of):
+        as_rank(monkeypatch, rank, of)
+        taken += range(count)[ranks.share(count)]
+    assert taken == list(range(count))
+
+
+def test_a_process_alone_weighs_gathers_and_draws_as_if_there_were_no_ranks() -> None:
+    value, rows = torch.tensor(float("nan")), torch.arange(3)
+    assert ranks.weighted(value, 0) is value and ranks.total(rows) is rows
+    assert ranks.joined(rows) == (rows, 0) and ranks.share(9) == slice(0, 9)
+    assert ranks.draws() is None and ranks.seed(17) == 17 and ranks.mean(0.1) == 0.1
+    ranks.leave_to_first()
+
+
+def test_what_ranks_draw_alike_is_what_one_process_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(ranks.seed(5))
+    one = torch.randperm(20)
+    for rank in range(2):
+        as_rank(monkeypatch, rank, 2)
+        own = ranks.seed(5)
+        assert torch.equal(torch.randperm(20, generator=ranks.draws()), one) and own not in (5, ranks.seed(6))
+
+
+def test_only_the_first_rank_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_rank(monkeypatch, 1, 2)
+    with pytest.raises(ranks.LeftToFirst):
+        ranks.leave_to_first()
+
+
+def test_a_setting_starts_the_same_command_in_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command))
+    monkeypatch.setattr(sys, "argv", ["train.py", "channel", "realtime"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", train.__spec__)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    ranks.start(3)
+    assert became == [
+        [sys.executable, *TORCHRUN, "3", "--max-restarts", "3", "-m", "training.train", "channel", "realtime"]
+    ]
