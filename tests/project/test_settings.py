@@ -61,6 +61,15 @@ def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch,
         settings.load()
 
 
+@pytest.mark.parametrize("bad", ["0", "65", "two"])
+def test_ranks_are_counted(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    monkeypatch.delenv("SEGUE_TRAINING_RANKS", raising=False)
+    assert settings.load().training_ranks == 1
+    monkeypatch.setenv("SEGUE_TRAINING_RANKS", bad)
+    with pytest.raises(settings.SettingError, match="SEGUE_TRAINING_RANKS"):
+        settings.load()
+
+
 def test_a_broker_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_BROKER", raising=False)
     assert settings.load().broker == ""

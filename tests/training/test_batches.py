@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 import settings
 from tests.training.conftest import random_plays, write_marts
+from training import ranks
 from training.batches import MadeAhead, NumberedBatches
 from training.data import TrainingData
 from training.features import OfflineFeatures, ServiceContract
@@ -53,9 +54,8 @@ def batches(data: TrainingData) -> Numbered:
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 
-def read(batches: Numbered, workers: int, place: tuple[int, int] = (0, 1), first: int = 0) -> list[Any]:
-    per_rank = -(-len(batches) // BATCH) // place[1]
-    numbered = NumberedBatches(lambda n: batches.at(n, BATCH, 3), per_rank, lambda: first, lambda: place)
+def read(batches: Numbered, workers: int, first: int = 0) -> list[Any]:
+    numbered = NumberedBatches(lambda n: batches.at(n, BATCH, 3), -(-len(batches) // BATCH), lambda: first)
     loader = DataLoader(
         numbered, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None
     )
@@ -72,18 +72,36 @@ def test_workers_hand_on_the_batches_of_no_worker(batches: Numbered, workers: in
     assert sorted(np.concatenate([rows for rows, _ in alone]).tolist()) == list(range(len(batches)))
 
 
-@pytest.mark.parametrize(("ranks", "workers"), [(2, 0), (2, 2), (3, 1)])
-def test_ranks_take_every_case_of_an_epoch_once(batches: Numbered, ranks: int, workers: int) -> None:
+def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, of: int) -> None:
+    monkeypatch.setattr(ranks, "rank_of_ranks", lambda: (rank, of))
+
+
+@pytest.mark.parametrize(("of", "workers"), [(2, 0), (2, 2), (3, 1)])
+def test_ranks_share_every_batch_of_an_epoch(
+    batches: Numbered, of: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alone = [rows.tolist() for rows, _ in read(batches, 0)]
-    shared = [[rows.tolist() for rows, _ in read(batches, workers, (rank, ranks))] for rank in range(ranks)]
-    together = [rows for step in zip(*shared, strict=True) for rows in step]
-    # The last steps of an epoch that ranks cannot share evenly run on into the next epoch.
-    assert together == alone[: len(together)]
-    assert len(alone) - len(together) < ranks
+    shared = []
+    for rank in range(of):
+        as_rank(monkeypatch, rank, of)
+        shared.append([rows.tolist() for rows, _ in read(batches, workers)])
+    assert [[row for part in step for row in part] for step in zip(*shared, strict=True)] == alone
+
+
+def test_a_rank_without_a_row_has_one_without_a_label(
+    data: TrainingData, batches: Numbered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = CaseBatches(batches.cases, OfflineFeatures(data), "any", batches.features)
+    (row,) = plain._rows(0, 1, 3)
+    labels = []
+    for rank in range(2):
+        as_rank(monkeypatch, rank, 2)
+        labels.append(plain.at(0, 1, 3).labels_BT)
+    assert labels[0].isnan().all() and torch.equal(labels[1], plain[[row]].labels_BT)
 
 
 def test_a_resumed_fit_goes_on_with_its_step(batches: Numbered) -> None:
-    whole, rest = read(batches, 0), read(batches, 2, first=3)
+    whole, rest = read(batches, 0), read(batches, 2, 3)
     assert [rows.tolist() for rows, _ in rest] == [rows.tolist() for rows, _ in whole[3:]]
 
 
@@ -130,14 +148,16 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
 RANK = """
 import sys, torch
 from torch.utils.data import DataLoader
-from training.batches import NumberedBatches, rank_of_ranks
+from training import ranks
+from training.batches import NumberedBatches
 torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=int(sys.argv[2]), world_size=2)
-print(rank_of_ranks(), list(DataLoader(NumberedBatches(lambda n: n, 5), batch_size=None)))
+batches = NumberedBatches(lambda n: [10 * n, 10 * n + 1, 10 * n + 2][ranks.share(3)], 2)
+print(ranks.rank_of_ranks(), list(DataLoader(batches, batch_size=None)))
 """
 
 
 def test_processes_of_one_group_share_without_being_told(tmp_path: Path) -> None:
-    ranks = [
+    started = [
         subprocess.Popen(
             [sys.executable, "-c", RANK, str(tmp_path / "group"), str(rank)],
             cwd=settings.ROOT,
@@ -146,8 +166,8 @@ def test_processes_of_one_group_share_without_being_told(tmp_path: Path) -> None
         )
         for rank in range(2)
     ]
-    found = [rank.communicate(timeout=120)[0].splitlines()[-1] for rank in ranks]
-    assert found == ["(0, 2) [0, 2, 4, 6, 8]", "(1, 2) [1, 3, 5, 7, 9]"]
+    found = [rank.communicate(timeout=120)[0].splitlines()[-1] for rank in started]
+    assert found == ["(0, 2) [[0], [10]]", "(1, 2) [[1, 2], [11, 12]]"]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
