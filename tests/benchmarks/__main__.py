@@ -34,6 +34,7 @@ from tests.benchmarks import (
     recommend,
     release_swap,
     train_channel,
+    train_epoch,
     train_ranker,
     training_reads,
 )
@@ -61,6 +62,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "rank_export": (rank_export.run, 200),
     **{f"train_{name}": (partial(train_ranker.run, name), 100) for name in RANKERS},
     **{f"train_{name}": (partial(train_channel.run, name), 60) for name in train_channel.PEERS},
+    "scale_train_epoch": (train_epoch.run, 1_000_000),
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",
@@ -80,6 +82,7 @@ TOGETHER = {
     "index_search_exact": "index_search",
     **{f"rank_{name}_core": f"rank_{name}" for name in RANKERS},
     **{f"train_{name}_core": f"train_{name}" for name in (*RANKERS, *train_channel.PEERS)},
+    **{f"scale_train_epoch_{name}": "scale_train_epoch" for name in ("clock", "memory", "rate", "reading", "peak")},
     "rank_export_export": "rank_export",
     "rank_export_inductor": "rank_export",
     "rank_export_onnxruntime": "rank_export",

@@ -1,0 +1,153 @@
+"""What ten times as many events cost the training of a channel: one pass over all of them, from marts to weights.
+
+The log grows by listeners, each with the same number of plays of a catalogue of the same size; the marts are written as
+they are published, without the line before them. `realtime` of recipe `small` reads them and takes as many steps as there
+are windows to go over every event once, in a process of its own, which says its time by the clock and on the processor, and
+the most memory that it held at once. `scale_train_epoch` is the exponent of processor time, t ~ events ** exponent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+import settings
+from tests.benchmarks.benchmark import Result, limited
+
+TIMES = 10
+EXPONENT = 1.1
+MEMORY = 1.5
+PLAYS_OF_A_LISTENER, TRACKS, TRACKS_OF_AN_ARTIST, TRACKS_OF_A_LISTENER = 500, 50_000, 10, 300
+SECONDS_APART, OF_A_SESSION, HOURS_BETWEEN = 200, 20, 20
+PARTS = (0.9, 0.95)
+SERVICE = ("recent_events", "recent_clicks", "played_history")
+MEMORY_LIMIT = "2GB"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Seconds of everything by the clock and on the processor, and of reading alone; most memory at once, MB, and how much
+    of it was read from files only to be mapped.
+    """
+
+    seconds: float
+    processor: float
+    reading: float
+    peak_mb: int
+
+
+def run(events: int) -> list[Result]:
+    """Of so many events and ten times as many."""
+    few, many = (_epoch(count) for count in (events, events * TIMES))
+    exponent = math.log(many.processor / few.processor) / math.log(TIMES)
+    clock = math.log(many.seconds / few.seconds) / math.log(TIMES)
+    return [
+        limited("scale_train_epoch", "exponent", exponent, EXPONENT),
+        limited("scale_train_epoch_clock", "exponent", clock, EXPONENT),
+        limited("scale_train_epoch_memory", "times", many.peak_mb / few.peak_mb, MEMORY),
+        Result.of("scale_train_epoch_rate", "events/s of processor", events * TIMES / many.processor),
+        Result.of("scale_train_epoch_reading", "s", many.reading),
+        Result.of("scale_train_epoch_peak", "MB", many.peak_mb),
+    ]
+
+
+def write_marts(folder: Path, events: int) -> None:
+    """Listeners who return to tracks of their own, the first of them often, in sessions of twenty; a fifth is skipped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    day_us = HOURS_BETWEEN * 3_600_000_000
+    rows = f"""
+        select printf('u%07d', listener) as user_id, number as play_number, number as event_number,
+            1700000000000000 + (number // {OF_A_SESSION}) * {day_us} + (number % {OF_A_SESSION}) * {SECONDS_APART * 1_000_000}
+                as began_us,
+            (hash(listener, floor(exp(ln({TRACKS_OF_A_LISTENER}) * ((hash(listener, number, 1) % 1000000) / 1e6))))
+                % {TRACKS})::int as track,
+            hash(listener, number, 2) % 5 = 0 as is_skip
+        from range({events // PLAYS_OF_A_LISTENER}) as listeners(listener), range({PLAYS_OF_A_LISTENER}) as plays(number)
+    """
+    first, second = (share * PLAYS_OF_A_LISTENER for share in PARTS)
+    plays = f"""
+        select md5(user_id || '-' || play_number) as event_id, user_id, play_number, event_number,
+            event_number as sequence_number, make_timestamp(began_us) as request_at,
+            make_timestamp(began_us) as occurred_at,
+            make_timestamp(began_us + if(is_skip, 10000000, 180000000)) as ended_at,
+            make_timestamp(began_us + if(is_skip, 10000000, 180000000)) as known_at,
+            'play' as action, if(is_skip, 'skip', 'full_play') as behaviour,
+            'track' as target_type, 't' || track as target_id, 't' || track as track_id,
+            if(is_skip, .05, 1)::float as played_ratio, not is_skip as is_listened,
+            user_id || '-' || (play_number // {OF_A_SESSION}) as session_id, 'daily' as scene,
+            case when play_number < {first} then 'train' when play_number < {second} then 'validation' else 'test' end
+                as part
+        from ({rows})
+    """
+    tracks = f"""
+        select 't' || number as track_id, 'Song ' || number as title, 'a' || number // {TRACKS_OF_AN_ARTIST} as artist_id,
+            ['Band ' || number // {TRACKS_OF_AN_ARTIST}] as artist_names, true as is_in_catalogue,
+            null::timestamp as available_from, null::date as released_on, ['western'] as languages,
+            ['style ' || number % 12] as styles, []::varchar[] as scenes, []::varchar[] as emotions, []::varchar[] as themes
+        from range({TRACKS}) as tracks(number)
+    """
+    with duckdb.connect() as connection:
+        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute("set temp_directory = ?", [str(folder)])
+        # A listener's rows are made one after the other, so the file is in order without a sort.
+        connection.execute(f"copy ({plays}) to '{folder / 'events.parquet'}' (format parquet)")
+        connection.execute(f"copy ({tracks}) to '{folder / 'tracks.parquet'}' (format parquet)")
+    (folder / "plays.parquet").hardlink_to(folder / "events.parquet")
+
+
+def _epoch(events: int) -> Epoch:
+    with tempfile.TemporaryDirectory() as name:
+        write_marts(Path(name), events)
+        command = [sys.executable, "-m", "tests.benchmarks.train_epoch", name, str(events)]
+        environment = {**os.environ, "SEGUE_THREADS": "1", "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+        done = subprocess.run(
+            command, env=environment, cwd=settings.ROOT, stdout=subprocess.PIPE, text=True, check=True
+        )
+    epoch = Epoch(**json.loads(done.stdout.splitlines()[-1]))
+    print(f"{events:,} events: {epoch}", flush=True)
+    return epoch
+
+
+def _measure(marts: Path, events: int) -> Epoch:
+    """In a process of its own, or its memory would be somebody else's too."""
+    from training.data import TrainingData
+    from training.features import ServiceContract
+    from training.recall.realtime import Realtime
+    from training.recipes import recipe
+    from training.train import _peak_mb
+
+    began = time.perf_counter()
+    data = TrainingData(marts, "held_out", recipe("small"), services={"realtime": ServiceContract(SERVICE)})
+    data.reader("recent_events")
+    reading = time.perf_counter() - began
+    config = Realtime.config("small")
+    steps = max(1, events // (config.batch * config.length))
+    with tempfile.TemporaryDirectory() as folder:
+        Realtime.fit(data, replace(config, steps=steps, stop_after=steps), Path(folder))
+    seconds = time.perf_counter() - began
+    return Epoch(round(seconds, 1), round(time.process_time(), 1), round(reading, 1), _peak_mb())
+
+
+def main() -> None:
+    """One pass."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("marts", type=Path)
+    parser.add_argument("events", type=int)
+    options = parser.parse_args()
+    measured: dict[str, Any] = vars(_measure(options.marts, options.events))
+    print(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main()
