@@ -37,9 +37,7 @@ MEMORY_LIMIT = "2GB"
 
 @dataclass(frozen=True)
 class Epoch:
-    """Seconds of everything by the clock and on the processor, and of reading alone; most memory at once, MB, and how much
-    of it was read from files only to be mapped.
-    """
+    """Seconds of everything by the clock and on the processor, and of reading alone; most memory at once, MB."""
 
     seconds: float
     processor: float
@@ -89,6 +87,7 @@ def write_marts(folder: Path, events: int) -> None:
             case when play_number < {first} then 'train' when play_number < {second} then 'validation' else 'test' end
                 as part
         from ({rows})
+        order by user_id, play_number
     """
     tracks = f"""
         select 't' || number as track_id, 'Song ' || number as title, 'a' || number // {TRACKS_OF_AN_ARTIST} as artist_id,
@@ -100,7 +99,6 @@ def write_marts(folder: Path, events: int) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
         connection.execute("set temp_directory = ?", [str(folder)])
-        # A listener's rows are made one after the other, so the file is in order without a sort.
         connection.execute(f"copy ({plays}) to '{folder / 'events.parquet'}' (format parquet)")
         connection.execute(f"copy ({tracks}) to '{folder / 'tracks.parquet'}' (format parquet)")
     (folder / "plays.parquet").hardlink_to(folder / "events.parquet")
