@@ -89,6 +89,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": _peak_mb()}
+    measures["ranks"] = ranks.rank_of_ranks()[1]
     write_json(folder / SETTLED, asdict(model.settled))
     write_json(folder / MEASURES, measures)
     mark_done(folder, inputs)

@@ -115,6 +115,30 @@ def test_ranks_end_with_the_torchrun_that_started_them(marts: Path, tmp_path: Pa
     assert len(left) == 2 and not (out / "realtime" / trainer.DONE).exists()
 
 
+def test_a_setting_is_all_that_a_command_needs(marts: Path, tmp_path: Path) -> None:
+    (tmp_path / "marts").symlink_to(marts)
+    environment = {**os.environ, "SEGUE_HOME": str(tmp_path), "SEGUE_TRAINING_RANKS": "2", "SEGUE_THREADS": "1"}
+
+    def said(*command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=settings.ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    said("local.environment", "feast", "-c", "feature_repo", "apply")
+    channel = ("training.train", "channel", "realtime", "--recipe", "debug")
+    assert said(*channel).count("realtime (held_out)") == 1
+    assert said(*channel) == "unchanged: realtime (held_out)\n"
+    (measures,) = (tmp_path / "training").glob("*-debug/held_out/channels/realtime/measures.json")
+    assert json.loads(measures.read_text())["ranks"] == 2
+
+
 def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
