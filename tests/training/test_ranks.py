@@ -39,7 +39,7 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def started(marts: Path, out: Path, *models: str, before: tuple[str, ...] = (), pause: float = 0.0) -> Any:
     """The fits of `models`, begun in a process of their own, or in those that `before` starts; one thread each."""
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     command = [sys.executable, *before, "-m", "tests.training.in_ranks", str(marts), str(out)]
     return subprocess.Popen(
         [*command, "--pause", str(pause), *models],
@@ -101,7 +101,9 @@ def test_a_killed_rank_is_started_again_and_the_losses_are_those_of_one_process(
     np.testing.assert_allclose([row["loss"] for row in two], [row["loss"] for row in one], rtol=1e-5)
 
 
-def test_ranks_end_with_the_torchrun_that_started_them(marts: Path, tmp_path: Path) -> None:
+def test_ranks_end_with_the_torchrun_that_started_them_and_one_process_goes_on(
+    marts: Path, tmp_path: Path, alone: Path
+) -> None:
     out = tmp_path / "out"
     process = started(marts, out, "realtime", before=(*TORCHRUN, "2"), pause=0.5)
     deadline = time.monotonic() + SECONDS
@@ -113,6 +115,10 @@ def test_ranks_end_with_the_torchrun_that_started_them(marts: Path, tmp_path: Pa
     while any(is_alive(pid) for pid in left) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(left) == 2 and not (out / "realtime" / trainer.DONE).exists()
+    assert not any(is_alive(pid) for pid in left)
+    ended(started(marts, out, "realtime"), out)
+    one, both = curve(alone, "realtime"), curve(out, "realtime")
+    np.testing.assert_allclose([row["loss"] for row in both], [row["loss"] for row in one], rtol=1e-5)
 
 
 def test_a_setting_is_all_that_a_command_needs(marts: Path, tmp_path: Path) -> None:
