@@ -80,7 +80,7 @@ docs: setup ## The documentation as a site, into SEGUE_HOME/docs
 screenshots: setup ## Pictures of every page into docs/images, from the services that run with simulated listeners
 	@$(BIN)/python -m tests.line.screenshots
 
-WRITTEN := airflow bentoml dbt docs feast landing live logs marts mlflow peers quarantine reports requests run serving simulated spark study \
+WRITTEN := airflow bentoml built cache dbt docs feast landing live logs marts mlflow peers quarantine reports requests run serving simulated spark study \
 	training warehouse.duckdb
 
 clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches

@@ -27,6 +27,10 @@ ONLINE_STORES = ("sqlite", "redis")
 """
 
 
+OBJECTS = "s3://"
+"""What the address of object storage begins with (`SEGUE_TABLES`)."""
+
+
 BROKERS = ("redis://", "kafka://")
 """What the address of a broker begins with (`SEGUE_BROKER`)."""
 
@@ -54,7 +58,8 @@ class Settings:
     A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor. One that does
     not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`. A client
     may send `requests_per_s` requests a second, 0: as many as it likes. Events go through `broker` ("": the recommender applies
-    them itself). A network is trained by `training_ranks` processes together. API keys are not in here, see `api_keys`.
+    them itself). A network is trained by `training_ranks` processes together. Tables are below `tables_at` on object storage
+    ("": in the home folder), see `storage.py`. API keys are not in here, see `api_keys`.
     """
 
     home: Path
@@ -78,16 +83,26 @@ class Settings:
     broker: str = ""
     consumer_port: int = 9180
     training_ranks: int = 1
+    tables_at: str = ""
+
+    @property
+    def tables(self) -> Path:
+        """What landing, quarantine and marts are below: the home folder, or a folder of objects (`storage.folder`)."""
+        if not self.tables_at:
+            return self.home
+        from storage import folder  # not above: it takes its settings from here
+
+        return folder(self.tables_at)
 
     @property
     def landing(self) -> Path:
         """Landed tables in the data contract: `landing/<table>/dt=*/*.parquet`."""
-        return self.home / "landing"
+        return self.tables / "landing"
 
     @property
     def quarantine(self) -> Path:
         """Rows that failed the contract, with `reason` and `source_line`."""
-        return self.home / "quarantine"
+        return self.tables / "quarantine"
 
     @property
     def forgotten(self) -> Path:
@@ -116,8 +131,13 @@ class Settings:
 
     @property
     def marts(self) -> Path:
-        """What dbt publishes: `marts/<mart>.parquet`."""
-        return self.home / "marts"
+        """What is published: `marts/<mart>.parquet`. Who reads them asks `storage.marts` for them."""
+        return self.tables / "marts"
+
+    @property
+    def built(self) -> Path:
+        """Marts that dbt wrote on this machine, on their way to object storage."""
+        return self.home / "built"
 
     @property
     def feast(self) -> Path:
@@ -166,7 +186,8 @@ def load() -> Settings:
 
     Raises:
         SettingError: a port is not a number between 1 and 65535, a share not one between 0 and 1, another number is out
-            of its range, the territory is no country, or a choice is not one of those that there are.
+            of its range, the territory is no country, a choice is not one of those that there are, or tables cannot be
+            where they are asked to be.
     """
     host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     return Settings(
@@ -193,6 +214,7 @@ def load() -> Settings:
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
         training_ranks=_number("SEGUE_TRAINING_RANKS", 1, 1, MOST_RANKS),
+        tables_at=_objects("SEGUE_TABLES"),
     )
 
 
@@ -259,6 +281,23 @@ def _broker(name: str) -> str:
     return text
 
 
+def _objects(name: str) -> str:
+    text = (os.environ.get(name) or "").rstrip("/")
+    if not text:
+        return ""
+    if not re.fullmatch(OBJECTS + r"[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*", text, re.ASCII):
+        raise SettingError(
+            f"{name}={text!r} is no place for tables; give s3://bucket/prefix, or unset it for SEGUE_HOME"
+        )
+    if importlib.util.find_spec("s3fs") is None:
+        raise SettingError(f"{name}={text!r} needs s3fs; run: pip install -c requirements.lock -e '.[s3]', or unset it")
+    if _one_of("SEGUE_ENGINE", ENGINES) == "spark":
+        raise SettingError(
+            f"{name}={text!r} is not for SEGUE_ENGINE=spark: Spark reads tables on a disk; unset one of them"
+        )
+    return text
+
+
 def _one_of(name: str, choices: tuple[str, ...]) -> str:
     text = os.environ.get(name) or choices[0]
     if text not in choices:
@@ -283,6 +322,7 @@ def tool_environment(settings: Settings) -> dict[str, str]:
         "SEGUE_REDIS": settings.redis,
         "SEGUE_BROKER": settings.broker,
         "SEGUE_HOME": str(settings.home),
+        "SEGUE_TABLES": settings.tables_at,
         "SEGUE_MARTS": str(settings.marts),
         "BENTOML_HOME": str(settings.releases),
         "MLFLOW_TRACKING_URI": f"sqlite:///{settings.mlflow}/mlflow.db",

@@ -29,7 +29,7 @@ RECIPE = os.environ.get("SEGUE_ACCEPTANCE_RECIPE") or "small"
 ROWS = int(os.environ.get("SEGUE_ACCEPTANCE_ROWS") or 0)
 IS_WHOLE = RECIPE == "small" and not ROWS
 CODE = (
-    "ingestion dbt quality sequences feature_repo training serving dags local tests/line settings.py forgotten.py "
+    "ingestion dbt quality sequences feature_repo training serving dags local tests/line settings.py storage.py forgotten.py "
     "requirements.lock"
 )
 

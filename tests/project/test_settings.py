@@ -80,3 +80,33 @@ def test_a_broker_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(settings.SettingError, match="SEGUE_BROKER") as error:
         settings.load()
     assert "secret" not in str(error.value)
+
+
+def test_tables_are_in_the_home_folder_or_below_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.delenv("SEGUE_TABLES", raising=False)
+    assert settings.load().marts == tmp_path / "marts"
+    monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/of/ours/")
+    here = settings.load()
+    places = {"landing": here.landing, "quarantine": here.quarantine, "marts": here.marts}
+    assert {name: str(place) for name, place in places.items()} == {
+        name: f"s3://bucket/of/ours/{name}" for name in places
+    }
+    assert here.built.parent == here.forgotten.parent == here.live.parent == tmp_path
+    variables = settings.tool_environment(here)
+    assert (variables["SEGUE_TABLES"], variables["SEGUE_MARTS"]) == ("s3://bucket/of/ours", "s3://bucket/of/ours/marts")
+    for bad in ("bucket", "/bucket", "s3://", "gs://bucket/x", "s3://bucket/a b", "s3://bucket/it's", "s3://bucket//x"):
+        monkeypatch.setenv("SEGUE_TABLES", bad)
+        with pytest.raises(settings.SettingError, match=r"SEGUE_TABLES=.*give s3://bucket/prefix"):
+            settings.load()
+
+
+def test_tables_below_a_bucket_need_s3fs_and_another_engine_than_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/prefix")
+    with monkeypatch.context() as patch:
+        patch.setenv("SEGUE_ENGINE", "spark")
+        with pytest.raises(settings.SettingError, match="SEGUE_ENGINE=spark"):
+            settings.load()
+    monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(settings.SettingError, match=r"pip install .*\[s3\]"):
+        settings.load()

@@ -1,0 +1,171 @@
+"""What a path on object storage promises: whole or not at all, whoever is killed; and copies that are never old."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import settings
+import storage
+from local.publish import upload
+from tests import object_storage
+
+ROWS = 400_000
+UPLOAD = "import settings; from local.publish import upload; here = settings.load(); upload(here.built, here.marts)"
+FETCH = "import settings, storage; storage.marts(settings.load())"
+
+
+def build(here: settings.Settings, version: int, rows: int = ROWS) -> pl.DataFrame:
+    """A mart on its way out: some megabytes that do not compress."""
+    table = pl.DataFrame({"version": np.full(rows, version), "number": np.random.default_rng(version).random(rows)})
+    here.built.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(here.built / "plays.parquet")
+    return table
+
+
+def published(here: settings.Settings) -> pl.DataFrame:
+    return pl.read_parquet(storage.marts(here) / "plays.parquet")
+
+
+def killed(server: dict[str, str], side: str, code: str) -> None:
+    """Runs it until a megabyte went over the line, and kills it there."""
+    children: list[subprocess.Popen[bytes]] = []
+    endpoint = server["AWS_ENDPOINT_URL"]
+
+    def kill() -> None:
+        children[0].kill()
+
+    with object_storage.breaking(endpoint, side, 1_000_000, kill) as line:
+        variables = os.environ | {"AWS_ENDPOINT_URL": line}
+        children.append(subprocess.Popen([sys.executable, "-c", code], env=variables, cwd=settings.ROOT))
+        assert children[0].wait(120) == -9
+
+
+def test_half_a_table_is_never_there_when_its_upload_is_killed(here: settings.Settings, server: dict[str, str]) -> None:
+    old = build(here, 1)
+    assert upload(here.built, here.marts) == ["plays"]
+    new = build(here, 2)
+    killed(server, "to", UPLOAD)
+    shutil.rmtree(here.home / "cache", ignore_errors=True)
+    assert [path.name for path in storage.files(here.marts, "*")] == ["plays.parquet"]
+    assert published(here).equals(old)
+    assert upload(here.built, here.marts) == ["plays"]
+    assert published(here).equals(new)
+    assert not list(here.built.iterdir())
+
+
+def test_a_landed_file_is_there_whole_or_not_at_all(here: settings.Settings, server: dict[str, str]) -> None:
+    file = here.landing / "listening_events" / "dt=2026-06-01" / "some.parquet"
+    code = f"import storage; storage.write(storage.folder({str(file)!r}), bytes(4_000_000))"
+    killed(server, "to", code)
+    assert storage.files(here.landing, "*/*/*") == []
+    storage.write(file, b"whole")
+    assert file.read_bytes() == b"whole"
+
+
+def test_a_copy_is_whole_when_its_fetching_is_killed(here: settings.Settings, server: dict[str, str]) -> None:
+    old = build(here, 1)
+    upload(here.built, here.marts)
+    assert published(here).equals(old)
+    new = build(here, 2)
+    upload(here.built, here.marts)
+    killed(server, "from", FETCH)
+    assert pl.read_parquet(here.home / "cache" / "marts" / "plays.parquet").equals(old)
+    assert published(here).equals(new)
+
+
+def test_a_table_that_is_replaced_while_it_is_copied_is_copied_again(
+    here: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(here, 1)
+    upload(here.built, here.marts)
+    new, copies = build(here, 2), []
+    real = shutil.copyfileobj
+
+    def replaced(source, target, size):
+        copies.append(source.details["ETag"])
+        if len(copies) == 1:
+            upload(here.built, here.marts)
+        real(source, target, size)
+
+    monkeypatch.setattr(storage.shutil, "copyfileobj", replaced)
+    assert published(here).equals(new)
+    assert len(set(copies)) == 2
+
+
+def test_only_what_changed_is_fetched_again_and_what_is_gone_goes(
+    here: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(here, 1, rows=3)
+    (here.built / "plays.parquet").rename(here.built / "tracks.parquet")
+    build(here, 2, rows=3)
+    assert upload(here.built, here.marts) == ["plays", "tracks"]
+    cache, fetched = storage.marts(here), []
+    real = shutil.copyfileobj
+    monkeypatch.setattr(
+        storage.shutil, "copyfileobj", lambda source, *more: (fetched.append(source.key), real(source, *more))
+    )
+    assert storage.marts(here) == cache and fetched == []
+    published_at = (here.marts / "tracks.parquet").stat().st_mtime
+    assert (cache / "tracks.parquet").stat().st_mtime == published_at
+    new = build(here, 3, rows=3)
+    upload(here.built, here.marts)
+    assert storage.mart(here, f"{here.marts}/plays.parquet") == cache / "plays.parquet"
+    assert published(here).equals(new) and fetched == ["tables/marts/plays.parquet"]
+    (here.marts / "tracks.parquet").unlink()
+    assert sorted(path.name for path in storage.marts(here).glob("*.parquet")) == ["plays.parquet"]
+    assert not storage.mart(here, f"{here.marts}/sessions.parquet").exists()
+
+
+@pytest.mark.parametrize("pattern", ["*.parquet", "dt=*/*.parquet", "dt=2026-06*/*.parquet", "*/dt=2026-06-01/*", "*"])
+def test_files_are_found_as_on_a_disk(here: settings.Settings, pattern: str) -> None:
+    names = ("a.parquet", ".b.parquet.tmp", "dt=2026-06-01/c.parquet", "dt=2026-07/d.parquet", "t/dt=2026-06-01/e.json")
+    for folder in (here.home, here.tables):
+        for name in names:
+            storage.write(folder / name, b"x")
+    on_disk, remote = ([str(path.relative_to(folder)) for path in storage.files(folder, pattern) if path.is_file()]
+                       for folder in (here.home, here.tables))  # fmt: skip
+    assert on_disk == [name.split("tables/")[-1] for name in remote] and remote
+    assert storage.files(here.tables / "nowhere", pattern) == []
+
+
+def test_what_is_not_there_or_lets_nobody_in_is_named(
+    here: settings.Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from ingestion.land import main
+
+    with pytest.raises(storage.StorageError, match=r"s3://no-such-bucket/x is not to be had .*AWS_ENDPOINT_URL"):
+        storage.check(storage.folder("s3://no-such-bucket/x"))
+    monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
+    assert main([str(here.home)]) == 2
+    assert "s3://no-such-bucket/x is not to be had" in capfd.readouterr().err
+    assert not here.home.exists()
+
+
+def test_on_a_disk_nothing_of_s3_is_loaded(tmp_path: Path) -> None:
+    code = """
+import sys, settings, storage
+from pathlib import Path
+here = settings.load()
+storage.write(here.marts / "plays.parquet", b"x")
+assert storage.marts(here) == here.home / "marts" and storage.files(here.marts, "*.parquet")
+storage.check(here.tables), storage.connection(here.landing).close()
+assert not {"s3fs", "upath", "botocore", "fsspec"} & set(sys.modules), sorted(sys.modules)
+"""
+    variables = {name: value for name, value in os.environ.items() if name != "SEGUE_TABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=variables | {"SEGUE_HOME": str(tmp_path)},
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
