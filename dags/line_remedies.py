@@ -21,7 +21,7 @@ REMEDIES = {
     "validate_landed": EXPECTATIONS,
     "marts_are_free": "a run of `train_models` or `release_models` has not ended for a day. End it, then clear this task.",
     "build_marts": "the log names the model or the test. Mend it, or land the corrected log, then clear this task; the old marts stay.",
-    "publish_marts": "the log has the reason. No space left: free some, then clear this task; the old marts stay.",
+    "publish_marts": "the log has the reason. No space: free some; object storage away: start it. Clear this task: the old marts stay.",
     "document_marts": "nothing waits for it. The log has the reason; clear this task.",
     "validate_marts": EXPECTATIONS,
     "apply_features": "the log names what is wrong in `feature_repo/`, or the online store does not answer: start it. Clear this task.",

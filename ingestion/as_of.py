@@ -7,21 +7,22 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
-
 import settings
+import storage
 
 
-def as_of(home: Path) -> date:
+def as_of(tables: Path) -> date:
     """The first day on which everything landed is known: the UTC day after the newest `ended_at`.
 
     Raises:
         LookupError: no event has been landed.
     """
-    files = [str(file) for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")]
-    newest = duckdb.execute("select max(ended_at) from read_parquet(?)", [files]).fetchone() if files else None
+    folder = tables / "landing" / "listening_events"
+    files = [str(file) for file in storage.files(folder, "dt=*/*.parquet")]
+    with storage.connection(folder) as connection:
+        newest = connection.execute("select max(ended_at) from read_parquet(?)", [files]).fetchone() if files else None
     if newest is None or newest[0] is None:
-        raise LookupError(f"{home} holds no landed event; land some logs first: python -m ingestion.land PATH")
+        raise LookupError(f"{tables} holds no landed event; land some logs first: python -m ingestion.land PATH")
     day: date = newest[0].date()
     return day + timedelta(days=1)
 
@@ -32,8 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     options = parser.parse_args(arguments)
     try:
-        print(as_of(options.home or settings.load().home).isoformat())
-    except LookupError as error:
+        here = settings.load()
+        print(as_of(here.tables if here.tables_at else options.home or here.home).isoformat())
+    except (LookupError, storage.StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+import storage
 from ingestion.raw_rows import users_named
 
 USER, RAW = "user_id", "raw"
@@ -28,10 +30,17 @@ LISTED = "files.sha256"
 def erase(path: Path, user_ids: Collection[str]) -> Counter[str]:
     """Erase rows from a file that keeps its name and its time; rows of each user. Other files are left untouched.
 
-    A list of hashes that the file is in is changed first: what a kill leaves then has the users, and is done again.
+    A list of hashes that the file is in is changed first: what a kill leaves then has the users, and is done again. An
+    object gets the time of now, for objects have no other.
     """
     erased = found(path, user_ids)
     if not erased:
+        return erased
+    if storage.is_remote(path):
+        with tempfile.TemporaryDirectory() as folder:
+            kept = Path(folder) / path.name
+            _write_without(path, kept, user_ids)
+            storage.put(kept, path)
         return erased
     draft, then = path.with_name(path.name + DRAFT), path.stat()
     _write_without(path, draft, user_ids)
@@ -44,7 +53,7 @@ def erase(path: Path, user_ids: Collection[str]) -> Counter[str]:
 def found(path: Path, user_ids: Collection[str]) -> Counter[str]:
     """How many rows of each user a file has; nothing for a file without the column."""
     counts: Counter[str] = Counter()
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(storage.source(path)) as file:
         names = file.schema_arrow.names
         if USER not in names and RAW not in names:
             return counts
@@ -85,7 +94,7 @@ def _may_have(group: pq.RowGroupMetaData, user_ids: Collection[str]) -> bool:
 
 
 def _write_without(path: Path, draft: Path, user_ids: Collection[str]) -> None:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(storage.source(path)) as file:
         codec = file.metadata.row_group(0).column(0).compression
         with pq.ParquetWriter(draft, file.schema_arrow, compression="NONE" if codec == "UNCOMPRESSED" else codec) as to:
             for group in range(file.num_row_groups):

@@ -28,9 +28,11 @@ from tqdm import tqdm
 
 import forgotten
 import settings
+import storage
 from forgotten import ForgottenError
 from ingestion import contract, erase_parquet
 from ingestion.landing import Landing, locked, write
+from storage import StorageError
 
 BUILD = "build_marts"
 """The lock under which Airflow's task runs `dbt build`, see `local/alone.py`."""
@@ -52,14 +54,21 @@ def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
     of, the online store after the marts.
 
     Raises:
-        StepFailed: a stage could not erase them, or others hold a file for ever; what is done stays done.
+        StepFailed: a stage could not erase them, or others hold a file for ever; what is done stays done. Or the bucket of the
+            tables keeps versions; then nothing is done.
         ForgottenError: the list is damaged.
+        StorageError: object storage does not do its part.
     """
+    if storage.keeps_versions(here.tables):
+        raise StepFailed(
+            f"{here.tables} is in a bucket that keeps versions, so what is overwritten there can be had again: suspend its "
+            "versioning, delete all versions but the newest, and run this again"
+        )
     forgotten.read(here.forgotten).with_users(user_ids).write(here.forgotten)
     counts = _stage("serving.forget", user_ids, here)
     with locked(here.home), _building(here):
         counts["landed events"] = _landed(here, user_ids)
-        counts["quarantine"] = _parquet(sorted(here.quarantine.rglob("*.parquet")), user_ids, "quarantine")
+        counts["quarantine"] = _parquet(storage.files(here.quarantine, "*/dt=*/*.parquet"), user_ids, "quarantine")
         counts["marts"] = _marts(here, user_ids)
     counts |= _stage("sequences.forget", user_ids, here)
     for name in KEPT:
@@ -99,26 +108,32 @@ def _stage(module: str, user_ids: Sequence[str], here: settings.Settings) -> Cou
 def _landed(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
     """Files of the landing zone are named by their content, so one that changes is another file."""
     erased: Counter[str] = Counter()
-    files = [path for table in contract.HAPPENED_AT for path in (here.landing / table).glob("dt=*/*.parquet")]
-    for path in _watched(sorted(files), "landing"):
+    files = [path for table in contract.HAPPENED_AT for path in storage.files(here.landing / table, "dt=*/*.parquet")]
+    for path in _watched(files, "landing"):
         rows = erase_parquet.found(path, user_ids)
         if rows:
-            _replace(path, erase_parquet.without(pq.read_table(path, partitioning=None), user_ids))
+            _replace(path, erase_parquet.without(_rows(path), user_ids))
             erased += rows
-    for path in sorted((here.landing / "landings").glob("dt=*/*.parquet")):
-        table = pq.read_table(path, partitioning=None)
+    for path in storage.files(here.landing / "landings", "dt=*/*.parquet"):
+        table = _rows(path)
         if (unnamed := _unnamed(table, user_ids)) != table:
             _replace(path, unnamed)
-    Landing(here.home, "day", datetime.now(UTC)).finish()
+    Landing(here.tables, "day", datetime.now(UTC)).finish()
     return erased
 
 
 def _replace(path: Path, table: pa.Table) -> None:
-    """Put a table in the place of a landed file; it counts as landed when that was."""
+    """Put a table in the place of a landed file; on a disk it counts as landed when that was, an object as landed now."""
     then = path.stat()
     if table.num_rows:
-        os.utime(write(path.parent, table), ns=(then.st_atime_ns, then.st_mtime_ns))
+        written = write(path.parent, table)
+        if not storage.is_remote(written):
+            os.utime(written, ns=(then.st_atime_ns, then.st_mtime_ns))
     path.unlink()
+
+
+def _rows(path: Path) -> pa.Table:
+    return pq.read_table(storage.source(path), partitioning=None)
 
 
 def _unnamed(landings: pa.Table, user_ids: Collection[str]) -> pa.Table:
@@ -130,10 +145,12 @@ def _unnamed(landings: pa.Table, user_ids: Collection[str]) -> pa.Table:
 
 
 def _marts(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
-    """The published marts lose the users' rows; the warehouse, where a database keeps what was deleted, goes: the next
-    `dbt build` makes it again from what is landed.
+    """The published marts lose the users' rows, and so do copies of them on this machine; the warehouse, where a database
+    keeps what was deleted, goes: the next `dbt build` makes it again from what is landed.
     """
-    erased = _parquet(sorted(here.marts.glob("*.parquet")), user_ids, "marts")
+    erased = _parquet(storage.files(here.marts, "*.parquet"), user_ids, "marts")
+    storage.marts(here)
+    shutil.rmtree(here.built, ignore_errors=True)
     here.warehouse.unlink(missing_ok=True)
     here.warehouse.with_name(here.warehouse.name + ".wal").unlink(missing_ok=True)
     shutil.rmtree(here.spark, ignore_errors=True)
@@ -212,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
         here = settings.load()
         with _flock(here.home / "run" / "forget.lock", "python -m ingestion.forget"):
             return _lift(users, here) if options.lift else _forget(users, here, options.anyway)
-    except (settings.SettingError, ForgottenError, StepFailed) as error:
+    except (settings.SettingError, ForgottenError, StepFailed, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -234,8 +251,8 @@ def _forget(users: Sequence[str], here: settings.Settings, is_anyway: bool) -> i
         return 0
     forgotten.read(here.forgotten).without_users(unknown).write(here.forgotten)
     print(
-        f"error: there is nothing of {', '.join(unknown)} in {here.home}; check the spelling, or keep them out of what will "
-        "be landed with --anyway",
+        f"error: there is nothing of {', '.join(unknown)} in {here.home}{here.tables_at and f' and {here.tables_at}'}; check "
+        "the spelling, or keep them out of what will be landed with --anyway",
         file=sys.stderr,
     )
     return 2

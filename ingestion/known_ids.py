@@ -16,6 +16,8 @@ import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+import storage
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -82,4 +84,4 @@ def _hashes(ids: pl.Series) -> NDArray[np.uint64]:
 
 
 def _event_ids(file: Path) -> pl.Series:
-    return pl.DataFrame(pq.read_table(file, columns=["event_id"], partitioning=None))["event_id"]
+    return pl.DataFrame(pq.read_table(storage.source(file), columns=["event_id"], partitioning=None))["event_id"]

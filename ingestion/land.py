@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 import forgotten
 import settings
+import storage
 from forgotten import Forgotten, ForgottenError
 from ingestion import sources
 from ingestion.landing import Counts, Landing, locked
@@ -21,13 +22,16 @@ from ingestion.readers import READERS, unreadable
 from ingestion.readers.reading import Reading
 from ingestion.sources import Member, SourceError
 from ingestion.validation import LATEST
+from storage import StorageError
 
 CLOCK_SKEW = timedelta(days=1)
 WORLD = ("truth", "world.json")  # what lies beside the log of a simulated world
 
 
-def land(path: Path, home: Path, listener: str | None = None, now: datetime | None = None) -> dict[str, Counts]:
-    """Lands a file, folder or zip under `home`; what became of its rows, by format.
+def land(
+    path: Path, home: Path, listener: str | None = None, now: datetime | None = None, tables: Path | None = None
+) -> dict[str, Counts]:
+    """Lands a file, folder or zip below `tables` (None: `home`); what became of its rows, by format.
 
     `listener` is the user id for a personal export (default: the name of the path). The recommender's own event log,
     which is `home/live` or lies below it, is landed as live events: it may be missing or empty, and its events may not
@@ -36,6 +40,7 @@ def land(path: Path, home: Path, listener: str | None = None, now: datetime | No
     Raises:
         SourceError: the path holds no known format or a damaged file; the message names the file and the remedy.
         ForgottenError: the file of forgotten users is damaged.
+        StorageError: object storage does not do its part.
     """
     path, now = path.resolve(), now or datetime.now(UTC)
     is_live = _is_live(path, home)
@@ -49,12 +54,13 @@ def land(path: Path, home: Path, listener: str | None = None, now: datetime | No
     if ignored and found:
         print(f"not read, no known format: {_listed(ignored)}", file=sys.stderr)
     counts: dict[str, Counts] = {}
+    tables = tables or home
     with locked(home):
         gone = forgotten.read(home / "forgotten.json")
         for name, claimed in found.items():
-            counts[name] = _land_format(name, claimed, path, home, listener, now, is_live, gone)
+            counts[name] = _land_format(name, claimed, path, home, listener, now, is_live, gone, tables)
         if not found:
-            Landing(home, "day", now).finish()
+            Landing(tables, "day", now).finish()
     return counts
 
 
@@ -72,6 +78,7 @@ def _land_format(
     now: datetime,
     is_live: bool,
     gone: Forgotten,
+    tables: Path,
 ) -> Counts:
     reader = READERS[name]
     scratch = home / "landing" / ".scratch" / name
@@ -79,7 +86,7 @@ def _land_format(
     landing_id = sources.digest(files)
     # Our own and simulated logs may be dated as they like; anything a person really heard was heard by now.
     latest = now + CLOCK_SKEW if is_live or reader.split == "user_time" else LATEST
-    landing = Landing(home, reader.period, now, latest, gone)
+    landing = Landing(tables, reader.period, now, latest, gone)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
         for rows in reader.read(files, Reading(scratch, bar.update, path.stem, listener)):
@@ -120,10 +127,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     parser.add_argument("--user", default=None, help="user id for a personal export (default: the name of the path)")
     options = parser.parse_args(arguments)
-    home = options.home or settings.load().home
     try:
-        counts = land(options.path, home, options.user)
-    except (SourceError, ForgottenError) as error:
+        here = settings.load()
+        home = options.home or here.home
+        tables = here.tables if here.tables_at else home
+        storage.check(tables)
+        counts = land(options.path, home, options.user, tables=tables)
+    except (SourceError, ForgottenError, StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, count in counts.items():
@@ -134,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     broken = next((count.first_broken for count in counts.values() if count.quarantined), None)
     if broken:
-        print(f"quarantined rows and their reasons: {home / 'quarantine'}; the first is {broken}")
+        print(f"quarantined rows and their reasons: {tables / 'quarantine'}; the first is {broken}")
     if not counts:
         print(f"{options.path}: no events yet")
     elif not _is_live(options.path.resolve(), home) and not any(map(_is_of_use, counts.values())):

@@ -1,5 +1,5 @@
 """The landing zone: `landing/<table>/dt=<day or month>/<content hash>.parquet`, append-only, written so that a kill
-leaves no half file.
+leaves no half file. It is in the home folder or on object storage (`storage.py`); its lock is always in the home folder.
 
 A row lands once: events by `event_id`, rows of other tables when they differ from the newest landed row of their key.
 What breaks the contract goes to `quarantine/`, rows of users who were forgotten go nowhere. Knows nothing about formats:
@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +19,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import storage
 from forgotten import Forgotten
 from ingestion import contract
 from ingestion.known_ids import KnownIds
@@ -71,11 +70,13 @@ def locked(home: Path) -> Iterator[None]:
 
 
 class Landing:
-    """Lands the rows of one source, without those of users who were `forgotten`; `counts` says what became of them."""
+    """Lands the rows of one source below `tables`, without those of users who were `forgotten`; `counts` says what became of
+    them.
+    """
 
     def __init__(
         self,
-        home: Path,
+        tables: Path,
         period: Period,
         landed_at: datetime,
         latest: datetime = LATEST,
@@ -83,7 +84,7 @@ class Landing:
     ) -> None:
         self.counts = Counts()
         self._forgotten = forgotten or Forgotten()
-        self._landing, self._quarantine = home / "landing", home / "quarantine"
+        self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
         self._known: dict[tuple[str, str], KnownIds] = {}
         self._waiting: dict[str, list[pl.DataFrame]] = {}
@@ -117,14 +118,14 @@ class Landing:
         for table, schema in contract.SCHEMAS.items():
             # The oldest file is the one that a column may be missing in; the zero-row file sorts before all that landed.
             oldest = next(iter(_files(self._landing / table, "*")), None)
-            if oldest is None or not set(schema.names) <= set(pq.read_schema(oldest).names):
+            if oldest is None or not set(schema.names) <= set(_schema(oldest).names):
                 write(self._landing / table / EMPTY_PARTITION, schema.empty_table())
         return self.counts
 
     def record(self, landing_id: str, source: str, reader: str, split: str | None) -> None:
         """Appends the landing to `landings`, unless the same content is there and nothing of it was new."""
         folder = self._landing / "landings"
-        known = [pq.read_table(file, columns=["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
+        known = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
         same = any(row["landing_id"] == landing_id and row["format"] == reader for rows in known for row in rows)
         if self.counts.read == 0 or (same and self.counts.landed == 0):
             return
@@ -196,7 +197,7 @@ class Landing:
         columns = contract.source_schema(table).names
         same = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
         nothing = contract.SCHEMAS[table].empty_table()  # a file that landed before a column was added has none of it
-        with duckdb.connect() as connection:
+        with storage.connection(self._landing) as connection:
             connection.register("nothing", nothing)
             connection.register("rows", rows.with_row_index("row_number").to_arrow())
             unchanged = connection.execute(
@@ -251,7 +252,7 @@ class Landing:
         ]
         rows = rows.with_columns(pl.Series("reject_id", ids, pl.String)).unique("reject_id", maintain_order=True)
         folder = self._quarantine / table
-        known = {id_ for file in _files(folder, "*") for id_ in pq.read_table(file)["reject_id"].to_pylist()}
+        known = {id_ for file in _files(folder, "*") for id_ in _read(file, ["reject_id"])["reject_id"].to_pylist()}
         new = rows.filter(~pl.col("reject_id").is_in(list(known)))
         if new.height:
             new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
@@ -263,19 +264,21 @@ def write(folder: Path, table: pa.Table) -> Path:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     content = buffer.getvalue()
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(content).hexdigest()[:20]}.parquet"
-    temporary = folder / f".{path.name}.tmp"
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    storage.write(path, content)
     return path
 
 
 def _files(folder: Path, days: str) -> list[Path]:
-    return sorted(folder.glob(f"dt={days}/*.parquet"))
+    return storage.files(folder, f"dt={days}/*.parquet")
+
+
+def _schema(file: Path) -> pa.Schema:
+    return pq.read_schema(storage.source(file))
+
+
+def _read(file: Path, columns: list[str]) -> pa.Table:
+    return pq.read_table(storage.source(file), columns=columns, partitioning=None)
 
 
 def _arrow(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import httpx
 
+import storage
 from settings import Settings, api_keys
 
 
@@ -16,7 +17,7 @@ class AnswerError(RuntimeError):
 
 def somebody(settings: Settings) -> str:
     """The user with the newest play: a real listener with a history."""
-    plays = str(settings.marts / "plays.parquet")
+    plays = str(storage.marts(settings) / "plays.parquet")
     newest = duckdb.execute("select user_id from read_parquet(?) order by known_at desc, user_id limit 1", [plays])
     row = newest.fetchone()
     if row is None:

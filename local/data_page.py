@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+import storage
 from local.look import BACK, day_and_time, page, table
 from settings import Settings
 
@@ -28,13 +29,11 @@ def data(settings: Settings) -> str:
 
 
 def _landings(settings: Settings) -> str:
-    import duckdb
-
-    files = [str(file) for file in (settings.landing / "landings").glob("dt=*/*.parquet")]
+    files = [str(file) for file in storage.files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return ""
     columns = "landed_at::timestamp::varchar, source, format, read, landed, duplicate, quarantined, landing_id"
-    with duckdb.connect() as connection:
+    with storage.connection(settings.landing) as connection:
         query = f"select {columns} from read_parquet(?) order by landed_at"  # noqa: S608 - the columns above
         found = connection.execute(query, [files]).fetchall()
     rows = [
@@ -52,10 +51,11 @@ def _quarantine(settings: Settings) -> str:
     import pyarrow.parquet as pq
 
     counts: dict[str, int] = {}
-    for file in sorted(settings.quarantine.glob("*/dt=*/*.parquet")):
-        counts[file.parts[-3]] = counts.get(file.parts[-3], 0) + pq.read_metadata(file).num_rows
+    for file in storage.files(settings.quarantine, "*/dt=*/*.parquet"):
+        counts[file.parts[-3]] = counts.get(file.parts[-3], 0) + pq.read_metadata(storage.source(file)).num_rows
     told = ", ".join(f"{count:,} of {escape(name)}" for name, count in counts.items())
-    where = "<code>SEGUE_HOME/quarantine</code> has source line and reason of each"
+    place = settings.quarantine if settings.tables_at else "SEGUE_HOME/quarantine"
+    where = f"<code>{escape(str(place))}</code> has source line and reason of each"
     return f"<p>In quarantine: {told}; {where}.</p>" if told else "<p>Nothing is in quarantine.</p>"
 
 
@@ -69,7 +69,7 @@ def _marts(settings: Settings) -> str:
             f"{file.stat().st_size / 1e6:,.1f} MB",
             _written(file),
         ]
-        for file in sorted(settings.marts.glob("*.parquet"))
+        for file in sorted(storage.marts(settings).glob("*.parquet"))
     ]
     return table(["mart", "rows", "size", "published"], rows, (1, 2)) if rows else ""
 

@@ -13,8 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
+import storage
 from settings import ROOT, SettingError, Settings, load
 
 SEED = 7
@@ -38,11 +37,12 @@ WORLDS = {
 
 def landed_sources(settings: Settings) -> list[str]:
     """Names of the sources that were landed, the recommender's own events (they have no split) aside."""
-    files = [str(file) for file in (settings.landing / "landings").glob("dt=*/*.parquet")]
+    files = [str(file) for file in storage.files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return []
     query = "select distinct source from read_parquet(?) where split is not null order by source"
-    return [str(source) for (source,) in duckdb.execute(query, [files]).fetchall()]
+    with storage.connection(settings.landing) as connection:
+        return [str(source) for (source,) in connection.execute(query, [files]).fetchall()]
 
 
 def simulated(settings: Settings, recipe: str) -> Path:
@@ -94,13 +94,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load()
-    except SettingError as error:
+        if options.live:
+            _run("ingestion.land", str(settings.live))
+        else:
+            land(settings, options.logs or None, options.recipe)
+    except (SettingError, storage.StorageError) as error:
         print(error, file=sys.stderr)
         return 2
-    if options.live:
-        _run("ingestion.land", str(settings.live))
-    else:
-        land(settings, options.logs or None, options.recipe)
     return 0
 
 

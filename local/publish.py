@@ -1,8 +1,8 @@
-"""`python -m local.publish`: the marts that Spark wrote, each as the one sorted file that every reader expects.
+"""`python -m local.publish`: what dbt could not publish itself, each mart as the one sorted file that every reader expects.
 
 dbt on Spark leaves a folder of part files a mart, whose names are in the order of the rows; they are put one after the
-other, row group by row group, and the file appears when it is whole. On DuckDB dbt has published already, and there is
-nothing to do.
+other, row group by row group, and the file appears when it is whole. Marts for object storage are left in a folder of this
+machine and uploaded. Otherwise dbt has published already, and there is nothing to do.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 import settings
+import storage
 
 
 def publish(written: Path, marts: Path) -> list[str]:
@@ -27,6 +28,15 @@ def publish(written: Path, marts: Path) -> list[str]:
     return [folder.name for folder in folders]
 
 
+def upload(built: Path, marts: Path) -> list[str]:
+    """Puts every file in `built` on object storage and removes it; returns the names. Killed, it is finished by the next."""
+    written = sorted(built.glob("[!.]*.parquet"))
+    for file in written:
+        storage.put(file, marts / file.name)
+        file.unlink()
+    return [file.stem for file in written]
+
+
 def _one_file(parts: list[Path], path: Path) -> None:
     schema = pq.read_schema(parts[0]).remove_metadata()
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
@@ -39,10 +49,14 @@ def _one_file(parts: list[Path], path: Path) -> None:
 def main() -> None:
     """The command."""
     here = settings.load()
-    if here.engine != "spark":
+    if here.tables_at:
+        names = upload(here.built, here.marts)
+    elif here.engine == "spark":
+        names = publish(here.spark / "marts", here.marts)
+    else:
         print("dbt on DuckDB has published the marts itself")
         return
-    print("published " + (", ".join(publish(here.spark / "marts", here.marts)) or "nothing: dbt has built no mart"))
+    print("published " + (", ".join(names) or "nothing: dbt has built no mart"))
 
 
 if __name__ == "__main__":

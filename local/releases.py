@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import storage
 from settings import Settings
 
 FOLDER = "models/segue"
@@ -40,12 +41,10 @@ def releases(settings: Settings) -> list[Release]:
 
 def landed_names(settings: Settings) -> dict[str, str]:
     """Hash of a landed source → the name of its file or folder, as the landing zone has it now."""
-    import duckdb
-
-    files = [str(file) for file in (settings.landing / "landings").glob("dt=*/*.parquet")]
+    files = [str(file) for file in storage.files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return {}
-    with duckdb.connect() as connection:
+    with storage.connection(settings.landing) as connection:
         query = "select landing_id, source from read_parquet(?) order by landed_at"
         rows = connection.execute(query, [files]).fetchall()
     return {str(landing): str(source) for landing, source in rows}

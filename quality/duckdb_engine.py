@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 
+import storage
 from quality.engine import MAX_ROWS
 
 
 class DuckDBEngine:
-    """An `Engine` whose memory is bounded."""
+    """An `Engine` whose memory is bounded; it reads what is below `tables` (None: on this machine)."""
 
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(config={"threads": 2, "memory_limit": "1GB"})
+    def __init__(self, tables: Path | None = None) -> None:
+        self._connection = storage.connection(tables or Path(), config={"threads": 2, "memory_limit": "1GB"})
 
     def files(self, paths: Sequence[str]) -> str:
         """See `Engine`."""

@@ -40,12 +40,12 @@ class Engine(Protocol):
         """Gives back what it holds."""
 
 
-def chosen(name: str) -> Engine:
-    """The engine that the setting `SEGUE_ENGINE` names."""
+def chosen(name: str, tables: Path | None = None) -> Engine:
+    """The engine that the setting `SEGUE_ENGINE` names; it reads what is below `tables` (None: on this machine)."""
     if name == "spark":
         from quality.spark_engine import SparkEngine
 
         return SparkEngine()
     from quality.duckdb_engine import DuckDBEngine
 
-    return DuckDBEngine()
+    return DuckDBEngine(tables)

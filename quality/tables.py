@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import storage
 from quality.engine import Engine
 
 
@@ -53,7 +54,7 @@ def landed_events(engine: Engine, landing: Path) -> LandedEvents:
     """
     folder = landing / "listening_events"
     # A month sorts before its days: the newest partition is the last name either way.
-    partitions = sorted(path for path in folder.glob("dt=*") if any(path.glob("*.parquet")))
+    partitions = sorted({path.parent for path in storage.files(folder, "dt=*/*.parquet")}, key=str)
     newest = next((path for path in reversed(partitions) if engine.holds_rows(path)), None)
     if newest is None:
         raise TableError(f"{folder} holds no events; run `python -m ingestion.land PATH` first")

@@ -32,10 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     from quality.engine import chosen
     from quality.tables import TableError
     from quality.validation import STAGES, Outcome, SuiteError, Validator
+    from storage import StorageError
 
     outcomes: list[Outcome] = []
     pages = []
-    engine = chosen(home.engine)
+    engine = chosen(home.engine, home.tables)
     try:
         for stage in STAGES if options.stage == "all" else [options.stage]:
             site = home.reports / "data_docs" / stage
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             outcomes += found
         if not outcomes:
             raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")
-    except (TableError, SuiteError) as error:
+    except (TableError, SuiteError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:

@@ -13,6 +13,7 @@ import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 import settings
+import storage
 from quality import measures, suites, tables
 from quality.engine import Engine
 from quality.suites import Suite
@@ -113,11 +114,12 @@ def validate_marts(
     """
     engine = validator.engine
     is_historical = _is_historical(engine, home)
+    marts = storage.marts(home)
     outcomes = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
-        table = tables.mart(engine, home.marts, name, suite.newest)
+        table = tables.mart(engine, marts, name, suite.newest)
         facts = measures.Facts()
         if suite.has_time:
             facts = measures.historical_facts() if is_historical else measures.week_facts(engine, table)

@@ -1,8 +1,13 @@
 {# The landing zone as SQL sees it. Files are immutable and named by their content, so a file that was read once never
    changes. `default__` is DuckDB's, as in every file of this folder. #}
 
+{# The home folder, or a folder of object storage. #}
+{% macro tables() -%}
+    {{ env_var("SEGUE_TABLES", "") or env_var("SEGUE_HOME", "var") }}
+{%- endmacro %}
+
 {% macro landing_glob(table) -%}
-    {{ env_var("SEGUE_HOME", "var") }}/landing/{{ table }}/dt=*/*.parquet
+    {{ tables() }}/landing/{{ table }}/dt=*/*.parquet
 {%- endmacro %}
 
 {# `dt=2026-06-30/4f2c….parquet`: the same name wherever the home folder stands. #}

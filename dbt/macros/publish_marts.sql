@@ -12,9 +12,11 @@
 {%- endmacro %}
 
 {# To marts/<name>.parquet. DuckDB writes to a temporary name and renames, so that a reader never sees half a file.
-   (dbt-duckdb's external models are not used: an empty one is published with one row of nulls.) #}
+   (dbt-duckdb's external models are not used: an empty one is published with one row of nulls.)
+   Where tables are on object storage, it is built/<name>.parquet, which the next step of the line uploads (`python -m
+   local.publish`): DuckDB completes an object that it failed to write, and half a mart would replace a whole one. #}
 {% macro default__publish(marts) -%}
-    {%- set folder = env_var("SEGUE_HOME", "var") ~ "/marts" -%}
+    {%- set folder = env_var("SEGUE_HOME", "var") ~ ("/built" if env_var("SEGUE_TABLES", "") else "/marts") -%}
     {%- for name, rows in marts -%}
         {%- if loop.first -%}
             {#- Partitioned writing of no rows is how DuckDB makes a folder. -#}
