@@ -4,17 +4,17 @@ from feast import FileSource
 from feast.data_format import ParquetFormat
 
 from sequences.definition import SEQUENCE_VIEWS, TAG
-from sequences.store import marts
+from sequences.store import published
 
 user_profiles = FileSource(
     name="user_profiles",
-    path=str(marts() / "user_profiles.parquet"),
+    path=str(published() / "user_profiles.parquet"),
     file_format=ParquetFormat(),
     timestamp_field="known_at",
 )
 track_statistics_by_day = FileSource(
     name="track_statistics_by_day",
-    path=str(marts() / "track_statistics.parquet"),
+    path=str(published() / "track_statistics.parquet"),
     file_format=ParquetFormat(),
     timestamp_field="known_at",
 )
@@ -23,7 +23,7 @@ track_statistics_by_day = FileSource(
 event_sources = {
     name: FileSource(
         name=f"{name}_source",
-        path=str(marts() / "events.parquet"),
+        path=str(published() / "events.parquet"),
         file_format=ParquetFormat(),
         timestamp_field="known_at",
         tags={TAG: view.to_json()},

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import duckdb
-
+import storage
 from sequences.request_log import LoggedRequest, Position
 
 JOURNAL = "materialized.jsonl"
@@ -58,10 +57,10 @@ class Arrivals:
     batches: list[Materialized]
 
     @classmethod
-    def of(cls, user_ids: Iterable[str], home: Path, since: date) -> Arrivals:
-        """Of every event of these users, reported since a day or landed ever."""
-        users = set(user_ids)
-        return cls(_live(users, home / "live", since), _landed(users, home / "landing"), journal(home / "feast"))
+    def of(cls, user_ids: Iterable[str], home: Path, since: date, landing: Path | None = None) -> Arrivals:
+        """Of every event of these users, reported since a day or landed ever; `landing` is below `home` or given."""
+        users, landing = set(user_ids), landing or home / "landing"
+        return cls(_live(users, home / "live", since), _landed(users, landing), journal(home / "feast"))
 
     def batch_of(self, request: LoggedRequest) -> Materialized | None:
         """The materialisation that a request's batch part is at least from; None before the first."""
@@ -104,16 +103,16 @@ def _live(users: set[str], folder: Path, since: date) -> dict[str, Position]:
 
 
 def _landed(users: set[str], folder: Path) -> dict[str, int]:
-    files = [str(path) for path in (folder / "listening_events").glob("dt=*/*.parquet")]
-    if not files or not users:
+    paths = {str(path): path for path in storage.files(folder / "listening_events", "dt=*/*.parquet")}
+    if not paths or not users:
         return {}
-    with duckdb.connect() as connection:
+    with storage.connection(folder) as connection:
         rows = connection.execute(
             "select event_id, filename from read_parquet(?, filename = true, hive_partitioning = false) "
             "where user_id in (select unnest(?))",
-            [files, sorted(users)],
+            [list(paths), sorted(users)],
         ).fetchall()
-    written = {file: Path(file).stat().st_mtime_ns // 1000 for file in {file for _, file in rows}}
+    written = {file: paths[file].stat().st_mtime_ns // 1000 for file in {file for _, file in rows}}
     landed: dict[str, int] = {}
     for event_id, file in rows:
         landed[event_id] = min(written[file], landed.get(event_id, written[file]))

@@ -16,6 +16,8 @@ from feast.data_source import DataSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.file_source import FileSource
 
+import settings
+import storage
 from sequences import as_of_join
 from sequences.definition import TAG, SequenceView
 from sequences.entity_rows import EntityRows
@@ -131,10 +133,10 @@ def sequence_of(source: DataSource | None) -> SequenceView | None:
 
 
 def is_parquet(source: DataSource | None) -> bool:
-    """Whether a source is Parquet on this machine."""
+    """Whether a source is Parquet on this machine, or a mart on object storage."""
     return (
         isinstance(source, FileSource)
-        and "://" not in source.path
+        and ("://" not in source.path or storage.is_mart(settings.load(), source.path))
         and (
             isinstance(source.file_format, ParquetFormat)
             or (source.file_format is None and source.path.endswith(".parquet"))
@@ -149,6 +151,17 @@ def path_of(repo_path: Path | None, source: FileSource) -> str:
 
 
 def source_path(repo_path: Path | None, source: DataSource) -> str:
-    """Where a source lies: a file or a folder."""
+    """Where a source lies: a file or a folder; of a mart on object storage, the copy of it."""
     assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
+    if "://" in source.path and storage.is_mart(current := settings.load(), source.path):
+        return str(storage.mart(current, source.path))
     return str(FileSource.get_uri_for_file_path(repo_path=repo_path, uri=source.path))
+
+
+def on_this_machine(repo_path: Path | None, source: DataSource) -> DataSource:
+    """A source as Feast's own DuckDB store can read it: a mart on object storage by its copy, any other as it is."""
+    if not isinstance(source, FileSource) or "://" not in source.path or not is_parquet(source):
+        return source
+    copied: FileSource = FileSource.from_proto(source.to_proto())
+    copied.file_options.uri = source_path(repo_path, source)
+    return copied

@@ -25,7 +25,7 @@ from pydantic import StrictStr, field_validator
 
 from sequences.definition import SequenceViewError
 from sequences.entity_rows import EntityRows
-from sequences.joined_views import JoinedView, is_parquet, joined, path_of, sequence_of
+from sequences.joined_views import JoinedView, is_parquet, joined, on_this_machine, path_of, sequence_of
 from sequences.latest import latest
 from sequences.retrieval_job import SequenceRetrievalJob
 from sequences.store import absolute_home
@@ -136,7 +136,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         if sequence is None:
             return DuckDBOfflineStore.pull_latest_from_table_or_query(
                 config,
-                data_source,
+                on_this_machine(config.repo_path, data_source),
                 join_key_columns,
                 feature_name_columns,
                 timestamp_field,
@@ -164,7 +164,8 @@ class SequenceOfflineStore(DuckDBOfflineStore):
                 f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
                 "`materialization: {pull_latest_features: true}`"
             )
-        return DuckDBOfflineStore.pull_all_from_table_or_query(config, data_source, *args, **kwargs)
+        source = on_this_machine(config.repo_path, data_source)
+        return DuckDBOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
 
 
 def _rows_of_a_piece(views: Sequence[JoinedView]) -> int:

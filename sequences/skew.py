@@ -100,10 +100,17 @@ class Skew:
         }
 
 
-def compare(store: feast.FeatureStore, requests: Iterable[LoggedRequest], marts_folder: Path, home: Path) -> Skew:
+def compare(
+    store: feast.FeatureStore,
+    requests: Iterable[LoggedRequest],
+    marts_folder: Path,
+    home: Path,
+    landing: Path | None = None,
+) -> Skew:
     """What requests of the days that the marts cover had read, against the offline store.
 
-    `home` has the live log, the landing zone and the record of materialisations, which tell what was there to be read.
+    `home` has the live log, the record of materialisations and, unless another is given, the landing zone: they tell what was
+    there to be read.
     """
     skew, waiting = Skew(), iter(requests)
     refs = _refs(store)
@@ -116,7 +123,7 @@ def compare(store: feast.FeatureStore, requests: Iterable[LoggedRequest], marts_
         skew.compared += len(pairs) - len(odd)
         skew.values += sum(size(online) for online, offline in pairs if online == offline)
         if odd:
-            reasons = Reasons.of([online for online, _ in odd], marts_folder, home)
+            reasons = Reasons.of([online for online, _ in odd], marts_folder, home, landing)
             for online, offline in odd:
                 skew.add(online, reasons.difference(online, offline))
     return skew
@@ -176,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
     as_of = parser.parse_args(arguments).as_of
     current, day = settings.load(), as_of - timedelta(days=1)
     requests = islice(request_log.read(current.requests, day, day), MOST_REQUESTS)
-    skew = compare(open_store(), requests, marts(), current.home)
+    skew = compare(open_store(), requests, marts(), current.home, current.landing)
     current.reports.mkdir(parents=True, exist_ok=True)
     file = current.reports / "skew.json"
     draft = file.with_suffix(".partial")

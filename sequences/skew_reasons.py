@@ -73,8 +73,10 @@ class Reasons:
     estimated: frozenset[str]
 
     @classmethod
-    def of(cls, requests: Sequence[LoggedRequest], marts_folder: Path, home: Path) -> Reasons:
-        """Of the users of these requests."""
+    def of(
+        cls, requests: Sequence[LoggedRequest], marts_folder: Path, home: Path, landing: Path | None = None
+    ) -> Reasons:
+        """Of the users of these requests; `landing` is below `home` or given."""
         users = sorted({request.user_id for request in requests})
         first = datetime.fromtimestamp(min(request.at_us for request in requests) / 1e6, tz=UTC)
         profiles: dict[str, list[dict[str, Any]]] = {}
@@ -84,7 +86,7 @@ class Reasons:
         tracks = marts_folder / "tracks.parquet"
         estimated = pq.read_table(tracks, columns=["track_id"], filters=[("is_duration_estimated", "==", True)])
         return cls(
-            arrivals=Arrivals.of(users, home, (first - REPORTED_AGO).date()),
+            arrivals=Arrivals.of(users, home, (first - REPORTED_AGO).date(), landing),
             events={
                 name: _user_events(marts_folder / "events.parquet", view, users)
                 for name, view in SEQUENCE_VIEWS.items()

@@ -12,13 +12,29 @@ from pathlib import Path
 import feast
 
 import settings
+import storage
 
 REPOSITORY = settings.ROOT / "feature_repo"
 
 
 def marts() -> Path:
-    """The folder of the published marts: `SEGUE_MARTS`, else the settings' own."""
-    return Path(os.environ.get("SEGUE_MARTS") or settings.load().marts).resolve()
+    """The folder of the published marts on this machine: `SEGUE_MARTS`, else the settings' own.
+
+    Raises:
+        SettingError: `SEGUE_MARTS` is on object storage, `SEGUE_TABLES` is not.
+    """
+    named, current = os.environ.get("SEGUE_MARTS"), settings.load()
+    if current.tables_at or not named:
+        return storage.marts(current)
+    if named.startswith(settings.OBJECTS):
+        raise settings.SettingError(f"SEGUE_MARTS={named!r} is no folder; set SEGUE_TABLES to what `marts` is below")
+    return Path(named).resolve()
+
+
+def published() -> Path:
+    """Where the marts are published, which Feast knows them by: the same, or a folder on object storage."""
+    current = settings.load()
+    return current.marts if current.tables_at else marts()
 
 
 def absolute_home(home: str | None) -> str | None:

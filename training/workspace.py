@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 
 import settings
+import storage
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
@@ -65,12 +66,14 @@ class Workspace:
 
         Raises:
             MissingInput: there are no marts, or no event in them to derive `as_of` from.
+            StorageError: they are on object storage and cannot be fetched.
         """
         here = settings.load()
-        if not (here.marts / "plays.parquet").exists():
+        marts = storage.marts(here)
+        if not (marts / "plays.parquet").exists():
             raise MissingInput(f"no marts in {here.marts}; run `dbt build` first, or set SEGUE_HOME to where they are")
-        day = as_of or day_after_newest_event(here.marts)
-        return cls(folder=here.training / f"{day}-{recipe}", marts=here.marts, as_of=day, recipe=recipe)
+        day = as_of or day_after_newest_event(marts)
+        return cls(folder=here.training / f"{day}-{recipe}", marts=marts, as_of=day, recipe=recipe)
 
     def fit_folder(self, fit: str) -> Path:
         """Everything one fit writes.

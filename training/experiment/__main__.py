@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 import settings
+import storage
 from training.experiment.asked import last_asked
 from training.experiment.compare import NothingShown, compare, period_of
 from training.experiment.explored import REWARDS, explored
@@ -62,10 +63,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _compare(options: argparse.Namespace) -> int:
     here = settings.load()
     asked = last_asked(here.releases / FILE, options.experiment)
-    latest = newest(here.marts)
+    marts = storage.marts(here)
+    latest = newest(marts)
     if latest is None:
         raise NothingShown("nothing was shown yet")
-    content = compare(here.marts, period_of(asked, latest, options.scene), asked, options.baseline)
+    content = compare(marts, period_of(asked, latest, options.scene), asked, options.baseline)
     write_json(here.reports / "experiment.json", content)
     (here.reports / "experiment.html").write_text(page(content))
     print(*lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
@@ -75,7 +77,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _off_policy(options: argparse.Namespace) -> int:
     here = settings.load()
-    found = explored(here.marts, options.policy, options.reward)
+    found = explored(storage.marts(here), options.policy, options.reward)
     result = off_policy(found.user_N, found.reward_N, found.propensity_N, found.probability_N)
     content = {
         "policy": options.policy.name,
