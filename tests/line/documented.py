@@ -41,6 +41,7 @@ ELSEWHERE = {
     "python -m ingestion.forget USER": "ingestion/test_forget.py",
     "python -m ingestion.forget USER --anyway": "ingestion/test_forget.py",
     "python -m ingestion.forget USER --lift": "ingestion/test_forget.py",
+    "python -m local.publish": "storage/test_tables.py",
     "make run": "line/test_line.py",
     "make stop": "line/test_line.py",
     "make clean": "line/test_line.py",
