@@ -14,7 +14,6 @@ from pathlib import Path
 import feast
 import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 from feast.infra.offline_stores.file_source import FileSource
 from s3fs import S3FileSystem
@@ -39,7 +38,7 @@ from sequences.store import open_store
 from tests.ingestion.logs import event, json_lines
 from training.workspace import Workspace
 
-pytestmark = pytest.mark.line
+pytestmark = [pytest.mark.line, pytest.mark.timeout(1800)]
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 AS_OF = date(2026, 7, 1)
@@ -167,21 +166,21 @@ def test_feast_answers_the_same(at: dict[str, settings.Settings], monkeypatch: p
             for feature in store.get_feature_view(view).features
         ]
         answer = store.get_historical_features(asked, refs, full_feature_names=True).to_arrow()
-        answers.append((answer, newest_profiles(store), arrived(here, asked["user_id"])))
+        answers.append((pl.DataFrame(answer), newest_profiles(store), arrived(here, asked["user_id"])))
         source = store.get_feature_view("recent_events").batch_source
         assert isinstance(source, FileSource) and source.path == f"{here.marts}/events.parquet"
-    assert answers[0][0].num_rows == len(asked) and answers[0][0].equals(answers[1][0])
-    assert answers[0][1].equals(answers[1][1]) and answers[0][1].num_rows > 10
+    assert answers[0][0].height == len(asked) and answers[0][0].equals(answers[1][0])
+    assert answers[0][1].equals(answers[1][1]) and answers[0][1].height > 10
     assert answers[0][2] == answers[1][2] and answers[0][2]
 
 
-def newest_profiles(store: feast.FeatureStore) -> pa.Table:
+def newest_profiles(store: feast.FeatureStore) -> pl.DataFrame:
     """What `feast materialize` would write of an ordinary view, by Feast's own DuckDB store."""
     source, names = store.get_feature_view("user_profile").batch_source, ["plays_total", "skips_total"]
     job = SequenceOfflineStore.pull_latest_from_table_or_query(
         store.config, source, ["user_id"], names, "known_at", None, datetime(2026, 1, 1, tzinfo=UTC), NOW
     )
-    return job.to_arrow().sort_by("user_id")
+    return pl.DataFrame(job.to_arrow()).sort("user_id")
 
 
 def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
