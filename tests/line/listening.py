@@ -91,6 +91,62 @@ def opens_what_holds_songs_and_they_play_one_after_another(url: str, user_id: st
             expect(player).to_contain_text(tracks[1]["title"] if len(tracks) > 1 else "Nothing plays")
 
 
+def every_act_is_an_event(url: str, user_id: str) -> None:
+    """Like, collect, not interested, never again: each names the song, and the place in which answer it had."""
+    with browser.opened() as page:
+        told: list[dict] = []
+        page.on(
+            "request",
+            lambda request: told.extend(request.post_data_json["events"]) if "/events" in request.url else None,
+        )
+        open_listener(page, url, user_id)
+        answer = answered(page, page.get_by_role("button", name="Private FM").click)
+        for place, name, action in ((2, "Like", "like"), (1, "Collect", "collect"), (0, "Not interested", "dislike")):
+            song, of = page.locator(".song").nth(place), answer
+            if action != "like":
+                song.locator("summary").click()
+            answer = answered(page, song.get_by_role("button", name=name).click)
+            assert {
+                key: told[-1][key] for key in ("user_id", "target_id", "action", "request_id", "position", "scene")
+            } == {
+                "user_id": user_id,
+                "target_id": of["items"][place]["track_id"],
+                "action": action,
+                "request_id": of["request_id"],
+                "position": place,
+                "scene": "private_fm",
+            }
+            assert action != "dislike" or of["items"][place]["track_id"] not in ids(answer)
+
+
+def is_used_by_keyboard_alone(url: str, user_id: str) -> None:
+    """The slider by its keys, a song by Enter, and the player by space, arrow and l; another balance is another list."""
+    with browser.opened() as page:
+        asked: list[dict] = []
+        page.on(
+            "request", lambda request: asked.append(request.post_data_json) if "/recommend" in request.url else None
+        )
+        open_listener(page, url, user_id)
+        answered(page, page.get_by_role("button", name="Private FM").click)
+        slider = page.get_by_role("slider")
+        slider.focus()
+        known = answered(page, lambda: page.keyboard.press("Home"))
+        new = answered(page, lambda: page.keyboard.press("End"))
+        assert [one.get("discovery") for one in asked[-2:]] == [0, 1]
+        assert len({*ids(known), *ids(new)}) > len(known["items"])
+        page.locator(".song .start").first.focus()
+        page.keyboard.press("Enter")
+        player = page.get_by_role("region", name="Now playing")
+        expect(player).to_contain_text(new["items"][0]["title"])
+        page.locator("h1").click()  # the keys of the player are those of the page, not of a button
+        page.keyboard.press("Space")
+        expect(player.get_by_role("button", name="Play")).to_be_visible()
+        answered(page, lambda: page.keyboard.press("l"))
+        expect(page.locator(".sequence li").last).to_have_class("like ")
+        answered(page, lambda: page.keyboard.press("ArrowRight"))
+        expect(page.locator(".sequence li").last).to_have_class("skip ")
+
+
 def hears_what_has_an_address(url: str, user_id: str) -> None:
     """A song with an address is heard and reported as long as it was; one whose address leads nowhere plays on the clock."""
     sound = io.BytesIO()

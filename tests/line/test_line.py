@@ -144,6 +144,14 @@ def test_what_holds_songs_opens_and_they_play_one_after_another(here):
     listening.opens_what_holds_songs_and_they_play_one_after_another(url_of(here), answer.somebody(here))
 
 
+def test_every_act_is_an_event(here):
+    listening.every_act_is_an_event(url_of(here), answer.somebody(here))
+
+
+def test_the_page_is_used_by_keyboard_alone(here):
+    listening.is_used_by_keyboard_alone(url_of(here), answer.somebody(here))
+
+
 def test_a_song_with_an_address_is_heard(here):
     listening.hears_what_has_an_address(url_of(here), answer.somebody(here))
 
