@@ -22,6 +22,7 @@ from tests.benchmarks import (
     event_broker,
     event_to_read,
     land_events,
+    land_memory,
     materialize,
     nearest,
     online_read,
@@ -43,6 +44,7 @@ from tests.benchmarks.benchmark import Result
 RANKERS = ("target_attention", "interest_evolution", "session_domains")
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "land_events": (land_events.run, 200_000),
+    **{f"land_memory_{name}": (partial(land_memory.run, name), 3_000_000) for name in land_memory.FORMATS},
     "pit_join": (pit_join.run, 200_000),
     "materialize_sqlite": (materialize.sqlite, 100),
     "materialize_redis": (materialize.redis, 100),

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "make run LOGS=my_data.zip": "line/test_acceptance.py",
     "SEGUE_HOME=var/mine make run LOGS=my_data.zip": "line/test_acceptance.py",
     ".venv/bin/pytest tests/training/test_channel_conformance.py": "training/test_channel_conformance.py",
+    "make bench ONLY=land_memory_play_log": "benchmarks/test_land_memory.py",
     "make bench ONLY=recall_together": "benchmarks/test_recall.py",
     "python -m local.environment python -m sequences.materialize --as-of 2026-06-30 --force": "sequences/test_materialize.py",
     "python -m local.environment python -m training.release canary ID --share 0.1": "release/test_release.py",
