@@ -21,12 +21,71 @@ mode as (
 
 ),
 
+-- A cut is the play by which so many tenths of all plays are known. It lies in one day, and only that day's plays are
+-- put in order: a quantile of all plays would be held in memory by one task.
+dated as (
+
+    select
+        {{ micros("known_at") }} as known_us,
+        known_at::date as known_date
+    from plays
+
+),
+
+daily as (
+
+    select
+        known_date,
+        count(*) as plays
+    from dated
+    group by known_date
+
+),
+
+counted as (
+
+    select
+        known_date,
+        plays,
+        cast(sum(plays) over (order by known_date rows unbounded preceding) as bigint) as plays_until,
+        cast(sum(plays) over () as bigint) as plays_total
+    from daily
+
+),
+
+wanted as (
+
+    select
+        known_date,
+        plays_until,
+        plays_until - plays as plays_before,
+        {{ quotient("(8 * plays_total + 9)", 10) }} as validation_place,
+        {{ quotient("(9 * plays_total + 9)", 10) }} as test_place
+    from counted
+
+),
+
+placed as (
+
+    select
+        dated.known_us,
+        wanted.validation_place,
+        wanted.test_place,
+        wanted.plays_before + row_number() over (partition by dated.known_date order by dated.known_us) as place
+    from dated
+    inner join wanted on dated.known_date = wanted.known_date
+    where
+        wanted.validation_place between wanted.plays_before + 1 and wanted.plays_until
+        or wanted.test_place between wanted.plays_before + 1 and wanted.plays_until
+
+),
+
 quantiles as (
 
     select
-        cast(percentile_disc(0.8) within group (order by {{ micros("known_at") }}) as bigint) as validation_from_us,
-        cast(percentile_disc(0.9) within group (order by {{ micros("known_at") }}) as bigint) as test_from_us
-    from plays
+        max(case when place = validation_place then known_us end) as validation_from_us,
+        max(case when place = test_place then known_us end) as test_from_us
+    from placed
 
 ),
 

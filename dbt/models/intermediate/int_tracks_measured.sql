@@ -32,15 +32,26 @@ known as (
 ),
 
 -- Some users play beyond the end and most stop short: a high percentile stands for an unknown length. Only the
--- train part may say it.
+-- train part may say it. Places are a window's, which may leave memory; a quantile of each track would hold every play.
+placed as (
+
+    select
+        track_id,
+        played_ms,
+        row_number() over (partition by track_id order by played_ms) as place,
+        count(*) over (partition by track_id) as plays
+    from plays
+    where part = 'train' and played_ms is not null
+
+),
+
 estimated as (
 
     select
         track_id,
-        cast(percentile_disc(0.95) within group (order by played_ms) as bigint) as duration_ms
-    from plays
-    where part = 'train'
-    group by track_id
+        played_ms as duration_ms
+    from placed
+    where place = {{ quotient("(19 * plays + 19)", 20) }}
 
 ),
 
