@@ -6,6 +6,7 @@ LOGS ?=
 AS_OF ?=
 CHANNELS ?=
 ONLY ?=
+ROWS ?=
 STUDY ?=
 SEEDS ?= 1
 USERS ?= 1000
@@ -63,8 +64,8 @@ SLOW := tests/line/test_acceptance.py tests/line/test_kills.py tests/line/test_a
 acceptance: setup .venv/spark ## The real logs and full counts; resumable, skips with a reason what it has no data for
 	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.line.acceptance --override-ini timeout=7200 $(SLOW)
 
-bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one)
-	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY)))
+bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
+	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
 
 study: setup ## Ablations on the home's logs, cached and resumable, into SEGUE_HOME/reports/study_*.md (STUDY, SEEDS, RECIPE)
 	@$(BIN)/python -m local.environment python -m training.study $(if $(STUDY),$(call quoted,$(STUDY))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
@@ -80,7 +81,7 @@ docs: setup ## The documentation as a site, into SEGUE_HOME/docs
 screenshots: setup ## Pictures of every page into docs/images, from the services that run with simulated listeners
 	@$(BIN)/python -m tests.line.screenshots
 
-WRITTEN := airflow bentoml built cache dbt docs feast landing live logs marts mlflow peers quarantine reports requests run serving simulated spark study \
+WRITTEN := airflow bentoml built cache dbt docs feast landing live logs marts mlflow peers quarantine reports requests run scale serving simulated spark study \
 	training warehouse.duckdb
 
 clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches

@@ -34,6 +34,7 @@ from tests.benchmarks import (
     recall_together,
     recommend,
     release_swap,
+    scale,
     train_channel,
     train_epoch,
     train_ranker,
@@ -65,6 +66,9 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     **{f"train_{name}": (partial(train_ranker.run, name), 100) for name in RANKERS},
     **{f"train_{name}": (partial(train_channel.run, name), 60) for name in train_channel.PEERS},
     "scale_train_epoch": (train_epoch.run, 1_000_000),
+    "scale_dbt": (scale.dbt, 10_000_000),
+    "scale_features": (scale.features, 10_000_000),
+    "scale_spark": (scale.spark, 10_000_000),
 }
 TOGETHER = {
     "pit_join_memory": "pit_join",
@@ -98,6 +102,9 @@ TOGETHER = {
     "release_swap_of_two": "release_swap_failed",
     "release_swap_changes": "release_swap_failed",
     "release_swap_memory": "release_swap_failed",
+    **{f"scale_dbt_{name}": "scale_dbt" for name in ("processor", "memory", "rate", "day")},
+    **{f"scale_features_{name}": "scale_features" for name in ("as_of", "memory", "users")},
+    "scale_spark_memory": "scale_spark",
 }
 """Figures that another benchmark's run measures too."""
 

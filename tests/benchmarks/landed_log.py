@@ -1,0 +1,190 @@
+"""A landing zone of any size, written a day at a time: so many events that landing itself would be what is measured.
+
+`DAYS` days on which a user has `EVENTS_A_DAY` events on average, in one or two sittings; so users and tracks grow with the
+events and a user's history does not. Ids are as long and as random as real ones, tracks as popular as 1 / rank. What a
+listener likes is in no way like life: for that there is `ingestion.simulate`, which makes some thousand events a second
+with all that it knows of its listeners. Memory is bounded by a day. Legend: E events of a day, U users, V tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ingestion import contract
+
+FIRST_DAY = date(2026, 5, 1)
+DAYS = 25
+EVENTS_A_DAY = 20
+EVENTS_A_TRACK = 50
+TRACKS_AN_ARTIST = 10
+ACTIONS = ("play", "impression", "click", "like", "dislike")
+SHARES = (0.74, 0.18, 0.03, 0.04, 0.01)
+FOLLOWED = 0.4
+"""Share of impressions whose next event is the play of what was shown."""
+LANDED_AT = datetime(2026, 5, 1, tzinfo=UTC)
+ROWS_A_FILE = 4_000_000
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What so many events are made of."""
+
+    events: int
+
+    @property
+    def users(self) -> int:
+        """U."""
+        return max(1, self.events // (DAYS * EVENTS_A_DAY))
+
+    @property
+    def tracks(self) -> int:
+        """V."""
+        return max(TRACKS_AN_ARTIST, self.events // EVENTS_A_TRACK)
+
+
+def write(home: Path, size: Size) -> int:
+    """Writes `home/landing` and returns how many events it has, which is `size.events` but for chance."""
+    landing = home / "landing"
+    for table, schema in contract.SCHEMAS.items():
+        _write(schema.empty_table(), landing / table / "dt=1970-01-01" / "empty.parquet")
+    _write(_tracks(size), landing / "tracks" / f"dt={FIRST_DAY}" / "made.parquet")
+    _write(_artists(size), landing / "artists" / f"dt={FIRST_DAY}" / "made.parquet")
+    users = pa.array([f"u{user:09d}" for user in range(size.users)])
+    tracks = _numbered("t", np.arange(size.tracks))
+    # The most popular tracks are no neighbours.
+    track_of_rank = np.random.default_rng(0).permutation(size.tracks)
+    written = 0
+    for number in range(DAYS):
+        for begin in range(0, size.users, ROWS_A_FILE // EVENTS_A_DAY):
+            end = min(begin + ROWS_A_FILE // EVENTS_A_DAY, size.users)
+            random = np.random.default_rng((number, begin))
+            rows = _day(random, number, begin, end, users, tracks, track_of_rank)
+            day = FIRST_DAY + timedelta(days=number)
+            _write(rows, landing / "listening_events" / f"dt={day}" / f"made-{begin:09d}.parquet")
+            written += rows.num_rows
+    return written
+
+
+def _day(
+    random: np.random.Generator,
+    number: int,
+    begin: int,
+    end: int,
+    users: pa.Array,
+    tracks: pa.Array,
+    track_of_rank: Ints,
+) -> pa.Table:
+    counts_U = random.poisson(EVENTS_A_DAY, end - begin)
+    total = int(counts_U.sum())
+    user_E = np.repeat(np.arange(begin, end), counts_U)
+    starts_U = np.cumsum(counts_U) - counts_U
+    place_E = np.arange(total) - np.repeat(starts_U, counts_U)
+
+    action_E = random.choice(len(ACTIONS), total, p=SHARES).astype(np.int8)
+    track_E = track_of_rank[_ranks(random, total, len(track_of_rank))]
+    is_shown_E = action_E == ACTIONS.index("impression")
+    # What follows an impression at once, by the same user, is about what was shown.
+    follows_E = np.r_[False, is_shown_E[:-1]] & (place_E > 0) & (random.random(total) < FOLLOWED)
+    follows_E &= ~np.r_[False, follows_E[:-1]]
+    action_E[follows_E] = ACTIONS.index("play")
+    is_shown_E &= ~follows_E
+    track_E[1:][follows_E[1:]] = track_E[:-1][follows_E[1:]]
+    request_E = np.arange(total)
+    request_E[follows_E] -= 1
+    is_asked_E = is_shown_E | follows_E
+    is_play_E = action_E == ACTIONS.index("play")
+
+    played_E = np.minimum(random.lognormal(11.6, 1.0, total), 300_000).astype(np.int64)
+    # A sitting begins anew at a user's first event and, by chance, once more.
+    pause_E = np.where(is_play_E, played_E * 1_000, 2_000_000) + random.integers(0, 5_000_000, total)
+    pause_E += np.where((place_E > 0) & (random.random(total) < 1 / EVENTS_A_DAY), 3 * 3_600_000_000, 0)
+    passed_E = np.cumsum(pause_E)
+    began_U = random.integers(6 * 3_600, 12 * 3_600, end - begin) * 1_000_000
+    before_U = np.where(
+        counts_U > 0, passed_E[np.minimum(starts_U, total - 1)] - pause_E[np.minimum(starts_U, total - 1)], 0
+    )
+    midnight = np.datetime64(FIRST_DAY + timedelta(days=number), "us").astype(np.int64)
+    within_E = np.repeat(began_U - before_U, counts_U) + passed_E
+    # Who would listen beyond midnight ends the day there: a partition holds the day's events.
+    ended_E = midnight + np.minimum(within_E, 86_399_000_000)
+    arrays = {
+        "user_id": users.take(pa.array(user_E)),
+        "target_id": tracks.take(pa.array(track_E)),
+        "action": _named(action_E, ACTIONS),
+        "request_id": _numbered(f"q{number:02d}-{begin:09d}-", request_E, ~is_asked_E),
+        "event_id": _random_ids(random, total),
+        "sequence_number": pa.array(number * 1_000 + place_E),
+        "target_type": _named(np.zeros(total, np.int8), ("track",)),
+        "occurred_at": pa.array(ended_E - np.where(is_play_E, played_E * 1_000, 0)).cast(contract.TIME),
+        "ended_at": pa.array(ended_E).cast(contract.TIME),
+        "played_ms": pa.array(played_E, mask=~is_play_E),
+        "scene": _named(np.where(is_asked_E, 0, 1).astype(np.int8), ("daily", "library")),
+        "context_id": pa.nulls(total, pa.string()),
+        "position": pa.array(random.integers(0, 30, total).astype(np.int32), mask=~is_asked_E),
+        "propensity": pa.array(np.ones(total), mask=~is_asked_E),
+        "device": _named(random.integers(0, 3, total).astype(np.int8), ("phone", "desktop", "car")),
+    }
+    return pa.Table.from_arrays(
+        [arrays[name] for name in contract.LISTENING_EVENTS.names], schema=contract.LISTENING_EVENTS
+    )
+
+
+def _ranks(random: np.random.Generator, count: int, tracks: int) -> Ints:
+    """Ranks from 0, each as probable as 1 / (rank + 1), by the inverse of their continuous distribution."""
+    return np.minimum(np.exp(random.random(count) * np.log(tracks + 1)).astype(np.int64) - 1, tracks - 1)
+
+
+def _random_ids(random: np.random.Generator, count: int) -> pa.Array:
+    text = random.bytes(16 * count).hex().encode()
+    offsets = pa.py_buffer((np.arange(count + 1) * 32).astype(np.int32))
+    return pa.StringArray.from_buffers(count, offsets, pa.py_buffer(text))
+
+
+def _numbered(prefix: str, number_E: Ints, missing_E: NDArray[np.bool_] | None = None) -> pa.Array:
+    text = pa.array(number_E, mask=missing_E).cast(pa.string())
+    return pc.binary_join_element_wise(pa.scalar(prefix), text, "")
+
+
+def _named(codes: NDArray[np.int8], names: tuple[str, ...]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names)).cast(pa.string())
+
+
+def _tracks(size: Size) -> pa.Table:
+    random = np.random.default_rng(1)
+    count = size.tracks
+    artist = pa.array([f"a{track // TRACKS_AN_ARTIST}" for track in range(count)])
+    lists = pa.ListArray.from_arrays(pa.array(np.arange(count + 1, dtype=np.int32)), artist)
+    number = _numbered("", np.arange(count))
+    arrays = {
+        "track_id": _numbered("t", np.arange(count)),
+        "title": pc.binary_join_element_wise("Song", number, " "),
+        "artist_ids": lists,
+        "album_id": _numbered("b", np.arange(count) // TRACKS_AN_ARTIST),
+        # Every fifth track has no length, as in catalogues of life.
+        "duration_ms": pa.array(random.integers(120_000, 360_000, count), mask=np.arange(count) % 5 == 0),
+        "landed_at": pa.array([LANDED_AT] * count, contract.TIME),
+    }
+    kinds = [(field.name, field.type) for field in contract.TRACKS]
+    columns = [arrays[name].cast(kind) if name in arrays else pa.nulls(count, kind) for name, kind in kinds]
+    return pa.Table.from_arrays(columns, schema=contract.TRACKS)
+
+
+def _artists(size: Size) -> pa.Table:
+    number = np.arange(-(-size.tracks // TRACKS_AN_ARTIST))
+    columns = [_numbered("a", number), _numbered("Artist ", number), pa.array([LANDED_AT] * len(number), contract.TIME)]
+    return pa.Table.from_arrays(columns, schema=contract.ARTISTS)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, compression="zstd", compression_level=1)
