@@ -20,6 +20,8 @@ import settings
 from tests.training import in_ranks
 from tests.training.conftest import START, random_plays, write_marts
 from training import ranks, train, trainer
+from training.ranking import RANKERS
+from training.recall import CHANNELS
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 SECONDS = 400
@@ -74,6 +76,13 @@ def by_two(marts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every model, fitted by two ranks."""
     out = tmp_path_factory.mktemp("two") / "out"
     return ended(started(marts, out, *in_ranks.MODELS, before=(*TORCHRUN, "2")), out)
+
+
+def test_every_model_that_learns_in_steps_is_compared() -> None:
+    configs = {name: kind.config("debug") for name, kind in {**CHANNELS, **RANKERS}.items()}
+    assert {name for name, config in configs.items() if train.learns_in_steps(config)} == {
+        name.partition("-")[0] for name in in_ranks.MODELS
+    }
 
 
 @pytest.mark.parametrize("model", in_ranks.MODELS)
