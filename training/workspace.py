@@ -65,11 +65,13 @@ class Workspace:
         """The workspace of `as_of` (YYYY-MM-DD; None: the day after the newest event in the marts) and `recipe`.
 
         Raises:
-            MissingInput: there are no marts, or no event in them to derive `as_of` from.
-            StorageError: they are on object storage and cannot be fetched.
+            MissingInput: there are no marts, or no event in them to derive `as_of` from, or they cannot be fetched.
         """
         here = settings.load()
-        marts = storage.marts(here)
+        try:
+            marts = storage.marts(here)
+        except storage.StorageError as error:
+            raise MissingInput(str(error)) from error
         if not (marts / "plays.parquet").exists():
             raise MissingInput(f"no marts in {here.marts}; run `dbt build` first, or set SEGUE_HOME to where they are")
         day = as_of or day_after_newest_event(marts)

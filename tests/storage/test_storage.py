@@ -16,6 +16,7 @@ import settings
 import storage
 from local.publish import upload
 from tests import object_storage
+from training.workspace import MissingInput, Workspace
 
 ROWS = 400_000
 UPLOAD = "import settings; from local.publish import upload; here = settings.load(); upload(here.built, here.marts)"
@@ -147,6 +148,14 @@ def test_what_is_not_there_or_lets_nobody_in_is_named(
     assert main([str(here.home)]) == 2
     assert "s3://no-such-bucket/x is not to be had" in capfd.readouterr().err
     assert not here.home.exists()
+
+
+def test_training_says_that_it_cannot_have_its_marts(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingInput, match=f"no marts in {here.marts}"):
+        Workspace.open(recipe="debug")
+    monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
+    with pytest.raises(MissingInput, match="s3://no-such-bucket/x/marts is not to be had"):
+        Workspace.open(recipe="debug")
 
 
 def test_on_a_disk_nothing_of_s3_is_loaded(tmp_path: Path) -> None:

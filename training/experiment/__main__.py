@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TooFewEffective as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
-    except (MissingInput, LookupError, ValueError) as error:
+    except (MissingInput, storage.StorageError, LookupError, ValueError) as error:
         print(f"error: {error.args[0]}", file=sys.stderr)
         return 2
 
