@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def files(under: Path, pattern: str) -> list[Path]:
     if not is_remote(under):
         return sorted(under.glob(pattern))
     depth = len(PurePosixPath(pattern).parts)
-    keys = [PurePosixPath(key) for key in _etags(under)]
+    keys = [PurePosixPath(key) for key in _etags(under, re.split(r"[*?[]", pattern)[0])]
     return [under / str(key) for key in sorted(keys) if len(key.parts) == depth and key.match(pattern)]
 
 
@@ -184,10 +185,10 @@ def _cache(here: settings.Settings) -> Iterator[Path]:
         yield cache
 
 
-def _etags(under: Path) -> dict[str, str]:
-    """ETag of every object below a folder by its path there; "." is the object of that very name."""
+def _etags(under: Path, beginning: str = "") -> dict[str, str]:
+    """ETag of every object below a folder by its path there, which begins so; "." is the object of that very name."""
     with _reached(under):
-        found = _objects(under).find(_key(under), detail=True)
+        found = _objects(under).find(_key(under), prefix=beginning, detail=True)
     return {str(PurePosixPath(key).relative_to(_key(under))): one["ETag"] for key, one in found.items()}
 
 

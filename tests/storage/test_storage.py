@@ -125,7 +125,9 @@ def test_only_what_changed_is_fetched_again_and_what_is_gone_goes(
     assert not storage.mart(here, f"{here.marts}/sessions.parquet").exists()
 
 
-@pytest.mark.parametrize("pattern", ["*.parquet", "dt=*/*.parquet", "dt=2026-06*/*.parquet", "*/dt=2026-06-01/*", "*"])
+@pytest.mark.parametrize(
+    "pattern", ["*.parquet", "dt=*/*.parquet", "dt=2026-0*/*.parquet", "dt=2026-07/*.parquet", "*/dt=2026-06-01/*", "*"]
+)
 def test_files_are_found_as_on_a_disk(here: settings.Settings, pattern: str) -> None:
     names = ("a.parquet", ".b.parquet.tmp", "dt=2026-06-01/c.parquet", "dt=2026-07/d.parquet", "t/dt=2026-06-01/e.json")
     for folder in (here.home, here.tables):
