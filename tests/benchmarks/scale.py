@@ -65,9 +65,8 @@ class Home:
         """The home of `events` on `engine`, with what is known already."""
         folder, size = settings.load().home / "scale" / engine / str(events), landed_log.Size(events)
         folder.mkdir(parents=True, exist_ok=True)
-        chosen = replace(
-            settings.load(), home=folder, engine=engine, spark_memory=SPARK_MEMORY, online_store="sqlite", broker=""
-        )
+        on_this_machine: dict[str, Any] = {"tables_at": "", "online_store": "sqlite", "broker": ""}
+        chosen = replace(settings.load(), home=folder, engine=engine, spark_memory=SPARK_MEMORY, **on_this_machine)
         known = {"events": events, "users": size.users, "tracks": size.tracks, "stages": {}}
         file = folder / "measured.json"
         return cls(folder, environment(chosen), json.loads(file.read_text()) if file.exists() else known)
@@ -237,7 +236,9 @@ def main() -> None:
     asked = plays.take(np.sort(wanted)).to_pandas().rename(columns={"request_at": "event_timestamp"})
     asked["event_timestamp"] = asked["event_timestamp"].dt.tz_localize("UTC")
     store = open_store()
-    answer = store.get_historical_features(asked, store.get_feature_service(options.service), full_feature_names=True)
+    answer: Any = store.get_historical_features(
+        asked, store.get_feature_service(options.service), full_feature_names=True
+    )
     print(sum(piece.num_rows for piece in answer.to_batches()))
 
 
