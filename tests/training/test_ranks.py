@@ -24,7 +24,8 @@ from training.ranking import RANKERS
 from training.recall import CHANNELS
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
-SECONDS = 400
+SECONDS = 900
+pytestmark = pytest.mark.timeout(2 * SECONDS)  # the first to ask for the fits waits for all of them
 
 
 @pytest.fixture(scope="module")
