@@ -156,7 +156,11 @@ class MadeWorld:
         values = {"languages": [f"language {number}" for number in range(8)], "scenes": []}
         has = {name: self.random.random((len(item_N), len(one))) < 0.2 for name, one in values.items()}
         return Popularity(
-            PopularityConfig(), item_N, 1e4 / (1.0 + np.arange(len(item_N))), _Facets(item_N, values, has)
+            PopularityConfig(),
+            item_N,
+            1e4 / (1.0 + np.arange(len(item_N))),
+            _Facets(item_N, values, has),
+            listeners=20_000,
         )
 
     def _walks(self) -> KnowledgeGraphWalks:

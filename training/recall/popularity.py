@@ -25,6 +25,8 @@ from training.workspace import write_json
 
 DAY_US = 86_400_000_000
 FACETS_USED = ("languages", "scenes")
+MANY = 10
+"""Of fewer listeners nobody says that many people listen to a song: it may be the very one who asks."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,10 @@ class Popularity(RecallChannel):
     name: ClassVar[str] = "popularity"
     feature_service: ClassVar[str] = "popularity"
 
-    def __init__(self, config: PopularityConfig, item_N: np.ndarray, weight_N: np.ndarray, facets: _Facets) -> None:
-        self.settled = config
+    def __init__(
+        self, config: PopularityConfig, item_N: np.ndarray, weight_N: np.ndarray, facets: _Facets, listeners: int
+    ) -> None:
+        self.settled, self.listeners = config, listeners
         self.item_N, self.weight_N, self.facets = item_N, weight_N, facets
 
     @classmethod
@@ -71,7 +75,7 @@ class Popularity(RecallChannel):
         # Tracks nobody plays any more still come before those nobody ever played, which come in the vocabulary's order.
         order = np.lexsort((np.arange(len(weight_V)), -weight_V))
         item_N = order[data.catalogue_V[order]][: config.kept]
-        return cls(config, item_N, weight_V[item_N], _Facets.of(data, item_N))
+        return cls(config, item_N, weight_V[item_N], _Facets.of(data, item_N), len(np.unique(plays.user_P[rows])))
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The same `k` for everybody of the same languages and scene."""
@@ -84,12 +88,14 @@ class Popularity(RecallChannel):
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """Do not depend on the user."""
         del user
-        return ["because many people are listening to it"] * len(items)
+        many, few = "because many people are listening to it", "because it is among the most played tracks"
+        return [many if self.listeners >= MANY else few] * len(items)
 
     def save(self, folder: Path) -> None:
         """Config and facet values as JSON, counts as arrays."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "popularity.json", asdict(self.settled) | {"values": self.facets.values})
+        learned = {"values": self.facets.values, "listeners": self.listeners}
+        write_json(folder / "popularity.json", asdict(self.settled) | learned)
         arrays: dict[str, Any] = {"item_N": self.item_N, "weight_N": self.weight_N}
         arrays |= {f"has_{name}": value for name, value in self.facets.has.items()}
         np.savez_compressed(folder / "popularity.npz", **arrays)
@@ -99,11 +105,11 @@ class Popularity(RecallChannel):
         """What `save` wrote."""
         del vocabulary
         stored = json.loads((folder / "popularity.json").read_text())
-        values = stored.pop("values")
+        values, listeners = stored.pop("values"), stored.pop("listeners", MANY)  # a release from before does not say
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
             has = {name: arrays[f"has_{name}"] for name in FACETS_USED}
             facets = _Facets(arrays["item_N"], values, has)
-            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets)
+            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets, listeners)
 
 
 def _best(score_N: np.ndarray, k: int) -> np.ndarray:
