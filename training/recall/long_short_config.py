@@ -89,7 +89,7 @@ def long_short_config(recipe: str) -> LongShortConfig:
             least_plays=3,
             remembered=1000,
             batch=128,
-            steps=4000,
+            steps=1000,
             validate_every=250,
             cases_per_user=15,
             exact_up_to=200_000,

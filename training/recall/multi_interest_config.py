@@ -80,7 +80,7 @@ def multi_interest_config(recipe: str) -> MultiInterestConfig:
             width=128,
             least_plays=3,
             batch=128,
-            steps=4000,
+            steps=3000,
             validate_every=500,
             cases_per_user=10,
             exact_up_to=200_000,

@@ -7,19 +7,33 @@ from itertools import pairwise
 from training.study.grid import Cell, Study
 
 WINDOWS = (16, 32, 64, 128)
+LONGER = 1_000
+AVERAGES = {"average pooling": 64, "average pooling, L = 128": 128}
 
 RECALL_BLOCK = Study(
     name="recall_block",
-    question="Which user tower finds most, and how far back does it need to look?",
+    question="Which user tower finds most, how far back does it need to look, and does learning for longer change the order?",
     cells=(
-        Cell("average pooling", "realtime", {"pooling": "average"}),
-        Cell("SASRec", "realtime", {"block": "residual"}),
-        Cell("LiGR", "realtime", {"block": "gated"}),
-        Cell("HSTU", "realtime", {"block": "pointwise"}),
-        *(Cell(f"SASRec, L = {length}", "realtime", {"length": length}) for length in WINDOWS if length != 64),
+        *(Cell(name, "realtime", {"pooling": "average", "length": length}) for name, length in AVERAGES.items()),
+        *(
+            Cell(name, "realtime", {"pooling": "attention", "length": 64, "block": block})
+            for name, block in (("SASRec", "residual"), ("LiGR", "gated"), ("HSTU", "pointwise"))
+        ),
+        *(
+            Cell(f"SASRec, L = {length}", "realtime", {"pooling": "attention", "length": length})
+            for length in WINDOWS
+            if length != 64
+        ),
+        *(
+            Cell(f"{name}, {LONGER:,} steps", "realtime", {"pooling": pooling, "length": 64, "steps": LONGER})
+            for name, pooling in (("average pooling", "average"), ("SASRec", "attention"))
+        ),
     ),
     pairs=(
         ("SASRec", "average pooling"),
+        (f"SASRec, {LONGER:,} steps", f"average pooling, {LONGER:,} steps"),
+        (f"SASRec, {LONGER:,} steps", "SASRec"),
+        ("average pooling, L = 128", "average pooling"),
         ("LiGR", "SASRec"),
         ("HSTU", "SASRec"),
         ("SASRec, L = 32", "SASRec, L = 16"),
