@@ -36,7 +36,7 @@ with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), **
         "Builds and tests every dbt model and publishes the marts as Parquet.",
         asked,
     )
-    publish_marts = command("publish_marts", "python -m local.publish", "One file of each mart of Spark.", asked)
+    publish_marts = command("publish_marts", "python -m local.publish", "Publishes what dbt could not.", asked)
     document_marts = command(
         "document_marts",
         "dbt docs generate --project-dir dbt --static --no-compile",

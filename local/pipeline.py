@@ -69,7 +69,7 @@ def feature_steps(as_of: str) -> list[Step]:
             ["dbt", "build", "--project-dir", "dbt", "--vars", json.dumps({"as_of": as_of})],
             "what the logs mean: every dbt model, tested, published as marts",
         ),
-        Step("publish", _python("local.publish"), "one sorted file a mart, where Spark wrote many"),
+        Step("publish", _python("local.publish"), "what dbt could not publish itself, of Spark and for object storage"),
         Step(
             "document",
             ["dbt", "docs", "generate", "--project-dir", "dbt", "--static", "--no-compile"],
