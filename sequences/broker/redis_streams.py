@@ -13,6 +13,7 @@ import socket
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from faststream import AckPolicy
@@ -22,7 +23,7 @@ from faststream.redis.message import DATA_KEY, RedisBatchStreamMessage
 from faststream.redis.parser import BinaryMessageFormatV1
 from faststream.redis.prometheus import RedisPrometheusMiddleware
 from prometheus_client import REGISTRY, CollectorRegistry
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from sequences.broker.applying import Applying
 from sequences.broker.message import TOPIC, Message, Topic
@@ -127,8 +128,6 @@ class StreamConsumer:
                 await self._stop(partition)
             elif not self._owned[partition].running:
                 await self._give_back(partition)
-            else:
-                await self._read_again_what_others_hold(partition)
         fair = await self._ownership.fair_share()
         for partition in list(self._owned)[fair:]:
             await self._give_back(partition)
@@ -142,14 +141,7 @@ class StreamConsumer:
         await self._tell_lag()
 
     async def _start(self, partition: int) -> None:
-        stream, group = self._topic.stream(partition), self._topic.group
-        try:
-            await self._client.xgroup_create(stream, group, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
-        await self._read_again_what_others_hold(partition)
-        await self._client.xgroup_setid(stream, group, id="0")
+        stream, group = self._topic.stream(partition), await self._group_of_its_own(partition)
         subscriber = self._broker.subscriber(
             stream=StreamSub(
                 stream,
@@ -157,11 +149,11 @@ class StreamConsumer:
                 consumer=self._me,
                 batch=True,
                 max_records=AT_ONCE,
-                # A read that outlives the lease would take messages that are another consumer's
+                # Whoever is asked to stop is not kept waiting by a read.
                 polling_interval=self._lease_ms // READS_A_LEASE,
             ),
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            parser=self._unparsed,
+            parser=partial(self._unparsed, group),
             decoder=_as_it_is,
             no_reply=True,
             persistent=False,
@@ -175,16 +167,16 @@ class StreamConsumer:
         await subscriber.start()
         logger.info("partition %d is this consumer's", partition)
 
-    async def _read_again_what_others_hold(self, partition: int) -> None:
-        """What an owner before has taken and not applied is read again, by its death or behind its back."""
-        stream, group = self._topic.stream(partition), self._topic.group
-        for consumer in await self._client.xinfo_consumers(stream, group):
-            name = consumer["name"].decode() if isinstance(consumer["name"], bytes) else consumer["name"]
-            if name == self._me:
-                continue
-            if consumer["pending"]:
-                await self._client.xgroup_setid(stream, group, id="0")
-            await self._client.xgroup_delconsumer(stream, group, name)
+    async def _group_of_its_own(self, partition: int) -> str:
+        """A group that reads the stream from its beginning, and is its only one: an owner before who was held up and goes on
+        takes nothing that this one would miss, for there is nothing for it to read.
+        """
+        stream, group = self._topic.stream(partition), f"{self._topic.group}:{uuid.uuid4().hex[:8]}"
+        await self._client.xgroup_create(stream, group, id="0", mkstream=True)
+        for other in await self._client.xinfo_groups(stream):
+            if other["name"] != group.encode():
+                await self._client.xgroup_destroy(stream, other["name"])
+        return group
 
     async def _handle(self, partition: int, message: RedisBatchStreamMessage) -> None:
         try:
@@ -208,10 +200,10 @@ class StreamConsumer:
         subscriber = self._owned.pop(partition)
         await subscriber.stop()
 
-    async def _unparsed(self, raw: Any) -> RedisBatchStreamMessage:
+    async def _unparsed(self, group: str, raw: Any) -> RedisBatchStreamMessage:
         # FastStream would decode every content, encode the list of them and decode that; one that it cannot read would take
         # the whole batch with it.
-        return RedisBatchStreamMessage(raw, b"", consumer=self._client, group=self._topic.group)
+        return RedisBatchStreamMessage(raw, b"", consumer=self._client, group=group)
 
     async def _tell_lag(self) -> None:
         seconds, microseconds = await self._client.time()

@@ -157,6 +157,34 @@ def test_partitions_are_shared_and_taken_over(tmp_path: Path, url: str, store: f
     with_consumers(url, store, tmp_path, 2, check)
 
 
+def test_who_was_held_up_takes_nothing_that_the_owner_would_miss(
+    url: str, client: Any, store: feast.FeatureStore, tmp_path: Path, publisher: Publisher
+) -> None:
+    stream = TOPIC.stream(TOPIC.partition_of("u1"))
+
+    def groups() -> list[bytes]:
+        return [one["name"] for one in client.xinfo_groups(stream)]
+
+    held_up = world.consumer(url, store, tmp_path)
+    try:
+        until(lambda: client.exists(stream) and len(groups()) == 1)
+        before = groups()[0]
+        os.kill(held_up.pid, signal.SIGSTOP)
+
+        def check(_: list[Any]) -> None:
+            until(lambda: groups() != [before] and before not in groups())
+            # What it would do next, had it gone on before it knew.
+            with pytest.raises(redis.ResponseError, match="NOGROUP"):
+                client.xreadgroup(before, "held up", {stream: ">"})
+            publisher.publish({"u1": [event(1, "u1", action="click", played_ms=None)]})
+            until(lambda: waiting(client) == 0)
+
+        with_consumers(url, store, tmp_path, 1, check)
+    finally:
+        held_up.kill()
+        held_up.join()
+
+
 def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
