@@ -110,14 +110,17 @@ TOGETHER = {
 
 
 def main() -> None:
-    """Run the table, or one of it."""
+    """Run the table, one of it, or those whose names begin alike."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=[*BENCHMARKS, *TOGETHER], default=None)
+    parser.add_argument("--only", default=None, help="a benchmark, one of its figures, or how names begin: scale, rank")
     parser.add_argument("--rows", type=int, default=None, help="size (default: each benchmark's own)")
     options = parser.parse_args()
+    names = asked(options.only)
+    if not names:
+        parser.error(f"there is no benchmark {options.only!r}; choose one of {', '.join(BENCHMARKS)}")
     path = settings.load().reports / "benchmark.json"
     results = {row["name"]: row for row in json.loads(path.read_text())["results"]} if path.exists() else {}
-    for name in [TOGETHER.get(options.only, options.only)] if options.only else BENCHMARKS:
+    for name in names:
         work, size = BENCHMARKS[name]
         measured = work(options.rows or size)
         for result in measured if isinstance(measured, list) else [measured]:
@@ -125,6 +128,14 @@ def main() -> None:
             print(_line(result), flush=True)
         _write(path, list(results.values()))
     print(f"written to {path}")
+
+
+def asked(only: str | None) -> list[str]:
+    """The benchmarks that `--only` names; all for None."""
+    name = TOGETHER.get(only, only) if only else None
+    if name is None or name in BENCHMARKS:
+        return [name] if name else list(BENCHMARKS)
+    return [one for one in BENCHMARKS if one.startswith(f"{name}_")]
 
 
 def _write(path: Path, results: list[dict[str, Any]]) -> None:
