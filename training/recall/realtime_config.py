@@ -96,16 +96,15 @@ class RealtimeConfig:
 
 
 def realtime_config(recipe: str) -> RealtimeConfig:
-    """`debug` only shows that it runs; `small` takes about a minute for millions of plays, in which averages of more events find
-    more than attention does; `full` learns for long enough that attention is level; `sequences` is for plain sequences of
-    items (`training.benchmark.sequences`).
+    """`debug` only shows that it runs; `small` takes about a minute for millions of plays; `sequences` is for
+    plain sequences of items (`training.benchmark.sequences`).
     """
-    attention = RealtimeConfig()
+    small = RealtimeConfig()
     if recipe == "debug":
-        return replace(attention, width=16, layers=1, batch=16, steps=20, validate_every=10, cases_per_user=2)
+        return replace(small, width=16, layers=1, batch=16, steps=20, validate_every=10, cases_per_user=2)
     if recipe == "sequences":
         return replace(
-            attention,
+            small,
             length=50,
             least_plays=1,
             horizon=1,
@@ -126,7 +125,7 @@ def realtime_config(recipe: str) -> RealtimeConfig:
         )
     if recipe == "full":
         return replace(
-            attention,
+            small,
             width=128,
             least_plays=3,
             batch=128,
@@ -135,4 +134,4 @@ def realtime_config(recipe: str) -> RealtimeConfig:
             cases_per_user=10,
             exact_up_to=200_000,
         )
-    return replace(attention, pooling="average", length=128)
+    return small
