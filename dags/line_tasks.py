@@ -149,9 +149,13 @@ def announce(asset: Asset, asked: Any) -> Any:
     return linked(say(asked))
 
 
-def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
-    """Lists the table of channels, containers, rankers or heads, then trains each of them in a mapped task that shows its name."""
-    with TaskGroup(f"{kind}s") as group:
+def train_every(kind: str, asked: Any, fit: str) -> Any:
+    """Trains each of the table of channels, containers, rankers or heads in a mapped task that shows its name.
+
+    Only the training is returned, for others to be before and after: the table is read as soon as the run knows what is
+    asked of it, beside whatever else is done then.
+    """
+    with TaskGroup(f"{kind}s"):
         listed = f"Reads the table of {kind}s, over which the next task is mapped."
 
         @task(task_id=f"list_{kind}s", doc_md=documented(listed, f"list_{kind}s"))
@@ -162,14 +166,14 @@ def train_every(kind: str, asked: Any, fit: str) -> TaskGroup:
 
         train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'
         trains = f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged."
-        Command.partial(
+        return Command.partial(
             task_id=f"train_{kind}",
             bash_command=alone('"train_$NAME"', train),
             append_env=True,
             cwd=str(ROOT),
-            # Rankers take longest, so they begin first: nobody waits for one that was left for the end.
-            priority_weight=10 if kind == "ranker" else 1,
+            # Airflow begins with what most waits for, the channels. A head takes longest of what comes after them, so it does
+            # not wait for the rankers, which fill the cores beside it.
+            priority_weight=10 if kind == "head" else 1,
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=documented(trains, f"train_{kind}"),
         ).expand(env=linked(names(asked)))
-    return group

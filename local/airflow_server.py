@@ -48,6 +48,8 @@ def environment(settings: Settings) -> dict[str, str]:
         # scheduler that a busy machine held up for half a minute would take itself for dead and end its own tasks
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+        # So long a worker may wait before it sees that its task has ended, and its slot is taken for so long
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # A scheduler that starts again may be up long before the API server, to which its first tasks report
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",

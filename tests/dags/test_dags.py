@@ -42,6 +42,13 @@ def links_kept(dag):
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     return {task.task_id: {link.name: link.xcom_key for link in task.operator_extra_links} for task in stored.tasks}
 
+def weights(dag):
+    # What the scheduler orders by, which has the DAG as Airflow stores it
+    from types import SimpleNamespace
+    from airflow.serialization.serialized_objects import DagSerialization
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    return {task.task_id: task.weight_rule.get_weight(SimpleNamespace(task=task)) for task in stored.tasks}
+
 bag = DagBag(sys.argv[1])
 print(json.dumps({
     "errors": bag.import_errors,
@@ -62,6 +69,7 @@ print(json.dumps({
             "says": [outlet.name for task in dag.tasks for outlet in task.outlets],
             "upstream": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
             "retries": {task.task_id: task.retries for task in dag.tasks},
+            "weights": weights(dag),
         }
         for dag_id, dag in bag.dags.items()
     },
@@ -172,9 +180,17 @@ def test_what_was_served_is_judged_beside_the_line(bag, dag, task, after):
 @pytest.mark.parametrize("kind", ["container", "head"])
 def test_what_learns_from_channels_waits_for_them_and_not_for_rankers(bag, kind, dag, last):
     upstream = bag["dags"][dag]["upstream"]
-    assert "channels.train_channel" in upstream[f"{kind}s.list_{kind}s"]
-    assert "rankers.train_ranker" not in upstream[f"{kind}s.list_{kind}s"]
+    assert "channels.train_channel" in upstream[f"{kind}s.train_{kind}"]
+    assert "rankers.train_ranker" not in upstream[f"{kind}s.train_{kind}"]
     assert f"{kind}s.train_{kind}" in upstream[last]
+
+
+@pytest.mark.parametrize("dag", ["train_models", "release_models"])
+def test_tables_are_read_before_anything_is_trained_and_channels_are_trained_first(bag, dag):
+    upstream, weight = bag["dags"][dag]["upstream"], bag["dags"][dag]["weights"]
+    kinds = ("channel", "container", "ranker", "head")
+    assert all(upstream[f"{kind}s.list_{kind}s"] == ["request"] for kind in kinds)
+    assert weight["channels.train_channel"] > weight["heads.train_head"] > weight["rankers.train_ranker"]
 
 
 def test_nothing_is_announced_before_the_work_is_done(bag):
