@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "lambda_l2": 20.0,
     "max_bin": 127,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
     "verbose": -1,
 }
 
