@@ -8,7 +8,7 @@ reader (offline) or as lists from the online store; ordinary views from Feast's 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from sequences.batch import FIRST, SequenceBatch, encode
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
 from training.data import Ragged, TrainingData
 from training.heard import heard
+from training.noted import noted
 from training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -128,12 +129,23 @@ class OfflineFeatures:
         return self._store
 
     def contract(self, service: str) -> ServiceContract:
-        """What `service` holds; asked of the registry once."""
+        """What `service` holds; asked of the registry once.
+
+        Raises:
+            LookupError: the registry has no such service.
+        """
         if service in self.data.services:
             return self.data.services[service]
+        if not self._contracts:
+            said = noted(self._registered)
+            self._contracts = {name: ServiceContract(*map(tuple, parts)) for name, parts in said.items()}
         if service not in self._contracts:
             self._contracts[service] = ServiceContract.of(self.store, service)
         return self._contracts[service]
+
+    def _registered(self) -> dict[str, Any]:
+        names = [service.name for service in self.store.list_feature_services()]
+        return {name: astuple(ServiceContract.of(self.store, name)) for name in names}
 
     def open(self, service: str) -> None:
         """Reads what is kept in memory for `service`, so that processes that are forked later share it."""
@@ -141,9 +153,18 @@ class OfflineFeatures:
             self.data.reader(view)
 
     def users(
-        self, service: str, user_ids: Sequence[str], times: np.ndarray, scenes: Sequence[str] | None = None
+        self,
+        service: str,
+        user_ids: Sequence[str],
+        times: np.ndarray,
+        scenes: Sequence[str] | None = None,
+        profile: dict[str, np.ndarray] | None = None,
     ) -> UserBatch:
-        """Features of each (user, time in µs) as they were known before that time."""
+        """Features of each (user, time in µs) as they were known before that time.
+
+        A question to Feast takes as long for one row as for thousands: who asks for many batches gives each its `profile`,
+        asked for all of them at once.
+        """
         contract, times = self.contract(service), np.asarray(times, dtype=np.int64)
         ids = [str(user) for user in user_ids]
         return UserBatch(
@@ -151,19 +172,24 @@ class OfflineFeatures:
             request_at_B=times,
             views={view: self.data.reader(view).read(ids, times) for view in contract.sequence_views},
             scene_B=_scenes(scenes, len(ids)),
-            profile=self._profile(contract, ids, times) if contract.features else {},
+            profile=self.profile(service, ids, times) if profile is None else profile,
         )
 
-    def _profile(self, contract: ServiceContract, user_ids: list[str], times: np.ndarray) -> dict[str, np.ndarray]:
+    def profile(self, service: str, user_ids: Sequence[str], times: np.ndarray) -> dict[str, np.ndarray]:
+        """The ordinary features of each (user, time in µs) as they were known before that time; empty of a service without
+        any.
+        """
+        features = list(self.contract(service).features)
+        if not features:
+            return {}
         # A request's position is kept beside it: Feast does not promise to keep the order of the rows.
         rows = pd.DataFrame(
             {
-                "user_id": user_ids,
+                "user_id": list(user_ids),
                 "event_timestamp": pd.to_datetime(times, unit="us", utc=True),
                 "request": np.arange(len(times)),
             }
         )
-        features = list(contract.features)
         found = self.store.get_historical_features(entity_df=rows, features=features, full_feature_names=True).to_df()
         found = found.sort_values("request", kind="stable")
         return {_name(feature): _floats(found[_name(feature)]) for feature in features}

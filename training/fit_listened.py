@@ -20,6 +20,7 @@ from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures
 from training.fusion import Fusion
 from training.past_requests import past_requests
+from training.ranking.case_batches import profiles
 from training.ranking.features import RankingFeatures
 from training.ranking.fit import track_statistics
 from training.ranking.listened import Listened, ListenedConfig, Requests, numbers
@@ -65,11 +66,13 @@ def _requests(
     items_CK = Fusion().fuse(found, heard_before(offline.data, cases), CANDIDATES, scenes_of(cases)).items_BK
     is_hit_CK, service = hits(items_CK, cases.items["targets"]), TargetAttention.feature_service
     offline.open(service)
+    profile = profiles(offline, service, cases.user_ids, cases.request_at_C)
 
     def of(start: int) -> Any:
         rows = np.arange(start, min(start + CASES_AT_ONCE, len(cases)))
         some = cases.take(rows)
-        users = offline.users(service, some.user_ids.tolist(), some.request_at_C, scenes_of(some))
+        told = {name: values_C[rows] for name, values_C in profile.items()}
+        users = offline.users(service, some.user_ids.tolist(), some.request_at_C, scenes_of(some), told)
         side = features.users(users)
         return numbers(side.inputs, features.candidates(side, items_CK[rows]))[items_CK[rows] > 0]
 

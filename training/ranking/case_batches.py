@@ -185,12 +185,11 @@ def profiles(
     Every (user, day) is asked once: a profile's rows are known from midnights on, so all requests of a day see the
     same.
     """
-    contract = offline.contract(service)
-    if not contract.features or not len(times):
+    if not offline.contract(service).features or not len(times):
         return {}
     day = times // DAY_US
     _, first, inverse = np.unique(
         np.stack([np.unique(user_ids, return_inverse=True)[1], day]), axis=1, return_index=True, return_inverse=True
     )
-    asked = offline._profile(contract, user_ids[first].tolist(), times[first])
+    asked = offline.profile(service, user_ids[first].tolist(), times[first])
     return {name: values[inverse.ravel()] for name, values in asked.items()}
