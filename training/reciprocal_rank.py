@@ -140,10 +140,15 @@ def _climbed(
 ) -> tuple[float, ReciprocalRank]:
     """The recall reached and the weights that reach it."""
     gains = _gains(wanted.rank_HBX, constant)
+    known: dict[tuple[float, ...], tuple[float, ReciprocalRank]] = {}
 
     def tried(weights: dict[str, float]) -> tuple[float, ReciprocalRank]:
-        fusion = ReciprocalRank(weights, constant)
-        return round(sum(wanted.recall(fusion._weighed(gains, channels), cutoffs)), 9), fusion
+        # A round comes by much of what the one before it tried
+        key = tuple(weights.values())
+        if key not in known:
+            fusion = ReciprocalRank(weights, constant)
+            known[key] = round(sum(wanted.recall(fusion._weighed(gains, channels), cutoffs)), 9), fusion
+        return known[key]
 
     starts = (channels, *((name,) for name in channels))
     best = max((tried({name: float(name in some) for name in channels}) for some in starts), key=itemgetter(0))

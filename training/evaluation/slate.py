@@ -11,7 +11,7 @@ nothing about how models were trained.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -90,23 +90,42 @@ class Slate:
         """The first LENGTH of every request with the ranker's share `weight`, at most `per_artist` of one artist, tracks
         that are alike apart from each other by `diversity`.
         """
+        return self.shown_apart(weight, (diversity,), per_artist)[diversity]
+
+    def shown_apart(self, weight: float, strengths: Sequence[float], per_artist: int = PER_ARTIST) -> dict[float, Ints]:
+        """`shown` for each of several diversities; how alike a request's tracks are is asked once."""
         scores = blend.blended(self.fused_CK, self.heads_CK, weight)
         best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))
         items, scores = np.take_along_axis(self.items_CK, best, axis=1), np.take_along_axis(scores, best, axis=1)
-        shown = np.zeros((len(items), LENGTH), dtype=np.int64)
-        for case, row in enumerate(items):
-            some = row[row > 0]
-            places = self._selected(some, scores[case, : len(some)], per_artist, diversity)
-            shown[case, : len(places)] = some[places]
-        return shown
 
-    def _selected(self, items: Ints, scores: NDArray[np.floating], per_artist: int, diversity: float) -> Ints:
-        """As `serving/select.py` does it."""
+        def of(rows: range) -> dict[float, Ints]:
+            shown = {strength: np.zeros((len(rows), LENGTH), dtype=np.int64) for strength in strengths}
+            for number, row in enumerate(rows):
+                some = items[row, items[row] > 0]
+                selected = self._selected(some, scores[row, : len(some)], per_artist, strengths)
+                for strength, places in selected.items():
+                    shown[strength][number, : len(places)] = some[places]
+            return shown
+
+        pieces = [range(start, min(start + CASES_AT_ONCE, len(items))) for start in range(0, len(items), CASES_AT_ONCE)]
+        # Only what is taken one by one is worth other processes.
+        parts = list(each(of, pieces, "slates apart") if len(strengths) > 1 else map(of, pieces))
+        none = np.zeros((0, LENGTH), dtype=np.int64)
+        return {strength: np.concatenate([none, *(part[strength] for part in parts)]) for strength in strengths}
+
+    def _selected(
+        self, items: Ints, scores: NDArray[np.floating], per_artist: int, strengths: Sequence[float]
+    ) -> dict[float, Ints]:
+        """As `serving/select.py` does it, by each diversity."""
         artists = self.artist_of_track_V[items]
-        if diversity == 0 or self.facets is None:
-            return at_most_per_artist(artists, per_artist)[:LENGTH]
-        alike = self.facets.similarity(items)
-        return np.array(diverse(scores, alike, artists, LENGTH, per_artist, diversity), dtype=np.int64)
+        alike = self.facets.similarity(items) if self.facets is not None and any(strengths) else None
+
+        def by(strength: float) -> Ints:
+            if strength == 0 or alike is None:
+                return at_most_per_artist(artists, per_artist)[:LENGTH]
+            return np.array(diverse(scores, alike, artists, LENGTH, per_artist, strength), dtype=np.int64)
+
+        return {strength: by(strength) for strength in strengths}
 
     def choose(self) -> tuple[float, dict[float, dict[str, float]]]:
         """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of
@@ -126,8 +145,8 @@ class Slate:
         """
         table: dict[float, dict[str, Any]] = {}
         chosen, is_free = 0.0, True
-        for strength in STRENGTHS if self.facets is not None else STRENGTHS[:1]:
-            shown = self.shown(weight, diversity=strength)
+        by_strength = self.shown_apart(weight, STRENGTHS if self.facets is not None else STRENGTHS[:1])
+        for strength, shown in by_strength.items():
             measured = recall_metrics.measure(shown, self.cases, METRICS)
             if strength == 0:
                 without = measured
