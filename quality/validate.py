@@ -8,6 +8,7 @@ suite is not there.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from datetime import date
@@ -73,4 +74,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    sys.exit(code)

@@ -9,6 +9,7 @@ holds is left alone unless `--force` says otherwise.
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -171,3 +172,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed

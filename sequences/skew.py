@@ -19,6 +19,7 @@ the worst feature. Nothing to compare is fine. Knows nothing about models.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 from collections import Counter
@@ -209,4 +210,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    sys.exit(code)

@@ -9,6 +9,7 @@ reads.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import resource
 import shutil
@@ -213,3 +214,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed

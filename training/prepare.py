@@ -6,6 +6,7 @@ Knows nothing about models.
 from __future__ import annotations
 
 import argparse
+import gc
 
 import polars as pl
 
@@ -57,3 +58,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed

@@ -12,6 +12,7 @@ CONTAINERS, RANKERS and HEADS do.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import sys
@@ -143,14 +144,16 @@ def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any,
 
         return CONTAINERS[name].config(recipe_name), fit_containers
     if kind == "head":
-        from training.fit_listened import fit_listened
         from training.ranking.listened import Listened, ListenedConfig
-        from training.recall import load_channels
 
         def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # trees are grown at once: there is nothing to go on from
             if fit == "final":
                 return Listened.load(workspace.model("head", "held_out", name))
+            # To take a head over should not wait for what fits one.
+            from training.fit_listened import fit_listened
+            from training.recall import load_channels
+
             folders = {
                 name: workspace.channel(fit, name) for name in workspace.fitted("channel", fit, names("channels"))
             }
@@ -262,3 +265,4 @@ def _why_not(workspace: Workspace, kind: str, name: str, fit: str) -> str:
 
 if __name__ == "__main__":
     main()
+    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed

@@ -13,6 +13,7 @@ call is wrong; nothing has changed.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 from training.recipes import RECIPES
@@ -90,4 +91,6 @@ def _release(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    sys.exit(code)
