@@ -37,6 +37,7 @@ PAGES = {
     "list_channels": HANDED_ON,
     "list_containers": HANDED_ON,
     "list_heads": HANDED_ON,
+    "list_models": HANDED_ON,
     "list_rankers": HANDED_ON,
     **{f"announce_{noun}_ready": "/assets" for noun in ("events", "features", "models", "release")},
 }

@@ -41,10 +41,11 @@ REMEDIES = {
     "set_release": "nothing was changed. The log names the wrong value; action `list` says which releases there are. Trigger it again.",
     "request": "the log says what could not be read. Nothing is landed: trigger `ingest_listening_logs`. Otherwise clear this task.",
     "asked": "trigger the DAG again with Params that its table allows.",
-    "list_channels": LISTS,
-    "list_containers": LISTS,
-    "list_heads": LISTS,
-    "list_rankers": LISTS,
+    "list_models": LISTS,
+    **{
+        f"list_{kind}s": "clear this task: nothing else is done again."
+        for kind in ("channel", "container", "head", "ranker")
+    },
     **{
         f"announce_{noun}_ready": "clear this task: nothing else is done again."
         for noun in ("events", "features", "models", "release")

@@ -149,20 +149,30 @@ def announce(asset: Asset, asked: Any) -> Any:
     return linked(say(asked))
 
 
-def train_every(kind: str, asked: Any, fit: str) -> Any:
+def list_models(asked: Any) -> Any:
+    """A task that says which models there are, as soon as the run knows what is asked of it."""
+    return linked(tables_of(asked))
+
+
+@task(task_id="list_models", doc_md=documented("Reads the tables of what is trained.", "list_models"))
+def tables_of(asked: dict[str, str]) -> dict[str, list[str]]:
+    """Table ▸ the names in it. One command for all of them: most of its time is Python's, to import every model."""
+    tables: dict[str, list[str]] = json.loads(printed_by("training.train", "list", "all", "--recipe", asked["RECIPE"]))
+    return tables
+
+
+def train_every(kind: str, asked: Any, tables: Any, fit: str) -> Any:
     """Trains each of the table of channels, containers, rankers or heads in a mapped task that shows its name.
 
-    Only the training is returned, for others to be before and after: the table is read as soon as the run knows what is
-    asked of it, beside whatever else is done then.
+    Only the training is returned, for others to be before and after.
     """
     with TaskGroup(f"{kind}s"):
-        listed = f"Reads the table of {kind}s, over which the next task is mapped."
+        listed = f"Takes the {kind}s that are asked for, over which the next task is mapped."
 
         @task(task_id=f"list_{kind}s", doc_md=documented(listed, f"list_{kind}s"))
-        def names(asked: dict[str, str]) -> list[dict[str, str]]:
+        def names(asked: dict[str, str], tables: dict[str, list[str]]) -> list[dict[str, str]]:
             chosen = asked["CHANNELS"].split() if kind == "channel" else []
-            table = json.loads(printed_by("training.train", "list", f"{kind}s", "--recipe", asked["RECIPE"]))
-            return [{**asked, "NAME": name} for name in table if not chosen or name in chosen]
+            return [{**asked, "NAME": name} for name in tables[f"{kind}s"] if not chosen or name in chosen]
 
         train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'
         trains = f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged."
@@ -176,4 +186,4 @@ def train_every(kind: str, asked: Any, fit: str) -> Any:
             priority_weight=10 if kind == "head" else 1,
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=documented(trains, f"train_{kind}"),
-        ).expand(env=linked(names(asked)))
+        ).expand(env=linked(names(asked, tables)))

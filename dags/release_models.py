@@ -9,7 +9,7 @@ Against the gate: `python -m training.release --force --reason "…"`. Back, or 
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
 from line import MODELS, RELEASE, arguments
-from line_tasks import announce, command, request, train_every
+from line_tasks import announce, command, list_models, request, train_every
 
 with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), **arguments("release_models", __doc__)):
     asked = request(are_events_landed=True)
@@ -19,8 +19,9 @@ with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), **
         "Puts the refitted models through the gate and into the model store; the recommender swaps to them by itself.",
         asked,
     )
+    tables = list_models(asked)
     channels, containers, rankers, heads = (
-        train_every(kind, asked, fit="final") for kind in ("channel", "container", "ranker", "head")
+        train_every(kind, asked, tables, fit="final") for kind in ("channel", "container", "ranker", "head")
     )
     chain(asked, [channels, rankers], release, announce(RELEASE, asked))
     chain(channels, [containers, heads], release)

@@ -12,7 +12,7 @@ Then **release_models** starts.
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
 from line import FEATURES, MODELS, arguments
-from line_tasks import announce, command, request, train_every
+from line_tasks import announce, command, list_models, request, train_every
 
 with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **arguments("train_models", __doc__)):
     asked = request(are_events_landed=True)
@@ -36,8 +36,9 @@ with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **
         asked,
     )
     asked >> report_experiment
+    tables = list_models(asked)
     channels, containers, rankers, heads = (
-        train_every(kind, asked, fit="held_out") for kind in ("channel", "container", "ranker", "head")
+        train_every(kind, asked, tables, fit="held_out") for kind in ("channel", "container", "ranker", "head")
     )
     chain(asked, prepare, [channels, rankers], evaluate, announce(MODELS, asked))
     chain(channels, [containers, heads], evaluate)

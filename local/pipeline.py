@@ -134,16 +134,9 @@ def run(settings: Settings, asked: Asked) -> None:
     as_of = asked.as_of or printed_by(["ingestion.as_of"], variables)
     print(f"  as_of {as_of}, recipe {asked.recipe}")
     all_of(feature_steps(as_of))
-    channels = [
-        name
-        for name in json.loads(printed_by(["training.train", "list", "channels"], variables))
-        if not asked.channels or name in asked.channels
-    ]
-    rankers = json.loads(printed_by(["training.train", "list", "rankers", "--recipe", asked.recipe], variables))
-    containers, heads = (
-        json.loads(printed_by(["training.train", "list", table], variables)) for table in ("containers", "heads")
-    )
-    all_of(model_steps(asked, as_of, channels, rankers, containers, heads))
+    tables = json.loads(printed_by(["training.train", "list", "all", "--recipe", asked.recipe], variables))
+    channels = [name for name in tables["channels"] if not asked.channels or name in asked.channels]
+    all_of(model_steps(asked, as_of, channels, tables["rankers"], tables["containers"], tables["heads"]))
 
 
 def printed_by(module: list[str], variables: dict[str, str]) -> str:

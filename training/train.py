@@ -1,5 +1,5 @@
-"""`python -m training.train channel NAME | container NAME | ranker NAME | head NAME | list TABLE`: fit one model of the
-workspace.
+"""`python -m training.train channel NAME | container NAME | ranker NAME | head NAME | list TABLE | list all`: fit one model
+of the workspace.
 
 Containers (playlists, mlogs) are fitted after the channel `realtime`, whose vectors they have, and heads that all rankers
 share after the channels, whose candidates they learn from. A model whose inputs (marts, configs, code) are those of the
@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 SETTLED, MEASURES = "settled.json", "measures.json"
 Fit = Callable[[TrainingData, Any, Path], Any]
 TABLES = ("channels", "containers", "rankers", "heads")
+ALL = "all"
 OF_REQUESTS = ("fit_listened", "past_requests", "recalled", "fusion", "reciprocal_rank", "discovery_share")
 CODE = {
     "channel": (HERE / "recall",),
@@ -226,13 +227,15 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
     parser.add_argument("what", choices=[*CODE, "list"])
-    parser.add_argument("name", help=f"the model; for list: {', '.join(TABLES)}")
+    parser.add_argument("name", help=f"the model; for list: {', '.join(TABLES)}, or {ALL}")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":
-        print(json.dumps(names(arguments.name, arguments.recipe)))
+        wanted = TABLES if arguments.name == ALL else (arguments.name,)
+        found = {table: names(table, arguments.recipe) for table in wanted}
+        print(json.dumps(found if arguments.name == ALL else found[arguments.name]))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     asked, wanted = (arguments.what, arguments.name, arguments.fit), settings.load().training_ranks

@@ -189,7 +189,8 @@ def test_what_learns_from_channels_waits_for_them_and_not_for_rankers(bag, kind,
 def test_tables_are_read_before_anything_is_trained_and_channels_are_trained_first(bag, dag):
     upstream, weight = bag["dags"][dag]["upstream"], bag["dags"][dag]["weights"]
     kinds = ("channel", "container", "ranker", "head")
-    assert all(upstream[f"{kind}s.list_{kind}s"] == ["request"] for kind in kinds)
+    assert upstream["list_models"] == ["request"]
+    assert all(upstream[f"{kind}s.list_{kind}s"] == ["list_models", "request"] for kind in kinds)
     assert weight["channels.train_channel"] > weight["heads.train_head"] > weight["rankers.train_ranker"]
 
 
