@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-
-import feast
+from typing import TYPE_CHECKING, Any
 
 import settings
 import storage
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 REPOSITORY = settings.ROOT / "feature_repo"
 
@@ -49,7 +51,7 @@ def absolute_home(home: str | None) -> str | None:
     return home
 
 
-def open_store(repository: Path = REPOSITORY) -> feast.FeatureStore:
+def open_store(repository: Path = REPOSITORY) -> FeatureStore:
     """A Feast store of its own connections, placed by the settings.
 
     Do not share one between a writer and a reader thread pool: Feast's SQLite store has one connection an instance, and
@@ -60,12 +62,29 @@ def open_store(repository: Path = REPOSITORY) -> feast.FeatureStore:
         if name.startswith("SEGUE_") or name == "FEAST_USAGE":
             os.environ.setdefault(name, value)
     current.feast.mkdir(parents=True, exist_ok=True)
-    store = feast.FeatureStore(repo_path=str(repository), fs_yaml_file=repository / current.feature_store_yaml)
+    store: FeatureStore = imported().FeatureStore(
+        repo_path=str(repository), fs_yaml_file=repository / current.feature_store_yaml
+    )
     _let_readers_pass_the_writer(store)
     return store
 
 
-def _let_readers_pass_the_writer(store: feast.FeatureStore) -> None:
+def imported() -> Any:
+    """Feast, whose classes are not made anew to check how their methods are called, where it was not imported before: that
+    takes longer than all the rest of the import.
+    """
+    import typeguard
+
+    checked = typeguard.typechecked
+    typeguard.typechecked = lambda target: target  # type: ignore[assignment]
+    try:
+        import feast
+    finally:
+        typeguard.typechecked = checked
+    return feast
+
+
+def _let_readers_pass_the_writer(store: FeatureStore) -> None:
     """Puts an SQLite online store into WAL mode (the file remembers): a commit does not wait for readers."""
     if store.config.online_store.type != "sqlite":
         return
