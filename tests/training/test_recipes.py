@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from training.ranking import RANKERS
 from training.recipes import RECIPES
-from training.train import names
+from training.train import TABLES, main, names
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
@@ -23,3 +25,11 @@ def test_a_new_ranker_is_trained_without_any_other_line(monkeypatch: pytest.Monk
 
 def test_full_trains_the_whole_ladder() -> None:
     assert names("rankers", "full") == list(RANKERS)
+
+
+def test_a_list_of_all_is_every_table_of_the_recipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train", "list", "all", "--recipe", "small"])
+    main()
+    assert json.loads(capsys.readouterr().out) == {table: names(table, "small") for table in TABLES}
