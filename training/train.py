@@ -233,9 +233,8 @@ def main() -> None:
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":
-        wanted = TABLES if arguments.name == ALL else (arguments.name,)
-        found = {table: names(table, arguments.recipe) for table in wanted}
-        print(json.dumps(found if arguments.name == ALL else found[arguments.name]))
+        tables = {table: names(table, arguments.recipe) for table in TABLES if arguments.name in (table, ALL)}
+        print(json.dumps(tables if arguments.name == ALL else tables[arguments.name]))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     asked, wanted = (arguments.what, arguments.name, arguments.fit), settings.load().training_ranks
