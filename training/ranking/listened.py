@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from training.heads import LISTENED, NothingToLearn
 from training.ranking.hard_search import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.quick_trees import RequestTrees
 from training.ranking.searches import user_numbers
 from training.ranking.user_features import USER_FEATURES
 
@@ -134,9 +136,13 @@ class Listened:
     def probability(self, users: UserInputs, candidates: CandidateInputs) -> Floats:
         """That each candidate will be listened to, calibrated over candidates of requests [B, C]; on the thread that asks."""
         numbers_BCN = numbers(users, candidates)
-        logit_R = self.logits(numbers_BCN.reshape(-1, numbers_BCN.shape[-1]))
-        probability_BC: Floats = (1 / (1 + np.exp(-logit_R))).astype(np.float32).reshape(numbers_BCN.shape[:2])
-        return probability_BC
+        said_BC = self._asked.said(users.context_BU.numpy()[:, :USER_NUMBERS], numbers_BCN[..., USER_NUMBERS:])
+        slope, offset = self.settled.scale
+        return (1 / (1 + np.exp(-(slope * said_BC + offset)))).astype(np.float32)
+
+    @cached_property
+    def _asked(self) -> RequestTrees:
+        return RequestTrees(self.booster)
 
     def save(self, folder: Path) -> None:
         """Write one text file and one of JSON."""

@@ -8,12 +8,15 @@ network's. Written as text, never as a pickle. Shape letters: R rows, N numbers,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+
+from training.ranking.quick_trees import RequestTrees
 
 Floats = NDArray[np.float32]
 FILE = "trees.txt"
@@ -48,17 +51,16 @@ class NumberTrees:
         asked = {**SETTINGS, "seed": seed, "num_threads": threads}
         return cls(lightgbm.train(asked, lightgbm.Dataset(*rows, params=asked), trees))
 
-    def logits(self, numbers_RN: Floats) -> Floats:
-        """Of each row [R]; on the thread that asks."""
-        said_R = self.booster.predict(numbers_RN, raw_score=True, num_threads=1)
-        return np.asarray(said_R, dtype=np.float32)
-
     def of_candidates(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
-        """Logits of each candidate [B, C], from the numbers in the order in which `fit` was given them."""
-        B, C, _ = features_BCF.shape
-        context_BCU = np.broadcast_to(context_BU[:, None], (B, C, context_BU.shape[1]))
-        numbers_BCN = np.concatenate([context_BCU, features_BCF, matches_BCM], axis=2)
-        return self.logits(numbers_BCN.reshape(B * C, -1)).reshape(B, C)
+        """Logits of each candidate [B, C], from the numbers in the order in which `fit` was given them; on the thread that
+        asks.
+        """
+        number_BCN = np.concatenate([features_BCF, matches_BCM], axis=2)
+        return self._asked.said(context_BU, number_BCN).astype(np.float32)
+
+    @cached_property
+    def _asked(self) -> RequestTrees:
+        return RequestTrees(self.booster)
 
     def save(self, folder: Path) -> None:
         """Write one text file."""
