@@ -208,7 +208,8 @@ class Ranker(nn.Module, ABC):
         """Logits [B, C, T], tasks in the order of `tasks`."""
         item_BCD = self.embedding.of_candidates(candidates)
         interest_BCX = self.interest(state, item_BCD)
-        alike_BCX = interest_BCX * item_BCD.repeat(1, 1, interest_BCX.shape[-1] // item_BCD.shape[-1])
+        interests_BCID = interest_BCX.unflatten(-1, (-1, item_BCD.shape[-1]))
+        alike_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)
         own_BCY, match_BCY = (
             self.features(candidates.features_BCF),
             self.matches(candidates.matches_BCM[..., : self.match_numbers]),

@@ -90,6 +90,8 @@ class CandidateDecoder(nn.Module):
 
     def forward(self, item_BCD: Tensor, read: Tensor, mask_BN: Tensor) -> Tensor:
         """[B, C, D]; zeros for a request without events."""
+        if not torch.is_grad_enabled() and not mask_BN.shape[1]:  # as of what hardly anybody ever says
+            return torch.zeros_like(item_BCD)
         seen_BCD = self.attention(self.item_norm(item_BCD), read, mask_BN)
         told: Tensor = self.feed(seen_BCD) * mask_BN.any(1)[:, None, None]
         return told
@@ -136,5 +138,7 @@ class Experts(nn.Module):
         """[..., D] to logits [..., T]."""
         hidden = self.dropout(F.gelu(self.experts(x))).unflatten(-1, (self.shape[1], -1))
         gate = self.gates(x).unflatten(-1, self.shape).softmax(-1)
-        logits: Tensor = ((gate @ hidden) * self.weight_TD).sum(-1) + self.bias_T
+        # Each expert says what it says of each task: for hundreds of rows a third of the time of mixing experts first.
+        said = (hidden @ self.weight_TD.T).transpose(-1, -2)
+        logits: Tensor = (gate * said).sum(-1) + self.bias_T
         return logits
