@@ -6,7 +6,8 @@ pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
@@ -233,6 +234,15 @@ def mean_of_valid(values_BLD: Tensor, mask_BL: Tensor) -> Tensor:
     return (values_BLD * mask_BL1).sum(1) / mask_BL1.sum(1).clamp(min=1)
 
 
+def _pieces(requests: int, candidates: int, events: int) -> Iterator[tuple[slice, slice]]:
+    """Requests and candidates whose pairs with the events stay in the processor's cache."""
+    at_once = min(candidates, max(1, PAIRS_AT_ONCE // max(events, 1)))
+    together = max(1, PAIRS_AT_ONCE // max(events * at_once, 1))
+    for b in range(0, requests, together):
+        for c in range(0, candidates, at_once or 1):
+            yield slice(b, b + together), slice(c, c + at_once)
+
+
 class TargetAttention(nn.Module):
     """How much each event matters for a candidate, and the events summed by it (DIN, Zhou et al. 2018, 1706.06978).
 
@@ -255,32 +265,32 @@ class TargetAttention(nn.Module):
         matrix, W_a − W_d + diag(e) W_p, so that every pair costs one product of the event with it. The part of e alone
         is a bias of the candidate.
         """
-        weight_XH: Tensor = self.first.weight.T
-        bias_H: Tensor = self.first.bias
-        scores: Callable[[Tensor, Tensor], Tensor] = self._scores
         if len(self.rest.layers) == 1 and not (self.training or torch.is_grad_enabled()):
-            scale_H, shift_H = self.activation.normalisation()
-            weight_XH, bias_H, scores = weight_XH * scale_H, bias_H * scale_H + shift_H, self._scorer_of_normalised()
-        of_item, of_event, of_difference, of_product = weight_XH.chunk(4)
-        bias_BCH, asked_D1H = item_BCD @ (of_item + of_difference) + bias_H, (of_event - of_difference)[:, None]
-        B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
-        # Pairs whose intermediate results stay in the processor's cache; Dice in training needs all at once.
-        candidates = C if self.training else min(C, max(1, PAIRS_AT_ONCE // max(L, 1)))
-        requests = B if self.training else max(1, PAIRS_AT_ONCE // max(L * candidates, 1))
-        score_BLC = event_BLD.new_empty(B, L, C)
-        for b in range(0, B, max(requests, 1)):
-            some = slice(b, b + requests)
-            for c in range(0, C, candidates):
-                item_BDC1 = item_BCD[some, c : c + candidates].transpose(1, 2).contiguous().unsqueeze(-1)
-                asked_BDCH = torch.addcmul(asked_D1H, item_BDC1, of_product.unsqueeze(1))
-                bias_B1X = bias_BCH[some, c : c + candidates].flatten(1).unsqueeze(1)
-                hidden_BLX = torch.baddbmm(bias_B1X, event_BLD[some], asked_BDCH.flatten(2))
-                score_BLC[some, :, c : c + candidates] = scores(hidden_BLX, mask_BL[some])
+            score_BLC = self._scores_of_fixed(item_BCD, event_BLD).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
+        else:
+            score_BLC = self._scores_of_any(item_BCD, event_BLD, mask_BL)
         score_BCL = score_BLC.transpose(1, 2)
         if not self.softmax:
             return score_BCL
         # A row without events has only -inf: its softmax is NaN, and its weights are zero.
         return score_BCL.softmax(-1).nan_to_num(0.0)
+
+    def _scores_of_any(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+        of_item, of_event, of_difference, of_product = self.first.weight.T.chunk(4)
+        bias_BCH, asked_D1H = (
+            item_BCD @ (of_item + of_difference) + self.first.bias,
+            (of_event - of_difference)[:, None],
+        )
+        B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
+        score_BLC = event_BLD.new_empty(B, L, C)
+        # Dice in training needs all at once.
+        for some, these in [(slice(B), slice(C))] if self.training else _pieces(B, C, L):
+            item_BDC1 = item_BCD[some, these].transpose(1, 2).contiguous().unsqueeze(-1)
+            asked_BDCH = torch.addcmul(asked_D1H, item_BDC1, of_product.unsqueeze(1))
+            bias_B1X = bias_BCH[some, these].flatten(1).unsqueeze(1)
+            hidden_BLX = torch.baddbmm(bias_B1X, event_BLD[some], asked_BDCH.flatten(2))
+            score_BLC[some, :, these] = self._scores(hidden_BLX, mask_BL[some])
+        return score_BLC
 
     def _scores(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
         """[B, L, C] of the first layer's [B, L, C·H]; zero, or minus infinity before a softmax, where the mask is."""
@@ -298,23 +308,36 @@ class TargetAttention(nn.Module):
         score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
         return score_BLC
 
-    def _scorer_of_normalised(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The same from a first layer that normalises: of Dice and the last layer only the gate and products are left.
+    def _scores_of_fixed(self, item_BCD: Tensor, event_BLD: Tensor) -> Tensor:
+        """[B, L, C] where nothing learns and one layer is left: of Dice and that layer only a gate and products remain.
 
-        With z = s·x + t the score, the sum of w·x·(α + (1−α)·σ(z)), is linear in z, z·σ(z) and σ(z).
+        With z = s·x + t, the score is the sum of w·x·(α + (1−α)·σ(z)) = w·(z − t)/(2s) · ((1+α) + (1−α)·tanh(z/2)). What is
+        linear in z is linear in the event too, so that it needs no pairs.
         """
         (scale_H, shift_H), alpha_H, last = self.activation.normalisation(), self.activation.alpha, self.rest.layers[0]
-        of_x_H = cast(Tensor, last.weight)[0] / scale_H
-        straight_H, gated_H = of_x_H * alpha_H, of_x_H * (1 - alpha_H)
-        shifted_H, bias = -shift_H * gated_H, cast(Tensor, last.bias) - shift_H @ straight_H
-
-        def scores(hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
-            z_NH = hidden_BLX.view(-1, len(alpha_H))
-            gate_NH = torch.sigmoid(z_NH)
-            score_N = bias.addmv(z_NH, straight_H).addmv_(gate_NH, shifted_H).addmv_(gate_NH.mul_(z_NH), gated_H)
-            return score_N.view(*mask_BL.shape, -1).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
-
-        return scores
+        of_item, of_event, of_difference, of_product = (self.first.weight.T * (scale_H / 2)).chunk(4)
+        asked_DH, bias_BCH = of_event - of_difference, item_BCD @ (of_item + of_difference)
+        bias_BCH += (self.first.bias * scale_H + shift_H) / 2
+        of_half_H = cast(Tensor, last.weight)[0] / scale_H
+        straight_H, gated_H, shift_H = of_half_H * (1 + alpha_H), of_half_H * (1 - alpha_H), shift_H / 2
+        item_BDC = item_BCD.transpose(1, 2).contiguous()
+        straight_BDC = torch.addcmul((asked_DH @ straight_H)[:, None], item_BDC, (of_product @ straight_H)[:, None])
+        straight_B1C = (bias_BCH @ straight_H + (cast(Tensor, last.bias) - shift_H @ straight_H)).unsqueeze(1)
+        score_BLC = torch.baddbmm(straight_B1C, event_BLD, straight_BDC)
+        (B, L, C), H, shifted_H = score_BLC.shape, len(alpha_H), -shift_H * gated_H
+        # Memory of the pairs is asked for once.
+        half_X, gate_X = event_BLD.new_empty(2, H * max(L, PAIRS_AT_ONCE))
+        for some, these in _pieces(B, C, L):
+            item_BDC1 = item_BDC[some, :, these].unsqueeze(-1)
+            asked_BDX = torch.addcmul(asked_DH[:, None], item_BDC1, of_product[:, None]).flatten(2)
+            bias_B1X = bias_BCH[some, these].flatten(1).unsqueeze(1)
+            shape_BLC = len(asked_BDX), L, item_BDC1.shape[2]
+            half_NH, gate_NH = (one[: H * math.prod(shape_BLC)].view(-1, H) for one in (half_X, gate_X))
+            torch.baddbmm(bias_B1X, event_BLD[some], asked_BDX, out=half_NH.view(*shape_BLC[:2], -1))
+            torch.tanh(half_NH, out=gate_NH)
+            gated_N = torch.mv(gate_NH, shifted_H).addmv_(gate_NH.mul_(half_NH), gated_H)
+            score_BLC[some, :, these] += gated_N.view(shape_BLC)
+        return score_BLC
 
     @property
     def _fill(self) -> float:
