@@ -1,4 +1,4 @@
-"""Both kinds of index: items that come and go, against an index made anew; and the approximate one against the exact."""
+"""Every kind of index: items that come and go, against an index made anew; and the approximate one against the exact."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,20 @@ import torch
 from training.recall.approximate_index import ApproximateIndex
 from training.recall.index import ExactIndex, Index
 
-KINDS = ("exact", "rounded", "approximate")
+KINDS = ("exact", "rounded", "approximate", "codes")
 
 
 @pytest.fixture(autouse=True)
 def _rounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the index of the kind `rounded` looks at bytes first, whatever the size and the processor."""
-    is_rounded = "kind" in request.fixturenames and request.getfixturevalue("kind") == "rounded"
-    monkeypatch.setattr("training.recall.index.ROUNDED_FROM", 1 if is_rounded else 1_000_000)
+    """Only the index of the kind `rounded` looks at bytes first, whatever the size and the processor; only that of the kind
+    `codes` at codes, and then at the vector of everything that is left.
+    """
+    kind = request.getfixturevalue("kind") if "kind" in request.fixturenames else ""
+    monkeypatch.setattr("training.recall.index.ROUNDED_FROM", 1 if kind == "rounded" else 1_000_000)
     monkeypatch.setattr("training.recall.index.multiplies_bytes", lambda: True)
+    if kind == "codes":
+        monkeypatch.setattr("training.recall.approximate_index.READ_WHOLE", 0)
+        monkeypatch.setattr("training.recall.approximate_index.SCORED_AGAIN", 1_000)
 
 
 def directions(count: int, seed: int) -> torch.Tensor:
@@ -36,7 +41,7 @@ def questions(rows: int, queries: int, seed: int) -> torch.Tensor:
 def made(kind: str, items: np.ndarray, vectors: torch.Tensor, probes: int = 1_000) -> Index:
     """An index; the approximate one reads all lists."""
     exact = ExactIndex.of(items, vectors)
-    return ApproximateIndex.of(exact, probes, seed=0) if kind == "approximate" else exact
+    return ApproximateIndex.of(exact, probes, seed=0) if kind in ("approximate", "codes") else exact
 
 
 def best(items: np.ndarray, vectors: torch.Tensor, query_QD: torch.Tensor, left_out: set[int], k: int) -> list[int]:
@@ -86,7 +91,7 @@ def test_items_come_and_go(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("items", [[7, 4], [900, 900]])
 def test_an_item_is_indexed_once(kind: str, items: list[int]) -> None:
-    index = made(kind, np.arange(2, 12), directions(10, 0))
+    index = made(kind, np.arange(2, 52), directions(50, 0))
     with pytest.raises(ValueError, match=f"item {items[1]} is indexed already"):
         index.without(np.array([7])).with_items(np.array(items), directions(2, 1))
 
@@ -124,3 +129,21 @@ def test_an_approximate_index_refuses_what_it_cannot_compare() -> None:
         made("approximate", items, 2 * vectors)
     with pytest.raises(ValueError, match="length 3"):
         made("approximate", items, vectors).with_items(np.array([99]), 3 * vectors[:1])
+
+
+def test_codes_are_read_where_many_vectors_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    items, vectors = (
+        np.arange(2, 402),
+        torch.nn.functional.normalize(directions(400, 0) + 0.3 * questions(400, 1, 1)[:, 0] / 2e5),
+    )
+    exact = ExactIndex.of(items, vectors)
+    monkeypatch.setattr("training.recall.approximate_index.READ_WHOLE", 100)
+    few = ApproximateIndex.of(exact, 4, seed=0)  # of 20 lists, so 80 of 400 vectors
+    many = few.reading(exact, 20, seed=0)
+    assert few.half_GD is None and many.half_GD is not None and many.reading(exact, 4, seed=0).half_GD is None
+    found, scores = many.search_best(questions(5, 2, 3), 10)
+    again, _ = ApproximateIndex.of(exact, 20, seed=0).search_best(questions(5, 2, 3), 10)
+    assert np.array_equal(found, again)
+    right, of_right = exact.search_best(questions(5, 2, 3), 10)
+    assert np.mean([np.isin(*row).mean() for row in zip(right, found, strict=True)]) > 0.97
+    np.testing.assert_allclose(scores[:, 0], of_right[:, 0], rtol=1e-3)

@@ -1,30 +1,36 @@
 """Nearly the best items without looking at all: vectors lie in lists around centroids, and a query reads the lists
 whose centroids are nearest.
 
-An inverted file of vectors (Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", 2011, its coarse
-half) as faiss has it, in half precision: reading is what a search takes its time for. Why not a graph (HNSW):
-docs/adr/0021-approximate-index.md. Legend: N indexed items, G groups of equal ones, B rows of Q queries, K results, D
-width. Knows nothing about what the vectors mean.
+An inverted file (Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", 2011) as faiss has it: reading
+is what a search takes its time for. Few vectors are read in half precision; of many only codes are, an eighth of the bytes
+(products of pairs of numbers, looked up in registers: André, Kermarrec, Le Scouarnec, "Cache locality is not enough", VLDB
+2015), and what they find best is scored again. Why not a graph (HNSW): docs/adr/0021-approximate-index.md. Legend: N
+indexed items, G groups of equal ones, B rows of Q queries, K results, D width. Knows nothing about what the vectors mean.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import faiss
 import numpy as np
 import torch
 
-from training.distinct import numbered
-from training.recall.index import ExactIndex, Index
+from training.distinct import distinct, numbered
+from training.recall.index import ExactIndex, Index, least_of_best
 
 ROUNDS = 10
 POINTS_OF_A_LIST = 64
 """Centroids are learned in so many rounds from so many vectors each; more of either finds nothing more."""
 LENGTH_ERROR = 1e-3
+READ_WHOLE = 50_000
+"""Where a query reads more vectors than that it reads codes."""
+NUMBERS_OF_A_CODE, BITS = 2, 4
+SCORED_AGAIN = 12
+"""Of so many times what is wanted, best by their codes, the scores are taken again."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,10 @@ class ApproximateIndex(Index):
     """
 
     lists: Any
-    """faiss's inverted file of the groups' vectors, by group number."""
+    """faiss's inverted file of the groups' vectors or codes, by group number."""
     probes: int
+    half_GD: torch.Tensor | None = None
+    """Where lists hold codes: the vectors."""
 
     @classmethod
     def of(cls, exact: ExactIndex, probes: int, seed: int) -> ApproximateIndex:
@@ -46,23 +54,46 @@ class ApproximateIndex(Index):
         """
         vector_GD = _of_length_one(exact.vector_GD)
         count, D = vector_GD.shape
-        lists = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(D), D, list_count(count), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-        )
-        lists.by_residual = False
-        lists.cp.niter, lists.cp.seed, lists.cp.spherical = ROUNDS, seed, True
-        lists.cp.min_points_per_centroid, lists.cp.max_points_per_centroid = 1, POINTS_OF_A_LIST
+        centroids = faiss.IndexFlatIP(D)
+        learned = faiss.IndexIVFFlat(centroids, D, list_count(count), faiss.METRIC_INNER_PRODUCT)
+        learned.cp.niter, learned.cp.seed, learned.cp.spherical = ROUNDS, seed, True
+        learned.cp.min_points_per_centroid, learned.cp.max_points_per_centroid = 1, POINTS_OF_A_LIST
+        learned.train(vector_GD)
+        return cls._of_lists(exact, vector_GD, centroids, probes, seed)
+
+    def reading(self, exact: ExactIndex, probes: int, seed: int) -> ApproximateIndex:
+        """What `of` gives for other probes."""
+        if _reads_codes(exact.vector_GD, probes) == (self.half_GD is not None):
+            return replace(self, probes=probes)
+        # A copy, since what lists are made of has to outlive them.
+        return self._of_lists(exact, exact.vector_GD, faiss.clone_index(self.lists.quantizer), probes, seed)
+
+    @classmethod
+    def _of_lists(
+        cls, exact: ExactIndex, vector_GD: np.ndarray, centroids: Any, probes: int, seed: int
+    ) -> ApproximateIndex:
+        (count, D), inner = vector_GD.shape, faiss.METRIC_INNER_PRODUCT
+        lists: Any
+        half_GD = None
+        if _reads_codes(vector_GD, probes):
+            lists = faiss.IndexIVFPQFastScan(centroids, D, list_count(count), D // NUMBERS_OF_A_CODE, BITS, inner)
+            lists.pq.cp.niter, lists.pq.cp.seed = ROUNDS, seed
+            half_GD = torch.from_numpy(vector_GD).half()
+        else:
+            lists = faiss.IndexIVFScalarQuantizer(centroids, D, list_count(count), faiss.ScalarQuantizer.QT_fp16, inner)
+        lists.by_residual = half_GD is not None
         lists.train(vector_GD)
         lists.add(vector_GD)
-        return cls(exact.items, lists, probes)
+        return cls(exact.items, lists, probes, half_GD)
 
     def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> ApproximateIndex:
-        """See `Index`; the centroids stay as they are."""
+        """See `Index`; the centroids and what codes mean stay as they are."""
         vector_ND = vector_ND.detach()
         more, first = self.items.with_items(items, vector_ND.numpy())
-        lists = faiss.clone_index(self.lists)
-        lists.add(_of_length_one(vector_ND.numpy()[first]))
-        return ApproximateIndex(more, lists, self.probes)
+        lists, vector_GD = faiss.clone_index(self.lists), _of_length_one(vector_ND.numpy()[first])
+        lists.add(vector_GD)
+        half_GD = None if self.half_GD is None else torch.cat([self.half_GD, torch.from_numpy(vector_GD).half()])
+        return ApproximateIndex(more, lists, self.probes, half_GD)
 
     def _best(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
@@ -78,16 +109,31 @@ class ApproximateIndex(Index):
         selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(left_out)) if len(left_out) else None
         probes = min(self.probes, self.lists.nlist)
         while True:
-            # One row at a time, or faiss might round otherwise for other company.
-            score_QK, group_QK = self.lists.search(query_QD, wanted, params=_parameters(nprobe=probes, sel=selector))
-            group, score = _best_by_group(group_QK[group_QK >= 0], score_QK[group_QK >= 0])
+            group, score = self._read(query_QD, wanted, _parameters(nprobe=probes, sel=selector))
             if len(group) >= wanted or probes == self.lists.nlist:
                 return group, score
             probes = min(4 * probes, self.lists.nlist)
 
+    def _read(self, query_QD: np.ndarray, wanted: int, parameters: Any) -> tuple[np.ndarray, np.ndarray]:
+        # One row at a time, or faiss might round otherwise for other company.
+        if self.half_GD is None:
+            score_QK, group_QK = self.lists.search(query_QD, wanted, params=parameters)
+            return _best_by_group(group_QK[group_QK >= 0], score_QK[group_QK >= 0])
+        _, group_QK = self.lists.search(query_QD, min(SCORED_AGAIN * wanted, len(self.half_GD)), params=parameters)
+        group = distinct(group_QK[group_QK >= 0])
+        vector_FD = self.half_GD.index_select(0, torch.from_numpy(group)).float()
+        score = (vector_FD @ torch.from_numpy(query_QD).T).amax(1).numpy()
+        is_best = score >= least_of_best(score, wanted)
+        return group[is_best], score[is_best]
+
 
 _parameters: Any = faiss.SearchParametersIVF
 """Whatever faiss's stubs say, it takes its attributes by name."""
+
+
+def _reads_codes(vector_GD: np.ndarray, probes: int) -> bool:
+    """Whether so many lists hold more vectors than are read whole."""
+    return len(vector_GD) * probes > READ_WHOLE * list_count(len(vector_GD))
 
 
 def list_count(vectors: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from training.recall.index import ExactIndex, Index
 K = 200
 LEAST_RECALL, AIM = 0.97, 0.98
 """What an approximate index has to find of the exact one's first K, and what it is tuned to on queries of its own."""
-FIRST_PROBES = 16
+FIRST_PROBES = 4
 MOST_READ = 0.5
 """Whoever has to read a larger share of the lists for it may as well search exactly."""
 
@@ -74,7 +74,7 @@ def index_of(
     seconds = round(time.monotonic() - began, 1)
     most = max(int(MOST_READ * index.lists.nlist), 1)
     while (share := agreement(index, searches)) < AIM and index.probes < most:
-        index = replace(index, probes=min(index.probes + (index.probes + 1) // 2, most))
+        index = index.reading(exact, min(index.probes + (index.probes + 1) // 2, most), seed)
     if share < LEAST_RECALL:
         logger.warning(
             "an approximate index finds %.3f of the exact one's first %d in half of its lists, less than %.2f: every search "

@@ -94,7 +94,7 @@ class Index(ABC):
             place, of = place[kept], of[kept]
         item, score = self.items.item_N[place], score[of]
         if len(item) > k:  # sorting a few is most of what is left to do
-            is_best = score >= _least_of_best(score, k)
+            is_best = score >= least_of_best(score, k)
             item, score = item[is_best], score[is_best]
         # Equal scores in the order of the items, so that the same request always gets the same answer.
         best = np.lexsort((item, -score))[:k]
@@ -144,7 +144,7 @@ class ExactIndex(Index):
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for score_G, groups in zip(self._scores(query_BQD), excluded, strict=True):
             score_G[groups] = -np.inf
-            group = np.flatnonzero((score_G >= _least_of_best(score_G, k)) & (score_G > -np.inf))
+            group = np.flatnonzero((score_G >= least_of_best(score_G, k)) & (score_G > -np.inf))
             yield group, score_G[group]
 
     def _best_of_rounded(
@@ -156,10 +156,10 @@ class ExactIndex(Index):
         for query_QD, whole_G, slack, groups in zip(query_BQD, whole_BG.numpy(), slack_B, excluded, strict=True):
             whole_G[groups] = nothing
             # The k-th best may be as much less than it seems as another is more.
-            least = max(np.floor(_least_of_best(whole_G, k) - 2 * slack), nothing + 1)
+            least = max(np.floor(least_of_best(whole_G, k) - 2 * slack), nothing + 1)
             group = np.flatnonzero(whole_G >= np.int32(least))
             score = (self.vector_GD[group] @ query_QD.T).max(1)
-            is_best = score >= _least_of_best(score, k)
+            is_best = score >= least_of_best(score, k)
             yield group[is_best], score[is_best]
 
     @cached_property
@@ -183,7 +183,7 @@ class ExactIndex(Index):
         return score_BG
 
 
-def _least_of_best(score_G: np.ndarray, k: int) -> float:
+def least_of_best(score_G: np.ndarray, k: int) -> float:
     """The `k`-th best score, of fewer the least; -infinity of none."""
     if not len(score_G):
         return -np.inf
