@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from training import ranks
+from training.allocator import keep_freed_memory
 from training.batches import MadeAhead, NumberedBatches, Waited
 from training.workspace import write_json
 
 LAST, BEST, DONE = "last.ckpt", "best.safetensors", "fit.json"
+LONGEST_GRADIENT = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,14 @@ class FitRecord:
 
 
 def use_threads() -> int:
-    """Give torch as many threads as `SEGUE_THREADS` says, else `OMP_NUM_THREADS`, else the machine's cores.
+    """Give torch as many threads as `SEGUE_THREADS` says, else `OMP_NUM_THREADS`, else the machine's cores; and see that
+    they find the memory of the step before again.
 
     Models that train side by side must share the cores: two with every core each take several times as long.
     """
     threads = int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     torch.set_num_threads(threads)
+    keep_freed_memory()
     return threads
 
 
@@ -74,9 +78,11 @@ def fit(
     schedule: Schedule,
     folder: Path,
     validate: Callable[[], float] | None = None,
+    *,
+    mixed: bool = False,
 ) -> FitRecord:
     """Train `module` in place on `batch_at(0)`, `batch_at(1)`, … and leave in it the weights of the best validation
-    (higher is better).
+    (higher is better). `mixed`: a GPU that can multiplies in bfloat16; weights, losses and sums stay in single precision.
 
     Without `validate` the weights after the last step stay. What is needed to go on is kept in `folder`; a fit that
     finished there is not repeated, its weights are read. Of several ranks, which must see the same `folder`, only the
@@ -97,12 +103,12 @@ def fit(
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(
         **_place(),
+        precision="bf16-mixed" if mixed and has_bfloat16() else "32-true",
         max_steps=schedule.steps,
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        gradient_clip_val=None if not module.automatic_optimization else 1.0,
         default_root_dir=str(folder),
         callbacks=[keeper, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
@@ -115,6 +121,11 @@ def fit(
     write_json(folder / DONE, asdict(keeper.record))
     last.unlink(missing_ok=True)
     return keeper.record
+
+
+def has_bfloat16() -> bool:
+    """Whether there is a GPU that multiplies in bfloat16 itself."""
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _place() -> dict[str, Any]:
@@ -150,6 +161,9 @@ class _Keeper(Callback):
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         _seed(ranks.seed(self.schedule.seed * 1_000_003 + trainer.global_step))
         self._step_began = time.monotonic()
+
+    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:  # noqa: ARG002
+        clip_gradients(module.parameters())
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
         step = trainer.global_step
@@ -210,6 +224,22 @@ class _Keeper(Callback):
         self.worse, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
         names = ("steps", "value", "seconds", "history", "data_wait_share")
         self.record = FitRecord(**{name: state_dict[name] for name in names})
+
+
+def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Shorten gradients, sparse ones among them, that together are longer than LONGEST_GRADIENT."""
+    gradients = []
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            gradients.append(parameter.grad.values())
+        elif parameter.grad is not None:
+            gradients.append(parameter.grad)
+    if not gradients:
+        return
+    length = torch.nn.utils.get_total_norm(gradients)
+    share = (LONGEST_GRADIENT / (length + 1e-6)).clamp(max=1.0)
+    torch._foreach_mul_(gradients, share)
 
 
 def _say(line: str) -> None:

@@ -143,7 +143,7 @@ def test_sampled_softmax_over_everything_is_the_softmax() -> None:
 
 def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
     generator = torch.Generator().manual_seed(1)
-    items, query = torch.randn(9, 3, generator=generator), torch.randn(3, 3, generator=generator)
+    items, query = (torch.randn(rows, 3, generator=generator, requires_grad=True) for rows in (9, 3))
     positive, drawn, hard = torch.tensor([4, 3, 2]), torch.arange(6), torch.tensor([7, 0, 2])
     log_draws = torch.linspace(-2, 1, 9)
     loss = sampled_softmax(
@@ -160,8 +160,21 @@ def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
     corrected = 2.0 * query @ items.T - log_draws
     first = torch.cat([corrected[0, :6], 2.0 * (query[0] @ items[7])[None]])
     rows = [(first, 4), (corrected[1, :6], 3), (corrected[2, :6], 2)]  # none, and one that is the positive itself
-    expected = torch.stack([torch.nn.functional.cross_entropy(row, torch.tensor(one)) for row, one in rows])
-    torch.testing.assert_close(loss, expected.mean())
+    expected = torch.stack([torch.nn.functional.cross_entropy(row, torch.tensor(one)) for row, one in rows]).mean()
+    torch.testing.assert_close(loss, expected)
+    slopes = [torch.autograd.grad(one, (items, query)) for one in (loss, expected)]
+    torch.testing.assert_close(*slopes)
+
+
+def test_a_position_whose_negatives_are_all_its_positive_has_nothing_to_learn() -> None:
+    items = torch.ones(2, 3, requires_grad=True)
+    one = torch.tensor([1])
+    loss = sampled_softmax(
+        items[one], items[one], items[one], one, one, log_draws_V=torch.zeros(2), scale=torch.ones(())
+    )
+    (slope,) = torch.autograd.grad(loss, items)
+    assert loss == 0
+    assert torch.equal(slope, torch.zeros(2, 3))
 
 
 def test_rarely_drawn_items_are_raised() -> None:
@@ -240,6 +253,9 @@ def test_the_last_state_is_the_one_that_all_states_end_with(block: BlockKind, po
     length = torch.tensor([9, 3, 1, 5])
     expected = tower(items, codes, gaps)[torch.arange(4), length - 1]
     torch.testing.assert_close(tower.last(items, codes, gaps, length), expected)
+    row_M, place_M = torch.tensor([2, 0, 0]), torch.tensor([1, 4, 0])
+    expected = tower(items, codes, gaps)[row_M, place_M]
+    torch.testing.assert_close(tower.at(items, codes, gaps, row_M, place_M), expected)
 
 
 def test_a_gap_has_one_code_more_a_doubling_of_the_seconds() -> None:

@@ -103,12 +103,12 @@ class ItemTower(nn.Module):
     artist as well.
     """
 
-    def __init__(self, codes: ItemCodes, width: int, id_dropout: float = 0.0) -> None:
+    def __init__(self, codes: ItemCodes, width: int, id_dropout: float = 0.0, by_rows: bool = False) -> None:
         super().__init__()
         self.codes, self.id_dropout = codes, id_dropout
         tracks, artists, facets = codes.sizes()
-        self.track = nn.Embedding(max(tracks, 2), width, padding_idx=0)
-        self.artist = nn.Embedding(max(artists, 2), width, padding_idx=0)
+        self.track = nn.Embedding(max(tracks, 2), width, padding_idx=0, sparse=by_rows)
+        self.artist = nn.Embedding(max(artists, 2), width, padding_idx=0, sparse=by_rows)
         self.facet = nn.Embedding(facets, width, padding_idx=0)
         for table in (self.track, self.artist, self.facet):
             nn.init.normal_(table.weight, std=width**-0.5)

@@ -110,7 +110,7 @@ class LongShort(IndexedChannel):
         )
         loss = WindowLoss(network.train().short, short, windows, data.catalogue_V)
         learner = LongShortLearner(network, config, sampler, loss)
-        record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None)
+        record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None, mixed=True)
         network.eval()
         channel.refresh()
         channel.settled = replace(config, stop_after=record.steps, new_share=channel.new_share)

@@ -124,7 +124,7 @@ class MultiInterest(IndexedChannel):
             seed=config.seed,
         )
         learner = MultiInterestLearner(network.train(), config, sampler, data.catalogue_V)
-        record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None)
+        record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None, mixed=True)
         network.eval()
         channel.settled = replace(config, stop_after=record.steps)
         channel.settle_boundaries(cases, batches)

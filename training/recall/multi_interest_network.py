@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.byte_dropout import ByteDropout
 from training.recall.item_tower import ItemCodes, ItemTower
 from training.recall.multi_interest_config import MultiInterestConfig
 from training.recall.realtime_network import TASKS
@@ -75,8 +76,8 @@ class MultiInterestNetwork(nn.Module):
     def __init__(self, config: MultiInterestConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.settings = config
-        self.items = ItemTower(codes, config.width, config.id_dropout)
-        self.item_dropout = nn.Dropout(config.item_dropout)
+        self.items = ItemTower(codes, config.width, config.id_dropout, by_rows=True)
+        self.item_dropout = ByteDropout(config.item_dropout)
         self.weight = nn.Embedding(PLACE_CODES, 1)
         nn.init.zeros_(self.weight.weight)
         make = DynamicRouting if config.extractor == "routing" else SelfAttention
@@ -161,7 +162,7 @@ class DynamicRouting(nn.Module):
             return (interest_BSKD.flatten(1, 2) @ seen_BLD.mT).unflatten(1, (-1, K))  # type: ignore[no-any-return]
 
         with torch.no_grad():
-            first_BLJ = seen_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)
+            first_BLJ = (seen_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)).float()
             logit_BSKL = _standardised(first_BLJ, weight_BL).mT.unflatten(1, (S, K)).masked_fill(absent_B1K1, least)
             for _ in range(self.rounds - 1):
                 logit_BSKL = logit_BSKL + self.sharpness * agreement(interests(logit_BSKL))

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from training.row_adamw import RowAdamW
+
 
 class Rates(Protocol):
     """The numbers of a config that an optimizer reads."""
@@ -34,7 +36,7 @@ def optimizer_of(network: nn.Module, rates: Rates) -> dict[str, Any]:
         {"params": tables, "weight_decay": 0.0},
         {"params": [one for one in rest if one.requires_grad], "weight_decay": rates.weight_decay},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=rates.learning_rate, fused=True)
+    optimizer = RowAdamW(groups, lr=rates.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(rates.warmup, rates.steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

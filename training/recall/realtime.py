@@ -117,6 +117,7 @@ class Realtime(IndexedChannel):
             schedule,
             folder,
             validate if is_choosing else None,
+            mixed=True,
         )
         network.eval()
         channel.settled = replace(config, stop_after=record.steps)

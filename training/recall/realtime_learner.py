@@ -12,7 +12,6 @@ import lightning.pytorch as lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from training import ranks
 from training.recall.optimizer import optimizer_of
@@ -43,43 +42,52 @@ class WindowLoss:
         windows = self._sampler.windows(self.settings.seed, step, batch, ranks.share(batch))
         return {name: torch.from_numpy(column) for name, column in vars(windows).items()}
 
-    def of_windows(self, place: dict[str, Tensor]) -> Tensor:
+    def of_windows(self, windows: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the tasks' losses."""
-        state_BLD = self._states(place)
-        weights = {"next": 1.0, "new": self.settings.new_weight}
-        answers = {"next": self.settings.new_share < 1, "new": self.settings.new_share > 0}
-        loss = state_BLD.sum() * 0
-        for task in TASKS:
-            if not answers[task]:
+        flat = {name: column.flatten() for name, column in windows.items()}
+        learned = {"next": self.settings.new_share < 1, "new": self.settings.new_share > 0}
+        drawn = {task: self._drawn(flat[f"{task}_BL"]) for task in TASKS if learned[task]}
+        # A place of both tasks is computed once.
+        place_P, at_M = torch.cat([place_M for place_M, _ in drawn.values()]).unique(return_inverse=True)
+        state_PD = self._states(windows, place_P)
+        loss = state_PD.sum() * 0
+        for task, (place_M, target_T) in drawn.items():
+            own_M, at_M = at_M.tensor_split([len(place_M)])
+            if not len(target_T):
                 continue
-            target_BL = place[f"{task}_BL"]
-            b, at = torch.nonzero(target_BL, as_tuple=True)
-            target_M, begin = ranks.joined(target_BL[b, at])
-            if not len(target_M):
-                continue
-            # The softmax costs positions × negatives, and neighbouring positions say much the same.
-            some = torch.randperm(len(target_M), generator=ranks.draws())[: self.settings.positions]
-            own = some[(some >= begin) & (some < begin + len(b))] - begin
-            b, at = b[own], at[own]
-            query_MD = self.network.query(task, state_BLD[b, at], place["ahead_BL"][b, at])
-            hard_M = place["skip_BL"][b, at] if self.settings.skip_negatives else None
-            loss = loss + weights[task] * self.of_items(task, query_MD, target_BL[b, at], target_M[some], hard_M)
+            query_MD = self.network.query(task, state_PD[own_M], flat["ahead_BL"][place_M])
+            hard_M = flat["skip_BL"][place_M] if self.settings.skip_negatives else None
+            of_task = self.of_items(task, query_MD, flat[f"{task}_BL"][place_M], target_T, hard_M)
+            loss = loss + {"next": 1.0, "new": self.settings.new_weight}[task] * of_task
         return loss
 
-    def _states(self, place: dict[str, Tensor]) -> Tensor:
-        """States [B, L, D]; zeros, where `trim` left places out, in which no window has a target."""
-        inputs = [place[name] for name in ("item_BL", "behaviour_BL", "gap_BL")]
+    def _drawn(self, target_F: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the F places of a batch those with a target that learn it, as places of this rank; the targets of those of all
+        ranks. The softmax costs positions × negatives, and neighbouring positions say much the same.
+        """
+        place_M = torch.nonzero(target_F).flatten()
+        target_T, begin = ranks.joined(target_F[place_M])
+        some = torch.randperm(len(target_T), generator=ranks.draws())[: self.settings.positions]
+        own = some[(some >= begin) & (some < begin + len(place_M))] - begin
+        return place_M[own], target_T[some]
+
+    def _states(self, windows: dict[str, Tensor], place_P: Tensor) -> Tensor:
+        """States [P, D] at places of the batch, ascending."""
+        item_BL, behaviour_BL, gap_BL = (windows[name] for name in ("item_BL", "behaviour_BL", "gap_BL"))
+        most = item_BL.shape[1]
+        row_P, of_row_P = place_P // most, place_P % most
         if not self.settings.trim:
-            return self.network.states(*inputs)
-        length_B = (place["item_BL"] > 0).sum(1)
-        parts, order = [], []
-        most = place["item_BL"].shape[1]
+            return self.network.states_at(item_BL, behaviour_BL, gap_BL, row_P, of_row_P)
+        length_B = (item_BL > 0).sum(1)
+        parts, order = [row_P.new_zeros((0, self.settings.width), dtype=torch.float32)], [row_P[:0]]
         for shortest, longest in ((0, most // 5), (most // 5, most // 2), (most // 2, most)):
-            rows = torch.nonzero((length_B > shortest) & (length_B <= longest)).flatten()
-            if len(rows):
-                state_RLD = self.network.states(*(one[rows, :longest] for one in inputs))
-                parts.append(functional.pad(state_RLD, (0, 0, 0, most - longest)))
-                order.append(rows)
+            is_here_B = (length_B > shortest) & (length_B <= longest)
+            mine = torch.nonzero(is_here_B[row_P]).flatten()
+            if len(mine):
+                row_M = (is_here_B.cumsum(0) - 1)[row_P[mine]]
+                items, behaviours, gaps = (one[is_here_B, :longest] for one in (item_BL, behaviour_BL, gap_BL))
+                parts.append(self.network.states_at(items, behaviours, gaps, row_M, of_row_P[mine]))
+                order.append(mine)
         return torch.cat(parts)[torch.argsort(torch.cat(order))]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.byte_dropout import ByteDropout
 from training.recall.item_tower import ItemCodes, ItemTower
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.user_tower import GAP_CODES, UserTower, gap_code
@@ -26,7 +27,7 @@ class RealtimeNetwork(nn.Module):
     def __init__(self, config: RealtimeConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.is_cosine = config.similarity == "cosine"
-        self.items = ItemTower(codes, config.width, config.id_dropout)
+        self.items = ItemTower(codes, config.width, config.id_dropout, by_rows=config.softmax == "sampled")
         self.users = UserTower(
             config.width,
             config.length,
@@ -36,7 +37,7 @@ class RealtimeNetwork(nn.Module):
             dropout=config.dropout,
             block=config.block,
         )
-        self.item_dropout = nn.Dropout(config.item_dropout)
+        self.item_dropout = ByteDropout(config.item_dropout)
         self.ahead = nn.Embedding(GAP_CODES, config.width)
         nn.init.normal_(self.ahead.weight, std=0.02)
         self.queries = nn.ModuleDict({task: nn.Linear(config.width, config.width) for task in TASKS})
@@ -54,6 +55,13 @@ class RealtimeNetwork(nn.Module):
     def states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
         """What is known after each event, [B, L, D]; gaps in µs."""
         return self.users(self.item_dropout(self.items(item_BL)), behaviour_BL, gap_code(gap_BL))  # type: ignore[no-any-return]
+
+    def states_at(
+        self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
+    ) -> Tensor:
+        """What is known after some events alone, [M, D]; see `UserTower.at`."""
+        item_BLD = self.item_dropout(self.items(item_BL))
+        return self.users.at(item_BLD, behaviour_BL, gap_code(gap_BL), row_M, place_M)
 
     def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """What is known after the last event of each, [B, D]; see `UserTower.last`."""

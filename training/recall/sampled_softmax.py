@@ -8,11 +8,12 @@ Recommendations", RecSys 2019). Legend: M positives, N negatives, D width.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from training import ranks
@@ -45,14 +46,37 @@ def sampled_softmax(
     position alone (0: none); it is there for certain, so its logit needs no correction.
     """
     positive_logit_M = scale * (query_MD * positive_MD).sum(-1) - log_draws_V[positive_M]
-    negative_logit_MN = scale * (query_MD @ negative_ND.T) - log_draws_V[negative_N]
-    negative_logit_MN = negative_logit_MN.masked_fill(positive_M[:, None] == negative_N[None, :], -torch.inf)
-    logits = [positive_logit_M[:, None], negative_logit_MN]
+    is_hit_MN = positive_M[:, None] == negative_N
+    # The correction is one more number of each vector, which costs less than adding it to all logits.
+    asking_MY = functional.pad(scale * query_MD, (0, 1), value=1.0)
+    asked_NY = torch.cat([negative_ND, -log_draws_V[negative_N, None]], dim=1)
+    logits = [positive_logit_M, _LogSumExp.apply(asking_MY, asked_NY, is_hit_MN)]
     if hard_MD is not None and hard_M is not None:
         hard_logit_M = scale * (query_MD * hard_MD).sum(-1)
-        logits.append(hard_logit_M.masked_fill((hard_M == 0) | (hard_M == positive_M), -torch.inf)[:, None])
-    logit_M1N = torch.cat(logits, dim=1)
-    return functional.cross_entropy(logit_M1N, torch.zeros_like(positive_M))
+        logits.append(hard_logit_M.masked_fill((hard_M == 0) | (hard_M == positive_M), -torch.inf))
+    return functional.cross_entropy(torch.stack(logits, dim=1), torch.zeros_like(positive_M))
+
+
+class _LogSumExp(torch.autograd.Function):
+    """Logarithm of the summed exponentials of query · item over the items that are not left out, [M]; -inf where all are.
+    The products [M, N] are written once and never copied.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query_MD: Tensor, item_ND: Tensor, is_out_MN: Tensor) -> Tensor:
+        product_MN = (query_MD @ item_ND.T).masked_fill_(is_out_MN, -torch.inf)
+        most_M = product_MN.amax(1).clamp(min=torch.finfo(product_MN.dtype).min)
+        power_MN = product_MN.sub_(most_M[:, None]).exp_()
+        sum_M = power_MN.sum(1)
+        ctx.save_for_backward(power_MN, sum_M, query_MD, item_ND)
+        return sum_M.log() + most_M
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope_M: Tensor) -> tuple[Tensor, Tensor, None]:
+        power_MN, sum_M, query_MD, item_ND = ctx.saved_tensors
+        slope_M1 = (slope_M / sum_M.clamp(min=torch.finfo(sum_M.dtype).tiny))[:, None]
+        return slope_M1 * (power_MN @ item_ND), power_MN.T @ (slope_M1 * query_MD), None
 
 
 def full_softmax(
@@ -116,17 +140,19 @@ class CatalogueSoftmax:
         # Looked up together: every look-up makes a gradient of the size of the whole table.
         looked_up = [positive_M, negative_N] if hard_M is None else [positive_M, negative_N, hard_M]
         vectors = self.network.vectors(torch.cat(looked_up)).split([len(items) for items in looked_up])
-        loss = sampled_softmax(
-            query_MD,
-            vectors[0],
-            vectors[1],
-            positive_M,
-            negative_N,
-            log_draws_V=self._log_draws_V.to(device),
-            scale=self.network.scale(task),
-            hard_MD=vectors[2] if hard_M is not None else None,
-            hard_M=hard_M,
-        )
+        # Powers of e are summed in single precision, whatever the network multiplies in.
+        with torch.autocast(device.type, enabled=False):
+            loss = sampled_softmax(
+                query_MD.float(),
+                vectors[0].float(),
+                vectors[1].float(),
+                positive_M,
+                negative_N,
+                log_draws_V=self._log_draws_V.to(device),
+                scale=self.network.scale(task),
+                hard_MD=vectors[2].float() if hard_M is not None else None,
+                hard_M=hard_M,
+            )
         return ranks.weighted(loss, len(positive_M))
 
 

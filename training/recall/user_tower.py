@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.byte_dropout import ByteDropout
+
 Pooling = Literal["average", "attention"]
 BlockKind = Literal["residual", "gated", "pointwise"]
 BEHAVIOUR_CODES = 32
@@ -55,7 +57,7 @@ class UserTower(nn.Module):
             nn.init.normal_(table.weight, std=0.02)
         self.gate = nn.Embedding(BEHAVIOUR_CODES, 1)
         nn.init.zeros_(self.gate.weight)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
         count = layers if pooling == "attention" else 0
         self.blocks = nn.ModuleList(BLOCKS[block](width, heads, dropout) for _ in range(count))
         self.norm = nn.LayerNorm(width)
@@ -72,17 +74,26 @@ class UserTower(nn.Module):
             token_BLD = block(token_BLD)
         return self.norm(token_BLD)  # type: ignore[no-any-return]
 
+    def at(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
+        """The states [M, D] that `forward` has at some places of some rows, for less: the last block passes these on alone."""
+        if not self.blocks:
+            return self(item_BLD, behaviour_BL, gap_BL)[row_M, place_M]  # type: ignore[no-any-return]
+        token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
+        for block in self.blocks[:-1]:
+            token_BLD = block(token_BLD)
+        return self.norm(self.blocks[-1].at(token_BLD, row_M, place_M))  # type: ignore[no-any-return,operator]
+
     def last(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """States [B, D] after the last of `length_B` events, after the first where there is none; but for rounding those
         that `forward` has there, for less: the last block is asked for one position of each sequence alone.
         """
         row_B, last_B = torch.arange(len(item_BLD), device=item_BLD.device), (length_B - 1).clamp(min=0)
-        if self.training or not self.blocks:  # learning keeps its draws
-            return self(item_BLD, behaviour_BL, gap_BL)[row_B, last_B]  # type: ignore[no-any-return]
+        if self.training or not self.blocks:
+            return self.at(item_BLD, behaviour_BL, gap_BL, row_B, last_B)
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
-        return self.norm(self.blocks[-1].at(token_BLD, last_B))  # type: ignore[no-any-return,operator]
+        return self.norm(self.blocks[-1].at_one(token_BLD, last_B))  # type: ignore[no-any-return,operator]
 
     def _tokens(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
         behaviour_BL = behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)
@@ -97,40 +108,43 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, ByteDropout(dropout)
         self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.projections, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.feed = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+            nn.Linear(width, 2 * width), nn.GELU(), ByteDropout(dropout), nn.Linear(2 * width, width)
         )
 
     def forward(self, token_BLD: Tensor) -> Tensor:
-        return self.passed(token_BLD, self.attend(self.attention_norm(token_BLD)))
+        return self.passed(token_BLD, self.seen(token_BLD))
 
-    def at(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
-        """What `forward` gives at one place of each sequence [B, D]."""
-        row_B, normed_BLD = torch.arange(len(token_BLD), device=token_BLD.device), self.attention_norm(token_BLD)
-        return self.passed(token_BLD[row_B, place_B], self.attend_at(normed_BLD, place_B))
+    def at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
+        """What `forward` gives at some places of some rows [M, D]."""
+        return self.passed(token_BLD[row_M, place_M], self.seen(token_BLD)[row_M, place_M])
 
-    def passed(self, token: Tensor, read: Tensor) -> Tensor:
-        """What comes of tokens [..., D] with what each has read."""
-        token = token + read
+    def at_one(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+        """What `forward` gives at one place of each row [B, D], for less than `at`."""
+        row_B = torch.arange(len(token_BLD), device=token_BLD.device)
+        return self.passed(token_BLD[row_B, place_B], self.seen_at_one(token_BLD, place_B))
+
+    def passed(self, token: Tensor, seen: Tensor) -> Tensor:
+        """What comes of tokens [..., D] with what each has seen."""
+        token = token + self.dropout(self.output(seen))
         return token + self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
-    def attend(self, token_BLD: Tensor) -> Tensor:
-        """What each position reads of itself and the ones before it."""
+    def seen(self, token_BLD: Tensor) -> Tensor:
+        """What each position sees of itself and the ones before it [B, L, D]."""
         B, L, D = token_BLD.shape
-        split = self.projections(token_BLD).view(B, L, 3, self.heads, D // self.heads)
+        split = self.projections(self.attention_norm(token_BLD)).view(B, L, 3, self.heads, D // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        # Padding is on the right, so a causal mask keeps it from every real event.
-        seen = functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0
-        )
-        return self.output(seen.transpose(1, 2).reshape(B, L, D))  # type: ignore[no-any-return]
+        # Padding is on the right, so a causal mask keeps it from every real event. What was seen is dropped, not the weights
+        # by which it is seen: these need not be written then, and all takes a fourth of the time.
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return seen.transpose(1, 2).reshape(B, L, D)
 
-    def attend_at(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
-        """What `attend` reads at one place of each sequence [B, D]."""
-        B, L, D = token_BLD.shape
+    def seen_at_one(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+        """What one position of each row sees [B, D]."""
+        (B, L, D), token_BLD = token_BLD.shape, self.attention_norm(token_BLD)
         weight, bias = self.projections.weight, self.projections.bias
         token_BD = token_BLD[torch.arange(B, device=token_BLD.device), place_B]
         query = functional.linear(token_BD, weight[:D], bias[:D]).view(B, self.heads, 1, D // self.heads)
@@ -138,7 +152,7 @@ class Block(nn.Module):
         key, value = read.permute(2, 0, 3, 1, 4)
         is_seen_BL = torch.arange(L, device=token_BLD.device) <= place_B[:, None]
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=is_seen_BL[:, None, None])
-        return self.output(seen.reshape(B, D))  # type: ignore[no-any-return]
+        return seen.reshape(B, D)
 
 
 class GatedBlock(Block):
@@ -154,9 +168,9 @@ class GatedBlock(Block):
         super().__init__(width, heads, dropout)
         self.attention_gate, self.feed_gate = nn.Linear(width, width), nn.Linear(width, width)
 
-    def passed(self, token: Tensor, read: Tensor) -> Tensor:
+    def passed(self, token: Tensor, seen: Tensor) -> Tensor:
         """See `Block`."""
-        token = token + self.attention_gate(token).sigmoid() * read
+        token = token + self.attention_gate(token).sigmoid() * self.dropout(self.output(seen))
         return token + self.feed_gate(token).sigmoid() * self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
 
@@ -177,7 +191,7 @@ class PointwiseBlock(nn.Module):
         self.projections, self.output = nn.Linear(width, 4 * width), nn.Linear(width, width)
         self.distance = nn.Embedding(DISTANCE_CODES, 1)
         nn.init.zeros_(self.distance.weight)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
 
     def forward(self, token_BLD: Tensor) -> Tensor:
         B, L, D = token_BLD.shape
@@ -190,9 +204,13 @@ class PointwiseBlock(nn.Module):
         read_BLD = (weight_BHLL @ value).transpose(1, 2).reshape(B, L, D)
         return token_BLD + self.output(self.dropout(self.read_norm(read_BLD) * gate_BLD))  # type: ignore[no-any-return]
 
-    def at(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
-        """What `forward` gives at one place of each sequence [B, D]."""
-        return self(token_BLD)[torch.arange(len(token_BLD), device=token_BLD.device), place_B]  # type: ignore[no-any-return]
+    def at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
+        """What `forward` gives at some places of some rows [M, D]."""
+        return self(token_BLD)[row_M, place_M]  # type: ignore[no-any-return]
+
+    def at_one(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+        """What `forward` gives at one place of each row [B, D]."""
+        return self.at(token_BLD, torch.arange(len(token_BLD), device=token_BLD.device), place_B)
 
 
 BLOCKS: dict[BlockKind, type[Block | PointwiseBlock]] = {
