@@ -10,11 +10,13 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from prometheus_client import REGISTRY, start_http_server
 
 import settings
+from sequences import heap
 from sequences.broker.applying import Applying
 from sequences.broker.message import TOPIC, Topic
 from sequences.broker.metrics import Metrics
@@ -23,7 +25,9 @@ from sequences.store import open_store
 
 
 def _open_writer(duration_of: Callable[[str], int | None]) -> OnlineWriter:
-    return OnlineWriter(open_store(), duration_of)
+    writer = OnlineWriter(open_store(), duration_of)
+    heap.settle()
+    return writer
 
 
 async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
@@ -37,14 +41,22 @@ async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, end)
-    if here.broker.startswith("kafka://"):
+    run = _consumer(here.broker, applying, metrics, topic)
+    await asyncio.to_thread(applying.open)
+    await run(ending)
+
+
+def _consumer(
+    url: str, applying: Applying, metrics: Metrics, topic: Topic
+) -> Callable[[asyncio.Event], Coroutine[Any, Any, None]]:
+    """What consumes from the broker at this address until it is told to end."""
+    if url.startswith("kafka://"):
         from sequences.broker.kafka import TopicConsumer
 
-        await TopicConsumer(here.broker, applying, metrics, REGISTRY, topic).run(ending)
-    else:
-        from sequences.broker.redis_streams import StreamConsumer
+        return TopicConsumer(url, applying, metrics, REGISTRY, topic).run
+    from sequences.broker.redis_streams import StreamConsumer
 
-        await StreamConsumer(here.broker, applying, metrics, REGISTRY, topic).run(ending)
+    return StreamConsumer(url, applying, metrics, REGISTRY, topic).run
 
 
 def main() -> int:

@@ -18,7 +18,8 @@ import httpx
 from starlette.responses import JSONResponse
 
 import settings
-from serving import arrays, heap, service, structured_log
+from sequences import heap
+from serving import arrays, service, structured_log
 from serving.api_keys import ApiKeys
 from serving.arrays import Json, NotOurs
 from serving.clients import Clients, Door

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from serving import heap
+from sequences import heap
 from serving.served_release import ServedRelease
 from training import shares, store
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from serving import heap
+from sequences import heap
 from serving.metrics import Metrics
 from serving.polling import Polling
 from serving.served_release import ServedRelease

@@ -12,7 +12,8 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 import settings
-from serving import heap, openapi, structured_log
+from sequences import heap
+from serving import openapi, structured_log
 from serving.admission import Admission, Queue
 from serving.api_keys import ApiKeys, check_host
 from serving.clients import Clients, Door

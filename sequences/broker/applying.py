@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,6 +59,11 @@ class Applying:
         self._ending = threading.Event()
         self._turn = threading.Lock()
         self._taken_up = ""
+
+    def open(self) -> None:
+        """Opens the online store ahead of the first events, which need not wait for it then; if it cannot be, they do."""
+        with self._turn, suppress(Exception):
+            self._writer = self._open(self._duration_of)
 
     async def apply(self, contents: Contents) -> list[DeadLetter]:
         """Returns when everything is in the online store but for what is returned.

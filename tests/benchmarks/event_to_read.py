@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sequences import heap
 from sequences.online import OnlineReader
 from sequences.store import open_store
-from serving import heap
 from tests import running_service, valkey
 from tests.benchmarks import listeners
 from tests.benchmarks.benchmark import Result, limited

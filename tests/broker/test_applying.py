@@ -102,6 +102,23 @@ def test_a_store_that_cannot_be_opened_yet_is_opened_later(tmp_path: Path, monke
     assert store.calls == [{"u": ["1"]}]
 
 
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_store_may_be_opened_before_the_first_events(tmp_path: Path, failures: int) -> None:
+    store, tries = Store(), []
+
+    def opened(duration_of: Any) -> Store:
+        tries.append(1)
+        if len(tries) <= failures:
+            raise LookupError("no such feature view")
+        return store
+
+    work = Applying(opened, tmp_path / "forgotten.json", Metrics(CollectorRegistry()))
+    work.open()
+    assert len(tries) == 1
+    assert all_of(work, [content("u", "1")], [content("u", "2")]) == [[], []]
+    assert len(tries) == failures + 1 and store.calls == [{"u": ["1", "2"]}]
+
+
 def test_lengths_of_tracks_come_with_the_message(tmp_path: Path) -> None:
     known = {}
 

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from serving import heap
+from sequences import heap
 
 
 class Node:
