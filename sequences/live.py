@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from itertools import compress
 from typing import Any
 
 from sequences.behaviours import Behaviours, played_ratio
@@ -69,17 +70,25 @@ def time_us(value: int | str | datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def applied(stored: Sequence[Event], new: Iterable[Event], views: Iterable[SequenceView]) -> list[Event]:
+def applied(stored: Sequence[Event], new: Iterable[Event], views: Sequence[SequenceView]) -> list[Event]:
     """The live part after some more events: no event twice, in the contract's order, and no more than the views show."""
     by_id = {event["event_id"]: event for event in stored}
     for event in new:
         by_id.setdefault(event["event_id"], event)
     ordered = sorted(by_id.values(), key=order)
-    shown: set[str] = set()
-    for view in views:
-        members = [e["event_id"] for e in ordered if view.has(e["behaviour"], e["target_type"])]
-        shown.update(members[-view.length :])
-    return [event for event in ordered if event["event_id"] in shown]
+    return list(compress(ordered, shown([(event["behaviour"], event["target_type"]) for event in ordered], views)))
+
+
+def shown(kinds: Sequence[tuple[str, str]], views: Sequence[SequenceView]) -> list[bool]:
+    """Whether some view shows it, of each of a user's events, (behaviour, type of target) in the contract's order."""
+    views_of = {kind: [place for place, view in enumerate(views) if view.has(*kind)] for kind in set(kinds)}
+    room = [view.length for view in views]
+    found = []
+    for kind in reversed(kinds):
+        found.append(any(room[place] > 0 for place in views_of[kind]))
+        for place in views_of[kind]:
+            room[place] -= 1
+    return found[::-1]
 
 
 def needed(

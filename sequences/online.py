@@ -22,8 +22,9 @@ from typing import Any
 import feast
 
 from sequences import behaviours, live
-from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, ORDER, SEQUENCE_VIEWS, SequenceView
-from sequences.online_row import NOBODY, OnlineRow, OnlineRows, list_value, write_unless_moved_on
+from sequences.definition import LIVE_SOURCE, ORDER, SEQUENCE_VIEWS, SequenceView
+from sequences.live_row import LIVE_FEATURES, Values, appended, live_events, row_of
+from sequences.online_row import NOBODY, OnlineRow, OnlineRows, write_unless_moved_on
 from sequences.wire import Column, decoded
 
 SERVICE = "recommender"
@@ -31,8 +32,6 @@ STRIPES = 256
 TRIES = 10
 TICK = timedelta(milliseconds=1)
 """The least step of a row's time: wider than what Redis rounds one to. (SQLite keeps seconds, and takes every write.)"""
-
-LIVE_FEATURES = tuple(attribute.name for attribute in LIVE_ATTRIBUTES)
 
 
 class MovedOn(RuntimeError):
@@ -106,16 +105,23 @@ class OnlineWriter:
         batch_of = self._batch_parts(moved_on)
         fresh_of, changed = {}, []
         for user, row in zip(users, rows, strict=True):
-            stored = live_events(row)
-            known = {event["event_id"] for event in stored}
-            fresh = {event["event_id"] for event in new_of[user]} - known
-            events = live.applied(stored, new_of[user], self._views)
-            if user in batch_of:
-                events = live.needed(events, batch_of[user], self._views)
-            if fresh or len(events) != len(stored):
-                changed.append((user, _values(events), _apply_time(row.written_at), row.written_at))
-            fresh_of[user] = len(fresh)
+            fresh_of[user], values = self._merged(row, new_of[user], batch_of.get(user))
+            if values is not None:
+                changed.append((user, values, _apply_time(row.written_at), row.written_at))
         return fresh_of, write_unless_moved_on(self._store, self._view, changed) if changed else []
+
+    def _merged(
+        self, row: OnlineRow, new: Sequence[live.Event], batch: Mapping[str, Mapping[str, Column]] | None
+    ) -> tuple[int, Values | None]:
+        """(how many events are new, the user's row with them; None where it stays as it is)."""
+        if batch is None and (values := appended(row, new, self._views)) is not None:
+            return len(new), values
+        stored = live_events(row)
+        fresh = {event["event_id"] for event in new} - {event["event_id"] for event in stored}
+        events = live.applied(stored, new, self._views)
+        if batch is not None:
+            events = live.needed(events, batch, self._views)
+        return len(fresh), row_of(events) if fresh or len(events) != len(stored) else None
 
     def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, Column]]]:
         if not users:
@@ -163,18 +169,8 @@ class OnlineReader:
         return OnlineRows(self._store, {LIVE_SOURCE: LIVE_FEATURES, **features})
 
 
-def live_events(row: OnlineRow) -> list[live.Event]:
-    """The stored live part, column by column, as events, oldest first."""
-    columns = {name: decoded(row.values[name]) for name in LIVE_FEATURES}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
 def _columns(row: OnlineRow) -> dict[str, Column]:
     return {name: Column(partial(decoded, value)) for name, value in row.values.items()}
-
-
-def _values(events: Sequence[live.Event]) -> dict[str, Any]:
-    return {one.name: list_value(one.kind, [event[one.name] for event in events]) for one in LIVE_ATTRIBUTES}
 
 
 def _apply_time(before: datetime | None) -> datetime:

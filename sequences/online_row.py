@@ -97,7 +97,8 @@ def write_unless_moved_on(
     view: feast.FeatureView,
     rows: Sequence[tuple[str, Mapping[str, Any], datetime, datetime | None]],
 ) -> list[str]:
-    """Writes (user, feature ▸ value, time of the row, time of the row that the values were made of); users left out.
+    """Writes (user, feature ▸ value, time of the row, time of the row that the values were made of); users left out. All
+    rows have the same features, in one order.
 
     Left out is who has another row by now: a writer that was held up must not undo what the next one has written. SQLite
     does not look: its file is for the writers of one process.
@@ -107,9 +108,9 @@ def write_unless_moved_on(
         return []
     online: Any = store._get_provider().online_store
     names = online._generate_redis_keys_for_entities(store.config, [user_key(user_id) for user_id, *_ in rows])
+    *fields, time_field = online._generate_hset_keys_for_features(view, list(rows[0][1]))[1]
     with online._get_client(store.config.online_store).pipeline(transaction=False) as commands:
         for name, (_, values, time, before) in zip(names, rows, strict=True):
-            *fields, time_field = online._generate_hset_keys_for_features(view, list(values))[1]
             encoded = [value.SerializeToString() for value in values.values()]
             pairs = [part for pair in zip(fields, encoded, strict=True) for part in pair]
             commands.eval(

@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast.protos.feast.types.Value_pb2 import Value
+from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList, Value
 from numpy.typing import NDArray
 
 from sequences.definition import Kind
@@ -25,6 +25,7 @@ FIELD: dict[Kind, str] = {
     "order": "int64_list_val",
     "ratio": "float_list_val",
 }
+LIST: dict[Kind, Any] = {"string": StringList, "time": Int64List, "order": Int64List, "ratio": FloatList}
 LISTS = frozenset(FIELD.values())
 LENGTH_DELIMITED = 2
 VARINT_BYTES = 10
@@ -33,14 +34,14 @@ VARINT_BYTES = 10
 class StoredValue:
     """Bytes of a `Value` that are already made; an online store takes it in place of the message."""
 
-    __slots__ = ("_encoded",)
+    __slots__ = ("encoded",)
 
     def __init__(self, encoded: bytes) -> None:
-        self._encoded = encoded
+        self.encoded = encoded
 
     def SerializeToString(self) -> bytes:
         """The message's bytes."""
-        return self._encoded
+        return self.encoded
 
     def WhichOneof(self, group: str) -> None:
         """Nothing: stores ask in order to keep a readable copy of a number or a text, and a list has none."""
@@ -98,13 +99,18 @@ def decoded(encoded: bytes | None) -> list[Any]:
     return held.val[:] if field in LISTS else [held]
 
 
+def list_bytes(kind: Kind, values: Sequence[Any]) -> bytes:
+    """The `Value` bytes of a list."""
+    elements = LIST[kind](val=values).SerializeToString()
+    return b"".join((_TAG[kind], _varint(len(elements)), elements))
+
+
 class EventColumn:
     """One attribute of E events, each encoded as it stands inside a list."""
 
     def __init__(self, kind: Kind, elements: pa.Array) -> None:
         self.kind = kind
-        number = Value.DESCRIPTOR.fields_by_name[FIELD[kind]].number
-        self._tag = _varint(number << 3 | LENGTH_DELIMITED)
+        self._tag = _TAG[kind]
         self._elements = elements.cast(pa.large_binary())
 
     @classmethod
@@ -163,3 +169,8 @@ def _varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
+
+
+_TAG: dict[Kind, bytes] = {
+    kind: _varint(Value.DESCRIPTOR.fields_by_name[name].number << 3 | LENGTH_DELIMITED) for kind, name in FIELD.items()
+}

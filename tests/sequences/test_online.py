@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from sequences import behaviours
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
+from sequences.live_row import LIVE_FEATURES, live_events
 from sequences.materialize import materialize
-from sequences.online import LIVE_FEATURES, SERVICE, MovedOn, OnlineReader, OnlineWriter, live_events
+from sequences.online import SERVICE, MovedOn, OnlineReader, OnlineWriter
 from sequences.online_row import OnlineRows
 from tests.sequences.conftest import event_rows, oracle_values, us, write_events
 from tests.sequences.stores import KINDS, opened
