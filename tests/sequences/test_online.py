@@ -25,6 +25,7 @@ from sequences.live_row import LIVE_FEATURES, live_events
 from sequences.materialize import materialize
 from sequences.online import SERVICE, MovedOn, OnlineReader, OnlineWriter
 from sequences.online_row import OnlineRows
+from sequences.wire import decoded
 from tests.sequences.conftest import event_rows, oracle_values, us, write_events
 from tests.sequences.stores import KINDS, opened
 
@@ -205,7 +206,8 @@ def test_every_order_of_arrival_ends_in_the_same_state(store: feast.FeatureStore
         for row in order:
             writer.apply(f"{user}-{number}", [row])
         writer.apply(f"{user}-{number}", order[:2])
-    states = [row[LIVE_SOURCE].values for row in rows_of.read([f"{user}-{n}" for n in range(math.factorial(4))])]
+    found = [row[LIVE_SOURCE] for row in rows_of.read([f"{user}-{n}" for n in range(math.factorial(4))])]
+    states = [{name: decoded(value) for name, value in row.values.items()} for row in found]
     assert all(state == states[0] for state in states)
     assert all(states[0].values())
 

@@ -12,7 +12,7 @@ from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequences.wire import Column, EventColumn, StoredValue, decoded
+from sequences.wire import Column, EventColumn, StoredValue, decoded, list_bytes
 
 texts = st.text(max_size=6) | st.sampled_from(["", "é" * 64, "x" * 127, "x" * 128, "\n\n", "x" * 20_000])
 numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 127, 128, -1, 2**63 - 1, 1_700_000_000_000_000])
@@ -31,6 +31,8 @@ def test_texts(lists: list[list[str]]) -> None:
     assert cut("string", lists, flat) == expected
     assert cut("string", lists, flat.dictionary_encode()) == expected
     assert [decoded(one) for one in expected] == lists
+    assert [list_bytes("string", one) for one in lists] == expected
+    assert decoded(b"".join(expected)) == [value for one in lists for value in one]
 
 
 @given(st.lists(st.lists(numbers, max_size=5), max_size=4))
@@ -39,6 +41,8 @@ def test_numbers(lists: list[list[int]]) -> None:
     expected = [Value(int64_list_val=Int64List(val=one)).SerializeToString() for one in lists]
     assert cut("time", lists, flat) == expected
     assert [decoded(one) for one in expected] == lists
+    assert [list_bytes("time", one) for one in lists] == expected
+    assert decoded(b"".join(expected)) == [value for one in lists for value in one]
 
 
 @given(st.lists(st.lists(ratios, max_size=5), max_size=4))
