@@ -68,10 +68,11 @@ class NeighbourSearch(Search):
 
 def around(marks_BL2: Array, window: int, match: Matches) -> Array:
     """The sums of the marks at most `window` places away from each occurrence, without its own [P, 2]."""
-    L, (user_P, place_P) = marks_BL2.shape[1], (match.user_P, match.place_P)
-    near_P2 = np.zeros((len(place_P), 2))
-    for away in range(1, window + 1):
-        for other_P in (place_P - away, place_P + away):
-            is_there_P = (other_P >= 0) & (other_P < L)
-            near_P2 += marks_BL2[user_P, np.clip(other_P, 0, L - 1)] * is_there_P[:, None]
-    return near_P2
+    B, L, _ = marks_BL2.shape
+    # Sums of the first so many marks: a window is the difference of two, however wide it is.
+    sums_BL2 = np.zeros((B, L + 1, 2))
+    np.cumsum(marks_BL2, axis=1, out=sums_BL2[:, 1:])
+    user_P, place_P = match.user_P, match.place_P
+    begin_P, end_P = np.maximum(place_P - window, 0), np.minimum(place_P + window + 1, L)
+    near_P2: Array = sums_BL2[user_P, end_P] - sums_BL2[user_P, begin_P] - marks_BL2[user_P, place_P]
+    return np.maximum(near_P2, 0)  # of no marks rounding may leave less than nothing

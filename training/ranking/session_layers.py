@@ -86,6 +86,8 @@ class CandidateDecoder(nn.Module):
 
     def read(self, event_BND: Tensor) -> Tensor:
         """The part that does not depend on candidates."""
+        if not torch.is_grad_enabled() and not event_BND.shape[1]:
+            return event_BND  # which nobody will read
         return self.attention.read(self.event_norm(event_BND))
 
     def forward(self, item_BCD: Tensor, read: Tensor, mask_BN: Tensor) -> Tensor:
