@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,9 +27,10 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from redis.exceptions import RedisError
 
 from sequences.broker.applying import Applying
-from sequences.broker.message import TOPIC, Message, Topic
+from sequences.broker.message import TOPIC, DeadLetter, Message, Topic
 from sequences.broker.metrics import Metrics
 from sequences.broker.ownership import LEASE_MS, Ownership
+from sequences.broker.suspects import TRIES, Suspects
 
 SOCKET_S = 2.0
 AT_ONCE = 512
@@ -98,6 +99,8 @@ class StreamConsumer:
         )
         self._client: Any = None
         self._ownership: Ownership
+        self._suspects: Suspects
+        self._alone = asyncio.Lock()
         self._owned: dict[int, Any] = {}
 
     async def run(self, ending: asyncio.Event) -> None:
@@ -105,6 +108,7 @@ class StreamConsumer:
         await self._broker.start()
         self._client = await self._broker.connect()
         self._ownership = Ownership(self._client, self._topic, self._me, self._lease_ms)
+        self._suspects = Suspects(self._client, self._topic)
         try:
             while not ending.is_set():
                 try:
@@ -174,32 +178,60 @@ class StreamConsumer:
         """
         stream, group = self._topic.stream(partition), f"{self._topic.group}:{uuid.uuid4().hex[:8]}"
         await self._client.xgroup_create(stream, group, id="0", mkstream=True)
-        for other in await self._client.xinfo_groups(stream):
-            if other["name"] != group.encode():
-                await self._client.xgroup_destroy(stream, other["name"])
+        await self._suspects.take_over(partition, group)
         return group
 
     async def _handle(self, partition: int, message: RedisBatchStreamMessage) -> None:
         try:
-            if not self._ownership.has(partition):
-                raise LeaseEnded(f"partition {partition} may be another consumer's by now; it reads this again")
-            contents = [_content(fields) for fields in message.raw_message["data"]]
-            for letter in await self._applying.apply(contents):
-                await self._broker.publish(letter.to_bytes(), stream=self._topic.dead)
-            await self._delete(message)
+            ids, contents = message.raw_message["message_ids"], list(map(_content, message.raw_message["data"]))
+            suspected = self._suspects.count_in(partition, ids)
+            for entry, content in zip(ids[:suspected], contents, strict=False):
+                # One at a time in the whole process: who else would be applied with it would be suspected with it.
+                async with self._alone:
+                    await self._apply_alone(partition, message, entry, content)
+            if suspected < len(ids):
+                await self._apply(partition, message, ids[suspected:], contents[suspected:])
+            # FastStream would acknowledge by a round trip of its own.
+            message.committed = AckStatus.ACKED
         except Exception as error:
             # Later ones must not pass what was not applied: the partition is given back, and read from its first message.
             logger.warning("partition %d is given back: %r", partition, error)
             raise StopConsume from error
 
-    async def _delete(self, message: RedisBatchStreamMessage) -> None:
-        raw = message.raw_message
+    async def _apply(
+        self, partition: int, message: RedisBatchStreamMessage, ids: Sequence[bytes], contents: Sequence[bytes]
+    ) -> None:
+        if not self._ownership.has(partition):
+            raise LeaseEnded(f"partition {partition} may be another consumer's by now; it reads this again")
+        await self._finish(partition, message, ids, await self._applying.apply(contents))
+
+    async def _apply_alone(
+        self, partition: int, message: RedisBatchStreamMessage, entry: bytes, content: bytes
+    ) -> None:
+        tries = await self._suspects.tried(partition, entry)
+        if tries > TRIES:
+            logger.error("a message goes to the dead letters, for %d consumers died that had it", tries)
+            self._metrics.events.labels("dead").inc()
+            letter = DeadLetter(f"{tries} consumers died that had it", "", content.decode("utf-8", "replace"))
+            await self._finish(partition, message, [entry], [letter])
+        else:
+            try:
+                await self._apply(partition, message, [entry], [content])
+            except BaseException:
+                await self._suspects.not_tried(partition, entry)
+                raise
+        await self._suspects.done(partition, entry)
+
+    async def _finish(
+        self, partition: int, message: RedisBatchStreamMessage, ids: Sequence[bytes], letters: Iterable[DeadLetter]
+    ) -> None:
+        for letter in letters:
+            await self._broker.publish(letter.to_bytes(), stream=self._topic.dead)
+        stream = self._topic.stream(partition)
         async with self._client.pipeline(transaction=False) as commands:
-            commands.xdel(raw["channel"], *raw["message_ids"])
-            commands.xack(raw["channel"], message.group, *raw["message_ids"])
+            commands.xdel(stream, *ids)
+            commands.xack(stream, message.group, *ids)
             await commands.execute()
-        # FastStream would acknowledge by a round trip of its own.
-        message.committed = AckStatus.ACKED
 
     async def _give_back(self, partition: int) -> None:
         await self._stop(partition)

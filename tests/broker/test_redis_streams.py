@@ -218,6 +218,47 @@ def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
     assert any("hum" in letter for letter in letters) and any("is this" in letter for letter in letters)
 
 
+def test_a_message_that_kills_its_consumers_is_set_aside_and_no_other(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    users = [f"u{number}" for number in range(8)]  # in every partition
+    for number in range(3):
+        publisher.publish({user: [event(number, user, event_id=f"{user}:{number}", action="like")] for user in users})
+        if number == 1:
+            publisher.publish({"u1": [event(9, "u1", event_id="deadly", action="like")]})
+
+    def dies() -> bool:
+        one = world.consumer(url, store, tmp_path)
+        until(lambda: not one.is_alive() or not waiting(client))
+        if one.is_alive():
+            one.terminate()
+        one.join(PATIENCE_S)
+        return one.exitcode == -signal.SIGKILL
+
+    assert [dies() for _ in range(4)] == [True, True, True, False]
+    ((_, letter),) = client.xrange(TOPIC.dead)
+    assert "3 consumers died" in str(letter) and "deadly" in str(letter)
+    for user in users:
+        ids = [one for one in world.applied_in_order(tmp_path / "notes")[user] if one != "deadly"]
+        assert ids == [f"{user}:{number}" for number in range(3)]
+        assert sorted(OnlineReader(store).read(user)["recent_events"]["event_id"]) == ids
+    assert client.keys("*:tries") == []  # nothing is counted any more
+
+
+def test_a_suspected_message_that_kills_nobody_is_applied(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    publisher.publish({"u1": [event(number, "u1", action="like") for number in range(2)]})
+    publisher.publish({"u1": [event(3, "u1", action="like")]})
+    stream = TOPIC.stream(TOPIC.partition_of("u1"))
+    client.xgroup_create(stream, "of one who died", id="0")
+    client.xreadgroup("of one who died", "who died", {stream: ">"})
+    publisher.publish({"u1": [event(4, "u1", action="like")]})
+    with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
+    assert len(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == 4
+    assert client.xlen(TOPIC.dead) == 0
+
+
 def test_a_message_that_comes_again_changes_nothing(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
