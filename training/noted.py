@@ -17,11 +17,14 @@ REGISTRY, NOTE = "registry.db", "noted.json"
 
 
 def noted(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `ask` answers, as JSON has it; what was answered before, where that was asked of the same registry."""
+    """What `ask` answers, as JSON has it; what was answered before, where that was asked of the same registry.
+
+    Nothing where there is no registry to ask.
+    """
     folder = settings.load().feast
     registry, note = folder / REGISTRY, folder / NOTE
     if not registry.exists():
-        return ask()
+        return {}
     of = hashlib.sha256(registry.read_bytes()).hexdigest()
     if note.exists() and (known := json.loads(note.read_text()))["registry"] == of:
         return dict(known["said"])

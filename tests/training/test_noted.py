@@ -23,6 +23,6 @@ def test_a_note_is_of_one_registry(folder):
     assert [path.name for path in folder.iterdir() if path.name.startswith(NOTE)] == [NOTE]
 
 
-def test_without_a_registry_of_its_own_nothing_is_noted(folder):
-    assert noted(lambda: {"service": []}) == {"service": []}
+def test_without_a_registry_nothing_is_asked_and_nothing_noted(folder):
+    assert noted(lambda: pytest.fail("there is no registry")) == {}
     assert list(folder.iterdir()) == []
