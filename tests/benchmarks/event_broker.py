@@ -35,6 +35,7 @@ import redis
 
 import settings
 from local.ports import free_port
+from sequences import heap
 from sequences.broker.message import TOPIC
 from sequences.broker.publisher import Publisher
 from sequences.definition import LIVE_SOURCE
@@ -75,6 +76,7 @@ def run(events: int) -> list[Result]:
                 here, there = context.Pipe()
                 publisher = context.Process(target=_publish_when_told, args=(address, there, events))
                 publisher.start()
+                heap.settle()
                 here.recv()
                 began, cpu = time.perf_counter() + START_S, _cpu_s(consumers)
                 here.send(began)
@@ -147,6 +149,7 @@ def _event(number: int) -> tuple[str, dict[str, Any]]:
 
 
 def _publish_when_told(address: str, told: Connection, events: int) -> None:
+    heap.settle()  # as the recommender does
     told.send("ready")
     _publish(address, told.recv(), events)
 
