@@ -59,8 +59,8 @@ class RealtimeConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: int = 50
-    steps: int = 250
-    validate_every: int = 125
+    steps: int = 1000
+    validate_every: int = 500
     patience: int = 3
     cases_per_user: int = 5
     most_cases: int | None = None
@@ -129,8 +129,8 @@ def realtime_config(recipe: str) -> RealtimeConfig:
             width=128,
             least_plays=3,
             batch=128,
-            steps=3000,
-            validate_every=500,
+            steps=6000,
+            validate_every=1000,
             cases_per_user=10,
             exact_up_to=200_000,
         )
