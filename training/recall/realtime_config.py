@@ -96,7 +96,7 @@ class RealtimeConfig:
 
 
 def realtime_config(recipe: str) -> RealtimeConfig:
-    """`debug` only shows that it runs; `small` takes about a minute for millions of plays; `sequences` is for
+    """`debug` only shows that it runs; `small` takes a minute and a half of one core for millions of plays; `sequences` is for
     plain sequences of items (`training.benchmark.sequences`).
     """
     small = RealtimeConfig()
