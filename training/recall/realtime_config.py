@@ -59,8 +59,8 @@ class RealtimeConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: int = 50
-    steps: int = 1000
-    validate_every: int = 500
+    steps: int = 500
+    validate_every: int = 250
     patience: int = 3
     cases_per_user: int = 5
     most_cases: int | None = None
@@ -96,7 +96,7 @@ class RealtimeConfig:
 
 
 def realtime_config(recipe: str) -> RealtimeConfig:
-    """`debug` only shows that it runs; `small` takes a minute and a half of one core for millions of plays; `sequences` is for
+    """`debug` only shows that it runs; `small` takes a minute of one core for millions of plays; `sequences` is for
     plain sequences of items (`training.benchmark.sequences`).
     """
     small = RealtimeConfig()
