@@ -1,7 +1,7 @@
 """Freed memory that stays with the process, so that the next step of a fit takes it without asking the system.
 
 A step frees tensors of some MiB each and makes the same anew. glibc gives them back to the system in between, whose fresh
-pages cost a fifth of a step (`make bench ONLY=train_self_attention`). Knows nothing about torch.
+pages cost a fifth of a step of `realtime` (docs/adr/0043). Knows nothing about torch.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.byte_dropout import ByteDropout
+from training.recall.byte_dropout import ByteDropout
 
 
 def test_a_share_is_dropped_and_the_mean_stays() -> None:
@@ -47,6 +47,11 @@ def test_the_same_seed_drops_the_same() -> None:
 def test_nothing_is_dropped_in_service_or_without_a_share(layer: ByteDropout) -> None:
     x = torch.randn(9)
     assert layer(x) is x
+
+
+def test_almost_all_may_be_dropped() -> None:
+    dropped = ByteDropout(0.9999).train()(torch.ones(100_000))
+    assert torch.isfinite(dropped).all() and 0 < (dropped > 0).float().mean() < 0.01
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])

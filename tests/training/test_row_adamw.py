@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.row_adamw import RowAdamW
+from training.recall.row_adamw import RowAdamW
 from training.trainer import clip_gradients
 
 RATE = 0.01

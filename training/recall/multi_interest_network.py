@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.byte_dropout import ByteDropout
+from training.recall.byte_dropout import ByteDropout
 from training.recall.item_tower import ItemCodes, ItemTower
 from training.recall.multi_interest_config import MultiInterestConfig
 from training.recall.realtime_network import TASKS

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from training.row_adamw import RowAdamW
+from training.recall.row_adamw import RowAdamW
 
 
 class Rates(Protocol):

@@ -45,7 +45,8 @@ class WindowLoss:
     def of_windows(self, windows: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the tasks' losses."""
         flat = {name: column.flatten() for name, column in windows.items()}
-        learned = {"next": self.settings.new_share < 1, "new": self.settings.new_share > 0}
+        weights, new_share = {"next": 1.0, "new": self.settings.new_weight}, self.settings.new_share
+        learned = {"next": new_share < 1, "new": new_share > 0}
         drawn = {task: self._drawn(flat[f"{task}_BL"]) for task in TASKS if learned[task]}
         # A place of both tasks is computed once.
         place_P, at_M = torch.cat([place_M for place_M, _ in drawn.values()]).unique(return_inverse=True)
@@ -57,8 +58,7 @@ class WindowLoss:
                 continue
             query_MD = self.network.query(task, state_PD[own_M], flat["ahead_BL"][place_M])
             hard_M = flat["skip_BL"][place_M] if self.settings.skip_negatives else None
-            of_task = self.of_items(task, query_MD, flat[f"{task}_BL"][place_M], target_T, hard_M)
-            loss = loss + {"next": 1.0, "new": self.settings.new_weight}[task] * of_task
+            loss = loss + weights[task] * self.of_items(task, query_MD, flat[f"{task}_BL"][place_M], target_T, hard_M)
         return loss
 
     def _drawn(self, target_F: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.byte_dropout import ByteDropout
+from training.recall.byte_dropout import ByteDropout
 from training.recall.item_tower import ItemCodes, ItemTower
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.user_tower import GAP_CODES, UserTower, gap_code
@@ -52,14 +52,10 @@ class RealtimeNetwork(nn.Module):
         """Item vectors as they are compared with a query; `as_cold`: see `ItemTower`."""
         return self._compared(self.items(items, as_cold))
 
-    def states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        """What is known after each event, [B, L, D]; gaps in µs."""
-        return self.users(self.item_dropout(self.items(item_BL)), behaviour_BL, gap_code(gap_BL))  # type: ignore[no-any-return]
-
     def states_at(
         self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
     ) -> Tensor:
-        """What is known after some events alone, [M, D]; see `UserTower.at`."""
+        """What is known after some of the events, [M, D]; gaps in µs. See `UserTower.at`."""
         item_BLD = self.item_dropout(self.items(item_BL))
         return self.users.at(item_BLD, behaviour_BL, gap_code(gap_BL), row_M, place_M)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.byte_dropout import ByteDropout
+from training.recall.byte_dropout import ByteDropout
 
 Pooling = Literal["average", "attention"]
 BlockKind = Literal["residual", "gated", "pointwise"]

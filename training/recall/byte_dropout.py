@@ -1,4 +1,4 @@
-"""Dropout whose mask costs a byte of chance a value: on a processor drawing it takes a tenth of what torch's takes.
+"""Dropout whose mask costs a byte of chance a value, which a processor draws sooner than torch's (docs/adr/0043).
 
 Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (JMLR 2014). Different: the share
 that is dropped is the nearest of 256. Knows nothing about models.
@@ -20,7 +20,7 @@ class ByteDropout(nn.Module):
         super().__init__()
         if not 0 <= share < 1:
             raise ValueError(f"dropout of {share}: give a share from 0 up to, but not, 1")
-        self.share, self._dropped = share, round(share * STEPS)
+        self.share, self._dropped = share, min(round(share * STEPS), STEPS - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
