@@ -233,6 +233,8 @@ def main() -> None:
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":
+        if arguments.name not in (*TABLES, ALL):
+            parser.error(f"there is no table {arguments.name!r}; choose one of {', '.join(TABLES)}, or {ALL}")
         tables = {table: names(table, arguments.recipe) for table in TABLES if arguments.name in (table, ALL)}
         print(json.dumps(tables if arguments.name == ALL else tables[arguments.name]))
         return
