@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -28,6 +29,10 @@ PATIENCE = timedelta(hours=12)
 """How long ranks wait for the first one, which validates, grows trees and chooses an index alone."""
 RESTARTS = 3
 """How often torchrun starts all ranks again when one of them died; each time they go on from the last checkpoint."""
+OWN_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+"""Set to 1, torchrun gives each start of the ranks a store of its own. Else ranks that start again may read the addresses
+that dead ones left in the store, and end by connecting to them (pytorch#135712).
+"""
 LOOKS_EVERY_S = 0.5
 
 
@@ -61,6 +66,7 @@ def start(ranks: int) -> None:
     """Become torchrun, which starts this very command `ranks` times on this machine; the cores are shared evenly."""
     threads = max(1, (os.cpu_count() or 1) // ranks)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault(OWN_STORE, "1")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     command = [*torchrun, "--max-restarts", str(RESTARTS), *_this_command()]
     sys.stdout.flush()
@@ -75,6 +81,14 @@ def together() -> Iterator[None]:
     if not is_started() or int(os.environ["WORLD_SIZE"]) == 1:
         yield
         return
+    if (
+        os.environ["RANK"] == "0"
+        and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
+        and os.environ.get(OWN_STORE) != "1"
+    ):
+        warnings.warn(
+            f"set {OWN_STORE}=1 before torchrun, or ranks may not find each other when one died", stacklevel=2
+        )
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     is_on_devices = torch.cuda.is_available()
     if is_on_devices:

@@ -47,7 +47,13 @@ def started(marts: Path, out: Path, *models: str, before: tuple[str, ...] = (), 
     return subprocess.Popen(
         [*command, "--pause", str(pause), *models],
         cwd=settings.ROOT,
-        env={**os.environ, "PYTHONPATH": str(settings.ROOT), "OMP_NUM_THREADS": "1", "SEGUE_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(settings.ROOT),
+            "OMP_NUM_THREADS": "1",
+            "SEGUE_THREADS": "1",
+            ranks.OWN_STORE: "1",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -205,7 +211,10 @@ def test_a_setting_starts_the_same_command_in_ranks(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "argv", ["train.py", "channel", "realtime"])
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", train.__spec__)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv(ranks.OWN_STORE, "")
+    monkeypatch.delenv(ranks.OWN_STORE)
     ranks.start(3)
+    assert os.environ[ranks.OWN_STORE] == "1"
     assert became == [
         [sys.executable, *TORCHRUN, "3", "--max-restarts", "3", "-m", "training.train", "channel", "realtime"]
     ]
