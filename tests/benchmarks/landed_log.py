@@ -22,6 +22,7 @@ from ingestion import contract
 
 FIRST_DAY = date(2026, 5, 1)
 DAYS = 25
+AS_OF = (FIRST_DAY + timedelta(days=DAYS)).isoformat()
 EVENTS_A_DAY = 20
 EVENTS_A_TRACK = 50
 TRACKS_AN_ARTIST = 10

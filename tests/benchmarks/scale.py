@@ -26,7 +26,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,7 @@ MEMORY_LIMIT_GIB = 20
 SPARK_MEMORY = "4g"
 EVENTS_A_REQUEST = 100
 SERVICE = "target_attention"
-AS_OF = (landed_log.FIRST_DAY + timedelta(days=landed_log.DAYS)).isoformat()
-STEPS = {step.name: step.command for step in feature_steps(AS_OF)}
+STEPS = {step.name: step.command for step in feature_steps(landed_log.AS_OF)}
 
 # Unit tests take the same few seconds whatever has landed.
 BUILD = [*STEPS["build"], "--exclude-resource-type", "unit_test"]
