@@ -5,6 +5,7 @@ Knows HTTP and JSON; decides nothing.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,12 @@ import httpx
 from local import airflow_server
 from settings import Settings
 
+TRIES, PAUSE_S = 5, 5.0
+"""How often a question is put to an Airflow that does not answer, and how long we wait in between."""
+
 
 class AirflowError(RuntimeError):
-    """Airflow refused a request; the message is its own."""
+    """Airflow refused a request, and the message is its own; or it does not answer, and the message says what to do."""
 
 
 class NotStartedError(AirflowError):
@@ -38,11 +42,15 @@ class Run:
 
 @dataclass(frozen=True)
 class TaskState:
-    """One task of a run, mapped tasks each on their own; `name` as in the UI; `duration_s` None until its end."""
+    """One task of a run, mapped tasks each on their own; `name` as in the UI; `duration_s` None until its end.
+
+    A mapped task has a number for a name until it has begun and said its own, then `is_named`.
+    """
 
     task_id: str
     map_index: int
     name: str
+    is_named: bool
     state: str | None
     try_number: int
     duration_s: float | None
@@ -53,6 +61,7 @@ class Airflow:
 
     def __init__(self, settings: Settings) -> None:
         self.url = f"http://{settings.host}:{settings.airflow_port}"
+        self._log = settings.logs / "airflow.log"
         self._client = httpx.Client(base_url=self.url, timeout=60, transport=httpx.HTTPTransport(retries=3))
         self._login = {"username": airflow_server.USER, "password": airflow_server.password(settings)}
 
@@ -107,6 +116,7 @@ class Airflow:
                 task_id=row["task_id"],
                 map_index=row["map_index"],
                 name=f"{row['task_id']} {row['rendered_map_index'] or ''}".strip(),
+                is_named=row["rendered_map_index"] != str(row["map_index"]),
                 state=row["state"],
                 try_number=row["try_number"],
                 duration_s=row["duration"],
@@ -129,14 +139,28 @@ class Airflow:
         return self._checked(self._send(method, path, **arguments))
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        answer = self._client.request(method, f"/api/v2{path}", **arguments)
+        # What is ordered may have been heard even if nobody answered: only questions are put again
+        tries = TRIES if method == "GET" else 1
+        answer = self._answer(method, f"/api/v2{path}", tries, **arguments)
         if answer.status_code != httpx.codes.UNAUTHORIZED:
             return answer
-        token = self._client.post("/auth/token", json=self._login)
+        token = self._answer("POST", "/auth/token", TRIES, json=self._login)
         if token.is_error:
             raise AirflowError(f"Airflow at {self.url} does not accept our password: is it another installation's?")
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        return self._client.request(method, f"/api/v2{path}", **arguments)
+        return self._answer(method, f"/api/v2{path}", tries, **arguments)
+
+    def _answer(self, method: str, path: str, tries: int, **arguments: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            if tries == 1:
+                raise AirflowError(
+                    f"Airflow at {self.url} does not answer ({type(error).__name__}; its log: {self._log}); what runs there goes "
+                    "on without this command: watch it there, or give the same command again, what is done stays done"
+                ) from error
+        time.sleep(PAUSE_S)
+        return self._answer(method, path, tries - 1, **arguments)
 
     def _checked(self, answer: httpx.Response) -> Any:
         if answer.is_error:

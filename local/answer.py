@@ -12,7 +12,7 @@ from settings import Settings, api_keys
 
 
 class AnswerError(RuntimeError):
-    """The recommender did not answer; the message is its own."""
+    """The recommender has no answer; the message is its own, or says where to look."""
 
 
 def somebody(settings: Settings) -> str:
@@ -29,12 +29,19 @@ def recommend(settings: Settings, user_id: str, limit: int = 5) -> dict[str, Any
     """What `POST /recommend` answers for a daily list.
 
     Raises:
-        AnswerError: it answered an error.
+        AnswerError: it answered an error, or nothing.
     """
     url = f"http://{settings.host}:{settings.recommender_port}/recommend"
     keys = api_keys()
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
-    answer = httpx.post(url, json={"user_id": user_id, "scene": "daily", "limit": limit}, headers=headers, timeout=60)
+    try:
+        answer = httpx.post(
+            url, json={"user_id": user_id, "scene": "daily", "limit": limit}, headers=headers, timeout=60
+        )
+    except httpx.TransportError as error:
+        raise AnswerError(
+            f"{url} does not answer ({type(error).__name__}); see {settings.logs / 'recommender.log'}, `make serve` starts it again"
+        ) from error
     if answer.is_error:
         raise AnswerError(f"{url} answers {answer.status_code}: {answer.text[:500]}")
     return dict(answer.json())

@@ -60,6 +60,8 @@ def _until_over(airflow: Airflow, run: Run, say: Callable[[str], None]) -> Run:
     while True:
         run = airflow.run(run.dag_id, run.run_id)  # before its tasks, so that the last look at them is complete
         for task in airflow.tasks(run):
+            if task.state == "running" and not task.is_named:
+                continue  # by the next look it is
             key = (task.task_id, task.map_index)
             if task.state in SHOWN and seen.get(key) != task.state:
                 say(f"  {task.name:<44} {SHOWN[task.state]}{_seconds(task)}")
