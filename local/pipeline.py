@@ -196,6 +196,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (StepError, NoRoomError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on with what is done", file=sys.stderr)
+        return 130
     print(f"released; serve it with: make serve  (report: {settings.reports / 'evaluation.html'})")
     return 0
 

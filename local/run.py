@@ -110,6 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     ) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nNot watched any more; the services and what they do go on. `make stop` ends them.", file=sys.stderr)
+        return 130
     return 0
 
 

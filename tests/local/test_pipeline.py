@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import settings
-from local import land, pipeline, services
+from local import land, pipeline, run, services
 from local.pipeline import Asked, Step, StepError
 from local.room import NoRoomError, check_room
 
@@ -72,6 +72,18 @@ def test_missing_logs_are_refused_before_anything_runs(tmp_path, capsys):
     with pytest.raises(SystemExit):
         pipeline.asked_on(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
     assert f"there are no logs at {tmp_path / 'nowhere'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy"), [(run, "`make stop` ends them"), (pipeline, "the same command goes on with what is done")]
+)
+def test_who_stops_a_command_is_told_what_goes_on(here, monkeypatch, capsys, command, remedy):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", stopped)
+    assert command.main([]) == 130
+    assert remedy in capsys.readouterr().err
 
 
 def landings(here, sources):
