@@ -7,6 +7,7 @@ of the command. A command that was killed is tried again; one that says no has a
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -43,13 +44,12 @@ class Command(BashOperator):
             failure = self.failure(error)
             # The message of an exception is folded away in the UI, and no line of the log
             self.log.error("%s", failure)
-            raise failure from error
+            raise failure from None  # where it was raised says nothing of the command
 
     def failure(self, error: AirflowException) -> AirflowException:
         """What is raised instead of `error`."""
         process = self.subprocess_hook.sub_process
-        why = error if process is None else f"exit code {process.returncode}: the reason stands above"
-        return AirflowException(f"{why}. What to do: {no_room()}{REMEDIES[self.task_id.rpartition('.')[2]]}")
+        return AirflowException(failed(self.task_id, error if process is None else ended(process.returncode)))
 
 
 class FinalCommand(Command):
@@ -60,6 +60,16 @@ class FinalCommand(Command):
         process, failure = self.subprocess_hook.sub_process, super().failure(error)
         is_killed = process is None or process.returncode < 0
         return failure if is_killed else AirflowFailException(*failure.args)
+
+
+def failed(task_id: str, why: object) -> str:
+    """What the log of a failed task says last: what happened and what to do."""
+    return f"{why}. What to do: {no_room()}{REMEDIES[task_id.rpartition('.')[2]]}"
+
+
+def ended(code: int) -> str:
+    """How a command ended, which has said why itself."""
+    return f"exit code {code}: the reason stands above"
 
 
 def no_room() -> str:
@@ -87,17 +97,26 @@ def command(task_id: str, line: str, doc: str, asked: Any, operator: type[Comman
     )
 
 
-def printed_by(*arguments: str) -> str:
-    """The last line that `python -m ...` prints to its standard output."""
-    done = subprocess.run(["python", "-m", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+def printed_by(task_id: str, *arguments: str) -> str:
+    """The last line that `python -m ...` prints to its standard output.
+
+    Raises:
+        AirflowException: it was killed.
+        AirflowFailException: it ended with an error, which another try would only repeat; the log's last line says what to do.
+    """
+    done = subprocess.run(["python", "-m", *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        said = failed(task_id, ended(done.returncode))
+        logging.getLogger("airflow.task").error("%s", said)
+        raise AirflowException(said) if done.returncode < 0 else AirflowFailException(said)
     return done.stdout.splitlines()[-1]
 
 
-def settled_as_of(asked: str, dag_run: Any) -> str:
+def settled_as_of(asked: str, dag_run: Any, task_id: str) -> str:
     """The asked day, else the day after the newest landed event; a scheduled or backfilled run stops at its own day."""
     if asked:
         return asked
-    newest = printed_by("ingestion.as_of")
+    newest = printed_by(task_id, "ingestion.as_of")
     is_scheduled = dag_run.run_type in ("scheduled", "backfill")
     return min(newest, dag_run.logical_date.date().isoformat()) if is_scheduled else newest
 
@@ -123,7 +142,7 @@ def asked_of_run(
     asked = {name: (dag_run.conf or {}).get(name) or extra.get(name) or params[name] for name in PARAMS}
     as_of = asked["as_of"] or ""
     return {
-        "AS_OF": settled_as_of(as_of, dag_run) if are_events_landed else as_of,
+        "AS_OF": settled_as_of(as_of, dag_run, "request") if are_events_landed else as_of,
         "RECIPE": asked["recipe"],
         "CHANNELS": " ".join(asked["channels"] or []),
         "LOGS": asked["logs"] or "",
@@ -141,7 +160,7 @@ def announce(asset: Asset, asked: Any) -> Any:
         doc_md=documented(f"Says that `{asset.name}` for this day and recipe.", task_id),
     )
     def say(asked: dict[str, str], dag_run: Any = None, outlet_events: Any = None) -> None:
-        as_of, channels = settled_as_of(asked["AS_OF"], dag_run), asked["CHANNELS"].split()
+        as_of, channels = settled_as_of(asked["AS_OF"], dag_run, task_id), asked["CHANNELS"].split()
         extra = {"as_of": as_of, "recipe": asked["RECIPE"], "channels": channels or None, "logs": asked["LOGS"] or None}
         outlet_events[asset].extra = extra
         outlet_events[asset].add_partitions("/".join([as_of, asked["RECIPE"], *channels]))
@@ -157,7 +176,9 @@ def list_models(asked: Any) -> Any:
 @task(task_id="list_models", doc_md=documented("Reads the tables of what is trained.", "list_models"))
 def tables_of(asked: dict[str, str]) -> dict[str, list[str]]:
     """Table ▸ the names in it. One command for all of them: most of its time is Python's, to import every model."""
-    tables: dict[str, list[str]] = json.loads(printed_by("training.train", "list", "all", "--recipe", asked["RECIPE"]))
+    tables: dict[str, list[str]] = json.loads(
+        printed_by("list_models", "training.train", "list", "all", "--recipe", asked["RECIPE"])
+    )
     return tables
 
 
@@ -172,6 +193,11 @@ def train_every(kind: str, asked: Any, tables: Any, fit: str) -> Any:
         @task(task_id=f"list_{kind}s", doc_md=documented(listed, f"list_{kind}s"))
         def names(asked: dict[str, str], tables: dict[str, list[str]]) -> list[dict[str, str]]:
             chosen = asked["CHANNELS"].split() if kind == "channel" else []
+            if strange := ", ".join(name for name in chosen if name not in tables["channels"]):
+                there = ", ".join(tables["channels"])
+                raise AirflowFailException(
+                    f"no channel is called {strange}; trigger ingest_listening_logs with some of {there}"
+                )
             return [{**asked, "NAME": name} for name in tables[f"{kind}s"] if not chosen or name in chosen]
 
         train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'

@@ -17,6 +17,9 @@ from settings import Settings
 TRIES, PAUSE_S = 5, 5.0
 """How often a question is put to an Airflow that does not answer, and how long we wait in between."""
 
+ENDS = ("Command exited with return code", "Task failed with exception")
+"""What Airflow says of a failed task beside what the task says itself."""
+
 
 class AirflowError(RuntimeError):
     """Airflow refused a request, and the message is its own; or it does not answer, and the message says what to do."""
@@ -125,10 +128,11 @@ class Airflow:
         ]
 
     def log_end(self, run: Run, task: TaskState, lines: int = 25) -> list[str]:
-        """The last lines of a task's log."""
+        """The last lines of a task's log, without what Airflow says there of its own work."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
         content = self._ask("GET", path, params={"map_index": task.map_index, "full_content": True})["content"]
-        return [str(line["event"] if isinstance(line, dict) else line) for line in content][-lines:]
+        said = [str(line["event"] if isinstance(line, dict) else line) for line in content]
+        return said_by_task(said)[-lines:]
 
     def task_page(self, run: Run, task: TaskState) -> str:
         """Where a person sees the task in the UI."""
@@ -167,6 +171,21 @@ class Airflow:
             request = answer.request
             raise AirflowError(f"Airflow answers {answer.status_code} to {request.method} {request.url}: {answer.text}")
         return answer.json()
+
+
+def said_by_task(lines: list[str]) -> list[str]:
+    """The lines of a log that are not Airflow's: no folded groups, nothing before a command's output, no ends that repeat it."""
+    own, depth = list[str](), 0
+    for line in lines:
+        if line.startswith("::group::"):
+            depth += 1
+        elif line.startswith("::endgroup::"):
+            depth -= 1
+        elif line == "Output:":
+            own.clear()
+        elif depth == 0 and not line.startswith(ENDS):
+            own.append(line)
+    return own
 
 
 def _run(row: dict[str, Any]) -> Run:

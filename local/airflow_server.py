@@ -57,6 +57,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__HOST": settings.host,
         "AIRFLOW__API__PORT": str(settings.airflow_port),
         "AIRFLOW__API__BASE_URL": url,
+        # A log's lines are broken where the window ends: what is wrong and what to do is not to be scrolled for
+        "AIRFLOW__API__DEFAULT_WRAP": "True",
         # Tasks report here; without it they go on asking for the default port
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(settings.host)),

@@ -266,8 +266,8 @@ def test_the_newest_of_several_events_for_one_partition_counts(line_tasks):
 def test_a_backfilled_day_does_not_look_beyond_itself(line_tasks, monkeypatch, run_type, as_of):
     monkeypatch.setattr(line_tasks, "printed_by", lambda *_: "2026-07-05")
     run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 7, 3, tzinfo=UTC))
-    assert line_tasks.settled_as_of("", run) == as_of
-    assert line_tasks.settled_as_of("2026-06-01", run) == "2026-06-01"
+    assert line_tasks.settled_as_of("", run, "request") == as_of
+    assert line_tasks.settled_as_of("2026-06-01", run, "request") == "2026-06-01"
 
 
 def test_every_task_of_the_line_is_tried_again_when_it_was_killed(bag):
@@ -340,3 +340,18 @@ def test_a_task_that_failed_on_a_full_disk_says_so_first(line_tasks, tmp_path, m
         Exception, match=r"What to do: the disk of SEGUE_HOME=.* is full: free some.* Otherwise the log"
     ):
         task.execute({})
+
+
+@pytest.mark.parametrize(("ends", "ending"), [("exit 2", "AirflowFailException"), ("kill -9 $$", "AirflowException")])
+def test_a_task_that_asks_a_command_says_what_to_do_when_it_has_no_answer(
+    line_tasks, tmp_path, monkeypatch, caplog, ends, ending
+):
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/sh\n{ends}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("SEGUE_HOME", raising=False)
+    with pytest.raises(Exception, match=r"exit code .*What to do: the log says what could not be read") as error:
+        line_tasks.settled_as_of("", SimpleNamespace(run_type="manual"), "request")
+    assert type(error.value).__name__ == ending
+    assert "What to do: the log says what could not be read" in caplog.records[-1].getMessage()

@@ -102,3 +102,22 @@ def test_a_recommender_that_does_not_answer_ends_in_a_sentence_with_a_remedy(tmp
         answer.AnswerError, match=r"does not answer \(ReadTimeout\); see .*recommender.log, `make serve`"
     ):
         answer.recommend(settings.load(), "u1")
+
+
+def test_of_a_failed_task_is_told_what_it_said_itself():
+    log = [
+        "::group::Pre Execute",
+        "Filling up the DagBag",
+        "::endgroup::",
+        "Tmp dir root location: /tmp",
+        "Running command: x",
+    ]
+    log += [
+        "Output:",
+        "half.zip is not a readable zip",
+        "Command exited with return code 2",
+        "exit code 2. What to do: mend it",
+    ]
+    log += ["Task failed with exception", "::group::Post Execute", "::endgroup::"]
+    assert airflow_api.said_by_task(log) == ["half.zip is not a readable zip", "exit code 2. What to do: mend it"]
+    assert airflow_api.said_by_task(["::group::Pre Execute", "::endgroup::", "no channel"]) == ["no channel"]
