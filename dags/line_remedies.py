@@ -42,10 +42,8 @@ REMEDIES = {
     "request": "the log says what could not be read. Nothing is landed: trigger `ingest_listening_logs`. Otherwise clear this task.",
     "asked": "trigger the DAG again with Params that its table allows.",
     "list_models": LISTS,
-    **{
-        f"list_{kind}s": "clear this task: nothing else is done again."
-        for kind in ("channel", "container", "head", "ranker")
-    },
+    "list_channels": "a name in `channels` is wrong: trigger `ingest_listening_logs` with names that there are. Otherwise clear this task.",
+    **{f"list_{kind}s": "clear this task: nothing else is done again." for kind in ("container", "head", "ranker")},
     **{
         f"announce_{noun}_ready": "clear this task: nothing else is done again."
         for noun in ("events", "features", "models", "release")

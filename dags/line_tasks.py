@@ -41,10 +41,7 @@ class Command(BashOperator):
         try:
             return super().execute(context)
         except AirflowException as error:
-            failure = self.failure(error)
-            # The message of an exception is folded away in the UI, and no line of the log
-            self.log.error("%s", failure)
-            raise failure from None  # where it was raised says nothing of the command
+            raise told(self.failure(error)) from None  # where it was raised says nothing of the command
 
     def failure(self, error: AirflowException) -> AirflowException:
         """What is raised instead of `error`."""
@@ -70,6 +67,12 @@ def failed(task_id: str, why: object) -> str:
 def ended(code: int) -> str:
     """How a command ended, which has said why itself."""
     return f"exit code {code}: the reason stands above"
+
+
+def told(error: AirflowException) -> AirflowException:
+    """The error, told as the last line of the log: in the UI the message of an exception is folded away."""
+    logging.getLogger("airflow.task").error("%s", error)
+    return error
 
 
 def no_room() -> str:
@@ -107,8 +110,7 @@ def printed_by(task_id: str, *arguments: str) -> str:
     done = subprocess.run(["python", "-m", *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         said = failed(task_id, ended(done.returncode))
-        logging.getLogger("airflow.task").error("%s", said)
-        raise AirflowException(said) if done.returncode < 0 else AirflowFailException(said)
+        raise told(AirflowException(said) if done.returncode < 0 else AirflowFailException(said))
     return done.stdout.splitlines()[-1]
 
 
@@ -193,11 +195,9 @@ def train_every(kind: str, asked: Any, tables: Any, fit: str) -> Any:
         @task(task_id=f"list_{kind}s", doc_md=documented(listed, f"list_{kind}s"))
         def names(asked: dict[str, str], tables: dict[str, list[str]]) -> list[dict[str, str]]:
             chosen = asked["CHANNELS"].split() if kind == "channel" else []
-            if strange := ", ".join(name for name in chosen if name not in tables["channels"]):
-                there = ", ".join(tables["channels"])
-                raise AirflowFailException(
-                    f"no channel is called {strange}; trigger ingest_listening_logs with some of {there}"
-                )
+            if strange := [name for name in chosen if name not in tables["channels"]]:
+                why = f"there is no channel {', '.join(strange)}, but {', '.join(tables['channels'])}"
+                raise told(AirflowFailException(failed("list_channels", why)))
             return [{**asked, "NAME": name} for name in tables[f"{kind}s"] if not chosen or name in chosen]
 
         train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'

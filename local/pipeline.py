@@ -113,13 +113,14 @@ def run(settings: Settings, asked: Asked) -> None:
     """Run every step in order, one line of progress a step.
 
     Raises:
-        StepError: a step failed, so the ones after it were not started.
+        StepError: a step failed, so the ones after it were not started; or a channel is asked for that there is not.
         NoRoomError: there is no room for what they write.
     """
     check_room(settings.home)
     folder = settings.logs / "pipeline"
     folder.mkdir(parents=True, exist_ok=True)
     variables = environment(settings)
+    check_channels(asked, variables)
     numbers = iter(range(1, 100))
 
     def all_of(steps: list[Step]) -> None:
@@ -134,9 +135,30 @@ def run(settings: Settings, asked: Asked) -> None:
     as_of = asked.as_of or printed_by(["ingestion.as_of"], variables)
     print(f"  as_of {as_of}, recipe {asked.recipe}")
     all_of(feature_steps(as_of))
-    tables = json.loads(printed_by(["training.train", "list", "all", "--recipe", asked.recipe], variables))
+    tables = models_of(asked, variables)
     channels = [name for name in tables["channels"] if not asked.channels or name in asked.channels]
     all_of(model_steps(asked, as_of, channels, tables["rankers"], tables["containers"], tables["heads"]))
+
+
+def models_of(asked: Asked, variables: dict[str, str]) -> dict[str, list[str]]:
+    """Channels, containers, rankers and heads that the recipe trains."""
+    tables: dict[str, list[str]] = json.loads(
+        printed_by(["training.train", "list", "all", "--recipe", asked.recipe], variables)
+    )
+    return tables
+
+
+def check_channels(asked: Asked, variables: dict[str, str]) -> None:
+    """Return when there is a channel of every name that was asked for, as is known from the first when none was.
+
+    Raises:
+        StepError: there is not.
+    """
+    there = models_of(asked, variables)["channels"] if asked.channels else []
+    if strange := [name for name in asked.channels if name not in there]:
+        raise StepError(
+            f"no channel is called {', '.join(strange)}; give CHANNELS some of {', '.join(there)}, or leave it out"
+        )
 
 
 def printed_by(module: list[str], variables: dict[str, str]) -> str:

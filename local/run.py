@@ -12,8 +12,9 @@ from typing import Any
 
 from local import airflow_server, answer, services
 from local.airflow_api import Airflow, AirflowError
+from local.environment import environment
 from local.follow import LINE, LineError, follow
-from local.pipeline import Asked, asked_on
+from local.pipeline import Asked, StepError, asked_on, check_channels
 from local.ports import PortTakenError
 from local.reports import REPORTS
 from local.room import NoRoomError
@@ -24,11 +25,13 @@ def run(settings: Settings, asked: Asked) -> None:
     """Run the line and print where everything is.
 
     Raises:
+        StepError: a channel is asked for that there is not.
         PortTakenError, NoRoomError, services.ServiceError: a service could not be started.
         AirflowError, LineError: the line could not be triggered, or stopped.
         answer.AnswerError: the recommender has no answer.
     """
     say(f"Segue in {settings.home}")
+    check_channels(asked, environment(settings))
     services.start(settings, say)
     say(f"Logs: {asked.logs or 'none given, so what is landed already, or else a simulated listening world'}")
     with Airflow(settings) as airflow:
@@ -101,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         run(load(), asked)
     except (
         SettingError,
+        StepError,
         PortTakenError,
         NoRoomError,
         services.ServiceError,

@@ -355,3 +355,18 @@ def test_a_task_that_asks_a_command_says_what_to_do_when_it_has_no_answer(
         line_tasks.settled_as_of("", SimpleNamespace(run_type="manual"), "request")
     assert type(error.value).__name__ == ending
     assert "What to do: the log says what could not be read" in caplog.records[-1].getMessage()
+
+
+def test_a_channel_that_there_is_not_is_named_where_it_was_asked_for(in_dags, monkeypatch, caplog):
+    monkeypatch.delenv("SEGUE_HOME", raising=False)
+    with in_dags("airflow.sdk").DAG("of_channels"):
+        trained = in_dags("line_tasks").train_every("channel", {}, {}, "held_out")
+    names = trained.dag.get_task("channels.list_channels").python_callable
+    tables = {"channels": ["popularity", "realtime"]}
+    assert [one["NAME"] for one in names({"CHANNELS": "realtime"}, tables)] == ["realtime"]
+    with pytest.raises(
+        Exception, match=r"no channel popularty, but popularity, realtime. What to do: a name in"
+    ) as error:
+        names({"CHANNELS": "popularty realtime"}, tables)
+    assert type(error.value).__name__ == "AirflowFailException"
+    assert caplog.records[-1].getMessage() == str(error.value)

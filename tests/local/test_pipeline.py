@@ -74,6 +74,19 @@ def test_missing_logs_are_refused_before_anything_runs(tmp_path, capsys):
     assert f"there are no logs at {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
+def test_a_channel_that_there_is_not_is_refused_before_anything_starts(here, monkeypatch):
+    started = []
+    monkeypatch.setattr(services, "start", lambda *_: started.append("services"))
+    monkeypatch.setattr(pipeline, "landing_steps", lambda _: started.append("landing") or [])
+    monkeypatch.setattr(pipeline, "printed_by", lambda *_: '{"channels": ["popularity", "realtime"]}')
+    for command in (run, pipeline):
+        with pytest.raises(
+            StepError, match="no channel is called popularty; give CHANNELS some of popularity, realtime"
+        ):
+            command.run(here, Asked(channels=("popularity", "popularty")))
+    assert started == []
+
+
 @pytest.mark.parametrize(
     ("command", "remedy"), [(run, "`make stop` ends them"), (pipeline, "the same command goes on with what is done")]
 )
