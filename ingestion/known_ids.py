@@ -1,8 +1,9 @@
 """Which event ids have landed: what a landing asks of every partition that it writes, however many files it has.
 
 A file is read once. Of each id a hash and the number of its file are kept (12 bytes), in a few sorted runs that double, so that
-a question costs its own ids and not those that have landed. An id whose hash is there is looked for in the very files that
-have the hash: nothing is taken for landed that is not. Knows nothing about tables or partitions.
+a question costs its own ids and not those that have landed. A run that has grown lies on the disk and is read when a question
+is put, so that memory does not grow with what has landed. An id whose hash is there is looked for in the very files that have
+the hash: nothing is taken for landed that is not. Knows nothing about tables or partitions.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import storage
+
+RUN_IDS = 2_000_000
+"""A run of so many ids goes to the disk: 24 MB."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,44 @@ class _Run:
         return counts > 0, np.unique(self.files[places])
 
 
-class KnownIds:
-    """The event ids of files that only become more."""
+@dataclass(frozen=True)
+class _StoredRun:
+    """A run on the disk, which takes memory while it is asked and no longer."""
 
-    def __init__(self) -> None:
+    path: Path
+
+    def find(self, asked: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
+        """What the run finds."""
+        with self.path.open("rb") as file:
+            return _Run(np.load(file), np.load(file)).find(asked)
+
+
+class KnownIds:
+    """The event ids of files that only become more; runs that grow large lie in `folder` (None: all stay in memory)."""
+
+    def __init__(self, folder: Path | None = None) -> None:
         self._files: list[Path] = []
         self._runs: list[_Run] = []
+        self._stored: list[_StoredRun] = []
+        self._folder = folder
 
     def __len__(self) -> int:
-        """How many ids."""
+        """How many ids are in memory."""
         return sum(len(run.hashes) for run in self._runs)
+
+    def put_away(self) -> None:
+        """Nothing of it stays in memory, if there is a folder for it."""
+        if not self._folder or not self._runs:
+            return
+        run = self._runs.pop()
+        while self._runs:
+            run = self._runs.pop().joined(run)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{len(self._stored)}.run"
+        with path.open("wb") as file:
+            np.save(file, run.hashes)
+            np.save(file, run.files)
+        self._stored.append(_StoredRun(path))
 
     def among(self, files: Iterable[Path], ids: pl.Series) -> pl.Series:
         """Which of `ids` are in one of `files`, all files of the calls before among them."""
@@ -58,7 +90,8 @@ class KnownIds:
         hashes = _hashes(ids)
         order = np.argsort(hashes)
         found, holding = np.zeros(len(ids), np.bool_), set[int]()
-        for run in self._runs:
+        runs: list[_Run | _StoredRun] = [*self._runs, *self._stored]
+        for run in runs:
             here, files_of_run = run.find(hashes[order])
             found |= here
             holding.update(files_of_run.tolist())
@@ -77,6 +110,8 @@ class KnownIds:
         while self._runs and len(self._runs[-1].hashes) <= 2 * len(run.hashes):
             run = self._runs.pop().joined(run)
         self._runs.append(run)
+        if len(run.hashes) >= RUN_IDS:
+            self.put_away()
 
 
 def _hashes(ids: pl.Series) -> NDArray[np.uint64]:

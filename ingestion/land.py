@@ -86,7 +86,7 @@ def _land_format(
     landing_id = sources.digest(files)
     # Our own and simulated logs may be dated as they like; anything a person really heard was heard by now.
     latest = now + CLOCK_SKEW if is_live or reader.split == "user_time" else LATEST
-    landing = Landing(tables, reader.period, now, latest, gone)
+    landing = Landing(tables, reader.period, now, latest, gone, scratch)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
         for rows in reader.read(files, Reading(scratch, bar.update, path.stem, listener)):

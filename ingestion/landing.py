@@ -32,7 +32,7 @@ from ingestion.readers.reading import Period, Rows
 from ingestion.validation import LATEST, conform
 
 FLUSH_ROWS = 400_000
-KNOWN_AT_MOST = 50_000_000  # ids of events beside those of the partition in hand, 12 bytes each
+KNOWN_AT_MOST = 8_000_000  # ids of events in memory, 12 bytes each; the others lie on the disk
 EMPTY_PARTITION = "dt=1970-01-01"  # a zero-row file a table, so that a glob over the table never fails
 REJECT = ("source_file", "source_line", "reason", "raw", "user_id")
 
@@ -71,7 +71,7 @@ def locked(home: Path) -> Iterator[None]:
 
 class Landing:
     """Lands the rows of one source below `tables`, without those of users who were `forgotten`; `counts` says what became of
-    them.
+    them. Ids that have landed may lie in `scratch` (None: all of them are kept in memory).
     """
 
     def __init__(
@@ -81,8 +81,9 @@ class Landing:
         landed_at: datetime,
         latest: datetime = LATEST,
         forgotten: Forgotten | None = None,
+        scratch: Path | None = None,
     ) -> None:
-        self.counts = Counts()
+        self.counts, self._scratch = Counts(), scratch
         self._forgotten = forgotten or Forgotten()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
@@ -169,10 +170,12 @@ class Landing:
                 write(folder / f"dt={dt}", _arrow(new, contract.SCHEMAS[table]))
 
     def _known_of(self, table: str, days: str) -> KnownIds:
-        """What is known of a partition; of the others those that were written last, as far as they fit."""
-        known = self._known.pop((table, days), KnownIds())
-        while self._known and len(known) + sum(map(len, self._known.values())) > KNOWN_AT_MOST:
-            self._known.pop(next(iter(self._known)))
+        """What is known of a partition. Of the others those that were asked last stay in memory, as far as they fit."""
+        if (known := self._known.pop((table, days), None)) is None:
+            known = KnownIds(self._scratch and self._scratch / "known" / str(len(self._known)))
+        for other in self._known.values():
+            if sum(map(len, self._known.values())) + len(known) > KNOWN_AT_MOST:
+                other.put_away()
         self._known[table, days] = known
         return known
 

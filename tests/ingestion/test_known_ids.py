@@ -32,11 +32,15 @@ def written(folder: Path, number: int, ids: list[str]) -> Path:
     return path
 
 
+@pytest.mark.parametrize("run_ids", [1, 200, known_ids.RUN_IDS])
 @pytest.mark.parametrize("collide", [False, True])
-def test_found_is_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collide: bool) -> None:
+def test_found_is_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collide: bool, run_ids: int
+) -> None:
+    monkeypatch.setattr(known_ids, "RUN_IDS", run_ids)
     if collide:
         monkeypatch.setattr(known_ids, "_hashes", lambda ids: ids.str.len_bytes().cast(pl.UInt64).to_numpy())
-    random_ids, known, files, seen = random.Random(0), KnownIds(), list[Path](), set[str]()
+    random_ids, known, files, seen = random.Random(0), KnownIds(tmp_path / "known"), list[Path](), set[str]()
     for number in range(30):
         asked = [f"e{random_ids.randrange(2_000)}" for _ in range(random_ids.randrange(150))]
         found = known.among(files, pl.Series("event_id", asked, dtype=pl.String)).to_list()
@@ -44,7 +48,10 @@ def test_found_is_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         new = sorted(set(asked) - seen)
         seen.update(new)
         files.append(written(tmp_path, number, new))
-    assert len(known) == len(seen) - len(new)
+        assert len(known) < 2 * run_ids, "what has grown lies on the disk"
+    known.put_away()
+    assert len(known) == 0
+    assert known.among(files, pl.Series("event_id", sorted(seen))).all()
 
 
 def test_a_landing_reads_the_ids_of_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,11 +69,17 @@ def test_a_landing_reads_the_ids_of_a_file_once(tmp_path: Path, monkeypatch: pyt
     assert len(read) < 19 + 4 * 20
 
 
-def test_partitions_that_do_not_fit_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partitions_that_do_not_fit_lie_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    ids_of = known_ids._event_ids
+    monkeypatch.setattr(known_ids, "_event_ids", lambda file: read.append(file) or ids_of(file))
     monkeypatch.setattr(landing, "FLUSH_ROWS", 5)
     monkeypatch.setattr(landing, "KNOWN_AT_MOST", 0)
     log = own_log(tmp_path / "log", 50, days=2)
     for landed in (50, 0):
+        read.clear()
         counts = land(log, tmp_path / "home")
         assert sum(count.landed for count in counts.values()) == landed
         assert sum(count.duplicate for count in counts.values()) == 50 - landed
+        assert landed == 0 or len(read) == len(set(read)), "no file is read twice"
+    assert not (tmp_path / "home" / "landing" / ".scratch").exists()
