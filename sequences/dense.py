@@ -34,8 +34,9 @@ class DenseReader:
         encoders: attribute ▸ {text: code from 2}. String attributes without an encoder are not read.
 
     Attributes:
-        columns: attribute ▸ flat [E] array: strings int32 codes (1 unknown), times int64 µs, ratios float32 (0 where
-            unknown). For full-sequence training take `columns["track_id"]`, `known_at_E` and `offset_U1`.
+        columns: attribute ▸ flat [E] array: strings codes (1 unknown) in as few bytes as hold them all, times int64 µs,
+            ratios float32 (0 where unknown). For full-sequence training take `columns["track_id"]`, `known_at_E` and
+            `offset_U1`.
 
     Raises:
         EventTableError: the file is missing, lacks a column, or is not sorted.
@@ -60,7 +61,7 @@ class DenseReader:
                 f"{events_path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`"
             )
         self.columns: dict[str, NDArray[Any]] = {
-            a.name: np.concatenate(parts[a.name]) if parts[a.name] else np.zeros(0, dtype=dtype_of(a))
+            a.name: np.concatenate(parts.pop(a.name)) if parts[a.name] else np.zeros(0, dtype=dtype_of(a))
             for a in self._attributes
         }
 
@@ -145,19 +146,20 @@ class DenseReader:
 
 
 class _Codes:
-    """Texts to codes, a column at a time. 32 bits hold any code; with millions of events the other half is worth it."""
+    """Texts to codes, a column at a time, in as few bytes as hold them all: with millions of events that is worth it."""
 
     def __init__(self, code_of: Mapping[str, int]) -> None:
         self._texts = pa.array(code_of.keys(), pa.string())
         # Past the known texts: one that is not among them, which index_in gives as null.
-        self._codes = np.array([*code_of.values(), UNKNOWN], dtype=np.int32)
+        codes = np.array([*code_of.values(), UNKNOWN])
+        self._codes = codes.astype(np.min_scalar_type(codes.max()))
         self._nothing = code_of.get("", UNKNOWN)
 
-    def of(self, column: pa.Array) -> NDArray[np.int32]:
+    def of(self, column: pa.Array) -> NDArray[np.unsignedinteger[Any]]:
         if pa.types.is_dictionary(column.type):
             # Looked up once a text, not once an event. No text is the same as the empty one, as in readers' lists.
-            codes = np.append(self.of(column.dictionary), np.int32(self._nothing))
-            return np.asarray(codes.take(_filled(column.indices, len(codes) - 1)), dtype=np.int32)
+            codes = np.append(self.of(column.dictionary), self._codes.dtype.type(self._nothing))
+            return codes.take(_filled(column.indices, len(codes) - 1))
         place = _filled(pc.index_in(column, self._texts), len(self._texts))
         codes = self._codes.take(place)
         codes[column.is_null().to_numpy(zero_copy_only=False)] = self._nothing

@@ -2,23 +2,22 @@
 cases.
 
 Legend: P plays, U users, V vocabulary, C cases. Rows are sorted by user, then `play_number`; times are int64 µs since
-1970, UTC. Knows nothing about torch or any model.
+1970, UTC, and the numbers of a play int32. Knows nothing about torch or any model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST
-from sequences.behaviours import load as load_behaviours
+from sequences.batch import FIRST, UNKNOWN
 from sequences.definition import SEQUENCE_VIEWS
 from training.content import COLUMNS, Content, content_tables
 from training.recipes import Recipe
@@ -49,8 +48,7 @@ class Plays:
     request_at_P: np.ndarray
     part_P: np.ndarray
     is_listened_P: np.ndarray
-    behaviour_P: np.ndarray
-    played_ratio_P: np.ndarray
+    is_full_play_P: np.ndarray
     start_P: np.ndarray
     offset_U1: np.ndarray
 
@@ -155,16 +153,18 @@ class TrainingData:
         for name in ("plays", "tracks", "events"):
             if not (self.marts / f"{name}.parquet").exists():
                 raise FileNotFoundError(f"no {name}.parquet in {self.marts}; run `dbt build` first")
-        rows = _read_plays(self.marts)
+        plays = pl.scan_parquet(self.marts / "plays.parquet")
         if self.fit == "final":
-            rows = rows.with_columns(part=pl.lit("train"))
+            plays = plays.with_columns(part=pl.lit("train"))
         # Words and vectors are larger than all the rest, and only `content` needs them.
         self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(COLUMNS, strict=False).collect()
-        learned = rows.filter(pl.col("part") == "train").select("track_id")
+        learned = plays.filter(pl.col("part") == "train").select("track_id")
         self.vocabulary = Vocabulary.build(self._track_rows, learned, _container_ids(self.marts))
-        self.user_ids_U = rows["user_id"].unique(maintain_order=True).to_numpy().astype(object)
+        users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
+        self.user_ids_U = users["user_id"].to_numpy().astype(object)
+        rows = _read_plays(plays, self.user_ids_U.tolist(), self.vocabulary)
         self.plays = _columns(rows, self.vocabulary)
-        self.scene_P = rows["scene"].to_numpy()
+        self.scene_P = rows["scene"]
         self.catalogue_V = self._catalogue()
         self._readers: dict[str, DenseReader] = {}
 
@@ -272,10 +272,10 @@ class TrainingData:
         }
         return RecallCases(
             user_ids=self.user_ids_U[plays.user_P[begins]],
-            user_C=plays.user_P[begins],
-            play_number_C=plays.play_number_P[begins],
+            user_C=plays.user_P[begins].astype(np.int64),
+            play_number_C=plays.play_number_P[begins].astype(np.int64),
             request_at_C=plays.request_at_P[begins],
-            scenes=self.scene_P[begins],
+            scenes=self.scene_P.gather(begins).cast(pl.String).to_numpy(),
             items={kind: _ragged(track[mask], case[mask], len(begins)) for kind, mask in is_kind.items()},
         )
 
@@ -296,53 +296,49 @@ def _container_ids(marts: Path) -> list[str]:
     ]
 
 
-def _read_plays(marts: Path) -> pl.DataFrame:
-    columns = [
-        "user_id",
-        "play_number",
-        "track_id",
-        "known_at",
-        "request_at",
-        "part",
-        "is_listened",
-        "behaviour",
-        "played_ratio",
-    ]
-    rows = pl.read_parquet(marts / "plays.parquet", columns=[*columns, "session_id", "scene"])
-    return rows.sort("user_id", "play_number")
+def _read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
+    """The plays in order. Texts become numbers piece by piece as they are read: in memory they would be most of it."""
+    rows = plays.select(
+        user=_place_in("user_id", user_ids),
+        number=pl.col("play_number").cast(pl.Int32),
+        track=(_place_in("track_id", vocabulary.track_ids_V[FIRST:].tolist()) + FIRST).fill_null(UNKNOWN),
+        known_at=_microseconds("known_at"),
+        request_at=_microseconds("request_at"),
+        part=_place_in("part", PARTS).cast(pl.Int8),
+        is_listened="is_listened",
+        is_full_play=pl.col("behaviour") == "full_play",
+        session=pl.col("session_id").cast(pl.Categorical),
+        scene=pl.col("scene").cast(pl.Categorical),
+    )
+    return rows.sort("user", "number").collect(engine="streaming")
 
 
 def _columns(rows: pl.DataFrame, vocabulary: Vocabulary) -> Plays:
-    user_P = rows["user_id"].rle_id().to_numpy().astype(np.int64)
-    track_P = _codes(rows["track_id"], vocabulary.track_code)
-    session_P = rows.select(pl.struct("user_id", "session_id").rle_id()).to_series().to_numpy()
-    starts, session_P = np.unique(session_P, return_index=True)[1], session_P.astype(np.int64)
+    user_P, track_P = rows["user"].to_numpy(), rows["track"].to_numpy()
+    session_P = rows.select(pl.struct("user", "session").rle_id()).to_series().to_numpy()
+    starts = np.unique(session_P, return_index=True)[1].astype(np.int32)
     return Plays(
         user_P=user_P,
-        play_number_P=rows["play_number"].to_numpy().astype(np.int64),
+        play_number_P=rows["number"].to_numpy(),
         track_P=track_P,
-        artist_P=vocabulary.artist_of_track_V[track_P],
-        known_at_P=_microseconds(rows["known_at"]),
-        request_at_P=_microseconds(rows["request_at"]),
-        part_P=_codes(rows["part"], {part: code for code, part in enumerate(PARTS)}).astype(np.int8),
-        is_listened_P=rows["is_listened"].to_numpy().astype(bool),
-        behaviour_P=_codes(rows["behaviour"], load_behaviours().ids).astype(np.int8),
-        played_ratio_P=rows["played_ratio"].fill_null(0).to_numpy().astype(np.float32),
-        start_P=starts[session_P].astype(np.int64),
+        artist_P=vocabulary.artist_of_track_V.astype(np.int32)[track_P],
+        known_at_P=rows["known_at"].to_numpy(),
+        request_at_P=rows["request_at"].to_numpy(),
+        part_P=rows["part"].to_numpy(),
+        is_listened_P=rows["is_listened"].to_numpy(),
+        is_full_play_P=rows["is_full_play"].to_numpy(),
+        start_P=starts[session_P],
         offset_U1=np.concatenate([np.unique(user_P, return_index=True)[1], [len(user_P)]]).astype(np.int64),
     )
 
 
-def _codes(values: pl.Series, code: Any) -> np.ndarray:
-    table = pl.DataFrame(
-        {"value": list(code), "code": list(code.values())}, schema={"value": pl.String, "code": pl.Int64}
-    )
-    joined = values.to_frame("value").join(table, on="value", how="left", maintain_order="left")
-    return joined["code"].fill_null(1).to_numpy().astype(np.int64)
+def _place_in(column: str, texts: Sequence[str]) -> pl.Expr:
+    """The place of each text among `texts`; null where it is not among them."""
+    return pl.col(column).cast(pl.Enum(texts), strict=False).to_physical().cast(pl.Int32)
 
 
-def _microseconds(times: pl.Series) -> np.ndarray:
-    return times.cast(pl.Datetime("us")).cast(pl.Int64).to_numpy().astype(np.int64)
+def _microseconds(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Datetime("us")).cast(pl.Int64)
 
 
 def _ragged(items: np.ndarray, case: np.ndarray, cases: int) -> Ragged:

@@ -38,13 +38,15 @@ class Vocabulary:
     container_ids_N: np.ndarray = field(default_factory=lambda: _texts(["", ""]))
 
     @classmethod
-    def build(cls, tracks: pl.DataFrame, plays: pl.DataFrame, containers: Iterable[str] = ()) -> Vocabulary:
+    def build(
+        cls, tracks: pl.DataFrame, plays: pl.DataFrame | pl.LazyFrame, containers: Iterable[str] = ()
+    ) -> Vocabulary:
         """Number every track of the mart `tracks` by its count in `plays` (column track_id): learned-from plays only,
         or counts leak.
 
         `tracks` has track_id, artist_id, title, artist_names.
         """
-        counts = plays.group_by("track_id").agg(plays=pl.len())
+        counts = plays.lazy().group_by("track_id").agg(plays=pl.len()).collect(engine="streaming")
         rows = tracks.select("track_id", "artist_id", "title", artist_name=pl.col("artist_names").list.first())
         rows = rows.join(counts, on="track_id", how="left").with_columns(pl.col("plays").fill_null(0))
         rows = rows.sort("plays", "track_id", descending=[True, False])

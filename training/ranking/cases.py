@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sequences.behaviours import load as load_behaviours
 from training.data import PARTS, TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
@@ -102,15 +101,15 @@ def _plays(data: TrainingData) -> pl.DataFrame:
     plays = data.plays
     rows = pl.DataFrame(
         {
-            "user": plays.user_P,
+            "user": plays.user_P.astype(np.int64),
             "request_at": plays.request_at_P,
-            "item": plays.track_P,
-            "play_number": plays.play_number_P,
+            "item": plays.track_P.astype(np.int64),
+            "play_number": plays.play_number_P.astype(np.int64),
             "part": plays.part_P,
-            "scene": pl.Series(values=data.scene_P, dtype=pl.String),
+            "scene": data.scene_P.cast(pl.String),
             "position": pl.zeros(len(plays), dtype=pl.Int64, eager=True),
             "not_skipped": plays.is_listened_P,
-            "full_play": plays.behaviour_P == load_behaviours().ids["full_play"],
+            "full_play": plays.is_full_play_P,
         }
     )
     likes = _mart(data, "likes")

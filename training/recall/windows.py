@@ -47,13 +47,12 @@ class WindowSampler:
     def __init__(self, data: TrainingData, length: int, horizon: int, balance: float, kind: WindowKind = "any") -> None:
         reader = data.reader("recent_events")
         self.length, self.horizon, self.kind = length, horizon, kind
-        self.item_E = reader.columns["track_id"].astype(np.int64)
-        self.behaviour_E = reader.columns["behaviour"].astype(np.int64)
+        self.item_E, self.behaviour_E = reader.columns["track_id"], reader.columns["behaviour"]
         began_E, ended_E = reader.columns["occurred_at"], reader.columns["ended_at"]
         self.first_U = reader.offset_U1[:-1]
         last_U = _last_of_train(data, reader.users)
         is_before_end = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
-        user_E = np.repeat(np.arange(len(reader.users)), np.diff(reader.offset_U1))
+        user_E = np.repeat(np.arange(len(reader.users), dtype=np.int32), np.diff(reader.offset_U1))
         self.end_U = self.first_U + np.bincount(user_E, weights=is_before_end, minlength=len(reader.users)).astype(
             np.int64
         )
@@ -67,9 +66,9 @@ class WindowSampler:
         key = user_E * np.int64(len(data.vocabulary)) + self.item_E
         is_first = np.zeros(len(key), dtype=bool)
         is_first[np.unique(key, return_index=True)[1]] = True
-        self.listened = _Ahead(np.flatnonzero(is_positive), len(key))
-        self.discovered = _Ahead(np.flatnonzero(is_positive & is_first), len(key))
-        self.skipped = _Ahead(np.flatnonzero(is_skip), len(key))
+        self.listened = _Ahead(is_positive)
+        self.discovered = _Ahead(is_positive & is_first)
+        self.skipped = _Ahead(is_skip)
         events_U = self.end_U - self.first_U
         weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** balance, 0)
         self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
@@ -116,15 +115,14 @@ class WindowSampler:
             new_BL,
             skip_BL,
         )
-        return Windows(*(np.where(is_event, column, 0) for column in columns))
+        return Windows(*(np.where(is_event, column, np.int64(0)) for column in columns))
 
 
 class _Ahead:
     """Of some marked events, those that follow a place."""
 
-    def __init__(self, place_M: np.ndarray, events: int) -> None:
-        self.place_M = place_M
-        self.after_E = np.searchsorted(place_M, np.arange(events), side="right")
+    def __init__(self, is_marked_E: np.ndarray) -> None:
+        self.place_M = np.flatnonzero(is_marked_E)
 
     def target(
         self, place: np.ndarray, end: np.ndarray, horizon: int, pick: np.ndarray, item_E: np.ndarray
@@ -134,7 +132,7 @@ class _Ahead:
         """
         if not len(self.place_M):
             return np.zeros_like(place)
-        begin = self.after_E[place]
+        begin = np.searchsorted(self.place_M, place, side="right")
         stop = np.minimum(begin + horizon, np.searchsorted(self.place_M, end))
         chosen = np.minimum(begin + (pick * (stop - begin)).astype(np.int64), len(self.place_M) - 1)
         return np.where(stop > begin, item_E[self.place_M[chosen]], 0)

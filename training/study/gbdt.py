@@ -37,8 +37,8 @@ class GbdtConfig:
 def features(plays: Plays) -> tuple[pl.DataFrame, list[str]]:
     """A row a play with user, play_number and the numbers, and the numbers' names."""
     columns = {
-        "user": plays.user_P,
-        "play_number": plays.play_number_P,
+        "user": plays.user_P.astype(np.int64),
+        "play_number": plays.play_number_P.astype(np.int64),
         "track": plays.track_P,
         "artist": plays.artist_P,
         "known_at": plays.known_at_P,
