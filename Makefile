@@ -81,8 +81,8 @@ docs: setup ## The documentation as a site, into SEGUE_HOME/docs
 screenshots: setup ## Pictures of every page into docs/images, from the services that run with simulated listeners
 	@$(BIN)/python -m tests.line.screenshots
 
-WRITTEN := airflow bentoml built cache dbt docs feast landing live logs marts mlflow peers quarantine reports requests run scale serving simulated spark study \
-	training warehouse.duckdb
+WRITTEN := airflow bentoml built cache dbt docs feast landing live logs marts mlflow peers quality.spill quarantine reports requests run scale serving simulated spark study \
+	training warehouse.duckdb warehouse.spill
 
 clean: stop ## Remove what Segue wrote below SEGUE_HOME (landed events too) and the caches
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+import settings
 import storage
 from quality.engine import MAX_ROWS
 
@@ -16,7 +17,10 @@ class DuckDBEngine:
     """An `Engine` whose memory is bounded; it reads what is below `tables` (None: on this machine)."""
 
     def __init__(self, tables: Path | None = None) -> None:
-        self._connection = storage.connection(tables or Path(), config={"threads": 2, "memory_limit": "1GB"})
+        # Without a place of its own DuckDB would spill into the folder that the command happens to run in.
+        spill = settings.load().home / "quality.spill"
+        config = {"threads": 2, "memory_limit": "1GB", "temp_directory": str(spill)}
+        self._connection = storage.connection(tables or Path(), config=config)
 
     def files(self, paths: Sequence[str]) -> str:
         """See `Engine`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from quality.duckdb_engine import DuckDBEngine
 from quality.validate import main
 from tests.quality.marts import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
@@ -139,3 +140,9 @@ def test_a_stage_does_not_look_at_the_other(home: Path, capsys: pytest.CaptureFi
     assert main(["--as-of", AS_OF, "--stage", "marts"]) == 0
     assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
     assert "failed: expect_column_values_to_be_in_set(action)" in capsys.readouterr().out
+
+
+def test_what_does_not_fit_into_memory_is_put_into_the_home(home: Path) -> None:
+    engine = DuckDBEngine()
+    assert engine.first_row("select current_setting('temp_directory')") == (str(home / "quality.spill"),)
+    engine.close()
