@@ -237,7 +237,7 @@ class TrainingData:
 
         A case's `targets` are the session's distinct tracks listened to (30 s and more), in order of first appearance;
         `repeat`: those the user had played before the session, at any length; `discovery`: the others; `reachable`:
-        discoveries in the catalogue.
+        discoveries in the catalogue, of `validation` those that `known_V` holds.
 
         Raises:
             ValueError: no such part.
@@ -245,13 +245,17 @@ class TrainingData:
         if part not in PARTS:
             raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
         begins = np.unique(self.plays.start_P)
-        return self.cases_from(begins[self.plays.part_P[begins] == PARTS.index(part)])
+        reachable_V = self.known_V if part == "validation" else self.catalogue_V
+        return self.cases_from(begins[self.plays.part_P[begins] == PARTS.index(part)], reachable_V)
 
-    def cases_from(self, rows: np.ndarray) -> RecallCases:
+    def cases_from(self, rows: np.ndarray, reachable_V: np.ndarray | None = None) -> RecallCases:
         """What was listened to from some plays on to the end of their session: `rows` of `plays`, one a session, ascending.
 
-        The request is the play's own. Who listened to nothing more is left out.
+        The request is the play's own. Who listened to nothing more is left out. `reachable_V`: which discoveries are; None:
+        those in the catalogue.
         """
+        if reachable_V is None:
+            reachable_V = self.catalogue_V
         plays = self.plays
         case_of_start = np.full(len(plays), -1, dtype=np.int64)
         case_of_start[plays.start_P[rows]] = np.arange(len(rows))
@@ -268,7 +272,7 @@ class TrainingData:
             "targets": np.ones(len(heard), dtype=bool),
             "repeat": is_repeat,
             "discovery": ~is_repeat,
-            "reachable": ~is_repeat & self.catalogue_V[track],
+            "reachable": ~is_repeat & reachable_V[track],
         }
         return RecallCases(
             user_ids=self.user_ids_U[plays.user_P[begins]],
@@ -278,6 +282,20 @@ class TrainingData:
             scenes=self.scene_P.gather(begins).cast(pl.String).to_numpy(),
             items={kind: _ragged(track[mask], case[mask], len(begins)) for kind, mask in is_kind.items()},
         )
+
+    @cached_property
+    def known_V(self) -> np.ndarray:
+        """What of the catalogue a fit of the `train` part may bring in a validation session, bool [V]: played in `train`, or
+        dated by the catalogue.
+
+        The catalogue of a log is made of the log: it holds tracks whose first play is the very session to predict.
+        """
+        known_V = np.zeros(len(self.vocabulary), dtype=bool)
+        known_V[self.plays.track_P[self.plays.part_P == PARTS.index("train")]] = True
+        dated = self.track_rows.select(pl.col("released_on").is_not_null() | pl.col("available_from").is_not_null())
+        known_V[FIRST:] |= dated.to_series().to_numpy()
+        known_V &= self.catalogue_V
+        return known_V
 
     @cached_property
     def first_row_P(self) -> np.ndarray:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import settings
-from tests.training.conftest import SERVICES, START, write_marts
+from tests.training.conftest import SERVICES, START, random_plays, write_marts
 from training.data import PARTS, TrainingData
 from training.recipes import recipe
 
@@ -31,7 +31,7 @@ def test_cases_by_hand(tmp_path: Path) -> None:
         "targets": ["t9", "t0"],
         "repeat": ["t0"],
         "discovery": ["t9"],
-        "reachable": ["t9"],
+        "reachable": [],
     }
     assert named["test"] == {"targets": ["t9"], "repeat": ["t9"], "discovery": [], "reachable": []}
     assert data.recall_cases("test").play_number_C.tolist() == [18]
@@ -66,6 +66,23 @@ def test_cases_equal_a_slow_oracle(data: TrainingData) -> None:
     ]
     assert found == expected
     assert len(expected) > 3
+
+
+def test_validation_does_not_look_for_what_only_it_knows(tmp_path: Path) -> None:
+    plays = random_plays()
+    user, _, ended, _ = plays[125]
+    plays[125] = (user, "t99", ended, 180_000)
+    data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
+    (only_there,) = data.vocabulary.encode(["t99"])
+    assert data.catalogue_V[only_there] and not data.known_V[only_there]
+    assert data.known_V.sum() == data.catalogue_V.sum() - 1
+    kinds = data.recall_cases("validation").items
+    assert only_there in kinds["discovery"].items and only_there not in kinds["reachable"].items
+    dated = pl.read_parquet(data.marts / "tracks.parquet").with_columns(
+        released_on=pl.when(pl.col("track_id") == "t99").then(pl.date(2020, 1, 1))
+    )
+    dated.write_parquet(data.marts / "tracks.parquet")
+    assert TrainingData(data.marts, "held_out", recipe("debug"), services=SERVICES).known_V[only_there]
 
 
 def test_final_learns_from_everything(marts: Path, data: TrainingData) -> None:
@@ -131,7 +148,10 @@ def test_cases_equal_the_reference(tmp_path: Path) -> None:
             "title": ["t" for _ in ids],
             "artist_names": [["a"] for _ in ids],
             "is_in_catalogue": [one in catalogue for one in ids],
-        }
+            "available_from": [None for _ in ids],
+            "released_on": [None for _ in ids],
+        },
+        schema_overrides={"available_from": at, "released_on": pl.Date},
     ).write_parquet(marts / "tracks.parquet")
     data = TrainingData(marts, "held_out", recipe("debug"))
     reference = pl.read_parquet(tmp_path / "cases" / "recall_cases.parquet")

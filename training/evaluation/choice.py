@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.blend import Blend
+from training.data import Ragged
 from training.evaluation import head_weights
 from training.evaluation.baselines import Baselines
 from training.evaluation.held_out import HeldOut
@@ -23,6 +25,7 @@ from training.evaluation.slate import Slate, sample
 from training.fusion import RECALLED, Fusion
 from training.heads import FIRST, LISTENED, Heads
 from training.ranking.cases import ranking_cases
+from training.recall.channel import Candidates
 
 VALIDATION_RANKING_CASES = 100_000
 RUNG_WORTH = 0.001
@@ -49,8 +52,9 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
     wanted = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
     cases = all_cases.take(sample(all_cases, wanted.fusion_cases_per_user))
-    found = held_out.recall(cases, "validation")
-    fusion, shares = Fusion.fit(found, held_out.heard(cases), cases)
+    heard = held_out.heard(cases)
+    found = known_before(held_out.recall(cases, "validation"), heard, held_out.data.known_V)
+    fusion, shares = Fusion.fit(found, heard, cases)
     rows = sample(cases, wanted.validation_cases_per_user)
     some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
     beside = Baselines.tuned(held_out.data, RECALLED)
@@ -84,6 +88,17 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
         "cap_table": {str(most): row for most, row in slate.price_of_caps(weight).items()},
     }
     return Choice(fusion, best, Blend(weight, served, _diversity(slate, weight, why)), heads, beside, why)
+
+
+def known_before(found: Mapping[str, Candidates], heard: Ragged, known_V: NDArray[np.bool_]) -> dict[str, Candidates]:
+    """The candidates that the user of each request has heard, or that `known_V` holds."""
+    top = np.int64(max(len(known_V), heard.items.max(initial=0) + 1))
+    heard_key = heard.case_of_items * top + heard.items
+    row_B1 = np.arange(len(heard.count_C))[:, None]
+    return {
+        name: one.only(known_V[one.items_BK] | np.isin(row_B1 * top + one.items_BK, heard_key))
+        for name, one in found.items()
+    }
 
 
 def worth_serving(gauc: Mapping[str, float]) -> str:

@@ -46,6 +46,13 @@ class Candidates:
         rank_K = -np.arange(items_BK.shape[1], dtype=np.float32)
         return cls(items_BK, np.where(items_BK > 0, rank_K, np.float32(-np.inf)))
 
+    def only(self, is_kept_BK: np.ndarray) -> Candidates:
+        """Those that are kept, in their order; behind them none."""
+        order_BK = np.argsort(~is_kept_BK, axis=1, kind="stable")
+        items_BK = np.where(is_kept_BK, self.items_BK, 0)
+        scores_BK = np.where(items_BK > 0, self.scores_BK, np.float32(-np.inf))
+        return Candidates(*(np.take_along_axis(values_BK, order_BK, axis=1) for values_BK in (items_BK, scores_BK)))
+
 
 class CandidateSource(ABC):
     """Whatever gives candidates for a user: tracks by item, or playlists or mlogs by number."""

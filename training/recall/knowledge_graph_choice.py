@@ -1,8 +1,7 @@
 """Choosing the walk's numbers on validation sessions, one number at a time.
 
-The catalogue of a log is made of the log: it holds tracks whose first play is the very validation session to predict.
-Only tracks that could be known before are looked for and brought here: heard in `train`, or dated by the catalogue.
-Knows nothing about how a walk works.
+Only tracks that could be known before (`TrainingData.known_V`) are looked for and brought here. Knows nothing about how a
+walk works.
 """
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
-from sequences.batch import FIRST
-from training.data import Ragged, RecallCases, TrainingData
+from training.data import RecallCases, TrainingData
 from training.recall.knowledge_graph_config import PERFORMED_BY, KnowledgeGraphConfig
 from training.recall.knowledge_graph_nodes import ONE_WAY
 from training.recall.measure import by_user, recall_at_k, user_batches
@@ -37,8 +34,8 @@ def choose(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
 
     Returns what was tried and the recall of the choice.
     """
-    known_V = could_be_known(data, channel.listeners_V)
-    cases = with_targets(data.recall_cases("validation"), known_V)
+    cases = data.recall_cases("validation")
+    cases = cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0))
     cases = _at_most(cases.sample(channel.settled.cases_per_user, channel.settled.seed), channel.settled)
     config = replace(channel.settled, is_settled=True)
     if not len(cases):
@@ -46,7 +43,7 @@ def choose(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
         return {}
     wanted = cases.items["reachable"]
     batches = user_batches(data, cases, channel.feature_service)
-    serving_V, channel.may_serve_V = channel.may_serve_V, channel.may_serve_V & known_V
+    serving_V, channel.may_serve_V = channel.may_serve_V, channel.may_serve_V & data.known_V
     tried: list[dict[str, Any]] = []
 
     def worth(trial: KnowledgeGraphConfig) -> float:
@@ -69,22 +66,6 @@ def choose(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
     channel.may_serve_V = serving_V
     channel.walk_with(best)
     return {"validation": {"cases": len(cases), "worth": value}, "tried": tried}
-
-
-def could_be_known(data: TrainingData, listeners_V: np.ndarray) -> np.ndarray:
-    """Catalogue tracks that a fit of the `train` part may bring in a validation session, bool [V]."""
-    dated = data.track_rows.select(pl.col("released_on").is_not_null() | pl.col("available_from").is_not_null())
-    known: np.ndarray = listeners_V > 0
-    known[FIRST:] |= dated.to_series().to_numpy()
-    both: np.ndarray = known & data.catalogue_V
-    return both
-
-
-def with_targets(cases: RecallCases, known_V: np.ndarray) -> RecallCases:
-    """The cases that have a reachable target among the known tracks, and of those targets only these."""
-    wanted = _only(cases.items["reachable"], known_V)
-    some = replace(cases, items=cases.items | {"reachable": wanted})
-    return some.take(np.flatnonzero(wanted.count_C > 0))
 
 
 def _at_most(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:
@@ -115,12 +96,6 @@ def _trials(best: KnowledgeGraphConfig, channel: KnowledgeGraphWalks, number: in
         ][number - len(names)]
     for one in walks:
         yield replace(best, walk=one)
-
-
-def _only(lists: Ragged, kept_V: np.ndarray) -> Ragged:
-    kept = kept_V[lists.items]
-    counts = np.bincount(lists.case_of_items[kept], minlength=len(lists.count_C))
-    return Ragged(lists.items[kept], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
 
 def _differences(config: KnowledgeGraphConfig) -> dict[str, Any]:
