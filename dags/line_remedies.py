@@ -36,8 +36,9 @@ REMEDIES = {
     "evaluate": "the log ends with the reason. A model is missing: clear its training. Otherwise clear this task.",
     "report_experiment": "nothing waits for it. Users are not divided as asked: trust no comparison of these releases, and look with "
     "`set_release` at what is in service.",
-    "release": "refused by the gate: the slate is worse than that of the release in service or of the best memory, by the figures in the "
-    "log; production goes on. Read the evaluation report; train on more or corrected logs, or overrule the gate as the DAG's text says.",
+    "release": "the log says why, and production goes on. Refused by the gate: the slate is worse than that of the release in service or "
+    "of the best memory. Read the evaluation report; train on more or corrected logs, or overrule the gate as the DAG's text says. An "
+    "evaluation of other models: trigger `ingest_listening_logs`, what did not change is not done again.",
     "set_release": "nothing was changed. The log names the wrong value; action `list` says which releases there are. Trigger it again.",
     "request": "the log says what could not be read. Nothing is landed: trigger `ingest_listening_logs`. Otherwise clear this task.",
     "asked": "trigger the DAG again with Params that its table allows.",

@@ -72,3 +72,12 @@ def test_one_class_has_no_auc() -> None:
 def test_a_logit_is_not_a_probability() -> None:
     with pytest.raises(ValueError, match=r"outside \[0, 1\]"):
         ranking_metrics.measure(np.array([1, 0]), np.array([2.5, 0.1]), np.array([0, 0]))
+
+
+def test_of_one_user_there_is_no_interval() -> None:
+    label, said = np.array([1, 0, 1, 1, 0]), np.array([0.9, 0.2, 0.6, 0.3, 0.4])
+    alone = ranking_metrics.measure(label, said, np.zeros(5, dtype=np.int64))
+    for name, estimate in alone.items():
+        value, low, high = estimate.interval()
+        assert np.isfinite(value) and np.isnan([low, high]).all(), name
+    assert alone["auc"].value == pytest.approx(5 / 6)

@@ -66,6 +66,26 @@ def test_equals_the_anchor_on_random_lists() -> None:
         assert measured[name][part].interval() == pytest.approx(anchor.interval(values, np.ones(len(values))))
 
 
+@pytest.mark.parametrize("users", [1, 2, 9])
+def test_of_few_users_their_sessions_are_drawn(users: int) -> None:
+    random = np.random.default_rng(users)
+    user_C = np.sort(random.integers(users, size=60))
+    values_C = np.where(random.random(60) < 0.2, np.nan, random.random(60))
+    kept = ~np.isnan(values_C)
+    weights = 1 / np.bincount(user_C[kept])[user_C[kept]]
+    value, low, high = recall_metrics.over_users(values_C, user_C).interval()
+    assert [value, low, high] == pytest.approx(anchor.interval(values_C[kept], weights))
+    assert value == pytest.approx(np.nanmean(recall_metrics.by_user(values_C, user_C, users)))
+    assert low < value - 0.01 and value + 0.01 < high
+
+
+def test_of_more_users_the_users_are_drawn() -> None:
+    values_C, user_C = np.tile(np.arange(10) / 10, 50), np.tile(np.arange(10), 50)
+    assert recall_metrics.over_users(values_C, user_C).interval() == pytest.approx(
+        anchor.interval(np.arange(10) / 10, np.ones(10))
+    )
+
+
 def test_coverage_counts_catalogue_tracks_once() -> None:
     catalogue = np.zeros(12, dtype=bool)
     catalogue[[3, 4, 5, 10]] = True

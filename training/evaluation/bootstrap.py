@@ -1,6 +1,7 @@
 """How sure a figure is: means over users, their 95 % intervals from 1,000 bootstraps, and paired differences.
 
-Users are drawn, not cases: the cases of one user resemble each other. Everything that is measured on the same users
+Users are drawn, not cases: the cases of one user resemble each other. Only of fewer than FEW_USERS, one person with an
+export of their own among them, cases are drawn (`recall_metrics.over_users`). Everything that is measured on the same users
 uses the same draws (seed 0), so the difference of two estimates is paired by construction. Legend: R draws, U users.
 Knows nothing about what is measured.
 """
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 DRAWS, SEED = 1000, 0
 LEVEL = (2.5, 97.5)
+FEW_USERS = 10
+"""Fewer say nothing of other users."""
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +37,9 @@ class Estimate:
         return Estimate(self.value - other.value, self.draws_R - other.draws_R)
 
     def interval(self) -> list[float]:
-        """[value, low, high]: the 95 % percentile interval. All three are NaN where nobody could be measured."""
+        """[value, low, high]: the 95 % percentile interval. All three are NaN where nobody could be measured, the last two where
+        there was nothing to draw from.
+        """
         if len(self.draws_R) == 0:
             return [float("nan")] * 3
         low, high = np.percentile(self.draws_R, LEVEL)

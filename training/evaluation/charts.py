@@ -24,8 +24,8 @@ class Bar:
 
 
 def intervals(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True, digits: int = 3) -> str:
-    """A dot with its 95 % interval a row, the figures beside it. The axis holds zero, unless `from_zero` is off: then
-    it is cut.
+    """A dot with its 95 % interval a row, alone where there is none, the figures beside it. The axis holds zero, unless
+    `from_zero` is off: then it is cut.
     """
     known = [bar.interval for bar in bars if bar.interval and bar.interval[0] is not None]
     if not known:
@@ -49,12 +49,14 @@ def intervals(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True,
     for row, bar in enumerate(bars):
         y = 4 + ROW * row + ROW / 2
         parts.append(f'<text class="label" x="{LABELS - 12}" y="{y + 4}">{escape(bar.label)}</text>')
-        if bar.interval is None or any(value is None for value in bar.interval):
+        value, lower, upper = bar.interval or (None, None, None)
+        if value is None:
             continue
-        value, lower, upper = (float(one) for one in bar.interval if one is not None)
-        sign = "+" if signed else ""
-        text = f"{value:{sign}.{digits}f} [{lower:{sign}.{digits}f}, {upper:{sign}.{digits}f}]"
-        parts.append(f'<line class="span {bar.kind}" x1="{x(lower):.1f}" x2="{x(upper):.1f}" y1="{y}" y2="{y}"/>')
+        form = f"{'+' if signed else ''}.{digits}f"
+        text = f"{value:{form}}"
+        if lower is not None and upper is not None:
+            text += f" [{lower:{form}}, {upper:{form}}]"
+            parts.append(f'<line class="span {bar.kind}" x1="{x(lower):.1f}" x2="{x(upper):.1f}" y1="{y}" y2="{y}"/>')
         parts.append(
             f'<circle class="{bar.kind}" cx="{x(value):.1f}" cy="{y}" r="4.5"><title>{escape(bar.label)}: {text}</title></circle>'
         )

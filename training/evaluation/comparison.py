@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import Ragged, RecallCases
-from training.evaluation import bootstrap, recall_metrics
+from training.evaluation import recall_metrics
 
 HISTORY_EDGES = (0, 100, 1_000, 5_000, 20_000)
 OVERLAP_AT = 50
@@ -59,9 +59,8 @@ def by_history(values_C: NDArray[np.float64], cases: RecallCases) -> dict[str, l
     for low, high in zip(HISTORY_EDGES, [*HISTORY_EDGES[1:], None], strict=True):
         rows = np.flatnonzero((cases.play_number_C >= low) & (cases.play_number_C < (high or np.inf)))
         if len(rows):
-            users, user = np.unique(cases.user_C[rows], return_inverse=True)
             name = f"{low}-{high - 1}" if high else f"{low}+"
-            result[name] = bootstrap.mean(recall_metrics.by_user(values_C[rows], user, len(users))).interval()
+            result[name] = recall_metrics.over_users(values_C[rows], cases.user_C[rows]).interval()
     return result
 
 
@@ -92,7 +91,6 @@ class ByFacet:
 
     def __init__(self, cases: RecallCases, facets: Facets) -> None:
         self._cases = cases
-        self._users, self._user_C = np.unique(cases.user_C, return_inverse=True)
         targets = cases.items["targets"]
         self._has_V: dict[str, NDArray[np.bool_]] = {}
         for facet, (values, numbers) in facets.items():
@@ -114,8 +112,7 @@ class ByFacet:
         for name, has_V in self._has_V.items():
             found_C, target_C = (hits_CK & has_V[some_CK]).sum(1), self._target_C[name]
             value_C = np.divide(found_C, target_C, out=np.full(len(target_C), np.nan), where=target_C > 0)
-            by_user = recall_metrics.by_user(value_C, self._user_C, len(self._users))
-            result[name] = bootstrap.mean(by_user).interval()
+            result[name] = recall_metrics.over_users(value_C, self._cases.user_C).interval()
         return result
 
 

@@ -2,11 +2,13 @@
 
 `auc`: a random positive above a random negative, all plays together. `gauc`: each user's own AUC, weighted by plays;
 users with one class are left out. `logloss`: mean negative log likelihood (nats). `ece`: expected calibration error
-over 15 equal bins. Intervals draw users (see `bootstrap.py`). Legend: N plays, U users, Q quantile bins. Knows nothing
-about models.
+over 15 equal bins. Intervals draw users (see `bootstrap.py`); of one user there is none. Legend: N plays, U users, Q
+quantile bins. Knows nothing about models.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +40,15 @@ def measure(
         )
     label = np.asarray(label_N, dtype=np.float64)
     users, user = np.unique(user_N, return_inverse=True)
-    return {
+    measured = {
         "auc": auc(label, probability, user, len(users)),
         "gauc": gauc(label, probability, user, len(users)),
         "logloss": logloss(label, probability, user, len(users)),
         "ece": calibration_error(label, probability, user, len(users)),
     }
+    if len(users) > 1:
+        return measured
+    return {name: replace(one, draws_R=np.full_like(one.draws_R, np.nan)) for name, one in measured.items()}
 
 
 def auc_within(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], groups: int) -> Floats:

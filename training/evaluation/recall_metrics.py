@@ -2,8 +2,8 @@
 
 Kinds: `all` targets of a session, `repeat` (heard before), `discovery` (not heard before), `reachable` (discovery and
 in the catalogue). Full-catalogue lists, no sampled metrics. A case counts for a kind if it has such a target; figures
-are averaged over a user's cases, then over users. Legend: C cases, K candidates, U users, V vocabulary. Knows nothing
-about who made the lists.
+are averaged over a user's cases, then over users; intervals draw users, of few users their cases. Legend: C cases,
+K candidates, U users, V vocabulary. Knows nothing about who made the lists.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from training.data import Ragged, RecallCases
 from training.evaluation import bootstrap
-from training.evaluation.bootstrap import Estimate
+from training.evaluation.bootstrap import FEW_USERS, Estimate
 
 KINDS = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
 PARTS = tuple(KINDS)
@@ -90,11 +90,21 @@ def by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> Floats
     return mean_U
 
 
+def over_users(values_C: Floats, user_C: NDArray[np.generic]) -> Estimate:
+    """The mean over users of their means, for draws of users. Of fewer than FEW_USERS for draws of their cases: what another
+    sample of their own sessions would have given.
+    """
+    users, user = np.unique(user_C, return_inverse=True)
+    if len(users) >= FEW_USERS:
+        return bootstrap.mean(by_user(values_C, user, len(users)))
+    kept_U = np.bincount(user, weights=~np.isnan(values_C), minlength=len(users))
+    return bootstrap.mean(values_C, 1 / np.maximum(kept_U, 1)[user])
+
+
 def estimates(values: Mapping[str, Mapping[str, Floats]], cases: RecallCases) -> dict[str, ByPart]:
     """`by_case` figures as means over users with their bootstraps."""
-    users, user_C = np.unique(cases.user_C, return_inverse=True)
     return {
-        name: {part: bootstrap.mean(by_user(values_C, user_C, len(users))) for part, values_C in parts.items()}
+        name: {part: over_users(values_C, cases.user_C) for part, values_C in parts.items()}
         for name, parts in values.items()
     }
 

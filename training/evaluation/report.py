@@ -12,7 +12,16 @@ from html import escape
 from training.evaluation import charts, report_ranking, report_recall, report_scenes
 from training.evaluation.baselines import BASELINES
 from training.evaluation.charts import Bar
-from training.evaluation.report_cells import REACHABLE, Content, choices, figure, is_certain, kind_of, ordered
+from training.evaluation.report_cells import (
+    REACHABLE,
+    Content,
+    choices,
+    figure,
+    is_certain,
+    is_of_few,
+    kind_of,
+    ordered,
+)
 from training.evaluation.style import STYLE
 
 # Over all targets, differences to these are large, certain and in the JSON; drawn, they would flatten all others.
@@ -64,11 +73,12 @@ def _summary(content: Content) -> str:
     discoverer = content["best_discoverer"]
     found = content["differences"].get(f"fused - {discoverer}", {}).get(REACHABLE)
     served = content["differences"].get("served - fused", {}).get("recall_at_30")
+    users = "1 user" if cases["test_users"] == 1 else f"{cases['test_users']:,} users"
     rows = [
         ("Split", escape(str(SPLITS.get(content["split"], content["split"])))),
         (
             "Test",
-            f"{cases['test_sessions']:,} sessions of {cases['test_users']:,} users, {cases['test_ranking_cases']:,} ranking cases",
+            f"{cases['test_sessions']:,} sessions of {users}, {cases['test_ranking_cases']:,} ranking cases",
         ),
         (
             "Slate",
@@ -141,9 +151,10 @@ def _differences(content: Content) -> str:
         ]
         if bars:
             parts.append(f"<h3>{metric}</h3>{charts.intervals(bars, signed=True, digits=4)}")
+    drawn = "sessions" if is_of_few(content) else "users"
     return (
-        "<h2>Differences</h2><p>Paired over users: the same draws for both sides. A coloured row is one whose interval leaves out zero.</p>"
-        + "".join(parts)
+        f"<h2>Differences</h2><p>Paired over {drawn}: the same draws for both sides. A coloured row is one whose interval leaves "
+        "out zero.</p>" + "".join(parts)
     )
 
 

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from training.evaluation.baselines import BASELINES
+from training.evaluation.bootstrap import FEW_USERS
 from training.evaluation.memories import MEMORIES
 
 BESIDE = (*BASELINES, *MEMORIES)
@@ -31,16 +32,21 @@ def kind_of(name: str) -> str:
 
 
 def cell(interval: Iterable[float | None] | None, digits: int = 3) -> str:
-    """A value with its interval, [value, low, high]."""
-    values = [value for value in interval or () if value is not None]
-    if len(values) < 3:
+    """A value with its interval, [value, low, high]; alone where there is none."""
+    value, low, high = interval or (None, None, None)
+    if value is None:
         return "–"
-    return f"{values[0]:.{digits}f}<small>{values[1]:.{digits}f}–{values[2]:.{digits}f}</small>"
+    return f"{value:.{digits}f}" + ("" if low is None else f"<small>{low:.{digits}f}–{high:.{digits}f}</small>")
 
 
 def is_certain(interval: Sequence[float | None]) -> bool:
     """Whether the interval, [value, low, high], leaves out zero."""
     return interval[1] is not None and interval[2] is not None and (interval[1] > 0 or interval[2] < 0)
+
+
+def is_of_few(content: Content) -> bool:
+    """Whether there are so few users that intervals draw their sessions."""
+    return bool(content["cases"]["test_users"] < FEW_USERS)
 
 
 def figure(value: float | None) -> str:

@@ -27,8 +27,9 @@ def ranking(content: Content) -> str:
         Bar(name, one[first]["gauc"], "chosen" if name == content["chosen"]["ranker"] else "channel")
         for name, one in content["ranking"].items()
     ]
+    alone = "<p>Of one user there are no intervals.</p>" if content["cases"]["test_users"] == 1 else ""
     return (
-        f"<h2>Ranking</h2><h3>GAUC, {escape(first)}: the climb (the axis does not begin at zero)</h3>"
+        f"<h2>Ranking</h2>{alone}<h3>GAUC, {escape(first)}: the climb (the axis does not begin at zero)</h3>"
         f"{charts.intervals(bars, from_zero=False, digits=4)}"
         "<table><thead><tr><th></th><th>task</th><th>AUC</th><th>GAUC</th><th>log loss</th><th>ECE</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>"

@@ -6,7 +6,7 @@ from html import escape
 
 from training.evaluation import charts
 from training.evaluation.charts import Bar
-from training.evaluation.report_cells import REACHABLE, Content, by_group, cell, choices, kind_of, ordered
+from training.evaluation.report_cells import REACHABLE, Content, by_group, cell, choices, is_of_few, kind_of, ordered
 
 PARTS = ("all", "repeat", "discovery", "reachable")
 
@@ -31,9 +31,10 @@ def recall(content: Content) -> str:
             ("recall_at_200", "reachable", "recall@200, reachable discoveries"),
         )
     )
+    drawn = "sessions, for so few users say nothing of others," if is_of_few(content) else "users"
     return (
         "<h2>Recall</h2><p>Of what a session's listener played for 30 seconds or more, how much was among the first candidates? "
-        "Averaged over a user's sessions, then over users; intervals by drawing users 1,000 times.</p>"
+        f"Averaged over a user's sessions, then over users; intervals by drawing {drawn} 1,000 times.</p>"
         f"{plots}<table><thead><tr><th rowspan=2></th>{header}<th>ndcg@10</th><th rowspan=2>coverage</th></tr>"
         f"<tr>{units}<th>all</th></tr></thead><tbody>{rows}</tbody></table>"
         + choices(

@@ -30,11 +30,10 @@ import numpy as np
 import polars as pl
 
 from training.evaluation import bootstrap
-from training.evaluation.bootstrap import Estimate
+from training.evaluation.bootstrap import FEW_USERS, Estimate
 
 METRIC = "recall_at_30"
 MARGIN = 0.01
-FEW_USERS = 10
 CASE = ("user_id", "request_at", "targets")
 
 
