@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from local.environment import environment
@@ -203,7 +204,16 @@ def asked_on(parser: argparse.ArgumentParser, arguments: list[str] | None) -> As
     logs = str(Path(options.logs).expanduser().resolve()) if options.logs else None
     if logs and not Path(logs).exists():
         parser.error(f"there are no logs at {logs}; give a file or folder that exists, or leave LOGS out")
+    if options.as_of and not _is_day(options.as_of):
+        parser.error(f"{options.as_of!r} is no day; write AS_OF as 2026-06-30, or leave it out")
     return Asked(logs, options.recipe, options.as_of or None, tuple(options.channels.split()))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -99,6 +99,14 @@ def test_who_stops_a_command_is_told_what_goes_on(here, monkeypatch, capsys, com
     assert remedy in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("day", ["30.06.2026", "2026-13-01", "20260630", "yesterday"])
+def test_what_is_no_day_is_refused_before_anything_runs(capsys, day):
+    with pytest.raises(SystemExit):
+        pipeline.asked_on(argparse.ArgumentParser(), ["--as-of", day])
+    assert f"'{day}' is no day; write AS_OF as 2026-06-30" in capsys.readouterr().err
+    assert pipeline.asked_on(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
+
+
 def landings(here, sources):
     folder = here.landing / "landings" / "dt=2026-07-01"
     folder.mkdir(parents=True)
