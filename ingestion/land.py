@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for name, count in counts.items():
         print(
-            f"{name}: {count.read:,} read, {count.landed:,} landed, "
+            f"{name}: {count.read:,} rows of events and catalogue read, {count.landed:,} landed, "
             f"{count.duplicate:,} duplicate, {count.quarantined:,} quarantined"
             + (f", {count.forgotten:,} of forgotten users" if count.forgotten else "")
         )
