@@ -150,7 +150,8 @@ def test_the_command_prints_counts_and_names_what_it_cannot_read(
 ) -> None:
     log = play_log(tmp_path / "log", ROWS[:3])
     assert main([str(log), "--home", str(tmp_path / "home")]) == 0
-    assert "play_log: 8 rows of events and catalogue read, 8 landed, 0 duplicate, 0 quarantined" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "play_log: 8 rows of events and catalogue read, 8 landed, 0 duplicate, 0 quarantined" in said
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("nothing")
     assert main([str(tmp_path / "other"), "--home", str(tmp_path / "home")]) == 2
