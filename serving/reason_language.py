@@ -22,6 +22,8 @@ SENTENCES = {
     "because you opened {container}": "因为你打开过 {container}",
     "because you played it just now": "因为你刚刚听过它",
     "because you played {track} just now": "因为你刚刚听过 {track}",
+    "because it is among the last songs that you played": "因为它是你最近播放的歌曲之一",
+    "because {track} is among the last songs that you played": "因为 {track} 是你最近播放的歌曲之一",
     "because it fits what is playing now": "因为它适合正在播放的内容",
     "because you keep coming across it": "因为你总会遇到它",
     "because you have listened to it before": "因为你听过它",

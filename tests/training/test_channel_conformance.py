@@ -123,6 +123,27 @@ def test_reasons_are_sentences_whatever_else_is_asked(channel: RecallChannel, re
     assert channel.reasons(requests.take([0]), []) == []
 
 
+def test_nothing_was_just_now_for_a_listener_who_comes_back_after_months(
+    channel: RecallChannel, requests: UserBatch
+) -> None:
+    def said(request_at_B: np.ndarray) -> list[str]:
+        asked = UserBatch(requests.user_ids, request_at_B, requests.views, requests.scene_B)
+        singles = [asked.take([row]) for row in range(len(asked))]
+        return [
+            reason
+            for single in singles
+            for reason in channel.reasons(
+                single, [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
+            )
+        ]
+
+    months = 60 * 86_400_000_000
+    assert not any("just now" in reason for reason in said(requests.request_at_B + months))
+    if channel.name == "realtime":
+        newest_B = requests.views["recent_events"].columns["ended_at"].max(axis=1)
+        assert any("just now" in reason for reason in said(newest_B + 1_000_000))
+
+
 def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(
     channel: RecallChannel, data: TrainingData, tmp_path: Path
 ) -> None:

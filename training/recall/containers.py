@@ -201,14 +201,18 @@ class ContainerRecall(CandidateSource):
         vectors = [self.vector_ND[torch.from_numpy(opened)]]
         vectors.append(functional.normalize(self.realtime.vectors(torch.from_numpy(played)), dim=-1))
         nearest = (self.vector_ND[torch.tensor(list(items))] @ torch.cat(vectors).T).argmax(1).tolist()
-        return [self._because(item, opened.tolist(), place, played) for item, place in zip(items, nearest, strict=True)]
+        just_now = self.realtime.just_now(user)
+        return [
+            self._because(item, opened.tolist(), place, played, just_now)
+            for item, place in zip(items, nearest, strict=True)
+        ]
 
-    def _because(self, item: int, opened: list[int], nearest: int, played: np.ndarray) -> str:
+    def _because(self, item: int, opened: list[int], nearest: int, played: np.ndarray, just_now: set[int]) -> str:
         if item in opened:
             return "because you opened it not long ago"
         if nearest < len(opened):
             return f"because you opened {self.containers.titles_N[opened[nearest]] or 'one like it'}"
-        return f"because you played {self.realtime.vocabulary.describe(int(played[nearest - len(opened)]))} just now"
+        return self.realtime.because_of(int(played[nearest - len(opened)]), just_now)
 
     def save(self, folder: Path) -> None:
         """Config as JSON, the containers as Parquet, the counts as one array; the vectors are made anew from `realtime`."""

@@ -37,6 +37,8 @@ from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
+JUST_NOW_US = 3_600_000_000
+
 
 class Realtime(IndexedChannel):
     """Nearest items to two user vectors: what will be listened to next, and what of it is new to the user."""
@@ -204,13 +206,27 @@ class Realtime(IndexedChannel):
             return ["because it fits what is playing now"] * len(items)
         vector_LD, vector_ND = (self.network.vectors(torch.as_tensor(of, dtype=torch.int64)) for of in (heard, items))
         closest_N = heard[(vector_ND @ vector_LD.T).argmax(1).numpy()]
-        just_now = set(heard.tolist())
+        lately, just_now = set(heard.tolist()), self.just_now(user)
+        itself = dict.fromkeys(lately, "because it is among the last songs that you played")
+        itself |= dict.fromkeys(just_now & lately, "because you played it just now")
         return [
-            "because you played it just now"
-            if item in just_now
-            else f"because you played {self.vocabulary.describe(int(closest))} just now"
+            itself[item] if item in itself else self.because_of(int(closest), just_now)
             for item, closest in zip(items, closest_N, strict=True)
         ]
+
+    def because_of(self, item: int, just_now: set[int]) -> str:
+        """That `item` is one of the recent events, and `just_now` only where it is: an export may have ended months ago."""
+        track = self.vocabulary.describe(item)
+        if item in just_now:
+            return f"because you played {track} just now"
+        return f"because {track} is among the last songs that you played"
+
+    def just_now(self, user: UserBatch) -> set[int]:
+        """The items of events that ended less than an hour before the single request `user`."""
+        merged = merge_clicks(user, self.settled.length)
+        length = merged.length_B[0]
+        is_now = merged.columns["ended_at"][0][:length] > user.request_at_B[0] - JUST_NOW_US
+        return set(merged.columns["track_id"][0][:length][is_now].tolist())
 
     def listened(self, user: UserBatch) -> np.ndarray:
         """The items of the recent events of the single request `user`, oldest first, without skips where there are others."""
