@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-MEMORY_LIMIT = "700MB"
+MEMORY_LIMIT = "500MB"
 BATCH = 122_880
 """Rows that are read back at once."""
 
