@@ -13,6 +13,7 @@ import gc
 import os
 import resource
 import shutil
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -35,7 +36,7 @@ from training.evaluation.result import Result
 from training.evaluation.servable import Servable
 from training.recipes import RECIPES, recipe
 from training.tracking import open_experiment
-from training.workspace import SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
+from training.workspace import SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done, write_json
 
 HERE = Path(__file__).parent
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
@@ -213,5 +214,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MissingInput as error:
+        sys.exit(f"error: {error}")
     gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import sys
 
 import polars as pl
 
 from training.data import CASE_KINDS, RecallCases, TrainingData
 from training.recipes import RECIPES, recipe
-from training.workspace import FITS, SOURCES, Workspace, code_hash, is_unchanged, mark_done
+from training.workspace import FITS, SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done
 
 
 def prepare(workspace: Workspace) -> bool:
@@ -57,5 +58,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MissingInput as error:
+        sys.exit(f"error: {error}")
     gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed

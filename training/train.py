@@ -268,5 +268,8 @@ def _why_not(workspace: Workspace, kind: str, name: str, fit: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MissingInput as error:
+        sys.exit(f"error: {error}")
     gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed

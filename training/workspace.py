@@ -73,7 +73,9 @@ class Workspace:
         except storage.StorageError as error:
             raise MissingInput(str(error)) from error
         if not (marts / "plays.parquet").exists():
-            raise MissingInput(f"no marts in {here.marts}; run `dbt build` first, or set SEGUE_HOME to where they are")
+            raise MissingInput(
+                f"no mart plays in {here.marts}; run `dbt build --project-dir dbt` first, or set SEGUE_HOME to where they are"
+            )
         day = as_of or day_after_newest_event(marts)
         return cls(folder=here.training / f"{day}-{recipe}", marts=marts, as_of=day, recipe=recipe)
 

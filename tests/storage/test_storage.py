@@ -153,7 +153,7 @@ def test_what_is_not_there_or_lets_nobody_in_is_named(
 
 
 def test_training_says_that_it_cannot_have_its_marts(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingInput, match=f"no marts in {here.marts}"):
+    with pytest.raises(MissingInput, match=f"no mart plays in {here.marts}"):
         Workspace.open(recipe="debug")
     monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
     with pytest.raises(MissingInput, match="s3://no-such-bucket/x/marts is not to be had"):
