@@ -19,6 +19,7 @@ from training.data import TrainingData
 from training.features import UserBatch
 from training.recall.channel import Candidates
 from training.recall.knowledge_graph import KnowledgeGraphWalks
+from training.recall.knowledge_graph_choice import is_gain
 from training.recall.knowledge_graph_config import (
     HEARD_NEAR,
     EmbeddingConfig,
@@ -250,6 +251,12 @@ def test_choosing_never_brings_what_only_validation_knows(tmp_path: Path, monkey
     assert (fitted.may_serve_V == data.catalogue_V).all(), "what is chosen on is not what is served"
     assert fitted.settled.is_settled
     assert HEARD_NEAR in fitted.graph.relations
+
+
+def test_another_number_must_gain_more_than_chance() -> None:
+    assert is_gain(np.array([0.02, 0.01, 0.03])) and is_gain(np.array([0.01]))
+    assert not is_gain(np.array([0.3, -0.1, -0.15])), "one user's luck"
+    assert not is_gain(np.array([0.0, 0.0])) and not is_gain(np.array([-0.01]))
 
 
 def test_a_settled_config_comes_back_from_json_and_chooses_nothing(data: TrainingData) -> None:

@@ -1,7 +1,7 @@
 """Choosing the walk's numbers on validation sessions, one number at a time.
 
-Only tracks that could be known before (`TrainingData.known_V`) are looked for and brought here. Knows nothing about how a
-walk works.
+Another value must gain more than chance does: than the standard error of its gain over users. Only tracks that could be
+known before (`TrainingData.known_V`) are looked for and brought here. Knows nothing about how a walk works.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from training.data import RecallCases, TrainingData
 from training.recall.knowledge_graph_config import PERFORMED_BY, KnowledgeGraphConfig
 from training.recall.knowledge_graph_nodes import ONE_WAY
-from training.recall.measure import by_user, recall_at_k, user_batches
+from training.recall.measure import of_users, recall_at_k, user_batches
 
 if TYPE_CHECKING:
     from training.recall.knowledge_graph import KnowledgeGraphWalks
@@ -46,26 +46,33 @@ def choose(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
     serving_V, channel.may_serve_V = channel.may_serve_V, channel.may_serve_V & data.known_V
     tried: list[dict[str, Any]] = []
 
-    def worth(trial: KnowledgeGraphConfig) -> float:
+    def worth(trial: KnowledgeGraphConfig) -> np.ndarray:
         channel.walk_with(trial)
         items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
-        found = {k: by_user(recall_at_k(items_CK, wanted, k), cases.user_C) for k in (50, 200)}
-        tried.append({"walk": _differences(trial), "recall_at_50": found[50], "recall_at_200": found[200]})
-        return found[50] + found[200]
+        found = {k: of_users(recall_at_k(items_CK, wanted, k), cases.user_C) for k in (50, 200)}
+        tried.append({"walk": _differences(trial), **{f"recall_at_{k}": float(one.mean()) for k, one in found.items()}})
+        worth_U: np.ndarray = found[50] + found[200]
+        return worth_U
 
-    best, value = config, worth(config)
+    best, worth_U = config, worth(config)
     for _ in range(config.rounds):
-        before = value
+        before = best
         for number in range(_numbers(channel)):
             for trial in list(_trials(best, channel, number)):
-                gained = worth(trial)
-                if gained > value + LEAST_GAIN:
-                    best, value = trial, gained
-        if value <= before + LEAST_GAIN:
+                gained_U = worth(trial)
+                if is_gain(gained_U - worth_U):
+                    best, worth_U = trial, gained_U
+        if best is before:
             break
     channel.may_serve_V = serving_V
     channel.walk_with(best)
-    return {"validation": {"cases": len(cases), "worth": value}, "tried": tried}
+    return {"validation": {"cases": len(cases), "worth": float(worth_U.mean())}, "tried": tried}
+
+
+def is_gain(difference_U: np.ndarray) -> bool:
+    """Whether users gain, on average, by more than the standard error; one user alone by anything."""
+    error = difference_U.std(ddof=1) / np.sqrt(len(difference_U)) if len(difference_U) > 1 else 0.0
+    return bool(difference_U.mean() > max(error, LEAST_GAIN))
 
 
 def _at_most(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:

@@ -37,11 +37,16 @@ def by_user(value_C: np.ndarray, user_C: np.ndarray) -> float:
     """Mean over a user's cases, then over users; cases that are NaN are left out, and users who have no others. NaN if
     none has.
     """
+    value_U = of_users(value_C, user_C)
+    return float(value_U.mean()) if len(value_U) else float("nan")
+
+
+def of_users(value_C: np.ndarray, user_C: np.ndarray) -> np.ndarray:
+    """Mean over the cases of each user who has one that is not NaN, by user [U]."""
     known = ~np.isnan(value_C)
-    users, place = np.unique(user_C[known], return_inverse=True)
-    if not len(users):
-        return float("nan")
-    return float((np.bincount(place, weights=value_C[known]) / np.bincount(place)).mean())
+    place = np.unique(user_C[known], return_inverse=True)[1]
+    value_U: np.ndarray = np.bincount(place, weights=value_C[known]) / np.bincount(place)
+    return value_U
 
 
 def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, ...] = (50, 200)) -> dict[str, float]:
