@@ -158,7 +158,7 @@ NO_BODY = {
     413: "the body is larger than 1048576 bytes; send fewer events at once",
     415: "content type 'text/plain'; send application/json",
 }
-NO_RELEASE = {503: "no release is in service yet; `make pipeline` or the DAG release_models makes one"}
+NO_RELEASE = {503: "no release is in service yet; `make run` or the DAG release_models makes one"}
 ERRORS = {
     "/listener": {
         400: "user_id must be 1 to 256 bytes of printable text",

@@ -44,7 +44,7 @@ from settings import Settings
 from training.exclusions import Exclusions
 from training.filter import Shown
 
-NO_RELEASE = "no release is in service yet; `make pipeline` or the DAG release_models makes one"
+NO_RELEASE = "no release is in service yet; `make run` or the DAG release_models makes one"
 
 logger = logging.getLogger(__name__)
 
