@@ -62,6 +62,7 @@ def test_a_program_that_becomes_another_one_is_running_all_the_while(tmp_path, m
         assert program.is_running()
         assert [member.pid for member in program.members()] == [program.pid]
         monkeypatch.undo()
+        wait_for(psutil.Process(program.pid).environ)  # just started, it may itself have none yet
         assert not process.Background(program.pid, "another mark").is_running()
     finally:
         process.stop(program, patience_s=1)
