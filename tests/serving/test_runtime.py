@@ -46,7 +46,7 @@ def started(tmp_path, monkeypatch):
 def test_without_a_release_it_takes_events_and_says_how_to_get_one(started):
     runtime = started.start()
     assert runtime.is_alive and not runtime.is_ready
-    with pytest.raises(NotReady, match="make pipeline"):
+    with pytest.raises(NotReady, match="make run"):
         runtime.recommend("u", "daily", None)
     with pytest.raises(RequestRejected, match="scene 'shower'"):
         runtime.recommend("u", "shower", None)
