@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from training.blend import Blend
 from training.data import Ragged
-from training.evaluation import head_weights
+from training.evaluation import head_weights, recall_metrics
 from training.evaluation.baselines import Baselines
 from training.evaluation.held_out import HeldOut
 from training.evaluation.measured_ranking import rank_figures
@@ -92,12 +92,8 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
 
 def known_before(found: Mapping[str, Candidates], heard: Ragged, known_V: NDArray[np.bool_]) -> dict[str, Candidates]:
     """The candidates that the user of each request has heard, or that `known_V` holds."""
-    top = np.int64(max(len(known_V), heard.items.max(initial=0) + 1))
-    heard_key = heard.case_of_items * top + heard.items
-    row_B1 = np.arange(len(heard.count_C))[:, None]
     return {
-        name: one.only(known_V[one.items_BK] | np.isin(row_B1 * top + one.items_BK, heard_key))
-        for name, one in found.items()
+        name: one.only(known_V[one.items_BK] | recall_metrics.hits(one.items_BK, heard)) for name, one in found.items()
     }
 
 
