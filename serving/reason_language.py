@@ -16,7 +16,9 @@ SENTENCES = {
     "because it is among the most played tracks": "因为它是播放最多的歌曲之一",
     "because it is among the most opened": "因为它是打开最多的之一",
     "because it is close to {track}": "因为它与 {track} 相近",
-    "because many people are listening to it": "因为很多人在听",
+    "because {people} people have listened to it": "因为有 {people} 人听过它",
+    "because it has been listened to {times} times": "因为它被听过 {times} 次",
+    "because it has been listened to once": "因为它被听过一次",
     "because many open it": "因为很多人打开它",
     "because you opened it not long ago": "因为你不久前打开过它",
     "because you opened {container}": "因为你打开过 {container}",
@@ -51,6 +53,8 @@ PATHS = {
 }
 """What the music graph says behind `because you listen to …:`, the more special before the more general."""
 
+NUMBERS = ("days", "people", "times")
+"""What of a sentence is a number, not a name."""
 LONGEST = 1000
 """Characters of a sentence that is taken apart; names that are longer are nobody's."""
 PATH = re.compile(r"because you listen to (.+?): (.+)", re.DOTALL)
@@ -95,9 +99,8 @@ def _patterns(words: tuple[tuple[str, str], ...]) -> list[tuple[re.Pattern[str],
 
 
 def _pattern(english: str) -> re.Pattern[str]:
-    numbers = ("days", "times")
     parts = re.split(r"\{(\w+)\}", english)
-    texts = [re.escape(part) if place % 2 == 0 else _named(part, part in numbers) for place, part in enumerate(parts)]
+    texts = [re.escape(part) if place % 2 == 0 else _named(part, part in NUMBERS) for place, part in enumerate(parts)]
     return re.compile("".join(texts), re.DOTALL)
 
 

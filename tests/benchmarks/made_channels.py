@@ -160,7 +160,8 @@ class MadeWorld:
             item_N,
             1e4 / (1.0 + np.arange(len(item_N))),
             _Facets(item_N, values, has),
-            listeners=20_000,
+            people_N=np.full(len(item_N), 20_000),
+            times_N=np.full(len(item_N), 90_000),
         )
 
     def _walks(self) -> KnowledgeGraphWalks:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import settings
-from serving.reason_language import PATHS, SENTENCES, said_in
+from serving.reason_language import NUMBERS, PATHS, SENTENCES, said_in
 from training.recall import knowledge_graph_sentence as graph
 
 SAID = re.compile(r'f?"(because [^"]*)"')
@@ -43,7 +43,7 @@ def test_every_path_of_the_music_graph_has_a_counterpart() -> None:
 @pytest.mark.parametrize("english", SENTENCES)
 def test_names_come_through_whatever_they_hold(english: str) -> None:
     for name in ("Song 1 by A, B", "Just now: because", "夜曲 by 周杰伦", "{x} 100%"):
-        names = {key: "12" if key in ("days", "times") else name for key in re.findall(r"\{(\w+)\}", english)}
+        names = {key: "12" if key in NUMBERS else name for key in re.findall(r"\{(\w+)\}", english)}
         assert said_in("zh", english.format(**names)) == SENTENCES[english].format(**names)
         assert said_in("en", english.format(**names)) == english.format(**names)
 

@@ -25,8 +25,8 @@ from training.workspace import write_json
 
 DAY_US = 86_400_000_000
 FACETS_USED = ("languages", "scenes")
-MANY = 10
-"""Of fewer listeners nobody says that many people listen to a song: it may be the very one who asks."""
+COUNTED = ("people_N", "times_N")
+"""How many people listened to each kept item in `train`, and how often: what the reasons say."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,16 @@ class Popularity(RecallChannel):
     feature_service: ClassVar[str] = "popularity"
 
     def __init__(
-        self, config: PopularityConfig, item_N: np.ndarray, weight_N: np.ndarray, facets: _Facets, listeners: int
+        self,
+        config: PopularityConfig,
+        item_N: np.ndarray,
+        weight_N: np.ndarray,
+        facets: _Facets,
+        people_N: np.ndarray,
+        times_N: np.ndarray,
     ) -> None:
-        self.settled, self.listeners = config, listeners
-        self.item_N, self.weight_N, self.facets = item_N, weight_N, facets
+        self.settled, self.item_N, self.weight_N, self.facets = config, item_N, weight_N, facets
+        self.people_N, self.times_N = people_N, times_N
 
     @classmethod
     def config(cls, recipe: str) -> PopularityConfig:
@@ -75,7 +81,9 @@ class Popularity(RecallChannel):
         # Tracks nobody plays any more still come before those nobody ever played, which come in the vocabulary's order.
         order = np.lexsort((np.arange(len(weight_V)), -weight_V))
         item_N = order[data.catalogue_V[order]][: config.kept]
-        return cls(config, item_N, weight_V[item_N], _Facets.of(data, item_N), len(np.unique(plays.user_P[rows])))
+        people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
+        times_V = np.bincount(plays.track_P[rows], minlength=len(weight_V))
+        return cls(config, item_N, weight_V[item_N], _Facets.of(data, item_N), people_V[item_N], times_V[item_N])
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The same `k` for everybody of the same languages and scene."""
@@ -86,17 +94,20 @@ class Popularity(RecallChannel):
         return Candidates.padded(self.item_N[place_BK], scores_BK, k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
-        """Do not depend on the user."""
+        """How many people have listened to each song; where one has, how often, for that may be the very one who asks."""
         del user
-        many, few = "because many people are listening to it", "because it is among the most played tracks"
-        return [many if self.listeners >= MANY else few] * len(items)
+        return [_heard(*self._counts.get(item, (0, 0))) for item in items]
+
+    @cached_property
+    def _counts(self) -> dict[int, tuple[int, int]]:
+        counts = zip(self.people_N.tolist(), self.times_N.tolist(), strict=True)
+        return dict(zip(self.item_N.tolist(), counts, strict=True))
 
     def save(self, folder: Path) -> None:
         """Config and facet values as JSON, counts as arrays."""
         folder.mkdir(parents=True, exist_ok=True)
-        learned = {"values": self.facets.values, "listeners": self.listeners}
-        write_json(folder / "popularity.json", asdict(self.settled) | learned)
-        arrays: dict[str, Any] = {"item_N": self.item_N, "weight_N": self.weight_N}
+        write_json(folder / "popularity.json", asdict(self.settled) | {"values": self.facets.values})
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNTED)}
         arrays |= {f"has_{name}": value for name, value in self.facets.has.items()}
         np.savez_compressed(folder / "popularity.npz", **arrays)
 
@@ -105,11 +116,22 @@ class Popularity(RecallChannel):
         """What `save` wrote."""
         del vocabulary
         stored = json.loads((folder / "popularity.json").read_text())
-        values, listeners = stored.pop("values"), stored.pop("listeners", MANY)  # a release from before does not say
+        values = stored.pop("values")
+        stored.pop("listeners", None)  # a release from before has them, and no counts
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
             has = {name: arrays[f"has_{name}"] for name in FACETS_USED}
             facets = _Facets(arrays["item_N"], values, has)
-            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets, listeners)
+            unknown = np.zeros(len(arrays["item_N"]), dtype=np.int64)
+            counts = {name: arrays.get(name, unknown) for name in COUNTED}
+            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets, **counts)
+
+
+def _heard(people: int, times: int) -> str:
+    if people > 1:
+        return f"because {people} people have listened to it"
+    if times > 1:
+        return f"because it has been listened to {times} times"
+    return "because it has been listened to once" if times else "because it is among the most played tracks"
 
 
 def _best(score_N: np.ndarray, k: int) -> np.ndarray:
