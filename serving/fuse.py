@@ -13,9 +13,9 @@ import numpy as np
 
 from serving.scenes import Scene
 from serving.served_release import ServedRelease
-from training.data import Ragged
 from training.features import UserBatch
 from training.fusion import ANY_SCENE, Fusion
+from training.ragged import Ragged
 from training.recall.channel import Candidates
 
 NOBODYS = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))

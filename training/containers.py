@@ -16,7 +16,10 @@ import polars as pl
 
 from sequences.batch import FIRST
 from sequences.behaviours import load as load_behaviours
-from training.data import CASE_KINDS, CONTAINER_MARTS, PARTS, Ragged, RecallCases, TrainingData
+from training.data import CONTAINER_MARTS, TrainingData
+from training.plays import PARTS
+from training.ragged import Ragged
+from training.recall_cases import CASE_KINDS, RecallCases
 
 FILE = "containers.parquet"
 

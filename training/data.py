@@ -1,13 +1,11 @@
-"""What a model learns from: the plays of every user as flat columns, the vocabulary, the catalogue and the recall
-cases.
+"""What a model learns from: the plays of every user, the vocabulary, the catalogue and the recall cases.
 
-Legend: P plays, U users, V vocabulary, C cases. Rows are sorted by user, then `play_number`; times are int64 µs since
-1970, UTC, and the numbers of a play int32. Knows nothing about torch or any model.
+Legend: P plays, U users, V vocabulary, C cases. Knows nothing about torch or any model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -17,9 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST, UNKNOWN
+from sequences.batch import FIRST
 from sequences.definition import SEQUENCE_VIEWS
 from training.content import COLUMNS, Content, content_tables
+from training.plays import PARTS, Plays, read_rows
+from training.ragged import Ragged
+from training.recall_cases import RecallCases
 from training.recipes import Recipe
 from training.vocabulary import Vocabulary
 
@@ -27,102 +28,9 @@ if TYPE_CHECKING:
     from sequences.dense import DenseReader
     from training.features import ServiceContract
 
-PARTS = ("train", "validation", "test")
-CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
 CONTAINER_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
 """What holds tracks and is opened as one: type of target ▸ the mart that says what there is of it."""
 FACETS = ("languages", "styles", "scenes", "emotions", "themes")
-
-
-@dataclass(frozen=True)
-class Plays:
-    """Every play of every user. `part_P` indexes PARTS, `start_P` is the row of the first play of the play's
-    session.
-    """
-
-    user_P: np.ndarray
-    play_number_P: np.ndarray
-    track_P: np.ndarray
-    artist_P: np.ndarray
-    known_at_P: np.ndarray
-    request_at_P: np.ndarray
-    part_P: np.ndarray
-    is_listened_P: np.ndarray
-    is_full_play_P: np.ndarray
-    start_P: np.ndarray
-    offset_U1: np.ndarray
-
-    def __len__(self) -> int:
-        """P."""
-        return len(self.user_P)
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """C lists of items, flat: list c is `items[offset_C1[c]:offset_C1[c + 1]]`."""
-
-    items: np.ndarray
-    offset_C1: np.ndarray
-
-    def __getitem__(self, case: int) -> np.ndarray:
-        """The items of one case, in order."""
-        return self.items[self.offset_C1[case] : self.offset_C1[case + 1]]
-
-    @property
-    def count_C(self) -> np.ndarray:
-        """Length of each list."""
-        return np.diff(self.offset_C1)
-
-    @property
-    def case_of_items(self) -> np.ndarray:
-        """The case of every flat item."""
-        return np.repeat(np.arange(len(self.offset_C1) - 1), self.count_C)
-
-    def take(self, rows: np.ndarray) -> Ragged:
-        """The lists of `rows`, in that order."""
-        lists = [self[row] for row in rows]
-        offset = np.concatenate([[0], np.cumsum([len(one) for one in lists], dtype=np.int64)])
-        return Ragged(np.concatenate([*lists, np.zeros(0, dtype=np.int64)]).astype(np.int64), offset.astype(np.int64))
-
-
-@dataclass(frozen=True)
-class RecallCases:
-    """C sessions to predict, one a row: who asks, when, and what was listened to (`items["targets"]`; see
-    `TrainingData.recall_cases`).
-    """
-
-    user_ids: np.ndarray
-    user_C: np.ndarray
-    play_number_C: np.ndarray
-    request_at_C: np.ndarray
-    scenes: np.ndarray
-    items: dict[str, Ragged]
-
-    def __len__(self) -> int:
-        """C."""
-        return len(self.user_C)
-
-    def take(self, rows: np.ndarray) -> RecallCases:
-        """The cases of `rows`, in that order."""
-        return RecallCases(
-            self.user_ids[rows],
-            self.user_C[rows],
-            self.play_number_C[rows],
-            self.request_at_C[rows],
-            self.scenes[rows],
-            {kind: lists.take(rows) for kind, lists in self.items.items()},
-        )
-
-    def sample(self, per_user: int, seed: int, most: int | None = None) -> RecallCases:
-        """At most `per_user` cases of each user and `most` of all, drawn by `seed`, in the original order."""
-        shuffled = np.random.default_rng(seed).permutation(len(self))
-        shuffled = shuffled[np.argsort(self.user_C[shuffled], kind="stable")]
-        users = self.user_C[shuffled]
-        first = np.searchsorted(users, users)
-        drawn = shuffled[np.arange(len(users)) - first < per_user]
-        if most is not None:
-            drawn = np.random.default_rng(seed).permutation(drawn)[:most]
-        return self.take(np.sort(drawn))
 
 
 @dataclass
@@ -162,8 +70,8 @@ class TrainingData:
         self.vocabulary = Vocabulary.build(self._track_rows, learned, _container_ids(self.marts))
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
         self.user_ids_U = users["user_id"].to_numpy().astype(object)
-        rows = _read_plays(plays, self.user_ids_U.tolist(), self.vocabulary)
-        self.plays = _columns(rows, self.vocabulary)
+        rows = read_rows(plays, self.user_ids_U.tolist(), self.vocabulary)
+        self.plays = Plays.of(rows, self.vocabulary)
         self.scene_P = rows["scene"]
         self.catalogue_V = self._catalogue()
         self._readers: dict[str, DenseReader] = {}
@@ -280,7 +188,7 @@ class TrainingData:
             play_number_C=plays.play_number_P[begins].astype(np.int64),
             request_at_C=plays.request_at_P[begins],
             scenes=self.scene_P.gather(begins).cast(pl.String).to_numpy(),
-            items={kind: _ragged(track[mask], case[mask], len(begins)) for kind, mask in is_kind.items()},
+            items={kind: Ragged.of(track[mask], case[mask], len(begins)) for kind, mask in is_kind.items()},
         )
 
     @cached_property
@@ -312,53 +220,3 @@ def _container_ids(marts: Path) -> list[str]:
     return [
         name for kind, path in paths.items() if path.exists() for name in pl.read_parquet(path)[f"{kind}_id"].to_list()
     ]
-
-
-def _read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
-    """The plays in order. Texts become numbers piece by piece as they are read: in memory they would be most of it."""
-    rows = plays.select(
-        user=_place_in("user_id", user_ids),
-        number=pl.col("play_number").cast(pl.Int32),
-        track=(_place_in("track_id", vocabulary.track_ids_V[FIRST:].tolist()) + FIRST).fill_null(UNKNOWN),
-        known_at=_microseconds("known_at"),
-        request_at=_microseconds("request_at"),
-        part=_place_in("part", PARTS).cast(pl.Int8),
-        is_listened="is_listened",
-        is_full_play=pl.col("behaviour") == "full_play",
-        session=pl.col("session_id").cast(pl.Categorical),
-        scene=pl.col("scene").cast(pl.Categorical),
-    )
-    return rows.sort("user", "number").collect(engine="streaming")
-
-
-def _columns(rows: pl.DataFrame, vocabulary: Vocabulary) -> Plays:
-    user_P, track_P = rows["user"].to_numpy(), rows["track"].to_numpy()
-    session_P = rows.select(pl.struct("user", "session").rle_id()).to_series().to_numpy()
-    starts = np.unique(session_P, return_index=True)[1].astype(np.int32)
-    return Plays(
-        user_P=user_P,
-        play_number_P=rows["number"].to_numpy(),
-        track_P=track_P,
-        artist_P=vocabulary.artist_of_track_V.astype(np.int32)[track_P],
-        known_at_P=rows["known_at"].to_numpy(),
-        request_at_P=rows["request_at"].to_numpy(),
-        part_P=rows["part"].to_numpy(),
-        is_listened_P=rows["is_listened"].to_numpy(),
-        is_full_play_P=rows["is_full_play"].to_numpy(),
-        start_P=starts[session_P],
-        offset_U1=np.concatenate([np.unique(user_P, return_index=True)[1], [len(user_P)]]).astype(np.int64),
-    )
-
-
-def _place_in(column: str, texts: Sequence[str]) -> pl.Expr:
-    """The place of each text among `texts`; null where it is not among them."""
-    return pl.col(column).cast(pl.Enum(texts), strict=False).to_physical().cast(pl.Int32)
-
-
-def _microseconds(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.Datetime("us")).cast(pl.Int64)
-
-
-def _ragged(items: np.ndarray, case: np.ndarray, cases: int) -> Ragged:
-    counts = np.bincount(case, minlength=cases)
-    return Ragged(items.astype(np.int64), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))

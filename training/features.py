@@ -17,9 +17,10 @@ import pandas as pd
 
 from sequences.batch import FIRST, SequenceBatch, encode
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
-from training.data import Ragged, TrainingData
+from training.data import TrainingData
 from training.heard import heard
 from training.noted import noted
+from training.ragged import Ragged
 from training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

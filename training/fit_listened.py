@@ -14,8 +14,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from training import trainer
-from training.data import RecallCases, TrainingData
-from training.evaluation.recall_metrics import hits
+from training.data import TrainingData
 from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures
 from training.fusion import Fusion
@@ -26,6 +25,7 @@ from training.ranking.fit import track_statistics
 from training.ranking.listened import Listened, ListenedConfig, Requests, numbers
 from training.ranking.target_attention import TargetAttention
 from training.recall.channel import RecallChannel
+from training.recall_cases import RecallCases
 from training.recalled import heard_before, recalled, scenes_of
 
 CANDIDATES = 150
@@ -64,7 +64,7 @@ def _requests(
     """The candidates of every case by default weights of fusion, which are not chosen yet."""
     found = recalled(channels, offline, cases, part)
     items_CK = Fusion().fuse(found, heard_before(offline.data, cases), CANDIDATES, scenes_of(cases)).items_BK
-    is_hit_CK, service = hits(items_CK, cases.items["targets"]), TargetAttention.feature_service
+    is_hit_CK, service = cases.items["targets"].holds(items_CK), TargetAttention.feature_service
     offline.open(service)
     profile = profiles(offline, service, cases.user_ids, cases.request_at_C)
 

@@ -18,10 +18,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import Ragged, RecallCases
 from training.discovery_share import merge
+from training.ragged import Ragged
 from training.recall.channel import Candidates
 from training.recall.measure import recall_table, worth
+from training.recall_cases import RecallCases
 from training.reciprocal_rank import Found, ReciprocalRank
 from training.workspace import write_json
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from sequences import behaviours, sessions
 from sequences.batch import FIRST, SequenceBatch
-from training.data import Ragged
 from training.distinct import distinct
 from training.listens import HISTORY
+from training.ragged import Ragged
 
 RECENT = "recent_events"
 HEARD_VIEWS = (HISTORY, RECENT)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data import PARTS, RecallCases, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
+from training.recall_cases import RecallCases
 
 WITHIN = 0.5
 """The share of sessions that are asked for in their midst, each at one of its plays."""

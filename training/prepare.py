@@ -11,7 +11,8 @@ import sys
 
 import polars as pl
 
-from training.data import CASE_KINDS, RecallCases, TrainingData
+from training.data import TrainingData
+from training.recall_cases import CASE_KINDS, RecallCases
 from training.recipes import RECIPES, recipe
 from training.workspace import FITS, SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done
 

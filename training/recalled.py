@@ -10,12 +10,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from training.data import Ragged, RecallCases, TrainingData
+from training.data import TrainingData
 from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures
 from training.fusion import RECALLED
 from training.heard import HEARD_VIEWS, heard, joined
+from training.ragged import Ragged
 from training.recall.channel import Candidates, RecallChannel
+from training.recall_cases import RecallCases
 
 CASES_AT_ONCE = 256
 

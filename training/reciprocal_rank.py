@@ -16,7 +16,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import Ragged
+from training.ragged import Ragged
 from training.recall.channel import Candidates
 from training.recall.measure import by_user
 

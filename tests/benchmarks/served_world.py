@@ -22,8 +22,8 @@ from tests.benchmarks.made_channels import MadeWorld
 from tests.benchmarks.ranking_requests import grown_trees, kinds_of_tracks
 from training.blend import Blend
 from training.containers import Containers
-from training.data import Ragged
 from training.fusion import Fusion
+from training.ragged import Ragged
 from training.ranking import RANKERS
 from training.ranking.events import Catalogue
 from training.ranking.loaded import LoadedRanker, features_of

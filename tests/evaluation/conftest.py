@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from training.data import Ragged, RecallCases
+from training.ragged import Ragged
+from training.recall_cases import RecallCases
 
 
 def ragged(*lists: list[int]) -> Ragged:

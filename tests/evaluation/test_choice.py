@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data import Ragged
 from training.evaluation.choice import known_before
+from training.ragged import Ragged
 from training.recall.channel import Candidates
 
 

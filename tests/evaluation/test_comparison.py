@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.conftest import Case, recall_cases
-from training.data import Ragged
 from training.evaluation import comparison
+from training.ragged import Ragged
 
 
 def test_overlap_is_a_share_of_the_row() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.evaluation import anchor
 from tests.evaluation.conftest import Case, ragged, recall_cases
-from training.data import RecallCases
 from training.evaluation import recall_metrics
+from training.recall_cases import RecallCases
 
 ITEMS = np.array([[3, 7, 4], [8, 5, 0], [0, 0, 0]])
 
@@ -44,8 +44,8 @@ def test_ndcg_of_a_perfect_list_is_one_however_many_targets() -> None:
 
 
 def test_none_is_never_a_hit() -> None:
-    assert not recall_metrics.hits(np.zeros((1, 5), dtype=np.int64), ragged([1, 2])).any()
-    assert not recall_metrics.hits(np.array([[5, 6]]), ragged([])).any()
+    assert not ragged([1, 2]).holds(np.zeros((1, 5), dtype=np.int64)).any()
+    assert not ragged([]).holds(np.array([[5, 6]])).any()
 
 
 def test_equals_the_anchor_on_random_lists() -> None:

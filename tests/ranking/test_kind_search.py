@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.ranking.conftest import KINDS, MINUTE, NOW, SKIP, TRACKS, history, ranking_features, user_batch
-from training.data import Ragged
+from training.ragged import Ragged
 from training.ranking.hard_search import MATCH_FEATURES
 from training.ranking.kind_search import KIND_NUMBERS, WINDOWS
 from training.ranking.track_kinds import EMOTIONS, SOUNDS, TrackKinds

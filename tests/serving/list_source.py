@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.containers import Containers, Shelf
-from training.data import Ragged
+from training.ragged import Ragged
 from training.recall.channel import Candidates, CandidateSource
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import settings
 from tests.training.conftest import SERVICES, START, random_plays, write_marts
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
 from training.recipes import recipe
 
 CASES_SCRIPT = settings.ROOT.parent / "shared" / "anchors" / "cases.py"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.data import Ragged
+from training.ragged import Ragged
 from training.recall.approximate_index import ApproximateIndex
 from training.recall.guarded_index import GuardedIndex, positive_scores
 from training.recall.index import ExactIndex

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from training.data import Ragged, RecallCases, TrainingData
+from training.data import TrainingData
+from training.ragged import Ragged
 from training.recall import transition_choice
 from training.recall.blended_search import BlendedSearch
 from training.recall.guarded_index import GuardedIndex
 from training.recall.index import ExactIndex
 from training.recall.realtime import Realtime
 from training.recall.transitions import Histories, TransitionNumbers, Transitions, joined, learned
+from training.recall_cases import RecallCases
 
 NUMBERS = TransitionNumbers(ridge=0.7, together=0.3, past=0.4, future=0.9, age=0.3, request=0.5)
 LENGTH = 4

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import RecallCases, TrainingData
+from training.data import TrainingData
 from training.evaluation.ease import EaseConfig
 from training.evaluation.factors import FactorConfig
 from training.evaluation.first import first
@@ -25,6 +25,7 @@ from training.evaluation.neighbours import NeighbourConfig
 from training.evaluation.past import Past
 from training.evaluation.side_by_side import each
 from training.recall.measure import recall_table
+from training.recall_cases import RecallCases
 
 VALIDATION_CASES_PER_USER = 10
 CASES_AT_ONCE = 32

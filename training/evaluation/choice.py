@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.blend import Blend
-from training.data import Ragged
-from training.evaluation import head_weights, recall_metrics
+from training.evaluation import head_weights
 from training.evaluation.baselines import Baselines
 from training.evaluation.held_out import HeldOut
 from training.evaluation.measured_ranking import rank_figures
@@ -24,6 +23,7 @@ from training.evaluation.servable import Servable
 from training.evaluation.slate import Slate, sample
 from training.fusion import RECALLED, Fusion
 from training.heads import FIRST, LISTENED, Heads
+from training.ragged import Ragged
 from training.ranking.cases import ranking_cases
 from training.recall.channel import Candidates
 
@@ -92,9 +92,7 @@ def choose(held_out: HeldOut, servable: Servable) -> Choice:
 
 def known_before(found: Mapping[str, Candidates], heard: Ragged, known_V: NDArray[np.bool_]) -> dict[str, Candidates]:
     """The candidates that the user of each request has heard, or that `known_V` holds."""
-    return {
-        name: one.only(known_V[one.items_BK] | recall_metrics.hits(one.items_BK, heard)) for name, one in found.items()
-    }
+    return {name: one.only(known_V[one.items_BK] | heard.holds(one.items_BK)) for name, one in found.items()}
 
 
 def worth_serving(gauc: Mapping[str, float]) -> str:

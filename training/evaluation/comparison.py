@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import Ragged, RecallCases
 from training.evaluation import recall_metrics
+from training.ragged import Ragged
+from training.recall_cases import RecallCases
 
 HISTORY_EDGES = (0, 100, 1_000, 5_000, 20_000)
 OVERLAP_AT = 50
@@ -40,7 +41,7 @@ def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict
     """
     found = {}
     for name, items_CK in lists.items():
-        hits_CK = recall_metrics.hits(items_CK, cases.items["targets"])
+        hits_CK = cases.items["targets"].holds(items_CK)
         found[name] = _keys(np.where(hits_CK, items_CK, 0))
     everything, finders = np.unique(np.concatenate(list(found.values())), return_counts=True)
     alone = everything[finders == 1]
@@ -107,7 +108,7 @@ class ByFacet:
     def of(self, items_CK: Ints) -> dict[str, list[float]]:
         """`{"languages: Cantonese": [value, low, high]}` of one list a case."""
         some_CK = items_CK[:, :OVERLAP_AT]
-        hits_CK = recall_metrics.hits(some_CK, self._cases.items["targets"])
+        hits_CK = self._cases.items["targets"].holds(some_CK)
         result = {}
         for name, has_V in self._has_V.items():
             found_C, target_C = (hits_CK & has_V[some_CK]).sum(1), self._target_C[name]

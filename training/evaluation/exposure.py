@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.batch import FIRST
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
 
 
 @dataclass(frozen=True)

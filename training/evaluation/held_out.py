@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.data import Ragged, RecallCases, TrainingData
+from training.data import TrainingData
 from training.evaluation.side_by_side import each
 from training.features import OfflineFeatures
 from training.heads import LISTENED
+from training.ragged import Ragged
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
@@ -27,6 +28,7 @@ from training.ranking.listened import Listened
 from training.ranking.loaded import LoadedRanker
 from training.recall import CHANNELS, CONTAINERS, ContainerRecall, load_channels, load_containers
 from training.recall.channel import Candidates, RecallChannel
+from training.recall_cases import RecallCases
 from training.recalled import heard_before, recalled
 from training.recipes import recipe
 from training.workspace import MissingInput, Workspace

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
 
 Ints = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data import RecallCases, TrainingData
+from training.data import TrainingData
 from training.evaluation import comparison, memories, recall_metrics
 from training.evaluation.choice import Choice
 from training.evaluation.exposure import Newcomers
@@ -22,6 +22,7 @@ from training.evaluation.slate import METRICS as SLATE_METRICS
 from training.evaluation.slate import Slate, by_request, mean_known, sample
 from training.evaluation.slates_by_ranker import slates_by_ranker
 from training.fusion import RECALLED
+from training.recall_cases import RecallCases
 from training.recalled import scenes_of
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.data import PARTS, RecallCases, TrainingData
+from training.data import TrainingData
 from training.evaluation.past import Past
+from training.plays import PARTS
+from training.recall_cases import RecallCases
 
 MEMORIES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
 NEWEST_US = 60_000_000

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
 from training.evaluation import ranking_metrics
 from training.evaluation.comparison import HISTORY_EDGES
+from training.plays import PARTS
 from training.ranking.cases import RankingCases
 
 SKIP_EDGES = (0.0, 0.2, 0.4, 0.6, 1.0)

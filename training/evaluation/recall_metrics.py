@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import Ragged, RecallCases
 from training.evaluation import bootstrap
 from training.evaluation.bootstrap import FEW_USERS, Estimate
+from training.recall_cases import RecallCases
 
 KINDS = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
 PARTS = tuple(KINDS)
@@ -23,19 +23,6 @@ PARTS = tuple(KINDS)
 ByPart = dict[str, Estimate]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-def hits(items_CK: Ints, targets: Ragged) -> NDArray[np.bool_]:
-    """Whether each candidate is among its case's targets [C, K]; none (0) never is."""
-    cases, width = items_CK.shape
-    size = int(max(items_CK.max(initial=0), targets.items.max(initial=0))) + 1
-    wanted = np.unique(targets.case_of_items * size + targets.items)
-    if len(wanted) == 0 or width == 0:
-        return np.zeros((cases, width), dtype=bool)
-    asked = np.arange(cases)[:, None] * size + items_CK
-    place = np.minimum(np.searchsorted(wanted, asked.ravel()), len(wanted) - 1)
-    found: NDArray[np.bool_] = (wanted[place].reshape(cases, width) == asked) & (items_CK > 0)
-    return found
 
 
 def recall_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:
@@ -71,7 +58,7 @@ def by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[st
         )
     found: dict[str, dict[str, Floats]] = {name: {} for name in names}
     for part, kind in KINDS.items():
-        hits_CK, targets_C = hits(items_CK, cases.items[kind]), cases.items[kind].count_C
+        hits_CK, targets_C = cases.items[kind].holds(items_CK), cases.items[kind].count_C
         for name in names:
             metric, _, k = name.partition("_at_")
             if metric not in METRICS or not k.isdigit():

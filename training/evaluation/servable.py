@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from sequences.definition import SEQUENCE_VIEWS
 from training.catalogue import Catalogue
-from training.data import RecallCases, TrainingData
+from training.data import TrainingData
 from training.exclusions import Exclusions
 from training.filter import Shown, keep
+from training.recall_cases import RecallCases
 
 Ints = NDArray[np.int64]
 

@@ -20,7 +20,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training import blend
-from training.data import RecallCases
 from training.evaluation import recall_metrics
 from training.evaluation.held_out import HeldOut
 from training.evaluation.servable import Servable
@@ -29,6 +28,7 @@ from training.fusion import RANKED, Fusion
 from training.heads import Heads
 from training.ranking.loaded import LoadedRanker
 from training.recall.channel import Candidates
+from training.recall_cases import RecallCases
 from training.recalled import scenes_of
 from training.selection import PER_ARTIST, at_most_per_artist, diverse
 from training.track_facets import TrackFacets

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.data import RecallCases
 from training.evaluation import recall_metrics
 from training.evaluation.choice import Choice
 from training.evaluation.held_out import HeldOut
@@ -17,6 +16,7 @@ from training.evaluation.servable import Servable
 from training.evaluation.slate import METRICS, Slate, sample
 from training.heads import LISTENED
 from training.recall.channel import Candidates
+from training.recall_cases import RecallCases
 
 PER_USER = 5
 FUSED, CASE_HEADS, SERVED = "fused", "case heads alone", "as served"

@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
 
 TASKS = ("not_skipped", "full_play", "click", "like")
 LIKE_WITHIN_US = 30 * 60 * 1_000_000

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data import Ragged
+from training.ragged import Ragged
 
 SOUNDS, EMOTIONS = range(2)
 KINDS = 2

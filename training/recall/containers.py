@@ -23,8 +23,9 @@ from torch.nn import functional
 
 from sequences.batch import FIRST
 from training.containers import Containers, Shelf, openings
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
 from training.features import UserBatch
+from training.plays import PARTS
 from training.recall.channel import Candidates, CandidateSource
 from training.recall.index import ExactIndex
 from training.recall.measure import recall_table, user_batches

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from training.data import Ragged, RecallCases
 from training.features import UserBatch
+from training.ragged import Ragged
 from training.recall.index import ExactIndex, Index
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import in_chunks
+from training.recall_cases import RecallCases
 
 POSITIVES = {"next": "targets", "new": "discovery"}
 """What each task should find."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.data import RecallCases, TrainingData
+from training.data import TrainingData
 from training.features import UserBatch
 from training.recall.approximate_index import ApproximateIndex
 from training.recall.channel import Candidates, RecallChannel
@@ -24,6 +24,7 @@ from training.recall.guarded_index import GuardedIndex, boundaries
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import user_batches
+from training.recall_cases import RecallCases
 
 ITEMS_AT_ONCE = 65_536
 REQUESTS_OF_A_USER, REQUESTS = 20, 300

@@ -181,7 +181,7 @@ def _facets(data: TrainingData) -> np.ndarray:
 
 def _columns(values: list[str], lists: object) -> tuple[int, np.ndarray]:
     """The facet's lists as [V, F] with value numbers from 1, 0 where none."""
-    from training.data import Ragged
+    from training.ragged import Ragged
 
     assert isinstance(lists, Ragged)  # noqa: S101
     count = np.minimum(lists.count_C, FACET_VALUES)

@@ -21,9 +21,10 @@ import numpy as np
 import polars as pl
 
 from sequences.batch import FIRST, SequenceBatch
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
 from training.features import UserBatch
 from training.listens import HISTORY, listened
+from training.plays import PARTS
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph_choice import choose
 from training.recall.knowledge_graph_config import (

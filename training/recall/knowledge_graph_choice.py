@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.data import RecallCases, TrainingData
+from training.data import TrainingData
 from training.recall.knowledge_graph_config import PERFORMED_BY, KnowledgeGraphConfig
 from training.recall.knowledge_graph_nodes import ONE_WAY
 from training.recall.measure import of_users, recall_at_k, user_batches
+from training.recall_cases import RecallCases
 
 if TYPE_CHECKING:
     from training.recall.knowledge_graph import KnowledgeGraphWalks

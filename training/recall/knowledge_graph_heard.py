@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
 
 FILE = "heard.parquet"
 

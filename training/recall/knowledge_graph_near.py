@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
 
 PLAYS_AT_ONCE = 1_000_000
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data import RecallCases, TrainingData
+from training.data import TrainingData
 from training.features import OfflineFeatures, UserBatch
 from training.listens import HISTORY
 from training.recall.long_short_config import LongShortConfig
 from training.recall.long_short_network import Requests
 from training.recall.memory import remember
 from training.recall.merge import merge_clicks
+from training.recall_cases import RecallCases
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from training.data import CASE_KINDS, Ragged, RecallCases, TrainingData
+from training.data import TrainingData
 from training.features import OfflineFeatures, UserBatch
+from training.ragged import Ragged
+from training.recall_cases import CASE_KINDS, RecallCases
 
 CASES_AT_ONCE = 256
-
-
-def hits(items_CK: np.ndarray, targets: Ragged) -> np.ndarray:
-    """Bool [C, K]: whether each candidate is one of its case's targets."""
-    top = np.int64(max(items_CK.max(initial=0), targets.items.max(initial=0)) + 1)
-    wanted = np.unique(targets.case_of_items * top + targets.items)
-    asked = np.arange(len(items_CK))[:, None] * top + items_CK
-    found: np.ndarray = np.isin(asked, wanted) & (items_CK > 0)
-    return found
 
 
 def recall_at_k(items_CK: np.ndarray, targets: Ragged, k: int) -> np.ndarray:
     """Share of each case's targets among its first k candidates, [C]; NaN for a case without targets."""
     counts = targets.count_C
-    found = hits(items_CK[:, :k], targets).sum(1)
+    found = targets.holds(items_CK[:, :k]).sum(1)
     share_C: np.ndarray = np.divide(found, counts, out=np.full(len(counts), np.nan), where=counts > 0)
     return share_C
 

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
 from training.features import UserBatch
+from training.plays import PARTS
 from training.recall.channel import Candidates, RecallChannel
 from training.vocabulary import Vocabulary
 from training.workspace import write_json

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from sequences import behaviours
 from sequences.batch import FIRST
-from training.data import RecallCases, TrainingData
+from training.data import TrainingData
 from training.features import UserBatch
 from training.recall.blended_search import UNCHOSEN, WEIGHTS, BlendedSearch
 from training.recall.channel import Candidates
@@ -34,6 +34,7 @@ from training.recall.realtime_network import TASKS, RealtimeNetwork
 from training.recall.transition_choice import learn
 from training.recall.transitions import FILE, Transitions, joined
 from training.recall.windows import WindowSampler
+from training.recall_cases import RecallCases
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 

@@ -17,7 +17,6 @@ import numpy as np
 from scipy.linalg import cho_solve
 from tqdm import tqdm
 
-from training.data import RecallCases
 from training.recall.blended_search import best_items
 from training.recall.measure import recall_table, worth
 from training.recall.realtime_config import RealtimeConfig
@@ -31,6 +30,7 @@ from training.recall.transitions import (
     learned,
     products,
 )
+from training.recall_cases import RecallCases
 
 GRID: dict[str, tuple[float, ...]] = {
     "ridge": (3.0, 10.0, 30.0),

@@ -14,7 +14,8 @@ import numpy as np
 
 from sequences import behaviours
 from sequences.batch import FIRST
-from training.data import PARTS, TrainingData
+from training.data import TrainingData
+from training.plays import PARTS
 from training.recall.transitions import Histories
 
 WindowKind = Literal["any", "full"]

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data import Plays
+from training.plays import Plays
 from training.ranking.cases import RankingCases
 
 LAGS = 8
