@@ -2,6 +2,7 @@
 
 const KEY = "segue-api-key";
 
+// `message` is what the service said, or a word of words.js.
 export class ApiError extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -17,10 +18,10 @@ async function post(path, body) {
   try {
     response = await fetch(`./${path}`, { method: "POST", headers, body: JSON.stringify(body) });
   } catch {
-    throw new ApiError("The recommender does not answer. Is it running? Start it with: make serve");
+    throw new ApiError("unreachable");
   }
   if (response.status === 401) {
-    const given = window.prompt("API key of this service:");
+    const given = window.prompt("API key of this service / 此服务的 API 密钥:");
     if (given) {
       sessionStorage.setItem(KEY, given.trim());
       return post(path, body);
@@ -31,7 +32,7 @@ async function post(path, body) {
   return answer;
 }
 
-export const listeners = () => post("listeners", { limit: 50 }).then((answer) => answer.user_ids);
+export const listeners = () => post("listeners", { limit: 20 }).then((answer) => answer.user_ids);
 export const listener = (userId) => post("listener", { user_id: userId });
 export const search = (words) => post("search", { words, limit: 12 }).then((answer) => answer.items);
 

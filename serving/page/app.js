@@ -158,7 +158,7 @@ function App() {
       </nav>
     </header>
     <main>
-      ${error && html`<p class="error" role="alert">${error}</p>`}
+      ${error && html`<p class="error" role="alert">${words[error] || error}</p>`}
       ${userId
         ? html`<${Listening} key=${userId} userId=${userId} language=${language} words=${words} onError=${failed} />`
         : html`<${Welcome} words=${words} onStart=${open} onError=${failed} />`}

@@ -16,7 +16,7 @@ function Sequence({ events, words }) {
       })}
     </ol>
     <ul class="legend" aria-hidden="true">
-      ${[...new Set(shown.map((event) => event.behaviour))].map(
+      ${legend(shown, words).map(
         (name) => html`<li key=${name}><i class=${name}></i>${words.behaviour[name] || name}</li>`,
       )}
     </ul>`;
@@ -29,6 +29,12 @@ function Term({ title, taste }) {
     <p class="hint">${taste.artists.join(", ")}</p>
   </div>`;
 }
+
+// In the order of `words`, whatever happened first.
+const legend = (shown, words) => {
+  const there = new Set(shown.map((event) => event.behaviour));
+  return [...new Set([...Object.keys(words.behaviour), ...there])].filter((name) => there.has(name));
+};
 
 export function State({ state, words }) {
   if (!state) return null;

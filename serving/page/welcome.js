@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { html } from "./html.js";
 
 const WANTED = 3;
+const byNumber = new Intl.Collator(undefined, { numeric: true }).compare;
 
 function Newcomer({ words, onStart, onError }) {
   const [text, setText] = useState("");
@@ -44,7 +45,7 @@ export function Welcome({ words, onStart, onError }) {
   const [known, setKnown] = useState([]);
   const [userId, setUserId] = useState("");
   useEffect(() => {
-    api.listeners().then(setKnown, onError);
+    api.listeners().then((ids) => setKnown(ids.sort(byNumber)), onError);
   }, []);
   const open = (event) => {
     event.preventDefault();
@@ -55,7 +56,7 @@ export function Welcome({ words, onStart, onError }) {
       <h2>${words.choose}</h2>
       ${known.length > 0 &&
       html`<ul class="chips">
-        ${known.slice(0, 20).map(
+        ${known.map(
           (one) => html`<li key=${one}><button type="button" onClick=${() => onStart(one)}>${one}</button></li>`,
         )}
       </ul>`}

@@ -47,6 +47,7 @@ const ENGLISH = {
   known: "listened before",
   stranger: "new here",
   noRelease: "Nothing to recommend yet",
+  unreachable: "The recommender does not answer. Is it running? Start it with: make serve",
   language: "中文",
   api: "API",
   behaviour: {
@@ -102,6 +103,7 @@ const CHINESE = {
   known: "老听众",
   stranger: "新听众",
   noRelease: "还没有可推荐的内容",
+  unreachable: "推荐服务没有响应。它在运行吗？请用 make serve 启动",
   language: "English",
   api: "接口",
   behaviour: {

@@ -206,6 +206,8 @@ def may_be_used_by_everybody(url: str, user_id: str) -> None:
                 expect(page.locator(".song .hint").filter(has_text="因为").first).to_be_visible()
             expect(page.locator("html")).to_have_attribute("lang", language)
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            listed, why = (page.locator(one).first.bounding_box() for one in (".songs", ".song .hint"))
+            assert listed and why and why["width"] > 0.9 * listed["width"], "why a song is there has the phone's width"
             assert browser.serious(page) == []
             assert 0 < sum(sizes) < MOST_BYTES
             page.locator(".song .start").first.focus()
