@@ -1,5 +1,5 @@
 """The outcome of a validation as one page that needs nothing from elsewhere, and as JSON beside it; Great Expectations' own
-pages fetch their looks and their tables' code from the network.
+pages fetch their looks and their tables' code from the network, and are empty without it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}
 .failed{color:var(--bad);font-weight:600}
 .ok{color:var(--good)}
+summary{cursor:pointer}
+ul{margin:.3rem 0;padding-left:1.1rem;font-size:.85rem;overflow-wrap:anywhere}
 """
 
 
 def page(stage: str, as_of: str, outcomes: Sequence[Outcome], error: str | None = None) -> str:
-    """One row a suite: how many expectations, which failed, what could not be judged; `error` where a table was missing. Then
+    """One row a suite: its expectations, which failed, what could not be judged; `error` where a table was missing. Then
     the facts that were measured, with what they may be.
     """
     failures = sum(len(outcome.failed) for outcome in outcomes)
@@ -50,7 +52,8 @@ def page(stage: str, as_of: str, outcomes: Sequence[Outcome], error: str | None 
         f"<p class='{'failed' if failures or error else 'ok'}'>{html.escape(verdict)}</p>"
         "<div class='wide' tabindex='0'><table><tr><th>Suite<th>Outcome<th>Expectations"
         f"<th>Failed, and what could not be judged</tr>{rows}</table></div>{measured if facts else ''}"
-        "<p><a href='index.html'>Every expectation and its result</a>, in Great Expectations' own pages.</p></main></html>"
+        "<p><a href='index.html'>Great Expectations' own pages</a> have the rows behind each result; they need the internet, from which "
+        "they fetch how they look.</p></main></html>"
     )
 
 
@@ -74,7 +77,12 @@ def _row(outcome: Outcome) -> str:
     lines += [f"<div>{html.escape(note)}</div>" for note in outcome.notes]
     state = "failed" if outcome.failed else "ok"
     name = html.escape(outcome.suite)
-    return f"<tr><td>{name}<td class='{state}'>{state}<td>{outcome.expectations}<td>{''.join(lines)}</tr>"
+    return f"<tr><td>{name}<td class='{state}'>{state}<td>{_expectations(outcome)}<td>{''.join(lines)}</tr>"
+
+
+def _expectations(outcome: Outcome) -> str:
+    held = "".join(f"<li>{html.escape(line)}</li>" for line in outcome.held)
+    return f"<details><summary>{outcome.expectations}</summary>these held:<ul>{held}</ul></details>"
 
 
 def _fact(suite: str, name: str, fact: Measured) -> str:

@@ -38,8 +38,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one suite found: `failed` names each expectation that did not hold, `notes` what could not be judged;
-    `measured` has the facts about the whole table.
+    """What one suite found: `failed` names each expectation that did not hold and what was there, `held` each other one;
+    `notes` what could not be judged; `measured` has the facts about the whole table.
     """
 
     suite: str
@@ -47,6 +47,7 @@ class Outcome:
     failed: tuple[str, ...]
     notes: tuple[str, ...]
     measured: dict[str, Measured] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
 
 
 class Validator:
@@ -78,7 +79,8 @@ class Validator:
         definition = gx.ValidationDefinition(name=name, data=batches, suite=stored)
         result = self._context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})
         failed = tuple(_line(item) for item in result.results if not item.success)
-        return Outcome(name, len(result.results), failed, tuple(facts.notes), _measured(suite, facts))
+        held = tuple(_named(item.expectation_config) for item in result.results if item.success)
+        return Outcome(name, len(result.results), failed, tuple(facts.notes), _measured(suite, facts), held)
 
     def build_docs(self) -> None:
         """Writes `index.html` and a page for each suite and result."""
@@ -167,13 +169,17 @@ def _measured(suite: Suite, facts: measures.Facts) -> dict[str, Measured]:
     }
 
 
-def _line(result: Any) -> str:
-    config = result.expectation_config
+def _named(config: Any) -> str:
+    """An expectation, the columns that it is about, and what may be in them."""
     names = [str(value) for key, value in config.kwargs.items() if key in ("column", "column_A", "column_B")]
     limits = {
         key: value for key, value in config.kwargs.items() if key in ("min_value", "max_value", "value_set", "regex")
     }
-    line = f"{config.type}({', '.join(names)}) {limits or ''}".rstrip()
+    return f"{config.type}({', '.join(names)}) {limits or ''}".rstrip()
+
+
+def _line(result: Any) -> str:
+    line = _named(result.expectation_config)
     if result.exception_info and result.exception_info.get("raised_exception", False):
         return f"{line}: {result.exception_info.get('exception_message')}"
     found = result.result or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,9 @@ def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.Ca
         assert (home / "reports" / "data_docs" / stage / "index.html").is_file()
         page = (home / "reports" / "data_docs" / stage / "outcome.html").read_text()
         assert "0 failed expectations" in page
+        for suite in json.loads((home / "reports" / "data_docs" / stage / "outcome.json").read_text())["suites"]:
+            assert len(suite["held"]) == suite["expectations"] > 0
+            assert all(f"<li>{html.escape(line)}</li>" in page for line in suite["held"])
         assert not any(remote in page for remote in ("http://", "https://", "<script", "<link"))
 
 
@@ -68,6 +72,9 @@ def test_a_broken_mart_fails_by_name(
     page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
     assert page.count("<td class='failed'>") == 1
     assert html.escape(named) in page
+    suites = json.loads((home / "reports" / "data_docs" / "marts" / "outcome.json").read_text())["suites"]
+    (broken,) = (suite for suite in suites if suite["suite"] == mart)
+    assert len(broken["held"]) == broken["expectations"] - len(broken["failed"])
     results = (home / "reports" / "data_docs" / "marts" / "validations").rglob("*.html")
     assert any(mart in str(path) for path in results)
 
