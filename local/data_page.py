@@ -66,7 +66,7 @@ def _marts(settings: Settings) -> str:
         [
             f"<code>{escape(file.stem)}</code>",
             f"{pq.read_metadata(file).num_rows:,}",
-            f"{file.stat().st_size / 1e6:,.1f} MB",
+            f"{file.stat().st_size / 1e3:,.0f} KB",
             _written(file),
         ]
         for file in sorted(storage.marts(settings).glob("*.parquet"))

@@ -12,6 +12,7 @@ from training.evaluation.charts import Bar
     ("interval", "shown"),
     [
         ([0.5, 0.4, 0.6], "0.500<small>0.400–0.600</small>"),
+        ([-0.5, -0.6, -0.4], "-0.500<small>-0.600 to -0.400</small>"),
         ([0.5, None, None], "0.500"),
         ([None, None, None], "–"),
         (None, "–"),

@@ -118,7 +118,7 @@ def _slate(content: Content) -> str:
         for metric, title in (("recall_at_30", "recall@30"), ("ndcg_at_10", "ndcg@10"))
     )
     table = choices(
-        "Share of the head `listened` among the heads, each with its best share of the ranker, on validation",
+        "Share of the head <code>listened</code> among the heads, each with its best share of the ranker, on validation",
         "share",
         content["chosen"].get("listened_table"),
         ("weight", "recall_at_30", "ndcg_at_10"),

@@ -36,7 +36,10 @@ def cell(interval: Iterable[float | None] | None, digits: int = 3) -> str:
     value, low, high = interval or (None, None, None)
     if value is None:
         return "–"
-    return f"{value:.{digits}f}" + ("" if low is None else f"<small>{low:.{digits}f}–{high:.{digits}f}</small>")
+    if low is None:
+        return f"{value:.{digits}f}"
+    to = " to " if low < 0 else "–"  # a dash before a minus is read as two
+    return f"{value:.{digits}f}<small>{low:.{digits}f}{to}{high:.{digits}f}</small>"
 
 
 def is_certain(interval: Sequence[float | None]) -> bool:

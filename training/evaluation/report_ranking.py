@@ -42,14 +42,7 @@ def heads(content: Content) -> str:
     if not table:
         return ""
     tasks = dict.fromkeys(task for one in table.values() for task in one["wants"])
-    rows = "".join(
-        f"<tr><th>{escape(scene or 'all scenes')}</th><td>{one['cases']:,}</td><td>{_shares_of(one['wants'])}</td>"
-        f"<td>{escape(name)}</td><td>{_shares_of(one['weights']) if name == 'combined' else ''}</td>"
-        + "".join(f"<td>{figure(values.get(task))}</td>" for task in tasks)
-        + "</tr>"
-        for scene, one in table.items()
-        for name, values in one["gauc"].items()
-    )
+    rows = "".join(_scores(scene or "all scenes", one, list(tasks)) for scene, one in table.items())
     bars = [
         Bar(f"{task}: combined − own head", one["difference"], "chosen" if is_certain(one["difference"]) else "memory")
         for task, one in content["heads"].items()
@@ -58,10 +51,25 @@ def heads(content: Content) -> str:
         "<h2>Heads in one score</h2><p>score = σ(Σ w · logit P): a product of powers of the heads' odds. The weights are those "
         "whose score orders the validation cases best for the scene: the GAUC of each label, weighed by what the scene wants. "
         "A scene with too few cases takes the weights of all scenes.</p>"
-        "<table><tr><th>scene</th><th>cases</th><th>wants</th><th>score</th><th>weights</th>"
+        "<table><tr><th>scene</th><th>cases</th><th class=words>wants</th><th class=words>score</th>"
         + "".join(f"<th>GAUC of {escape(task)}</th>" for task in tasks)
         + f"</tr>{rows}</table><h3>GAUC on test, paired over users</h3>{charts.intervals(bars, signed=True, digits=4)}"
     )
+
+
+def _scores(scene: str, one: Content, tasks: list[str]) -> str:
+    """A row a score of the scene; what is true of all of them stands once."""
+    span = len(one["gauc"])
+    of_all = (
+        f"<th rowspan={span}>{escape(scene)}</th><td rowspan={span}>{one['cases']:,}</td>"
+        f"<td rowspan={span} class=words>{_shares_of(one['wants'])}</td>"
+    )
+    rows = (
+        f"<td class=words>{escape(name)}{': ' + _shares_of(one['weights']) if name == 'combined' else ''}</td>"
+        + "".join(f"<td>{figure(values.get(task))}</td>" for task in tasks)
+        for name, values in one["gauc"].items()
+    )
+    return f"<tr>{of_all}{'</tr><tr>'.join(rows)}</tr>"
 
 
 def _shares_of(weights: dict[str, float]) -> str:

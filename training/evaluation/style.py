@@ -36,7 +36,8 @@ p.note, small { color: var(--soft); }
 table { border-collapse: collapse; margin: 14px 0; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 5px 7px; border-bottom: 1px solid var(--line); font-size: 13px; }
 th, td { white-space: nowrap; vertical-align: top; }
-th { font-weight: 600; } tr > th:first-child { text-align: left; }
+th { font-weight: 600; } tr > :first-child, td.words, th.words { text-align: left; }
+td.words { white-space: normal; min-width: 12em; }
 td small { display: block; font-size: 11px; }
 tr.chosen > th { color: var(--chosen); }
 table.facts td, table.facts th { text-align: left; white-space: normal; }
