@@ -99,6 +99,7 @@ help: ## This list
 	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "Segue needs Python 3.11 (the lock is made for it, not for 3.12 or 3.13) and '$(PYTHON)' is not it: install 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@echo "Everything in requirements.lock goes into .venv: 3 GB, which takes some minutes the first time"
 	@$(INSTALL) -e '.[test]'
 	@touch $@
 

@@ -12,6 +12,7 @@ import polars as pl
 from ingestion.sources import Member
 
 Period = Literal["month", "day"]
+Split = Literal["global_time", "user_time"]
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,4 @@ class Reader:
     finds: Callable[[list[Member]], list[Member]]
     read: Callable[[list[Member], Reading], Iterator[Rows]]
     period: Period  # historical loads land by month, running services by day
-    split: str | None
+    split: Split | None  # parts for learning: one clock for all, or each user's own; None: there are no events in it

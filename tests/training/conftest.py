@@ -12,18 +12,17 @@ import pytest
 
 from training.data import TrainingData
 from training.features import OfflineFeatures, ServiceContract, UserBatch
+from training.recall import CHANNELS
 from training.recipes import recipe
 
 START = datetime(2024, 1, 1, 8)
 TRACKS = 40
 NEVER = 4_000_000_000_000_000
-SERVICES = {
+SERVICES = dict.fromkeys(CHANNELS, ServiceContract(("recent_events", "recent_clicks", "played_history"))) | {
     "popularity": ServiceContract(("recent_events",)),
     "favourites": ServiceContract(("played_history",)),
     "knowledge_graph": ServiceContract(("recent_events", "played_history")),
-    "long_short": ServiceContract(("recent_events", "recent_clicks", "played_history")),
     "multi_interest": ServiceContract(("recent_events", "played_history")),
-    "realtime": ServiceContract(("recent_events", "recent_clicks", "played_history")),
 }
 
 
