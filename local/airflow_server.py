@@ -52,6 +52,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # A scheduler that starts again may be up long before the API server, to which its first tasks report
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8",
+        # A task gets its leave to report when it is queued, and LocalExecutor queues all that could run: the last ones wait
+        # for every training before them, and a leave of ten minutes is over by then (apache/airflow#53713)
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings)),
         "AIRFLOW__API__HOST": settings.host,

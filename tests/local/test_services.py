@@ -51,6 +51,13 @@ def test_usage_reporting_is_off_and_two_cores_are_two_tasks(here, monkeypatch):
     assert variables["AIRFLOW__CORE__PARALLELISM"] == "2"
 
 
+def test_a_queued_task_keeps_its_leave_to_report_for_a_day_of_trainings_before_it(here):
+    asked = ["config", "get-value", "execution_api", "jwt_expiration_time"]
+    variables = {**services.environment(here), **airflow_server.environment(here)}
+    done = subprocess.run(["airflow", *asked], env=variables, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) >= 24 * 60 * 60
+
+
 def test_a_program_of_ours_loads_the_settings_it_was_started_with(here):
     asked = dataclasses.replace(here, airflow_port=1, recommender_port=2, mlflow_port=3, pages_port=4, host="127.0.0.9")
     command = [sys.executable, "-m", "local.environment", "python", "-c", "import settings; print(settings.load())"]
