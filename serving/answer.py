@@ -127,18 +127,17 @@ def items(
     """The chosen tracks in words; one that was `listed` before, item ▸ track, is there in the same words as then, and all
     are there for the item that they are `near`, if there is one.
     """
-    given = [listed.get(item) for item in chosen.items_C.tolist()]
-    before = {item: listed[item].reason for item in chosen.items_C.tolist() if item in listed}
+    chosen_items = chosen.items_C.tolist()
+    before = {item: listed[item].reason for item in chosen_items if item in listed}
     if near is None:
-        fresh = {
-            item: channels
-            for item, channels in zip(chosen.items_C.tolist(), chosen.channels_C, strict=True)
-            if item not in before
-        }
+        found_by = zip(chosen_items, chosen.channels_C, strict=True)
+        fresh = {item: channels for item, channels in found_by if item not in before}
         said = before | _reasons(fresh, users, release, recall, metrics)
     else:
         nearness = f"because it is close to {release.vocabulary.describe(near)}"
-        said = dict.fromkeys(chosen.items_C.tolist(), nearness) | before
+        said = dict.fromkeys(chosen_items, nearness) | before
+    given = [listed.get(item) for item in chosen_items]
+    scores = np.nan_to_num(chosen.scores_C).tolist()
     return [
         Item(
             track_id=str(release.vocabulary.track_ids_V[item]),
@@ -146,15 +145,15 @@ def items(
             artists=(one.artists if one else []) or release.catalogue.artist_names_V[item],
             artist_ids=release.catalogue.artist_ids_of(item),
             duration_ms=int(release.catalogue.duration_ms_V[item]),
-            score=round(float(np.nan_to_num(chosen.scores_C[place])), 6),
-            channels=chosen.channels_C[place],
+            score=round(score, 6),
+            channels=channels,
             reason=said[item],
             propensity=chosen.explored.get(item, 1.0),
             is_exploration=item in chosen.explored,
             release=(one.release if one else "") or release.release_id,
             audio_url=release.catalogue.audio_urls_V[item] or None,
         )
-        for place, (item, one) in enumerate(zip(chosen.items_C.tolist(), given, strict=True))
+        for item, score, channels, one in zip(chosen_items, scores, chosen.channels_C, given, strict=True)
     ]
 
 

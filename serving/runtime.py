@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ class Runtime:
                 path = self._path if request.scene.of == TRACKS else self._containers
                 answer = path.answer(replace(request, arm=arm), release)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
-            line |= {request.scene.of: len(answer.items), **asdict(answer.trace)}
+            line |= {request.scene.of: len(answer.items), **vars(answer.trace)}
         except Exception as error:
             line |= {"outcome": type(error).__name__, "error": str(error)}
             self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()

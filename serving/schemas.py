@@ -5,7 +5,6 @@ Knows nothing about how an answer comes about.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,6 +57,8 @@ class RecommendedTrack(BaseModel):
 
 class ContainerTrack(BaseModel):
     """A track that a playlist or an mlog holds."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     track_id: str
     title: str
@@ -177,11 +178,14 @@ class EventReport(BaseModel):
 
 def recommendation(answer: Answer, language: Language, is_debugged: bool) -> Recommendation:
     """An answer as it is sent: with reasons in a language, and with its trace or without."""
-    fields = asdict(answer)
-    if not is_debugged:
-        del fields["trace"]
-    for item in fields["items"]:
-        item["reason"] = said_in(language, item["reason"])
-        if item["release"] == fields["release"]:
-            del item["release"]
-    return Recommendation(**fields)
+    # Shallow: what is copied deeply on its way into a model is copied twice.
+    items = [
+        vars(item)
+        | {
+            "reason": said_in(language, item.reason),
+            "release": None if item.release == answer.release else item.release,
+        }
+        for item in answer.items
+    ]
+    trace = vars(answer.trace) if is_debugged else None
+    return Recommendation(**vars(answer) | {"items": items, "trace": trace})
