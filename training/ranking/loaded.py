@@ -70,7 +70,7 @@ class LoadedRanker:
         """What it gives a probability of."""
         return self.model.tasks
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Calibrated probability [B, C] of each task, and of LISTENED where there is that head; vocabulary indices, 0 (no
         candidate) gets a number that means nothing.
