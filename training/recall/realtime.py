@@ -28,7 +28,7 @@ from training.recall.channel import Candidates
 from training.recall.indexed_channel import IndexedChannel, some_requests
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import recall_table, user_batches, worth
-from training.recall.merge import histories_of, interleave, merge_clicks
+from training.recall.merge import Merged, histories_of, interleave, merge_clicks
 from training.recall.realtime_config import RealtimeConfig, realtime_config
 from training.recall.realtime_network import TASKS, RealtimeNetwork
 from training.recall.transition_choice import learn
@@ -177,7 +177,7 @@ class Realtime(IndexedChannel):
             found, _ = self.index.search_best(query_BD, k, left_out, least_B)
         else:
             blended = BlendedSearch(self.index, self.transitions, self.settled.transition_weight)
-            of_users = histories_of(merge_clicks(users, self.settled.length)).take(rows)
+            of_users = histories_of(self._merged(users)).take(rows)
             found, _ = blended.search_best(query_BD[:, 0], joined([of_users] * len(tasks)), k, left_out, least_B)
         items_BK[rows] = interleave(found[: len(rows)], found[len(rows) :], share, k) if share > 0 else found
         return Candidates.in_order(items_BK)
@@ -185,14 +185,21 @@ class Realtime(IndexedChannel):
     @torch.no_grad()
     def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Of the requests with a known event one query a task."""
-        merged = merge_clicks(users, self.settled.length)
+        merged = self._merged(users)
         rows = np.flatnonzero(merged.length_B > 0)
         if not len(rows):
             return rows, {}
         state_BD, ahead_B = self._state(merged.take(rows), users.request_at_B[rows])
         return rows, {task: self.network.query(task, state_BD, ahead_B)[:, None] for task in TASKS}
 
-    def _state(self, merged: Any, request_at_B: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def _merged(self, users: UserBatch) -> Merged:
+        def make() -> Merged:
+            return merge_clicks(users, self.settled.length)
+
+        # A request alone is asked why, too; of the batches of a fit it would only take memory.
+        return users.once(self, make) if len(users) == 1 else make()
+
+    def _state(self, merged: Merged, request_at_B: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         columns = {name: torch.from_numpy(column) for name, column in merged.columns.items()}
         length_B = torch.from_numpy(merged.length_B)
         state_BD = self.network.last_states(columns["track_id"], columns["behaviour"], columns["gap"], length_B)
@@ -224,14 +231,14 @@ class Realtime(IndexedChannel):
 
     def just_now(self, user: UserBatch) -> set[int]:
         """The items of events that ended less than an hour before the single request `user`."""
-        merged = merge_clicks(user, self.settled.length)
+        merged = self._merged(user)
         length = merged.length_B[0]
         is_now = merged.columns["ended_at"][0][:length] > user.request_at_B[0] - JUST_NOW_US
         return set(merged.columns["track_id"][0][:length][is_now].tolist())
 
     def listened(self, user: UserBatch) -> np.ndarray:
         """The items of the recent events of the single request `user`, oldest first, without skips where there are others."""
-        merged = merge_clicks(user, self.settled.length)
+        merged = self._merged(user)
         heard: np.ndarray = merged.columns["track_id"][0][: merged.length_B[0]]
         skip = behaviours.load().encoder["skip"]
         wanted = (heard >= FIRST) & (merged.columns["behaviour"][0][: len(heard)] != skip)
