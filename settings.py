@@ -353,6 +353,9 @@ def spark_environment(settings: Settings) -> dict[str, str]:
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={settings.spark / 'metastore'};create=true",
         "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={settings.spark / 'derby.log'} -Duser.timezone=UTC",
     }
+    if settings.spark_master.startswith("local"):
+        # What does not fit into memory would lie in /tmp. Executors elsewhere have disks of their own.
+        options["spark.local.dir"] = str(settings.spark / "spill")
     words = ["--master", settings.spark_master]
     for name, value in options.items():
         words += ["--conf", f"{name}={value}"]

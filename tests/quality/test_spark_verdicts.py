@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -78,3 +79,7 @@ def test_broken_tables(tmp_path: Path) -> None:
         "events",
         "landed_listening_events",
     }
+
+
+def test_what_does_not_fit_into_memory_is_put_into_the_home() -> None:
+    assert list((Path(os.environ["SEGUE_HOME"]) / "spark" / "spill").glob("blockmgr-*"))
