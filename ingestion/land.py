@@ -25,6 +25,7 @@ from ingestion.validation import LATEST
 from storage import StorageError
 
 CLOCK_SKEW = timedelta(days=1)
+CLOCKS_APART = timedelta(hours=1)  # of machines that are ours
 WORLD = ("truth", "world.json")  # what lies beside the log of a simulated world
 
 
@@ -35,7 +36,8 @@ def land(
 
     `listener` is the user id for a personal export (default: the name of the path). The recommender's own event log,
     which is `home/live` or lies below it, is landed as live events: it may be missing or empty, and its events may not
-    lie in the future. Rows of users who were forgotten are passed over.
+    lie in the future. Of the whole `home/live` only files are read that were written to since it landed the last time.
+    Rows of users who were forgotten are passed over.
 
     Raises:
         SourceError: the path holds no known format or a damaged file; the message names the file and the remedy.
@@ -83,10 +85,12 @@ def _land_format(
     reader = READERS[name]
     scratch = home / "landing" / ".scratch" / name
     scratch.mkdir(parents=True)
-    landing_id = sources.digest(files)
     # Our own and simulated logs may be dated as they like; anything a person really heard was heard by now.
     latest = now + CLOCK_SKEW if is_live or reader.split == "user_time" else LATEST
     landing = Landing(tables, reader.period, now, latest, gone, scratch)
+    if path == home.resolve() / "live" and (last := landing.last_live(path.name, name)):
+        files = [member for member in files if member.written_at > last - CLOCKS_APART]
+    landing_id = sources.digest(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
         for rows in reader.read(files, Reading(scratch, bar.update, path.stem, listener)):

@@ -134,6 +134,13 @@ class Landing:
         table = pa.Table.from_pylist([row | {"landed_at": self._landed_at}], contract.LANDINGS)
         write(folder / self._today, table)
 
+    def last_live(self, source: str, reader: str) -> datetime | None:
+        """When the newest landing of a log of the recommender began of which there is a record."""
+        files = _files(self._landing / "landings", "*")
+        rows = [row for file in files for row in _read(file, ["source", "format", "split", "landed_at"]).to_pylist()]
+        same = [row for row in rows if (row["source"], row["format"], row["split"]) == (source, reader, None)]
+        return max((row["landed_at"] for row in same), default=None)
+
     @property
     def _today(self) -> str:
         return f"dt={self._landed_at:%Y-%m-%d}"

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -33,12 +34,13 @@ class SourceError(ValueError):
 @dataclass(frozen=True)
 class Member:
     """One readable file: its path below the source (POSIX, no `..`), its size in bytes (of a file in a zip: unpacked),
-    and how to open it.
+    how to open it, and when it was written to the last time (of a file in a zip: the zip).
     """
 
     name: str
     size: int
     opener: Callable[[], IO[bytes]]
+    written_at: datetime
     bound: int | None = None  # most bytes that may come out, for files inside a zip
 
     @property
@@ -168,7 +170,11 @@ def digest(files: list[Member]) -> str:
 
 
 def _file_member(file: Path, name: str) -> Member:
-    return Member(name, file.stat().st_size, lambda: file.open("rb"))
+    return Member(name, file.stat().st_size, lambda: file.open("rb"), _written_at(file))
+
+
+def _written_at(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
 
 def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
@@ -193,7 +199,7 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
         safe = [part for part in PurePosixPath(info.filename.replace("\\", "/")).parts if part not in ("/", "..", ".")]
         if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
             name = below.joinpath(*safe).as_posix()
-            found.append(Member(name, info.file_size, _zip_opener(path, info), bound=info.file_size))
+            found.append(Member(name, info.file_size, _zip_opener(path, info), _written_at(path), bound=info.file_size))
     return sorted(found, key=lambda member: member.name)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -77,6 +78,31 @@ def test_history_lands_by_month_and_live_events_by_day(tmp_path: Path) -> None:
     assert days == {"dt=2017-07", "dt=2026-05-01"}
     splits = dict(landed(home, "landings").select("format", "split").iter_rows())
     assert splits == {"play_log": "user_time", "own_events": None}
+
+
+def test_what_has_landed_of_the_live_log_is_not_read_again(tmp_path: Path) -> None:
+    home, live, began = tmp_path / "home", tmp_path / "home" / "live", datetime.now(UTC)
+    files = [json_lines(live / f"dt=2026-05-0{day}" / "a.jsonl", [event(day)]) for day in (1, 2, 3)]
+    land(json_lines(tmp_path / "live" / "a.jsonl", [event(9)]).parent, home, now=began + timedelta(days=1))
+    assert land(live, home, now=began)["own_events"].landed == 3, "of the same name, but no log of ours"
+    for file, hours in zip(files, (-2, -2, 2), strict=True):
+        os.utime(file, times=(began.timestamp() + hours * 3_600,) * 2)
+    json_lines(files[1], [event(2), event(4)])
+    counts = land(live, home, now=began + timedelta(days=2))["own_events"]
+    assert (counts.read, counts.landed, counts.duplicate) == (3, 1, 2)
+    assert land(live / "dt=2026-05-01", home)["own_events"].duplicate == 1, "what is named is read"
+    assert land(live, home, tables=tmp_path / "elsewhere")["own_events"].landed == 4
+
+
+def test_a_live_log_whose_landing_was_killed_is_read_whole(tmp_path: Path) -> None:
+    home, live = tmp_path / "home", tmp_path / "home" / "live"
+    for day in (1, 5):
+        file = json_lines(live / f"dt=2026-05-0{day}" / "a.jsonl", [event(day)])
+        os.utime(file, times=(0, 0))
+    command = [sys.executable, "-c", KILLED, str(live), str(home), "1"]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert land(live, home)["own_events"].read == 2
+    assert landed(home).height == 2
 
 
 def test_the_newest_row_of_a_key_is_the_last_that_differed(tmp_path: Path) -> None:
