@@ -29,6 +29,9 @@ AS_OF = "2026-07-01"
 PARTITIONS_LATE = 2
 """So many of the newest days are landed after the first build."""
 
+GONE = "2026-03-01"
+"""A day that is made by hand alone, at either size of the simulated world."""
+
 LOOKBACK = 2
 """So many days before those are read again: `lookback_days`, of which the newest day is one more."""
 
@@ -49,9 +52,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     later = sorted((landing / "listening_events").iterdir())[-PARTITIONS_LATE:]
     for day in later:
         day.rename(folder / day.name)
-    gone = write(
-        homes["duckdb"], "listening_events", "2026-06-02", "gone", [event("gone", "w", "play", "1", 70, played_ms=1)]
-    )
+    gone = write(homes["duckdb"], "listening_events", GONE, "gone", [event("gone", "w", "play", "1", 70, played_ms=1)])
     homes["spark"].mkdir()
     shutil.copytree(landing, homes["spark"] / "landing")
     build(homes, "--select", "stg_listening_events")
@@ -140,7 +141,7 @@ def test_spark_writes_only_the_partitions_that_changed(homes: dict[str, Path]) -
         folder.name.split("=")[1]: max(file.stat().st_mtime for file in folder.glob("*.parquet"))
         for folder in table.glob("landed_partition=*")
     }
-    assert "2026-06-02" not in written, "a partition without files is gone"
+    assert GONE not in written, "a partition without files is gone"
     days = sorted(written)
     renewed = {"2026-06-01", *days[-PARTITIONS_LATE - LOOKBACK :]}
     assert renewed < set(days)
