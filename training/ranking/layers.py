@@ -311,31 +311,31 @@ class TargetAttention(nn.Module):
     def _scores_of_fixed(self, item_BCD: Tensor, event_BLD: Tensor) -> Tensor:
         """[B, L, C] where nothing learns and one layer is left: of Dice and that layer only a gate and products remain.
 
-        With z = s·x + t, the score is the sum of w·x·(α + (1−α)·σ(z)) = w·(z − t)/(2s) · ((1+α) + (1−α)·tanh(z/2)). What is
-        linear in z is linear in the event too, so that it needs no pairs.
+        With z = s·x + t, the score is the sum of w·x·(α + (1−α)·σ(z)) = w·(z − t)/s · (α + (1−α)·σ(z)). What is linear in
+        z is linear in the event too, so that it needs no pairs.
         """
         (scale_H, shift_H), alpha_H, last = self.activation.normalisation(), self.activation.alpha, self.rest.layers[0]
-        of_item, of_event, of_difference, of_product = (self.first.weight.T * (scale_H / 2)).chunk(4)
+        of_item, of_event, of_difference, of_product = (self.first.weight.T * scale_H).chunk(4)
         asked_DH, bias_BCH = of_event - of_difference, item_BCD @ (of_item + of_difference)
-        bias_BCH += (self.first.bias * scale_H + shift_H) / 2
-        of_half_H = cast(Tensor, last.weight)[0] / scale_H
-        straight_H, gated_H, shift_H = of_half_H * (1 + alpha_H), of_half_H * (1 - alpha_H), shift_H / 2
+        bias_BCH += self.first.bias * scale_H + shift_H
+        weight_H = cast(Tensor, last.weight)[0] / scale_H
+        straight_H, gated_H = weight_H * alpha_H, weight_H * (1 - alpha_H)
         item_BDC = item_BCD.transpose(1, 2).contiguous()
         straight_BDC = torch.addcmul((asked_DH @ straight_H)[:, None], item_BDC, (of_product @ straight_H)[:, None])
         straight_B1C = (bias_BCH @ straight_H + (cast(Tensor, last.bias) - shift_H @ straight_H)).unsqueeze(1)
         score_BLC = torch.baddbmm(straight_B1C, event_BLD, straight_BDC)
         (B, L, C), H, shifted_H = score_BLC.shape, len(alpha_H), -shift_H * gated_H
         # Memory of the pairs is asked for once.
-        half_X, gate_X = event_BLD.new_empty(2, H * max(L, PAIRS_AT_ONCE))
+        normal_X, gate_X = event_BLD.new_empty(2, H * max(L, PAIRS_AT_ONCE))
         for some, these in _pieces(B, C, L):
             item_BDC1 = item_BDC[some, :, these].unsqueeze(-1)
             asked_BDX = torch.addcmul(asked_DH[:, None], item_BDC1, of_product[:, None]).flatten(2)
             bias_B1X = bias_BCH[some, these].flatten(1).unsqueeze(1)
             shape_BLC = len(asked_BDX), L, item_BDC1.shape[2]
-            half_NH, gate_NH = (one[: H * math.prod(shape_BLC)].view(-1, H) for one in (half_X, gate_X))
-            torch.baddbmm(bias_B1X, event_BLD[some], asked_BDX, out=half_NH.view(*shape_BLC[:2], -1))
-            torch.tanh(half_NH, out=gate_NH)
-            gated_N = torch.mv(gate_NH, shifted_H).addmv_(gate_NH.mul_(half_NH), gated_H)
+            normal_NH, gate_NH = (one[: H * math.prod(shape_BLC)].view(-1, H) for one in (normal_X, gate_X))
+            torch.baddbmm(bias_B1X, event_BLD[some], asked_BDX, out=normal_NH.view(*shape_BLC[:2], -1))
+            torch.sigmoid(normal_NH, out=gate_NH)
+            gated_N = torch.mv(gate_NH, shifted_H).addmv_(gate_NH.mul_(normal_NH), gated_H)
             score_BLC[some, :, these] += gated_N.view(shape_BLC)
         return score_BLC
 
