@@ -58,8 +58,8 @@ class Settings:
     A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor. One that does
     not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`. A client
     may send `requests_per_s` requests a second, 0: as many as it likes. Events go through `broker` ("": the recommender applies
-    them itself). A network is trained by `training_ranks` processes together. Tables are below `tables_at` on object storage
-    ("": in the home folder), see `storage.py`. API keys are not in here, see `api_keys`.
+    them itself). A network is trained by `training_ranks` processes together, each of which holds at most `training_plays`.
+    Tables are below `tables_at` on object storage ("": in the home folder), see `storage.py`. API keys are not in here, see `api_keys`.
     """
 
     home: Path
@@ -83,6 +83,7 @@ class Settings:
     broker: str = ""
     consumer_port: int = 9180
     training_ranks: int = 1
+    training_plays: int = 20_000_000
     tables_at: str = ""
 
     @property
@@ -214,6 +215,7 @@ def load() -> Settings:
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
         training_ranks=_number("SEGUE_TRAINING_RANKS", 1, 1, MOST_RANKS),
+        training_plays=_number("SEGUE_TRAINING_PLAYS", 20_000_000, 1, 1_000_000_000),
         tables_at=_objects("SEGUE_TABLES"),
     )
 

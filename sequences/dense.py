@@ -32,6 +32,7 @@ class DenseReader:
         events_path: `marts/events.parquet`, sorted by user_id, known_at.
         view: which events count, and which attributes are read.
         encoders: attribute ▸ {text: code from 2}. String attributes without an encoder are not read.
+        user_ids: whose events; None: everybody's.
 
     Attributes:
         columns: attribute ▸ flat [E] array: strings codes (1 unknown) in as few bytes as hold them all, times int64 µs,
@@ -42,20 +43,22 @@ class DenseReader:
         EventTableError: the file is missing, lacks a column, or is not sorted.
     """
 
-    def __init__(self, events_path: Path | str, view: SequenceView, encoders: Encoders) -> None:
+    def __init__(
+        self, events_path: Path | str, view: SequenceView, encoders: Encoders, user_ids: pa.Array | None = None
+    ) -> None:
         self.view = view
         self.encoders = encoders
         self._attributes = encoded_attributes(view, encoders)
         self._encode = {a.name: _Codes(encoders[a.name]) for a in self._attributes if a.kind == "string"}
-        user_ids: list[pa.Array] = []
+        found: list[pa.Array] = []
         known_at: list[NDArray[np.int64]] = []
         parts: dict[str, list[NDArray[Any]]] = {a.name: [] for a in self._attributes}
-        for rows in read_view(events_path, view, list(parts)):
-            user_ids.append(rows["user_id"])
+        for rows in read_view(events_path, view, list(parts), user_ids):
+            found.append(rows["user_id"])
             known_at.append(microseconds(rows["known_at"]))
             for attribute in self._attributes:
                 parts[attribute.name].append(self._flat(attribute, rows[attribute.name]))
-        self.timeline = timeline(user_ids, known_at)
+        self.timeline = timeline(found, known_at)
         if not self.timeline.is_sorted:
             raise EventTableError(
                 f"{events_path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`"

@@ -141,7 +141,7 @@ def _openings(data: TrainingData, containers: Containers) -> pl.DataFrame:
     opening = [row.behaviour for row in known.rows if row.action != "play" and row.polarity != "negative"]
     is_itself = (pl.col("target_type") == kind) & pl.col("behaviour").is_in(opening)
     is_played_from = (pl.col("action") == "play") & pl.col("context_id").str.starts_with(f"{kind}:")
-    events = pl.scan_parquet(data.marts / "events.parquet").filter(is_itself | is_played_from)
+    events = data.rows("events").filter(is_itself | is_played_from)
     name = pl.when(is_itself).then(pl.col("target_id")).otherwise(from_it)
     events = events.select("user_id", "event_number", "known_at", "request_at", "scene", name=name)
     number_of = pl.DataFrame(
@@ -161,7 +161,7 @@ def _parted(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.with_columns(part=pl.lit("train"))
     (cut,) = pl.read_parquet(data.marts / "train_cuts.parquet").iter_rows(named=True)
     if cut["split"] == "user_time":
-        plays = pl.scan_parquet(data.marts / "plays.parquet").group_by("user_id")
+        plays = data.rows("plays").group_by("user_id")
         own = plays.agg(
             pl.col("request_at").filter(pl.col("part") == part).min().alias(f"{part}_from") for part in PARTS[1:]
         )

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+import settings
 from sequences.batch import FIRST
 from sequences.definition import SEQUENCE_VIEWS
 from training.content import COLUMNS, Content, content_tables
+from training.listeners import drawn
 from training.plays import PARTS, Plays, read_rows
 from training.ragged import Ragged
 from training.recall_cases import RecallCases
@@ -39,7 +41,8 @@ class TrainingData:
 
     `fit` = `held_out`: parts as the marts say; learn from `train`, choose on `validation`. `fit` = `final`: every play
     is `train`, the catalogue is whatever anybody has played or may be played by `as_of`. `content_file`: where the
-    content of the tracks is kept, so that it is made once for all models; None: it is made for this one.
+    content of the tracks is kept, so that it is made once for all models; None: it is made for this one. `most_plays`: how
+    many are held in memory; of more, listeners are drawn (`listeners.drawn`), and nothing is known of the others.
 
     Raises:
         FileNotFoundError: a mart is missing. ValueError: `fit` is neither of the two.
@@ -50,6 +53,7 @@ class TrainingData:
     recipe: Recipe
     services: Mapping[str, ServiceContract] = field(default_factory=dict)
     content_file: Path | None = None
+    most_plays: int = field(default_factory=lambda: settings.load().training_plays)
     vocabulary: Vocabulary = field(init=False)
     plays: Plays = field(init=False)
     catalogue_V: np.ndarray = field(init=False)
@@ -61,7 +65,8 @@ class TrainingData:
         for name in ("plays", "tracks", "events"):
             if not (self.marts / f"{name}.parquet").exists():
                 raise FileNotFoundError(f"no {name}.parquet in {self.marts}; run `dbt build` first")
-        plays = pl.scan_parquet(self.marts / "plays.parquet")
+        self.listeners = drawn(pl.scan_parquet(self.marts / "plays.parquet"), self.most_plays)
+        plays = self.rows("plays")
         if self.fit == "final":
             plays = plays.with_columns(part=pl.lit("train"))
         # Words and vectors are larger than all the rest, and only `content` needs them.
@@ -76,12 +81,18 @@ class TrainingData:
         self.catalogue_V = self._catalogue()
         self._readers: dict[str, DenseReader] = {}
 
+    def rows(self, mart: str) -> pl.LazyFrame:
+        """The rows of a mart with a column user_id, of those listeners that are learned from."""
+        rows = pl.scan_parquet(self.marts / f"{mart}.parquet")
+        return rows if self.listeners is None else rows.filter(pl.col("user_id").is_in(self.listeners.implode()))
+
     def _catalogue(self) -> np.ndarray:
         catalogue_V = np.zeros(len(self.vocabulary), dtype=bool)
         known = self._track_rows.filter(pl.col("is_in_catalogue"))["track_id"].to_list()
         catalogue_V[self.vocabulary.encode(known)] = True
         if self.fit == "final":
-            catalogue_V[self.plays.track_P] = True
+            played = pl.scan_parquet(self.marts / "plays.parquet").select(pl.col("track_id").unique())
+            catalogue_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
             newest = self.plays.known_at_P.max(initial=0)
             day = date(1970, 1, 1).toordinal() + newest // 86_400_000_000
             catalogue_V[self.vocabulary.encode(self._available_by(date.fromordinal(int(day))))] = True
@@ -126,8 +137,8 @@ class TrainingData:
         return content
 
     def reader(self, view: str) -> DenseReader:
-        """The dense reader of a sequence view, over all of `events`: what it returns depends on the time asked for
-        only.
+        """The dense reader of a sequence view, over all of `events` of whom is learned from: what it returns depends on the
+        time asked for only.
 
         Raises:
             KeyError: no such view.
@@ -136,7 +147,10 @@ class TrainingData:
 
         if view not in self._readers:
             self._readers[view] = DenseReader(
-                self.marts / "events.parquet", SEQUENCE_VIEWS[view], self.vocabulary.encoders()
+                self.marts / "events.parquet",
+                SEQUENCE_VIEWS[view],
+                self.vocabulary.encoders(),
+                None if self.listeners is None else self.listeners.to_arrow(),
             )
         return self._readers[view]
 

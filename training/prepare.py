@@ -32,6 +32,11 @@ def prepare(workspace: Workspace) -> bool:
         for other in workspace.fit_folder(fit).glob("content-*.safetensors"):
             if other != workspace.content(fit):
                 other.unlink()
+        if data.listeners is not None:
+            print(
+                f"{fit}: {len(data.listeners):,} listeners were drawn, whose plays are at most {data.most_plays:,} together "
+                "(SEGUE_TRAINING_PLAYS)"
+            )
         content = data.content
         print(f"{fit}: {int(content.is_described_V.sum()):,} tracks are described by words or vectors")
         print(f"{fit}: {len(data.plays):,} plays, {int(data.catalogue_V.sum()):,} tracks may be recommended")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 import settings
 import storage
@@ -30,6 +31,7 @@ MODULES = (
     "content",
     "ngrams",
     "features",
+    "listeners",
     "listens",
     "heard",
     "batches",
@@ -125,10 +127,13 @@ class Workspace:
         return {path.stem: content_hash(path) for path in sorted(self.marts.glob("*.parquet")) if path.stem != LANDINGS}
 
     def inputs(self, **parts: Any) -> dict[str, Any]:
-        """What an output depends on: the marts, `as_of`, the recipe's name and `parts` (configs, fit, code), with
-        their joint `hash`.
+        """What an output depends on: the marts, `as_of`, the recipe's name, how many plays are held where that is not all
+        of them, and `parts` (configs, fit, code), with their joint `hash`.
         """
-        known = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
+        known: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
+        most = settings.load().training_plays
+        if pq.read_metadata(self.marts / "plays.parquet").num_rows > most:
+            known |= {"most_plays": most}
         known |= {
             name: asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
             for name, part in parts.items()

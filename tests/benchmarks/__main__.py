@@ -88,7 +88,10 @@ TOGETHER = {
     "index_search_exact": "index_search",
     **{f"rank_{name}_core": f"rank_{name}" for name in RANKERS},
     **{f"train_{name}_core": f"train_{name}" for name in (*RANKERS, *train_channel.PEERS)},
-    **{f"scale_train_epoch_{name}": "scale_train_epoch" for name in ("clock", "memory", "rate", "reading", "peak")},
+    **{
+        f"scale_train_epoch_{name}": "scale_train_epoch"
+        for name in ("clock", "memory", "rate", "reading", "peak", "bounded", "bounded_peak")
+    },
     "rank_export_export": "rank_export",
     "rank_export_inductor": "rank_export",
     "rank_export_onnxruntime": "rank_export",

@@ -3,7 +3,9 @@
 The log grows by listeners, each with the same number of plays of a catalogue of the same size; the marts are written as
 they are published, without the line before them. `realtime` of recipe `small` reads them and takes as many steps as there
 are windows to go over every event once, in a process of its own, which says its time by the clock and on the processor, and
-the most memory that it held at once. `scale_train_epoch` is the exponent of processor time, t ~ events ** exponent.
+the most memory that it held at once. `scale_train_epoch` is the exponent of processor time, t ~ events ** exponent. Memory is
+bounded by SEGUE_TRAINING_PLAYS: `scale_train_epoch_memory` is what a log ten times as large takes, where no more plays are held
+than the small one has, in multiples of what the small one takes.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,16 +50,19 @@ class Epoch:
 
 def run(events: int) -> list[Result]:
     """Of so many events and ten times as many."""
-    few, many = (_epoch(count) for count in (events, events * TIMES))
+    more = events * TIMES
+    (few,), (many, bounded) = _epochs(events, [events]), _epochs(more, [more, events])
     exponent = math.log(many.processor / few.processor) / math.log(TIMES)
     clock = math.log(many.seconds / few.seconds) / math.log(TIMES)
     return [
         limited("scale_train_epoch", "exponent", exponent, EXPONENT),
         limited("scale_train_epoch_clock", "exponent", clock, EXPONENT),
-        limited("scale_train_epoch_memory", "times", many.peak_mb / few.peak_mb, MEMORY),
-        Result.of("scale_train_epoch_rate", "events/s of processor", events * TIMES / many.processor),
+        limited("scale_train_epoch_memory", "times", bounded.peak_mb / few.peak_mb, MEMORY),
+        Result.of("scale_train_epoch_rate", "events/s of processor", more / many.processor),
         Result.of("scale_train_epoch_reading", "s", many.reading),
         Result.of("scale_train_epoch_peak", "MB", many.peak_mb),
+        Result.of("scale_train_epoch_bounded", "s of processor", bounded.processor),
+        Result.of("scale_train_epoch_bounded_peak", "MB", bounded.peak_mb),
     ]
 
 
@@ -104,20 +110,27 @@ def write_marts(folder: Path, events: int) -> None:
     (folder / "plays.parquet").hardlink_to(folder / "events.parquet")
 
 
-def _epoch(events: int) -> Epoch:
+def _epochs(events: int, most_held: Sequence[int]) -> Iterator[Epoch]:
+    """One for each number of plays that memory may hold."""
     with tempfile.TemporaryDirectory() as name:
         write_marts(Path(name), events)
-        command = [sys.executable, "-m", "tests.benchmarks.train_epoch", name, str(events)]
+        command = [sys.executable, "-m", "tests.benchmarks.train_epoch", name]
         environment = {**os.environ, "SEGUE_THREADS": "1", "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-        done = subprocess.run(
-            command, env=environment, cwd=settings.ROOT, stdout=subprocess.PIPE, text=True, check=True
-        )
-    epoch = Epoch(**json.loads(done.stdout.splitlines()[-1]))
-    print(f"{events:,} events: {epoch}", flush=True)
-    return epoch
+        for most in most_held:
+            done = subprocess.run(
+                command,
+                env=environment | {"SEGUE_TRAINING_PLAYS": str(most)},
+                cwd=settings.ROOT,
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            epoch = Epoch(**json.loads(done.stdout.splitlines()[-1]))
+            print(f"{events:,} events, at most {most:,} held: {epoch}", flush=True)
+            yield epoch
 
 
-def _measure(marts: Path, events: int) -> Epoch:
+def _measure(marts: Path) -> Epoch:
     """In a process of its own, or its memory would be somebody else's too."""
     from training.data import TrainingData
     from training.features import ServiceContract
@@ -130,7 +143,7 @@ def _measure(marts: Path, events: int) -> Epoch:
     data.reader("recent_events")
     reading = time.perf_counter() - began
     config = Realtime.config("small")
-    steps = max(1, events // (config.batch * config.length))
+    steps = max(1, len(data.plays) // (config.batch * config.length))
     with tempfile.TemporaryDirectory() as folder:
         Realtime.fit(data, replace(config, steps=steps, stop_after=steps), Path(folder))
     seconds = time.perf_counter() - began
@@ -141,9 +154,8 @@ def main() -> None:
     """One pass."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("marts", type=Path)
-    parser.add_argument("events", type=int)
     options = parser.parse_args()
-    measured: dict[str, Any] = vars(_measure(options.marts, options.events))
+    measured: dict[str, Any] = vars(_measure(options.marts))
     print(json.dumps(measured))
 
 

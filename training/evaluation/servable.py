@@ -53,8 +53,11 @@ class Servable:
 
 
 def _excluded(data: TrainingData) -> dict[str, list[tuple[int, str, str]]]:
-    events = pl.scan_parquet(data.marts / "events.parquet")
-    rows = events.filter(pl.col("behaviour").is_in(SEQUENCE_VIEWS["exclusions"].behaviours)).sort("user_id", "known_at")
+    rows = (
+        data.rows("events")
+        .filter(pl.col("behaviour").is_in(SEQUENCE_VIEWS["exclusions"].behaviours))
+        .sort("user_id", "known_at")
+    )
     time = pl.col("known_at").cast(pl.Datetime("us")).cast(pl.Int64)
     excluded: dict[str, list[tuple[int, str, str]]] = {}
     for user, kind, target, known_us in rows.select("user_id", "target_type", "target_id", time).collect().iter_rows():

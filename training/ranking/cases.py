@@ -164,7 +164,7 @@ def _mart(data: TrainingData, name: str) -> pl.DataFrame | None:
     path = data.marts / f"{name}.parquet"
     if not path.exists():
         return None
-    rows = pl.read_parquet(path)
+    rows = data.rows(name).collect()
     return None if rows.is_empty() else rows
 
 
