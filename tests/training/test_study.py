@@ -179,6 +179,17 @@ def test_every_study_subtracts_cells_that_it_has() -> None:
         assert all(configs.count(config) == 1 for config in configs)
 
 
+def test_some_cells_of_a_study(workspace: Workspace, tmp_path: Path) -> None:
+    some = STUDIES["ranking_history"].of(["hard", "none"])
+    assert [cell.name for cell in some.cells] == ["none", "hard"]
+    assert some.pairs == (("hard", "none"),)
+    with pytest.raises(ValueError, match=r"harder.*choose from none, soft, hard"):
+        STUDIES["ranking_history"].of(["harder"])
+    few = replace(STUDIES["ranking_history"], cells=STUDY.cells[:1], pairs=())
+    page = run(few, workspace, 1, Grid(workspace, tmp_path / "study"))
+    assert "`python -m training.study ranking_history --seeds 1 --cells off`" in page
+
+
 def test_a_home_without_marts_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["study", "ranking_history"])

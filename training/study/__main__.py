@@ -6,6 +6,7 @@ A run that was killed goes on: what is finished is read, see `grid.py`.
 from __future__ import annotations
 
 import argparse
+import shlex
 
 import settings
 from training.recipes import RECIPES, recipe
@@ -24,8 +25,16 @@ def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
         for cell in study.cells:
             print(f"{study.name}: {cell.name}, seed {seed}", flush=True)
             results[cell.name].append(grid.result(cell, seed, study.asked))
-    heading = f"`make study STUDY={study.name} SEEDS={seeds}`, recipe `{workspace.recipe}`, {study.asked.part} part"
+    heading = f"`{_command(study, seeds)}`, recipe `{workspace.recipe}`, {study.asked.part} part"
     return markdown(study, results, chosen, heading, code_hash(*CODE[study.kind]))
+
+
+def _command(study: Study, seeds: int) -> str:
+    whole = STUDIES.get(study.name)
+    if whole is None or whole.cells == study.cells:
+        return f"make study STUDY={study.name} SEEDS={seeds}"
+    cells = shlex.join(cell.name for cell in study.cells)
+    return f"python -m training.study {study.name} --seeds {seeds} --cells {cells}"
 
 
 def main() -> None:
@@ -35,16 +44,25 @@ def main() -> None:
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from the recipe's on")
+    parser.add_argument("--cells", nargs="+", metavar="CELL", help="of the study NAME these alone; default: all of it")
     arguments = parser.parse_args()
+    studies = [STUDIES[name] for name in ([arguments.name] if arguments.name else STUDIES)]
+    if arguments.cells:
+        if not arguments.name:
+            parser.error("--cells are those of one study: name it")
+        try:
+            studies = [studies[0].of(arguments.cells)]
+        except ValueError as error:
+            parser.error(str(error))
     here = settings.load()
     try:
         workspace = Workspace.open(arguments.as_of, arguments.recipe)
     except MissingInput as error:
         raise SystemExit(f"{error}\nA study needs a prepared home: `make pipeline LOGS=PATH` makes one.") from error
     grid = Grid(workspace, here.home / "study")
-    for name in [arguments.name] if arguments.name else STUDIES:
-        page = run(STUDIES[name], workspace, arguments.seeds, grid)
-        path = here.reports / f"study_{name}.md"
+    for study in studies:
+        page = run(study, workspace, arguments.seeds, grid)
+        path = here.reports / f"study_{study.name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page)
         print(f"{page}\nwritten to {path}")

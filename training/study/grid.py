@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,18 @@ class Study:
     def kind(self) -> Kind:
         """What its cells are."""
         return self.cells[0].kind
+
+    def of(self, names: Sequence[str]) -> Study:
+        """The same question of some cells alone, and the pairs among them.
+
+        Raises:
+            ValueError: there is no such cell.
+        """
+        known = [cell.name for cell in self.cells]
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"cells {unknown} are unknown; choose from {', '.join(known)}")
+        cells = tuple(cell for cell in self.cells if cell.name in names)
+        return replace(self, cells=cells, pairs=tuple(pair for pair in self.pairs if set(pair) <= set(names)))
 
 
 @dataclass(frozen=True)
