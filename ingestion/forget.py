@@ -38,6 +38,8 @@ BUILD = "build_marts"
 """The lock under which Airflow's task runs `dbt build`, see `local/alone.py`."""
 KEPT = ("simulated", "training", "bentoml", "study", "peers", "reports")
 """Folders of SEGUE_HOME where stages keep Parquet of their own, releases among it."""
+TRAINING_KEPT = "kept"
+"""Of `training`, arrays of everybody's sequences: the next training makes them again, of the marts."""
 BUSY = "lock"
 
 Counts = dict[str, Counter[str]]
@@ -71,6 +73,7 @@ def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
         counts["quarantine"] = _parquet(storage.files(here.quarantine, "*/dt=*/*.parquet"), user_ids, "quarantine")
         counts["marts"] = _marts(here, user_ids)
     counts |= _stage("sequences.forget", user_ids, here)
+    shutil.rmtree(here.training / TRAINING_KEPT, ignore_errors=True)
     for name in KEPT:
         counts[name] = _parquet(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
     return counts

@@ -8,6 +8,9 @@ Knows nothing about torch, Feast or which examples training wants.
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,11 @@ from numpy.typing import NDArray
 from sequences.batch import UNKNOWN, Encoders, SequenceBatch, dtype_of, encoded_attributes
 from sequences.definition import Attribute, SequenceView
 from sequences.event_table import read_view
-from sequences.timeline import EventTableError, microseconds, timeline
+from sequences.timeline import EventTableError, Timeline, microseconds, timeline
 
 __all__ = ["DenseReader", "EventTableError"]
+
+USERS, OFFSETS, TIMES = "users.json", "_offset_U1", "_known_at_E"
 
 
 class DenseReader:
@@ -33,6 +38,8 @@ class DenseReader:
         view: which events count, and which attributes are read.
         encoders: attribute ▸ {text: code from 2}. String attributes without an encoder are not read.
         user_ids: whose events; None: everybody's.
+        kept: a folder for the arrays of exactly this file, view, encoders and users: mapped from there, and written there
+            where it is missing. None: they are held in memory.
 
     Attributes:
         columns: attribute ▸ flat [E] array: strings codes (1 unknown) in as few bytes as hold them all, times int64 µs,
@@ -44,29 +51,63 @@ class DenseReader:
     """
 
     def __init__(
-        self, events_path: Path | str, view: SequenceView, encoders: Encoders, user_ids: pa.Array | None = None
+        self,
+        events_path: Path | str,
+        view: SequenceView,
+        encoders: Encoders,
+        user_ids: pa.Array | None = None,
+        kept: Path | None = None,
     ) -> None:
         self.view = view
         self.encoders = encoders
         self._attributes = encoded_attributes(view, encoders)
-        self._encode = {a.name: _Codes(encoders[a.name]) for a in self._attributes if a.kind == "string"}
+        self.timeline: Timeline
+        self.columns: dict[str, NDArray[Any]]
+        if kept is None or not kept.exists():
+            self._read(events_path, user_ids)
+            if kept is not None:
+                self._keep(kept)
+        if kept is not None:
+            self._map(kept)
+
+    def _read(self, events_path: Path | str, user_ids: pa.Array | None) -> None:
+        encode = {a.name: _Codes(self.encoders[a.name]) for a in self._attributes if a.kind == "string"}
         found: list[pa.Array] = []
         known_at: list[NDArray[np.int64]] = []
         parts: dict[str, list[NDArray[Any]]] = {a.name: [] for a in self._attributes}
-        for rows in read_view(events_path, view, list(parts), user_ids):
+        for rows in read_view(events_path, self.view, list(parts), user_ids):
             found.append(rows["user_id"])
             known_at.append(microseconds(rows["known_at"]))
             for attribute in self._attributes:
-                parts[attribute.name].append(self._flat(attribute, rows[attribute.name]))
+                parts[attribute.name].append(_flat(attribute, rows[attribute.name], encode))
         self.timeline = timeline(found, known_at)
         if not self.timeline.is_sorted:
             raise EventTableError(
                 f"{events_path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`"
             )
-        self.columns: dict[str, NDArray[Any]] = {
+        self.columns = {
             a.name: np.concatenate(parts.pop(a.name)) if parts[a.name] else np.zeros(0, dtype=dtype_of(a))
             for a in self._attributes
         }
+
+    def _keep(self, folder: Path) -> None:
+        """Write the arrays; whoever looks for them sees all of them or none."""
+        writing = folder.with_name(f".{folder.name}.{os.getpid()}")
+        writing.mkdir(parents=True, exist_ok=True)
+        (writing / USERS).write_text(json.dumps(self.timeline.users))
+        arrays = {OFFSETS: self.timeline.offset_U1, TIMES: self.timeline.known_at_E, **self.columns}
+        for name, array in arrays.items():
+            np.save(writing / f"{name}.npy", array)
+        try:
+            writing.rename(folder)
+        except OSError:  # another process was first, with the same
+            shutil.rmtree(writing)
+
+    def _map(self, folder: Path) -> None:
+        """Take the arrays from files: nothing is read before it is asked for, and all processes share what was."""
+        users = json.loads((folder / USERS).read_text())
+        self.timeline = Timeline(users, _mapped(folder, OFFSETS), _mapped(folder, TIMES))
+        self.columns = {attribute.name: _mapped(folder, attribute.name) for attribute in self._attributes}
 
     @property
     def users(self) -> list[str]:
@@ -139,13 +180,23 @@ class DenseReader:
             columns[attribute.name] = column_BL
         return SequenceBatch(columns=columns, length_B=end_B - start_B)
 
-    def _flat(self, attribute: Attribute, column: pa.Array) -> NDArray[Any]:
-        if attribute.kind == "string":
-            return self._encode[attribute.name].of(column)
-        if attribute.kind == "time":
-            return microseconds(column)
-        ratio = pc.fill_null(column.cast(pa.float32()), 0.0).to_numpy(zero_copy_only=False)
-        return np.asarray(np.nan_to_num(ratio, nan=0.0), dtype=np.float32)
+
+def _mapped(folder: Path, name: str) -> NDArray[Any]:
+    """An array of a file. Who writes into it changes their own copy of the page, not the file."""
+    path = folder / f"{name}.npy"
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)  # type: ignore[no-any-return]
+    except ValueError:  # nothing cannot be mapped
+        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def _flat(attribute: Attribute, column: pa.Array, encode: Mapping[str, _Codes]) -> NDArray[Any]:
+    if attribute.kind == "string":
+        return encode[attribute.name].of(column)
+    if attribute.kind == "time":
+        return microseconds(column)
+    ratio = pc.fill_null(column.cast(pa.float32()), 0.0).to_numpy(zero_copy_only=False)
+    return np.asarray(np.nan_to_num(ratio, nan=0.0), dtype=np.float32)
 
 
 class _Codes:

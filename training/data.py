@@ -40,8 +40,9 @@ class TrainingData:
     """The marts as a model sees them.
 
     `fit` = `held_out`: parts as the marts say; learn from `train`, choose on `validation`. `fit` = `final`: every play
-    is `train`, the catalogue is whatever anybody has played or may be played by `as_of`. `content_file`: where the
-    content of the tracks is kept, so that it is made once for all models; None: it is made for this one. `most_plays`: how
+    is `train`, the catalogue is whatever anybody has played or may be played by `as_of`. `kept`: a folder
+    for what is made of the marts once for all models, the content of the tracks and the arrays of the sequence views; None:
+    they are made for this one. `most_plays`: how
     many are held in memory; of more, listeners are drawn (`listeners.drawn`), and nothing is known of the others.
 
     Raises:
@@ -52,7 +53,7 @@ class TrainingData:
     fit: str
     recipe: Recipe
     services: Mapping[str, ServiceContract] = field(default_factory=dict)
-    content_file: Path | None = None
+    kept: Path | None = None
     most_plays: int = field(default_factory=lambda: settings.load().training_plays)
     vocabulary: Vocabulary = field(init=False)
     plays: Plays = field(init=False)
@@ -129,11 +130,12 @@ class TrainingData:
     @cached_property
     def content(self) -> Content:
         """What each of the V tracks is by its names, words and vectors; of the comments those that the fit may know."""
-        if self.content_file is not None and self.content_file.exists():
-            return Content.load(self.content_file)
+        file = self.kept / "content.safetensors" if self.kept else None
+        if file is not None and file.exists():
+            return Content.load(file)
         content = Content.of(*content_tables(self.marts, self.track_rows, self.fit == "final")).behind(FIRST)
-        if self.content_file is not None:
-            content.save(self.content_file)
+        if file is not None:
+            content.save(file)
         return content
 
     def reader(self, view: str) -> DenseReader:
@@ -151,6 +153,7 @@ class TrainingData:
                 SEQUENCE_VIEWS[view],
                 self.vocabulary.encoders(),
                 None if self.listeners is None else self.listeners.to_arrow(),
+                self.kept / view if self.kept else None,
             )
         return self._readers[view]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import shutil
 import sys
 
 import polars as pl
@@ -23,15 +24,15 @@ def prepare(workspace: Workspace) -> bool:
     if is_unchanged(workspace.folder, inputs):
         return False
     for fit in FITS:
-        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), content_file=workspace.content(fit))
+        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), kept=workspace.kept(fit))
         data.vocabulary.save(workspace.vocabulary(fit))
         for part in ("validation", "test") if fit == "held_out" else ():
             cases = data.recall_cases(part)
             as_frame(cases, data).write_parquet(workspace.fit_folder(fit) / f"{part}_cases.parquet")
             print(f"{part}: {len(cases):,} sessions")
-        for other in workspace.fit_folder(fit).glob("content-*.safetensors"):
-            if other != workspace.content(fit):
-                other.unlink()
+        for other in workspace.kept(fit).parent.glob(f"{fit}-*"):
+            if other != workspace.kept(fit):
+                shutil.rmtree(other)
         if data.listeners is not None:
             print(
                 f"{fit}: {len(data.listeners):,} listeners were drawn, whose plays are at most {data.most_plays:,} together "

@@ -80,7 +80,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     if not learns_in_steps(config):
         ranks.leave_to_first()
     began = time.monotonic()
-    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), content_file=workspace.content(fit))
+    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), kept=workspace.kept(fit))
     # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
     try:
         model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import date, timedelta
@@ -24,6 +25,7 @@ import storage
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
+KEPT, HASHES = "kept", "mart_hashes.json"
 MODULES = (
     "vocabulary",
     "data",
@@ -95,11 +97,12 @@ class Workspace:
         """Where `training.prepare` puts the vocabulary of a fit."""
         return self.fit_folder(fit) / "vocabulary"
 
-    def content(self, fit: str) -> Path:
-        """Where the content of the tracks is kept, under a name that only the same marts and code have."""
-        made_from = json.dumps([self.mart_hashes, code_hash(*SOURCES)], sort_keys=True)
-        name = f"content-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.safetensors"
-        return self.fit_folder(fit) / name
+    def kept(self, fit: str) -> Path:
+        """Where what all models of a fit make of the marts is kept, under a name that only the same marts, listeners and code
+        have. Recipes share it.
+        """
+        made_from = json.dumps([self.mart_hashes, self._held, code_hash(*SOURCES)], sort_keys=True)
+        return self.folder.parent / KEPT / f"{fit}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
 
     def model(self, kind: str, fit: str, name: str) -> Path:
         """Where a fitted model is saved; `kind` is `channel`, `container`, `ranker` or `head`."""
@@ -123,17 +126,34 @@ class Workspace:
 
     @cached_property
     def mart_hashes(self) -> dict[str, str]:
-        """Hash of every mart's rows (not of its bytes: row groups and compression may differ between runs)."""
-        return {path.stem: content_hash(path) for path in sorted(self.marts.glob("*.parquet")) if path.stem != LANDINGS}
+        """Hash of every mart's rows (not of its bytes: row groups and compression may differ between runs). A file that is
+        the very one of last time is not read again.
+        """
+        record = self.folder.parent / HASHES
+        known = json.loads(record.read_text()) if record.exists() else {}
+        found = {}
+        for path in sorted(self.marts.glob("*.parquet")):
+            if path.stem != LANDINGS:
+                stat, last = path.stat(), known.get(str(path), {})
+                file = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+                is_same = last.get("file") == file
+                found[str(path)] = last if is_same else {"file": file, "hash": content_hash(path)}
+        if found != known:
+            write_json(record, found)
+        return {Path(path).stem: one["hash"] for path, one in found.items()}
+
+    @property
+    def _held(self) -> dict[str, int]:
+        """How many plays are held (`listeners.drawn`), where that is not all of them."""
+        most = settings.load().training_plays
+        return {"most_plays": most} if pq.read_metadata(self.marts / "plays.parquet").num_rows > most else {}
 
     def inputs(self, **parts: Any) -> dict[str, Any]:
         """What an output depends on: the marts, `as_of`, the recipe's name, how many plays are held where that is not all
         of them, and `parts` (configs, fit, code), with their joint `hash`.
         """
         known: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
-        most = settings.load().training_plays
-        if pq.read_metadata(self.marts / "plays.parquet").num_rows > most:
-            known |= {"most_plays": most}
+        known |= self._held
         known |= {
             name: asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
             for name, part in parts.items()
@@ -187,6 +207,6 @@ def mark_done(output: Path, inputs: dict[str, Any]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON so that a reader sees the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".writing")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.writing")
     temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
     temporary.replace(path)

@@ -128,6 +128,15 @@ def test_a_personal_export_is_not_called_by_its_user_any_more(home: Path, tmp_pa
     assert sorted(landed(home, "landings")["source"]) == ["forgotten", "own.jsonl"]
 
 
+def test_arrays_that_trainings_share_go(home: Path, tmp_path: Path) -> None:
+    land(json_lines(tmp_path / "own.jsonl", [event()]), home)
+    kept = home / "training" / "kept" / "held_out-1" / "recent_events"
+    kept.mkdir(parents=True)
+    (kept / "users.json").write_text('["u1"]')
+    assert main(["u1"]) == 0
+    assert not kept.exists()
+
+
 def test_the_last_user_leaves_tables_that_can_still_be_read(home: Path, tmp_path: Path) -> None:
     land(json_lines(tmp_path / "own.jsonl", [event()]), home)
     assert main(["u1"]) == 0

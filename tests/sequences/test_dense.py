@@ -105,12 +105,60 @@ def test_flat_arrays_hold_each_users_whole_history(tmp_path: Path, rows: list[di
         assert (np.diff(reader.known_at_E[place]) > 0).all()
 
 
+def test_kept_arrays_are_those_of_the_table_which_is_not_read_again(
+    tmp_path: Path, rows: list[dict[str, object]]
+) -> None:
+    path, view, kept = (
+        write_events(tmp_path / "events.parquet", rows),
+        SEQUENCE_VIEWS["recent_events"],
+        tmp_path / "a" / "b",
+    )
+    read = DenseReader(path, view, ENCODERS)
+    DenseReader(path, view, ENCODERS, kept=kept)
+    path.unlink()
+    again = DenseReader(path, view, ENCODERS, kept=kept)
+    assert again.users == read.users
+    asked = ["c", "a", "nobody"], [us(1e6), us(70), us(1e6)]
+    lengths = again.read(*asked).length_B
+    assert (lengths > 0).tolist() == [True, True, False]
+    np.testing.assert_array_equal(lengths, read.read(*asked).length_B)
+    for name, column in read.columns.items():
+        assert again.columns[name].dtype == column.dtype
+        np.testing.assert_array_equal(again.columns[name], column)
+        np.testing.assert_array_equal(again.read(*asked).columns[name], read.read(*asked).columns[name])
+    again.columns["track_id"][:] = 0
+    assert DenseReader(path, view, ENCODERS, kept=kept).columns["track_id"].any(), "the file is not written to"
+    assert [one.name for one in kept.parent.iterdir()] == ["b"]
+
+
+def test_whoever_keeps_arrays_second_takes_the_first_ones(
+    tmp_path: Path, rows: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, view, kept = (
+        write_events(tmp_path / "events.parquet", rows),
+        SEQUENCE_VIEWS["recent_events"],
+        tmp_path / "kept",
+    )
+    keep = DenseReader._keep
+
+    def beaten(reader: DenseReader, folder: Path) -> None:
+        keep(reader, folder)
+        keep(reader, folder)
+
+    monkeypatch.setattr(DenseReader, "_keep", beaten)
+    assert DenseReader(path, view, ENCODERS, kept=kept).users == ["a", "b", "c"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["events.parquet", "kept"]
+
+
 def test_an_empty_table_gives_empty_sequences(tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
     pq.write_table(EVENT_SCHEMA.empty_table(), path)
     batch = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS).read(["a"], [us(0)])
     assert batch.length_B.tolist() == [0]
     assert not batch.columns["track_id"].any()
+    for _ in range(2):
+        kept = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS, kept=tmp_path / "kept")
+        assert kept.read(["a"], [us(0)]).length_B.tolist() == [0]
 
 
 def test_an_unsorted_table_is_refused(tmp_path: Path, rows: list[dict[str, object]]) -> None:

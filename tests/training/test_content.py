@@ -93,12 +93,12 @@ def test_principal_components_are_those_of_a_full_svd() -> None:
 
 def test_saved_content_is_read_again_and_not_made_again(tmp_path: Path) -> None:
     marts = write_marts(tmp_path / "marts", random_plays())
-    file = tmp_path / "content.safetensors"
-    data = TrainingData(marts, "held_out", recipe("debug"), content_file=file)
+    kept = tmp_path / "kept"
+    data = TrainingData(marts, "held_out", recipe("debug"), kept=kept)
     made = data.content
     assert len(made.row_VW) == len(data.vocabulary) and not made.row_VW[:2].any()
     pl.read_parquet(marts / "tracks.parquet").with_columns(title=pl.lit("same")).write_parquet(marts / "tracks.parquet")
-    again = TrainingData(marts, "held_out", recipe("debug"), content_file=file).content
+    again = TrainingData(marts, "held_out", recipe("debug"), kept=kept).content
     assert np.array_equal(again.row_VW, made.row_VW) and np.array_equal(again.is_described_V, made.is_described_V)
 
 

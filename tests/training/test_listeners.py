@@ -90,5 +90,7 @@ def test_an_output_depends_on_it_where_it_leaves_somebody_out(marts: Path, monke
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "1000000")
     assert settings.load().training_plays == 1_000_000
     assert workspace.inputs() == whole
+    kept = workspace.kept("held_out")
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "300")
     assert workspace.inputs()["hash"] != whole["hash"]
+    assert workspace.kept("held_out") != kept

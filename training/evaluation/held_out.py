@@ -53,7 +53,7 @@ class HeldOut:
         Raises:
             MissingInput: no channel was fitted at all.
         """
-        data = TrainingData(workspace.marts, "held_out", recipe(workspace.recipe))
+        data = TrainingData(workspace.marts, "held_out", recipe(workspace.recipe), kept=workspace.kept("held_out"))
         # A saved ranker carries the newest statistics of each track, as serving wants it. Here every request sees those of its own day.
         statistics = track_statistics(data)
         rankers = {}

@@ -135,7 +135,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
             _copy(workspace.model("head", "final", name), folder / "heads" / name, f"head {name}")
     for name in (FUSION, BLEND, SLATE):
         shutil.copyfile(evaluation / name, folder / name)
-    data = TrainingData(workspace.marts, "final", recipe(workspace.recipe))
+    data = TrainingData(workspace.marts, "final", recipe(workspace.recipe), kept=workspace.kept("final"))
     data.vocabulary.save(folder / "vocabulary")
     catalogue(data).write_parquet(folder / CATALOGUE)
     write_json(folder / MANIFEST, manifest)

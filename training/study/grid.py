@@ -117,7 +117,7 @@ class Grid:
             self.workspace.marts,
             "held_out",
             recipe(self.workspace.recipe),
-            content_file=self.workspace.content("held_out"),
+            kept=self.workspace.kept("held_out"),
         )
         return OfflineFeatures(data)
 
