@@ -73,7 +73,7 @@ def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
         counts["quarantine"] = _parquet(storage.files(here.quarantine, "*/dt=*/*.parquet"), user_ids, "quarantine")
         counts["marts"] = _marts(here, user_ids)
     counts |= _stage("sequences.forget", user_ids, here)
-    shutil.rmtree(here.training / TRAINING_KEPT, ignore_errors=True)
+    _arrays(here.training / TRAINING_KEPT)
     for name in KEPT:
         counts[name] = _parquet(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
     return counts
@@ -158,6 +158,16 @@ def _marts(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
     here.warehouse.with_name(here.warehouse.name + ".wal").unlink(missing_ok=True)
     shutil.rmtree(here.spark, ignore_errors=True)
     return erased
+
+
+def _arrays(kept: Path) -> None:
+    """They cannot lose one user alone, for the places of all others would move."""
+    try:
+        shutil.rmtree(kept)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StepFailed(f"{kept} could not be removed ({error}); when no training runs, run this again") from error
 
 
 @contextmanager
