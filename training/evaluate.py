@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import resource
 import shutil
 import sys
 import time
@@ -34,6 +33,7 @@ from training.evaluation.measured_ranking import measure_ranking
 from training.evaluation.measured_recall import measure_recall
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
+from training.peak_memory import peak_mb
 from training.recipes import RECIPES, recipe
 from training.tracking import open_experiment
 from training.workspace import SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done, write_json
@@ -75,7 +75,7 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["containers"] = measure_containers(held_out)
     add_pairs(result, held_out)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
-    result.notes["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    result.notes["peak_mb"] = peak_mb()
     write_json(folder / JSON_FILE, result.to_json())
     (folder / HTML_FILE).write_text(report.page(result.to_json()))
     publish_reports(folder)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ import settings
 from training import ranks, tracking
 from training.data import TrainingData
 from training.heads import LISTENED, NothingToLearn
+from training.peak_memory import peak_mb
 from training.recipes import RECIPES, recipe
 from training.workspace import (
     FITS,
@@ -90,7 +90,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     ranks.leave_to_first()
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
-    measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": _peak_mb()}
+    measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
     measures["ranks"] = ranks.rank_of_ranks()[1]
     write_json(folder / SETTLED, asdict(model.settled))
     write_json(folder / MEASURES, measures)
@@ -208,11 +208,6 @@ def _settled(held_out: Path, config: Any, name: str) -> Any:
     stored = json.loads(path.read_text())
     # JSON has no tuples, the config has.
     return type(config)(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
-
-
-def _peak_mb() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1 << 20) if sys.platform == "darwin" else peak // 1024
 
 
 def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:

@@ -134,9 +134,9 @@ def _measure(marts: Path) -> Epoch:
     """In a process of its own, or its memory would be somebody else's too."""
     from training.data import TrainingData
     from training.features import ServiceContract
+    from training.peak_memory import peak_mb
     from training.recall.realtime import Realtime
     from training.recipes import recipe
-    from training.train import _peak_mb
 
     began = time.perf_counter()
     data = TrainingData(marts, "held_out", recipe("small"), services={"realtime": ServiceContract(SERVICE)})
@@ -147,7 +147,7 @@ def _measure(marts: Path) -> Epoch:
     with tempfile.TemporaryDirectory() as folder:
         Realtime.fit(data, replace(config, steps=steps, stop_after=steps), Path(folder))
     seconds = time.perf_counter() - began
-    return Epoch(round(seconds, 1), round(time.process_time(), 1), round(reading, 1), _peak_mb())
+    return Epoch(round(seconds, 1), round(time.process_time(), 1), round(reading, 1), peak_mb())
 
 
 def main() -> None:
