@@ -31,7 +31,7 @@ USERS, OFFSETS, TIMES = "users.json", "_offset_U1", "_known_at_E"
 
 
 class DenseReader:
-    """The events of one view, in memory, with every user's place in them.
+    """The events of one view, in memory or mapped into it, with every user's place in them.
 
     Args:
         events_path: `marts/events.parquet`, sorted by user_id, known_at.

@@ -16,9 +16,9 @@ SALT = "learned from"
 
 def drawn(plays: pl.LazyFrame, most: int) -> pl.Series | None:
     """The ids of the listeners, sorted, whose `plays` (column user_id) are `most` together, at least one; None: all are."""
-    counts = plays.group_by("user_id").agg(plays=pl.len()).collect(engine="streaming")
-    if counts["plays"].sum() <= most:
+    if plays.select(pl.len()).collect().item() <= most:  # a file says it without being read
         return None
+    counts = plays.group_by("user_id").agg(plays=pl.len()).collect(engine="streaming")
     lot = pl.col("user_id").map_elements(lambda user: placed(user, SALT), return_dtype=pl.Float64)
     in_turn = counts.with_columns(lot=lot).sort("lot", "user_id")
     fits = (pl.col("plays").cum_sum() <= most) | (pl.int_range(pl.len()) == 0)

@@ -7,10 +7,15 @@ import sys
 from pathlib import Path
 
 
-def peak_mb() -> int:
-    """In MB. On Linux not `ru_maxrss`, which begins at what the parent had."""
+def peak_bytes() -> int:
+    """Resident bytes. On Linux not `ru_maxrss`, which begins at what the parent had."""
     status = Path("/proc/self/status")
     if status.exists():
-        return int(status.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) // 1024
+        return int(status.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) << 10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1 << 20) if sys.platform == "darwin" else peak // 1024
+    return peak if sys.platform == "darwin" else peak << 10
+
+
+def peak_mb() -> int:
+    """The same in MB, of 2 ** 20 bytes."""
+    return peak_bytes() >> 20

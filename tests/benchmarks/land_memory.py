@@ -20,6 +20,7 @@ import duckdb
 import settings
 from ingestion.land import land
 from tests.benchmarks.benchmark import Result, limited
+from training.peak_memory import peak_bytes
 
 MIB, LIMIT_MIB = 1 << 20, 1536
 FROM_S, SECONDS = 1_230_768_000, 59 * 86_400
@@ -141,9 +142,7 @@ def main() -> None:
     log, home, rows = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     (counts,) = land(log, home).values()
     assert counts.quarantined == 0 and counts.landed >= rows, counts
-    # Not `ru_maxrss`: that one begins at what the parent had.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
+    print(peak_bytes())
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from feast.value_type import ValueType
 
 from sequences.definition import SEQUENCE_VIEWS, TAG
 from tests.benchmarks.benchmark import Result, limited
+from training.peak_memory import peak_bytes
 
 TRACKS, LENGTH = 5_000, 50
 EVENTS_OF_A_USER = 100
@@ -143,21 +144,15 @@ def _answer(folder: Path, rows: int, what: str) -> dict[str, Any]:
     if what == "streamed":
         with tempfile.TemporaryDirectory() as name:
             seconds, _ = _timed(lambda: ask(asked).to_parquet(Path(name) / "answer.parquet"))
-        return {"seconds": seconds, "memory": _peak_memory()}
+        return {"seconds": seconds, "memory": peak_bytes()}
     seconds, answer = _timed(lambda: ask(asked).to_arrow())
-    return {"seconds": seconds, "memory": _peak_memory(), "answer": _digest(answer)}
+    return {"seconds": seconds, "memory": peak_bytes(), "answer": _digest(answer)}
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
-
-
-def _peak_memory() -> int:
-    """Peak resident bytes of this process. Not `ru_maxrss`: that one begins at what the parent had."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def _digest(answer: pa.Table) -> str:
