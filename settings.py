@@ -293,10 +293,6 @@ def _objects(name: str) -> str:
         )
     if importlib.util.find_spec("s3fs") is None:
         raise SettingError(f"{name}={text!r} needs s3fs; run: pip install -c requirements.lock -e '.[s3]', or unset it")
-    if _one_of("SEGUE_ENGINE", ENGINES) == "spark":
-        raise SettingError(
-            f"{name}={text!r} is not for SEGUE_ENGINE=spark: Spark reads tables on a disk; unset one of them"
-        )
     return text
 
 

@@ -2,8 +2,9 @@
 
 A folder of objects answers to pathlib's names (`/`, `exists`, `open`, `stat`, `unlink`). It has no rename and no lock, and
 none is needed: an object is there whole or not at all, and who reads one that is replaced meanwhile gets an error, not a
-mixture. Marts are read as copies on this machine, which are fetched when the objects are others (by ETag). The address of
-the server and the credentials come from AWS's own chain: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `~/.aws`, …
+mixture. Marts are read as copies on this machine, which are fetched when the objects are others (by ETag), and by Spark so is
+the landing zone. The address of the server and the credentials come from AWS's own chain: `AWS_ENDPOINT_URL`,
+`AWS_ACCESS_KEY_ID`, `~/.aws`, …
 
 Where tables are on a disk, everything here does what pathlib does. Knows nothing about what the tables hold.
 """
@@ -104,20 +105,33 @@ def marts(here: settings.Settings) -> Path:
     """
     if not is_remote(here.marts):
         return here.marts
-    with _cache(here) as cache:
-        etags = _etags(here.marts)
-        for name, etag in etags.items():
-            _fetch(here.marts / name, cache / name, etag)
-        for copy in cache.glob("*.parquet"):
-            if copy.name not in etags:
-                copy.unlink()
+    with _cache(here, "marts") as cache:
+        _renew(here.marts, cache)
+    return cache
+
+
+def landing(here: settings.Settings) -> Path:
+    """The landing zone as the home's engine reads it: on object storage DuckDB reads the objects themselves, Spark copies
+    on this machine, which are those of now when this returns.
+
+    Raises:
+        StorageError: they cannot be fetched.
+    """
+    if not is_remote(here.landing):
+        return here.landing
+    if here.engine != "spark":
+        # Whoever is forgotten would stay in copies that nobody renews.
+        shutil.rmtree(here.home / "cache" / "landing", ignore_errors=True)
+        return here.landing
+    with _cache(here, "landing") as cache:
+        _renew(here.landing, cache)
     return cache
 
 
 def mart(here: settings.Settings, address: str) -> Path:
     """One published mart, by its address, as `marts` has it. It need not exist."""
     path = here.marts / PurePosixPath(address).name
-    with _cache(here) as cache:
+    with _cache(here, "marts") as cache:
         if etag := _etags(path).get("."):
             _fetch(path, cache / path.name, etag)
         else:
@@ -176,13 +190,29 @@ def _key(path: Path) -> str:
 
 
 @contextmanager
-def _cache(here: settings.Settings) -> Iterator[Path]:
-    """Where the copies lie; one process at a time renews them, others may read."""
-    cache = here.home / "cache" / "marts"
+def _cache(here: settings.Settings, tables: str) -> Iterator[Path]:
+    """Where the copies of `marts` or `landing` lie; one process at a time renews them, others may read."""
+    cache = here.home / "cache" / tables
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield cache
+
+
+def _renew(under: Path, cache: Path) -> None:
+    """Makes the Parquet files below `cache` those that are below a folder of object storage."""
+    etags = _etags(under)
+    for name, etag in etags.items():
+        _fetch(under / name, cache / name, etag)
+    for copy in cache.rglob("*.parquet"):
+        if str(copy.relative_to(cache)) not in etags:
+            copy.unlink()
+            _note(copy).unlink(missing_ok=True)
+
+
+def _note(copy: Path) -> Path:
+    """What says of which ETag a copy is."""
+    return copy.with_name(f".{copy.name}.etag")
 
 
 def _etags(under: Path, beginning: str = "") -> dict[str, str]:
@@ -194,7 +224,8 @@ def _etags(under: Path, beginning: str = "") -> dict[str, str]:
 
 def _fetch(path: Path, copy: Path, etag: str) -> None:
     """Makes `copy` the object's content and time, if it is not yet. A reader of the old copy keeps what it has opened."""
-    note, draft = copy.with_name(f".{copy.name}.etag"), copy.with_name(f".{copy.name}.fetching")
+    note, draft = _note(copy), copy.with_name(f".{copy.name}.fetching")
+    copy.parent.mkdir(parents=True, exist_ok=True)
     if copy.exists() and note.exists() and note.read_text() == etag:
         return
     for tries_left in reversed(range(TRIES)):

@@ -122,6 +122,7 @@ def _landed(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
         if (unnamed := _unnamed(table, user_ids)) != table:
             _replace(path, unnamed)
     Landing(here.tables, "day", datetime.now(UTC)).finish()
+    storage.landing(here)
     return erased
 
 

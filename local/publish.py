@@ -49,13 +49,14 @@ def _one_file(parts: list[Path], path: Path) -> None:
 def main() -> None:
     """The command."""
     here = settings.load()
-    if here.tables_at:
-        names = upload(here.built, here.marts)
-    elif here.engine == "spark":
-        names = publish(here.spark / "marts", here.marts)
-    else:
+    if not here.tables_at and here.engine != "spark":
         print("dbt on DuckDB has published the marts itself")
         return
+    names: list[str] = []
+    if here.engine == "spark":
+        names = publish(here.spark / "marts", here.built if here.tables_at else here.marts)
+    if here.tables_at:
+        names = upload(here.built, here.marts)
     print("published " + (", ".join(names) or "nothing: dbt has built no mart"))
 
 

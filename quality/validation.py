@@ -98,7 +98,7 @@ def validate_landed(
     if only not in (None, LANDED_SUITE):
         return []
     engine = validator.engine
-    landed = tables.landed_events(engine, home.landing)
+    landed = tables.landed_events(engine, storage.landing(home))
     facts = measures.historical_facts() if landed.is_historical else measures.week_facts(engine, landed.week)
     age = None if landed.is_historical else measures.hours_before(engine, landed.table, as_of)
     facts.values["hours_before_as_of"] = age
@@ -144,7 +144,7 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
 
 def _is_historical(engine: Engine, home: settings.Settings) -> bool:
     try:
-        return tables.landed_events(engine, home.landing).is_historical
+        return tables.landed_events(engine, storage.landing(home)).is_historical
     except tables.TableError:
         # Marts can be judged where there is no landing zone; then they are as fresh as a daily load must be.
         return False

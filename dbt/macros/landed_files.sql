@@ -1,13 +1,18 @@
 {# The landing zone as SQL sees it. Files are immutable and named by their content, so a file that was read once never
    changes. `default__` is DuckDB's, as in every file of this folder. #}
 
+{% macro landing_glob(table) -%}
+    {{ adapter.dispatch("tables", "segue")() }}/landing/{{ table }}/dt=*/*.parquet
+{%- endmacro %}
+
 {# The home folder, or a folder of object storage. #}
-{% macro tables() -%}
+{% macro default__tables() -%}
     {{ env_var("SEGUE_TABLES", "") or env_var("SEGUE_HOME", "var") }}
 {%- endmacro %}
 
-{% macro landing_glob(table) -%}
-    {{ tables() }}/landing/{{ table }}/dt=*/*.parquet
+{# The home folder, or the copies there of what is on object storage, as they were validated (`storage.landing`). #}
+{% macro spark__tables() -%}
+    {{ env_var("SEGUE_HOME", "var") ~ ("/cache" if env_var("SEGUE_TABLES", "") else "") }}
 {%- endmacro %}
 
 {# `dt=2026-06-30/4f2c….parquet`: the same name wherever the home folder stands. #}

@@ -101,12 +101,8 @@ def test_tables_are_in_the_home_folder_or_below_a_bucket(monkeypatch: pytest.Mon
             settings.load()
 
 
-def test_tables_below_a_bucket_need_s3fs_and_another_engine_than_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_below_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/prefix")
-    with monkeypatch.context() as patch:
-        patch.setenv("SEGUE_ENGINE", "spark")
-        with pytest.raises(settings.SettingError, match="SEGUE_ENGINE=spark"):
-            settings.load()
     monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(settings.SettingError, match=r"pip install .*\[s3\]"):
         settings.load()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import polars as pl
 import pytest
 from s3fs import S3FileSystem
@@ -36,7 +38,7 @@ def tables(here: settings.Settings) -> dict[str, pl.DataFrame]:
         "landing": storage.files(here.landing / "listening_events", "dt=*/*.parquet"),
         "quarantine": storage.files(here.quarantine, "*/dt=*/*.parquet"),
         "marts": storage.files(here.marts, "*.parquet"),
-        "copies": sorted((here.home / "cache").rglob("*.parquet")),
+        "copies": sorted((here.home / "cache" / "marts").glob("*.parquet")),
     }
     return {
         name: pl.concat([pl.read_parquet(path.read_bytes()) for path in paths])
@@ -48,6 +50,7 @@ def tables(here: settings.Settings) -> dict[str, pl.DataFrame]:
 def test_a_user_leaves_every_object_and_the_others_stay(
     filled: settings.Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    of_spark = storage.landing(dataclasses.replace(filled, engine="spark"))
     before = tables(filled)
     assert main(["ann"]) == 0
     assert "ann: forgotten, 21 rows erased" in capsys.readouterr().out
@@ -57,7 +60,7 @@ def test_a_user_leaves_every_object_and_the_others_stay(
         kept = table.filter(pl.col("user_id") == "bob")
         assert after[name].sort(*kept.columns[:2]).equals(kept.sort(*kept.columns[:2])), name
     assert after["landing"].height == 10 and set(after["landing"].columns) == set(contract.LISTENING_EVENTS.names)
-    assert not filled.built.exists()
+    assert not filled.built.exists() and not of_spark.exists()
     log = filled.home.parent / "log"
     assert land(log, filled.home, tables=filled.tables)["play_log"].landed == 0
 

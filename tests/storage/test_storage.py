@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -123,6 +124,23 @@ def test_only_what_changed_is_fetched_again_and_what_is_gone_goes(
     (here.marts / "tracks.parquet").unlink()
     assert sorted(path.name for path in storage.marts(here).glob("*.parquet")) == ["plays.parquet"]
     assert not storage.mart(here, f"{here.marts}/sessions.parquet").exists()
+
+
+def test_spark_has_copies_of_what_is_landed_and_no_other_engine_leaves_any(here: settings.Settings) -> None:
+    spark, names = dataclasses.replace(here, engine="spark"), [f"events/dt=2026-06-0{day}/a.parquet" for day in (1, 2)]
+    for name in names:
+        storage.write(here.landing / name, name.encode())
+    copies = storage.landing(spark)
+    assert copies == here.home / "cache" / "landing"
+    assert {name: (copies / name).read_text() for name in names} == {name: name for name in names}
+    (here.landing / names[0]).unlink()
+    storage.write(here.landing / names[1], b"another")
+    assert storage.landing(spark) == copies
+    assert [path.read_bytes() for path in storage.files(copies, "*/*/*.parquet")] == [b"another"]
+    assert len(list(copies.rglob(".*.etag"))) == 1
+    assert storage.landing(here) == here.landing and not copies.exists()
+    on_disk = dataclasses.replace(spark, tables_at="")
+    assert storage.landing(on_disk) == on_disk.landing and not copies.exists()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ with the same rows.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,7 +22,6 @@ from ingestion.as_of import as_of
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
 from local.data_page import data
-from local.environment import environment
 from local.land import landed_sources
 from local.publish import upload
 from local.releases import landed_names
@@ -36,6 +33,7 @@ from sequences.definition import SEQUENCE_VIEWS
 from sequences.offline_store import SequenceOfflineStore
 from sequences.store import open_store
 from tests.ingestion.logs import event, json_lines
+from tests.storage.commands import command
 from training.workspace import Workspace
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(1800)]
@@ -44,16 +42,6 @@ NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 AS_OF = date(2026, 7, 1)
 MARTS = sorted(path.stem for path in (settings.ROOT / "dbt" / "models" / "marts").glob("*.sql"))
 PLACES = ("disk", "objects")
-
-
-def command(here: settings.Settings, *words: str) -> str:
-    """What a program of the line prints."""
-    program = str(Path(sys.executable).parent / words[0])
-    done = subprocess.run(
-        [program, *words[1:]], cwd=settings.ROOT, env=environment(here), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
