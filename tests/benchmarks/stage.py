@@ -44,6 +44,30 @@ def run(command: list[str], variables: dict[str, str], log: Path) -> Taken:
     return Taken(round(seconds, 2), round(watch.processor, 2), watch.memory)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A process at one look: who started it, its words, and its bytes of addresses and of resident memory."""
+
+    parent: int
+    words: tuple[str, ...]
+    addresses: int
+    resident: int
+
+
+def together(seen: dict[int, Seen]) -> int:
+    """Resident bytes of processes by their id.
+
+    A Java process has a child for each file whose rights it sets; between `vfork` and `exec` the child *is* its parent, with
+    all of its memory, which is counted once.
+    """
+
+    def is_its_parent(one: Seen) -> bool:
+        parent = seen.get(one.parent)
+        return parent is not None and (parent.words, parent.addresses) == (one.words, one.addresses)
+
+    return sum(one.resident for one in seen.values() if not is_its_parent(one))
+
+
 class _Watch:
     """Looks at a process and all that it started, until both are gone or `end`."""
 
@@ -67,16 +91,17 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._ended.wait(LOOK_EVERY_S):
-            together = 0
+            seen: dict[int, Seen] = {}
             try:
                 processes = [self._root, *self._root.children(recursive=True)]
             except psutil.NoSuchProcess:
                 return
             for process in processes:
                 try:
-                    together += process.memory_info().rss
-                    times = process.cpu_times()
+                    with process.oneshot():
+                        memory, times = process.memory_info(), process.cpu_times()
+                        seen[process.pid] = Seen(process.ppid(), tuple(process.cmdline()), memory.vms, memory.rss)
                 except psutil.Error:
                     continue
                 self._processor[process.pid] = times.user + times.system
-            self.memory = max(self.memory, together)
+            self.memory = max(self.memory, together(seen))

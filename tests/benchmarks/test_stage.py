@@ -1,0 +1,30 @@
+"""What a stage takes: memory that two processes share for a moment is counted once, and what is theirs alone twice."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tests.benchmarks import stage
+from tests.benchmarks.stage import Seen, together
+
+MIB = 2**20
+
+
+def test_a_child_that_is_still_its_parent_counts_once() -> None:
+    java = Seen(1, ("java", "-Xmx4g"), 7 * MIB, 4 * MIB)
+    dbt = Seen(0, ("dbt", "build"), 3 * MIB, MIB)
+    assert together({1: dbt, 2: java}) == 5 * MIB
+    assert together({1: dbt, 2: java, 3: Seen(2, java.words, java.addresses, java.resident)}) == 5 * MIB
+    assert together({1: dbt, 2: java, 3: Seen(2, ("chmod",), MIB, MIB)}) == 6 * MIB
+    # Forked to work beside it: a process of its own, which soon has other addresses
+    assert together({1: dbt, 2: java, 3: Seen(2, java.words, 8 * MIB, 4 * MIB)}) == 9 * MIB
+
+
+def test_memory_of_all_processes_is_seen(tmp_path: Path) -> None:
+    holds = "held = bytearray(64 * 2**20); import time; time.sleep(1)"
+    both = f"import subprocess, sys; one = subprocess.Popen([sys.executable, '-c', {holds!r}]); {holds}; one.wait()"
+    taken = stage.run([sys.executable, "-c", both], dict(os.environ), tmp_path / "log")
+    assert 128 * MIB < taken.memory < 256 * MIB
+    assert taken.seconds > 1
