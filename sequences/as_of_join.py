@@ -40,15 +40,24 @@ class OrdinaryView:
 
 def join(entities: pa.Table, view: OrdinaryView, by_created: bool = False) -> pa.Table:
     """The view's features, one row an entity row, in the order of `ROW`; null where nothing is known."""
-    with duckdb.connect() as connection:
-        connection.execute("set preserve_insertion_order = false")
-        connection.register("entity_rows", entities.select(list(dict.fromkeys([ROW, TIME, *view.keys.values()]))))
-        sql = _window_sql(view) if by_created and view.created else _as_of_sql(view)
+    with connected(entities, view) as connection:
+        sql = _window_sql(view) if by_created and view.created else as_of_sql(view)
         answer: pa.Table = connection.execute(sql, [view.path]).to_arrow_table()
         return answer
 
 
-def _as_of_sql(view: OrdinaryView) -> str:
+def connected(entities: pa.Table, view: OrdinaryView) -> duckdb.DuckDBPyConnection:
+    """A new connection that knows the entity rows."""
+    connection = duckdb.connect()
+    connection.execute("set preserve_insertion_order = false")
+    # DuckDB does not know how many rows an Arrow table has, takes them for few and compares each with every feature row.
+    connection.execute("set asof_loop_join_threshold = 0")
+    connection.register("entity_rows", entities.select(list(dict.fromkeys([ROW, TIME, *view.keys.values()]))))
+    return connection
+
+
+def as_of_sql(view: OrdinaryView) -> str:
+    """The join, of the file that is the first parameter."""
     return f"""
         with {_feature_rows(view)}
         select {_answer(view)}
