@@ -119,8 +119,9 @@ def realtime_config(recipe: str) -> RealtimeConfig:
             block="gated",
             layers=1,
             learning_rate=1e-2,
-            steps=600,
-            validate_every=100,
+            item_dropout=0.5,
+            steps=2000,
+            validate_every=250,
             transitions=True,
         )
     if recipe == "full":
