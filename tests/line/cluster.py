@@ -30,6 +30,7 @@ from local.ports import free_port
 from tests import postgres, valkey
 from tests.line.installation import wait_until
 
+TaskName = tuple[str, str, int]
 COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
 SERVERS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 DEAD_AFTER_S = 15
@@ -102,6 +103,36 @@ class Cluster:
             if name.startswith("worker"):
                 found += [one for one in program.members() if _has(one, words)]
         return found
+
+    def begun(self) -> Iterator[tuple[psutil.Process, str, TaskName]]:
+        """Tasks that workers have begun, each with the process that watches over it, which is held meanwhile, and its id: every
+        try has another.
+        """
+        for one in self.working("airflow supervisor:"):
+            try:
+                own = one.cmdline()[0].split()[-1]
+                one.suspend()
+            except (psutil.Error, IndexError):
+                continue
+            if own in (running := self.running_tasks()):
+                yield one, own, running[own]
+            with suppress(psutil.Error):
+                one.resume()
+
+    def running_tasks(self) -> dict[str, TaskName]:
+        """Id of each task that Airflow takes for running ▸ its DAG, name and place among those that it is mapped over."""
+        return self._tasks("running")
+
+    def done_tasks(self) -> set[TaskName]:
+        """All tasks of all runs that ended well, without those that no worker is asked for."""
+        return set(self._tasks("success", has_worker=True).values())
+
+    def _tasks(self, state: str, has_worker: bool = False) -> dict[str, TaskName]:
+        with Airflow(self.settings) as airflow:
+            asked = {"state": state, "limit": 100}
+            rows = airflow._ask("GET", "/dags/~/dagRuns/~/taskInstances", params=asked)["task_instances"]
+        wanted = [row for row in rows if row["hostname"] or not has_worker]
+        return {row["id"]: (row["dag_id"], row["task_id"], row["map_index"]) for row in wanted}
 
     def trigger(self, dag_id: str, **conf: Any) -> Run:
         """A run of a DAG, once Airflow knows it."""

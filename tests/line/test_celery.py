@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from local.airflow_api import Airflow
+from local.airflow_api import Airflow, Run
 from local.follow import LINE, follow
 from tests.ingestion.logs import event
-from tests.line.cluster import Cluster, running
+from tests.line.cluster import Cluster, TaskName, running
 from tests.line.installation import wait_until
 from tests.line.kills import landed
 
@@ -60,21 +63,32 @@ def cluster(home: Path) -> Iterator[Cluster]:
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance")
 def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> None:
-    killed: set[tuple[str, str]] = set()
-    worker, dag_id = cluster.start_worker(), ""
+    """Tasks of two DAGs take turns, so it is the workers that are watched, not a DAG after the other."""
+    killed: set[TaskName] = set()
+    seen: set[str] = set()
+    worker = cluster.start_worker()
+    over = Future[None]()
     first = cluster.trigger(LINE[0], recipe="debug")
-    with Airflow(cluster.settings) as airflow:
-
-        def look(line: str) -> None:
-            """Called with each change of a task; one that runs for the first time loses its worker."""
-            nonlocal worker, dag_id
-            if not line.startswith("  "):
-                dag_id = line.split("  ", maxsplit=1)[0]
-            elif line.endswith(" running") and (dag_id, line) not in killed:
-                killed.add((dag_id, line))
+    Thread(target=lambda: _follow(cluster, first, over), daemon=True).start()
+    while not over.done():
+        for _, own, task in cluster.begun():
+            if own not in seen and task not in killed:
+                killed.add(task)
+                print(f"killing the worker of {task}", flush=True)
                 cluster.kill_worker(worker)
                 worker = cluster.start_worker()
-
-        follow(airflow, first, look, patience_s=600)
-    assert {dag for dag, _ in killed} == set(LINE)
+            seen.add(own)
+        time.sleep(0.02)
+    over.result()
+    assert {dag for dag, _, _ in killed} == set(LINE)
+    assert cluster.done_tasks() - killed == set()
     assert (cluster.settings.releases / "active.json").exists()
+
+
+def _follow(cluster: Cluster, first: Run, over: Future[None]) -> None:
+    try:
+        with Airflow(cluster.settings) as airflow:
+            follow(airflow, first, lambda _: None, patience_s=600)
+        over.set_result(None)
+    except BaseException as error:
+        over.set_exception(error)
