@@ -1,7 +1,7 @@
 """Feature views joined to entity rows, ready to be given out a slice at a time.
 
-An ordinary view is joined whole, a few numbers a row; a sequence view holds its users' events and is cut when a slice
-is asked for, as rows × L would not fit. Knows nothing about where an answer goes.
+An ordinary view is joined whole, a few numbers a row; a sequence view is cut when a slice is asked for, as rows × L would
+not fit, out of its users' events, or a block of them where rows are in the order of users. Knows nothing about where an answer goes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import storage
 from sequences import as_of_join
 from sequences.definition import TAG, SequenceView
 from sequences.entity_rows import EntityRows
-from sequences.offline_sequences import ListReader
+from sequences.user_blocks import BlockReader
 
 
 class JoinedView(Protocol):
@@ -115,15 +115,13 @@ class _Sequences:
         path: str,
         view: FeatureView,
     ) -> None:
-        users = rows.text(user_column)
-        self._reader = ListReader.of_file(path, sequence, list(names), users.unique(), view.ttl)
-        self._index, self._times_us = self._reader.timeline.index_of(users), rows.times_us
+        self._reader = BlockReader(path, sequence, list(names), rows.text(user_column), view.ttl)
+        self._times_us = rows.times_us
         self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
         self.elements = sequence.length * len(names)
 
     def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
-        asked = slice(start, start + length)
-        return list(self._reader.read_at(self._index[asked], self._times_us[asked]))
+        return list(self._reader.read(start, self._times_us[start : start + length]))
 
 
 def sequence_of(source: DataSource | None) -> SequenceView | None:
