@@ -29,8 +29,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
-import pyarrow.parquet as pq
 
 import settings
 from local.environment import environment
@@ -228,10 +228,12 @@ def main() -> None:
     options = parser.parse_args()
     from sequences.store import marts, open_store
 
-    plays = pq.read_table(marts() / "plays.parquet", columns=["user_id", "request_at"])
-    random = np.random.default_rng(0)
-    wanted = random.choice(plays.num_rows, int(os.environ["SEGUE_HOME"].rsplit("/", 1)[-1]) // EVENTS_A_REQUEST)
-    asked = plays.take(np.sort(wanted)).to_pandas().rename(columns={"request_at": "event_timestamp"})
+    count = int(os.environ["SEGUE_HOME"].rsplit("/", 1)[-1]) // EVENTS_A_REQUEST
+    asked = duckdb.sql(f"""
+        select user_id, request_at as event_timestamp
+        from (from '{marts()}/plays.parquet' select user_id, request_at using sample reservoir({count} rows) repeatable (0))
+        order by all
+    """).df()
     asked["event_timestamp"] = asked["event_timestamp"].dt.tz_localize("UTC")
     store = open_store()
     answer: Any = store.get_historical_features(
