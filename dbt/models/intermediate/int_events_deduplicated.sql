@@ -1,26 +1,49 @@
+-- Each part reads the table by itself: what several parts read by one name, DuckDB writes down whole.
 with
 
-events as (
+-- The same event may be landed twice, late or in two partitions. Few are, and only these are put in order.
+repeated as (
 
-    select * from {{ ref("stg_listening_events") }}
+    select event_id
+    from {{ ref("stg_listening_events") }}
+    where ended_at < {{ as_of() }}
+    group by event_id
+    having count(*) > 1
+
+),
+
+-- The earlier telling stands.
+numbered as (
+
+    select
+        told.*,
+        row_number() over (
+            partition by told.event_id order by told.ended_at, told.sequence_number, told.landed_file
+        ) as place
+    from {{ ref("stg_listening_events") }} as told
+    inner join repeated on told.event_id = repeated.event_id
+    where told.ended_at < {{ as_of() }}
+
+),
+
+told_once as (
+
+    select
+        told.*,
+        1 as place
+    from {{ ref("stg_listening_events") }} as told
+    left join repeated on told.event_id = repeated.event_id
+    where told.ended_at < {{ as_of() }} and repeated.event_id is null
 
 ),
 
 known as (
 
-    select *
-    from events
-    where ended_at < {{ as_of() }}
+    select * from told_once
 
-),
+    union all
 
--- The same event may be landed twice, late or in two partitions: the earlier telling stands.
-numbered as (
-
-    select
-        *,
-        row_number() over (partition by event_id order by ended_at, sequence_number, landed_file) as place
-    from known
+    select * from numbered
 
 ),
 
@@ -42,7 +65,7 @@ deduplicated as (
         position,
         propensity,
         device
-    from numbered
+    from known
     where place = 1
 
 )

@@ -1,10 +1,5 @@
+-- Impressions and responses read the events each by themselves: what both read by one name, DuckDB writes down whole.
 with
-
-events as (
-
-    select * from {{ ref("int_events_deduplicated") }}
-
-),
 
 behaviours as (
 
@@ -19,7 +14,7 @@ impressions as (
         *,
         occurred_at as shown_at,
         occurred_at + interval {{ var("impression_outcome_minutes") }} minute as outcome_at
-    from events
+    from {{ ref("int_events_deduplicated") }}
     where
         action = 'impression'
         and occurred_at + interval {{ var("impression_outcome_minutes") }} minute < {{ as_of() }}
@@ -30,7 +25,7 @@ impressions as (
 responses as (
 
     select *
-    from events
+    from {{ ref("int_events_deduplicated") }}
     where action in (
         select action from behaviours
         where polarity <> 'negative'

@@ -1,10 +1,6 @@
+-- Plays and all events' moments each read the events by themselves: what both read by one name, DuckDB writes down
+-- whole.
 with
-
-events as (
-
-    select * from {{ ref("int_events_ordered") }}
-
-),
 
 plays as (
 
@@ -18,7 +14,7 @@ plays as (
         {{ micros("known_at") }} as known_us,
         {{ micros("ended_at") }} as ended_us,
         {{ micros("ended_at") }} - {{ quotient("coalesce(played_ms, 0)", 1000) }} * 1000000 as began_us
-    from events
+    from {{ ref("int_events_ordered") }}
     where action = 'play' and target_type = 'track'
 
 ),
@@ -74,7 +70,7 @@ separated as (
         requested.previous_known_us,
         requested.request_us + (events.event_id is not null)::bigint as request_us
     from requested
-    left join events
+    left join {{ ref("int_events_ordered") }} as events
         on
             requested.user_id = events.user_id
             and {{ time_of("requested.request_us") }} = events.known_at
