@@ -1,4 +1,4 @@
--- Impressions and responses read the events each by themselves: what both read by one name, DuckDB writes down whole.
+-- Impressions and responses read the events each by themselves: what both read by one name is written down whole.
 with
 
 behaviours as (

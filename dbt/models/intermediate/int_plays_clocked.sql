@@ -1,5 +1,4 @@
--- Plays and all events' moments each read the events by themselves: what both read by one name, DuckDB writes down
--- whole.
+-- Plays and all events' moments each read the events by themselves: what both read by one name is written down whole.
 with
 
 plays as (
