@@ -1,4 +1,4 @@
-"""Spark with its tables on object storage: what it judges, builds and reads as features is what DuckDB has on a disk."""
+"""Spark with its tables on object storage: what it judges and builds is what DuckDB builds of the same on a disk."""
 
 from __future__ import annotations
 
