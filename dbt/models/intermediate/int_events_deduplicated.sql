@@ -1,4 +1,4 @@
--- Each part reads the table by itself: what several parts read by one name is written down whole, to the disk if need be.
+-- Each part reads the table by itself: what several parts read by one name is written down whole.
 with
 
 -- The same event may be landed twice, late or in two partitions. Few are, and only these are put in order.
