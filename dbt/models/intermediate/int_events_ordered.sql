@@ -68,14 +68,18 @@ numbered as (
 ),
 
 -- known_at is the end, lifted to at least 2 µs after the event before. Less 2 µs an event, that lift is a running
--- maximum; the odd microsecond between two events leaves room for a request.
+-- maximum; the odd microsecond between two events leaves room for a request. The same maximum up to the row before is
+-- the event before: one pass tells both.
 known as (
 
     select
         *,
         2 * event_number + max({{ micros("ended_at") }} - 2 * event_number) over (
             partition by user_id order by event_number rows unbounded preceding
-        ) as known_us
+        ) as known_us,
+        2 * (event_number - 1) + max({{ micros("ended_at") }} - 2 * event_number) over (
+            partition by user_id order by event_number rows between unbounded preceding and 1 preceding
+        ) as previous_known_us
     from numbered
 
 ),
@@ -99,7 +103,8 @@ ordered as (
         propensity,
         device,
         event_number,
-        {{ time_of("known_us") }} as known_at
+        {{ time_of("known_us") }} as known_at,
+        {{ time_of("previous_known_us") }} as previous_known_at
     from known
 
 )

@@ -22,8 +22,7 @@ timed as (
 
     select
         *,
-        case when target_type = 'track' then target_id end as track_id,
-        lag(known_at) over (partition by user_id order by event_number) as previous_known_at
+        case when target_type = 'track' then target_id end as track_id
     from events
 
 ),
