@@ -35,16 +35,16 @@ def read_view(
         raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
     given = list(dict.fromkeys(["user_id", "known_at", *columns]))
     needed = list(dict.fromkeys([*given, *KEYS]))
-    wanted: dict[str, pa.Array] = {"behaviour": pa.array(view.behaviours, pa.string())}
+    wanted = {"behaviour": frozenset(view.behaviours)}
     if view.target_types:
-        wanted["target_type"] = pa.array(view.target_types, pa.string())
+        wanted["target_type"] = frozenset(view.target_types)
     if user_ids is not None:
-        wanted["user_id"] = user_ids.cast(pa.string())
-    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(needed)), memory_map=True) as file:
+        wanted["user_id"] = frozenset(user_ids.cast(pa.string()).to_pylist())
+    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(needed))) as file:
         missing = set(needed) - set(file.schema_arrow.names)
         if missing:
             raise EventTableError(f"{path} lacks the columns {sorted(missing)}; rebuild the marts with `dbt build`")
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=needed):
+        for batch in read_batches(file, needed, ROWS_AT_ONCE):
             belongs = np.ones(batch.num_rows, dtype=bool)
             for name, values in wanted.items():
                 belongs &= is_in(batch[name], values)
@@ -55,10 +55,23 @@ def read_view(
                 yield rows.filter(pa.array(belongs))
 
 
-def is_in(column: pa.DictionaryArray, values: pa.Array) -> np.ndarray:
-    """Where the column's text is among the values: asked once a text, not once a row."""
+def read_batches(file: pq.ParquetFile, columns: Sequence[str], rows_at_once: int) -> Iterator[pa.RecordBatch]:
+    """The columns of the file, a row group at a time.
+
+    Arrow's reader keeps the texts and bytes of all groups that it was asked for together: memory, and the time that a
+    batch takes, would grow with the table.
+    """
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(rows_at_once, row_groups=[group], columns=list(columns))
+
+
+def is_in(column: pa.DictionaryArray, values: frozenset[str]) -> np.ndarray:
+    """Where the column's text is among the values: asked once a text, not once a row.
+
+    A set, for all users that are asked for are held against piece after piece: Arrow would hash them anew for each.
+    """
     # One more place at the end, for rows without text.
-    is_wanted = np.append(pc.is_in(column.dictionary, values).to_numpy(zero_copy_only=False), False)
+    is_wanted = np.array([*(text in values for text in column.dictionary.to_pylist()), False])
     places: np.ndarray = pc.fill_null(column.indices, len(is_wanted) - 1).to_numpy(zero_copy_only=False)
     found: np.ndarray = is_wanted[places]
     return found

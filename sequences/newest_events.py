@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequences.definition import ATTRIBUTES, SequenceView
-from sequences.event_table import KEYS, REPEATING, is_in
+from sequences.event_table import KEYS, REPEATING, is_in, read_batches
 from sequences.offline_sequences import missing_filled
 from sequences.timeline import EventTableError, Timeline, microseconds, timeline
 from sequences.wire import EventColumn
@@ -83,9 +83,9 @@ def _newest(
     events_E: pa.RecordBatch, view: SequenceView, offset_U1: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """(places of the view's events, where each list begins and ends among them, whose lists they are)."""
-    is_in_E = is_in(events_E["behaviour"], pa.array(view.behaviours, pa.string()))
+    is_in_E = is_in(events_E["behaviour"], frozenset(view.behaviours))
     if view.target_types:
-        is_in_E &= is_in(events_E["target_type"], pa.array(view.target_types, pa.string()))
+        is_in_E &= is_in(events_E["target_type"], frozenset(view.target_types))
     count_E1 = np.concatenate([[0], np.cumsum(is_in_E)])
     end_U, begin_U = count_E1[offset_U1[1:]], count_E1[offset_U1[:-1]]
     begin_U = np.maximum(begin_U, end_U - view.length)
@@ -103,14 +103,14 @@ def _whole_users(
     if not path.exists():
         raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
     columns = list(dict.fromkeys([*KEYS, "known_at", *(name for view in views for name in view.attribute_names)]))
-    behaviours = pa.array(sorted({one for view in views for one in view.behaviours}), pa.string())
+    behaviours = frozenset(one for view in views for one in view.behaviours)
     as_of_us = (as_of - EPOCH) // timedelta(microseconds=1)
     rest: list[pa.RecordBatch] = []
-    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(columns)), memory_map=True) as file:
+    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(columns))) as file:
         missing = set(columns) - set(file.schema_arrow.names)
         if missing:
             raise EventTableError(f"{path} lacks the columns {sorted(missing)}; rebuild the marts with `dbt build`")
-        for batch in file.iter_batches(batch_size=events_of_a_piece, columns=columns):
+        for batch in read_batches(file, columns, events_of_a_piece):
             is_wanted = is_in(batch["behaviour"], behaviours) & (microseconds(batch["known_at"]) < as_of_us)
             rest.append(batch if is_wanted.all() else batch.filter(pa.array(is_wanted)))
             if sum(len(part) for part in rest) < events_of_a_piece:
@@ -121,10 +121,19 @@ def _whole_users(
             last = int(np.argmax(user_E == user_E[-1]))
             if last:
                 yield whole.slice(0, last)
-            rest = [whole.slice(last)]
+            rest = [_alone(whole.slice(last))]
     whole = _one(rest) if rest else None
     if whole is not None and len(whole):
         yield whole
+
+
+def _alone(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with dictionaries of their own texts: those of what they were cut from would go on from piece to piece."""
+    columns = [
+        column.dictionary_decode().dictionary_encode() if isinstance(column, pa.DictionaryArray) else column
+        for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)
 
 
 def _one(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
