@@ -30,9 +30,6 @@ def read_view(
     Raises:
         EventTableError: the file is missing or lacks a column.
     """
-    path = Path(path)
-    if not path.exists():
-        raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
     given = list(dict.fromkeys(["user_id", "known_at", *columns]))
     needed = list(dict.fromkeys([*given, *KEYS]))
     wanted = {"behaviour": frozenset(view.behaviours)}
@@ -40,29 +37,34 @@ def read_view(
         wanted["target_type"] = frozenset(view.target_types)
     if user_ids is not None:
         wanted["user_id"] = frozenset(user_ids.cast(pa.string()).to_pylist())
-    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(needed))) as file:
-        missing = set(needed) - set(file.schema_arrow.names)
-        if missing:
-            raise EventTableError(f"{path} lacks the columns {sorted(missing)}; rebuild the marts with `dbt build`")
-        for batch in read_batches(file, needed, ROWS_AT_ONCE):
-            belongs = np.ones(batch.num_rows, dtype=bool)
-            for name, values in wanted.items():
-                belongs &= is_in(batch[name], values)
-            rows = batch.select(given)
-            if belongs.all():
-                yield rows
-            elif belongs.any():
-                yield rows.filter(pa.array(belongs))
+    for batch in read_batches(Path(path), needed, ROWS_AT_ONCE):
+        belongs = np.ones(batch.num_rows, dtype=bool)
+        for name, values in wanted.items():
+            belongs &= is_in(batch[name], values)
+        rows = batch.select(given)
+        if belongs.all():
+            yield rows
+        elif belongs.any():
+            yield rows.filter(pa.array(belongs))
 
 
-def read_batches(file: pq.ParquetFile, columns: Sequence[str], rows_at_once: int) -> Iterator[pa.RecordBatch]:
-    """The columns of the file, a row group at a time.
+def read_batches(path: Path, columns: Sequence[str], rows_at_once: int) -> Iterator[pa.RecordBatch]:
+    """The columns of the event table, a row group at a time; texts that many events share as Arrow dictionaries.
 
     Arrow's reader keeps the texts and bytes of all groups that it was asked for together: memory, and the time that a
     batch takes, would grow with the table.
+
+    Raises:
+        EventTableError: the file is missing or lacks a column.
     """
-    for group in range(file.num_row_groups):
-        yield from file.iter_batches(rows_at_once, row_groups=[group], columns=list(columns))
+    if not path.exists():
+        raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
+    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(columns))) as file:
+        missing = set(columns) - set(file.schema_arrow.names)
+        if missing:
+            raise EventTableError(f"{path} lacks the columns {sorted(missing)}; rebuild the marts with `dbt build`")
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(rows_at_once, row_groups=[group], columns=list(columns))
 
 
 def is_in(column: pa.DictionaryArray, values: frozenset[str]) -> np.ndarray:

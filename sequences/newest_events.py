@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequences.definition import ATTRIBUTES, SequenceView
-from sequences.event_table import KEYS, REPEATING, is_in, read_batches
+from sequences.event_table import KEYS, is_in, read_batches
 from sequences.offline_sequences import missing_filled
 from sequences.timeline import EventTableError, Timeline, microseconds, timeline
 from sequences.wire import EventColumn
@@ -100,28 +99,22 @@ def _whole_users(
     path: Path, views: Sequence[SequenceView], as_of: datetime, events_of_a_piece: int
 ) -> Iterator[pa.RecordBatch]:
     """Events of whole users, each time about so many, without what no view shows."""
-    if not path.exists():
-        raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
     columns = list(dict.fromkeys([*KEYS, "known_at", *(name for view in views for name in view.attribute_names)]))
     behaviours = frozenset(one for view in views for one in view.behaviours)
     as_of_us = (as_of - EPOCH) // timedelta(microseconds=1)
     rest: list[pa.RecordBatch] = []
-    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(columns))) as file:
-        missing = set(columns) - set(file.schema_arrow.names)
-        if missing:
-            raise EventTableError(f"{path} lacks the columns {sorted(missing)}; rebuild the marts with `dbt build`")
-        for batch in read_batches(file, columns, events_of_a_piece):
-            is_wanted = is_in(batch["behaviour"], behaviours) & (microseconds(batch["known_at"]) < as_of_us)
-            rest.append(batch if is_wanted.all() else batch.filter(pa.array(is_wanted)))
-            if sum(len(part) for part in rest) < events_of_a_piece:
-                continue
-            whole = _one(rest)
-            user_E = np.asarray(whole["user_id"].indices)
-            # The last user may go on in the next batch.
-            last = int(np.argmax(user_E == user_E[-1]))
-            if last:
-                yield whole.slice(0, last)
-            rest = [_alone(whole.slice(last))]
+    for batch in read_batches(path, columns, events_of_a_piece):
+        is_wanted = is_in(batch["behaviour"], behaviours) & (microseconds(batch["known_at"]) < as_of_us)
+        rest.append(batch if is_wanted.all() else batch.filter(pa.array(is_wanted)))
+        if sum(len(part) for part in rest) < events_of_a_piece:
+            continue
+        whole = _one(rest)
+        user_E = np.asarray(whole["user_id"].indices)
+        # The last user may go on in the next batch.
+        last = int(np.argmax(user_E == user_E[-1]))
+        if last:
+            yield whole.slice(0, last)
+        rest = [_alone(whole.slice(last))]
     whole = _one(rest) if rest else None
     if whole is not None and len(whole):
         yield whole
