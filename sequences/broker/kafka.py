@@ -7,10 +7,13 @@ ends. Knows nothing about what applying means.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka import Topic as KafkaTopic
@@ -24,6 +27,11 @@ from sequences.broker.metrics import Metrics
 
 AT_ONCE = 512
 LOOK_EVERY_S = 1.0
+SESSION_MS = 10_000
+"""How long a consumer may be silent until the group gives its partitions to others; a broker allows no less than 6 s unless told."""
+REPLICAS = 3
+
+logger = logging.getLogger(__name__)
 
 
 def servers(url: str) -> list[str]:
@@ -31,13 +39,52 @@ def servers(url: str) -> list[str]:
     return url.removeprefix("kafka://").rstrip("/").split(",")
 
 
+async def make_topics(url: str, topic: Topic) -> None:
+    """Make what is not there of the topic and that of its dead letters, three times replicated where there are so many brokers.
+
+    Whoever comes first does it: a broker that makes a topic by itself gives it its own number of partitions, mostly one.
+    A broker that refuses is left to its own topics, and the reason is logged.
+
+    Raises:
+        KafkaError: nobody answers.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
+    await admin.start()
+    try:
+        cluster = await admin.describe_cluster()
+        brokers = [broker["node_id"] for broker in cluster["brokers"]]
+        if cluster["controller_id"] not in brokers:
+            raise KafkaError("none of its brokers is the controller")
+        replicas = min(REPLICAS, len(brokers))
+        wanted = [NewTopic(topic.name, topic.partitions, replicas), NewTopic(topic.dead, 1, replicas)]
+        answer = await admin.create_topics(wanted)
+        for name, code, *words in answer.topic_errors:
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                logger.warning("the broker makes no topic %s: %s %s", name, for_code(code).__name__, *words)
+    except KafkaError as error:
+        logger.warning("the broker makes no topics when asked, which need %d partitions: %r", topic.partitions, error)
+    finally:
+        await admin.close()
+
+
+async def _start(broker: KafkaBroker, url: str, topic: Topic) -> None:
+    await make_topics(url, topic)
+    try:
+        await broker.start()
+    except BaseException:
+        await broker.stop()  # what it had opened
+        raise
+
+
 class TopicSender:
     """Publishes; everything of it happens in one event loop."""
 
-    def __init__(self, url: str, topic: Topic = TOPIC, broker: KafkaBroker | None = None) -> None:
-        self._topic = topic
-        self._broker = broker or KafkaBroker(servers(url), logger=None, acks="all", enable_idempotence=True)
-        self._is_started = broker is not None
+    def __init__(self, url: str, topic: Topic = TOPIC) -> None:
+        self._url, self._topic = url, topic
+        self._broker = KafkaBroker(
+            servers(url), logger=logger, log_level=logging.DEBUG, acks="all", enable_idempotence=True
+        )
+        self._is_started = False
 
     async def send(self, messages: Iterable[Message]) -> None:
         """Returns when the broker has all of them, each partition's in this order.
@@ -46,7 +93,7 @@ class TopicSender:
             KafkaError, OSError: it may have none or some of them; sent again, they do no harm.
         """
         if not self._is_started:
-            await self._broker.start()
+            await _start(self._broker, self._url, self._topic)
             self._is_started = True
         sent = [
             await self._broker.publish(message.to_bytes(), self._topic.name, key=_key(message.user_id), no_confirm=True)
@@ -69,19 +116,22 @@ class TopicConsumer:
         metrics: Metrics,
         registry: CollectorRegistry = REGISTRY,
         topic: Topic = TOPIC,
-        broker: KafkaBroker | None = None,
+        session_ms: int = SESSION_MS,
     ) -> None:
-        self._applying, self._metrics, self._topic = applying, metrics, topic
-        self._broker = broker or KafkaBroker(
+        self._url, self._applying, self._metrics, self._topic = url, applying, metrics, topic
+        self._broker = KafkaBroker(
             servers(url),
-            logger=None,
+            logger=logger,
+            log_level=logging.DEBUG,
             apply_types=False,
             acks="all",
             middlewares=[KafkaPrometheusMiddleware(registry=registry)],
         )
         self.subscriber = self._broker.subscriber(
-            KafkaTopic(topic.name, num_partitions=topic.partitions),
+            KafkaTopic(topic.name, declare=False),
             group_id=topic.group,
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // 3,
             auto_offset_reset="earliest",
             batch=True,
             max_records=AT_ONCE,
@@ -93,14 +143,24 @@ class TopicConsumer:
 
     async def run(self, ending: asyncio.Event) -> None:
         """Consume until `ending`; then leave the group."""
-        await self._broker.start()
         try:
+            while not (ending.is_set() or await self._is_started()):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ending.wait(), LOOK_EVERY_S)
             while not ending.is_set():
                 await self._tell_lag()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ending.wait(), LOOK_EVERY_S)
         finally:
             await self._broker.stop()
+
+    async def _is_started(self) -> bool:
+        try:
+            await _start(self._broker, self._url, self._topic)
+        except (KafkaError, OSError) as error:
+            logger.error("the broker does not answer: %s; it is tried again", error)
+            return False
+        return True
 
     async def _handle(self, message: KafkaMessage) -> None:
         # What raises is not acknowledged: FastStream goes back to the first of the batch.

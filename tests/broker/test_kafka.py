@@ -1,49 +1,173 @@
-"""Kafka in FastStream's memory: what is published is applied, and what cannot be goes to the topic of dead letters."""
+"""Consumers of a topic of Kafka's protocol are killed, held up and added; nothing is lost, doubled or out of order."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import confluent_kafka as confluent
+import feast
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
 
+from local.ports import free_port
 from sequences.broker.applying import Applying
-from sequences.broker.message import messages
+from sequences.broker.kafka import servers
 from sequences.broker.metrics import Metrics
-from tests.broker.test_applying import Store
-from tests.broker.world import TOPIC
+from sequences.broker.publisher import Publisher
+from sequences.definition import SEQUENCE_VIEWS
+from sequences.online import OnlineReader, OnlineWriter
+from tests import kafka, valkey
+from tests.broker import world
+from tests.broker.world import TOPIC, duration_of, event, until
+from tests.sequences.conftest import write_events
+from tests.sequences.store_fixture import feature_store
 
-faststream = pytest.importorskip("faststream.kafka")
-kafka = pytest.importorskip("sequences.broker.kafka")
+USERS = 12
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with kafka.running() as url:
+        yield url
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[feast.FeatureStore]:
+    write_events(tmp_path / "events.parquet", [])
+    with valkey.running() as server:
+        yield feature_store(tmp_path, SEQUENCE_VIEWS, valkey.online_store(server))
+
+
+@pytest.fixture
+def publisher(url: str) -> Iterator[Publisher]:
+    publisher = Publisher(url, duration_of, TOPIC)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def looker(url: str) -> Iterator[Any]:
+    """Asks for offsets, and is no member of the group."""
+    client = confluent.Consumer({"bootstrap.servers": ",".join(servers(url)), "group.id": TOPIC.group})
+    yield client
+    client.close()
+
+
+def waiting(looker: Any) -> int:
+    """Messages that the group has not finished."""
+    partitions = [confluent.TopicPartition(TOPIC.name, number) for number in range(TOPIC.partitions)]
+    return sum(
+        looker.get_watermark_offsets(one, timeout=10)[1] - max(0, one.offset)
+        for one in looker.committed(partitions, timeout=10)
+    )
+
+
+def letters(looker: Any) -> list[bytes]:
+    """The contents of the topic of dead letters."""
+    found = []
+    for number in range(kafka.PARTITIONS):
+        partition = confluent.TopicPartition(TOPIC.dead, number, 0)
+        _, end = looker.get_watermark_offsets(partition, timeout=10)
+        looker.assign([partition])
+        found += [looker.poll(10).value() for _ in range(end)]
+    return found
+
+
+class Away:
+    """A store that takes nothing."""
+
+    def apply_together(self, events_of: Any) -> int:
+        raise ConnectionError("store is away")
+
+
+def with_a_consumer(
+    url: str, store: feast.FeatureStore | None, folder: Path, check: Callable[[CollectorRegistry], Any]
+) -> None:
+    """`check` of its metrics, in another thread, while a consumer runs in this process."""
+
+    async def run() -> None:
+        registry = CollectorRegistry()
+        metrics, ending = Metrics(registry), asyncio.Event()
+        applying = Applying(
+            lambda length: OnlineWriter(store, length) if store else Away(), folder / "forgotten.json", metrics
+        )
+        running = asyncio.create_task(world.of_broker(url, applying, metrics, registry).run(ending))
+        try:
+            await asyncio.to_thread(check, registry)
+        finally:
+            applying.stop()
+            ending.set()
+            await running
+
+    asyncio.run(run())
 
 
 def test_servers_of_an_address() -> None:
-    assert kafka.servers("kafka://a:9092,b:9093/") == ["a:9092", "b:9093"]
+    assert servers("kafka://a:9092,b:9093/") == ["a:9092", "b:9093"]
 
 
-def test_messages_are_applied_and_bad_ones_kept(tmp_path: Path) -> None:
-    store, registry = Store(), CollectorRegistry()
-    metrics = Metrics(registry)
-    broker = faststream.KafkaBroker(logger=None, apply_types=False)
-    applying = Applying(lambda _: store, tmp_path / "forgotten.json", metrics)
-    kafka.TopicConsumer("kafka://nowhere", applying, metrics, registry, TOPIC, broker)
-    dead: list[bytes] = []
+def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
+    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
+) -> None:
+    told = world.reports(300, USERS)
+    world.publish_among_deaths(
+        told, publisher.publish, lambda: world.consumer(url, store, tmp_path), lambda: waiting(looker) == 0
+    )
+    world.assert_as_one_process_leaves_it(told, store, tmp_path)
 
-    @broker.subscriber(TOPIC.dead)
-    async def keep(letter: bytes) -> None:
-        dead.append(letter)
 
-    events = {
-        "u": [{"event_id": "1", "action": "click", "target_id": "t"}],
-        "v": [{"event_id": "bad", "action": "play", "target_id": "t"}],
-    }
+def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
+    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
+) -> None:
+    good = [event(number, "u1", action="click", played_ms=None) for number in range(4)]
+    publisher.publish({"u1": [*good[:2], event(8, "u1", action="hum", played_ms=None)]})
+    strange = confluent.Producer({"bootstrap.servers": ",".join(servers(url))})
+    strange.produce(TOPIC.name, b"what is this", key=b"u1")
+    assert strange.flush(30) == 0
+    publisher.publish({"u1": good[2:]})
 
-    async def run() -> None:
-        async with faststream.TestKafkaBroker(broker):
-            await kafka.TopicSender("kafka://nowhere", TOPIC, broker).send(messages(events, lambda _: 7))
+    def check(registry: CollectorRegistry) -> None:
+        until(lambda: waiting(looker) == 0)
+        assert registry.get_sample_value("segue_broker_events_total", {"outcome": "dead"}) == 2
+        assert registry.get_sample_value("segue_broker_events_total", {"outcome": "applied"}) == 4
+        assert registry.get_sample_value("segue_broker_owned_partitions") == TOPIC.partitions
 
-    asyncio.run(run())
-    assert store.calls == [{"u": ["1"]}]
-    assert len(dead) == 1 and "bad" in str(dead[0])
-    assert registry.get_sample_value("segue_broker_events_total", {"outcome": "dead"}) == 1
+    with_a_consumer(url, store, tmp_path, check)
+    ids = list(OnlineReader(store).read("u1")["recent_clicks"]["event_id"])
+    assert sorted(ids) == [one["event_id"] for one in good]
+    kept = sorted(map(str, letters(looker)))
+    assert len(kept) == 2
+    assert any("hum" in letter for letter in kept) and any("what is this" in letter for letter in kept)
+
+
+def test_what_the_store_did_not_take_is_told_as_lag_and_stays(
+    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
+) -> None:
+    users = [f"u{number}" for number in range(USERS)]
+    for number in range(3):
+        publisher.publish({user: [event(number, user, event_id=f"{user}:{number}", action="like")] for user in users})
+
+    def is_told(registry: CollectorRegistry) -> bool:
+        partitions = [{"partition": str(number)} for number in range(TOPIC.partitions)]
+        told = [registry.get_sample_value("segue_broker_waiting_messages", partition) for partition in partitions]
+        return sum(one or 0 for one in told) == 3 * USERS and bool(
+            registry.get_sample_value("segue_broker_retries_total")
+        )
+
+    with_a_consumer(url, None, tmp_path, lambda registry: until(lambda: is_told(registry)))
+    assert waiting(looker) == 3 * USERS
+    with_a_consumer(url, store, tmp_path, lambda _: until(lambda: waiting(looker) == 0))
+    for user in users:
+        assert sorted(OnlineReader(store).read(user)["recent_events"]["event_id"]) == [f"{user}:{n}" for n in range(3)]
+
+
+def test_a_consumer_waits_for_a_broker_that_is_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = f"kafka://127.0.0.1:{free_port()}"
+    with_a_consumer(nowhere, None, tmp_path, lambda _: until(lambda: "the broker does not answer" in caplog.text))
+    with closing(Publisher(nowhere, duration_of, TOPIC)) as publisher, pytest.raises(KafkaConnectionError):
+        publisher.publish({"u1": [event(1, "u1")]})

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -29,14 +27,12 @@ from sequences.definition import SEQUENCE_VIEWS
 from sequences.online import OnlineReader, OnlineWriter
 from tests import valkey
 from tests.broker import world
-from tests.broker.world import LEASE_MS, TOPIC, duration_of, event
+from tests.broker.world import LEASE_MS, PATIENCE_S, TOPIC, duration_of, event, until
 from tests.sequences.conftest import write_events
 from tests.sequences.store_fixture import feature_store
-from tests.sequences.stores import opened
 
 redis_streams = pytest.importorskip("sequences.broker.redis_streams", reason="faststream is not installed")
 USERS = 12
-PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -72,53 +68,15 @@ def waiting(client: Any) -> int:
     return sum(client.xlen(TOPIC.stream(partition)) for partition in range(TOPIC.partitions))
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
-
-
 def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
     told = world.reports(300, USERS)
-    chance, consumers = random.Random(2), [world.consumer(url, store, tmp_path) for _ in range(2)]
-    held_up = None
-    try:
-        for number, events_of in enumerate(told):
-            publisher.publish(events_of)
-            time.sleep(0.01)
-            if number % 50 == 25:
-                if held_up is not None:
-                    os.kill(held_up.pid, signal.SIGCONT)
-                    consumers.append(held_up)
-                held_up = consumers.pop(0)
-                os.kill(held_up.pid, signal.SIGSTOP)
-            if number % 50 == 49:
-                killed = consumers.pop(chance.randrange(len(consumers)))
-                killed.kill()
-                killed.join()
-                consumers += [world.consumer(url, store, tmp_path) for _ in range(3 - len(consumers))]
-        os.kill(held_up.pid, signal.SIGCONT)
-        until(lambda: waiting(client) == 0)
-    finally:
-        for one in (*consumers, held_up):
-            if one is not None:
-                one.kill()
-                one.join()
+    world.publish_among_deaths(
+        told, publisher.publish, lambda: world.consumer(url, store, tmp_path), lambda: waiting(client) == 0
+    )
     assert client.xlen(TOPIC.dead) == 0
-    (tmp_path / "plain").mkdir()
-    with opened("sqlite", tmp_path / "plain", SEQUENCE_VIEWS) as plain:
-        writer = OnlineWriter(plain, duration_of)
-        for events_of in told:
-            writer.apply_together(events_of)
-        assert world.differing(store, plain, USERS) == []
-    published: dict[str, dict[str, None]] = {}
-    for events_of in told:
-        for user, events in events_of.items():
-            published.setdefault(user, {}).update(dict.fromkeys(one["event_id"] for one in events))
-    assert world.applied_in_order(tmp_path / "notes") == {user: list(ids) for user, ids in published.items()}
+    world.assert_as_one_process_leaves_it(told, store, tmp_path)
 
 
 def with_consumers(

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,16 +30,8 @@ from serving.event_schema import read_event
 from serving.user_writers import UserWriters
 from tests import valkey
 from tests.benchmarks import listeners
+from tests.broker.world import until
 from tests.running_service import Place, prepared, started
-
-PATIENCE_S = 120
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
 
 
 def a_few(home: Path) -> date:

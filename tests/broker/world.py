@@ -9,7 +9,8 @@ import multiprocessing
 import os
 import random
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,25 @@ from prometheus_client import CollectorRegistry
 from sequences.broker.applying import Applying
 from sequences.broker.message import Topic
 from sequences.broker.metrics import Metrics
+from sequences.definition import SEQUENCE_VIEWS
 from sequences.online import OnlineReader, OnlineWriter
+from tests.sequences.stores import opened
 
 TOPIC = Topic("tests", partitions=4)
 LEASE_MS = 500
+SESSION_MS = 5000
+"""More than the three seconds for which the server of `tests.kafka` waits for a group to gather."""
+PATIENCE_S = 120
 NOW_US = 1_800_000_000_000_000
 FORK = multiprocessing.get_context("fork")
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Returns when it is so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.05)
 
 
 def duration_of(track_id: str) -> int | None:
@@ -85,10 +99,15 @@ def _equal(left: Sequence[Any], right: Sequence[Any]) -> bool:
     )
 
 
-def differing(broker: feast.FeatureStore, plain: feast.FeatureStore, users: int) -> list[str]:
-    """Users of whom the two stores say something else."""
-    left, right = OnlineReader(broker), OnlineReader(plain)
-    return [user for user in (f"u{number}" for number in range(users)) if not same(left.read(user), right.read(user))]
+def of_broker(url: str, applying: Applying, metrics: Metrics, registry: CollectorRegistry) -> Any:
+    """A consumer of either broker, whose lease or session is short."""
+    if url.startswith("kafka://"):
+        from sequences.broker.kafka import TopicConsumer
+
+        return TopicConsumer(url, applying, metrics, registry, TOPIC, SESSION_MS)
+    from sequences.broker.redis_streams import StreamConsumer
+
+    return StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS)
 
 
 class Noting:
@@ -116,8 +135,6 @@ def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
 
 
 def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
-    from sequences.broker.redis_streams import StreamConsumer
-
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     applying = Applying(
@@ -129,10 +146,68 @@ def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
     async def run() -> None:
         ending = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-        await StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS).run(ending)
+        await of_broker(url, applying, metrics, registry).run(ending)
 
     asyncio.run(run())
     os._exit(0)
+
+
+def publish_among_deaths(
+    told: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]],
+    publish: Callable[[Mapping[str, Sequence[Mapping[str, Any]]]], None],
+    start: Callable[[], BaseProcess],
+    is_applied: Callable[[], bool],
+) -> None:
+    """Publish everything while consumers are killed, held up and added, and wait until it is applied."""
+    chance, consumers = random.Random(2), [start() for _ in range(2)]
+    held_up: BaseProcess | None = None
+    try:
+        for number, events_of in enumerate(told):
+            publish(events_of)
+            time.sleep(0.01)
+            if number % 50 == 25:
+                if held_up is not None:
+                    os.kill(held_up.pid or 0, signal.SIGCONT)
+                    consumers.append(held_up)
+                held_up = consumers.pop(0)
+                os.kill(held_up.pid or 0, signal.SIGSTOP)
+            if number % 50 == 49:
+                killed = consumers.pop(chance.randrange(len(consumers)))
+                killed.kill()
+                killed.join()
+                consumers += [start() for _ in range(3 - len(consumers))]
+        if held_up is not None:
+            os.kill(held_up.pid or 0, signal.SIGCONT)
+        until(is_applied)
+    finally:
+        for one in (*consumers, held_up):
+            if one is not None:
+                one.kill()
+                one.join()
+
+
+def assert_as_one_process_leaves_it(
+    told: Sequence[Mapping[str, list[Mapping[str, Any]]]], store: feast.FeatureStore, folder: Path
+) -> None:
+    """The store has what one writer without a broker would have left, and each user's events were applied in order."""
+    (folder / "plain").mkdir()
+    with opened("sqlite", folder / "plain", SEQUENCE_VIEWS) as plain:
+        writer = OnlineWriter(plain, duration_of)
+        for events_of in told:
+            writer.apply_together(events_of)
+        users = sorted({user for events_of in told for user in events_of})
+        left, right = OnlineReader(store), OnlineReader(plain)
+        assert [user for user in users if not same(left.read(user), right.read(user))] == []
+    assert applied_in_order(folder / "notes") == in_order(told)
+
+
+def in_order(told: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]]) -> dict[str, list[str]]:
+    """user ▸ ids in the order in which they were published first."""
+    published: dict[str, dict[str, None]] = {}
+    for events_of in told:
+        for user, events in events_of.items():
+            published.setdefault(user, {}).update(dict.fromkeys(one["event_id"] for one in events))
+    return {user: list(ids) for user, ids in published.items()}
 
 
 def applied_in_order(notes: Path) -> dict[str, list[str]]:
