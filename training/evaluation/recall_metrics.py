@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from training.evaluation import bootstrap
 from training.evaluation.bootstrap import FEW_USERS, Estimate
+from training.recall.measure import recall_at
 from training.recall_cases import RecallCases
 
 KINDS = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
@@ -23,14 +24,6 @@ PARTS = tuple(KINDS)
 ByPart = dict[str, Estimate]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-def recall_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:
-    """Share of a case's targets among its first `k` candidates [C]; NaN where it has none."""
-    found_C = hits_CK[:, :k].sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share_C: Floats = np.where(targets_C > 0, found_C / targets_C, np.nan)
-    return share_C
 
 
 def ndcg_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:

@@ -18,12 +18,16 @@ from training.recall_cases import CASE_KINDS, RecallCases
 CASES_AT_ONCE = 256
 
 
-def recall_at_k(items_CK: np.ndarray, targets: Ragged, k: int) -> np.ndarray:
-    """Share of each case's targets among its first k candidates, [C]; NaN for a case without targets."""
-    counts = targets.count_C
-    found = targets.holds(items_CK[:, :k]).sum(1)
-    share_C: np.ndarray = np.divide(found, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+def recall_at(k: int, hits_CK: np.ndarray, targets_C: np.ndarray) -> np.ndarray:
+    """Share of each case's number of targets that its first `k` candidates hit, [C]; NaN for a case without targets."""
+    found_C, nothing_C = hits_CK[:, :k].sum(1), np.full(len(targets_C), np.nan)
+    share_C: np.ndarray = np.divide(found_C, targets_C, out=nothing_C, where=targets_C > 0)
     return share_C
+
+
+def recall_at_k(items_CK: np.ndarray, targets: Ragged, k: int) -> np.ndarray:
+    """`recall_at` of candidates and targets, [C]."""
+    return recall_at(k, targets.holds(items_CK[:, :k]), targets.count_C)
 
 
 def by_user(value_C: np.ndarray, user_C: np.ndarray) -> float:
