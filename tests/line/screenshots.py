@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -160,14 +161,19 @@ def take(shot: Shot, here: Settings, folder: Path) -> Path:
     return file
 
 
+def has_chinese_font() -> bool:
+    """Whether Chinese is more than boxes here."""
+    lister = shutil.which("fc-list")
+    return lister is not None and bool(subprocess.run([lister, ":lang=zh"], capture_output=True, check=False).stdout)
+
+
 def check(here: Settings) -> None:
     """Return when everything runs and there is nobody here but simulated listeners.
 
     Raises:
         NotShown: something is missing, or somebody's own log was landed.
     """
-    fonts = subprocess.run(["fc-list", ":lang=zh"], capture_output=True, text=True, check=False).stdout
-    if not fonts:
+    if not has_chinese_font():
         raise NotShown("no font here has Chinese characters; install one, as Debian's package fonts-wqy-microhei")
     down = [service.name for service in services.SERVICES if not service.is_ready(here)]
     if down:
