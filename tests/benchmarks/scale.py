@@ -41,7 +41,7 @@ from tests.benchmarks.benchmark import Result, limited
 SMALLEST, WITH_A_NEXT_DAY = 1_000_000, 10_000_000
 GIB = 2**30
 MEMORY_LIMIT_GIB = 20
-SPARK_MEMORY = "4g"
+SPARK_MEMORY = "3g"
 EVENTS_A_REQUEST = 100
 SERVICE = "target_attention"
 STEPS = {step.name: step.command for step in feature_steps(landed_log.AS_OF)}
