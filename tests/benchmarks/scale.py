@@ -11,7 +11,7 @@ that was cut off goes on where it was. Delete the folder to measure anew. Figure
     scale_features            exponent of materialisation
     scale_features_as_of      exponent of point-in-time features, a request for each 100 events
     scale_features_memory     the larger of the two
-    scale_spark, _memory      seconds and most memory of the same build on Spark, whose executors share one JVM of 4 GB
+    scale_spark, _memory      seconds and most memory of the same build on Spark, whose executors share one JVM of `SEGUE_SPARK_MEMORY`
 
 The first materialisation of a home is measured, with SQLite; `document` and the DAGs are not.
 """
@@ -41,7 +41,6 @@ from tests.benchmarks.benchmark import Result, limited
 SMALLEST, WITH_A_NEXT_DAY = 1_000_000, 10_000_000
 GIB = 2**30
 MEMORY_LIMIT_GIB = 20
-SPARK_MEMORY = "3g"
 EVENTS_A_REQUEST = 100
 SERVICE = "target_attention"
 STEPS = {step.name: step.command for step in feature_steps(landed_log.AS_OF)}
@@ -64,7 +63,7 @@ class Home:
         folder, size = settings.load().home / "scale" / engine / str(events), landed_log.Size(events)
         folder.mkdir(parents=True, exist_ok=True)
         on_this_machine: dict[str, Any] = {"tables_at": "", "online_store": "sqlite", "broker": ""}
-        chosen = replace(settings.load(), home=folder, engine=engine, spark_memory=SPARK_MEMORY, **on_this_machine)
+        chosen = replace(settings.load(), home=folder, engine=engine, **on_this_machine)
         known = {"events": events, "users": size.users, "tracks": size.tracks, "stages": {}}
         file = folder / "measured.json"
         return cls(folder, environment(chosen), json.loads(file.read_text()) if file.exists() else known)
