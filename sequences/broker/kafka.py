@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -26,7 +27,7 @@ from sequences.broker.message import TOPIC, Message, Topic
 from sequences.broker.metrics import Metrics
 
 AT_ONCE = 512
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S, LAG_WITHIN_S = 1.0, 5.0
 SESSION_MS = 10_000
 """How long a consumer may be silent until the group gives its partitions to others; a broker allows no less than 6 s unless told."""
 REPLICAS = 3
@@ -119,6 +120,7 @@ class TopicConsumer:
         session_ms: int = SESSION_MS,
     ) -> None:
         self._url, self._applying, self._metrics, self._topic = url, applying, metrics, topic
+        self._in_hand_ms: dict[int, int] = {}  # partition ▸ when the oldest message was sent that is being applied
         self._broker = KafkaBroker(
             servers(url),
             logger=logger,
@@ -144,17 +146,21 @@ class TopicConsumer:
     async def run(self, ending: asyncio.Event) -> None:
         """Consume until `ending`; then leave the group."""
         try:
-            while not (ending.is_set() or await self._is_started()):
+            while not (ending.is_set() or await self._tries_to_start()):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ending.wait(), LOOK_EVERY_S)
             while not ending.is_set():
-                await self._tell_lag()
+                try:
+                    # It would ask for ever.
+                    await asyncio.wait_for(self._tell_lag(), LAG_WITHIN_S)
+                except (KafkaError, TimeoutError) as error:
+                    logger.error("the broker does not tell the lag: %r", error)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ending.wait(), LOOK_EVERY_S)
         finally:
             await self._broker.stop()
 
-    async def _is_started(self) -> bool:
+    async def _tries_to_start(self) -> bool:
         try:
             await _start(self._broker, self._url, self._topic)
         except (KafkaError, OSError) as error:
@@ -165,19 +171,26 @@ class TopicConsumer:
     async def _handle(self, message: KafkaMessage) -> None:
         # What raises is not acknowledged: FastStream goes back to the first of the batch.
         records: Any = message.raw_message
+        for record in records:
+            self._in_hand_ms.setdefault(record.partition, record.timestamp)
         for letter in await self._applying.apply([record.value or b"" for record in records]):
             await self._broker.publish(letter.to_bytes(), self._topic.dead, key=_key(letter.user_id))
+        self._in_hand_ms.clear()
 
     async def _tell_lag(self) -> None:
         consumer = self.subscriber.consumer
         if consumer is None:
             return
-        assigned = consumer.assignment()
-        self._metrics.owned.set(len(assigned))
-        for one in assigned:
-            if (end := consumer.highwater(one)) is not None:
-                done = await consumer.committed(one) or 0
-                self._metrics.waiting.labels(str(one.partition)).set(max(0, end - done))
+        # Asked at once: while something is awaited a partition may become another consumer's.
+        end_of = {one: consumer.highwater(one) or 0 for one in consumer.assignment()}
+        waiting = {one.partition: max(0, end - (await consumer.committed(one) or 0)) for one, end in end_of.items()}
+        self._metrics.owned.set(len(waiting))
+        for partition in range(self._topic.partitions):
+            sent_ms = self._in_hand_ms.get(partition) if partition in waiting else None
+            age_s = max(0.0, time.time() - sent_ms / 1000) if sent_ms else 0.0
+            # What another consumer has now is told by that one.
+            self._metrics.waiting.labels(str(partition)).set(waiting.get(partition, 0))
+            self._metrics.oldest.labels(str(partition)).set(age_s)
 
 
 async def _as_it_is(message: KafkaMessage) -> KafkaMessage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,12 @@ def with_a_consumer(
     asyncio.run(run())
 
 
+def told(registry: CollectorRegistry, name: str) -> list[float]:
+    """A metric of each partition."""
+    partitions = [{"partition": str(number)} for number in range(TOPIC.partitions)]
+    return [registry.get_sample_value(name, partition) or 0.0 for partition in partitions]
+
+
 def test_servers_of_an_address() -> None:
     assert servers("kafka://a:9092,b:9093/") == ["a:9092", "b:9093"]
 
@@ -161,7 +167,11 @@ def test_what_the_store_did_not_take_is_told_as_lag_and_stays(
 
     with_a_consumer(url, None, tmp_path, lambda registry: until(lambda: is_told(registry)))
     assert waiting(looker) == 3 * USERS
-    with_a_consumer(url, store, tmp_path, lambda _: until(lambda: waiting(looker) == 0))
+
+    def is_done(registry: CollectorRegistry) -> bool:
+        return waiting(looker) == 0 and not any(told(registry, "segue_broker_oldest_seconds"))
+
+    with_a_consumer(url, store, tmp_path, lambda registry: until(lambda: is_done(registry)))
     for user in users:
         assert sorted(OnlineReader(store).read(user)["recent_events"]["event_id"]) == [f"{user}:{n}" for n in range(3)]
 
@@ -171,3 +181,15 @@ def test_a_consumer_waits_for_a_broker_that_is_away(tmp_path: Path, caplog: pyte
     with_a_consumer(nowhere, None, tmp_path, lambda _: until(lambda: "the broker does not answer" in caplog.text))
     with closing(Publisher(nowhere, duration_of, TOPIC)) as publisher, pytest.raises(KafkaConnectionError):
         publisher.publish({"u1": [event(1, "u1")]})
+
+
+def test_a_consumer_outlives_its_broker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as servers_of_here:
+        url = servers_of_here.enter_context(kafka.running())
+
+        def check(registry: CollectorRegistry) -> None:
+            until(lambda: registry.get_sample_value("segue_broker_owned_partitions") == TOPIC.partitions)
+            servers_of_here.close()
+            until(lambda: "the broker does not tell the lag" in caplog.text)
+
+        with_a_consumer(url, None, tmp_path, check)
