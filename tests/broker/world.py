@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Noting:
         self._file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
-        told = {user: [one["event_id"] for one in events] for user, events in events_of.items()}
+        told = ids_of(events_of)
         os.write(self._file, json.dumps(told).encode() + b"\n")
         if any(one.startswith("deadly") for ids in told.values() for one in ids):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -167,17 +167,17 @@ def publish_among_deaths(
             time.sleep(0.01)
             if number % 50 == 25:
                 if held_up is not None:
-                    os.kill(held_up.pid or 0, signal.SIGCONT)
+                    os.kill(held_up.pid, signal.SIGCONT)
                     consumers.append(held_up)
                 held_up = consumers.pop(0)
-                os.kill(held_up.pid or 0, signal.SIGSTOP)
+                os.kill(held_up.pid, signal.SIGSTOP)
             if number % 50 == 49:
                 killed = consumers.pop(chance.randrange(len(consumers)))
                 killed.kill()
                 killed.join()
                 consumers += [start() for _ in range(3 - len(consumers))]
         if held_up is not None:
-            os.kill(held_up.pid or 0, signal.SIGCONT)
+            os.kill(held_up.pid, signal.SIGCONT)
         until(is_applied)
     finally:
         for one in (*consumers, held_up):
@@ -198,22 +198,23 @@ def assert_as_one_process_leaves_it(
         users = sorted({user for events_of in told for user in events_of})
         left, right = OnlineReader(store), OnlineReader(plain)
         assert [user for user in users if not same(left.read(user), right.read(user))] == []
-    assert applied_in_order(folder / "notes") == in_order(told)
+    assert applied_in_order(folder / "notes") == in_order(map(ids_of, told))
 
 
-def in_order(told: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]]) -> dict[str, list[str]]:
-    """user ▸ ids in the order in which they were published first."""
-    published: dict[str, dict[str, None]] = {}
-    for events_of in told:
-        for user, events in events_of.items():
-            published.setdefault(user, {}).update(dict.fromkeys(one["event_id"] for one in events))
-    return {user: list(ids) for user, ids in published.items()}
+def in_order(told: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """user ▸ ids in the order in which they came first."""
+    order: dict[str, dict[str, None]] = {}
+    for some in told:
+        for user, ids in some.items():
+            order.setdefault(user, {}).update(dict.fromkeys(ids))
+    return {user: list(ids) for user, ids in order.items()}
+
+
+def ids_of(events_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[str]]:
+    """user ▸ ids of the events."""
+    return {user: [one["event_id"] for one in events] for user, events in events_of.items()}
 
 
 def applied_in_order(notes: Path) -> dict[str, list[str]]:
     """user ▸ ids in the order in which they were applied first."""
-    order: dict[str, dict[str, None]] = {}
-    for line in notes.read_text().splitlines():
-        for user, ids in json.loads(line).items():
-            order.setdefault(user, {}).update(dict.fromkeys(ids))
-    return {user: list(ids) for user, ids in order.items()}
+    return in_order(map(json.loads, notes.read_text().splitlines()))
