@@ -33,12 +33,12 @@ from training.evaluation.measured_ranking import measure_ranking
 from training.evaluation.measured_recall import measure_recall
 from training.evaluation.result import Result
 from training.evaluation.servable import Servable
+from training.import_closure import code_hash
 from training.peak_memory import peak_mb
 from training.recipes import RECIPES, recipe
 from training.tracking import open_experiment
-from training.workspace import SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done, write_json
+from training.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 
-HERE = Path(__file__).parent
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 
 
@@ -87,20 +87,7 @@ def evaluate(workspace: Workspace) -> bool:
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
     """What an evaluation depends on: marts, the held-out models' own inputs, the code that measures."""
-    code = code_hash(
-        *SOURCES,
-        HERE / "evaluation",
-        HERE / "evaluate.py",
-        HERE / "recalled.py",
-        HERE / "fusion.py",
-        HERE / "reciprocal_rank.py",
-        HERE / "discovery_share.py",
-        HERE / "blend.py",
-        HERE / "heads.py",
-        HERE / "selection.py",
-        HERE / "track_facets.py",
-    )
-    return workspace.inputs(code=code, models=model_ids(workspace, "held_out"))
+    return workspace.inputs(code=code_hash("training.evaluate"), models=model_ids(workspace, "held_out"))
 
 
 def model_ids(workspace: Workspace, fit: str) -> dict[str, str]:

@@ -13,14 +13,15 @@ import sys
 import polars as pl
 
 from training.data import TrainingData
+from training.import_closure import code_hash
 from training.recall_cases import CASE_KINDS, RecallCases
 from training.recipes import RECIPES, recipe
-from training.workspace import FITS, SOURCES, MissingInput, Workspace, code_hash, is_unchanged, mark_done
+from training.workspace import FITS, MissingInput, Workspace, is_unchanged, mark_done
 
 
 def prepare(workspace: Workspace) -> bool:
     """Write vocabulary, cases and content of both fits; False when they were there already, made from the same inputs."""
-    inputs = workspace.inputs(code=code_hash(*SOURCES))
+    inputs = workspace.inputs(code=code_hash("training.prepare"))
     if is_unchanged(workspace.folder, inputs):
         return False
     for fit in FITS:

@@ -26,33 +26,24 @@ import settings
 from training import ranks, tracking
 from training.data import TrainingData
 from training.heads import LISTENED, NothingToLearn
+from training.import_closure import code_hash
 from training.peak_memory import peak_mb
 from training.recipes import RECIPES, recipe
 from training.workspace import (
     FITS,
     INPUTS,
-    SOURCES,
     MissingInput,
     Workspace,
-    code_hash,
     is_unchanged,
     mark_done,
     write_json,
 )
 
-HERE = Path(__file__).parent
 SETTLED, MEASURES = "settled.json", "measures.json"
 Fit = Callable[[TrainingData, Any, Path], Any]
 TABLES = ("channels", "containers", "rankers", "heads")
 ALL = "all"
-OF_REQUESTS = ("fit_listened", "past_requests", "recalled", "fusion", "reciprocal_rank", "discovery_share")
-CODE = {
-    "channel": (HERE / "recall",),
-    "container": (HERE / "recall",),
-    "ranker": (HERE / "ranking",),
-    "head": (HERE / "ranking", *(HERE / f"{name}.py" for name in OF_REQUESTS)),
-}
-"""The code of each kind of model, beside what all depend on."""
+KINDS = ("channel", "container", "ranker", "head")
 
 
 def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
@@ -73,7 +64,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     if fit == "final":
         config = _settled(place("held_out", name), config, name)
     needed = _needed(workspace, kind, name, fit)
-    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*SOURCES, *CODE[kind]), **needed)
+    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*producers(kind, name)), **needed)
     if ranks.first_says(lambda: is_unchanged(folder, inputs)):
         ranks.leave_to_first()
         return False
@@ -123,6 +114,19 @@ def names(kind: str, recipe_name: str | None = None) -> list[str]:
 
     left_out = recipe(recipe_name).left_out if recipe_name else ()
     return [name for name in RANKERS if name not in left_out]
+
+
+def producers(kind: str, name: str) -> tuple[str, ...]:
+    """The modules that fit a model: what they import is the code that it depends on."""
+    if kind == "head":
+        return ("training.fit_listened", "training.ranking.listened")
+    if kind == "ranker":
+        from training.ranking import RANKERS
+
+        return (RANKERS[name].__module__, "training.ranking.fit")
+    from training.recall import CHANNELS, CONTAINERS
+
+    return ((CHANNELS | CONTAINERS)[name].__module__,)
 
 
 def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, Fit]:
@@ -221,7 +225,7 @@ def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
-    parser.add_argument("what", choices=[*CODE, "list"])
+    parser.add_argument("what", choices=[*KINDS, "list"])
     parser.add_argument("name", help=f"the model; for list: {', '.join(TABLES)}, or {ALL}")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")

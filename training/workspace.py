@@ -22,32 +22,13 @@ import pyarrow.parquet as pq
 
 import settings
 import storage
+from training.import_closure import code_hash
 
 FITS = ("held_out", "final")
 INPUTS = "inputs.json"
 KEPT, HASHES = "kept", "mart_hashes.json"
-MODULES = (
-    "vocabulary",
-    "data",
-    "containers",
-    "content",
-    "ngrams",
-    "features",
-    "listeners",
-    "listens",
-    "heard",
-    "plays",
-    "ragged",
-    "recall_cases",
-    "batches",
-    "ranks",
-    "trainer",
-)
-SOURCES = (
-    *(settings.ROOT / "training" / f"{name}.py" for name in MODULES),
-    settings.ROOT / "sequences",
-)
-"""The code that every model depends on."""
+DATA = "training.data"
+"""The module that makes the arrays which all models of a fit share."""
 LANDINGS = "landings"
 """The mart that says where the others come from. Nothing learns from it, so it is no input: the same rows are the same
 whenever they were landed.
@@ -104,7 +85,7 @@ class Workspace:
         """Where what all models of a fit make of the marts is kept, under a name that only the same marts, listeners and code
         have. Recipes share it.
         """
-        made_from = json.dumps([self.mart_hashes, self._held, code_hash(*SOURCES)], sort_keys=True)
+        made_from = json.dumps([self.mart_hashes, self._held, code_hash(DATA)], sort_keys=True)
         return self.folder.parent / KEPT / f"{fit}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
 
     def model(self, kind: str, fit: str, name: str) -> Path:
@@ -184,14 +165,6 @@ def content_hash(path: Path) -> str:
     query = "select count(*), sum(hash(mart)) from read_parquet(?) as mart"
     (rows, total), *_ = duckdb.execute(query, [str(path)]).fetchall()
     return hashlib.sha256(f"{rows}-{total}".encode()).hexdigest()[:16]
-
-
-def code_hash(*folders: Path) -> str:
-    """Hash of the Python sources in `folders`: an output made by other code is not the same output."""
-    digest = hashlib.sha256()
-    for path in sorted(file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*.py"))):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:

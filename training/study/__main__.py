@@ -9,11 +9,12 @@ import argparse
 import shlex
 
 import settings
+from training.import_closure import code_hash
 from training.recipes import RECIPES, recipe
 from training.study import STUDIES
-from training.study.grid import CODE, CellResult, Grid, Study
+from training.study.grid import CellResult, Grid, Study
 from training.study.table import markdown
-from training.workspace import MissingInput, Workspace, code_hash
+from training.workspace import MissingInput, Workspace
 
 
 def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
@@ -26,7 +27,7 @@ def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
             print(f"{study.name}: {cell.name}, seed {seed}", flush=True)
             results[cell.name].append(grid.result(cell, seed, study.asked))
     heading = f"`{_command(study, seeds)}`, recipe `{workspace.recipe}`, {study.asked.part} part"
-    return markdown(study, results, chosen, heading, code_hash(*CODE[study.kind]))
+    return markdown(study, results, chosen, heading, code_hash(*study.code))
 
 
 def _command(study: Study, seeds: int) -> str:

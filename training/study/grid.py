@@ -22,21 +22,18 @@ import polars as pl
 
 from training.data import TrainingData
 from training.features import OfflineFeatures
+from training.import_closure import code_hash
 from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.recipes import recipe
 from training.study import measured_channel, measured_peer, measured_ranker
 from training.study.asked import DEFAULT, Asked
 from training.study.measured_peer import PEERS
-from training.workspace import SOURCES, Workspace, code_hash, is_unchanged, mark_done, write_json
+from training.train import producers
+from training.workspace import Workspace, is_unchanged, mark_done, write_json
 
 Kind = Literal["channel", "ranker"]
 PREDICTIONS, MEASURES = "validation.parquet", "measures.json"
-HERE = Path(__file__).parents[1]
-CODE: Mapping[Kind, tuple[Path, ...]] = {
-    "channel": (*SOURCES, HERE / "recall"),
-    "ranker": (*SOURCES, HERE / "ranking"),
-}
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,12 @@ class Cell:
     def kind(self) -> Kind:
         """What its results are; somebody else's ranker is a ranker too."""
         return "channel" if self.model in CHANNELS else "ranker"
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The modules that fit and measure it."""
+        fits = () if self.model in PEERS else producers(self.kind, self.model)
+        return (*fits, self.measure.__module__)
 
     @property
     def measure(self) -> Any:
@@ -82,6 +85,11 @@ class Study:
     def kind(self) -> Kind:
         """What its cells are."""
         return self.cells[0].kind
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The modules that fit and measure its cells."""
+        return tuple(dict.fromkeys(module for cell in self.cells for module in cell.code))
 
     def of(self, names: Sequence[str]) -> Study:
         """The same question of some cells alone, and the pairs among them.
@@ -133,7 +141,7 @@ class Grid:
         return CellResult(pl.read_parquet(folder / PREDICTIONS), json.loads((folder / MEASURES).read_text()))
 
     def _compute(self, cell: Cell, config: Any, folder: Path, asked: Asked) -> None:
-        code = code_hash(*CODE[cell.kind])
+        code = code_hash(*cell.code)
         told = () if asked == DEFAULT else (asked,)
         rows, settled, measures = cell.measure(cell.model, self.offline, config, folder / "checkpoints" / code, *told)
         folder.mkdir(parents=True, exist_ok=True)
