@@ -17,12 +17,12 @@ from pathlib import Path
 SALT_BYTES = 32
 
 
-class ForgottenError(ValueError):
+class SuppressionListError(ValueError):
     """The file of forgotten users cannot be read; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
-class Forgotten:
+class SuppressionList:
     """A set of user ids that knows only their hashes."""
 
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(SALT_BYTES))
@@ -34,17 +34,17 @@ class Forgotten:
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def among(self, user_ids: Iterable[str]) -> set[str]:
+    def intersection(self, user_ids: Iterable[str]) -> set[str]:
         """Those of the ids that were forgotten."""
         return {user_id for user_id in user_ids if user_id in self} if self.hashes else set()
 
-    def with_users(self, user_ids: Iterable[str]) -> Forgotten:
+    def with_users(self, user_ids: Iterable[str]) -> SuppressionList:
         """The set with these users in it, too."""
-        return Forgotten(self.salt, self.hashes.union(map(self._hash, user_ids)))
+        return SuppressionList(self.salt, self.hashes.union(map(self._hash, user_ids)))
 
-    def without_users(self, user_ids: Iterable[str]) -> Forgotten:
+    def without_users(self, user_ids: Iterable[str]) -> SuppressionList:
         """The set without these users: they may come back."""
-        return Forgotten(self.salt, self.hashes.difference(map(self._hash, user_ids)))
+        return SuppressionList(self.salt, self.hashes.difference(map(self._hash, user_ids)))
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -65,16 +65,16 @@ class Forgotten:
         return hashlib.blake2b(user_id.encode("utf-8", "surrogatepass"), key=self.salt, digest_size=16).hexdigest()
 
 
-def read(path: Path) -> Forgotten:
+def read_suppression_list(path: Path) -> SuppressionList:
     """Who was forgotten: nobody where there is no file.
 
     Raises:
         ForgottenError: the file is damaged. Nobody goes on without it: people would come back.
     """
-    return parsed(stored(path), path)
+    return parse_content(read_content(path), path)
 
 
-def stored(path: Path) -> bytes | None:
+def read_content(path: Path) -> bytes | None:
     """The bytes of the file; None where there is no file."""
     try:
         return path.read_bytes()
@@ -82,23 +82,23 @@ def stored(path: Path) -> bytes | None:
         return None
 
 
-def digest(content: bytes | None) -> str:
+def content_digest(content: bytes | None) -> str:
     """What tells one list from another, and from none."""
     return hashlib.sha256(content or b"").hexdigest()
 
 
-def parsed(content: bytes | None, path: Path) -> Forgotten:
+def parse_content(content: bytes | None, path: Path) -> SuppressionList:
     """Who is in the content of the file: nobody if there is none. An empty file is a damaged one.
 
     Raises:
         ForgottenError: it is damaged; `path` is named.
     """
     if content is None:
-        return Forgotten()
+        return SuppressionList()
     try:
         row = json.loads(content)
-        return Forgotten(bytes.fromhex(row["salt"]), frozenset(map(str, row["users"])))
+        return SuppressionList(bytes.fromhex(row["salt"]), frozenset(map(str, row["users"])))
     except (ValueError, KeyError, TypeError) as error:
-        raise ForgottenError(
+        raise SuppressionListError(
             f"{path} is damaged ({error}); take it from a backup, or remove it and forget its users again"
         ) from error

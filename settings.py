@@ -27,23 +27,23 @@ ONLINE_STORES = ("sqlite", "redis")
 """
 
 
-OBJECTS = "s3://"
+OBJECT_STORE_SCHEME = "s3://"
 """What the address of object storage begins with (`SEGUE_TABLES`)."""
 
 
-BROKERS = ("redis://", "kafka://")
+BROKER_SCHEMES = ("redis://", "kafka://")
 """What the address of a broker begins with (`SEGUE_BROKER`)."""
 
 
-MOST_AT_ONCE = 12
+MAX_CONCURRENT_REQUESTS = 12
 """Most requests that one process answers at the same time."""
 
 
-MOST_RANKS = 64
+MAX_TRAINING_RANKS = 64
 """Most processes of one machine that train a network together."""
 
 
-REQUESTS_PER_S = 100
+DEFAULT_REQUESTS_PER_S = 100
 """How many requests a second one client may send where others than this machine can ask."""
 
 
@@ -67,7 +67,7 @@ class Settings:
     airflow_port: int
     recommender_port: int
     mlflow_port: int
-    pages_port: int
+    console_port: int
     feature_log_share: float = 1.0
     engine: str = "duckdb"
     spark_master: str = "local[*]"
@@ -76,7 +76,7 @@ class Settings:
     online_store: str = "sqlite"
     redis: str = "127.0.0.1:6379"
     recall_deadline_ms: int = 400
-    answered_at_once: int = 2
+    concurrent_requests: int = 2
     territory: str = ""
     explicit: bool = True
     requests_per_s: int = 0
@@ -84,16 +84,16 @@ class Settings:
     consumer_port: int = 9180
     training_ranks: int = 1
     training_plays: int = 20_000_000
-    tables_at: str = ""
+    tables_url: str = ""
 
     @property
     def tables(self) -> Path:
         """What landing, quarantine and marts are below: the home folder, or a folder of objects (`storage.folder`)."""
-        if not self.tables_at:
+        if not self.tables_url:
             return self.home
-        from storage import folder  # not above: it takes its settings from here
+        from storage import remote_folder  # not above: it takes its settings from here
 
-        return folder(self.tables_at)
+        return remote_folder(self.tables_url)
 
     @property
     def landing(self) -> Path:
@@ -106,17 +106,17 @@ class Settings:
         return self.tables / "quarantine"
 
     @property
-    def forgotten(self) -> Path:
+    def suppression_list(self) -> Path:
         """Salted hashes of users who were forgotten (`forgotten.py`)."""
         return self.home / "forgotten.json"
 
     @property
-    def live(self) -> Path:
+    def event_log(self) -> Path:
         """The recommender's durable event log, JSON lines in the contract: `live/dt=*/*.jsonl`."""
         return self.home / "live"
 
     @property
-    def requests(self) -> Path:
+    def request_log(self) -> Path:
         """What a sample of requests read, for `sequences.skew`: `requests/dt=*/*.jsonl`."""
         return self.home / "requests"
 
@@ -136,7 +136,7 @@ class Settings:
         return self.tables / "marts"
 
     @property
-    def built(self) -> Path:
+    def built_marts(self) -> Path:
         """Marts that dbt wrote on this machine, on their way to object storage."""
         return self.home / "built"
 
@@ -182,7 +182,7 @@ class Settings:
         return self.home / "logs"
 
 
-def load() -> Settings:
+def load_settings() -> Settings:
     """Settings from `SEGUE_*` environment variables, with the defaults of a laptop.
 
     Raises:
@@ -197,30 +197,35 @@ def load() -> Settings:
         airflow_port=_port("SEGUE_AIRFLOW_PORT", 8080),
         recommender_port=_port("SEGUE_RECOMMENDER_PORT", 3000),
         mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
-        pages_port=_port("SEGUE_PAGES_PORT", 8090),
+        console_port=_port("SEGUE_PAGES_PORT", 8090),
         feature_log_share=_share("SEGUE_FEATURE_LOG_SHARE", 1.0),
-        engine=_one_of("SEGUE_ENGINE", ENGINES),
+        engine=_choice("SEGUE_ENGINE", ENGINES),
         spark_master=os.environ.get("SEGUE_SPARK_MASTER") or "local[*]",
         spark_memory=os.environ.get("SEGUE_SPARK_MEMORY") or "2g",
         spark_server=os.environ.get("SEGUE_SPARK_SERVER") or "",
-        online_store=_one_of("SEGUE_ONLINE_STORE", ONLINE_STORES),
+        online_store=_choice("SEGUE_ONLINE_STORE", ONLINE_STORES),
         redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
         recall_deadline_ms=_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
-        answered_at_once=_number(
-            "SEGUE_ANSWERED_AT_ONCE", min(max(2, os.cpu_count() or 2), MOST_AT_ONCE), 1, MOST_AT_ONCE
+        concurrent_requests=_number(
+            "SEGUE_ANSWERED_AT_ONCE",
+            min(max(2, os.cpu_count() or 2), MAX_CONCURRENT_REQUESTS),
+            1,
+            MAX_CONCURRENT_REQUESTS,
         ),
         territory=_country("SEGUE_TERRITORY"),
-        explicit=_one_of("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
-        requests_per_s=_number("SEGUE_REQUESTS_PER_S", 0 if is_loopback(host) else REQUESTS_PER_S, 0, 1_000_000),
+        explicit=_choice("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
+        requests_per_s=_number(
+            "SEGUE_REQUESTS_PER_S", 0 if is_loopback(host) else DEFAULT_REQUESTS_PER_S, 0, 1_000_000
+        ),
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
-        training_ranks=_number("SEGUE_TRAINING_RANKS", 1, 1, MOST_RANKS),
+        training_ranks=_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),
         training_plays=_number("SEGUE_TRAINING_PLAYS", 20_000_000, 1, 1_000_000_000),
-        tables_at=_objects("SEGUE_TABLES"),
+        tables_url=_object_store_url("SEGUE_TABLES"),
     )
 
 
-def api_keys() -> tuple[str, ...]:
+def load_api_keys() -> tuple[str, ...]:
     """The recommender's API keys: `SEGUE_API_KEYS`, separated by commas, and the lines of `SEGUE_API_KEYS_FILE`.
 
     Not part of `Settings`, which may be printed.
@@ -276,18 +281,18 @@ def _country(name: str) -> str:
 
 def _broker(name: str) -> str:
     text = os.environ.get(name) or ""
-    if text and not text.startswith(BROKERS):
+    if text and not text.startswith(BROKER_SCHEMES):
         raise SettingError(
-            f"{name} begins with none of {', '.join(BROKERS)}; give redis://host:port/db or kafka://host:port, or unset it"
+            f"{name} begins with none of {', '.join(BROKER_SCHEMES)}; give redis://host:port/db or kafka://host:port, or unset it"
         )
     return text
 
 
-def _objects(name: str) -> str:
+def _object_store_url(name: str) -> str:
     text = (os.environ.get(name) or "").rstrip("/")
     if not text:
         return ""
-    if not re.fullmatch(OBJECTS + r"[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*", text, re.ASCII):
+    if not re.fullmatch(OBJECT_STORE_SCHEME + r"[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*", text, re.ASCII):
         raise SettingError(
             f"{name}={text!r} is no place for tables; give s3://bucket/prefix, or unset it for SEGUE_HOME"
         )
@@ -296,7 +301,7 @@ def _objects(name: str) -> str:
     return text
 
 
-def _one_of(name: str, choices: tuple[str, ...]) -> str:
+def _choice(name: str, choices: tuple[str, ...]) -> str:
     text = os.environ.get(name) or choices[0]
     if text not in choices:
         raise SettingError(f"{name}={text!r} is not one of {', '.join(choices)}; unset it for {choices[0]}")
@@ -320,7 +325,7 @@ def tool_environment(settings: Settings) -> dict[str, str]:
         "SEGUE_REDIS": settings.redis,
         "SEGUE_BROKER": settings.broker,
         "SEGUE_HOME": str(settings.home),
-        "SEGUE_TABLES": settings.tables_at,
+        "SEGUE_TABLES": settings.tables_url,
         "SEGUE_MARTS": str(settings.marts),
         "BENTOML_HOME": str(settings.releases),
         "MLFLOW_TRACKING_URI": f"sqlite:///{settings.mlflow}/mlflow.db",

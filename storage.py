@@ -25,7 +25,7 @@ import settings
 if TYPE_CHECKING:
     import duckdb
 
-TRIES = 5
+MAX_FETCH_ATTEMPTS = 5
 """So often a copy is begun again whose object is replaced meanwhile."""
 
 
@@ -33,7 +33,7 @@ class StorageError(RuntimeError):
     """Object storage does not do what is asked; the message names the address, the cause and the remedy."""
 
 
-def folder(address: str) -> Path:
+def remote_folder(address: str) -> Path:
     """The folder at `s3://bucket/prefix`. It is no `Path`, but has the methods of one that are named above."""
     from upath import UPath
 
@@ -43,10 +43,10 @@ def folder(address: str) -> Path:
 
 def is_remote(path: Path) -> bool:
     """Whether a path is on object storage."""
-    return str(path).startswith(settings.OBJECTS)
+    return str(path).startswith(settings.OBJECT_STORE_SCHEME)
 
 
-def files(under: Path, pattern: str) -> list[Path]:
+def list_files(under: Path, pattern: str) -> list[Path]:
     """Files below a folder by a glob of pathlib's without `**`, sorted; on object storage in one listing."""
     if not is_remote(under):
         return sorted(under.glob(pattern))
@@ -58,8 +58,8 @@ def files(under: Path, pattern: str) -> list[Path]:
 def write(path: Path, content: bytes) -> None:
     """Writes a file that is there whole or not at all, and stays there when this returns."""
     if is_remote(path):
-        with _reached(path):
-            _objects(path).pipe_file(_key(path), content)
+        with _storage_errors(path):
+            _filesystem(path).pipe_file(_key(path), content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.tmp")
@@ -70,21 +70,21 @@ def write(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-def source(path: Path) -> Any:
+def open_arrow_source(path: Path) -> Any:
     """What Arrow reads a file from: the path itself, or the object opened."""
     if not is_remote(path):
         return path
-    with _reached(path):
-        return _objects(path).open(_key(path), "rb")
+    with _storage_errors(path):
+        return _filesystem(path).open(_key(path), "rb")
 
 
-def put(file: Path, path: Path) -> None:
+def upload(file: Path, path: Path) -> None:
     """Uploads a file of this machine to object storage, where it is seen when it is whole."""
-    with _reached(path):
-        _objects(path).put_file(str(file), _key(path))
+    with _storage_errors(path):
+        _filesystem(path).put_file(str(file), _key(path))
 
 
-def connection(under: Path, **options: Any) -> duckdb.DuckDBPyConnection:
+def connect_duckdb(under: Path, **options: Any) -> duckdb.DuckDBPyConnection:
     """A new DuckDB connection that reads `under`, wherever it is.
 
     It is for reading: DuckDB closes what it could not write to its end, and half a table would take the place of a whole one.
@@ -93,11 +93,11 @@ def connection(under: Path, **options: Any) -> duckdb.DuckDBPyConnection:
 
     made = duckdb.connect(**options)
     if is_remote(under):
-        made.register_filesystem(_objects(under))
+        made.register_filesystem(_filesystem(under))
     return made
 
 
-def marts(here: settings.Settings) -> Path:
+def fetch_marts(here: settings.Settings) -> Path:
     """The folder of the published marts on this machine; on object storage, of copies that are up to date.
 
     Raises:
@@ -105,12 +105,12 @@ def marts(here: settings.Settings) -> Path:
     """
     if not is_remote(here.marts):
         return here.marts
-    with _cache(here, "marts") as cache:
-        _renew(here.marts, cache)
+    with _locked_cache(here, "marts") as cache:
+        _synchronize(here.marts, cache)
     return cache
 
 
-def landing(here: settings.Settings) -> Path:
+def fetch_landing(here: settings.Settings) -> Path:
     """The landing zone as the home's engine reads it: on object storage DuckDB reads the objects themselves, Spark copies
     on this machine, which are those of now when this returns.
 
@@ -123,15 +123,15 @@ def landing(here: settings.Settings) -> Path:
         # Whoever is forgotten would stay in copies that nobody renews.
         shutil.rmtree(here.home / "cache" / "landing", ignore_errors=True)
         return here.landing
-    with _cache(here, "landing") as cache:
-        _renew(here.landing, cache)
+    with _locked_cache(here, "landing") as cache:
+        _synchronize(here.landing, cache)
     return cache
 
 
-def mart(here: settings.Settings, address: str) -> Path:
+def fetch_mart(here: settings.Settings, address: str) -> Path:
     """One published mart, by its address, as `marts` has it. It need not exist."""
     path = here.marts / PurePosixPath(address).name
-    with _cache(here, "marts") as cache:
+    with _locked_cache(here, "marts") as cache:
         if etag := _etags(path).get("."):
             _fetch(path, cache / path.name, etag)
         else:
@@ -141,10 +141,10 @@ def mart(here: settings.Settings, address: str) -> Path:
 
 def is_mart(here: settings.Settings, address: str) -> bool:
     """Whether an address is that of one of our marts on object storage."""
-    return bool(here.tables_at) and address.startswith(f"{here.marts}/")
+    return bool(here.tables_url) and address.startswith(f"{here.marts}/")
 
 
-def check(path: Path) -> None:
+def check_bucket_access(path: Path) -> None:
     """Asks for the bucket of a path, before much is done for it.
 
     Raises:
@@ -152,11 +152,11 @@ def check(path: Path) -> None:
     """
     if is_remote(path):
         bucket = _key(path).split("/")[0]
-        with _reached(path):
-            _objects(path).call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
+        with _storage_errors(path):
+            _filesystem(path).call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
 
 
-def keeps_versions(path: Path) -> bool:
+def is_versioned(path: Path) -> bool:
     """Whether the bucket of a path still has what was overwritten or deleted there, or would keep it from now on.
 
     Raises:
@@ -165,8 +165,8 @@ def keeps_versions(path: Path) -> bool:
     if not is_remote(path):
         return False
     bucket, _, prefix = _key(path).partition("/")
-    with _reached(path):
-        objects = _objects(path)
+    with _storage_errors(path):
+        objects = _filesystem(path)
         status = objects.call_s3("get_bucket_versioning", Bucket=bucket).get("Status")
         if status != "Suspended":
             return status is not None
@@ -180,17 +180,17 @@ def keeps_versions(path: Path) -> bool:
             more = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
 
 
-def _objects(path: Path) -> Any:
+def _filesystem(path: Path) -> Any:
     return path.fs  # type: ignore[attr-defined] # `folder` made it
 
 
 def _key(path: Path) -> str:
     """`bucket/prefix/…`."""
-    return str(path).removeprefix(settings.OBJECTS)
+    return str(path).removeprefix(settings.OBJECT_STORE_SCHEME)
 
 
 @contextmanager
-def _cache(here: settings.Settings, tables: str) -> Iterator[Path]:
+def _locked_cache(here: settings.Settings, tables: str) -> Iterator[Path]:
     """Where the copies of `marts` or `landing` lie; one process at a time renews them, others may read."""
     cache = here.home / "cache" / tables
     cache.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ def _cache(here: settings.Settings, tables: str) -> Iterator[Path]:
         yield cache
 
 
-def _renew(under: Path, cache: Path) -> None:
+def _synchronize(under: Path, cache: Path) -> None:
     """Makes the Parquet files below `cache` those that are below a folder of object storage."""
     etags = _etags(under)
     for name, etag in etags.items():
@@ -207,37 +207,37 @@ def _renew(under: Path, cache: Path) -> None:
     for copy in cache.rglob("*.parquet"):
         if str(copy.relative_to(cache)) not in etags:
             copy.unlink()
-            _note(copy).unlink(missing_ok=True)
+            _etag_file(copy).unlink(missing_ok=True)
 
 
-def _note(copy: Path) -> Path:
+def _etag_file(copy: Path) -> Path:
     """What says of which ETag a copy is."""
     return copy.with_name(f".{copy.name}.etag")
 
 
 def _etags(under: Path, beginning: str = "") -> dict[str, str]:
     """ETag of every object below a folder by its path there, which begins so; "." is the object of that very name."""
-    with _reached(under):
-        found = _objects(under).find(_key(under), prefix=beginning, detail=True)
+    with _storage_errors(under):
+        found = _filesystem(under).find(_key(under), prefix=beginning, detail=True)
     return {str(PurePosixPath(key).relative_to(_key(under))): one["ETag"] for key, one in found.items()}
 
 
 def _fetch(path: Path, copy: Path, etag: str) -> None:
     """Makes `copy` the object's content and time, if it is not yet. A reader of the old copy keeps what it has opened."""
-    note, draft = _note(copy), copy.with_name(f".{copy.name}.fetching")
+    note, draft = _etag_file(copy), copy.with_name(f".{copy.name}.fetching")
     copy.parent.mkdir(parents=True, exist_ok=True)
     if copy.exists() and note.exists() and note.read_text() == etag:
         return
-    for tries_left in reversed(range(TRIES)):
+    for tries_left in reversed(range(MAX_FETCH_ATTEMPTS)):
         try:
-            with _reached(path), _objects(path).open(_key(path), "rb") as source:
+            with _storage_errors(path), _filesystem(path).open(_key(path), "rb") as source:
                 etag, written_at = source.details["ETag"], source.details["LastModified"].timestamp()
                 with draft.open("wb") as file:
                     shutil.copyfileobj(source, file, 1 << 23)
                     file.flush()
                     os.fsync(file.fileno())
             break
-        except _Replaced as error:
+        except _ObjectReplaced as error:
             if not tries_left:
                 raise StorageError(
                     f"{path} is replaced again and again; run this again when it is published"
@@ -249,12 +249,12 @@ def _fetch(path: Path, copy: Path, etag: str) -> None:
     note.write_text(etag)
 
 
-class _Replaced(Exception):
+class _ObjectReplaced(Exception):
     """An object became another one while it was read."""
 
 
 @contextmanager
-def _reached(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path) -> Iterator[None]:
     """What goes wrong on the way, in words."""
     from botocore.exceptions import BotoCoreError, ClientError
     from s3fs.utils import FileExpired
@@ -262,7 +262,7 @@ def _reached(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExpired as error:
-        raise _Replaced from error
+        raise _ObjectReplaced from error
     except (OSError, BotoCoreError, ClientError) as error:
         raise StorageError(
             f"{path} is not to be had ({error or type(error).__name__}); is the bucket there, is AWS_ENDPOINT_URL (now "

@@ -10,70 +10,80 @@ Waits while models of another day are trained, because the marts belong to one d
 from typing import Any
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
-from line import EVENTS, FEATURES, arguments
-from line_remedies import documented
-from line_tasks import Command, announce, command, request
+from line import EVENTS, FEATURES, build_dag_arguments
+from line_remedies import format_task_documentation
+from line_tasks import Command, create_asset_event_task, create_command_task, create_parameters_task
 
-LATER_DAGS = ("train_models", "release_models")
+DOWNSTREAM_DAGS = ("train_models", "release_models")
 
 
 @task.sensor(
     mode="reschedule",
     poke_interval=15,
     timeout=24 * 3600,
-    doc_md=documented("Waits while models are trained or released from the marts of before.", "marts_are_free"),
+    doc_md=format_task_documentation(
+        "Waits while models are trained or released from the marts of before.", "marts_are_free"
+    ),
 )
 def marts_are_free(ti: Any = None) -> bool:
     """True when no later DAG has a run that is queued or running."""
-    return sum(ti.get_dr_count(dag_id, states=["queued", "running"]) for dag_id in LATER_DAGS) == 0
+    return sum(ti.get_dr_count(dag_id, states=["queued", "running"]) for dag_id in DOWNSTREAM_DAGS) == 0
 
 
-with DAG("build_features", schedule=PartitionedAssetTimetable(assets=EVENTS), **arguments("build_features", __doc__)):
-    asked = request(are_events_landed=True)
-    build_marts = command(
+with DAG(
+    "build_features",
+    schedule=PartitionedAssetTimetable(assets=EVENTS),
+    **build_dag_arguments("build_features", __doc__),
+):
+    run_parameters = create_parameters_task(are_events_landed=True)
+    build_marts = create_command_task(
         "build_marts",
         "dbt build --project-dir dbt --vars \"{as_of: '$AS_OF'}\"",
         "Builds and tests every dbt model and publishes the marts as Parquet.",
-        asked,
+        run_parameters,
     )
-    publish_marts = command("publish_marts", "python -m local.publish", "Publishes what dbt could not.", asked)
-    document_marts = command(
+    publish_marts = create_command_task(
+        "publish_marts", "python -m local.publish", "Publishes what dbt could not.", run_parameters
+    )
+    document_marts = create_command_task(
         "document_marts",
         "dbt docs generate --project-dir dbt --static --no-compile",
         "Renders the dbt docs: every model, its columns, tests and lineage.",
-        asked,
+        run_parameters,
     )
     validate_landed, validate_marts = (
-        command(
+        create_command_task(
             f"validate_{stage}",
             f'python -m quality.validate --as-of "$AS_OF" --stage {stage}',
             f"Holds {what} against their suites; renders their data docs. Failed expectations stand in the log.",
-            asked,
+            run_parameters,
         )
         for stage, what in (("landed", "the newest landed events"), ("marts", "the published marts"))
     )
-    apply_features = command(
+    apply_features = create_command_task(
         "apply_features",
         "feast -c feature_repo apply",
         "Registers entities, feature views and feature services.",
-        asked,
+        run_parameters,
         operator=Command,
     )
-    materialize = command(
+    materialize = create_command_task(
         "materialize",
         'python -m sequences.materialize --as-of "$AS_OF"',
         "Writes every user's newest features and sequences to the online store.",
-        asked,
+        run_parameters,
         operator=Command,
     )
     # Beside the line, not in it: what was served yesterday must not hold up the release that may mend it.
-    compare_features = command(
+    compare_features = create_command_task(
         "compare_features",
         'python -m sequences.skew --as-of "$AS_OF"',
         "Holds what the day's requests read online against what training reads for them; fails where they differ.",
-        asked,
+        run_parameters,
     )
-    chain(asked, validate_landed, marts_are_free(), build_marts, [publish_marts, document_marts])
+    chain(run_parameters, validate_landed, marts_are_free(), build_marts, [publish_marts, document_marts])
     # Which features there are the repository says, not the marts: only what they are worth waits for the suites.
-    chain(publish_marts, [validate_marts, apply_features], materialize, announce(FEATURES, asked))
+    chain(
+        publish_marts, [validate_marts, apply_features], materialize, create_asset_event_task(FEATURES, run_parameters)
+    )
     apply_features >> compare_features

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param
-from line_remedies import FOR_A_DAG
+from line_remedies import DAG_REMEDY_DOC
 
 EVENTS, FEATURES, MODELS, RELEASE = (Asset(f"{noun}_ready") for noun in ("events", "features", "models", "release"))
 
@@ -44,7 +44,7 @@ PARAMS = {
     ),
 }
 
-LINE = ("ingest_listening_logs", "build_features", "train_models", "release_models")
+PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "release_models")
 
 # One run of a DAG at a time, because its runs write the same marts and the same online store.
 DAG_ARGUMENTS: dict[str, Any] = {
@@ -57,7 +57,7 @@ DAG_ARGUMENTS: dict[str, Any] = {
 }
 
 
-def arguments(dag_id: str, doc: str | None) -> dict[str, Any]:
+def build_dag_arguments(dag_id: str, doc: str | None) -> dict[str, Any]:
     """What DAG() is told besides its id and schedule; its place in the line shows in the UI, which sorts by name."""
-    doc_md = f"{doc}{FOR_A_DAG}"
-    return {"dag_display_name": f"{LINE.index(dag_id) + 1} {dag_id}", "doc_md": doc_md, **DAG_ARGUMENTS}
+    doc_md = f"{doc}{DAG_REMEDY_DOC}"
+    return {"dag_display_name": f"{PIPELINE_DAGS.index(dag_id) + 1} {dag_id}", "doc_md": doc_md, **DAG_ARGUMENTS}

@@ -10,9 +10,9 @@ from typing import Any
 
 from airflow.sdk import BaseOperatorLink
 
-HANDED_ON = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcom"
+XCOM_PAGE = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcom"
 """What Airflow itself keeps of a task, in the UI that asks."""
-PAGES = {
+RESULT_PAGES = {
     "land_logs": "data#landings",
     "land_live_events": "data#landings",
     "validate_landed": "reports/data_docs/landed/outcome.html",
@@ -32,26 +32,26 @@ PAGES = {
     "report_experiment": "reports/experiment.html",
     "release": "#releases",
     "set_release": "#releases",
-    "request": HANDED_ON,
-    "asked": HANDED_ON,
-    "list_channels": HANDED_ON,
-    "list_containers": HANDED_ON,
-    "list_heads": HANDED_ON,
-    "list_models": HANDED_ON,
-    "list_rankers": HANDED_ON,
+    "request": XCOM_PAGE,
+    "asked": XCOM_PAGE,
+    "list_channels": XCOM_PAGE,
+    "list_containers": XCOM_PAGE,
+    "list_heads": XCOM_PAGE,
+    "list_models": XCOM_PAGE,
+    "list_rankers": XCOM_PAGE,
     **{f"announce_{noun}_ready": "/assets" for noun in ("events", "features", "models", "release")},
 }
 """Task, its group left out ▸ page of the reading room (`local/pages.py`), or of Airflow's UI where it begins with `/`."""
 
 
-class WhatItMade(BaseOperatorLink):
+class ResultLink(BaseOperatorLink):
     """The page of what a task made."""
 
     name = "What it made"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Its address."""
-        page = PAGES[operator.task_id.rpartition(".")[2]]
+        page = RESULT_PAGES[operator.task_id.rpartition(".")[2]]
         if page.startswith("/"):
             return page.format(dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
         host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
@@ -60,7 +60,7 @@ class WhatItMade(BaseOperatorLink):
         return f"http://{reached}:{os.environ.get('SEGUE_PAGES_PORT') or 8090}/{page}"
 
 
-def linked(made: Any) -> Any:
+def add_result_link(made: Any) -> Any:
     """What a decorated function returned, its task with the link."""
-    made.operator.operator_extra_links = (WhatItMade(),)
+    made.operator.operator_extra_links = (ResultLink(),)
     return made

@@ -8,20 +8,31 @@ Against the gate: `python -m training.release --force --reason "…"`. Back, or 
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from line import MODELS, RELEASE, arguments
-from line_tasks import announce, command, list_models, request, train_every
+from line import MODELS, RELEASE, build_dag_arguments
+from line_tasks import (
+    create_asset_event_task,
+    create_command_task,
+    create_model_list_task,
+    create_parameters_task,
+    create_training_tasks,
+)
 
-with DAG("release_models", schedule=PartitionedAssetTimetable(assets=MODELS), **arguments("release_models", __doc__)):
-    asked = request(are_events_landed=True)
-    release = command(
+with DAG(
+    "release_models",
+    schedule=PartitionedAssetTimetable(assets=MODELS),
+    **build_dag_arguments("release_models", __doc__),
+):
+    run_parameters = create_parameters_task(are_events_landed=True)
+    release = create_command_task(
         "release",
         'python -m training.release --as-of "$AS_OF" --recipe "$RECIPE"',
         "Puts the refitted models through the gate and into the model store; the recommender swaps to them by itself.",
-        asked,
+        run_parameters,
     )
-    tables = list_models(asked)
+    tables = create_model_list_task(run_parameters)
     channels, containers, rankers, heads = (
-        train_every(kind, asked, tables, fit="final") for kind in ("channel", "container", "ranker", "head")
+        create_training_tasks(kind, run_parameters, tables, fit="final")
+        for kind in ("channel", "container", "ranker", "head")
     )
-    chain(asked, [channels, rankers], release, announce(RELEASE, asked))
+    chain(run_parameters, [channels, rankers], release, create_asset_event_task(RELEASE, run_parameters))
     chain(channels, [containers, heads], release)

@@ -17,9 +17,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 from line import DAG_ARGUMENTS
-from line_links import linked
-from line_remedies import documented
-from line_tasks import command
+from line_links import add_result_link
+from line_remedies import format_task_documentation
+from line_tasks import create_command_task
 
 PARAMS = {
     "action": Param(
@@ -41,21 +41,21 @@ PARAMS = {
 }
 
 # Not tried again when it was killed: a second rollback would go back one release more.
-ONCE = {"params": PARAMS, "default_args": {**DAG_ARGUMENTS["default_args"], "retries": 0}}
+NO_RETRIES = {"params": PARAMS, "default_args": {**DAG_ARGUMENTS["default_args"], "retries": 0}}
 
-with DAG("set_release", schedule=None, doc_md=__doc__, **DAG_ARGUMENTS | ONCE) as dag:
+with DAG("set_release", schedule=None, doc_md=__doc__, **DAG_ARGUMENTS | NO_RETRIES) as dag:
 
     @task(
-        doc_md=documented(
+        doc_md=format_task_documentation(
             "ACTION, RELEASE and SHARE for the command's environment; empty where nothing was asked.", "asked"
         )
     )
-    def asked(params: Any = None) -> dict[str, str]:
+    def read_parameters(params: Any = None) -> dict[str, str]:
         return {name.upper(): "" if params[name] is None else str(params[name]) for name in PARAMS}
 
-    command(
+    create_command_task(
         "set_release",
         'python -m training.release "$ACTION" ${RELEASE:+"$RELEASE"} ${SHARE:+--share "$SHARE"}',
         "Changes which releases the recommender answers with, and prints what is in service then.",
-        linked(asked()),
+        add_result_link(read_parameters()),
     )

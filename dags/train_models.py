@@ -11,34 +11,43 @@ Then **release_models** starts.
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from line import FEATURES, MODELS, arguments
-from line_tasks import announce, command, list_models, request, train_every
+from line import FEATURES, MODELS, build_dag_arguments
+from line_tasks import (
+    create_asset_event_task,
+    create_command_task,
+    create_model_list_task,
+    create_parameters_task,
+    create_training_tasks,
+)
 
-with DAG("train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **arguments("train_models", __doc__)):
-    asked = request(are_events_landed=True)
-    prepare = command(
+with DAG(
+    "train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **build_dag_arguments("train_models", __doc__)
+):
+    run_parameters = create_parameters_task(are_events_landed=True)
+    prepare = create_command_task(
         "prepare",
         'python -m training.prepare --as-of "$AS_OF" --recipe "$RECIPE"',
         "Reads the marts once, builds the vocabulary, and notes the hash of everything that training reads.",
-        asked,
+        run_parameters,
     )
-    evaluate = command(
+    evaluate = create_command_task(
         "evaluate",
         'python -m training.evaluate --as-of "$AS_OF" --recipe "$RECIPE"',
         "Compares every channel, the fused order, the memories and the rankers on the test part; writes the report.",
-        asked,
+        run_parameters,
     )
     # Beside the line, not in it: what is wrong with what was served must not hold up the models that may mend it.
-    report_experiment = command(
+    report_experiment = create_command_task(
         "report_experiment",
         "python -m training.experiment compare",
         "Compares the releases that listeners were shown; fails where users are not divided as asked.",
-        asked,
+        run_parameters,
     )
-    asked >> report_experiment
-    tables = list_models(asked)
+    run_parameters >> report_experiment
+    tables = create_model_list_task(run_parameters)
     channels, containers, rankers, heads = (
-        train_every(kind, asked, tables, fit="held_out") for kind in ("channel", "container", "ranker", "head")
+        create_training_tasks(kind, run_parameters, tables, fit="held_out")
+        for kind in ("channel", "container", "ranker", "head")
     )
-    chain(asked, prepare, [channels, rankers], evaluate, announce(MODELS, asked))
+    chain(run_parameters, prepare, [channels, rankers], evaluate, create_asset_event_task(MODELS, run_parameters))
     chain(channels, [containers, heads], evaluate)

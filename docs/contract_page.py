@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ingestion import contract
 
 PAGE = Path(__file__).parent / "contract.md"
-BEGIN = """# The data contract
+INTRODUCTION = """# The data contract
 
 Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*.parquet`, and only what keeps the contract
 lands: the rest lies in `SEGUE_HOME/quarantine/<table>` with its reason. This page is written by `python docs/contract_page.py`
@@ -24,7 +24,7 @@ from [contract.py](../ingestion/contract.py).
 - Your own service's log in these columns, as JSON lines or Parquet, lands as it is (`own_events` of the
   [readers](../ingestion/readers/README.md)).
 """
-KINDS = {
+TYPE_NAMES = {
     "string": "text",
     "timestamp[us, tz=UTC]": "time",
     "int32": "whole number",
@@ -37,26 +37,26 @@ KINDS = {
 }
 
 
-def written() -> str:
+def render_page() -> str:
     """The page."""
-    parts = [BEGIN]
+    parts = [INTRODUCTION]
     for table, schema in {**contract.SCHEMAS, "quarantine": contract.QUARANTINE}.items():
         key = ", ".join(f"`{name}`" for name in contract.KEYS.get(table, ("reject_id",)))
         rows = [
-            f"| `{field.name}`{'' if field.nullable else ' *'} | {_kind(field.type)} | {_said(field)} |"
+            f"| `{field.name}`{'' if field.nullable else ' *'} | {_type_name(field.type)} | {_description(field)} |"
             for field in schema
         ]
         parts += [f"\n## {table}\nKey: {key}.\n\n| column | | |\n|---|---|---|", *rows]
     return "\n".join(parts) + "\n"
 
 
-def _kind(kind: pa.DataType) -> str:
-    return KINDS[str(kind)]
+def _type_name(kind: pa.DataType) -> str:
+    return TYPE_NAMES[str(kind)]
 
 
-def _said(field: pa.Field) -> str:
+def _description(field: pa.Field) -> str:
     return (field.metadata or {}).get(b"description", b"").decode().replace("|", "\\|")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(), encoding="utf-8")
+    PAGE.write_text(render_page(), encoding="utf-8")

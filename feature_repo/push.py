@@ -10,7 +10,7 @@ from datetime import timedelta
 from entities import user
 from feast import FeatureView, Field, PushSource
 from feast.types import String
-from sequence_views import TYPE_OF_KIND
+from sequence_views import FEAST_TYPES
 from sources import event_sources
 
 from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE
@@ -22,7 +22,7 @@ live_events = FeatureView(
     entities=[user],
     schema=[
         Field(name="user_id", dtype=String),
-        *(Field(name=a.name, dtype=TYPE_OF_KIND[a.kind]) for a in LIVE_ATTRIBUTES),
+        *(Field(name=a.name, dtype=FEAST_TYPES[a.kind]) for a in LIVE_ATTRIBUTES),
     ],
     source=live_source,
     ttl=timedelta(0),

@@ -12,17 +12,17 @@ from sources import event_sources
 
 from sequences.definition import SEQUENCE_VIEWS
 
-TYPE_OF_KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
+FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
 
 
-def sequence_view(name: str) -> FeatureView:
+def build_sequence_view(name: str) -> FeatureView:
     view = SEQUENCE_VIEWS[name]
     return FeatureView(
         name=name,
         entities=[user],
         schema=[
             Field(name="user_id", dtype=String),
-            *(Field(name=a.name, dtype=TYPE_OF_KIND[a.kind]) for a in view.attributes),
+            *(Field(name=a.name, dtype=FEAST_TYPES[a.kind]) for a in view.attributes),
         ],
         source=event_sources[name],
         ttl=timedelta(0),
@@ -30,9 +30,9 @@ def sequence_view(name: str) -> FeatureView:
     )
 
 
-recent_events = sequence_view("recent_events")
-recent_clicks = sequence_view("recent_clicks")
-recent_negatives = sequence_view("recent_negatives")
-played_history = sequence_view("played_history")
-exclusions = sequence_view("exclusions")
-impressions_left = sequence_view("impressions_left")
+recent_events = build_sequence_view("recent_events")
+recent_clicks = build_sequence_view("recent_clicks")
+recent_negatives = build_sequence_view("recent_negatives")
+played_history = build_sequence_view("played_history")
+exclusions = build_sequence_view("exclusions")
+impressions_left = build_sequence_view("impressions_left")

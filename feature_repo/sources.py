@@ -3,18 +3,18 @@
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
-from sequences.definition import SEQUENCE_VIEWS, TAG
-from sequences.store import published
+from sequences.definition import SEQUENCE_TAG, SEQUENCE_VIEWS
+from sequences.store import published_marts
 
 user_profiles = FileSource(
     name="user_profiles",
-    path=str(published() / "user_profiles.parquet"),
+    path=str(published_marts() / "user_profiles.parquet"),
     file_format=ParquetFormat(),
     timestamp_field="known_at",
 )
 track_statistics_by_day = FileSource(
     name="track_statistics_by_day",
-    path=str(published() / "track_statistics.parquet"),
+    path=str(published_marts() / "track_statistics.parquet"),
     file_format=ParquetFormat(),
     timestamp_field="known_at",
 )
@@ -23,10 +23,10 @@ track_statistics_by_day = FileSource(
 event_sources = {
     name: FileSource(
         name=f"{name}_source",
-        path=str(published() / "events.parquet"),
+        path=str(published_marts() / "events.parquet"),
         file_format=ParquetFormat(),
         timestamp_field="known_at",
-        tags={TAG: view.to_json()},
+        tags={SEQUENCE_TAG: view.to_json()},
     )
     for name, view in SEQUENCE_VIEWS.items()
 }

@@ -11,15 +11,15 @@ import settings
 import storage
 
 
-def as_of(tables: Path) -> date:
+def default_as_of(tables: Path) -> date:
     """The first day on which everything landed is known: the UTC day after the newest `ended_at`.
 
     Raises:
         LookupError: no event has been landed.
     """
     folder = tables / "landing" / "listening_events"
-    files = [str(file) for file in storage.files(folder, "dt=*/*.parquet")]
-    with storage.connection(folder) as connection:
+    files = [str(file) for file in storage.list_files(folder, "dt=*/*.parquet")]
+    with storage.connect_duckdb(folder) as connection:
         newest = connection.execute("select max(ended_at) from read_parquet(?)", [files]).fetchone() if files else None
     if newest is None or newest[0] is None:
         raise LookupError(f"{tables} holds no landed event; land some logs first: python -m ingestion.land PATH")
@@ -33,8 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     options = parser.parse_args(arguments)
     try:
-        here = settings.load()
-        print(as_of(here.tables if here.tables_at else options.home or here.home).isoformat())
+        here = settings.load_settings()
+        print(default_as_of(here.tables if here.tables_url else options.home or here.home).isoformat())
     except (LookupError, storage.StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

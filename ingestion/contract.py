@@ -201,7 +201,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "landings": ("landing_id", "format"),
 }
 
-HAPPENED_AT = {"listening_events": "ended_at", "exposures": "shown_at"}
+EVENT_TIME_COLUMNS = {"listening_events": "ended_at", "exposures": "shown_at"}
 """Tables of what happened: a row lands once by its id, in the partition of this time. The others are catalogue."""
 
 SOURCE_TABLES = tuple(name for name in SCHEMAS if name != "landings")

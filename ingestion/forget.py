@@ -29,27 +29,27 @@ from tqdm import tqdm
 import forgotten
 import settings
 import storage
-from forgotten import ForgottenError
+from forgotten import SuppressionListError
 from ingestion import contract, erase_parquet
-from ingestion.landing import Landing, locked, write
+from ingestion.landing import Landing, landing_lock, write_parquet
 from storage import StorageError
 
-BUILD = "build_marts"
+BUILD_LOCK = "build_marts"
 """The lock under which Airflow's task runs `dbt build`, see `local/alone.py`."""
-KEPT = ("simulated", "training", "bentoml", "study", "peers", "reports")
+PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "peers", "reports")
 """Folders of SEGUE_HOME where stages keep Parquet of their own, releases among it."""
-TRAINING_KEPT = "kept"
+SEQUENCE_CACHE_FOLDER = "kept"
 """Of `training`, arrays of everybody's sequences: the next training makes them again, of the marts."""
-BUSY = "lock"
+LOCK_ERROR_TEXT = "lock"
 
-Counts = dict[str, Counter[str]]
+ErasedRows = dict[str, Counter[str]]
 
 
-class StepFailed(RuntimeError):
+class ErasureError(RuntimeError):
     """A step could not be done; the message says what stands in the way."""
 
 
-def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
+def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     """Put the users on the list and erase them; what was erased, place by place.
 
     The order is what makes it safe beside everything that runs: the list before all, the marts after what they are built
@@ -61,21 +61,23 @@ def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
         ForgottenError: the list is damaged.
         StorageError: object storage does not do its part.
     """
-    if storage.keeps_versions(here.tables):
-        raise StepFailed(
+    if storage.is_versioned(here.tables):
+        raise ErasureError(
             f"{here.tables} is in a bucket that keeps versions, so what is overwritten there can be had again: suspend its "
             "versioning, delete all versions but the newest, and run this again"
         )
-    forgotten.read(here.forgotten).with_users(user_ids).write(here.forgotten)
-    counts = _stage("serving.forget", user_ids, here)
-    with locked(here.home), _building(here):
-        counts["landed events"] = _landed(here, user_ids)
-        counts["quarantine"] = _parquet(storage.files(here.quarantine, "*/dt=*/*.parquet"), user_ids, "quarantine")
-        counts["marts"] = _marts(here, user_ids)
-    counts |= _stage("sequences.forget", user_ids, here)
-    _arrays(here.training / TRAINING_KEPT)
-    for name in KEPT:
-        counts[name] = _parquet(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
+    forgotten.read_suppression_list(here.suppression_list).with_users(user_ids).write(here.suppression_list)
+    counts = _erase_in_stage("serving.forget", user_ids, here)
+    with landing_lock(here.home), _build_lock(here):
+        counts["landed events"] = _erase_landed_events(here, user_ids)
+        counts["quarantine"] = _erase_parquet_files(
+            storage.list_files(here.quarantine, "*/dt=*/*.parquet"), user_ids, "quarantine"
+        )
+        counts["marts"] = _erase_marts(here, user_ids)
+    counts |= _erase_in_stage("sequences.forget", user_ids, here)
+    _remove_sequence_cache(here.training / SEQUENCE_CACHE_FOLDER)
+    for name in PARQUET_FOLDERS:
+        counts[name] = _erase_parquet_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
     return counts
 
 
@@ -91,9 +93,9 @@ def running_tasks(home: Path) -> list[str]:
     return names
 
 
-def _stage(module: str, user_ids: Sequence[str], here: settings.Settings) -> Counts:
+def _erase_in_stage(module: str, user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     """What another stage erases by itself."""
-    _say(f"{module} …")
+    _print_progress(f"{module} …")
     done = subprocess.run(
         [sys.executable, "-m", module],
         cwd=settings.ROOT,
@@ -104,43 +106,47 @@ def _stage(module: str, user_ids: Sequence[str], here: settings.Settings) -> Cou
         check=False,
     )
     if done.returncode:
-        raise StepFailed(f"{module} ended with {done.returncode}, its own words stand above; then run this again")
+        raise ErasureError(f"{module} ended with {done.returncode}, its own words stand above; then run this again")
     return {place: Counter(users) for place, users in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
-def _landed(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
+def _erase_landed_events(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
     """Files of the landing zone are named by their content, so one that changes is another file."""
     erased: Counter[str] = Counter()
-    files = [path for table in contract.HAPPENED_AT for path in storage.files(here.landing / table, "dt=*/*.parquet")]
-    for path in _watched(files, "landing"):
-        rows = erase_parquet.found(path, user_ids)
+    files = [
+        path
+        for table in contract.EVENT_TIME_COLUMNS
+        for path in storage.list_files(here.landing / table, "dt=*/*.parquet")
+    ]
+    for path in _with_progress_bar(files, "landing"):
+        rows = erase_parquet.count_user_rows(path, user_ids)
         if rows:
-            _replace(path, erase_parquet.without(_rows(path), user_ids))
+            _replace_landed_file(path, erase_parquet.drop_users(_read_rows(path), user_ids))
             erased += rows
-    for path in storage.files(here.landing / "landings", "dt=*/*.parquet"):
-        table = _rows(path)
-        if (unnamed := _unnamed(table, user_ids)) != table:
-            _replace(path, unnamed)
+    for path in storage.list_files(here.landing / "landings", "dt=*/*.parquet"):
+        table = _read_rows(path)
+        if (unnamed := _anonymize_landings(table, user_ids)) != table:
+            _replace_landed_file(path, unnamed)
     Landing(here.tables, "day", datetime.now(UTC)).finish()
-    storage.landing(here)
+    storage.fetch_landing(here)
     return erased
 
 
-def _replace(path: Path, table: pa.Table) -> None:
+def _replace_landed_file(path: Path, table: pa.Table) -> None:
     """Put a table in the place of a landed file; on a disk it counts as landed when that was, an object as landed now."""
     then = path.stat()
     if table.num_rows:
-        written = write(path.parent, table)
+        written = write_parquet(path.parent, table)
         if not storage.is_remote(written):
             os.utime(written, ns=(then.st_atime_ns, then.st_mtime_ns))
     path.unlink()
 
 
-def _rows(path: Path) -> pa.Table:
-    return pq.read_table(storage.source(path), partitioning=None)
+def _read_rows(path: Path) -> pa.Table:
+    return pq.read_table(storage.open_arrow_source(path), partitioning=None)
 
 
-def _unnamed(landings: pa.Table, user_ids: Collection[str]) -> pa.Table:
+def _anonymize_landings(landings: pa.Table, user_ids: Collection[str]) -> pa.Table:
     """The record of landings, where a personal export was called by its user, without that name."""
     named = landings["source"].to_pylist()
     sources = ["forgotten" if one in user_ids or Path(one).stem in user_ids else one for one in named]
@@ -148,45 +154,45 @@ def _unnamed(landings: pa.Table, user_ids: Collection[str]) -> pa.Table:
     return landings.set_column(place, landings.schema.field(place), pa.array(sources, pa.string()))
 
 
-def _marts(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
+def _erase_marts(here: settings.Settings, user_ids: Sequence[str]) -> Counter[str]:
     """The published marts lose the users' rows, and so do copies of them on this machine; the warehouse, where a database
     keeps what was deleted, goes: the next `dbt build` makes it again from what is landed.
     """
-    erased = _parquet(storage.files(here.marts, "*.parquet"), user_ids, "marts")
-    storage.marts(here)
-    shutil.rmtree(here.built, ignore_errors=True)
+    erased = _erase_parquet_files(storage.list_files(here.marts, "*.parquet"), user_ids, "marts")
+    storage.fetch_marts(here)
+    shutil.rmtree(here.built_marts, ignore_errors=True)
     here.warehouse.unlink(missing_ok=True)
     here.warehouse.with_name(here.warehouse.name + ".wal").unlink(missing_ok=True)
     shutil.rmtree(here.spark, ignore_errors=True)
     return erased
 
 
-def _arrays(kept: Path) -> None:
+def _remove_sequence_cache(kept: Path) -> None:
     """They cannot lose one user alone, for the places of all others would move."""
     try:
         shutil.rmtree(kept)
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise StepFailed(f"{kept} could not be removed ({error}); when no training runs, run this again") from error
+        raise ErasureError(f"{kept} could not be removed ({error}); when no training runs, run this again") from error
 
 
 @contextmanager
-def _building(here: settings.Settings) -> Iterator[None]:
+def _build_lock(here: settings.Settings) -> Iterator[None]:
     """No `dbt build` runs meanwhile, neither Airflow's nor another; one that runs now ends first."""
     with ExitStack() as held:
-        lock = here.home / "run" / f"{BUILD}.lock"
-        held.enter_context(_flock(lock, "dbt build"))
+        lock = here.home / "run" / f"{BUILD_LOCK}.lock"
+        held.enter_context(_file_lock(lock, "dbt build"))
         waits = 0
         while here.warehouse.exists():
             try:
                 held.enter_context(duckdb.connect(str(here.warehouse)))
                 break
             except duckdb.IOException as error:
-                if BUSY not in str(error):
+                if LOCK_ERROR_TEXT not in str(error):
                     break  # damaged, or of another version: it goes in any case
                 if not waits:
-                    _say(f"waiting: another program has {here.warehouse} open, a dbt build perhaps")
+                    _print_progress(f"waiting: another program has {here.warehouse} open, a dbt build perhaps")
                 waits += 1
                 time.sleep(1)
             except duckdb.Error:
@@ -195,34 +201,34 @@ def _building(here: settings.Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _flock(path: Path, what: str) -> Iterator[None]:
+def _file_lock(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say(f"waiting: another {what} runs")
+            _print_progress(f"waiting: another {what} runs")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _parquet(files: Sequence[Path], user_ids: Sequence[str], name: str) -> Counter[str]:
+def _erase_parquet_files(files: Sequence[Path], user_ids: Sequence[str], name: str) -> Counter[str]:
     erased: Counter[str] = Counter()
-    for path in _watched(files, name):
-        erased += erase_parquet.erase(path, user_ids)
+    for path in _with_progress_bar(files, name):
+        erased += erase_parquet.erase_from_file(path, user_ids)
     return erased
 
 
-def _watched(files: Sequence[Path], name: str) -> Iterator[Path]:
+def _with_progress_bar(files: Sequence[Path], name: str) -> Iterator[Path]:
     """The files, with a bar where there are many."""
     yield from tqdm(files, desc=name, unit="file", disable=None if len(files) > 20 else True)
 
 
-def _say(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _table(counts: Counts) -> str:
+def _format_counts(counts: ErasedRows) -> str:
     rows = [(place, f"{sum(of.values()):,}") for place, of in counts.items()]
     return "\n".join(f"  {place:<24} {number:>12}" for place, number in [("place", "rows erased"), *rows])
 
@@ -240,18 +246,18 @@ def main(arguments: list[str] | None = None) -> int:
     if any(user.strip() != user or not user for user in users):
         parser.error("a user id has no blanks around it and is not empty")
     try:
-        here = settings.load()
-        with _flock(here.home / "run" / "forget.lock", "python -m ingestion.forget"):
-            return _lift(users, here) if options.lift else _forget(users, here, options.anyway)
-    except (settings.SettingError, ForgottenError, StepFailed, StorageError) as error:
+        here = settings.load_settings()
+        with _file_lock(here.home / "run" / "forget.lock", "python -m ingestion.forget"):
+            return _lift_suppression(users, here) if options.lift else _run_erasure(users, here, options.anyway)
+    except (settings.SettingError, SuppressionListError, ErasureError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _forget(users: Sequence[str], here: settings.Settings, is_anyway: bool) -> int:
-    known = forgotten.read(here.forgotten).among(users)
-    counts = forget(users, here)
-    print(_table(counts))
+def _run_erasure(users: Sequence[str], here: settings.Settings, is_anyway: bool) -> int:
+    known = forgotten.read_suppression_list(here.suppression_list).intersection(users)
+    counts = erase_users(users, here)
+    print(_format_counts(counts))
     of_user: Counter[str] = sum(counts.values(), Counter())
     for user in users:
         if of_user[user] or is_anyway:
@@ -263,22 +269,22 @@ def _forget(users: Sequence[str], here: settings.Settings, is_anyway: bool) -> i
     unknown = [user for user in users if not of_user[user] and user not in known and not is_anyway]
     if not unknown:
         return 0
-    forgotten.read(here.forgotten).without_users(unknown).write(here.forgotten)
+    forgotten.read_suppression_list(here.suppression_list).without_users(unknown).write(here.suppression_list)
     print(
-        f"error: there is nothing of {', '.join(unknown)} in {here.home}{here.tables_at and f' and {here.tables_at}'}; check "
+        f"error: there is nothing of {', '.join(unknown)} in {here.home}{here.tables_url and f' and {here.tables_url}'}; check "
         "the spelling, or keep them out of what will be landed with --anyway",
         file=sys.stderr,
     )
     return 2
 
 
-def _lift(users: Sequence[str], here: settings.Settings) -> int:
-    now = forgotten.read(here.forgotten)
-    missing = set(users) - now.among(users)
+def _lift_suppression(users: Sequence[str], here: settings.Settings) -> int:
+    now = forgotten.read_suppression_list(here.suppression_list)
+    missing = set(users) - now.intersection(users)
     if missing:
         print(f"error: not forgotten: {', '.join(sorted(missing))}; nothing was changed", file=sys.stderr)
         return 2
-    now.without_users(users).write(here.forgotten)
+    now.without_users(users).write(here.suppression_list)
     print(f"{', '.join(users)}: may come back; land their log to have it again")
     return 0
 

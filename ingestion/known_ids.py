@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 
 import storage
 
-RUN_IDS = 2_000_000
+SPILL_THRESHOLD_IDS = 2_000_000
 """A run of so many ids goes to the disk: 24 MB."""
 
 
 @dataclass(frozen=True)
-class _Run:
+class _SortedRun:
     """Hashes in order, and the number of the file of each."""
 
     hashes: NDArray[np.uint64]
     files: NDArray[np.uint32]
 
-    def joined(self, other: _Run) -> _Run:
+    def merge(self, other: _SortedRun) -> _SortedRun:
         """Both as one."""
         hashes = np.concatenate([self.hashes, other.hashes])
         order = np.argsort(hashes, kind="stable")
-        return _Run(hashes[order], np.concatenate([self.files, other.files])[order])
+        return _SortedRun(hashes[order], np.concatenate([self.files, other.files])[order])
 
     def find(self, asked: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
         """Which of the hashes (in order) are here, and the files that have them."""
@@ -45,7 +45,7 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class _StoredRun:
+class _SpilledRun:
     """A run on the disk, which takes memory while it is asked and no longer."""
 
     path: Path
@@ -53,44 +53,44 @@ class _StoredRun:
     def find(self, asked: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
         """What the run finds."""
         with self.path.open("rb") as file:
-            return _Run(np.load(file), np.load(file)).find(asked)
+            return _SortedRun(np.load(file), np.load(file)).find(asked)
 
 
-class KnownIds:
+class EventIdIndex:
     """The event ids of files that only become more; runs that grow large lie in `folder` (None: all stay in memory)."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files: list[Path] = []
-        self._runs: list[_Run] = []
-        self._stored: list[_StoredRun] = []
+        self._runs: list[_SortedRun] = []
+        self._spilled: list[_SpilledRun] = []
         self._folder = folder
 
     def __len__(self) -> int:
         """How many ids are in memory."""
         return sum(len(run.hashes) for run in self._runs)
 
-    def put_away(self) -> None:
+    def spill(self) -> None:
         """Nothing of it stays in memory, if there is a folder for it."""
         if not self._folder or not self._runs:
             return
         run = self._runs.pop()
         while self._runs:
-            run = self._runs.pop().joined(run)
+            run = self._runs.pop().merge(run)
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{len(self._stored)}.run"
+        path = self._folder / f"{len(self._spilled)}.run"
         with path.open("wb") as file:
             np.save(file, run.hashes)
             np.save(file, run.files)
-        self._stored.append(_StoredRun(path))
+        self._spilled.append(_SpilledRun(path))
 
-    def among(self, files: Iterable[Path], ids: pl.Series) -> pl.Series:
+    def contains(self, files: Iterable[Path], ids: pl.Series) -> pl.Series:
         """Which of `ids` are in one of `files`, all files of the calls before among them."""
         for file in sorted(set(files) - set(self._files)):
             self._add(file)
         hashes = _hashes(ids)
         order = np.argsort(hashes)
         found, holding = np.zeros(len(ids), np.bool_), set[int]()
-        runs: list[_Run | _StoredRun] = [*self._runs, *self._stored]
+        runs: list[_SortedRun | _SpilledRun] = [*self._runs, *self._spilled]
         for run in runs:
             here, files_of_run = run.find(hashes[order])
             found |= here
@@ -105,13 +105,13 @@ class KnownIds:
     def _add(self, file: Path) -> None:
         hashes = _hashes(_event_ids(file))
         order = np.argsort(hashes)
-        run = _Run(hashes[order], np.full(len(hashes), len(self._files), np.uint32))
+        run = _SortedRun(hashes[order], np.full(len(hashes), len(self._files), np.uint32))
         self._files.append(file)
         while self._runs and len(self._runs[-1].hashes) <= 2 * len(run.hashes):
-            run = self._runs.pop().joined(run)
+            run = self._runs.pop().merge(run)
         self._runs.append(run)
-        if len(run.hashes) >= RUN_IDS:
-            self.put_away()
+        if len(run.hashes) >= SPILL_THRESHOLD_IDS:
+            self.spill()
 
 
 def _hashes(ids: pl.Series) -> NDArray[np.uint64]:
@@ -119,4 +119,6 @@ def _hashes(ids: pl.Series) -> NDArray[np.uint64]:
 
 
 def _event_ids(file: Path) -> pl.Series:
-    return pl.DataFrame(pq.read_table(storage.source(file), columns=["event_id"], partitioning=None))["event_id"]
+    return pl.DataFrame(pq.read_table(storage.open_arrow_source(file), columns=["event_id"], partitioning=None))[
+        "event_id"
+    ]

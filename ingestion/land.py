@@ -15,23 +15,23 @@ from tqdm import tqdm
 import forgotten
 import settings
 import storage
-from forgotten import Forgotten, ForgottenError
+from forgotten import SuppressionList, SuppressionListError
 from ingestion import sources
-from ingestion.landing import Counts, Landing, locked
+from ingestion.landing import Landing, LandingCounts, landing_lock
 from ingestion.readers import READERS, unreadable
-from ingestion.readers.reading import Reading
+from ingestion.readers.reading import ReadContext
 from ingestion.sources import Member, SourceError
 from ingestion.validation import LATEST
 from storage import StorageError
 
 CLOCK_SKEW = timedelta(days=1)
-CLOCKS_APART = timedelta(hours=1)  # of machines that are ours
-WORLD = ("truth", "world.json")  # what lies beside the log of a simulated world
+HOST_CLOCK_SKEW = timedelta(hours=1)  # of machines that are ours
+SIMULATION_FILES = ("truth", "world.json")  # what lies beside the log of a simulated world
 
 
 def land(
-    path: Path, home: Path, listener: str | None = None, now: datetime | None = None, tables: Path | None = None
-) -> dict[str, Counts]:
+    path: Path, home: Path, user_id: str | None = None, now: datetime | None = None, tables: Path | None = None
+) -> dict[str, LandingCounts]:
     """Lands a file, folder or zip below `tables` (None: `home`); what became of its rows, by format.
 
     `listener` is the user id for a personal export (default: the name of the path). The recommender's own event log,
@@ -46,21 +46,21 @@ def land(
     """
     path, now = path.resolve(), now or datetime.now(UTC)
     is_live = _is_live(path, home)
-    files = [] if path == home.resolve() / "live" and not path.exists() else sources.members(path)
-    found = {name: claimed for name, reader in READERS.items() if (claimed := reader.finds(files))}
-    ignored = _ignored(files, found)
-    if torn := unreadable.torn(ignored):
+    files = [] if path == home.resolve() / "live" and not path.exists() else sources.list_members(path)
+    found = {name: claimed for name, reader in READERS.items() if (claimed := reader.select_files(files))}
+    ignored = _ignored_files(files, found)
+    if torn := unreadable.find_truncated(ignored):
         raise SourceError(torn)
     if not found and not is_live:
-        raise SourceError(unreadable.why(files) or _unknown(path, ignored))
+        raise SourceError(unreadable.explain_unsupported(files) or _unknown_format_message(path, ignored))
     if ignored and found:
-        print(f"not read, no known format: {_listed(ignored)}", file=sys.stderr)
-    counts: dict[str, Counts] = {}
+        print(f"not read, no known format: {_format_files(ignored)}", file=sys.stderr)
+    counts: dict[str, LandingCounts] = {}
     tables = tables or home
-    with locked(home):
-        gone = forgotten.read(home / "forgotten.json")
+    with landing_lock(home):
+        gone = forgotten.read_suppression_list(home / "forgotten.json")
         for name, claimed in found.items():
-            counts[name] = _land_format(name, claimed, path, home, listener, now, is_live, gone, tables)
+            counts[name] = _land_format(name, claimed, path, home, user_id, now, is_live, gone, tables)
         if not found:
             Landing(tables, "day", now).finish()
     return counts
@@ -79,21 +79,21 @@ def _land_format(
     listener: str | None,
     now: datetime,
     is_live: bool,
-    gone: Forgotten,
+    gone: SuppressionList,
     tables: Path,
-) -> Counts:
+) -> LandingCounts:
     reader = READERS[name]
     scratch = home / "landing" / ".scratch" / name
     scratch.mkdir(parents=True)
     # Our own and simulated logs may be dated as they like; anything a person really heard was heard by now.
     latest = now + CLOCK_SKEW if is_live or reader.split == "user_time" else LATEST
     landing = Landing(tables, reader.period, now, latest, gone, scratch)
-    if path == home.resolve() / "live" and (last := landing.last_live(path.name, name)):
-        files = [member for member in files if member.written_at > last - CLOCKS_APART]
-    landing_id = sources.digest(files)
+    if path == home.resolve() / "live" and (last := landing.last_live_landed_at(path.name, name)):
+        files = [member for member in files if member.written_at > last - HOST_CLOCK_SKEW]
+    landing_id = sources.content_digest(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-        for rows in reader.read(files, Reading(scratch, bar.update, path.stem, listener)):
+        for rows in reader.read(files, ReadContext(scratch, bar.update, path.stem, listener)):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
         counts = landing.finish()
@@ -102,26 +102,26 @@ def _land_format(
     return counts
 
 
-def _ignored(files: list[Member], found: dict[str, list[Member]]) -> list[Member]:
+def _ignored_files(files: list[Member], found: dict[str, list[Member]]) -> list[Member]:
     claimed = {member.name for members in found.values() for member in members}
-    return [member for member in files if member.name not in claimed and member.parts[0] not in WORLD]
+    return [member for member in files if member.name not in claimed and member.parts[0] not in SIMULATION_FILES]
 
 
-def _listed(files: list[Member]) -> str:
+def _format_files(files: list[Member]) -> str:
     more = f" and {len(files) - 5} more" if len(files) > 5 else ""
     return ", ".join(member.name for member in files[:5]) + more
 
 
-def _unknown(path: Path, files: list[Member]) -> str:
-    there = f"there is only {_listed(files)}" if files else "it is empty"
+def _unknown_format_message(path: Path, files: list[Member]) -> str:
+    there = f"there is only {_format_files(files)}" if files else "it is empty"
     return (
         f"{path} holds none of the formats that can be landed ({', '.join(READERS)}): {there}; "
         "ingestion/readers/README.md says what each looks like"
     )
 
 
-def _is_of_use(counts: Counts) -> bool:
-    return counts.landed + counts.duplicate + counts.forgotten > 0
+def _has_usable_rows(counts: LandingCounts) -> bool:
+    return counts.landed + counts.duplicate + counts.suppressed > 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -132,26 +132,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--user", default=None, help="user id for a personal export (default: the name of the path)")
     options = parser.parse_args(arguments)
     try:
-        here = settings.load()
+        here = settings.load_settings()
         home = options.home or here.home
-        tables = here.tables if here.tables_at else home
-        storage.check(tables)
+        tables = here.tables if here.tables_url else home
+        storage.check_bucket_access(tables)
         counts = land(options.path, home, options.user, tables=tables)
-    except (SourceError, ForgottenError, StorageError, settings.SettingError) as error:
+    except (SourceError, SuppressionListError, StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, count in counts.items():
         print(
             f"{name}: {count.read:,} rows of events and catalogue read, {count.landed:,} landed, "
             f"{count.duplicate:,} duplicate, {count.quarantined:,} quarantined"
-            + (f", {count.forgotten:,} of forgotten users" if count.forgotten else "")
+            + (f", {count.suppressed:,} of forgotten users" if count.suppressed else "")
         )
-    broken = next((count.first_broken for count in counts.values() if count.quarantined), None)
+    broken = next((count.first_rejected for count in counts.values() if count.quarantined), None)
     if broken:
         print(f"quarantined rows and their reasons: {tables / 'quarantine'}; the first is {broken}")
     if not counts:
         print(f"{options.path}: no events yet")
-    elif not _is_live(options.path.resolve(), home) and not any(map(_is_of_use, counts.values())):
+    elif not _is_live(options.path.resolve(), home) and not any(map(_has_usable_rows, counts.values())):
         print(
             f"error: {options.path} has no row that can be landed; land another log, or a mended one", file=sys.stderr
         )

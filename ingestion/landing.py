@@ -24,21 +24,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import storage
-from forgotten import Forgotten
+from forgotten import SuppressionList
 from ingestion import contract
-from ingestion.known_ids import KnownIds
-from ingestion.raw_rows import users_named
+from ingestion.known_ids import EventIdIndex
+from ingestion.raw_rows import extract_user_ids
 from ingestion.readers.reading import Period, Rows
 from ingestion.validation import LATEST, conform
 
 FLUSH_ROWS = 400_000
-KNOWN_AT_MOST = 8_000_000  # ids of events in memory, 12 bytes each; the others lie on the disk
+MAX_IDS_IN_MEMORY = 8_000_000  # ids of events in memory, 12 bytes each; the others lie on the disk
 EMPTY_PARTITION = "dt=1970-01-01"  # a zero-row file a table, so that a glob over the table never fails
-REJECT = ("source_file", "source_line", "reason", "raw", "user_id")
+REJECTED_COLUMNS = ("source_file", "source_line", "reason", "raw", "user_id")
 
 
 @dataclass
-class Counts:
+class LandingCounts:
     """What became of the rows of one source: read = landed + duplicate + quarantined + forgotten.
 
     `first_broken` is where the first quarantined row stands and its reason, for a person.
@@ -48,12 +48,12 @@ class Counts:
     landed: int = 0
     duplicate: int = 0
     quarantined: int = 0
-    forgotten: int = 0
-    first_broken: str = field(default="", compare=False)
+    suppressed: int = 0
+    first_rejected: str = field(default="", compare=False)
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
+def landing_lock(home: Path) -> Iterator[None]:
     """One landing at a time in a home; what a killed one left half-written is removed first."""
     landing = home / "landing"
     landing.mkdir(parents=True, exist_ok=True)
@@ -80,15 +80,15 @@ class Landing:
         period: Period,
         landed_at: datetime,
         latest: datetime = LATEST,
-        forgotten: Forgotten | None = None,
+        forgotten: SuppressionList | None = None,
         scratch: Path | None = None,
     ) -> None:
-        self.counts, self._scratch = Counts(), scratch
-        self._forgotten = forgotten or Forgotten()
+        self.counts, self._scratch = LandingCounts(), scratch
+        self._suppression_list = forgotten or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
-        self._known: dict[tuple[str, str], KnownIds] = {}
-        self._waiting: dict[str, list[pl.DataFrame]] = {}
+        self._id_indexes: dict[tuple[str, str], EventIdIndex] = {}
+        self._pending: dict[str, list[pl.DataFrame]] = {}
         self._rejected: dict[str, list[pl.DataFrame]] = {}
 
     def add(self, rows: Rows) -> None:
@@ -98,21 +98,21 @@ class Landing:
         if rows.frame.height == 0:
             return
         checked, read = conform(rows.table, rows.frame, self._latest), rows.frame
-        if self._forgotten:
-            is_kept = ~self._is_forgotten(checked)
-            self.counts.forgotten += checked.height - int(is_kept.sum())
+        if self._suppression_list:
+            is_kept = ~self._is_suppressed(checked)
+            self.counts.suppressed += checked.height - int(is_kept.sum())
             checked, read = checked.filter(is_kept), read.filter(is_kept)
         broken = checked["reason"].is_not_null()
         if broken.any():
             self._reject(rows.table, read.with_columns(checked["reason"]).filter(broken), checked.filter(broken))
         good = checked.filter(~broken).select(contract.source_schema(rows.table).names)
-        self._waiting.setdefault(rows.table, []).append(good)
-        if sum(frame.height for frame in self._waiting[rows.table]) >= FLUSH_ROWS:
+        self._pending.setdefault(rows.table, []).append(good)
+        if sum(frame.height for frame in self._pending[rows.table]) >= FLUSH_ROWS:
             self._flush(rows.table)
 
-    def finish(self) -> Counts:
+    def finish(self) -> LandingCounts:
         """Writes what waits, and a zero-row file for every table that has none, or none with all of its columns."""
-        for table in list(self._waiting):
+        for table in list(self._pending):
             self._flush(table)
         for table in list(self._rejected):
             self._flush_rejected(table)
@@ -120,7 +120,7 @@ class Landing:
             # The oldest file is the one that a column may be missing in; the zero-row file sorts before all that landed.
             oldest = next(iter(_files(self._landing / table, "*")), None)
             if oldest is None or not set(schema.names) <= set(_schema(oldest).names):
-                write(self._landing / table / EMPTY_PARTITION, schema.empty_table())
+                write_parquet(self._landing / table / EMPTY_PARTITION, schema.empty_table())
         return self.counts
 
     def record(self, landing_id: str, source: str, reader: str, split: str | None) -> None:
@@ -132,9 +132,9 @@ class Landing:
             return
         row = {"landing_id": landing_id, "source": source, "format": reader, "split": split, **vars(self.counts)}
         table = pa.Table.from_pylist([row | {"landed_at": self._landed_at}], contract.LANDINGS)
-        write(folder / self._today, table)
+        write_parquet(folder / self._today, table)
 
-    def last_live(self, source: str, reader: str) -> datetime | None:
+    def last_live_landed_at(self, source: str, reader: str) -> datetime | None:
         """When the newest landing of a log of the recommender began of which there is a record."""
         files = _files(self._landing / "landings", "*")
         rows = [row for file in files for row in _read(file, ["source", "format", "split", "landed_at"]).to_pylist()]
@@ -146,19 +146,19 @@ class Landing:
         return f"dt={self._landed_at:%Y-%m-%d}"
 
     def _flush(self, table: str) -> None:
-        frames = self._waiting.pop(table, [])
+        frames = self._pending.pop(table, [])
         if not frames:
             return
         rows = pl.concat(frames)
-        if table in contract.HAPPENED_AT:
+        if table in contract.EVENT_TIME_COLUMNS:
             self._flush_events(table, rows)
         else:
-            self._flush_catalogue(table, rows)
+            self._flush_catalog(table, rows)
         if len(self._rejected.get(table, ())) > 100:
             self._flush_rejected(table)
 
     def _flush_events(self, table: str, rows: pl.DataFrame) -> None:
-        time, folder = contract.HAPPENED_AT[table], self._landing / table
+        time, folder = contract.EVENT_TIME_COLUMNS[table], self._landing / table
         order = [name for name in ("user_id", time, "sequence_number", "event_id") if name in rows.columns]
         month = rows[time].dt.strftime("%Y-%m")
         partition = month if self._period == "month" else rows[time].dt.strftime("%Y-%m-%d")
@@ -167,38 +167,38 @@ class Landing:
             # The other granularity is looked at too: a month that was loaded as history may come again by day.
             days = str(dt_month) + "*" if self._period == "month" else str(dt)
             files = {*_files(folder, days), *_files(folder, str(dt_month))}
-            known = self._known_of(table, days)
-            new = part.filter(~known.among(files, part["event_id"]))
+            known = self._id_index(table, days)
+            new = part.filter(~known.contains(files, part["event_id"]))
             new = new.unique("event_id", keep="first", maintain_order=True)
             self.counts.landed += new.height
             self.counts.duplicate += part.height - new.height
             if new.height:
                 new = new.drop("partition", "month").sort(order)
-                write(folder / f"dt={dt}", _arrow(new, contract.SCHEMAS[table]))
+                write_parquet(folder / f"dt={dt}", _arrow(new, contract.SCHEMAS[table]))
 
-    def _known_of(self, table: str, days: str) -> KnownIds:
+    def _id_index(self, table: str, days: str) -> EventIdIndex:
         """What is known of a partition. Of the others those that were asked last stay in memory, as far as they fit."""
-        if (known := self._known.pop((table, days), None)) is None:
-            known = KnownIds(self._scratch and self._scratch / "known" / str(len(self._known)))
-        for other in self._known.values():
-            if sum(map(len, self._known.values())) + len(known) > KNOWN_AT_MOST:
-                other.put_away()
-        self._known[table, days] = known
+        if (known := self._id_indexes.pop((table, days), None)) is None:
+            known = EventIdIndex(self._scratch and self._scratch / "known" / str(len(self._id_indexes)))
+        for other in self._id_indexes.values():
+            if sum(map(len, self._id_indexes.values())) + len(known) > MAX_IDS_IN_MEMORY:
+                other.spill()
+        self._id_indexes[table, days] = known
         return known
 
-    def _flush_catalogue(self, table: str, rows: pl.DataFrame) -> None:
+    def _flush_catalog(self, table: str, rows: pl.DataFrame) -> None:
         key = list(contract.KEYS[table])
         last = rows.unique(key, keep="last", maintain_order=True)
-        new = self._changed(table, last)
+        new = self._changed_rows(table, last)
         self.counts.landed += new.height
         self.counts.duplicate += rows.height - new.height
         if new.height:
             # Two flushes of one landing may hold the same key: the later one must be the newer.
             self._landed_at += timedelta(microseconds=1)
             new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
-            write(self._landing / table / self._today, _arrow(new, contract.SCHEMAS[table]))
+            write_parquet(self._landing / table / self._today, _arrow(new, contract.SCHEMAS[table]))
 
-    def _changed(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    def _changed_rows(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that are not the same as the newest landed row of their key."""
         files = [str(file) for file in _files(self._landing / table, "*")]
         if not files:
@@ -207,7 +207,7 @@ class Landing:
         columns = contract.source_schema(table).names
         same = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
         nothing = contract.SCHEMAS[table].empty_table()  # a file that landed before a column was added has none of it
-        with storage.connection(self._landing) as connection:
+        with storage.connect_duckdb(self._landing) as connection:
             connection.register("nothing", nothing)
             connection.register("rows", rows.with_row_index("row_number").to_arrow())
             unchanged = connection.execute(
@@ -226,17 +226,17 @@ class Landing:
             ).fetchall()
         return rows.filter(~pl.int_range(pl.len()).is_in([row for (row,) in unchanged])) if unchanged else rows
 
-    def _is_forgotten(self, checked: pl.DataFrame) -> pl.Series:
+    def _is_suppressed(self, checked: pl.DataFrame) -> pl.Series:
         """Which rows are of a forgotten user: by their `user_id`, of a broken row that has none by what it names."""
         if "user_id" not in checked.columns:
             return pl.repeat(False, checked.height, eager=True)
-        gone = self._forgotten.among(checked["user_id"].unique().drop_nulls())
+        gone = self._suppression_list.intersection(checked["user_id"].unique().drop_nulls())
         is_forgotten = checked["user_id"].is_in(list(gone)).fill_null(False)
         if "raw" not in checked.columns:
             return is_forgotten
         nobody = checked["user_id"].is_null() & checked["reason"].is_not_null() & checked["raw"].is_not_null()
         named = [
-            is_asked and bool(self._forgotten.among(users_named(raw)))
+            is_asked and bool(self._suppression_list.intersection(extract_user_ids(raw)))
             for is_asked, raw in zip(nobody, checked["raw"], strict=True)
         ]
         return is_forgotten | pl.Series(named, dtype=pl.Boolean)
@@ -244,7 +244,7 @@ class Landing:
     def _reject(self, table: str, rows: pl.DataFrame, checked: pl.DataFrame) -> None:
         if not self.counts.quarantined:
             first = rows.row(0, named=True)
-            self.counts.first_broken = f"{first['source_file']}, row {first['source_line']}: {first['reason']}"
+            self.counts.first_rejected = f"{first['source_file']}, row {first['source_line']}: {first['reason']}"
         self.counts.quarantined += rows.height
         if "raw" not in rows.columns:
             own = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]
@@ -252,7 +252,7 @@ class Landing:
             rows = rows.with_columns(pl.Series("raw", raw, pl.String))
         users = checked["user_id"] if "user_id" in checked.columns else pl.lit(None)
         rows = rows.with_columns(user_id=users).cast({"user_id": pl.String})
-        self._rejected.setdefault(table, []).append(rows.select(REJECT).rename({"source_file": "source"}))
+        self._rejected.setdefault(table, []).append(rows.select(REJECTED_COLUMNS).rename({"source_file": "source"}))
 
     def _flush_rejected(self, table: str) -> None:
         rows = pl.concat(self._rejected.pop(table))
@@ -266,10 +266,10 @@ class Landing:
         new = rows.filter(~pl.col("reject_id").is_in(list(known)))
         if new.height:
             new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
-            write(folder / self._today, _arrow(new, contract.QUARANTINE))
+            write_parquet(folder / self._today, _arrow(new, contract.QUARANTINE))
 
 
-def write(folder: Path, table: pa.Table) -> Path:
+def write_parquet(folder: Path, table: pa.Table) -> Path:
     """Writes a Parquet file named by its content; it is there whole or not at all."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
@@ -280,15 +280,15 @@ def write(folder: Path, table: pa.Table) -> Path:
 
 
 def _files(folder: Path, days: str) -> list[Path]:
-    return storage.files(folder, f"dt={days}/*.parquet")
+    return storage.list_files(folder, f"dt={days}/*.parquet")
 
 
 def _schema(file: Path) -> pa.Schema:
-    return pq.read_schema(storage.source(file))
+    return pq.read_schema(storage.open_arrow_source(file))
 
 
 def _read(file: Path, columns: list[str]) -> pa.Table:
-    return pq.read_table(storage.source(file), columns=columns, partitioning=None)
+    return pq.read_table(storage.open_arrow_source(file), columns=columns, partitioning=None)
 
 
 def _arrow(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 
-BETWEEN_FIELDS = re.compile(r"[,;|\t]")
-BETWEEN_TEXTS = re.compile(r"[,:{}\[\]]")  # of JSON that is torn
+FIELD_SEPARATORS = re.compile(r"[,;|\t]")
+JSON_SEPARATORS = re.compile(r"[,:{}\[\]]")  # of JSON that is torn
 
 
-def users_named(raw: str) -> set[str]:
+def extract_user_ids(raw: str) -> set[str]:
     """The `user_id` of a JSON object; of anything else every field, for one of them may be it."""
     try:
         row = json.loads(raw)
@@ -22,5 +22,5 @@ def users_named(raw: str) -> set[str]:
         return {str(row["user_id"]).strip()}
     if isinstance(row, dict | list):
         return set()
-    fields = [*BETWEEN_FIELDS.split(raw), *BETWEEN_TEXTS.split(raw)]
+    fields = [*FIELD_SEPARATORS.split(raw), *JSON_SEPARATORS.split(raw)]
     return {field.strip().strip('"') for field in fields} - {""}

@@ -24,10 +24,10 @@ from tqdm import tqdm
 from ingestion import contract
 from ingestion.simulation import catalogue, truth
 from ingestion.simulation.day import simulate_day
-from ingestion.simulation.listeners import Listeners
+from ingestion.simulation.listeners import SimulatedUsers
 from ingestion.simulation.rows import RowWriter
 from ingestion.simulation.stream import Columns
-from ingestion.simulation.world import Ints, build
+from ingestion.simulation.world import Ints, build_world
 
 MANIFEST = "world.json"
 VERSION = 1  # raised whenever the same arguments give another world
@@ -61,34 +61,34 @@ def simulate(size: WorldSize, out: Path) -> int:
         raise ValueError(f"{out} is not empty and no simulated world; give another --out")
     if size.users < 1:
         raise ValueError(f"{size.users} users make no log; give at least 1")
-    world = build(size.tracks, size.days, size.seed)
+    world = build_world(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
     for table in (*contract.SOURCE_TABLES, "truth"):
         shutil.rmtree(out / table, ignore_errors=True)
 
     first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
-    listeners = Listeners(world, size.users, size.days, size.seed)
+    listeners = SimulatedUsers(world, size.users, size.days, size.seed)
     writer = RowWriter(world, size.users, size.seed)
-    for name, table in catalogue.tables(world, first_day, size.seed).items():
+    for name, table in catalogue.build_tables(world, first_day, size.seed).items():
         _write(table, out / name / "part.parquet")
-    for name, table in truth.tables(world, listeners, writer).items():
+    for name, table in truth.build_tables(world, listeners, writer).items():
         _write(table, out / "truth" / f"{name}.parquet")
     events = 0
     for number in tqdm(range(size.days), desc="simulate", unit="day", disable=None):
         day = first_day + timedelta(days=number)
         columns = simulate_day(world, listeners, number, size.seed)
-        rows = writer.events(columns, day, number, _sequence(columns, listeners))
+        rows = writer.events(columns, day, number, _sequence_numbers(columns, listeners))
         _write(rows, out / "listening_events" / f"dt={day}" / "part.parquet")
-        _write(truth.events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet")
-        if number % truth.EVERY_DAYS == 0 or number == size.days - 1:
-            interests = truth.user_interests(listeners, writer, day)
+        _write(truth.build_events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet")
+        if number % truth.INTEREST_INTERVAL_DAYS == 0 or number == size.days - 1:
+            interests = truth.build_user_interests(listeners, writer, day)
             _write(interests, out / "truth" / "user_interests" / f"dt={day}" / "part.parquet")
         events += rows.num_rows
     manifest.write_text(json.dumps(wanted | {"events": events}, indent=2) + "\n")
     return events
 
 
-def _sequence(columns: Columns, listeners: Listeners) -> Ints:
+def _sequence_numbers(columns: Columns, listeners: SimulatedUsers) -> Ints:
     """Numbers a day's events on from each user's last one."""
     user_E = columns["user"]
     starts = np.flatnonzero(np.r_[True, user_E[1:] != user_E[:-1]]) if len(user_E) else np.zeros(0, np.int64)

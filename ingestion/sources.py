@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-LARGEST_MEMBER = 1 << 30  # bytes of one file of a zip once it is unpacked; real exports stay under 20 MB
-LARGEST_ZIP = 8 << 30
-MOST_MEMBERS = 100_000
-HIGHEST_RATIO = 200  # unpacked over packed; JSON of listening logs reaches 30
-PEEK = 64 << 10
-DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+MAX_MEMBER_BYTES = 1 << 30  # bytes of one file of a zip once it is unpacked; real exports stay under 20 MB
+MAX_ZIP_BYTES = 8 << 30
+MAX_MEMBERS = 100_000
+MAX_COMPRESSION_RATIO = 200  # unpacked over packed; JSON of listening logs reaches 30
+PEEK_BYTES = 64 << 10
+READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 """What a truncated or broken file raises while it is read."""
-UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".opdownload")
+PARTIAL_DOWNLOAD_SUFFIXES = (".crdownload", ".part", ".partial", ".download", ".opdownload")
 """What browsers call a download that has not ended."""
 
 
@@ -41,7 +41,7 @@ class Member:
     size: int
     opener: Callable[[], IO[bytes]]
     written_at: datetime
-    bound: int | None = None  # most bytes that may come out, for files inside a zip
+    max_bytes: int | None = None  # most bytes that may come out, for files inside a zip
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class Member:
             raise SourceError(
                 f"{self.name} cannot be opened ({error}); check that it is readable and not encrypted"
             ) from error
-        stream: IO[bytes] = io.BufferedReader(_Watched(raw, watch, self), 1 << 20)
+        stream: IO[bytes] = io.BufferedReader(_ProgressReader(raw, watch, self), 1 << 20)
         return gzip.open(stream) if self.name.endswith(".gz") else stream  # type: ignore[return-value]
 
     def read(self, watch: Callable[[int], object] | None = None) -> bytes:
@@ -74,12 +74,12 @@ class Member:
         """
         with self.open(watch) as stream:
             try:
-                data = stream.read(LARGEST_MEMBER + 1)
-            except DAMAGED as error:
+                data = stream.read(MAX_MEMBER_BYTES + 1)
+            except READ_ERRORS as error:
                 raise SourceError(f"{self.name} is damaged ({error}); get the file again") from error
-        if len(data) > LARGEST_MEMBER:
+        if len(data) > MAX_MEMBER_BYTES:
             raise SourceError(
-                f"{self.name} unpacks to more than {LARGEST_MEMBER >> 20} MB; split it into smaller files"
+                f"{self.name} unpacks to more than {MAX_MEMBER_BYTES >> 20} MB; split it into smaller files"
             )
         return data
 
@@ -88,18 +88,18 @@ class Member:
         first = b""
         try:
             with self.open() as stream:
-                while len(first) < PEEK and (block := stream.read1(PEEK - len(first))):  # type: ignore[attr-defined]
+                while len(first) < PEEK_BYTES and (block := stream.read1(PEEK_BYTES - len(first))):  # type: ignore[attr-defined]
                     first += block
-        except (*DAMAGED, SourceError):
+        except (*READ_ERRORS, SourceError):
             pass  # who reads the whole file says so
         return first
 
 
-class _Watched(io.RawIOBase):
+class _ProgressReader(io.RawIOBase):
     """Tells a progress bar what was read and stops a file of a zip that grows past its declared size."""
 
     def __init__(self, raw: IO[bytes], watch: Callable[[int], object] | None, member: Member) -> None:
-        self._raw, self._watch, self._member, self._read = raw, watch, member, 0
+        self._raw, self._report_progress, self._member, self._read = raw, watch, member, 0
 
     def readable(self) -> bool:
         return True
@@ -108,10 +108,10 @@ class _Watched(io.RawIOBase):
         data = self._raw.read(len(buffer))
         buffer[: len(data)] = data
         self._read += len(data)
-        if self._member.bound is not None and self._read > self._member.bound:
+        if self._member.max_bytes is not None and self._read > self._member.max_bytes:
             raise SourceError(f"{self._member.name} is larger than its zip declares; the zip is damaged, get it again")
-        if self._watch is not None:
-            self._watch(len(data))
+        if self._report_progress is not None:
+            self._report_progress(len(data))
         return len(data)
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class _Watched(io.RawIOBase):
         super().close()
 
 
-def members(path: Path) -> list[Member]:
+def list_members(path: Path) -> list[Member]:
     """Every file of a path, sorted by name; zips inside a folder count as folders named like them.
 
     Raises:
@@ -128,7 +128,7 @@ def members(path: Path) -> list[Member]:
     """
     if not path.exists():
         raise SourceError(f"{path} does not exist; give a file, a folder or a zip of listening logs")
-    if path.suffix in UNFINISHED:
+    if path.suffix in PARTIAL_DOWNLOAD_SUFFIXES:
         raise SourceError(f"{path} is a download that has not ended; wait until the browser has it whole")
     if path.is_file():
         if zipfile.is_zipfile(path):
@@ -150,7 +150,7 @@ def members(path: Path) -> list[Member]:
     return sorted(found, key=lambda member: member.name)
 
 
-def digest(files: list[Member]) -> str:
+def content_digest(files: list[Member]) -> str:
     """One hash of the contents of the files, whatever they are called.
 
     Raises:
@@ -163,7 +163,7 @@ def digest(files: list[Member]) -> str:
             with member.opener() as stream:
                 while block := stream.read(1 << 20):
                     content.update(block)
-        except DAMAGED as error:
+        except READ_ERRORS as error:
             raise SourceError(f"{member.name} is damaged ({error}); get the file again") from error
         hashes.append(content.hexdigest())
     return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:32]
@@ -183,11 +183,13 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
             infos = [info for info in archive.infolist() if not info.is_dir()]
     except (OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path} is not a readable zip ({error}); download it again") from error
-    if len(infos) > MOST_MEMBERS or sum(info.file_size for info in infos) > LARGEST_ZIP:
-        raise SourceError(f"{path} would unpack to more than {LARGEST_ZIP >> 30} GB; it is no listening export")
+    if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > MAX_ZIP_BYTES:
+        raise SourceError(f"{path} would unpack to more than {MAX_ZIP_BYTES >> 30} GB; it is no listening export")
     found = []
     for info in infos:
-        if info.file_size > LARGEST_MEMBER or info.file_size > HIGHEST_RATIO * max(info.compress_size, 1 << 16):
+        if info.file_size > MAX_MEMBER_BYTES or info.file_size > MAX_COMPRESSION_RATIO * max(
+            info.compress_size, 1 << 16
+        ):
             raise SourceError(
                 f"{info.filename} in {path} would unpack to {info.file_size >> 20} MB; it is no listening export"
             )
@@ -199,7 +201,9 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
         safe = [part for part in PurePosixPath(info.filename.replace("\\", "/")).parts if part not in ("/", "..", ".")]
         if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
             name = below.joinpath(*safe).as_posix()
-            found.append(Member(name, info.file_size, _zip_opener(path, info), _written_at(path), bound=info.file_size))
+            found.append(
+                Member(name, info.file_size, _zip_opener(path, info), _written_at(path), max_bytes=info.file_size)
+            )
     return sorted(found, key=lambda member: member.name)
 
 

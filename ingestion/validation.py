@@ -17,9 +17,9 @@ from ingestion import contract
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; an epoch of 0 is a missing time
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-LONGEST_PLAY_MS = 24 * 3600 * 1000
-LONGEST_ID = 256
-LONGEST_URL = 2_000
+MAX_PLAY_MS = 24 * 3600 * 1000
+MAX_ID_BYTES = 256
+MAX_URL_BYTES = 2_000
 AUDIO_URL = (
     r"^(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?|[A-Za-z0-9_][A-Za-z0-9._~/%-]*)$"
 )
@@ -43,11 +43,16 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
         value, cast_failed = _cast(rows, field)
         casts.append(value.alias(field.name))
         if cast_failed is not None:
-            checks.append((cast_failed, _quoting(f"{field.name} %s is not {_kind(field.type)}", field.name)))
+            checks.append(
+                (
+                    cast_failed,
+                    _reason_with_values(f"{field.name} %s is not {_type_description(field.type)}", field.name),
+                )
+            )
     found = pl.coalesce([*(pl.when(broken).then(reason) for broken, reason in checks), pl.lit(None, pl.String)])
     earlier = [pl.col("reason")] if "reason" in rows.columns else []
     typed = rows.select(*casts, *kept, pl.coalesce([*earlier, found]).alias("reason"))
-    rules = [*_missing(schema), *RULES.get(table, _no_rules)(latest)]
+    rules = [*_column_rules(schema), *RULES.get(table, _no_rules)(latest)]
     broken = pl.coalesce([pl.col("reason"), *(pl.when(rule).then(reason) for rule, reason in rules)])
     return typed.with_columns(reason=broken)
 
@@ -98,7 +103,7 @@ def _as_time(column: pl.Expr, given: pl.DataType) -> pl.Expr:
     )
 
 
-def _missing(schema: pa.Schema) -> list[Check]:
+def _column_rules(schema: pa.Schema) -> list[Check]:
     checks: list[Check] = []
     for field in schema:
         if not field.nullable:
@@ -107,8 +112,8 @@ def _missing(schema: pa.Schema) -> list[Check]:
                 gone |= pl.col(field.name).str.strip_chars() == ""
             checks.append((gone, pl.lit(f"{field.name} is missing")))
         if field.type == pa.string() and field.name.endswith("_id"):
-            too_long = pl.col(field.name).str.len_bytes() > LONGEST_ID
-            checks.append((too_long, pl.lit(f"{field.name} is longer than {LONGEST_ID} bytes")))
+            too_long = pl.col(field.name).str.len_bytes() > MAX_ID_BYTES
+            checks.append((too_long, pl.lit(f"{field.name} is longer than {MAX_ID_BYTES} bytes")))
             garbled = pl.col(field.name).str.contains("\ufffd", literal=True)
             checks.append((garbled, pl.lit(f"{field.name} is not UTF-8")))
     return checks
@@ -118,40 +123,43 @@ def _event_rules(latest: datetime) -> list[Check]:
     ended, occurred, played = pl.col("ended_at"), pl.col("occurred_at"), pl.col("played_ms")
     is_play = pl.col("action") == "play"
     return [
-        _one_of("action", contract.ACTIONS),
-        _one_of("target_type", contract.TARGET_TYPES),
-        (occurred < EARLIEST, _quoting(f"occurred_at %s is before {EARLIEST.year}", "occurred_at")),
-        (ended < EARLIEST, _quoting(f"ended_at %s is before {EARLIEST.year}", "ended_at")),
-        (ended >= latest, _quoting(f"ended_at %s is not before {latest:%Y-%m-%d %H:%M}", "ended_at")),
-        (ended < occurred, _quoting("ended_at %s is before occurred_at %s", "ended_at", "occurred_at")),
-        (~is_play & (ended != occurred), _quoting("action %s has an ended_at of its own; only plays have", "action")),
+        _allowed_values_rule("action", contract.ACTIONS),
+        _allowed_values_rule("target_type", contract.TARGET_TYPES),
+        (occurred < EARLIEST, _reason_with_values(f"occurred_at %s is before {EARLIEST.year}", "occurred_at")),
+        (ended < EARLIEST, _reason_with_values(f"ended_at %s is before {EARLIEST.year}", "ended_at")),
+        (ended >= latest, _reason_with_values(f"ended_at %s is not before {latest:%Y-%m-%d %H:%M}", "ended_at")),
+        (ended < occurred, _reason_with_values("ended_at %s is before occurred_at %s", "ended_at", "occurred_at")),
+        (
+            ~is_play & (ended != occurred),
+            _reason_with_values("action %s has an ended_at of its own; only plays have", "action"),
+        ),
         (is_play & played.is_null(), pl.lit("a play without played_ms")),
         (
             ~is_play & played.is_not_null(),
-            _quoting("action %s has played_ms %s; only plays have", "action", "played_ms"),
+            _reason_with_values("action %s has played_ms %s; only plays have", "action", "played_ms"),
         ),
-        (played < 0, _quoting("played_ms %s is negative", "played_ms")),
-        (played > LONGEST_PLAY_MS, _quoting("played_ms %s is longer than a day", "played_ms")),
-        *_place_rules(),
+        (played < 0, _reason_with_values("played_ms %s is negative", "played_ms")),
+        (played > MAX_PLAY_MS, _reason_with_values("played_ms %s is longer than a day", "played_ms")),
+        *_position_rules(),
     ]
 
 
 def _exposure_rules(latest: datetime) -> list[Check]:
     shown = pl.col("shown_at")
     return [
-        _one_of("target_type", contract.TARGET_TYPES),
-        (shown < EARLIEST, _quoting(f"shown_at %s is before {EARLIEST.year}", "shown_at")),
-        (shown >= latest, _quoting(f"shown_at %s is not before {latest:%Y-%m-%d %H:%M}", "shown_at")),
-        *_place_rules(),
+        _allowed_values_rule("target_type", contract.TARGET_TYPES),
+        (shown < EARLIEST, _reason_with_values(f"shown_at %s is before {EARLIEST.year}", "shown_at")),
+        (shown >= latest, _reason_with_values(f"shown_at %s is not before {latest:%Y-%m-%d %H:%M}", "shown_at")),
+        *_position_rules(),
     ]
 
 
-def _place_rules() -> list[Check]:
+def _position_rules() -> list[Check]:
     return [
-        (pl.col("position") < 0, _quoting("position %s is negative", "position")),
+        (pl.col("position") < 0, _reason_with_values("position %s is negative", "position")),
         (
             (pl.col("propensity") <= 0) | (pl.col("propensity") > 1) | pl.col("propensity").is_nan(),
-            _quoting("propensity %s is not in (0, 1]", "propensity"),
+            _reason_with_values("propensity %s is not in (0, 1]", "propensity"),
         ),
     ]
 
@@ -161,19 +169,21 @@ def _track_rules(_: datetime) -> list[Check]:
     return [
         (
             (audio.str.strip_chars() != "") & (~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)")),
-            _quoting("audio_url %s is neither an https address nor a relative path", "audio_url"),
+            _reason_with_values("audio_url %s is neither an https address nor a relative path", "audio_url"),
         ),
-        (audio.str.len_bytes() > LONGEST_URL, pl.lit(f"audio_url is longer than {LONGEST_URL} bytes")),
-        (pl.col("duration_ms") <= 0, _quoting("duration_ms %s is not positive", "duration_ms")),
+        (audio.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
+        (pl.col("duration_ms") <= 0, _reason_with_values("duration_ms %s is not positive", "duration_ms")),
         (
             pl.col("available_until") <= pl.col("available_from"),
-            _quoting("available_until %s is not after available_from %s", "available_until", "available_from"),
+            _reason_with_values(
+                "available_until %s is not after available_from %s", "available_until", "available_from"
+            ),
         ),
     ]
 
 
 def _playlist_rules(_: datetime) -> list[Check]:
-    return [_one_of("source", contract.PLAYLIST_SOURCES)]
+    return [_allowed_values_rule("source", contract.PLAYLIST_SOURCES)]
 
 
 def _no_rules(_: datetime) -> list[Check]:
@@ -188,17 +198,19 @@ RULES: dict[str, Callable[[datetime], list[Check]]] = {
 }
 
 
-def _one_of(column: str, allowed: tuple[str, ...]) -> Check:
-    return ~pl.col(column).is_in(allowed), _quoting(f"{column} %s is not one of {', '.join(allowed)}", column)
+def _allowed_values_rule(column: str, allowed: tuple[str, ...]) -> Check:
+    return ~pl.col(column).is_in(allowed), _reason_with_values(
+        f"{column} %s is not one of {', '.join(allowed)}", column
+    )
 
 
-def _quoting(template: str, *columns: str) -> pl.Expr:
+def _reason_with_values(template: str, *columns: str) -> pl.Expr:
     """The template with each `%s` replaced by a column's value, cut short."""
     values = [pl.col(column).cast(pl.String).str.head(80).fill_null("null") for column in columns]
     return pl.format(template.replace("%s", "{}"), *values)
 
 
-def _kind(kind: pa.DataType) -> str:
+def _type_description(kind: pa.DataType) -> str:
     if pa.types.is_integer(kind):
         return "a whole number"
     if pa.types.is_floating(kind):

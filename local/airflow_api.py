@@ -14,10 +14,10 @@ import httpx
 from local import airflow_server
 from settings import Settings
 
-TRIES, PAUSE_S = 5, 5.0
+MAX_ATTEMPTS, RETRY_DELAY_S = 5, 5.0
 """How often a question is put to an Airflow that does not answer, and how long we wait in between."""
 
-ENDS = ("Command exited with return code", "Task failed with exception")
+AIRFLOW_ERROR_PREFIXES = ("Command exited with return code", "Task failed with exception")
 """What Airflow says of a failed task beside what the task says itself."""
 
 
@@ -25,12 +25,12 @@ class AirflowError(RuntimeError):
     """Airflow refused a request, and the message is its own; or it does not answer, and the message says what to do."""
 
 
-class NotStartedError(AirflowError):
+class RunQueuedError(AirflowError):
     """The asked-for run waits for its turn behind another run of its DAG."""
 
 
 @dataclass(frozen=True)
-class Run:
+class DagRun:
     """One run of one DAG."""
 
     dag_id: str
@@ -38,7 +38,7 @@ class Run:
     state: str
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         """True when nothing more will happen in it."""
         return self.state in ("success", "failed")
 
@@ -59,42 +59,44 @@ class TaskState:
     duration_s: float | None
 
 
-class Airflow:
+class AirflowClient:
     """A logged-in client; use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self.url = f"http://{settings.host}:{settings.airflow_port}"
         self._log = settings.logs / "airflow.log"
         self._client = httpx.Client(base_url=self.url, timeout=60, transport=httpx.HTTPTransport(retries=3))
-        self._login = {"username": airflow_server.USER, "password": airflow_server.password(settings)}
+        self._login = {"username": airflow_server.USER, "password": airflow_server.load_or_create_password(settings)}
 
-    def __enter__(self) -> Airflow:
+    def __enter__(self) -> AirflowClient:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._client.close()
 
-    def trigger(self, dag_id: str, conf: dict[str, Any]) -> Run:
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
         """Start a run with Params, as the UI's Trigger button does.
 
         Raises:
             AirflowError: a Param is not valid, or the DAG is not there.
         """
-        return _run(self._ask("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf}))
+        return _parse_run(
+            self._request_json("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+        )
 
-    def run(self, dag_id: str, run_id: str) -> Run:
+    def get_run(self, dag_id: str, run_id: str) -> DagRun:
         """The run as it is now."""
-        return _run(self._ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
+        return _parse_run(self._request_json("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
 
     def dag_exists(self, dag_id: str) -> bool:
         """True once the DAG's file has been parsed."""
         try:
-            self._ask("GET", f"/dags/{dag_id}")
+            self._request_json("GET", f"/dags/{dag_id}")
         except AirflowError:
             return False
         return True
 
-    def caused_by(self, dag_id: str, cause: Run) -> Run | None:
+    def find_triggered_run(self, dag_id: str, cause: DagRun) -> DagRun | None:
         """The run of `dag_id` that an asset event of the run `cause` started; None as long as there is none.
 
         Raises:
@@ -102,16 +104,16 @@ class Airflow:
                 a queued run has no start date.
         """
         caused = {"source_dag_id": cause.dag_id, "source_run_id": cause.run_id}
-        answer = self._send("GET", "/assets/events", params=caused)
+        answer = self._request_authorized("GET", "/assets/events", params=caused)
         if answer.is_server_error:
-            raise NotStartedError(f"the run of {dag_id} after {cause.run_id} waits for its turn")
-        for event in self._checked(answer)["asset_events"]:
+            raise RunQueuedError(f"the run of {dag_id} after {cause.run_id} waits for its turn")
+        for event in self._parse_response(answer)["asset_events"]:
             for row in event["created_dagruns"]:
                 if row["dag_id"] == dag_id:
-                    return Run(dag_id, row["run_id"], row["state"])
+                    return DagRun(dag_id, row["run_id"], row["state"])
         return None
 
-    def tasks(self, run: Run) -> list[TaskState]:
+    def list_tasks(self, run: DagRun) -> list[TaskState]:
         """Every task of a run."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
         return [
@@ -124,37 +126,37 @@ class Airflow:
                 try_number=row["try_number"],
                 duration_s=row["duration"],
             )
-            for row in self._ask("GET", path, params={"limit": 100})["task_instances"]
+            for row in self._request_json("GET", path, params={"limit": 100})["task_instances"]
         ]
 
-    def log_end(self, run: Run, task: TaskState, lines: int = 25) -> list[str]:
+    def read_log_tail(self, run: DagRun, task: TaskState, lines: int = 25) -> list[str]:
         """The last lines of a task's log, without what Airflow says there of its own work."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        content = self._ask("GET", path, params={"map_index": task.map_index, "full_content": True})["content"]
+        content = self._request_json("GET", path, params={"map_index": task.map_index, "full_content": True})["content"]
         said = [str(line["event"] if isinstance(line, dict) else line) for line in content]
-        return said_by_task(said)[-lines:]
+        return filter_task_output(said)[-lines:]
 
-    def task_page(self, run: Run, task: TaskState) -> str:
+    def task_url(self, run: DagRun, task: TaskState) -> str:
         """Where a person sees the task in the UI."""
         mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
         return f"{self.url}/dags/{run.dag_id}/runs/{run.run_id}/tasks/{task.task_id}{mapped}"
 
-    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
-        return self._checked(self._send(method, path, **arguments))
+    def _request_json(self, method: str, path: str, **arguments: Any) -> Any:
+        return self._parse_response(self._request_authorized(method, path, **arguments))
 
-    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _request_authorized(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         # What is ordered may have been heard even if nobody answered: only questions are put again
-        tries = TRIES if method == "GET" else 1
-        answer = self._answer(method, f"/api/v2{path}", tries, **arguments)
+        tries = MAX_ATTEMPTS if method == "GET" else 1
+        answer = self._request_with_retries(method, f"/api/v2{path}", tries, **arguments)
         if answer.status_code != httpx.codes.UNAUTHORIZED:
             return answer
-        token = self._answer("POST", "/auth/token", TRIES, json=self._login)
+        token = self._request_with_retries("POST", "/auth/token", MAX_ATTEMPTS, json=self._login)
         if token.is_error:
             raise AirflowError(f"Airflow at {self.url} does not accept our password: is it another installation's?")
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        return self._answer(method, f"/api/v2{path}", tries, **arguments)
+        return self._request_with_retries(method, f"/api/v2{path}", tries, **arguments)
 
-    def _answer(self, method: str, path: str, tries: int, **arguments: Any) -> httpx.Response:
+    def _request_with_retries(self, method: str, path: str, tries: int, **arguments: Any) -> httpx.Response:
         try:
             return self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
@@ -163,17 +165,17 @@ class Airflow:
                     f"Airflow at {self.url} does not answer ({type(error).__name__}; its log: {self._log}); what runs there goes "
                     "on without this command: watch it there, or give the same command again, what is done stays done"
                 ) from error
-        time.sleep(PAUSE_S)
-        return self._answer(method, path, tries - 1, **arguments)
+        time.sleep(RETRY_DELAY_S)
+        return self._request_with_retries(method, path, tries - 1, **arguments)
 
-    def _checked(self, answer: httpx.Response) -> Any:
+    def _parse_response(self, answer: httpx.Response) -> Any:
         if answer.is_error:
             request = answer.request
             raise AirflowError(f"Airflow answers {answer.status_code} to {request.method} {request.url}: {answer.text}")
         return answer.json()
 
 
-def said_by_task(lines: list[str]) -> list[str]:
+def filter_task_output(lines: list[str]) -> list[str]:
     """The lines of a log that are not Airflow's: no folded groups, nothing before a command's output, no ends that repeat it."""
     own, depth = list[str](), 0
     for line in lines:
@@ -183,10 +185,10 @@ def said_by_task(lines: list[str]) -> list[str]:
             depth -= 1
         elif line == "Output:":
             own.clear()
-        elif depth == 0 and not line.startswith(ENDS):
+        elif depth == 0 and not line.startswith(AIRFLOW_ERROR_PREFIXES):
             own.append(line)
     return own
 
 
-def _run(row: dict[str, Any]) -> Run:
-    return Run(row["dag_id"], row["dag_run_id"], row["state"])
+def _parse_run(row: dict[str, Any]) -> DagRun:
+    return DagRun(row["dag_id"], row["dag_run_id"], row["state"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from local.environment import environment as environment_of_tools
 from local.ports import free_port
-from settings import ROOT, Settings, load
+from settings import ROOT, Settings, load_settings
 
 USER = "segue"
 
@@ -22,7 +22,7 @@ def passwords_file(settings: Settings) -> Path:
     return settings.airflow / "passwords.json"
 
 
-def password(settings: Settings) -> str:
+def load_or_create_password(settings: Settings) -> str:
     """The admin's password, made at the first call and kept in a file that only its owner reads."""
     path = passwords_file(settings)
     if not path.exists():
@@ -73,8 +73,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def main() -> None:
     """Write the password file, then become the command that brings the database up to date."""
-    settings = load()
-    password(settings)
+    settings = load_settings()
+    load_or_create_password(settings)
     variables = environment_of_tools(settings)
     os.execvpe("airflow", ["airflow", "db", "migrate"], variables)  # noqa: S606
 

@@ -10,10 +10,10 @@ import fcntl
 import os
 import sys
 
-from settings import Settings, load
+from settings import Settings, load_settings
 
 
-def hold(settings: Settings, name: str) -> None:
+def acquire_lock(settings: Settings, name: str) -> None:
     """Take the lock of `name` and keep it until this process ends, whatever program it becomes."""
     path = settings.home / "run" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def main() -> None:
     """Wait for the others, then become the command."""
     if len(sys.argv) < 3:
         raise SystemExit("which command? For example: python -m local.alone build_marts dbt build --project-dir dbt")
-    hold(load(), sys.argv[1])
+    acquire_lock(load_settings(), sys.argv[1])
     os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606
 
 

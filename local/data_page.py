@@ -11,11 +11,11 @@ from html import escape
 from pathlib import Path
 
 import storage
-from local.look import BACK, day_and_time, page, table
+from local.look import INDEX_LINK, format_datetime, render_page, render_table
 from settings import Settings
 
 
-def data(settings: Settings) -> str:
+def render_data_page(settings: Settings) -> str:
     """The page; a part that is not there yet says what makes it."""
     parts = (
         ("landings", "Landed logs", _landings(settings)),
@@ -25,25 +25,25 @@ def data(settings: Settings) -> str:
     )
     nothing = '<p class="soft">Not made yet: <code>make run</code>.</p>'
     body = "".join(f'<h2 id="{anchor}">{title}</h2>{found or nothing}' for anchor, title, found in parts)
-    return page("What the line has made", f"{BACK}<h1>What the line has made</h1>{body}")
+    return render_page("What the line has made", f"{INDEX_LINK}<h1>What the line has made</h1>{body}")
 
 
 def _landings(settings: Settings) -> str:
-    files = [str(file) for file in storage.files(settings.landing / "landings", "dt=*/*.parquet")]
+    files = [str(file) for file in storage.list_files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return ""
     columns = "landed_at::timestamp::varchar, source, format, read, landed, duplicate, quarantined, landing_id"
-    with storage.connection(settings.landing) as connection:
+    with storage.connect_duckdb(settings.landing) as connection:
         query = f"select {columns} from read_parquet(?) order by landed_at"  # noqa: S608 - the columns above
         found = connection.execute(query, [files]).fetchall()
     rows = [
-        [day_and_time(at[:16].replace(" ", "T")), escape(source), escape(reader)]
+        [format_datetime(at[:16].replace(" ", "T")), escape(source), escape(reader)]
         + [f"{count:,}" for count in counts]
         + [f"<code>{escape(landing_id[:12])}</code>"]
         for at, source, reader, *counts, landing_id in found
     ]
     heads = ["landed", "source", "format", "read", "landed", "duplicate", "quarantined", "id"]
-    return table(heads, rows, (3, 4, 5, 6)) + _quarantine(settings) if rows else ""
+    return render_table(heads, rows, (3, 4, 5, 6)) + _quarantine(settings) if rows else ""
 
 
 def _quarantine(settings: Settings) -> str:
@@ -51,10 +51,12 @@ def _quarantine(settings: Settings) -> str:
     import pyarrow.parquet as pq
 
     counts: dict[str, int] = {}
-    for file in storage.files(settings.quarantine, "*/dt=*/*.parquet"):
-        counts[file.parts[-3]] = counts.get(file.parts[-3], 0) + pq.read_metadata(storage.source(file)).num_rows
+    for file in storage.list_files(settings.quarantine, "*/dt=*/*.parquet"):
+        counts[file.parts[-3]] = (
+            counts.get(file.parts[-3], 0) + pq.read_metadata(storage.open_arrow_source(file)).num_rows
+        )
     told = ", ".join(f"{count:,} of {escape(name)}" for name, count in counts.items())
-    place = settings.quarantine if settings.tables_at else "SEGUE_HOME/quarantine"
+    place = settings.quarantine if settings.tables_url else "SEGUE_HOME/quarantine"
     where = f"<code>{escape(str(place))}</code> has source line and reason of each"
     return f"<p>In quarantine: {told}; {where}.</p>" if told else "<p>Nothing is in quarantine.</p>"
 
@@ -67,16 +69,16 @@ def _marts(settings: Settings) -> str:
             f"<code>{escape(file.stem)}</code>",
             f"{pq.read_metadata(file).num_rows:,}",
             f"{file.stat().st_size / 1e3:,.0f} KB",
-            _written(file),
+            _format_modified_time(file),
         ]
-        for file in sorted(storage.marts(settings).glob("*.parquet"))
+        for file in sorted(storage.fetch_marts(settings).glob("*.parquet"))
     ]
-    return table(["mart", "rows", "size", "published"], rows, (1, 2)) if rows else ""
+    return render_table(["mart", "rows", "size", "published"], rows, (1, 2)) if rows else ""
 
 
 def _features(settings: Settings) -> str:
     rows = [
-        [what, _written(file)]
+        [what, _format_modified_time(file)]
         for what, file in (
             ("entities, views and services registered", settings.feast / "registry.db"),
             (
@@ -86,14 +88,14 @@ def _features(settings: Settings) -> str:
         )
         if file.exists()
     ]
-    return table(["", "last"], rows) if rows else ""
+    return render_table(["", "last"], rows) if rows else ""
 
 
 def _models(settings: Settings) -> str:
     rows = []
     for file in sorted(settings.training.glob("*/*/*/*/inputs.json")):
         workspace, fit, kind, name = file.parts[-5:-1]
-        measures = _measures(file.with_name("measures.json"))
+        measures = _load_measures(file.with_name("measures.json"))
         seconds = measures.get("total_seconds")
         rows.append(
             [
@@ -101,13 +103,13 @@ def _models(settings: Settings) -> str:
                 escape(f"{kind.removesuffix('s')} {name}"),
                 escape(fit.replace("_", " ")),
                 "" if seconds is None else f"{seconds:,.0f} s",
-                _written(file),
+                _format_modified_time(file),
             ]
         )
-    return table(["as of, recipe", "model", "fit", "took", "finished"], rows, (3,)) if rows else ""
+    return render_table(["as of, recipe", "model", "fit", "took", "finished"], rows, (3,)) if rows else ""
 
 
-def _measures(file: Path) -> dict[str, float]:
+def _load_measures(file: Path) -> dict[str, float]:
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):
@@ -115,5 +117,5 @@ def _measures(file: Path) -> dict[str, float]:
     return content if isinstance(content, dict) else {}
 
 
-def _written(file: Path) -> str:
-    return day_and_time(datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat())
+def _format_modified_time(file: Path) -> str:
+    return format_datetime(datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat())

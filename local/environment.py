@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from settings import Settings, load, tool_environment
+from settings import Settings, load_settings, tool_environment
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -25,7 +25,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "SEGUE_AIRFLOW_PORT": str(settings.airflow_port),
         "SEGUE_RECOMMENDER_PORT": str(settings.recommender_port),
         "SEGUE_MLFLOW_PORT": str(settings.mlflow_port),
-        "SEGUE_PAGES_PORT": str(settings.pages_port),
+        "SEGUE_PAGES_PORT": str(settings.console_port),
         "SEGUE_CONSUMER_PORT": str(settings.consumer_port),
     }
     return {**os.environ, **tool_environment(settings), **addresses, **own}
@@ -35,7 +35,7 @@ def main() -> None:
     """Become the command."""
     if len(sys.argv) < 2:
         raise SystemExit("which command? For example: python -m local.environment dbt build --project-dir dbt")
-    variables = environment(load())
+    variables = environment(load_settings())
     os.environ["PATH"] = variables["PATH"]  # where the next line looks for the program
     os.execvpe(sys.argv[1], sys.argv[1:], variables)  # noqa: S606
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from local.airflow_api import Airflow, NotStartedError, Run, TaskState
+from local.airflow_api import AirflowClient, DagRun, RunQueuedError, TaskState
 
-LINE = ("ingest_listening_logs", "build_features", "train_models", "release_models")
-SHOWN = {
+PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "release_models")
+STATE_LABELS = {
     "running": "running",
     "success": "done",
     "failed": "FAILED",
@@ -18,55 +18,57 @@ SHOWN = {
 }
 
 
-class LineError(RuntimeError):
+class PipelineError(RuntimeError):
     """The line stopped; the message holds the task, the end of its log and the page in the UI."""
 
 
-def follow(airflow: Airflow, first: Run, say: Callable[[str], None], patience_s: float = 90) -> None:
+def follow_pipeline(airflow: AirflowClient, first: DagRun, say: Callable[[str], None], timeout_s: float = 90) -> None:
     """Return when the last DAG's run, which `first` caused through the others, has succeeded.
 
     Raises:
         LineError: a run failed, or its asset event did not start the next DAG within `patience_s`.
     """
     run = first
-    for number, dag_id in enumerate(LINE):
+    for number, dag_id in enumerate(PIPELINE_DAGS):
         if number:
-            run = _started_by(airflow, dag_id, run, say, patience_s)
+            run = _wait_for_triggered_run(airflow, dag_id, run, say, timeout_s)
         say(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{run.run_id}")
-        run = _until_over(airflow, run, say)
+        run = _wait_until_finished(airflow, run, say)
         if run.state == "failed":
-            raise LineError(_why(airflow, run))
+            raise PipelineError(_failure_reason(airflow, run))
 
 
-def _started_by(airflow: Airflow, dag_id: str, cause: Run, say: Callable[[str], None], patience_s: float) -> Run:
+def _wait_for_triggered_run(
+    airflow: AirflowClient, dag_id: str, cause: DagRun, say: Callable[[str], None], patience_s: float
+) -> DagRun:
     deadline, is_queued = time.monotonic() + patience_s, False
     while time.monotonic() < deadline:
         try:
-            if run := airflow.caused_by(dag_id, cause):
+            if run := airflow.find_triggered_run(dag_id, cause):
                 return run
-        except NotStartedError:
+        except RunQueuedError:
             if not is_queued:
                 say(f"{dag_id}  queued")
             deadline, is_queued = time.monotonic() + patience_s, True
         time.sleep(1)
-    raise LineError(
+    raise PipelineError(
         f"{cause.dag_id} ended well but {dag_id} was not started within {patience_s:.0f} s; "
         f"is it paused? See {airflow.url}/dags/{dag_id}"
     )
 
 
-def _until_over(airflow: Airflow, run: Run, say: Callable[[str], None]) -> Run:
+def _wait_until_finished(airflow: AirflowClient, run: DagRun, say: Callable[[str], None]) -> DagRun:
     seen: dict[tuple[str, int], str | None] = {}
     while True:
-        run = airflow.run(run.dag_id, run.run_id)  # before its tasks, so that the last look at them is complete
-        for task in airflow.tasks(run):
+        run = airflow.get_run(run.dag_id, run.run_id)  # before its tasks, so that the last look at them is complete
+        for task in airflow.list_tasks(run):
             if task.state == "running" and not task.is_named:
                 continue  # by the next look it is
             key = (task.task_id, task.map_index)
-            if task.state in SHOWN and seen.get(key) != task.state:
-                say(f"  {task.name:<44} {SHOWN[task.state]}{_seconds(task)}")
+            if task.state in STATE_LABELS and seen.get(key) != task.state:
+                say(f"  {task.name:<44} {STATE_LABELS[task.state]}{_seconds(task)}")
             seen[key] = task.state
-        if run.is_over:
+        if run.is_finished:
             return run
         time.sleep(1)
 
@@ -76,10 +78,10 @@ def _seconds(task: TaskState) -> str:
     return f" ({task.duration_s:.0f} s)" if is_over and task.duration_s is not None else ""
 
 
-def _why(airflow: Airflow, run: Run) -> str:
-    failed = [task for task in airflow.tasks(run) if task.state == "failed"]
+def _failure_reason(airflow: AirflowClient, run: DagRun) -> str:
+    failed = [task for task in airflow.list_tasks(run) if task.state == "failed"]
     if not failed:
         return f"{run.dag_id} failed without a failed task; see {airflow.url}/dags/{run.dag_id}/runs/{run.run_id}"
     task = failed[0]
-    log = "\n".join(f"    {line}" for line in airflow.log_end(run, task))
-    return f"{run.dag_id}: task {task.name} failed. Its log ends with:\n{log}\n  see {airflow.task_page(run, task)}"
+    log = "\n".join(f"    {line}" for line in airflow.read_log_tail(run, task))
+    return f"{run.dag_id}: task {task.name} failed. Its log ends with:\n{log}\n  see {airflow.task_url(run, task)}"

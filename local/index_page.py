@@ -4,38 +4,39 @@ from __future__ import annotations
 
 from html import escape
 
-from local.lineage_page import steps, told
-from local.look import BACK, day_and_time, link, page, table
-from local.releases import Release, landed_names, releases
-from local.reports import REPORTS, Report, studies
+from local.lineage_page import format_state, render_lineage
+from local.look import INDEX_LINK, format_datetime, render_link, render_page, render_table
+from local.releases import Release, landed_source_names, list_releases
+from local.reports import REPORTS, Report, list_ablations
 from settings import Settings
 
 
-def index(settings: Settings) -> str:
+def render_index(settings: Settings) -> str:
     """The index page. A report that does not exist yet is named with the verb that makes it."""
-    known = releases(settings)
-    reports = [*REPORTS, *studies(settings)]
+    known = list_releases(settings)
+    reports = [*REPORTS, *list_ablations(settings)]
     cards = "".join(_card(report, settings) for report in reports)
-    if not studies(settings):
-        cards += _missing("Studies", "ablations on validation", "make study")
-    return page(
+    if not list_ablations(settings):
+        cards += _missing_card("Studies", "ablations on validation", "make study")
+    return render_page(
         "Segue",
         "<h1>Segue</h1>"
         f'<p class="soft" title="{escape(str(settings.home))}">Everything to read about <code>{escape(settings.home.name)}</code>.</p>'
         f'<h2>Services</h2><ul class="cards">{_services(settings)}</ul>'
         f'<h2>Reports</h2><ul class="cards">{cards}</ul>'
-        f"<p>{link('/data', 'What the line has made of data')}: landings, marts, features, models.</p>"
+        f"<p>{render_link('/data', 'What the line has made of data')}: landings, marts, features, models.</p>"
         f'<h2 id="releases">Releases</h2>{_releases(known, settings)}',
     )
 
 
-def release_page(name: str, settings: Settings) -> str | None:
+def render_release(name: str, settings: Settings) -> str | None:
     """Where one release comes from; None where the store has none of that name."""
-    for release in releases(settings):
-        if release.release == name:
-            lineage = steps(release, settings, landed_names(settings))
-            return page(
-                f"Release {name}", f"{BACK}<h1>Release {escape(name)}</h1><p>{told(release.state)}</p>{lineage}"
+    for release in list_releases(settings):
+        if release.release_id == name:
+            lineage = render_lineage(release, settings, landed_source_names(settings))
+            return render_page(
+                f"Release {name}",
+                f"{INDEX_LINK}<h1>Release {escape(name)}</h1><p>{format_state(release.state)}</p>{lineage}",
             )
     return None
 
@@ -48,23 +49,23 @@ def _services(settings: Settings) -> str:
         ("MLflow", settings.mlflow_port, "", "training runs"),
     )
     return "".join(
-        f"<li><h3>{link(f'http://{settings.host}:{port}{path}', name)}</h3><p>{what}</p></li>"
+        f"<li><h3>{render_link(f'http://{settings.host}:{port}{path}', name)}</h3><p>{what}</p></li>"
         for name, port, path, what in known
     )
 
 
 def _card(report: Report, settings: Settings) -> str:
-    if not report.is_made(settings):
-        return _missing(report.name, report.what, report.verb)
-    fact = report.first_fact(settings)
+    if not report.exists(settings):
+        return _missing_card(report.name, report.description, report.make_command)
+    fact = report.read_summary(settings)
     return (
-        f"<li><h3>{link(report.address, report.name)}</h3><p>{escape(report.what)}</p>"
+        f"<li><h3>{render_link(report.url_path, report.name)}</h3><p>{escape(report.description)}</p>"
         + (f"<p>{escape(fact)}</p>" if fact else "")
-        + f"<p><small>written {day_and_time(report.made_at(settings).isoformat())}</small></p></li>"
+        + f"<p><small>written {format_datetime(report.modified_at(settings).isoformat())}</small></p></li>"
     )
 
 
-def _missing(name: str, what: str, verb: str) -> str:
+def _missing_card(name: str, what: str, verb: str) -> str:
     return (
         f'<li class="missing"><h3>{escape(name)}</h3><p>{escape(what)}</p>'
         f"<p><small>not made yet: <code>{escape(verb)}</code></small></p></li>"
@@ -76,8 +77,8 @@ def _releases(known: list[Release], settings: Settings) -> str:
         return "<p>No release yet: <code>make run</code> makes the first, if the gate lets it pass.</p>"
     active = known[0] if known[0].is_active else None
     lineage = (
-        f"<p>In service: <code>{escape(active.release)}</code>, and where it comes from.</p>"
-        + steps(active, settings, landed_names(settings))
+        f"<p>In service: <code>{escape(active.release_id)}</code>, and where it comes from.</p>"
+        + render_lineage(active, settings, landed_source_names(settings))
         if active
         else "<p>None of them is in service.</p>"
     )
@@ -86,13 +87,13 @@ def _releases(known: list[Release], settings: Settings) -> str:
         interval = one.manifest.get("gate", {}).get("figures", {}).get("slate")
         rows.append(
             [
-                link(f"/releases/{one.release}", one.release),
-                told(one.state),
+                render_link(f"/releases/{one.release_id}", one.release_id),
+                format_state(one.state),
                 escape(str(one.manifest.get("as_of", ""))),
                 escape(str(one.manifest.get("recipe", ""))),
                 "{:.4f} [{:.4f}, {:.4f}]".format(*interval) if interval else "",
-                day_and_time(str(one.manifest.get("released_at", ""))),
+                format_datetime(str(one.manifest.get("released_at", ""))),
             ]
         )
     heads = ["release", "what it does", "as of", "recipe", "recall@30 of the slate", "made"]
-    return lineage + "<h2>All releases</h2>" + table(heads, rows)
+    return lineage + "<h2>All releases</h2>" + render_table(heads, rows)

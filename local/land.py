@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import storage
-from settings import ROOT, SettingError, Settings, load
+from settings import ROOT, SettingError, Settings, load_settings
 
 SEED = 7
 
 
 @dataclass(frozen=True)
-class World:
+class WorldSize:
     """Size of a simulated listening world."""
 
     users: int
@@ -28,26 +28,26 @@ class World:
     days: int
 
 
-WORLDS = {
-    "debug": World(users=60, tracks=400, days=20),
-    "small": World(users=400, tracks=8_000, days=60),
-    "full": World(users=20_000, tracks=50_000, days=90),
+WORLD_SIZES = {
+    "debug": WorldSize(users=60, tracks=400, days=20),
+    "small": WorldSize(users=400, tracks=8_000, days=60),
+    "full": WorldSize(users=20_000, tracks=50_000, days=90),
 }
 
 
-def landed_sources(settings: Settings) -> list[str]:
+def list_landed_sources(settings: Settings) -> list[str]:
     """Names of the sources that were landed, the recommender's own events (they have no split) aside."""
-    files = [str(file) for file in storage.files(settings.landing / "landings", "dt=*/*.parquet")]
+    files = [str(file) for file in storage.list_files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return []
     query = "select distinct source from read_parquet(?) where split is not null order by source"
-    with storage.connection(settings.landing) as connection:
+    with storage.connect_duckdb(settings.landing) as connection:
         return [str(source) for (source,) in connection.execute(query, [files]).fetchall()]
 
 
-def simulated(settings: Settings, recipe: str) -> Path:
+def simulate_world(settings: Settings, recipe: str) -> Path:
     """The folder of the recipe's simulated world, made if it is not whole yet."""
-    world, folder = WORLDS[recipe], settings.home / "simulated" / recipe
+    world, folder = WORLD_SIZES[recipe], settings.home / "simulated" / recipe
     complete = folder / "complete"
     if not complete.exists():
         print(
@@ -55,7 +55,7 @@ def simulated(settings: Settings, recipe: str) -> Path:
             flush=True,
         )
         size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
-        _run("ingestion.simulate", *size, "--seed", str(SEED), "--out", str(folder))
+        _run_module("ingestion.simulate", *size, "--seed", str(SEED), "--out", str(folder))
         complete.touch()
     return folder
 
@@ -67,15 +67,15 @@ def land(settings: Settings, logs: str | None, recipe: str) -> None:
         SystemExit: the command below failed; it has said why.
     """
     if logs:
-        _run("ingestion.land", logs)
-    elif sources := landed_sources(settings):
+        _run_module("ingestion.land", logs)
+    elif sources := list_landed_sources(settings):
         print(f"no logs asked for: going on with what is landed in {settings.landing}: {', '.join(sources)}")
     else:
         print("no logs asked for: these are simulated listeners (your own: LOGS=PATH)")
-        _run("ingestion.land", str(simulated(settings, recipe)))
+        _run_module("ingestion.land", str(simulate_world(settings, recipe)))
 
 
-def _run(module: str, *arguments: str) -> None:
+def _run_module(module: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
     if done.returncode < 0:
         os.kill(os.getpid(), -done.returncode)  # a killed landing is not one that failed: say so to whoever waits
@@ -89,13 +89,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--logs", default=None, help="file or folder; empty: what is landed, or else the simulated world"
     )
-    parser.add_argument("--recipe", default="small", choices=list(WORLDS), help="size of the simulated world")
+    parser.add_argument("--recipe", default="small", choices=list(WORLD_SIZES), help="size of the simulated world")
     parser.add_argument("--live", action="store_true", help="land what the recommender recorded instead")
     options = parser.parse_args(arguments)
     try:
-        settings = load()
+        settings = load_settings()
         if options.live:
-            _run("ingestion.land", str(settings.live))
+            _run_module("ingestion.land", str(settings.event_log))
         else:
             land(settings, options.logs or None, options.recipe)
     except (SettingError, storage.StorageError) as error:

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from local.look import day_and_time, facts, link, table
+from local.look import format_datetime, render_definition_list, render_link, render_table
 from local.releases import Release
 from settings import Settings
 
-SHORT = 12
-UNKNOWN = '<p class="soft">This release does not say: it was made before releases kept it.</p>'
+HASH_PREFIX_LENGTH = 12
+UNKNOWN_LINEAGE = '<p class="soft">This release does not say: it was made before releases kept it.</p>'
 
 
-def steps(release: Release, settings: Settings, names: Mapping[str, str]) -> str:
+def render_lineage(release: Release, settings: Settings, names: Mapping[str, str]) -> str:
     """The five steps as an ordered list; `names`: hash of a landed source → its name."""
     manifest = release.manifest
     kept = manifest.get("lineage", {})
@@ -36,18 +36,18 @@ def steps(release: Release, settings: Settings, names: Mapping[str, str]) -> str
 
 def _logs(kept: Mapping[str, Any], names: Mapping[str, str]) -> str:
     if "logs" not in kept:
-        return UNKNOWN
+        return UNKNOWN_LINEAGE
     parts = []
     for row in kept["logs"]:
         name = names.get(row["landing_id"])
         pairs = [
             ("source", escape(name) if name else "no longer in the landing zone"),
             ("format", escape(row["format"])),
-            ("landed", f"{day_and_time(row['landed_at'])}, {row['landed']:,} rows"),
+            ("landed", f"{format_datetime(row['landed_at'])}, {row['landed']:,} rows"),
             ("quarantined", f"{row['quarantined']:,} rows"),
             ("id", _hash(row["landing_id"])),
         ]
-        parts.append(facts(pairs))
+        parts.append(render_definition_list(pairs))
     return "".join(parts) or '<p class="soft">No landing is written down.</p>'
 
 
@@ -55,10 +55,12 @@ def _marts(manifest: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
     marts = manifest.get("marts", {})
     pairs = [("as of", escape(str(manifest.get("as_of", "not said"))))]
     if "marts_published_at" in kept:
-        pairs.append(("published", day_and_time(kept["marts_published_at"])))
+        pairs.append(("published", format_datetime(kept["marts_published_at"])))
     pairs.append(("hash of all", _hash(manifest.get("inputs"))))
     rows = [[escape(name), _hash(digest)] for name, digest in sorted(marts.items())]
-    return facts(pairs) + _more(f"{len(rows)} marts", table(["mart", "hash of its rows"], rows))
+    return render_definition_list(pairs) + _render_details(
+        f"{len(rows)} marts", render_table(["mart", "hash of its rows"], rows)
+    )
 
 
 def _features(manifest: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
@@ -71,7 +73,7 @@ def _features(manifest: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
     )
     digest = kept.get("feature_definitions")
     pairs = [("services", escape(named) or "none"), ("definitions", _hash(digest) if digest else "not written down")]
-    return facts(pairs)
+    return render_definition_list(pairs)
 
 
 def _models(manifest: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
@@ -82,7 +84,7 @@ def _models(manifest: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
             escape(name.replace("/", " ")),
             _hash(digest),
             _hash(held_out.get(name)),
-            day_and_time(fitted[name]) if name in fitted else "not said",
+            format_datetime(fitted[name]) if name in fitted else "not said",
         ]
         for name, digest in sorted(final.items())
     ]
@@ -91,7 +93,9 @@ def _models(manifest: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
         ("ranker", escape(str(manifest.get("ranker") or "none"))),
         ("vocabulary", _hash(manifest.get("vocabulary"))),
     ]
-    return facts(pairs) + _more(f"{len(rows)} models", table(["model", "refitted", "held out", "refitted at"], rows))
+    return render_definition_list(pairs) + _render_details(
+        f"{len(rows)} models", render_table(["model", "refitted", "held out", "refitted at"], rows)
+    )
 
 
 def _release(release: Release, settings: Settings) -> str:
@@ -99,29 +103,33 @@ def _release(release: Release, settings: Settings) -> str:
     gate = manifest.get("gate", {})
     other = gate.get("compared_with")
     pairs = [
-        ("id", f"<code>{escape(release.release)}</code>"),
-        ("made", day_and_time(str(manifest.get("released_at", "not said")))),
-        ("now", told(release.state)),
+        ("id", f"<code>{escape(release.release_id)}</code>"),
+        ("made", format_datetime(str(manifest.get("released_at", "not said")))),
+        ("now", format_state(release.state)),
         ("code", _hash(manifest.get("revision"))),
-        ("held against", link(f"/releases/{other}", other) if other else "no release: it was the first"),
+        ("held against", render_link(f"/releases/{other}", other) if other else "no release: it was the first"),
     ]
     if forced := manifest.get("forced"):
         pairs.append(("forced", f'<span class="bad">{escape(str(forced["reason"]))}</span>'))
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in gate.get("reasons", []))
-    service = link(f"http://{settings.host}:{settings.recommender_port}/status", "what the recommender serves")
-    return facts(pairs) + (_more("What the gate said", f"<ul>{reasons}</ul>") if reasons else "") + f"<p>{service}</p>"
+    service = render_link(f"http://{settings.host}:{settings.recommender_port}/status", "what the recommender serves")
+    return (
+        render_definition_list(pairs)
+        + (_render_details("What the gate said", f"<ul>{reasons}</ul>") if reasons else "")
+        + f"<p>{service}</p>"
+    )
 
 
 def _evaluation(manifest: Mapping[str, Any], settings: Settings) -> str:
     """A link to the report, if it is this release's: the figures that the gate saw are in both."""
-    mlflow = link(f"http://{settings.host}:{settings.mlflow_port}", "MLflow")
+    mlflow = render_link(f"http://{settings.host}:{settings.mlflow_port}", "MLflow")
     try:
         slate = json.loads((settings.reports / "evaluation.json").read_text())["slate"]
     except (OSError, ValueError, KeyError, TypeError):
         return f"<p>{mlflow}</p>"
     if slate != manifest.get("metrics", {}).get("slate"):
         return f'<p class="soft">The evaluation report is of other models.</p><p>{mlflow}</p>'
-    return f"<p>{link('/reports/evaluation.html', 'evaluation')} · {mlflow}</p>"
+    return f"<p>{render_link('/reports/evaluation.html', 'evaluation')} · {mlflow}</p>"
 
 
 def _links(settings: Settings, *names: str) -> str:
@@ -132,7 +140,7 @@ def _links(settings: Settings, *names: str) -> str:
         "skew": ("reports/skew.json", "/read/skew", "skew"),
     }
     found = [
-        link(address, words)
+        render_link(address, words)
         for file, address, words in map(known.__getitem__, names)
         if (settings.home / file).exists()
     ]
@@ -144,14 +152,14 @@ def _hash(value: object) -> str:
     if not value:
         return "not said"
     text = escape(str(value))
-    return f'<code title="{text}">{text[:SHORT]}</code>'
+    return f'<code title="{text}">{text[:HASH_PREFIX_LENGTH]}</code>'
 
 
-def told(state: str) -> str:
+def format_state(state: str) -> str:
     """What a release does, its time as a person reads it."""
     words, _, moment = state.rpartition(" ")
-    return f"{escape(words)} {day_and_time(moment)}" if moment[:2] == "20" else escape(state)
+    return f"{escape(words)} {format_datetime(moment)}" if moment[:2] == "20" else escape(state)
 
 
-def _more(summary: str, body: str) -> str:
+def _render_details(summary: str, body: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"

@@ -34,10 +34,10 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; margin-top: .3r
   .steps dt { font-size: .8rem; margin-top: .4rem; } .steps td, .steps th { font-size: .8rem; } }
 """
 
-BACK = '<p><a href="/">Everything to read</a></p>'
+INDEX_LINK = '<p><a href="/">Everything to read</a></p>'
 
 
-def page(title: str, body: str) -> str:
+def render_page(title: str, body: str) -> str:
     """A whole page; `title` is text, `body` is HTML."""
     words = html.escape(title)
     return (
@@ -47,7 +47,7 @@ def page(title: str, body: str) -> str:
     )
 
 
-def table(heads: list[str], rows: list[list[str]], numbers: tuple[int, ...] = ()) -> str:
+def render_table(heads: list[str], rows: list[list[str]], numbers: tuple[int, ...] = ()) -> str:
     """A table that scrolls by itself where it is wide; cells are HTML, `numbers` are the columns of figures."""
 
     def cells(tag: str, row: list[str]) -> str:
@@ -58,17 +58,17 @@ def table(heads: list[str], rows: list[list[str]], numbers: tuple[int, ...] = ()
     return f'<div class="wide" tabindex="0"><table><thead><tr>{cells("th", heads)}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def facts(pairs: list[tuple[str, str]]) -> str:
+def render_definition_list(pairs: list[tuple[str, str]]) -> str:
     """A list of name and value; values are HTML."""
     return f"<dl>{''.join(f'<dt>{html.escape(name)}</dt><dd>{value}</dd>' for name, value in pairs)}</dl>"
 
 
-def link(address: str, words: str) -> str:
+def render_link(address: str, words: str) -> str:
     """A link; both are text."""
     return f'<a href="{html.escape(address)}">{html.escape(words)}</a>'
 
 
-def day_and_time(moment: str) -> str:
+def format_datetime(moment: str) -> str:
     """An ISO time as a person reads it, to the minute; other text as it is."""
     text = html.escape(moment)
     return f"{text[:10]} {text[11:16]} UTC" if len(text) >= 16 and text[10] == "T" else text

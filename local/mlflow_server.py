@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from local.environment import environment
-from settings import Settings, load
+from settings import Settings, load_settings
 
 
 def command(settings: Settings) -> list[str]:
@@ -18,7 +18,7 @@ def command(settings: Settings) -> list[str]:
 
 def main() -> None:
     """Become the server."""
-    settings = load()
+    settings = load_settings()
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     # The job runners would be eight more processes and 2 GB
     variables = {**environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

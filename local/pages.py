@@ -10,10 +10,10 @@ from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from local.data_page import data
-from local.index_page import index, release_page
-from local.report_pages import missing, read
-from settings import Settings, load
+from local.data_page import render_data_page
+from local.index_page import render_index, render_release
+from local.report_pages import render_missing_report, render_report
+from settings import Settings, load_settings
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -25,22 +25,22 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """One page."""
-        if not self._sent(has_body=True):
+        if not self._respond(has_body=True):
             super().do_GET()
 
     def do_HEAD(self) -> None:
         """The head of one page."""
-        if not self._sent(has_body=False):
+        if not self._respond(has_body=False):
             super().do_HEAD()
 
-    def _sent(self, has_body: bool) -> bool:
+    def _respond(self, has_body: bool) -> bool:
         """Whether the answer is no file that is there: a page made now, or one that says what is missing."""
-        made = self._made()
+        made = self._render()
         if self.path == "/favicon.ico":  # browsers ask for it, whatever the report
             self._send(204, "", has_body=False)
         elif made is not None:
             self._send(200, made, has_body)
-        elif wanted := missing(self.path, self.settings):
+        elif wanted := render_missing_report(self.path, self.settings):
             self._send(404, wanted, has_body)
         elif not self._is_public():
             self.send_error(404)
@@ -48,18 +48,18 @@ class Handler(SimpleHTTPRequestHandler):
             return False
         return True
 
-    def _made(self) -> str | None:
+    def _render(self) -> str | None:
         """The page that is made when it is asked for."""
         _, *parts = self.path.partition("?")[0].split("/")
         if parts == [""]:
-            return index(self._as_reached())
+            return render_index(self._settings_for_client())
         if parts == ["data"]:
-            return data(self.settings)
+            return render_data_page(self.settings)
         if len(parts) == 2 and parts[0] == "releases":
-            return release_page(parts[1], self._as_reached())
-        return read(parts[1], self.settings) if len(parts) == 2 and parts[0] == "read" else None
+            return render_release(parts[1], self._settings_for_client())
+        return render_report(parts[1], self.settings) if len(parts) == 2 and parts[0] == "read" else None
 
-    def _as_reached(self) -> Settings:
+    def _settings_for_client(self) -> Settings:
         """The settings with the host under which the reader reached this service: in a container we listen on 0.0.0.0."""
         name = self.headers.get("Host", "").rpartition(":")[0]
         return replace(self.settings, host=name) if name else self.settings
@@ -81,9 +81,9 @@ class Handler(SimpleHTTPRequestHandler):
 
 def main() -> None:
     """Serve until the process is ended."""
-    settings = load()
+    settings = load_settings()
     handler = functools.partial(Handler, settings=settings)
-    with ThreadingHTTPServer((settings.host, settings.pages_port), handler) as server:
+    with ThreadingHTTPServer((settings.host, settings.console_port), handler) as server:
         server.serve_forever()
 
 

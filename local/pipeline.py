@@ -17,11 +17,11 @@ from datetime import date
 from pathlib import Path
 
 from local.environment import environment
-from local.room import NoRoomError, check_room
-from settings import ROOT, SettingError, Settings, load
+from local.room import DiskSpaceError, check_disk_space
+from settings import ROOT, SettingError, Settings, load_settings
 
 RECIPES = ("debug", "small", "full")
-FULL_MB = 16
+DISK_FULL_MB = 16
 """With so little left a disk is as good as full."""
 
 
@@ -31,11 +31,11 @@ class Step:
 
     name: str
     command: list[str]
-    what: str
+    description: str
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunParameters:
     """What a person asked for: the same four values as the DAGs' Params. `channels` empty: all."""
 
     logs: str | None = None
@@ -48,12 +48,16 @@ class StepError(RuntimeError):
     """A step failed; the message names it and its log."""
 
 
-def landing_steps(asked: Asked) -> list[Step]:
+def landing_steps(asked: RunParameters) -> list[Step]:
     """The steps before `as_of` is known."""
     logs = ["--logs", asked.logs] if asked.logs else []
     return [
-        Step("land", _python("local.land", *logs, "--recipe", asked.recipe), "listening logs, or the simulated world"),
-        Step("land_live", _python("local.land", "--live"), "what listeners did with our answers"),
+        Step(
+            "land",
+            _python_command("local.land", *logs, "--recipe", asked.recipe),
+            "listening logs, or the simulated world",
+        ),
+        Step("land_live", _python_command("local.land", "--live"), "what listeners did with our answers"),
     ]
 
 
@@ -61,7 +65,7 @@ def feature_steps(as_of: str) -> list[Step]:
     """From landed events to features."""
 
     def validate(stage: str, what: str) -> Step:
-        return Step(f"validate_{stage}", _python("quality.validate", "--as-of", as_of, "--stage", stage), what)
+        return Step(f"validate_{stage}", _python_command("quality.validate", "--as-of", as_of, "--stage", stage), what)
 
     return [
         validate("landed", "whether the newest events may pass: expectations, data docs"),
@@ -70,7 +74,11 @@ def feature_steps(as_of: str) -> list[Step]:
             ["dbt", "build", "--project-dir", "dbt", "--vars", json.dumps({"as_of": as_of})],
             "what the logs mean: every dbt model, tested, published as marts",
         ),
-        Step("publish", _python("local.publish"), "what dbt could not publish itself, of Spark and for object storage"),
+        Step(
+            "publish",
+            _python_command("local.publish"),
+            "what dbt could not publish itself, of Spark and for object storage",
+        ),
         Step(
             "document",
             ["dbt", "docs", "generate", "--project-dir", "dbt", "--static", "--no-compile"],
@@ -78,12 +86,12 @@ def feature_steps(as_of: str) -> list[Step]:
         ),
         validate("marts", "whether the marts may pass: expectations, data docs"),
         Step("apply", ["feast", "-c", "feature_repo", "apply"], "entities, feature views, feature services"),
-        Step("materialize", _python("sequences.materialize", "--as-of", as_of), "newest features, for serving"),
+        Step("materialize", _python_command("sequences.materialize", "--as-of", as_of), "newest features, for serving"),
     ]
 
 
 def model_steps(
-    asked: Asked,
+    asked: RunParameters,
     as_of: str,
     channels: list[str],
     rankers: list[str],
@@ -97,27 +105,31 @@ def model_steps(
         tables = {"channel": channels, "container": containers or [], "ranker": rankers, "head": heads or []}
         models = [(kind, name) for kind, names in tables.items() for name in names]
         return [
-            Step(f"{fit}_{name}", _python("training.train", kind, name, "--fit", fit, *when), f"{what} {kind} {name}")
+            Step(
+                f"{fit}_{name}",
+                _python_command("training.train", kind, name, "--fit", fit, *when),
+                f"{what} {kind} {name}",
+            )
             for kind, name in models
         ]
 
     return [
-        Step("prepare", _python("training.prepare", *when), "vocabulary, catalogue, hash of all inputs"),
+        Step("prepare", _python_command("training.prepare", *when), "vocabulary, catalogue, hash of all inputs"),
         *fits("held_out", "train"),
-        Step("evaluate", _python("training.evaluate", *when), "against the memories, on held-out time"),
+        Step("evaluate", _python_command("training.evaluate", *when), "against the memories, on held-out time"),
         *fits("final", "refit"),
-        Step("release", _python("training.release", *when), "the gate, then the model store"),
+        Step("release", _python_command("training.release", *when), "the gate, then the model store"),
     ]
 
 
-def run(settings: Settings, asked: Asked) -> None:
+def run(settings: Settings, asked: RunParameters) -> None:
     """Run every step in order, one line of progress a step.
 
     Raises:
         StepError: a step failed, so the ones after it were not started; or a channel is asked for that there is not.
         NoRoomError: there is no room for what they write.
     """
-    check_room(settings.home)
+    check_disk_space(settings.home)
     folder = settings.logs / "pipeline"
     folder.mkdir(parents=True, exist_ok=True)
     variables = environment(settings)
@@ -127,55 +139,57 @@ def run(settings: Settings, asked: Asked) -> None:
     def all_of(steps: list[Step]) -> None:
         for step in steps:
             try:
-                _run(step, folder / f"{next(numbers):02d}_{step.name}.log", variables)
+                _run_step(step, folder / f"{next(numbers):02d}_{step.name}.log", variables)
             except StepError:
-                check_room(settings.home, FULL_MB)  # a full disk may have left no reason in the log
+                check_disk_space(settings.home, DISK_FULL_MB)  # a full disk may have left no reason in the log
                 raise
 
     all_of(landing_steps(asked))
-    as_of = asked.as_of or printed_by(["ingestion.as_of"], variables)
+    as_of = asked.as_of or read_last_output_line(["ingestion.as_of"], variables)
     print(f"  as_of {as_of}, recipe {asked.recipe}")
     all_of(feature_steps(as_of))
-    tables = models_of(asked, variables)
+    tables = read_model_tables(asked, variables)
     channels = [name for name in tables["channels"] if not asked.channels or name in asked.channels]
     all_of(model_steps(asked, as_of, channels, tables["rankers"], tables["containers"], tables["heads"]))
 
 
-def models_of(asked: Asked, variables: dict[str, str]) -> dict[str, list[str]]:
+def read_model_tables(asked: RunParameters, variables: dict[str, str]) -> dict[str, list[str]]:
     """Channels, containers, rankers and heads that the recipe trains."""
     tables: dict[str, list[str]] = json.loads(
-        printed_by(["training.train", "list", "all", "--recipe", asked.recipe], variables)
+        read_last_output_line(["training.train", "list", "all", "--recipe", asked.recipe], variables)
     )
     return tables
 
 
-def check_channels(asked: Asked, variables: dict[str, str]) -> None:
+def check_channels(asked: RunParameters, variables: dict[str, str]) -> None:
     """Return when there is a channel of every name that was asked for, as is known from the first when none was.
 
     Raises:
         StepError: there is not.
     """
-    there = models_of(asked, variables)["channels"] if asked.channels else []
+    there = read_model_tables(asked, variables)["channels"] if asked.channels else []
     if strange := [name for name in asked.channels if name not in there]:
         raise StepError(
             f"no channel is called {', '.join(strange)}; give CHANNELS some of {', '.join(there)}, or leave it out"
         )
 
 
-def printed_by(module: list[str], variables: dict[str, str]) -> str:
+def read_last_output_line(module: list[str], variables: dict[str, str]) -> str:
     """The last line that `python -m MODULE ...` prints.
 
     Raises:
         StepError: it failed; the message is its own.
     """
-    done = subprocess.run(_python(*module), env=variables, cwd=ROOT, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        _python_command(*module), env=variables, cwd=ROOT, check=False, capture_output=True, text=True
+    )
     if done.returncode:
         raise StepError(f"python -m {' '.join(module)} failed: {done.stderr.strip()[-2000:]}")
     return done.stdout.splitlines()[-1]
 
 
-def _run(step: Step, log: Path, variables: dict[str, str]) -> None:
-    print(f"  {step.name:<26} {step.what} … ", end="", flush=True)
+def _run_step(step: Step, log: Path, variables: dict[str, str]) -> None:
+    print(f"  {step.name:<26} {step.description} … ", end="", flush=True)
     began = time.monotonic()
     with log.open("w") as output:
         done = subprocess.run(
@@ -183,18 +197,18 @@ def _run(step: Step, log: Path, variables: dict[str, str]) -> None:
         )
     print(f"{'done' if done.returncode == 0 else 'FAILED'} ({time.monotonic() - began:.0f} s)", flush=True)
     if done.returncode:
-        raise StepError(f"{step.name} failed; {log} ends with:\n" + "\n".join(_end(log)))
+        raise StepError(f"{step.name} failed; {log} ends with:\n" + "\n".join(_log_tail(log)))
 
 
-def _end(log: Path, lines: int = 25) -> Iterator[str]:
+def _log_tail(log: Path, lines: int = 25) -> Iterator[str]:
     yield from log.read_text(errors="replace").splitlines()[-lines:]
 
 
-def _python(module: str, *arguments: str) -> list[str]:
+def _python_command(module: str, *arguments: str) -> list[str]:
     return ["python", "-m", module, *arguments]
 
 
-def asked_on(parser: argparse.ArgumentParser, arguments: list[str] | None) -> Asked:
+def parse_run_parameters(parser: argparse.ArgumentParser, arguments: list[str] | None) -> RunParameters:
     """What the command line asks for; an empty value counts as none, because make passes those on."""
     parser.add_argument("--logs", default="", help="file or folder of listening logs (default: the simulated world)")
     parser.add_argument("--recipe", default="small", choices=RECIPES, help="size of models and simulated world")
@@ -204,12 +218,12 @@ def asked_on(parser: argparse.ArgumentParser, arguments: list[str] | None) -> As
     logs = str(Path(options.logs).expanduser().resolve()) if options.logs else None
     if logs and not Path(logs).exists():
         parser.error(f"there are no logs at {logs}; give a file or folder that exists, or leave LOGS out")
-    if options.as_of and not _is_day(options.as_of):
+    if options.as_of and not _is_iso_date(options.as_of):
         parser.error(f"{options.as_of!r} is no day; write AS_OF as 2026-06-30, or leave it out")
-    return Asked(logs, options.recipe, options.as_of or None, tuple(options.channels.split()))
+    return RunParameters(logs, options.recipe, options.as_of or None, tuple(options.channels.split()))
 
 
-def _is_day(text: str) -> bool:
+def _is_iso_date(text: str) -> bool:
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -218,14 +232,14 @@ def _is_day(text: str) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the line."""
-    asked = asked_on(
+    asked = parse_run_parameters(
         argparse.ArgumentParser(prog="python -m local.pipeline", description="The line in order"), arguments
     )
     try:
-        settings = load()
+        settings = load_settings()
         print(f"Segue's line, in {settings.home}")
         run(settings, asked)
-    except (StepError, NoRoomError, SettingError) as error:
+    except (StepError, DiskSpaceError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

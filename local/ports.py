@@ -22,9 +22,9 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def wait_until_free(host: str, port: int, patience_s: float = 10) -> None:
+def wait_until_free(host: str, port: int, timeout_s: float = 10) -> None:
     """Return when the port is free, or after `patience_s`: a killed program has its port for a moment longer."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while not is_free(host, port) and time.monotonic() < deadline:
         time.sleep(0.1)
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import psutil
 
-MARK = "SEGUE_SERVICE_MARK"
+MARKER_VARIABLE = "SEGUE_SERVICE_MARK"
 
 
 @dataclass(frozen=True)
-class Background:
+class BackgroundProcess:
     """A started program: its process id (its session's id too) and the mark that it and its children carry.
 
     A session alone would miss what the program's children put into sessions of their own, as Airflow does with every
@@ -44,12 +44,12 @@ class Background:
                 return False
             environment = process.environ()
             # In the moment in which a program becomes another one (exec) it has none.
-            return bool(environment.get(MARK) == self.mark if environment else process.pid == self.pid)
+            return bool(environment.get(MARKER_VARIABLE) == self.mark if environment else process.pid == self.pid)
         except psutil.Error:
             return False
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Background:
+def start(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> BackgroundProcess:
     """Start `command` in `folder` in a session of its own; its output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     mark = secrets.token_hex(8)
@@ -57,33 +57,33 @@ def start(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
         process = subprocess.Popen(
             command,
             # SPT_NOENV: a program that renames itself (Airflow's do) keeps its environment readable, and so the mark
-            env={**environment, MARK: mark, "SPT_NOENV": "1"},
+            env={**environment, MARKER_VARIABLE: mark, "SPT_NOENV": "1"},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Background(process.pid, mark)
+    return BackgroundProcess(process.pid, mark)
 
 
-def stop(program: Background, patience_s: float = 20) -> None:
+def stop(program: BackgroundProcess, timeout_s: float = 20) -> None:
     """End every process of the program: ask, wait up to `patience_s`, then kill what is left."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     for process in program.members():
-        _send(process, kill=False)
+        _send_signal(process, kill=False)
     while (left := program.members()) and time.monotonic() < deadline:
-        _collect(program.pid)
+        _reap(program.pid)
         time.sleep(0.1)
     while left:
         for process in left:
-            _send(process, kill=True)
-        _collect(program.pid)
+            _send_signal(process, kill=True)
+        _reap(program.pid)
         time.sleep(0.1)
         left = program.members()
 
 
-def save(program: Background, path: Path) -> None:
+def save(program: BackgroundProcess, path: Path) -> None:
     """Write the pid file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
@@ -91,12 +91,12 @@ def save(program: Background, path: Path) -> None:
     draft.replace(path)
 
 
-def load(path: Path) -> Background | None:
+def load(path: Path) -> BackgroundProcess | None:
     """The program of a pid file; None when there is no file."""
-    return Background(**json.loads(path.read_text())) if path.exists() else None
+    return BackgroundProcess(**json.loads(path.read_text())) if path.exists() else None
 
 
-def _send(process: psutil.Process, kill: bool) -> None:
+def _send_signal(process: psutil.Process, kill: bool) -> None:
     try:
         if kill:
             process.kill()
@@ -106,7 +106,7 @@ def _send(process: psutil.Process, kill: bool) -> None:
         return
 
 
-def _collect(pid: int) -> None:
+def _reap(pid: int) -> None:
     """Take note of our own child's end, so that it does not stay as a zombie."""
     try:
         os.waitpid(pid, os.WNOHANG)

@@ -22,7 +22,7 @@ def publish(written: Path, marts: Path) -> list[str]:
     marts.mkdir(parents=True, exist_ok=True)
     for folder in folders:
         writing = marts / f".{folder.name}.parquet.writing"
-        _one_file(sorted(folder.glob("part-*.parquet")), writing)
+        _merge_parts(sorted(folder.glob("part-*.parquet")), writing)
         writing.replace(marts / f"{folder.name}.parquet")
         shutil.rmtree(folder)
     return [folder.name for folder in folders]
@@ -32,12 +32,12 @@ def upload(built: Path, marts: Path) -> list[str]:
     """Puts every file in `built` on object storage and removes it; returns the names. Killed, it is finished by the next."""
     written = sorted(built.glob("[!.]*.parquet"))
     for file in written:
-        storage.put(file, marts / file.name)
+        storage.upload(file, marts / file.name)
         file.unlink()
     return [file.stem for file in written]
 
 
-def _one_file(parts: list[Path], path: Path) -> None:
+def _merge_parts(parts: list[Path], path: Path) -> None:
     schema = pq.read_schema(parts[0]).remove_metadata()
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
         for part in parts:
@@ -48,15 +48,15 @@ def _one_file(parts: list[Path], path: Path) -> None:
 
 def main() -> None:
     """The command."""
-    here = settings.load()
-    if not here.tables_at and here.engine != "spark":
+    here = settings.load_settings()
+    if not here.tables_url and here.engine != "spark":
         print("dbt on DuckDB has published the marts itself")
         return
     names: list[str] = []
     if here.engine == "spark":
-        names = publish(here.spark / "marts", here.built if here.tables_at else here.marts)
-    if here.tables_at:
-        names = upload(here.built, here.marts)
+        names = publish(here.spark / "marts", here.built_marts if here.tables_url else here.marts)
+    if here.tables_url:
+        names = upload(here.built_marts, here.marts)
     print("published " + (", ".join(names) or "nothing: dbt has built no mart"))
 
 

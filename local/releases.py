@@ -20,31 +20,31 @@ FOLDER = "models/segue"
 class Release:
     """One release: what it says of itself, and what it does: `state` is "in service", a share, or when it left."""
 
-    release: str
+    release_id: str
     manifest: dict[str, Any]
     state: str
     is_active: bool = False
 
 
-def releases(settings: Settings) -> list[Release]:
+def list_releases(settings: Settings) -> list[Release]:
     """Every whole release of the store, the one in service first, then the newest."""
-    pointer, shares = _json(settings.releases / "active.json"), _json(settings.releases / "shares.json")
+    pointer, shares = _read_json(settings.releases / "active.json"), _read_json(settings.releases / "shares.json")
     found = []
     for file in (settings.releases / FOLDER).glob("*/manifest.json"):
         # The list of hashes is written last: without it the release is half there.
-        if (file.parent / "files.sha256").exists() and (manifest := _json(file)).get("release"):
+        if (file.parent / "files.sha256").exists() and (manifest := _read_json(file)).get("release"):
             name = str(manifest["release"])
             found.append(Release(name, manifest, _state(name, pointer, shares), name == pointer.get("release")))
     found.sort(key=lambda one: str(one.manifest.get("released_at", "")), reverse=True)
     return sorted(found, key=lambda one: not one.is_active)
 
 
-def landed_names(settings: Settings) -> dict[str, str]:
+def landed_source_names(settings: Settings) -> dict[str, str]:
     """Hash of a landed source → the name of its file or folder, as the landing zone has it now."""
-    files = [str(file) for file in storage.files(settings.landing / "landings", "dt=*/*.parquet")]
+    files = [str(file) for file in storage.list_files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return {}
-    with storage.connection(settings.landing) as connection:
+    with storage.connect_duckdb(settings.landing) as connection:
         query = "select landing_id, source from read_parquet(?) order by landed_at"
         rows = connection.execute(query, [files]).fetchall()
     return {str(landing): str(source) for landing, source in rows}
@@ -62,7 +62,7 @@ def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> str:
     return "in the store, never in service for everybody"
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):

@@ -10,14 +10,14 @@ import re
 from html import escape
 from typing import Any
 
-from local.look import BACK, facts, page, table
+from local.look import INDEX_LINK, render_definition_list, render_page, render_table
 from local.reports import REPORTS
 from settings import Settings
 
 HEADING, CODE = re.compile(r"(#+) (.*)"), re.compile(r"`([^`]+)`")
 
 
-def read(name: str, settings: Settings) -> str | None:
+def render_report(name: str, settings: Settings) -> str | None:
     """The page of `benchmark`, `skew` or `study_<name>`; None where there is no such report, or not a whole one."""
     file = settings.reports / f"{name}{'.md' if name.startswith('study_') else '.json'}"
     try:
@@ -25,24 +25,26 @@ def read(name: str, settings: Settings) -> str | None:
             return None
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".md":
-            return page(name.replace("_", " "), BACK + markdown(text))
-        body = {"benchmark": benchmark, "skew": skew}[name](json.loads(text))
+            return render_page(name.replace("_", " "), INDEX_LINK + render_markdown(text))
+        body = {"benchmark": render_benchmark, "skew": render_skew}[name](json.loads(text))
         raw = f'<p><a href="/reports/{name}.json">The same as JSON</a></p>'
-        return page(name.capitalize(), BACK + body + raw)
+        return render_page(name.capitalize(), INDEX_LINK + body + raw)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def missing(path: str, settings: Settings) -> str | None:
+def render_missing_report(path: str, settings: Settings) -> str | None:
     """The page of a report that is not made yet: what it would be, and what makes it. None for any other path."""
     for report in REPORTS:
-        if report.address.partition("#")[0] == path and not report.is_made(settings):
-            how = f"<p>not made yet: <code>{escape(report.verb)}</code></p>"
-            return page(report.name, f"{BACK}<h1>{escape(report.name)}</h1><p>{escape(report.what)}</p>{how}")
+        if report.url_path.partition("#")[0] == path and not report.exists(settings):
+            how = f"<p>not made yet: <code>{escape(report.make_command)}</code></p>"
+            return render_page(
+                report.name, f"{INDEX_LINK}<h1>{escape(report.name)}</h1><p>{escape(report.description)}</p>{how}"
+            )
     return None
 
 
-def benchmark(content: dict[str, Any]) -> str:
+def render_benchmark(content: dict[str, Any]) -> str:
     """Every figure beside its peer's or its limit."""
     rows = []
     for one in content["results"]:
@@ -54,11 +56,11 @@ def benchmark(content: dict[str, Any]) -> str:
     heads = ["figure", "value", "unit", "peer or limit", "ratio"]
     return (
         f"<h1>Benchmark</h1><p>{escape(content['machine'])}; revision <code>{escape(content['revision'][:12])}</code>. "
-        "A ratio above 1 is better than the peer, or keeps the limit.</p>" + table(heads, rows, (1, 4))
+        "A ratio above 1 is better than the peer, or keeps the limit.</p>" + render_table(heads, rows, (1, 4))
     )
 
 
-def skew(content: dict[str, Any]) -> str:
+def render_skew(content: dict[str, Any]) -> str:
     """What requests read online against what training reads."""
     heading = f"<h1>Skew, as of {escape(str(content['as_of']))}</h1>"
     if not content["requests"]:
@@ -67,25 +69,25 @@ def skew(content: dict[str, Any]) -> str:
     rate = content["skew_rate"]
     verdict = f"<p>{content['unequal']:,} of {content['values']:,} values differ: {rate:.4%}.</p>"
     features = [[escape(name), f"{count:,}"] for name, count in content["by_feature"].items()]
-    counts = facts([(kind, f"{content[kind]:,}") for kind in kinds if kind in content])
+    counts = render_definition_list([(kind, f"{content[kind]:,}") for kind in kinds if kind in content])
     examples = "".join(f"<pre>{escape(json.dumps(one, indent=1))}</pre>" for one in content["examples"][:5])
     return (
         heading
         + verdict
         + counts
-        + (table(["feature", "values that differ"], features, (1,)) if features else "")
+        + (render_table(["feature", "values that differ"], features, (1,)) if features else "")
         + (f"<details><summary>Examples</summary>{examples}</details>" if examples else "")
     )
 
 
-def markdown(text: str) -> str:
+def render_markdown(text: str) -> str:
     """Headings, paragraphs and tables: what a study's Markdown is made of."""
     parts: list[str] = []
     rows: list[list[str]] = []
 
     def end_table() -> None:
         if rows:
-            parts.append(table(rows[0], rows[1:], tuple(range(2, len(rows[0])))))
+            parts.append(render_table(rows[0], rows[1:], tuple(range(2, len(rows[0])))))
             rows.clear()
 
     for line in text.splitlines():

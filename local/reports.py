@@ -14,15 +14,15 @@ from typing import Any
 
 from settings import Settings
 
-Content = dict[str, Any]
+ReportContent = dict[str, Any]
 
 
-def nothing(_: Content) -> str:
+def no_summary(_: ReportContent) -> str:
     """No figure stands on the index."""
     return ""
 
 
-def evaluated(content: Content) -> str:
+def summarize_evaluation(content: ReportContent) -> str:
     """What a listener's slate is worth, beside the best memory."""
     value, low, high = content["slate"]["served"]["recall_at_30"]["all"]
     memory = content["best_memory"]
@@ -31,7 +31,7 @@ def evaluated(content: Content) -> str:
     return text + (f", {memory} {beside:.3f}" if beside is not None else "")
 
 
-def validated(content: Content) -> str:
+def summarize_validation(content: ReportContent) -> str:
     """How many expectations failed."""
     if content["error"]:
         return str(content["error"])
@@ -40,7 +40,7 @@ def validated(content: Content) -> str:
     return f"as of {content['as_of']}: {failed} of {total} expectations failed"
 
 
-def drifted(content: Content) -> str:
+def summarize_drift(content: ReportContent) -> str:
     """How far the newest day is from the week before it."""
     measured = {name: fact for suite in content["suites"] for name, fact in suite["measured"].items()}
     shown = [f"{name.replace('_', ' ')} {measured[name]['value']:.3f}" for name in ("action_drift", "length_drift", "volume_ratio")
@@ -49,20 +49,20 @@ def drifted(content: Content) -> str:
     return f"as of {content['as_of']}: " + (", ".join(shown) or "; ".join(notes) or "nothing to compare")
 
 
-def skewed(content: Content) -> str:
+def summarize_skew(content: ReportContent) -> str:
     """The share of values that differ."""
     if not content["requests"]:
         return f"as of {content['as_of']}: no request was logged on the day before"
     return f"as of {content['as_of']}: {content['unequal']:,} of {content['values']:,} values differ ({content['skew_rate']:.3%})"
 
 
-def measured(content: Content) -> str:
+def summarize_benchmark(content: ReportContent) -> str:
     """How many figures are as good as what they are held against."""
     ratios = [row["ratio"] for row in content["results"] if row["ratio"] is not None]
     return f"{len(content['results'])} figures; {sum(ratio >= 1 for ratio in ratios)} of {len(ratios)} reach their peer or limit"
 
 
-def compared(content: Content) -> str:
+def summarize_experiment(content: ReportContent) -> str:
     """Which releases were shown."""
     arms = content["arms"]
     return f"{len(arms)} arm{'s'[: len(arms) != 1]}: " + ", ".join(
@@ -78,61 +78,66 @@ class Report:
 
     name: str
     path: str
-    what: str
-    verb: str
-    content: str = ""
-    fact: Callable[[Content], str] = nothing
+    description: str
+    make_command: str
+    json_path: str = ""
+    summarize: Callable[[ReportContent], str] = no_summary
 
     @property
-    def address(self) -> str:
+    def url_path(self) -> str:
         """Where the pages service shows it."""
         file = Path(self.path)
         return f"/read/{file.stem}" if file.suffix in (".json", ".md") else f"/{self.path}"
 
-    def is_made(self, settings: Settings) -> bool:
+    def exists(self, settings: Settings) -> bool:
         """Whether it is there."""
         return (settings.home / self.path.partition("#")[0]).exists()
 
-    def made_at(self, settings: Settings) -> datetime:
+    def modified_at(self, settings: Settings) -> datetime:
         """When it was written, UTC."""
         return datetime.fromtimestamp((settings.home / self.path.partition("#")[0]).stat().st_mtime, UTC)
 
-    def first_fact(self, settings: Settings) -> str:
+    def read_summary(self, settings: Settings) -> str:
         """The first thing to know; "" where the content is not there, or not what it should be."""
         try:
-            return self.fact(json.loads((settings.home / self.content).read_text())) if self.content else ""
+            return self.summarize(json.loads((settings.home / self.json_path).read_text())) if self.json_path else ""
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
 
 REPORTS = (
     Report("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against the memories, with plots",
-           "make run", "reports/evaluation.json", evaluated),
+           "make run", "reports/evaluation.json", summarize_evaluation),
     Report("Data docs, landed", "reports/data_docs/landed/outcome.html", "what was expected of landed events, and the outcome",
-           "make run", "reports/data_docs/landed/outcome.json", validated),
+           "make run", "reports/data_docs/landed/outcome.json", summarize_validation),
     Report("Data docs, marts", "reports/data_docs/marts/outcome.html", "what was expected of every mart, and the outcome",
-           "make run", "reports/data_docs/marts/outcome.json", validated),
+           "make run", "reports/data_docs/marts/outcome.json", summarize_validation),
     Report("Drift", "reports/data_docs/landed/outcome.html#measured", "the newest day of events against the week before it",
-           "make run", "reports/data_docs/landed/outcome.json", drifted),
+           "make run", "reports/data_docs/landed/outcome.json", summarize_drift),
     Report("dbt docs", "dbt/target/static_index.html", "every model, its columns, tests and lineage", "make run"),
     Report("Skew", "reports/skew.json", "what requests read online, held against what training reads",
-           "make run", "reports/skew.json", skewed),
+           "make run", "reports/skew.json", summarize_skew),
     Report("Experiment", "reports/experiment.html", "releases that listeners were shown, side by side, once they were",
-           "make run", "reports/experiment.json", compared),
-    Report("Benchmark", "reports/benchmark.json", "speed beside our peers", "make bench", "reports/benchmark.json", measured),
+           "make run", "reports/experiment.json", summarize_experiment),
+    Report("Benchmark", "reports/benchmark.json", "speed beside our peers", "make bench", "reports/benchmark.json", summarize_benchmark),
 )  # fmt: skip
 
 
-def studies(settings: Settings) -> list[Report]:
+def list_ablations(settings: Settings) -> list[Report]:
     """A report for each study that was made."""
     files = sorted(settings.reports.glob("study_*.md"))
     return [
-        Report(f"Study {file.stem.removeprefix('study_')}", f"reports/{file.name}", question(file), "make study")
+        Report(
+            f"Study {file.stem.removeprefix('study_')}",
+            f"reports/{file.name}",
+            read_ablation_question(file),
+            "make study",
+        )
         for file in files
     ]
 
 
-def question(study: Path) -> str:
+def read_ablation_question(study: Path) -> str:
     """What a study asks: its first line that is no heading."""
     lines = study.read_text(encoding="utf-8").splitlines()
     return next((line for line in lines if line and not line.startswith("#")), "")

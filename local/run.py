@@ -11,17 +11,17 @@ import time
 from typing import Any
 
 from local import airflow_server, answer, services
-from local.airflow_api import Airflow, AirflowError
+from local.airflow_api import AirflowClient, AirflowError
 from local.environment import environment
-from local.follow import LINE, LineError, follow
-from local.pipeline import Asked, StepError, asked_on, check_channels
+from local.follow import PIPELINE_DAGS, PipelineError, follow_pipeline
+from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
 from local.reports import REPORTS
-from local.room import NoRoomError
-from settings import SettingError, Settings, load
+from local.room import DiskSpaceError
+from settings import SettingError, Settings, load_settings
 
 
-def run(settings: Settings, asked: Asked) -> None:
+def run(settings: Settings, asked: RunParameters) -> None:
     """Run the line and print where everything is.
 
     Raises:
@@ -30,87 +30,91 @@ def run(settings: Settings, asked: Asked) -> None:
         AirflowError, LineError: the line could not be triggered, or stopped.
         answer.AnswerError: the recommender has no answer.
     """
-    say(f"Segue in {settings.home}")
+    print_flushed(f"Segue in {settings.home}")
     check_channels(asked, environment(settings))
-    services.start(settings, say)
-    say(f"Logs: {asked.logs or 'none given, so what is landed already, or else a simulated listening world'}")
-    with Airflow(settings) as airflow:
+    services.start(settings, print_flushed)
+    print_flushed(f"Logs: {asked.logs or 'none given, so what is landed already, or else a simulated listening world'}")
+    with AirflowClient(settings) as airflow:
         wait_for_dags(airflow)
-        follow(airflow, airflow.trigger(LINE[0], params(asked)), say)
+        follow_pipeline(airflow, airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(asked)), print_flushed)
     wait_for_recommender(settings)
-    user_id = answer.somebody(settings)
-    say(f"\n{answer.readable(user_id, answer.recommend(settings, user_id))}\n")
-    say(where(settings))
+    user_id = answer.find_recent_user(settings)
+    print_flushed(f"\n{answer.format_recommendations(user_id, answer.recommend(settings, user_id))}\n")
+    print_flushed(format_addresses(settings))
 
 
-def params(asked: Asked) -> dict[str, Any]:
+def build_dag_conf(asked: RunParameters) -> dict[str, Any]:
     """The run's Params, as the trigger form of the UI would send them."""
     return {"as_of": asked.as_of, "recipe": asked.recipe, "channels": list(asked.channels) or None, "logs": asked.logs}
 
 
-def where(settings: Settings) -> str:
+def format_addresses(settings: Settings) -> str:
     """The addresses, for a person to click."""
     host = f"http://{settings.host}"
-    pages = {one.name: f"{host}:{settings.pages_port}{one.address}" for one in REPORTS if one.is_made(settings)}
+    pages = {one.name: f"{host}:{settings.console_port}{one.url_path}" for one in REPORTS if one.exists(settings)}
     addresses = {
         "Airflow": f"{host}:{settings.airflow_port}",
         "  login": f"{airflow_server.USER}, password in {airflow_server.passwords_file(settings)}",
         "Listening page": f"{host}:{settings.recommender_port}",
         "  API page": f"{host}:{settings.recommender_port}/docs",
         "MLflow": f"{host}:{settings.mlflow_port}",
-        "Everything to read": f"{host}:{settings.pages_port}",
+        "Everything to read": f"{host}:{settings.console_port}",
         **{f"  {name}": url for name, url in pages.items()},
     }
     lines = [f"{name:<20} {address}" for name, address in addresses.items()]
     return "\n".join([*lines, "The services stay up; `make stop` ends them."])
 
 
-def say(line: str) -> None:
+def print_flushed(line: str) -> None:
     """Print at once, also into a pipe."""
     print(line, flush=True)
 
 
-def wait_for_dags(airflow: Airflow, patience_s: float = 120) -> None:
+def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:
     """Return when Airflow has parsed every DAG of the line.
 
     Raises:
         AirflowError: some are not there within `patience_s`.
     """
-    deadline = time.monotonic() + patience_s
-    while missing := [dag_id for dag_id in LINE if not airflow.dag_exists(dag_id)]:
+    deadline = time.monotonic() + timeout_s
+    while missing := [dag_id for dag_id in PIPELINE_DAGS if not airflow.dag_exists(dag_id)]:
         if time.monotonic() > deadline:
             raise AirflowError(f"Airflow does not show {', '.join(missing)}; see the import errors at {airflow.url}")
         time.sleep(1)
 
 
-def wait_for_recommender(settings: Settings, patience_s: float = 120) -> None:
+def wait_for_recommender(settings: Settings, timeout_s: float = 120) -> None:
     """Return when the recommender serves a release.
 
     Raises:
         answer.AnswerError: it does not within `patience_s`.
     """
     recommender = next(service for service in services.SERVICES if service.name == "recommender")
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while not recommender.is_ready(settings):
         if time.monotonic() > deadline:
-            raise answer.AnswerError(f"the recommender has not loaded a release; see {recommender.log(settings)}")
+            raise answer.RecommendationError(
+                f"the recommender has not loaded a release; see {recommender.log(settings)}"
+            )
         time.sleep(0.5)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the line in Airflow."""
-    asked = asked_on(argparse.ArgumentParser(prog="python -m local.run", description="The whole line"), arguments)
+    asked = parse_run_parameters(
+        argparse.ArgumentParser(prog="python -m local.run", description="The whole line"), arguments
+    )
     try:
-        run(load(), asked)
+        run(load_settings(), asked)
     except (
         SettingError,
         StepError,
         PortTakenError,
-        NoRoomError,
+        DiskSpaceError,
         services.ServiceError,
         AirflowError,
-        LineError,
-        answer.AnswerError,
+        PipelineError,
+        answer.RecommendationError,
     ) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

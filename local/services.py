@@ -18,8 +18,8 @@ import httpx
 from local import airflow_server, process
 from local.environment import environment
 from local.ports import PortTakenError, check_free, wait_until_free
-from local.room import NoRoomError, check_room
-from settings import ROOT, SettingError, Settings, load
+from local.room import DiskSpaceError, check_disk_space
+from settings import ROOT, SettingError, Settings, load_settings
 
 
 class ServiceError(RuntimeError):
@@ -36,8 +36,8 @@ class Service:
     setting: str
     health_path: str
     ready_path: str = ""
-    patience_s: float = 300
-    own_environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
+    startup_timeout_s: float = 300
+    extra_environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
 
     def url(self, settings: Settings) -> str:
         """Where the service answers."""
@@ -53,13 +53,13 @@ class Service:
 
     def is_healthy(self, settings: Settings) -> bool:
         """True when the service is up."""
-        return self._answers(settings, self.health_path)
+        return self._responds(settings, self.health_path)
 
     def is_ready(self, settings: Settings) -> bool:
         """True when it is up and has what it needs to do its work."""
-        return self._answers(settings, self.ready_path or self.health_path)
+        return self._responds(settings, self.ready_path or self.health_path)
 
-    def _answers(self, settings: Settings, path: str) -> bool:
+    def _responds(self, settings: Settings, path: str) -> bool:
         try:
             return httpx.get(self.url(settings) + path, timeout=5).is_success
         except httpx.HTTPError:
@@ -73,7 +73,7 @@ SERVICES = (
         port=lambda settings: settings.airflow_port,
         setting="SEGUE_AIRFLOW_PORT",
         health_path="/api/v2/monitor/health",
-        own_environment=airflow_server.environment,
+        extra_environment=airflow_server.environment,
     ),
     Service(
         name="recommender",
@@ -93,13 +93,13 @@ SERVICES = (
     Service(
         name="pages",
         command=lambda _: ["python", "-m", "local.pages"],
-        port=lambda settings: settings.pages_port,
+        port=lambda settings: settings.console_port,
         setting="SEGUE_PAGES_PORT",
         health_path="/",
     ),
 )
 
-CONSUMER = Service(
+CONSUMER_SERVICE = Service(
     name="consumer",
     command=lambda _: ["python", "-m", "sequences.consume"],
     port=lambda settings: settings.consumer_port,
@@ -109,12 +109,12 @@ CONSUMER = Service(
 """Only where events go through a broker."""
 
 
-def services(settings: Settings) -> tuple[Service, ...]:
+def installed_services(settings: Settings) -> tuple[Service, ...]:
     """Those of this installation, in the order in which they are started."""
-    return (*SERVICES, CONSUMER) if settings.broker else SERVICES
+    return (*SERVICES, CONSUMER_SERVICE) if settings.broker else SERVICES
 
 
-def running(service: Service, settings: Settings) -> process.Background | None:
+def find_running_process(service: Service, settings: Settings) -> process.BackgroundProcess | None:
     """The service's program if it runs."""
     program = process.load(service.pid_file(settings))
     return program if program and program.is_running() else None
@@ -127,9 +127,9 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         PortTakenError, NoRoomError: before anything is started, when a port is taken by another program or a disk is full.
         ServiceError: a service ended or did not answer in time.
     """
-    check_room(settings.home)
-    airflow_server.password(settings)
-    missing = [service for service in services(settings) if not running(service, settings)]
+    check_disk_space(settings.home)
+    airflow_server.load_or_create_password(settings)
+    missing = [service for service in installed_services(settings) if not find_running_process(service, settings)]
     for service in missing:
         # What a killed service left behind may still listen, and its tasks may still write
         if left := process.load(service.pid_file(settings)):
@@ -138,19 +138,19 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
     for service in missing:
         check_free(service.name, settings.host, service.port(settings), service.setting)
     for service in missing:
-        variables = {**environment(settings), **service.own_environment(settings)}
+        variables = {**environment(settings), **service.extra_environment(settings)}
         program = process.start(service.command(settings), variables, ROOT, service.log(settings))
         process.save(program, service.pid_file(settings))
-    for service in services(settings):
+    for service in installed_services(settings):
         began = time.monotonic()
-        _wait(service, settings)
+        _wait_until_healthy(service, settings)
         state = f"started ({time.monotonic() - began:.0f} s)" if service in missing else "was running"
         say(f"  {service.name:<12} {service.url(settings):<28} {state}")
 
 
 def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
     """End every service of this SEGUE_HOME with all that it started."""
-    for service in reversed((*SERVICES, CONSUMER)):
+    for service in reversed((*SERVICES, CONSUMER_SERVICE)):
         program = process.load(service.pid_file(settings))
         if program is None:
             continue
@@ -159,12 +159,12 @@ def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
         say(f"  {service.name:<12} stopped")
 
 
-def _wait(service: Service, settings: Settings) -> None:
-    deadline = time.monotonic() + service.patience_s
+def _wait_until_healthy(service: Service, settings: Settings) -> None:
+    deadline = time.monotonic() + service.startup_timeout_s
     while not service.is_healthy(settings):
-        ended = running(service, settings) is None
+        ended = find_running_process(service, settings) is None
         if ended or time.monotonic() > deadline:
-            what = "ended at once" if ended else f"did not answer within {service.patience_s:.0f} s"
+            what = "ended at once" if ended else f"did not answer within {service.startup_timeout_s:.0f} s"
             lines = service.log(settings).read_text(errors="replace").splitlines()[-15:]
             raise ServiceError(
                 f"{service.name} {what}; its log {service.log(settings)} ends with:\n" + "\n".join(lines)
@@ -178,15 +178,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("verb", choices=["start", "stop", "status"])
     verb = parser.parse_args(arguments).verb
     try:
-        settings = load()
+        settings = load_settings()
         if verb == "start":
             start(settings)
         elif verb == "stop":
             stop(settings)
         else:
-            for service in services(settings):
-                print(f"  {service.name:<12} {'running' if running(service, settings) else 'stopped'}")
-    except (PortTakenError, NoRoomError, ServiceError, SettingError) as error:
+            for service in installed_services(settings):
+                print(f"  {service.name:<12} {'running' if find_running_process(service, settings) else 'stopped'}")
+    except (PortTakenError, DiskSpaceError, ServiceError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

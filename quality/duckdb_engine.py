@@ -18,11 +18,11 @@ class DuckDBEngine:
 
     def __init__(self, tables: Path | None = None) -> None:
         # Without a place of its own DuckDB would spill into the folder that the command happens to run in.
-        spill = settings.load().home / "quality.spill"
+        spill = settings.load_settings().home / "quality.spill"
         config = {"threads": 2, "memory_limit": "1GB", "temp_directory": str(spill)}
-        self._connection = storage.connection(tables or Path(), config=config)
+        self._connection = storage.connect_duckdb(tables or Path(), config=config)
 
-    def files(self, paths: Sequence[str]) -> str:
+    def parquet_relation(self, paths: Sequence[str]) -> str:
         """See `Engine`."""
         return "read_parquet([{}], union_by_name = true)".format(", ".join(f"'{path}'" for path in paths))
 
@@ -34,7 +34,7 @@ class DuckDBEngine:
         """See `Engine`."""
         return self._connection.execute(query).fetchone()
 
-    def holds_rows(self, partition: Path) -> bool:
+    def has_rows(self, partition: Path) -> bool:
         """See `Engine`. Only the files' footers are read."""
         found = self.first_row(
             f"select coalesce(sum(num_rows), 0) from parquet_file_metadata('{partition}/*.parquet')"  # noqa: S608

@@ -15,7 +15,7 @@ MAX_ROWS = 200_000
 class Engine(Protocol):
     """One way to judge tables; closed when everything was judged."""
 
-    def files(self, paths: Sequence[str]) -> str:
+    def parquet_relation(self, paths: Sequence[str]) -> str:
         """Parquet files or globs as a relation, columns matched by name."""
 
     def micros(self, column: str) -> str:
@@ -24,7 +24,7 @@ class Engine(Protocol):
     def first_row(self, query: str) -> tuple[Any, ...] | None:
         """The first row of an answer."""
 
-    def holds_rows(self, partition: Path) -> bool:
+    def has_rows(self, partition: Path) -> bool:
         """Whether any Parquet file of a folder has a row."""
 
     def newest_rows(self, source: str, columns: set[str], newest: str | None, facts: Mapping[str, float | None]) -> Any:
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Gives back what it holds."""
 
 
-def chosen(name: str, tables: Path | None = None) -> Engine:
+def create_engine(name: str, tables: Path | None = None) -> Engine:
     """The engine that the setting `SEGUE_ENGINE` names; it reads what is below `tables` (None: on this machine)."""
     if name == "spark":
         from quality.spark_engine import SparkEngine

@@ -12,9 +12,9 @@ from datetime import date, datetime, time
 from quality.engine import Engine
 from quality.tables import Table
 
-ENOUGH_EVENTS_A_WEEK = 10_000
+MIN_WEEK_EVENTS = 10_000
 LENGTH_BIN_MS = 30_000
-LONGEST_BIN = 20
+MAX_LENGTH_BIN = 20
 
 _DAYS = """
 with numbered as (select *, floor({micros} / 86400000000) as day from {source}),
@@ -38,7 +38,7 @@ cross join (select nullif(sum(today), 0) as today, nullif(sum(before), 0) as bef
 
 
 @dataclass
-class Facts:
+class TableMetrics:
     """`values`: fact ▸ number or None. `notes`: why something could not be judged, one line each."""
 
     values: dict[str, float | None] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
     )
 
 
-def hours_before(engine: Engine, table: Table, as_of: date) -> float | None:
+def hours_since_newest(engine: Engine, table: Table, as_of: date) -> float | None:
     """Hours from the newest `ended_at` to `as_of`; negative when something ended after it; None for an empty table."""
     found = engine.first_row(f"select {engine.micros('max(ended_at)')} from {table.source}")  # noqa: S608
     if found is None or found[0] is None:
@@ -65,35 +65,34 @@ def hours_before(engine: Engine, table: Table, as_of: date) -> float | None:
     return float(limit - found[0] / 1e6) / 3600
 
 
-def week_facts(engine: Engine, table: Table) -> Facts:
+def trailing_week_metrics(engine: Engine, table: Table) -> TableMetrics:
     """The newest day against the seven before it.
 
     `volume_ratio`: its events over their daily mean. `action_drift`, `length_drift`: total variation (0 the same, 1
     disjoint) between the shares of actions, and of play lengths in bins of 30 s.
     """
-    facts = Facts({"volume_ratio": None, "action_drift": None, "length_drift": None})
+    facts = TableMetrics({"volume_ratio": None, "action_drift": None, "length_drift": None})
     days = _DAYS.format(source=table.source, micros=engine.micros("ended_at"))
     before, today = (
         _number(engine, f"{days} select count(*) from days where is_newest = {newest}")  # noqa: S608
         for newest in (False, True)
     )
-    if before < ENOUGH_EVENTS_A_WEEK:
+    if before < MIN_WEEK_EVENTS:
         facts.notes.append(
-            f"volume and drift: not enough data ({before:,.0f} events in the trailing week, "
-            f"{ENOUGH_EVENTS_A_WEEK:,} needed)"
+            f"volume and drift: not enough data ({before:,.0f} events in the trailing week, {MIN_WEEK_EVENTS:,} needed)"
         )
         return facts
     facts.values["volume_ratio"] = today / (before / 7)
-    length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {LONGEST_BIN})"
+    length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {MAX_LENGTH_BIN})"
     for name, value, rows in (("action_drift", "action", "true"), ("length_drift", length, "action = 'play'")):
         facts.values[name] = _number(engine, days + _TOTAL_VARIATION.format(value=value, rows=rows))
     return facts
 
 
-def historical_facts() -> Facts:
+def historical_load_metrics() -> TableMetrics:
     """A historical load is one batch: it has no day to compare with the week before."""
     values: dict[str, float | None] = {"volume_ratio": None, "action_drift": None, "length_drift": None}
-    return Facts(values, ["freshness, volume and drift: not judged, a historical load is one batch"])
+    return TableMetrics(values, ["freshness, volume and drift: not judged, a historical load is one batch"])
 
 
 def _number(engine: Engine, query: str) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from quality.validation import Measured, Outcome
+from quality.validation import MeasuredMetric, SuiteResult
 
 STYLE = """
 :root{color-scheme:light dark;--line:light-dark(#ddd,#34363d);--bad:light-dark(#b00020,#ff9aa2);--good:light-dark(#1b6e2e,#7bc98a)}
@@ -27,14 +27,14 @@ ul{margin:.3rem 0;padding-left:1.1rem;font-size:.85rem;overflow-wrap:anywhere}
 """
 
 
-def page(stage: str, as_of: str, outcomes: Sequence[Outcome], error: str | None = None) -> str:
+def render_page(stage: str, as_of: str, outcomes: Sequence[SuiteResult], error: str | None = None) -> str:
     """One row a suite: its expectations, which failed, what could not be judged; `error` where a table was missing. Then
     the facts that were measured, with what they may be.
     """
     failures = sum(len(outcome.failed) for outcome in outcomes)
     rows = "".join(_row(outcome) for outcome in outcomes)
     facts = "".join(
-        _fact(one.suite, name, fact)
+        _metric_row(one.suite, name, fact)
         for one in outcomes
         for name, fact in one.measured.items()
         if fact.least != fact.most  # what may be one value only is said where it is not
@@ -57,7 +57,7 @@ def page(stage: str, as_of: str, outcomes: Sequence[Outcome], error: str | None 
     )
 
 
-def content(stage: str, as_of: str, outcomes: Sequence[Outcome], error: str | None = None) -> str:
+def render_json(stage: str, as_of: str, outcomes: Sequence[SuiteResult], error: str | None = None) -> str:
     """The same as JSON."""
     return json.dumps(
         {"stage": stage, "as_of": as_of, "error": error, "suites": [asdict(one) for one in outcomes]}, indent=1
@@ -72,7 +72,7 @@ def write(site: Path, text: str, data: str) -> Path:
     return site / "outcome.html"
 
 
-def _row(outcome: Outcome) -> str:
+def _row(outcome: SuiteResult) -> str:
     lines = [f"<div class='failed'>{html.escape(line)}</div>" for line in outcome.failed]
     lines += [f"<div>{html.escape(note)}</div>" for note in outcome.notes]
     state = "failed" if outcome.failed else "ok"
@@ -80,17 +80,17 @@ def _row(outcome: Outcome) -> str:
     return f"<tr><td>{name}<td class='{state}'>{state}<td>{_expectations(outcome)}<td>{''.join(lines)}</tr>"
 
 
-def _expectations(outcome: Outcome) -> str:
+def _expectations(outcome: SuiteResult) -> str:
     held = "".join(f"<li>{html.escape(line)}</li>" for line in outcome.held)
     return f"<details><summary>{outcome.expectations}</summary>these held:<ul>{held}</ul></details>"
 
 
-def _fact(suite: str, name: str, fact: Measured) -> str:
+def _metric_row(suite: str, name: str, fact: MeasuredMetric) -> str:
     value = "not known" if fact.value is None else f"{fact.value:.4g}"
     return f"<tr><td>{html.escape(suite)}<td>{html.escape(name.replace('_', ' '))}<td>{value}<td>{_limits(fact)}</tr>"
 
 
-def _limits(fact: Measured) -> str:
+def _limits(fact: MeasuredMetric) -> str:
     if fact.least is None or fact.most is None:
         return f"at most {fact.most:g}" if fact.most is not None else f"at least {fact.least:g}"
     return f"{fact.least:g} to {fact.most:g}"

@@ -16,11 +16,11 @@ class SparkEngine:
     """An `Engine` on the session of this process, which the settings describe (`settings.spark_environment`)."""
 
     def __init__(self) -> None:
-        self._is_ours = SparkSession.getActiveSession() is None
+        self._owns_session = SparkSession.getActiveSession() is None
         self._session = SparkSession.builder.getOrCreate()
         self._views = 0
 
-    def files(self, paths: Sequence[str]) -> str:
+    def parquet_relation(self, paths: Sequence[str]) -> str:
         """See `Engine`: a temporary view."""
         self._views += 1
         name = f"quality_{self._views}"
@@ -36,7 +36,7 @@ class SparkEngine:
         row = self._session.sql(query).first()
         return None if row is None else tuple(row)
 
-    def holds_rows(self, partition: Path) -> bool:
+    def has_rows(self, partition: Path) -> bool:
         """See `Engine`."""
         return not self._session.read.parquet(str(partition)).isEmpty()
 
@@ -56,5 +56,5 @@ class SparkEngine:
 
     def close(self) -> None:
         """See `Engine`."""
-        if self._is_ours:
+        if self._owns_session:
             self._session.stop()

@@ -20,7 +20,7 @@ BEHAVIOURS = [
     *("like", "collect", "share", "download", "dislike", "block"),
 ]
 TARGETS = ["track", "playlist", "album", "artist", "mlog"]
-PARTS = ["train", "validation", "test"]
+SPLIT_PARTS = ["train", "validation", "test"]
 DAY_MS = 86_400_000
 
 
@@ -34,12 +34,12 @@ class Suite:
     has_time: bool = False
 
 
-def required(*columns: str) -> list[Expectation]:
+def not_null(*columns: str) -> list[Expectation]:
     """These columns are never null."""
     return [gxe.ExpectColumnValuesToNotBeNull(column=column) for column in columns]
 
 
-def among(column: str, values: Sequence[str]) -> Expectation:
+def in_set(column: str, values: Sequence[str]) -> Expectation:
     """The column has no other values than these."""
     return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
 
@@ -49,14 +49,14 @@ def between(column: str, low: float | None, high: float | None) -> Expectation:
     return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
 
 
-def ordered(earlier: str, later: str, or_equal: bool = True) -> Expectation:
+def not_after(earlier: str, later: str, or_equal: bool = True) -> Expectation:
     """One column is not after the other; nulls pass, as engines differ about them, so that `required` must find them."""
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
         column_A=later, column_B=earlier, or_equal=or_equal, ignore_row_if="either_value_is_missing"
     )
 
 
-def rows(low: int, high: int | None = None) -> Expectation:
+def row_count(low: int, high: int | None = None) -> Expectation:
     """So many rows at least, and at most."""
     return gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high)
 
@@ -71,14 +71,14 @@ LANDED_EVENTS = Suite(
     newest="ended_at",
     has_time=True,
     expectations=(
-        rows(1),
-        *required("event_id", "user_id", "sequence_number", "target_id", "occurred_at", "ended_at"),
-        among("action", ACTIONS),
-        among("target_type", TARGETS),
+        row_count(1),
+        *not_null("event_id", "user_id", "sequence_number", "target_id", "occurred_at", "ended_at"),
+        in_set("action", ACTIONS),
+        in_set("target_type", TARGETS),
         between("played_ms", 0, DAY_MS),
         between("position", 0, 10_000),
         between("propensity", 0, 1),
-        ordered("occurred_at", "ended_at"),
+        not_after("occurred_at", "ended_at"),
         between("table_hours_before_as_of", None, 48),
         between("table_volume_ratio", 0.2, 5),
         between("table_action_drift", 0, 0.2),
@@ -92,10 +92,10 @@ MARTS: dict[str, Suite] = {
         None,
         (
             unique_key(),
-            rows(11),
-            *required("action", "is_explicit"),
-            among("behaviour", BEHAVIOURS),
-            among("polarity", ["positive", "negative", "neutral"]),
+            row_count(11),
+            *not_null("action", "is_explicit"),
+            in_set("behaviour", BEHAVIOURS),
+            in_set("polarity", ["positive", "negative", "neutral"]),
         ),
     ),
     "events": Suite(
@@ -103,16 +103,16 @@ MARTS: dict[str, Suite] = {
         "known_at",
         (
             unique_key(),
-            rows(1),
-            *required("user_id", "event_number", "known_at", "request_at", "ended_at", "target_id"),
-            among("action", ACTIONS),
-            among("behaviour", BEHAVIOURS),
-            among("target_type", TARGETS),
+            row_count(1),
+            *not_null("user_id", "event_number", "known_at", "request_at", "ended_at", "target_id"),
+            in_set("action", ACTIONS),
+            in_set("behaviour", BEHAVIOURS),
+            in_set("target_type", TARGETS),
             between("event_number", 0, None),
             between("played_ms", 0, DAY_MS),
             between("played_ratio", 0, 1),
-            ordered("request_at", "known_at", or_equal=False),
-            ordered("ended_at", "known_at"),
+            not_after("request_at", "known_at", or_equal=False),
+            not_after("ended_at", "known_at"),
             between("table_hours_before_as_of", 0, None),
             between("table_hours_before_as_of_if_daily", None, 48),
             between("table_volume_ratio", 0.2, 5),
@@ -126,13 +126,13 @@ MARTS: dict[str, Suite] = {
         "known_at",
         (
             unique_key(),
-            *required("user_id", "play_number", "track_id", "session_id", "is_listened", "is_skip", "is_full_play"),
-            *required("known_at", "request_at"),
-            among("behaviour", ["skip", "full_play", "play"]),
-            among("part", PARTS),
+            *not_null("user_id", "play_number", "track_id", "session_id", "is_listened", "is_skip", "is_full_play"),
+            *not_null("known_at", "request_at"),
+            in_set("behaviour", ["skip", "full_play", "play"]),
+            in_set("part", SPLIT_PARTS),
             between("play_number", 0, None),
             between("played_ratio", 0, 1),
-            ordered("request_at", "known_at", or_equal=False),
+            not_after("request_at", "known_at", or_equal=False),
         ),
     ),
     "sessions": Suite(
@@ -140,9 +140,9 @@ MARTS: dict[str, Suite] = {
         "ended_at",
         (
             unique_key(),
-            *required("user_id", "started_at", "ended_at", "first_play_number"),
+            *not_null("user_id", "started_at", "ended_at", "first_play_number"),
             between("plays", 1, None),
-            among("part", PARTS),
+            in_set("part", SPLIT_PARTS),
         ),
     ),
     "impressions": Suite(
@@ -150,11 +150,11 @@ MARTS: dict[str, Suite] = {
         "shown_at",
         (
             unique_key(),
-            *required("user_id", "target_id", "shown_at", "is_clicked", "is_played", "is_full_play", "is_liked"),
-            among("target_type", TARGETS),
+            *not_null("user_id", "target_id", "shown_at", "is_clicked", "is_played", "is_full_play", "is_liked"),
+            in_set("target_type", TARGETS),
             between("position", 0, 10_000),
             between("propensity", 0, 1),
-            among("part", PARTS),
+            in_set("part", SPLIT_PARTS),
         ),
     ),
     "exposures": Suite(
@@ -162,8 +162,8 @@ MARTS: dict[str, Suite] = {
         "shown_at",
         (
             unique_key(),
-            *required("request_id", "user_id", "scene", "release", "arm", "target_id", "shown_at", "is_exploration"),
-            among("target_type", TARGETS),
+            *not_null("request_id", "user_id", "scene", "release", "arm", "target_id", "shown_at", "is_exploration"),
+            in_set("target_type", TARGETS),
             between("position", 0, 10_000),
             between("propensity", 0, 1),
             between("played_ms", 0, DAY_MS),
@@ -178,31 +178,31 @@ MARTS: dict[str, Suite] = {
             between("finish_rate", 0, 1),
             between("skip_rate", 0, 1),
             between("likes_per_1000", 0, 1000),
-            *required("users", "requests", "plays"),
-            ordered("plays", "exposures"),
-            ordered("users", "requests"),
+            *not_null("users", "requests", "plays"),
+            not_after("plays", "exposures"),
+            not_after("users", "requests"),
         ),
     ),
     "likes": Suite(
         ("user_id", "target_type", "target_id"),
         "liked_at",
-        (unique_key(), *required("liked_at"), among("target_type", TARGETS)),
+        (unique_key(), *not_null("liked_at"), in_set("target_type", TARGETS)),
     ),
     "tracks": Suite(
         ("track_id",),
         None,
         (
             unique_key(),
-            rows(1),
-            *required("is_in_catalogue", "is_duration_estimated"),
+            row_count(1),
+            *not_null("is_in_catalogue", "is_duration_estimated"),
             between("duration_ms", 0, DAY_MS),
         ),
     ),
-    "artists": Suite(("artist_id",), None, (unique_key(), *required("name"))),
+    "artists": Suite(("artist_id",), None, (unique_key(), *not_null("name"))),
     "albums": Suite(("album_id",), None, (unique_key(),)),
-    "playlists": Suite(("playlist_id",), None, (unique_key(), among("source", ["ugc", "mgc"]))),
+    "playlists": Suite(("playlist_id",), None, (unique_key(), in_set("source", ["ugc", "mgc"]))),
     "mlogs": Suite(("mlog_id",), None, (unique_key(),)),
-    "track_comments": Suite(("comment_id",), None, (unique_key(), *required("track_id", "text"))),
+    "track_comments": Suite(("comment_id",), None, (unique_key(), *not_null("track_id", "text"))),
     "knowledge_triples": Suite(
         ("head", "relation", "tail"),
         None,
@@ -217,12 +217,12 @@ MARTS: dict[str, Suite] = {
         "known_at",
         (
             unique_key(),
-            *required("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d"),
-            ordered("listens_total", "plays_total"),
-            ordered("skips_total", "plays_total"),
-            ordered("full_plays_total", "listens_total"),
-            ordered("plays_28d", "plays_total"),
-            ordered("plays_7d", "plays_28d"),
+            *not_null("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d"),
+            not_after("listens_total", "plays_total"),
+            not_after("skips_total", "plays_total"),
+            not_after("full_plays_total", "listens_total"),
+            not_after("plays_28d", "plays_total"),
+            not_after("plays_7d", "plays_28d"),
             between("likes_total", 0, None),
         ),
     ),
@@ -231,18 +231,20 @@ MARTS: dict[str, Suite] = {
         "known_at",
         (
             unique_key(),
-            *required("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total"),
-            ordered("listens_total", "plays_total"),
-            ordered("skips_total", "plays_total"),
-            ordered("full_plays_total", "listens_total"),
-            ordered("tracks_total", "plays_total"),
+            *not_null("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total"),
+            not_after("listens_total", "plays_total"),
+            not_after("skips_total", "plays_total"),
+            not_after("full_plays_total", "listens_total"),
+            not_after("tracks_total", "plays_total"),
             between("artists_total", 0, None),
         ),
     ),
     "landings": Suite(
         ("landing_id", "format"),
         None,
-        (unique_key(), *required("landed_at"), between("landed", 0, None), between("quarantined", 0, None)),
+        (unique_key(), *not_null("landed_at"), between("landed", 0, None), between("quarantined", 0, None)),
     ),
-    "train_cuts": Suite(("split",), None, (unique_key(), rows(1, 1), among("split", ["user_time", "global_time"]))),
+    "train_cuts": Suite(
+        ("split",), None, (unique_key(), row_count(1, 1), in_set("split", ["user_time", "global_time"]))
+    ),
 }

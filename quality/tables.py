@@ -22,7 +22,7 @@ class Table:
     newest: str | None = None
 
 
-def mart(engine: Engine, marts: Path, name: str, newest: str | None) -> Table:
+def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Table:
     """A published mart.
 
     Raises:
@@ -31,7 +31,7 @@ def mart(engine: Engine, marts: Path, name: str, newest: str | None) -> Table:
     path = marts / f"{name}.parquet"
     if not path.is_file():
         raise TableError(f"{path} is not there; run `dbt build --project-dir dbt` first")
-    return Table(name, engine.files([str(path)]), newest)
+    return Table(name, engine.parquet_relation([str(path)]), newest)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LandedEvents:
     is_historical: bool
 
 
-def landed_events(engine: Engine, landing: Path) -> LandedEvents:
+def find_landed_events(engine: Engine, landing: Path) -> LandedEvents:
     """The newest partition of the landed events that holds rows.
 
     Raises:
@@ -54,18 +54,18 @@ def landed_events(engine: Engine, landing: Path) -> LandedEvents:
     """
     folder = landing / "listening_events"
     # A month sorts before its days: the newest partition is the last name either way.
-    partitions = sorted({path.parent for path in storage.files(folder, "dt=*/*.parquet")}, key=str)
-    newest = next((path for path in reversed(partitions) if engine.holds_rows(path)), None)
+    partitions = sorted({path.parent for path in storage.list_files(folder, "dt=*/*.parquet")}, key=str)
+    newest = next((path for path in reversed(partitions) if engine.has_rows(path)), None)
     if newest is None:
         raise TableError(f"{folder} holds no events; run `python -m ingestion.land PATH` first")
     is_historical = len(newest.name) == len("dt=2026-06")
     days = [path for path in partitions if len(path.name) == len("dt=2026-06-30")][-8:]
     return LandedEvents(
-        table=Table("listening_events", _reader(engine, [newest]), "ended_at"),
-        week=Table("listening_events", _reader(engine, days or [newest]), "ended_at"),
+        table=Table("listening_events", _partition_relation(engine, [newest]), "ended_at"),
+        week=Table("listening_events", _partition_relation(engine, days or [newest]), "ended_at"),
         is_historical=is_historical,
     )
 
 
-def _reader(engine: Engine, partitions: list[Path]) -> str:
-    return engine.files([f"{path}/*.parquet" for path in partitions])
+def _partition_relation(engine: Engine, partitions: list[Path]) -> str:
+    return engine.parquet_relation([f"{path}/*.parquet" for path in partitions])

@@ -25,24 +25,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stage", choices=["landed", "marts", "all"], default="all", help="what to validate")
     parser.add_argument("--suite", default=None, help="one table of the stage; its data docs stay as they are")
     options = parser.parse_args(arguments)
-    home = settings.load()
+    home = settings.load_settings()
     os.environ.update(settings.tool_environment(home))
 
     # Only now: Great Expectations reads its usage reporting from the environment when it is imported.
     from quality import page
-    from quality.engine import chosen
+    from quality.engine import create_engine
     from quality.tables import TableError
-    from quality.validation import STAGES, Outcome, SuiteError, Validator
+    from quality.validation import STAGES, SuiteError, SuiteResult, Validator
     from storage import StorageError
 
-    outcomes: list[Outcome] = []
+    outcomes: list[SuiteResult] = []
     pages = []
-    engine = chosen(home.engine, home.tables)
+    engine = create_engine(home.engine, home.tables)
     try:
         for stage in STAGES if options.stage == "all" else [options.stage]:
             site = home.reports / "data_docs" / stage
             validator = Validator(site, engine)
-            found: list[Outcome] = []
+            found: list[SuiteResult] = []
             missing = None
             try:
                 found = STAGES[stage](home, options.as_of, validator, options.suite)
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if options.suite is None:
                     validator.build_docs()
                     told = (stage, options.as_of.isoformat(), found, missing)
-                    pages.append(page.write(site, page.page(*told), page.content(*told)))
+                    pages.append(page.write(site, page.render_page(*told), page.render_json(*told)))
             outcomes += found
         if not outcomes:
             raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")

@@ -28,7 +28,7 @@ class SuiteError(LookupError):
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredMetric:
     """A fact about a table and what it may be; None: not known, or any."""
 
     value: float | None
@@ -37,7 +37,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SuiteResult:
     """What one suite found: `failed` names each expectation that did not hold and what was there, `held` each other one;
     `notes` what could not be judged; `measured` has the facts about the whole table.
     """
@@ -46,7 +46,7 @@ class Outcome:
     expectations: int
     failed: tuple[str, ...]
     notes: tuple[str, ...]
-    measured: dict[str, Measured] = field(default_factory=dict)
+    measured: dict[str, MeasuredMetric] = field(default_factory=dict)
     held: tuple[str, ...] = ()
 
 
@@ -70,7 +70,7 @@ class Validator:
         }
         self._context.add_data_docs_site(SITE, site)
 
-    def run(self, name: str, frame: Any, suite: Suite, facts: measures.Facts) -> Outcome:
+    def run(self, name: str, frame: Any, suite: Suite, facts: measures.TableMetrics) -> SuiteResult:
         """Judges one table's rows, facts included, by its suite."""
         # An expectation belongs to the suite it was put in: the table of suites keeps its own.
         expectations = [copy(expectation) for expectation in suite.expectations]
@@ -78,9 +78,9 @@ class Validator:
         batches = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("newest")
         definition = gx.ValidationDefinition(name=name, data=batches, suite=stored)
         result = self._context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})
-        failed = tuple(_line(item) for item in result.results if not item.success)
-        held = tuple(_named(item.expectation_config) for item in result.results if item.success)
-        return Outcome(name, len(result.results), failed, tuple(facts.notes), _measured(suite, facts), held)
+        failed = tuple(_describe_failure(item) for item in result.results if not item.success)
+        held = tuple(_describe_expectation(item.expectation_config) for item in result.results if item.success)
+        return SuiteResult(name, len(result.results), failed, tuple(facts.notes), _limited_metrics(suite, facts), held)
 
     def build_docs(self) -> None:
         """Writes `index.html` and a page for each suite and result."""
@@ -89,7 +89,7 @@ class Validator:
 
 def validate_landed(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
-) -> list[Outcome]:
+) -> list[SuiteResult]:
     """The newest landed partition; nothing where `only` names another suite.
 
     Raises:
@@ -98,9 +98,13 @@ def validate_landed(
     if only not in (None, LANDED_SUITE):
         return []
     engine = validator.engine
-    landed = tables.landed_events(engine, storage.landing(home))
-    facts = measures.historical_facts() if landed.is_historical else measures.week_facts(engine, landed.week)
-    age = None if landed.is_historical else measures.hours_before(engine, landed.table, as_of)
+    landed = tables.find_landed_events(engine, storage.fetch_landing(home))
+    facts = (
+        measures.historical_load_metrics()
+        if landed.is_historical
+        else measures.trailing_week_metrics(engine, landed.week)
+    )
+    age = None if landed.is_historical else measures.hours_since_newest(engine, landed.table, as_of)
     facts.values["hours_before_as_of"] = age
     frame = _frame(engine, landed.table, suites.LANDED_EVENTS, facts)
     return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, facts)]
@@ -108,7 +112,7 @@ def validate_landed(
 
 def validate_marts(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
-) -> list[Outcome]:
+) -> list[SuiteResult]:
     """Every published mart, or the one that `only` names.
 
     Raises:
@@ -116,16 +120,18 @@ def validate_marts(
     """
     engine = validator.engine
     is_historical = _is_historical(engine, home)
-    marts = storage.marts(home)
+    marts = storage.fetch_marts(home)
     outcomes = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
-        table = tables.mart(engine, marts, name, suite.newest)
-        facts = measures.Facts()
+        table = tables.mart_table(engine, marts, name, suite.newest)
+        facts = measures.TableMetrics()
         if suite.has_time:
-            facts = measures.historical_facts() if is_historical else measures.week_facts(engine, table)
-            age = measures.hours_before(engine, table, as_of)
+            facts = (
+                measures.historical_load_metrics() if is_historical else measures.trailing_week_metrics(engine, table)
+            )
+            age = measures.hours_since_newest(engine, table, as_of)
             facts.values |= {
                 "hours_before_as_of": age,
                 "hours_before_as_of_if_daily": None if is_historical else age,
@@ -136,7 +142,7 @@ def validate_marts(
 
 
 # Where the line asks whether it may go on: before marts are built, and before features are.
-STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], list[Outcome]]] = {
+STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], list[SuiteResult]]] = {
     "landed": validate_landed,
     "marts": validate_marts,
 }
@@ -144,13 +150,13 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
 
 def _is_historical(engine: Engine, home: settings.Settings) -> bool:
     try:
-        return tables.landed_events(engine, storage.landing(home)).is_historical
+        return tables.find_landed_events(engine, storage.fetch_landing(home)).is_historical
     except tables.TableError:
         # Marts can be judged where there is no landing zone; then they are as fresh as a daily load must be.
         return False
 
 
-def _frame(engine: Engine, table: Table, suite: Suite, facts: measures.Facts) -> Any:
+def _frame(engine: Engine, table: Table, suite: Suite, facts: measures.TableMetrics) -> Any:
     return engine.newest_rows(table.source, _columns(suite), table.newest, facts.values)
 
 
@@ -159,17 +165,17 @@ def _columns(suite: Suite) -> set[str]:
     return {name for name in named if isinstance(name, str)}
 
 
-def _measured(suite: Suite, facts: measures.Facts) -> dict[str, Measured]:
+def _limited_metrics(suite: Suite, facts: measures.TableMetrics) -> dict[str, MeasuredMetric]:
     """Every fact that the suite has an expectation of."""
     limits = {getattr(one, "column", None): one for one in suite.expectations}
     known = {name: limits[f"table_{name}"] for name in facts.values if f"table_{name}" in limits}
     return {
-        name: Measured(facts.values[name], getattr(one, "min_value", None), getattr(one, "max_value", None))
+        name: MeasuredMetric(facts.values[name], getattr(one, "min_value", None), getattr(one, "max_value", None))
         for name, one in known.items()
     }
 
 
-def _named(config: Any) -> str:
+def _describe_expectation(config: Any) -> str:
     """An expectation, the columns that it is about, and what may be in them."""
     names = [str(value) for key, value in config.kwargs.items() if key in ("column", "column_A", "column_B")]
     limits = {
@@ -178,8 +184,8 @@ def _named(config: Any) -> str:
     return f"{config.type}({', '.join(names)}) {limits or ''}".rstrip()
 
 
-def _line(result: Any) -> str:
-    line = _named(result.expectation_config)
+def _describe_failure(result: Any) -> str:
+    line = _describe_expectation(result.expectation_config)
     if result.exception_info and result.exception_info.get("raised_exception", False):
         return f"{line}: {result.exception_info.get('exception_message')}"
     found = result.result or {}

@@ -13,13 +13,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import storage
-from sequences.request_log import LoggedRequest, Position
+from sequences.request_log import LoggedRequest, LogPosition
 
-JOURNAL = "materialized.jsonl"
+MATERIALIZATION_LOG = "materialized.jsonl"
 
 
 @dataclass(frozen=True)
-class Materialized:
+class MaterializationRun:
     """One finished materialisation, times in µs UTC: what was known before `as_of_us`, of an event table that was
     published at `events_us`.
     """
@@ -29,7 +29,7 @@ class Materialized:
     finished_us: int
 
 
-def record(feast_folder: Path, as_of: date, events: Path) -> None:
+def record_materialization(feast_folder: Path, as_of: date, events: Path) -> None:
     """Notes that a materialisation of the event table `events` has just finished."""
     midnight = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
     line = {
@@ -37,46 +37,50 @@ def record(feast_folder: Path, as_of: date, events: Path) -> None:
         "events_us": events.stat().st_mtime_ns // 1000,
         "finished_us": int(datetime.now(UTC).timestamp() * 1_000_000),
     }
-    with (feast_folder / JOURNAL).open("a", encoding="utf-8") as file:
+    with (feast_folder / MATERIALIZATION_LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
-def journal(feast_folder: Path) -> list[Materialized]:
+def read_materializations(feast_folder: Path) -> list[MaterializationRun]:
     """The finished materialisations, oldest first."""
-    path = feast_folder / JOURNAL
+    path = feast_folder / MATERIALIZATION_LOG
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Materialized(**json.loads(line)) for line in lines]
+    return [MaterializationRun(**json.loads(line)) for line in lines]
 
 
 @dataclass(frozen=True)
 class Arrivals:
     """Event ▸ place in the live log, event ▸ when it was landed (µs UTC), and the materialisations."""
 
-    live: dict[str, Position]
+    live_positions: dict[str, LogPosition]
     landed_us: dict[str, int]
-    batches: list[Materialized]
+    materializations: list[MaterializationRun]
 
     @classmethod
-    def of(cls, user_ids: Iterable[str], home: Path, since: date, landing: Path | None = None) -> Arrivals:
+    def load(cls, user_ids: Iterable[str], home: Path, since: date, landing: Path | None = None) -> Arrivals:
         """Of every event of these users, reported since a day or landed ever; `landing` is below `home` or given."""
         users, landing = set(user_ids), landing or home / "landing"
-        return cls(_live(users, home / "live", since), _landed(users, landing), journal(home / "feast"))
+        return cls(
+            _live_positions(users, home / "live", since),
+            _landing_times(users, landing),
+            read_materializations(home / "feast"),
+        )
 
-    def batch_of(self, request: LoggedRequest) -> Materialized | None:
+    def materialization_for(self, request: LoggedRequest) -> MaterializationRun | None:
         """The materialisation that a request's batch part is at least from; None before the first."""
-        finished = [batch for batch in self.batches if batch.finished_us <= request.at_us]
+        finished = [batch for batch in self.materializations if batch.finished_us <= request.at_us]
         return finished[-1] if finished else None
 
-    def came_later(self, event_id: str, known_us: int, request: LoggedRequest) -> bool:
+    def arrived_after(self, event_id: str, known_us: int, request: LoggedRequest) -> bool:
         """Whether the online store need not have had the event when the request read it.
 
         Of a reported event: it was logged after the mark that the request noted. Of an event from a file: it was
         landed, or became known, after what had been materialised.
         """
-        position = self.live.get(event_id)
+        position = self.live_positions.get(event_id)
         if position is not None:
             return request.applied is None or position > request.applied
-        batch = self.batch_of(request)
+        batch = self.materialization_for(request)
         return batch is None or known_us >= batch.as_of_us or self.landed_us.get(event_id, 0) > batch.events_us
 
     def is_landed(self, event_id: str) -> bool:
@@ -84,8 +88,8 @@ class Arrivals:
         return event_id in self.landed_us
 
 
-def _live(users: set[str], folder: Path, since: date) -> dict[str, Position]:
-    found: dict[str, Position] = {}
+def _live_positions(users: set[str], folder: Path, since: date) -> dict[str, LogPosition]:
+    found: dict[str, LogPosition] = {}
     for path in sorted(folder.glob("dt=*/events-*.jsonl"), key=lambda path: (path.parent.name, path.name)):
         if path.parent.name < f"dt={since}":
             continue
@@ -102,11 +106,11 @@ def _live(users: set[str], folder: Path, since: date) -> dict[str, Position]:
     return found
 
 
-def _landed(users: set[str], folder: Path) -> dict[str, int]:
-    paths = {str(path): path for path in storage.files(folder / "listening_events", "dt=*/*.parquet")}
+def _landing_times(users: set[str], folder: Path) -> dict[str, int]:
+    paths = {str(path): path for path in storage.list_files(folder / "listening_events", "dt=*/*.parquet")}
     if not paths or not users:
         return {}
-    with storage.connection(folder) as connection:
+    with storage.connect_duckdb(folder) as connection:
         rows = connection.execute(
             "select event_id, filename from read_parquet(?, filename = true, hive_partitioning = false) "
             "where user_id in (select unnest(?))",

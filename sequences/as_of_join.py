@@ -40,13 +40,13 @@ class OrdinaryView:
 
 def join(entities: pa.Table, view: OrdinaryView, by_created: bool = False) -> pa.Table:
     """The view's features, one row an entity row, in the order of `ROW`; null where nothing is known."""
-    with connected(entities, view) as connection:
+    with connect(entities, view) as connection:
         sql = _window_sql(view) if by_created and view.created else as_of_sql(view)
         answer: pa.Table = connection.execute(sql, [view.path]).to_arrow_table()
         return answer
 
 
-def connected(entities: pa.Table, view: OrdinaryView) -> duckdb.DuckDBPyConnection:
+def connect(entities: pa.Table, view: OrdinaryView) -> duckdb.DuckDBPyConnection:
     """A new connection that knows the entity rows."""
     connection = duckdb.connect()
     connection.execute("set preserve_insertion_order = false")
@@ -60,10 +60,10 @@ def as_of_sql(view: OrdinaryView) -> str:
     """The join, of the file that is the first parameter."""
     return f"""
         with {_feature_rows(view)}
-        select {_answer(view)}
+        select {_select_list(view)}
         from entity_rows e asof left join feature_rows f
-            on {_same_keys(view)} and e.{_q(TIME)} >= f.{_q(view.timestamp)}
-        order by e.{_q(ROW)}
+            on {_key_equality(view)} and e.{_quote(TIME)} >= f.{_quote(view.timestamp)}
+        order by e.{_quote(ROW)}
     """
 
 
@@ -72,48 +72,48 @@ def _window_sql(view: OrdinaryView) -> str:
     return f"""
         with {_feature_rows(view, every=True)},
         newest as (
-            select e.{_q(ROW)}, f.*
+            select e.{_quote(ROW)}, f.*
             from entity_rows e join feature_rows f
-                on {_same_keys(view)}
-                and e.{_q(TIME)} >= f.{_q(view.timestamp)} and e.{_q(TIME)} >= f.{_q(view.created)}
+                on {_key_equality(view)}
+                and e.{_quote(TIME)} >= f.{_quote(view.timestamp)} and e.{_quote(TIME)} >= f.{_quote(view.created)}
             qualify row_number() over (
-                partition by e.{_q(ROW)} order by f.{_q(view.timestamp)} desc, f.{_q(view.created)} desc
+                partition by e.{_quote(ROW)} order by f.{_quote(view.timestamp)} desc, f.{_quote(view.created)} desc
             ) = 1
         )
-        select {_answer(view)}
-        from entity_rows e left join newest f on e.{_q(ROW)} = f.{_q(ROW)}
-        order by e.{_q(ROW)}
+        select {_select_list(view)}
+        from entity_rows e left join newest f on e.{_quote(ROW)} = f.{_quote(ROW)}
+        order by e.{_quote(ROW)}
     """
 
 
 def _feature_rows(view: OrdinaryView, every: bool = False) -> str:
     times = [view.timestamp, *([view.created] if view.created else [])]
-    columns = [_q(c) for c in dict.fromkeys([*view.keys, *view.features]) if c not in times]
-    columns += [f"{_q(c)}::timestamp as {_q(c)}" for c in times]
+    columns = [_quote(c) for c in dict.fromkeys([*view.keys, *view.features]) if c not in times]
+    columns += [f"{_quote(c)}::timestamp as {_quote(c)}" for c in times]
     latest = ""
     if view.created and not every:
-        keys = ", ".join(_q(c) for c in [*view.keys, view.timestamp])
-        latest = f"qualify row_number() over (partition by {keys} order by {_q(view.created)} desc) = 1"
-    source = f"from read_parquet(?) where {_q(view.timestamp)} is not null"
+        keys = ", ".join(_quote(c) for c in [*view.keys, view.timestamp])
+        latest = f"qualify row_number() over (partition by {keys} order by {_quote(view.created)} desc) = 1"
+    source = f"from read_parquet(?) where {_quote(view.timestamp)} is not null"
     return f"feature_rows as (select {', '.join(columns)} {source} {latest})"
 
 
-def _same_keys(view: OrdinaryView) -> str:
+def _key_equality(view: OrdinaryView) -> str:
     # Compared as text: an entity frame may hold as numbers what the mart holds as text.
     # A view without entities has no keys: the same value for everybody.
-    same = [f"e.{_q(mine)}::varchar = f.{_q(theirs)}::varchar" for theirs, mine in view.keys.items()]
+    same = [f"e.{_quote(mine)}::varchar = f.{_quote(theirs)}::varchar" for theirs, mine in view.keys.items()]
     return " and ".join(same or ["true"])
 
 
-def _answer(view: OrdinaryView) -> str:
+def _select_list(view: OrdinaryView) -> str:
     if not view.time_to_live:
-        return ", ".join(f"f.{_q(theirs)} as {_q(ours)}" for theirs, ours in view.features.items())
-    lives = f"f.{_q(view.timestamp)} + interval ({view.time_to_live // timedelta(microseconds=1)}) microsecond"
+        return ", ".join(f"f.{_quote(theirs)} as {_quote(ours)}" for theirs, ours in view.features.items())
+    lives = f"f.{_quote(view.timestamp)} + interval ({view.time_to_live // timedelta(microseconds=1)}) microsecond"
     return ", ".join(
-        f"case when {lives} >= e.{_q(TIME)} then f.{_q(theirs)} end as {_q(ours)}"
+        f"case when {lives} >= e.{_quote(TIME)} then f.{_quote(theirs)} end as {_quote(ours)}"
         for theirs, ours in view.features.items()
     )
 
 
-def _q(name: str | None) -> str:
+def _quote(name: str | None) -> str:
     return '"' + str(name).replace('"', '""') + '"'

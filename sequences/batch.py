@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sequences.definition import Attribute, SequenceView
 
-PADDING, UNKNOWN, FIRST = 0, 1, 2
+PADDING, UNKNOWN, FIRST_CODE = 0, 1, 2
 
 Encoders = Mapping[str, Mapping[str, int]]
 """attribute name ▸ {text: code}, codes from `FIRST`. A string attribute without an encoder is left out of the batch."""

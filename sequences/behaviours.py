@@ -15,7 +15,7 @@ import yaml
 
 import settings
 
-DBT = settings.ROOT / "dbt"
+DBT_FOLDER = settings.ROOT / "dbt"
 
 
 class BehaviourError(ValueError):
@@ -52,7 +52,7 @@ class Behaviours:
         """behaviour ▸ code in a `SequenceBatch`: behaviour_id + 1, as 0 is padding and 1 is unknown."""
         return {row.behaviour: row.behaviour_id + 1 for row in self.rows}
 
-    def of_polarity(self, polarity: str) -> tuple[str, ...]:
+    def with_polarity(self, polarity: str) -> tuple[str, ...]:
         """Behaviours that are `positive`, `negative` or `neutral`, in the seed's order."""
         return tuple(row.behaviour for row in self.rows if row.polarity == polarity)
 
@@ -91,7 +91,7 @@ def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None
 
 
 @lru_cache(maxsize=8)
-def load(dbt_folder: Path = DBT) -> Behaviours:
+def load_behaviours(dbt_folder: Path = DBT_FOLDER) -> Behaviours:
     """The behaviours of a dbt project.
 
     Raises:
@@ -119,7 +119,7 @@ def load(dbt_folder: Path = DBT) -> Behaviours:
 
 def behaviour_of(action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
     """`Behaviours.behaviour_of` of this repository's dbt project."""
-    return load().behaviour_of(action, played_ms, duration_ms)
+    return load_behaviours().behaviour_of(action, played_ms, duration_ms)
 
 
 def _variable(project: dict[str, dict[str, object]], name: str, dbt_folder: Path) -> str:

@@ -17,23 +17,23 @@ from prometheus_client import REGISTRY, start_http_server
 
 import settings
 from sequences import heap
-from sequences.broker.applying import Applying
+from sequences.broker.applying import EventApplier
 from sequences.broker.message import TOPIC, Topic
-from sequences.broker.metrics import Metrics
+from sequences.broker.metrics import ConsumerMetrics
 from sequences.online import OnlineWriter
 from sequences.store import open_store
 
 
 def _open_writer(duration_of: Callable[[str], int | None]) -> OnlineWriter:
     writer = OnlineWriter(open_store(), duration_of)
-    heap.settle()
+    heap.freeze_gc()
     return writer
 
 
 async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
     """Consume until the process is told to end."""
-    metrics, ending = Metrics(), asyncio.Event()
-    applying = Applying(_open_writer, here.forgotten, metrics)
+    metrics, ending = ConsumerMetrics(), asyncio.Event()
+    applying = EventApplier(_open_writer, here.suppression_list, metrics)
 
     def end() -> None:
         ending.set()
@@ -41,13 +41,13 @@ async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, end)
-    run = _consumer(here.broker, applying, metrics, topic)
+    run = _make_consumer(here.broker, applying, metrics, topic)
     await asyncio.to_thread(applying.open)
     await run(ending)
 
 
-def _consumer(
-    url: str, applying: Applying, metrics: Metrics, topic: Topic
+def _make_consumer(
+    url: str, applying: EventApplier, metrics: ConsumerMetrics, topic: Topic
 ) -> Callable[[asyncio.Event], Coroutine[Any, Any, None]]:
     """What consumes from the broker at this address until it is told to end."""
     if url.startswith("kafka://"):
@@ -64,7 +64,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("sequences").setLevel(logging.INFO)
     try:
-        here = settings.load()
+        here = settings.load_settings()
         if not here.broker:
             raise settings.SettingError(
                 "SEGUE_BROKER is empty, so the recommender applies events itself and there is nothing to consume; give "

@@ -28,10 +28,10 @@ Kind = Literal["string", "time", "ratio", "order"]
 Times = TypeVar("Times", int, NDArray[np.int64])
 
 DAY_US = 86_400_000_000
-UNREPORTED = ("impression_without_click",)
+INFERRED_BEHAVIOURS = ("impression_without_click",)
 """Behaviours that no event reports: they follow from what did not happen."""
 
-TAG = "sequence"
+SEQUENCE_TAG = "sequence"
 """The Feast tag that marks a feature view as a sequence view; its value is `SequenceView.to_json()`."""
 
 
@@ -78,7 +78,7 @@ ATTRIBUTES: dict[str, Attribute] = {
     )
 }
 
-ORDER = (ENDED_AT, SEQUENCE_NUMBER, EVENT_ID)
+SORT_KEY_ATTRIBUTES = (ENDED_AT, SEQUENCE_NUMBER, EVENT_ID)
 """The contract's order of a user's events. Every view has these, so that a landed and a live event of one `ended_at`
 come in the order in which the event table will have them.
 """
@@ -101,12 +101,12 @@ class SequenceView:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise SequenceViewError(f"view {self.name!r} has length {self.length}; give at least 1")
-        lacking = [attribute.name for attribute in ORDER if attribute not in self.attributes]
+        lacking = [attribute.name for attribute in SORT_KEY_ATTRIBUTES if attribute not in self.attributes]
         if lacking:
             raise SequenceViewError(
                 f"view {self.name!r} lacks {lacking}; batch and live parts are merged by them, add them"
             )
-        unreported = sorted({*self.behaviours}.intersection(UNREPORTED))
+        unreported = sorted({*self.behaviours}.intersection(INFERRED_BEHAVIOURS))
         if unreported and (not self.is_daily or len(unreported) < len(self.behaviours)):
             raise SequenceViewError(
                 f"view {self.name!r} has {unreported}, which nobody reports; give it a daily view without other behaviours"
@@ -117,11 +117,11 @@ class SequenceView:
         """Names of the attributes, in the view's order."""
         return tuple(attribute.name for attribute in self.attributes)
 
-    def has(self, behaviour: str, target_type: str) -> bool:
+    def matches(self, behaviour: str, target_type: str) -> bool:
         """Whether an event of this behaviour on this type of target belongs to the view."""
         return behaviour in self.behaviours and (not self.target_types or target_type in self.target_types)
 
-    def seen_at(self, time_us: Times) -> Times:
+    def cutoff_us(self, time_us: Times) -> Times:
         """What a request at a time sees is what was known before this time, both in µs UTC."""
         return time_us // DAY_US * DAY_US if self.is_daily else time_us
 
@@ -161,7 +161,7 @@ class SequenceView:
         )
 
 
-_EVENT = (
+_ALL_ATTRIBUTES = (
     EVENT_ID,
     TARGET_TYPE,
     TARGET_ID,
@@ -195,7 +195,7 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
             attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO, SCENE),
             target_types=("track",),
         ),
-        SequenceView(name="recent_clicks", behaviours=("click",), length=50, attributes=_EVENT),
+        SequenceView(name="recent_clicks", behaviours=("click",), length=50, attributes=_ALL_ATTRIBUTES),
         SequenceView(
             name="recent_negatives",
             behaviours=("skip", "dislike", "block"),
@@ -217,7 +217,7 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
         ),
         SequenceView(
             name="impressions_left",
-            behaviours=UNREPORTED,
+            behaviours=INFERRED_BEHAVIOURS,
             length=50,
             attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
             target_types=("track",),
@@ -229,5 +229,5 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
 LIVE_SOURCE = "live_events"
 """The push source, and the feature view, of the users' live parts."""
 
-LIVE_ATTRIBUTES = _EVENT
+LIVE_ATTRIBUTES = _ALL_ATTRIBUTES
 """What a live event keeps: every attribute that any view shows."""

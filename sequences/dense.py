@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sequences.batch import UNKNOWN, Encoders, SequenceBatch, dtype_of, encoded_attributes
 from sequences.definition import Attribute, SequenceView
 from sequences.event_table import read_view
-from sequences.timeline import EventTableError, Timeline, microseconds, timeline
+from sequences.timeline import EventTableError, Timeline, build_timeline, microseconds
 
 __all__ = ["DenseReader", "EventTableError"]
 
@@ -56,22 +56,22 @@ class DenseReader:
         view: SequenceView,
         encoders: Encoders,
         user_ids: pa.Array | None = None,
-        kept: Path | None = None,
+        cache_folder: Path | None = None,
     ) -> None:
         self.view = view
         self.encoders = encoders
         self._attributes = encoded_attributes(view, encoders)
         self.timeline: Timeline
         self.columns: dict[str, NDArray[Any]]
-        if kept is None or not kept.exists():
+        if cache_folder is None or not cache_folder.exists():
             self._read(events_path, user_ids)
-            if kept is not None:
-                self._keep(kept)
-        if kept is not None:
-            self._map(kept)
+            if cache_folder is not None:
+                self._save(cache_folder)
+        if cache_folder is not None:
+            self._load_mapped(cache_folder)
 
     def _read(self, events_path: Path | str, user_ids: pa.Array | None) -> None:
-        encode = {a.name: _Codes(self.encoders[a.name]) for a in self._attributes if a.kind == "string"}
+        encode = {a.name: _TextEncoder(self.encoders[a.name]) for a in self._attributes if a.kind == "string"}
         found: list[pa.Array] = []
         known_at: list[NDArray[np.int64]] = []
         parts: dict[str, list[NDArray[Any]]] = {a.name: [] for a in self._attributes}
@@ -79,8 +79,8 @@ class DenseReader:
             found.append(rows["user_id"])
             known_at.append(microseconds(rows["known_at"]))
             for attribute in self._attributes:
-                parts[attribute.name].append(_flat(attribute, rows[attribute.name], encode))
-        self.timeline = timeline(found, known_at)
+                parts[attribute.name].append(_to_flat_array(attribute, rows[attribute.name], encode))
+        self.timeline = build_timeline(found, known_at)
         if not self.timeline.is_sorted:
             raise EventTableError(
                 f"{events_path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`"
@@ -90,7 +90,7 @@ class DenseReader:
             for a in self._attributes
         }
 
-    def _keep(self, folder: Path) -> None:
+    def _save(self, folder: Path) -> None:
         """Write the arrays; whoever looks for them sees all of them or none."""
         writing = folder.with_name(f".{folder.name}.{os.getpid()}")
         writing.mkdir(parents=True, exist_ok=True)
@@ -103,11 +103,11 @@ class DenseReader:
         except OSError:  # another process was first, with the same
             shutil.rmtree(writing)
 
-    def _map(self, folder: Path) -> None:
+    def _load_mapped(self, folder: Path) -> None:
         """Take the arrays from files: nothing is read before it is asked for, and all processes share what was."""
         users = json.loads((folder / USERS).read_text())
-        self.timeline = Timeline(users, _mapped(folder, OFFSETS), _mapped(folder, TIMES))
-        self.columns = {attribute.name: _mapped(folder, attribute.name) for attribute in self._attributes}
+        self.timeline = Timeline(users, _memory_map(folder, OFFSETS), _memory_map(folder, TIMES))
+        self.columns = {attribute.name: _memory_map(folder, attribute.name) for attribute in self._attributes}
 
     @property
     def users(self) -> list[str]:
@@ -136,7 +136,7 @@ class DenseReader:
         self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where each user's whole history as seen at the time begins and ends in the flat arrays: (first_B, end_B)."""
-        return self.timeline.bounds(user_index_B, self.view.seen_at(times_us_B))
+        return self.timeline.bounds(user_index_B, self.view.cutoff_us(times_us_B))
 
     def read(
         self,
@@ -181,7 +181,7 @@ class DenseReader:
         return SequenceBatch(columns=columns, length_B=end_B - start_B)
 
 
-def _mapped(folder: Path, name: str) -> NDArray[Any]:
+def _memory_map(folder: Path, name: str) -> NDArray[Any]:
     """An array of a file. Who writes into it changes their own copy of the page, not the file."""
     path = folder / f"{name}.npy"
     try:
@@ -190,16 +190,16 @@ def _mapped(folder: Path, name: str) -> NDArray[Any]:
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
 
 
-def _flat(attribute: Attribute, column: pa.Array, encode: Mapping[str, _Codes]) -> NDArray[Any]:
+def _to_flat_array(attribute: Attribute, column: pa.Array, encode: Mapping[str, _TextEncoder]) -> NDArray[Any]:
     if attribute.kind == "string":
-        return encode[attribute.name].of(column)
+        return encode[attribute.name].encode(column)
     if attribute.kind == "time":
         return microseconds(column)
     ratio = pc.fill_null(column.cast(pa.float32()), 0.0).to_numpy(zero_copy_only=False)
     return np.asarray(np.nan_to_num(ratio, nan=0.0), dtype=np.float32)
 
 
-class _Codes:
+class _TextEncoder:
     """Texts to codes, a column at a time, in as few bytes as hold them all: with millions of events that is worth it."""
 
     def __init__(self, code_of: Mapping[str, int]) -> None:
@@ -209,17 +209,17 @@ class _Codes:
         self._codes = codes.astype(np.min_scalar_type(codes.max()))
         self._nothing = code_of.get("", UNKNOWN)
 
-    def of(self, column: pa.Array) -> NDArray[np.unsignedinteger[Any]]:
+    def encode(self, column: pa.Array) -> NDArray[np.unsignedinteger[Any]]:
         if pa.types.is_dictionary(column.type):
             # Looked up once a text, not once an event. No text is the same as the empty one, as in readers' lists.
-            codes = np.append(self.of(column.dictionary), self._codes.dtype.type(self._nothing))
-            return codes.take(_filled(column.indices, len(codes) - 1))
-        place = _filled(pc.index_in(column, self._texts), len(self._texts))
+            codes = np.append(self.encode(column.dictionary), self._codes.dtype.type(self._nothing))
+            return codes.take(_fill_null(column.indices, len(codes) - 1))
+        place = _fill_null(pc.index_in(column, self._texts), len(self._texts))
         codes = self._codes.take(place)
         codes[column.is_null().to_numpy(zero_copy_only=False)] = self._nothing
         return codes
 
 
-def _filled(places: pa.Array, missing: int) -> NDArray[Any]:
+def _fill_null(places: pa.Array, missing: int) -> NDArray[Any]:
     filled: NDArray[Any] = pc.fill_null(places, missing).to_numpy(zero_copy_only=False)
     return filled

@@ -36,9 +36,9 @@ class EntityRows:
         types = dict(zip(frame.columns, frame.dtypes, strict=True))
         self.time_column: str = offline_utils.infer_event_timestamp_from_entity_df(types)
         frame = frame.assign(**{self.time_column: pd.to_datetime(frame[self.time_column], utc=True)})
-        self.given = pa.Table.from_pandas(frame, preserve_index=False).combine_chunks()
-        time = self.given[self.time_column].cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.timestamp("us"))
-        self.table = self.given.append_column(as_of_join.ROW, pa.array(np.arange(len(frame)))).append_column(
+        self.input_table = pa.Table.from_pandas(frame, preserve_index=False).combine_chunks()
+        time = self.input_table[self.time_column].cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.timestamp("us"))
+        self.table = self.input_table.append_column(as_of_join.ROW, pa.array(np.arange(len(frame)))).append_column(
             as_of_join.TIME, time
         )
         self.times_us = microseconds(time.combine_chunks())
@@ -47,15 +47,15 @@ class EntityRows:
 
     def __len__(self) -> int:
         """Number of rows."""
-        return int(self.given.num_rows)
+        return int(self.input_table.num_rows)
 
     @property
     def keys(self) -> list[str]:
         """Every column but the time."""
-        return [column for column in self.given.column_names if column != self.time_column]
+        return [column for column in self.input_table.column_names if column != self.time_column]
 
     @property
-    def first_and_last(self) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    def time_range(self) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """The earliest and the latest time."""
         if not len(self):
             return None, None
@@ -67,12 +67,12 @@ class EntityRows:
         Raises:
             FeastEntityDFMissingColumnsError: some are not there.
         """
-        missing = set(columns) - set(self.given.column_names)
+        missing = set(columns) - set(self.input_table.column_names)
         if missing:
             raise FeastEntityDFMissingColumnsError(set(columns), missing)
 
     def text(self, column: str) -> pa.Array:
         """A column as text: a frame may hold as numbers what the marts hold as text."""
         if column not in self._texts:
-            self._texts[column] = self.given[column].cast(pa.string()).combine_chunks()
+            self._texts[column] = self.input_table[column].cast(pa.string()).combine_chunks()
         return self._texts[column]

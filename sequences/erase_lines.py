@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-LEAST = b" "
+ERASED_PREFIX = b" "
 """What a line begins with only once it was erased: the rest of one that a kill left half erased goes, too."""
 
 
@@ -28,11 +28,11 @@ def erase(path: Path, user_ids: Collection[str]) -> Counter[str]:
         with path.open("rb") as lines:
             for line in lines:
                 text = line.rstrip(b"\n")
-                if text.startswith(LEAST):
+                if text.startswith(ERASED_PREFIX):
                     if text.strip():
-                        _blank(file.fileno(), offset, len(text))
+                        _overwrite_with_blanks(file.fileno(), offset, len(text))
                 elif (user := _user_of(text, spellings)) is not None:
-                    _blank(file.fileno(), offset, len(text))
+                    _overwrite_with_blanks(file.fileno(), offset, len(text))
                     erased[user] += 1
                 offset += len(line)
         os.fsync(file.fileno())
@@ -57,7 +57,7 @@ def _user_of(line: bytes, spellings: dict[str, tuple[bytes, ...]]) -> str | None
     return whose if whose in named else None
 
 
-def _blank(descriptor: int, offset: int, length: int) -> None:
+def _overwrite_with_blanks(descriptor: int, offset: int, length: int) -> None:
     written = 0
     while written < length:
         written += os.pwrite(descriptor, b" " * (length - written), offset + written)

@@ -38,7 +38,7 @@ def erase(path: Path, column: str, keys: Mapping[str, str | bytes], wait_s: floa
                 found = connection.execute(f'delete from "{table}" where "{column}" = ?', (key,))  # noqa: S608
                 erased[user_id] += found.rowcount
         connection.execute("vacuum")
-        _empty_log(connection, path, time.monotonic() + wait_s)
+        _truncate_wal(connection, path, time.monotonic() + wait_s)
     except sqlite3.OperationalError as error:
         if "locked" not in str(error):
             raise
@@ -56,7 +56,7 @@ def _tables(connection: sqlite3.Connection, column: str) -> list[str]:
     return [str(name) for (name,) in connection.execute(query, (column,))]
 
 
-def _empty_log(connection: sqlite3.Connection, path: Path, deadline: float) -> None:
+def _truncate_wal(connection: sqlite3.Connection, path: Path, deadline: float) -> None:
     while True:
         (is_busy, *_), *_ = connection.execute("pragma wal_checkpoint(truncate)").fetchall()
         if not is_busy:

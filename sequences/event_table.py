@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from sequences.definition import ATTRIBUTES, EVENT_ID, SequenceView
 from sequences.timeline import EventTableError
 
-ROWS_AT_ONCE = 262_144
-KEYS = ("user_id", "behaviour", "target_type")
-REPEATING = frozenset({*KEYS, *(a.name for a in ATTRIBUTES.values() if a.kind == "string" and a != EVENT_ID)})
+ROWS_PER_BATCH = 262_144
+KEY_COLUMNS = ("user_id", "behaviour", "target_type")
+DICTIONARY_COLUMNS = frozenset(
+    {*KEY_COLUMNS, *(a.name for a in ATTRIBUTES.values() if a.kind == "string" and a != EVENT_ID)}
+)
 """Columns of texts that many events share: they are read as Arrow dictionaries, each text once a piece."""
 
 
@@ -31,13 +33,13 @@ def read_view(
         EventTableError: the file is missing or lacks a column.
     """
     given = list(dict.fromkeys(["user_id", "known_at", *columns]))
-    needed = list(dict.fromkeys([*given, *KEYS]))
+    needed = list(dict.fromkeys([*given, *KEY_COLUMNS]))
     wanted = {"behaviour": frozenset(view.behaviours)}
     if view.target_types:
         wanted["target_type"] = frozenset(view.target_types)
     if user_ids is not None:
         wanted["user_id"] = frozenset(user_ids.cast(pa.string()).to_pylist())
-    for batch in read_batches(Path(path), needed, ROWS_AT_ONCE):
+    for batch in read_batches(Path(path), needed, ROWS_PER_BATCH):
         belongs = np.ones(batch.num_rows, dtype=bool)
         for name, values in wanted.items():
             belongs &= is_in(batch[name], values)
@@ -48,7 +50,7 @@ def read_view(
             yield rows.filter(pa.array(belongs))
 
 
-def read_batches(path: Path, columns: Sequence[str], rows_at_once: int) -> Iterator[pa.RecordBatch]:
+def read_batches(path: Path, columns: Sequence[str], rows_per_batch: int) -> Iterator[pa.RecordBatch]:
     """The columns of the event table, a row group at a time; texts that many events share as Arrow dictionaries.
 
     Arrow's reader keeps the texts and bytes of all groups that it was asked for together: memory, and the time that a
@@ -59,12 +61,12 @@ def read_batches(path: Path, columns: Sequence[str], rows_at_once: int) -> Itera
     """
     if not path.exists():
         raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
-    with pq.ParquetFile(path, read_dictionary=sorted(REPEATING.intersection(columns))) as file:
+    with pq.ParquetFile(path, read_dictionary=sorted(DICTIONARY_COLUMNS.intersection(columns))) as file:
         missing = set(columns) - set(file.schema_arrow.names)
         if missing:
             raise EventTableError(f"{path} lacks the columns {sorted(missing)}; rebuild the marts with `dbt build`")
         for group in range(file.num_row_groups):
-            yield from file.iter_batches(rows_at_once, row_groups=[group], columns=list(columns))
+            yield from file.iter_batches(rows_per_batch, row_groups=[group], columns=list(columns))
 
 
 def is_in(column: pa.DictionaryArray, values: frozenset[str]) -> np.ndarray:

@@ -19,21 +19,21 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 import settings
 from sequences import erase_lines, erase_rows
 from sequences.broker import forget as broker
-from sequences.broker.forget import NotTakenUp
+from sequences.broker.forget import SuppressionListNotApplied
 from sequences.erase_rows import FileBusy
-from sequences.materialized import digests_file, locked
+from sequences.materialized import digests_file, materialization_lock
 from sequences.online_row import user_key
-from sequences.request_log import NAME
+from sequences.request_log import REQUEST_LOG_PREFIX
 from sequences.store import open_store
 
-Counts = dict[str, Counter[str]]
+ErasureCounts = dict[str, Counter[str]]
 
 
-class StoreAway(RuntimeError):
+class StoreUnavailable(RuntimeError):
     """The online store does not answer; the message names the remedy."""
 
 
-def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
+def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasureCounts:
     """Erase the users everywhere that is Feast's or a record of it; what was erased, place by place.
 
     Raises:
@@ -43,35 +43,35 @@ def forget(user_ids: Sequence[str], here: settings.Settings) -> Counts:
     """
     return {
         # First: what waits there would be applied behind our back.
-        **({"broker": _broker(user_ids, here)} if here.broker else {}),
-        "online store (SQLite)": _sqlite(user_ids, here.feast / "online.db"),
-        **({"online store (Redis)": _redis(user_ids, here)} if here.online_store == "redis" else {}),
-        "materialised digests": _digests(user_ids, here.feast),
-        "feature log": _feature_log(user_ids, here),
+        **({"broker": _erase_broker(user_ids, here)} if here.broker else {}),
+        "online store (SQLite)": _erase_sqlite(user_ids, here.feast / "online.db"),
+        **({"online store (Redis)": _erase_redis(user_ids, here)} if here.online_store == "redis" else {}),
+        "materialised digests": _erase_digests(user_ids, here.feast),
+        "feature log": _erase_feature_log(user_ids, here),
     }
 
 
-def _broker(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+def _erase_broker(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
     from redis.exceptions import RedisError
 
     try:
-        return broker.forget(user_ids, here)
+        return broker.erase_users(user_ids, here)
     except RedisError as error:
-        raise StoreAway(f"the broker does not answer ({error}); start it and run this again") from error
+        raise StoreUnavailable(f"the broker does not answer ({error}); start it and run this again") from error
 
 
-def _sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:
-    with locked(digests_file(path.parent, "sqlite")):
+def _erase_sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:
+    with materialization_lock(digests_file(path.parent, "sqlite")):
         return erase_rows.erase(path, "entity_key", {user: _entity_key(user) for user in user_ids})
 
 
-def _redis(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+def _erase_redis(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
     store = open_store()
-    with locked(digests_file(here.feast, "redis")):
-        return erase_hashes(store, user_ids)
+    with materialization_lock(digests_file(here.feast, "redis")):
+        return erase_redis_hashes(store, user_ids)
 
 
-def erase_hashes(store: feast.FeatureStore, user_ids: Sequence[str]) -> Counter[str]:
+def erase_redis_hashes(store: feast.FeatureStore, user_ids: Sequence[str]) -> Counter[str]:
     """Delete what Feast's Redis store has of the users, a hash each, and every view is in it.
 
     Raises:
@@ -88,7 +88,7 @@ def erase_hashes(store: feast.FeatureStore, user_ids: Sequence[str]) -> Counter[
             erased[user] += client.hlen(name)
             client.delete(name)
     except RedisError as error:
-        raise StoreAway(f"the online store does not answer ({error}); start it and run this again") from error
+        raise StoreUnavailable(f"the online store does not answer ({error}); start it and run this again") from error
     return +erased
 
 
@@ -97,16 +97,16 @@ def _entity_key(user_id: str) -> bytes:
     return serialize_entity_key(user_key(user_id), entity_key_serialization_version=version)
 
 
-def _digests(user_ids: Sequence[str], folder: Path) -> Counter[str]:
+def _erase_digests(user_ids: Sequence[str], folder: Path) -> Counter[str]:
     erased: Counter[str] = Counter()
     for kind in settings.ONLINE_STORES:
         path = digests_file(folder, kind)
-        with locked(path):
+        with materialization_lock(path):
             erased += erase_rows.erase(path, "user_id", {user: user for user in user_ids})
     return erased
 
 
-def _feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+def _erase_feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
     """The users' requests; the report of the comparison loses its examples, for one of them may be theirs."""
     erased: Counter[str] = Counter()
     report = here.reports / "skew.json"
@@ -114,7 +114,7 @@ def _feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[st
         draft = report.with_suffix(".partial")
         draft.write_text(json.dumps(json.loads(report.read_text()) | {"examples": []}, indent=2) + "\n")
         draft.replace(report)
-    for path in sorted(here.requests.glob(f"dt=*/{NAME}-*.jsonl")):
+    for path in sorted(here.request_log.glob(f"dt=*/{REQUEST_LOG_PREFIX}-*.jsonl")):
         erased += erase_lines.erase(path, user_ids)
     return erased
 
@@ -122,8 +122,8 @@ def _feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[st
 def main() -> int:
     """The command."""
     try:
-        counts = forget(json.load(sys.stdin), settings.load())
-    except (FileBusy, StoreAway, NotTakenUp) as error:
+        counts = erase_users(json.load(sys.stdin), settings.load_settings())
+    except (FileBusy, StoreUnavailable, SuppressionListNotApplied) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(counts))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 
 
-def settle() -> None:
+def freeze_gc() -> None:
     """Collects once, now; what is left is not walked again before the next call."""
     gc.unfreeze()  # or a release that refers to itself would stay for ever
     gc.collect()

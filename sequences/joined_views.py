@@ -19,7 +19,7 @@ from feast.infra.offline_stores.file_source import FileSource
 import settings
 import storage
 from sequences import as_of_join
-from sequences.definition import TAG, SequenceView
+from sequences.definition import SEQUENCE_TAG, SequenceView
 from sequences.entity_rows import EntityRows
 from sequences.user_blocks import BlockReader
 
@@ -33,13 +33,13 @@ class JoinedView(Protocol):
     """
 
     fields: list[pa.Field]
-    elements: int
+    max_list_elements: int
 
     def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
         """The columns for entity rows `start` to `start + length`."""
 
 
-class AskedView:
+class RequestedView:
     """What a call asks of one view.
 
     Attributes:
@@ -53,25 +53,27 @@ class AskedView:
         asked = view.projection.name_to_use()
         features = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == asked]
         shown = view.projection.name_alias or view.name
-        self.names = {feature: f"{shown}__{feature}" if full_feature_names else feature for feature in features}
-        self.keys = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
+        self.output_columns = {
+            feature: f"{shown}__{feature}" if full_feature_names else feature for feature in features
+        }
+        self.join_keys = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
         assert isinstance(view.batch_source, FileSource)  # noqa: S101 - the store has seen to it by `is_parquet`
         self.source: FileSource = view.batch_source
 
-    def ordinary(self, path: str) -> as_of_join.OrdinaryView:
+    def to_ordinary_view(self, path: str) -> as_of_join.OrdinaryView:
         """The view over the file at `path`, in the file's own names."""
         old_name = {new: old for old, new in self.source.field_mapping.items()}
         return as_of_join.OrdinaryView(
             path=path,
             timestamp=self.source.timestamp_field,
             created=self.source.created_timestamp_column or None,
-            keys={old_name.get(theirs, theirs): ours for theirs, ours in self.keys.items()},
-            features={old_name.get(feature, feature): name for feature, name in self.names.items()},
+            keys={old_name.get(theirs, theirs): ours for theirs, ours in self.join_keys.items()},
+            features={old_name.get(feature, feature): name for feature, name in self.output_columns.items()},
             time_to_live=self.view.ttl,
         )
 
 
-def joined(
+def join_view(
     view: FeatureView,
     feature_refs: Sequence[str],
     rows: EntityRows,
@@ -85,17 +87,17 @@ def joined(
         FeastEntityDFMissingColumnsError: the rows lack a join key.
         EventTableError: the event table is missing, lacks a column or is not sorted.
     """
-    asked = AskedView(view, feature_refs, full_feature_names)
-    rows.require(list(asked.keys.values()))
-    path, sequence = path_of(repo_path, asked.source), sequence_of(asked.source)
+    asked = RequestedView(view, feature_refs, full_feature_names)
+    rows.require(list(asked.join_keys.values()))
+    path, sequence = parquet_path(repo_path, asked.source), sequence_view_of(asked.source)
     if sequence is not None:
-        (user_column,) = asked.keys.values()
-        return _Sequences(rows, user_column, asked.names, sequence, path, view)
-    return _Values(as_of_join.join(rows.table, asked.ordinary(path), by_created))
+        (user_column,) = asked.join_keys.values()
+        return _JoinedSequences(rows, user_column, asked.output_columns, sequence, path, view)
+    return _JoinedTable(as_of_join.join(rows.table, asked.to_ordinary_view(path), by_created))
 
 
-class _Values:
-    elements = 0
+class _JoinedTable:
+    max_list_elements = 0
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -105,7 +107,7 @@ class _Values:
         return list(self._table.slice(start, length).columns)
 
 
-class _Sequences:
+class _JoinedSequences:
     def __init__(
         self,
         rows: EntityRows,
@@ -118,15 +120,15 @@ class _Sequences:
         self._reader = BlockReader(path, sequence, list(names), rows.text(user_column), view.ttl)
         self._times_us = rows.times_us
         self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
-        self.elements = sequence.length * len(names)
+        self.max_list_elements = sequence.length * len(names)
 
     def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
         return list(self._reader.read(start, self._times_us[start : start + length]))
 
 
-def sequence_of(source: DataSource | None) -> SequenceView | None:
+def sequence_view_of(source: DataSource | None) -> SequenceView | None:
     """The sequence view that a source stands for; None for an ordinary source."""
-    text = source.tags.get(TAG) if source is not None else None
+    text = source.tags.get(SEQUENCE_TAG) if source is not None else None
     return SequenceView.from_json(text) if text else None
 
 
@@ -134,7 +136,7 @@ def is_parquet(source: DataSource | None) -> bool:
     """Whether a source is Parquet on this machine, or a mart on object storage."""
     return (
         isinstance(source, FileSource)
-        and ("://" not in source.path or storage.is_mart(settings.load(), source.path))
+        and ("://" not in source.path or storage.is_mart(settings.load_settings(), source.path))
         and (
             isinstance(source.file_format, ParquetFormat)
             or (source.file_format is None and source.path.endswith(".parquet"))
@@ -142,7 +144,7 @@ def is_parquet(source: DataSource | None) -> bool:
     )
 
 
-def path_of(repo_path: Path | None, source: FileSource) -> str:
+def parquet_path(repo_path: Path | None, source: FileSource) -> str:
     """Where a source lies, as DuckDB reads it: a file, or every Parquet file below a folder."""
     path = Path(source_path(repo_path, source))
     return str(path / "**" / "*.parquet") if path.is_dir() else str(path)
@@ -151,12 +153,12 @@ def path_of(repo_path: Path | None, source: FileSource) -> str:
 def source_path(repo_path: Path | None, source: DataSource) -> str:
     """Where a source lies: a file or a folder; of a mart on object storage, the copy of it."""
     assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
-    if "://" in source.path and storage.is_mart(current := settings.load(), source.path):
-        return str(storage.mart(current, source.path))
+    if "://" in source.path and storage.is_mart(current := settings.load_settings(), source.path):
+        return str(storage.fetch_mart(current, source.path))
     return str(FileSource.get_uri_for_file_path(repo_path=repo_path, uri=source.path))
 
 
-def on_this_machine(repo_path: Path | None, source: DataSource) -> DataSource:
+def localize_source(repo_path: Path | None, source: DataSource) -> DataSource:
     """A source as Feast's own DuckDB store can read it: a mart on object storage by its copy, any other as it is."""
     if not isinstance(source, FileSource) or "://" not in source.path or not is_parquet(source):
         return source

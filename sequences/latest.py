@@ -14,17 +14,17 @@ from sequences.definition import SequenceView
 from sequences.offline_sequences import ListReader
 
 
-def latest(
+def read_latest(
     path: str, view: SequenceView, features: Sequence[str], as_of_us: int, user_ids: pa.Array | None = None
 ) -> pa.Table:
     """One row a user with events before `as_of_us` (µs UTC): user_id, known_at of the newest, a list a feature."""
-    return newest(ListReader.of_file(path, view, features, user_ids), as_of_us)
+    return latest_from_reader(ListReader.from_file(path, view, features, user_ids), as_of_us)
 
 
-def newest(reader: ListReader, as_of_us: int) -> pa.Table:
+def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:
     """`latest` of the events that a reader holds."""
     users = reader.timeline.users
-    as_of_B = np.full(len(users), reader.view.seen_at(as_of_us), dtype=np.int64)
+    as_of_B = np.full(len(users), reader.view.cutoff_us(as_of_us), dtype=np.int64)
     first_B, end_B = reader.timeline.bounds(np.arange(len(users)), as_of_B)
     columns = reader.read(users, as_of_B)
     newest_B = reader.timeline.known_at_E[np.maximum(end_B, 1) - 1] if len(users) else np.zeros(0, dtype=np.int64)

@@ -9,40 +9,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sequences import live
-from sequences.definition import LIVE_ATTRIBUTES, ORDER, SequenceView
+from sequences.definition import LIVE_ATTRIBUTES, SORT_KEY_ATTRIBUTES, SequenceView
 from sequences.online_row import OnlineRow
-from sequences.wire import StoredValue, decoded, list_bytes
+from sequences.wire import StoredValue, decode_values, encode_list
 
 LIVE_FEATURES = tuple(attribute.name for attribute in LIVE_ATTRIBUTES)
 
-Values = Mapping[str, StoredValue]
+StoredValues = Mapping[str, StoredValue]
 
 
-def live_events(row: OnlineRow) -> list[live.Event]:
+def decode_live_events(row: OnlineRow) -> list[live.Event]:
     """The stored live part, column by column, as events, oldest first."""
-    columns = {name: decoded(row.values[name]) for name in LIVE_FEATURES}
+    columns = {name: decode_values(row.values[name]) for name in LIVE_FEATURES}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def row_of(events: Sequence[live.Event]) -> Values:
+def encode_live_row(events: Sequence[live.Event]) -> StoredValues:
     """The row of these events."""
     return {
-        one.name: StoredValue(list_bytes(one.kind, [event[one.name] for event in events])) for one in LIVE_ATTRIBUTES
+        one.name: StoredValue(encode_list(one.kind, [event[one.name] for event in events])) for one in LIVE_ATTRIBUTES
     }
 
 
-def appended(row: OnlineRow, new: Sequence[live.Event], views: Sequence[SequenceView]) -> Values | None:
+def append_events(row: OnlineRow, new: Sequence[live.Event], views: Sequence[SequenceView]) -> StoredValues | None:
     """The row of `live.applied`, where that is what is stored and all new events behind it; else None."""
-    ended_at, sequence_number, event_id = (decoded(row.values[attribute.name]) for attribute in ORDER)
-    ordered = sorted(new, key=live.order)
-    if event_id and live.order(ordered[0]) <= (ended_at[-1], sequence_number[-1], event_id[-1]):
+    ended_at, sequence_number, event_id = (
+        decode_values(row.values[attribute.name]) for attribute in SORT_KEY_ATTRIBUTES
+    )
+    ordered = sorted(new, key=live.sort_key)
+    if event_id and live.sort_key(ordered[0]) <= (ended_at[-1], sequence_number[-1], event_id[-1]):
         return None
     if len({*event_id, *(event["event_id"] for event in new)}) < len(event_id) + len(new):
         return None
     kinds = [(event["behaviour"], event["target_type"]) for event in ordered]
     if len(event_id) + len(new) > min(view.length for view in views):
-        kinds[:0] = zip(decoded(row.values["behaviour"]), decoded(row.values["target_type"]), strict=True)
-    if not all(live.shown(kinds, views)):
+        kinds[:0] = zip(decode_values(row.values["behaviour"]), decode_values(row.values["target_type"]), strict=True)
+    if not all(live.mark_visible(kinds, views)):
         return None
     # The bytes of two messages, one after the other, are the bytes of a message with the lists of both.
-    return {name: StoredValue((row.values[name] or b"") + value.encoded) for name, value in row_of(ordered).items()}
+    return {
+        name: StoredValue((row.values[name] or b"") + value.encoded) for name, value in encode_live_row(ordered).items()
+    }

@@ -22,15 +22,15 @@ from tqdm import tqdm
 import settings
 from sequences import arrivals
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
-from sequences.materialized import Materialized, digest, digests_file, locked
-from sequences.newest_events import Row, newest_events
-from sequences.online_row import number, write_rows
-from sequences.store import marts, open_store
+from sequences.materialized import MaterializationState, digests_file, materialization_lock, row_digest
+from sequences.newest_events import EncodedRow, encode_batch_rows
+from sequences.online_row import to_int_value, write_rows
+from sequences.store import local_marts_folder, open_store
 from sequences.wire import StoredValue
 
 PROFILE = "user_profile"
-USERS_OF_A_CHUNK = 10_000
-BYTES_OF_A_WRITE = 4 << 20
+USERS_PER_CHUNK = 10_000
+MAX_WRITE_BYTES = 4 << 20
 """SQLite has one writer: a transaction of this size keeps a user's live event waiting for some tens of milliseconds."""
 
 
@@ -48,7 +48,7 @@ def materialize(
     None where the store already holds a later day and `is_forced` does not set it back. `state_file` keeps what the
     store holds; a second run on it waits for the first.
     """
-    with locked(state_file):
+    with materialization_lock(state_file):
         return _materialize(store, as_of, marts_folder, state_file, views, is_forced)
 
 
@@ -61,15 +61,15 @@ def _materialize(
     is_forced: bool,
 ) -> dict[str, int] | None:
     midnight = datetime(as_of.year, as_of.month, as_of.day)
-    state = Materialized(state_file, store)
+    state = MaterializationState(state_file, store)
     try:
         if not is_forced and state.as_of is not None and as_of < state.as_of:
             return None
         stored_views = {name: store.get_feature_view(name) for name in (*(view.name for view in views), PROFILE)}
         written = dict.fromkeys(stored_views, 0)
         with tqdm(desc="rows", unit="row") as bar:
-            for name, rows, after, to in _ranges(store, marts_folder, views, midnight):
-                count = _write(store, state, stored_views[name], rows, after, to)
+            for name, rows, after, to in _row_ranges(store, marts_folder, views, midnight):
+                count = _write_changed(store, state, stored_views[name], rows, after, to)
                 written[name] += count
                 bar.update(count)
         state.finish(as_of)
@@ -78,24 +78,24 @@ def _materialize(
     return written
 
 
-Range = tuple[str, list[Row], str, str | None]
+RowRange = tuple[str, list[EncodedRow], str, str | None]
 """A view, the rows of some users, and whose: everybody after one user, up to and including another (None: the end)."""
 
 
-def _ranges(
+def _row_ranges(
     store: feast.FeatureStore, marts_folder: Path, views: Sequence[SequenceView], midnight: datetime
-) -> Iterator[Range]:
+) -> Iterator[RowRange]:
     after = ""
-    for piece in newest_events(marts_folder / "events.parquet", views, midnight):
+    for piece in encode_batch_rows(marts_folder / "events.parquet", views, midnight):
         for view in views:
             yield view.name, piece.rows[view.name], after, piece.last_user
         after = piece.last_user
     for view in views:
         yield view.name, [], after, None
-    yield from _profiles(store, marts_folder / "user_profiles.parquet", midnight)
+    yield from _profile_ranges(store, marts_folder / "user_profiles.parquet", midnight)
 
 
-def _profiles(store: feast.FeatureStore, path: Path, midnight: datetime) -> Iterator[Range]:
+def _profile_ranges(store: feast.FeatureStore, path: Path, midnight: datetime) -> Iterator[RowRange]:
     names = [feature.name for feature in store.get_feature_view(PROFILE).features]
     columns = ", ".join(f'arg_max("{name}", known_at)' for name in names)
     after = ""
@@ -104,9 +104,12 @@ def _profiles(store: feast.FeatureStore, path: Path, midnight: datetime) -> Iter
             f"select user_id, {columns} from read_parquet(?) where known_at <= ? group by user_id order by user_id",  # noqa: S608
             [str(path), midnight],
         )
-        while chunk := found.fetchmany(USERS_OF_A_CHUNK):
+        while chunk := found.fetchmany(USERS_PER_CHUNK):
             rows = [
-                (user, {name: number(value).SerializeToString() for name, value in zip(names, values, strict=True)})
+                (
+                    user,
+                    {name: to_int_value(value).SerializeToString() for name, value in zip(names, values, strict=True)},
+                )
                 for user, *values in chunk
             ]
             yield PROFILE, rows, after, rows[-1][0]
@@ -114,42 +117,42 @@ def _profiles(store: feast.FeatureStore, path: Path, midnight: datetime) -> Iter
     yield PROFILE, [], after, None
 
 
-def _write(
+def _write_changed(
     store: feast.FeatureStore,
-    state: Materialized,
+    state: MaterializationState,
     view: feast.FeatureView,
-    rows: list[Row],
+    rows: list[EncodedRow],
     after: str,
     to: str | None,
 ) -> int:
     """Writes the rows that changed, and empties those of users who have none any more; how many these are."""
     values_of = dict(rows)
-    digests = {user: digest(values) for user, values in rows}
-    changed, gone = state.differing(view.name, digests, after, to)
-    for users in _together(changed, values_of):
-        write_rows(store, view, [(user, _stored(values_of[user]), state.now) for user in users])
-        state.written(view.name, [(user, digests[user]) for user in users])
+    digests = {user: row_digest(values) for user, values in rows}
+    changed, gone = state.diff_rows(view.name, digests, after, to)
+    for users in _write_batches(changed, values_of):
+        write_rows(store, view, [(user, _stored_values(values_of[user]), state.row_time) for user in users])
+        state.record_written(view.name, [(user, digests[user]) for user in users])
     if gone:
         nothing = {feature.name: StoredValue(b"") for feature in view.features}
-        write_rows(store, view, [(user, nothing, state.now) for user in gone])
-        state.emptied(view.name, gone)
+        write_rows(store, view, [(user, nothing, state.row_time) for user in gone])
+        state.record_emptied(view.name, gone)
     return len(changed) + len(gone)
 
 
-def _together(users: Iterable[str], values_of: Mapping[str, Mapping[str, bytes]]) -> Iterator[list[str]]:
+def _write_batches(users: Iterable[str], values_of: Mapping[str, Mapping[str, bytes]]) -> Iterator[list[str]]:
     some: list[str] = []
     size = 0
     for user in users:
         some.append(user)
         size += sum(map(len, values_of[user].values()))
-        if size >= BYTES_OF_A_WRITE:
+        if size >= MAX_WRITE_BYTES:
             yield some
             some, size = [], 0
     if some:
         yield some
 
 
-def _stored(values: Mapping[str, bytes]) -> dict[str, Any]:
+def _stored_values(values: Mapping[str, bytes]) -> dict[str, Any]:
     return {name: StoredValue(value) for name, value in values.items()}
 
 
@@ -160,13 +163,13 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="set the store back to an earlier day than it holds")
     arguments = parser.parse_args()
     store = open_store()
-    folder = settings.load().feast
+    folder = settings.load_settings().feast
     state_file = digests_file(folder, store.config.online_store.type)
-    written = materialize(store, arguments.as_of, marts(), state_file, is_forced=arguments.force)
+    written = materialize(store, arguments.as_of, local_marts_folder(), state_file, is_forced=arguments.force)
     if written is None:
         print(f"the online store already holds a later day than {arguments.as_of}; --force sets it back")
         return
-    arrivals.record(folder, arguments.as_of, marts() / "events.parquet")
+    arrivals.record_materialization(folder, arguments.as_of, local_marts_folder() / "events.parquet")
     print("materialized " + ", ".join(f"{name} {rows:,}" for name, rows in written.items()))
 
 

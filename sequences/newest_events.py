@@ -16,48 +16,50 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequences.definition import ATTRIBUTES, SequenceView
-from sequences.event_table import KEYS, is_in, read_batches
-from sequences.offline_sequences import missing_filled
-from sequences.timeline import EventTableError, Timeline, microseconds, timeline
-from sequences.wire import EventColumn
+from sequences.event_table import KEY_COLUMNS, is_in, read_batches
+from sequences.offline_sequences import fill_missing
+from sequences.timeline import EventTableError, Timeline, build_timeline, microseconds
+from sequences.wire import EncodedColumn
 
-EVENTS_OF_A_PIECE = 524_288
+EVENTS_PER_CHUNK = 524_288
 EPOCH = datetime(1970, 1, 1)
 
-Row = tuple[str, dict[str, bytes]]
+EncodedRow = tuple[str, dict[str, bytes]]
 """A user and the stored bytes of each feature."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class UserChunk:
     """The rows of some users: everybody after the piece before, up to and including `last_user`, in order of their ids.
 
     A user has a row in a view only where they have events in it.
     """
 
-    rows: dict[str, list[Row]]
+    rows: dict[str, list[EncodedRow]]
     last_user: str
 
 
-def newest_events(
-    path: Path, views: Sequence[SequenceView], as_of: datetime, events_of_a_piece: int = EVENTS_OF_A_PIECE
-) -> Iterator[Piece]:
+def encode_batch_rows(
+    path: Path, views: Sequence[SequenceView], as_of: datetime, events_per_chunk: int = EVENTS_PER_CHUNK
+) -> Iterator[UserChunk]:
     """The last L events known before `as_of` (naive UTC), user by user.
 
     Raises:
         EventTableError: the table is missing, lacks a column, or is not sorted by user and time.
     """
     before = ""
-    for events in _whole_users(path, views, as_of, events_of_a_piece):
-        line = timeline([events["user_id"]], [microseconds(events["known_at"])])
+    for events in _read_user_chunks(path, views, as_of, events_per_chunk):
+        line = build_timeline([events["user_id"]], [microseconds(events["known_at"])])
         if not line.is_sorted or sorted(line.users) != line.users or not before < line.users[0]:
             raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
         before = line.users[-1]
-        yield Piece(_rows(events, views, line), before)
+        yield UserChunk(_encode_rows(events, views, line), before)
 
 
-def _rows(events_E: pa.RecordBatch, views: Sequence[SequenceView], line: Timeline) -> dict[str, list[Row]]:
-    cuts = [_newest(events_E, view, line.offset_U1) for view in views]
+def _encode_rows(
+    events_E: pa.RecordBatch, views: Sequence[SequenceView], line: Timeline
+) -> dict[str, list[EncodedRow]]:
+    cuts = [_latest_positions(events_E, view, line.offset_U1) for view in views]
     # Views share events, and most events of a long history are in none: only what some view shows is encoded, once.
     is_shown_E = np.zeros(len(events_E), dtype=np.bool_)
     for events, _, _ in cuts:
@@ -65,12 +67,12 @@ def _rows(events_E: pa.RecordBatch, views: Sequence[SequenceView], line: Timelin
     place_E = np.cumsum(is_shown_E) - 1
     shown = events_E if is_shown_E.all() else events_E.filter(pa.array(is_shown_E))
     columns = {
-        name: EventColumn.of(ATTRIBUTES[name].kind, missing_filled(ATTRIBUTES[name].kind, shown[name]))
+        name: EncodedColumn.from_arrow(ATTRIBUTES[name].kind, fill_missing(ATTRIBUTES[name].kind, shown[name]))
         for name in dict.fromkeys(name for view in views for name in view.attribute_names)
     }
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[EncodedRow]] = {}
     for view, (events, bounds, having) in zip(views, cuts, strict=True):
-        lists = [columns[name].lists(place_E[events], bounds) for name in view.attribute_names]
+        lists = [columns[name].encode_lists(place_E[events], bounds) for name in view.attribute_names]
         rows[view.name] = [
             (line.users[user], dict(zip(view.attribute_names, values, strict=True)))
             for user, *values in zip(having.tolist(), *lists, strict=True)
@@ -78,7 +80,7 @@ def _rows(events_E: pa.RecordBatch, views: Sequence[SequenceView], line: Timelin
     return rows
 
 
-def _newest(
+def _latest_positions(
     events_E: pa.RecordBatch, view: SequenceView, offset_U1: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """(places of the view's events, where each list begins and ends among them, whose lists they are)."""
@@ -95,11 +97,13 @@ def _newest(
     return places[np.repeat(begin_U[having] - bounds[:-1], counts) + np.arange(bounds[-1])], bounds, having
 
 
-def _whole_users(
+def _read_user_chunks(
     path: Path, views: Sequence[SequenceView], as_of: datetime, events_of_a_piece: int
 ) -> Iterator[pa.RecordBatch]:
     """Events of whole users, each time about so many, without what no view shows."""
-    columns = list(dict.fromkeys([*KEYS, "known_at", *(name for view in views for name in view.attribute_names)]))
+    columns = list(
+        dict.fromkeys([*KEY_COLUMNS, "known_at", *(name for view in views for name in view.attribute_names)])
+    )
     behaviours = frozenset(one for view in views for one in view.behaviours)
     as_of_us = (as_of - EPOCH) // timedelta(microseconds=1)
     rest: list[pa.RecordBatch] = []
@@ -108,19 +112,19 @@ def _whole_users(
         rest.append(batch if is_wanted.all() else batch.filter(pa.array(is_wanted)))
         if sum(len(part) for part in rest) < events_of_a_piece:
             continue
-        whole = _one(rest)
+        whole = _concatenate(rest)
         user_E = np.asarray(whole["user_id"].indices)
         # The last user may go on in the next batch.
         last = int(np.argmax(user_E == user_E[-1]))
         if last:
             yield whole.slice(0, last)
-        rest = [_alone(whole.slice(last))]
-    whole = _one(rest) if rest else None
+        rest = [_compact_dictionaries(whole.slice(last))]
+    whole = _concatenate(rest) if rest else None
     if whole is not None and len(whole):
         yield whole
 
 
-def _alone(rows: pa.RecordBatch) -> pa.RecordBatch:
+def _compact_dictionaries(rows: pa.RecordBatch) -> pa.RecordBatch:
     """The rows with dictionaries of their own texts: those of what they were cut from would go on from piece to piece."""
     columns = [
         column.dictionary_decode().dictionary_encode() if isinstance(column, pa.DictionaryArray) else column
@@ -129,7 +133,7 @@ def _alone(rows: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)
 
 
-def _one(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+def _concatenate(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """One batch, whose texts are in one dictionary a column."""
     if len(batches) == 1:
         return batches[0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sequences.definition import ATTRIBUTES, Kind, SequenceView
 from sequences.event_table import read_view
-from sequences.timeline import EventTableError, Timeline, microseconds, timeline
+from sequences.timeline import EventTableError, Timeline, build_timeline, microseconds
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
     "string": pa.string(),
@@ -30,12 +30,12 @@ def list_types(features: Sequence[str]) -> list[pa.DataType]:
     return [pa.list_(ARROW_TYPES[ATTRIBUTES[name].kind]) for name in features]
 
 
-def missing_filled(kind: Kind, column: pa.Array) -> pa.Array:
+def fill_missing(kind: Kind, column: pa.Array) -> pa.Array:
     """An attribute as readers give it: "" for no text, µs for times, NaN for an unknown ratio."""
     if kind == "string":
         # A track's id repeats over plays: it stays a dictionary, held once and with 4 bytes an event.
         if pa.types.is_dictionary(column.type):
-            return _without_null(column)
+            return _replace_null(column)
         return pc.fill_null(column, "")
     if kind == "time":
         return pa.array(microseconds(column))
@@ -64,11 +64,11 @@ class ListReader:
         view: SequenceView,
         features: Sequence[str],
         time_to_live: timedelta | None = None,
-        place: str = "the event table",
+        source: str = "the event table",
     ) -> None:
         self.view = view
         self.features = list(features)
-        self._lives_us = time_to_live // timedelta(microseconds=1) if time_to_live else None
+        self._time_to_live_us = time_to_live // timedelta(microseconds=1) if time_to_live else None
         ids: list[pa.Array] = []
         times: list[NDArray[np.int64]] = []
         parts: dict[str, list[pa.Array]] = {name: [] for name in self.features}
@@ -76,14 +76,14 @@ class ListReader:
             ids.append(rows["user_id"])
             times.append(microseconds(rows["known_at"]))
             for name in self.features:
-                parts[name].append(missing_filled(ATTRIBUTES[name].kind, rows[name]))
-        self.timeline: Timeline = timeline(ids, times)
+                parts[name].append(fill_missing(ATTRIBUTES[name].kind, rows[name]))
+        self.timeline: Timeline = build_timeline(ids, times)
         if not self.timeline.is_sorted:
-            raise EventTableError(f"{place} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
-        self._columns = {name: _one(parts[name], ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features}
+            raise EventTableError(f"{source} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
+        self._columns = {name: _concatenate(parts[name], ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features}
 
     @classmethod
-    def of_file(
+    def from_file(
         cls,
         path: str,
         view: SequenceView,
@@ -105,9 +105,9 @@ class ListReader:
 
     def read_at(self, index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
         """`read` for users given by their index in the timeline, -1 for nobody."""
-        first_B, end_B = self.timeline.bounds(index_B, self.view.seen_at(times_us_B))
-        if self._lives_us is not None:
-            _, first_B = self.timeline.bounds(index_B, times_us_B - self._lives_us)
+        first_B, end_B = self.timeline.bounds(index_B, self.view.cutoff_us(times_us_B))
+        if self._time_to_live_us is not None:
+            _, first_B = self.timeline.bounds(index_B, times_us_B - self._time_to_live_us)
         start_B = np.maximum(first_B, end_B - self.view.length)
         count_B = end_B - start_B
         offsets = np.concatenate([[0], np.cumsum(count_B)])
@@ -118,23 +118,23 @@ class ListReader:
         places = np.repeat(start_B - offsets[:-1], count_B) + np.arange(offsets[-1])
         arrow_offsets, arrow_places = pa.array(offsets.astype(np.int32)), pa.array(places)
         return [
-            pa.ListArray.from_arrays(arrow_offsets, _unpacked(self._columns[name].take(arrow_places)))
+            pa.ListArray.from_arrays(arrow_offsets, _decode_dictionary(self._columns[name].take(arrow_places)))
             for name in self.features
         ]
 
 
-def _without_null(column: pa.DictionaryArray) -> pa.DictionaryArray:
+def _replace_null(column: pa.DictionaryArray) -> pa.DictionaryArray:
     if not column.null_count:
         return column
     texts = pa.concat_arrays([column.dictionary, pa.array([""])])
     return pa.DictionaryArray.from_arrays(pc.fill_null(column.indices, len(texts) - 1), texts)
 
 
-def _unpacked(column: pa.Array) -> pa.Array:
+def _decode_dictionary(column: pa.Array) -> pa.Array:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _one(parts: list[pa.Array], of_type: pa.DataType) -> pa.Array:
+def _concatenate(parts: list[pa.Array], of_type: pa.DataType) -> pa.Array:
     if not parts:
         return pa.array([], of_type)
     whole = pa.chunked_array(parts)

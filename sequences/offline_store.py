@@ -25,13 +25,13 @@ from pydantic import StrictStr, field_validator
 
 from sequences.definition import SequenceViewError
 from sequences.entity_rows import EntityRows
-from sequences.joined_views import JoinedView, is_parquet, joined, on_this_machine, path_of, sequence_of
-from sequences.latest import latest
+from sequences.joined_views import JoinedView, is_parquet, join_view, localize_source, parquet_path, sequence_view_of
+from sequences.latest import read_latest
 from sequences.retrieval_job import SequenceRetrievalJob
-from sequences.store import absolute_home
+from sequences.store import require_absolute_home
 
-ROWS_OF_A_PIECE = 16_384
-ELEMENTS_OF_A_PIECE = 4_194_304
+MAX_ROWS_PER_CHUNK = 16_384
+MAX_ELEMENTS_PER_CHUNK = 4_194_304
 
 
 class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
@@ -46,7 +46,7 @@ class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
     @field_validator("home")
     @classmethod
     def _is_absolute(cls, home: str | None) -> str | None:
-        return absolute_home(home)
+        return require_absolute_home(home)
 
 
 class SequenceOfflineStore(DuckDBOfflineStore):
@@ -77,7 +77,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
             raise ValueError(f"entity rows are needed (got {sorted(unsupported)}); pass entity_df")
         if not all(is_parquet(view.batch_source) for view in feature_views):
             odd = [view.name for view in feature_views if not is_parquet(view.batch_source)]
-            if any(sequence_of(view.batch_source) for view in feature_views):
+            if any(sequence_view_of(view.batch_source) for view in feature_views):
                 raise SequenceViewError(f"views {odd} are not Parquet files; ask for them in a call without sequences")
             return DuckDBOfflineStore.get_historical_features(
                 config,
@@ -91,21 +91,21 @@ class SequenceOfflineStore(DuckDBOfflineStore):
             )
         rows = EntityRows(entity_df)
         views = [
-            joined(view, feature_refs, rows, config.repo_path, full_feature_names, filter_by_created_timestamp)
+            join_view(view, feature_refs, rows, config.repo_path, full_feature_names, filter_by_created_timestamp)
             for view in feature_views
         ]
-        schema = pa.schema([*rows.given.schema, *(field for view in views for field in view.fields)])
-        step = _rows_of_a_piece(views)
+        schema = pa.schema([*rows.input_table.schema, *(field for view in views for field in view.fields)])
+        step = _rows_per_chunk(views)
 
         def pieces() -> Iterator[pa.RecordBatch]:
             for start in range(0, len(rows), step):
                 length = min(step, len(rows) - start)
-                columns = list(rows.given.slice(start, length).columns)
+                columns = list(rows.input_table.slice(start, length).columns)
                 for view in views:
                     columns += view.columns(start, length)
                 yield from pa.table(columns, schema=schema).combine_chunks().to_batches()
 
-        earliest, latest_time = rows.first_and_last
+        earliest, latest_time = rows.time_range
         return SequenceRetrievalJob(
             schema,
             pieces,
@@ -132,11 +132,11 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         end_date: datetime,
     ) -> RetrievalJob:
         """The newest state of every entity, for `feast materialize`: of a sequence source, all users' last L events."""
-        sequence = sequence_of(data_source)
+        sequence = sequence_view_of(data_source)
         if sequence is None:
             return DuckDBOfflineStore.pull_latest_from_table_or_query(
                 config,
-                on_this_machine(config.repo_path, data_source),
+                localize_source(config.repo_path, data_source),
                 join_key_columns,
                 feature_name_columns,
                 timestamp_field,
@@ -146,7 +146,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
             )
         as_of_us = int(end_date.astimezone(UTC).timestamp() * 1_000_000)
         assert isinstance(data_source, FileSource)  # noqa: S101 - sequences are tagged file sources
-        table = latest(path_of(config.repo_path, data_source), sequence, feature_name_columns, as_of_us)
+        table = read_latest(parquet_path(config.repo_path, data_source), sequence, feature_name_columns, as_of_us)
         return SequenceRetrievalJob(table.schema, lambda: iter(table.to_batches()), False, [], None)
 
     @staticmethod
@@ -158,16 +158,18 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         Raises:
             SequenceViewError: the source is a sequence, of which every moment has another row.
         """
-        sequence = sequence_of(data_source)
+        sequence = sequence_view_of(data_source)
         if sequence is not None:
             raise SequenceViewError(
                 f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
                 "`materialization: {pull_latest_features: true}`"
             )
-        source = on_this_machine(config.repo_path, data_source)
+        source = localize_source(config.repo_path, data_source)
         return DuckDBOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
 
 
-def _rows_of_a_piece(views: Sequence[JoinedView]) -> int:
+def _rows_per_chunk(views: Sequence[JoinedView]) -> int:
     """As many rows as keep a piece within bounds, however long its sequences are."""
-    return max(1, min(ROWS_OF_A_PIECE, ELEMENTS_OF_A_PIECE // max(1, sum(view.elements for view in views))))
+    return max(
+        1, min(MAX_ROWS_PER_CHUNK, MAX_ELEMENTS_PER_CHUNK // max(1, sum(view.max_list_elements for view in views)))
+    )

@@ -22,19 +22,19 @@ from typing import Any
 import feast
 
 from sequences import behaviours, live
-from sequences.definition import LIVE_SOURCE, ORDER, SEQUENCE_VIEWS, SequenceView
-from sequences.live_row import LIVE_FEATURES, Values, appended, live_events, row_of
-from sequences.online_row import NOBODY, OnlineRow, OnlineRows, write_unless_moved_on
-from sequences.wire import Column, decoded
+from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS, SORT_KEY_ATTRIBUTES, SequenceView
+from sequences.live_row import LIVE_FEATURES, StoredValues, append_events, decode_live_events, encode_live_row
+from sequences.online_row import STORE_MARKER_USER, OnlineRow, OnlineRowReader, compare_and_set_rows
+from sequences.wire import LazyColumn, decode_values
 
-SERVICE = "recommender"
-STRIPES = 256
-TRIES = 10
-TICK = timedelta(milliseconds=1)
+FEATURE_SERVICE = "recommender"
+LOCK_STRIPES = 256
+MAX_WRITE_ATTEMPTS = 10
+MIN_TIMESTAMP_STEP = timedelta(milliseconds=1)
 """The least step of a row's time: wider than what Redis rounds one to. (SQLite keeps seconds, and takes every write.)"""
 
 
-class MovedOn(RuntimeError):
+class WriteConflict(RuntimeError):
     """Others write the same users' rows all the time; nothing was lost, and the events may be applied again."""
 
 
@@ -55,10 +55,12 @@ class OnlineWriter:
         self._duration_of = duration_of
         self._views = tuple(views.values())
         self._view = store.get_feature_view(LIVE_SOURCE)
-        self._live = OnlineRows(store, {LIVE_SOURCE: LIVE_FEATURES})
-        self._batch = OnlineRows(store, {view.name: [attribute.name for attribute in ORDER] for view in self._views})
-        self._behaviours = behaviours.load()
-        self._writing = [Lock() for _ in range(STRIPES)]
+        self._live = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
+        self._batch = OnlineRowReader(
+            store, {view.name: [attribute.name for attribute in SORT_KEY_ATTRIBUTES] for view in self._views}
+        )
+        self._behaviours = behaviours.load_behaviours()
+        self._stripe_locks = [Lock() for _ in range(LOCK_STRIPES)]
 
     def apply(self, user_id: str, events: Iterable[Mapping[str, Any]]) -> int:
         """Merges contract rows into the user's live part; returns how many the live part did not have yet.
@@ -69,66 +71,68 @@ class OnlineWriter:
             BehaviourError, LiveEventError: a row cannot be read; nothing of the call was applied.
             MovedOn: another process writes the user's row all the time.
         """
-        return self.apply_together({user_id: events})
+        return self.apply_batch({user_id: events})
 
-    def apply_together(self, events_of: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
+    def apply_batch(self, events_of: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
         """The same for several users, in one read and one write of the store."""
         new_of: dict[str, list[live.Event]] = {}
         for user_id, rows in events_of.items():
-            events = [live.live_event(row, self._behaviours, self._duration_of) for row in rows]
+            events = [live.to_live_event(row, self._behaviours, self._duration_of) for row in rows]
             if new := [event for event in events if event is not None]:
                 new_of[user_id] = new
         if not new_of:
             return 0
         with ExitStack() as held:
             # In one order, so that two calls never wait for each other.
-            for stripe in sorted({hash(user_id) % STRIPES for user_id in new_of}):
-                held.enter_context(self._writing[stripe])
+            for stripe in sorted({hash(user_id) % LOCK_STRIPES for user_id in new_of}):
+                held.enter_context(self._stripe_locks[stripe])
             return self._apply(new_of)
 
     def _apply(self, new_of: Mapping[str, list[live.Event]]) -> int:
         count, left = 0, new_of
-        for _ in range(TRIES):
-            fresh_of, moved_on = self._try(left)
+        for _ in range(MAX_WRITE_ATTEMPTS):
+            fresh_of, moved_on = self._attempt_write(left)
             count += sum(fresh for user, fresh in fresh_of.items() if user not in moved_on)
             left = {user: left[user] for user in moved_on}
             if not left:
                 return count
-        raise MovedOn(f"another process writes the rows of {sorted(left)[:3]} all the time; a user has one writer")
+        raise WriteConflict(
+            f"another process writes the rows of {sorted(left)[:3]} all the time; a user has one writer"
+        )
 
-    def _try(self, new_of: Mapping[str, list[live.Event]]) -> tuple[dict[str, int], list[str]]:
+    def _attempt_write(self, new_of: Mapping[str, list[live.Event]]) -> tuple[dict[str, int], list[str]]:
         """(user ▸ events that are new, users whose row was another's before it was written)."""
         users = list(new_of)
-        *rows, mark = [row[LIVE_SOURCE] for row in self._live.read([*users, NOBODY])]
+        *rows, mark = [row[LIVE_SOURCE] for row in self._live.read([*users, STORE_MARKER_USER])]
         # The batch part has moved on since these users' rows were written: it may have what they keep.
         moved_on = [user for user, row in zip(users, rows, strict=True) if _is_before(row.written_at, mark.written_at)]
         batch_of = self._batch_parts(moved_on)
         fresh_of, changed = {}, []
         for user, row in zip(users, rows, strict=True):
-            fresh_of[user], values = self._merged(row, new_of[user], batch_of.get(user))
+            fresh_of[user], values = self._merge_row(row, new_of[user], batch_of.get(user))
             if values is not None:
-                changed.append((user, values, _apply_time(row.written_at), row.written_at))
-        return fresh_of, write_unless_moved_on(self._store, self._view, changed) if changed else []
+                changed.append((user, values, _next_apply_time(row.written_at), row.written_at))
+        return fresh_of, compare_and_set_rows(self._store, self._view, changed) if changed else []
 
-    def _merged(
-        self, row: OnlineRow, new: Sequence[live.Event], batch: Mapping[str, Mapping[str, Column]] | None
-    ) -> tuple[int, Values | None]:
+    def _merge_row(
+        self, row: OnlineRow, new: Sequence[live.Event], batch: Mapping[str, Mapping[str, LazyColumn]] | None
+    ) -> tuple[int, StoredValues | None]:
         """(how many events are new, the user's row with them; None where it stays as it is)."""
-        if batch is None and (values := appended(row, new, self._views)) is not None:
+        if batch is None and (values := append_events(row, new, self._views)) is not None:
             return len(new), values
-        stored = live_events(row)
+        stored = decode_live_events(row)
         fresh = {event["event_id"] for event in new} - {event["event_id"] for event in stored}
-        events = live.applied(stored, new, self._views)
+        events = live.apply_events(stored, new, self._views)
         if batch is not None:
-            events = live.needed(events, batch, self._views)
-        return len(fresh), row_of(events) if fresh or len(events) != len(stored) else None
+            events = live.select_uncovered(events, batch, self._views)
+        return len(fresh), encode_live_row(events) if fresh or len(events) != len(stored) else None
 
-    def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, Column]]]:
+    def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, LazyColumn]]]:
         if not users:
             return {}
         rows = self._batch.read(users)
         return {
-            user: {view: _columns(part) for view, part in parts.items()}
+            user: {view: _lazy_columns(part) for view, part in parts.items()}
             for user, parts in zip(users, rows, strict=True)
         }
 
@@ -139,12 +143,12 @@ class OnlineReader:
     def __init__(self, store: feast.FeatureStore, views: Mapping[str, SequenceView] = SEQUENCE_VIEWS) -> None:
         self._store = store
         self._views = views
-        self._rows = self._of_service()
+        self._rows = self._open_service_rows()
 
     def refresh(self) -> None:
         """Takes up what `feast apply` has changed since; requests never wait for the registry."""
         self._store.refresh_registry()
-        self._rows = self._of_service()
+        self._rows = self._open_service_rows()
 
     def read(self, user_id: str) -> dict[str, Mapping[str, Sequence[Any]]]:
         """Every sequence view, attribute ▸ list, oldest first: what the offline store gives for the same events now.
@@ -154,28 +158,28 @@ class OnlineReader:
         """
         row = self._rows.read([user_id])[0]
         found: dict[str, Mapping[str, Sequence[Any]]] = {
-            view: _columns(part) for view, part in row.items() if view != LIVE_SOURCE
+            view: _lazy_columns(part) for view, part in row.items() if view != LIVE_SOURCE
         }
-        events = live_events(row[LIVE_SOURCE])
+        events = decode_live_events(row[LIVE_SOURCE])
         for name, view in self._views.items():
-            found[name] = live.merged(view, found[name], events)
+            found[name] = live.merge_parts(view, found[name], events)
         return found
 
-    def _of_service(self) -> OnlineRows:
-        projections = self._store.get_feature_service(SERVICE).feature_view_projections
+    def _open_service_rows(self) -> OnlineRowReader:
+        projections = self._store.get_feature_service(FEATURE_SERVICE).feature_view_projections
         features = {one.name: [feature.name for feature in one.features] for one in projections}
         # The live part first: what its writer leaves out of it, because the batch part has it by now, is then in the
         # batch part that is read after it.
-        return OnlineRows(self._store, {LIVE_SOURCE: LIVE_FEATURES, **features})
+        return OnlineRowReader(self._store, {LIVE_SOURCE: LIVE_FEATURES, **features})
 
 
-def _columns(row: OnlineRow) -> dict[str, Column]:
-    return {name: Column(partial(decoded, value)) for name, value in row.values.items()}
+def _lazy_columns(row: OnlineRow) -> dict[str, LazyColumn]:
+    return {name: LazyColumn(partial(decode_values, value)) for name, value in row.values.items()}
 
 
-def _apply_time(before: datetime | None) -> datetime:
+def _next_apply_time(before: datetime | None) -> datetime:
     now = datetime.now(UTC)
-    return now if before is None else max(now, before + TICK)
+    return now if before is None else max(now, before + MIN_TIMESTAMP_STEP)
 
 
 def _is_before(written_at: datetime | None, mark_at: datetime | None) -> bool:

@@ -20,7 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sequences.definition import Kind
 
-NOBODY = ""
+STORE_MARKER_USER = ""
 """Whose row tells what the store holds; no user has an empty id."""
 
 
@@ -32,7 +32,7 @@ class OnlineRow:
     values: Mapping[str, bytes | None]
 
 
-class OnlineRows:
+class OnlineRowReader:
     """Reads rows of several views in as few steps as the store allows; thread-safe.
 
     A view is read before the ones that follow it in `features`.
@@ -40,7 +40,7 @@ class OnlineRows:
 
     def __init__(self, store: feast.FeatureStore, features: Mapping[str, Sequence[str]]) -> None:
         self._config = store.config
-        self._alone = _alone(store)
+        self._lock = _connection_lock(store)
         online: Any = store._get_provider().online_store
         self._store = online
         self._features = {store.get_feature_view(name): list(wanted) for name, wanted in features.items()}
@@ -54,7 +54,7 @@ class OnlineRows:
     def read(self, user_ids: Sequence[str]) -> list[dict[str, OnlineRow]]:
         """view ▸ row, user by user."""
         keys = [user_key(user_id) for user_id in user_ids]
-        with self._alone:
+        with self._lock:
             return self._read_hashes(keys) if self._fields else self._read_views(keys)
 
     def _read_hashes(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
@@ -88,11 +88,11 @@ def write_rows(
 ) -> None:
     """Writes (user, feature ▸ value, time of the row); what `FeatureStore.push` comes down to, without a data frame."""
     data: Any = [(user_key(user_id), values, time, time) for user_id, values, time in rows]
-    with _alone(store):
+    with _connection_lock(store):
         store._get_provider().online_write_batch(store.config, view, data, None)
 
 
-def write_unless_moved_on(
+def compare_and_set_rows(
     store: feast.FeatureStore,
     view: feast.FeatureView,
     rows: Sequence[tuple[str, Mapping[str, Any], datetime, datetime | None]],
@@ -108,19 +108,23 @@ def write_unless_moved_on(
         return []
     online: Any = store._get_provider().online_store
     names = online._generate_redis_keys_for_entities(store.config, [user_key(user_id) for user_id, *_ in rows])
-    *fields, time_field = map(_packed, online._generate_hset_keys_for_features(view, list(rows[0][1]))[1])
+    *fields, time_field = map(_pack_string, online._generate_hset_keys_for_features(view, list(rows[0][1]))[1])
     with online._get_client(store.config.online_store).pipeline(transaction=False) as commands:
         for name, (_, values, time, before) in zip(names, rows, strict=True):
-            parts = [_packed(b"" if before is None else _moment(before)), time_field, _packed(_moment(time))]
+            parts = [
+                _pack_string(b"" if before is None else _encode_time(before)),
+                time_field,
+                _pack_string(_encode_time(time)),
+            ]
             for field, value in zip(fields, values.values(), strict=True):
-                parts += (field, _packed(value.SerializeToString()))
+                parts += (field, _pack_string(value.SerializeToString()))
             # As one argument: the client takes longer for each of many than to pack all of them.
-            commands.eval(_WRITE_IF, 1, name, _ARRAY + len(parts).to_bytes(2, "big") + b"".join(parts))
+            commands.eval(_COMPARE_AND_SET, 1, name, _ARRAY + len(parts).to_bytes(2, "big") + b"".join(parts))
         written = commands.execute()
     return [user_id for (user_id, *_), is_written in zip(rows, written, strict=True) if not is_written]
 
 
-_WRITE_IF = """
+_COMPARE_AND_SET = """
 local parts = cmsgpack.unpack(ARGV[1])
 if (redis.call('HGET', KEYS[1], parts[2]) or '') ~= parts[1] then return 0 end
 redis.call('HSET', KEYS[1], unpack(parts, 2))
@@ -130,29 +134,29 @@ _ARRAY, _STRING = b"\xdc", b"\xdb"
 """MessagePack's array 16 and str 32."""
 
 
-def _packed(part: str | bytes) -> bytes:
+def _pack_string(part: str | bytes) -> bytes:
     encoded = part.encode() if isinstance(part, str) else part
     return _STRING + len(encoded).to_bytes(4, "big") + encoded
 
 
-def _moment(time: datetime) -> bytes:
+def _encode_time(time: datetime) -> bytes:
     moment = Timestamp()
     moment.FromDatetime(time)
     return bytes(moment.SerializeToString())
 
 
-def _alone(store: feast.FeatureStore) -> AbstractContextManager[Any]:
+def _connection_lock(store: feast.FeatureStore) -> AbstractContextManager[Any]:
     """Feast's SQLite store has one connection, and that is for one thread at a time: two writers in it would commit each
     other's halves, and a read that begins beside another one sees the state that the other began with.
     """
     if store.config.online_store.type != "sqlite":
         return nullcontext()
-    with _LOOKING:
-        return _CONNECTIONS.setdefault(store._get_provider().online_store, Lock())
+    with _REGISTRY_LOCK:
+        return _CONNECTION_LOCKS.setdefault(store._get_provider().online_store, Lock())
 
 
-_LOOKING = Lock()
-_CONNECTIONS: WeakKeyDictionary[Any, Lock] = WeakKeyDictionary()
+_REGISTRY_LOCK = Lock()
+_CONNECTION_LOCKS: WeakKeyDictionary[Any, Lock] = WeakKeyDictionary()
 
 
 def user_key(user_id: str) -> EntityKey:
@@ -160,7 +164,7 @@ def user_key(user_id: str) -> EntityKey:
     return EntityKey(join_keys=["user_id"], entity_values=[Value(string_val=user_id)])
 
 
-def list_value(kind: Kind, values: Sequence[Any]) -> Value:
+def to_list_value(kind: Kind, values: Sequence[Any]) -> Value:
     """A list of an attribute's values."""
     if kind == "string":
         return Value(string_list_val=StringList(val=values))
@@ -169,6 +173,6 @@ def list_value(kind: Kind, values: Sequence[Any]) -> Value:
     return Value(float_list_val=FloatList(val=values))
 
 
-def number(value: int | None) -> Value:
+def to_int_value(value: int | None) -> Value:
     """A whole number, or nothing."""
     return Value() if value is None else Value(int64_val=value)

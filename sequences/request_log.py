@@ -16,12 +16,12 @@ from typing import Any
 
 from sequences.definition import ATTRIBUTES
 
-NAME = "requests"
+REQUEST_LOG_PREFIX = "requests"
 
-Position = tuple[str, int]
+LogPosition = tuple[str, int]
 """A place in the live event log: the file relative to its folder, and the offset after the line. They sort by time."""
 
-View = dict[str, list[Any]]
+FeatureLists = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class LoggedRequest:
     user_id: str
     at_us: int
     release: str
-    applied: Position | None
-    views: dict[str, View]
+    applied: LogPosition | None
+    views: dict[str, FeatureLists]
     profile: dict[str, float | None]
     is_read: bool = True
 
@@ -62,14 +62,14 @@ class LoggedRequest:
         return cls(**{**row, "applied": (str(applied[0]), int(applied[1])) if applied else None})
 
 
-def read(folder: Path, first: date, last: date) -> Iterator[LoggedRequest]:
+def read_requests(folder: Path, first: date, last: date) -> Iterator[LoggedRequest]:
     """The requests of the days `first` to `last`, both included, by their own time; torn lines are passed over.
 
     A file's day is the day of writing, which a request just before midnight may miss by a moment.
     """
     begin_us, end_us = _midnight_us(first), _midnight_us(last + timedelta(days=1))
     for offset in range((last - first).days + 2):
-        for path in sorted((folder / f"dt={first + timedelta(days=offset)}").glob(f"{NAME}-*.jsonl")):
+        for path in sorted((folder / f"dt={first + timedelta(days=offset)}").glob(f"{REQUEST_LOG_PREFIX}-*.jsonl")):
             with path.open("rb") as file:
                 for line in file:
                     try:
@@ -80,7 +80,7 @@ def read(folder: Path, first: date, last: date) -> Iterator[LoggedRequest]:
                         yield request
 
 
-def without_nan(attribute: str, values: Sequence[Any]) -> list[Any]:
+def nan_to_none(attribute: str, values: Sequence[Any]) -> list[Any]:
     """The values of an attribute with None for NaN."""
     if ATTRIBUTES[attribute].kind != "ratio":
         return list(values)

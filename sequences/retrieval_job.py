@@ -34,7 +34,7 @@ class SequenceRetrievalJob(RetrievalJob):
         staging_location: str | None = None,
     ) -> None:
         self._schema = schema
-        self._pieces = pieces
+        self._read_batches = pieces
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = on_demand_feature_views
         self._metadata = metadata
@@ -42,7 +42,7 @@ class SequenceRetrievalJob(RetrievalJob):
 
     def to_batches(self) -> pa.RecordBatchReader:
         """The answer as a stream, in the order of the entity rows. On-demand views are not applied to it."""
-        return pa.RecordBatchReader.from_batches(self._schema, self._pieces())
+        return pa.RecordBatchReader.from_batches(self._schema, self._read_batches())
 
     def to_parquet(self, path: Path | str) -> int:
         """Writes the answer piece by piece; returns the number of rows. On-demand views are not applied to it.
@@ -52,7 +52,7 @@ class SequenceRetrievalJob(RetrievalJob):
         rows, path = 0, Path(path)
         writing = path.with_name(f".{path.name}.writing")
         with pq.ParquetWriter(writing, self._schema) as file:
-            for piece in self._pieces():
+            for piece in self._read_batches():
                 file.write_batch(piece)
                 rows += piece.num_rows
         writing.replace(path)

@@ -19,18 +19,18 @@ WINDOW = 128
 """So many of the newest events nearly always hold the session that is going on."""
 
 
-def session_BL(batch: SequenceBatch) -> NDArray[np.int64]:
+def sessionize(batch: SequenceBatch) -> NDArray[np.int64]:
     """The session of each event, from 1 for the oldest one in the sequence; 0 is padding.
 
     A play that occurred more than the gap (dbt's `session_gap_minutes`) after the end of the play before begins a
     session; what is no play belongs to the session that is going on. The batch needs the columns `behaviour` (coded as
     in `Behaviours.encoder`), `occurred_at` and `ended_at`, and every play of the window must be in the view.
     """
-    sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(_begins(batch), axis=1), 0)
+    sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(_session_starts(batch), axis=1), 0)
     return sessions
 
 
-def is_of_this_session(
+def is_in_current_session(
     batch: SequenceBatch, length_B: NDArray[np.int64], request_at_B: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether each of the first `length_B` events belongs to the session that a request goes on with [B, L].
@@ -40,19 +40,19 @@ def is_of_this_session(
     """
     L = batch.columns["ended_at"].shape[1]
     place_L = np.arange(L)
-    begin_B, newest_B = _begin_of_last(batch, length_B, min(WINDOW, L)), np.maximum(length_B - 1, 0)
+    begin_B, newest_B = _last_session_start(batch, length_B, min(WINDOW, L)), np.maximum(length_B - 1, 0)
     ended_B = np.take_along_axis(batch.columns["ended_at"], newest_B[:, None], axis=1)[:, 0]
-    goes_on_B = request_at_B - ended_B <= behaviours.load().session_gap_minutes * MINUTE_US
+    goes_on_B = request_at_B - ended_B <= behaviours.load_behaviours().session_gap_minutes * MINUTE_US
     end_B = np.where(goes_on_B, length_B, 0)
     found: NDArray[np.bool_] = (place_L >= begin_B[:, None]) & (place_L < end_B[:, None])
     return found
 
 
-def _begin_of_last(batch: SequenceBatch, length_B: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+def _last_session_start(batch: SequenceBatch, length_B: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """Where the last session of the first `length_B` events begins [B]. Looks at `width` of them, then at all."""
     first_B = np.maximum(length_B - width, 0)
     place_BW = first_B[:, None] + np.arange(width)
-    begins_BW = _begins(
+    begins_BW = _session_starts(
         SequenceBatch(
             {
                 name: np.take_along_axis(batch.columns[name], place_BW, axis=1)
@@ -65,13 +65,13 @@ def _begin_of_last(batch: SequenceBatch, length_B: NDArray[np.int64], width: int
     last_B = width - 1 - begins_BW[:, ::-1].argmax(axis=1)
     is_found_B = begins_BW.any(axis=1)
     if not (is_found_B | (first_B == 0)).all():
-        return _begin_of_last(batch, length_B, batch.columns["ended_at"].shape[1])
+        return _last_session_start(batch, length_B, batch.columns["ended_at"].shape[1])
     return np.where(is_found_B, first_B + last_B, 0)
 
 
-def _begins(batch: SequenceBatch) -> NDArray[np.bool_]:
+def _session_starts(batch: SequenceBatch) -> NDArray[np.bool_]:
     """Where a session begins after another one of the sequence [B, L]."""
-    table = behaviours.load()
+    table = behaviours.load_behaviours()
     is_play_code = np.zeros(max(table.encoder.values()) + 1, dtype=bool)
     is_play_code[[table.encoder[name] for name in PLAYS]] = True
     is_play_BL = is_play_code.take(batch.columns["behaviour"], mode="clip") & batch.mask_BL

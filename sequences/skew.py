@@ -37,19 +37,19 @@ import pandas as pd
 import settings
 from sequences import request_log
 from sequences.definition import LIVE_SOURCE
-from sequences.online import SERVICE
-from sequences.request_log import LoggedRequest, without_nan
-from sequences.skew_reasons import Difference, Reasons
-from sequences.store import marts, open_store
+from sequences.online import FEATURE_SERVICE
+from sequences.request_log import LoggedRequest, nan_to_none
+from sequences.skew_reasons import Difference, SkewClassifier
+from sequences.store import local_marts_folder, open_store
 
-MOST_SKEW = 0.001
-MOST_REQUESTS = 5_000
-REQUESTS_AT_ONCE = 256
-EXAMPLES = 20
+MAX_SKEW_RATE = 0.001
+MAX_REQUESTS = 5_000
+REQUESTS_PER_BATCH = 256
+MAX_EXAMPLES = 20
 
 
 @dataclass
-class Skew:
+class SkewReport:
     """What was found. `values`, `unequal` and `restated` count values, everything else counts requests; `by_feature`
     counts the unequal values of a `view:feature`.
     """
@@ -86,9 +86,9 @@ class Skew:
         self.unequal += len(difference.unequal)
         self.by_feature.update(one["feature"] for one in difference.unequal)
         who = {"request_id": request.request_id, "at_us": request.at_us, "release": request.release}
-        self.examples += [who | one for one in difference.unequal[: EXAMPLES - len(self.examples)]]
+        self.examples += [who | one for one in difference.unequal[: MAX_EXAMPLES - len(self.examples)]]
 
-    def report(self, as_of: date) -> dict[str, Any]:
+    def to_dict(self, as_of: date) -> dict[str, Any]:
         """As `reports/skew.json` holds it."""
         counts = {name: value for name, value in vars(self).items() if isinstance(value, int)}
         by_feature = dict(self.by_feature.most_common())
@@ -101,43 +101,43 @@ class Skew:
         }
 
 
-def compare(
+def compare_requests(
     store: feast.FeatureStore,
     requests: Iterable[LoggedRequest],
     marts_folder: Path,
     home: Path,
     landing: Path | None = None,
-) -> Skew:
+) -> SkewReport:
     """What requests of the days that the marts cover had read, against the offline store.
 
     `home` has the live log, the record of materialisations and, unless another is given, the landing zone: they tell what was
     there to be read.
     """
-    skew, waiting = Skew(), iter(requests)
-    refs = _refs(store)
-    while chunk := list(islice(waiting, REQUESTS_AT_ONCE)):
+    skew, waiting = SkewReport(), iter(requests)
+    refs = _feature_refs(store)
+    while chunk := list(islice(waiting, REQUESTS_PER_BATCH)):
         skew.requests += len(chunk)
         read = [request for request in chunk if request.is_read]
         skew.unread += len(chunk) - len(read)
-        pairs = list(zip(read, _offline(store, refs, read), strict=True))
+        pairs = list(zip(read, _read_offline(store, refs, read), strict=True))
         odd = [(online, offline) for online, offline in pairs if online != offline]
         skew.compared += len(pairs) - len(odd)
-        skew.values += sum(size(online) for online, offline in pairs if online == offline)
+        skew.values += sum(count_values(online) for online, offline in pairs if online == offline)
         if odd:
-            reasons = Reasons.of([online for online, _ in odd], marts_folder, home, landing)
+            reasons = SkewClassifier.load([online for online, _ in odd], marts_folder, home, landing)
             for online, offline in odd:
-                skew.add(online, reasons.difference(online, offline))
+                skew.add(online, reasons.classify(online, offline))
     return skew
 
 
-def size(request: LoggedRequest) -> int:
+def count_values(request: LoggedRequest) -> int:
     """How many values a request read."""
     return len(request.profile) + sum(len(values) for view in request.views.values() for values in view.values())
 
 
-def _refs(store: feast.FeatureStore) -> list[str]:
+def _feature_refs(store: feast.FeatureStore) -> list[str]:
     # The live part is merged into the sequences online; offline they are one from the start.
-    projections = store.get_feature_service(SERVICE).feature_view_projections
+    projections = store.get_feature_service(FEATURE_SERVICE).feature_view_projections
     return [
         f"{one.name_to_use()}:{feature.name}"
         for one in projections
@@ -146,7 +146,7 @@ def _refs(store: feast.FeatureStore) -> list[str]:
     ]
 
 
-def _offline(store: feast.FeatureStore, refs: list[str], requests: list[LoggedRequest]) -> list[LoggedRequest]:
+def _read_offline(store: feast.FeatureStore, refs: list[str], requests: list[LoggedRequest]) -> list[LoggedRequest]:
     """The same requests with the features that the offline store has for them."""
     if not requests:
         return []
@@ -162,16 +162,16 @@ def _offline(store: feast.FeatureStore, refs: list[str], requests: list[LoggedRe
         replace(
             request,
             views={
-                view: {name: without_nan(name, found[f"{view}__{name}"][place]) for name in attributes}
+                view: {name: nan_to_none(name, found[f"{view}__{name}"][place]) for name in attributes}
                 for view, attributes in request.views.items()
             },
-            profile={name: _number(found[name][place]) for name in request.profile},
+            profile={name: _scalar_or_none(found[name][place]) for name in request.profile},
         )
         for place, request in enumerate(requests)
     ]
 
 
-def _number(value: float | None) -> float | None:
+def _scalar_or_none(value: float | None) -> float | None:
     return None if value is None or value != value else value  # noqa: PLR0124 - NaN is not equal to itself
 
 
@@ -182,13 +182,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--as-of", required=True, type=date.fromisoformat, help="YYYY-MM-DD: requests of the day before"
     )
     as_of = parser.parse_args(arguments).as_of
-    current, day = settings.load(), as_of - timedelta(days=1)
-    requests = islice(request_log.read(current.requests, day, day), MOST_REQUESTS)
-    skew = compare(open_store(), requests, marts(), current.home, current.landing)
+    current, day = settings.load_settings(), as_of - timedelta(days=1)
+    requests = islice(request_log.read_requests(current.request_log, day, day), MAX_REQUESTS)
+    skew = compare_requests(open_store(), requests, local_marts_folder(), current.home, current.landing)
     current.reports.mkdir(parents=True, exist_ok=True)
     file = current.reports / "skew.json"
     draft = file.with_suffix(".partial")
-    draft.write_text(json.dumps(skew.report(as_of), indent=2) + "\n", encoding="utf-8")
+    draft.write_text(json.dumps(skew.to_dict(as_of), indent=2) + "\n", encoding="utf-8")
     draft.replace(file)
     if not skew.requests:
         print(f"no request was logged on {day}: nothing to compare (the service logs a sample of its requests)")
@@ -198,11 +198,11 @@ def main(arguments: list[str] | None = None) -> int:
         f"requests of {day}; late {skew.late}, early {skew.early}, stale {skew.stale}, restated {skew.restated} values, "
         f"pending {skew.pending}, unread {skew.unread}"
     )
-    if skew.rate > MOST_SKEW:
+    if skew.rate > MAX_SKEW_RATE:
         (worst, count), *_ = skew.by_feature.most_common(1)
         print(
             f"skew: models were given other values than training will read, most often {worst} ({count:,} values); "
-            f"at most {MOST_SKEW:.1%} may differ. {file} has examples: compare `sequences/live.py` with the mart `events`",
+            f"at most {MAX_SKEW_RATE:.1%} may differ. {file} has examples: compare `sequences/live.py` with the mart `events`",
             file=sys.stderr,
         )
         return 1

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from sequences.arrivals import Arrivals
 from sequences.definition import ATTRIBUTES, SEQUENCE_VIEWS, SequenceView
 from sequences.event_table import read_view
-from sequences.offline_sequences import missing_filled
-from sequences.request_log import LoggedRequest, View, without_nan
+from sequences.offline_sequences import fill_missing
+from sequences.request_log import FeatureLists, LoggedRequest, nan_to_none
 from sequences.timeline import microseconds
 
-REPORTED_AGO = timedelta(days=31)
+MAX_EVENT_AGE = timedelta(days=31)
 """The service takes events that are up to 30 days old."""
 
 PROFILE = "user_profile"
-OF_LENGTH = ("played_ratio", "behaviour")
+DURATION_ATTRIBUTES = ("played_ratio", "behaviour")
 """What follows from a track's length."""
 
 
@@ -54,28 +54,28 @@ class UserEvents:
     event_ids: list[str]
     columns: pa.RecordBatch
 
-    def take(self, places: Sequence[int]) -> View:
+    def take(self, places: Sequence[int]) -> FeatureLists:
         """Attribute ▸ list of the events at these places."""
         rows = self.columns.take(pa.array(places, pa.int64()))
         return {
-            name: without_nan(name, missing_filled(ATTRIBUTES[name].kind, rows[name]).to_pylist())
+            name: nan_to_none(name, fill_missing(ATTRIBUTES[name].kind, rows[name]).to_pylist())
             for name in rows.schema.names
         }
 
 
 @dataclass(frozen=True)
-class Reasons:
+class SkewClassifier:
     """What is known of the users of some requests. `events` is view ▸ user; `estimated` holds tracks of unknown length."""
 
     arrivals: Arrivals
     events: dict[str, dict[str, UserEvents]]
     profiles: dict[str, list[dict[str, Any]]]
-    estimated: frozenset[str]
+    estimated_tracks: frozenset[str]
 
     @classmethod
-    def of(
+    def load(
         cls, requests: Sequence[LoggedRequest], marts_folder: Path, home: Path, landing: Path | None = None
-    ) -> Reasons:
+    ) -> SkewClassifier:
         """Of the users of these requests; `landing` is below `home` or given."""
         users = sorted({request.user_id for request in requests})
         first = datetime.fromtimestamp(min(request.at_us for request in requests) / 1e6, tz=UTC)
@@ -86,16 +86,16 @@ class Reasons:
         tracks = marts_folder / "tracks.parquet"
         estimated = pq.read_table(tracks, columns=["track_id"], filters=[("is_duration_estimated", "==", True)])
         return cls(
-            arrivals=Arrivals.of(users, home, (first - REPORTED_AGO).date(), landing),
+            arrivals=Arrivals.load(users, home, (first - MAX_EVENT_AGE).date(), landing),
             events={
                 name: _user_events(marts_folder / "events.parquet", view, users)
                 for name, view in SEQUENCE_VIEWS.items()
             },
             profiles=profiles,
-            estimated=frozenset(estimated["track_id"].to_pylist()),
+            estimated_tracks=frozenset(estimated["track_id"].to_pylist()),
         )
 
-    def difference(self, online: LoggedRequest, offline: LoggedRequest) -> Difference:
+    def classify(self, online: LoggedRequest, offline: LoggedRequest) -> Difference:
         """How the two differ, for a reason or without."""
         found = Difference()
         if self._reads_unlanded(online):
@@ -113,7 +113,7 @@ class Reasons:
 
     def _reads_unlanded(self, request: LoggedRequest) -> bool:
         read = {event for view in request.views.values() for event in view["event_id"]}
-        return any(event in self.arrivals.live and event not in self.arrivals.landed_us for event in read)
+        return any(event in self.arrivals.live_positions and event not in self.arrivals.landed_us for event in read)
 
     def _compare_view(self, request: LoggedRequest, view: SequenceView, found: Difference) -> None:
         online, nobody = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
@@ -125,7 +125,7 @@ class Reasons:
             if len(places) == view.length - len(early):
                 break
             event = events.event_ids[place]
-            if event in read or not self.arrivals.came_later(event, int(events.known_us_E[place]), request):
+            if event in read or not self.arrivals.arrived_after(event, int(events.known_us_E[place]), request):
                 places.append(place)
             else:
                 found.is_late = True
@@ -142,9 +142,9 @@ class Reasons:
         """
         online, nobody = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
         events = self.events[view.name].get(request.user_id, nobody)
-        batch = self.arrivals.batch_of(request)
-        as_of_us = min(view.seen_at(request.at_us), batch.as_of_us) if batch else 0
-        found.is_stale = found.is_stale or as_of_us < view.seen_at(request.at_us)
+        batch = self.arrivals.materialization_for(request)
+        as_of_us = min(view.cutoff_us(request.at_us), batch.as_of_us) if batch else 0
+        found.is_stale = found.is_stale or as_of_us < view.cutoff_us(request.at_us)
         shown, there = list(range(len(online["event_id"]))), set(events.event_ids)
         if batch and self._has_landed_later(request.user_id, as_of_us, batch.events_us):
             shown = [place for place in shown if online["event_id"][place] in there]
@@ -158,7 +158,7 @@ class Reasons:
         wanted = events.take(places) if places else {name: [] for name in online}
         self._compare_lists(view.name, given, {name: wanted[name] for name in online}, found)
 
-    def _compare_lists(self, view: str, given: View, wanted: View, found: Difference) -> None:
+    def _compare_lists(self, view: str, given: FeatureLists, wanted: FeatureLists, found: Difference) -> None:
         both = min(len(given["event_id"]), len(wanted["event_id"]))
         longest = max(len(given["event_id"]), len(wanted["event_id"]))
         is_same_E = [False] + [given["event_id"][-ago] == wanted["event_id"][-ago] for ago in range(1, both + 1)]
@@ -170,7 +170,7 @@ class Reasons:
                 if ago <= both and online == offline:
                     continue
                 is_same = ago <= both and is_same_E[ago]
-                if is_same and name in OF_LENGTH and given["track_id"][-ago] in self.estimated:
+                if is_same and name in DURATION_ATTRIBUTES and given["track_id"][-ago] in self.estimated_tracks:
                     found.restated += 1
                     continue
                 found.unequal.append({"feature": f"{view}:{name}", "ago": ago, "online": online, "offline": offline})
@@ -180,9 +180,11 @@ class Reasons:
         odd = [name for name, value in online.profile.items() if value != offline.profile[name]]
         if not odd:
             return
-        batch = self.arrivals.batch_of(online)
-        known = [row for row in self.profiles.get(online.user_id, []) if _us(row["known_at"]) <= online.at_us]
-        reached = sum(_us(row["known_at"]) <= batch.as_of_us for row in known) if batch else 0
+        batch = self.arrivals.materialization_for(online)
+        known = [
+            row for row in self.profiles.get(online.user_id, []) if _microseconds_of(row["known_at"]) <= online.at_us
+        ]
+        reached = sum(_microseconds_of(row["known_at"]) <= batch.as_of_us for row in known) if batch else 0
         # What was materialised last, or anything newer: a run that was under way had reached some users already.
         might: list[dict[str, Any]] = [*([] if reached else [{}]), *known[max(reached - 1, 0) :]]
         given = {name.removeprefix(f"{PROFILE}__"): value for name, value in online.profile.items()}
@@ -222,5 +224,5 @@ def _user_events(path: Path, view: SequenceView, users: list[str]) -> dict[str, 
     return found
 
 
-def _us(time: datetime) -> int:
+def _microseconds_of(time: datetime) -> int:
     return (time.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

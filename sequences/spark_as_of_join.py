@@ -16,7 +16,7 @@ from sequences.as_of_join import ROW, TIME, OrdinaryView
 NEWEST, AT, CREATED = "__newest", "__at", "__created"
 
 
-def join(entities: DataFrame, view: OrdinaryView, by_created: bool = False) -> DataFrame:
+def join_ordinary_view(entities: DataFrame, view: OrdinaryView, by_created: bool = False) -> DataFrame:
     """The view's features with `ROW`, one row an entity row of which something is known, in any order."""
     e = entities.select(ROW, TIME, *{mine: _column(mine).cast("string") for mine in view.keys.values()}.values()).alias(
         "e"

@@ -36,27 +36,27 @@ class SparkEntityRows:
         if isinstance(entity_df, pd.DataFrame):
             rows = EntityRows(entity_df)
             self.time_column = rows.time_column
-            self.table = session.createDataFrame(rows.given.append_column(ROW, rows.table[ROW]))
+            self.table = session.createDataFrame(rows.input_table.append_column(ROW, rows.table[ROW]))
         else:
             given = session.sql(entity_df) if isinstance(entity_df, str) else entity_df
             types = dict(zip(given.columns, spark_schema_to_np_dtypes(given.dtypes), strict=True))
             self.time_column = offline_utils.infer_event_timestamp_from_entity_df(types)
             # A number must stay with its row, however often Spark computes it.
             self.table = given.withColumn(ROW, F.monotonically_increasing_id()).localCheckpoint()
-        instant = F.col(_q(self.time_column)).cast("timestamp_ltz")
+        instant = F.col(_quote(self.time_column)).cast("timestamp_ltz")
         self.table = self.table.withColumn(self.time_column, instant).withColumn(TIME, instant.cast("timestamp_ntz"))
 
     @property
-    def given(self) -> list[str]:
+    def input_columns(self) -> list[str]:
         """The columns that were given."""
         return [column for column in self.table.columns if column not in (ROW, TIME)]
 
     @property
     def keys(self) -> list[str]:
         """Every given column but the time."""
-        return [column for column in self.given if column != self.time_column]
+        return [column for column in self.input_columns if column != self.time_column]
 
-    def first_and_last(self) -> tuple[datetime | None, datetime | None]:
+    def time_range(self) -> tuple[datetime | None, datetime | None]:
         """The earliest and the latest time; reads the rows."""
         first, last = self.table.agg(F.min(TIME), F.max(TIME)).collect()[0]
         return first, last
@@ -67,10 +67,10 @@ class SparkEntityRows:
         Raises:
             FeastEntityDFMissingColumnsError: some are not there.
         """
-        missing = set(columns) - set(self.given)
+        missing = set(columns) - set(self.input_columns)
         if missing:
             raise FeastEntityDFMissingColumnsError(set(columns), missing)
 
 
-def _q(name: str) -> str:
+def _quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"

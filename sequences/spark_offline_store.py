@@ -38,9 +38,9 @@ from pyspark.sql import functions as F
 from sequences import spark_as_of_join, spark_sequences
 from sequences.as_of_join import ROW, OrdinaryView
 from sequences.definition import SequenceViewError
-from sequences.joined_views import AskedView, is_parquet, sequence_of, source_path
+from sequences.joined_views import RequestedView, is_parquet, sequence_view_of, source_path
 from sequences.spark_entity_rows import SparkEntityRows
-from sequences.store import absolute_home
+from sequences.store import require_absolute_home
 
 
 class SparkSequenceOfflineStoreConfig(SparkOfflineStoreConfig):
@@ -54,7 +54,7 @@ class SparkSequenceOfflineStoreConfig(SparkOfflineStoreConfig):
     @field_validator("home")
     @classmethod
     def _is_absolute(cls, home: str | None) -> str | None:
-        return absolute_home(home)
+        return require_absolute_home(home)
 
 
 class SparkSequenceOfflineStore(SparkOfflineStore):
@@ -86,15 +86,15 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
             raise SequenceViewError(f"views {odd} are not Parquet files; give them a FileSource")
         session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
         rows = SparkEntityRows(session, entity_df)
-        answer, columns = rows.table, rows.given
+        answer, columns = rows.table, rows.input_columns
         for view in feature_views:
-            asked = AskedView(view, feature_refs, full_feature_names)
-            rows.require(list(asked.keys.values()))
+            asked = RequestedView(view, feature_refs, full_feature_names)
+            rows.require(list(asked.join_keys.values()))
             answer = answer.join(
-                _features(rows.table, asked, config.repo_path, filter_by_created_timestamp), ROW, "left"
+                _join_features(rows.table, asked, config.repo_path, filter_by_created_timestamp), ROW, "left"
             )
-            columns = [*columns, *asked.names.values()]
-        first, last = rows.first_and_last()
+            columns = [*columns, *asked.output_columns.values()]
+        first, last = rows.time_range()
         return SparkSequenceRetrievalJob(
             session,
             answer.orderBy(ROW).select(*(F.col(f"`{column}`") for column in columns)),
@@ -118,11 +118,11 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         end_date: datetime,
     ) -> RetrievalJob:
         """The newest state of every entity, for `feast materialize`: of a sequence source, all users' last L events."""
-        sequence = sequence_of(data_source)
+        sequence = sequence_view_of(data_source)
         if sequence is None:
             return SparkOfflineStore.pull_latest_from_table_or_query(
                 config,
-                _on_spark(data_source, config.repo_path),
+                _spark_source(data_source, config.repo_path),
                 join_key_columns,
                 feature_name_columns,
                 timestamp_field,
@@ -133,7 +133,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
         as_of_us = int(end_date.astimezone(UTC).timestamp() * 1_000_000)
         path = source_path(config.repo_path, data_source)
-        newest = spark_sequences.latest(session, path, sequence, feature_name_columns, as_of_us)
+        newest = spark_sequences.read_latest_sequences(session, path, sequence, feature_name_columns, as_of_us)
         return SparkSequenceRetrievalJob(session, newest, config)
 
     @staticmethod
@@ -145,13 +145,13 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         Raises:
             SequenceViewError: the source is a sequence, of which every moment has another row.
         """
-        sequence = sequence_of(data_source)
+        sequence = sequence_view_of(data_source)
         if sequence is not None:
             raise SequenceViewError(
                 f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
                 "`materialization: {pull_latest_features: true}`"
             )
-        source = _on_spark(data_source, config.repo_path)
+        source = _spark_source(data_source, config.repo_path)
         return SparkOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
 
 
@@ -198,17 +198,19 @@ class SparkSequenceRetrievalJob(SparkRetrievalJob):
         return frame
 
 
-def _features(entities: DataFrame, asked: AskedView, repo_path: Path | None, by_created: bool) -> DataFrame:
+def _join_features(entities: DataFrame, asked: RequestedView, repo_path: Path | None, by_created: bool) -> DataFrame:
     """The view's features with `ROW`."""
-    path, sequence = source_path(repo_path, asked.source), sequence_of(asked.source)
+    path, sequence = source_path(repo_path, asked.source), sequence_view_of(asked.source)
     if sequence is None:
-        view: OrdinaryView = asked.ordinary(path)
-        return spark_as_of_join.join(entities, view, by_created)
-    (user_column,) = asked.keys.values()
-    return spark_sequences.cut(entities, user_column, path, sequence, asked.names, asked.view.ttl)
+        view: OrdinaryView = asked.to_ordinary_view(path)
+        return spark_as_of_join.join_ordinary_view(entities, view, by_created)
+    (user_column,) = asked.join_keys.values()
+    return spark_sequences.join_sequence_view(
+        entities, user_column, path, sequence, asked.output_columns, asked.view.ttl
+    )
 
 
-def _on_spark(source: DataSource, repo_path: Path | None) -> SparkSource:
+def _spark_source(source: DataSource, repo_path: Path | None) -> SparkSource:
     """The source as Feast's Spark store reads it."""
     assert isinstance(source, FileSource)  # noqa: S101 - `feature_repo/` has no others
     return SparkSource(

@@ -17,14 +17,14 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from sequences.as_of_join import ROW, TIME
 from sequences.definition import SequenceView
-from sequences.latest import newest
+from sequences.latest import latest_from_reader
 from sequences.offline_sequences import ListReader, list_types
 from sequences.timeline import microseconds
 
 USER = "__user"
 
 
-def cut(
+def join_sequence_view(
     entities: DataFrame,
     user_column: str,
     path: str,
@@ -34,17 +34,19 @@ def cut(
 ) -> DataFrame:
     """`ROW` and one list a feature (feature ▸ column): the user's last L events with `known_at < TIME`, oldest first."""
     asked = entities.select(ROW, TIME, F.col("`" + user_column + "`").cast("string").alias(USER))
-    events = view_events(entities.sparkSession, path, view, list(names))
+    events = read_view_events(entities.sparkSession, path, view, list(names))
     events = events.join(asked.select(USER).distinct(), events["user_id"] == F.col(USER), "left_semi")
     schema = pa.schema([(ROW, pa.int64()), *zip(names.values(), list_types(list(names)), strict=True)])
     return (
         asked.groupBy(USER)
         .cogroup(events.groupBy("user_id"))
-        .applyInArrow(_cutter(view, list(names), time_to_live, schema, path), from_arrow_schema(schema))
+        .applyInArrow(_make_user_join(view, list(names), time_to_live, schema, path), from_arrow_schema(schema))
     )
 
 
-def latest(session: SparkSession, path: str, view: SequenceView, features: Sequence[str], as_of_us: int) -> DataFrame:
+def read_latest_sequences(
+    session: SparkSession, path: str, view: SequenceView, features: Sequence[str], as_of_us: int
+) -> DataFrame:
     """One row a user with events before `as_of_us` (µs UTC): user_id, known_at of the newest, a list a feature."""
     names = list(features)
     schema = pa.schema(
@@ -52,13 +54,13 @@ def latest(session: SparkSession, path: str, view: SequenceView, features: Seque
     )
 
     def newest_of_user(events: pa.Table) -> pa.Table:
-        return newest(ListReader(_in_order(events), view, names, place=path), as_of_us).cast(schema)
+        return latest_from_reader(ListReader(_sorted_batches(events), view, names, source=path), as_of_us).cast(schema)
 
-    events = view_events(session, path, view, names)
+    events = read_view_events(session, path, view, names)
     return events.groupBy("user_id").applyInArrow(newest_of_user, from_arrow_schema(schema))
 
 
-def view_events(session: SparkSession, path: str, view: SequenceView, features: Sequence[str]) -> DataFrame:
+def read_view_events(session: SparkSession, path: str, view: SequenceView, features: Sequence[str]) -> DataFrame:
     """The view's events with `user_id`, `known_at` and the features, in any order."""
     events = session.read.parquet(path).where(F.col("behaviour").isin(*view.behaviours))
     if view.target_types:
@@ -66,11 +68,11 @@ def view_events(session: SparkSession, path: str, view: SequenceView, features: 
     return events.select(*dict.fromkeys(["user_id", "known_at", *features]))
 
 
-def _cutter(
+def _make_user_join(
     view: SequenceView, features: list[str], time_to_live: timedelta | None, schema: pa.Schema, path: str
 ) -> Callable[[pa.Table, pa.Table], pa.Table]:
     def cut_of_user(rows: pa.Table, events: pa.Table) -> pa.Table:
-        reader = ListReader(_in_order(events), view, features, time_to_live, path)
+        reader = ListReader(_sorted_batches(events), view, features, time_to_live, path)
         times_us_B = microseconds(rows[TIME].combine_chunks())
         # All rows and all events are of one user.
         index_B = np.full(len(rows), 0 if len(events) else -1, dtype=np.int64)
@@ -79,7 +81,7 @@ def _cutter(
     return cut_of_user
 
 
-def _in_order(events: pa.Table) -> list[pa.RecordBatch]:
+def _sorted_batches(events: pa.Table) -> list[pa.RecordBatch]:
     """One user's events by time, as a reader of the event table gives them."""
     if not len(events):
         return []

@@ -16,30 +16,30 @@ import storage
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-REPOSITORY = settings.ROOT / "feature_repo"
+FEATURE_REPOSITORY = settings.ROOT / "feature_repo"
 
 
-def marts() -> Path:
+def local_marts_folder() -> Path:
     """The folder of the published marts on this machine: `SEGUE_MARTS`, else the settings' own.
 
     Raises:
         SettingError: `SEGUE_MARTS` is on object storage, `SEGUE_TABLES` is not.
     """
-    named, current = os.environ.get("SEGUE_MARTS"), settings.load()
-    if current.tables_at or not named:
-        return storage.marts(current)
-    if named.startswith(settings.OBJECTS):
+    named, current = os.environ.get("SEGUE_MARTS"), settings.load_settings()
+    if current.tables_url or not named:
+        return storage.fetch_marts(current)
+    if named.startswith(settings.OBJECT_STORE_SCHEME):
         raise settings.SettingError(f"SEGUE_MARTS={named!r} is no folder; set SEGUE_TABLES to what `marts` is below")
     return Path(named).resolve()
 
 
-def published() -> Path:
+def published_marts() -> Path:
     """Where the marts are published, which Feast knows them by: the same, or a folder on object storage."""
-    current = settings.load()
-    return current.marts if current.tables_at else marts()
+    current = settings.load_settings()
+    return current.marts if current.tables_url else local_marts_folder()
 
 
-def absolute_home(home: str | None) -> str | None:
+def require_absolute_home(home: str | None) -> str | None:
     """`${SEGUE_HOME}` in the repository's YAML: Feast leaves an unset variable as it stands, and takes a relative path
     from the repository's folder.
 
@@ -51,25 +51,25 @@ def absolute_home(home: str | None) -> str | None:
     return home
 
 
-def open_store(repository: Path = REPOSITORY) -> FeatureStore:
+def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
     """A Feast store of its own connections, placed by the settings.
 
     Do not share one between a writer and a reader thread pool: Feast's SQLite store has one connection an instance, and
     on one connection a reader sees half of a writer's row.
     """
-    current = settings.load()
+    current = settings.load_settings()
     for name, value in settings.tool_environment(current).items():
         if name.startswith("SEGUE_") or name == "FEAST_USAGE":
             os.environ.setdefault(name, value)
     current.feast.mkdir(parents=True, exist_ok=True)
-    store: FeatureStore = imported().FeatureStore(
+    store: FeatureStore = import_feast().FeatureStore(
         repo_path=str(repository), fs_yaml_file=repository / current.feature_store_yaml
     )
-    _let_readers_pass_the_writer(store)
+    _enable_wal(store)
     return store
 
 
-def imported() -> Any:
+def import_feast() -> Any:
     """Feast, whose classes are not made anew to check how their methods are called, where it was not imported before: that
     takes longer than all the rest of the import.
     """
@@ -84,7 +84,7 @@ def imported() -> Any:
     return feast
 
 
-def _let_readers_pass_the_writer(store: FeatureStore) -> None:
+def _enable_wal(store: FeatureStore) -> None:
     """Puts an SQLite online store into WAL mode (the file remembers): a commit does not wait for readers."""
     if store.config.online_store.type != "sqlite":
         return

@@ -73,7 +73,7 @@ class Timeline:
             high_B = np.where(is_open_B & ~is_before_B, middle_B, high_B)
 
 
-def timeline(user_ids: Sequence[pa.DictionaryArray], known_at: Sequence[NDArray[np.int64]]) -> Timeline:
+def build_timeline(user_ids: Sequence[pa.DictionaryArray], known_at: Sequence[NDArray[np.int64]]) -> Timeline:
     """The timeline of rows that come in parts: user ids as Arrow dictionaries and times in µs, part by part."""
     users: list[str] = []
     counts: list[int] = []

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from sequences.definition import Kind
 
-FIELD: dict[Kind, str] = {
+VALUE_FIELDS: dict[Kind, str] = {
     "string": "string_list_val",
     "time": "int64_list_val",
     "order": "int64_list_val",
     "ratio": "float_list_val",
 }
-LIST: dict[Kind, Any] = {"string": StringList, "time": Int64List, "order": Int64List, "ratio": FloatList}
-LISTS = frozenset(FIELD.values())
+LIST_MESSAGES: dict[Kind, Any] = {"string": StringList, "time": Int64List, "order": Int64List, "ratio": FloatList}
+LIST_FIELDS = frozenset(VALUE_FIELDS.values())
 LENGTH_DELIMITED = 2
 VARINT_BYTES = 10
 
@@ -47,7 +47,7 @@ class StoredValue:
         """Nothing: stores ask in order to keep a readable copy of a number or a text, and a list has none."""
 
 
-class Column(Sequence[Any]):
+class LazyColumn(Sequence[Any]):
     """A list of an event attribute, made when somebody first looks at it."""
 
     __slots__ = ("_make", "_values")
@@ -79,7 +79,7 @@ class Column(Sequence[Any]):
         return iter(self.values)
 
     def __eq__(self, other: object) -> bool:
-        return self.values == (other.values if isinstance(other, Column) else other)
+        return self.values == (other.values if isinstance(other, LazyColumn) else other)
 
     __hash__ = None  # type: ignore[assignment]  # a list in all but time
 
@@ -87,7 +87,7 @@ class Column(Sequence[Any]):
         return repr(self.values)
 
 
-def decoded(encoded: bytes | None) -> list[Any]:
+def decode_values(encoded: bytes | None) -> list[Any]:
     """The values of a stored list, the one value of another feature; empty where nothing is stored."""
     if not encoded:
         return []
@@ -96,34 +96,34 @@ def decoded(encoded: bytes | None) -> list[Any]:
     if field is None:
         return []
     held = getattr(value, field)
-    return held.val[:] if field in LISTS else [held]
+    return held.val[:] if field in LIST_FIELDS else [held]
 
 
-def list_bytes(kind: Kind, values: Sequence[Any]) -> bytes:
+def encode_list(kind: Kind, values: Sequence[Any]) -> bytes:
     """The `Value` bytes of a list."""
-    elements = LIST[kind](val=values).SerializeToString()
-    return b"".join((_TAG[kind], _varint(len(elements)), elements))
+    elements = LIST_MESSAGES[kind](val=values).SerializeToString()
+    return b"".join((_FIELD_TAGS[kind], _encode_varint(len(elements)), elements))
 
 
-class EventColumn:
+class EncodedColumn:
     """One attribute of E events, each encoded as it stands inside a list."""
 
     def __init__(self, kind: Kind, elements: pa.Array) -> None:
         self.kind = kind
-        self._tag = _TAG[kind]
+        self._tag = _FIELD_TAGS[kind]
         self._elements = elements.cast(pa.large_binary())
 
     @classmethod
-    def of(cls, kind: Kind, column: pa.Array) -> EventColumn:
+    def from_arrow(cls, kind: Kind, column: pa.Array) -> EncodedColumn:
         """Of a column without nulls, as `missing_filled` makes it."""
         if kind == "string":
-            return cls(kind, _strings(column))
+            return cls(kind, _encode_strings(column))
         if kind == "ratio":
             numbers = np.ascontiguousarray(column.to_numpy(zero_copy_only=False), dtype="<f4")
             return cls(kind, pa.Array.from_buffers(pa.binary(4), len(numbers), [None, pa.py_buffer(numbers)]))
-        return cls(kind, _varints(column.to_numpy(zero_copy_only=False)))
+        return cls(kind, _encode_varints(column.to_numpy(zero_copy_only=False)))
 
-    def lists(self, events: NDArray[np.int64], bounds: NDArray[np.int64]) -> list[bytes]:
+    def encode_lists(self, events: NDArray[np.int64], bounds: NDArray[np.int64]) -> list[bytes]:
         """The `Value` bytes of lists: `events[bounds[n]:bounds[n + 1]]` are the places of list n's events."""
         chosen = self._elements.take(pa.array(events))
         offsets = np.frombuffer(chosen.buffers()[1], dtype=np.int64)[chosen.offset : chosen.offset + len(chosen) + 1]
@@ -133,20 +133,20 @@ class EventColumn:
 
     def _value(self, elements: memoryview) -> bytes:
         # Numbers are packed: one length before all of them. Texts each carry their own.
-        packed = b"\n" + _varint(len(elements)) if self.kind != "string" and len(elements) else b""
-        return b"".join((self._tag, _varint(len(packed) + len(elements)), packed, elements))
+        packed = b"\n" + _encode_varint(len(elements)) if self.kind != "string" and len(elements) else b""
+        return b"".join((self._tag, _encode_varint(len(packed) + len(elements)), packed, elements))
 
 
-def _strings(column: pa.Array) -> pa.Array:
+def _encode_strings(column: pa.Array) -> pa.Array:
     """Every text as field 1 of a StringList: tag, length, UTF-8."""
     if pa.types.is_dictionary(column.type):
-        return _strings(column.dictionary).take(column.indices)
+        return _encode_strings(column.dictionary).take(column.indices)
     lengths = pc.binary_length(column).dictionary_encode()
-    prefixes = pa.array([b"\n" + _varint(length) for length in lengths.dictionary.to_pylist()], pa.binary())
+    prefixes = pa.array([b"\n" + _encode_varint(length) for length in lengths.dictionary.to_pylist()], pa.binary())
     return pc.binary_join_element_wise(prefixes.take(lengths.indices), column.cast(pa.binary()), b"")
 
 
-def _varints(numbers: NDArray[np.int64]) -> pa.Array:
+def _encode_varints(numbers: NDArray[np.int64]) -> pa.Array:
     """Every number as a varint: 7 bits a byte, the lowest first, the high bit set on all but the last."""
     left_E = np.ascontiguousarray(numbers, dtype=np.int64).view(np.uint64)
     bytes_EN = np.empty((len(left_E), VARINT_BYTES), dtype=np.uint8)
@@ -162,7 +162,7 @@ def _varints(numbers: NDArray[np.int64]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), len(length_E), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-def _varint(number: int) -> bytes:
+def _encode_varint(number: int) -> bytes:
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -171,6 +171,7 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-_TAG: dict[Kind, bytes] = {
-    kind: _varint(Value.DESCRIPTOR.fields_by_name[name].number << 3 | LENGTH_DELIMITED) for kind, name in FIELD.items()
+_FIELD_TAGS: dict[Kind, bytes] = {
+    kind: _encode_varint(Value.DESCRIPTOR.fields_by_name[name].number << 3 | LENGTH_DELIMITED)
+    for kind, name in VALUE_FIELDS.items()
 }

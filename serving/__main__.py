@@ -11,9 +11,9 @@ import os
 import sys
 
 import settings
-from serving.api_keys import ApiKeys, KeysNeeded, check_host
+from serving.api_keys import ApiKeys, ApiKeysRequired, check_host
 
-SERVICE, COMPOSED = "serving.service:Recommender", "serving.composed:Recommender"
+SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.composed:Recommender"
 # One thread a kernel: requests run side by side, and two kernels that each want every core stand in each other's way.
 KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -22,11 +22,11 @@ def main() -> None:
     """Replace this process by the server; loopback unless `SEGUE_HOST` says otherwise, and then not without API keys."""
     parser = argparse.ArgumentParser(prog="python -m serving", description="Start the recommender")
     parser.add_argument("--composed", action="store_true", help="three services, as on a cluster")
-    service = COMPOSED if parser.parse_args().composed else SERVICE
-    current = settings.load()
+    service = DISTRIBUTED_SERVICE if parser.parse_args().composed else SERVICE
+    current = settings.load_settings()
     try:
-        check_host(current.host, ApiKeys(settings.api_keys()))
-    except (KeysNeeded, ValueError) as error:
+        check_host(current.host, ApiKeys(settings.load_api_keys()))
+    except (ApiKeysRequired, ValueError) as error:
         raise SystemExit(str(error)) from error
     environment = {**KERNEL_THREADS, **os.environ, **settings.tool_environment(current)}
     address = ["--host", current.host, "--port", str(current.recommender_port)]

@@ -10,25 +10,25 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from serving.guard import JSON, App, Message, Receive, Send, answered, error_body
+from serving.guard import JSON_MEDIA_TYPE, App, Message, Receive, Send, error_body, send_response
 
 RETRY_AFTER_S = 1
 
 
 @dataclass(frozen=True)
-class Queue:
+class RequestQueue:
     """Paths that share turns: `at_once` requests are worked on, `waiting` more wait for a turn, in the order they came."""
 
     paths: tuple[str, ...]
-    at_once: int
-    waiting: int
+    max_concurrent: int
+    max_waiting: int
 
 
-class _Turns:
-    def __init__(self, queue: Queue) -> None:
-        self.most = queue.at_once + queue.waiting
-        self.inside = 0
-        self.turn = asyncio.Semaphore(queue.at_once)
+class _Slots:
+    def __init__(self, queue: RequestQueue) -> None:
+        self.capacity = queue.max_concurrent + queue.max_waiting
+        self.in_flight = 0
+        self.semaphore = asyncio.Semaphore(queue.max_concurrent)
 
 
 class Admission:
@@ -39,26 +39,28 @@ class Admission:
         refused: called with the path of each request that is sent away.
     """
 
-    def __init__(self, app: App, queues: Callable[[], list[Queue]], refused: Callable[[str], None]) -> None:
-        self._app, self._queues, self._refused = app, queues, refused
-        self._turns: Mapping[str, _Turns] | None = None
+    def __init__(self, app: App, queues: Callable[[], list[RequestQueue]], on_rejected: Callable[[str], None]) -> None:
+        self._app, self._queues, self._on_rejected = app, queues, on_rejected
+        self._slots: Mapping[str, _Slots] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        if self._turns is None:
-            queues = [(queue, _Turns(queue)) for queue in self._queues()]
-            self._turns = {path: turns for queue, turns in queues for path in queue.paths}
-        turns = self._turns.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if self._slots is None:
+            queues = [(queue, _Slots(queue)) for queue in self._queues()]
+            self._slots = {path: turns for queue, turns in queues for path in queue.paths}
+        turns = self._slots.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if turns is None:
             await self._app(scope, receive, send)
-        elif turns.inside >= turns.most:
-            self._refused(scope["path"])
-            error = f"{turns.most} requests are being answered or wait; ask again in {RETRY_AFTER_S} s"
-            await answered(send, 503, JSON, error_body(error), [(b"retry-after", str(RETRY_AFTER_S).encode())])
+        elif turns.in_flight >= turns.capacity:
+            self._on_rejected(scope["path"])
+            error = f"{turns.capacity} requests are being answered or wait; ask again in {RETRY_AFTER_S} s"
+            await send_response(
+                send, 503, JSON_MEDIA_TYPE, error_body(error), [(b"retry-after", str(RETRY_AFTER_S).encode())]
+            )
         else:
-            turns.inside += 1
+            turns.in_flight += 1
             try:
-                async with turns.turn:
+                async with turns.semaphore:
                     await self._app(scope, receive, send)
             finally:
-                turns.inside -= 1
+                turns.in_flight -= 1

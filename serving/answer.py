@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serving.daily_lists import ListedTrack
-from serving.fuse import Fused
+from serving.fuse import RequestCandidates
 from serving.metrics import Metrics
 from serving.recall import Recall
 from serving.served_release import ServedRelease
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Item:
+class TrackItem:
     """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first.
 
     `audio_url` is where it can be heard, None where nobody knows.
@@ -50,7 +50,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class ContainerTrack:
+class CollectionTrack:
     """A track that a playlist or an mlog holds; `duration_ms` is 0 where nobody knows it."""
 
     track_id: str
@@ -61,21 +61,21 @@ class ContainerTrack:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContainerItem:
+class CollectionItem:
     """A playlist or an mlog of the answer, why it is there, and some of its tracks that may be played."""
 
     title: str
     score: float
     channels: list[str]
     reason: str
-    tracks: list[ContainerTrack]
+    tracks: list[CollectionTrack]
     propensity: float = 1.0
     is_exploration: bool = False
     release: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaylistItem(ContainerItem):
+class PlaylistItem(CollectionItem):
     """See `ContainerItem`."""
 
     playlist_id: str
@@ -87,7 +87,7 @@ class PlaylistItem(ContainerItem):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MlogItem(ContainerItem):
+class MlogItem(CollectionItem):
     """See `ContainerItem`."""
 
     mlog_id: str
@@ -98,11 +98,11 @@ class MlogItem(ContainerItem):
         return "mlog", self.mlog_id
 
 
-Shown = Item | PlaylistItem | MlogItem
+ResponseItem = TrackItem | PlaylistItem | MlogItem
 
 
 @dataclass(frozen=True)
-class Answer:
+class RecommendationResponse:
     """What a request gets; `release` is the one that gave all of it. Only a daily list that one release began and another
     made longer is of both: then it is the later one, and every item names its own. `trace` says how; `arm` is that of
     the experiment, if there is one.
@@ -110,20 +110,20 @@ class Answer:
 
     request_id: str
     release: str
-    items: Sequence[Shown]
+    items: Sequence[ResponseItem]
     trace: Trace
     arm: str = ""
 
 
-def items(
-    chosen: Fused,
+def build_items(
+    chosen: RequestCandidates,
     release: ServedRelease,
     users: UserBatch,
     listed: Mapping[int, ListedTrack],
     near: int | None,
     recall: Recall,
     metrics: Metrics,
-) -> list[Item]:
+) -> list[TrackItem]:
     """The chosen tracks in words; one that was `listed` before, item ▸ track, is there in the same words as then, and all
     are there for the item that they are `near`, if there is one.
     """
@@ -132,32 +132,32 @@ def items(
     if near is None:
         found_by = zip(chosen_items, chosen.channels_C, strict=True)
         fresh = {item: channels for item, channels in found_by if item not in before}
-        said = before | _reasons(fresh, users, release, recall, metrics)
+        said = before | _collect_reasons(fresh, users, release, recall, metrics)
     else:
         nearness = f"because it is close to {release.vocabulary.describe(near)}"
         said = dict.fromkeys(chosen_items, nearness) | before
     given = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
     return [
-        Item(
+        TrackItem(
             track_id=str(release.vocabulary.track_ids_V[item]),
-            title=(one.title if one else "") or release.catalogue.titles_V[item],
-            artists=(one.artists if one else []) or release.catalogue.artist_names_V[item],
-            artist_ids=release.catalogue.artist_ids_of(item),
-            duration_ms=int(release.catalogue.duration_ms_V[item]),
+            title=(one.title if one else "") or release.catalog.titles_V[item],
+            artists=(one.artists if one else []) or release.catalog.artist_names_V[item],
+            artist_ids=release.catalog.artist_ids_of(item),
+            duration_ms=int(release.catalog.duration_ms_V[item]),
             score=round(score, 6),
             channels=channels,
             reason=said[item],
-            propensity=chosen.explored.get(item, 1.0),
-            is_exploration=item in chosen.explored,
+            propensity=chosen.exploration_propensity.get(item, 1.0),
+            is_exploration=item in chosen.exploration_propensity,
             release=(one.release if one else "") or release.release_id,
-            audio_url=release.catalogue.audio_urls_V[item] or None,
+            audio_url=release.catalog.audio_urls_V[item] or None,
         )
         for item, score, channels, one in zip(chosen_items, scores, chosen.channels_C, given, strict=True)
     ]
 
 
-def _reasons(
+def _collect_reasons(
     found_by: Mapping[int, list[str]], users: UserBatch, release: ServedRelease, recall: Recall, metrics: Metrics
 ) -> dict[int, str]:
     """Each item's reason by the first of its channels that gives one; every channel is asked once for all of its items."""

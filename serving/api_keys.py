@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from settings import is_loopback
 
-SHORTEST = 16
+MIN_KEY_LENGTH = 16
 
 
-class KeysNeeded(RuntimeError):
+class ApiKeysRequired(RuntimeError):
     """The service would answer anybody who reaches it; the message says how to give it keys."""
 
 
@@ -27,10 +27,10 @@ class ApiKeys:
 
     def __init__(self, keys: Iterable[str]) -> None:
         given = list(keys)
-        short = [str(place) for place, key in enumerate(given, start=1) if len(key) < SHORTEST]
+        short = [str(place) for place, key in enumerate(given, start=1) if len(key) < MIN_KEY_LENGTH]
         if short:
             raise ValueError(
-                f"API key {', '.join(short)} of {len(given)} has less than {SHORTEST} characters; make each with "
+                f"API key {', '.join(short)} of {len(given)} has less than {MIN_KEY_LENGTH} characters; make each with "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
             )
         self._digests = [_digest(key) for key in given]
@@ -39,7 +39,7 @@ class ApiKeys:
         """Whether there are any."""
         return bool(self._digests)
 
-    def client_of(self, key: str) -> str | None:
+    def identify_client(self, key: str) -> str | None:
         """A name for whoever shows this key, which does not give it away; None for a wrong one.
 
         Takes as long for a key that is almost right as for any other.
@@ -56,7 +56,7 @@ def check_host(host: str, keys: ApiKeys) -> None:
         KeysNeeded: others than this machine could reach it, and it has no keys.
     """
     if not keys and not is_loopback(host):
-        raise KeysNeeded(
+        raise ApiKeysRequired(
             f"the service would answer everybody who reaches {host}; give it keys in SEGUE_API_KEYS (separated by commas) or "
             "in the file SEGUE_API_KEYS_FILE (one a line), or SEGUE_HOST=127.0.0.1"
         )

@@ -10,27 +10,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.api_keys import ApiKeys
-from serving.guard import JSON, App, Message, Receive, Send, answered, error_body
+from serving.guard import JSON_MEDIA_TYPE, App, Message, Receive, Send, error_body, send_response
 from serving.rate_limit import RateLimit
 from settings import is_loopback
 
-OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json")
+PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json")
 """Answered without a key, where they are only read: probes, Prometheus, the listening page (not what it asks for), the
 API's page and its description."""
-OPEN_FOLDERS = ("/page/", "/static_content/")
-NO_KEY, TOO_OFTEN, NOT_LOCAL = "no_key", "too_often", "not_local"
+PUBLIC_PREFIXES = ("/page/", "/static_content/")
+NO_KEY, RATE_LIMITED, NOT_LOCAL = "no_key", "too_often", "not_local"
 """Why a request is turned away."""
 
 
 @dataclass(frozen=True)
-class Door:
+class AccessPolicy:
     """The keys that open it, and how often a client may come (None: as often as it likes)."""
 
     keys: ApiKeys
-    limit: RateLimit | None
+    rate_limit: RateLimit | None
 
 
-class Clients:
+class AccessControl:
     """Answers 401, 403 and 429 itself. A client is whoever shows a key; without keys, or with a wrong one, an address.
 
     Args:
@@ -38,29 +38,29 @@ class Clients:
         turned_away: called with the reason for each request that is turned away.
     """
 
-    def __init__(self, app: App, door: Callable[[], Door], turned_away: Callable[[str], None]) -> None:
-        self._app, self._open_door, self._turned_away = app, door, turned_away
-        self._door: Door | None = None
+    def __init__(self, app: App, load_policy: Callable[[], AccessPolicy], on_rejected: Callable[[str], None]) -> None:
+        self._app, self._load_policy, self._on_rejected = app, load_policy, on_rejected
+        self._policy: AccessPolicy | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        if self._door is None:
-            self._door = self._open_door()
-        if scope["type"] != "http" or _is_open(scope):
+        if self._policy is None:
+            self._policy = self._load_policy()
+        if scope["type"] != "http" or _is_public(scope):
             await self._app(scope, receive, send)
             return
-        keys, address = self._door.keys, _host(scope.get("client"))
+        keys, address = self._policy.keys, _host(scope.get("client"))
         if not keys and not _is_local(scope.get("server")):
             why = "this service has no API keys and answers only its own machine; start it with SEGUE_API_KEYS"
             await self._refuse(send, NOT_LOCAL, 403, why)
             return
         # A wrong key is counted by the address: guessing is limited as well.
-        client = keys.client_of(_shown(scope)) if keys else address
-        limit = self._door.limit
+        client = keys.identify_client(_bearer_key(scope)) if keys else address
+        limit = self._policy.rate_limit
         wait_s = 0 if limit is None else limit.take(client or address)
         if wait_s:
             why = f"too many requests from one client; ask again in {wait_s} s"
-            await self._refuse(send, TOO_OFTEN, 429, why, (b"retry-after", str(wait_s).encode()))
+            await self._refuse(send, RATE_LIMITED, 429, why, (b"retry-after", str(wait_s).encode()))
         elif client is None:
             why = "no API key, or none of ours; send the header Authorization: Bearer KEY"
             await self._refuse(send, NO_KEY, 401, why, (b"www-authenticate", b"Bearer"))
@@ -68,16 +68,16 @@ class Clients:
             await self._app(scope, receive, send)
 
     async def _refuse(self, send: Send, reason: str, status: int, why: str, *more: tuple[bytes, bytes]) -> None:
-        self._turned_away(reason)
-        await answered(send, status, JSON, error_body(why), more)
+        self._on_rejected(reason)
+        await send_response(send, status, JSON_MEDIA_TYPE, error_body(why), more)
 
 
-def _is_open(scope: Message) -> bool:
+def _is_public(scope: Message) -> bool:
     path = scope["path"]
-    return scope["method"] in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS))
+    return scope["method"] in ("GET", "HEAD") and (path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES))
 
 
-def _shown(scope: Message) -> str:
+def _bearer_key(scope: Message) -> str:
     """The key that a request shows, "" where it shows none."""
     given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
     scheme, _, key = given.partition(" ")

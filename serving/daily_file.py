@@ -14,7 +14,7 @@ from pathlib import Path
 TAIL_BYTES = 1 << 20
 
 
-class DailyFile:
+class DailyJsonlFile:
     """Appends whole lines; after `sync` they survive the process and the machine."""
 
     def __init__(self, folder: Path, name: str, now_us: Callable[[], int]) -> None:
@@ -77,12 +77,12 @@ class DailyFile:
             _sync_folder(parent)
 
 
-def files(folder: Path, name: str) -> list[Path]:
+def list_files(folder: Path, name: str) -> list[Path]:
     """Every file that a `DailyFile` of this name wrote, oldest first."""
     return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: (path.parent.name, path.name))
 
 
-def repair(path: Path) -> int:
+def truncate_torn_line(path: Path) -> int:
     """Cut a torn last line (the process died in the middle of it, so nobody was told it is safe); bytes cut."""
     size = path.stat().st_size
     with path.open("rb+") as file:

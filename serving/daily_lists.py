@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DAY_US = 86_400_000_000
-FILE = "daily_lists.sqlite"
-TURNS = 64
-WAIT_S = 1.0
+DAILY_LISTS_FILE = "daily_lists.sqlite"
+LOCK_STRIPES = 64
+BUSY_TIMEOUT_S = 1.0
 
 TABLE = """
 create table if not exists daily_lists (
@@ -49,11 +49,11 @@ class ListedTrack:
 
 
 @dataclass(frozen=True)
-class Listed:
+class DailyListHistory:
     """What one listener was given: `today`, best first, and the tracks of the days `before`."""
 
     today: list[ListedTrack] = field(default_factory=list)
-    before: frozenset[str] = frozenset()
+    recent_track_ids: frozenset[str] = frozenset()
 
 
 class DailyLists:
@@ -66,34 +66,34 @@ class DailyLists:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._turns = [threading.Lock() for _ in range(TURNS)]
-        self._cleared = 0
+        self._user_locks = [threading.Lock() for _ in range(LOCK_STRIPES)]
+        self._last_cleanup_day = 0
         try:
-            self._database = _opened(folder / FILE)
+            self._database = _open_database(folder / DAILY_LISTS_FILE)
         except sqlite3.DatabaseError as error:
-            logger.warning("%s is replaced, lists begin anew: %s", folder / FILE, error)
-            for path in folder.glob(f"{FILE}*"):
+            logger.warning("%s is replaced, lists begin anew: %s", folder / DAILY_LISTS_FILE, error)
+            for path in folder.glob(f"{DAILY_LISTS_FILE}*"):
                 path.unlink()
-            self._database = _opened(folder / FILE)
+            self._database = _open_database(folder / DAILY_LISTS_FILE)
 
-    def turn(self, user_id: str) -> threading.Lock:
+    def user_lock(self, user_id: str) -> threading.Lock:
         """To be held from reading to writing, or two requests at once would give one listener two lists."""
-        return self._turns[zlib.crc32(user_id.encode()) % TURNS]
+        return self._user_locks[zlib.crc32(user_id.encode()) % LOCK_STRIPES]
 
-    def read(self, user_id: str, at_us: int, discovery: float | None, days: int) -> Listed:
+    def read(self, user_id: str, at_us: int, discovery: float | None, days: int) -> DailyListHistory:
         """The list of the day of `at_us` and the tracks of all lists of the `days` before.
 
         Raises:
             sqlite3.Error: the file cannot be read.
         """
-        today, share = at_us // DAY_US, _name(discovery)
+        today, share = at_us // DAY_US, _discovery_key(discovery)
         query = "select day, discovery, tracks from daily_lists where user_id = ? and day between ? and ?"
         with self._lock:
             rows = self._database.execute(query, (user_id, today - days, today)).fetchall()
         lists = [(day, name, [ListedTrack(**track) for track in json.loads(tracks)]) for day, name, tracks in rows]
-        return Listed(
+        return DailyListHistory(
             today=next((tracks for day, name, tracks in lists if (day, name) == (today, share)), []),
-            before=frozenset(track.track_id for day, _, tracks in lists if day < today for track in tracks),
+            recent_track_ids=frozenset(track.track_id for day, _, tracks in lists if day < today for track in tracks),
         )
 
     def write(
@@ -106,10 +106,10 @@ class DailyLists:
         """
         day, text = at_us // DAY_US, json.dumps([vars(track) for track in tracks], separators=(",", ":"))
         with self._lock, self._database:
-            if day > self._cleared:
+            if day > self._last_cleanup_day:
                 self._database.execute("delete from daily_lists where day < ?", (day - days,))
-                self._cleared = day
-            row = (user_id, day, _name(discovery), text)
+                self._last_cleanup_day = day
+            row = (user_id, day, _discovery_key(discovery), text)
             self._database.execute("insert or replace into daily_lists values (?, ?, ?, ?)", row)
 
     def close(self) -> None:
@@ -118,8 +118,8 @@ class DailyLists:
             self._database.close()
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=False)
+def _open_database(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
         database.execute("pragma journal_mode = wal")
         database.execute("pragma synchronous = normal")
@@ -130,5 +130,5 @@ def _opened(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _name(discovery: float | None) -> str:
+def _discovery_key(discovery: float | None) -> str:
     return "" if discovery is None else f"{discovery:.2f}"

@@ -21,39 +21,39 @@ from pathlib import Path
 from typing import IO
 
 from serving import daily_file
-from serving.daily_file import DailyFile
+from serving.daily_file import DailyJsonlFile
 from serving.event_schema import Event
-from serving.push_marker import Position, PushMarker
-from serving.recent_ids import RecentIds
+from serving.push_marker import LogPosition, LowWatermark
+from serving.recent_ids import RecentEventIds
 
-NAME = "events"
-LOCK = "writer.lock"
-WAITING_REPORTS = 1024
-REPORTS_A_COMMIT = 256
-LOCK_WAIT_S = 15.0
+EVENT_LOG_PREFIX = "events"
+LOCK_FILE = "writer.lock"
+MAX_QUEUED_REPORTS = 1024
+MAX_REPORTS_PER_COMMIT = 256
+LOCK_TIMEOUT_S = 15.0
 
 
 class LogBusy(RuntimeError):
     """Too many reports wait for the disk; the client should try again."""
 
 
-class LogTaken(RuntimeError):
+class LogLocked(RuntimeError):
     """Another process writes this log; a user's events have one writer."""
 
 
 @dataclass(frozen=True)
-class Appended:
+class AppendResult:
     """What became of one report: the events that were new, in log order, and how many were repeats."""
 
     events: list[Event]
     duplicate: int
-    position: Position | None
+    position: LogPosition | None
 
 
 @dataclass(frozen=True)
-class _Report:
+class _AppendRequest:
     events: list[Event]
-    answer: Future[Appended]
+    future: Future[AppendResult]
 
 
 class EventLog:
@@ -68,19 +68,21 @@ class EventLog:
         LogTaken: another process has held the log for `lock_wait_s`.
     """
 
-    def __init__(self, folder: Path, state: Path, now_us: Callable[[], int], lock_wait_s: float = LOCK_WAIT_S) -> None:
+    def __init__(
+        self, folder: Path, state: Path, now_us: Callable[[], int], lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         state.mkdir(parents=True, exist_ok=True)
         self._folder, self._now_us = folder, now_us
-        self._lock = _take(state / LOCK, lock_wait_s)
-        self._file = DailyFile(folder, NAME, now_us)
-        self._ids = RecentIds()
-        self.marker = PushMarker(state / "pushed.json")
+        self._lock = _acquire_lock(state / LOCK_FILE, lock_timeout_s)
+        self._file = DailyJsonlFile(folder, EVENT_LOG_PREFIX, now_us)
+        self._ids = RecentEventIds()
+        self.low_watermark = LowWatermark(state / "pushed.json")
         self._number = 0
-        paths = daily_file.files(folder, NAME)
-        self.repaired = [path for path in paths if daily_file.repair(path)]
+        paths = daily_file.list_files(folder, EVENT_LOG_PREFIX)
+        self.repaired_files = [path for path in paths if daily_file.truncate_torn_line(path)]
         self._ids.load(paths)
-        self._reports: queue.Queue[_Report | None] = queue.Queue(maxsize=WAITING_REPORTS)
+        self._reports: queue.Queue[_AppendRequest | None] = queue.Queue(maxsize=MAX_QUEUED_REPORTS)
         self._closed = False
         self._committer = threading.Thread(target=self._commit_forever, name="event-log", daemon=True)
         self._committer.start()
@@ -90,7 +92,7 @@ class EventLog:
         """Whether events can be committed."""
         return self._committer.is_alive()
 
-    def append(self, events: list[Event]) -> Appended:
+    def append(self, events: list[Event]) -> AppendResult:
         """Log the events that are new, in order; returns when they are on the disk.
 
         Raises:
@@ -99,25 +101,25 @@ class EventLog:
         """
         if self._closed:
             raise LogBusy("the event log is closing; send the events again in a moment")
-        report = _Report(events, Future())
+        report = _AppendRequest(events, Future())
         try:
             self._reports.put_nowait(report)
         except queue.Full:
             raise LogBusy(
-                f"{WAITING_REPORTS} reports are waiting for the disk; send the events again in a second"
+                f"{MAX_QUEUED_REPORTS} reports are waiting for the disk; send the events again in a second"
             ) from None
-        return report.answer.result()
+        return report.future.result()
 
-    def unpushed(self) -> Iterator[tuple[Event, Position]]:
+    def read_unpushed(self) -> Iterator[tuple[Event, LogPosition]]:
         """Events of earlier processes that the marker does not cover, in log order; call before the first append.
 
         Lines that hold no JSON object (a disk lost them) are passed over; landing quarantines them.
         """
-        mark = self.marker.mark
-        for path in daily_file.files(self._folder, NAME):
+        mark = self.low_watermark.position
+        for path in daily_file.list_files(self._folder, EVENT_LOG_PREFIX):
             name, start = self._name_of(path), 0
             if mark is not None:
-                if (path.parent.name, path.name) < _order(mark[0]):
+                if (path.parent.name, path.name) < _sort_key(mark[0]):
                     continue
                 start = mark[1] if name == mark[0] else 0
             for line, offset in daily_file.read_lines(path, start):
@@ -136,7 +138,7 @@ class EventLog:
         self._reports.put(None)
         self._committer.join()
         self._file.close()
-        self.marker.save()
+        self.low_watermark.save()
         self._lock.close()
 
     def _commit_forever(self) -> None:
@@ -144,7 +146,7 @@ class EventLog:
             report = self._reports.get()
             waiting = [] if report is None else [report]
             is_last = report is None
-            while not is_last and len(waiting) < REPORTS_A_COMMIT:
+            while not is_last and len(waiting) < MAX_REPORTS_PER_COMMIT:
                 try:
                     report = self._reports.get_nowait()
                 except queue.Empty:
@@ -158,11 +160,11 @@ class EventLog:
             if is_last:
                 return
 
-    def _commit(self, reports: list[_Report]) -> None:
+    def _commit(self, reports: list[_AppendRequest]) -> None:
         fresh = [[event for event in report.events if self._ids.add(event["event_id"])] for report in reports]
         try:
             blocks = [b"".join(self._line(event) for event in events) for events in fresh]
-            positions: list[Position | None] = [None] * len(reports)
+            positions: list[LogPosition | None] = [None] * len(reports)
             if any(blocks):
                 path, end = self._file.append(b"".join(blocks))
                 self._file.sync()
@@ -173,19 +175,19 @@ class EventLog:
             for event in (event for events in fresh for event in events):
                 self._ids.discard(event["event_id"])
             for report in reports:
-                report.answer.set_exception(error)
+                report.future.set_exception(error)
             return
         for report, events, position in zip(reports, fresh, positions, strict=True):
-            report.answer.set_result(Appended(events, len(report.events) - len(events), position))
+            report.future.set_result(AppendResult(events, len(report.events) - len(events), position))
 
-    def _positions(self, path: Path, end: int, blocks: list[bytes]) -> list[Position | None]:
+    def _positions(self, path: Path, end: int, blocks: list[bytes]) -> list[LogPosition | None]:
         offset = end - sum(len(block) for block in blocks)
-        positions: list[Position | None] = []
+        positions: list[LogPosition | None] = []
         for block in blocks:
             offset += len(block)
             positions.append((self._name_of(path), offset) if block else None)
             if block:
-                self.marker.logged((self._name_of(path), offset))
+                self.low_watermark.mark_logged((self._name_of(path), offset))
         return positions
 
     def _line(self, event: Event) -> bytes:
@@ -200,12 +202,12 @@ class EventLog:
         return path.relative_to(self._folder).as_posix()
 
 
-def _order(name: str) -> tuple[str, str]:
+def _sort_key(name: str) -> tuple[str, str]:
     day, _, file = name.partition("/")
     return day, file
 
 
-def _take(path: Path, wait_s: float) -> IO[str]:
+def _acquire_lock(path: Path, wait_s: float) -> IO[str]:
     file = path.open("a+", encoding="utf-8")
     deadline = time.monotonic() + wait_s
     while True:
@@ -217,7 +219,7 @@ def _take(path: Path, wait_s: float) -> IO[str]:
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
                 file.close()
-                raise LogTaken(
+                raise LogLocked(
                     f"process {holder} writes the event log (lock {path}); stop it, or give this one its own SEGUE_HOME"
                 ) from None
             time.sleep(0.1)

@@ -13,83 +13,83 @@ from collections import deque
 from concurrent.futures import wait
 from dataclasses import dataclass
 
-from serving.event_log import Appended, EventLog
+from serving.event_log import AppendResult, EventLog
 from serving.event_schema import Event
-from serving.polling import Polling
-from serving.push_marker import Position
+from serving.polling import PeriodicTask
+from serving.push_marker import LogPosition
 from serving.user_writers import UserWriters
 
-PUSH_WAIT_S = 5.0
-RETRY_EVERY_S = 1.0
-LATER_REPORTS = 10_000
-REPLAY_CHUNK = 1000
+PUSH_TIMEOUT_S = 5.0
+RETRY_INTERVAL_S = 1.0
+MAX_DEFERRED_REPORTS = 10_000
+REPLAY_BATCH_SIZE = 1000
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Push:
+class _PendingPush:
     events: list[Event]
-    position: Position
+    position: LogPosition
 
 
-class EventPush:
+class EventPusher:
     """Pushes what the log appended and keeps the log's marker; a background thread retries and saves it."""
 
     def __init__(self, log: EventLog, writers: UserWriters) -> None:
         self._log, self._writers = log, writers
-        self._later: deque[_Push] = deque()
-        self._retrying = Polling("event-push", RETRY_EVERY_S, self._retry)
+        self._deferred: deque[_PendingPush] = deque()
+        self._retry_task = PeriodicTask("event-push", RETRY_INTERVAL_S, self._retry)
 
     @property
-    def waiting(self) -> int:
+    def pending_reports(self) -> int:
         """Reports that are logged and not yet in the online store."""
-        return self._log.marker.waiting
+        return self._log.low_watermark.pending_commits
 
     def start(self) -> int:
         """Replay what earlier processes left unpushed, then retry in the background; how many events were replayed."""
         replayed = 0
         chunk: list[Event] = []
-        position: Position | None = None
-        for event, position in self._log.unpushed():
+        position: LogPosition | None = None
+        for event, position in self._log.read_unpushed():
             chunk.append(event)
-            if len(chunk) == REPLAY_CHUNK:
-                self._replay(_Push(chunk, position))
+            if len(chunk) == REPLAY_BATCH_SIZE:
+                self._replay(_PendingPush(chunk, position))
                 replayed, chunk = replayed + len(chunk), []
         if chunk and position is not None:
-            self._replay(_Push(chunk, position))
+            self._replay(_PendingPush(chunk, position))
             replayed += len(chunk)
-        self._retrying.start()
+        self._retry_task.start()
         return replayed
 
-    def push(self, appended: Appended) -> bool:
+    def push(self, appended: AppendResult) -> bool:
         """Whether the next read of these users sees the events; False when that happens later."""
         if appended.position is None:
             return True
-        push = _Push(appended.events, appended.position)
-        if self._try(push):
+        push = _PendingPush(appended.events, appended.position)
+        if self._try_push(push):
             return True
-        if len(self._later) < LATER_REPORTS:  # beyond that they wait in the log for the next start
-            self._later.append(push)
+        if len(self._deferred) < MAX_DEFERRED_REPORTS:  # beyond that they wait in the log for the next start
+            self._deferred.append(push)
         return False
 
     def close(self) -> None:
         """Apply what is waiting and save the marker."""
-        self._retrying.close()
+        self._retry_task.close()
         self._writers.close()
-        self._log.marker.save()
+        self._log.low_watermark.save()
 
-    def _replay(self, push: _Push) -> None:
-        self._log.marker.logged(push.position)
-        if not self._try(push):
-            self._later.append(push)
+    def _replay(self, push: _PendingPush) -> None:
+        self._log.low_watermark.mark_logged(push.position)
+        if not self._try_push(push):
+            self._deferred.append(push)
 
-    def _try(self, push: _Push) -> bool:
+    def _try_push(self, push: _PendingPush) -> bool:
         by_user: dict[str, list[Event]] = {}
         for event in push.events:
             by_user.setdefault(event["user_id"], []).append(event)
         waiting = [self._writers.submit(user_id, events) for user_id, events in by_user.items()]
-        done, late = wait(waiting, timeout=PUSH_WAIT_S)
+        done, late = wait(waiting, timeout=PUSH_TIMEOUT_S)
         errors = [error for answer in done if (error := answer.exception()) is not None]
         if errors:
             logger.error(
@@ -98,17 +98,17 @@ class EventPush:
             )
         if errors or late:
             return False
-        self._log.marker.pushed(push.position)
+        self._log.low_watermark.mark_pushed(push.position)
         return True
 
     def _retry(self) -> None:
         failures = 0
-        for _ in range(len(self._later)):
-            push = self._later.popleft()
-            if not self._try(push):
-                self._later.append(push)
+        for _ in range(len(self._deferred)):
+            push = self._deferred.popleft()
+            if not self._try_push(push):
+                self._deferred.append(push)
                 failures += 1
             # One failure may be that report's own fault; a second in a row means that the store is away.
-            if failures == 2 or self._retrying.is_closing:
+            if failures == 2 or self._retry_task.is_closing:
                 break
-        self._log.marker.save()
+        self._log.low_watermark.save()

@@ -34,13 +34,13 @@ COLUMNS = (
     "propensity",
     "device",
 )
-SECOND = 1_000_000  # times are µs since 1970, UTC
-FUTURE_US = 5 * 60 * SECOND
-PAST_US = 30 * 24 * 3600 * SECOND
-LONGEST_PLAY_MS = 24 * 3600 * 1000
-LONGEST_TEXT = 256
-LARGEST_INTEGER = 2**63 - 1
-LARGEST_POSITION = 2**31 - 1
+MICROSECONDS_PER_SECOND = 1_000_000  # times are µs since 1970, UTC
+MAX_FUTURE_US = 5 * 60 * MICROSECONDS_PER_SECOND
+MAX_AGE_US = 30 * 24 * 3600 * MICROSECONDS_PER_SECOND
+MAX_PLAY_MS = 24 * 3600 * 1000
+MAX_TEXT_BYTES = 256
+MAX_INTEGER = 2**63 - 1
+MAX_POSITION = 2**31 - 1
 
 Event = dict[str, Any]
 """A row with every column of `COLUMNS`: times int µs UTC, None where absent; the log fills in `sequence_number`."""
@@ -51,9 +51,9 @@ class EventRejected(ValueError):
 
 
 @lru_cache(maxsize=1)
-def actions() -> tuple[str, ...]:
+def allowed_actions() -> tuple[str, ...]:
     """Every action a client may report, in the seed's order, `impression` first."""
-    rows = behaviours.load().rows
+    rows = behaviours.load_behaviours().rows
     return tuple(dict.fromkeys(("impression", *(row.action for row in rows))))
 
 
@@ -98,13 +98,13 @@ def _times(row: Mapping[str, Any], is_play: bool, played_ms: int, now_us: int) -
     if not is_play and began != ended:
         raise EventRejected(f"action {row['action']} has an ended_at of its own; only plays last")
     for name, time in (("occurred_at", began), ("ended_at", ended)):
-        if time > now_us + FUTURE_US:
+        if time > now_us + MAX_FUTURE_US:
             raise EventRejected(
-                f"{name} is {_shown(time)}, more than 5 minutes ahead of the server's clock; check the device's clock"
+                f"{name} is {_format_time(time)}, more than 5 minutes ahead of the server's clock; check the device's clock"
             )
-        if time < now_us - PAST_US:
+        if time < now_us - MAX_AGE_US:
             raise EventRejected(
-                f"{name} is {_shown(time)}, more than 30 days ago; land history with `python -m ingestion.land`"
+                f"{name} is {_format_time(time)}, more than 30 days ago; land history with `python -m ingestion.land`"
             )
     return began, ended
 
@@ -112,7 +112,7 @@ def _times(row: Mapping[str, Any], is_play: bool, played_ms: int, now_us: int) -
 def _time(column: str, value: object) -> int | None:
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER:
         return value
     if isinstance(value, str):
         try:
@@ -125,12 +125,12 @@ def _time(column: str, value: object) -> int | None:
 
 def _microseconds(moment: datetime) -> int:
     elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (elapsed.days * 86_400 + elapsed.seconds) * SECOND + elapsed.microseconds
+    return (elapsed.days * 86_400 + elapsed.seconds) * MICROSECONDS_PER_SECOND + elapsed.microseconds
 
 
-def _shown(time_us: int) -> str:
+def _format_time(time_us: int) -> str:
     try:
-        return datetime.fromtimestamp(time_us // SECOND, tz=UTC).isoformat()
+        return datetime.fromtimestamp(time_us // MICROSECONDS_PER_SECOND, tz=UTC).isoformat()
     except (OverflowError, OSError, ValueError):
         return f"{time_us} µs since 1970"
 
@@ -147,12 +147,12 @@ def _text(column: str, value: object) -> str | None:
         raise EventRejected(f"{column} must be text that is not empty")
     if not value.isprintable() or "\ufffd" in value:
         raise EventRejected(f"{column} holds a character that cannot be printed")
-    if len(value.encode()) > LONGEST_TEXT:
-        raise EventRejected(f"{column} is longer than {LONGEST_TEXT} bytes")
+    if len(value.encode()) > MAX_TEXT_BYTES:
+        raise EventRejected(f"{column} is longer than {MAX_TEXT_BYTES} bytes")
     return value
 
 
-def _needed(column: str, value: object) -> str:
+def _required_text(column: str, value: object) -> str:
     text = _text(column, value)
     if text is None:
         raise EventRejected(f"{column} is missing")
@@ -161,7 +161,7 @@ def _needed(column: str, value: object) -> str:
 
 def _one_of(allowed: Callable[[], tuple[str, ...]]) -> Callable[[str, object], str]:
     def read(column: str, value: object) -> str:
-        text = _needed(column, value)
+        text = _required_text(column, value)
         if text not in allowed():
             raise EventRejected(f"{column} {text[:64]!r} is not one of {', '.join(allowed())}")
         return text
@@ -190,16 +190,16 @@ def _propensity(column: str, value: object) -> float | None:
 
 _READERS: dict[str, Callable[[str, object], Any]] = {
     "event_id": _text,
-    "user_id": _needed,
-    "sequence_number": _integer(LARGEST_INTEGER),
+    "user_id": _required_text,
+    "sequence_number": _integer(MAX_INTEGER),
     "target_type": _one_of(lambda: TARGET_TYPES),
-    "target_id": _needed,
-    "action": _one_of(actions),
-    "played_ms": _integer(LONGEST_PLAY_MS),
+    "target_id": _required_text,
+    "action": _one_of(allowed_actions),
+    "played_ms": _integer(MAX_PLAY_MS),
     "scene": _text,
     "context_id": _text,
     "request_id": _text,
-    "position": _integer(LARGEST_POSITION),
+    "position": _integer(MAX_POSITION),
     "propensity": _propensity,
     "device": _text,
 }

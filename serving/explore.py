@@ -16,13 +16,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from serving.fuse import Fused
-from training.catalogue import Catalogue
+from serving.fuse import RequestCandidates
+from training.catalogue import Catalog
 
 
 def explore(
-    chosen: Fused, candidates: Fused, catalogue: Catalogue, per_artist: int, share: float, first: int, seed: str
-) -> Fused:
+    chosen: RequestCandidates,
+    candidates: RequestCandidates,
+    catalogue: Catalog,
+    per_artist: int,
+    share: float,
+    first: int,
+    seed: str,
+) -> RequestCandidates:
     """The chosen tracks, some of the last of them replaced by new ones of the candidates, as `explored` says.
 
     Of the places from `first` on `share` are drawn for: the whole part of that many for certain, one more with the
@@ -41,15 +47,15 @@ def explore(
     chance = np.random.default_rng(int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=16).digest(), "big"))
     is_one_more = chance.random() < expected - certain
     drawn = chance.permutation(pool)[: min(certain + is_one_more, len(chosen) - first)]
-    explored = dict(chosen.explored)
+    explored = dict(chosen.exploration_propensity)
     for number, place in enumerate(drawn.tolist()):
         certainty = 1.0 if number < certain else expected - certain
         explored[int(candidates.items_C[place])] = certainty / len(pool)
-    kept = chosen.first(len(chosen) - len(drawn)).followed_by(candidates.take(drawn[::-1]))
-    return replace(kept, explored=explored)
+    kept = chosen.top_k(len(chosen) - len(drawn)).concatenate(candidates.take(drawn[::-1]))
+    return replace(kept, exploration_propensity=explored)
 
 
-def _pool(chosen: Fused, candidates: Fused, catalogue: Catalogue, per_artist: int) -> list[int]:
+def _pool(chosen: RequestCandidates, candidates: RequestCandidates, catalogue: Catalog, per_artist: int) -> list[int]:
     """Places of the new candidates that are not chosen, the best of each artist who has room: any of them may be taken together."""
     chosen_items, room = set(chosen.items_C.tolist()), Counter(catalogue.main_artist_V[chosen.items_C].tolist())
     pool: list[int] = []

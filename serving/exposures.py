@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from serving import daily_file
-from serving.answer import Shown
-from serving.daily_file import DailyFile
-from serving.polling import Polling
+from serving.answer import ResponseItem
+from serving.daily_file import DailyJsonlFile
+from serving.polling import PeriodicTask
 from serving.request import Request
 from training.features import UserBatch
 
-NAME = "exposures"
-SYNC_EVERY_S = 1.0
+EXPOSURE_LOG_PREFIX = "exposures"
+SYNC_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Exposure:
     request: Request
     release: str
     features_hash: str
-    items: Sequence[Shown]
+    items: Sequence[ResponseItem]
 
     def to_line(self) -> bytes:
         """The record: JSON and a newline; `shown_at` in µs UTC, positions from 0; an item of another release names it."""
@@ -62,17 +62,17 @@ class Exposure:
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
-class Exposures:
+class ExposureLog:
     """Appends records; thread-safe."""
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in daily_file.files(folder, NAME):
-            daily_file.repair(path)
-        self._file = DailyFile(folder, NAME, now_us)
+        for path in daily_file.list_files(folder, EXPOSURE_LOG_PREFIX):
+            daily_file.truncate_torn_line(path)
+        self._file = DailyJsonlFile(folder, EXPOSURE_LOG_PREFIX, now_us)
         self._lock = threading.Lock()
-        self._syncing = Polling("exposures", SYNC_EVERY_S, self._sync)
-        self._syncing.start()
+        self._sync_task = PeriodicTask("exposures", SYNC_INTERVAL_S, self._sync)
+        self._sync_task.start()
 
     def write(self, exposure: Exposure) -> None:
         """One record; none for an answer without items, which showed nothing.
@@ -87,7 +87,7 @@ class Exposures:
 
     def close(self) -> None:
         """Sync and close."""
-        self._syncing.close()
+        self._sync_task.close()
         with self._lock:
             self._file.close()
 
@@ -96,7 +96,7 @@ class Exposures:
             self._file.sync()
 
 
-def features_hash(users: UserBatch) -> str:
+def hash_features(users: UserBatch) -> str:
     """The same for two requests of one user (B = 1) whose models were given the same, padding aside; 32 hex digits."""
     digest = hashlib.blake2b(digest_size=16)
     for name, batch in sorted(users.views.items()):

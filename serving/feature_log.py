@@ -18,14 +18,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sequences.request_log import NAME, LoggedRequest, Position, without_nan
+from sequences.request_log import REQUEST_LOG_PREFIX, LoggedRequest, LogPosition, nan_to_none
 from serving import daily_file
-from serving.daily_file import DailyFile
+from serving.daily_file import DailyJsonlFile
 from serving.request import Request
 
-BYTES_AN_HOUR = 8 << 20
-WAITING = 64
-KEPT_DAYS = 7
+MAX_BYTES_PER_HOUR = 8 << 20
+MAX_QUEUED_REQUESTS = 64
+RETENTION_DAYS = 7
 HOUR_US = 3_600_000_000
 
 logger = logging.getLogger(__name__)
@@ -45,28 +45,28 @@ class FeatureLog:
         folder: Path,
         share: float,
         now_us: Callable[[], int],
-        applied: Callable[[], Position | None],
-        bytes_an_hour: int = BYTES_AN_HOUR,
+        applied: Callable[[], LogPosition | None],
+        max_bytes_per_hour: int = MAX_BYTES_PER_HOUR,
     ) -> None:
-        self._folder, self._share, self._now_us, self.applied = folder, share, now_us, applied
-        self._bytes_an_hour = bytes_an_hour
+        self._folder, self._sampling_rate, self._now_us, self.read_applied_position = folder, share, now_us, applied
+        self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
-        for path in daily_file.files(folder, NAME):
-            daily_file.repair(path)
-        self._file = DailyFile(folder, NAME, now_us)
-        self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=WAITING)
+        for path in daily_file.list_files(folder, REQUEST_LOG_PREFIX):
+            daily_file.truncate_torn_line(path)
+        self._file = DailyJsonlFile(folder, REQUEST_LOG_PREFIX, now_us)
+        self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=MAX_QUEUED_REQUESTS)
         self._thread = threading.Thread(target=self._write_forever, name="feature-log", daemon=True)
         self._thread.start()
 
-    def has(self, request: Request) -> bool:
+    def is_sampled(self, request: Request) -> bool:
         """Whether the request is in the sample."""
-        return zlib.crc32(request.request_id.encode()) < self._share * (1 << 32)
+        return zlib.crc32(request.request_id.encode()) < self._sampling_rate * (1 << 32)
 
     def write(
         self,
         request: Request,
         release: str,
-        applied: Position | None,
+        applied: LogPosition | None,
         views: Mapping[str, Mapping[str, Sequence[Any]]] | None,
         profile: Mapping[str, float | None],
     ) -> None:
@@ -78,7 +78,7 @@ class FeatureLog:
             release=release,
             applied=applied,
             views={
-                view: {name: without_nan(name, values) for name, values in attributes.items()}
+                view: {name: nan_to_none(name, values) for name, values in attributes.items()}
                 for view, attributes in (views or {}).items()
             },
             profile=dict(profile),
@@ -89,7 +89,7 @@ class FeatureLog:
         except queue.Full:
             logger.debug("the feature log is behind; request %s is left out", request.request_id)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Returns when everything that was given before is written."""
         written = threading.Event()
         self._requests.put(written)
@@ -116,14 +116,14 @@ class FeatureLog:
         if hour != self._hour:
             self._hour, self._written = hour, 0
             self._remove_old_days()
-        if self._written >= self._bytes_an_hour:
+        if self._written >= self._max_bytes_per_hour:
             return
         line = request.to_line()
         self._file.append(line)
         self._written += len(line)
 
     def _remove_old_days(self) -> None:
-        oldest = datetime.fromtimestamp(self._now_us() / 1e6, tz=UTC).date() - timedelta(days=KEPT_DAYS)
+        oldest = datetime.fromtimestamp(self._now_us() / 1e6, tz=UTC).date() - timedelta(days=RETENTION_DAYS)
         for folder in self._folder.glob("dt=*"):
             if folder.name < f"dt={oldest}":
                 shutil.rmtree(folder, ignore_errors=True)

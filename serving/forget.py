@@ -20,18 +20,20 @@ import settings
 from sequences import erase_lines, erase_rows
 from sequences.erase_rows import FileBusy
 from serving import daily_file, daily_lists, event_log, exposures
-from serving.forgetting import acknowledged
+from serving.forgetting import read_acknowledgement
 
-ACKNOWLEDGED_S = 60.0
+ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
 
 Counts = dict[str, Counter[str]]
 
 
-class NotTakenUp(RuntimeError):
+class SuppressionNotAcknowledged(RuntimeError):
     """The running service does not know yet who was forgotten; the message names it and the remedy."""
 
 
-def forget(user_ids: Sequence[str], here: settings.Settings, wait_s: float = ACKNOWLEDGED_S) -> Counts:
+def erase_users(
+    user_ids: Sequence[str], here: settings.Settings, timeout_s: float = ACKNOWLEDGEMENT_TIMEOUT_S
+) -> Counts:
     """Erase the users from everything that the recommender writes; what was erased, place by place.
 
     Raises:
@@ -39,34 +41,36 @@ def forget(user_ids: Sequence[str], here: settings.Settings, wait_s: float = ACK
         FileBusy: the daily lists are in use all the time.
     """
     state = here.home / "serving"
-    wait_for_service(here.forgotten, state, wait_s)
-    lists = erase_rows.erase(state / daily_lists.FILE, "user_id", {user: user for user in user_ids})
+    wait_for_acknowledgement(here.suppression_list, state, timeout_s)
+    lists = erase_rows.erase(state / daily_lists.DAILY_LISTS_FILE, "user_id", {user: user for user in user_ids})
     return {
-        "event log": _logged(user_ids, here.live, event_log.NAME),
-        "exposure log": _logged(user_ids, here.live, exposures.NAME),
+        "event log": _erase_from_logs(user_ids, here.event_log, event_log.EVENT_LOG_PREFIX),
+        "exposure log": _erase_from_logs(user_ids, here.event_log, exposures.EXPOSURE_LOG_PREFIX),
         "daily lists": lists,
     }
 
 
-def wait_for_service(file: Path, state: Path, wait_s: float) -> None:
+def wait_for_acknowledgement(file: Path, state: Path, wait_s: float) -> None:
     """Returns when no service runs, or the one that runs has taken up the list.
 
     Raises:
         NotTakenUp: it has not, within `wait_s`.
     """
     deadline = time.monotonic() + wait_s
-    while (process := running(state)) is not None and acknowledged(state) != forgotten.digest(forgotten.stored(file)):
+    while (process := running_process(state)) is not None and read_acknowledgement(state) != forgotten.content_digest(
+        forgotten.read_content(file)
+    ):
         if time.monotonic() > deadline:
-            raise NotTakenUp(
+            raise SuppressionNotAcknowledged(
                 f"process {process} runs the recommender and has not taken up {file} within {wait_s:.0f} s; stop it "
                 "(make stop), run this again, then start it (make serve)"
             )
         time.sleep(0.1)
 
 
-def running(state: Path) -> str | None:
+def running_process(state: Path) -> str | None:
     """The process that writes the event log, or None. A service that starts later reads the list first."""
-    lock = state / event_log.LOCK
+    lock = state / event_log.LOCK_FILE
     if not lock.exists():
         return None
     with lock.open() as file:
@@ -77,9 +81,9 @@ def running(state: Path) -> str | None:
     return None
 
 
-def _logged(user_ids: Sequence[str], folder: Path, name: str) -> Counter[str]:
+def _erase_from_logs(user_ids: Sequence[str], folder: Path, name: str) -> Counter[str]:
     erased: Counter[str] = Counter()
-    for path in daily_file.files(folder, name):
+    for path in daily_file.list_files(folder, name):
         erased += erase_lines.erase(path, user_ids)
     return erased
 
@@ -87,8 +91,8 @@ def _logged(user_ids: Sequence[str], folder: Path, name: str) -> Counter[str]:
 def main() -> int:
     """The command."""
     try:
-        counts = forget(json.load(sys.stdin), settings.load())
-    except (NotTakenUp, FileBusy) as error:
+        counts = erase_users(json.load(sys.stdin), settings.load_settings())
+    except (SuppressionNotAcknowledged, FileBusy) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(counts))

@@ -16,22 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import forgotten
-from forgotten import Forgotten, ForgottenError
+from forgotten import SuppressionList, SuppressionListError
 
-EVERY_S = 1.0
-NOTE = "forgotten.json"
+POLL_INTERVAL_S = 1.0
+ACKNOWLEDGEMENT_FILE = "forgotten.json"
 
 logger = logging.getLogger(__name__)
 
 
-class _Known:
+class _ListVersion:
     """One list, and how many turns see it."""
 
-    def __init__(self, users: Forgotten) -> None:
-        self.users, self.turns = users, 0
+    def __init__(self, users: SuppressionList) -> None:
+        self.users, self.readers = users, 0
 
 
-class Forgetting:
+class SuppressionListFollower:
     """Follows the list; thread-safe.
 
     Args:
@@ -43,79 +43,79 @@ class Forgetting:
     """
 
     def __init__(self, file: Path, state: Path) -> None:
-        self._file, self._note = file, state / NOTE
-        self._ended = threading.Condition()
+        self._file, self._acknowledgement_file = file, state / ACKNOWLEDGEMENT_FILE
+        self._readers_changed = threading.Condition()
         self._stop = threading.Event()
-        self._drop: Callable[[Forgotten], None] = lambda _: None
-        self._thread = threading.Thread(target=self._look_forever, name="forgetting", daemon=True)
-        self._content = forgotten.stored(file)
-        self._known = _Known(forgotten.parsed(self._content, file))
+        self._on_change: Callable[[SuppressionList], None] = lambda _: None
+        self._thread = threading.Thread(target=self._poll_forever, name="forgetting", daemon=True)
+        self._content = forgotten.read_content(file)
+        self._version = _ListVersion(forgotten.parse_content(self._content, file))
         self._acknowledge()
 
     @contextmanager
-    def turn(self) -> Iterator[Forgotten]:
+    def snapshot(self) -> Iterator[SuppressionList]:
         """Who was forgotten; whatever is written of a user is written within a turn that does not have them."""
-        with self._ended:
-            known = self._known
-            known.turns += 1
+        with self._readers_changed:
+            known = self._version
+            known.readers += 1
         try:
             yield known.users
         finally:
-            with self._ended:
-                known.turns -= 1
-                self._ended.notify_all()
+            with self._readers_changed:
+                known.readers -= 1
+                self._readers_changed.notify_all()
 
-    def start(self, drop: Callable[[Forgotten], None]) -> None:
+    def start(self, drop: Callable[[SuppressionList], None]) -> None:
         """Follow the list from now on; `drop` is called with every new one, when no turn sees an older one any more."""
-        self._drop = drop
+        self._on_change = drop
         self._thread.start()
 
     def close(self) -> None:
         """Stop following."""
         self._stop.set()
-        with self._ended:
-            self._ended.notify_all()
+        with self._readers_changed:
+            self._readers_changed.notify_all()
         if self._thread.is_alive():
             self._thread.join()
 
-    def look(self) -> None:
+    def reload(self) -> None:
         """Take up a list that has changed, and acknowledge it.
 
         Raises:
             ForgottenError, OSError: the list cannot be read; the one of before holds.
         """
-        content = forgotten.stored(self._file)
+        content = forgotten.read_content(self._file)
         if content == self._content:
             return
-        users = forgotten.parsed(content, self._file)
-        with self._ended:
-            before, self._known = self._known, _Known(users)
-            self._ended.wait_for(lambda: not before.turns or self._stop.is_set())
+        users = forgotten.parse_content(content, self._file)
+        with self._readers_changed:
+            before, self._version = self._version, _ListVersion(users)
+            self._readers_changed.wait_for(lambda: not before.readers or self._stop.is_set())
         if self._stop.is_set():
             return
-        self._drop(users)
+        self._on_change(users)
         self._content = content
         self._acknowledge()
         logger.info("%d users are forgotten: their events are refused, and they are answered as nobody", len(users))
 
     def _acknowledge(self) -> None:
-        draft = self._note.with_suffix(".writing")
-        draft.write_text(json.dumps({"process": os.getpid(), "list": forgotten.digest(self._content)}))
-        draft.replace(self._note)
+        draft = self._acknowledgement_file.with_suffix(".writing")
+        draft.write_text(json.dumps({"process": os.getpid(), "list": forgotten.content_digest(self._content)}))
+        draft.replace(self._acknowledgement_file)
 
-    def _look_forever(self) -> None:
-        while not self._stop.wait(EVERY_S):
+    def _poll_forever(self) -> None:
+        while not self._stop.wait(POLL_INTERVAL_S):
             try:
-                self.look()
-            except (ForgottenError, OSError):
+                self.reload()
+            except (SuppressionListError, OSError):
                 logger.exception("who was forgotten since cannot be read; whom the list of before has stays forgotten")
             except Exception:
                 logger.exception("what is known of forgotten users could not be dropped; it is tried again")
 
 
-def acknowledged(state: Path) -> str:
+def read_acknowledgement(state: Path) -> str:
     """The digest of the list that the service has taken up; empty where there is none."""
     try:
-        return str(json.loads((state / NOTE).read_text())["list"])
+        return str(json.loads((state / ACKNOWLEDGEMENT_FILE).read_text())["list"])
     except (FileNotFoundError, ValueError, KeyError):
         return ""

@@ -10,8 +10,8 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
-MOST_BYTES = 1 << 20
-JSON = b"application/json"
+MAX_BODY_BYTES = 1 << 20
+JSON_MEDIA_TYPE = b"application/json"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,7 +39,7 @@ PAGE = b"""<!DOCTYPE html>
 """
 
 
-class Guard:
+class RequestGuard:
     """Answers 413 and 415 itself, passes the rest on with the body read; `description` is the OpenAPI document, `status` says
     what is in service.
     """
@@ -49,9 +49,9 @@ class Guard:
         app: App,
         description: Callable[[], dict[str, Any]],
         status: Callable[[], dict[str, Any]] = dict,
-        most_bytes: int = MOST_BYTES,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
-        self._app, self._most = app, most_bytes
+        self._app, self._max_body_bytes = app, max_body_bytes
         self._documents = {"/docs.json": description, "/status": status}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -62,33 +62,35 @@ class Guard:
         if scope["method"] in ("GET", "HEAD") and (scope["path"] == "/docs" or scope["path"] in self._documents):
             is_page, is_head = scope["path"] == "/docs", scope["method"] == "HEAD"
             own = PAGE if is_page else json.dumps(self._documents[scope["path"]]()).encode()
-            await answered(send, 200, b"text/html; charset=utf-8" if is_page else JSON, b"" if is_head else own)
+            await send_response(
+                send, 200, b"text/html; charset=utf-8" if is_page else JSON_MEDIA_TYPE, b"" if is_head else own
+            )
             return
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        kind = dict(scope["headers"]).get(b"content-type", JSON).split(b";")[0].strip().lower()
-        if kind != JSON:
+        kind = dict(scope["headers"]).get(b"content-type", JSON_MEDIA_TYPE).split(b";")[0].strip().lower()
+        if kind != JSON_MEDIA_TYPE:
             await _refuse(send, 415, f"content type {kind.decode('latin-1')[:80]!r}; send application/json")
             return
         body = await self._body(receive)
         if body is None:
-            await _refuse(send, 413, f"the body is larger than {self._most} bytes; send fewer events at once")
+            await _refuse(send, 413, f"the body is larger than {self._max_body_bytes} bytes; send fewer events at once")
             return
-        await self._app(scope, _replayed(body, receive), send)
+        await self._app(scope, _replay_body(body, receive), send)
 
     async def _body(self, receive: Receive) -> bytes | None:
         body = bytearray()
         while True:
             message = await receive()
             body += message.get("body", b"")
-            if len(body) > self._most:
+            if len(body) > self._max_body_bytes:
                 return None
             if message["type"] != "http.request" or not message.get("more_body", False):
                 return bytes(body)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     waiting = [body]
 
     async def replay() -> Message:
@@ -100,7 +102,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, status: int, error: str) -> None:
-    await answered(send, status, JSON, error_body(error))
+    await send_response(send, status, JSON_MEDIA_TYPE, error_body(error))
 
 
 def error_body(error: str) -> bytes:
@@ -108,7 +110,9 @@ def error_body(error: str) -> bytes:
     return json.dumps({"error": error}).encode()
 
 
-async def answered(send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+async def send_response(
+    send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
     """Send a whole response, with `more` headers."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-Waiting = queue.SimpleQueue["tuple[Future[Any], Callable[[], Any]] | None"]
+WorkQueue = queue.SimpleQueue["tuple[Future[Any], Callable[[], Any]] | None"]
 
 
-class Lane:
+class BulkheadExecutor:
     """`threads` daemons that take work in turn; they end with the lane, and with the process even in the middle of work.
 
     Whoever gives up waiting says so by `abandon`. Until everything abandoned has ended, the lane takes no more work: so a
@@ -23,20 +23,22 @@ class Lane:
     """
 
     def __init__(self, name: str, threads: int) -> None:
-        self._waiting: Waiting = queue.SimpleQueue()
-        self._abandoned = 0
+        self._queue: WorkQueue = queue.SimpleQueue()
+        self._abandoned_count = 0
         self._lock = threading.Lock()
         for number in range(threads):
-            target = threading.Thread(target=_work, args=(self._waiting,), name=f"recall-{name}-{number}", daemon=True)
+            target = threading.Thread(
+                target=_run_worker, args=(self._queue,), name=f"recall-{name}-{number}", daemon=True
+            )
             target.start()
-        weakref.finalize(self, _end, self._waiting, threads)
+        weakref.finalize(self, _stop_workers, self._queue, threads)
 
     def submit(self, work: Callable[[], Any]) -> Future[Any] | None:
         """What `work` will have given; None where earlier work was abandoned and goes on still."""
-        if self._abandoned:
+        if self._abandoned_count:
             return None
         future: Future[Any] = Future()
-        self._waiting.put((future, work))
+        self._queue.put((future, work))
         return future
 
     def abandon(self, future: Future[Any]) -> None:
@@ -44,15 +46,15 @@ class Lane:
         if future.cancel():
             return
         with self._lock:
-            self._abandoned += 1
-        future.add_done_callback(self._ended)
+            self._abandoned_count += 1
+        future.add_done_callback(self._on_abandoned_done)
 
-    def _ended(self, _: Future[Any]) -> None:
+    def _on_abandoned_done(self, _: Future[Any]) -> None:
         with self._lock:
-            self._abandoned -= 1
+            self._abandoned_count -= 1
 
 
-def _work(waiting: Waiting) -> None:
+def _run_worker(waiting: WorkQueue) -> None:
     while (given := waiting.get()) is not None:
         future, work = given
         if future.set_running_or_notify_cancel():
@@ -64,6 +66,6 @@ def _work(waiting: Waiting) -> None:
         del given, future, work
 
 
-def _end(waiting: Waiting, threads: int) -> None:
+def _stop_workers(waiting: WorkQueue, threads: int) -> None:
     for _ in range(threads):
         waiting.put(None)

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.served_release import ELSEWHERE, ServedRelease
-from training.catalogue import Catalogue
+from serving.served_release import REMOTE_MODEL, ServedRelease
+from training.catalogue import Catalog
 from training.features import ServiceContract
 
 
 @dataclass(frozen=True)
-class Parts:
+class ReleaseParts:
     """Which models of a release a process needs; what is left out is ELSEWHERE."""
 
     has_channels: bool = True
     has_ranker: bool = True
 
 
-WHOLE = Parts()
+ALL_PARTS = ReleaseParts()
 
 
-def load_release(folder: Path, contract: ServiceContract, parts: Parts = WHOLE) -> ServedRelease:
+def load_release(folder: Path, contract: ServiceContract, parts: ReleaseParts = ALL_PARTS) -> ServedRelease:
     """The release in `folder`, every part of it or the models that are needed.
 
     Raises:
@@ -40,17 +40,17 @@ def load_release(folder: Path, contract: ServiceContract, parts: Parts = WHOLE) 
     has_ranker = bool(release.manifest["ranker"])
     channels: Mapping[str, Any] = release.channels
     if not parts.has_channels:
-        channels = dict.fromkeys(release.manifest["channels"], ELSEWHERE)
+        channels = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
     return ServedRelease(
         release_id=str(release.manifest["release"]),
         channels=channels,
         fusion=release.fusion,
-        ranker=ELSEWHERE if has_ranker and not parts.has_ranker else release.ranker,
+        ranker=REMOTE_MODEL if has_ranker and not parts.has_ranker else release.ranker,
         blend=release.blend,
         vocabulary=release.vocabulary,
-        catalogue=Catalogue.build(release.catalogue, release.vocabulary),
+        catalog=Catalog.build(release.catalog, release.vocabulary),
         contract=contract,
         as_of=str(release.manifest.get("as_of", "")),
-        containers=release.containers,
-        shelves=release.shelves,
+        collection_channels=release.collection_recallers,
+        collection_indexes=release.collection_indexes,
     )

@@ -23,7 +23,7 @@ class NoSuchRelease(LookupError):
     """The store has no such release."""
 
 
-class LoadedReleases:
+class ReleaseCache:
     """Thread-safe. Beside those with a share there are two: production, and the one that will be or was it.
 
     Args:
@@ -32,7 +32,7 @@ class LoadedReleases:
     """
 
     def __init__(self, load: Callable[[Path], ServedRelease], folder: Path) -> None:
-        self._load, self._shares = load, folder / shares.FILE
+        self._load, self._traffic_split_file = load, folder / shares.TRAFFIC_SPLIT_FILE
         self._loaded: OrderedDict[str, ServedRelease] = OrderedDict()
         self._lock, self._loading = threading.Lock(), threading.Lock()
 
@@ -42,14 +42,14 @@ class LoadedReleases:
         Raises:
             NoSuchRelease: it is not in the store.
         """
-        found = self._found(release_id)
+        found = self._lookup(release_id)
         if found is not None:
             return found
         with self._loading:
-            found = self._found(release_id)
+            found = self._lookup(release_id)
             return self._read(release_id) if found is None else found
 
-    def _found(self, release_id: str) -> ServedRelease | None:
+    def _lookup(self, release_id: str) -> ServedRelease | None:
         with self._lock:
             found = self._loaded.get(release_id)
             if found is not None:
@@ -57,14 +57,14 @@ class LoadedReleases:
             return found
 
     def _read(self, release_id: str) -> ServedRelease:
-        path = store.path_of(release_id) if store.is_name(release_id) else None
+        path = store.find_version(release_id) if store.is_valid_version(release_id) else None
         if path is None:
             raise NoSuchRelease(f"release {release_id[:80]!r} is not in the store, or not whole")
         release = self._load(path)
-        most = 2 + len(shares.read(self._shares).beside)
+        most = 2 + len(shares.read(self._traffic_split_file).canaries)
         with self._lock:
             self._loaded[release_id] = release
             left = [self._loaded.popitem(last=False)[0] for _ in range(len(self._loaded) - most)]
-        heap.settle()
+        heap.freeze_gc()
         logger.info("release %s is loaded; %s left", release_id, ", ".join(left) or "none")
         return release

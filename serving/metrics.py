@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+LATENCY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Metrics:
@@ -15,13 +15,17 @@ class Metrics:
             "segue_recommend_requests", "Answers by outcome", ["scene", "outcome", "release"], registry=registry
         )
         self.request_seconds = Histogram(
-            "segue_recommend_seconds", "Whole request path", ["scene", "release"], buckets=SECONDS, registry=registry
+            "segue_recommend_seconds",
+            "Whole request path",
+            ["scene", "release"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
         )
         self.stage_seconds = Histogram(
-            "segue_stage_seconds", "One stage of the path", ["stage"], buckets=SECONDS, registry=registry
+            "segue_stage_seconds", "One stage of the path", ["stage"], buckets=LATENCY_BUCKETS_S, registry=registry
         )
         self.channel_seconds = Histogram(
-            "segue_channel_seconds", "One recall channel", ["channel"], buckets=SECONDS, registry=registry
+            "segue_channel_seconds", "One recall channel", ["channel"], buckets=LATENCY_BUCKETS_S, registry=registry
         )
         self.candidates = Counter("segue_candidates", "Candidates that a channel found", ["channel"], registry=registry)
         self.skipped = Counter(
@@ -46,7 +50,10 @@ class Metrics:
         )
         self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)
         self.event_seconds = Histogram(
-            "segue_event_seconds", "A report, until it is on the disk and readable", buckets=SECONDS, registry=registry
+            "segue_event_seconds",
+            "A report, until it is on the disk and readable",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
         )
         self.unpushed = Gauge(
             "segue_unpushed_reports",

@@ -14,7 +14,7 @@ from sequences.definition import LIVE_SOURCE
 from sequences.online import OnlineReader, OnlineWriter
 from sequences.store import open_store
 from serving.event_schema import Event
-from serving.hydrate import Known
+from serving.hydrate import FeatureRows
 from training.features import ServiceContract
 
 SERVICE = "recommender"
@@ -27,25 +27,25 @@ class OnlineStore:
 
     def __init__(self, duration_of: Callable[[str], int | None]) -> None:
         self._duration_of = duration_of
-        self._opening = threading.Lock()
+        self._open_lock = threading.Lock()
         self._reader: OnlineReader | None = None
         self._writer: OnlineWriter | None = None
 
     def open(self) -> None:
         """Open what is there to be opened, so that the first request and the first event need not wait for it."""
         try:
-            self._opened_writer()
-            self._opened_reader()
+            self._get_writer()
+            self._get_reader()
         except Exception as error:
             logger.warning("the online store cannot be opened yet, is there a `feast apply` to come? %s", error)
 
     def apply(self, events_of: Mapping[str, list[Event]]) -> None:
         """Make events readable, user ▸ events."""
-        self._opened_writer().apply_together(events_of)
+        self._get_writer().apply_batch(events_of)
 
-    def read(self, user_id: str) -> Known:
+    def read(self, user_id: str) -> FeatureRows:
         """Everything about the user, batch and live part merged."""
-        return self._opened_reader().read(user_id)
+        return self._get_reader().read(user_id)
 
     def contract(self) -> ServiceContract:
         """What the registry lets models see; asked once a release, so that a changed registry is taken up with it."""
@@ -56,14 +56,14 @@ class OnlineStore:
         features = tuple(one for one in registered.features if not one.startswith(f"{LIVE_SOURCE}:"))
         return ServiceContract(registered.sequence_views, features)
 
-    def _opened_writer(self) -> OnlineWriter:
+    def _get_writer(self) -> OnlineWriter:
         if self._writer is None:
-            with self._opening:
+            with self._open_lock:
                 self._writer = self._writer or OnlineWriter(open_store(), self._duration_of)
         return self._writer
 
-    def _opened_reader(self) -> OnlineReader:
+    def _get_reader(self) -> OnlineReader:
         if self._reader is None:
-            with self._opening:
+            with self._open_lock:
                 self._reader = self._reader or OnlineReader(open_store())
         return self._reader

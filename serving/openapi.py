@@ -11,19 +11,19 @@ from typing import Any
 
 from serving import openapi_examples as examples
 from serving import openapi_words as words
-from serving.event_schema import COLUMNS, actions
+from serving.event_schema import COLUMNS, allowed_actions
 from serving.scenes import SCENES
 
 Spec = dict[str, Any]
 
 NULL = {"type": "null"}
-KEY = "api_key"
+SECURITY_SCHEME = "api_key"
 
 
 def event_schema() -> Spec:
     """The schema of one event of a report: the contract's columns, all but four optional."""
     properties = {name: words.COLUMN_SCHEMAS[name] for name in COLUMNS}
-    properties["action"] = properties["action"] | {"enum": list(actions())}
+    properties["action"] = properties["action"] | {"enum": list(allowed_actions())}
     return {
         "type": "object",
         "required": ["user_id", "target_type", "target_id", "action"],
@@ -32,10 +32,12 @@ def event_schema() -> Spec:
     }
 
 
-def described(derived: Spec) -> Spec:
+def build_openapi_document(derived: Spec) -> Spec:
     """The OpenAPI document of the service, from the one that BentoML derives."""
     spec: Spec = json.loads(json.dumps(derived))
-    scenes = "\n".join(f"| `{scene.name}` | {scene.of} | {scene.limit} | {scene.most} |" for scene in SCENES.values())
+    scenes = "\n".join(
+        f"| `{scene.name}` | {scene.item_type} | {scene.limit} | {scene.max_limit} |" for scene in SCENES.values()
+    )
     spec["info"] = {"title": "Segue recommender", "version": _version(), "description": words.OVERVIEW + scenes}
     del spec["servers"]  # it is the page's own
     spec["tags"] = [{"name": name, "description": what} for name, what in words.TAGS.items()]
@@ -43,17 +45,19 @@ def described(derived: Spec) -> Spec:
     paths = {path: spec["paths"][path] for path in words.OPERATIONS}
     for path, operations in paths.items():
         for operation in operations.values():
-            _tell_what_may_be_null(path, operation, spec["components"]["schemas"])
+            _mark_nullable_columns(path, operation, spec["components"]["schemas"])
     spec["components"] = _without_null_types(spec["components"])
     for path, (tag, summary) in words.OPERATIONS.items():
         (operation,) = paths[path].values()
         operation |= {"tags": [tag], "summary": summary, "description": words.DETAILS[path]}
         if path in examples.REQUESTS:
-            _with_examples(path, operation)
+            _add_examples(path, operation)
     spec["paths"] = paths
     spec["components"] = {
-        "schemas": _used(spec),
-        "securitySchemes": {KEY: {"type": "http", "scheme": "bearer", "description": "Where the service has keys"}},
+        "schemas": _referenced_schemas(spec),
+        "securitySchemes": {
+            SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "Where the service has keys"}
+        },
     }
     return spec
 
@@ -65,7 +69,7 @@ def _version() -> str:
         return "bento"
 
 
-def _tell_what_may_be_null(path: str, operation: Spec, schemas: Spec) -> None:
+def _mark_nullable_columns(path: str, operation: Spec, schemas: Spec) -> None:
     """Take the columns that may be null from the named schemas: in the operations BentoML leaves the null out."""
     contents = [answer.get("content", {}) for answer in operation["responses"].values()]
     contents.append(operation.get("requestBody", {}).get("content", {}))
@@ -95,15 +99,15 @@ def _without_null_types(schema: Any) -> Any:
     return plain | inner | {"nullable": True}
 
 
-def _with_examples(path: str, operation: Spec) -> None:
+def _add_examples(path: str, operation: Spec) -> None:
     requests = {name: {"value": value} for name, value in examples.REQUESTS[path].items()}
     operation["requestBody"]["content"]["application/json"]["examples"] = requests
     answer = operation["responses"]["200"]
     answer["description"] = "The answer"
-    answer["content"]["application/json"]["example"] = examples.ANSWERS[path]
-    told = dict(sorted((examples.ERRORS[path] | examples.AT_THE_DOOR).items()))
+    answer["content"]["application/json"]["example"] = examples.RESPONSES[path]
+    told = dict(sorted((examples.ERRORS[path] | examples.ACCESS_ERRORS).items()))
     operation["responses"] = {"200": answer} | {str(status): _error(status, error) for status, error in told.items()}
-    operation["security"] = [{}, {KEY: []}]
+    operation["security"] = [{}, {SECURITY_SCHEME: []}]
 
 
 def _status() -> Spec:
@@ -113,8 +117,8 @@ def _status() -> Spec:
         "description": "The answer",
         "content": {"application/json": {"schema": schema, "example": examples.STATUS}},
     }
-    told = {str(status): _error(status, error) for status, error in examples.AT_THE_DOOR.items()}
-    return {"responses": {"200": answer} | told, "security": [{}, {KEY: []}]}
+    told = {str(status): _error(status, error) for status, error in examples.ACCESS_ERRORS.items()}
+    return {"responses": {"200": answer} | told, "security": [{}, {SECURITY_SCHEME: []}]}
 
 
 def _error(status: int, error: str) -> Spec:
@@ -126,7 +130,7 @@ def _error(status: int, error: str) -> Spec:
     }
 
 
-def _used(spec: Spec) -> dict[str, Spec]:
+def _referenced_schemas(spec: Spec) -> dict[str, Spec]:
     """The schemas that the paths refer to, and those that these refer to; the others are errors of a generic service."""
     schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
     used: dict[str, Spec] = {}

@@ -46,7 +46,7 @@ REQUESTS: dict[str, dict[str, Spec]] = {
     },
 }
 
-ANSWERS: dict[str, Spec] = {
+RESPONSES: dict[str, Spec] = {
     "/recommend": {
         "request_id": "8318b63132644ee1b27451f4bdc0f575",
         "release": "2026-07-01-3f9c2d",
@@ -147,48 +147,48 @@ MLOG: Spec = {
     "tracks": [{"track_id": "t31", "title": "Song 31", "artists": ["Artist 7"], "duration_ms": 188000}],
 }
 
-AT_THE_DOOR = {
+ACCESS_ERRORS = {
     401: "no API key, or none of ours; send the header Authorization: Bearer KEY",
     403: "this service has no API keys and answers only its own machine; start it with SEGUE_API_KEYS",
     429: "too many requests from one client; ask again in 1 s",
 }
 """What every path that asks for a key may say."""
 
-NO_BODY = {
+BODY_ERRORS = {
     413: "the body is larger than 1048576 bytes; send fewer events at once",
     415: "content type 'text/plain'; send application/json",
 }
-NO_RELEASE = {503: "no release is in service yet; `make run` or the DAG release_models makes one"}
+NO_RELEASE_ERROR = {503: "no release is in service yet; `make run` or the DAG release_models makes one"}
 ERRORS = {
     "/listener": {
         400: "user_id must be 1 to 256 bytes of printable text",
-        **NO_BODY,
-        **NO_RELEASE,
+        **BODY_ERRORS,
+        **NO_RELEASE_ERROR,
     },
     "/listeners": {
         400: "limit: Input should be greater than or equal to 1",
-        **NO_BODY,
+        **BODY_ERRORS,
     },
     "/search": {
         400: "limit: Input should be greater than or equal to 1",
-        **NO_BODY,
-        **NO_RELEASE,
+        **BODY_ERRORS,
+        **NO_RELEASE_ERROR,
     },
     "/recommend": {
         400: "scene 'shower' is not one of daily, private_fm, playlists, mlog",
         404: "release 2026-07-01-3f9c2d has no playlists; land some and train, or ask for another scene",
-        **NO_BODY,
-        **NO_RELEASE,
+        **BODY_ERRORS,
+        **NO_RELEASE_ERROR,
     },
     "/similar": {
         400: "limit 200 is not between 1 and 100, what scene similar gives at once",
         404: "track 't999999' is not in release 2026-07-01-3f9c2d; give the id of another",
-        **NO_BODY,
-        **NO_RELEASE,
+        **BODY_ERRORS,
+        **NO_RELEASE_ERROR,
     },
     "/events": {
         400: "events: List should have at least 1 item after validation, not 0",
-        **NO_BODY,
+        **BODY_ERRORS,
         503: "1024 reports are waiting for the disk; send the events again in a second",
     },
 }

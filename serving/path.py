@@ -14,25 +14,25 @@ from typing import Protocol
 
 import numpy as np
 
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from serving import answer, fuse, rank
-from serving.answer import Answer, Item
-from serving.daily_lists import DailyLists, Listed, ListedTrack
+from serving.answer import RecommendationResponse, TrackItem
+from serving.daily_lists import DailyListHistory, DailyLists, ListedTrack
 from serving.explore import explore
-from serving.exposures import Exposure, features_hash
-from serving.fuse import Fused
-from serving.hydrate import NOTHING, Hydrate, Hydrated
+from serving.exposures import Exposure, hash_features
+from serving.fuse import RequestCandidates
+from serving.hydrate import STATE_UNAVAILABLE, Hydrator, UserState
 from serving.metrics import Metrics
 from serving.rank import Ranking
-from serving.recall import POPULARITY, Recall, Recalled
+from serving.recall import POPULARITY, Recall, RecallResult
 from serving.request import Request
 from serving.select import select, select_diverse
 from serving.served_release import ServedRelease
 from serving.trace import Trace
-from training.filter import Shown, keep
-from training.heard import played_this_session
+from training.filter import FilterContext, apply_filters
+from training.heard import current_session_items
 
-TOP_UP = 1000
+FALLBACK_CANDIDATES = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class UnknownTrack(LookupError):
     """A request is about a track that the release does not know; the message names both."""
 
 
-class Exposed(Protocol):
+class ExposureWriter(Protocol):
     """Where it is written down what was shown."""
 
     def write(self, exposure: Exposure) -> None:
@@ -49,7 +49,7 @@ class Exposed(Protocol):
 
 
 @dataclass(frozen=True)
-class _Asked:
+class RequestContext:
     """A request on its way through the stages.
 
     `near`: the item that others should be like, if one was given; `given`: today's list so far by item, in its order;
@@ -58,56 +58,62 @@ class _Asked:
 
     request: Request
     release: ServedRelease
-    user: Hydrated
+    user: UserState
     trace: Trace
-    near: int | None = None
-    given: dict[int, ListedTrack] = field(default_factory=dict)
-    withheld: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    seed_item: int | None = None
+    todays_tracks: dict[int, ListedTrack] = field(default_factory=dict)
+    excluded_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
-class RecommendPath:
+class TrackPipeline:
     """Composes the stages. Thread-safe: a request's state lives in its call."""
 
     def __init__(
         self,
-        hydrate: Hydrate,
+        hydrate: Hydrator,
         recall: Recall,
         lists: DailyLists,
-        exposures: Exposed,
+        exposures: ExposureWriter,
         metrics: Metrics,
         ranking: Ranking | None = None,
     ) -> None:
-        self._hydrate, self._recall, self._lists = hydrate, recall, lists
+        self._hydrator, self._recall, self._lists = hydrate, recall, lists
         self._ranking = ranking or Ranking()
         self._exposures, self._metrics = exposures, metrics
 
-    def answer(self, request: Request, release: ServedRelease, is_shown: bool = True) -> Answer:
+    def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
         """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown.
 
         Raises:
             UnknownTrack: the request is about a track that the release does not know.
         """
         metrics, scene = self._metrics, request.scene
-        trace = Trace(release.release_id, _share(request, release))
-        turn: AbstractContextManager[object] = self._lists.turn(request.user_id) if scene.rest_days else nullcontext()
+        trace = Trace(release.release_id, _discovery_share(request, release))
+        turn: AbstractContextManager[object] = (
+            self._lists.user_lock(request.user_id) if scene.repeat_cooldown_days else nullcontext()
+        )
         with metrics.request_seconds.labels(scene.name, release.release_id).time(), turn:
-            with trace.timed("hydrate", metrics):
-                asked = self._asked(request, release, trace)
-                listed = self._listed(asked)
+            with trace.time_stage("hydrate", metrics):
+                asked = self._build_context(request, release, trace)
+                listed = self._listed_candidates(asked)
             trace.listed = min(len(listed), request.limit)
-            candidates = listed if len(listed) >= request.limit else listed.followed_by(self._new(asked, listed))
-            with trace.timed("select", metrics):
-                chosen = _selected(candidates, asked, trace.listed)
-                if len(chosen) < request.limit and asked.near is None:  # what is popular is not like the track
-                    chosen = self._topped_up(chosen, asked)
-                chosen = self._explored(chosen, candidates, asked)
-                items = answer.items(chosen, release, asked.user.users, asked.given, asked.near, self._recall, metrics)
+            candidates = (
+                listed if len(listed) >= request.limit else listed.concatenate(self._new_candidates(asked, listed))
+            )
+            with trace.time_stage("select", metrics):
+                chosen = _select(candidates, asked, trace.listed)
+                if len(chosen) < request.limit and asked.seed_item is None:  # what is popular is not like the track
+                    chosen = self._fill_with_popular(chosen, asked)
+                chosen = self._explore(chosen, candidates, asked)
+                items = answer.build_items(
+                    chosen, release, asked.user.users, asked.todays_tracks, asked.seed_item, self._recall, metrics
+                )
             if is_shown:
-                with trace.timed("side_effects", metrics):
+                with trace.time_stage("side_effects", metrics):
                     self._side_effects(asked, items)
-        return Answer(request.request_id, _given_by(items, release), items, trace, request.arm)
+        return RecommendationResponse(request.request_id, _response_release(items, release), items, trace, request.arm)
 
-    def _asked(self, request: Request, release: ServedRelease, trace: Trace) -> _Asked:
+    def _build_context(self, request: Request, release: ServedRelease, trace: Trace) -> RequestContext:
         """The request with what is known of its user, and what their lists had."""
         code = release.vocabulary.track_code
         near = code.get(request.track_id) if request.track_id is not None else None
@@ -115,152 +121,171 @@ class RecommendPath:
             raise UnknownTrack(
                 f"track {request.track_id!r} is not in release {release.release_id}; give the id of another"
             )
-        user = self._hydrate.user(request, release)
+        user = self._hydrator.load_user_state(request, release)
         trace.state_from = user.state_from
         if near is not None:
-            return _Asked(request, release, user, trace, near, withheld=np.array([near], dtype=np.int64))
-        listed = self._lists_of(request)
-        resting = np.array(sorted(code[track] for track in listed.before if track in code), dtype=np.int64)
-        if request.is_relistening:
+            return RequestContext(request, release, user, trace, near, excluded_items=np.array([near], dtype=np.int64))
+        listed = self._read_lists(request)
+        resting = np.array(sorted(code[track] for track in listed.recent_track_ids if track in code), dtype=np.int64)
+        if request.prefers_repeats:
             # Music is heard again and again: only what was listed and never heard must not come back at once.
-            resting = np.setdiff1d(resting, user.users.heard.items)
-        if request.scene.rests_session:
-            resting = np.union1d(resting, played_this_session(user.users.views, user.users.request_at_B))
+            resting = np.setdiff1d(resting, user.users.history_items.items)
+        if request.scene.excludes_session_plays:
+            resting = np.union1d(resting, current_session_items(user.users.views, user.users.request_at_B))
         given = {code[track.track_id]: track for track in listed.today if track.track_id in code}
-        return _Asked(request, release, user, trace, given=given, withheld=resting)
+        return RequestContext(request, release, user, trace, todays_tracks=given, excluded_items=resting)
 
-    def _listed(self, asked: _Asked) -> Fused:
+    def _listed_candidates(self, asked: RequestContext) -> RequestCandidates:
         """Today's list so far, without what may not be shown any more."""
-        tracks = asked.given.values()
-        given = Fused(
-            np.array(list(asked.given), dtype=np.int64),
+        tracks = asked.todays_tracks.values()
+        given = RequestCandidates(
+            np.array(list(asked.todays_tracks), dtype=np.int64),
             np.array([track.score for track in tracks], dtype=np.float64),
             [track.channels for track in tracks],
-            {item: track.propensity for item, track in asked.given.items() if track.is_exploration},
+            {item: track.propensity for item, track in asked.todays_tracks.items() if track.is_exploration},
         )
-        return self._filtered(given, asked, np.zeros(0, dtype=np.int64)) if len(given) else given
+        return self._filter(given, asked, np.zeros(0, dtype=np.int64)) if len(given) else given
 
-    def _new(self, asked: _Asked, listed: Fused) -> Fused:
+    def _new_candidates(self, asked: RequestContext, listed: RequestCandidates) -> RequestCandidates:
         """Candidates in the order of the answer, none of them listed."""
         metrics, trace, release, users = self._metrics, asked.trace, asked.release, asked.user.users
         request, scene = asked.request, asked.request.scene
-        with trace.timed("recall", metrics):
-            recalled = self._recalled(asked)
-            trace.recalled(recalled)
-        with trace.timed("fuse", metrics):
-            if asked.near is None:
+        with trace.time_stage("recall", metrics):
+            recalled = self._recall_candidates(asked)
+            trace.record_recall(recalled)
+        with trace.time_stage("fuse", metrics):
+            if asked.seed_item is None:
                 fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
             else:
-                fused = fuse.fuse_near(recalled.candidates)
+                fused = fuse.fuse_similar(recalled.candidates)
             trace.fused = len(fused)
-        with trace.timed("filter", metrics):
-            fused = self._filtered(fused, asked, np.union1d(asked.withheld, listed.items_C)).first(scene.ranked)
+        with trace.time_stage("filter", metrics):
+            fused = self._filter(fused, asked, np.union1d(asked.excluded_items, listed.items_C)).top_k(
+                scene.max_ranked_candidates
+            )
             trace.ranked = len(fused)
-        with trace.timed("rank", metrics):
+        with trace.time_stage("rank", metrics):
             # The ranker believes in what a user wants next, which is not what a track is like.
-            return fused if asked.near is not None else rank.rank(self._ranking, release, scene, users, fused, metrics)
+            return (
+                fused
+                if asked.seed_item is not None
+                else rank.rank(self._ranking, release, scene, users, fused, metrics)
+            )
 
-    def _filtered(self, fused: Fused, asked: _Asked, already: np.ndarray) -> Fused:
+    def _filter(self, fused: RequestCandidates, asked: RequestContext, already: np.ndarray) -> RequestCandidates:
         """What of the candidates may be shown beside the items that are there `already`."""
         release = asked.release
         code, request = release.vocabulary.track_code, asked.request
         wanted = request.territory, request.is_explicit_wanted
-        shown = Shown(release.catalogue, asked.user.exclusions, code, request.at_us, already, *wanted)
-        places, removed = keep(fused.items_C, shown)
-        asked.trace.filtered(removed)
+        shown = FilterContext(release.catalog, asked.user.exclusions, code, request.at_us, already, *wanted)
+        places, removed = apply_filters(fused.items_C, shown)
+        asked.trace.record_removed(removed)
         for name, count in removed.items():
             self._metrics.removed.labels(name).inc(count)
         return fused.take(places)
 
-    def _recalled(self, asked: _Asked) -> Recalled:
+    def _recall_candidates(self, asked: RequestContext) -> RecallResult:
         """Every channel's best; of popularity alone for a user nobody knows."""
-        release, user, near, k = asked.release, asked.user, asked.near, asked.request.scene.recalled
+        release, user, near, k = asked.release, asked.user, asked.seed_item, asked.request.scene.candidates_per_channel
         if near is not None:
-            return self._recall.near(release, near, k)
+            return self._recall.recall_similar(release, near, k)
         only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None
-        return self._recall.of_users(release, user.users, k, only)
+        return self._recall.recall_for_users(release, user.users, k, only)
 
-    def _topped_up(self, chosen: Fused, asked: _Asked) -> Fused:
+    def _fill_with_popular(self, chosen: RequestCandidates, asked: RequestContext) -> RequestCandidates:
         """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
-        popular = self._filtered(self._popular(asked), asked, np.union1d(asked.withheld, chosen.items_C))
-        together = chosen.followed_by(popular)
+        popular = self._filter(self._popular_candidates(asked), asked, np.union1d(asked.excluded_items, chosen.items_C))
+        together = chosen.concatenate(popular)
         return together.take(
-            select(together.items_C, asked.release.catalogue, asked.request.limit, asked.request.scene.per_artist)
+            select(together.items_C, asked.release.catalog, asked.request.limit, asked.request.scene.max_per_artist)
         )
 
-    def _explored(self, chosen: Fused, candidates: Fused, asked: _Asked) -> Fused:
+    def _explore(
+        self, chosen: RequestCandidates, candidates: RequestCandidates, asked: RequestContext
+    ) -> RequestCandidates:
         """The chosen tracks with what chance puts in the last of the new places, unless nothing new is wanted."""
-        scene, catalogue, trace = asked.request.scene, asked.release.catalogue, asked.trace
-        share = 0.0 if asked.near is not None or asked.request.discovery == 0 else scene.explored
+        scene, catalogue, trace = asked.request.scene, asked.release.catalog, asked.trace
+        share = 0.0 if asked.seed_item is not None or asked.request.discovery == 0 else scene.exploration_rate
         explored = explore(
-            chosen, candidates, catalogue, scene.per_artist, share, trace.listed, asked.request.request_id
+            chosen, candidates, catalogue, scene.max_per_artist, share, trace.listed, asked.request.request_id
         )
-        trace.explored = len(explored.explored) - len(chosen.explored)
+        trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)
         self._metrics.explored.labels(scene.name).inc(trace.explored)
         return explored
 
-    def _popular(self, asked: _Asked) -> Fused:
+    def _popular_candidates(self, asked: RequestContext) -> RequestCandidates:
         """What the channel of popularity finds; without it, the tracks that were played most, which no channel found."""
         request, release, users = asked.request, asked.release, asked.user.users
         if POPULARITY in release.channels and POPULARITY not in asked.trace.left_out:
-            again = self._recall.of_users(release, users, TOP_UP, [POPULARITY])
+            again = self._recall.recall_for_users(release, users, FALLBACK_CANDIDATES, [POPULARITY])
             if again.candidates:
                 popular = fuse.fuse(release, request.scene, users, again.candidates, request.discovery)
-                return popular.scored(np.zeros(len(popular)))
+                return popular.with_scores(np.zeros(len(popular)))
         # The vocabulary is numbered by plays.
-        items_C = np.arange(FIRST, min(len(release.vocabulary), FIRST + TOP_UP))
-        return Fused(items_C, np.zeros(len(items_C)), [[] for _ in items_C])
+        items_C = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + FALLBACK_CANDIDATES))
+        return RequestCandidates(items_C, np.zeros(len(items_C)), [[] for _ in items_C])
 
-    def _lists_of(self, request: Request) -> Listed:
-        if not request.scene.rest_days:
-            return Listed()
+    def _read_lists(self, request: Request) -> DailyListHistory:
+        if not request.scene.repeat_cooldown_days:
+            return DailyListHistory()
         try:
-            return self._lists.read(request.user_id, request.at_us, request.discovery, request.scene.rest_days)
+            return self._lists.read(
+                request.user_id, request.at_us, request.discovery, request.scene.repeat_cooldown_days
+            )
         except sqlite3.Error:
             logger.exception("the lists of a user cannot be read; theirs is made anew")
             self._metrics.skipped.labels("daily_lists").inc()
-            return Listed()
+            return DailyListHistory()
 
-    def _side_effects(self, asked: _Asked, items: list[Item]) -> None:
+    def _side_effects(self, asked: RequestContext, items: list[TrackItem]) -> None:
         request = asked.request
         self._metrics.exposures.labels(request.scene.name, asked.release.release_id).inc(len(items))
         if not request.user_id:
             return
         try:
-            hashed = features_hash(asked.user.users)
-            self._exposures.write(Exposure(request, _given_by(items, asked.release), hashed, items))
+            hashed = hash_features(asked.user.users)
+            self._exposures.write(Exposure(request, _response_release(items, asked.release), hashed, items))
         except OSError:
             # An answer without its record is worth more than no answer; the count says how many are missing.
             logger.exception("the exposure record of %s could not be written", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
         # What is made for a user who could not be read would be the wrong list for the rest of the day.
-        if request.scene.rest_days and asked.user.state_from != NOTHING and len(items) > asked.trace.listed:
+        if (
+            request.scene.repeat_cooldown_days
+            and asked.user.state_from != STATE_UNAVAILABLE
+            and len(items) > asked.trace.listed
+        ):
             tracks = [
                 ListedTrack(**{one.name: getattr(item, one.name) for one in fields(ListedTrack)}) for item in items
             ]
             try:
-                self._lists.write(request.user_id, request.at_us, request.discovery, tracks, request.scene.rest_days)
+                self._lists.write(
+                    request.user_id, request.at_us, request.discovery, tracks, request.scene.repeat_cooldown_days
+                )
             except sqlite3.Error:
                 logger.exception("the list of %s could not be written; the next one may differ", request.request_id)
                 self._metrics.skipped.labels("daily_lists").inc()
 
 
-def _given_by(items: list[Item], release: ServedRelease) -> str:
+def _response_release(items: list[TrackItem], release: ServedRelease) -> str:
     """The release that gave every item: another than `release` where all of them are of an earlier list."""
     given = {item.release for item in items}
     return given.pop() if len(given) == 1 else release.release_id
 
 
-def _selected(candidates: Fused, asked: _Asked, listed: int) -> Fused:
+def _select(candidates: RequestCandidates, asked: RequestContext, listed: int) -> RequestCandidates:
     """The answer without chance; the first `listed` candidates stand already."""
-    scene, limits = asked.request.scene, (asked.release.catalogue, asked.request.limit, asked.request.scene.per_artist)
+    scene, limits = (
+        asked.request.scene,
+        (asked.release.catalog, asked.request.limit, asked.request.scene.max_per_artist),
+    )
     strength = asked.release.blend.diversity if scene.is_diverse else 0.0
     if strength == 0:
         return candidates.take(select(candidates.items_C, *limits))
     return candidates.take(select_diverse(candidates.items_C, candidates.scores_C, *limits, strength, listed))
 
 
-def _share(request: Request, release: ServedRelease) -> float | None:
+def _discovery_share(request: Request, release: ServedRelease) -> float | None:
     """The share of discoveries that the answer is made with."""
     if request.track_id is not None:
         return None

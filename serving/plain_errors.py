@@ -12,14 +12,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serving.guard import JSON, App, Message, Receive, Send, answered, error_body
+from serving.guard import JSON_MEDIA_TYPE, App, Message, Receive, Send, error_body, send_response
 
-MOST_TOLD = 5
-REQUEST = "Input"
+MAX_LISTED_ERRORS = 5
+REQUEST_MODEL_NAME = "Input"
 """What BentoML calls the type of a request; an answer that does not fit its type is an error of ours."""
 
 
-class PlainErrors:
+class ValidationErrorFormatter:
     """Replaces the body of a 400 that lists errors; every other answer passes as it comes."""
 
     def __init__(self, app: App) -> None:
@@ -44,35 +44,35 @@ class PlainErrors:
             body.extend(message.get("body", b""))
             if message.get("more_body", False):
                 return
-            told = _told(bytes(body))
+            told = _format_errors(bytes(body))
             if told is None:
                 await send(start)
                 await send({"type": "http.response.body", "body": bytes(body)})
             else:
-                await answered(send, 400, JSON, error_body(told))
+                await send_response(send, 400, JSON_MEDIA_TYPE, error_body(told))
 
         await self._app(scope, receive, passed)
 
 
-def _told(body: bytes) -> str | None:
+def _format_errors(body: bytes) -> str | None:
     """The sentences; None where no errors are listed."""
     try:
         errors = json.loads(body)["detail"]
-        told = [f"{_where(one)}{one['msg']}" for one in errors]
+        told = [f"{_error_location(one)}{one['msg']}" for one in errors]
     except (ValueError, TypeError, KeyError):
         return None
-    more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
-    return "; ".join(told[:MOST_TOLD]) + more if told else None
+    more = f"; and {len(told) - MAX_LISTED_ERRORS} more" if len(told) > MAX_LISTED_ERRORS else ""
+    return "; ".join(told[:MAX_LISTED_ERRORS]) + more if told else None
 
 
-def _where(error: dict[str, Any]) -> str:
+def _error_location(error: dict[str, Any]) -> str:
     return ".".join(str(one) for one in error.get("loc", ()))[:64] + ": " if error.get("loc") else "the body: "
 
 
-class NotOurs(logging.Filter):
+class ValidationLogFilter(logging.Filter):
     """Lets through what is logged of an error, unless the client's body is at fault."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is logged."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        return not (isinstance(error, ValidationError) and error.title == REQUEST)
+        return not (isinstance(error, ValidationError) and error.title == REQUEST_MODEL_NAME)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 
-class Polling:
+class PeriodicTask:
     """From `start` on calls `work` at once and every `every_s` seconds, in a thread of its own; what it raises is logged."""
 
     def __init__(self, name: str, every_s: float, work: Callable[[], object]) -> None:
-        self._every_s, self._work = every_s, work
+        self._interval_s, self._work = every_s, work
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -37,5 +37,5 @@ class Polling:
             try:
                 self._work()
             except Exception:
-                logger.exception("%s failed and tries again in %g s", self._thread.name, self._every_s)
-            self._stop.wait(self._every_s)
+                logger.exception("%s failed and tries again in %g s", self._thread.name, self._interval_s)
+            self._stop.wait(self._interval_s)

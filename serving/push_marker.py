@@ -13,55 +13,55 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-Position = tuple[str, int]
+LogPosition = tuple[str, int]
 
 
-class PushMarker:
+class LowWatermark:
     """The low-water mark of pushed events; thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[Position, bool] = OrderedDict()
-        self._mark = _read(path)
-        self._written = self._mark
+        self._pending: OrderedDict[LogPosition, bool] = OrderedDict()
+        self._position = _read(path)
+        self._saved_position = self._position
 
     @property
-    def mark(self) -> Position | None:
+    def position(self) -> LogPosition | None:
         """Everything up to here has been pushed; None before the first push."""
-        return self._mark
+        return self._position
 
     @property
-    def waiting(self) -> int:
+    def pending_commits(self) -> int:
         """How many positions lie after the mark: the lag of the online store in commits."""
-        return len(self._waiting)
+        return len(self._pending)
 
-    def logged(self, position: Position) -> None:
+    def mark_logged(self, position: LogPosition) -> None:
         """A commit ended at this position. Call in log order."""
         with self._lock:
-            self._waiting[position] = False
+            self._pending[position] = False
 
-    def pushed(self, position: Position) -> None:
+    def mark_pushed(self, position: LogPosition) -> None:
         """Everything of the commit that ended at this position is in the online store."""
         with self._lock:
-            if position in self._waiting:
-                self._waiting[position] = True
-            while self._waiting and self._waiting[next(iter(self._waiting))]:
-                self._mark, _ = self._waiting.popitem(last=False)
+            if position in self._pending:
+                self._pending[position] = True
+            while self._pending and self._pending[next(iter(self._pending))]:
+                self._position, _ = self._pending.popitem(last=False)
 
     def save(self) -> None:
         """Write the mark, whole or not at all."""
-        mark = self._mark
-        if mark is None or mark == self._written:
+        mark = self._position
+        if mark is None or mark == self._saved_position:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".tmp")
         draft.write_text(json.dumps({"file": mark[0], "offset": mark[1]}), encoding="utf-8")
         os.replace(draft, self._path)  # noqa: PTH105
-        self._written = mark
+        self._saved_position = mark
 
 
-def _read(path: Path) -> Position | None:
+def _read(path: Path) -> LogPosition | None:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         return str(stored["file"]), int(stored["offset"])

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from serving.fuse import Fused
+from serving.fuse import RequestCandidates
 from serving.metrics import Metrics
 from serving.scenes import Scene
 from serving.served_release import ServedRelease
-from training.blend import blended, order
+from training.blend import argsort_descending, blend_scores
 from training.features import UserBatch
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class Ranking:
 
 
 def rank(
-    ranking: Ranking, release: ServedRelease, scene: Scene, users: UserBatch, fused: Fused, metrics: Metrics
-) -> Fused:
+    ranking: Ranking, release: ServedRelease, scene: Scene, users: UserBatch, fused: RequestCandidates, metrics: Metrics
+) -> RequestCandidates:
     """The candidates by the release's blend, the same function that the slate was evaluated with.
 
     With weight 0 the ranker is not asked; one that fails leaves the fused order and is counted.
@@ -45,5 +45,5 @@ def rank(
         logger.exception("the ranker failed; the answer keeps the fused order")
         metrics.skipped.labels("ranker").inc()
         return fused
-    scores_C = blended(fused.scores_C, heads_C, release.blend.weight)
-    return fused.scored(scores_C).take(order(scores_C))
+    scores_C = blend_scores(fused.scores_C, heads_C, release.blend.weight)
+    return fused.with_scores(scores_C).take(argsort_descending(scores_C))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 BURST_S = 2
 """So many seconds' requests may come at once."""
-CLIENTS = 10_000
+MAX_CLIENTS = 10_000
 
 
 class RateLimit:
@@ -25,8 +25,10 @@ class RateLimit:
         now_s: a clock that does not go back.
     """
 
-    def __init__(self, per_s: float, clients: int = CLIENTS, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._per_s, self._clients, self._now_s = per_s, clients, now_s
+    def __init__(
+        self, per_s: float, max_clients: int = MAX_CLIENTS, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_s, self._max_clients, self._clock_s = per_s, max_clients, clock_s
         self._full = max(1.0, per_s * BURST_S)
         # client ▸ tokens, and when there were so many.
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -37,11 +39,11 @@ class RateLimit:
 
     def take(self, client: str) -> int:
         """0 if the client may ask now, else after how many whole seconds it may."""
-        now = self._now_s()
+        now = self._clock_s()
         tokens, at = self._buckets.pop(client, (self._full, now))
         tokens = min(self._full, tokens + (now - at) * self._per_s)
         may_ask = tokens >= 1
         self._buckets[client] = (tokens - may_ask, now)
-        if len(self._buckets) > self._clients:
+        if len(self._buckets) > self._max_clients:
             self._buckets.popitem(last=False)
         return 0 if may_ask else math.ceil((1 - tokens) / self._per_s)

@@ -38,7 +38,7 @@ SENTENCES = {
     "because it is near to what you listen to": "因为它接近你听的音乐",
     "because you listen to {name}": "因为你在听 {name}",
 }
-PATHS = {
+PATH_SENTENCES = {
     "{x} and {y} both sang for the soundtrack of {z}": "{x} 和 {y} 都为 {z} 献唱",
     "{x} and {y} are both in the playlist {z}": "{x} 和 {y} 都在歌单 {z} 里",
     "{x} and {y} are both of the theme {z}": "{x} 和 {y} 的主题都是 {z}",
@@ -53,25 +53,25 @@ PATHS = {
 }
 """What the music graph says behind `because you listen to …:`, the more special before the more general."""
 
-NUMBERS = ("days", "people", "times")
+NUMERIC_PLACEHOLDERS = ("days", "people", "times")
 """What of a sentence is a number, not a name."""
-LONGEST = 1000
+MAX_REASON_LENGTH = 1000
 """Characters of a sentence that is taken apart; names that are longer are nobody's."""
 PATH = re.compile(r"because you listen to (.+?): (.+)", re.DOTALL)
 
 
-def said_in(language: Language, reason: str) -> str:
+def translate_reason(language: Language, reason: str) -> str:
     """The reason in that language; as it is, where it is in it already or has no counterpart."""
-    if language == "en" or len(reason) > LONGEST:
+    if language == "en" or len(reason) > MAX_REASON_LENGTH:
         return reason
     path = PATH.fullmatch(reason)
-    steps = _path(path[2]) if path else None
+    steps = _translate_path(path[2]) if path else None
     if path and steps:
         return f"因为你在听 {path[1]}：{steps}"
-    return _counterpart(reason, SENTENCES) or reason
+    return _translate_sentence(reason, SENTENCES) or reason
 
 
-def _counterpart(said: str, words: dict[str, str]) -> str | None:
+def _translate_sentence(said: str, words: dict[str, str]) -> str | None:
     """By the pattern with the most words of its own that fits."""
     for pattern, template in _patterns(tuple(words.items())):
         if found := pattern.fullmatch(said):
@@ -79,14 +79,14 @@ def _counterpart(said: str, words: dict[str, str]) -> str | None:
     return None
 
 
-def _path(said: str) -> str | None:
+def _translate_path(said: str) -> str | None:
     """Steps are parted by commas, and so may names be: each step is as few parts as leave steps behind it."""
     parts = said.split(", ")
     after: list[list[str] | None] = [None] * len(parts) + [[]]
     for begin in range(len(parts) - 1, -1, -1):
         for end in range(begin + 1, len(parts) + 1):
             rest = after[end]
-            if rest is not None and (step := _counterpart(", ".join(parts[begin:end]), PATHS)):
+            if rest is not None and (step := _translate_sentence(", ".join(parts[begin:end]), PATH_SENTENCES)):
                 after[begin] = [step, *rest]
                 break
     return "，".join(after[0]) if after[0] else None
@@ -100,9 +100,12 @@ def _patterns(words: tuple[tuple[str, str], ...]) -> list[tuple[re.Pattern[str],
 
 def _pattern(english: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", english)
-    texts = [re.escape(part) if place % 2 == 0 else _named(part, part in NUMBERS) for place, part in enumerate(parts)]
+    texts = [
+        re.escape(part) if place % 2 == 0 else _placeholder_group(part, part in NUMERIC_PLACEHOLDERS)
+        for place, part in enumerate(parts)
+    ]
     return re.compile("".join(texts), re.DOTALL)
 
 
-def _named(name: str, is_number: bool) -> str:
+def _placeholder_group(name: str, is_number: bool) -> str:
     return rf"(?P<{name}>\d+)" if is_number else f"(?P<{name}>.+)"

@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from serving.lane import Lane
+from serving.lane import BulkheadExecutor
 from serving.metrics import Metrics
 from serving.served_release import ServedRelease
-from serving.tastes import Tastes, tastes
+from serving.tastes import UserInterests, find_user_interests
 from training.features import UserBatch
 from training.recall.channel import Candidates, CandidateSource
 
@@ -41,7 +41,7 @@ class WarmUpFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Recalled:
+class RecallResult:
     """Channel ▸ its candidates, in the release's order, and channel ▸ why it is left out."""
 
     candidates: dict[str, Candidates]
@@ -58,27 +58,31 @@ class Recall:
 
     def __init__(self, metrics: Metrics, deadline_s: float, threads: int) -> None:
         self._metrics, self._deadline_s, self._threads = metrics, deadline_s, threads
-        self._lanes: WeakKeyDictionary[CandidateSource, Lane] = (
+        self._bulkheads: WeakKeyDictionary[CandidateSource, BulkheadExecutor] = (
             WeakKeyDictionary()
         )  # a release that goes takes its own along
-        self._opening = threading.Lock()
+        self._bulkheads_lock = threading.Lock()
 
-    def of_users(self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None) -> Recalled:
+    def recall_for_users(
+        self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
+    ) -> RecallResult:
         """The `k` best of every channel, or `only` of these sources, for the one request in `users`."""
         asked = release.channels if only is None else {name: release.source(name) for name in only}
-        return self.ask(asked, lambda channel: channel.recall(users, k))
+        return self.run_channels(asked, lambda channel: channel.recall(users, k))
 
-    def near(self, release: ServedRelease, item: int, k: int) -> Recalled:
+    def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
         """The `k` most like an item, of every channel."""
-        return self.ask(release.channels, lambda channel: channel.near(item, k))
+        return self.run_channels(release.channels, lambda channel: channel.near(item, k))
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
         """Why one source finds these items for the one request in `users`, in order."""
         return list(release.source(name).reasons(users, items))
 
-    def tastes(self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]) -> Tastes | None:
+    def find_user_interests(
+        self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
+    ) -> UserInterests | None:
         """See `serving.tastes`."""
-        return tastes(release, users, items_of)
+        return find_user_interests(release, users, items_of)
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """What every channel finds for the one request in `users`, however long it takes, once all of it has been asked, and
@@ -88,7 +92,7 @@ class Recall:
             WarmUpFailed: one raises.
         """
         found = {}
-        for name, source in {**release.channels, **release.containers}.items():
+        for name, source in {**release.channels, **release.collection_channels}.items():
             try:
                 found[name] = source.recall(users, k)
                 first = int(found[name].items_BK[0, 0])
@@ -100,9 +104,9 @@ class Recall:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return {name: found[name] for name in release.channels}
 
-    def ask(self, channels: Mapping[str, Source], question: Callable[[Source], Candidates]) -> Recalled:
+    def run_channels(self, channels: Mapping[str, Source], question: Callable[[Source], Candidates]) -> RecallResult:
         """What each channel answers, for the one request that `question` asks."""
-        lanes = {name: self._lane(name, channel) for name, channel in channels.items()}
+        lanes = {name: self._bulkhead(name, channel) for name, channel in channels.items()}
         asked = {name: lane.submit(self._timed(name, channels[name], question)) for name, lane in lanes.items()}
         wait([future for future in asked.values() if future is not None], timeout=self._deadline_s)
         candidates: dict[str, Candidates] = {}
@@ -118,13 +122,13 @@ class Recall:
             else:
                 candidates[name] = future.result()
                 self._metrics.candidates.labels(name).inc(int((candidates[name].items_BK > 0).sum()))
-        return Recalled(candidates, left_out)
+        return RecallResult(candidates, left_out)
 
-    def _lane(self, name: str, channel: CandidateSource) -> Lane:
-        with self._opening:
-            lane = self._lanes.get(channel)
+    def _bulkhead(self, name: str, channel: CandidateSource) -> BulkheadExecutor:
+        with self._bulkheads_lock:
+            lane = self._bulkheads.get(channel)
             if lane is None:
-                lane = self._lanes[channel] = Lane(name, self._threads)
+                lane = self._bulkheads[channel] = BulkheadExecutor(name, self._threads)
             return lane
 
     def _timed(self, name: str, channel: Source, question: Callable[[Source], Candidates]) -> Callable[[], Candidates]:

@@ -19,7 +19,7 @@ LINE_BYTES = 512
 _ID = re.compile(rb'\{"event_id":("(?:[^"\\]|\\.)*")')
 
 
-class RecentIds:
+class RecentEventIds:
     """A set that forgets its oldest members; not thread-safe."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:

@@ -18,43 +18,43 @@ from typing import Any
 
 from sequences import heap
 from serving.metrics import Metrics
-from serving.polling import Polling
+from serving.polling import PeriodicTask
 from serving.served_release import ServedRelease
 from training import shares
-from training.shares import PRODUCTION, Shares
+from training.shares import PRODUCTION, TrafficSplit
 
-POLL_S = 1.0
+POLL_INTERVAL_S = 1.0
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[Path], ServedRelease]
+LoadRelease = Callable[[Path], ServedRelease]
 WarmUp = Callable[[ServedRelease], None]
 
 
 @dataclass(frozen=True)
-class InService:
+class ActiveReleases:
     """One moment: the release in production, and those beside it that are warm, by id, with their shares."""
 
     production: ServedRelease | None = None
-    beside: Mapping[str, ServedRelease] = field(default_factory=dict)
-    shares: Shares = field(default_factory=Shares)
+    canaries: Mapping[str, ServedRelease] = field(default_factory=dict)
+    traffic_split: TrafficSplit = field(default_factory=TrafficSplit)
 
-    def of(self, user_id: str) -> tuple[ServedRelease | None, str]:
+    def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
         """The release that answers a user, and the arm of the experiment they are in.
 
         The arm is "" without an experiment, for nobody in particular, and for a user whose release is not in service: what
         production answers in its place is no part of the comparison.
         """
-        if not self.shares.beside or not user_id:
+        if not self.traffic_split.canaries or not user_id:
             return self.production, ""
-        name = self.shares.release_of(user_id)
+        name = self.traffic_split.assign_release(user_id)
         if name is None:
-            return self.production, f"{self.shares.experiment}/{PRODUCTION}"
-        release = self.beside.get(name)
-        return (release, f"{self.shares.experiment}/{name}") if release is not None else (self.production, "")
+            return self.production, f"{self.traffic_split.experiment}/{PRODUCTION}"
+        release = self.canaries.get(name)
+        return (release, f"{self.traffic_split.experiment}/{name}") if release is not None else (self.production, "")
 
 
-class ReleaseHolder:
+class ReleaseManager:
     """Holds the releases in service; one background thread replaces them.
 
     Args:
@@ -63,61 +63,68 @@ class ReleaseHolder:
         warm_up: raises when the release cannot answer.
     """
 
-    def __init__(self, active: Path, load: Load, warm_up: WarmUp, metrics: Metrics, poll_s: float = POLL_S) -> None:
-        self._active, self._shares = active, active.with_name(shares.FILE)
+    def __init__(
+        self,
+        active: Path,
+        load: LoadRelease,
+        warm_up: WarmUp,
+        metrics: Metrics,
+        poll_interval_s: float = POLL_INTERVAL_S,
+    ) -> None:
+        self._active, self._traffic_split_file = active, active.with_name(shares.TRAFFIC_SPLIT_FILE)
         self._load, self._warm_up, self._metrics = load, warm_up, metrics
-        self._now = InService()
+        self._now = ActiveReleases()
         self._loaded: dict[tuple[str, str], ServedRelease] = {}
-        self._refused: dict[str, dict[str, Any]] = {}
-        self._seen: tuple[str, str] = ("", "")
-        self._is_settled = True
-        self._measured: dict[str, float] = {}
-        self._following = Polling("release-holder", poll_s, self.poll)
+        self._rejected: dict[str, dict[str, Any]] = {}
+        self._last_read: tuple[str, str] = ("", "")
+        self._is_gc_frozen = True
+        self._reported_shares: dict[str, float] = {}
+        self._poll_task = PeriodicTask("release-holder", poll_interval_s, self.poll)
 
     @property
     def current(self) -> ServedRelease | None:
         """The release in production; None before the first."""
         return self._now.production
 
-    def of(self, user_id: str) -> tuple[ServedRelease | None, str]:
+    def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
         """See `InService.of`, at this moment."""
-        return self._now.of(user_id)
+        return self._now.release_for(user_id)
 
     def status(self) -> dict[str, Any]:
         """What is in service and what was refused, for a person."""
-        now, refused = self._now, self._refused
+        now, refused = self._now, self._rejected
         return {
             "release": now.production.release_id if now.production else None,
-            "experiment": now.shares.experiment or None,
+            "experiment": now.traffic_split.experiment or None,
             "beside": [
-                {"release": one.release, "share": one.share, "is_in_service": one.release in now.beside}
-                for one in now.shares.beside
+                {"release": one.release, "share": one.share, "is_in_service": one.release in now.canaries}
+                for one in now.traffic_split.canaries
             ],
             "refused": list(refused.values()),
         }
 
     def start(self) -> None:
         """Follow both files in the background, the first look at once."""
-        self._following.start()
+        self._poll_task.start()
 
     def close(self) -> None:
         """Stop following; the releases stay."""
-        self._following.close()
+        self._poll_task.close()
 
     def poll(self) -> bool:
         """Whether what is in service has changed. What was refused is tried again when one of the files changes."""
-        if not self._is_settled:
+        if not self._is_gc_frozen:
             # A release that left is gone for the requests that had it by now, and the collector does not see its cycles.
-            heap.settle()
-            self._is_settled = True
-        seen = _text(self._active), _text(self._shares)
-        if seen == self._seen:
+            heap.freeze_gc()
+            self._is_gc_frozen = True
+        seen = _text(self._active), _text(self._traffic_split_file)
+        if seen == self._last_read:
             return False
-        before, self._seen, self._refused = self._now, seen, {}
+        before, self._last_read, self._rejected = self._now, seen, {}
         self._take_production(seen[0])
-        self._take_shares(seen[1])
-        self._let_go()
-        self._measure()
+        self._take_traffic_split(seen[1])
+        self._evict_unused()
+        self._update_metrics()
         return self._now != before
 
     def _take_production(self, text: str) -> None:
@@ -127,7 +134,7 @@ class ReleaseHolder:
             pointer = json.loads(text)
             key = str(pointer["release"]), str(pointer["path"])
         except Exception as error:
-            self._refuse(str(self._active), error)
+            self._reject(str(self._active), error)
             return
         production = self._warm(key)
         if production is not None and production is not self._now.production:
@@ -135,28 +142,28 @@ class ReleaseHolder:
             self._metrics.release_loaded_at.set(time.time())
             logger.info("release %s is in service", production.release_id)
 
-    def _take_shares(self, text: str) -> None:
+    def _take_traffic_split(self, text: str) -> None:
         """Users of a share that ended go back to production at once, before anything is loaded."""
         try:
-            wanted = shares.parse(text) if text else Shares()
+            wanted = shares.parse(text) if text else TrafficSplit()
         except Exception as error:
-            self._refuse(str(self._shares), error)
+            self._reject(str(self._traffic_split_file), error)
             return
-        keys = {one.release: (one.release, one.path) for one in wanted.beside}
+        keys = {one.release: (one.release, one.path) for one in wanted.canaries}
         warm = {name: self._loaded[key] for name, key in keys.items() if key in self._loaded}
-        if wanted != self._now.shares:
-            logger.info("shares are now %s", {one.release: one.share for one in wanted.beside})
-        self._now = replace(self._now, beside=warm, shares=wanted)
-        self._let_go()
+        if wanted != self._now.traffic_split:
+            logger.info("shares are now %s", {one.release: one.share for one in wanted.canaries})
+        self._now = replace(self._now, canaries=warm, traffic_split=wanted)
+        self._evict_unused()
         for name, key in keys.items():
             release = self._warm(key)
             if release is not None:
-                self._now = replace(self._now, beside={**self._now.beside, name: release})
+                self._now = replace(self._now, canaries={**self._now.canaries, name: release})
 
     def _warm(self, key: tuple[str, str]) -> ServedRelease | None:
         """The release of an id and a folder, as it is loaded already or from the disk; None if it is refused."""
         name, path = key
-        if name in self._refused:
+        if name in self._rejected:
             return None
         if key not in self._loaded:
             try:
@@ -165,40 +172,40 @@ class ReleaseHolder:
                     raise ValueError(f"{path} holds release {release.release_id}, not {name}; release it again")
                 self._warm_up(release)
             except Exception as error:
-                self._refuse(name, error)
+                self._reject(name, error)
                 return None
             self._loaded[key] = release
-            self._is_settled = False
+            self._is_gc_frozen = False
             self._metrics.releases.labels("served").inc()
         return self._loaded[key]
 
-    def _refuse(self, name: str, error: Exception) -> None:
+    def _reject(self, name: str, error: Exception) -> None:
         serving = self._now.production.release_id if self._now.production else "none"
         logger.error("release %s is refused; %s goes on serving", name, serving, exc_info=error)
         self._metrics.releases.labels("refused").inc()
-        self._refused = self._refused | {name: {"release": name, "why": str(error), "at_s": round(time.time(), 3)}}
+        self._rejected = self._rejected | {name: {"release": name, "why": str(error), "at_s": round(time.time(), 3)}}
 
-    def _let_go(self) -> None:
+    def _evict_unused(self) -> None:
         """Forget what nobody gets any more; the requests that have it end with it."""
-        kept = [self._now.production, *self._now.beside.values()]
+        kept = [self._now.production, *self._now.canaries.values()]
         for key, release in list(self._loaded.items()):
             if not any(release is one for one in kept):
                 del self._loaded[key]
-                self._is_settled = False
+                self._is_gc_frozen = False
                 logger.info("release %s has left service", release.release_id)
 
-    def _measure(self) -> None:
+    def _update_metrics(self) -> None:
         now = self._now
-        measured = dict.fromkeys(self._measured, 0.0)  # what has left must not stand there for ever
-        measured |= {one.release: one.share for one in now.shares.beside if one.release in now.beside}
+        measured = dict.fromkeys(self._reported_shares, 0.0)  # what has left must not stand there for ever
+        measured |= {one.release: one.share for one in now.traffic_split.canaries if one.release in now.canaries}
         if now.production:
             name = now.production.release_id
             others = sum(share for release, share in measured.items() if release != name)
             measured[name] = max(0.0, 1.0 - others)
         for release, share in measured.items():
             self._metrics.release_share.labels(release).set(share)
-        self._measured = measured
-        self._metrics.releases_refused.set(len(self._refused))
+        self._reported_shares = measured
+        self._metrics.releases_refused.set(len(self._rejected))
 
 
 def _text(file: Path) -> str:

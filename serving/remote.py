@@ -17,22 +17,22 @@ from serving import arrays
 from serving.arrays import Json
 from serving.metrics import Metrics
 from serving.rank import Ranking
-from serving.recall import FAILED, LATE, Recall, Recalled
+from serving.recall import FAILED, LATE, Recall, RecallResult
 from serving.served_release import ServedRelease
-from serving.tastes import NAMING, Tastes
+from serving.tastes import INTEREST_CHANNEL, UserInterests
 from training.features import UserBatch
 from training.recall.channel import Candidates
 
-READY_S = 120.0
+WARM_UP_TIMEOUT_S = 120.0
 """How long a release may take to be loaded over there."""
-AGAIN_S = 0.5
+RETRY_INTERVAL_S = 0.5
 
-HOP_S = 1.0
+RECALL_GRACE_S = 1.0
 """How much longer than the deadline of the channels a request waits for the recall service: after that it is not there."""
-RANKED_S = 5.0
+RANKING_TIMEOUT_S = 5.0
 """How long a request waits for the ranking service; then it keeps the fused order."""
 
-Call = Callable[[str, Json, float | None], Json]
+RemoteCall = Callable[[str, Json, float | None], Json]
 """`call(name, content, timeout_s)` gives what the other side answers; None: as long as a release may take.
 
 Raises:
@@ -42,12 +42,12 @@ Raises:
 logger = logging.getLogger(__name__)
 
 
-class HopFailed(RuntimeError):
+class RemoteCallError(RuntimeError):
     """The other side did not answer; `is_final` where asking again would not help, `is_late` where it may still do."""
 
-    def __init__(self, message: str, is_final: bool = False, is_late: bool = False) -> None:
+    def __init__(self, message: str, is_permanent: bool = False, is_timeout: bool = False) -> None:
         super().__init__(message)
-        self.is_final, self.is_late = is_final, is_late
+        self.is_permanent, self.is_timeout = is_permanent, is_timeout
 
 
 class RemoteRecall(Recall):
@@ -55,77 +55,81 @@ class RemoteRecall(Recall):
     counted who is left out because nothing comes from there.
     """
 
-    def __init__(self, call: Call, metrics: Metrics, deadline_s: float) -> None:
-        self._call, self._metrics, self._wait_s = call, metrics, deadline_s + HOP_S
+    def __init__(self, call: RemoteCall, metrics: Metrics, deadline_s: float) -> None:
+        self._call, self._metrics, self._timeout_s = call, metrics, deadline_s + RECALL_GRACE_S
 
-    def of_users(self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None) -> Recalled:
+    def recall_for_users(
+        self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
+    ) -> RecallResult:
         """See `Recall.of_users`."""
         names = list(release.channels if only is None else only)
-        return self._asked("of_users", names, _about(release, users) | {"k": k, "only": names})
+        return self._call_recall("of_users", names, _request_payload(release, users) | {"k": k, "only": names})
 
-    def near(self, release: ServedRelease, item: int, k: int) -> Recalled:
+    def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
         """See `Recall.near`."""
-        return self._asked("near", list(release.channels), {"release": release.release_id, "item": item, "k": k})
+        return self._call_recall("near", list(release.channels), {"release": release.release_id, "item": item, "k": k})
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
         """See `Recall.reasons`."""
-        told = self._call("reasons", _about(release, users) | {"name": name, "items": items}, self._wait_s)
+        told = self._call("reasons", _request_payload(release, users) | {"name": name, "items": items}, self._timeout_s)
         return [str(one) for one in told["reasons"]]
 
-    def tastes(self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]) -> Tastes | None:
+    def find_user_interests(
+        self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
+    ) -> UserInterests | None:
         """See `Recall.tastes`."""
-        if NAMING not in release.channels:
+        if INTEREST_CHANNEL not in release.channels:
             return None
-        content = _about(release, users) | {"items_of": arrays.of_arrays(items_of)}
-        return arrays.to_tastes(self._call("tastes", content, self._wait_s))
+        content = _request_payload(release, users) | {"items_of": arrays.encode_arrays(items_of)}
+        return arrays.decode_user_interests(self._call("tastes", content, self._timeout_s))
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """See `Recall.warm`; waits until the release is loaded over there."""
-        content = _about(release, users) | {"k": k}
-        return arrays.to_candidates(_patiently(self._call, "warm", content)["candidates"])
+        content = _request_payload(release, users) | {"k": k}
+        return arrays.decode_candidates(_retry_until_ready(self._call, "warm", content)["candidates"])
 
-    def _asked(self, name: str, channels: list[str], content: Json) -> Recalled:
+    def _call_recall(self, name: str, channels: list[str], content: Json) -> RecallResult:
         try:
-            return arrays.to_recalled(self._call(name, content, self._wait_s))
+            return arrays.decode_recall_result(self._call(name, content, self._timeout_s))
         except Exception as error:
             logger.exception("the recall service does not answer; its channels are left out of this answer")
-            why = LATE if isinstance(error, HopFailed) and error.is_late else FAILED
+            why = LATE if isinstance(error, RemoteCallError) and error.is_timeout else FAILED
             for channel in channels:
                 if why == LATE:
                     self._metrics.cut_off.labels(channel, why).inc()
                 else:
                     self._metrics.skipped.labels(channel).inc()
-            return Recalled({}, dict.fromkeys(channels, why))
+            return RecallResult({}, dict.fromkeys(channels, why))
 
 
 class RemoteRanking(Ranking):
     """Asks the ranking service."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: RemoteCall) -> None:
         self._call = call
 
     def score(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `Ranking.score`."""
-        content = _about(release, users) | {"items": arrays.of_array(items_C)}
-        return arrays.to_arrays(self._call("score", content, RANKED_S)["probabilities"])
+        content = _request_payload(release, users) | {"items": arrays.encode_array(items_C)}
+        return arrays.decode_arrays(self._call("score", content, RANKING_TIMEOUT_S)["probabilities"])
 
     def warm(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `Ranking.warm`; waits until the release is loaded over there."""
-        content = _about(release, users) | {"items": arrays.of_array(items_C)}
-        return arrays.to_arrays(_patiently(self._call, "score", content)["probabilities"])
+        content = _request_payload(release, users) | {"items": arrays.encode_array(items_C)}
+        return arrays.decode_arrays(_retry_until_ready(self._call, "score", content)["probabilities"])
 
 
-def _about(release: ServedRelease, users: UserBatch) -> Json:
-    return {"release": release.release_id, "users": arrays.of_users(users)}
+def _request_payload(release: ServedRelease, users: UserBatch) -> Json:
+    return {"release": release.release_id, "users": arrays.encode_users(users)}
 
 
-def _patiently(call: Call, name: str, content: dict[str, Any]) -> Json:
+def _retry_until_ready(call: RemoteCall, name: str, content: dict[str, Any]) -> Json:
     """The answer of a service that may just be starting, or loading."""
-    deadline = time.monotonic() + READY_S
+    deadline = time.monotonic() + WARM_UP_TIMEOUT_S
     while True:
         try:
             return call(name, content, None)
-        except HopFailed as error:
-            if error.is_final or time.monotonic() > deadline:
+        except RemoteCallError as error:
+            if error.is_permanent or time.monotonic() > deadline:
                 raise
-            time.sleep(AGAIN_S)
+            time.sleep(RETRY_INTERVAL_S)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from serving.scenes import SCENES, SIMILAR, TRACKS, Scene
 
-LONGEST_ID = 256
-RELISTENING = 0.5
+MAX_ID_BYTES = 256
+REPEAT_DISCOVERY_THRESHOLD = 0.5
 COUNTRY = re.compile("[A-Za-z]{2}")
 
 
@@ -39,9 +39,9 @@ class Request:
     is_explicit_wanted: bool = True
 
     @property
-    def is_relistening(self) -> bool:
+    def prefers_repeats(self) -> bool:
         """Whether more of what is known than of what is new was asked for."""
-        return self.discovery is not None and self.discovery < RELISTENING
+        return self.discovery is not None and self.discovery < REPEAT_DISCOVERY_THRESHOLD
 
 
 def read_request(
@@ -65,10 +65,10 @@ def read_request(
     if discovery is not None and not 0 <= discovery <= 1:
         raise RequestRejected(f"discovery {discovery} is not between 0, nothing new, and 1, nothing known")
     wanted = SCENES[scene]
-    if discovery is not None and wanted.of != TRACKS:
-        raise RequestRejected(f"scene {scene} is of {wanted.of}, which have no discovery; leave discovery out")
+    if discovery is not None and wanted.item_type != TRACKS:
+        raise RequestRejected(f"scene {scene} is of {wanted.item_type}, which have no discovery; leave discovery out")
     return Request(
-        request_id or new_id(),
+        request_id or new_request_id(),
         user_id,
         wanted,
         _limit(limit, wanted),
@@ -97,7 +97,7 @@ def read_similar(
     if user_id is not None:
         _check_id("user_id", user_id)
     return Request(
-        request_id or new_id(),
+        request_id or new_request_id(),
         user_id or "",
         SIMILAR,
         _limit(limit, SIMILAR),
@@ -108,14 +108,14 @@ def read_similar(
     )
 
 
-def new_id() -> str:
+def new_request_id() -> str:
     """An id that no other request has."""
     return uuid.uuid4().hex
 
 
 def _check_id(name: str, text: str) -> None:
-    if not text.strip() or not text.isprintable() or len(text.encode()) > LONGEST_ID:
-        raise RequestRejected(f"{name} must be 1 to {LONGEST_ID} bytes of printable text")
+    if not text.strip() or not text.isprintable() or len(text.encode()) > MAX_ID_BYTES:
+        raise RequestRejected(f"{name} must be 1 to {MAX_ID_BYTES} bytes of printable text")
 
 
 def _territory(code: str) -> str:
@@ -125,6 +125,8 @@ def _territory(code: str) -> str:
 
 
 def _limit(limit: int | None, scene: Scene) -> int:
-    if limit is not None and not 1 <= limit <= scene.most:
-        raise RequestRejected(f"limit {limit} is not between 1 and {scene.most}, what scene {scene.name} gives at once")
+    if limit is not None and not 1 <= limit <= scene.max_limit:
+        raise RequestRejected(
+            f"limit {limit} is not between 1 and {scene.max_limit}, what scene {scene.name} gives at once"
+        )
     return limit or scene.limit

@@ -9,42 +9,42 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from forgotten import Forgotten
+from forgotten import SuppressionList
 from sequences import materialized
 from sequences.broker.publisher import Publisher
 from serving import structured_log
-from serving.answer import Answer
-from serving.container_path import ContainerPath
+from serving.answer import RecommendationResponse
+from serving.container_path import CollectionPipeline
 from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
-from serving.event_push import EventPush
+from serving.event_push import EventPusher
 from serving.event_schema import Event
-from serving.exposures import Exposures
+from serving.exposures import ExposureLog
 from serving.feature_log import FeatureLog
-from serving.forgetting import Forgetting
-from serving.hydrate import Hydrate
-from serving.listener import Listener, describe
-from serving.load_release import WHOLE, Parts, load_release
+from serving.forgetting import SuppressionListFollower
+from serving.hydrate import Hydrator
+from serving.listener import UserProfile, describe_user
+from serving.load_release import ALL_PARTS, ReleaseParts, load_release
 from serving.metrics import Metrics
 from serving.online import OnlineStore
-from serving.path import RecommendPath
-from serving.push_marker import Position
+from serving.path import TrackPipeline
+from serving.push_marker import LogPosition
 from serving.rank import Ranking
 from serving.recall import Recall
-from serving.release_holder import ReleaseHolder
-from serving.report_events import Report, ReportEvents
-from serving.request import Request, new_id, read_request, read_similar
+from serving.release_holder import ReleaseManager
+from serving.report_events import EventIngestor, IngestResult
+from serving.request import Request, new_request_id, read_request, read_similar
 from serving.scenes import SCENES, SIMILAR, TRACKS
-from serving.search import FoundTrack, search
+from serving.search import SearchResult, search
 from serving.served_release import ServedRelease
 from serving.user_writers import UserWriters
 from serving.warm_up import warm_up
-from serving.watch import Watch
+from serving.watch import ServiceMonitor
 from settings import Settings
 from training.exclusions import Exclusions
-from training.filter import Shown
+from training.filter import FilterContext
 
-NO_RELEASE = "no release is in service yet; `make run` or the DAG release_models makes one"
+NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models makes one"
 
 logger = logging.getLogger(__name__)
 
@@ -70,43 +70,48 @@ class Runtime:
         metrics: Metrics,
         recall: Recall | None = None,
         ranking: Ranking | None = None,
-        parts: Parts = WHOLE,
+        parts: ReleaseParts = ALL_PARTS,
     ) -> None:
         self._metrics, self._settings, self._parts = metrics, settings, parts
-        self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.answered_at_once)
+        self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
         self._ranking = ranking or Ranking()
         self._online = OnlineStore(self._duration_of)
         self._online.open()
         self._publisher = Publisher(settings.broker, self._duration_of) if settings.broker else None
-        self._log = EventLog(settings.live, settings.home / "serving", now_us)
+        self._log = EventLog(settings.event_log, settings.home / "serving", now_us)
         # After the log is ours: who forgets a user while nobody has the log, need not ask us.
-        self._forgetting = Forgetting(settings.forgotten, settings.home / "serving")
-        for path in self._log.repaired:
+        self._suppression = SuppressionListFollower(settings.suppression_list, settings.home / "serving")
+        for path in self._log.repaired_files:
             logger.warning("cut a torn last line of %s, left by a killed process before it was acknowledged", path)
-        self._holder = ReleaseHolder(settings.releases / "active.json", self._load, self._warm_up, metrics)
+        self._release_manager = ReleaseManager(settings.releases / "active.json", self._load, self._warm_up, metrics)
         # Before the replay: a release knows how long tracks are, which tells a full play from a partial one.
-        self._holder.poll()
-        self._push = EventPush(self._log, UserWriters(self._apply))
-        replayed = self._push.start()
+        self._release_manager.poll()
+        self._pusher = EventPusher(self._log, UserWriters(self._apply))
+        replayed = self._pusher.start()
         logger.info("%d logged events were replayed to the online store", replayed)
-        self._exposures = Exposures(settings.live, now_us)
-        self._features = FeatureLog(settings.requests, settings.feature_log_share, now_us, self._applied)
+        self._exposures = ExposureLog(settings.event_log, now_us)
+        self._feature_log = FeatureLog(settings.request_log, settings.feature_log_share, now_us, self._applied_position)
         self._lists = DailyLists(settings.home / "serving")
-        self._hydrate = Hydrate(self._online, metrics, self._features)
-        self._path = RecommendPath(self._hydrate, self._recall, self._lists, self._exposures, metrics, self._ranking)
-        self._containers = ContainerPath(self._hydrate, self._recall, self._exposures, metrics)
-        self._reports = ReportEvents(self._log, self._push, self._hydrate.exclude, metrics, now_us)
-        self._watch = Watch(
-            metrics, settings.reports / "skew.json", lambda: self._push.waiting, lambda: self._holder.current
+        self._hydrator = Hydrator(self._online, metrics, self._feature_log)
+        self._track_pipeline = TrackPipeline(
+            self._hydrator, self._recall, self._lists, self._exposures, metrics, self._ranking
         )
-        self._forgetting.start(self._drop)
-        self._holder.start()
-        self._watch.start()
+        self._collection_pipeline = CollectionPipeline(self._hydrator, self._recall, self._exposures, metrics)
+        self._ingestor = EventIngestor(self._log, self._pusher, self._hydrator.record_exclusions, metrics, now_us)
+        self._monitor = ServiceMonitor(
+            metrics,
+            settings.reports / "skew.json",
+            lambda: self._pusher.pending_reports,
+            lambda: self._release_manager.current,
+        )
+        self._suppression.start(self._erase_users)
+        self._release_manager.start()
+        self._monitor.start()
 
     @property
     def is_ready(self) -> bool:
         """Whether a warm release is in service and events can be logged."""
-        return self._holder.current is not None and self._log.is_alive
+        return self._release_manager.current is not None and self._log.is_alive
 
     @property
     def is_alive(self) -> bool:
@@ -115,7 +120,7 @@ class Runtime:
 
     def status(self) -> dict[str, Any]:
         """Which releases are in service, with their shares, and which were refused and why."""
-        return {"is_ready": self.is_ready, **self._holder.status()}
+        return {"is_ready": self.is_ready, **self._release_manager.status()}
 
     def recommend(
         self,
@@ -125,7 +130,7 @@ class Runtime:
         discovery: float | None = None,
         territory: str | None = None,
         explicit: bool | None = None,
-    ) -> Answer:
+    ) -> RecommendationResponse:
         """An answer from the release in service, with the trace of how it came about.
 
         What `territory` and `explicit` leave open is as the settings say.
@@ -135,8 +140,8 @@ class Runtime:
             NoContainers: the release has none of what the scene is of.
             NotReady: there is no release yet.
         """
-        wanted = self._wanted(territory, explicit)
-        return self._answer(
+        wanted = self._content_policy(territory, explicit)
+        return self._serve(
             scene, lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *wanted)
         )
 
@@ -147,7 +152,7 @@ class Runtime:
         user_id: str | None,
         territory: str | None = None,
         explicit: bool | None = None,
-    ) -> Answer:
+    ) -> RecommendationResponse:
         """Tracks like `track_id` from the release in service.
 
         Raises:
@@ -155,29 +160,29 @@ class Runtime:
             UnknownTrack: the release does not know the track.
             NotReady: there is no release yet.
         """
-        wanted = self._wanted(territory, explicit)
-        return self._answer(
+        wanted = self._content_policy(territory, explicit)
+        return self._serve(
             SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id, *wanted)
         )
 
-    def _wanted(self, territory: str | None, explicit: bool | None) -> tuple[str, bool]:
+    def _content_policy(self, territory: str | None, explicit: bool | None) -> tuple[str, bool]:
         here = self._settings
         return here.territory if territory is None else territory, here.explicit if explicit is None else explicit
 
-    def _answer(self, scene: str, read: Callable[[int, str], Request]) -> Answer:
-        release, request_id = self._holder.current, new_id()
+    def _serve(self, scene: str, read: Callable[[int, str], Request]) -> RecommendationResponse:
+        release, request_id = self._release_manager.current, new_request_id()
         told, began = structured_log.REQUEST_ID.set(request_id), time.perf_counter()
         line: dict[str, object] = {"outcome": "answered", "scene": scene[:64]}
         try:
-            with self._forgetting.turn() as forgotten:
-                request = _unless_forgotten(read(now_us(), request_id), forgotten)
-                release, arm = self._holder.of(request.user_id)
+            with self._suppression.snapshot() as forgotten:
+                request = _anonymize_erased_user(read(now_us(), request_id), forgotten)
+                release, arm = self._release_manager.release_for(request.user_id)
                 if release is None:
-                    raise NotReady(NO_RELEASE)
-                path = self._path if request.scene.of == TRACKS else self._containers
-                answer = path.answer(replace(request, arm=arm), release)
+                    raise NotReady(NO_RELEASE_MESSAGE)
+                path = self._track_pipeline if request.scene.item_type == TRACKS else self._collection_pipeline
+                answer = path.recommend(replace(request, arm=arm), release)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
-            line |= {request.scene.of: len(answer.items), **vars(answer.trace)}
+            line |= {request.scene.item_type: len(answer.items), **vars(answer.trace)}
         except Exception as error:
             line |= {"outcome": type(error).__name__, "error": str(error)}
             self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()
@@ -189,7 +194,7 @@ class Runtime:
             logger.info("request", extra={"fields": line})
             structured_log.REQUEST_ID.reset(told)
 
-    def listener(self, user_id: str) -> Listener:
+    def describe_user(self, user_id: str) -> UserProfile:
         """What the release that answers a user knows of them, in words.
 
         Raises:
@@ -197,23 +202,23 @@ class Runtime:
             NotReady: there is no release yet.
         """
         request = read_request(user_id, next(iter(SCENES)), None, now_us())
-        release = self._served(user_id)
-        with self._forgetting.turn() as forgotten:
-            user = self._hydrate.user(_unless_forgotten(request, forgotten), release)
-            told = describe(user, release, self._recall)
+        release = self._release_for(user_id)
+        with self._suppression.snapshot() as forgotten:
+            user = self._hydrator.load_user_state(_anonymize_erased_user(request, forgotten), release)
+            told = describe_user(user, release, self._recall)
         return replace(told, user_id=user_id)
 
-    def search(self, words: str, limit: int) -> list[FoundTrack]:
+    def search(self, words: str, limit: int) -> list[SearchResult]:
         """Tracks of the release in service by words, the most played first.
 
         Raises:
             NotReady: there is no release yet.
         """
-        release = self._served("")
-        territory, is_explicit_wanted = self._wanted(None, None)
+        release = self._release_for("")
+        territory, is_explicit_wanted = self._content_policy(None, None)
         code = release.vocabulary.track_code
-        shown = Shown(
-            release.catalogue,
+        shown = FilterContext(
+            release.catalog,
             Exclusions(),
             code,
             now_us(),
@@ -222,53 +227,55 @@ class Runtime:
         )
         return search(words, limit, release, shown)
 
-    def listeners(self, limit: int) -> list[str]:
+    def list_users(self, limit: int) -> list[str]:
         """Ids of some users whose features were materialised, at most `limit`."""
-        return materialized.users(materialized.digests_file(self._settings.feast, self._settings.online_store), limit)
+        return materialized.materialized_users(
+            materialized.digests_file(self._settings.feast, self._settings.online_store), limit
+        )
 
-    def _served(self, user_id: str) -> ServedRelease:
-        release, _ = self._holder.of(user_id)
+    def _release_for(self, user_id: str) -> ServedRelease:
+        release, _ = self._release_manager.release_for(user_id)
         if release is None:
-            raise NotReady(NO_RELEASE)
+            raise NotReady(NO_RELEASE_MESSAGE)
         return release
 
-    def report(self, rows: list[object]) -> Report:
+    def ingest_events(self, rows: list[object]) -> IngestResult:
         """See `ReportEvents.report`."""
-        with self._forgetting.turn() as forgotten:
-            return self._reports.report(rows, forgotten)
+        with self._suppression.snapshot() as forgotten:
+            return self._ingestor.ingest(rows, forgotten)
 
     def close(self) -> None:
         """Finish what was begun: no new release, everything reported on the disk and pushed, files closed."""
-        self._watch.close()
-        self._forgetting.close()
-        self._holder.close()
-        self._push.close()
+        self._monitor.close()
+        self._suppression.close()
+        self._release_manager.close()
+        self._pusher.close()
         if self._publisher:
             self._publisher.close()
         self._log.close()
         self._exposures.close()
-        self._features.close()
+        self._feature_log.close()
         self._lists.close()
 
     def _apply(self, events_of: Mapping[str, list[Event]]) -> None:
         """Make events readable, or give them to the broker, but for those of users who were forgotten since."""
         apply = self._publisher.publish if self._publisher else self._online.apply
-        with self._forgetting.turn() as forgotten:
+        with self._suppression.snapshot() as forgotten:
             apply({user: events for user, events in events_of.items() if user not in forgotten})
 
-    def _applied(self) -> Position | None:
+    def _applied_position(self) -> LogPosition | None:
         """Up to where the live log is in the online store for certain: nowhere, where a broker is in between."""
-        return None if self._publisher else self._log.marker.mark
+        return None if self._publisher else self._log.low_watermark.position
 
-    def _drop(self, forgotten: Forgotten) -> None:
+    def _erase_users(self, forgotten: SuppressionList) -> None:
         """What is kept in memory of users who were forgotten; what waited for the disk goes there, to be erased there."""
-        self._hydrate.forget(forgotten)
-        self._features.settle()
+        self._hydrator.erase_users(forgotten)
+        self._feature_log.flush()
 
     def _duration_of(self, track_id: str) -> int | None:
-        release = self._holder.current
+        release = self._release_manager.current
         item = release.vocabulary.track_code.get(track_id) if release else None
-        return int(release.catalogue.duration_ms_V[item]) or None if release and item is not None else None
+        return int(release.catalog.duration_ms_V[item]) or None if release and item is not None else None
 
     def _load(self, folder: Path) -> ServedRelease:
         return load_release(folder, self._online.contract(), self._parts)
@@ -277,6 +284,6 @@ class Runtime:
         warm_up(release, now_us(), self._recall, self._ranking)
 
 
-def _unless_forgotten(request: Request, forgotten: Forgotten) -> Request:
+def _anonymize_erased_user(request: Request, forgotten: SuppressionList) -> Request:
     """The request, of nobody if its user was forgotten: then nothing is read or written of anybody."""
     return replace(request, user_id="") if request.user_id in forgotten else request

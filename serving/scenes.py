@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.fusion import RECALLED
-from training.selection import PER_ARTIST
+from training.fusion import CANDIDATES_PER_CHANNEL
+from training.selection import MAX_TRACKS_PER_ARTIST
 
 TRACKS = "tracks"
-EXPLORED = 1 / 30
+EXPLORATION_RATE = 1 / 30
 """One place of a daily list of 30, and one of every tenth answer of three."""
 
 
@@ -34,15 +34,15 @@ class Scene:
 
     name: str
     limit: int
-    most: int
-    of: str = TRACKS
-    per_artist: int = PER_ARTIST
-    recalled: int = RECALLED
-    ranked: int = 300
-    rest_days: int = 0
-    rests_session: bool = False
+    max_limit: int
+    item_type: str = TRACKS
+    max_per_artist: int = MAX_TRACKS_PER_ARTIST
+    candidates_per_channel: int = CANDIDATES_PER_CHANNEL
+    max_ranked_candidates: int = 300
+    repeat_cooldown_days: int = 0
+    excludes_session_plays: bool = False
     is_diverse: bool = False
-    explored: float = 0.0
+    exploration_rate: float = 0.0
 
 
 SCENES: dict[str, Scene] = {
@@ -51,29 +51,36 @@ SCENES: dict[str, Scene] = {
         Scene(
             name="daily",
             limit=30,
-            most=100,
-            per_artist=PER_ARTIST,
-            recalled=RECALLED,
-            ranked=300,
-            rest_days=7,
+            max_limit=100,
+            max_per_artist=MAX_TRACKS_PER_ARTIST,
+            candidates_per_channel=CANDIDATES_PER_CHANNEL,
+            max_ranked_candidates=300,
+            repeat_cooldown_days=7,
             is_diverse=True,
-            explored=EXPLORED,
+            exploration_rate=EXPLORATION_RATE,
         ),
         Scene(
             name="private_fm",
             limit=3,
-            most=30,
-            per_artist=1,
-            recalled=RECALLED,
-            ranked=200,
-            rests_session=True,
+            max_limit=30,
+            max_per_artist=1,
+            candidates_per_channel=CANDIDATES_PER_CHANNEL,
+            max_ranked_candidates=200,
+            excludes_session_plays=True,
             is_diverse=True,
-            explored=EXPLORED,
+            exploration_rate=EXPLORATION_RATE,
         ),
-        Scene(name="playlists", limit=10, most=50, of="playlists"),
-        Scene(name="mlog", limit=6, most=50, of="mlogs"),
+        Scene(name="playlists", limit=10, max_limit=50, item_type="playlists"),
+        Scene(name="mlog", limit=6, max_limit=50, item_type="mlogs"),
     )
 }
 
-SIMILAR = Scene(name="similar", limit=20, most=100, per_artist=5, recalled=RECALLED, ranked=300)
+SIMILAR = Scene(
+    name="similar",
+    limit=20,
+    max_limit=100,
+    max_per_artist=5,
+    candidates_per_channel=CANDIDATES_PER_CHANNEL,
+    max_ranked_candidates=300,
+)
 """What is asked about a track and not for a user; it has an address of its own."""

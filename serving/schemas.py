@@ -10,10 +10,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving import openapi_examples
-from serving.answer import Answer
-from serving.listener import ListenerEvent, Taste
-from serving.reason_language import Language, said_in
-from serving.search import FoundTrack
+from serving.answer import RecommendationResponse
+from serving.listener import InterestSummary, ProfileEvent
+from serving.reason_language import Language, translate_reason
+from serving.search import SearchResult
 
 Territory = Annotated[
     str | None,
@@ -29,7 +29,7 @@ Explicit = Annotated[
         description="Whether tracks with an advisory label may come; by default as the service has it (`SEGUE_EXPLICIT`, yes)"
     ),
 ]
-Words = Annotated[Language, Field(description="Language of the reasons: English or Chinese")]
+ReasonLanguage = Annotated[Language, Field(description="Language of the reasons: English or Chinese")]
 
 
 class RecommendedTrack(BaseModel):
@@ -55,7 +55,7 @@ class RecommendedTrack(BaseModel):
     )
 
 
-class ContainerTrack(BaseModel):
+class CollectionTrack(BaseModel):
     """A track that a playlist or an mlog holds."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -71,17 +71,17 @@ class ContainerTrack(BaseModel):
     )
 
 
-class RecommendedContainer(BaseModel):
+class RecommendedCollection(BaseModel):
     """What playlists and mlogs have in common."""
 
     title: str
     score: float
     channels: list[str] = Field(description="`playlists` or `mlogs`; nothing where it is there for being opened most")
     reason: str
-    tracks: list[ContainerTrack] = Field(description="The first of its tracks that may be played")
+    tracks: list[CollectionTrack] = Field(description="The first of its tracks that may be played")
 
 
-class RecommendedPlaylist(RecommendedContainer):
+class RecommendedPlaylist(RecommendedCollection):
     """One playlist and why it is there."""
 
     model_config = ConfigDict(json_schema_extra={"example": openapi_examples.PLAYLIST})
@@ -89,7 +89,7 @@ class RecommendedPlaylist(RecommendedContainer):
     playlist_id: str
 
 
-class RecommendedMlog(RecommendedContainer):
+class RecommendedMlog(RecommendedCollection):
     """One short video and why it is there."""
 
     model_config = ConfigDict(json_schema_extra={"example": openapi_examples.MLOG})
@@ -137,28 +137,28 @@ class Recommendation(BaseModel):
     )
 
 
-class FoundTracks(BaseModel):
+class SearchResults(BaseModel):
     """Tracks that hold the words, the most played first."""
 
-    items: list[FoundTrack]
+    items: list[SearchResult]
 
 
-class Listeners(BaseModel):
+class UserIds(BaseModel):
     """Some users that the online store knows."""
 
     user_ids: list[str]
 
 
-class ListenerState(BaseModel):
+class UserProfileResponse(BaseModel):
     """A listener as one release sees them."""
 
     user_id: str
     is_known: bool
     release: str
-    events: list[ListenerEvent] = Field(description="The newest ones, oldest first; `ended_at` in µs since 1970")
-    interests: list[Taste]
-    short_term: Taste | None = Field(description="The session that was last")
-    long_term: Taste | None = Field(description="The last 2,000 plays that were listened to")
+    events: list[ProfileEvent] = Field(description="The newest ones, oldest first; `ended_at` in µs since 1970")
+    interests: list[InterestSummary]
+    short_term: InterestSummary | None = Field(description="The session that was last")
+    long_term: InterestSummary | None = Field(description="The last 2,000 plays that were listened to")
 
 
 class RejectedEvent(BaseModel):
@@ -176,13 +176,13 @@ class EventReport(BaseModel):
     rejected: list[RejectedEvent]
 
 
-def recommendation(answer: Answer, language: Language, is_debugged: bool) -> Recommendation:
+def render_recommendation(answer: RecommendationResponse, language: Language, is_debugged: bool) -> Recommendation:
     """An answer as it is sent: with reasons in a language, and with its trace or without."""
     # Shallow: what is copied deeply on its way into a model is copied twice.
     items = [
         vars(item)
         | {
-            "reason": said_in(language, item.reason),
+            "reason": translate_reason(language, item.reason),
             "release": None if item.release == answer.release else item.release,
         }
         for item in answer.items

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.catalogue import Catalogue
-from training.selection import at_most_per_artist, diverse
+from training.catalogue import Catalog
+from training.selection import cap_tracks_per_artist, rerank_mmr
 
 
-def select(items_C: np.ndarray, catalogue: Catalogue, limit: int, per_artist: int) -> list[int]:
+def select(items_C: np.ndarray, catalogue: Catalog, limit: int, per_artist: int) -> list[int]:
     """Places of at most `limit` items, in the order given, at most `per_artist` of one main artist."""
-    places: list[int] = at_most_per_artist(catalogue.main_artist_V[items_C], per_artist)[:limit].tolist()
+    places: list[int] = cap_tracks_per_artist(catalogue.main_artist_V[items_C], per_artist)[:limit].tolist()
     return places
 
 
 def select_diverse(
     items_C: np.ndarray,
     scores_C: np.ndarray,
-    catalogue: Catalogue,
+    catalogue: Catalog,
     limit: int,
     per_artist: int,
     strength: float,
@@ -25,4 +25,4 @@ def select_diverse(
 ) -> list[int]:
     """The same, but for tracks like those before them, which stand back; `first` items stand already, in their order."""
     artist_C = catalogue.main_artist_V[items_C]
-    return diverse(scores_C, catalogue.facets.similarity(items_C), artist_C, limit, per_artist, strength, first)
+    return rerank_mmr(scores_C, catalogue.facets.similarity(items_C), artist_C, limit, per_artist, strength, first)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.blend import Blend
-from training.catalogue import Catalogue
-from training.containers import Shelf
+from training.catalogue import Catalog
+from training.containers import CollectionIndex
 from training.features import ServiceContract
 from training.vocabulary import Vocabulary
 
-ELSEWHERE = "elsewhere"
+REMOTE_MODEL = "elsewhere"
 """In the place of a model that is not in this process."""
 
 
@@ -32,11 +32,11 @@ class ServedRelease:
     ranker: Any
     blend: Blend
     vocabulary: Vocabulary
-    catalogue: Catalogue
+    catalog: Catalog
     contract: ServiceContract
     as_of: str = ""
-    containers: Mapping[str, Any] = field(default_factory=dict)
-    shelves: Mapping[str, Shelf] = field(default_factory=dict)
+    collection_channels: Mapping[str, Any] = field(default_factory=dict)
+    collection_indexes: Mapping[str, CollectionIndex] = field(default_factory=dict)
 
     def source(self, name: str) -> Any:
         """The `CandidateSource` of a name, whatever it finds.
@@ -44,4 +44,4 @@ class ServedRelease:
         Raises:
             KeyError: there is none.
         """
-        return self.containers[name] if name in self.containers else self.channels[name]
+        return self.collection_channels[name] if name in self.collection_channels else self.channels[name]

@@ -14,41 +14,41 @@ from starlette.responses import JSONResponse, Response
 import settings
 from sequences import heap
 from serving import openapi, structured_log
-from serving.admission import Admission, Queue
+from serving.admission import Admission, RequestQueue
 from serving.api_keys import ApiKeys, check_host
-from serving.clients import Clients, Door
-from serving.container_path import NoContainers
+from serving.clients import AccessControl, AccessPolicy
+from serving.container_path import NoCollections
 from serving.event_log import LogBusy
-from serving.guard import Guard
+from serving.guard import RequestGuard
 from serving.metrics import Metrics
 from serving.path import UnknownTrack
-from serving.plain_errors import NotOurs, PlainErrors
+from serving.plain_errors import ValidationErrorFormatter, ValidationLogFilter
 from serving.rate_limit import RateLimit
-from serving.request import LONGEST_ID, RequestRejected
+from serving.request import MAX_ID_BYTES, RequestRejected
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES, SIMILAR
 from serving.schemas import (
     EventReport,
     Explicit,
-    FoundTracks,
-    Listeners,
-    ListenerState,
+    ReasonLanguage,
     Recommendation,
+    SearchResults,
     Territory,
-    Words,
-    recommendation,
+    UserIds,
+    UserProfileResponse,
+    render_recommendation,
 )
 from serving.static_page import ListeningPage
 
-REPORTS_AT_ONCE = 16
-THREADS = settings.MOST_AT_ONCE + REPORTS_AT_ONCE
-MOST_WAITING = 256
-ANSWERS_WAITING, REPORTS_WAITING = 64, 128  # fewer than MOST_WAITING in all, where BentoML would say 429
-MOST_EVENTS = 1000
-MOST_FOUND, LONGEST_WORDS = 50, 100
+MAX_CONCURRENT_REPORTS = 16
+THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
+MAX_CONCURRENCY = 256
+MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128  # fewer than MOST_WAITING in all, where BentoML would say 429
+MAX_EVENTS = 1000
+MAX_LISTED, MAX_QUERY_LENGTH = 50, 100
 
 
-@bentoml.service(threads=THREADS, workers=1, traffic={"timeout": 30, "max_concurrency": MOST_WAITING})
+@bentoml.service(threads=THREADS, workers=1, traffic={"timeout": 30, "max_concurrency": MAX_CONCURRENCY})
 class Recommender:
     """Recommends tracks and takes the events that follow.
 
@@ -57,20 +57,20 @@ class Recommender:
     """
 
     def __init__(self) -> None:
-        structured_log.start()
-        logging.getLogger("bentoml._internal.server.http_app").addFilter(NotOurs())
-        here = settings.load()
-        check_host(here.host, ApiKeys(settings.api_keys()))
-        self._runtime = self._made(here, _metrics())
-        heap.settle()
+        structured_log.configure_logging()
+        logging.getLogger("bentoml._internal.server.http_app").addFilter(ValidationLogFilter())
+        here = settings.load_settings()
+        check_host(here.host, ApiKeys(settings.load_api_keys()))
+        self._runtime = self._build_runtime(here, _metrics())
+        heap.freeze_gc()
 
-    def _made(self, here: settings.Settings, metrics: Metrics) -> Runtime:
+    def _build_runtime(self, here: settings.Settings, metrics: Metrics) -> Runtime:
         return Runtime(here, metrics)
 
     @bentoml.api(output_spec=Recommendation)
     def recommend(
         self,
-        user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_ID, description="Who listens")],
+        user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Who listens")],
         scene: Annotated[str, Field(max_length=64, description=f"Where: {', '.join(SCENES)}")] = "daily",
         limit: Annotated[int | None, Field(ge=1, description="How many tracks; by default the scene's")] = None,
         discovery: Annotated[
@@ -81,17 +81,17 @@ class Recommender:
         ] = None,
         territory: Territory = None,
         explicit: Explicit = None,
-        language: Words = "en",
+        language: ReasonLanguage = "en",
         debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
         """Tracks for a user, best first; playlists or mlogs in their scenes."""
         try:
-            return recommendation(
+            return render_recommendation(
                 self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), language, debug
             )
         except RequestRejected as error:
             return _error(400, error)
-        except NoContainers as error:
+        except NoCollections as error:
             return _error(404, error)
         except NotReady as error:
             return _error(503, error)
@@ -100,23 +100,27 @@ class Recommender:
     def similar(
         self,
         track_id: Annotated[
-            str, Field(min_length=1, max_length=LONGEST_ID, description="What the tracks should be like")
+            str, Field(min_length=1, max_length=MAX_ID_BYTES, description="What the tracks should be like")
         ],
         limit: Annotated[int | None, Field(ge=1, description=f"How many tracks; by default {SIMILAR.limit}")] = None,
         user_id: Annotated[
             str | None,
             Field(
-                min_length=1, max_length=LONGEST_ID, description="Who listens: what they blocked or disliked stays away"
+                min_length=1,
+                max_length=MAX_ID_BYTES,
+                description="Who listens: what they blocked or disliked stays away",
             ),
         ] = None,
         territory: Territory = None,
         explicit: Explicit = None,
-        language: Words = "en",
+        language: ReasonLanguage = "en",
         debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
     ) -> Recommendation | Response:
         """Tracks like a given one, nearest first."""
         try:
-            return recommendation(self._runtime.similar(track_id, limit, user_id, territory, explicit), language, debug)
+            return render_recommendation(
+                self._runtime.similar(track_id, limit, user_id, territory, explicit), language, debug
+            )
         except RequestRejected as error:
             return _error(400, error)
         except UnknownTrack as error:
@@ -129,47 +133,45 @@ class Recommender:
         self,
         events: Annotated[
             list[Any],
-            Field(min_length=1, max_length=MOST_EVENTS, json_schema_extra={"items": openapi.event_schema()}),
+            Field(min_length=1, max_length=MAX_EVENTS, json_schema_extra={"items": openapi.event_schema()}),
         ],
     ) -> EventReport | Response:
         """Report events, rows of the data contract's `listening_events`."""
         try:
-            return EventReport(**asdict(self._runtime.report(events)))
+            return EventReport(**asdict(self._runtime.ingest_events(events)))
         except (LogBusy, OSError) as error:
             return _error(503, error)
 
-    @bentoml.api(output_spec=ListenerState)
+    @bentoml.api(output_spec=UserProfileResponse)
     def listener(
-        self, user_id: Annotated[str, Field(min_length=1, max_length=LONGEST_ID, description="Who listens")]
-    ) -> ListenerState | Response:
+        self, user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Who listens")]
+    ) -> UserProfileResponse | Response:
         """What is known of a listener: the newest events, interests, and what is long- and short-term."""
         try:
-            return ListenerState(**asdict(self._runtime.listener(user_id)))
+            return UserProfileResponse(**asdict(self._runtime.describe_user(user_id)))
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
             return _error(503, error)
 
-    @bentoml.api(output_spec=FoundTracks)
+    @bentoml.api(output_spec=SearchResults)
     def search(
         self,
         words: Annotated[
-            str, Field(max_length=LONGEST_WORDS, description="Words of title and artists; none: any")
+            str, Field(max_length=MAX_QUERY_LENGTH, description="Words of title and artists; none: any")
         ] = "",
-        limit: Annotated[int, Field(ge=1, le=MOST_FOUND, description="How many tracks")] = 20,
-    ) -> FoundTracks | Response:
+        limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many tracks")] = 20,
+    ) -> SearchResults | Response:
         """Tracks by words, the most played first."""
         try:
-            return FoundTracks(items=self._runtime.search(words, limit))
+            return SearchResults(items=self._runtime.search(words, limit))
         except NotReady as error:
             return _error(503, error)
 
-    @bentoml.api(output_spec=Listeners)
-    def listeners(
-        self, limit: Annotated[int, Field(ge=1, le=MOST_FOUND, description="How many ids")] = 20
-    ) -> Listeners:
+    @bentoml.api(output_spec=UserIds)
+    def listeners(self, limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many ids")] = 20) -> UserIds:
         """Some listeners, to look at what the models make of them."""
-        return Listeners(user_ids=self._runtime.listeners(limit))
+        return UserIds(user_ids=self._runtime.list_users(limit))
 
     async def __is_ready__(self) -> bool:
         """`/readyz`: a warm release is in service."""
@@ -185,15 +187,15 @@ class Recommender:
         self._runtime.close()
 
 
-def _description() -> dict[str, Any]:
-    return openapi.described(Recommender.openapi_spec.asdict())  # type: ignore[attr-defined]
+def _openapi_document() -> dict[str, Any]:
+    return openapi.build_openapi_document(Recommender.openapi_spec.asdict())  # type: ignore[attr-defined]
 
 
 def _status() -> dict[str, Any]:
-    return _current().status()
+    return _current_runtime().status()
 
 
-def _current() -> Runtime:
+def _current_runtime() -> Runtime:
     return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
 
 
@@ -202,32 +204,34 @@ def _metrics() -> Metrics:
     return Metrics()
 
 
-def _queues() -> list[Queue]:
-    answers = Queue(
-        ("/recommend", "/similar", "/listener", "/search"), settings.load().answered_at_once, ANSWERS_WAITING
+def _queues() -> list[RequestQueue]:
+    answers = RequestQueue(
+        ("/recommend", "/similar", "/listener", "/search"),
+        settings.load_settings().concurrent_requests,
+        MAX_WAITING_REQUESTS,
     )
-    return [answers, Queue(("/events",), REPORTS_AT_ONCE, REPORTS_WAITING)]
+    return [answers, RequestQueue(("/events",), MAX_CONCURRENT_REPORTS, MAX_WAITING_REPORTS)]
 
 
-def _refused(path: str) -> None:
+def _count_shed_request(path: str) -> None:
     _metrics().refused.labels(path).inc()
 
 
-def _door() -> Door:
-    per_s = settings.load().requests_per_s
-    return Door(ApiKeys(settings.api_keys()), RateLimit(per_s) if per_s else None)
+def _access_policy() -> AccessPolicy:
+    per_s = settings.load_settings().requests_per_s
+    return AccessPolicy(ApiKeys(settings.load_api_keys()), RateLimit(per_s) if per_s else None)
 
 
-def _turned_away(reason: str) -> None:
+def _count_denied_request(reason: str) -> None:
     _metrics().turned_away.labels(reason).inc()
 
 
 # The first is the outermost.
-Recommender.add_asgi_middleware(Clients, door=_door, turned_away=_turned_away)  # type: ignore[attr-defined]
+Recommender.add_asgi_middleware(AccessControl, door=_access_policy, turned_away=_count_denied_request)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(ListeningPage)  # type: ignore[attr-defined]
-Recommender.add_asgi_middleware(Guard, description=_description, status=_status)  # type: ignore[attr-defined]  # it is a Service now
-Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_refused)  # type: ignore[attr-defined]
-Recommender.add_asgi_middleware(PlainErrors)  # type: ignore[attr-defined]
+Recommender.add_asgi_middleware(RequestGuard, description=_openapi_document, status=_status)  # type: ignore[attr-defined]  # it is a Service now
+Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_count_shed_request)  # type: ignore[attr-defined]
+Recommender.add_asgi_middleware(ValidationErrorFormatter)  # type: ignore[attr-defined]
 
 
 def _error(status: int, error: Exception) -> Response:

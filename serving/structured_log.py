@@ -18,7 +18,7 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 PACKAGE = "serving"
 
 
-class JsonLine(logging.Formatter):
+class JsonLineFormatter(logging.Formatter):
     """`at` (UTC), `level`, `logger`, `message`, then `request_id`, the fields and the traceback, where there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -33,10 +33,10 @@ class JsonLine(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def start(stream: TextIO | None = None) -> logging.Handler:
+def configure_logging(stream: TextIO | None = None) -> logging.Handler:
     """Write what our modules log as JSON lines, from now on, to standard error unless told otherwise."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLine())
+    handler.setFormatter(JsonLineFormatter())
     logger = logging.getLogger(PACKAGE)
     logger.handlers = [handler]  # a second start replaces the first
     logger.propagate = False

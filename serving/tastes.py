@@ -14,21 +14,23 @@ from serving.served_release import ServedRelease
 from training.features import UserBatch
 from training.recall.multi_interest import Interest, MultiInterest
 
-NAMING = MultiInterest.name
+INTEREST_CHANNEL = MultiInterest.name
 """The channel that has names."""
 
 
 @dataclass(frozen=True)
-class Tastes:
+class UserInterests:
     """A user's interests, the largest first, and what the sets that were asked about are called."""
 
     interests: list[Interest]
     names: dict[str, str]
 
 
-def tastes(release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]) -> Tastes | None:
+def find_user_interests(
+    release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
+) -> UserInterests | None:
     """The interests of the one request in `users` and a name for each set of items, none of them empty; None without the channel."""
-    channel = release.channels.get(NAMING)
+    channel = release.channels.get(INTEREST_CHANNEL)
     if channel is None:
         return None
-    return Tastes(channel.interests(users), {key: channel.names.name(items) for key, items in items_of.items()})
+    return UserInterests(channel.interests(users), {key: channel.names.name(items) for key, items in items_of.items()})

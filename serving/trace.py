@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from serving.metrics import Metrics
-from serving.recall import Recalled
+from serving.recall import RecallResult
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Trace:
     explored: int = 0
 
     @contextmanager
-    def timed(self, stage: str, metrics: Metrics) -> Iterator[None]:
+    def time_stage(self, stage: str, metrics: Metrics) -> Iterator[None]:
         """Time one stage, failed ones too, here and in the metrics."""
         began = time.perf_counter()
         try:
@@ -52,12 +52,12 @@ class Trace:
             metrics.stage_seconds.labels(stage).observe(seconds)
             self.stage_ms[stage] = round(seconds * 1000, 3)
 
-    def recalled(self, recalled: Recalled) -> None:
+    def record_recall(self, recalled: RecallResult) -> None:
         """Note what the channels found."""
         self.candidates = {name: int((one.items_BK > 0).sum()) for name, one in recalled.candidates.items()}
         self.left_out = dict(recalled.left_out)
 
-    def filtered(self, removed: Mapping[str, int]) -> None:
+    def record_removed(self, removed: Mapping[str, int]) -> None:
         """Note what the filters removed, this time too."""
         for name, count in removed.items():
             self.removed[name] = self.removed.get(name, 0) + count

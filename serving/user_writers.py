@@ -15,8 +15,8 @@ from concurrent.futures import Future
 
 from serving.event_schema import Event
 
-Apply = Callable[[Mapping[str, list[Event]]], None]
-BATCH = 256
+ApplyEvents = Callable[[Mapping[str, list[Event]]], None]
+MAX_BATCH_JOBS = 256
 
 _Job = tuple[str, list[Event], "Future[None]"]
 
@@ -24,7 +24,7 @@ _Job = tuple[str, list[Event], "Future[None]"]
 class UserWriters:
     """Threads that apply events, user ▸ events in order; no two of them ever apply events of one user."""
 
-    def __init__(self, apply: Apply, writers: int = 1) -> None:
+    def __init__(self, apply: ApplyEvents, writers: int = 1) -> None:
         self._apply = apply
         self._queues: list[queue.Queue[_Job | None]] = [queue.Queue() for _ in range(writers)]
         self._threads = [
@@ -53,7 +53,7 @@ class UserWriters:
         is_last = False
         while not is_last:
             waiting = [jobs.get()]
-            while len(waiting) < BATCH and waiting[-1] is not None:
+            while len(waiting) < MAX_BATCH_JOBS and waiting[-1] is not None:
                 try:
                     waiting.append(jobs.get_nowait())
                 except queue.Empty:
@@ -75,14 +75,14 @@ class UserWriters:
                 for job in jobs:
                     self._apply_together([job])
             else:
-                _answer(jobs, error)
+                _complete_futures(jobs, error)
         except Exception as error:
-            _answer(jobs, error)
+            _complete_futures(jobs, error)
         else:
-            _answer(jobs, None)
+            _complete_futures(jobs, None)
 
 
-def _answer(jobs: list[_Job], error: Exception | None) -> None:
+def _complete_futures(jobs: list[_Job], error: Exception | None) -> None:
     for _, _, answer in jobs:
         if error is None:
             answer.set_result(None)

@@ -17,11 +17,11 @@ from serving.recall import Recall, WarmUpFailed
 from serving.scenes import SCENES, Scene
 from serving.served_release import ServedRelease
 from training.exclusions import Exclusions
-from training.features import UserBatch, from_online
-from training.filter import Shown, keep
+from training.features import UserBatch, user_batch_from_online
+from training.filter import FilterContext, apply_filters
 
-SONG_US = 200_000_000
-HISTORY = 20
+SYNTHETIC_TRACK_US = 200_000_000
+SYNTHETIC_HISTORY_LENGTH = 20
 
 
 def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Ranking) -> None:
@@ -31,23 +31,23 @@ def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Rankin
         WarmUpFailed: a channel, the fusion or the ranker raises, or nothing is left to show.
     """
     scene, times = next(iter(SCENES.values())), np.array([now_us], dtype=np.int64)
-    served = np.flatnonzero(release.catalogue.is_served_V)[:HISTORY]
+    served = np.flatnonzero(release.catalog.is_served_V)[:SYNTHETIC_HISTORY_LENGTH]
     tracks = [str(release.vocabulary.track_ids_V[item]) for item in served]
     for history in ([], tracks):
         sequences = {name: _rows(view, history, now_us) for name, view in SEQUENCE_VIEWS.items()}
-        users = from_online(
+        users = user_batch_from_online(
             release.vocabulary, release.contract, ["warm-up"], times, sequences=[sequences], scenes=[scene.name]
         )
-        _answer(release, users, scene, recall, ranking)
+        _check_release(release, users, scene, recall, ranking)
 
 
-def _answer(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall, ranking: Ranking) -> None:
-    found, now_us = recall.warm(release, users, scene.recalled), int(users.request_at_B[0])
+def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall, ranking: Ranking) -> None:
+    found, now_us = recall.warm(release, users, scene.candidates_per_channel), int(users.request_at_B[0])
     part = "fusion"
     try:
         fused = fuse.fuse(release, scene, users, found)
-        shown = Shown(release.catalogue, Exclusions(), release.vocabulary.track_code, now_us)
-        fused = fused.take(keep(fused.items_C, shown)[0]).first(scene.ranked)
+        shown = FilterContext(release.catalog, Exclusions(), release.vocabulary.track_code, now_us)
+        fused = fused.take(apply_filters(fused.items_C, shown)[0]).top_k(scene.max_ranked_candidates)
         part = "ranker"
         if release.ranker is not None and len(fused):
             said = ranking.warm(release, users, fused.items_C)
@@ -62,14 +62,14 @@ def _answer(release: ServedRelease, users: UserBatch, scene: Scene, recall: Reca
 def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[Any]]:
     """Each track played once, a few minutes apart, the last one just now."""
     behaviour = view.behaviours[0]
-    ends = [now_us - SONG_US * (len(tracks) - place) for place in range(len(tracks))]
+    ends = [now_us - SYNTHETIC_TRACK_US * (len(tracks) - place) for place in range(len(tracks))]
     known: dict[str, list[Any]] = {
         "event_id": [f"warm-up-{place}" for place in range(len(tracks))],
         "target_type": ["track"] * len(tracks),
         "target_id": list(tracks),
         "track_id": list(tracks),
         "behaviour": [behaviour] * len(tracks),
-        "occurred_at": [end - SONG_US for end in ends],
+        "occurred_at": [end - SYNTHETIC_TRACK_US for end in ends],
         "ended_at": ends,
         "sequence_number": list(range(len(tracks))),
         "played_ratio": [1.0] * len(tracks),

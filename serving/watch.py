@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from serving.metrics import Metrics
-from serving.polling import Polling
+from serving.polling import PeriodicTask
 from serving.served_release import ServedRelease
 
-EVERY_S = 5.0
+POLL_INTERVAL_S = 5.0
 
 logger = logging.getLogger(__name__)
 
 
-class Watch:
+class ServiceMonitor:
     """Looks every `EVERY_S` seconds, in a thread of its own.
 
     Args:
@@ -33,20 +33,20 @@ class Watch:
     def __init__(
         self, metrics: Metrics, skew: Path, waiting: Callable[[], int], release: Callable[[], ServedRelease | None]
     ) -> None:
-        self._metrics, self._skew, self._waiting, self._release = metrics, skew, waiting, release
-        self._looking = Polling("watch", EVERY_S, self.look)
+        self._metrics, self._skew, self._pending_reports, self._release = metrics, skew, waiting, release
+        self._task = PeriodicTask("watch", POLL_INTERVAL_S, self.update_metrics)
 
     def start(self) -> None:
         """Look now and from now on."""
-        self._looking.start()
+        self._task.start()
 
     def close(self) -> None:
         """Stop looking."""
-        self._looking.close()
+        self._task.close()
 
-    def look(self) -> None:
+    def update_metrics(self) -> None:
         """Write down what is so now; what is not known stays as it was."""
-        self._metrics.unpushed.set(self._waiting())
+        self._metrics.unpushed.set(self._pending_reports())
         release = self._release()
         if release is not None and release.as_of:
             self._metrics.release_as_of.set(_seconds(release.as_of))

@@ -17,7 +17,7 @@ import settings
 from local import process
 from local.environment import environment
 from local.ports import free_port
-from local.process import Background
+from local.process import BackgroundProcess
 
 START_S = 180.0
 
@@ -37,7 +37,7 @@ class Service:
 
     port: int
     start_s: float
-    process: Background
+    process: BackgroundProcess
 
 
 @contextlib.contextmanager
@@ -69,7 +69,7 @@ def prepared(
     os.environ.update(chosen | variables)
     try:
         as_of = prepare(home)
-        known = environment(settings.load())
+        known = environment(settings.load_settings())
         for command in (
             ["feast", "-c", "feature_repo", "apply"],
             ["python", "-m", "sequences.materialize", "--as-of", f"{as_of}"],
@@ -104,7 +104,7 @@ def _run(command: list[str], variables: dict[str, str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _wait(service: Background, port: int, probe: str, log: Path) -> None:
+def _wait(service: BackgroundProcess, port: int, probe: str, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and service.is_running():
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -16,35 +16,35 @@ from typing import Any
 from torch.utils.data import IterableDataset, get_worker_info
 
 
-class NumberedBatches(IterableDataset[Any]):
+class StepBatchDataset(IterableDataset[Any]):
     """The batches of steps `first()` to `steps`, of this worker.
 
     `first` is asked when iteration begins: a model that was read from a checkpoint knows its step only then.
     """
 
     def __init__(self, batch_at: Callable[[int], Any], steps: int, first: Callable[[], int] = lambda: 0) -> None:
-        self.batch_at, self.steps, self.first = batch_at, steps, first
+        self.batch_at, self.steps, self.first_step = batch_at, steps, first
 
     def __iter__(self) -> Iterator[Any]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        for step in range(self.first() + worker, self.steps, workers):
+        for step in range(self.first_step() + worker, self.steps, workers):
             yield self.batch_at(step)
 
 
-class MadeAhead:
+class Prefetcher:
     """The same batches, the next ones made by a thread while the model works on this one.
 
     What makes them may use no random numbers but its own: those of the process belong to the step that runs.
     """
 
-    def __init__(self, batches: Iterable[Any], ahead: int = 2) -> None:
-        self.batches, self.ahead = batches, ahead
+    def __init__(self, batches: Iterable[Any], buffer_size: int = 2) -> None:
+        self.batches, self.buffer_size = batches, buffer_size
 
     def __iter__(self) -> Iterator[Any]:
-        made: Queue[tuple[bool, Any]] = Queue(maxsize=self.ahead)
+        made: Queue[tuple[bool, Any]] = Queue(maxsize=self.buffer_size)
         is_over = Event()
-        thread = Thread(target=self._make, args=(made, is_over), name="batches", daemon=True)
+        thread = Thread(target=self._produce, args=(made, is_over), name="batches", daemon=True)
         thread.start()
         try:
             while True:
@@ -59,7 +59,7 @@ class MadeAhead:
             is_over.set()
             thread.join()
 
-    def _make(self, made: Queue[tuple[bool, Any]], is_over: Event) -> None:
+    def _produce(self, made: Queue[tuple[bool, Any]], is_over: Event) -> None:
         end = None
         try:
             for batch in self.batches:
@@ -81,11 +81,11 @@ def _put(made: Queue[tuple[bool, Any]], what: tuple[bool, Any], is_over: Event) 
     return False
 
 
-class Waited:
+class DataWaitTimer:
     """The same batches; `seconds` says how long whoever takes them has waited for one so far."""
 
     def __init__(self, batches: Iterable[Any]) -> None:
-        self.batches, self.seconds = batches, 0.0
+        self.batches, self.wait_seconds = batches, 0.0
 
     def __iter__(self) -> Iterator[Any]:
         batches = iter(self.batches)
@@ -96,5 +96,5 @@ class Waited:
             except StopIteration:
                 return
             finally:
-                self.seconds += time.monotonic() - began
+                self.wait_seconds += time.monotonic() - began
             yield batch

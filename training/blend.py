@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.heads import Heads
+from training.heads import TaskWeights
 
-GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+BLEND_WEIGHT_GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 Floats = NDArray[np.floating]
 
 
-def scaled(fused_BC: Floats) -> Floats:
+def scale_by_max(fused_BC: Floats) -> Floats:
     """Fused scores over the largest of their request; fused scores are positive, so the order stays and the best gets
     1.
     """
@@ -32,13 +32,13 @@ def scaled(fused_BC: Floats) -> Floats:
     return result
 
 
-def blended(fused_BC: Floats, probability_BC: Floats, weight: float) -> Floats:
+def blend_scores(fused_BC: Floats, probability_BC: Floats, weight: float) -> Floats:
     """Score of every candidate of one request [C] or of many [B, C]; `fused_BC` may come in any positive unit."""
-    result: Floats = (1 - weight) * scaled(fused_BC) + weight * probability_BC
+    result: Floats = (1 - weight) * scale_by_max(fused_BC) + weight * probability_BC
     return result
 
 
-def order(scores_BC: Floats) -> NDArray[np.int64]:
+def argsort_descending(scores_BC: Floats) -> NDArray[np.int64]:
     """Places best first within each request; equal scores keep the order they came in."""
     return np.argsort(-scores_BC, axis=-1, kind="stable")
 
@@ -48,7 +48,7 @@ class Blend:
     """b in 0..1, how the ranker's heads become what is blended in, and the strength of diversity in 0..1."""
 
     weight: float
-    heads: Heads = field(default_factory=Heads)
+    heads: TaskWeights = field(default_factory=TaskWeights)
     diversity: float = 0.0
 
     def __post_init__(self) -> None:
@@ -71,4 +71,4 @@ class Blend:
         content = json.loads(path.read_text())
         if content.keys() - {"diversity"} != {"weight", "heads"}:
             raise ValueError(f"{path} has {sorted(content)}, not heads and weight; make a new release")
-        return cls(content["weight"], Heads(**content["heads"]), content.get("diversity", 0.0))
+        return cls(content["weight"], TaskWeights(**content["heads"]), content.get("diversity", 0.0))

@@ -12,19 +12,19 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST, UNKNOWN
+from sequences.batch import FIRST_CODE, UNKNOWN
 from training.data import FACETS
 from training.track_facets import TrackFacets
 from training.vocabulary import Vocabulary
 
-ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+NO_START_LIMIT, NO_END_LIMIT = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
-NEW_PLAYS = 10
+NEW_TRACK_PLAY_THRESHOLD = 10
 """A track that was played less often, by anybody, is new: too little is known of it to believe in its place."""
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Catalog:
     """Tracks by item. `duration_ms_V` is 0 where nobody knows it, `main_artist_V` 1 where nobody does, else from 2 on.
 
     `recording_V` is equal for two items of the same recording. `is_explicit_V` where an advisory label is known,
@@ -53,11 +53,11 @@ class Catalogue:
     audio_urls_V: list[str]
 
     @classmethod
-    def build(cls, tracks: pl.DataFrame, vocabulary: Vocabulary) -> Catalogue:
+    def build(cls, tracks: pl.DataFrame, vocabulary: Vocabulary) -> Catalog:
         """From the release's catalogue, columns as in the mart `tracks`: all but `track_id` may be missing or null."""
         V = len(vocabulary)
         order = pl.DataFrame({"track_id": [str(track) for track in vocabulary.track_ids_V], "item": np.arange(V)})
-        rows = order.join(_columns(tracks), on="track_id", how="left", maintain_order="left").unique(
+        rows = order.join(_select_columns(tracks), on="track_id", how="left", maintain_order="left").unique(
             "item", keep="first", maintain_order=True
         )
         artists = rows["artist_ids"].to_list()
@@ -66,24 +66,24 @@ class Catalogue:
             [artist_code.setdefault(artist, len(artist_code)) for artist in dict.fromkeys(of_track or [])]
             for of_track in artists
         ]
-        territories_V, territories = _territories(rows["territories"])
+        territories_V, territories = _encode_territories(rows["territories"])
         is_served = rows["is_in_catalogue"].fill_null(False).to_numpy().copy()
-        is_served[:FIRST] = False
+        is_served[:FIRST_CODE] = False
         return cls(
             is_served_V=is_served,
             duration_ms_V=rows["duration_ms"].fill_null(0).to_numpy(),
-            available_from_V=_times(rows["available_from"], ALWAYS_FROM),
-            available_until_V=_times(rows["available_until"], ALWAYS_UNTIL),
-            recording_V=_recordings(rows["recording_id"]),
+            available_from_V=_to_microseconds(rows["available_from"], NO_START_LIMIT),
+            available_until_V=_to_microseconds(rows["available_until"], NO_END_LIMIT),
+            recording_V=_encode_recordings(rows["recording_id"]),
             territories_V=territories_V,
             territories=territories,
             is_explicit_V=rows["is_explicit"].fill_null(False).to_numpy(),
-            is_new_V=(rows["plays_total"] < NEW_PLAYS).fill_null(False).to_numpy(),
+            is_new_V=(rows["plays_total"] < NEW_TRACK_PLAY_THRESHOLD).fill_null(False).to_numpy(),
             facets=TrackFacets.build(rows),
             artist_F=np.array([code for of_track in codes for code in of_track], dtype=np.int64),
             artist_offset_V1=np.concatenate([[0], np.cumsum([len(of_track) for of_track in codes])]).astype(np.int64),
             main_artist_V=np.array(
-                [of_track[0] + FIRST if of_track else UNKNOWN for of_track in codes], dtype=np.int64
+                [of_track[0] + FIRST_CODE if of_track else UNKNOWN for of_track in codes], dtype=np.int64
             ),
             artist_code=artist_code,
             titles_V=rows["title"].fill_null("").to_list(),
@@ -125,26 +125,26 @@ _DEFAULTS: dict[str, pl.Expr] = {
 }
 
 
-def _columns(tracks: pl.DataFrame) -> pl.DataFrame:
+def _select_columns(tracks: pl.DataFrame) -> pl.DataFrame:
     present = set(tracks.columns)
     columns = {name: pl.col(name) if name in present else default for name, default in _DEFAULTS.items()}
     return tracks.select(pl.col("track_id").cast(pl.String), *(column.alias(name) for name, column in columns.items()))
 
 
-def _times(column: pl.Series, absent: int) -> np.ndarray:
+def _to_microseconds(column: pl.Series, absent: int) -> np.ndarray:
     # A time without a zone is UTC; no time means no bound.
     microseconds: np.ndarray = column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
     return microseconds
 
 
-def _territories(column: pl.Series) -> tuple[np.ndarray, list[frozenset[str]]]:
+def _encode_territories(column: pl.Series) -> tuple[np.ndarray, list[frozenset[str]]]:
     """For each track the number of its set of countries, and the sets: a catalogue has few of them."""
     code: dict[frozenset[str], int] = {}
     sets = (frozenset(country.upper() for country in countries or [] if country) for countries in column.to_list())
     return np.array([code.setdefault(one, len(code)) for one in sets], dtype=np.int64), list(code)
 
 
-def _recordings(column: pl.Series) -> np.ndarray:
+def _encode_recordings(column: pl.Series) -> np.ndarray:
     # A track without a recording id is a recording of its own: its negative item number.
     V = len(column)
     known = column.cast(pl.Categorical).to_physical().cast(pl.Int64)

@@ -14,18 +14,18 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST
-from sequences.behaviours import load as load_behaviours
-from training.data import CONTAINER_MARTS, TrainingData
+from sequences.batch import FIRST_CODE
+from sequences.behaviours import load_behaviours
+from training.data import COLLECTION_MARTS, TrainingData
 from training.plays import PARTS
 from training.ragged import Ragged
 from training.recall_cases import CASE_KINDS, RecallCases
 
-FILE = "containers.parquet"
+COLLECTIONS_FILE = "containers.parquet"
 
 
 @dataclass(frozen=True)
-class Containers:
+class Collections:
     """The containers of one `kind` (`playlist` or `mlog`) that hold a track of the catalogue; `tracks[n]` are the items of
     container n that do, in its order.
     """
@@ -38,17 +38,17 @@ class Containers:
     @classmethod
     def of(cls, data: TrainingData, kind: str) -> Self:
         """What the marts have of a kind, by id; none where there is no such mart."""
-        path = data.marts / f"{CONTAINER_MARTS[kind]}.parquet"
+        path = data.marts / f"{COLLECTION_MARTS[kind]}.parquet"
         rows: list[tuple[str, str, list[int]]] = []
         if path.exists():
             table = pl.read_parquet(path, columns=[f"{kind}_id", "title", "track_ids"]).sort(f"{kind}_id")
             for name, title, track_ids in table.iter_rows():
                 items = data.vocabulary.encode(list(dict.fromkeys(track_ids or [])))
-                rows.append((name, title or "", items[data.catalogue_V[items]].tolist()))
-        return cls._made(kind, [row for row in rows if row[2]])
+                rows.append((name, title or "", items[data.catalog_V[items]].tolist()))
+        return cls._from_rows(kind, [row for row in rows if row[2]])
 
     @classmethod
-    def _made(cls, kind: str, rows: list[tuple[str, str, list[int]]]) -> Self:
+    def _from_rows(cls, kind: str, rows: list[tuple[str, str, list[int]]]) -> Self:
         offset = np.cumsum([0, 0, 0, *(len(items) for _, _, items in rows)], dtype=np.int64)
         return cls(
             kind,
@@ -62,26 +62,26 @@ class Containers:
         return len(self.ids_N)
 
     @property
-    def numbers(self) -> dict[str, int]:
+    def number_by_id(self) -> dict[str, int]:
         """Id ▸ number."""
-        return {name: number for number, name in enumerate(self.ids_N.tolist()) if number >= FIRST}
+        return {name: number for number, name in enumerate(self.ids_N.tolist()) if number >= FIRST_CODE}
 
     def save(self, folder: Path) -> None:
         """One Parquet file in `folder`."""
-        columns = {"id": self.ids_N[FIRST:].tolist(), "title": self.titles_N[FIRST:].tolist()}
-        lists = [self.tracks[number].tolist() for number in range(FIRST, len(self))]
+        columns = {"id": self.ids_N[FIRST_CODE:].tolist(), "title": self.titles_N[FIRST_CODE:].tolist()}
+        lists = [self.tracks[number].tolist() for number in range(FIRST_CODE, len(self))]
         texts = {"id": pl.String, "title": pl.String}
         frame = pl.DataFrame(columns | {"items": lists}, schema_overrides={**texts, "items": pl.List(pl.Int64)})
-        frame.write_parquet(folder / FILE)
+        frame.write_parquet(folder / COLLECTIONS_FILE)
 
     @classmethod
     def load(cls, folder: Path, kind: str) -> Self:
         """What `save` wrote."""
-        return cls._made(kind, list(pl.read_parquet(folder / FILE).iter_rows()))
+        return cls._from_rows(kind, list(pl.read_parquet(folder / COLLECTIONS_FILE).iter_rows()))
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
+class CollectionIndex:
     """The containers that a release recommends under one name, and how often each was opened: what can be shown of them where nobody
     recalls any.
 
@@ -89,19 +89,19 @@ class Shelf:
     """
 
     name: str
-    containers: Containers
-    opened_N: np.ndarray
-    needs_every_track: bool
+    collections: Collections
+    open_count_N: np.ndarray
+    requires_all_tracks: bool
 
     @cached_property
     def popular_K(self) -> np.ndarray:
         """All of them by number, the most opened first."""
-        order_N = np.lexsort((np.arange(len(self.containers)), -self.opened_N))
-        popular_K: np.ndarray = order_N[order_N >= FIRST]
+        order_N = np.lexsort((np.arange(len(self.collections)), -self.open_count_N))
+        popular_K: np.ndarray = order_N[order_N >= FIRST_CODE]
         return popular_K
 
 
-def openings(data: TrainingData, containers: Containers, part: str) -> RecallCases:
+def build_collection_cases(data: TrainingData, containers: Collections, part: str) -> RecallCases:
     """Each time in `part` that a user opened a container, by user and time: one target a case, its number, which is a `repeat` if the
     user had opened it before, else a `discovery` (and `reachable`).
 
@@ -114,7 +114,7 @@ def openings(data: TrainingData, containers: Containers, part: str) -> RecallCas
     """
     if part not in PARTS:
         raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
-    rows = _openings(data, containers).filter(pl.col("part") == part)
+    rows = _collection_opens(data, containers).filter(pl.col("part") == part)
     number_C, is_new_C = rows["number"].to_numpy(), rows["is_first"].to_numpy()
     masks = dict(zip(CASE_KINDS, (np.ones(len(rows), dtype=bool), ~is_new_C, is_new_C, is_new_C), strict=True))
     return RecallCases(
@@ -130,9 +130,9 @@ def openings(data: TrainingData, containers: Containers, part: str) -> RecallCas
     )
 
 
-def _openings(data: TrainingData, containers: Containers) -> pl.DataFrame:
+def _collection_opens(data: TrainingData, containers: Collections) -> pl.DataFrame:
     """A row an opening: user_id, event_number, request_at, scene, number, is_first, part."""
-    if not containers.numbers:
+    if not containers.number_by_id:
         texts = [(name, pl.String()) for name in ("user_id", "scene", "part")]
         numbers = [(name, pl.Int64()) for name in ("event_number", "number")]
         return pl.DataFrame(schema=[*texts, *numbers, ("request_at", pl.Datetime("us")), ("is_first", pl.Boolean())])
@@ -141,27 +141,27 @@ def _openings(data: TrainingData, containers: Containers) -> pl.DataFrame:
     opening = [row.behaviour for row in known.rows if row.action != "play" and row.polarity != "negative"]
     is_itself = (pl.col("target_type") == kind) & pl.col("behaviour").is_in(opening)
     is_played_from = (pl.col("action") == "play") & pl.col("context_id").str.starts_with(f"{kind}:")
-    events = data.rows("events").filter(is_itself | is_played_from)
+    events = data.scan_mart("events").filter(is_itself | is_played_from)
     name = pl.when(is_itself).then(pl.col("target_id")).otherwise(from_it)
     events = events.select("user_id", "event_number", "known_at", "request_at", "scene", name=name)
     number_of = pl.DataFrame(
-        {"name": list(containers.numbers), "number": list(containers.numbers.values())},
+        {"name": list(containers.number_by_id), "number": list(containers.number_by_id.values())},
         schema={"name": pl.String, "number": pl.Int64},
     )
     before = pl.col("known_at").shift().over("user_id", "name")
     gap = pl.duration(minutes=known.session_gap_minutes)
     rows = events.collect().join(number_of, on="name").sort("user_id", "event_number")
     rows = rows.with_columns(is_first=before.is_null(), is_opening=(pl.col("known_at") - before > gap).fill_null(True))
-    return _parted(data, rows.filter("is_opening"))
+    return _assign_parts(data, rows.filter("is_opening"))
 
 
-def _parted(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
+def _assign_parts(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
     """With `part`: on a clock for all by its cuts, on each user's own time from the request of the part's first play on."""
     if data.fit == "final":
         return rows.with_columns(part=pl.lit("train"))
     (cut,) = pl.read_parquet(data.marts / "train_cuts.parquet").iter_rows(named=True)
     if cut["split"] == "user_time":
-        plays = data.rows("plays").group_by("user_id")
+        plays = data.scan_mart("plays").group_by("user_id")
         own = plays.agg(
             pl.col("request_at").filter(pl.col("part") == part).min().alias(f"{part}_from") for part in PARTS[1:]
         )

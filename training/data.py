@@ -16,11 +16,11 @@ import numpy as np
 import polars as pl
 
 import settings
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from sequences.definition import SEQUENCE_VIEWS
-from training.content import COLUMNS, Content, content_tables
-from training.listeners import drawn
-from training.plays import PARTS, Plays, read_rows
+from training.content import CONTENT_COLUMNS, TrackContent, load_content_tables
+from training.listeners import sample_users
+from training.plays import PARTS, Plays, read_plays
 from training.ragged import Ragged
 from training.recall_cases import RecallCases
 from training.recipes import Recipe
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sequences.dense import DenseReader
     from training.features import ServiceContract
 
-CONTAINER_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
+COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
 """What holds tracks and is opened as one: type of target ▸ the mart that says what there is of it."""
 FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 
@@ -53,11 +53,11 @@ class TrainingData:
     fit: str
     recipe: Recipe
     services: Mapping[str, ServiceContract] = field(default_factory=dict)
-    kept: Path | None = None
-    most_plays: int = field(default_factory=lambda: settings.load().training_plays)
+    cache_folder: Path | None = None
+    max_plays: int = field(default_factory=lambda: settings.load_settings().training_plays)
     vocabulary: Vocabulary = field(init=False)
     plays: Plays = field(init=False)
-    catalogue_V: np.ndarray = field(init=False)
+    catalog_V: np.ndarray = field(init=False)
     user_ids_U: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,28 +66,32 @@ class TrainingData:
         for name in ("plays", "tracks", "events"):
             if not (self.marts / f"{name}.parquet").exists():
                 raise FileNotFoundError(f"no {name}.parquet in {self.marts}; run `dbt build` first")
-        self.listeners = drawn(pl.scan_parquet(self.marts / "plays.parquet"), self.most_plays)
-        plays = self.rows("plays")
+        self.sampled_user_ids = sample_users(pl.scan_parquet(self.marts / "plays.parquet"), self.max_plays)
+        plays = self.scan_mart("plays")
         if self.fit == "final":
             plays = plays.with_columns(part=pl.lit("train"))
         # Words and vectors are larger than all the rest, and only `content` needs them.
-        self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(COLUMNS, strict=False).collect()
+        self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
         learned = plays.filter(pl.col("part") == "train").select("track_id")
-        self.vocabulary = Vocabulary.build(self._track_rows, learned, _container_ids(self.marts))
+        self.vocabulary = Vocabulary.build(self._track_rows, learned, _collection_ids(self.marts))
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
         self.user_ids_U = users["user_id"].to_numpy().astype(object)
-        rows = read_rows(plays, self.user_ids_U.tolist(), self.vocabulary)
+        rows = read_plays(plays, self.user_ids_U.tolist(), self.vocabulary)
         self.plays = Plays.of(rows, self.vocabulary)
         self.scene_P = rows["scene"]
-        self.catalogue_V = self._catalogue()
+        self.catalog_V = self._catalog_mask()
         self._readers: dict[str, DenseReader] = {}
 
-    def rows(self, mart: str) -> pl.LazyFrame:
+    def scan_mart(self, mart: str) -> pl.LazyFrame:
         """The rows of a mart with a column user_id, of those listeners that are learned from."""
         rows = pl.scan_parquet(self.marts / f"{mart}.parquet")
-        return rows if self.listeners is None else rows.filter(pl.col("user_id").is_in(self.listeners.implode()))
+        return (
+            rows
+            if self.sampled_user_ids is None
+            else rows.filter(pl.col("user_id").is_in(self.sampled_user_ids.implode()))
+        )
 
-    def _catalogue(self) -> np.ndarray:
+    def _catalog_mask(self) -> np.ndarray:
         catalogue_V = np.zeros(len(self.vocabulary), dtype=bool)
         known = self._track_rows.filter(pl.col("is_in_catalogue"))["track_id"].to_list()
         catalogue_V[self.vocabulary.encode(known)] = True
@@ -96,11 +100,11 @@ class TrainingData:
             catalogue_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
             newest = self.plays.known_at_P.max(initial=0)
             day = date(1970, 1, 1).toordinal() + newest // 86_400_000_000
-            catalogue_V[self.vocabulary.encode(self._available_by(date.fromordinal(int(day))))] = True
+            catalogue_V[self.vocabulary.encode(self._track_ids_available_by(date.fromordinal(int(day))))] = True
         catalogue_V[:2] = False
         return catalogue_V
 
-    def _available_by(self, day: date) -> list[str]:
+    def _track_ids_available_by(self, day: date) -> list[str]:
         by_release = pl.col("released_on").cast(pl.Date) <= day
         by_right = pl.col("available_from").cast(pl.Datetime("us")) <= datetime(day.year, day.month, day.day)
         ids: list[str] = self._track_rows.filter(by_release | by_right)["track_id"].to_list()
@@ -128,12 +132,14 @@ class TrainingData:
         return found
 
     @cached_property
-    def content(self) -> Content:
+    def content(self) -> TrackContent:
         """What each of the V tracks is by its names, words and vectors; of the comments those that the fit may know."""
-        file = self.kept / "content.safetensors" if self.kept else None
+        file = self.cache_folder / "content.safetensors" if self.cache_folder else None
         if file is not None and file.exists():
-            return Content.load(file)
-        content = Content.of(*content_tables(self.marts, self.track_rows, self.fit == "final")).behind(FIRST)
+            return TrackContent.load(file)
+        content = TrackContent.of(
+            *load_content_tables(self.marts, self.track_rows, self.fit == "final")
+        ).prepend_empty_rows(FIRST_CODE)
         if file is not None:
             content.save(file)
         return content
@@ -152,8 +158,8 @@ class TrainingData:
                 self.marts / "events.parquet",
                 SEQUENCE_VIEWS[view],
                 self.vocabulary.encoders(),
-                None if self.listeners is None else self.listeners.to_arrow(),
-                self.kept / view if self.kept else None,
+                None if self.sampled_user_ids is None else self.sampled_user_ids.to_arrow(),
+                self.cache_folder / view if self.cache_folder else None,
             )
         return self._readers[view]
 
@@ -169,28 +175,28 @@ class TrainingData:
         """
         if part not in PARTS:
             raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
-        begins = np.unique(self.plays.start_P)
-        reachable_V = self.known_V if part == "validation" else self.catalogue_V
-        return self.cases_from(begins[self.plays.part_P[begins] == PARTS.index(part)], reachable_V)
+        begins = np.unique(self.plays.session_start_P)
+        reachable_V = self.validation_catalog_V if part == "validation" else self.catalog_V
+        return self.recall_cases_from_rows(begins[self.plays.part_P[begins] == PARTS.index(part)], reachable_V)
 
-    def cases_from(self, rows: np.ndarray, reachable_V: np.ndarray | None = None) -> RecallCases:
+    def recall_cases_from_rows(self, rows: np.ndarray, reachable_V: np.ndarray | None = None) -> RecallCases:
         """What was listened to from some plays on to the end of their session: `rows` of `plays`, one a session, ascending.
 
         The request is the play's own. Who listened to nothing more is left out. `reachable_V`: which discoveries are; None:
         those in the catalogue.
         """
         if reachable_V is None:
-            reachable_V = self.catalogue_V
+            reachable_V = self.catalog_V
         plays = self.plays
         case_of_start = np.full(len(plays), -1, dtype=np.int64)
-        case_of_start[plays.start_P[rows]] = np.arange(len(rows))
-        heard = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.start_P] >= 0))
-        heard = heard[heard >= rows[case_of_start[plays.start_P[heard]]]]
-        case, track = case_of_start[plays.start_P[heard]], plays.track_P[heard]
+        case_of_start[plays.session_start_P[rows]] = np.arange(len(rows))
+        heard = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.session_start_P] >= 0))
+        heard = heard[heard >= rows[case_of_start[plays.session_start_P[heard]]]]
+        case, track = case_of_start[plays.session_start_P[heard]], plays.track_P[heard]
         _, first = np.unique(np.stack([case, track]), axis=1, return_index=True)
         first.sort()
         heard, case, track = heard[first], case[first], track[first]
-        is_repeat = self.first_row_P[heard] < rows[case]
+        is_repeat = self.first_play_row_P[heard] < rows[case]
         kept, case = np.unique(case, return_inverse=True)
         begins = rows[kept]
         is_kind = {
@@ -209,7 +215,7 @@ class TrainingData:
         )
 
     @cached_property
-    def known_V(self) -> np.ndarray:
+    def validation_catalog_V(self) -> np.ndarray:
         """What of the catalogue a fit of the `train` part may bring in a validation session, bool [V]: played in `train`, or
         dated by the catalogue.
 
@@ -218,12 +224,12 @@ class TrainingData:
         known_V = np.zeros(len(self.vocabulary), dtype=bool)
         known_V[self.plays.track_P[self.plays.part_P == PARTS.index("train")]] = True
         dated = self.track_rows.select(pl.col("released_on").is_not_null() | pl.col("available_from").is_not_null())
-        known_V[FIRST:] |= dated.to_series().to_numpy()
-        known_V &= self.catalogue_V
+        known_V[FIRST_CODE:] |= dated.to_series().to_numpy()
+        known_V &= self.catalog_V
         return known_V
 
     @cached_property
-    def first_row_P(self) -> np.ndarray:
+    def first_play_row_P(self) -> np.ndarray:
         """For each play, the row of the user's first play of that track."""
         plays = self.plays
         key = plays.user_P * np.int64(len(self.vocabulary)) + plays.track_P
@@ -231,9 +237,9 @@ class TrainingData:
         return first[inverse]
 
 
-def _container_ids(marts: Path) -> list[str]:
+def _collection_ids(marts: Path) -> list[str]:
     """Ids of all playlists and mlogs that the marts know."""
-    paths = {kind: marts / f"{mart}.parquet" for kind, mart in CONTAINER_MARTS.items()}
+    paths = {kind: marts / f"{mart}.parquet" for kind, mart in COLLECTION_MARTS.items()}
     return [
         name for kind, path in paths.items() if path.exists() for name in pl.read_parquet(path)[f"{kind}_id"].to_list()
     ]

@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-DENSE_FROM = 100
+FULL_DENSITY_POSITION = 100
 
 Ints = NDArray[np.int64]
 
 
-def are_for_discoveries(share: float, k: int) -> NDArray[np.bool_]:
+def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
     """Which of the first `k` places are for a discovery, [k]; fewer places are the beginning of more.
 
     Raises:
@@ -23,17 +23,20 @@ def are_for_discoveries(share: float, k: int) -> NDArray[np.bool_]:
     """
     if not 0 <= share <= 1:
         raise ValueError(f"discovery share {share} is outside [0, 1]")
-    density_K = share * np.minimum(1, (np.arange(k) + 0.5) / DENSE_FROM) ** (1 - share)
+    density_K = share * np.minimum(1, (np.arange(k) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
     count_K = np.floor(density_K.cumsum() + 0.5)
     places: NDArray[np.bool_] = np.diff(count_K, prepend=0) > 0
     return places
 
 
-def merge(repeats_BK: Ints, discoveries_BK: Ints, share: float, k: int) -> Ints:
+def interleave_discoveries(repeats_BK: Ints, discoveries_BK: Ints, share: float, k: int) -> Ints:
     """One list of `k` from two that have nothing in common; 0 is none, at the end. Where one ends the other goes on."""
-    is_discovery_K = are_for_discoveries(share, k)
+    is_discovery_K = discovery_slot_mask(share, k)
     place_2K = np.concatenate(
-        [_places(~is_discovery_K, repeats_BK.shape[1]), _places(is_discovery_K, discoveries_BK.shape[1])]
+        [
+            _slot_positions(~is_discovery_K, repeats_BK.shape[1]),
+            _slot_positions(is_discovery_K, discoveries_BK.shape[1]),
+        ]
     )
     both_BK = np.concatenate([repeats_BK, discoveries_BK], axis=1)
     order_BK = np.argsort(np.where(both_BK > 0, place_2K, np.iinfo(np.int64).max), axis=1, kind="stable")[:, :k]
@@ -42,7 +45,7 @@ def merge(repeats_BK: Ints, discoveries_BK: Ints, share: float, k: int) -> Ints:
     return merged_BK
 
 
-def _places(is_mine_K: NDArray[np.bool_], count: int) -> Ints:
+def _slot_positions(is_mine_K: NDArray[np.bool_], count: int) -> Ints:
     """Where the first `count` of a list go: its own places, then behind all of them."""
     mine = np.flatnonzero(is_mine_K)[:count]
     return np.concatenate([mine, len(is_mine_K) + np.arange(len(mine), count)])

@@ -27,12 +27,12 @@ import settings
 from training.evaluation import memories, report
 from training.evaluation.baselines import BASELINES
 from training.evaluation.choice import choose
-from training.evaluation.held_out import HeldOut, fitted
-from training.evaluation.measured_containers import measure_containers
+from training.evaluation.held_out import HeldOutModels, list_fitted_models
+from training.evaluation.measured_containers import measure_collections
 from training.evaluation.measured_ranking import measure_ranking
 from training.evaluation.measured_recall import measure_recall
 from training.evaluation.result import Result
-from training.evaluation.servable import Servable
+from training.evaluation.servable import ServingFilter
 from training.import_closure import code_hash
 from training.peak_memory import peak_mb
 from training.recipes import RECIPES, recipe
@@ -54,58 +54,60 @@ def evaluate(workspace: Workspace) -> bool:
         return False
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    held_out = HeldOut.open(workspace)
-    servable = Servable.of(held_out.data)
+    held_out = HeldOutModels.open(workspace)
+    servable = ServingFilter.from_data(held_out.data)
     choice = choose(held_out, servable)
     choice.fusion.save(folder / "fusion.json")
     choice.blend.save(folder / "blend.json")
-    write_json(folder / "choice.json", {"ranker": choice.ranker, **choice.why})
-    print(f"chosen on validation: {choice.fusion.readable()}; ranker {choice.ranker}, blend {choice.blend.weight}")
+    write_json(folder / "choice.json", {"ranker": choice.ranker, **choice.notes})
+    print(
+        f"chosen on validation: {choice.fusion.format_summary()}; ranker {choice.ranker}, blend {choice.blend.weight}"
+    )
 
-    result = Result(workspace.as_of, split(workspace.marts))
+    result = Result(workspace.as_of, read_split(workspace.marts))
     result.notes["chosen"] = {
         "fusion": asdict(choice.fusion),
         "ranker": choice.ranker,
         "blend": asdict(choice.blend),
-        **choice.why,
+        **choice.notes,
     }
     cases = held_out.data.recall_cases("test")
     measure_recall(held_out, servable, choice, cases, result, folder)
-    measure_ranking(held_out, choice.ranker, choice.heads, result, folder)
-    result.notes["containers"] = measure_containers(held_out)
-    add_pairs(result, held_out)
+    measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder)
+    result.notes["containers"] = measure_collections(held_out)
+    add_comparison_pairs(result, held_out)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = peak_mb()
     write_json(folder / JSON_FILE, result.to_json())
-    (folder / HTML_FILE).write_text(report.page(result.to_json()))
+    (folder / HTML_FILE).write_text(report.render_page(result.to_json()))
     publish_reports(folder)
     log_run(result, folder)
     mark_done(folder, inputs)
-    print(summary(result))
+    print(format_summary(result))
     return True
 
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
     """What an evaluation depends on: marts, the held-out models' own inputs, the code that measures."""
-    return workspace.inputs(code=code_hash("training.evaluate"), models=model_ids(workspace, "held_out"))
+    return workspace.inputs(code=code_hash("training.evaluate"), models=model_input_hashes(workspace, "held_out"))
 
 
-def model_ids(workspace: Workspace, fit: str) -> dict[str, str]:
+def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
     """`channel/NAME`, `container/NAME`, `ranker/NAME` or `head/NAME` → hash of everything the model was made from."""
     return {
-        f"{kind}/{name}": workspace.made_from(kind, fit, name)
+        f"{kind}/{name}": workspace.input_hash(kind, fit, name)
         for kind in ("channel", "container", "ranker", "head")
-        for name in fitted(workspace, fit, kind)
+        for name in list_fitted_models(workspace, fit, kind)
     }
 
 
-def add_pairs(result: Result, held_out: HeldOut) -> None:
+def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     """Which differences are worth an interval: fused and channels against the best memory and the best baseline of
     discoveries, served against fused, ranker by ranker.
     """
-    known = [name for name in memories.MEMORIES if name in result.recall]
-    best, best_channel = _best(known, "all", result), _best(held_out.channels, "all", result)
-    discoverer = _best([*BASELINES, *known], "reachable", result)
+    known = [name for name in memories.HEURISTIC_BASELINES if name in result.recall]
+    best, best_channel = _best_by_recall(known, "all", result), _best_by_recall(held_out.channels, "all", result)
+    discoverer = _best_by_recall([*BASELINES, *known], "reachable", result)
     result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
     result.pairs = [("fused", name) for name in (*known, *BASELINES, best_channel)]
     result.pairs += [(name, other) for name in held_out.channels for other in (best, discoverer)]
@@ -115,12 +117,12 @@ def add_pairs(result: Result, held_out: HeldOut) -> None:
     result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result._difference(*pair)]
 
 
-def _best(names: Iterable[str], part: str, result: Result) -> str:
+def _best_by_recall(names: Iterable[str], part: str, result: Result) -> str:
     """Who has the highest recall@200 of `part`."""
     return max(names, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"][part].value))
 
 
-def split(marts: Path) -> str:
+def read_split(marts: Path) -> str:
     """How the marts are split: `user_time` or `global_time`."""
     (value,) = pl.read_parquet(marts / "train_cuts.parquet")["split"].to_list()
     return str(value)
@@ -128,7 +130,7 @@ def split(marts: Path) -> str:
 
 def publish_reports(folder: Path) -> None:
     """Put the reports of a finished evaluation where people look."""
-    reports = settings.load().reports
+    reports = settings.load_settings().reports
     reports.mkdir(parents=True, exist_ok=True)
     for name in (JSON_FILE, HTML_FILE):
         shutil.copyfile(folder / name, reports / f"{name}.writing")
@@ -137,7 +139,7 @@ def publish_reports(folder: Path) -> None:
 
 def log_run(result: Result, folder: Path) -> None:
     """One MLflow run with every figure and both reports."""
-    here = settings.load()
+    here = settings.load_settings()
     here.mlflow.mkdir(parents=True, exist_ok=True)
     known = settings.tool_environment(here)
     for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
@@ -156,34 +158,36 @@ def log_run(result: Result, folder: Path) -> None:
                 "blend": chosen["blend"]["weight"],
             }
         )
-        mlflow.log_metrics(result.flat())
+        mlflow.log_metrics(result.flat_metrics())
         for name in (JSON_FILE, HTML_FILE, "fusion.json", "blend.json"):
             mlflow.log_artifact(str(folder / name))
 
 
-def summary(result: Result) -> str:
+def format_summary(result: Result) -> str:
     """The figures to look at first, as lines."""
     lines = [f"{'recall':24} {'@50':>24} {'@200':>24}"]
     for name, table in result.recall.items():
         lines.append(
-            f"  {name:22} {_shown(table['recall_at_50']['all'].interval())} {_shown(table['recall_at_200']['all'].interval())}"
+            f"  {name:22} {_format_interval(table['recall_at_50']['all'].interval())} {_format_interval(table['recall_at_200']['all'].interval())}"
         )
     lines.append(f"{'slate':24} {'recall@30':>24} {'ndcg@10':>24}")
     for name, table in result.slate.items():
         lines.append(
-            f"  {name:22} {_shown(table['recall_at_30']['all'].interval())} {_shown(table['ndcg_at_10']['all'].interval())}"
+            f"  {name:22} {_format_interval(table['recall_at_30']['all'].interval())} {_format_interval(table['ndcg_at_10']['all'].interval())}"
         )
     lines.append(f"{'ranking':24} {'auc':>24} {'gauc':>24}")
     for name, tasks in result.ranking.items():
         for task, metrics in tasks.items():
             lines.append(
-                f"  {name + ' ' + task:22} {_shown(metrics['auc'].interval())} {_shown(metrics['gauc'].interval())}"
+                f"  {name + ' ' + task:22} {_format_interval(metrics['auc'].interval())} {_format_interval(metrics['gauc'].interval())}"
             )
-    lines.append(f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {settings.load().reports / HTML_FILE}")
+    lines.append(
+        f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {settings.load_settings().reports / HTML_FILE}"
+    )
     return "\n".join(lines)
 
 
-def _shown(interval: list[float]) -> str:
+def _format_interval(interval: list[float]) -> str:
     return f"{interval[0]:8.4f} [{interval[1]:.4f}, {interval[2]:.4f}]"
 
 

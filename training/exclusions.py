@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-VIEW = "exclusions"
+EXCLUSIONS_VIEW = "exclusions"
 
 
 @dataclass(frozen=True)
@@ -19,22 +19,22 @@ class Exclusions:
 
     track_ids: frozenset[str] = field(default_factory=frozenset)
     artist_ids: frozenset[str] = field(default_factory=frozenset)
-    containers: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    collections: frozenset[tuple[str, str]] = field(default_factory=frozenset)
 
     def __or__(self, other: Exclusions) -> Exclusions:
         """What either excludes."""
         return Exclusions(
-            self.track_ids | other.track_ids, self.artist_ids | other.artist_ids, self.containers | other.containers
+            self.track_ids | other.track_ids, self.artist_ids | other.artist_ids, self.collections | other.collections
         )
 
     def __bool__(self) -> bool:
         """Whether anything is excluded."""
-        return bool(self.track_ids or self.artist_ids or self.containers)
+        return bool(self.track_ids or self.artist_ids or self.collections)
 
     @classmethod
     def of(cls, sequences: Mapping[str, Mapping[str, Sequence[Any]]]) -> Exclusions:
         """From a user's online sequences; none when the user has excluded nothing."""
-        rows = sequences.get(VIEW) or {}
+        rows = sequences.get(EXCLUSIONS_VIEW) or {}
         return cls.of_targets(list(zip(rows.get("target_type", ()), rows.get("target_id", ()), strict=True)))
 
     @classmethod
@@ -43,5 +43,5 @@ class Exclusions:
         return cls(
             track_ids=frozenset(target for kind, target in pairs if kind == "track"),
             artist_ids=frozenset(target for kind, target in pairs if kind == "artist"),
-            containers=frozenset(pair for pair in pairs if pair[0] in ("playlist", "mlog")),
+            collections=frozenset(pair for pair in pairs if pair[0] in ("playlist", "mlog")),
         )

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from sequences.batch import FIRST, SequenceBatch, encode
+from sequences.batch import FIRST_CODE, SequenceBatch, encode
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
 from training.data import TrainingData
-from training.heard import heard
-from training.noted import noted
+from training.heard import unique_history_items
+from training.noted import read_cached_registry
 from training.ragged import Ragged
 from training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -42,30 +42,30 @@ class UserBatch:
     views: dict[str, SequenceBatch]
     scene_B: list[str] = field(default_factory=list)
     profile: dict[str, np.ndarray] = field(default_factory=dict)
-    _made: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         """B."""
         return len(self.user_ids)
 
-    def once(self, owner: object, make: Callable[[], Made]) -> Made:
+    def get_or_compute(self, owner: object, make: Callable[[], Value]) -> Value:
         """What `make` gives, kept for when the same owner asks again of this batch: a channel that says why after what."""
-        if owner not in self._made:
-            self._made[owner] = make()
-        made: Made = self._made[owner]
+        if owner not in self._cache:
+            self._cache[owner] = make()
+        made: Value = self._cache[owner]
         return made
 
     @cached_property
-    def heard(self) -> Ragged:
+    def history_items(self) -> Ragged:
         """See `training.heard.heard`; read once for all who ask, as is `heard_BH`."""
-        return heard(self.views)
+        return unique_history_items(self.views)
 
     @cached_property
-    def heard_BH(self) -> np.ndarray:
+    def history_items_BH(self) -> np.ndarray:
         """The same [B, H], 0 behind the last of a row."""
-        count_B = self.heard.count_C
+        count_B = self.history_items.count_C
         heard_BH = np.zeros((len(self), int(count_B.max(initial=0))), dtype=np.int64)
-        heard_BH[np.arange(heard_BH.shape[1]) < count_B[:, None]] = self.heard.items
+        heard_BH[np.arange(heard_BH.shape[1]) < count_B[:, None]] = self.history_items.items
         return heard_BH
 
     def take(self, rows: Sequence[int]) -> UserBatch:
@@ -138,22 +138,22 @@ class OfflineFeatures:
         if service in self.data.services:
             return self.data.services[service]
         if not self._contracts:
-            said = noted(self._registered)
+            said = read_cached_registry(self._read_registry)
             self._contracts = {name: ServiceContract(*map(tuple, parts)) for name, parts in said.items()}
         if service not in self._contracts:
             self._contracts[service] = ServiceContract.of(self.store, service)
         return self._contracts[service]
 
-    def _registered(self) -> dict[str, Any]:
+    def _read_registry(self) -> dict[str, Any]:
         names = [service.name for service in self.store.list_feature_services()]
         return {name: astuple(ServiceContract.of(self.store, name)) for name in names}
 
-    def open(self, service: str) -> None:
+    def preload(self, service: str) -> None:
         """Reads what is kept in memory for `service`, so that processes that are forked later share it."""
         for view in self.contract(service).sequence_views:
             self.data.reader(view)
 
-    def users(
+    def load_user_batch(
         self,
         service: str,
         user_ids: Sequence[str],
@@ -172,11 +172,11 @@ class OfflineFeatures:
             user_ids=ids,
             request_at_B=times,
             views={view: self.data.reader(view).read(ids, times) for view in contract.sequence_views},
-            scene_B=_scenes(scenes, len(ids)),
-            profile=self.profile(service, ids, times) if profile is None else profile,
+            scene_B=_fill_scenes(scenes, len(ids)),
+            profile=self.load_profile(service, ids, times) if profile is None else profile,
         )
 
-    def profile(self, service: str, user_ids: Sequence[str], times: np.ndarray) -> dict[str, np.ndarray]:
+    def load_profile(self, service: str, user_ids: Sequence[str], times: np.ndarray) -> dict[str, np.ndarray]:
         """The ordinary features of each (user, time in µs) as they were known before that time; empty of a service without
         any.
         """
@@ -193,10 +193,10 @@ class OfflineFeatures:
         )
         found = self.store.get_historical_features(entity_df=rows, features=features, full_feature_names=True).to_df()
         found = found.sort_values("request", kind="stable")
-        return {_name(feature): _floats(found[_name(feature)]) for feature in features}
+        return {_column_name(feature): _to_floats(found[_column_name(feature)]) for feature in features}
 
 
-def from_online(
+def user_batch_from_online(
     vocabulary: Vocabulary,
     contract: ServiceContract,
     user_ids: Sequence[str],
@@ -217,33 +217,33 @@ def from_online(
         nothing: dict[str, Sequence[Any]] = {attribute: [] for attribute in view.attribute_names}
         views[name] = encode(view, [user.get(name) or nothing for user in sequences], encoders)
     given = list(profiles) or [empty] * len(user_ids)
-    names = [_name(feature) for feature in contract.features]
+    names = [_column_name(feature) for feature in contract.features]
     return UserBatch(
         user_ids=[str(user) for user in user_ids],
         request_at_B=np.asarray(times, dtype=np.int64),
         views=views,
-        scene_B=_scenes(scenes, len(user_ids)),
+        scene_B=_fill_scenes(scenes, len(user_ids)),
         profile={name: np.array([one.get(name) or 0.0 for one in given], dtype=np.float32) for name in names},
     )
 
 
-def is_known(codes: np.ndarray) -> np.ndarray:
+def has_known_code(codes: np.ndarray) -> np.ndarray:
     """Where a code is neither padding nor unknown."""
-    known: np.ndarray = codes >= FIRST
+    known: np.ndarray = codes >= FIRST_CODE
     return known
 
 
-def _name(feature: str) -> str:
+def _column_name(feature: str) -> str:
     return feature.replace(":", "__")
 
 
-def _floats(column: pd.Series) -> np.ndarray:
+def _to_floats(column: pd.Series) -> np.ndarray:
     values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
     values[np.isnan(values)] = 0.0
     return values
 
 
-def _scenes(scenes: Sequence[str] | None, count: int) -> list[str]:
+def _fill_scenes(scenes: Sequence[str] | None, count: int) -> list[str]:
     return [scene or "" for scene in scenes] if scenes is not None else [""] * count
 
 

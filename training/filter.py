@@ -12,92 +12,92 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from training.catalogue import Catalogue
+from training.catalogue import Catalog
 from training.exclusions import Exclusions
 
 
 @dataclass(frozen=True)
-class Shown:
+class FilterContext:
     """To whom and when (µs UTC) the candidates would be shown, out of which catalogue.
 
     `already`: items that must not be shown again, be it of the same answer or of earlier ones. `territory`: upper-case
     code of the country they would be shown in; "" where nobody knows it, None where it does not matter.
     """
 
-    catalogue: Catalogue
+    catalog: Catalog
     exclusions: Exclusions
     track_code: Mapping[str, int]
     at_us: int
-    already: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    already_shown_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     territory: str | None = None
     is_explicit_wanted: bool = True
 
 
-def outside_catalogue(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def outside_catalog(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """Padding, unknown tracks and tracks that the release may not serve."""
-    removed: np.ndarray = ~shown.catalogue.is_served_V[items_C]
+    removed: np.ndarray = ~shown.catalog.is_served_V[items_C]
     return removed
 
 
-def unavailable(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def unavailable(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """Tracks before their first day or from their last moment on."""
-    begins, ends = shown.catalogue.available_from_V[items_C], shown.catalogue.available_until_V[items_C]
+    begins, ends = shown.catalog.available_from_V[items_C], shown.catalog.available_until_V[items_C]
     removed: np.ndarray = (shown.at_us < begins) | (shown.at_us >= ends)
     return removed
 
 
-def outside_territory(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def outside_territory(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """Tracks that may not be served in the territory; in one that nobody knows, those that may not be served everywhere."""
     if shown.territory is None:
         return np.zeros(len(items_C), dtype=bool)
-    sets, of_item = np.unique(shown.catalogue.territories_V[items_C], return_inverse=True)
-    countries = [shown.catalogue.territories[number] for number in sets]
+    sets, of_item = np.unique(shown.catalog.territories_V[items_C], return_inverse=True)
+    countries = [shown.catalog.territories[number] for number in sets]
     is_outside = np.array([bool(one) and shown.territory not in one for one in countries], dtype=bool)
     removed: np.ndarray = is_outside[of_item]
     return removed
 
 
-def explicit(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def explicit(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """Tracks with an advisory label, where they are not wanted; one that nobody labelled has none."""
-    removed: np.ndarray = shown.catalogue.is_explicit_V[items_C] & (not shown.is_explicit_wanted)
+    removed: np.ndarray = shown.catalog.is_explicit_V[items_C] & (not shown.is_explicit_wanted)
     return removed
 
 
-def excluded_tracks(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def excluded_tracks(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """Tracks that the user blocked or disliked, in whatever release of the recording."""
     codes = [code for track in shown.exclusions.track_ids if (code := shown.track_code.get(track)) is not None]
-    recordings = shown.catalogue.recording_V
+    recordings = shown.catalog.recording_V
     removed: np.ndarray = np.isin(recordings[items_C], recordings[np.array(codes, dtype=np.int64)])
     return removed
 
 
-def excluded_artists(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def excluded_artists(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """Tracks with any artist that the user blocked or disliked."""
     codes = {
-        code for artist in shown.exclusions.artist_ids if (code := shown.catalogue.artist_code.get(artist)) is not None
+        code for artist in shown.exclusions.artist_ids if (code := shown.catalog.artist_code.get(artist)) is not None
     }
     if not codes:
         return np.zeros(len(items_C), dtype=bool)
-    return np.array([not codes.isdisjoint(shown.catalogue.artists_of(item).tolist()) for item in items_C], dtype=bool)
+    return np.array([not codes.isdisjoint(shown.catalog.artists_of(item).tolist()) for item in items_C], dtype=bool)
 
 
-def already_shown(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def already_shown(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """Tracks that must not be shown again, in whatever release of the recording."""
-    recordings = shown.catalogue.recording_V
-    removed: np.ndarray = np.isin(recordings[items_C], recordings[shown.already])
+    recordings = shown.catalog.recording_V
+    removed: np.ndarray = np.isin(recordings[items_C], recordings[shown.already_shown_items])
     return removed
 
 
-def duplicate_recordings(items_C: np.ndarray, shown: Shown) -> np.ndarray:
+def duplicate_recordings(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
     """All but the first of the items with the same recording."""
     removed = np.ones(len(items_C), dtype=bool)
-    _, first = np.unique(shown.catalogue.recording_V[items_C], return_index=True)
+    _, first = np.unique(shown.catalog.recording_V[items_C], return_index=True)
     removed[first] = False
     return removed
 
 
-FILTERS: dict[str, Callable[[np.ndarray, Shown], np.ndarray]] = {
-    "outside_catalogue": outside_catalogue,
+FILTERS: dict[str, Callable[[np.ndarray, FilterContext], np.ndarray]] = {
+    "outside_catalogue": outside_catalog,
     "unavailable": unavailable,
     "outside_territory": outside_territory,
     "explicit": explicit,
@@ -108,7 +108,7 @@ FILTERS: dict[str, Callable[[np.ndarray, Shown], np.ndarray]] = {
 }
 
 
-def keep(items_C: np.ndarray, shown: Shown) -> tuple[np.ndarray, dict[str, int]]:
+def apply_filters(items_C: np.ndarray, shown: FilterContext) -> tuple[np.ndarray, dict[str, int]]:
     """Places in `items_C` of the items that may be shown, in order, and how many each filter removed."""
     places = np.arange(len(items_C))
     removed: dict[str, int] = {}

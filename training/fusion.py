@@ -18,27 +18,27 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from training.discovery_share import merge
+from training.discovery_share import interleave_discoveries
 from training.ragged import Ragged
 from training.recall.channel import Candidates
-from training.recall.measure import recall_table, worth
+from training.recall.measure import recall_table, validation_objective
 from training.recall_cases import RecallCases
-from training.reciprocal_rank import Found, ReciprocalRank
+from training.reciprocal_rank import CandidatePool, ReciprocalRank
 from training.workspace import write_json
 
-RECALLED = 200
+CANDIDATES_PER_CHANNEL = 200
 """How many candidates of each channel are fused, in evaluation and service alike."""
 
-RANKED = 300
+MAX_RANKED_CANDIDATES = 300
 """How many fused candidates of a request are ranked, in evaluation as in the scenes of the service."""
 
 ANY_SCENE = ""
-DEFAULT_SHARE = 0.2
-SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+DEFAULT_DISCOVERY_SHARE = 0.2
+DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 CUTOFFS = (50, 200)
-LEAST_CASES = 200
-HALF = 60.0
-KINDS = {True: "repeat", False: "reachable"}
+MIN_SCENE_CASES = 200
+SCORE_HALF_LIFE = 60.0
+LIST_TARGET_KIND = {True: "repeat", False: "reachable"}
 """What the list of what was heard, and the list of what was not, are fitted to find."""
 
 Ints = NDArray[np.int64]
@@ -58,7 +58,7 @@ class FusedCandidates:
     rank_BKH: np.ndarray
     channels: tuple[str, ...]
 
-    def found_by(self, row: int, count: int) -> list[list[str]]:
+    def source_channels(self, row: int, count: int) -> list[list[str]]:
         """Who found each of a request's first `count` candidates, the channel that ranked it best first."""
         rank_CH = self.rank_BKH[row, :count]
         # Those that did not find it, -1, come first.
@@ -68,25 +68,25 @@ class FusedCandidates:
 
 
 @dataclass(frozen=True)
-class Weights:
+class ChannelWeights:
     """How the list of repeats and the list of discoveries weigh the channels."""
 
     repeats: ReciprocalRank = field(default_factory=ReciprocalRank)
     discoveries: ReciprocalRank = field(default_factory=ReciprocalRank)
 
-    def of_kind(self, is_heard: bool) -> ReciprocalRank:
+    def for_list(self, is_heard: bool) -> ReciprocalRank:
         """The weights of one of the lists."""
         return self.repeats if is_heard else self.discoveries
 
 
 @dataclass(frozen=True)
-class Fusion(Weights):
+class Fusion(ChannelWeights):
     """How each list weighs the channels, and the share of places that is for discoveries, 0..1: `shares[scene]`, or
     `shares[""]` for a scene that is not there. `scenes[scene]` are the weights of a scene that has its own.
     """
 
-    shares: Mapping[str, float] = field(default_factory=lambda: {ANY_SCENE: DEFAULT_SHARE})
-    scenes: Mapping[str, Weights] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=lambda: {ANY_SCENE: DEFAULT_DISCOVERY_SHARE})
+    scenes: Mapping[str, ChannelWeights] = field(default_factory=dict)
 
     def fuse(
         self,
@@ -104,39 +104,39 @@ class Fusion(Weights):
         """
         if not candidates:
             raise ValueError("no channel gave candidates; give at least one to fuse")
-        found = Found.of(candidates, heard)
-        scene_B = np.array(list(scenes or [ANY_SCENE] * found.requests), dtype=object)
-        repeats_BK, discoveries_BK = self._lists(found, scene_B, k)
-        share_B = np.array([self.share(scene) if share is None else share for scene in scene_B])
-        number_BK = np.zeros((found.requests, k), dtype=np.int64)
+        found = CandidatePool.of(candidates, heard)
+        scene_B = np.array(list(scenes or [ANY_SCENE] * found.request_count), dtype=object)
+        repeats_BK, discoveries_BK = self._top_candidates(found, scene_B, k)
+        share_B = np.array([self.discovery_share(scene) if share is None else share for scene in scene_B])
+        number_BK = np.zeros((found.request_count, k), dtype=np.int64)
         for one in np.unique(share_B):
             rows = share_B == one
-            number_BK[rows] = merge(repeats_BK[rows], discoveries_BK[rows], float(one), k)
+            number_BK[rows] = interleave_discoveries(repeats_BK[rows], discoveries_BK[rows], float(one), k)
         item_M = np.concatenate([[0], found.item_M])
         rank_MH = np.concatenate([np.full((1, len(found.channels)), -1, dtype=np.int32), found.rank_MH])
-        scores_BK = np.where(number_BK > 0, HALF / (HALF + np.arange(k)), 0).astype(np.float32)
+        scores_BK = np.where(number_BK > 0, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + np.arange(k)), 0).astype(np.float32)
         return FusedCandidates(item_M[number_BK], scores_BK, rank_MH[number_BK], found.channels)
 
-    def share(self, scene: str) -> float:
+    def discovery_share(self, scene: str) -> float:
         """The share of discoveries for requests of a scene that give none of their own."""
-        return self.shares.get(scene, self.shares.get(ANY_SCENE, DEFAULT_SHARE))
+        return self.shares.get(scene, self.shares.get(ANY_SCENE, DEFAULT_DISCOVERY_SHARE))
 
-    def _lists(self, found: Found, scene_B: NDArray[np.object_], k: int) -> tuple[Ints, Ints]:
+    def _top_candidates(self, found: CandidatePool, scene_B: NDArray[np.object_], k: int) -> tuple[Ints, Ints]:
         """The numbers (from 1) in `found` of each request's `k` best repeats and discoveries, [B, k] each; 0 is none."""
         lists = []
-        for is_heard in KINDS:
-            number_M = np.concatenate([[0], np.flatnonzero(found.is_heard_M == is_heard) + 1])
-            some = found.of_kind(is_heard)
-            lists.append(number_M[some.best(self._scores(some, scene_B, is_heard), k)])
+        for is_heard in LIST_TARGET_KIND:
+            number_M = np.concatenate([[0], np.flatnonzero(found.is_repeat_M == is_heard) + 1])
+            some = found.filter_by_repeat(is_heard)
+            lists.append(number_M[some.top_k(self._scores(some, scene_B, is_heard), k)])
         return lists[0], lists[1]
 
-    def _scores(self, found: Found, scene_B: NDArray[np.object_], is_heard: bool) -> Floats:
+    def _scores(self, found: CandidatePool, scene_B: NDArray[np.object_], is_heard: bool) -> Floats:
         """Of the candidates of one kind, by the weights of each request's scene, [M]."""
-        score_M = self.of_kind(is_heard).scores(found)
+        score_M = self.for_list(is_heard).scores(found)
         for scene, weights in self.scenes.items():
             is_its_B = scene_B == scene
             if is_its_B.any():
-                score_M = np.where(is_its_B[found.row_M], weights.of_kind(is_heard).scores(found), score_M)
+                score_M = np.where(is_its_B[found.row_M], weights.for_list(is_heard).scores(found), score_M)
         return score_M
 
     @classmethod
@@ -150,30 +150,33 @@ class Fusion(Weights):
         """
         if not len(cases):
             return cls(), {}
-        found = Found.of(candidates, heard)
-        fitted = {is_heard: _fitted(found, cases, is_heard) for is_heard in KINDS}
+        found = CandidatePool.of(candidates, heard)
+        fitted = {is_heard: _fit_list(found, cases, is_heard) for is_heard in LIST_TARGET_KIND}
         overall = cls(fitted[True], fitted[False])
         rows = {
             scene: np.flatnonzero(cases.scenes == scene) for scene in sorted({str(one) for one in cases.scenes if one})
         }
-        rows = {scene: some for scene, some in rows.items() if len(some) >= LEAST_CASES}
-        own = {scene: _own(found.take(some), cases.take(some), overall) for scene, some in rows.items()}
+        rows = {scene: some for scene, some in rows.items() if len(some) >= MIN_SCENE_CASES}
+        own = {scene: _fit_scene_weights(found.take(some), cases.take(some), overall) for scene, some in rows.items()}
         scenes = {scene: weights for scene, weights in own.items() if weights is not None}
-        lists = replace(overall, scenes=scenes)._lists(found, cases.scenes, RECALLED)
+        lists = replace(overall, scenes=scenes)._top_candidates(found, cases.scenes, CANDIDATES_PER_CHANNEL)
         item_M = np.concatenate([[0], found.item_M])
-        merged = {share: item_M[merge(*lists, share, RECALLED)] for share in SHARES}
+        merged = {
+            share: item_M[interleave_discoveries(*lists, share, CANDIDATES_PER_CHANNEL)]
+            for share in DISCOVERY_SHARE_GRID
+        }
         curve = {share: recall_table(items_CK, cases) for share, items_CK in merged.items()}
-        shares = {ANY_SCENE: _best(curve) if len(cases) >= LEAST_CASES else DEFAULT_SHARE}
+        shares = {ANY_SCENE: _best_share(curve) if len(cases) >= MIN_SCENE_CASES else DEFAULT_DISCOVERY_SHARE}
         for scene, some in rows.items():
             its = cases.take(some)
-            shares[scene] = _best({share: recall_table(items[some], its) for share, items in merged.items()})
+            shares[scene] = _best_share({share: recall_table(items[some], its) for share, items in merged.items()})
         return replace(overall, shares=shares, scenes=scenes), curve
 
-    def readable(self) -> str:
+    def format_summary(self) -> str:
         """The weights that are not 0 and the shares, in a line for a person."""
         shares = ", ".join(f"{share:g} {scene}".strip() for scene, share in self.shares.items())
-        own = [f"in {scene} {_readable(weights)}" for scene, weights in self.scenes.items()]
-        return "; ".join([_readable(self), *own, f"share of discoveries {shares}"])
+        own = [f"in {scene} {_format_weights(weights)}" for scene, weights in self.scenes.items()]
+        return "; ".join([_format_weights(self), *own, f"share of discoveries {shares}"])
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -183,29 +186,34 @@ class Fusion(Weights):
     def load(cls, path: Path) -> Fusion:
         """What `save` wrote."""
         known = json.loads(path.read_text())
-        scenes = {scene: Weights(*_lists_of(one)) for scene, one in known.get("scenes", {}).items()}
-        return cls(*_lists_of(known), known["shares"], scenes)
+        scenes = {scene: ChannelWeights(*_parse_weights(one)) for scene, one in known.get("scenes", {}).items()}
+        return cls(*_parse_weights(known), known["shares"], scenes)
 
 
-def _lists_of(known: Mapping[str, Any]) -> tuple[ReciprocalRank, ReciprocalRank]:
+def _parse_weights(known: Mapping[str, Any]) -> tuple[ReciprocalRank, ReciprocalRank]:
     return ReciprocalRank(**known["repeats"]), ReciprocalRank(**known["discoveries"])
 
 
-def _fitted(found: Found, cases: RecallCases, is_heard: bool) -> ReciprocalRank:
-    return ReciprocalRank.fit(found.of_kind(is_heard), cases.items[KINDS[is_heard]], cases.user_C, CUTOFFS)
+def _fit_list(found: CandidatePool, cases: RecallCases, is_heard: bool) -> ReciprocalRank:
+    return ReciprocalRank.fit(
+        found.filter_by_repeat(is_heard), cases.items[LIST_TARGET_KIND[is_heard]], cases.user_C, CUTOFFS
+    )
 
 
-def _own(found: Found, cases: RecallCases, overall: Weights) -> Weights | None:
+def _fit_scene_weights(found: CandidatePool, cases: RecallCases, overall: ChannelWeights) -> ChannelWeights | None:
     """The weights of one scene, whose cases these are; a list that does not gain by its own keeps the overall ones, and
     None says that neither does.
     """
-    own = {kind: _fitted(found, cases, kind) if _gains(found, cases, overall, kind) else None for kind in KINDS}
+    own = {
+        kind: _fit_list(found, cases, kind) if _improves_held_out(found, cases, overall, kind) else None
+        for kind in LIST_TARGET_KIND
+    }
     if not any(own.values()):
         return None
-    return Weights(own[True] or overall.repeats, own[False] or overall.discoveries)
+    return ChannelWeights(own[True] or overall.repeats, own[False] or overall.discoveries)
 
 
-def _gains(found: Found, cases: RecallCases, overall: Weights, is_heard: bool) -> bool:
+def _improves_held_out(found: CandidatePool, cases: RecallCases, overall: ChannelWeights, is_heard: bool) -> bool:
     """Whether weights learned from one half of the users find more for the other half than the overall ones, which knew
     both halves.
     """
@@ -215,14 +223,14 @@ def _gains(found: Found, cases: RecallCases, overall: Weights, is_heard: bool) -
         learned, judged = np.flatnonzero(is_learned_C), np.flatnonzero(~is_learned_C)
         if not len(learned) or not len(judged):
             return False
-        theirs = _fitted(found.take(learned), cases.take(learned), is_heard)
-        some, others = found.take(judged).of_kind(is_heard), cases.take(judged)
-        asked = some, others.items[KINDS[is_heard]], others.user_C, CUTOFFS
-        gain += theirs.recall(*asked) - overall.of_kind(is_heard).recall(*asked)
+        theirs = _fit_list(found.take(learned), cases.take(learned), is_heard)
+        some, others = found.take(judged).filter_by_repeat(is_heard), cases.take(judged)
+        asked = some, others.items[LIST_TARGET_KIND[is_heard]], others.user_C, CUTOFFS
+        gain += theirs.recall(*asked) - overall.for_list(is_heard).recall(*asked)
     return gain > 0
 
 
-def _readable(weights: Weights) -> str:
+def _format_weights(weights: ChannelWeights) -> str:
     kinds = {"repeats": weights.repeats, "discoveries": weights.discoveries}
     return "; ".join(
         f"{kind} by " + ", ".join(f"{name} {weight:g}" for name, weight in one.weights.items() if weight)
@@ -230,6 +238,6 @@ def _readable(weights: Weights) -> str:
     )
 
 
-def _best(curve: Curve) -> float:
+def _best_share(curve: Curve) -> float:
     """The share with the greatest worth, the smaller of equals."""
-    return max(curve, key=lambda share: (round(worth(curve[share]), 6), -share))
+    return max(curve, key=lambda share: (round(validation_objective(curve[share]), 6), -share))

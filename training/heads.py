@@ -14,28 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 ANY_SCENE = ""
-FIRST = "not_skipped"
-LISTENED = "listened"
+DEFAULT_TASK = "not_skipped"
+LISTWISE_HEAD = "listened"
 """The head that learns from whole requests (`ranking/listened.py`); the others learn from single cases."""
-NEAR = 1e-6
+PROBABILITY_EPSILON = 1e-6
 
 Floats = NDArray[np.floating]
-Weights = Mapping[str, float]
+WeightByTask = Mapping[str, float]
 
 
-class NothingToLearn(ValueError):
+class NoTrainingExamples(ValueError):
     """The log holds nothing that a head could learn; the line goes on without it."""
 
 
 @dataclass(frozen=True)
-class Heads:
+class TaskWeights:
     """Weights by scene, then by task; those of ANY_SCENE are for every scene that has none.
 
     Raises:
         ValueError: a weight is negative, a scene has none above zero, or ANY_SCENE is missing.
     """
 
-    weights: Mapping[str, Weights] = field(default_factory=lambda: {ANY_SCENE: {FIRST: 1.0}})
+    weights: Mapping[str, WeightByTask] = field(default_factory=lambda: {ANY_SCENE: {DEFAULT_TASK: 1.0}})
 
     def __post_init__(self) -> None:
         if ANY_SCENE not in self.weights:
@@ -48,22 +48,22 @@ class Heads:
                     f"weights {dict(weights)} of scene {scene!r} must not be negative, and one must be above 0"
                 )
 
-    def of(self, scene: str) -> Weights:
+    def for_scene(self, scene: str) -> WeightByTask:
         """Of one scene."""
         return self.weights.get(scene, self.weights[ANY_SCENE])
 
-    def with_listened(self, share: float) -> Heads:
+    def with_listwise_share(self, share: float) -> TaskWeights:
         """The same with `share`, 0..1, of every scene's weight for the head LISTENED."""
 
-        def shared(weights: Weights) -> Weights:
+        def shared(weights: WeightByTask) -> WeightByTask:
             left = (1 - share) / sum(weights.values())
             kept = {task: weight * left for task, weight in weights.items() if weight * left}
-            return kept | ({LISTENED: share} if share else {})
+            return kept | ({LISTWISE_HEAD: share} if share else {})
 
-        return Heads({scene: shared(weights) for scene, weights in self.weights.items()})
+        return TaskWeights({scene: shared(weights) for scene, weights in self.weights.items()})
 
     @property
-    def used(self) -> set[str]:
+    def active_tasks(self) -> set[str]:
         """The heads that have a weight in some scene."""
         return {task for weights in self.weights.values() for task, weight in weights.items() if weight > 0}
 
@@ -73,10 +73,10 @@ class Heads:
         Raises:
             KeyError: a head that has a weight gave no probability.
         """
-        return combined(probability, self.of(scene))
+        return combine_log_odds(probability, self.for_scene(scene))
 
 
-def combined(probability: Mapping[str, Floats], weights: Weights) -> Floats:
+def combine_log_odds(probability: Mapping[str, Floats], weights: WeightByTask) -> Floats:
     """The formula."""
     used = {task: weight for task, weight in weights.items() if weight > 0}
     if missing := used.keys() - probability.keys():
@@ -90,6 +90,6 @@ def combined(probability: Mapping[str, Floats], weights: Weights) -> Floats:
 
 
 def _logit(probability: Floats) -> Floats:
-    kept = np.clip(np.asarray(probability, dtype=np.float64), NEAR, 1 - NEAR)
+    kept = np.clip(np.asarray(probability, dtype=np.float64), PROBABILITY_EPSILON, 1 - PROBABILITY_EPSILON)
     result: Floats = np.log(kept) - np.log1p(-kept)
     return result

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import polars as pl
 
-from training.shares import placed
+from training.shares import hash_bucket
 
-SALT = "learned from"
+USER_SAMPLING_SALT = "learned from"
 
 
-def drawn(plays: pl.LazyFrame, most: int) -> pl.Series | None:
+def sample_users(plays: pl.LazyFrame, most: int) -> pl.Series | None:
     """The ids of the listeners, sorted, whose `plays` (column user_id) are `most` together, at least one; None: all are."""
     if plays.select(pl.len()).collect().item() <= most:  # a file says it without being read
         return None
     counts = plays.group_by("user_id").agg(plays=pl.len()).collect(engine="streaming")
-    lot = pl.col("user_id").map_elements(lambda user: placed(user, SALT), return_dtype=pl.Float64)
+    lot = pl.col("user_id").map_elements(lambda user: hash_bucket(user, USER_SAMPLING_SALT), return_dtype=pl.Float64)
     in_turn = counts.with_columns(lot=lot).sort("lot", "user_id")
     fits = (pl.col("plays").cum_sum() <= most) | (pl.int_range(pl.len()) == 0)
     return in_turn.filter(fits)["user_id"].sort()

@@ -9,27 +9,27 @@ import numpy as np
 from sequences import behaviours
 from sequences.batch import SequenceBatch
 
-HISTORY = "played_history"
+HISTORY_VIEW = "played_history"
 """The view of a user's plays, far back; skips are among them."""
 
-LISTENED = ("full_play", "play")
+LISTEN_BEHAVIOURS = ("full_play", "play")
 
 
 def is_listened(history: SequenceBatch) -> np.ndarray:
     """Which plays were listened to [B, L]; padding was not."""
-    return is_one_of(history, LISTENED)
+    return has_behaviour(history, LISTEN_BEHAVIOURS)
 
 
-def is_one_of(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
+def has_behaviour(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
     """Which events have one of the behaviours [B, L]; padding has none."""
-    code_of = behaviours.load().encoder
+    code_of = behaviours.load_behaviours().encoder
     is_one_V = np.zeros(max(code_of.values()) + 1, dtype=bool)
     is_one_V[[code_of[name] for name in names]] = True
     found_BL: np.ndarray = is_one_V[events.columns["behaviour"]] & events.mask_BL
     return found_BL
 
 
-def listened(history: SequenceBatch, columns: Sequence[str] = ()) -> SequenceBatch:
+def select_listens(history: SequenceBatch, columns: Sequence[str] = ()) -> SequenceBatch:
     """The plays that were listened to, as far to the left as they go; the rest of a row is 0. Of all columns, or of some."""
     is_listened_BL = is_listened(history)
     kept = {name: history.columns[name] for name in columns} or history.columns

@@ -19,22 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-SIZES = (2, 3)
-BUCKETS = 1 << 20
-FEATURES = 1 << 15
+NGRAM_SIZES = (2, 3)
+HASH_BUCKETS = 1 << 20
+MAX_FEATURES = 1 << 15
 """At most so many n-grams, those of the most texts."""
-LEAST_TEXTS = 2
+MIN_DOCUMENT_FREQUENCY = 2
 """An n-gram of fewer texts relates none to another."""
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 30_000, 2_000_000
-AT_ONCE = 8_192
-LEAST_SINGULAR = 1e-6
+TEXT_BATCH_SIZE = 8_192
+MIN_SINGULAR_RATIO = 1e-6
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class NgramSpace:
+class NgramLSA:
     """What texts were learned as: the feature of each bucket (-1 none) and what an n-gram of it adds to a row, [F, W]."""
 
     feature_of_bucket: NDArray[np.int32]
@@ -49,27 +49,31 @@ class NgramSpace:
         mean = sum(map(len, known)) / max(len(known), 1)
         count = min(len(known), SAMPLE_TEXTS, int(SAMPLE_CHARACTERS / max(mean, 1)) + 1)
         drawn = np.sort(np.random.default_rng(0).permutation(len(known))[:count])
-        grams = [text_G * BUCKETS + bucket_G for text_G, bucket_G in ngrams([known[place] for place in drawn])]
+        grams = [
+            text_G * HASH_BUCKETS + bucket_G for text_G, bucket_G in hash_ngrams([known[place] for place in drawn])
+        ]
         pair, times = np.unique(np.concatenate(grams), return_counts=True)
-        text_P, bucket_P = np.divmod(pair, BUCKETS)
-        texts_of_bucket = np.bincount(bucket_P, minlength=BUCKETS)
+        text_P, bucket_P = np.divmod(pair, HASH_BUCKETS)
+        texts_of_bucket = np.bincount(bucket_P, minlength=HASH_BUCKETS)
         by_texts = np.argsort(-texts_of_bucket, kind="stable")
-        kept = np.sort(by_texts[: min(FEATURES, int((texts_of_bucket >= LEAST_TEXTS).sum()))])
-        feature_of_bucket = np.full(BUCKETS, -1, dtype=np.int32)
+        kept = np.sort(by_texts[: min(MAX_FEATURES, int((texts_of_bucket >= MIN_DOCUMENT_FREQUENCY).sum()))])
+        feature_of_bucket = np.full(HASH_BUCKETS, -1, dtype=np.int32)
         feature_of_bucket[kept] = np.arange(len(kept))
         idf_F = np.log((1 + count) / (1 + texts_of_bucket[kept])) + 1
         feature_P = feature_of_bucket[bucket_P]
         has = feature_P >= 0
         weight = times[has] * idf_F[feature_P[has]]
         matrix_NF = sparse.csr_array((weight, (text_P[has], feature_P[has])), shape=(count, len(kept)))
-        return cls(feature_of_bucket, (_directions(matrix_NF, width) * idf_F[:, None]).astype(np.float32))
+        return cls(
+            feature_of_bucket, (_whitened_singular_vectors(matrix_NF, width) * idf_F[:, None]).astype(np.float32)
+        )
 
-    def rows(self, texts: Sequence[str]) -> Floats:
+    def transform(self, texts: Sequence[str]) -> Floats:
         """A row of length 1 for each text, [N, W]; zeros for one without a known n-gram."""
         row_NW = np.zeros((len(texts), self.basis_FW.shape[1]), dtype=np.float32)
-        for start in range(0, len(texts), AT_ONCE):
-            some = texts[start : start + AT_ONCE]
-            for text_G, bucket_G in ngrams(some):
+        for start in range(0, len(texts), TEXT_BATCH_SIZE):
+            some = texts[start : start + TEXT_BATCH_SIZE]
+            for text_G, bucket_G in hash_ngrams(some):
                 feature_G = self.feature_of_bucket[bucket_G]
                 has = feature_G >= 0
                 offset = np.concatenate([[0], np.bincount(text_G[has], minlength=len(some)).cumsum()])
@@ -78,10 +82,10 @@ class NgramSpace:
                 shape = (len(some), len(self.basis_FW))
                 times_NF = sparse.csr_array((ones, feature_G[has], offset.astype(np.int32)), shape=shape)
                 row_NW[start : start + len(some)] += times_NF @ self.basis_FW
-        return unit_rows(row_NW)
+        return normalize_rows(row_NW)
 
 
-def ngrams(texts: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
+def hash_ngrams(texts: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
     """For each of SIZES the text and the bucket of every n-gram, in the order of the texts.
 
     Texts are folded (NFKC, no case, single spaces) and have a space before and after, so that beginnings and ends count.
@@ -92,28 +96,28 @@ def ngrams(texts: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
     length_N = np.array([len(text) for text in folded], dtype=np.int64)
     text_G = np.repeat(np.arange(len(folded)), length_N)
     code_G = character_G
-    for size in range(2, max(SIZES) + 1):
+    for size in range(2, max(NGRAM_SIZES) + 1):
         # Three characters of 21 bits fit into 63, so that equal codes are equal n-grams.
         code_G = (code_G[:-1] << np.uint64(21)) | character_G[size - 1 :]
         is_whole = text_G[: len(code_G)] == text_G[size - 1 :]
-        if size in SIZES:
-            yield text_G[: len(code_G)][is_whole], _bucket(code_G[is_whole])
+        if size in NGRAM_SIZES:
+            yield text_G[: len(code_G)][is_whole], _hash_bucket(code_G[is_whole])
 
 
-def unit_rows(row_NW: Floats) -> Floats:
+def normalize_rows(row_NW: Floats) -> Floats:
     """Rows of length 1; zeros stay."""
     length_N1 = np.linalg.norm(row_NW, axis=1, keepdims=True)
     unit_NW: Floats = np.divide(row_NW, length_N1, out=np.zeros_like(row_NW), where=length_N1 > 1e-9)
     return unit_NW
 
 
-def _bucket(gram_G: NDArray[np.uint64]) -> Ints:
+def _hash_bucket(gram_G: NDArray[np.uint64]) -> Ints:
     # Multiplicative hashing: the upper bits of a product with an odd constant are well mixed.
     mixed: Ints = ((gram_G * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(44)).astype(np.int64)
     return mixed
 
 
-def _directions(matrix_NF: sparse.csr_array, width: int) -> NDArray[np.float64]:
+def _whitened_singular_vectors(matrix_NF: sparse.csr_array, width: int) -> NDArray[np.float64]:
     """The right singular vectors of rows of length 1, each divided by its singular value, [F, W]."""
     length_N = np.sqrt(matrix_NF.multiply(matrix_NF).sum(axis=1))
     scaled = sparse.diags_array(1 / np.maximum(length_N, 1e-12)) @ matrix_NF
@@ -125,6 +129,6 @@ def _directions(matrix_NF: sparse.csr_array, width: int) -> NDArray[np.float64]:
     # It divides by the variance of the rows as well, which equal texts have none of; what comes of it is not used.
     with np.errstate(invalid="ignore"):
         svd = TruncatedSVD(rank, n_iter=4, random_state=0).fit(scaled)
-    is_kept = svd.singular_values_ > LEAST_SINGULAR * svd.singular_values_.max()
+    is_kept = svd.singular_values_ > MIN_SINGULAR_RATIO * svd.singular_values_.max()
     directions: NDArray[np.float64] = (svd.components_[is_kept] / svd.singular_values_[is_kept, None]).T
     return directions

@@ -13,16 +13,16 @@ from typing import Any
 
 import settings
 
-REGISTRY, NOTE = "registry.db", "noted.json"
+REGISTRY_FILE, REGISTRY_CACHE_FILE = "registry.db", "noted.json"
 
 
-def noted(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def read_cached_registry(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `ask` answers, as JSON has it; what was answered before, where that was asked of the same registry.
 
     Nothing where there is no registry to ask.
     """
-    folder = settings.load().feast
-    registry, note = folder / REGISTRY, folder / NOTE
+    folder = settings.load_settings().feast
+    registry, note = folder / REGISTRY_FILE, folder / REGISTRY_CACHE_FILE
     if not registry.exists():
         return {}
     of = hashlib.sha256(registry.read_bytes()).hexdigest()
@@ -30,7 +30,7 @@ def noted(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return dict(known["said"])
     said = ask()
     # Tasks run beside each other: each writes a file of its own, and the last one stays.
-    writing = note.with_name(f"{NOTE}.{os.getpid()}")
+    writing = note.with_name(f"{REGISTRY_CACHE_FILE}.{os.getpid()}")
     writing.write_text(json.dumps({"registry": of, "said": said}, indent=2) + "\n")
     writing.replace(note)
     return said

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST, UNKNOWN
+from sequences.batch import FIRST_CODE, UNKNOWN
 from training.vocabulary import Vocabulary
 
 PARTS = ("train", "validation", "test")
@@ -33,7 +33,7 @@ class Plays:
     part_P: np.ndarray
     is_listened_P: np.ndarray
     is_full_play_P: np.ndarray
-    start_P: np.ndarray
+    session_start_P: np.ndarray
     offset_U1: np.ndarray
 
     @classmethod
@@ -52,7 +52,7 @@ class Plays:
             part_P=rows["part"].to_numpy(),
             is_listened_P=rows["is_listened"].to_numpy(),
             is_full_play_P=rows["is_full_play"].to_numpy(),
-            start_P=starts[session_P],
+            session_start_P=starts[session_P],
             offset_U1=np.concatenate([np.unique(user_P, return_index=True)[1], [len(user_P)]]).astype(np.int64),
         )
 
@@ -61,15 +61,15 @@ class Plays:
         return len(self.user_P)
 
 
-def read_rows(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
+def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
     """The plays in order. Texts become numbers piece by piece as they are read: in memory they would be most of it."""
     rows = plays.select(
-        user=_place_in("user_id", user_ids),
+        user=_encode_texts("user_id", user_ids),
         number=pl.col("play_number").cast(pl.Int32),
-        track=(_place_in("track_id", vocabulary.track_ids_V[FIRST:].tolist()) + FIRST).fill_null(UNKNOWN),
-        known_at=_microseconds("known_at"),
-        request_at=_microseconds("request_at"),
-        part=_place_in("part", PARTS).cast(pl.Int8),
+        track=(_encode_texts("track_id", vocabulary.track_ids_V[FIRST_CODE:].tolist()) + FIRST_CODE).fill_null(UNKNOWN),
+        known_at=_to_microseconds("known_at"),
+        request_at=_to_microseconds("request_at"),
+        part=_encode_texts("part", PARTS).cast(pl.Int8),
         is_listened="is_listened",
         is_full_play=pl.col("behaviour") == "full_play",
         session=pl.col("session_id").cast(pl.Categorical),
@@ -78,10 +78,10 @@ def read_rows(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabula
     return rows.sort("user", "number").collect(engine="streaming")
 
 
-def _place_in(column: str, texts: Sequence[str]) -> pl.Expr:
+def _encode_texts(column: str, texts: Sequence[str]) -> pl.Expr:
     """The place of each text among `texts`; null where it is not among them."""
     return pl.col(column).cast(pl.Enum(texts), strict=False).to_physical().cast(pl.Int32)
 
 
-def _microseconds(column: str) -> pl.Expr:
+def _to_microseconds(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.Datetime("us")).cast(pl.Int64)

@@ -25,28 +25,28 @@ def prepare(workspace: Workspace) -> bool:
     if is_unchanged(workspace.folder, inputs):
         return False
     for fit in FITS:
-        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), kept=workspace.kept(fit))
-        data.vocabulary.save(workspace.vocabulary(fit))
+        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
+        data.vocabulary.save(workspace.vocabulary_folder(fit))
         for part in ("validation", "test") if fit == "held_out" else ():
             cases = data.recall_cases(part)
-            as_frame(cases, data).write_parquet(workspace.fit_folder(fit) / f"{part}_cases.parquet")
+            cases_to_frame(cases, data).write_parquet(workspace.fit_folder(fit) / f"{part}_cases.parquet")
             print(f"{part}: {len(cases):,} sessions")
-        for other in workspace.kept(fit).parent.glob(f"{fit}-*"):
-            if other != workspace.kept(fit):
+        for other in workspace.cache_folder(fit).parent.glob(f"{fit}-*"):
+            if other != workspace.cache_folder(fit):
                 shutil.rmtree(other)
-        if data.listeners is not None:
+        if data.sampled_user_ids is not None:
             print(
-                f"{fit}: {len(data.listeners):,} listeners were drawn, whose plays are at most {data.most_plays:,} together "
+                f"{fit}: {len(data.sampled_user_ids):,} listeners were drawn, whose plays are at most {data.max_plays:,} together "
                 "(SEGUE_TRAINING_PLAYS)"
             )
         content = data.content
-        print(f"{fit}: {int(content.is_described_V.sum()):,} tracks are described by words or vectors")
-        print(f"{fit}: {len(data.plays):,} plays, {int(data.catalogue_V.sum()):,} tracks may be recommended")
+        print(f"{fit}: {int(content.has_descriptive_content_V.sum()):,} tracks are described by words or vectors")
+        print(f"{fit}: {len(data.plays):,} plays, {int(data.catalog_V.sum()):,} tracks may be recommended")
     mark_done(workspace.folder, inputs)
     return True
 
 
-def as_frame(cases: RecallCases, data: TrainingData) -> pl.DataFrame:
+def cases_to_frame(cases: RecallCases, data: TrainingData) -> pl.DataFrame:
     """The cases as a table: user_id, play_number, request_at (µs), and the lists of track ids by kind."""
     columns = {"user_id": cases.user_ids.tolist(), "play_number": cases.play_number_C, "request_at": cases.request_at_C}
     lists = {

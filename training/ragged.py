@@ -30,14 +30,14 @@ class Ragged:
         return np.diff(self.offset_C1)
 
     @property
-    def case_of_items(self) -> np.ndarray:
+    def case_per_item(self) -> np.ndarray:
         """The case of every flat item."""
         return np.repeat(np.arange(len(self.offset_C1) - 1), self.count_C)
 
-    def holds(self, items_CK: np.ndarray) -> np.ndarray:
+    def contains(self, items_CK: np.ndarray) -> np.ndarray:
         """Whether each of K items is in its row's list, bool [C, K]; none (0) never is."""
         size = int(max(items_CK.max(initial=0), self.items.max(initial=0))) + 1
-        held = np.unique(self.case_of_items * size + self.items)
+        held = np.unique(self.case_per_item * size + self.items)
         if len(held) == 0:
             return np.zeros(items_CK.shape, dtype=bool)
         asked_CK = np.arange(len(items_CK))[:, None] * size + items_CK

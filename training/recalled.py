@@ -11,52 +11,59 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.data import TrainingData
-from training.evaluation.side_by_side import each
+from training.evaluation.side_by_side import parallel_map
 from training.features import OfflineFeatures
-from training.fusion import RECALLED
-from training.heard import HEARD_VIEWS, heard, joined
+from training.fusion import CANDIDATES_PER_CHANNEL
+from training.heard import USER_HISTORY_VIEWS, concatenate_ragged, unique_history_items
 from training.ragged import Ragged
 from training.recall.channel import Candidates, RecallChannel
 from training.recall_cases import RecallCases
 
-CASES_AT_ONCE = 256
+CASE_BATCH_SIZE = 256
 
 
-def recalled(
+def recall_candidates(
     channels: Mapping[str, RecallChannel], offline: OfflineFeatures, cases: RecallCases, what: str
 ) -> dict[str, Candidates]:
     """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
     for channel in channels.values():
-        offline.open(channel.feature_service)
+        offline.preload(channel.feature_service)
 
     def of(start: int) -> dict[str, Candidates]:
-        some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
-        asked = some.user_ids.tolist(), some.request_at_C, scenes_of(some)
+        some = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
+        asked = some.user_ids.tolist(), some.request_at_C, case_scenes(some)
         return {
-            name: channel.recall(offline.users(channel.feature_service, *asked), RECALLED)
+            name: channel.recall(offline.load_user_batch(channel.feature_service, *asked), CANDIDATES_PER_CHANNEL)
             for name, channel in channels.items()
         }
 
-    parts = list(each(of, range(0, len(cases), CASES_AT_ONCE), f"recall {what}"))
-    return {name: _joined([part[name] for part in parts]) for name in channels}
+    parts = list(parallel_map(of, range(0, len(cases), CASE_BATCH_SIZE), f"recall {what}"))
+    return {name: _concatenate_candidates([part[name] for part in parts]) for name in channels}
 
 
-def heard_before(data: TrainingData, cases: RecallCases) -> Ragged:
+def load_case_history(data: TrainingData, cases: RecallCases) -> Ragged:
     """What the user of each case had heard before it, as the request reads it."""
     parts = []
-    for start in range(0, len(cases), CASES_AT_ONCE):
-        some = cases.take(np.arange(start, min(start + CASES_AT_ONCE, len(cases))))
+    for start in range(0, len(cases), CASE_BATCH_SIZE):
+        some = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
         users = some.user_ids.tolist()
-        parts.append(heard({view: data.reader(view).read(users, some.request_at_C) for view in HEARD_VIEWS}))
-    return joined(parts)
+        parts.append(
+            unique_history_items(
+                {view: data.reader(view).read(users, some.request_at_C) for view in USER_HISTORY_VIEWS}
+            )
+        )
+    return concatenate_ragged(parts)
 
 
-def scenes_of(cases: RecallCases) -> list[str]:
+def case_scenes(cases: RecallCases) -> list[str]:
     """The scene of each case, "" where the log names none."""
     return [scene or "" for scene in cases.scenes.tolist()]
 
 
-def _joined(parts: list[Candidates]) -> Candidates:
+def _concatenate_candidates(parts: list[Candidates]) -> Candidates:
     if not parts:
-        return Candidates(np.zeros((0, RECALLED), dtype=np.int64), np.zeros((0, RECALLED), dtype=np.float32))
+        return Candidates(
+            np.zeros((0, CANDIDATES_PER_CHANNEL), dtype=np.int64),
+            np.zeros((0, CANDIDATES_PER_CHANNEL), dtype=np.float32),
+        )
     return Candidates(np.concatenate([p.items_BK for p in parts]), np.concatenate([p.scores_BK for p in parts]))

@@ -21,13 +21,13 @@ class Recipe:
     seed: int
     fusion_cases_per_user: int
     validation_cases_per_user: int
-    left_out: tuple[str, ...] = ()
+    excluded_rankers: tuple[str, ...] = ()
 
 
 RECIPES: dict[str, Recipe] = {
     "debug": Recipe("debug", seed=0, fusion_cases_per_user=5, validation_cases_per_user=3),
     "small": Recipe(
-        "small", seed=0, fusion_cases_per_user=30, validation_cases_per_user=10, left_out=("session_domains",)
+        "small", seed=0, fusion_cases_per_user=30, validation_cases_per_user=10, excluded_rankers=("session_domains",)
     ),
     "full": Recipe("full", seed=0, fusion_cases_per_user=100, validation_cases_per_user=30),
 }

@@ -18,39 +18,39 @@ from numpy.typing import NDArray
 
 from training.ragged import Ragged
 from training.recall.channel import Candidates
-from training.recall.measure import by_user
+from training.recall.measure import mean_over_users
 
-CONSTANTS = (5.0, 20.0, 60.0)
-WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
-ROUNDS = 3
-FILLS = 1e-9
+RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)
+WEIGHT_GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
+MAX_ROUNDS = 3
+ZERO_WEIGHT_EPSILON = 1e-9
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Found:
+class CandidatePool:
     """The M distinct candidates of B requests, by request, then item: whether the user has heard each, and its rank
     (int32, from 0) in each channel among that channel's candidates of the same kind, -1 where it did not find it.
     """
 
-    requests: int
+    request_count: int
     row_M: Ints
     item_M: Ints
-    is_heard_M: NDArray[np.bool_]
+    is_repeat_M: NDArray[np.bool_]
     rank_MH: NDArray[np.int32]
     channels: tuple[str, ...]
 
     @classmethod
-    def of(cls, candidates: Mapping[str, Candidates], heard: Ragged) -> Found:
+    def of(cls, candidates: Mapping[str, Candidates], heard: Ragged) -> CandidatePool:
         """Of what the channels gave for the same requests; `heard[b]` is what the user of request b has heard."""
         channels = tuple(sorted(candidates))
         items = np.concatenate([candidates[name].items_BK for name in channels], axis=1)
         top = np.int64(max(items.max(initial=0), heard.items.max(initial=0)) + 1)
         row, column = np.nonzero(items)
         key_M, number = np.unique(row * top + items[row, column], return_inverse=True)
-        is_heard_M = np.isin(key_M, heard.case_of_items * top + heard.items, assume_unique=True)
+        is_heard_M = np.isin(key_M, heard.case_per_item * top + heard.items, assume_unique=True)
         number_BJ = np.full(items.shape, -1, dtype=np.int64)
         number_BJ[row, column] = number
         rank_MH = np.full((len(key_M), len(channels)), -1, dtype=np.int32)
@@ -63,35 +63,35 @@ class Found:
         row_M, item_M = np.divmod(key_M, top)
         return cls(len(items), row_M, item_M, is_heard_M, rank_MH, channels)
 
-    def of_kind(self, is_heard: bool) -> Found:
+    def filter_by_repeat(self, is_heard: bool) -> CandidatePool:
         """The candidates of one kind, of the same requests."""
-        return self._where(self.is_heard_M == is_heard, self.requests, self.row_M)
+        return self._select(self.is_repeat_M == is_heard, self.request_count, self.row_M)
 
-    def take(self, rows: Ints) -> Found:
+    def take(self, rows: Ints) -> CandidatePool:
         """The candidates of some of the requests, which are then numbered in the order of `rows`, ascending."""
-        number_B = np.full(self.requests, -1, dtype=np.int64)
+        number_B = np.full(self.request_count, -1, dtype=np.int64)
         number_B[rows] = np.arange(len(rows))
         row_M = number_B[self.row_M]
-        return self._where(row_M >= 0, len(rows), row_M)
+        return self._select(row_M >= 0, len(rows), row_M)
 
-    def _where(self, some_M: NDArray[np.bool_], requests: int, row_M: Ints) -> Found:
-        return Found(
-            requests, row_M[some_M], self.item_M[some_M], self.is_heard_M[some_M], self.rank_MH[some_M], self.channels
+    def _select(self, some_M: NDArray[np.bool_], requests: int, row_M: Ints) -> CandidatePool:
+        return CandidatePool(
+            requests, row_M[some_M], self.item_M[some_M], self.is_repeat_M[some_M], self.rank_MH[some_M], self.channels
         )
 
-    def best(self, score_M: Floats, k: int) -> Ints:
+    def top_k(self, score_M: Floats, k: int) -> Ints:
         """The numbers (from 1) of each request's `k` best candidates, [B, k], ties by smaller item; 0 is none."""
         order = np.lexsort((-score_M, self.row_M))
         row = self.row_M[order]
         place = np.arange(len(row)) - self.offset_B1[row]
-        best_BK = np.zeros((self.requests, k), dtype=np.int64)
+        best_BK = np.zeros((self.request_count, k), dtype=np.int64)
         best_BK[row[place < k], place[place < k]] = order[place < k] + 1
         return best_BK
 
     @cached_property
     def offset_B1(self) -> Ints:
         """Where each request's candidates begin."""
-        return np.searchsorted(self.row_M, np.arange(self.requests + 1))
+        return np.searchsorted(self.row_M, np.arange(self.request_count + 1))
 
 
 @dataclass(frozen=True)
@@ -105,41 +105,45 @@ class ReciprocalRank:
     weights: Mapping[str, float] = field(default_factory=dict)
     constant: float = 60.0
 
-    def scores(self, found: Found) -> Floats:
+    def scores(self, found: CandidatePool) -> Floats:
         """Positive, [M]."""
-        return self._weighed(_gains(found.rank_MH.T, self.constant), found.channels)
+        return self._weighted_sum(_reciprocal_ranks(found.rank_MH.T, self.constant), found.channels)
 
-    def _weighed(self, gains: Floats, channels: tuple[str, ...]) -> Floats:
+    def _weighted_sum(self, gains: Floats, channels: tuple[str, ...]) -> Floats:
         """The sum over channels, [H, ...], one after the other: a product of matrices may add up otherwise for one
         request than for many.
         """
         total: Floats = np.zeros(gains.shape[1:])
         for name, gain in zip(channels, gains, strict=True):
-            total += max(self.weights.get(name, 0.0) if self.weights else 1.0, FILLS) * gain
+            total += max(self.weights.get(name, 0.0) if self.weights else 1.0, ZERO_WEIGHT_EPSILON) * gain
         return total
 
     @classmethod
-    def fit(cls, found: Found, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> ReciprocalRank:
+    def fit(cls, found: CandidatePool, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> ReciprocalRank:
         """The weights and the constant with the greatest recall of `targets`, summed over `cutoffs`.
 
         For each constant by itself, as weights that are good with one lead nowhere with another: from all channels alike
         or the best one alone, one weight at a time, some rounds.
         """
-        wanted, channels = Wanted.of(found, targets, user_C), found.channels
-        climbed = [_climbed(wanted, channels, constant, cutoffs) for constant in CONSTANTS]
+        wanted, channels = FusionTargets.of(found, targets, user_C), found.channels
+        climbed = [_coordinate_ascent(wanted, channels, constant, cutoffs) for constant in RANK_CONSTANT_GRID]
         return max(climbed, key=itemgetter(0))[1]
 
-    def recall(self, found: Found, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> float:
+    def recall(self, found: CandidatePool, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> float:
         """What `fit` maximises."""
-        wanted = Wanted.of(found, targets, user_C)
-        return sum(wanted.recall(self._weighed(_gains(wanted.rank_HBX, self.constant), found.channels), cutoffs))
+        wanted = FusionTargets.of(found, targets, user_C)
+        return sum(
+            wanted.recall(
+                self._weighted_sum(_reciprocal_ranks(wanted.rank_HBX, self.constant), found.channels), cutoffs
+            )
+        )
 
 
-def _climbed(
-    wanted: Wanted, channels: tuple[str, ...], constant: float, cutoffs: tuple[int, ...]
+def _coordinate_ascent(
+    wanted: FusionTargets, channels: tuple[str, ...], constant: float, cutoffs: tuple[int, ...]
 ) -> tuple[float, ReciprocalRank]:
     """The recall reached and the weights that reach it."""
-    gains = _gains(wanted.rank_HBX, constant)
+    gains = _reciprocal_ranks(wanted.rank_HBX, constant)
     known: dict[tuple[float, ...], tuple[float, ReciprocalRank]] = {}
 
     def tried(weights: dict[str, float]) -> tuple[float, ReciprocalRank]:
@@ -147,28 +151,28 @@ def _climbed(
         key = tuple(weights.values())
         if key not in known:
             fusion = ReciprocalRank(weights, constant)
-            known[key] = round(sum(wanted.recall(fusion._weighed(gains, channels), cutoffs)), 9), fusion
+            known[key] = round(sum(wanted.recall(fusion._weighted_sum(gains, channels), cutoffs)), 9), fusion
         return known[key]
 
     starts = (channels, *((name,) for name in channels))
     best = max((tried({name: float(name in some) for name in channels}) for some in starts), key=itemgetter(0))
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         before = best
         for name in channels:
-            others = (weight for weight in WEIGHTS if weight != best[1].weights[name])
+            others = (weight for weight in WEIGHT_GRID if weight != best[1].weights[name])
             best = max(best, *(tried({**best[1].weights, name: weight}) for weight in others), key=itemgetter(0))
         if best is before:
             break
     return best
 
 
-def _gains(ranks: NDArray[np.int32], constant: float) -> Floats:
+def _reciprocal_ranks(ranks: NDArray[np.int32], constant: float) -> Floats:
     """What a channel says for a candidate before it is weighed, by its rank there; 0 for one that it did not find."""
     return np.where(ranks >= 0, 1 / (constant + np.maximum(ranks, 0) + 1), 0.0)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FusionTargets:
     """The requests of a fit that found anything they were to find, as rectangles: candidate x of request b has the ranks
     `rank_HBX[:, b, x]` (beyond its candidates -1), and target t is candidate `column_T[t]` of request `row_T[t]`.
     """
@@ -181,13 +185,13 @@ class Wanted:
     user_C: Ints
 
     @classmethod
-    def of(cls, found: Found, targets: Ragged, user_C: Ints) -> Wanted:
+    def of(cls, found: CandidatePool, targets: Ragged, user_C: Ints) -> FusionTargets:
         """What is looked at again and again, made once; `targets` and `user_C` are of all the requests in `found`."""
         top = np.int64(max(found.item_M.max(initial=0), targets.items.max(initial=0)) + 1)
-        wanted = targets.case_of_items * top + targets.items
+        wanted = targets.case_per_item * top + targets.items
         is_target_M = np.isin(found.row_M * top + found.item_M, wanted)
         case_B = np.unique(found.row_M[is_target_M])
-        row_C = np.full(found.requests, -1, dtype=np.int64)
+        row_C = np.full(found.request_count, -1, dtype=np.int64)
         row_C[case_B] = np.arange(len(case_B))
         number = np.flatnonzero(row_C[found.row_M] >= 0)
         row, column = row_C[found.row_M[number]], number - found.offset_B1[found.row_M[number]]
@@ -219,5 +223,5 @@ class Wanted:
                     is_in_T[target] = before < k
             hit_C = np.bincount(self.case_B[self.row_T[is_in_T]], minlength=len(self.count_C))
             share_C = np.divide(hit_C, self.count_C, out=np.full(len(hit_C), np.nan), where=self.count_C > 0)
-            found.append(float(np.nan_to_num(by_user(share_C, self.user_C))))
+            found.append(float(np.nan_to_num(mean_over_users(share_C, self.user_C))))
         return found

@@ -18,15 +18,15 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from training.blend import scaled
+from training.blend import scale_by_max
 
-PER_ARTIST = 15
+MAX_TRACKS_PER_ARTIST = 15
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.floating]
 
 
-def at_most_per_artist(artist_C: Ints, most: int) -> Ints:
+def cap_tracks_per_artist(artist_C: Ints, most: int) -> Ints:
     """Places, in order, of the candidates that are among the first `most` of their artist.
 
     Codes below 2 are artists that nobody knows: they are not capped, for two unknown artists need not be one.
@@ -37,7 +37,7 @@ def at_most_per_artist(artist_C: Ints, most: int) -> Ints:
     return np.sort(order[(number < most) | (of_artist < 2)])
 
 
-def diverse(
+def rerank_mmr(
     scores_C: Floats, similarity_CC: Floats, artist_C: Ints, limit: int, most: int, strength: float, first: int = 0
 ) -> list[int]:
     """Places of at most `limit` candidates, at most `most` of one artist, each the best of those left when it was chosen.
@@ -53,7 +53,7 @@ def diverse(
     """
     known = similarity_CC[~np.isnan(similarity_CC) & ~np.eye(len(scores_C), dtype=bool)]
     alike_CC = np.nan_to_num(similarity_CC, nan=float(known.mean()) if len(known) else 0.0)
-    score_C = (1 - strength) * scaled(np.where(np.arange(len(scores_C)) < first, 0.0, scores_C))
+    score_C = (1 - strength) * scale_by_max(np.where(np.arange(len(scores_C)) < first, 0.0, scores_C))
     alike_sum_C = np.zeros(len(scores_C))
     is_left_C = np.ones(len(scores_C), dtype=bool)
     taken = Counter[int]()

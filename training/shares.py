@@ -18,20 +18,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-FILE = "shares.json"
-MOST = 4
+TRAFFIC_SPLIT_FILE = "shares.json"
+MAX_CANARY_RELEASES = 4
 """Releases beside production: each lies in the memory of every service."""
-LONGEST_NAME = 64
-KEPT = 200
+MAX_EXPERIMENT_NAME_BYTES = 64
+MAX_HISTORY_ENTRIES = 200
 PRODUCTION = "production"
 
 
-class SharesRejected(ValueError):
+class InvalidTrafficSplit(ValueError):
     """Shares that cannot be given; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)
-class Beside:
+class CanaryRelease:
     """A release beside production for a `share` of the users, above 0 and at most 1."""
 
     release: str
@@ -40,41 +40,45 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Shares:
+class TrafficSplit:
     """Who gets what: at most MOST releases, their shares at most 1 in all."""
 
     experiment: str = ""
-    beside: tuple[Beside, ...] = ()
+    canaries: tuple[CanaryRelease, ...] = ()
 
     def __post_init__(self) -> None:
-        names, total = [one.release for one in self.beside], sum(one.share for one in self.beside)
-        if len(names) > MOST or len(set(names)) < len(names):
-            raise SharesRejected(
-                f"{len(names)} releases beside production, {', '.join(names)}: at most {MOST} different ones can be; "
+        names, total = [one.release for one in self.canaries], sum(one.share for one in self.canaries)
+        if len(names) > MAX_CANARY_RELEASES or len(set(names)) < len(names):
+            raise InvalidTrafficSplit(
+                f"{len(names)} releases beside production, {', '.join(names)}: at most {MAX_CANARY_RELEASES} different ones can be; "
                 "end one with --share 0"
             )
-        for one in self.beside:
+        for one in self.canaries:
             if not 0 < one.share <= 1:
-                raise SharesRejected(f"share {one.share:g} of {one.release} is not above 0 and at most 1")
+                raise InvalidTrafficSplit(f"share {one.share:g} of {one.release} is not above 0 and at most 1")
         if total > 1 + 1e-9:
-            parts = " + ".join(f"{one.share:g} ({one.release})" for one in self.beside)
-            raise SharesRejected(
+            parts = " + ".join(f"{one.share:g} ({one.release})" for one in self.canaries)
+            raise InvalidTrafficSplit(
                 f"shares {parts} are {total:g}, more than all users; give less, or end one with --share 0"
             )
         name = self.experiment
-        if self.beside and not (name.isprintable() and name.strip() and len(name.encode()) <= LONGEST_NAME):
-            raise SharesRejected(f"experiment {name[:80]!r} is not 1 to {LONGEST_NAME} bytes of printable text")
+        if self.canaries and not (
+            name.isprintable() and name.strip() and len(name.encode()) <= MAX_EXPERIMENT_NAME_BYTES
+        ):
+            raise InvalidTrafficSplit(
+                f"experiment {name[:80]!r} is not 1 to {MAX_EXPERIMENT_NAME_BYTES} bytes of printable text"
+            )
 
-    def release_of(self, user_id: str) -> str | None:
+    def assign_release(self, user_id: str) -> str | None:
         """The release beside production that is the user's; None: production."""
-        place, end = placed(user_id, self.experiment), 0.0
-        for one in self.beside if user_id else ():
+        place, end = hash_bucket(user_id, self.experiment), 0.0
+        for one in self.canaries if user_id else ():
             end += one.share
             if place < end:
                 return one.release
         return None
 
-    def with_share(self, release: str, path: Path, share: float, experiment: str | None = None) -> Shares:
+    def with_share(self, release: str, path: Path, share: float, experiment: str | None = None) -> TrafficSplit:
         """These with another share of `release`, in its place or as the last; 0 ends it.
 
         The first begins an experiment, named after it unless `experiment` says otherwise.
@@ -82,42 +86,42 @@ class Shares:
         Raises:
             SharesRejected: a share out of range, too much in all, or another experiment than the one that goes on.
         """
-        if self.beside and experiment not in (None, self.experiment):
-            raise SharesRejected(
+        if self.canaries and experiment not in (None, self.experiment):
+            raise InvalidTrafficSplit(
                 f"experiment {self.experiment!r} goes on; end its shares with --share 0, then begin {experiment!r}"
             )
-        one = Beside(release, str(path), share)
-        kept = [one if other.release == release else other for other in self.beside]
+        one = CanaryRelease(release, str(path), share)
+        kept = [one if other.release == release else other for other in self.canaries]
         if one not in kept:
             kept.append(one)
         if share == 0:
             kept.remove(one)
-        return Shares((self.experiment if self.beside else experiment or release) if kept else "", tuple(kept))
+        return TrafficSplit((self.experiment if self.canaries else experiment or release) if kept else "", tuple(kept))
 
 
-def placed(user_id: str, salt: str) -> float:
+def hash_bucket(user_id: str, salt: str) -> float:
     """The user's place in [0, 1), always the same for one salt, and independent of it for another."""
     key = hashlib.sha256(salt.encode()).digest()
     number = int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8, key=key).digest())
     return (number >> 11) / (1 << 53)  # as many bits as a float has, or the largest would round to 1
 
 
-def parse(text: str) -> Shares:
+def parse(text: str) -> TrafficSplit:
     """What the text of the file says.
 
     Raises:
         ValueError, KeyError, TypeError: it is not what `write` wrote.
     """
     content = json.loads(text)
-    return Shares(content["experiment"], tuple(Beside(**one) for one in content["beside"]))
+    return TrafficSplit(content["experiment"], tuple(CanaryRelease(**one) for one in content["beside"]))
 
 
-def read(file: Path) -> Shares:
+def read(file: Path) -> TrafficSplit:
     """The shares in `file`; none where it is missing."""
-    return parse(file.read_text()) if file.exists() else Shares()
+    return parse(file.read_text()) if file.exists() else TrafficSplit()
 
 
-def write(file: Path, shares: Shares) -> None:
+def write(file: Path, shares: TrafficSplit) -> None:
     """Put the shares in the place of those in `file`, whole; the same change nothing."""
     before: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
     if read(file) == shares:
@@ -126,7 +130,7 @@ def write(file: Path, shares: Shares) -> None:
     history = before["history"] if before else []
     if before and before["beside"]:
         left = {name: before[name] for name in ("experiment", "beside", "since")}
-        history = [*history, left | {"until": now}][-KEPT:]
+        history = [*history, left | {"until": now}][-MAX_HISTORY_ENTRIES:]
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(file.name + ".writing")
     draft.write_text(json.dumps(asdict(shares) | {"since": now, "history": history}, indent=2) + "\n")

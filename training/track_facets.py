@@ -29,7 +29,7 @@ class TrackFacets:
     def build(cls, rows: pl.DataFrame) -> Self:
         """From one row an item with a list column for each of FACETS, which may be null or missing."""
         V = len(rows)
-        of_facet = [_of_facet(rows, name).with_columns(facet=pl.lit(number)) for number, name in enumerate(FACETS)]
+        of_facet = [_facet_values(rows, name).with_columns(facet=pl.lit(number)) for number, name in enumerate(FACETS)]
         values = pl.concat(of_facet).unique().sort("item", "facet", "value")
         codes = values.select("facet", "value").unique(maintain_order=True).with_row_index("code")
         values = values.join(codes, on=["facet", "value"], how="left", maintain_order="left")
@@ -60,7 +60,7 @@ class TrackFacets:
         alike: Floats = np.divide(weight_CU @ weight_CU.T, both_CC, out=unknown, where=both_CC > 0)
         return alike
 
-    def diversity(self, items_CL: NDArray[np.int64]) -> NDArray[np.float64]:
+    def intra_list_diversity(self, items_CL: NDArray[np.int64]) -> NDArray[np.float64]:
         """Intra-list diversity of C lists (0: no item): 1 - similarity, averaged over the pairs that are known; NaN of none."""
         found = np.full(len(items_CL), np.nan)
         for case, row in enumerate(items_CL):
@@ -72,7 +72,7 @@ class TrackFacets:
         return found
 
 
-def _of_facet(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+def _facet_values(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     """`item`, `value` of a facet, without nulls."""
     lists = rows[name].cast(pl.List(pl.String)) if name in rows.columns else pl.Series([None] * len(rows))
     table = pl.DataFrame({"item": np.arange(len(rows)), "value": lists.cast(pl.List(pl.String))})

@@ -19,7 +19,7 @@ def log_fit(name: str, numbers: dict[str, Any], measures: dict[str, Any]) -> Non
     open_experiment()
     with mlflow.start_run(run_name=name):
         mlflow.log_params({key: str(value)[:500] for key, value in numbers.items()})
-        mlflow.log_metrics(_numbers(measures))
+        mlflow.log_metrics(_flatten_metrics(measures))
         for row in measures.get("history") or []:
             mlflow.log_metrics({key: row[key] for key in row if key != "step"}, step=int(row["step"]))
 
@@ -31,7 +31,7 @@ def open_experiment() -> None:
 
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
         try:
-            mlflow.create_experiment(EXPERIMENT, (settings.load().mlflow / "artifacts").as_uri())
+            mlflow.create_experiment(EXPERIMENT, (settings.load_settings().mlflow / "artifacts").as_uri())
         except MlflowException as error:
             # Another task, started at the same time, was first.
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -39,11 +39,11 @@ def open_experiment() -> None:
     mlflow.set_experiment(EXPERIMENT)
 
 
-def _numbers(measures: dict[str, Any]) -> dict[str, float]:
+def _flatten_metrics(measures: dict[str, Any]) -> dict[str, float]:
     flat: dict[str, float] = {}
     for key, value in measures.items():
         if isinstance(value, dict):
-            flat |= {f"{key}/{inner}": number for inner, number in _numbers(value).items()}
+            flat |= {f"{key}/{inner}": number for inner, number in _flatten_metrics(value).items()}
         elif isinstance(value, (int, float)) and value == value:  # noqa: PLR0124
             flat[key.replace("@", "_at_")] = float(value)
     return flat

@@ -25,13 +25,13 @@ from typing import Any
 import settings
 from training import ranks, tracking
 from training.data import TrainingData
-from training.heads import LISTENED, NothingToLearn
+from training.heads import LISTWISE_HEAD, NoTrainingExamples
 from training.import_closure import code_hash
 from training.peak_memory import peak_mb
 from training.recipes import RECIPES, recipe
 from training.workspace import (
     FITS,
-    INPUTS,
+    INPUTS_FILE,
     MissingInput,
     Workspace,
     is_unchanged,
@@ -39,11 +39,11 @@ from training.workspace import (
     write_json,
 )
 
-SETTLED, MEASURES = "settled.json", "measures.json"
-Fit = Callable[[TrainingData, Any, Path], Any]
-TABLES = ("channels", "containers", "rankers", "heads")
+RESOLVED_CONFIG_FILE, MEASURES_FILE = "settled.json", "measures.json"
+FitFunction = Callable[[TrainingData, Any, Path], Any]
+MODEL_TABLES = ("channels", "containers", "rankers", "heads")
 ALL = "all"
-KINDS = ("channel", "container", "ranker", "head")
+MODEL_KINDS = ("channel", "container", "ranker", "head")
 
 
 def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
@@ -58,65 +58,67 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         MissingInput: `final` is asked for before `held_out` was fitted, containers before `realtime`, or heads before any
             channel.
     """
-    config, fit_model = model_of(kind, name, workspace, fit)
-    place = partial(workspace.model, kind)
+    config, fit_model = resolve_model(kind, name, workspace, fit)
+    place = partial(workspace.model_folder, kind)
     folder = place(fit, name)
     if fit == "final":
-        config = _settled(place("held_out", name), config, name)
-    needed = _needed(workspace, kind, name, fit)
-    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code_hash(*producers(kind, name)), **needed)
-    if ranks.first_says(lambda: is_unchanged(folder, inputs)):
-        ranks.leave_to_first()
+        config = _load_resolved_config(place("held_out", name), config, name)
+    needed = _upstream_input_hashes(workspace, kind, name, fit)
+    inputs = workspace.inputs(
+        fit=fit, config=config, name=name, code=code_hash(*producer_modules(kind, name)), **needed
+    )
+    if ranks.broadcast_from_rank0(lambda: is_unchanged(folder, inputs)):
+        ranks.require_rank0()
         return False
-    if not learns_in_steps(config):
-        ranks.leave_to_first()
+    if not supports_distributed_training(config):
+        ranks.require_rank0()
     began = time.monotonic()
-    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), kept=workspace.kept(fit))
+    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
     # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
     try:
         model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
-    except NothingToLearn:
-        (folder / INPUTS).unlink(missing_ok=True)  # what was fitted before is of another log
+    except NoTrainingExamples:
+        (folder / INPUTS_FILE).unlink(missing_ok=True)  # what was fitted before is of another log
         raise
-    ranks.leave_to_first()
+    ranks.require_rank0()
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
-    measures["ranks"] = ranks.rank_of_ranks()[1]
-    write_json(folder / SETTLED, asdict(model.settled))
-    write_json(folder / MEASURES, measures)
+    measures["ranks"] = ranks.rank_and_world_size()[1]
+    write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.settled))
+    write_json(folder / MEASURES_FILE, measures)
     mark_done(folder, inputs)
     tracking.log_fit(f"{kind}-{name}-{fit}", asdict(model.settled), measures)
     _print_summary(name, fit, measures)
     return True
 
 
-def learns_in_steps(config: Any) -> bool:
+def supports_distributed_training(config: Any) -> bool:
     """Whether ranks can share the fit of a model with such a config."""
     return hasattr(config, "steps")
 
 
-def is_passed_over(workspace: Workspace, ranker: str) -> bool:
+def is_unselected_ranker(workspace: Workspace, ranker: str) -> bool:
     """Whether evaluation chose another ranker: only the one that is served needs what `final` learns from."""
     choice = workspace.folder / "evaluation" / "choice.json"
     return choice.exists() and json.loads(choice.read_text())["ranker"] not in (ranker, None)
 
 
-def names(kind: str, recipe_name: str | None = None) -> list[str]:
+def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
     """The names in a table, one of TABLES; those that a recipe trains, where one is given."""
     if kind == "heads":
-        return [LISTENED]
+        return [LISTWISE_HEAD]
     if kind in ("channels", "containers"):
-        from training.recall import CHANNELS, CONTAINERS
+        from training.recall import CHANNELS, COLLECTIONS
 
-        return list(CHANNELS if kind == "channels" else CONTAINERS)
+        return list(CHANNELS if kind == "channels" else COLLECTIONS)
     from training.ranking import RANKERS
 
-    left_out = recipe(recipe_name).left_out if recipe_name else ()
+    left_out = recipe(recipe_name).excluded_rankers if recipe_name else ()
     return [name for name in RANKERS if name not in left_out]
 
 
-def producers(kind: str, name: str) -> tuple[str, ...]:
+def producer_modules(kind: str, name: str) -> tuple[str, ...]:
     """The modules that fit a model: what they import is the code that it depends on."""
     if kind == "head":
         return ("training.fit_listened", "training.ranking.listened")
@@ -124,47 +126,48 @@ def producers(kind: str, name: str) -> tuple[str, ...]:
         from training.ranking import RANKERS
 
         return (RANKERS[name].__module__, "training.ranking.fit")
-    from training.recall import CHANNELS, CONTAINERS
+    from training.recall import CHANNELS, COLLECTIONS
 
-    return ((CHANNELS | CONTAINERS)[name].__module__,)
+    return ((CHANNELS | COLLECTIONS)[name].__module__,)
 
 
-def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, Fit]:
+def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, FitFunction]:
     """Config and fit of a model. Imported here: a list of channels should not wait for the rankers."""
     recipe_name = workspace.recipe
-    if name not in names(f"{kind}s"):
-        raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(names(f'{kind}s'))}")
+    if name not in model_names(f"{kind}s"):
+        raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(model_names(f'{kind}s'))}")
     if kind == "channel":
         from training.recall import CHANNELS
 
         return CHANNELS[name].config(recipe_name), CHANNELS[name].fit
     if kind == "container":
-        from training.recall import CONTAINERS
+        from training.recall import COLLECTIONS
         from training.recall.realtime import Realtime
 
         def fit_containers(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # it takes seconds: there is nothing to go on from
-            realtime = Realtime.load(workspace.model("channel", fit, Realtime.name), data.vocabulary)
-            return CONTAINERS[name].fit(data, config, realtime)
+            realtime = Realtime.load(workspace.model_folder("channel", fit, Realtime.name), data.vocabulary)
+            return COLLECTIONS[name].fit(data, config, realtime)
 
-        return CONTAINERS[name].config(recipe_name), fit_containers
+        return COLLECTIONS[name].config(recipe_name), fit_containers
     if kind == "head":
-        from training.ranking.listened import Listened, ListenedConfig
+        from training.ranking.listened import LambdaMARTConfig, LambdaMARTHead
 
         def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # trees are grown at once: there is nothing to go on from
             if fit == "final":
-                return Listened.load(workspace.model("head", "held_out", name))
+                return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # To take a head over should not wait for what fits one.
-            from training.fit_listened import fit_listened
+            from training.fit_listened import fit_listwise_head
             from training.recall import load_channels
 
             folders = {
-                name: workspace.channel(fit, name) for name in workspace.fitted("channel", fit, names("channels"))
+                name: workspace.channel_folder(fit, name)
+                for name in workspace.list_fitted("channel", fit, model_names("channels"))
             }
-            return fit_listened(data, config, load_channels(folders, data.vocabulary))
+            return fit_listwise_head(data, config, load_channels(folders, data.vocabulary))
 
-        return ListenedConfig.of(recipe_name), fit_head
+        return LambdaMARTConfig.from_recipe(recipe_name), fit_head
     from training.ranking import RANKERS
     from training.ranking.fit import fit_ranker
 
@@ -174,39 +177,39 @@ def model_of(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any,
     return RANKERS[name].config(recipe_name), fit_one
 
 
-def _needed(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:
+def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:
     """What was fitted before and goes into a model, by the hash of what that was made from."""
     if kind == "container":
-        return {"realtime": _realtime_of(workspace, fit)}
+        return {"realtime": _realtime_input_hash(workspace, fit)}
     if kind == "head" and fit == "final":
-        return {"held_out": workspace.made_from(kind, "held_out", name)}
+        return {"held_out": workspace.input_hash(kind, "held_out", name)}
     if kind == "head":
-        return {"channels": _channels_of(workspace, fit)}
+        return {"channels": _channel_input_hashes(workspace, fit)}
     return {}
 
 
-def _channels_of(workspace: Workspace, fit: str) -> dict[str, str]:
-    fitted = workspace.fitted("channel", fit, names("channels"))
+def _channel_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
+    fitted = workspace.list_fitted("channel", fit, model_names("channels"))
     if not fitted:
         raise MissingInput(
             f"heads learn from the channels' candidates, and no channel was fitted in {workspace.fit_folder(fit)}; "
             "train one first"
         )
-    return {name: workspace.made_from("channel", fit, name) for name in fitted}
+    return {name: workspace.input_hash("channel", fit, name) for name in fitted}
 
 
-def _realtime_of(workspace: Workspace, fit: str) -> str:
+def _realtime_input_hash(workspace: Workspace, fit: str) -> str:
     """The hash of what the channel was made from whose vectors the containers get."""
-    if not workspace.fitted("channel", fit, ["realtime"]):
+    if not workspace.list_fitted("channel", fit, ["realtime"]):
         raise MissingInput(
             "containers have the vectors of channel realtime, and "
-            f"{workspace.channel(fit, 'realtime')} has none; train it first"
+            f"{workspace.channel_folder(fit, 'realtime')} has none; train it first"
         )
-    return workspace.made_from("channel", fit, "realtime")
+    return workspace.input_hash("channel", fit, "realtime")
 
 
-def _settled(held_out: Path, config: Any, name: str) -> Any:
-    path = held_out / SETTLED
+def _load_resolved_config(held_out: Path, config: Any, name: str) -> Any:
+    path = held_out / RESOLVED_CONFIG_FILE
     if not path.exists():
         raise MissingInput(f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, it chooses")
     stored = json.loads(path.read_text())
@@ -225,43 +228,47 @@ def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
-    parser.add_argument("what", choices=[*KINDS, "list"])
-    parser.add_argument("name", help=f"the model; for list: {', '.join(TABLES)}, or {ALL}")
+    parser.add_argument("what", choices=[*MODEL_KINDS, "list"])
+    parser.add_argument("name", help=f"the model; for list: {', '.join(MODEL_TABLES)}, or {ALL}")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":
-        if arguments.name not in (*TABLES, ALL):
-            parser.error(f"there is no table {arguments.name!r}; choose one of {', '.join(TABLES)}, or {ALL}")
-        tables = {table: names(table, arguments.recipe) for table in TABLES if arguments.name in (table, ALL)}
+        if arguments.name not in (*MODEL_TABLES, ALL):
+            parser.error(f"there is no table {arguments.name!r}; choose one of {', '.join(MODEL_TABLES)}, or {ALL}")
+        tables = {
+            table: model_names(table, arguments.recipe) for table in MODEL_TABLES if arguments.name in (table, ALL)
+        }
         print(json.dumps(tables if arguments.name == ALL else tables[arguments.name]))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
-    asked, wanted = (arguments.what, arguments.name, arguments.fit), settings.load().training_ranks
-    why_not = _why_not(workspace, *asked)
-    is_shared = wanted > 1 and not why_not and learns_in_steps(model_of(*asked[:2], workspace, asked[2])[0])
-    if is_shared and not ranks.is_started():
-        ranks.start(wanted)
-    with ranks.together():
+    asked, wanted = (arguments.what, arguments.name, arguments.fit), settings.load_settings().training_ranks
+    why_not = _skip_reason(workspace, *asked)
+    is_shared = (
+        wanted > 1 and not why_not and supports_distributed_training(resolve_model(*asked[:2], workspace, asked[2])[0])
+    )
+    if is_shared and not ranks.is_torchrun_worker():
+        ranks.launch_torchrun(wanted)
+    with ranks.process_group():
         if why_not:
-            ranks.leave_to_first()
+            ranks.require_rank0()
             print(why_not)
             return
         try:
             if not train(workspace, *asked):
                 print(f"unchanged: {arguments.name} ({arguments.fit})")
-        except NothingToLearn as error:
+        except NoTrainingExamples as error:
             print(f"not fitted: {arguments.name}; {error}")
 
 
-def _why_not(workspace: Workspace, kind: str, name: str, fit: str) -> str:
+def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
     """Why a model that is asked for is not fitted; "" where nothing is against it."""
-    if fit == "final" and kind == "ranker" and is_passed_over(workspace, name):
+    if fit == "final" and kind == "ranker" and is_unselected_ranker(workspace, name):
         return f"not refitted: evaluation chose another ranker than {name}"
-    if kind == "container" and not workspace.fitted("channel", fit, ["realtime"]):
+    if kind == "container" and not workspace.list_fitted("channel", fit, ["realtime"]):
         return f"not fitted: {name} have the vectors of channel realtime, which was not trained"
-    if kind == "head" and fit == "final" and not workspace.fitted("head", "held_out", [name]):
+    if kind == "head" and fit == "final" and not workspace.list_fitted("head", "held_out", [name]):
         return f"not refitted: {name} had nothing to learn from the train part"
     return ""
 

@@ -26,12 +26,12 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from training import ranks
-from training.allocator import keep_freed_memory
-from training.batches import MadeAhead, NumberedBatches, Waited
+from training.allocator import retain_freed_memory
+from training.batches import DataWaitTimer, Prefetcher, StepBatchDataset
 from training.workspace import write_json
 
-LAST, BEST, DONE = "last.ckpt", "best.safetensors", "fit.json"
-LONGEST_GRADIENT = 1.0
+LAST_CHECKPOINT_FILE, BEST_WEIGHTS_FILE, FIT_RECORD_FILE = "last.ckpt", "best.safetensors", "fit.json"
+MAX_GRAD_NORM = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class FitRecord:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def use_threads() -> int:
+def configure_threads() -> int:
     """Give torch as many threads as `SEGUE_THREADS` says, else `OMP_NUM_THREADS`, else the machine's cores; and see that
     they find the memory of the step before again.
 
@@ -68,7 +68,7 @@ def use_threads() -> int:
     """
     threads = int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     torch.set_num_threads(threads)
-    keep_freed_memory()
+    retain_freed_memory()
     return threads
 
 
@@ -79,7 +79,7 @@ def fit(
     folder: Path,
     validate: Callable[[], float] | None = None,
     *,
-    mixed: bool = False,
+    mixed_precision: bool = False,
 ) -> FitRecord:
     """Train `module` in place on `batch_at(0)`, `batch_at(1)`, … and leave in it the weights of the best validation
     (higher is better). `mixed`: a GPU that can multiplies in bfloat16; weights, losses and sums stay in single precision.
@@ -91,19 +91,19 @@ def fit(
     Raises:
         LeftToFirst: the fit is over, and this is not the first rank.
     """
-    use_threads()
+    configure_threads()
     folder.mkdir(parents=True, exist_ok=True)
-    if ranks.first_says((folder / DONE).exists):
-        ranks.leave_to_first()
-        module.load_state_dict(load_file(folder / BEST))
-        return FitRecord(**json.loads((folder / DONE).read_text()))
-    numbered = NumberedBatches(batch_at, schedule.steps, lambda: int(module.global_step))
-    batches = Waited(MadeAhead(DataLoader(numbered, batch_size=None)))
-    keeper = _Keeper(schedule, folder, validate, batches)
+    if ranks.broadcast_from_rank0((folder / FIT_RECORD_FILE).exists):
+        ranks.require_rank0()
+        module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
+        return FitRecord(**json.loads((folder / FIT_RECORD_FILE).read_text()))
+    numbered = StepBatchDataset(batch_at, schedule.steps, lambda: int(module.global_step))
+    batches = DataWaitTimer(Prefetcher(DataLoader(numbered, batch_size=None)))
+    keeper = CheckpointAndEarlyStop(schedule, folder, validate, batches)
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(
-        **_place(),
-        precision="bf16-mixed" if mixed and has_bfloat16() else "32-true",
+        **_device_settings(),
+        precision="bf16-mixed" if mixed_precision and has_bfloat16() else "32-true",
         max_steps=schedule.steps,
         max_epochs=-1,
         logger=False,
@@ -112,13 +112,13 @@ def fit(
         default_root_dir=str(folder),
         callbacks=[keeper, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
-    last = folder / LAST
-    is_going_on = ranks.first_says(last.exists)
+    last = folder / LAST_CHECKPOINT_FILE
+    is_going_on = ranks.broadcast_from_rank0(last.exists)
     trainer.fit(module, batches, ckpt_path=str(last) if is_going_on else None, weights_only=False)
     keeper.finish(trainer, module)
-    ranks.leave_to_first()
-    module.load_state_dict(load_file(folder / BEST))
-    write_json(folder / DONE, asdict(keeper.record))
+    ranks.require_rank0()
+    module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
+    write_json(folder / FIT_RECORD_FILE, asdict(keeper.record))
     last.unlink(missing_ok=True)
     return keeper.record
 
@@ -128,14 +128,14 @@ def has_bfloat16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _place() -> dict[str, Any]:
+def _device_settings() -> dict[str, Any]:
     """Where Lightning runs: alone on the best device there is; of several ranks each on its own."""
-    if not ranks.are_several():
+    if not ranks.is_distributed():
         return {"accelerator": "auto", "devices": 1}
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     together = DDPStrategy(
         # A group of its own: what losses exchange while gradients are on their way must not get between them.
-        process_group=torch.distributed.new_group(timeout=ranks.PATIENCE),
+        process_group=torch.distributed.new_group(timeout=ranks.COLLECTIVE_TIMEOUT),
         # A task without a target in a batch leaves its part of the network without a gradient.
         find_unused_parameters=True,
         # What is not learned is the same everywhere: codes, and statistics of all ranks' rows.
@@ -144,22 +144,24 @@ def _place() -> dict[str, Any]:
     return {
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
         "devices": here,
-        "num_nodes": ranks.rank_of_ranks()[1] // here,
+        "num_nodes": ranks.rank_and_world_size()[1] // here,
         "strategy": together,
     }
 
 
-class _Keeper(Callback):
+class CheckpointAndEarlyStop(Callback):
     """Seeds each step, validates, keeps the best weights and the last state, and stops when nothing gets better."""
 
-    def __init__(self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None, batches: Waited) -> None:
+    def __init__(
+        self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None, batches: DataWaitTimer
+    ) -> None:
         self.schedule, self.folder, self.validate, self.batches = schedule, folder, validate, batches
-        self.stepped, self._step_began = 0.0, 0.0
-        self.record, self.worse, self.loss_sum, self.loss_count = FitRecord(), 0, 0.0, 0
+        self.step_seconds, self._step_began = 0.0, 0.0
+        self.record, self.checks_without_improvement, self.loss_sum, self.loss_count = FitRecord(), 0, 0.0, 0
         self._began = time.monotonic()
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-        _seed(ranks.seed(self.schedule.seed * 1_000_003 + trainer.global_step))
+        _seed_torch(ranks.seed_step(self.schedule.seed * 1_000_003 + trainer.global_step))
         self._step_began = time.monotonic()
 
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:  # noqa: ARG002
@@ -167,61 +169,69 @@ class _Keeper(Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
         step = trainer.global_step
-        self.stepped += time.monotonic() - self._step_began
-        waited = self.batches.seconds
-        self.record.data_wait_share = round(waited / max(waited + self.stepped, 1e-9), 4)
-        self.loss_sum += ranks.mean(float(outputs["loss"]))
+        self.step_seconds += time.monotonic() - self._step_began
+        waited = self.batches.wait_seconds
+        self.record.data_wait_share = round(waited / max(waited + self.step_seconds, 1e-9), 4)
+        self.loss_sum += ranks.all_reduce_mean(float(outputs["loss"]))
         self.loss_count += 1
         if self.validate and self.schedule.validate_every and step % self.schedule.validate_every == 0:
             self._validate(trainer, module, step)
         if step % self.schedule.checkpoint_every == 0:
             # Written beside and renamed: a kill while writing leaves the previous checkpoint whole.
-            writing = self.folder / f"{LAST}.writing"
+            writing = self.folder / f"{LAST_CHECKPOINT_FILE}.writing"
             trainer.save_checkpoint(str(writing), weights_only=False)
-            if ranks.is_first():
-                writing.replace(self.folder / LAST)
+            if ranks.is_rank0():
+                writing.replace(self.folder / LAST_CHECKPOINT_FILE)
 
     def finish(self, trainer: Any, module: Any) -> None:
         """Validate the end where the last step was not validated, and see that there are weights to read."""
         done = {row["step"] for row in self.record.history}
-        if self.validate and trainer.global_step not in done and self.worse < self.schedule.patience:
+        if (
+            self.validate
+            and trainer.global_step not in done
+            and self.checks_without_improvement < self.schedule.patience
+        ):
             self._validate(trainer, module, trainer.global_step)
         if self.record.value is None:
-            self._keep(module, trainer.global_step)
+            self._save_best_weights(module, trainer.global_step)
         self.record.seconds += time.monotonic() - self._began
         waiting = f"{self.record.data_wait_share:.1%} of the steps' time waiting for data"
-        _say(f"  {trainer.global_step} steps, {waiting}")
+        _log_from_rank0(f"  {trainer.global_step} steps, {waiting}")
 
     def _validate(self, trainer: Any, module: Any, step: int) -> None:
         module.eval()
         with torch.no_grad():
-            value = ranks.first_says(self.validate) if self.validate else 0.0
+            value = ranks.broadcast_from_rank0(self.validate) if self.validate else 0.0
         module.train()
         loss = self.loss_sum / max(self.loss_count, 1)
         self.record.history.append({"step": step, "value": value, "loss": loss})
         self.loss_sum, self.loss_count = 0.0, 0
-        _say(f"  step {step}: loss {loss:.4f}, validation {value:.4f}")
+        _log_from_rank0(f"  step {step}: loss {loss:.4f}, validation {value:.4f}")
         if self.record.value is None or value > self.record.value:
-            self.record.value, self.worse = value, 0
-            self._keep(module, step)
+            self.record.value, self.checks_without_improvement = value, 0
+            self._save_best_weights(module, step)
             return
-        self.worse += 1
-        trainer.should_stop = self.worse >= self.schedule.patience
+        self.checks_without_improvement += 1
+        trainer.should_stop = self.checks_without_improvement >= self.schedule.patience
 
-    def _keep(self, module: Any, step: int) -> None:
+    def _save_best_weights(self, module: Any, step: int) -> None:
         self.record.steps = step
-        if not ranks.is_first():
+        if not ranks.is_rank0():
             return
-        writing = self.folder / f"{BEST}.writing"
+        writing = self.folder / f"{BEST_WEIGHTS_FILE}.writing"
         save_file({name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}, writing)
-        writing.replace(self.folder / BEST)
+        writing.replace(self.folder / BEST_WEIGHTS_FILE)
 
     def state_dict(self) -> dict[str, Any]:
         seconds = self.record.seconds + time.monotonic() - self._began
-        return asdict(self.record) | {"seconds": seconds, "worse": self.worse, "loss": [self.loss_sum, self.loss_count]}
+        return asdict(self.record) | {
+            "seconds": seconds,
+            "worse": self.checks_without_improvement,
+            "loss": [self.loss_sum, self.loss_count],
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.worse, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
+        self.checks_without_improvement, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
         names = ("steps", "value", "seconds", "history", "data_wait_share")
         self.record = FitRecord(**{name: state_dict[name] for name in names})
 
@@ -238,16 +248,16 @@ def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     if not gradients:
         return
     length = torch.nn.utils.get_total_norm(gradients)
-    share = (LONGEST_GRADIENT / (length + 1e-6)).clamp(max=1.0)
+    share = (MAX_GRAD_NORM / (length + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_(gradients, share)
 
 
-def _say(line: str) -> None:
-    if ranks.is_first():
+def _log_from_rank0(line: str) -> None:
+    if ranks.is_rank0():
         print(line, file=sys.stderr, flush=True)
 
 
-def _seed(seed: int) -> None:
+def _seed_torch(seed: int) -> None:
     """As `torch.manual_seed`, which also notes down, with a traceback each, a seed for devices that are not there."""
     if torch.accelerator.is_available():
         torch.manual_seed(seed)

@@ -17,11 +17,11 @@ import numpy as np
 import polars as pl
 
 from sequences import behaviours
-from sequences.batch import FIRST, PADDING, UNKNOWN
+from sequences.batch import FIRST_CODE, PADDING, UNKNOWN
 
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
 SCENES = ("daily", "private_fm", "playlists", "mlog", "similar")
-FILE = "vocabulary.parquet"
+VOCABULARY_FILE = "vocabulary.parquet"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Vocabulary:
     artist_ids_A: np.ndarray
     titles_V: np.ndarray
     artist_names_A: np.ndarray
-    container_ids_N: np.ndarray = field(default_factory=lambda: _texts(["", ""]))
+    collection_ids_N: np.ndarray = field(default_factory=lambda: _object_array(["", ""]))
 
     @classmethod
     def build(
@@ -56,15 +56,15 @@ class Vocabulary:
             .agg(pl.col("plays").sum(), pl.col("artist_name").first())
         )
         by_artist = by_artist.sort("plays", "artist_id", descending=[True, False])
-        artist_code = {artist: code for code, artist in enumerate(by_artist["artist_id"].to_list(), start=FIRST)}
+        artist_code = {artist: code for code, artist in enumerate(by_artist["artist_id"].to_list(), start=FIRST_CODE)}
         codes = [artist_code.get(artist, UNKNOWN) for artist in rows["artist_id"].to_list()]
         return cls(
-            track_ids_V=_texts(["", "", *rows["track_id"].to_list()]),
+            track_ids_V=_object_array(["", "", *rows["track_id"].to_list()]),
             artist_of_track_V=np.array([PADDING, UNKNOWN, *codes], dtype=np.int64),
-            artist_ids_A=_texts(["", "", *by_artist["artist_id"].to_list()]),
-            titles_V=_texts(["", "", *rows["title"].fill_null("").to_list()]),
-            artist_names_A=_texts(["", "", *by_artist["artist_name"].fill_null("").to_list()]),
-            container_ids_N=_texts(["", "", *sorted(set(containers))]),
+            artist_ids_A=_object_array(["", "", *by_artist["artist_id"].to_list()]),
+            titles_V=_object_array(["", "", *rows["title"].fill_null("").to_list()]),
+            artist_names_A=_object_array(["", "", *by_artist["artist_name"].fill_null("").to_list()]),
+            collection_ids_N=_object_array(["", "", *sorted(set(containers))]),
         )
 
     def __len__(self) -> int:
@@ -72,24 +72,24 @@ class Vocabulary:
         return len(self.track_ids_V)
 
     @property
-    def artists(self) -> int:
+    def artist_count(self) -> int:
         """Number of artist codes, the two reserved ones included."""
         return len(self.artist_ids_A)
 
     @cached_property
     def track_code(self) -> Mapping[str, int]:
         """Track id → index."""
-        return {track: code for code, track in enumerate(self.track_ids_V[FIRST:].tolist(), start=FIRST)}
+        return {track: code for code, track in enumerate(self.track_ids_V[FIRST_CODE:].tolist(), start=FIRST_CODE)}
 
     @cached_property
     def artist_code(self) -> Mapping[str, int]:
         """Artist id → artist code."""
-        return {artist: code for code, artist in enumerate(self.artist_ids_A[FIRST:].tolist(), start=FIRST)}
+        return {artist: code for code, artist in enumerate(self.artist_ids_A[FIRST_CODE:].tolist(), start=FIRST_CODE)}
 
     @cached_property
-    def container_code(self) -> Mapping[str, int]:
+    def collection_code(self) -> Mapping[str, int]:
         """Id of a playlist or an mlog → code; which of the two an event is about its `target_type` says."""
-        return {name: code for code, name in enumerate(self.container_ids_N[FIRST:].tolist(), start=FIRST)}
+        return {name: code for code, name in enumerate(self.collection_ids_N[FIRST_CODE:].tolist(), start=FIRST_CODE)}
 
     def encode(self, track_ids: list[str] | np.ndarray) -> np.ndarray:
         """Indices of track ids; 1 for one never seen."""
@@ -106,11 +106,11 @@ class Vocabulary:
         unknown).
         """
         fixed = {"target_type": TARGET_TYPES, "scene": SCENES}
-        known = {"track_id": self.track_code, "behaviour": behaviours.load().encoder} | {
-            name: {value: code for code, value in enumerate(values, start=FIRST)} for name, values in fixed.items()
+        known = {"track_id": self.track_code, "behaviour": behaviours.load_behaviours().encoder} | {
+            name: {value: code for code, value in enumerate(values, start=FIRST_CODE)} for name, values in fixed.items()
         }
         # Of targets only containers are looked up: tracks have their own attribute.
-        return known | ({"target_id": self.container_code} if self.container_code else {})
+        return known | ({"target_id": self.collection_code} if self.collection_code else {})
 
     def describe(self, item: int) -> str:
         """A track in words: `title by artist`, as far as either is known."""
@@ -122,10 +122,10 @@ class Vocabulary:
         folder.mkdir(parents=True, exist_ok=True)
         tracks = {"track_id": self.track_ids_V, "title": self.titles_V, "artist": self.artist_of_track_V}
         artists = {"artist_id": self.artist_ids_A, "artist_name": self.artist_names_A}
-        pl.DataFrame(_columns(tracks)).write_parquet(folder / FILE)
-        pl.DataFrame(_columns(artists)).write_parquet(folder / f"artists_of_{FILE}")
-        containers = pl.DataFrame({"container_id": self.container_ids_N.tolist()}, schema={"container_id": pl.String})
-        containers.write_parquet(folder / f"containers_of_{FILE}")
+        pl.DataFrame(_to_lists(tracks)).write_parquet(folder / VOCABULARY_FILE)
+        pl.DataFrame(_to_lists(artists)).write_parquet(folder / f"artists_of_{VOCABULARY_FILE}")
+        containers = pl.DataFrame({"container_id": self.collection_ids_N.tolist()}, schema={"container_id": pl.String})
+        containers.write_parquet(folder / f"containers_of_{VOCABULARY_FILE}")
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
@@ -134,24 +134,27 @@ class Vocabulary:
         Raises:
             FileNotFoundError: `folder` holds no vocabulary.
         """
-        if not (folder / FILE).exists():
-            raise FileNotFoundError(f"no {FILE} in {folder}; run `python -m training.prepare` first")
-        tracks, artists = pl.read_parquet(folder / FILE), pl.read_parquet(folder / f"artists_of_{FILE}")
-        others = folder / f"containers_of_{FILE}"  # a release from before there were any lacks it
+        if not (folder / VOCABULARY_FILE).exists():
+            raise FileNotFoundError(f"no {VOCABULARY_FILE} in {folder}; run `python -m training.prepare` first")
+        tracks, artists = (
+            pl.read_parquet(folder / VOCABULARY_FILE),
+            pl.read_parquet(folder / f"artists_of_{VOCABULARY_FILE}"),
+        )
+        others = folder / f"containers_of_{VOCABULARY_FILE}"  # a release from before there were any lacks it
         containers = pl.read_parquet(others)["container_id"].to_list() if others.exists() else ["", ""]
         return cls(
-            track_ids_V=_texts(tracks["track_id"].to_list()),
+            track_ids_V=_object_array(tracks["track_id"].to_list()),
             artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),
-            artist_ids_A=_texts(artists["artist_id"].to_list()),
-            titles_V=_texts(tracks["title"].to_list()),
-            artist_names_A=_texts(artists["artist_name"].to_list()),
-            container_ids_N=_texts(containers),
+            artist_ids_A=_object_array(artists["artist_id"].to_list()),
+            titles_V=_object_array(tracks["title"].to_list()),
+            artist_names_A=_object_array(artists["artist_name"].to_list()),
+            collection_ids_N=_object_array(containers),
         )
 
 
-def _texts(values: list[str]) -> np.ndarray:
+def _object_array(values: list[str]) -> np.ndarray:
     return np.array(values, dtype=object)
 
 
-def _columns(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _to_lists(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return {name: values.tolist() for name, values in arrays.items()}

@@ -25,11 +25,11 @@ import storage
 from training.import_closure import code_hash
 
 FITS = ("held_out", "final")
-INPUTS = "inputs.json"
-KEPT, HASHES = "kept", "mart_hashes.json"
-DATA = "training.data"
+INPUTS_FILE = "inputs.json"
+CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
+DATA_MODULE = "training.data"
 """The module that makes the arrays which all models of a fit share."""
-LANDINGS = "landings"
+LANDINGS_MART = "landings"
 """The mart that says where the others come from. Nothing learns from it, so it is no input: the same rows are the same
 whenever they were landed.
 """
@@ -55,9 +55,9 @@ class Workspace:
         Raises:
             MissingInput: there are no marts, or no event in them to derive `as_of` from, or they cannot be fetched.
         """
-        here = settings.load()
+        here = settings.load_settings()
         try:
-            marts = storage.marts(here)
+            marts = storage.fetch_marts(here)
         except storage.StorageError as error:
             raise MissingInput(str(error)) from error
         if not (marts / "plays.parquet").exists():
@@ -77,47 +77,47 @@ class Workspace:
             raise ValueError(f"fit={fit!r} is unknown; choose one of {', '.join(FITS)}")
         return self.folder / fit
 
-    def vocabulary(self, fit: str) -> Path:
+    def vocabulary_folder(self, fit: str) -> Path:
         """Where `training.prepare` puts the vocabulary of a fit."""
         return self.fit_folder(fit) / "vocabulary"
 
-    def kept(self, fit: str) -> Path:
+    def cache_folder(self, fit: str) -> Path:
         """Where what all models of a fit make of the marts is kept, under a name that only the same marts, listeners and code
         have. Recipes share it.
         """
-        made_from = json.dumps([self.mart_hashes, self._held, code_hash(DATA)], sort_keys=True)
-        return self.folder.parent / KEPT / f"{fit}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
+        made_from = json.dumps([self.mart_hashes, self._sampling_inputs, code_hash(DATA_MODULE)], sort_keys=True)
+        return self.folder.parent / CACHE_FOLDER / f"{fit}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
 
-    def model(self, kind: str, fit: str, name: str) -> Path:
+    def model_folder(self, kind: str, fit: str, name: str) -> Path:
         """Where a fitted model is saved; `kind` is `channel`, `container`, `ranker` or `head`."""
         return self.fit_folder(fit) / f"{kind}s" / name
 
-    def fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
+    def list_fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
         """Which of the names are models that a fit holds, finished."""
-        return [name for name in names if (self.model(kind, fit, name) / INPUTS).exists()]
+        return [name for name in names if (self.model_folder(kind, fit, name) / INPUTS_FILE).exists()]
 
-    def made_from(self, kind: str, fit: str, name: str) -> str:
+    def input_hash(self, kind: str, fit: str, name: str) -> str:
         """The hash of everything that a fitted model was made from."""
-        return str(json.loads((self.model(kind, fit, name) / INPUTS).read_text())["hash"])
+        return str(json.loads((self.model_folder(kind, fit, name) / INPUTS_FILE).read_text())["hash"])
 
-    def channel(self, fit: str, name: str) -> Path:
+    def channel_folder(self, fit: str, name: str) -> Path:
         """Where a fitted recall channel is saved."""
-        return self.model("channel", fit, name)
+        return self.model_folder("channel", fit, name)
 
-    def ranker(self, fit: str, name: str) -> Path:
+    def ranker_folder(self, fit: str, name: str) -> Path:
         """Where a fitted ranker is saved."""
-        return self.model("ranker", fit, name)
+        return self.model_folder("ranker", fit, name)
 
     @cached_property
     def mart_hashes(self) -> dict[str, str]:
         """Hash of every mart's rows (not of its bytes: row groups and compression may differ between runs). A file that is
         the very one of last time is not read again.
         """
-        record = self.folder.parent / HASHES
+        record = self.folder.parent / MART_HASHES_FILE
         known = json.loads(record.read_text()) if record.exists() else {}
         found = {}
         for path in sorted(self.marts.glob("*.parquet")):
-            if path.stem != LANDINGS:
+            if path.stem != LANDINGS_MART:
                 stat, last = path.stat(), known.get(str(path), {})
                 file = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
                 is_same = last.get("file") == file
@@ -127,9 +127,9 @@ class Workspace:
         return {Path(path).stem: one["hash"] for path, one in found.items()}
 
     @property
-    def _held(self) -> dict[str, int]:
+    def _sampling_inputs(self) -> dict[str, int]:
         """How many plays are held (`listeners.drawn`), where that is not all of them."""
-        most = settings.load().training_plays
+        most = settings.load_settings().training_plays
         return {"most_plays": most} if pq.read_metadata(self.marts / "plays.parquet").num_rows > most else {}
 
     def inputs(self, **parts: Any) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class Workspace:
         of them, and `parts` (configs, fit, code), with their joint `hash`.
         """
         known: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
-        known |= self._held
+        known |= self._sampling_inputs
         known |= {
             name: asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
             for name, part in parts.items()
@@ -169,7 +169,7 @@ def content_hash(path: Path) -> str:
 
 def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
     """Whether `output` was finished from exactly these inputs."""
-    record = output / INPUTS
+    record = output / INPUTS_FILE
     return record.exists() and json.loads(record.read_text()).get("hash") == inputs["hash"]
 
 
@@ -177,7 +177,7 @@ def mark_done(output: Path, inputs: dict[str, Any]) -> None:
     """Record what `output` was made from: the last step of a task, atomic, so that a killed task is never taken for a
     finished one.
     """
-    write_json(output / INPUTS, inputs)
+    write_json(output / INPUTS_FILE, inputs)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,26 +11,26 @@ from collections.abc import Iterator
 import polars as pl
 
 from ingestion.readers import delimited
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
 DEFAULT_RELATION = "has_genre"
 
 
-def _finds(files: list[Member]) -> list[Member]:
+def _select_files(files: list[Member]) -> list[Member]:
     wanted = {"artist_name", "genre_or_tag"}
     return [
         member
         for member in files
-        if member.file.endswith((".tsv", ".tsv.gz")) and wanted <= set(delimited.header(member, "\t"))
+        if member.file.endswith((".tsv", ".tsv.gz")) and wanted <= set(delimited.read_header(member, "\t"))
     ]
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
     for member in files:
-        relation = [name for name in ("relation", "has_genre") if name in delimited.header(member, "\t")]
+        relation = [name for name in ("relation", "has_genre") if name in delimited.read_header(member, "\t")]
         columns = ["artist_name", *relation[:1], "genre_or_tag"]
-        for rows, broken in delimited.stream(member, "\t", columns, reading.watch):
+        for rows, broken in delimited.stream_blocks(member, "\t", columns, reading.report_progress):
             if broken.height:
                 yield Rows("knowledge_triples", broken.with_columns(source_file=pl.lit(member.name)))
             if rows.height:
@@ -50,4 +50,4 @@ def _triples(rows: pl.DataFrame, relation: list[str]) -> pl.DataFrame:
     )
 
 
-READER = Reader(finds=_finds, read=_read, period="month", split=None)
+READER = Reader(select_files=_select_files, read=_read, period="month", split=None)

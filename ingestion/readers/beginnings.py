@@ -15,11 +15,11 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.reading import Rows
-from ingestion.readers.staging import BATCH, staged
+from ingestion.readers.staging import BATCH_ROWS, open_staging_database
 
-SCROBBLE_MS, LEAST_MS = 240_000, 30_000
+MAX_SCROBBLE_MS, MIN_SCROBBLE_MS = 240_000, 30_000
 
-EVENTS = f"""
+START_EVENTS_QUERY = f"""
 with ordered as (
     select
         *,
@@ -31,7 +31,7 @@ with ordered as (
     select
         *,
         case when action = 'play' then coalesce(
-            played_ms, greatest({LEAST_MS}, least({SCROBBLE_MS}, coalesce((next_us - began_us) // 1000, {SCROBBLE_MS})))
+            played_ms, greatest({MIN_SCROBBLE_MS}, least({MAX_SCROBBLE_MS}, coalesce((next_us - began_us) // 1000, {MAX_SCROBBLE_MS})))
         ) end as lasted_ms
     from ordered
 )
@@ -52,11 +52,11 @@ order by date_trunc('month', make_timestamp(began_us)), user_id, sequence_number
 """  # noqa: S608 - the only values put in are numbers of ours
 
 
-class Beginnings:
+class StartTimestampStager:
     """Collects rows block by block, then gives them back as contract rows, month after month."""
 
     def __init__(self, scratch: Path) -> None:
-        self._connection = staged(scratch, "beginnings")
+        self._connection = open_staging_database(scratch, "beginnings")
         self._connection.execute(
             "create table staged (user_id varchar, began_us bigint, track_id varchar, action varchar, played_ms bigint, "
             "source_file varchar, source_line bigint, row_number bigint)"
@@ -73,7 +73,7 @@ class Beginnings:
 
     def events(self) -> Iterator[Rows]:
         """Contract rows of `listening_events` ordered by month, user and sequence_number."""
-        for batch in self._connection.execute(EVENTS).to_arrow_reader(BATCH):
+        for batch in self._connection.execute(START_EVENTS_QUERY).to_arrow_reader(BATCH_ROWS):
             yield Rows("listening_events", pl.DataFrame(pa.Table.from_batches([batch])))
 
     def close(self) -> None:

@@ -11,23 +11,23 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from ingestion.sources import DAMAGED, Member, SourceError
+from ingestion.sources import READ_ERRORS, Member, SourceError
 
 BLOCK = 8 << 20
 
 
-def header(member: Member, delimiter: str) -> list[str]:
+def read_header(member: Member, delimiter: str) -> list[str]:
     """The column names of the first line; empty if there is none."""
     first = member.peek().split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip()
     return first.split(delimiter) if first else []
 
 
-def stream(
+def stream_blocks(
     member: Member,
     delimiter: str,
     columns: list[str],
     watch: Callable[[int], object],
-    without_header: list[str] | None = None,
+    headerless_columns: list[str] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Blocks of (rows, broken): `rows` has the columns as text and `source_line`; `broken` has `raw, reason, source_line`.
 
@@ -37,7 +37,7 @@ def stream(
     Raises:
         SourceError: the file is damaged, empty, or lacks one of `columns`.
     """
-    names = without_header or header(member, delimiter)
+    names = headerless_columns or read_header(member, delimiter)
     if lacking := [column for column in columns if column not in names]:
         raise SourceError(
             f"{member.name} has no column {', '.join(lacking)} in its first line ({', '.join(names)[:200] or 'empty'}); "
@@ -52,8 +52,8 @@ def stream(
     try:
         with member.open(watch) as raw:
             reader = pa_csv.open_csv(
-                pa.PythonFile(_Utf8(raw), mode="r"),
-                read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=without_header),
+                pa.PythonFile(_Utf8Stream(raw), mode="r"),
+                read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=headerless_columns),
                 parse_options=pa_csv.ParseOptions(
                     delimiter=delimiter, quote_char='"' if delimiter == "," else False, invalid_row_handler=keep
                 ),
@@ -63,7 +63,7 @@ def stream(
                     strings_can_be_null=False,
                 ),
             )
-            next_line = 1 if without_header else 2
+            next_line = 1 if headerless_columns else 2
             for batch in reader:
                 broken = [(line, text, fields) for line, text, fields in bad if line is not None]
                 bad.clear()
@@ -73,7 +73,7 @@ def stream(
                 yield _frame(batch, lines), _broken(broken, len(names))
             if bad:
                 yield pl.DataFrame(), _broken([(line or 0, text, fields) for line, text, fields in bad], len(names))
-    except (*DAMAGED, pa.ArrowInvalid) as error:
+    except (*READ_ERRORS, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0][:200]
         raise SourceError(f"{member.name} is damaged ({reason}); get the file again") from error
 
@@ -94,7 +94,7 @@ def _broken(rows: list[tuple[int, str, int]], expected: int) -> pl.DataFrame:
     )
 
 
-class _Utf8(io.RawIOBase):
+class _Utf8Stream(io.RawIOBase):
     """A byte stream in which everything that is not UTF-8 has become U+FFFD, and a byte-order mark is gone."""
 
     def __init__(self, raw: io.IOBase | object) -> None:

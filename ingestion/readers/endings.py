@@ -15,12 +15,12 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.reading import Rows
-from ingestion.readers.staging import BATCH, staged
+from ingestion.readers.staging import BATCH_ROWS, open_staging_database
 from ingestion.validation import conform
 
-SITTING_US = 600 * 1_000_000
+CLOCK_GRANULARITY_US = 600 * 1_000_000
 
-CLOCK = f"""
+END_EVENTS_QUERY = f"""
 with ordered as (
     select
         *,
@@ -37,7 +37,7 @@ select
     sequence_number,
     'track' as target_type,
     track_id as target_id,
-    case when began - previous_end < {SITTING_US} then previous_end else began // {SITTING_US} * {SITTING_US} end
+    case when began - previous_end < {CLOCK_GRANULARITY_US} then previous_end else began // {CLOCK_GRANULARITY_US} * {CLOCK_GRANULARITY_US} end
         as occurred_at,
     ended_us as ended_at,
     'play' as action,
@@ -49,11 +49,11 @@ order by date_trunc('month', make_timestamp(ended_us)), user_id, sequence_number
 """  # noqa: S608 - the only value put in is a number of ours
 
 
-class Endings:
+class EndTimestampStager:
     """Collects plays block by block, then gives them back as contract rows, month after month."""
 
     def __init__(self, scratch: Path) -> None:
-        self._connection = staged(scratch, "plays")
+        self._connection = open_staging_database(scratch, "plays")
         self._connection.execute(
             "create table staged (user_id varchar, ended_us bigint, track_id varchar, artist_id varchar, played_ms bigint, "
             "source_file varchar, source_line bigint, row_number bigint)"
@@ -92,7 +92,7 @@ class Endings:
 
     def events(self) -> Iterator[Rows]:
         """Contract rows of `listening_events` ordered by month, user and sequence_number."""
-        result = self._connection.execute(CLOCK).to_arrow_reader(BATCH)
+        result = self._connection.execute(END_EVENTS_QUERY).to_arrow_reader(BATCH_ROWS)
         for batch in result:
             yield Rows("listening_events", pl.DataFrame(pa.Table.from_batches([batch])))
 

@@ -14,30 +14,30 @@ from typing import Any
 import polars as pl
 
 from ingestion.readers import json_rows
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
-FILE = re.compile(r"exposures-\d+-\d+\.jsonl")
+FILE_PATTERN = re.compile(r"exposures-\d+-\d+\.jsonl")
 BATCH = 5_000  # records, of up to 100 items each
 
 Objects = list[dict[str, Any]]
 
 
-def _finds(files: list[Member]) -> list[Member]:
-    return [member for member in files if FILE.fullmatch(member.file) and _holds_records(member)]
+def _select_files(files: list[Member]) -> list[Member]:
+    return [member for member in files if FILE_PATTERN.fullmatch(member.file) and _has_records(member)]
 
 
-def _holds_records(member: Member) -> bool:
+def _has_records(member: Member) -> bool:
     """Before there were records, files of this name held impressions, which are read as events."""
-    objects = (json_rows.parsed(line.decode("utf-8", "replace"))[0] for line in member.peek().split(b"\n"))
+    objects = (json_rows.parse_object(line.decode("utf-8", "replace"))[0] for line in member.peek().split(b"\n"))
     return any("items" in one for one in objects)
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
     for member in files:
         lines: list[tuple[int, str]] = []
         try:
-            with member.open(reading.watch) as stream:
+            with member.open(reading.report_progress) as stream:
                 for number, line in enumerate(stream, start=1):
                     text = line.decode("utf-8", "replace").strip()
                     if text:
@@ -53,27 +53,29 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
 def _tables(source: str, lines: list[tuple[int, str]]) -> Iterator[Rows]:
     shown: list[tuple[int, dict[str, Any]]] = []
     for number, text in lines:
-        record, reason = json_rows.parsed(text)
+        record, reason = json_rows.parse_object(text)
         items = record.get("items")
         if reason is None and not (isinstance(items, list) and all(isinstance(item, dict) for item in items)):
             reason = "items is not a list of objects"
         if reason is None:
-            shown += [(number, _shown(record, item)) for item in items or []]
+            shown += [(number, _exposure_row(record, item)) for item in items or []]
         else:
             yield Rows("exposures", _frame("exposures", source, [(number, {})], reason, text))
     if shown:
-        yield Rows("listening_events", _frame("listening_events", source, [(at, _event(row)) for at, row in shown]))
+        yield Rows(
+            "listening_events", _frame("listening_events", source, [(at, _impression_row(row)) for at, row in shown])
+        )
         yield Rows("exposures", _frame("exposures", source, shown))
 
 
-def _shown(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
+def _exposure_row(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
     row = {name: value for name, value in record.items() if name != "items"} | dict(item)
     request_id, position = record.get("request_id"), item.get("position")
     row["event_id"] = None if request_id is None or position is None else f"{request_id}-{position}"
     return row
 
 
-def _event(shown: Mapping[str, Any]) -> dict[str, Any]:
+def _impression_row(shown: Mapping[str, Any]) -> dict[str, Any]:
     at = shown.get("shown_at")
     return {
         **shown,
@@ -88,11 +90,11 @@ def _frame(
     table: str, source: str, rows: list[tuple[int, dict[str, Any]]], reason: str | None = None, raw: str | None = None
 ) -> pl.DataFrame:
     objects = [row for _, row in rows]
-    return json_rows.frame(table, objects, [reason] * len(rows)).with_columns(
+    return json_rows.to_frame(table, objects, [reason] * len(rows)).with_columns(
         pl.Series("source_line", [number for number, _ in rows], pl.Int64),
         pl.Series("raw", [raw or json.dumps(row, ensure_ascii=False) for row in objects], pl.String),
         source_file=pl.lit(source),
     )
 
 
-READER = Reader(finds=_finds, read=_read, period="day", split="global_time")
+READER = Reader(select_files=_select_files, read=_read, period="day", split="global_time")

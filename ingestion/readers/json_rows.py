@@ -12,7 +12,7 @@ import pyarrow as pa
 from ingestion import contract
 
 
-def parsed(text: str) -> tuple[dict[str, Any], str | None]:
+def parse_object(text: str) -> tuple[dict[str, Any], str | None]:
     """The object of a line, or an empty one and the reason why it is none."""
     try:
         row = json.loads(text)
@@ -21,7 +21,7 @@ def parsed(text: str) -> tuple[dict[str, Any], str | None]:
     return (row, None) if isinstance(row, dict) else ({}, "the line is not a JSON object")
 
 
-def frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence[str | None]) -> pl.DataFrame:
+def to_frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence[str | None]) -> pl.DataFrame:
     """One row an object: contract columns as text (lists as lists), and `reason` where it was given or found."""
     series, found = [], list(reasons)
     for field in contract.source_schema(table):

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingestion.readers import mapped_csv
-from ingestion.readers.mapping import Mapping
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.mapping import ColumnMapping
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
 NAME = "userid-timestamp-artid-artname-traid-traname.tsv"
-MAPPING = Mapping(
+MAPPING = ColumnMapping(
     file=NAME,
     columns={
         "user": "user",
@@ -31,12 +31,12 @@ MAPPING = Mapping(
 )
 
 
-def _finds(files: list[Member]) -> list[Member]:
-    return [member for member in files if MAPPING.is_of(member.file)]
+def _select_files(files: list[Member]) -> list[Member]:
+    return [member for member in files if MAPPING.matches(member.file)]
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
-    yield from mapped_csv.read(files, MAPPING, reading)
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+    yield from mapped_csv.read_mapped_files(files, MAPPING, reading)
 
 
-READER = Reader(finds=_finds, read=_read, period="month", split="global_time")
+READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")

@@ -11,12 +11,12 @@ import pyarrow as pa
 from ingestion import sources
 from ingestion.sources import SourceError
 
-BATCH = 100_000
-DAMAGED = (*sources.DAMAGED, lzma.LZMAError, pa.ArrowInvalid)
+LINES_PER_BLOCK = 100_000
+READ_ERRORS = (*sources.READ_ERRORS, lzma.LZMAError, pa.ArrowInvalid)
 """What a truncated or broken file raises while it is read."""
 
 
-def blocks(stream: IO[bytes], name: str) -> Iterator[list[tuple[int, str]]]:
+def read_line_blocks(stream: IO[bytes], name: str) -> Iterator[list[tuple[int, str]]]:
     """(line number from 1, text) of every line that is not empty; bytes that are not UTF-8 become U+FFFD.
 
     Raises:
@@ -28,10 +28,10 @@ def blocks(stream: IO[bytes], name: str) -> Iterator[list[tuple[int, str]]]:
             text = line.decode("utf-8", "replace").strip()
             if text:
                 lines.append((number, text))
-            if len(lines) == BATCH:
+            if len(lines) == LINES_PER_BLOCK:
                 yield lines
                 lines = []
-    except DAMAGED as error:
+    except READ_ERRORS as error:
         raise SourceError(f"{name} is damaged ({error}); get the file again") from error
     if lines:
         yield lines

@@ -26,45 +26,47 @@ import pyarrow as pa
 
 from ingestion.readers import json_rows, lines
 from ingestion.readers.named_plays import COLUMNS, NamedPlays
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
-TARS = (".tar", ".tar.gz", ".tar.xz", ".tar.zst")
-OF_DUMP, OF_EXPORT, FEEDBACK, USER = ".listens", ".jsonl", "feedback.jsonl", "user.json"
-FIRST_MEMBERS = 16
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.zst")
+DUMP_SUFFIX, EXPORT_SUFFIX, FEEDBACK_FILE, USER_FILE = ".listens", ".jsonl", "feedback.jsonl", "user.json"
+MAX_PEEKED_MEMBERS = 16
 """Of these many files at the head of a dump one has listens; before them lie its license, its time and its folders."""
-WITHIN_S = 10_000_000_000
-LIKES = {1: "like", -1: "dislike"}
+MAX_EPOCH_S = 10_000_000_000
+FEEDBACK_ACTIONS = {1: "like", -1: "dislike"}
 Recordings = dict[str, dict[str, str | None]]
 
 
-def _finds(files: list[Member]) -> list[Member]:
+def _select_files(files: list[Member]) -> list[Member]:
     listens = [member for member in files if _has_listens(member)]
-    own = {_person(member) for member in listens if member.file.endswith(OF_EXPORT)}
+    own = {_export_folder(member) for member in listens if member.file.endswith(EXPORT_SUFFIX)}
     # Feedback last: it may call a recording by what a listen told of it.
-    beside = [member for member in files if member.file in (USER, FEEDBACK) and member.parts[:-1] in own]
-    return [*listens, *sorted(beside, key=lambda member: member.file != USER)]
+    beside = [member for member in files if member.file in (USER_FILE, FEEDBACK_FILE) and member.parts[:-1] in own]
+    return [*listens, *sorted(beside, key=lambda member: member.file != USER_FILE)]
 
 
 def _has_listens(member: Member) -> bool:
-    if member.file.endswith(TARS):
+    if member.file.endswith(TAR_SUFFIXES):
         return "listen" in member.file and _is_dump(member)
-    in_export = member.file.endswith(OF_EXPORT) and len(member.parts) > 2 and member.parts[-3] == "listens"
-    if not in_export and not member.file.endswith(OF_DUMP):
+    in_export = member.file.endswith(EXPORT_SUFFIX) and len(member.parts) > 2 and member.parts[-3] == "listens"
+    if not in_export and not member.file.endswith(DUMP_SUFFIX):
         return False
-    row, _ = json_rows.parsed(member.peek().split(b"\n", 1)[0].decode("utf-8", "replace"))
+    row, _ = json_rows.parse_object(member.peek().split(b"\n", 1)[0].decode("utf-8", "replace"))
     return "track_metadata" in row
 
 
 def _is_dump(member: Member) -> bool:
     try:
-        with member.open() as raw, _tar(raw, member) as archive:
-            return any(entry.name.endswith(OF_DUMP) for entry, _ in zip(archive, range(FIRST_MEMBERS), strict=False))
-    except (*lines.DAMAGED, tarfile.TarError):
+        with member.open() as raw, _open_tar(raw, member) as archive:
+            return any(
+                entry.name.endswith(DUMP_SUFFIX) for entry, _ in zip(archive, range(MAX_PEEKED_MEMBERS), strict=False)
+            )
+    except (*lines.READ_ERRORS, tarfile.TarError):
         return False
 
 
-def _tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
+def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
     """The archive as a stream: each of its files may be read once, in its order."""
     stream: Any = raw  # `.gz` is unpacked by the member
     if member.file.endswith(".xz"):
@@ -74,42 +76,42 @@ def _tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
     return tarfile.open(fileobj=stream, mode="r|")
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
-    users = {member.parts[:-1]: _user(member, reading) for member in files if member.file == USER}
-    own_listener = reading.listener or reading.source
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+    users = {member.parts[:-1]: _read_user_id(member, reading) for member in files if member.file == USER_FILE}
+    own_listener = reading.user_id or reading.source_name
     plays = NamedPlays(reading.scratch, "begin")
     recordings: Recordings = {}
     try:
         for member in files:
-            user = reading.listener or users.get(_person(member)) or own_listener
-            if member.file.endswith(TARS):
-                yield from _dump(member, plays, reading)
-            elif member.file == FEEDBACK:
-                with member.open(reading.watch) as stream:
-                    for block in lines.blocks(stream, member.name):
-                        yield from plays.add(_feedback(block, member.name, user, recordings), _text(block))
-            elif member.file != USER:
-                is_own = member.file.endswith(OF_EXPORT)
-                with member.open(reading.watch) as stream:
-                    for block in lines.blocks(stream, member.name):
+            user = reading.user_id or users.get(_export_folder(member)) or own_listener
+            if member.file.endswith(TAR_SUFFIXES):
+                yield from _read_dump(member, plays, reading)
+            elif member.file == FEEDBACK_FILE:
+                with member.open(reading.report_progress) as stream:
+                    for block in lines.read_line_blocks(stream, member.name):
+                        yield from plays.add(_feedback(block, member.name, user, recordings), _raw_lines(block))
+            elif member.file != USER_FILE:
+                is_own = member.file.endswith(EXPORT_SUFFIX)
+                with member.open(reading.report_progress) as stream:
+                    for block in lines.read_line_blocks(stream, member.name):
                         named = _listens(block, member.name, user if is_own else None, recordings if is_own else None)
-                        yield from plays.add(named, _text(block))
+                        yield from plays.add(named, _raw_lines(block))
         yield from plays.events()
-        yield from plays.catalogue()
+        yield from plays.catalog()
     finally:
         plays.close()
 
 
-def _dump(member: Member, plays: NamedPlays, reading: Reading) -> Iterator[Rows]:
+def _read_dump(member: Member, plays: NamedPlays, reading: ReadContext) -> Iterator[Rows]:
     try:
-        with member.open(reading.watch) as raw, _tar(raw, member) as archive:
+        with member.open(reading.report_progress) as raw, _open_tar(raw, member) as archive:
             for entry in archive:
-                listens = archive.extractfile(entry) if entry.isfile() and entry.name.endswith(OF_DUMP) else None
+                listens = archive.extractfile(entry) if entry.isfile() and entry.name.endswith(DUMP_SUFFIX) else None
                 if listens is not None:
                     name = f"{member.name}/{entry.name}"
-                    for block in lines.blocks(listens, name):
-                        yield from plays.add(_listens(block, name), _text(block))
-    except (*lines.DAMAGED, tarfile.TarError) as error:
+                    for block in lines.read_line_blocks(listens, name):
+                        yield from plays.add(_listens(block, name), _raw_lines(block))
+    except (*lines.READ_ERRORS, tarfile.TarError) as error:
         raise SourceError(f"{member.name} is damaged ({error}); get the dump again") from error
 
 
@@ -119,26 +121,26 @@ def _listens(
     """Listens as NamedPlays takes them; `recordings` is told which recording each message of a listen was about."""
     rows = []
     for number, text in block:
-        listen, reason = json_rows.parsed(text)
+        listen, reason = json_rows.parse_object(text)
         told = _object(listen, "track_metadata")
         info, mapped = _object(told, "additional_info"), _object(told, "mbid_mapping")
         artists = mapped.get("artist_mbids") or info.get("artist_mbids")
-        track = _word(mapped.get("recording_mbid")) or _word(info.get("recording_mbid"))
+        track = _clean_text(mapped.get("recording_mbid")) or _clean_text(info.get("recording_mbid"))
         time = listen.get("listened_at", listen.get("timestamp"))
         at_us = _microseconds(time)
         row: dict[str, Any] = {
-            "user": user or _word(listen.get("user_id")) or _word(listen.get("user_name")),
+            "user": user or _clean_text(listen.get("user_id")) or _clean_text(listen.get("user_name")),
             "at_us": at_us,
             "track": track,
-            "title": _word(told.get("track_name")),
-            "artist": _word(told.get("artist_name")),
+            "title": _clean_text(told.get("track_name")),
+            "artist": _clean_text(told.get("artist_name")),
             # One credit may name several artists; an id is that of the name only where there is one.
-            "artist_id": _word(artists[0]) if isinstance(artists, list) and len(artists) == 1 else None,
-            "album": _word(told.get("release_name")),
+            "artist_id": _clean_text(artists[0]) if isinstance(artists, list) and len(artists) == 1 else None,
+            "album": _clean_text(told.get("release_name")),
             "action": "play",
         }
         rows.append(row | {"reason": reason or _time_problem("listened_at", time, at_us), "source_line": number})
-        message = _word(listen.get("recording_msid")) or _word(told.get("recording_msid"))
+        message = _clean_text(listen.get("recording_msid")) or _clean_text(told.get("recording_msid"))
         if recordings is not None and message:
             recordings[message] = {key: row[key] for key in ("track", "title", "artist")}
     return _frame(rows, name)
@@ -147,13 +149,13 @@ def _listens(
 def _feedback(block: list[tuple[int, str]], name: str, user: str, recordings: Recordings) -> pl.DataFrame:
     rows = []
     for number, text in block:
-        given, reason = json_rows.parsed(text)
+        given, reason = json_rows.parse_object(text)
         score, time = given.get("score"), given.get("created")
-        action, at_us = LIKES.get(score) if isinstance(score, int) else None, _microseconds(time)
+        action, at_us = FEEDBACK_ACTIONS.get(score) if isinstance(score, int) else None, _microseconds(time)
         if action is None:
             reason = reason or f"score {json.dumps(score)[:80]} is neither 1 nor -1"
-        message = _word(given.get("recording_msid"))
-        track = _word(given.get("recording_mbid"))
+        message = _clean_text(given.get("recording_msid"))
+        track = _clean_text(given.get("recording_mbid"))
         about = {"track": track} if track else recordings.get(message or "", {})
         row = {"user": user, "at_us": at_us, "action": action, "source_line": number} | about
         rows.append(row | {"reason": reason or _time_problem("created", time, at_us)})
@@ -166,7 +168,7 @@ def _frame(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(name))
 
 
-def _text(block: list[tuple[int, str]]) -> pl.LazyFrame:
+def _raw_lines(block: list[tuple[int, str]]) -> pl.LazyFrame:
     return pl.LazyFrame(block, schema={"source_line": pl.Int64, "raw": pl.String}, orient="row")
 
 
@@ -175,7 +177,7 @@ def _object(row: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _word(value: Any) -> str | None:
+def _clean_text(value: Any) -> str | None:
     """Text or a whole number as text; None for anything else and for nothing."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
@@ -185,7 +187,7 @@ def _word(value: Any) -> str | None:
 
 def _microseconds(seconds: Any) -> int | None:
     """µs since 1970 from seconds; None for what is no number or too far away to be computed with."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not abs(seconds) < WITHIN_S:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not abs(seconds) < MAX_EPOCH_S:
         return None
     whole: int = round(seconds * 1_000_000)
     return whole
@@ -197,14 +199,14 @@ def _time_problem(key: str, given: Any, at_us: int | None) -> str | None:
     return f"{key} {json.dumps(given)[:80]} is not a number of seconds since 1970"
 
 
-def _person(member: Member) -> tuple[str, ...]:
+def _export_folder(member: Member) -> tuple[str, ...]:
     """The folder of an export, from any of its files."""
-    return member.parts[:-1] if member.file in (USER, FEEDBACK) else member.parts[:-3]
+    return member.parts[:-1] if member.file in (USER_FILE, FEEDBACK_FILE) else member.parts[:-3]
 
 
-def _user(member: Member, reading: Reading) -> str | None:
-    row, _ = json_rows.parsed(member.read(reading.watch).decode("utf-8", "replace"))
-    return _word(row.get("user_id"))
+def _read_user_id(member: Member, reading: ReadContext) -> str | None:
+    row, _ = json_rows.parse_object(member.read(reading.report_progress).decode("utf-8", "replace"))
+    return _clean_text(row.get("user_id"))
 
 
-READER = Reader(finds=_finds, read=_read, period="month", split="global_time")
+READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")

@@ -7,51 +7,55 @@ from collections.abc import Iterator
 import polars as pl
 
 from ingestion.readers import delimited, mapping
-from ingestion.readers.mapping import Mapping
+from ingestion.readers.mapping import ColumnMapping
 from ingestion.readers.named_plays import EVENTS, NamedPlays
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
-WITHIN_S = 10_000_000_000
+MAX_EPOCH_S = 10_000_000_000
 """Seconds since 1970 that can be computed with; what lies beyond fails the contract by its value."""
 
 
-def _finds(files: list[Member]) -> list[Member]:
-    return [member for member in files if member.file == mapping.FILE] and list(files)
+def _select_files(files: list[Member]) -> list[Member]:
+    return [member for member in files if member.file == mapping.MAPPING_FILE] and list(files)
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
-    says = [member for member in files if member.file == mapping.FILE]
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+    says = [member for member in files if member.file == mapping.MAPPING_FILE]
     if len(says) > 1:
         raise SourceError(
             f"{', '.join(one.name for one in says)}: only one mapping a folder; land each folder by itself"
         )
-    mapped = mapping.read(says[0].read(reading.watch), says[0].name)
-    meant = [member for member in files if mapped.is_of(member.name) or mapped.is_of(member.file)]
+    mapped = mapping.parse_mapping(says[0].read(reading.report_progress), says[0].name)
+    meant = [member for member in files if mapped.matches(member.name) or mapped.matches(member.file)]
     if not meant:
         raise SourceError(f"{says[0].name} is about {mapped.file}, and no file here is called so")
-    yield from read(meant, mapped, reading)
+    yield from read_mapped_files(meant, mapped, reading)
 
 
-def read(files: list[Member], mapped: Mapping, reading: Reading) -> Iterator[Rows]:
+def read_mapped_files(files: list[Member], mapped: ColumnMapping, reading: ReadContext) -> Iterator[Rows]:
     """Events, tracks, artists and albums of delimited files whose columns are known."""
     plays = NamedPlays(reading.scratch, mapped.means)
     wanted = list(dict.fromkeys(mapped.columns.values()))
     raw = pl.concat_str(wanted, separator=mapped.delimiter)
     try:
         for member in files:
-            for rows, broken in delimited.stream(member, mapped.delimiter, wanted, reading.watch, mapped.header):
+            for rows, broken in delimited.stream_blocks(
+                member, mapped.delimiter, wanted, reading.report_progress, mapped.header
+            ):
                 if broken.height:
                     yield Rows(EVENTS, broken.with_columns(source_file=pl.lit(member.name)))
                 if rows.height:
-                    yield from plays.add(_named(rows, mapped, member), rows.lazy().select("source_line", raw=raw))
+                    yield from plays.add(
+                        _rename_columns(rows, mapped, member), rows.lazy().select("source_line", raw=raw)
+                    )
         yield from plays.events()
-        yield from plays.catalogue()
+        yield from plays.catalog()
     finally:
         plays.close()
 
 
-def _named(rows: pl.DataFrame, mapped: Mapping, member: Member) -> pl.DataFrame:
+def _rename_columns(rows: pl.DataFrame, mapped: ColumnMapping, member: Member) -> pl.DataFrame:
     """The rows by what their columns mean, "" as null, and `at_us`, `played_ms`, `action`, `reason`."""
     given = {key: pl.col(column).str.strip_chars() for key, column in mapped.columns.items()}
     named = rows.select(
@@ -63,7 +67,9 @@ def _named(rows: pl.DataFrame, mapped: Mapping, member: Member) -> pl.DataFrame:
     named = named.with_columns(missing)
     action = pl.col("action").replace(dict(mapped.actions)) if "action" in given else pl.lit("play")
     played = pl.col("played").cast(pl.Float64, strict=False) * (1000 if mapped.played == "s" else 1)
-    named = named.with_columns(at_us=_time(mapped), action=action.fill_null("play"), played_ms=played.round())
+    named = named.with_columns(
+        at_us=_time_expression(mapped), action=action.fill_null("play"), played_ms=played.round()
+    )
     problems = {
         "time is missing": pl.col("time").is_null(),
         f"time is not {'ISO 8601' if mapped.time == 'iso' else f'a number of {mapped.time} since 1970'}": pl.col(
@@ -75,7 +81,7 @@ def _named(rows: pl.DataFrame, mapped: Mapping, member: Member) -> pl.DataFrame:
     return named.with_columns(reason=reason, played_ms=pl.col("played_ms").cast(pl.Int64, strict=False))
 
 
-def _time(mapped: Mapping) -> pl.Expr:
+def _time_expression(mapped: ColumnMapping) -> pl.Expr:
     """µs since 1970."""
     if mapped.time == "iso":
         iso = pl.col("time").str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
@@ -85,7 +91,9 @@ def _time(mapped: Mapping) -> pl.Expr:
             zoned.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in forms
         ).dt.epoch("us")
     number = pl.col("time").cast(pl.Float64, strict=False) / (1000 if mapped.time == "ms" else 1)
-    return pl.when(number.is_between(-WITHIN_S, WITHIN_S)).then((number * 1e6).round().cast(pl.Int64, strict=False))
+    return pl.when(number.is_between(-MAX_EPOCH_S, MAX_EPOCH_S)).then(
+        (number * 1e6).round().cast(pl.Int64, strict=False)
+    )
 
 
-READER = Reader(finds=_finds, read=_read, period="month", split="global_time")
+READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")

@@ -34,14 +34,14 @@ import yaml
 from ingestion.contract import ACTIONS
 from ingestion.sources import SourceError
 
-FILE = "segue-mapping.yaml"
+MAPPING_FILE = "segue-mapping.yaml"
 COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action", "audio_url")
 CHOICES = {"delimiter": (",", "\t"), "time": ("iso", "s", "ms"), "means": ("begin", "end"), "played": ("s", "ms")}
 KEYS = ("file", "columns", "header", "actions", *CHOICES)
 
 
 @dataclass(frozen=True)
-class Mapping:
+class ColumnMapping:
     """Which columns hold what; see the module."""
 
     file: str
@@ -53,12 +53,12 @@ class Mapping:
     played: Literal["s", "ms"] = "ms"
     actions: Map[str, str] = field(default_factory=dict)
 
-    def is_of(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         """Whether a file of this name is meant."""
         return fnmatch(name, self.file) or fnmatch(name, f"{self.file}.gz")
 
 
-def read(text: bytes, name: str) -> Mapping:
+def parse_mapping(text: bytes, name: str) -> ColumnMapping:
     """The mapping that a file says.
 
     Raises:
@@ -87,7 +87,7 @@ def read(text: bytes, name: str) -> Mapping:
     header = said.get("header")
     if header is not None and not (isinstance(header, list) and all(isinstance(one, str) for one in header)):
         raise SourceError(f"{name} has a header that is no list of names; give all columns in order")
-    return Mapping(**{**said, "columns": columns, "actions": actions})
+    return ColumnMapping(**{**said, "columns": columns, "actions": actions})
 
 
 def _check_columns(columns: Map[str, str], said: Map[str, Any], name: str) -> None:

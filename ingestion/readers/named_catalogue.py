@@ -12,9 +12,9 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.reading import Rows
-from ingestion.readers.staging import BATCH, staged
+from ingestion.readers.staging import BATCH_ROWS, open_staging_database
 
-COLUMNS = (
+CATALOG_COLUMNS = (
     "track_id",
     "by_name",
     "title",
@@ -26,21 +26,21 @@ COLUMNS = (
     "source_file",
     "source_line",
 )
-ARTISTS = "case when artist_id is null then []::varchar[] else [artist_id] end"
-TABLES = {
-    "tracks": ("track_id", f"by_name as recording_id, title, {ARTISTS} as artist_ids, album_id, audio_url"),
+ARTIST_IDS_SQL = "case when artist_id is null then []::varchar[] else [artist_id] end"
+CATALOG_TABLES = {
+    "tracks": ("track_id", f"by_name as recording_id, title, {ARTIST_IDS_SQL} as artist_ids, album_id, audio_url"),
     "artists": ("artist_id", "artist as name"),
-    "albums": ("album_id", f"album as title, {ARTISTS} as artist_ids"),
+    "albums": ("album_id", f"album as title, {ARTIST_IDS_SQL} as artist_ids"),
 }
-NEEDED = {"tracks": "track_id", "artists": "artist", "albums": "album"}
+REQUIRED_COLUMNS = {"tracks": "track_id", "artists": "artist", "albums": "album"}
 
 
-class NamedCatalogue:
+class NamedCatalog:
     """Collects named plays block by block, then gives the rows of the three tables."""
 
     def __init__(self, scratch: Path) -> None:
-        self._connection = staged(scratch, "names")
-        kinds = ", ".join(f"{name} {'bigint' if name == 'source_line' else 'varchar'}" for name in COLUMNS)
+        self._connection = open_staging_database(scratch, "names")
+        kinds = ", ".join(f"{name} {'bigint' if name == 'source_line' else 'varchar'}" for name in CATALOG_COLUMNS)
         self._connection.execute(f"create table named ({kinds}, number bigint)")
         self._blocks = 0
 
@@ -48,18 +48,18 @@ class NamedCatalogue:
         """Plays in source order with COLUMNS, null where the source says nothing; few sources know an `audio_url`."""
         if "audio_url" not in plays.columns:
             plays = plays.with_columns(audio_url=pl.lit(None, pl.String))
-        once = plays.select(COLUMNS).unique(list(COLUMNS[:7]), keep="first", maintain_order=True)
+        once = plays.select(CATALOG_COLUMNS).unique(list(CATALOG_COLUMNS[:7]), keep="first", maintain_order=True)
         block = once.with_columns(number=pl.lit(self._blocks << 32) + pl.int_range(pl.len())).to_arrow()  # noqa: F841
         self._connection.execute("insert into named select * from block")
         self._blocks += 1
 
     def rows(self) -> Iterator[Rows]:
         """Contract rows, ordered by id."""
-        for table, (key, values) in TABLES.items():
-            is_named = f"{NEEDED[table]} is not null and {key} is not null"
+        for table, (key, values) in CATALOG_TABLES.items():
+            is_named = f"{REQUIRED_COLUMNS[table]} is not null and {key} is not null"
             is_first = f"row_number() over (partition by {key} order by number) = 1"
             query = f"select {key}, {values}, source_file, source_line from named where {is_named} qualify {is_first} order by {key}"  # noqa: S608
-            for batch in self._connection.execute(query).to_arrow_reader(BATCH):
+            for batch in self._connection.execute(query).to_arrow_reader(BATCH_ROWS):
                 yield Rows(table, pl.DataFrame(pa.Table.from_batches([batch])))
 
     def close(self) -> None:

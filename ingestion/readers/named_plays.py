@@ -11,9 +11,9 @@ from typing import Literal
 
 import polars as pl
 
-from ingestion.readers.beginnings import Beginnings
-from ingestion.readers.endings import Endings
-from ingestion.readers.named_catalogue import NamedCatalogue
+from ingestion.readers.beginnings import StartTimestampStager
+from ingestion.readers.endings import EndTimestampStager
+from ingestion.readers.named_catalogue import NamedCatalog
 from ingestion.readers.names import name_id
 from ingestion.readers.reading import Rows
 from ingestion.validation import conform
@@ -27,8 +27,8 @@ class NamedPlays:
     """Collects rows block by block, then gives events, tracks, artists and albums."""
 
     def __init__(self, scratch: Path, means: Literal["begin", "end"]) -> None:
-        self._staged = Endings(scratch) if means == "end" else Beginnings(scratch)
-        self._catalogue = NamedCatalogue(scratch)
+        self._stager = EndTimestampStager(scratch) if means == "end" else StartTimestampStager(scratch)
+        self._catalog = NamedCatalog(scratch)
 
     def add(self, named: pl.DataFrame, text: pl.LazyFrame) -> Iterator[Rows]:
         """Stages rows in source order; gives those at once that take no time or break the contract.
@@ -36,11 +36,11 @@ class NamedPlays:
         `named` has COLUMNS, source_file, source_line and `reason`; `text` has source_line and `raw`, read only if a row is
         to be quarantined.
         """
-        named = _identified(_explained(named))
-        if isinstance(self._staged, Endings):
+        named = _add_ids(_add_reasons(named))
+        if isinstance(self._stager, EndTimestampStager):
             others = named.filter(pl.col("reason").is_null() & (pl.col("action") != "play"))
             plays = named.filter(pl.col("reason").is_not_null() | (pl.col("action") == "play"))
-            rejected = self._staged.add(
+            rejected = self._stager.add(
                 plays.select(
                     pl.col("user").alias("user_id"),
                     pl.col("at_us").alias("ended_at"),
@@ -58,8 +58,8 @@ class NamedPlays:
             checked = conform(EVENTS, _events(named))["reason"]
             named = named.with_columns(reason=pl.coalesce(pl.col("reason"), checked))
             rejected, good = named.filter(pl.col("reason").is_not_null()), named.filter(pl.col("reason").is_null())
-            self._staged.add(good.rename({"user": "user_id", "at_us": "began_us"}))
-        self._catalogue.add(good)
+            self._stager.add(good.rename({"user": "user_id", "at_us": "began_us"}))
+        self._catalog.add(good)
         if rejected.height:
             said = text.select("source_line", "raw").collect()
             who = pl.col("user_id" if "user_id" in rejected.columns else "user").alias("user_id")
@@ -68,18 +68,18 @@ class NamedPlays:
 
     def events(self) -> Iterator[Rows]:
         """Contract rows of the events that take time, by month, user and time."""
-        return self._staged.events()
+        return self._stager.events()
 
-    def catalogue(self) -> Iterator[Rows]:
+    def catalog(self) -> Iterator[Rows]:
         """Contract rows of the tracks, artists and albums that were named."""
-        return self._catalogue.rows()
+        return self._catalog.rows()
 
     def close(self) -> None:
-        self._staged.close()
-        self._catalogue.close()
+        self._stager.close()
+        self._catalog.close()
 
 
-def _explained(named: pl.DataFrame) -> pl.DataFrame:
+def _add_reasons(named: pl.DataFrame) -> pl.DataFrame:
     """With the reason of rows that name no user or no track."""
     problems = {
         "user is missing": pl.col("user").is_null(),
@@ -90,7 +90,7 @@ def _explained(named: pl.DataFrame) -> pl.DataFrame:
     return named.with_columns(reason=pl.coalesce("reason", *found))
 
 
-def _identified(named: pl.DataFrame) -> pl.DataFrame:
+def _add_ids(named: pl.DataFrame) -> pl.DataFrame:
     """With `track_id`, `by_name` and the ids of artist and album, made of names where the source has none."""
 
     def ids(*columns: str) -> pl.DataFrame:

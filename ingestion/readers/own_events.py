@@ -17,19 +17,19 @@ import pyarrow.parquet as pq
 
 from ingestion import contract
 from ingestion.readers import json_rows, lines
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 PARQUET = (".parquet",)
 JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
-NEVER_READ = ("truth", "landings", "quarantine")
+EXCLUDED_NAMES = ("truth", "landings", "quarantine")
 BATCH = 100_000
 EVENT_COLUMNS = {"event_id", "user_id", "action"}
 
 
-def table_of(member: Member) -> str | None:
+def contract_table(member: Member) -> str | None:
     """The contract table that a file holds, or None when it is not in this format."""
-    if not member.file.endswith(PARQUET + JSON_LINES) or any(part in NEVER_READ for part in member.parts):
+    if not member.file.endswith(PARQUET + JSON_LINES) or any(part in EXCLUDED_NAMES for part in member.parts):
         return None
     for part in (member.file.split(".")[0], *reversed(member.parts[:-1])):
         if part in contract.SOURCE_TABLES:
@@ -51,13 +51,13 @@ def _columns(member: Member) -> set[str]:
     return set(first) if isinstance(first, dict) else set()
 
 
-def _finds(files: list[Member]) -> list[Member]:
-    return [member for member in files if table_of(member) is not None]
+def _select_files(files: list[Member]) -> list[Member]:
+    return [member for member in files if contract_table(member) is not None]
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
     for member in files:
-        table = table_of(member)
+        table = contract_table(member)
         if table is None:
             continue
         blocks = _parquet(member, reading) if member.file.endswith(PARQUET) else _json_lines(member, table, reading)
@@ -65,10 +65,10 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
             yield Rows(table, frame.with_columns(source_file=pl.lit(member.name)))
 
 
-def _parquet(member: Member, reading: Reading) -> Iterator[pl.DataFrame]:
+def _parquet(member: Member, reading: ReadContext) -> Iterator[pl.DataFrame]:
     try:
         with member.opener() as file:
-            parquet = pq.ParquetFile(file if member.bound is None else io.BytesIO(member.read()))
+            parquet = pq.ParquetFile(file if member.max_bytes is None else io.BytesIO(member.read()))
             line = 1
             for batch in parquet.iter_batches(BATCH):
                 frame = pl.DataFrame(pa.Table.from_batches([batch]))
@@ -76,24 +76,24 @@ def _parquet(member: Member, reading: Reading) -> Iterator[pl.DataFrame]:
                     pl.col("source_line").cast(pl.Int64)
                 )
                 line += frame.height
-            reading.watch(member.size)
+            reading.report_progress(member.size)
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"{member.name} is not a readable Parquet file ({error}); write it again") from error
 
 
-def _json_lines(member: Member, table: str, reading: Reading) -> Iterator[pl.DataFrame]:
-    with member.open(reading.watch) as stream:
-        for block in lines.blocks(stream, member.name):
+def _json_lines(member: Member, table: str, reading: ReadContext) -> Iterator[pl.DataFrame]:
+    with member.open(reading.report_progress) as stream:
+        for block in lines.read_line_blocks(stream, member.name):
             yield _rows(table, block)
 
 
 def _rows(table: str, block: list[tuple[int, str]]) -> pl.DataFrame:
     """One row a line: the contract's columns, `raw`, and `reason` where the line is no JSON object."""
-    objects, reasons = zip(*(json_rows.parsed(text) for _, text in block), strict=True)
-    return json_rows.frame(table, objects, reasons).with_columns(
+    objects, reasons = zip(*(json_rows.parse_object(text) for _, text in block), strict=True)
+    return json_rows.to_frame(table, objects, reasons).with_columns(
         pl.Series("source_line", [number for number, _ in block], pl.Int64),
         pl.Series("raw", [text for _, text in block], pl.String),
     )
 
 
-READER = Reader(finds=_finds, read=_read, period="day", split="global_time")
+READER = Reader(select_files=_select_files, read=_read, period="day", split="global_time")

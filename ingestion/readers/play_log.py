@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from ingestion.readers import delimited
-from ingestion.readers.endings import Endings
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.endings import EndTimestampStager
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
 EVENTS = ["user_id", "ts", "track_id", "artist_id", "ms_played"]
@@ -21,37 +21,37 @@ TRACKS = ["track_id", "artist_id", "track_name"]
 ARTISTS = ["artist_id", "artist_name"]
 
 
-def _finds(files: list[Member]) -> list[Member]:
+def _select_files(files: list[Member]) -> list[Member]:
     named = {"events.csv": EVENTS[:3], "tracks.tsv": TRACKS, "artists.tsv": ARTISTS}
     found = []
     for member in files:
         columns = named.get(member.file.removesuffix(".gz"))
         delimiter = "," if ".csv" in member.file else "\t"
-        if columns and set(columns) <= set(delimited.header(member, delimiter)):
+        if columns and set(columns) <= set(delimited.read_header(member, delimiter)):
             found.append(member)
     return found if any(member.file.startswith("events.csv") for member in found) else []
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
     has_tracks = any(member.file.startswith("tracks.tsv") for member in files)
-    endings = Endings(reading.scratch)
+    endings = EndTimestampStager(reading.scratch)
     try:
         for member in files:
             if member.file.startswith("events.csv"):
-                yield from _plays(member, endings, reading)
+                yield from _read_plays(member, endings, reading)
             elif member.file.startswith("tracks.tsv"):
-                yield from _catalogue(member, "tracks", TRACKS, reading)
+                yield from _read_catalog(member, "tracks", TRACKS, reading)
             else:
-                yield from _catalogue(member, "artists", ARTISTS, reading)
+                yield from _read_catalog(member, "artists", ARTISTS, reading)
         yield from endings.events()
         if not has_tracks:
-            yield Rows("tracks", _tracks_of(endings.track_artists()))
+            yield Rows("tracks", _contract_tracks(endings.track_artists()))
     finally:
         endings.close()
 
 
-def _plays(member: Member, endings: Endings, reading: Reading) -> Iterator[Rows]:
-    for rows, broken in delimited.stream(member, ",", EVENTS, reading.watch):
+def _read_plays(member: Member, endings: EndTimestampStager, reading: ReadContext) -> Iterator[Rows]:
+    for rows, broken in delimited.stream_blocks(member, ",", EVENTS, reading.report_progress):
         if broken.height:
             yield Rows("listening_events", broken.with_columns(source_file=pl.lit(member.name)))
         if rows.height == 0:
@@ -72,20 +72,20 @@ def _plays(member: Member, endings: Endings, reading: Reading) -> Iterator[Rows]
             yield Rows("listening_events", rejected)
 
 
-def _catalogue(member: Member, table: str, columns: list[str], reading: Reading) -> Iterator[Rows]:
-    for rows, broken in delimited.stream(member, "\t", columns, reading.watch):
+def _read_catalog(member: Member, table: str, columns: list[str], reading: ReadContext) -> Iterator[Rows]:
+    for rows, broken in delimited.stream_blocks(member, "\t", columns, reading.report_progress):
         if broken.height:
             yield Rows(table, broken.with_columns(source_file=pl.lit(member.name)))
         if rows.height:
             named = rows.with_columns(source_file=pl.lit(member.name))
-            yield Rows(table, _tracks_of(named) if table == "tracks" else named.rename({"artist_name": "name"}))
+            yield Rows(table, _contract_tracks(named) if table == "tracks" else named.rename({"artist_name": "name"}))
 
 
-def _tracks_of(rows: pl.DataFrame) -> pl.DataFrame:
+def _contract_tracks(rows: pl.DataFrame) -> pl.DataFrame:
     """Contract tracks from `track_id, artist_id` and, where there is one, `track_name`."""
     artists = pl.when(pl.col("artist_id").fill_null("") == "").then(pl.lit([], pl.List(pl.String)))
     tracks = rows.with_columns(artist_ids=artists.otherwise(pl.concat_list("artist_id"))).drop("artist_id")
     return tracks.rename({"track_name": "title"}) if "track_name" in tracks.columns else tracks
 
 
-READER = Reader(finds=_finds, read=_read, period="month", split="user_time")
+READER = Reader(select_files=_select_files, read=_read, period="month", split="user_time")

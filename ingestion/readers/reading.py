@@ -29,20 +29,20 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadContext:
     """One run of a reader: where it may keep large intermediate rows, whom to tell of progress, whose export it is."""
 
     scratch: Path  # an existing empty folder, removed afterwards
-    watch: Callable[[int], object]  # bytes read
-    source: str  # name of the path that is landed
-    listener: str | None = None  # user id that was asked for; None: the one that the source tells, or its name
+    report_progress: Callable[[int], object]  # bytes read
+    source_name: str  # name of the path that is landed
+    user_id: str | None = None  # user id that was asked for; None: the one that the source tells, or its name
 
 
 @dataclass(frozen=True)
 class Reader:
     """One log format. `finds` picks its files out of a source; `read` turns them into rows of the contract."""
 
-    finds: Callable[[list[Member]], list[Member]]
-    read: Callable[[list[Member], Reading], Iterator[Rows]]
+    select_files: Callable[[list[Member]], list[Member]]
+    read: Callable[[list[Member], ReadContext], Iterator[Rows]]
     period: Period  # historical loads land by month, running services by day
     split: Split | None  # parts for learning: one clock for all, or each user's own; None: there are no events in it

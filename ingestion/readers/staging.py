@@ -7,11 +7,11 @@ from pathlib import Path
 import duckdb
 
 MEMORY_LIMIT = "500MB"
-BATCH = 122_880
+BATCH_ROWS = 122_880
 """Rows that are read back at once."""
 
 
-def staged(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:
+def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:
     """An empty database of this name in `scratch`; what it gives back has an order only where a query says so."""
     connection = duckdb.connect(str(scratch / f"{name}.duckdb"))
     connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")

@@ -15,13 +15,13 @@ from typing import Any
 
 import polars as pl
 
-from ingestion.readers.endings import Endings
+from ingestion.readers.endings import EndTimestampStager
 from ingestion.readers.names import name_id
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
-BASIC = re.compile(r"StreamingHistory(_music_)?\d*\.json$")
-EXTENDED = re.compile(r"(Streaming_History_Audio_.*|endsong_\d*)\.json$")
+BASIC_PATTERN = re.compile(r"StreamingHistory(_music_)?\d*\.json$")
+EXTENDED_PATTERN = re.compile(r"(Streaming_History_Audio_.*|endsong_\d*)\.json$")
 # Folders that every export has: they do not tell one person from another.
 EXPORT_FOLDERS = {"MyData", "my_spotify_data", "Spotify Account Data", "Spotify Extended Streaming History"}
 COLUMNS = [
@@ -39,20 +39,20 @@ COLUMNS = [
 Play = dict[str, Any]
 
 
-def _finds(files: list[Member]) -> list[Member]:
-    return [member for member in files if BASIC.match(member.file) or EXTENDED.match(member.file)]
+def _select_files(files: list[Member]) -> list[Member]:
+    return [member for member in files if BASIC_PATTERN.match(member.file) or EXTENDED_PATTERN.match(member.file)]
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
-    endings = Endings(reading.scratch)
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+    endings = EndTimestampStager(reading.scratch)
     catalogue: dict[str, dict[str, Play]] = {"tracks": {}, "artists": {}, "albums": {}}
     covered_until: dict[str, str] = {}
     try:
         # Extended first: where a person gives both forms, the basic one repeats the same plays at coarser times.
-        for member in sorted(files, key=lambda member: (not EXTENDED.match(member.file), member.name)):
+        for member in sorted(files, key=lambda member: (not EXTENDED_PATTERN.match(member.file), member.name)):
             yield from _plays(
                 member,
-                _listener(member, files, reading.listener or reading.source),
+                _user_id(member, files, reading.user_id or reading.source_name),
                 covered_until,
                 endings,
                 catalogue,
@@ -70,12 +70,12 @@ def _plays(
     member: Member,
     listener: str,
     covered_until: dict[str, str],
-    endings: Endings,
+    endings: EndTimestampStager,
     catalogue: dict[str, dict[str, Play]],
-    reading: Reading,
+    reading: ReadContext,
 ) -> Iterator[Rows]:
     rows = _array(member, reading)
-    is_extended = EXTENDED.match(member.file) is not None
+    is_extended = EXTENDED_PATTERN.match(member.file) is not None
     plays = [(_extended if is_extended else _basic)(row) for row in rows]
     for line, play in enumerate(plays, start=1):
         play |= {"user_id": listener, "source_file": member.name, "source_line": line}
@@ -87,7 +87,7 @@ def _plays(
         kept = [play for play in plays if play["reason"] or play["ended_at"][:16] > covered_until.get(listener, "")]
         duplicate, plays = len(plays) - len(kept), kept
     for play in plays:
-        _identify(play, catalogue)
+        _add_ids(play, catalogue)
     schema = dict.fromkeys((*COLUMNS, "track_id", "artist_id"), pl.String) | {"source_line": pl.Int64}
     frame = pl.DataFrame(plays, schema=schema)
     rejected = endings.add(
@@ -100,9 +100,9 @@ def _plays(
     yield Rows("listening_events", rejects, duplicate)
 
 
-def _array(member: Member, reading: Reading) -> list[Any]:
+def _array(member: Member, reading: ReadContext) -> list[Any]:
     try:
-        rows = json.loads(member.read(reading.watch).decode("utf-8-sig"))
+        rows = json.loads(member.read(reading.report_progress).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{member.name} is not valid JSON ({error}); download the export again") from error
     if not isinstance(rows, list):
@@ -112,7 +112,7 @@ def _array(member: Member, reading: Reading) -> list[Any]:
 
 def _basic(row: Any) -> Play:
     if not isinstance(row, dict):
-        return _unreadable()
+        return _invalid_row()
     return {
         "ended_at": _text(row.get("endTime")),
         "artist": _text(row.get("artistName")),
@@ -126,7 +126,7 @@ def _basic(row: Any) -> Play:
 
 def _extended(row: Any) -> Play:
     if not isinstance(row, dict):
-        return _unreadable()
+        return _invalid_row()
     title = _text(row.get("master_metadata_track_name"))
     other = _text(row.get("episode_name")) or _text(row.get("spotify_episode_uri")) or _text(row.get("audiobook_title"))
     return {
@@ -140,12 +140,12 @@ def _extended(row: Any) -> Play:
     }
 
 
-def _unreadable() -> Play:
+def _invalid_row() -> Play:
     empty: Play = dict.fromkeys(("ended_at", "artist", "title", "uri", "album", "played_ms"), None)
     return empty | {"ended_at": "", "reason": "the row is not a JSON object"}
 
 
-def _identify(play: Play, catalogue: dict[str, dict[str, Play]]) -> None:
+def _add_ids(play: Play, catalogue: dict[str, dict[str, Play]]) -> None:
     """Gives a play its track and artist ids, and the catalogue a row for each of them."""
     artist, title, uri = play["artist"], play["title"], play["uri"]
     by_name = name_id(artist, title) if artist and title else None
@@ -178,18 +178,18 @@ def _text(value: Any) -> str | None:
     return text.encode("utf-8", "replace").decode().strip() or None  # a lone surrogate cannot be written as UTF-8
 
 
-def _listener(member: Member, files: list[Member], alone: str) -> str:
+def _user_id(member: Member, files: list[Member], alone: str) -> str:
     """The user of a file: its first folder when the files lie in several people's folders, else the name of the
     source.
     """
-    if len({_person(file) for file in files}) > 1:
-        return _person(member) or alone
+    if len({_user_folder(file) for file in files}) > 1:
+        return _user_folder(member) or alone
     return alone
 
 
-def _person(member: Member) -> str:
+def _user_folder(member: Member) -> str:
     folders = [part for part in member.parts[:-1] if part not in EXPORT_FOLDERS]
     return folders[0] if folders else ""
 
 
-READER = Reader(finds=_finds, read=_read, period="month", split="user_time")
+READER = Reader(select_files=_select_files, read=_read, period="month", split="user_time")

@@ -23,30 +23,34 @@ import polars as pl
 
 from ingestion.readers import json_rows, lines
 from ingestion.readers.named_plays import COLUMNS, NamedPlays
-from ingestion.readers.reading import Reader, Reading, Rows
+from ingestion.readers.reading import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
-ENDINGS = (".idomaar", ".idomaar.gz")
-LINE = re.compile(r"([^\t]+)\t([^\t]+)\t(-?\d+)\s+(?=\{)")
-DECODE = json.JSONDecoder().raw_decode
+FILE_SUFFIXES = (".idomaar", ".idomaar.gz")
+LINE_PATTERN = re.compile(r"([^\t]+)\t([^\t]+)\t(-?\d+)\s+(?=\{)")
+DECODE_JSON = json.JSONDecoder().raw_decode
 Line = tuple[str, int, dict[str, Any], dict[str, Any]]
 """id, timestamp, properties, links"""
 
 
-def _finds(files: list[Member]) -> list[Member]:
-    return [member for member in files if member.file.endswith(ENDINGS) and _name(member) in (*ACTIONS, *CATALOGUE)]
+def _select_files(files: list[Member]) -> list[Member]:
+    return [
+        member
+        for member in files
+        if member.file.endswith(FILE_SUFFIXES) and _name(member) in (*ACTIONS, *CATALOG_TABLES)
+    ]
 
 
 def _name(member: Member) -> str:
     return member.file.split(".")[0]
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
     plays = NamedPlays(reading.scratch, "begin")
     try:
         for member in files:
-            with member.open(reading.watch) as stream:
-                for block in lines.blocks(stream, member.name):
+            with member.open(reading.report_progress) as stream:
+                for block in lines.read_line_blocks(stream, member.name):
                     if _name(member) in ACTIONS:
                         text = pl.LazyFrame(block, schema={"source_line": pl.Int64, "raw": pl.String}, orient="row")
                         yield from plays.add(_events(block, member), text)
@@ -54,19 +58,19 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
                         yield _entities(block, member)
         yield from plays.events()
         if not any(_name(member) == "tracks" for member in files):
-            yield from plays.catalogue()
+            yield from plays.catalog()
     finally:
         plays.close()
 
 
-def parsed(text: str) -> tuple[Line, str | None]:
+def parse_line(text: str) -> tuple[Line, str | None]:
     """The parts of a line, or empty ones and the reason why it has none."""
     nothing: Line = ("", -1, {}, {})
-    begin = LINE.match(text)
+    begin = LINE_PATTERN.match(text)
     if begin is None:
         return nothing, "the line is not type, id, timestamp and properties"
     try:
-        properties, end = DECODE(text, begin.end())
+        properties, end = DECODE_JSON(text, begin.end())
         rest = text[end:].strip()
         links = json.loads(rest) if rest else {}
     except (ValueError, RecursionError):
@@ -87,15 +91,15 @@ def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
     """Plays or likes as NamedPlays takes them."""
     action, rows = ACTIONS[_name(member)], []
     for number, text in block:
-        (_, timestamp, properties, links), reason = parsed(text)
+        (_, timestamp, properties, links), reason = parse_line(text)
         users, tracks = _ids(links, "subjects"), _ids(links, "objects")
         rows.append(
             {
                 "user": users[0] if users else None,
-                "at_us": timestamp * 1_000_000 if abs(timestamp) < WITHIN_S else None,
+                "at_us": timestamp * 1_000_000 if abs(timestamp) < MAX_EPOCH_S else None,
                 "track": tracks[0] if tracks else None,
                 "action": action,
-                "played_ms": _known_ms(properties.get("playtime")),
+                "played_ms": _play_length_ms(properties.get("playtime")),
                 "reason": reason or (None if timestamp > 0 else f"timestamp {timestamp} says no time"),
                 "source_line": number,
             }
@@ -105,15 +109,15 @@ def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(member.name))
 
 
-def _known_ms(seconds: Any) -> int | None:
-    return round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < WITHIN_S else None
+def _play_length_ms(seconds: Any) -> int | None:
+    return round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < MAX_EPOCH_S else None
 
 
 def _entities(block: list[tuple[int, str]], member: Member) -> Rows:
-    table, row_of = CATALOGUE[_name(member)]
-    lines_parsed = [parsed(text) for _, text in block]
+    table, row_of = CATALOG_TABLES[_name(member)]
+    lines_parsed = [parse_line(text) for _, text in block]
     objects = [row_of(line) for line, _ in lines_parsed]
-    frame = json_rows.frame(table, objects, [reason for _, reason in lines_parsed])
+    frame = json_rows.to_frame(table, objects, [reason for _, reason in lines_parsed])
     return Rows(
         table,
         frame.with_columns(
@@ -124,7 +128,7 @@ def _entities(block: list[tuple[int, str]], member: Member) -> Rows:
     )
 
 
-def _words(text: Any) -> str | None:
+def _decode_text(text: Any) -> str | None:
     """Text as people read it: an address has no spaces, and its `+` and `%..` stand for characters."""
     if not isinstance(text, str):
         return None
@@ -137,33 +141,33 @@ def _track(line: Line) -> dict[str, Any]:
     length, albums = properties.get("duration"), _ids(links, "albums")
     return {
         "track_id": track,
-        "title": _words(str(properties.get("name") or "").split("/_/", 1)[-1]),
+        "title": _decode_text(str(properties.get("name") or "").split("/_/", 1)[-1]),
         "artist_ids": _ids(links, "artists"),
         "album_id": albums[0] if albums else None,
         "duration_ms": length if isinstance(length, int) and length > 0 else None,
     }
 
 
-def _person(line: Line) -> dict[str, Any]:
-    return {"artist_id": line[0], "name": _words(line[2].get("name"))}
+def _artist(line: Line) -> dict[str, Any]:
+    return {"artist_id": line[0], "name": _decode_text(line[2].get("name"))}
 
 
 def _album(line: Line) -> dict[str, Any]:
-    return {"album_id": line[0], "title": _words(line[2].get("title")), "artist_ids": _ids(line[3], "artists")}
+    return {"album_id": line[0], "title": _decode_text(line[2].get("title")), "artist_ids": _ids(line[3], "artists")}
 
 
 def _playlist(line: Line) -> dict[str, Any]:
     title = line[2].get("Title", line[2].get("title"))
     tracks = _ids(line[3], "objects")
-    return {"playlist_id": line[0], "title": _words(title), "source": "ugc", "track_ids": tracks}
+    return {"playlist_id": line[0], "title": _decode_text(title), "source": "ugc", "track_ids": tracks}
 
 
-WITHIN_S = 10_000_000_000
+MAX_EPOCH_S = 10_000_000_000
 ACTIONS = {"events": "play", "love": "like"}
-CATALOGUE: dict[str, tuple[str, Callable[[Line], dict[str, Any]]]] = {
+CATALOG_TABLES: dict[str, tuple[str, Callable[[Line], dict[str, Any]]]] = {
     "tracks": ("tracks", _track),
-    "persons": ("artists", _person),
+    "persons": ("artists", _artist),
     "albums": ("albums", _album),
     "playlist": ("playlists", _playlist),
 }
-READER = Reader(finds=_finds, read=_read, period="month", split="global_time")
+READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import io
 
 from ingestion.readers import delimited, mapping
-from ingestion.sources import DAMAGED, Member
+from ingestion.sources import READ_ERRORS, Member
 
-PARQUET_END = b"PAR1"
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+PARQUET_MAGIC = b"PAR1"
+TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 KKBOX_PLAYS = {"msno", "song_id", "source_system_tab"}
 KKBOX_DAYS = {"msno", "date", "num_25", "num_unq"}
-WHY = {
+UNSUPPORTED_REASONS = {
     frozenset(KKBOX_PLAYS): (
         "is KKBox's of the WSDM Cup 2018 (music recommendation): its rows have no time, so there are no sequences in it to learn"
     ),
@@ -24,25 +24,25 @@ WHY = {
 }
 
 
-def why(files: list[Member]) -> str | None:
+def explain_unsupported(files: list[Member]) -> str | None:
     """What one of the files is and why it cannot be landed; None if none of them is known."""
     for member in files:
         if member.file.endswith(".zip"):
             return f"{member.name} is a zip within a zip; unpack the outer one and land its folder"
         if member.file.endswith((".csv", ".csv.gz")):
-            columns = set(delimited.header(member, ","))
-            for wanted, reason in WHY.items():
+            columns = set(delimited.read_header(member, ","))
+            for wanted, reason in UNSUPPORTED_REASONS.items():
                 if wanted <= columns:
                     return f"{member.name} {reason}; land a log that says who played what, and when"
-    if table := next((member.name for member in files if member.file.endswith(TABLES)), None):
+    if table := next((member.name for member in files if member.file.endswith(TABLE_SUFFIXES)), None):
         return (
-            f"nothing says what the columns of {table} mean; write {mapping.FILE} beside it, as ingestion/readers/mapping.py "
+            f"nothing says what the columns of {table} mean; write {mapping.MAPPING_FILE} beside it, as ingestion/readers/mapping.py "
             "shows, and land the folder of both"
         )
     return None
 
 
-def torn(files: list[Member]) -> str | None:
+def find_truncated(files: list[Member]) -> str | None:
     """Which of the files is half a Parquet file: nobody can tell what it holds; None if each is whole."""
     for member in files:
         if member.file.endswith(".parquet") and not _is_whole(member):
@@ -53,7 +53,7 @@ def torn(files: list[Member]) -> str | None:
 def _is_whole(member: Member) -> bool:
     try:
         with member.opener() as file:
-            file.seek(-len(PARQUET_END), io.SEEK_END)
-            return file.read() == PARQUET_END
-    except (*DAMAGED, ValueError):
+            file.seek(-len(PARQUET_MAGIC), io.SEEK_END)
+            return file.read() == PARQUET_MAGIC
+    except (*READ_ERRORS, ValueError):
         return False

@@ -20,18 +20,18 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.readers.endings import Endings
+from ingestion.readers.endings import EndTimestampStager
 from ingestion.readers.names import name_id
-from ingestion.readers.reading import Reader, Reading, Rows
-from ingestion.readers.staging import BATCH, staged
+from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.staging import BATCH_ROWS, open_staging_database
 from ingestion.sources import Member, SourceError
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 ACTIONS = {"listen": "play", "like": "like", "dislike": "dislike"}
-ONE_ACTION = {f"{action}s.parquet": action for action in ("listen", "like", "dislike", "unlike", "undislike")}
-EVENTS = ("multi_event.parquet", *ONE_ACTION)
+ACTION_FILES = {f"{action}s.parquet": action for action in ("listen", "like", "dislike", "unlike", "undislike")}
+EVENTS = ("multi_event.parquet", *ACTION_FILES)
 MAPPINGS = {"artist_item_mapping.parquet": "artist_id", "album_item_mapping.parquet": "album_id"}
-CATALOGUE = {
+CATALOG_QUERIES = {
     "tracks": """
         with lengths as (select track_id, max(length_ms) as duration_ms from heard group by track_id),
         artists as (select track_id, list(artist_id order by artist_id) as artist_ids from of_artist_id group by track_id),
@@ -45,16 +45,16 @@ CATALOGUE = {
         select distinct album_id, 'album ' || album_id as title, []::varchar[] as artist_ids from of_album_id
         where track_id in (select track_id from heard) order by album_id""",
 }
-LISTEN = ("played_ratio_pct", "track_length_seconds")
+LISTEN_COLUMNS = ("played_ratio_pct", "track_length_seconds")
 
 
-def _finds(files: list[Member]) -> list[Member]:
+def _select_files(files: list[Member]) -> list[Member]:
     known = [member for member in files if member.file in (*EVENTS, *MAPPINGS)]
     if not any(member.file in EVENTS and _is_flat(member) for member in known):
         return []
     # multi_event repeats what the other files say.
     has_all = any(member.file == EVENTS[0] for member in known)
-    return [member for member in known if not has_all or member.file not in ONE_ACTION]
+    return [member for member in known if not has_all or member.file not in ACTION_FILES]
 
 
 def _is_flat(member: Member) -> bool:
@@ -66,17 +66,17 @@ def _is_flat(member: Member) -> bool:
     return {"uid", "timestamp", "item_id"} <= set(schema.names) and pa.types.is_integer(schema.field("item_id").type)
 
 
-def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
-    endings = Endings(reading.scratch)
-    catalogue = _Catalogue(reading)
+def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+    endings = EndTimestampStager(reading.scratch)
+    catalogue = _CatalogStager(reading)
     try:
         for member in files:
             for begin, rows in _blocks(member, reading):
                 if member.file in MAPPINGS:
-                    catalogue.belongs(MAPPINGS[member.file], rows)
+                    catalogue.add_mapping(MAPPINGS[member.file], rows)
                     continue
-                named = _named(member, begin, rows)
-                catalogue.heard(named)
+                named = _rename_columns(member, begin, rows)
+                catalogue.add_tracks(named)
                 yield from _events(named, endings)
         yield from endings.events()
         yield from catalogue.rows(files)
@@ -85,28 +85,28 @@ def _read(files: list[Member], reading: Reading) -> Iterator[Rows]:
         catalogue.close()
 
 
-def _blocks(member: Member, reading: Reading) -> Iterator[tuple[int, pl.DataFrame]]:
+def _blocks(member: Member, reading: ReadContext) -> Iterator[tuple[int, pl.DataFrame]]:
     """(number of the first row, from 1; rows), a bounded block at a time."""
     try:
         with member.opener() as opened:
             file: IO[bytes] = opened
             parquet, begin = pq.ParquetFile(file), 1
-            for batch in parquet.iter_batches(BATCH):
+            for batch in parquet.iter_batches(BATCH_ROWS):
                 yield begin, pl.DataFrame(pa.Table.from_batches([batch]))
                 begin += batch.num_rows
-                reading.watch(member.size * batch.num_rows // max(parquet.metadata.num_rows, 1))
+                reading.report_progress(member.size * batch.num_rows // max(parquet.metadata.num_rows, 1))
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(
             f"{member.name} is damaged ({str(error).splitlines()[0][:200]}); get the file again"
         ) from error
 
 
-def _named(member: Member, begin: int, rows: pl.DataFrame) -> pl.DataFrame:
+def _rename_columns(member: Member, begin: int, rows: pl.DataFrame) -> pl.DataFrame:
     """Events by the contract's names: µs, ms, and `length_ms` of the track."""
-    kind = pl.lit(ONE_ACTION[member.file]) if member.file in ONE_ACTION else pl.col("event_type").cast(pl.String)
+    kind = pl.lit(ACTION_FILES[member.file]) if member.file in ACTION_FILES else pl.col("event_type").cast(pl.String)
     length = [
         pl.col(name).cast(pl.Float64) if name in rows.columns else pl.lit(None, pl.Float64).alias(name)
-        for name in LISTEN
+        for name in LISTEN_COLUMNS
     ]
     return (
         rows.with_columns(length)
@@ -124,7 +124,7 @@ def _named(member: Member, begin: int, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _events(named: pl.DataFrame, endings: Endings) -> Iterator[Rows]:
+def _events(named: pl.DataFrame, endings: EndTimestampStager) -> Iterator[Rows]:
     is_listen = pl.col("kind") == "listen"
     listens = named.filter(is_listen).with_columns(ended_at="at_us", reason=pl.lit(None, pl.String))
     rejected = endings.add(listens) if listens.height else listens
@@ -165,28 +165,28 @@ def _raw() -> pl.Expr:
     return pl.concat_str(["user_id", "at_us", "track_id", "kind"], separator=",", ignore_nulls=True)
 
 
-class _Catalogue:
+class _CatalogStager:
     """Tracks that were heard, with length, artists and album; on disk, so that memory does not grow with them."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._connection = staged(reading.scratch, "catalogue")
+    def __init__(self, reading: ReadContext) -> None:
+        self._connection = open_staging_database(reading.scratch, "catalogue")
         self._connection.execute("create table heard (track_id varchar, length_ms bigint)")
         for column in MAPPINGS.values():
             self._connection.execute(f"create table of_{column} (track_id varchar, {column} varchar)")
 
-    def heard(self, named: pl.DataFrame) -> None:
+    def add_tracks(self, named: pl.DataFrame) -> None:
         block = named.group_by("track_id").agg(pl.col("length_ms").max()).to_arrow()  # noqa: F841 - DuckDB reads it by name
         self._connection.execute("insert into heard select * from block")
 
-    def belongs(self, column: str, rows: pl.DataFrame) -> None:
+    def add_mapping(self, column: str, rows: pl.DataFrame) -> None:
         texts = rows.select(pl.col("item_id").cast(pl.String), pl.col(column).cast(pl.String))
         block = texts.to_arrow()  # noqa: F841 - DuckDB reads it by name
         self._connection.execute(f"insert into of_{column} select * from block")  # noqa: S608 - one of MAPPINGS
 
     def rows(self, files: list[Member]) -> Iterator[Rows]:
         """Contract rows of tracks, artists and albums; what has no name is called by its id."""
-        for table, query in CATALOGUE.items():
-            for batch in self._connection.execute(query).to_arrow_reader(BATCH):
+        for table, query in CATALOG_QUERIES.items():
+            for batch in self._connection.execute(query).to_arrow_reader(BATCH_ROWS):
                 rows = pl.DataFrame(pa.Table.from_batches([batch]))
                 origin = {"source_file": pl.lit(files[0].name), "source_line": pl.lit(0, pl.Int64)}
                 yield Rows(table, rows.with_columns(**origin))
@@ -195,4 +195,4 @@ class _Catalogue:
         self._connection.close()
 
 
-READER = Reader(finds=_finds, read=_read, period="month", split="global_time")
+READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")

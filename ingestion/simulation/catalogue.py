@@ -16,40 +16,40 @@ LYRIC_WORDS = 16
 SOUNDTRACK_RELATION = "sang_ost_of"
 
 
-def ids(target_type: str, count: int) -> list[str]:
+def make_ids(target_type: str, count: int) -> list[str]:
     """Ids of all things of a type, in index order: `t0, t1, …`."""
     return [f"{PREFIX[target_type]}{number}" for number in range(count)]
 
 
-def tables(world: World, start: date, seed: int) -> dict[str, pa.Table]:
+def build_tables(world: World, start: date, seed: int) -> dict[str, pa.Table]:
     """Every catalogue table of the contract (without `landed_at`), and the soundtracks as triples."""
     random = np.random.default_rng([seed, 4])
-    track_ids = np.array(ids("track", world.tracks), object)
-    artist_ids = np.array(ids("artist", len(world.interest_A)), object)
+    track_ids = np.array(make_ids("track", world.tracks), object)
+    artist_ids = np.array(make_ids("artist", len(world.interest_A)), object)
     albums, first_of_album = np.unique(world.album_V, return_index=True)
-    album_ids = np.array(ids("album", len(albums)), object)
+    album_ids = np.array(make_ids("album", len(albums)), object)
     playlists = range(len(world.interest_P))
     titles = _titles(random, world.tracks)
     return {
         "tracks": _tracks(world, start, titles, random),
-        "artists": _table("artists", artist_id=artist_ids, name=_artist_names(random, len(artist_ids))),
-        "albums": _table(
+        "artists": _contract_table("artists", artist_id=artist_ids, name=_artist_names(random, len(artist_ids))),
+        "albums": _contract_table(
             "albums",
             album_id=album_ids,
             title=_titles(random, len(albums)),
             artist_ids=[[artist_ids[artist]] for artist in world.artist_V[first_of_album]],
             released_on=[start + timedelta(days=int(day)) for day in world.first_day_V[first_of_album]],
         ),
-        "playlists": _table(
+        "playlists": _contract_table(
             "playlists",
-            playlist_id=ids("playlist", len(playlists)),
+            playlist_id=make_ids("playlist", len(playlists)),
             title=[_playlist_title(world, playlist) for playlist in playlists],
             source=np.where(world.is_editorial_P, "mgc", "ugc"),
             track_ids=[list(dict.fromkeys(track_ids[tracks])) for tracks in world.tracks_PL],
         ),
-        "mlogs": _table(
+        "mlogs": _contract_table(
             "mlogs",
-            mlog_id=ids("mlog", len(world.track_M)),
+            mlog_id=make_ids("mlog", len(world.track_M)),
             title=[f"A moment with {titles[track]}" for track in world.track_M],
             track_ids=[[track_ids[track]] for track in world.track_M],
         ),
@@ -64,9 +64,9 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
     is_new_V, is_withdrawn_V = world.first_day_V >= 0, world.last_day_V < 10**6
     until_V = midnight + np.where(is_withdrawn_V, world.last_day_V, 0).astype("timedelta64[D]")
     style_V = world.style_K[world.interest_V]
-    return _table(
+    return _contract_table(
         "tracks",
-        track_id=ids("track", world.tracks),
+        track_id=make_ids("track", world.tracks),
         recording_id=[f"r{recording}" for recording in world.recording_V],
         title=titles,
         artist_ids=[[f"a{artist}"] for artist in world.artist_V],
@@ -93,7 +93,7 @@ def _soundtracks(world: World) -> pa.Table:
     """Who sang in which work: the only thing that some artists share."""
     work_N = np.repeat(np.arange(len(world.tracks_WL)), OST_TRACKS)
     pairs = np.unique(np.stack([world.artist_V[world.tracks_WL.ravel()], work_N], axis=1), axis=0)
-    return _table(
+    return _contract_table(
         "knowledge_triples",
         head=[f"artist:{PREFIX['artist']}{artist}" for artist, _ in pairs],
         relation=[SOUNDTRACK_RELATION] * len(pairs),
@@ -108,7 +108,7 @@ def _comments(world: World, start: date, track_ids: np.ndarray, random: np.rando
     style = [facets.STYLES[style] for style in world.style_K[world.interest_V[commented]]]
     scene = np.array(facets.SCENES)[random.integers(0, len(facets.SCENES), len(commented))]
     before = random.integers(1, 300 * 86_400, len(commented)).astype("timedelta64[s]")
-    return _table(
+    return _contract_table(
         "track_comments",
         comment_id=[f"c{number}" for number in range(len(commented))],
         track_id=track_ids[commented],
@@ -164,7 +164,7 @@ def _vectors(values_VD: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
 
 
-def _table(name: str, /, **columns: object) -> pa.Table:
+def _contract_table(name: str, /, **columns: object) -> pa.Table:
     schema = contract.source_schema(name)
     arrays = [
         column if isinstance(column := columns[field.name], pa.Array) else pa.array(column, field.type)

@@ -8,67 +8,69 @@ from __future__ import annotations
 import numpy as np
 
 from ingestion.simulation import sessions as session
-from ingestion.simulation.exposures import expose
-from ingestion.simulation.listeners import Listeners
+from ingestion.simulation.exposures import show_collections
+from ingestion.simulation.listeners import SimulatedUsers
 from ingestion.simulation.outcomes import (
     ACTION,
     SECOND,
     SKIP,
     TARGET,
+    add_feedback,
     affinity,
     examination,
     interest_share,
     play_lengths,
-    say,
     sigmoid,
 )
 from ingestion.simulation.sessions import Moods, Sessions
-from ingestion.simulation.shelf import Groups, Shelf
-from ingestion.simulation.stream import Columns, Stream
+from ingestion.simulation.shelf import AvailableTracks, InterestGroups
+from ingestion.simulation.stream import Columns, EventBuffer
 from ingestion.simulation.world import PLAYLIST_LENGTH, Floats, Ints, World
 
-LONGEST_SESSION = 75 * session.MINUTE  # shorter than a part of the day: sessions never overlap
-FM_SONGS = 3  # songs of one private-FM answer
-EXPLORE = 0.1  # share of our answers drawn from the whole catalogue
-REPEATS = {session.PRIVATE_FM: 0.35, session.DAILY: 0.15}  # share drawn from what the user remembers
-PLAYLIST_PLACES, MLOG_PLACES = 8, 6
+MAX_SESSION_US = 75 * session.MINUTE  # shorter than a part of the day: sessions never overlap
+FM_TRACKS = 3  # songs of one private-FM answer
+EXPLORATION_SHARE = 0.1  # share of our answers drawn from the whole catalogue
+REPEAT_SHARES = {session.PRIVATE_FM: 0.35, session.DAILY: 0.15}  # share drawn from what the user remembers
+PLAYLISTS_PER_RESPONSE, MLOGS_PER_RESPONSE = 8, 6
 
 
-def simulate_day(world: World, listeners: Listeners, day: int, seed: int) -> Columns:
+def simulate_day(world: World, listeners: SimulatedUsers, day: int, seed: int) -> Columns:
     """All events of a day, ordered by user and time; moves the listeners on by a day."""
     random = np.random.default_rng([seed, 3, day])
     listeners.start_day(day)
-    weights_UI = listeners.weights()
-    stream, shelf = Stream(), Shelf(world, day)
+    weights_UI = listeners.interest_weights()
+    stream, shelf = EventBuffer(), AvailableTracks(world, day)
     sessions = session.draw_sessions(random, listeners, day)
     # Request numbers: one a session, plus further ones for each further private-FM answer.
-    opened_S, songs_S = _exposures(random, world, listeners, weights_UI, sessions, stream)
-    session_N, number_N = session.slots_of(songs_S)
+    opened_S, songs_S = _show_collections(random, world, listeners, weights_UI, sessions, stream)
+    session_N, number_N = session.expand_slots(songs_S)
     if len(session_N) == 0:
         return stream.columns()
     moods = session.draw_moods(random, world, listeners, sessions, session_N, number_N)
-    track_N = _songs(random, world, listeners, weights_UI, shelf, sessions, session_N, number_N, opened_S, moods)
+    track_N = _choose_tracks(
+        random, world, listeners, weights_UI, shelf, sessions, session_N, number_N, opened_S, moods
+    )
 
-    kind_N, user_N = sessions.kind_S[session_N], sessions.user_S[session_N]
-    answer_N = np.where(kind_N == session.PRIVATE_FM, number_N // FM_SONGS, 0)
+    kind_N, user_N = sessions.product_scene_S[session_N], sessions.user_S[session_N]
+    answer_N = np.where(kind_N == session.PRIVATE_FM, number_N // FM_TRACKS, 0)
     request_N = session_N * 16 + answer_N
-    kept = (track_N >= 0) & shelf.is_available_V[track_N] & ~listeners.is_refused(user_N, np.maximum(track_N, 0))
+    kept = (track_N >= 0) & shelf.is_available_V[track_N] & ~listeners.is_rejected(user_N, np.maximum(track_N, 0))
     is_ours_N = np.isin(kind_N, (session.PRIVATE_FM, session.DAILY, session.SIMILAR))
-    kept &= _first_in_answer(np.where(is_ours_N, request_N, -1), track_N, world.tracks)
+    kept &= _first_in_response(np.where(is_ours_N, request_N, -1), track_N, world.tracks)
     session_N, number_N, track_N, request_N = session_N[kept], number_N[kept], track_N[kept], request_N[kept]
     moods = Moods(moods.interest_N[kept], moods.emotion_N[kept])
     kind_N, user_N, is_ours_N = kind_N[kept], user_N[kept], is_ours_N[kept]
 
-    memory_N = listeners.recall_chance(user_N, track_N)
+    memory_N = listeners.repeat_probability(user_N, track_N)
     share_N = interest_share(listeners, weights_UI, user_N, world.interest_V[track_N])
     fit_N = affinity(world, listeners, user_N, track_N, share_N, memory_N > 0, moods)
-    position_N = np.where(kind_N == session.PRIVATE_FM, number_N % FM_SONGS, number_N)
+    position_N = np.where(kind_N == session.PRIVATE_FM, number_N % FM_TRACKS, number_N)
     is_looked_at = random.random(len(fit_N)) < examination(position_N) * sigmoid(1.2 * fit_N)
     is_played_N = (kind_N != session.DAILY) | is_looked_at
     played_ms, outcome_N = play_lengths(random, fit_N, world.duration_ms_V[track_N])
-    begin_N = _begins(random, sessions, session_N, kind_N, np.where(is_played_N, played_ms * 1000, -1))
+    begin_N = _start_times(random, sessions, session_N, kind_N, np.where(is_played_N, played_ms * 1000, -1))
 
-    kept = begin_N - sessions.start_S[session_N] < LONGEST_SESSION
+    kept = begin_N - sessions.start_S[session_N] < MAX_SESSION_US
     slots: Columns = {
         "user": user_N,
         "target": track_N,
@@ -92,40 +94,40 @@ def simulate_day(world: World, listeners: Listeners, day: int, seed: int) -> Col
     return stream.columns()
 
 
-def _exposures(
+def _show_collections(
     random: np.random.Generator,
     world: World,
-    listeners: Listeners,
+    listeners: SimulatedUsers,
     weights_UI: Floats,
     sessions: Sessions,
-    stream: Stream,
+    stream: EventBuffer,
 ) -> tuple[Ints, Ints]:
     """Shows playlists and mlogs; gives what was opened in each session and how many songs each session has."""
     opened_S = np.full(len(sessions.user_S), -1)
-    songs_S = sessions.songs_S.copy()
+    songs_S = sessions.tracks_S.copy()
     shown = (
-        (session.PLAYLISTS, "playlist", PLAYLIST_PLACES, world.interest_P),
-        (session.MLOG, "mlog", MLOG_PLACES, world.interest_V[world.track_M]),
+        (session.PLAYLISTS, "playlist", PLAYLISTS_PER_RESPONSE, world.interest_P),
+        (session.MLOG, "mlog", MLOGS_PER_RESPONSE, world.interest_V[world.track_M]),
     )
     for kind, target_type, places, interest in shown:
-        at = np.flatnonzero(sessions.kind_S == kind)
-        groups = Groups(interest, world.interests)
-        opened_S[at] = expose(
+        at = np.flatnonzero(sessions.product_scene_S == kind)
+        groups = InterestGroups(interest, world.interests)
+        opened_S[at] = show_collections(
             random, listeners, weights_UI, groups, interest, sessions, at, at * 16, stream, target_type, places
         )
-    is_shown_S = np.isin(sessions.kind_S, (session.PLAYLISTS, session.MLOG))
+    is_shown_S = np.isin(sessions.product_scene_S, (session.PLAYLISTS, session.MLOG))
     songs_S[is_shown_S & (opened_S < 0)] = 0
-    is_video_S = sessions.kind_S == session.MLOG
+    is_video_S = sessions.product_scene_S == session.MLOG
     songs_S[is_video_S] = np.minimum(songs_S[is_video_S], 1) * (random.random(is_video_S.sum()) < 0.5)
     return opened_S, songs_S
 
 
-def _songs(
+def _choose_tracks(
     random: np.random.Generator,
     world: World,
-    listeners: Listeners,
+    listeners: SimulatedUsers,
     weights_UI: Floats,
-    shelf: Shelf,
+    shelf: AvailableTracks,
     sessions: Sessions,
     session_N: Ints,
     number_N: Ints,
@@ -133,14 +135,14 @@ def _songs(
     moods: Moods,
 ) -> Ints:
     """The song of each slot, by the rule of its part of the product; -1 where there is none."""
-    kind_N, user_N, N = sessions.kind_S[session_N], sessions.user_S[session_N], len(session_N)
+    kind_N, user_N, N = sessions.product_scene_S[session_N], sessions.user_S[session_N], len(session_N)
     drawn_N = random.random(N)
-    in_mood_N = shelf.of_interest(random, moods.interest_N)
+    in_mood_N = shelf.sample_by_interest(random, moods.interest_N)
 
     # The library: what the user remembers and is in the mood for, else something of the mood, now and then a soundtrack.
-    remembered_N = listeners.recall(random, user_N)
+    remembered_N = listeners.sample_repeat(random, user_N)
     for _ in range(2):
-        again_N = listeners.recall(random, user_N)
+        again_N = listeners.sample_repeat(random, user_N)
         fits_N = (remembered_N >= 0) & (world.interest_V[remembered_N] == moods.interest_N)
         remembered_N = np.where(fits_N, remembered_N, again_N)
     work_N = listeners.work_U[user_N]
@@ -150,9 +152,11 @@ def _songs(
 
     # Our answers: a share from memory, a share from anywhere, the rest by the user's interests, whatever the mood.
     drawn_I = (weights_UI[user_N].cumsum(axis=1) < random.random((N, 1))).sum(axis=1)
-    usual_N = shelf.of_interest(random, listeners.interest_UI[user_N, np.minimum(drawn_I, weights_UI.shape[1] - 1)])
-    ours_N = np.where(drawn_N < EXPLORE, shelf.any(random, N), usual_N)
-    recalled_N = listeners.recall(random, user_N)
+    usual_N = shelf.sample_by_interest(
+        random, listeners.interest_UI[user_N, np.minimum(drawn_I, weights_UI.shape[1] - 1)]
+    )
+    ours_N = np.where(drawn_N < EXPLORATION_SHARE, shelf.sample_uniform(random, N), usual_N)
+    recalled_N = listeners.sample_repeat(random, user_N)
     repeats_N = _repeat_share(kind_N)
     ours_N = np.where((drawn_N >= 1 - repeats_N) & (recalled_N >= 0), recalled_N, ours_N)
 
@@ -176,8 +180,8 @@ def _songs(
 
 def _propensities(
     world: World,
-    listeners: Listeners,
-    shelf: Shelf,
+    listeners: SimulatedUsers,
+    shelf: AvailableTracks,
     sessions: Sessions,
     session_N: Ints,
     kind_N: Ints,
@@ -189,10 +193,12 @@ def _propensities(
 
     Before songs that are withdrawn, refused or already in the answer are taken out.
     """
-    within_N = shelf.chance_in_interest(track_N)
-    has_memory_N = listeners.remembered_U[sessions.user_S[session_N]] > 0
+    within_N = shelf.probability_in_interest(track_N)
+    has_memory_N = listeners.plays_U[sessions.user_S[session_N]] > 0
     repeats_N = _repeat_share(kind_N) * has_memory_N
-    ours_N = EXPLORE / shelf.size + (1 - EXPLORE - repeats_N) * share_N * within_N + repeats_N * memory_N
+    ours_N = (
+        EXPLORATION_SHARE / shelf.size + (1 - EXPLORATION_SHARE - repeats_N) * share_N * within_N + repeats_N * memory_N
+    )
     seed_N = sessions.seed_S[session_N]
     songs_A = np.bincount(world.artist_V, minlength=len(world.interest_A))
     artist_N = world.artist_V[track_N]
@@ -202,7 +208,9 @@ def _propensities(
     return np.where(is_ours_N, ours_N, np.where(kind_N == session.SIMILAR, similar_N, np.nan))
 
 
-def _begins(random: np.random.Generator, sessions: Sessions, session_N: Ints, kind_N: Ints, length_N: Ints) -> Ints:
+def _start_times(
+    random: np.random.Generator, sessions: Sessions, session_N: Ints, kind_N: Ints, length_N: Ints
+) -> Ints:
     """When each song begins: one after another, with short gaps; slots that are not played (-1) take no time."""
     gap_N = 2 * SECOND + random.integers(0, 3 * SECOND, len(session_N))
     takes_N = np.where(length_N >= 0, length_N + gap_N, 0)
@@ -216,7 +224,9 @@ def _begins(random: np.random.Generator, sessions: Sessions, session_N: Ints, ki
     return begins
 
 
-def _emit(random: np.random.Generator, world: World, listeners: Listeners, stream: Stream, slots: Columns) -> None:
+def _emit(
+    random: np.random.Generator, world: World, listeners: SimulatedUsers, stream: EventBuffer, slots: Columns
+) -> None:
     """Impressions, clicks, plays and what follows, from slots ordered by session and time."""
     track = TARGET["track"]
     ours = slots["request"] >= 0
@@ -253,16 +263,16 @@ def _emit(random: np.random.Generator, world: World, listeners: Listeners, strea
         played_ms=played["played_ms"],
         **{name: played[name] for name in same},
     )
-    say(random, world, listeners, stream, played, played["is_known"])
+    add_feedback(random, world, listeners, stream, played, played["is_known"])
     heard = played["outcome"] != SKIP
-    listeners.remember(played["user"][heard], played["target"][heard])
+    listeners.record_plays(played["user"][heard], played["target"][heard])
 
 
 def _repeat_share(kind_N: Ints) -> Floats:
-    return np.select([kind_N == kind for kind in REPEATS], list(REPEATS.values()), 0.0)
+    return np.select([kind_N == kind for kind in REPEAT_SHARES], list(REPEAT_SHARES.values()), 0.0)
 
 
-def _first_in_answer(request_N: Ints, track_N: Ints, tracks: int) -> np.ndarray:
+def _first_in_response(request_N: Ints, track_N: Ints, tracks: int) -> np.ndarray:
     """False for a song that the same answer already holds; slots without an answer (-1) are all kept."""
     _, first = np.unique(request_N * tracks + track_N, return_index=True)
     is_first = np.zeros(len(track_N), bool)

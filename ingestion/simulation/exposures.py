@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from ingestion.simulation.listeners import Listeners
+from ingestion.simulation.listeners import SimulatedUsers
 from ingestion.simulation.outcomes import ACTION, SECOND, TARGET, examination, interest_share, sigmoid
 from ingestion.simulation.sessions import Sessions
-from ingestion.simulation.shelf import Groups
-from ingestion.simulation.stream import Stream
+from ingestion.simulation.shelf import InterestGroups
+from ingestion.simulation.stream import EventBuffer
 from ingestion.simulation.world import Floats, Ints
 
-EXPLORE = 0.1
+EXPLORATION_SHARE = 0.1
 
 
-def expose(
+def show_collections(
     random: np.random.Generator,
-    listeners: Listeners,
+    listeners: SimulatedUsers,
     weights_UI: Floats,
-    groups: Groups,
+    groups: InterestGroups,
     interest_P: Ints,
     sessions: Sessions,
     at: Ints,
     request_S: Ints,
-    stream: Stream,
+    stream: EventBuffer,
     target_type: str,
     places: int,
 ) -> Ints:
@@ -44,7 +44,7 @@ def expose(
     position_N = np.tile(np.arange(places), S)
     drawn_I = (weights_UI[user_N].cumsum(axis=1) < random.random((len(user_N), 1))).sum(axis=1)
     interest_N = listeners.interest_UI[user_N, np.minimum(drawn_I, weights_UI.shape[1] - 1)]
-    shown_N = groups.draw(random, interest_N, EXPLORE)
+    shown_N = groups.draw(random, interest_N, EXPLORATION_SHARE)
     # The same thing twice in one answer would be one line too many.
     session_N = np.repeat(np.arange(S), places)
     _, first = np.unique(session_N * len(interest_P) + shown_N, return_index=True)
@@ -53,13 +53,13 @@ def expose(
 
     share_N = interest_share(listeners, weights_UI, user_N, interest_P[shown_N])
     empty_UI = groups.is_empty_K[listeners.interest_UI] * weights_UI
-    propensity_N = groups.chance(shown_N, share_N, empty_UI.sum(axis=1)[user_N], EXPLORE)
+    propensity_N = groups.probability(shown_N, share_N, empty_UI.sum(axis=1)[user_N], EXPLORATION_SHARE)
     fit_N = 3.0 * np.sqrt(share_N) - 1.6
     is_clicked_N = random.random(len(fit_N)) < examination(position_N) * sigmoid(fit_N)
     shown_at_N = sessions.start_S[at][session_N] + SECOND
     same = {
         "target_type": TARGET[target_type],
-        "scene": sessions.kind_S[at][session_N],
+        "scene": sessions.product_scene_S[at][session_N],
         "request": request_S[session_N],
         "device": sessions.device_S[at][session_N],
         "position": position_N,
@@ -76,16 +76,16 @@ def expose(
     else:
         clicked_S[session_N[clicks[first_click]]] = shown_N[clicks[first_click]]
     clicked_at = shown_at_N + (2 + 20 * position_N * (target_type == "mlog")) * SECOND
-    _act(stream, "click", clicks, user_N, shown_N, clicked_at, same)
+    _add_actions(stream, "click", clicks, user_N, shown_N, clicked_at, same)
     keeping = clicks[random.random(len(clicks)) < 0.12 * sigmoid(fit_N[clicks])]
-    _act(
+    _add_actions(
         stream, "collect" if target_type == "playlist" else "like", keeping, user_N, shown_N, clicked_at + SECOND, same
     )
     return clicked_S
 
 
-def _act(
-    stream: Stream,
+def _add_actions(
+    stream: EventBuffer,
     action: str,
     chosen: Ints,
     user_N: Ints,

@@ -11,34 +11,34 @@ from numpy.typing import NDArray
 from ingestion.simulation import facets
 from ingestion.simulation.world import Floats, Ints, World
 
-MOST_INTERESTS = 5
-REMEMBERED = 128
+MAX_INTERESTS = 5
+HISTORY_LENGTH = 128
 DRIFT = 0.12  # daily random step of an interest's logit
-RETURN = 0.05  # daily pull of a logit to its own level
-SWAPS = 0.006  # chance a day that a user's weakest interest gives way to a new one
+MEAN_REVERSION = 0.05  # daily pull of a logit to its own level
+INTEREST_SWAP_CHANCE = 0.006  # chance a day that a user's weakest interest gives way to a new one
 DORMANCY_DAYS = 80.0  # period in which some interests fall asleep and wake up again
-ABSENT = -1e9
-DECAY = 0.6  # a play at lag j of the memory is heard again with weight (j + 1)^-0.6
+ABSENT_LOGIT = -1e9
+LAG_DECAY = 0.6  # a play at lag j of the memory is heard again with weight (j + 1)^-0.6
 
 
-class Listeners:
+class SimulatedUsers:
     """State of all users; `start_day` moves it on by a day, `remember` and `refuse` take in what happened."""
 
     def __init__(self, world: World, users: int, days: int, seed: int) -> None:
         self._random = np.random.default_rng([seed, 2])
         self._world = world
         random, K = self._random, world.interests
-        count_U = random.choice(np.arange(1, MOST_INTERESTS + 1), users, p=[0.15, 0.25, 0.3, 0.2, 0.1])
+        count_U = random.choice(np.arange(1, MAX_INTERESTS + 1), users, p=[0.15, 0.25, 0.3, 0.2, 0.1])
         fame_K = 1 / np.arange(1, K + 1) ** 0.5
         # Gumbel top-I: interests without replacement, by fame.
         self.interest_UI: Ints = (np.log(fame_K) + random.gumbel(size=(users, K))).argsort(axis=1)[:, ::-1][
-            :, :MOST_INTERESTS
+            :, :MAX_INTERESTS
         ]
-        is_there_UI = np.arange(MOST_INTERESTS) < count_U[:, None]
-        self.level_UI: Floats = np.where(is_there_UI, random.normal(0, 0.7, (users, MOST_INTERESTS)), ABSENT)
+        is_there_UI = np.arange(MAX_INTERESTS) < count_U[:, None]
+        self.level_UI: Floats = np.where(is_there_UI, random.normal(0, 0.7, (users, MAX_INTERESTS)), ABSENT_LOGIT)
         self.logit_UI: Floats = self.level_UI.copy()
-        self._sleeps_UI = random.random((users, MOST_INTERESTS)) < 0.2
-        self._phase_UI = random.random((users, MOST_INTERESTS))
+        self._is_dormant_UI = random.random((users, MAX_INTERESTS)) < 0.2
+        self._phase_UI = random.random((users, MAX_INTERESTS))
 
         parts = len(facets.DAY_PARTS)
         activity_U = np.clip(random.lognormal(np.log(0.045), 0.7, users), 0.008, 0.5)
@@ -49,19 +49,19 @@ class Listeners:
         self.work_U: Ints = np.where(random.random(users) < 0.4, random.integers(0, len(world.tracks_WL), users), -1)
         late_U = random.random(users) < 0.2  # users who join while the world runs
         self.first_day_U: Ints = np.where(late_U, random.integers(0, days, users), 0)
-        self.taste_seed_U: Ints = random.integers(1, 2**31, users)
+        self.artist_affinity_seed_U: Ints = random.integers(1, 2**31, users)
 
-        self.memory_UH: NDArray[np.int32] = np.full((users, REMEMBERED), -1, np.int32)
-        self.remembered_U: Ints = np.zeros(users, np.int64)
+        self.play_history_UH: NDArray[np.int32] = np.full((users, HISTORY_LENGTH), -1, np.int32)
+        self.plays_U: Ints = np.zeros(users, np.int64)
         self.sequence_U: Ints = np.zeros(users, np.int64)
-        self._refused_tracks: Ints = np.empty(0, np.int64)
-        self._refused_artists: Ints = np.empty(0, np.int64)
+        self._disliked_tracks: Ints = np.empty(0, np.int64)
+        self._blocked_artists: Ints = np.empty(0, np.int64)
 
     @property
     def users(self) -> int:
         return len(self.work_U)
 
-    def weights(self) -> Floats:
+    def interest_weights(self) -> Floats:
         """Share of each interest of each user [U, I]; absent ones have 0."""
         raised = np.exp(self.logit_UI - self.logit_UI.max(axis=1, keepdims=True))
         shares: Floats = raised / raised.sum(axis=1, keepdims=True)
@@ -70,12 +70,12 @@ class Listeners:
     def start_day(self, day: int) -> None:
         """Interests drift; some are swapped for new ones."""
         random = self._random
-        wave_UI = np.where(self._sleeps_UI, 2 * np.sin(2 * np.pi * (day / DORMANCY_DAYS + self._phase_UI)), 0)
-        pull_UI = RETURN * (self.level_UI + wave_UI - self.logit_UI)
+        wave_UI = np.where(self._is_dormant_UI, 2 * np.sin(2 * np.pi * (day / DORMANCY_DAYS + self._phase_UI)), 0)
+        pull_UI = MEAN_REVERSION * (self.level_UI + wave_UI - self.logit_UI)
         moved_UI = self.logit_UI + pull_UI + random.normal(0, DRIFT, self.logit_UI.shape)
-        self.logit_UI = np.where(self.level_UI > ABSENT, moved_UI, ABSENT)
-        swapping = np.flatnonzero(random.random(self.users) < SWAPS)
-        weakest = np.where(self.level_UI > ABSENT, self.logit_UI, np.inf).argmin(axis=1)[swapping]
+        self.logit_UI = np.where(self.level_UI > ABSENT_LOGIT, moved_UI, ABSENT_LOGIT)
+        swapping = np.flatnonzero(random.random(self.users) < INTEREST_SWAP_CHANCE)
+        weakest = np.where(self.level_UI > ABSENT_LOGIT, self.logit_UI, np.inf).argmin(axis=1)[swapping]
         new = random.integers(0, self._world.interests, len(swapping))
         fresh = (self.interest_UI[swapping] != new[:, None]).all(axis=1)
         swapping, weakest, new = swapping[fresh], weakest[fresh], new[fresh]
@@ -83,63 +83,63 @@ class Listeners:
         self.level_UI[swapping, weakest] = random.normal(0.3, 0.5, len(swapping))
         self.logit_UI[swapping, weakest] = -1.0
 
-    def recall(self, random: np.random.Generator, user_N: Ints) -> Ints:
+    def sample_repeat(self, random: np.random.Generator, user_N: Ints) -> Ints:
         """A remembered track each [N]: recent and often-heard ones come back more; -1 for a user without memory."""
-        known_N = np.minimum(self.remembered_U[user_N], REMEMBERED)
+        known_N = np.minimum(self.plays_U[user_N], HISTORY_LENGTH)
         total = np.r_[0.0, LAG_WEIGHT.cumsum()]
         lag_N = np.searchsorted(total, random.random(len(user_N)) * total[known_N], side="right") - 1
         lag_N = np.minimum(lag_N, np.maximum(known_N - 1, 0))
-        slot_N = (self.remembered_U[user_N] - 1 - lag_N) % REMEMBERED
-        return np.where(known_N > 0, self.memory_UH[user_N, slot_N], -1).astype(np.int64)
+        slot_N = (self.plays_U[user_N] - 1 - lag_N) % HISTORY_LENGTH
+        return np.where(known_N > 0, self.play_history_UH[user_N, slot_N], -1).astype(np.int64)
 
-    def recall_chance(self, user_N: Ints, track_N: Ints) -> Floats:
+    def repeat_probability(self, user_N: Ints, track_N: Ints) -> Floats:
         """Probability with which `recall` gives that track [N]; above 0 exactly if the user remembers it."""
-        known_N = np.minimum(self.remembered_U[user_N], REMEMBERED)
-        is_same_NH = self.memory_UH[user_N] == track_N[:, None].astype(np.int32)
+        known_N = np.minimum(self.plays_U[user_N], HISTORY_LENGTH)
+        is_same_NH = self.play_history_UH[user_N] == track_N[:, None].astype(np.int32)
         rows, slots = np.nonzero(is_same_NH)
-        lags = (self.remembered_U[user_N[rows]] - 1 - slots) % REMEMBERED
+        lags = (self.plays_U[user_N[rows]] - 1 - slots) % HISTORY_LENGTH
         chance_N = np.bincount(rows, LAG_WEIGHT[lags], len(user_N))
         total = np.r_[1.0, LAG_WEIGHT.cumsum()]
         shares: Floats = chance_N / total[known_N]
         return shares
 
-    def remember(self, user_N: Ints, track_N: Ints) -> None:
+    def record_plays(self, user_N: Ints, track_N: Ints) -> None:
         """Takes in plays, ordered by user and time."""
         if not len(user_N):
             return
         starts = np.flatnonzero(np.r_[True, user_N[1:] != user_N[:-1]])
         counts = np.diff(np.r_[starts, len(user_N)])
         rank_N = np.arange(len(user_N)) - np.repeat(starts, counts)
-        self.memory_UH[user_N, (self.remembered_U[user_N] + rank_N) % REMEMBERED] = track_N
-        self.remembered_U[user_N[starts]] += counts
+        self.play_history_UH[user_N, (self.plays_U[user_N] + rank_N) % HISTORY_LENGTH] = track_N
+        self.plays_U[user_N[starts]] += counts
 
-    def refuse(self, user_N: Ints, track_N: Ints, artist_N: Ints) -> None:
+    def record_rejections(self, user_N: Ints, track_N: Ints, artist_N: Ints) -> None:
         """Dislikes (track) and blocks (artist), -1 where there is none: they never come back."""
         tracks = user_N[track_N >= 0] * self._world.tracks + track_N[track_N >= 0]
         artists = user_N[artist_N >= 0] * self._world.tracks + artist_N[artist_N >= 0]
-        self._refused_tracks = np.union1d(self._refused_tracks, tracks)
-        self._refused_artists = np.union1d(self._refused_artists, artists)
+        self._disliked_tracks = np.union1d(self._disliked_tracks, tracks)
+        self._blocked_artists = np.union1d(self._blocked_artists, artists)
 
-    def is_refused(self, user_N: Ints, track_N: Ints) -> NDArray[np.bool_]:
+    def is_rejected(self, user_N: Ints, track_N: Ints) -> NDArray[np.bool_]:
         """Whether the user has disliked the track or blocked its artist before today."""
         artist_N = self._world.artist_V[track_N]
-        return _within(self._refused_tracks, user_N * self._world.tracks + track_N) | _within(
-            self._refused_artists, user_N * self._world.tracks + artist_N
+        return _contains_keys(self._disliked_tracks, user_N * self._world.tracks + track_N) | _contains_keys(
+            self._blocked_artists, user_N * self._world.tracks + artist_N
         )
 
-    def artist_taste(self, user_N: Ints, artist_N: Ints) -> Floats:
+    def artist_affinity(self, user_N: Ints, artist_N: Ints) -> Floats:
         """How much a user is drawn to an artist beyond all facets: fixed, about standard normal."""
-        mixed = (self.taste_seed_U[user_N] * 2_654_435_761 + artist_N * 40_503_000_127) & 0xFFFFFFFFFFFF
+        mixed = (self.artist_affinity_seed_U[user_N] * 2_654_435_761 + artist_N * 40_503_000_127) & 0xFFFFFFFFFFFF
         mixed = (mixed ^ (mixed >> 21)) * 0x9E3779B97F4A7 & 0xFFFFFFFFFFFF
         uniform = ((mixed ^ (mixed >> 17)) & 0xFFFFFF) / 0x1000000
         taste: Floats = (uniform - 0.5) * 12**0.5
         return taste
 
 
-LAG_WEIGHT = (np.arange(REMEMBERED) + 1.0) ** -DECAY
+LAG_WEIGHT = (np.arange(HISTORY_LENGTH) + 1.0) ** -LAG_DECAY
 
 
-def _within(sorted_keys: Ints, keys: Ints) -> NDArray[np.bool_]:
+def _contains_keys(sorted_keys: Ints, keys: Ints) -> NDArray[np.bool_]:
     if not len(sorted_keys):
         return np.zeros(len(keys), bool)
     found: NDArray[np.bool_] = sorted_keys[np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)] == keys

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ingestion import contract
-from ingestion.simulation.listeners import MOST_INTERESTS, Listeners
+from ingestion.simulation.listeners import MAX_INTERESTS, SimulatedUsers
 from ingestion.simulation.sessions import Moods
-from ingestion.simulation.stream import Stream
+from ingestion.simulation.stream import EventBuffer
 from ingestion.simulation.world import Floats, Ints, World
 
 SKIP, PARTIAL, FULL = range(3)
@@ -31,17 +31,17 @@ def examination(position: Ints) -> Floats:
     return chance
 
 
-def interest_share(listeners: Listeners, weights_UI: Floats, user_N: Ints, interest_N: Ints) -> Floats:
+def interest_share(listeners: SimulatedUsers, weights_UI: Floats, user_N: Ints, interest_N: Ints) -> Floats:
     """The user's weight on an interest [N], 0 if it is not theirs."""
     share_N = np.zeros(len(user_N))
-    for place in range(MOST_INTERESTS):  # five passes over [N] are faster than one over [N, 5]
+    for place in range(MAX_INTERESTS):  # five passes over [N] are faster than one over [N, 5]
         share_N += weights_UI[user_N, place] * (listeners.interest_UI[user_N, place] == interest_N)
     return share_N
 
 
 def affinity(
     world: World,
-    listeners: Listeners,
+    listeners: SimulatedUsers,
     user_N: Ints,
     track_N: Ints,
     share_N: Floats,
@@ -60,7 +60,7 @@ def affinity(
         + 1.6 * np.sqrt(share_N)
         + 0.8 * (interest_N == moods.interest_N)
         + 0.9 * mood_N
-        + 0.45 * listeners.artist_taste(user_N, world.artist_V[track_N])
+        + 0.45 * listeners.artist_affinity(user_N, world.artist_V[track_N])
         + 0.35 * world.quality_V[track_N]
         + 0.5 * is_known_N
         + 2.5 * is_of_work_N
@@ -83,11 +83,11 @@ def play_lengths(random: np.random.Generator, fit_N: Floats, duration_N: Ints) -
     return played_ms, outcome_N
 
 
-def say(
+def add_feedback(
     random: np.random.Generator,
     world: World,
-    listeners: Listeners,
-    stream: Stream,
+    listeners: SimulatedUsers,
+    stream: EventBuffer,
     played: dict[str, np.ndarray],
     is_known_N: np.ndarray,
 ) -> None:
@@ -111,21 +111,21 @@ def say(
         happened[action] = chosen = random.random(N) < chance_N
         target_type = "artist" if action == "block" else "track"
         target = world.artist_V[played["target"]] if action == "block" else played["target"]
-        _follow(stream, played, chosen, action, target_type, target, wait)
+        _add_followup_events(stream, played, chosen, action, target_type, target, wait)
     liked = happened["like"]
     follows, keeps = liked & (random.random(N) < 0.08), liked & (random.random(N) < 0.06)
-    _follow(stream, played, follows, "like", "artist", world.artist_V[played["target"]], wait=6)
-    _follow(stream, played, keeps, "collect", "album", world.album_V[played["target"]], wait=7)
+    _add_followup_events(stream, played, follows, "like", "artist", world.artist_V[played["target"]], wait=6)
+    _add_followup_events(stream, played, keeps, "collect", "album", world.album_V[played["target"]], wait=7)
     refused = happened["dislike"] | happened["block"]
-    listeners.refuse(
+    listeners.record_rejections(
         played["user"][refused],
         np.where(happened["dislike"], played["target"], -1)[refused],
         np.where(happened["block"], world.artist_V[played["target"]], -1)[refused],
     )
 
 
-def _follow(
-    stream: Stream,
+def _add_followup_events(
+    stream: EventBuffer,
     played: dict[str, np.ndarray],
     chosen: np.ndarray,
     action: str,

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion import contract
-from ingestion.simulation.catalogue import PREFIX, ids
-from ingestion.simulation.sessions import DEVICES, KINDS
+from ingestion.simulation.catalogue import PREFIX, make_ids
+from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
 from ingestion.simulation.stream import Columns
 from ingestion.simulation.world import Ints, World
 
@@ -30,7 +30,7 @@ class RowWriter:
             "mlog": len(world.track_M),
         }
         self._seed = seed
-        names = [ids(target_type, counts[target_type]) for target_type in contract.TARGET_TYPES]
+        names = [make_ids(target_type, counts[target_type]) for target_type in contract.TARGET_TYPES]
         self._offset = np.r_[0, np.cumsum([len(part) for part in names])]
         self._targets = pa.array([name for part in names for name in part])
         self._contexts = pa.array(
@@ -49,18 +49,18 @@ class RowWriter:
             "event_id": self.event_ids(len(place_E), number),
             "user_id": self.user_ids.take(pa.array(columns["user"])),
             "sequence_number": pa.array(sequence_E),
-            "target_type": _named(columns["target_type"], contract.TARGET_TYPES),
+            "target_type": _decode_names(columns["target_type"], contract.TARGET_TYPES),
             "target_id": self._targets.take(pa.array(place_E)),
             "occurred_at": pa.array(columns["begin"] + midnight).cast(contract.TIME),
             "ended_at": pa.array(columns["end"] + midnight).cast(contract.TIME),
-            "action": _named(columns["action"], contract.ACTIONS),
+            "action": _decode_names(columns["action"], contract.ACTIONS),
             "played_ms": pa.array(columns["played_ms"], mask=columns["played_ms"] < 0),
-            "scene": _named(columns["scene"], KINDS),
+            "scene": _decode_names(columns["scene"], PRODUCT_SCENES),
             "context_id": self._contexts.take(pa.array(context_E, mask=~has_context)),
             "request_id": self._numbered(columns["request"], f"s{self._seed}d{number}q"),
             "position": pa.array(columns["position"], mask=columns["position"] < 0),
             "propensity": pa.array(np.minimum(columns["propensity"], 1.0), mask=np.isnan(columns["propensity"])),
-            "device": _named(columns["device"], DEVICES),
+            "device": _decode_names(columns["device"], DEVICES),
         }
         return pa.Table.from_arrays(
             [arrays[name] for name in contract.LISTENING_EVENTS.names], schema=contract.LISTENING_EVENTS
@@ -76,6 +76,6 @@ class RowWriter:
         return pc.binary_join_element_wise(pa.scalar(prefix), text, "")
 
 
-def _named(codes: np.ndarray, names: tuple[str, ...]) -> pa.Array:
+def _decode_names(codes: np.ndarray, names: tuple[str, ...]) -> pa.Array:
     indices = pa.array(codes, pa.int8(), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, pa.array(names)).dictionary_decode()

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.simulation import facets
-from ingestion.simulation.listeners import Listeners
+from ingestion.simulation.listeners import SimulatedUsers
 from ingestion.simulation.world import Floats, Ints, World
 
 # Parts of the product; the `scene` of an event. In the library the user chooses alone, in the others we do.
-KINDS = ("library", "private_fm", "daily", "playlists", "mlog", "similar")
-LIBRARY, PRIVATE_FM, DAILY, PLAYLISTS, MLOG, SIMILAR = range(len(KINDS))
-KIND_CHANCE = (0.37, 0.25, 0.16, 0.12, 0.06, 0.04)
+PRODUCT_SCENES = ("library", "private_fm", "daily", "playlists", "mlog", "similar")
+LIBRARY, PRIVATE_FM, DAILY, PLAYLISTS, MLOG, SIMILAR = range(len(PRODUCT_SCENES))
+PRODUCT_SCENE_PROBABILITIES = (0.37, 0.25, 0.16, 0.12, 0.06, 0.04)
 DEVICES = ("phone", "desktop", "speaker", "car")
-DAILY_SONGS, MOST_SONGS, MEAN_SONGS = 12, 25, 7
+DAILY_TRACKS, MAX_TRACKS, MEAN_TRACKS = 12, 25, 7
 MOOD_CHANGE = 0.06  # chance a song that the mood turns: a session has about one
 SCENE_PULL = 1.2  # how much a scene of life favours the interests that suit it
 MINUTE = 60_000_000
@@ -32,8 +32,8 @@ class Sessions:
     user_S: Ints
     start_S: Ints
     scene_S: Ints  # scene of life
-    kind_S: Ints
-    songs_S: Ints
+    product_scene_S: Ints
+    tracks_S: Ints
     seed_S: Ints  # the song that a `similar` session starts from, else -1
     device_S: Ints
 
@@ -46,33 +46,38 @@ class Moods:
     emotion_N: Ints
 
 
-def draw_sessions(random: np.random.Generator, listeners: Listeners, day: int) -> Sessions:
+def draw_sessions(random: np.random.Generator, listeners: SimulatedUsers, day: int) -> Sessions:
     """The sessions of a day. Two of one user never overlap and never cross midnight."""
     chance_UP = np.where(listeners.first_day_U[:, None] <= day, listeners.session_chance_UP, 0)
     user_S, part_S = np.nonzero(random.random(chance_UP.shape) < chance_UP)
     S = len(user_S)
     minute_S = facets.FIRST_MINUTE + part_S * facets.DAY_PART_MINUTES + random.random(S) * 20
-    kind_S = random.choice(len(KINDS), S, p=KIND_CHANCE)
-    seed_S = np.where(kind_S == SIMILAR, listeners.recall(random, user_S), -1)
+    kind_S = random.choice(len(PRODUCT_SCENES), S, p=PRODUCT_SCENE_PROBABILITIES)
+    seed_S = np.where(kind_S == SIMILAR, listeners.sample_repeat(random, user_S), -1)
     kind_S = np.where((kind_S == SIMILAR) & (seed_S < 0), LIBRARY, kind_S)
     usual_S = listeners.scene_UP[user_S, part_S]
     other_S = np.array([facets.SCENES.index(part[0]) for part in facets.DAY_PARTS])[part_S]
     scene_S = np.where(random.random(S) < 0.75, usual_S, other_S)
     device_S = random.choice(3, S, p=[0.7, 0.2, 0.1])
-    songs_S = np.minimum(random.geometric(1 / MEAN_SONGS, S), MOST_SONGS)
+    songs_S = np.minimum(random.geometric(1 / MEAN_TRACKS, S), MAX_TRACKS)
     return Sessions(
         user_S=user_S,
         start_S=(minute_S * MINUTE).astype(np.int64),
         scene_S=scene_S,
-        kind_S=kind_S,
-        songs_S=np.where(kind_S == DAILY, DAILY_SONGS, songs_S),
+        product_scene_S=kind_S,
+        tracks_S=np.where(kind_S == DAILY, DAILY_TRACKS, songs_S),
         seed_S=seed_S,
         device_S=np.where(scene_S == facets.SCENES.index("driving"), DEVICES.index("car"), device_S),
     )
 
 
 def draw_moods(
-    random: np.random.Generator, world: World, listeners: Listeners, sessions: Sessions, session_N: Ints, number_N: Ints
+    random: np.random.Generator,
+    world: World,
+    listeners: SimulatedUsers,
+    sessions: Sessions,
+    session_N: Ints,
+    number_N: Ints,
 ) -> Moods:
     """Moods that last: an interest suited to the scene and an emotion of that interest, until the mood turns."""
     turns_N = (number_N == 0) | (random.random(len(session_N)) < MOOD_CHANGE)
@@ -96,7 +101,7 @@ def draw_rows(random: np.random.Generator, cumulative_KE: Floats, row_N: Ints) -
     return column_N
 
 
-def slots_of(songs_S: Ints) -> tuple[Ints, Ints]:
+def expand_slots(songs_S: Ints) -> tuple[Ints, Ints]:
     """For each slot its session and its number within the session, from 0."""
     session_N = np.repeat(np.arange(len(songs_S)), songs_S)
     first_S = songs_S.cumsum() - songs_S

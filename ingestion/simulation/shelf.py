@@ -13,7 +13,7 @@ from ingestion.simulation.world import Floats, Ints, World
 NEW_DAYS, NEW_BOOST = 14, 3.0  # what is new is pushed
 
 
-class Shelf:
+class AvailableTracks:
     """The tracks of a day, ordered by interest, with popularity as weight; new ones are pushed."""
 
     def __init__(self, world: World, day: int) -> None:
@@ -27,7 +27,7 @@ class Shelf:
         self._available = np.flatnonzero(self.is_available_V)
         self._interest_V = world.interest_V
 
-    def of_interest(self, random: np.random.Generator, interest_N: Ints) -> Ints:
+    def sample_by_interest(self, random: np.random.Generator, interest_N: Ints) -> Ints:
         """A track of the interest each [N], by popularity; -1 if it has none today."""
         low_N = self._cumulative[self._bounds_K[interest_N]]
         at_N = low_N + random.random(len(interest_N)) * self._total_K[interest_N]
@@ -35,13 +35,13 @@ class Shelf:
         place_N = np.minimum(place_N, self._bounds_K[interest_N + 1] - 1)
         return np.where(self._total_K[interest_N] > 0, self._order[np.maximum(place_N, 0)], -1)
 
-    def chance_in_interest(self, track_N: Ints) -> Floats:
+    def probability_in_interest(self, track_N: Ints) -> Floats:
         """Probability of a track once its own interest was drawn."""
         total_N = self._total_K[self._interest_V[track_N]]
         chance_N: Floats = np.divide(self._weight_V[track_N], total_N, out=np.zeros(len(track_N)), where=total_N > 0)
         return chance_N
 
-    def any(self, random: np.random.Generator, count: int) -> Ints:
+    def sample_uniform(self, random: np.random.Generator, count: int) -> Ints:
         """Tracks drawn uniformly from all of today's."""
         drawn: Ints = self._available[random.integers(0, len(self._available), count)]
         return drawn
@@ -52,7 +52,7 @@ class Shelf:
         return len(self._available)
 
 
-class Groups:
+class InterestGroups:
     """Things that belong to one interest each, drawn evenly within it: playlists, mlogs."""
 
     def __init__(self, interest_P: Ints, interests: int) -> None:
@@ -70,7 +70,7 @@ class Groups:
         use_any_N = (random.random(len(interest_N)) < explore) | (self._count_K[interest_N] == 0)
         return np.where(use_any_N, anything_N, self._order[np.minimum(own_N, len(self._order) - 1)])
 
-    def chance(self, drawn_N: Ints, interest_share_N: Floats, empty_share_N: Floats, explore: float) -> Floats:
+    def probability(self, drawn_N: Ints, interest_share_N: Floats, empty_share_N: Floats, explore: float) -> Floats:
         """Probability of what was drawn, given the share of its interest and that of interests that have none."""
         within_N = interest_share_N / self._count_K[self._interest_P[drawn_N]]
         chance_N: Floats = (explore + (1 - explore) * empty_share_N) / len(self._order) + (1 - explore) * within_N

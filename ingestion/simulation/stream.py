@@ -34,7 +34,7 @@ COLUMNS: dict[str, tuple[type, float]] = {
 Columns = dict[str, NDArray[Any]]
 
 
-class Stream:
+class EventBuffer:
     """Collects pieces of events; a column is an array [E], one value for all, or left out."""
 
     def __init__(self) -> None:

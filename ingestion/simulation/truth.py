@@ -10,25 +10,25 @@ import pyarrow.compute as pc
 
 from ingestion import contract
 from ingestion.simulation import facets
-from ingestion.simulation.catalogue import ids
-from ingestion.simulation.exposures import EXPLORE
-from ingestion.simulation.listeners import Listeners
+from ingestion.simulation.catalogue import make_ids
+from ingestion.simulation.exposures import EXPLORATION_SHARE
+from ingestion.simulation.listeners import SimulatedUsers
 from ingestion.simulation.outcomes import ACTION, examination
 from ingestion.simulation.rows import RowWriter
 from ingestion.simulation.stream import Columns
 from ingestion.simulation.world import World
 
-EVERY_DAYS = 7  # the drifting interests are written once a week
+INTEREST_INTERVAL_DAYS = 7  # the drifting interests are written once a week
 
 
-def tables(world: World, listeners: Listeners, writer: RowWriter) -> dict[str, pa.Table]:
+def build_tables(world: World, listeners: SimulatedUsers, writer: RowWriter) -> dict[str, pa.Table]:
     """What does not change: interests, each track's interest and quality, each user's loved work, the position bias."""
     K, W = world.interests, len(world.tracks_WL)
     language = [facets.LANGUAGES[language] for language in world.language_K]
     style = [facets.STYLES[style] for style in world.style_K]
     work_U = listeners.work_U
     position = np.arange(32)
-    track_ids = np.array(ids("track", world.tracks), object)
+    track_ids = np.array(make_ids("track", world.tracks), object)
     return {
         "interests": pa.table({"interest": np.arange(K), "language": language, "style": style}),
         "tracks": pa.table({"track_id": track_ids, "interest": world.interest_V, "quality": world.quality_V}),
@@ -37,13 +37,13 @@ def tables(world: World, listeners: Listeners, writer: RowWriter) -> dict[str, p
             {"work": np.arange(W), "track_ids": pa.array([list(track_ids[row]) for row in world.tracks_WL])}
         ),
         "positions": pa.table({"position": position, "examination": examination(position)}),
-        "policy": pa.table({"explore": [EXPLORE]}),
+        "policy": pa.table({"explore": [EXPLORATION_SHARE]}),
     }
 
 
-def user_interests(listeners: Listeners, writer: RowWriter, day: date) -> pa.Table:
+def build_user_interests(listeners: SimulatedUsers, writer: RowWriter, day: date) -> pa.Table:
     """Interests and their shares on a day, one row a user and interest; absent interests have none."""
-    weights_UI = listeners.weights()
+    weights_UI = listeners.interest_weights()
     user, place = np.nonzero(weights_UI > 0)
     return pa.table(
         {
@@ -55,7 +55,7 @@ def user_interests(listeners: Listeners, writer: RowWriter, day: date) -> pa.Tab
     )
 
 
-def events(columns: Columns, writer: RowWriter, number: int) -> pa.Table:
+def build_events(columns: Columns, writer: RowWriter, number: int) -> pa.Table:
     """Affinity and mood behind each impression, click and play, by event_id."""
     told = np.isin(columns["action"], [ACTION[name] for name in ("impression", "click", "play")])
     told &= columns["target_type"] == contract.TARGET_TYPES.index("track")

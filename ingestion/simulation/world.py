@@ -64,7 +64,7 @@ class World:
         return len(self.language_K)
 
 
-def build(tracks: int, days: int, seed: int) -> World:
+def build_world(tracks: int, days: int, seed: int) -> World:
     """The same world for the same arguments.
 
     Raises:

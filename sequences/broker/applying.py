@@ -17,30 +17,30 @@ from typing import Any, Protocol
 
 import forgotten
 from sequences.broker.message import DeadLetter, Message
-from sequences.broker.metrics import Metrics
+from sequences.broker.metrics import ConsumerMetrics
 
 RETRY_S = 0.5
-AT_FAULT = (ValueError, TypeError, LookupError, ArithmeticError)
+INVALID_EVENT_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError)
 """What applying raises where a row is at fault; everything else is taken for a store that is away, and tried again."""
 
-Contents = Sequence[bytes]
+RawMessages = Sequence[bytes]
 Rows = list[Mapping[str, Any]]
 
 logger = logging.getLogger(__name__)
 
 
-class Stopped(RuntimeError):
+class ConsumerStopped(RuntimeError):
     """The process ends while the store is away; what was not applied stays with the broker."""
 
 
 class Writer(Protocol):
     """`OnlineWriter`, as it is needed here."""
 
-    def apply_together(self, events_of: Mapping[str, Rows]) -> int:
+    def apply_batch(self, events_of: Mapping[str, Rows]) -> int:
         """Applies events, user ▸ events; how many were new."""
 
 
-class Applying:
+class EventApplier:
     """Applies what several partitions have read at the same time in one go; everything of it happens in one thread at a time.
 
     Args:
@@ -49,52 +49,55 @@ class Applying:
     """
 
     def __init__(
-        self, open_writer: Callable[[Callable[[str], int | None]], Writer], file: Path, metrics: Metrics
+        self,
+        open_writer: Callable[[Callable[[str], int | None]], Writer],
+        suppression_file: Path,
+        metrics: ConsumerMetrics,
     ) -> None:
-        self._open, self._file, self._metrics = open_writer, file, metrics
+        self._open, self._suppression_file, self._metrics = open_writer, suppression_file, metrics
         self._writer: Writer | None = None
         self._duration_ms: dict[str, int] = {}
-        self._waiting: list[tuple[Contents, asyncio.Future[list[DeadLetter]]]] = []
+        self._queue: list[tuple[RawMessages, asyncio.Future[list[DeadLetter]]]] = []
         self._task: asyncio.Task[None] | None = None
-        self._ending = threading.Event()
-        self._turn = threading.Lock()
-        self._taken_up = ""
+        self._stop_event = threading.Event()
+        self._apply_lock = threading.Lock()
+        self._suppression_digest = ""
 
     def open(self) -> None:
         """Opens the online store ahead of the first events, which need not wait for it then; if it cannot be, they do."""
-        with self._turn, suppress(Exception):
+        with self._apply_lock, suppress(Exception):
             self._writer = self._open(self._duration_of)
 
-    async def apply(self, contents: Contents) -> list[DeadLetter]:
+    async def apply(self, contents: RawMessages) -> list[DeadLetter]:
         """Returns when everything is in the online store but for what is returned.
 
         Raises:
             Stopped: `stop` was called before the store took it.
         """
         answer: asyncio.Future[list[DeadLetter]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((contents, answer))
+        self._queue.append((contents, answer))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work())
+            self._task = asyncio.create_task(self._drain_queue())
         return await answer
 
     def stop(self) -> None:
         """Wait for the store no longer."""
-        self._ending.set()
+        self._stop_event.set()
 
-    def taken_up(self) -> str:
+    def suppression_digest(self) -> str:
         """The digest of the newest list of forgotten users that this process has taken up: nothing of theirs is written any
         more. Does not wait for a store that is away.
         """
-        if self._turn.acquire(blocking=False):
+        if self._apply_lock.acquire(blocking=False):
             try:
-                self._taken_up = forgotten.digest(forgotten.stored(self._file))
+                self._suppression_digest = forgotten.content_digest(forgotten.read_content(self._suppression_file))
             finally:
-                self._turn.release()
-        return self._taken_up
+                self._apply_lock.release()
+        return self._suppression_digest
 
-    async def _work(self) -> None:
-        while self._waiting:
-            jobs, self._waiting = self._waiting, []
+    async def _drain_queue(self) -> None:
+        while self._queue:
+            jobs, self._queue = self._queue, []
             try:
                 found = await asyncio.to_thread(self._apply, [contents for contents, _ in jobs])
             except Exception as error:
@@ -106,9 +109,9 @@ class Applying:
                     if not answer.done():
                         answer.set_result(letters)
 
-    def _apply(self, jobs: Sequence[Contents]) -> list[list[DeadLetter]]:
-        with self._turn:
-            gone = forgotten.read(self._file)
+    def _apply(self, jobs: Sequence[RawMessages]) -> list[list[DeadLetter]]:
+        with self._apply_lock:
+            gone = forgotten.read_suppression_list(self._suppression_file)
             letters: list[list[DeadLetter]] = [[] for _ in jobs]
             good: list[tuple[Message, list[DeadLetter]]] = []
             for contents, of_job in zip(jobs, letters, strict=True):
@@ -127,13 +130,13 @@ class Applying:
         now_us = time.time_ns() // 1000
         for message, _ in good:
             if message.sent_us:
-                self._metrics.seconds.observe(max(0, now_us - message.sent_us) / 1e6)
+                self._metrics.latency_seconds.observe(max(0, now_us - message.sent_us) / 1e6)
         return letters
 
     def _apply_messages(self, messages: Sequence[tuple[Message, list[DeadLetter]]]) -> None:
         try:
             self._write([message for message, _ in messages])
-        except AT_FAULT:
+        except INVALID_EVENT_ERRORS:
             # One row is at fault; the others must not wait for it.
             for message, letters in messages:
                 self._apply_message(message, letters)
@@ -141,11 +144,11 @@ class Applying:
     def _apply_message(self, message: Message, letters: list[DeadLetter]) -> None:
         try:
             self._write([message])
-        except AT_FAULT:
+        except INVALID_EVENT_ERRORS:
             for event in message.events:
                 try:
                     self._write([Message(message.user_id, [event], message.duration_ms)])
-                except AT_FAULT as error:
+                except INVALID_EVENT_ERRORS as error:
                     logger.error("an event of a user cannot be applied, it goes to the dead letters: %r", error)
                     letters.append(DeadLetter(repr(error), message.user_id, json.dumps(event)))
 
@@ -156,20 +159,20 @@ class Applying:
         if not events_of:
             return
         self._duration_ms = {track: ms for message in messages for track, ms in message.duration_ms.items()}
-        fresh = self._again_and_again(events_of)
+        fresh = self._apply_with_retry(events_of)
         self._metrics.events.labels("applied").inc(fresh)
         self._metrics.events.labels("nothing_new").inc(sum(map(len, events_of.values())) - fresh)
 
     def _duration_of(self, track_id: str) -> int | None:
         return self._duration_ms.get(track_id)
 
-    def _again_and_again(self, events_of: Mapping[str, Rows]) -> int:
+    def _apply_with_retry(self, events_of: Mapping[str, Rows]) -> int:
         while True:
             try:
                 if self._writer is None:
                     self._writer = self._open(self._duration_of)
-                return self._writer.apply_together(events_of)
-            except AT_FAULT:
+                return self._writer.apply_batch(events_of)
+            except INVALID_EVENT_ERRORS:
                 if self._writer is not None:
                     raise
                 logger.exception(
@@ -178,5 +181,5 @@ class Applying:
             except Exception as error:
                 logger.error("the online store took no events: %s; they are tried again", error)
             self._metrics.retries.inc()
-            if self._ending.wait(RETRY_S):
-                raise Stopped("the process ends while the online store is away; the broker keeps its events")
+            if self._stop_event.wait(RETRY_S):
+                raise ConsumerStopped("the process ends while the online store is away; the broker keeps its events")

@@ -15,17 +15,17 @@ from typing import Any
 import forgotten
 import settings
 from sequences.broker.message import TOPIC, Topic
-from sequences.broker.ownership import LEASE_MS, lists, members
+from sequences.broker.ownership import LEASE_MS, consumers_key, suppression_digests_key
 
 WAIT_S = 60.0
-AT_ONCE = 1000
+SCAN_PAGE_SIZE = 1000
 
 
-class NotTakenUp(RuntimeError):
+class SuppressionListNotApplied(RuntimeError):
     """A consumer does not know yet who was forgotten; the message names it and the remedy."""
 
 
-def forget(
+def erase_users(
     user_ids: Collection[str], here: settings.Settings, topic: Topic = TOPIC, wait_s: float = WAIT_S
 ) -> Counter[str]:
     """Erase the users' messages, when every consumer has taken up the list of forgotten users; messages of each user.
@@ -39,40 +39,45 @@ def forget(
     from redis import Redis
 
     client: Any = Redis.from_url(here.broker, socket_timeout=5)
-    _wait(client, topic, forgotten.digest(forgotten.stored(here.forgotten)), time.monotonic() + wait_s)
+    _wait_for_consumers(
+        client,
+        topic,
+        forgotten.content_digest(forgotten.read_content(here.suppression_list)),
+        time.monotonic() + wait_s,
+    )
     erased: Counter[str] = Counter()
-    for stream in (*map(topic.stream, range(topic.partitions)), topic.dead):
-        for entry, content in _entries(client, stream):
+    for stream in (*map(topic.stream, range(topic.partitions)), topic.dead_letter_name):
+        for entry, content in _stream_entries(client, stream):
             # Ids are JSON texts in messages and in letters, a message in a letter among them.
             for user in user_ids:
-                if _named(user, content):
+                if _mentions_user(user, content):
                     erased[user] += client.xdel(stream, entry)
                     break
     return erased
 
 
-def _named(user_id: str, content: bytes) -> bool:
+def _mentions_user(user_id: str, content: bytes) -> bool:
     escaped = json.dumps(user_id)
     return any(text.encode("utf-8", "surrogatepass") in content for text in (escaped, json.dumps(escaped)[1:-1]))
 
 
-def _entries(client: Any, stream: str) -> Iterator[tuple[bytes, bytes]]:
+def _stream_entries(client: Any, stream: str) -> Iterator[tuple[bytes, bytes]]:
     start = "-"
-    while found := client.xrange(stream, start, count=AT_ONCE):
+    while found := client.xrange(stream, start, count=SCAN_PAGE_SIZE):
         for entry, fields in found:
             yield entry, b"".join(fields.values())
         start = "(" + found[-1][0].decode()
 
 
-def _wait(client: Any, topic: Topic, digest: str, deadline: float) -> None:
+def _wait_for_consumers(client: Any, topic: Topic, digest: str, deadline: float) -> None:
     while True:
         seconds, microseconds = client.time()
-        alive = client.zrangebyscore(members(topic), seconds * 1000 + microseconds // 1000 - LEASE_MS, "+inf")
-        late = [name for name in alive if (client.hget(lists(topic), name) or b"").decode() != digest]
+        alive = client.zrangebyscore(consumers_key(topic), seconds * 1000 + microseconds // 1000 - LEASE_MS, "+inf")
+        late = [name for name in alive if (client.hget(suppression_digests_key(topic), name) or b"").decode() != digest]
         if not late:
             return
         if time.monotonic() > deadline:
-            raise NotTakenUp(
+            raise SuppressionListNotApplied(
                 f"the consumer {late[0].decode()} has not taken up the list of forgotten users; end it, or start the online "
                 "store that it waits for, and run this again"
             )

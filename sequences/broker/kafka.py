@@ -22,25 +22,25 @@ from faststream.kafka.message import KafkaMessage
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from sequences.broker.applying import Applying
+from sequences.broker.applying import EventApplier
 from sequences.broker.message import TOPIC, Message, Topic
-from sequences.broker.metrics import Metrics
+from sequences.broker.metrics import ConsumerMetrics
 
-AT_ONCE = 512
-LOOK_EVERY_S, LAG_WITHIN_S = 1.0, 5.0
-SESSION_MS = 10_000
+MAX_BATCH_MESSAGES = 512
+POLL_INTERVAL_S, LAG_TIMEOUT_S = 1.0, 5.0
+SESSION_TIMEOUT_MS = 10_000
 """How long a consumer may be silent until the group gives its partitions to others; a broker allows no less than 6 s unless told."""
-REPLICAS = 3
+REPLICATION_FACTOR = 3
 
 logger = logging.getLogger(__name__)
 
 
-def servers(url: str) -> list[str]:
+def parse_servers(url: str) -> list[str]:
     """`kafka://host:port,host:port` as a list."""
     return url.removeprefix("kafka://").rstrip("/").split(",")
 
 
-async def make_topics(url: str, topic: Topic) -> None:
+async def create_topics(url: str, topic: Topic) -> None:
     """Make what is not there of the topic and that of its dead letters, three times replicated where there are so many brokers.
 
     Whoever comes first does it: a broker that makes a topic by itself gives it its own number of partitions, mostly one.
@@ -49,15 +49,15 @@ async def make_topics(url: str, topic: Topic) -> None:
     Raises:
         KafkaError: nobody answers.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
+    admin = AIOKafkaAdminClient(bootstrap_servers=parse_servers(url))
     await admin.start()
     try:
         cluster = await admin.describe_cluster()
         brokers = [broker["node_id"] for broker in cluster["brokers"]]
         if cluster["controller_id"] not in brokers:
             raise KafkaError("none of its brokers is the controller")
-        replicas = min(REPLICAS, len(brokers))
-        wanted = [NewTopic(topic.name, topic.partitions, replicas), NewTopic(topic.dead, 1, replicas)]
+        replicas = min(REPLICATION_FACTOR, len(brokers))
+        wanted = [NewTopic(topic.name, topic.partitions, replicas), NewTopic(topic.dead_letter_name, 1, replicas)]
         answer = await admin.create_topics(wanted)
         for name, code, *words in answer.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
@@ -69,7 +69,7 @@ async def make_topics(url: str, topic: Topic) -> None:
 
 
 async def _start(broker: KafkaBroker, url: str, topic: Topic) -> None:
-    await make_topics(url, topic)
+    await create_topics(url, topic)
     try:
         await broker.start()
     except BaseException:
@@ -83,7 +83,7 @@ class TopicSender:
     def __init__(self, url: str, topic: Topic = TOPIC) -> None:
         self._url, self._topic = url, topic
         self._broker = KafkaBroker(
-            servers(url), logger=logger, log_level=logging.DEBUG, acks="all", enable_idempotence=True
+            parse_servers(url), logger=logger, log_level=logging.DEBUG, acks="all", enable_idempotence=True
         )
         self._is_started = False
 
@@ -113,16 +113,16 @@ class TopicConsumer:
     def __init__(
         self,
         url: str,
-        applying: Applying,
-        metrics: Metrics,
+        applying: EventApplier,
+        metrics: ConsumerMetrics,
         registry: CollectorRegistry = REGISTRY,
         topic: Topic = TOPIC,
-        session_ms: int = SESSION_MS,
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
     ) -> None:
-        self._url, self._applying, self._metrics, self._topic = url, applying, metrics, topic
-        self._in_hand_ms: dict[int, int] = {}  # partition ▸ when the oldest message was sent that is being applied
+        self._url, self._applier, self._metrics, self._topic = url, applying, metrics, topic
+        self._in_flight_ms: dict[int, int] = {}  # partition ▸ when the oldest message was sent that is being applied
         self._broker = KafkaBroker(
-            servers(url),
+            parse_servers(url),
             logger=logger,
             log_level=logging.DEBUG,
             apply_types=False,
@@ -132,13 +132,13 @@ class TopicConsumer:
         self.subscriber = self._broker.subscriber(
             KafkaTopic(topic.name, declare=False),
             group_id=topic.group,
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 3,
+            session_timeout_ms=session_timeout_ms,
+            heartbeat_interval_ms=session_timeout_ms // 3,
             auto_offset_reset="earliest",
             batch=True,
-            max_records=AT_ONCE,
+            max_records=MAX_BATCH_MESSAGES,
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            decoder=_as_it_is,
+            decoder=_identity,
             no_reply=True,
         )
         self.subscriber(self._handle)
@@ -146,21 +146,21 @@ class TopicConsumer:
     async def run(self, ending: asyncio.Event) -> None:
         """Consume until `ending`; then leave the group."""
         try:
-            while not (ending.is_set() or await self._tries_to_start()):
+            while not (ending.is_set() or await self._try_start()):
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ending.wait(), LOOK_EVERY_S)
+                    await asyncio.wait_for(ending.wait(), POLL_INTERVAL_S)
             while not ending.is_set():
                 try:
                     # It would ask for ever.
-                    await asyncio.wait_for(self._tell_lag(), LAG_WITHIN_S)
+                    await asyncio.wait_for(self._report_lag(), LAG_TIMEOUT_S)
                 except (KafkaError, TimeoutError) as error:
                     logger.error("the broker does not tell the lag: %r", error)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ending.wait(), LOOK_EVERY_S)
+                    await asyncio.wait_for(ending.wait(), POLL_INTERVAL_S)
         finally:
             await self._broker.stop()
 
-    async def _tries_to_start(self) -> bool:
+    async def _try_start(self) -> bool:
         try:
             await _start(self._broker, self._url, self._topic)
         except (KafkaError, OSError) as error:
@@ -172,28 +172,28 @@ class TopicConsumer:
         # What raises is not acknowledged: FastStream goes back to the first of the batch.
         records: Any = message.raw_message
         for record in records:
-            self._in_hand_ms.setdefault(record.partition, record.timestamp)
-        for letter in await self._applying.apply([record.value or b"" for record in records]):
-            await self._broker.publish(letter.to_bytes(), self._topic.dead, key=_key(letter.user_id))
-        self._in_hand_ms.clear()
+            self._in_flight_ms.setdefault(record.partition, record.timestamp)
+        for letter in await self._applier.apply([record.value or b"" for record in records]):
+            await self._broker.publish(letter.to_bytes(), self._topic.dead_letter_name, key=_key(letter.user_id))
+        self._in_flight_ms.clear()
 
-    async def _tell_lag(self) -> None:
+    async def _report_lag(self) -> None:
         consumer = self.subscriber.consumer
         if consumer is None:
             return
         # Asked at once: while something is awaited a partition may become another consumer's.
         end_of = {one: consumer.highwater(one) or 0 for one in consumer.assignment()}
         waiting = {one.partition: max(0, end - (await consumer.committed(one) or 0)) for one, end in end_of.items()}
-        self._metrics.owned.set(len(waiting))
+        self._metrics.owned_partitions.set(len(waiting))
         for partition in range(self._topic.partitions):
-            sent_ms = self._in_hand_ms.get(partition) if partition in waiting else None
+            sent_ms = self._in_flight_ms.get(partition) if partition in waiting else None
             age_s = max(0.0, time.time() - sent_ms / 1000) if sent_ms else 0.0
             # What another consumer has now is told by that one.
-            self._metrics.waiting.labels(str(partition)).set(waiting.get(partition, 0))
-            self._metrics.oldest.labels(str(partition)).set(age_s)
+            self._metrics.lag_messages.labels(str(partition)).set(waiting.get(partition, 0))
+            self._metrics.oldest_message_seconds.labels(str(partition)).set(age_s)
 
 
-async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
+async def _identity(message: KafkaMessage) -> KafkaMessage:
     return message
 
 

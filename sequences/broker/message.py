@@ -25,7 +25,7 @@ class Topic:
     group: str = "segue"
 
     @property
-    def dead(self) -> str:
+    def dead_letter_name(self) -> str:
         """Where what cannot be applied is kept."""
         return f"{self.name}.dead"
 
@@ -86,7 +86,7 @@ class DeadLetter:
         return json.dumps(vars(self)).encode()
 
 
-def messages(
+def build_messages(
     events_of: Mapping[str, Sequence[Mapping[str, Any]]], duration_of: Callable[[str], int | None]
 ) -> Iterator[Message]:
     """One message a user."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sequences.broker.message import TOPIC, Message, Topic, messages
+from sequences.broker.message import TOPIC, Message, Topic, build_messages
 
 WAIT_S = 15.0
 
@@ -41,26 +41,26 @@ class Publisher:
         Raises:
             Exception: the broker does not have all of them; which ones is unknown.
         """
-        self._do(self._send(list(messages(events_of, self._duration_of))))
+        self._run_in_loop(self._send(list(build_messages(events_of, self._duration_of))))
 
     def close(self) -> None:
         """Closes the connection."""
         if self._sender is not None:
-            self._do(self._sender.close())
+            self._run_in_loop(self._sender.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     async def _send(self, them: list[Message]) -> None:
         if self._sender is None:
-            self._sender = sender(self._url, self._topic)
+            self._sender = make_sender(self._url, self._topic)
         await self._sender.send(them)
 
-    def _do(self, work: Any) -> None:
+    def _run_in_loop(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_S)
 
 
-def sender(url: str, topic: Topic) -> Sender:
+def make_sender(url: str, topic: Topic) -> Sender:
     """What publishes to the broker at this address."""
     if url.startswith("kafka://"):
         from sequences.broker.kafka import TopicSender

@@ -44,8 +44,8 @@ from tests.benchmarks.benchmark import Result
 
 RANKERS = ("target_attention", "interest_evolution", "session_domains")
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
-    "land_events": (land_events.run, 200_000),
-    **{f"land_memory_{name}": (partial(land_memory.run, name), 3_000_000) for name in land_memory.FORMATS},
+    "land_events": (land_events.run_throughput, 200_000),
+    **{f"land_memory_{name}": (partial(land_memory.run_memory, name), 3_000_000) for name in land_memory.FORMATS},
     "pit_join": (pit_join.run, 200_000),
     "materialize_sqlite": (materialize.sqlite, 100),
     "materialize_redis": (materialize.redis, 100),
@@ -70,7 +70,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "scale_features": (scale.features, 10_000_000),
     "scale_spark": (scale.spark, 10_000_000),
 }
-TOGETHER = {
+BENCHMARK_OF_FIGURE = {
     "pit_join_memory": "pit_join",
     "pit_join_2m": "pit_join",
     "pit_join_2m_memory": "pit_join",
@@ -118,24 +118,24 @@ def main() -> None:
     parser.add_argument("--only", default=None, help="a benchmark, one of its figures, or how names begin: scale, rank")
     parser.add_argument("--rows", type=int, default=None, help="size (default: each benchmark's own)")
     options = parser.parse_args()
-    names = asked(options.only)
+    names = select_benchmarks(options.only)
     if not names:
         parser.error(f"there is no benchmark {options.only!r}; choose one of {', '.join(BENCHMARKS)}")
-    path = settings.load().reports / "benchmark.json"
+    path = settings.load_settings().reports / "benchmark.json"
     results = {row["name"]: row for row in json.loads(path.read_text())["results"]} if path.exists() else {}
     for name in names:
         work, size = BENCHMARKS[name]
         measured = work(options.rows or size)
         for result in measured if isinstance(measured, list) else [measured]:
             results[result.name] = asdict(result)
-            print(_line(result), flush=True)
+            print(_format_result(result), flush=True)
         _write(path, list(results.values()))
     print(f"written to {path}")
 
 
-def asked(only: str | None) -> list[str]:
+def select_benchmarks(only: str | None) -> list[str]:
     """The benchmarks that `--only` names; all for None."""
-    name = TOGETHER.get(only, only) if only else None
+    name = BENCHMARK_OF_FIGURE.get(only, only) if only else None
     if name is None or name in BENCHMARKS:
         return [name] if name else list(BENCHMARKS)
     return [one for one in BENCHMARKS if one.startswith(f"{name}_")]
@@ -151,7 +151,7 @@ def _write(path: Path, results: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _line(result: Result) -> str:
+def _format_result(result: Result) -> str:
     beside = f"{result.peer}: {result.peer_value:,.4g}  (ratio {result.ratio:.2f})" if result.ratio is not None else ""
     return f"{result.name:<20} {result.value:>14,.4g} {result.unit:<14} {beside}"
 

@@ -39,85 +39,89 @@ from sequences import heap
 from sequences.broker.message import TOPIC
 from sequences.broker.publisher import Publisher
 from sequences.definition import LIVE_SOURCE
-from sequences.materialized import MARK, read_mark
+from sequences.materialized import STORE_MARKER_FEATURE, read_store_marker
 from sequences.online import OnlineWriter
-from sequences.online_row import NOBODY, OnlineRows, list_value, write_rows
+from sequences.online_row import STORE_MARKER_USER, OnlineRowReader, to_list_value, write_rows
 from sequences.store import open_store
-from sequences.wire import decoded
+from sequences.wire import decode_values
 from serving.user_writers import UserWriters
 from tests import running_service, valkey
 from tests.benchmarks import listeners
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 
-EVENTS_A_SECOND = 5_000
+EVENTS_PER_SECOND = 5_000
 USERS = 20_000
-WITH_HISTORY = 500
+USERS_WITH_HISTORY = 500
 CONSUMERS = 2
-WATCHED_EACH = 100
-LOOK_EVERY_S = 0.01
-SEND_EVERY_S = 0.005
-START_S = 0.1
-WARM_UP = 0.1
+PROBE_INTERVAL = 100
+POLL_INTERVAL_S = 0.01
+SEND_INTERVAL_S = 0.005
+START_DELAY_S = 0.1
+WARM_UP_SHARE = 0.1
 LIMIT_MS = 1_000.0
-PATIENCE_S = 300.0
+TIMEOUT_S = 300.0
 
 
 def run(events: int) -> list[Result]:
     """Figures of so many events at the asked rate, and of as many that wait already."""
     with valkey.running() as server, tempfile.TemporaryDirectory() as home:
         address = f"redis://{server.host}:{server.port}/2"
-        with running_service.prepared(Path(home), "redis", server.port, _listeners, SEGUE_BROKER=address) as place:
+        with running_service.prepared(Path(home), "redis", server.port, _write_users, SEGUE_BROKER=address) as place:
             client = redis.Redis.from_url(address)
-            _live_before_the_mark()
-            with _consumers(place, CONSUMERS) as consumers:
-                _settle(client)
-                rows = OnlineRows(open_store(), {LIVE_SOURCE: ["event_id"]})
+            _push_earlier_live_events()
+            with _run_consumers(place, CONSUMERS) as consumers:
+                _wait_until_drained(client)
+                rows = OnlineRowReader(open_store(), {LIVE_SOURCE: ["event_id"]})
                 context = multiprocessing.get_context("spawn")
                 here, there = context.Pipe()
-                publisher = context.Process(target=_publish_when_told, args=(address, there, events))
+                publisher = context.Process(target=_publish_on_signal, args=(address, there, events))
                 publisher.start()
-                heap.settle()
+                heap.freeze_gc()
                 here.recv()
-                began, cpu = time.perf_counter() + START_S, _cpu_s(consumers)
+                began, cpu = time.perf_counter() + START_DELAY_S, _cpu_s(consumers)
                 here.send(began)
-                seconds = _watch(rows, began, events)
-                _settle(client)
+                seconds = _measure_latencies(rows, began, events)
+                _wait_until_drained(client)
                 took, used = time.perf_counter() - began, _cpu_s(consumers) - cpu
                 publisher.join()
-            _publish(address, time.perf_counter() - events / EVENTS_A_SECOND, events, events)
-            with _consumers(place, CONSUMERS):
-                waiting, start = _waiting(client), time.perf_counter()
-                _settle(client)
+            _publish(address, time.perf_counter() - events / EVENTS_PER_SECOND, events, events)
+            with _run_consumers(place, CONSUMERS):
+                waiting, start = _count_pending_messages(client), time.perf_counter()
+                _wait_until_drained(client)
                 drained = waiting / (time.perf_counter() - start)
-    p99 = float(np.quantile(seconds[round(len(seconds) * WARM_UP) :], 0.99)) * 1000
+    p99 = float(np.quantile(seconds[round(len(seconds) * WARM_UP_SHARE) :], 0.99)) * 1000
     return [
-        limited("event_broker", "ms", p99, LIMIT_MS),
-        Result.of("event_broker_p50", "ms", float(np.median(seconds)) * 1000),
-        Result.of("event_broker_rate", "events/s", events / took, "asked", EVENTS_A_SECOND),
-        Result.of("event_broker_drained", "events/s", drained, "asked", EVENTS_A_SECOND),
-        Result.of("event_broker_cores", "cores", used / took),
+        result_with_limit("event_broker", "ms", p99, LIMIT_MS),
+        Result.from_values("event_broker_p50", "ms", float(np.median(seconds)) * 1000),
+        Result.from_values("event_broker_rate", "events/s", events / took, "asked", EVENTS_PER_SECOND),
+        Result.from_values("event_broker_drained", "events/s", drained, "asked", EVENTS_PER_SECOND),
+        Result.from_values("event_broker_cores", "cores", used / took),
     ]
 
 
-def _listeners(home: Path) -> date:
-    listeners.write_events(home / "marts", WITH_HISTORY)
+def _write_users(home: Path) -> date:
+    listeners.write_events(home / "marts", USERS_WITH_HISTORY)
     return listeners.AS_OF
 
 
-def _live_before_the_mark() -> None:
+def _push_earlier_live_events() -> None:
     """A live event of everybody with a history, and a materialisation that has ended since."""
     store = open_store()
     writer = OnlineWriter(store, lambda _: 200_000)
-    for number in range(WITH_HISTORY):
-        _, event = _event(number)
+    for number in range(USERS_WITH_HISTORY):
+        _, event = _make_event(number)
         user = f"u{number:06d}"
         writer.apply(user, [event | {"event_id": f"before{number}", "user_id": user}])
-    values = {MARK: list_value("string", decoded(read_mark(store).values[MARK]))}
-    write_rows(store, store.get_feature_view(LIVE_SOURCE), [(NOBODY, values, datetime.now(UTC))])
+    values = {
+        STORE_MARKER_FEATURE: to_list_value(
+            "string", decode_values(read_store_marker(store).values[STORE_MARKER_FEATURE])
+        )
+    }
+    write_rows(store, store.get_feature_view(LIVE_SOURCE), [(STORE_MARKER_USER, values, datetime.now(UTC))])
 
 
 @contextlib.contextmanager
-def _consumers(place: running_service.Place, count: int) -> Iterator[list[psutil.Process]]:
+def _run_consumers(place: running_service.Place, count: int) -> Iterator[list[psutil.Process]]:
     """So many consumers, once they have all partitions."""
     programs = []
     for _ in range(count):
@@ -127,7 +131,7 @@ def _consumers(place: running_service.Place, count: int) -> Iterator[list[psutil
         programs.append(subprocess.Popen(command, cwd=settings.ROOT, env=variables, stdout=log, stderr=log))
     client = redis.Redis.from_url(place.variables["SEGUE_BROKER"])
     try:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while len(set(client.mget([f"{TOPIC.stream(one)}:owner" for one in range(TOPIC.partitions)])) - {None}) < count:
             assert time.monotonic() < deadline, (place.home / "consumer.log").read_text()[-2000:]
             time.sleep(0.05)
@@ -139,7 +143,7 @@ def _consumers(place: running_service.Place, count: int) -> Iterator[list[psutil
             program.wait()
 
 
-def _event(number: int) -> tuple[str, dict[str, Any]]:
+def _make_event(number: int) -> tuple[str, dict[str, Any]]:
     # A random number generator for every event would cost more than its sending.
     chance, now_us = zlib.crc32(f"event {number}".encode()), time.time_ns() // 1000
     user, track = f"u{chance % USERS:06d}", f"{chance // USERS % listeners.TRACKS}"
@@ -148,8 +152,8 @@ def _event(number: int) -> tuple[str, dict[str, Any]]:
     return user, {"event_id": f"bench{number}", "sequence_number": number, **columns, **played}
 
 
-def _publish_when_told(address: str, told: Connection, events: int) -> None:
-    heap.settle()  # as the recommender does
+def _publish_on_signal(address: str, told: Connection, events: int) -> None:
+    heap.freeze_gc()  # as the recommender does
     told.send("ready")
     _publish(address, told.recv(), events)
 
@@ -160,9 +164,9 @@ def _publish(address: str, began: float, events: int, offset: int = 0) -> None:
     answers: deque[Future[None]] = deque()
     for number in range(events):
         # What is due goes together: a sleep for each would have this thread wait for the others' lock each time.
-        if began + number / EVENTS_A_SECOND > time.perf_counter():
-            time.sleep(SEND_EVERY_S)
-        user, event = _event(offset + number)
+        if began + number / EVENTS_PER_SECOND > time.perf_counter():
+            time.sleep(SEND_INTERVAL_S)
+        user, event = _make_event(offset + number)
         answers.append(writers.submit(user, [event]))
         while answers and answers[0].done():
             answers.popleft().result()
@@ -172,38 +176,38 @@ def _publish(address: str, began: float, events: int, offset: int = 0) -> None:
     publisher.close()
 
 
-def _watch(rows: OnlineRows, began: float, events: int) -> list[float]:
+def _measure_latencies(rows: OnlineRowReader, began: float, events: int) -> list[float]:
     """Seconds from its tick until each watched event was in its user's row."""
-    ticks = [(number, began + number / EVENTS_A_SECOND) for number in range(0, events, WATCHED_EACH)]
+    ticks = [(number, began + number / EVENTS_PER_SECOND) for number in range(0, events, PROBE_INTERVAL)]
     waiting: dict[int, tuple[str, float]] = {}
     found: dict[int, float] = {}
-    deadline = began + events / EVENTS_A_SECOND + PATIENCE_S
-    while len(found) < events // WATCHED_EACH:
+    deadline = began + events / EVENTS_PER_SECOND + TIMEOUT_S
+    while len(found) < events // PROBE_INTERVAL:
         now = time.perf_counter()
         assert now < deadline, f"{len(waiting)} events never came"
         while ticks and ticks[0][1] <= now:
             number, tick = ticks.pop(0)
-            waiting[number] = (_event(number)[0], tick)
+            waiting[number] = (_make_event(number)[0], tick)
         numbers = list(waiting)
         read = rows.read([waiting[number][0] for number in numbers]) if numbers else []
         now = time.perf_counter()
         for number, row in zip(numbers, read, strict=True):
-            if f"bench{number}" in decoded(row[LIVE_SOURCE].values["event_id"]):
+            if f"bench{number}" in decode_values(row[LIVE_SOURCE].values["event_id"]):
                 found[number] = now - waiting.pop(number)[1]
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_INTERVAL_S)
     return [found[number] for number in sorted(found)]
 
 
-def _waiting(client: Any) -> int:
+def _count_pending_messages(client: Any) -> int:
     return sum(client.xlen(TOPIC.stream(partition)) for partition in range(TOPIC.partitions))
 
 
-def _settle(client: Any) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while _waiting(client):
-        assert time.monotonic() < deadline, f"{_waiting(client)} messages wait still"
+def _wait_until_drained(client: Any) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while _count_pending_messages(client):
+        assert time.monotonic() < deadline, f"{_count_pending_messages(client)} messages wait still"
         time.sleep(0.01)
-    assert not client.xlen(TOPIC.dead)
+    assert not client.xlen(TOPIC.dead_letter_name)
 
 
 def _cpu_s(processes: list[psutil.Process]) -> float:

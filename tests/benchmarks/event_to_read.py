@@ -27,13 +27,13 @@ from sequences.online import OnlineReader
 from sequences.store import open_store
 from tests import running_service, valkey
 from tests.benchmarks import listeners
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 
-EVENTS_A_SECOND = 200
+EVENTS_PER_SECOND = 200
 CLIENTS = 16
 USERS = 100
 LIMIT_MS = 50.0
-WARM_UP = 0.1
+WARM_UP_SHARE = 0.1
 
 
 def run(events: int) -> list[Result]:
@@ -43,24 +43,24 @@ def run(events: int) -> list[Result]:
         for name, store in (("event_to_read_p99", "sqlite"), ("event_to_read_p99_redis", "redis")):
             with (
                 tempfile.TemporaryDirectory() as home,
-                running_service.running(Path(home), store, server.port, _listeners) as service,
+                running_service.running(Path(home), store, server.port, _write_users) as service,
             ):
-                figures.append(limited(name, "ms", _p99_ms(service.port, events), LIMIT_MS))
+                figures.append(result_with_limit(name, "ms", _measure_p99_ms(service.port, events), LIMIT_MS))
     return figures
 
 
-def _listeners(home: Path) -> date:
+def _write_users(home: Path) -> date:
     listeners.write_events(home / "marts", USERS)
     return listeners.AS_OF
 
 
-def _p99_ms(port: int, events: int) -> float:
+def _measure_p99_ms(port: int, events: int) -> float:
     reader, local, chance = OnlineReader(open_store()), threading.local(), random.Random(0)
-    whose = [f"u{chance.randrange(USERS):06d}" for _ in range(round(events * (1 + WARM_UP)) + 1)]
+    whose = [f"u{chance.randrange(USERS):06d}" for _ in range(round(events * (1 + WARM_UP_SHARE)) + 1)]
     began = 0.0
 
     def report(number: int) -> float:
-        tick = began + number / EVENTS_A_SECOND
+        tick = began + number / EVENTS_PER_SECOND
         if not hasattr(local, "connection"):
             local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             local.connection.connect()
@@ -83,8 +83,8 @@ def _p99_ms(port: int, events: int) -> float:
         return time.perf_counter() - tick
 
     report(len(whose) - 1)  # whatever a first report opens
-    heap.settle()
+    heap.freeze_gc()
     began = time.perf_counter() + 0.5
     with ThreadPoolExecutor(CLIENTS) as clients:
         seconds = list(clients.map(report, range(len(whose) - 1)))
-    return float(np.quantile(seconds[round(events * WARM_UP) :], 0.99)) * 1000
+    return float(np.quantile(seconds[round(events * WARM_UP_SHARE) :], 0.99)) * 1000

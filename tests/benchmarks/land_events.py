@@ -11,10 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from ingestion.land import land
-from tests.benchmarks.benchmark import Result, rate
+from tests.benchmarks.benchmark import Result, compare_rates
 
 
-def run(rows: int) -> Result:
+def run_throughput(rows: int) -> Result:
     """Rows a second for about `rows` events of a simulated world."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -34,4 +34,6 @@ def run(rows: int) -> Result:
         def polars() -> None:
             pl.read_parquet(folder / "log" / "listening_events.parquet").write_parquet(folder / "copy.parquet")
 
-        return rate("land_events", "rows/s", "polars read_parquet + write_parquet", events.height, ours, polars)
+        return compare_rates(
+            "land_events", "rows/s", "polars read_parquet + write_parquet", events.height, ours, polars
+        )

@@ -19,23 +19,23 @@ import duckdb
 
 import settings
 from ingestion.land import land
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 from training.peak_memory import peak_bytes
 
 MIB, LIMIT_MIB = 1 << 20, 1536
-FROM_S, SECONDS = 1_230_768_000, 59 * 86_400
+START_S, SECONDS = 1_230_768_000, 59 * 86_400
 PLAYS = f"""
     select
         n, hash(n) % 1000 as person, hash(n + 1) % 50000 as track, hash(n + 1) % 50000 % 5000 as artist,
-        ({FROM_S} + n * {SECONDS} // $rows)::bigint as at_s, (hash(n + 2) % 240)::bigint as played_s
+        ({START_S} + n * {SECONDS} // $rows)::bigint as at_s, (hash(n + 2) % 240)::bigint as played_s
     from range($rows) as plays (n)
 """
 TIME = "strftime(make_timestamp(at_s * 1000000), '%Y-%m-%dT%H:%M:%SZ')"
-LISTEN = (
+LISTENBRAINZ_LINE = (
     """format('{{"user_id": {}, "timestamp": {}, "track_metadata": {{"artist_name": "Artist {}", "track_name": "Song {}", """
     """"release_name": "Album {}", "additional_info": {{}}}}, "recording_msid": "m{}"}}', person, at_s, artist, track, artist, track)"""
 )
-THIRTY = (
+THIRTY_MUSIC_LINE = (
     """format('event.play\t{}\t{}\t{{"playtime":{}}}\t{{"subjects":[{{"type":"user","id":{}}}],"""
     """"objects":[{{"type":"track","id":{}}}]}}', n, at_s, played_s, person, track)"""
 )
@@ -44,27 +44,27 @@ THIRTY = (
 def _lastfm(folder: Path, rows: int) -> None:
     name = "userid-timestamp-artid-artname-traid-traname.tsv"
     line = f"concat_ws(chr(9), 'user_' || person, {TIME}, '', 'Artist ' || artist, '', 'Song ' || track)"
-    _lines(folder / name, line, rows)
+    _write_lines(folder / name, line, rows)
 
 
 def _listenbrainz(folder: Path, rows: int) -> None:
-    _lines(folder / "listens" / "2009" / "1.listens", LISTEN, rows)
+    _write_lines(folder / "listens" / "2009" / "1.listens", LISTENBRAINZ_LINE, rows)
 
 
 def _thirty_music(folder: Path, rows: int) -> None:
-    _lines(folder / "relations" / "events.idomaar", THIRTY, rows)
+    _write_lines(folder / "relations" / "events.idomaar", THIRTY_MUSIC_LINE, rows)
 
 
 def _mapped_csv(folder: Path, rows: int) -> None:
     says = "file: plays.csv\ncolumns: {user: who, time: when, title: song, artist: band, played: seconds}\nmeans: end\nplayed: s\n"
     (folder / "segue-mapping.yaml").write_text(says, encoding="utf-8")
     line = f"concat_ws(',', person, {TIME}, 'Song ' || track, 'Artist ' || artist, played_s)"
-    _lines(folder / "plays.csv", line, rows, "who,when,song,band,seconds")
+    _write_lines(folder / "plays.csv", line, rows, "who,when,song,band,seconds")
 
 
 def _play_log(folder: Path, rows: int) -> None:
     line = "concat_ws(',', person, at_s, track, artist, played_s * 1000)"
-    _lines(folder / "events.csv", line, rows, "user_id,ts,track_id,artist_id,ms_played")
+    _write_lines(folder / "events.csv", line, rows, "user_id,ts,track_id,artist_id,ms_played")
 
 
 def _yambda(folder: Path, rows: int) -> None:
@@ -72,7 +72,7 @@ def _yambda(folder: Path, rows: int) -> None:
         "person::uinteger as uid, ((at_s - 1230768000) // 5 * 5)::uinteger as timestamp, track::uinteger as item_id, "
         "1::utinyint as is_organic, (played_s % 101)::usmallint as played_ratio_pct, 200::uinteger as track_length_seconds"
     )
-    _parquet(folder / "listens.parquet", columns, rows)
+    _write_parquet(folder / "listens.parquet", columns, rows)
 
 
 def _own_events(folder: Path, rows: int) -> None:
@@ -81,7 +81,7 @@ def _own_events(folder: Path, rows: int) -> None:
         "track::varchar as target_id, make_timestamp(at_s * 1000000) as occurred_at, "
         "make_timestamp((at_s + played_s) * 1000000) as ended_at, 'play' as action, (played_s * 1000)::bigint as played_ms"
     )
-    _parquet(folder / "listening_events.parquet", columns, rows)
+    _write_parquet(folder / "listening_events.parquet", columns, rows)
 
 
 FORMATS: dict[str, Callable[[Path, int], None]] = {
@@ -95,12 +95,12 @@ FORMATS: dict[str, Callable[[Path, int], None]] = {
 }
 
 
-def run(name: str, rows: int) -> Result:
+def run_memory(name: str, rows: int) -> Result:
     """Peak memory of landing `rows` plays in a format."""
-    return limited(f"land_memory_{name}", "MiB", _landed(name, rows), LIMIT_MIB)
+    return result_with_limit(f"land_memory_{name}", "MiB", _measure_peak_memory(name, rows), LIMIT_MIB)
 
 
-def _landed(name: str, rows: int) -> float:
+def _measure_peak_memory(name: str, rows: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         (log := Path(folder) / "log").mkdir()
         FORMATS[name](log, rows)
@@ -116,23 +116,23 @@ def _landed(name: str, rows: int) -> float:
         return int(done.stdout.splitlines()[-1]) / MIB
 
 
-def _lines(path: Path, line: str, rows: int, header: str | None = None) -> None:
+def _write_lines(path: Path, line: str, rows: int, header: str | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         if header:
             file.write(header + "\n")
-        for block in _blocks(f"select {line} as line from ({PLAYS})", rows):
+        for block in _read_blocks(f"select {line} as line from ({PLAYS})", rows):
             file.write("\n".join(block) + "\n")
 
 
-def _blocks(query: str, rows: int) -> Iterator[list[str]]:
+def _read_blocks(query: str, rows: int) -> Iterator[list[str]]:
     with duckdb.connect() as connection:
         connection.execute(query, {"rows": rows})
         while block := connection.fetchmany(100_000):
             yield [line for (line,) in block]
 
 
-def _parquet(path: Path, columns: str, rows: int) -> None:
+def _write_parquet(path: Path, columns: str, rows: int) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"copy (select {columns} from ({PLAYS})) to '{path}'", {"rows": rows})
 

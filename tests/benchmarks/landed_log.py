@@ -23,21 +23,21 @@ from ingestion import contract
 FIRST_DAY = date(2026, 5, 1)
 DAYS = 25
 AS_OF = (FIRST_DAY + timedelta(days=DAYS)).isoformat()
-EVENTS_A_DAY = 20
-EVENTS_A_TRACK = 50
-TRACKS_AN_ARTIST = 10
+EVENTS_PER_DAY = 20
+EVENTS_PER_TRACK = 50
+TRACKS_PER_ARTIST = 10
 ACTIONS = ("play", "impression", "click", "like", "dislike")
-SHARES = (0.74, 0.18, 0.03, 0.04, 0.01)
-FOLLOWED = 0.4
+ACTION_PROBABILITIES = (0.74, 0.18, 0.03, 0.04, 0.01)
+PLAY_AFTER_IMPRESSION_RATE = 0.4
 """Share of impressions whose next event is the play of what was shown."""
 LANDED_AT = datetime(2026, 5, 1, tzinfo=UTC)
-ROWS_A_FILE = 4_000_000
+ROWS_PER_FILE = 4_000_000
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Size:
+class LogSize:
     """What so many events are made of."""
 
     events: int
@@ -45,15 +45,15 @@ class Size:
     @property
     def users(self) -> int:
         """U."""
-        return max(1, self.events // (DAYS * EVENTS_A_DAY))
+        return max(1, self.events // (DAYS * EVENTS_PER_DAY))
 
     @property
     def tracks(self) -> int:
         """V."""
-        return max(TRACKS_AN_ARTIST, self.events // EVENTS_A_TRACK)
+        return max(TRACKS_PER_ARTIST, self.events // EVENTS_PER_TRACK)
 
 
-def write(home: Path, size: Size) -> int:
+def write_landing_zone(home: Path, size: LogSize) -> int:
     """Writes `home/landing` and returns how many events it has, which is `size.events` but for chance."""
     landing = home / "landing"
     for table, schema in contract.SCHEMAS.items():
@@ -61,22 +61,22 @@ def write(home: Path, size: Size) -> int:
     _write(_tracks(size), landing / "tracks" / f"dt={FIRST_DAY}" / "made.parquet")
     _write(_artists(size), landing / "artists" / f"dt={FIRST_DAY}" / "made.parquet")
     users = pa.array([f"u{user:09d}" for user in range(size.users)])
-    tracks = _numbered("t", np.arange(size.tracks))
+    tracks = _numbered_ids("t", np.arange(size.tracks))
     # The most popular tracks are no neighbours.
     track_of_rank = np.random.default_rng(0).permutation(size.tracks)
     written = 0
     for number in range(DAYS):
-        for begin in range(0, size.users, ROWS_A_FILE // EVENTS_A_DAY):
-            end = min(begin + ROWS_A_FILE // EVENTS_A_DAY, size.users)
+        for begin in range(0, size.users, ROWS_PER_FILE // EVENTS_PER_DAY):
+            end = min(begin + ROWS_PER_FILE // EVENTS_PER_DAY, size.users)
             random = np.random.default_rng((number, begin))
-            rows = _day(random, number, begin, end, users, tracks, track_of_rank)
+            rows = _make_day(random, number, begin, end, users, tracks, track_of_rank)
             day = FIRST_DAY + timedelta(days=number)
             _write(rows, landing / "listening_events" / f"dt={day}" / f"made-{begin:09d}.parquet")
             written += rows.num_rows
     return written
 
 
-def _day(
+def _make_day(
     random: np.random.Generator,
     number: int,
     begin: int,
@@ -85,17 +85,17 @@ def _day(
     tracks: pa.Array,
     track_of_rank: Ints,
 ) -> pa.Table:
-    counts_U = random.poisson(EVENTS_A_DAY, end - begin)
+    counts_U = random.poisson(EVENTS_PER_DAY, end - begin)
     total = int(counts_U.sum())
     user_E = np.repeat(np.arange(begin, end), counts_U)
     starts_U = np.cumsum(counts_U) - counts_U
     place_E = np.arange(total) - np.repeat(starts_U, counts_U)
 
-    action_E = random.choice(len(ACTIONS), total, p=SHARES).astype(np.int8)
-    track_E = track_of_rank[_ranks(random, total, len(track_of_rank))]
+    action_E = random.choice(len(ACTIONS), total, p=ACTION_PROBABILITIES).astype(np.int8)
+    track_E = track_of_rank[_sample_ranks(random, total, len(track_of_rank))]
     is_shown_E = action_E == ACTIONS.index("impression")
     # What follows an impression at once, by the same user, is about what was shown.
-    follows_E = np.r_[False, is_shown_E[:-1]] & (place_E > 0) & (random.random(total) < FOLLOWED)
+    follows_E = np.r_[False, is_shown_E[:-1]] & (place_E > 0) & (random.random(total) < PLAY_AFTER_IMPRESSION_RATE)
     follows_E &= ~np.r_[False, follows_E[:-1]]
     action_E[follows_E] = ACTIONS.index("play")
     is_shown_E &= ~follows_E
@@ -108,7 +108,7 @@ def _day(
     played_E = np.minimum(random.lognormal(11.6, 1.0, total), 300_000).astype(np.int64)
     # A sitting begins anew at a user's first event and, by chance, once more.
     pause_E = np.where(is_play_E, played_E * 1_000, 2_000_000) + random.integers(0, 5_000_000, total)
-    pause_E += np.where((place_E > 0) & (random.random(total) < 1 / EVENTS_A_DAY), 3 * 3_600_000_000, 0)
+    pause_E += np.where((place_E > 0) & (random.random(total) < 1 / EVENTS_PER_DAY), 3 * 3_600_000_000, 0)
     passed_E = np.cumsum(pause_E)
     began_U = random.integers(6 * 3_600, 12 * 3_600, end - begin) * 1_000_000
     before_U = np.where(
@@ -121,26 +121,26 @@ def _day(
     arrays = {
         "user_id": users.take(pa.array(user_E)),
         "target_id": tracks.take(pa.array(track_E)),
-        "action": _named(action_E, ACTIONS),
-        "request_id": _numbered(f"q{number:02d}-{begin:09d}-", request_E, ~is_asked_E),
+        "action": _decode_names(action_E, ACTIONS),
+        "request_id": _numbered_ids(f"q{number:02d}-{begin:09d}-", request_E, ~is_asked_E),
         "event_id": _random_ids(random, total),
         "sequence_number": pa.array(number * 1_000 + place_E),
-        "target_type": _named(np.zeros(total, np.int8), ("track",)),
+        "target_type": _decode_names(np.zeros(total, np.int8), ("track",)),
         "occurred_at": pa.array(ended_E - np.where(is_play_E, played_E * 1_000, 0)).cast(contract.TIME),
         "ended_at": pa.array(ended_E).cast(contract.TIME),
         "played_ms": pa.array(played_E, mask=~is_play_E),
-        "scene": _named(np.where(is_asked_E, 0, 1).astype(np.int8), ("daily", "library")),
+        "scene": _decode_names(np.where(is_asked_E, 0, 1).astype(np.int8), ("daily", "library")),
         "context_id": pa.nulls(total, pa.string()),
         "position": pa.array(random.integers(0, 30, total).astype(np.int32), mask=~is_asked_E),
         "propensity": pa.array(np.ones(total), mask=~is_asked_E),
-        "device": _named(random.integers(0, 3, total).astype(np.int8), ("phone", "desktop", "car")),
+        "device": _decode_names(random.integers(0, 3, total).astype(np.int8), ("phone", "desktop", "car")),
     }
     return pa.Table.from_arrays(
         [arrays[name] for name in contract.LISTENING_EVENTS.names], schema=contract.LISTENING_EVENTS
     )
 
 
-def _ranks(random: np.random.Generator, count: int, tracks: int) -> Ints:
+def _sample_ranks(random: np.random.Generator, count: int, tracks: int) -> Ints:
     """Ranks from 0, each as probable as 1 / (rank + 1), by the inverse of their continuous distribution."""
     return np.minimum(np.exp(random.random(count) * np.log(tracks + 1)).astype(np.int64) - 1, tracks - 1)
 
@@ -151,26 +151,26 @@ def _random_ids(random: np.random.Generator, count: int) -> pa.Array:
     return pa.StringArray.from_buffers(count, offsets, pa.py_buffer(text))
 
 
-def _numbered(prefix: str, number_E: Ints, missing_E: NDArray[np.bool_] | None = None) -> pa.Array:
+def _numbered_ids(prefix: str, number_E: Ints, missing_E: NDArray[np.bool_] | None = None) -> pa.Array:
     text = pa.array(number_E, mask=missing_E).cast(pa.string())
     return pc.binary_join_element_wise(pa.scalar(prefix), text, "")
 
 
-def _named(codes: NDArray[np.int8], names: tuple[str, ...]) -> pa.Array:
+def _decode_names(codes: NDArray[np.int8], names: tuple[str, ...]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names)).cast(pa.string())
 
 
-def _tracks(size: Size) -> pa.Table:
+def _tracks(size: LogSize) -> pa.Table:
     random = np.random.default_rng(1)
     count = size.tracks
-    artist = pa.array([f"a{track // TRACKS_AN_ARTIST}" for track in range(count)])
+    artist = pa.array([f"a{track // TRACKS_PER_ARTIST}" for track in range(count)])
     lists = pa.ListArray.from_arrays(pa.array(np.arange(count + 1, dtype=np.int32)), artist)
-    number = _numbered("", np.arange(count))
+    number = _numbered_ids("", np.arange(count))
     arrays = {
-        "track_id": _numbered("t", np.arange(count)),
+        "track_id": _numbered_ids("t", np.arange(count)),
         "title": pc.binary_join_element_wise("Song", number, " "),
         "artist_ids": lists,
-        "album_id": _numbered("b", np.arange(count) // TRACKS_AN_ARTIST),
+        "album_id": _numbered_ids("b", np.arange(count) // TRACKS_PER_ARTIST),
         # Every fifth track has no length, as in catalogues of life.
         "duration_ms": pa.array(random.integers(120_000, 360_000, count), mask=np.arange(count) % 5 == 0),
         "landed_at": pa.array([LANDED_AT] * count, contract.TIME),
@@ -180,9 +180,13 @@ def _tracks(size: Size) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=contract.TRACKS)
 
 
-def _artists(size: Size) -> pa.Table:
-    number = np.arange(-(-size.tracks // TRACKS_AN_ARTIST))
-    columns = [_numbered("a", number), _numbered("Artist ", number), pa.array([LANDED_AT] * len(number), contract.TIME)]
+def _artists(size: LogSize) -> pa.Table:
+    number = np.arange(-(-size.tracks // TRACKS_PER_ARTIST))
+    columns = [
+        _numbered_ids("a", number),
+        _numbered_ids("Artist ", number),
+        pa.array([LANDED_AT] * len(number), contract.TIME),
+    ]
     return pa.Table.from_arrays(columns, schema=contract.ARTISTS)
 
 

@@ -25,19 +25,24 @@ from tests.sequences.store_fixture import KIND, USER, feature_store
 AS_OF = date(2026, 6, 1)
 DAY_BEFORE = datetime(2026, 5, 31)
 BEHAVIOURS = ("full_play", "play", "skip", "click", "block")
-EVENTS = np.array([2_000, 900, 1_100, 60, 10])
+EVENTS_PER_BEHAVIOUR = np.array([2_000, 900, 1_100, 60, 10])
 TRACKS = 100_000
-SECONDS_APART = 3_000
+EVENT_INTERVAL_S = 3_000
 
 
 def write_events(folder: Path, users: int) -> Path:
     """`events.parquet` and `user_profiles.parquet` of so many users, sorted as dbt's are."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    each = int(EVENTS.sum())
+    each = int(EVENTS_PER_BEHAVIOUR.sum())
     count = users * each
-    behaviour = np.concatenate([random.permutation(np.repeat(np.arange(len(EVENTS)), EVENTS)) for _ in range(users)])
-    second = (np.arange(count) % each - each) * SECONDS_APART + random.integers(0, SECONDS_APART, count)
+    behaviour = np.concatenate(
+        [
+            random.permutation(np.repeat(np.arange(len(EVENTS_PER_BEHAVIOUR)), EVENTS_PER_BEHAVIOUR))
+            for _ in range(users)
+        ]
+    )
+    second = (np.arange(count) % each - each) * EVENT_INTERVAL_S + random.integers(0, EVENT_INTERVAL_S, count)
     at = np.datetime64(AS_OF, "us") + second.astype("timedelta64[s]")
     ids = random.bytes(16 * count).hex()
     track = pa.array([f"{track}" for track in random.integers(0, TRACKS, count)])
@@ -69,23 +74,23 @@ def write_events(folder: Path, users: int) -> Path:
     return folder / "events.parquet"
 
 
-def our_store(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
+def build_segue_store(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
     """The sequence views, the live part and the profile over the event table of `folder`."""
     return feature_store(folder, SEQUENCE_VIEWS, online_store)
 
 
-def feasts_store(folder: Path, events: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
+def build_feast_store(folder: Path, events: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
     """The same views as Feast has them, exact to the event: a table a view, its lists as of each event of the last day.
 
     That day is what a daily `materialize` has to read; rows of the days before would make Feast slower, not us.
     """
     folder.mkdir()
-    views = [_view_of_lists(folder, events, name) for name in SEQUENCE_VIEWS]
+    views = [_list_feature_view(folder, events, name) for name in SEQUENCE_VIEWS]
     profile = FeatureView(
         name="user_profile",
         entities=[USER],
         schema=[Field(name="user_id", dtype=String), Field(name="plays_total", dtype=Int64)],
-        source=_source("user_profile", events.parent / "user_profiles.parquet"),
+        source=_file_source("user_profile", events.parent / "user_profiles.parquet"),
     )
     config = RepoConfig(
         project="peer",
@@ -101,9 +106,9 @@ def feasts_store(folder: Path, events: Path, online_store: dict[str, Any]) -> fe
     return store
 
 
-def _view_of_lists(folder: Path, events: Path, name: str) -> FeatureView:
+def _list_feature_view(folder: Path, events: Path, name: str) -> FeatureView:
     view = SEQUENCE_VIEWS[name]
-    reader = ListReader.of_file(str(events), view, view.attribute_names)
+    reader = ListReader.from_file(str(events), view, view.attribute_names)
     day = pq.read_table(events, columns=["user_id", "known_at"], filters=[("known_at", ">=", DAY_BEFORE)])
     times = np.asarray(day["known_at"].cast(pa.int64())) + 1
     lists = reader.read(day["user_id"].to_pylist(), times)
@@ -116,9 +121,9 @@ def _view_of_lists(folder: Path, events: Path, name: str) -> FeatureView:
             Field(name="user_id", dtype=String),
             *(Field(name=attribute, dtype=KIND[ATTRIBUTES[attribute].kind]) for attribute in view.attribute_names),
         ],
-        source=_source(name, folder / f"{name}.parquet"),
+        source=_file_source(name, folder / f"{name}.parquet"),
     )
 
 
-def _source(name: str, path: Path) -> FileSource:
+def _file_source(name: str, path: Path) -> FileSource:
     return FileSource(name=f"{name}_lists", path=str(path), file_format=ParquetFormat(), timestamp_field="known_at")

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def ask(port: int, first: int, count: int, clients: int, rate: float | None) -> dict[str, Any]:
+def send_requests(port: int, first: int, count: int, clients: int, rate: float | None) -> dict[str, Any]:
     """Seconds and status of each request, the client's own processor seconds, and all in all seconds."""
     local = threading.local()
     began = time.perf_counter() + 0.2
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float)
     parser.add_argument("--clients", type=int, default=1)
     arguments = parser.parse_args()
-    told = ask(arguments.port, arguments.first, arguments.count, arguments.clients, arguments.rate)
+    told = send_requests(arguments.port, arguments.first, arguments.count, arguments.clients, arguments.rate)
     print(json.dumps(told))
 
 

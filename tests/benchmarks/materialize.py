@@ -20,9 +20,9 @@ from sequences.definition import SEQUENCE_VIEWS
 from sequences.materialize import materialize
 from tests import valkey
 from tests.benchmarks import listeners
-from tests.benchmarks.benchmark import Result, rate
+from tests.benchmarks.benchmark import Result, compare_rates
 
-REFS = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for name in view.attribute_names]
+FEATURE_REFS = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for name in view.attribute_names]
 
 
 def sqlite(users: int) -> Result:
@@ -42,8 +42,8 @@ def redis(users: int) -> Result:
 
 def _run(name: str, folder: Path, users: int, our_online: dict[str, Any], feasts_online: dict[str, Any]) -> Result:
     events = listeners.write_events(folder, users)
-    ours = listeners.our_store(folder, our_online)
-    feasts = listeners.feasts_store(folder / "peer", events, feasts_online)
+    ours = listeners.build_segue_store(folder, our_online)
+    feasts = listeners.build_feast_store(folder / "peer", events, feasts_online)
 
     def our_run() -> None:
         (folder / "state.db").unlink(missing_ok=True)  # or it would find that nothing has changed
@@ -53,19 +53,19 @@ def _run(name: str, folder: Path, users: int, our_online: dict[str, Any], feasts
     def feasts_run() -> None:
         feasts.materialize(datetime(2020, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
 
-    with _quiet():
-        result = rate(name, "users/s", "Feast's materialize", users, our_run, feasts_run)
+    with _suppress_output():
+        result = compare_rates(name, "users/s", "Feast's materialize", users, our_run, feasts_run)
     for user in (0, users // 2, users - 1):
-        assert _read(ours, f"u{user:06d}") == _read(feasts, f"u{user:06d}"), "the two stores disagree"
+        assert _read_features(ours, f"u{user:06d}") == _read_features(feasts, f"u{user:06d}"), "the two stores disagree"
     return result
 
 
-def _read(store: feast.FeatureStore, user: str) -> str:
-    return repr(store.get_online_features(REFS, [{"user_id": user}], full_feature_names=True).to_dict())
+def _read_features(store: feast.FeatureStore, user: str) -> str:
+    return repr(store.get_online_features(FEATURE_REFS, [{"user_id": user}], full_feature_names=True).to_dict())
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_output() -> Iterator[None]:
     # Feast prints a bar and a line a view
     with (
         Path("/dev/null").open("w") as nowhere,

@@ -25,37 +25,43 @@ from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.benchmark import Result
 from training.recall.approximate_index import _best_by_group
-from training.recall.chosen_index import AIM, K, WatchedIndex, agreement, index_of
+from training.recall.chosen_index import (
+    RECALL_CUTOFF,
+    TARGET_RECALL,
+    RecordingIndex,
+    choose_index,
+    recall_against_exact,
+)
 from training.recall.index import ExactIndex, Index
 
 WIDTH, QUERIES, SEARCHES = 64, 4, 60
-STYLES, VECTORS_OF_AN_ARTIST = 200, 8
-LINKS, BREADTH, MOST_BREADTH = 32, 80, 2_000
+STYLES, VECTORS_PER_ARTIST = 200, 8
+GRAPH_LINKS, EF_CONSTRUCTION, MAX_EF_SEARCH = 32, 80, 2_000
 PEER = "HNSW (faiss)"
 
 
 @dataclass(frozen=True)
-class GraphIndex(Index):
+class HNSWIndex(Index):
     """faiss's graph of vectors, none of which is excluded or equals another."""
 
     graph: Any
 
     @classmethod
-    def of(cls, exact: ExactIndex) -> GraphIndex:
+    def from_exact(cls, exact: ExactIndex) -> HNSWIndex:
         """The same vectors."""
-        graph = faiss.IndexHNSWFlat(WIDTH, LINKS, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction = BREADTH
+        graph = faiss.IndexHNSWFlat(WIDTH, GRAPH_LINKS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = EF_CONSTRUCTION
         graph.add(exact.vector_GD)
         return cls(exact.items, graph)
 
-    def tuned(self, watched: WatchedIndex) -> GraphIndex:
+    def tune(self, watched: RecordingIndex) -> HNSWIndex:
         """Looks around as widely as it must to find AIM, or as it may."""
-        self.graph.hnsw.efSearch = K
-        while agreement(self, watched.searches) < AIM and self.graph.hnsw.efSearch < MOST_BREADTH:
-            self.graph.hnsw.efSearch = min(self.graph.hnsw.efSearch * 3 // 2, MOST_BREADTH)
+        self.graph.hnsw.efSearch = RECALL_CUTOFF
+        while recall_against_exact(self, watched.searches) < TARGET_RECALL and self.graph.hnsw.efSearch < MAX_EF_SEARCH:
+            self.graph.hnsw.efSearch = min(self.graph.hnsw.efSearch * 3 // 2, MAX_EF_SEARCH)
         return self
 
-    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> GraphIndex:
+    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> HNSWIndex:
         """Not measured."""
         raise NotImplementedError
 
@@ -72,54 +78,56 @@ def run(vectors: int) -> list[Result]:
     threads = faiss.omp_get_max_threads()
     try:
         with threadpool_limits(1):
-            return _figures(vectors)
+            return _measure_indexes(vectors)
     finally:
         faiss.omp_set_num_threads(threads)
 
 
-def _figures(vectors: int) -> list[Result]:
+def _measure_indexes(vectors: int) -> list[Result]:
     random = np.random.default_rng(0)
-    vector_ND = _clustered(random, vectors)
+    vector_ND = _clustered_vectors(random, vectors)
     exact = ExactIndex.of(np.arange(vectors), torch.from_numpy(vector_ND))
     near = vector_ND[random.integers(0, vectors, (SEARCHES, QUERIES))]
-    query_BQD = torch.from_numpy(_directions(near + 0.12 * random.standard_normal(near.shape, dtype=np.float32)))
-    watched = WatchedIndex.over(exact)
-    watched.search_best(query_BQD, K)
-    index, known = index_of(exact, 0, watched.searches, seed=0)
+    query_BQD = torch.from_numpy(_normalize(near + 0.12 * random.standard_normal(near.shape, dtype=np.float32)))
+    watched = RecordingIndex.wrap(exact)
+    watched.search_best(query_BQD, RECALL_CUTOFF)
+    index, known = choose_index(exact, 0, watched.searches, seed=0)
     began = time.monotonic()
-    graph = GraphIndex.of(exact)
+    graph = HNSWIndex.from_exact(exact)
     graph_seconds = time.monotonic() - began
-    graph = graph.tuned(watched)
-    exact_ms, ours_ms, graph_ms = _medians([exact, index, graph], query_BQD)
+    graph = graph.tune(watched)
+    exact_ms, ours_ms, graph_ms = _measure_medians([exact, index, graph], query_BQD)
     return [
-        Result.of("index_search", "ms", ours_ms, PEER, graph_ms, is_less_better=True),
-        Result.of("index_build", "s", known.get("seconds", 0.0), PEER, graph_seconds, is_less_better=True),
-        Result.of("index_found", "of the best", known["recall_at_200"], PEER, agreement(graph, watched.searches)),
-        Result.of("index_search_exact", "ms", exact_ms, "our lists", ours_ms, is_less_better=True),
+        Result.from_values("index_search", "ms", ours_ms, PEER, graph_ms, lower_is_better=True),
+        Result.from_values("index_build", "s", known.get("seconds", 0.0), PEER, graph_seconds, lower_is_better=True),
+        Result.from_values(
+            "index_found", "of the best", known["recall_at_200"], PEER, recall_against_exact(graph, watched.searches)
+        ),
+        Result.from_values("index_search_exact", "ms", exact_ms, "our lists", ours_ms, lower_is_better=True),
     ]
 
 
-def _medians(indexes: list[Index], query_BQD: torch.Tensor) -> list[float]:
+def _measure_medians(indexes: list[Index], query_BQD: torch.Tensor) -> list[float]:
     """p50 in ms of each, in turns."""
     seconds: list[list[float]] = [[] for _ in indexes]
     for query_QD in query_BQD:
         for index, taken in zip(indexes, seconds, strict=True):
             began = time.perf_counter()
-            index.search_best(query_QD[None], K)
+            index.search_best(query_QD[None], RECALL_CUTOFF)
             taken.append(time.perf_counter() - began)
     return [statistics.median(taken) * 1000 for taken in seconds]
 
 
-def _clustered(random: np.random.Generator, count: int) -> np.ndarray:
+def _clustered_vectors(random: np.random.Generator, count: int) -> np.ndarray:
     """Directions around artists around styles; few artists have many."""
-    artists = max(count // VECTORS_OF_AN_ARTIST, 1)
+    artists = max(count // VECTORS_PER_ARTIST, 1)
     style_SD = random.standard_normal((STYLES, WIDTH), dtype=np.float32)
     artist_AD = style_SD[random.integers(0, STYLES, artists)]
     artist_AD = artist_AD + random.standard_normal((artists, WIDTH), dtype=np.float32)
     share = (np.arange(artists) + 10.0) ** -0.7
     own_ND = 0.8 * random.standard_normal((count, WIDTH), dtype=np.float32)
-    return _directions(artist_AD[random.choice(artists, count, p=share / share.sum())] + own_ND)
+    return _normalize(artist_AD[random.choice(artists, count, p=share / share.sum())] + own_ND)
 
 
-def _directions(vector: np.ndarray) -> np.ndarray:
+def _normalize(vector: np.ndarray) -> np.ndarray:
     return (vector / np.linalg.norm(vector, axis=-1, keepdims=True)).astype(np.float32)

@@ -22,18 +22,18 @@ from typing import Any
 import feast
 from redis import Redis
 
-from sequences.definition import ORDER
+from sequences.definition import SORT_KEY_ATTRIBUTES
 from sequences.materialize import materialize
-from sequences.online import SERVICE, OnlineReader, OnlineWriter
+from sequences.online import FEATURE_SERVICE, OnlineReader, OnlineWriter
 from sequences.online_row import user_key
 from tests import valkey
 from tests.benchmarks import listeners
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 
 LIMIT_MS = 2.0
 USERS = 20
-SESSION = 5
-UNREAD = {attribute.name for attribute in ORDER} - {"ended_at"}
+SESSION_EVENTS = 5
+UNREAD_ATTRIBUTES = {attribute.name for attribute in SORT_KEY_ATTRIBUTES} - {"ended_at"}
 
 
 def run(reads: int) -> list[Result]:
@@ -41,9 +41,9 @@ def run(reads: int) -> list[Result]:
     with tempfile.TemporaryDirectory() as name, valkey.running() as server:
         folder = Path(name)
         listeners.write_events(folder, USERS)
-        redis = _filled(folder, valkey.online_store(server))
+        redis = _materialized_store(folder, valkey.online_store(server))
         client = Redis(host=server.host, port=server.port)
-        hashes = [(key, client.hkeys(key)) for key in _keys(redis)]
+        hashes = [(key, client.hkeys(key)) for key in _redis_keys(redis)]
         reader = OnlineReader(redis)
 
         def raw(turn: int) -> None:
@@ -52,55 +52,58 @@ def run(reads: int) -> list[Result]:
                 pipe.execute()
 
         def lists(turn: int) -> None:
-            for attributes in reader.read(_user(turn)).values():
+            for attributes in reader.read(_user_id(turn)).values():
                 for attribute, values in attributes.items():
-                    if attribute not in UNREAD:
+                    if attribute not in UNREAD_ATTRIBUTES:
                         len(values)
 
-        works = [_through_feast(redis), raw, lambda turn: reader.read(_user(turn)), lists]
-        feasts_ms, raw_ms, ours_ms, lists_ms = _medians(reads, works)
-        sqlite = _filled(folder, {"type": "sqlite", "path": str(folder / "online.db")})
-        (sqlite_ms,) = _medians(reads, [_through_feast(sqlite)])
+        works = [_read_through_feast(redis), raw, lambda turn: reader.read(_user_id(turn)), lists]
+        feasts_ms, raw_ms, ours_ms, lists_ms = _measure_medians(reads, works)
+        sqlite = _materialized_store(folder, {"type": "sqlite", "path": str(folder / "online.db")})
+        (sqlite_ms,) = _measure_medians(reads, [_read_through_feast(sqlite)])
     return [
-        limited("online_read", "ms", feasts_ms, LIMIT_MS),
-        limited("online_read_sqlite", "ms", sqlite_ms, LIMIT_MS),
-        Result.of("online_read_reader", "ms", ours_ms, "one raw Redis pipeline", raw_ms, is_less_better=True),
-        Result.of("online_read_lists", "ms", lists_ms, "one raw Redis pipeline", raw_ms, is_less_better=True),
+        result_with_limit("online_read", "ms", feasts_ms, LIMIT_MS),
+        result_with_limit("online_read_sqlite", "ms", sqlite_ms, LIMIT_MS),
+        Result.from_values("online_read_reader", "ms", ours_ms, "one raw Redis pipeline", raw_ms, lower_is_better=True),
+        Result.from_values("online_read_lists", "ms", lists_ms, "one raw Redis pipeline", raw_ms, lower_is_better=True),
     ]
 
 
-def _filled(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
-    store = listeners.our_store(folder, online_store)
+def _materialized_store(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
+    store = listeners.build_segue_store(folder, online_store)
     materialize(store, listeners.AS_OF, folder, folder / f"{online_store['type']}-state.db")
     writer = OnlineWriter(store, lambda _: 200_000)
     began = int(time.time() * 1_000_000)
     plays = [
-        {"target_type": "track", "target_id": f"{n}", "action": "play", "played_ms": 190_000} for n in range(SESSION)
+        {"target_type": "track", "target_id": f"{n}", "action": "play", "played_ms": 190_000}
+        for n in range(SESSION_EVENTS)
     ]
     for turn in range(USERS):
-        times = [{"event_id": f"live{n}", "occurred_at": began + n, "ended_at": began + n} for n in range(SESSION)]
-        writer.apply(_user(turn), [play | time for play, time in zip(plays, times, strict=True)])
+        times = [
+            {"event_id": f"live{n}", "occurred_at": began + n, "ended_at": began + n} for n in range(SESSION_EVENTS)
+        ]
+        writer.apply(_user_id(turn), [play | time for play, time in zip(plays, times, strict=True)])
     return store
 
 
-def _user(turn: int) -> str:
+def _user_id(turn: int) -> str:
     return f"u{turn % USERS:06d}"
 
 
-def _keys(store: feast.FeatureStore) -> list[bytes]:
+def _redis_keys(store: feast.FeatureStore) -> list[bytes]:
     online: Any = store._get_provider().online_store
     keys: list[bytes] = online._generate_redis_keys_for_entities(
-        store.config, [user_key(_user(turn)) for turn in range(USERS)]
+        store.config, [user_key(_user_id(turn)) for turn in range(USERS)]
     )
     return keys
 
 
-def _through_feast(store: feast.FeatureStore) -> Callable[[int], Any]:
-    service = store.get_feature_service(SERVICE)
-    return lambda turn: store.get_online_features(service, [{"user_id": _user(turn)}], full_feature_names=True)
+def _read_through_feast(store: feast.FeatureStore) -> Callable[[int], Any]:
+    service = store.get_feature_service(FEATURE_SERVICE)
+    return lambda turn: store.get_online_features(service, [{"user_id": _user_id(turn)}], full_feature_names=True)
 
 
-def _medians(count: int, works: Sequence[Callable[[int], Any]]) -> list[float]:
+def _measure_medians(count: int, works: Sequence[Callable[[int], Any]]) -> list[float]:
     """p50 in ms of each, in turns; the first tenth is not counted."""
     seconds: list[list[float]] = [[] for _ in works]
     for turn in range(count + count // 10):

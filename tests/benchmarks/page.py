@@ -10,29 +10,29 @@ import statistics
 
 from playwright.sync_api import Browser, Request
 
-from tests.benchmarks.benchmark import Result, limited
-from tests.benchmarks.recommend import SMALL, served
+from tests.benchmarks.benchmark import Result, result_with_limit
+from tests.benchmarks.recommend import SMALL, serve_release
 from tests.line import browser
 
-SEEN = """
+FIRST_LIST_OBSERVER = """
 new MutationObserver((_, observer) => {
   if (!document.querySelector(".song")) return;
   observer.disconnect();
   requestAnimationFrame(() => requestAnimationFrame(() => { window.firstList = performance.now(); }));
 }).observe(document, { childList: true, subtree: true });
 """
-WARM_UP = 3
+WARM_UP_VISITS = 3
 
 
 def run(visits: int) -> list[Result]:
     """Each visit is another listener's first of the day, in a browser context of its own."""
-    with served(SMALL, "small") as service, browser.launched() as opened:
+    with serve_release(SMALL, "small") as service, browser.launched() as opened:
         address = f"http://127.0.0.1:{service.port}/?user=u"
-        seen = [visit(opened, f"{address}{number:06d}") for number in range(WARM_UP + visits)]
-    times, sizes = zip(*seen[WARM_UP:], strict=True)
+        seen = [visit(opened, f"{address}{number:06d}") for number in range(WARM_UP_VISITS + visits)]
+    times, sizes = zip(*seen[WARM_UP_VISITS:], strict=True)
     return [
-        limited("page_first_list", "ms", statistics.median(times), 1000),
-        limited("page_transfer", "KB", max(sizes), 300),
+        result_with_limit("page_first_list", "ms", statistics.median(times), 1000),
+        result_with_limit("page_transfer", "KB", max(sizes), 300),
     ]
 
 
@@ -40,7 +40,7 @@ def visit(opened: Browser, address: str) -> tuple[float, float]:
     """Milliseconds until the first list is drawn, and KB that were fetched."""
     context = opened.new_context()
     page = context.new_page()
-    page.add_init_script(SEEN)
+    page.add_init_script(FIRST_LIST_OBSERVER)
     fetched: list[Request] = []
     page.on("requestfinished", lambda request: fetched.append(request))  # noqa: PLW0108 - it marks what it is given
     page.goto(address)

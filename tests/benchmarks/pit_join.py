@@ -33,12 +33,12 @@ from feast.data_format import ParquetFormat
 from feast.types import Array, String
 from feast.value_type import ValueType
 
-from sequences.definition import SEQUENCE_VIEWS, TAG
-from tests.benchmarks.benchmark import Result, limited
+from sequences.definition import SEQUENCE_TAG, SEQUENCE_VIEWS
+from tests.benchmarks.benchmark import Result, result_with_limit
 from training.peak_memory import peak_bytes
 
 TRACKS, LENGTH = 5_000, 50
-EVENTS_OF_A_USER = 100
+EVENTS_PER_USER = 100
 """Few, to the peer's advantage: it joins every row with all earlier rows of its user, and with 2,000 events a user it was
 killed for memory on a machine of 23 GiB.
 """
@@ -51,32 +51,35 @@ USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 def run(rows: int) -> list[Result]:
     """All figures, for `rows` entity rows over ten times as many events."""
     with tempfile.TemporaryDirectory() as folder:
-        _child("make", folder, rows)
-        pairs = [(_child("ours", folder, rows), _child("feast", folder, rows)) for _ in range(TRIES)]
-        streamed = [(_child("streamed", folder, rows), _child("streamed", folder, 10 * rows)) for _ in range(TRIES)]
+        _run_subprocess("make", folder, rows)
+        pairs = [(_run_subprocess("ours", folder, rows), _run_subprocess("feast", folder, rows)) for _ in range(TRIES)]
+        streamed = [
+            (_run_subprocess("streamed", folder, rows), _run_subprocess("streamed", folder, 10 * rows))
+            for _ in range(TRIES)
+        ]
     answers = {side["answer"] for pair in pairs for side in pair}
     assert len(answers) == 1, "the two stores disagree"
     seconds, peer_seconds = (min(pair[side]["seconds"] for pair in pairs) for side in (0, 1))
     memory, peer_memory = (float(np.median([pair[side]["memory"] for pair in pairs])) for side in (0, 1))
     small, large = (min(pair[side]["seconds"] for pair in streamed) for side in (0, 1))
     return [
-        Result.of("pit_join", "entity rows/s", rows / seconds, PEER, rows / peer_seconds),
-        Result.of("pit_join_memory", "MiB", memory / MIB, PEER, peer_memory / MIB, is_less_better=True),
-        Result.of("pit_join_2m", "s", large),
-        limited("pit_join_2m_memory", "MiB", max(pair[1]["memory"] for pair in streamed) / MIB, 3 * 1024),
-        limited("pit_join_scaling", "exponent", math.log10(large / small), 1.1),
+        Result.from_values("pit_join", "entity rows/s", rows / seconds, PEER, rows / peer_seconds),
+        Result.from_values("pit_join_memory", "MiB", memory / MIB, PEER, peer_memory / MIB, lower_is_better=True),
+        Result.from_values("pit_join_2m", "s", large),
+        result_with_limit("pit_join_2m_memory", "MiB", max(pair[1]["memory"] for pair in streamed) / MIB, 3 * 1024),
+        result_with_limit("pit_join_scaling", "exponent", math.log10(large / small), 1.1),
     ]
 
 
-def _child(what: str, folder: str, rows: int) -> Any:
+def _run_subprocess(what: str, folder: str, rows: int) -> Any:
     command = [sys.executable, "-m", "tests.benchmarks.pit_join", what, folder, str(rows)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _make(folder: Path, rows: int) -> dict[str, Any]:
+def _make_data(folder: Path, rows: int) -> dict[str, Any]:
     random = np.random.default_rng(0)
-    events = _events(random, rows * 10)
+    events = _make_events(random, rows * 10)
     pq.write_table(events, folder / "events.parquet")
     _write_lists(events, folder / "lists.parquet")
     for count in (rows, 10 * rows):
@@ -87,10 +90,10 @@ def _make(folder: Path, rows: int) -> dict[str, Any]:
     return {}
 
 
-def _events(random: np.random.Generator, count: int) -> pa.Table:
+def _make_events(random: np.random.Generator, count: int) -> pa.Table:
     """Clicks on tracks, in the columns of the event table, sorted by user and time."""
     base = np.datetime64("2026-01-01T00:00:00", "us")
-    user = np.sort(random.integers(0, count // EVENTS_OF_A_USER, count))
+    user = np.sort(random.integers(0, count // EVENTS_PER_USER, count))
     at = base + np.arange(count).astype("timedelta64[s]") * 2
     track = np.char.add("t", random.integers(0, TRACKS, count).astype(str))
     number = np.arange(count) - np.searchsorted(user, user)
@@ -133,8 +136,8 @@ def _write_lists(events: pa.Table, path: Path) -> None:
             file.write_table(pa.table([*keys.columns, lists], schema=kind))
 
 
-def _answer(folder: Path, rows: int, what: str) -> dict[str, Any]:
-    store = _store(folder, is_ours=what != "feast")
+def _measure_join(folder: Path, rows: int, what: str) -> dict[str, Any]:
+    store = _open_store(folder, is_ours=what != "feast")
     asked = pd.read_parquet(folder / f"{rows}.parquet")
 
     def ask(frame: pd.DataFrame) -> Any:
@@ -143,13 +146,13 @@ def _answer(folder: Path, rows: int, what: str) -> dict[str, Any]:
     ask(asked.head(10)).to_arrow()  # what is imported on first use is no part of the answer
     if what == "streamed":
         with tempfile.TemporaryDirectory() as name:
-            seconds, _ = _timed(lambda: ask(asked).to_parquet(Path(name) / "answer.parquet"))
+            seconds, _ = _time_call(lambda: ask(asked).to_parquet(Path(name) / "answer.parquet"))
         return {"seconds": seconds, "memory": peak_bytes()}
-    seconds, answer = _timed(lambda: ask(asked).to_arrow())
+    seconds, answer = _time_call(lambda: ask(asked).to_arrow())
     return {"seconds": seconds, "memory": peak_bytes(), "answer": _digest(answer)}
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def _time_call(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
@@ -166,7 +169,7 @@ def _digest(answer: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _store(folder: Path, is_ours: bool) -> FeatureStore:
+def _open_store(folder: Path, is_ours: bool) -> FeatureStore:
     table = "events" if is_ours else "lists"
     home = Path(tempfile.mkdtemp(dir=folder))
     config = RepoConfig(
@@ -182,7 +185,7 @@ def _store(folder: Path, is_ours: bool) -> FeatureStore:
         path=str(folder / f"{table}.parquet"),
         file_format=ParquetFormat(),
         timestamp_field="known_at",
-        tags={TAG: SEQUENCE_VIEWS["recent_clicks"].to_json()} if is_ours else {},
+        tags={SEQUENCE_TAG: SEQUENCE_VIEWS["recent_clicks"].to_json()} if is_ours else {},
     )
     clicks = FeatureView(
         name="recent_clicks", entities=[USER], schema=[Field(name="track_id", dtype=Array(String))], source=source
@@ -199,7 +202,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("rows", type=int)
     options = parser.parse_args()
-    work = _make if options.what == "make" else lambda folder, rows: _answer(folder, rows, options.what)
+    work = _make_data if options.what == "make" else lambda folder, rows: _measure_join(folder, rows, options.what)
     print(json.dumps(work(options.folder, options.rows)))
 
 

@@ -30,24 +30,24 @@ from tests.benchmarks import ranking_requests
 from tests.benchmarks.benchmark import Result
 from training.ranking import layers
 from training.ranking.inputs import CandidateInputs, UserInputs
-from training.ranking.loaded import LoadedRanker
-from training.study.peers import python_with
+from training.ranking.loaded import FittedRanker
+from training.study.peers import ensure_environment
 
 ONNX = ("onnxruntime==1.32.0", "onnx==1.23.2", "onnxscript==0.7.2", "onnx_ir==1.1.0", "ml_dtypes==0.6.0")
 CANDIDATES, EVENTS = 300, 200
-WITHIN = 1e-4
-NAMES = ("eager", "export", "inductor", "onnxruntime")
+TOLERANCE = 1e-4
+RUNTIMES = ("eager", "export", "inductor", "onnxruntime")
 
-Side = Callable[[], Tensor]
+Runtime = Callable[[], Tensor]
 
 
-class Whole(nn.Module):
+class ExportableRanker(nn.Module):
     """User and candidates to logits, tensors in and tensor out; inputs that the ranker does not read are left out."""
 
-    def __init__(self, ranker: LoadedRanker) -> None:
+    def __init__(self, ranker: FittedRanker) -> None:
         super().__init__()
         self.model = ranker.model
-        self.names = [field.name for field in fields(UserInputs) if field.name not in ("plays", "acts")]
+        self.names = [field.name for field in fields(UserInputs) if field.name not in ("plays", "explicit_feedback")]
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Logits [B, C, T]."""
@@ -56,36 +56,36 @@ class Whole(nn.Module):
         return logits
 
 
-def request(ranker: LoadedRanker, whole: Whole) -> tuple[Tensor, ...]:
+def build_inputs(ranker: FittedRanker, whole: ExportableRanker) -> tuple[Tensor, ...]:
     """The tensors of one request."""
     random = np.random.default_rng(0)
-    side = ranker.features.users(ranking_requests.user_batch(random, 1, EVENTS))
-    found = ranker.features.candidates(side, ranking_requests.tracks(random, 1, CANDIDATES))
+    side = ranker.features.prepare_users(ranking_requests.make_user_batch(random, 1, EVENTS))
+    found = ranker.features.prepare_candidates(side, ranking_requests.sample_tracks(random, 1, CANDIDATES))
     return (
         *(getattr(side.inputs, name) for name in whole.names),
         *(getattr(found, field.name) for field in fields(CandidateInputs)),
     )
 
 
-def exported(whole: Whole, inputs: tuple[Tensor, ...]) -> Side:
+def export_graph(whole: ExportableRanker, inputs: tuple[Tensor, ...]) -> Runtime:
     """The graph as torch runs it."""
     program = torch.export.export(whole, inputs).module()
     return lambda: program(*inputs)
 
 
-def inductor(whole: Whole, inputs: tuple[Tensor, ...], folder: Path) -> Side:
+def inductor(whole: ExportableRanker, inputs: tuple[Tensor, ...], folder: Path) -> Runtime:
     """Native code made by Inductor; it needs a C++ compiler. It cuts the work into pieces itself."""
-    at_once, layers.PAIRS_AT_ONCE = layers.PAIRS_AT_ONCE, CANDIDATES * EVENTS
+    at_once, layers.PAIR_BATCH_SIZE = layers.PAIR_BATCH_SIZE, CANDIDATES * EVENTS
     try:
         program = torch.export.export(whole, inputs)
     finally:
-        layers.PAIRS_AT_ONCE = at_once
+        layers.PAIR_BATCH_SIZE = at_once
     path = torch._inductor.aoti_compile_and_package(program, package_path=str(folder / "ranker.pt2"))
     compiled = torch._inductor.aoti_load_package(path)
     return lambda: compiled(*inputs)
 
 
-def onnxruntime(whole: Whole, inputs: tuple[Tensor, ...], folder: Path) -> Side:
+def onnxruntime(whole: ExportableRanker, inputs: tuple[Tensor, ...], folder: Path) -> Runtime:
     """ONNX Runtime on one thread."""
     import onnxruntime as runtime
 
@@ -98,12 +98,12 @@ def onnxruntime(whole: Whole, inputs: tuple[Tensor, ...], folder: Path) -> Side:
     names = [node.name for node in session.get_inputs()]
     values = [tensor.numpy() for tensor in inputs]
     # The exporter drops inputs that nothing reads; the others keep their order and their shape.
-    feed = dict(zip(names, _read(session, values), strict=True))
+    feed = dict(zip(names, _match_inputs(session, values), strict=True))
     assert given == feed.keys()
     return lambda: torch.from_numpy(session.run(None, feed)[0])
 
 
-def _read(session: Any, values: list[np.ndarray]) -> list[np.ndarray]:
+def _match_inputs(session: Any, values: list[np.ndarray]) -> list[np.ndarray]:
     if len(session.get_inputs()) == len(values):
         return values
     left, kept = list(values), []
@@ -114,43 +114,45 @@ def _read(session: Any, values: list[np.ndarray]) -> list[np.ndarray]:
     return kept
 
 
-def measured(requests: int) -> dict[str, float]:
+def measure(requests: int) -> dict[str, float]:
     """p50 of each side, in ms of its thread's processor time: what else the machine does should not decide."""
     torch.set_num_threads(1)
-    ranker = ranking_requests.ranker("target_attention")
-    whole = Whole(ranker).eval()
-    inputs = request(ranker, whole)
+    ranker = ranking_requests.make_ranker("target_attention")
+    whole = ExportableRanker(ranker).eval()
+    inputs = build_inputs(ranker, whole)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with torch.no_grad():
-            others = [exported(whole, inputs), inductor(whole, inputs, folder), onnxruntime(whole, inputs, folder)]
+            others = [export_graph(whole, inputs), inductor(whole, inputs, folder), onnxruntime(whole, inputs, folder)]
         with torch.inference_mode():
-            return _medians(requests, [lambda: whole(*inputs), *others])
+            return _measure_medians(requests, [lambda: whole(*inputs), *others])
 
 
-def _medians(requests: int, sides: list[Side]) -> dict[str, float]:
+def _measure_medians(requests: int, sides: list[Runtime]) -> dict[str, float]:
     expected = sides[0]()
     for side in sides:
-        torch.testing.assert_close(side(), expected, atol=WITHIN, rtol=0)
+        torch.testing.assert_close(side(), expected, atol=TOLERANCE, rtol=0)
     seconds: list[list[float]] = [[] for _ in sides]
     for _ in range(requests):
         for side, taken in zip(sides, seconds, strict=True):
             began = time.thread_time()
             side()
             taken.append(time.thread_time() - began)
-    return {name: statistics.median(taken) * 1000 for name, taken in zip(NAMES, seconds, strict=True)}
+    return {name: statistics.median(taken) * 1000 for name, taken in zip(RUNTIMES, seconds, strict=True)}
 
 
 def run(requests: int) -> list[Result]:
     """Each way beside eager."""
-    command = [str(python_with(*ONNX)), "-m", "tests.benchmarks.rank_export", str(requests)]
+    command = [str(ensure_environment(*ONNX)), "-m", "tests.benchmarks.rank_export", str(requests)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
     p50s = json.loads(done.stdout.splitlines()[-1])
     return [
-        Result.of(f"rank_export_{name}", "ms of a core", p50s[name], "eager", p50s["eager"], is_less_better=True)
-        for name in NAMES[1:]
+        Result.from_values(
+            f"rank_export_{name}", "ms of a core", p50s[name], "eager", p50s["eager"], lower_is_better=True
+        )
+        for name in RUNTIMES[1:]
     ]
 
 
@@ -158,7 +160,7 @@ def main() -> None:
     """All sides, in the environment that has ONNX Runtime."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("requests", type=int)
-    print(json.dumps(measured(parser.parse_args().requests)))
+    print(json.dumps(measure(parser.parse_args().requests)))
 
 
 if __name__ == "__main__":

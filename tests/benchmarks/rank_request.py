@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.benchmarks import ranking_requests
-from tests.benchmarks.benchmark import Result, limited
-from training.ranking.evolution_layers import Recurrence
-from training.ranking.loaded import LoadedRanker
+from tests.benchmarks.benchmark import Result, result_with_limit
+from training.ranking.evolution_layers import AUGRU
+from training.ranking.loaded import FittedRanker
 
 CANDIDATES, EVENTS = 300, 200
 USERS = 10
@@ -30,33 +30,33 @@ LIMITS_MS = {"target_attention": 8.0, "session_domains": 15.0}
 def run(name: str, requests: int) -> list[Result]:
     """p50 of so many requests, in ms, by the clock and of a core."""
     random = np.random.default_rng(0)
-    users = [ranking_requests.user_batch(random, 1, EVENTS) for _ in range(USERS)]
-    items = [ranking_requests.tracks(random, 1, CANDIDATES) for _ in range(USERS)]
-    ours = ranking_requests.ranker(name)
-    sides = [ours, *([plain] if (plain := step_by_step(ours)) else [])]
+    users = [ranking_requests.make_user_batch(random, 1, EVENTS) for _ in range(USERS)]
+    items = [ranking_requests.sample_tracks(random, 1, CANDIDATES) for _ in range(USERS)]
+    ours = ranking_requests.make_ranker(name)
+    sides = [ours, *([plain] if (plain := with_stepwise_recurrence(ours)) else [])]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         answers = [side.score(users[0], items[0]) for side in sides]
         for task, probability in answers[0].items():
             np.testing.assert_allclose(answers[-1][task], probability, atol=1e-5)
-        by_clock, of_core = _medians(
+        by_clock, of_core = _measure_medians(
             requests, [lambda turn, side=side: side.score(users[turn], items[turn]) for side in sides]
         )
     finally:
         torch.set_num_threads(threads)
     return [
-        Result.of(figure, "ms", ours_ms, "step by step", others_ms[0], is_less_better=True)
+        Result.from_values(figure, "ms", ours_ms, "step by step", others_ms[0], lower_is_better=True)
         if plain
-        else limited(figure, "ms", ours_ms, LIMITS_MS[name])
+        else result_with_limit(figure, "ms", ours_ms, LIMITS_MS[name])
         for figure, (ours_ms, *others_ms) in ((f"rank_{name}", by_clock), (f"rank_{name}_core", of_core))
     ]
 
 
-class StepByStep(nn.Module):
+class StepwiseRecurrence(nn.Module):
     """The recurrence of a ranker, a product a gate and step."""
 
-    def __init__(self, recurrence: Recurrence) -> None:
+    def __init__(self, recurrence: AUGRU) -> None:
         super().__init__()
         self.weights = recurrence
 
@@ -81,16 +81,16 @@ class StepByStep(nn.Module):
         return self.states(event_PBD, scale_PBC)[-1]
 
 
-def step_by_step(ranker: LoadedRanker) -> LoadedRanker | None:
+def with_stepwise_recurrence(ranker: FittedRanker) -> FittedRanker | None:
     """The same ranker with plain recurrences; None where it has none."""
     model = copy.deepcopy(ranker.model)
-    found = [name for name, module in model.named_children() if isinstance(module, Recurrence)]
+    found = [name for name, module in model.named_children() if isinstance(module, AUGRU)]
     for name in found:
-        setattr(model, name, StepByStep(getattr(model, name)))
-    return LoadedRanker(model, ranker.features, ranker.settled, {}) if found else None
+        setattr(model, name, StepwiseRecurrence(getattr(model, name)))
+    return FittedRanker(model, ranker.features, ranker.resolved_config, {}) if found else None
 
 
-def _medians(count: int, works: list[Callable[[int], Any]]) -> tuple[list[float], list[float]]:
+def _measure_medians(count: int, works: list[Callable[[int], Any]]) -> tuple[list[float], list[float]]:
     """p50 in ms of each, in turns, by the clock and of a core; the first tenth is not counted."""
     taken = np.zeros((2, len(works), count + -(-count // 10)))
     for turn in range(taken.shape[2]):

@@ -20,8 +20,8 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parents[2]
-LISTENERS = 20
+REPOSITORY = Path(__file__).resolve().parents[2]
+USERS = 20
 
 Times = list[dict[str, float]]
 
@@ -36,22 +36,22 @@ def main() -> None:
     parser.add_argument("--answer", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.answer:
-        _answer(given.tracks, given.recipe)
+        _serve_timings(given.tracks, given.recipe)
         return
-    checkouts = given.checkout.resolve(), HERE
-    for checkout, times in zip(checkouts, _in_turns(checkouts, given), strict=True):
+    checkouts = given.checkout.resolve(), REPOSITORY
+    for checkout, times in zip(checkouts, _measure_alternating(checkouts, given), strict=True):
         channels = {name: round(statistics.median(one[name] for one in times) * 1000, 2) for name in times[0]}
         print(f"{checkout}: {statistics.median(sum(one.values()) for one in times) * 1000:.2f} ms {channels}")
 
 
-def _in_turns(checkouts: tuple[Path, Path], given: argparse.Namespace) -> tuple[Times, Times]:
-    processes = [_started(checkout, given) for checkout in checkouts]
+def _measure_alternating(checkouts: tuple[Path, Path], given: argparse.Namespace) -> tuple[Times, Times]:
+    processes = [_start_process(checkout, given) for checkout in checkouts]
     times: tuple[Times, Times] = [], []
     for turn in range(given.rounds + 1):
-        for row in range(LISTENERS):
+        for row in range(USERS):
             # Who goes first changes, as the first finds the caches fuller.
             for which in (0, 1) if (turn + row) % 2 else (1, 0):
-                took = _asked(processes[which], row)
+                took = _request_timings(processes[which], row)
                 if turn:
                     times[which].append(took)
     for process in processes:
@@ -59,26 +59,26 @@ def _in_turns(checkouts: tuple[Path, Path], given: argparse.Namespace) -> tuple[
     return times
 
 
-def _started(checkout: Path, given: argparse.Namespace) -> subprocess.Popen[str]:
+def _start_process(checkout: Path, given: argparse.Namespace) -> subprocess.Popen[str]:
     command = [sys.executable, __file__, str(checkout), "--answer"]
     command += ["--tracks", str(given.tracks), "--recipe", given.recipe]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     process = subprocess.Popen(
         command, cwd=checkout, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    _line(process)
+    _read_line(process)
     return process
 
 
-def _asked(process: subprocess.Popen[str], row: int) -> dict[str, float]:
+def _request_timings(process: subprocess.Popen[str], row: int) -> dict[str, float]:
     assert process.stdin is not None
     process.stdin.write(f"{row}\n")
     process.stdin.flush()
-    took: dict[str, float] = json.loads(_line(process))
+    took: dict[str, float] = json.loads(_read_line(process))
     return took
 
 
-def _line(process: subprocess.Popen[str]) -> str:
+def _read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
@@ -86,27 +86,27 @@ def _line(process: subprocess.Popen[str]) -> str:
     return line
 
 
-def _answer(tracks: int, recipe: str) -> None:
+def _serve_timings(tracks: int, recipe: str) -> None:
     """Reads numbers of requests, one a line, and writes what each channel took, in seconds of processor time."""
     import faiss
     import torch
     from threadpoolctl import threadpool_limits
 
-    from tests.benchmarks.made_channels import MadeWorld
-    from training.fusion import RECALLED
+    from tests.benchmarks.made_channels import SyntheticWorld
+    from training.fusion import CANDIDATES_PER_CHANNEL
 
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     with threadpool_limits(1):
-        world = MadeWorld(tracks, recipe)
+        world = SyntheticWorld(tracks, recipe)
         channels = world.channels()
-        users = world.requests(LISTENERS, seed=2)
+        users = world.requests(USERS, seed=2)
         print("ready", flush=True)
         for line in sys.stdin:
             request, took = users.take([int(line)]), {}
             for name, channel in channels.items():
                 began = time.thread_time()
-                channel.recall(request, RECALLED)
+                channel.recall(request, CANDIDATES_PER_CHANNEL)
                 took[name] = time.thread_time() - began
             print(json.dumps(took), flush=True)
 

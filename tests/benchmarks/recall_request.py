@@ -20,13 +20,13 @@ import faiss
 import torch
 from threadpoolctl import threadpool_limits
 
-from tests.benchmarks.benchmark import Result, limited
-from tests.benchmarks.made_channels import MadeWorld
+from tests.benchmarks.benchmark import Result, result_with_limit
+from tests.benchmarks.made_channels import SyntheticWorld
 from training.features import UserBatch
-from training.fusion import RECALLED
+from training.fusion import CANDIDATES_PER_CHANNEL
 from training.recall.channel import RecallChannel
 
-LISTENERS, ROUNDS = 20, 3
+USERS, ROUNDS = 20, 3
 
 Seconds = dict[str, list[float]]
 
@@ -39,7 +39,7 @@ def run(name: str, recipe: str, limit_ms: float) -> Callable[[int], list[Result]
         torch.set_num_threads(1)
         try:
             with threadpool_limits(1):
-                return _figures(name, MadeWorld(tracks, recipe), limit_ms)
+                return _measure_channels(name, SyntheticWorld(tracks, recipe), limit_ms)
         finally:
             torch.set_num_threads(threads[0])
             faiss.omp_set_num_threads(threads[1])
@@ -47,20 +47,20 @@ def run(name: str, recipe: str, limit_ms: float) -> Callable[[int], list[Result]
     return measured
 
 
-def _figures(name: str, world: MadeWorld, limit_ms: float) -> list[Result]:
+def _measure_channels(name: str, world: SyntheticWorld, limit_ms: float) -> list[Result]:
     channels = world.channels()
-    users = world.requests(LISTENERS, seed=2)
-    requests = [users.take([row]) for row in range(LISTENERS)]
-    wall, processor = _seconds(channels, requests)
+    users = world.requests(USERS, seed=2)
+    requests = [users.take([row]) for row in range(USERS)]
+    wall, processor = _measure_seconds(channels, requests)
     return [
-        limited(name, "ms", _total_ms(wall), limit_ms),
-        limited(f"{name}_processor", "ms", _total_ms(processor), limit_ms),
-        *(Result.of(f"{name}_{one}", "ms", statistics.median(each) * 1000) for one, each in processor.items()),
-        *(Result.of(f"{name}_found_{one}", "of the best", share) for one, share in world.found.items()),
+        result_with_limit(name, "ms", _total_ms(wall), limit_ms),
+        result_with_limit(f"{name}_processor", "ms", _total_ms(processor), limit_ms),
+        *(Result.from_values(f"{name}_{one}", "ms", statistics.median(each) * 1000) for one, each in processor.items()),
+        *(Result.from_values(f"{name}_found_{one}", "of the best", share) for one, share in world.index_recall.items()),
     ]
 
 
-def _seconds(channels: dict[str, RecallChannel], requests: list[UserBatch]) -> tuple[Seconds, Seconds]:
+def _measure_seconds(channels: dict[str, RecallChannel], requests: list[UserBatch]) -> tuple[Seconds, Seconds]:
     """Of each request by channel, by the clock and of the processor; the first round, which fills what is made once, is
     not counted.
     """
@@ -71,7 +71,7 @@ def _seconds(channels: dict[str, RecallChannel], requests: list[UserBatch]) -> t
             request = asked.take([0])  # what one round's channels read together is read again in the next
             for name, channel in channels.items():
                 began, worked = time.perf_counter(), time.thread_time()
-                channel.recall(request, RECALLED)
+                channel.recall(request, CANDIDATES_PER_CHANNEL)
                 if turn:
                     wall[name].append(time.perf_counter() - began)
                     processor[name].append(time.thread_time() - worked)

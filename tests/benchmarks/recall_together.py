@@ -22,17 +22,17 @@ from sequences.definition import SEQUENCE_VIEWS
 from serving.metrics import Metrics
 from serving.recall import Recall
 from settings import Settings
-from tests.benchmarks.benchmark import Result, limited
-from training.features import ServiceContract, UserBatch, from_online
-from training.fusion import RECALLED
+from tests.benchmarks.benchmark import Result, result_with_limit
+from training.features import ServiceContract, UserBatch, user_batch_from_online
+from training.fusion import CANDIDATES_PER_CHANNEL
 from training.recall.channel import RecallChannel
 from training.recall.favourites import Favourites
 from training.recall.item_tower import ItemCodes
 from training.recall.knowledge_graph import KnowledgeGraphWalks
 from training.recall.knowledge_graph_config import HEARD_NEAR, PERFORMED_BY
-from training.recall.knowledge_graph_heard import Heard
+from training.recall.knowledge_graph_heard import UserItemHistory
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
-from training.recall.knowledge_graph_sentence import PathWords
+from training.recall.knowledge_graph_sentence import PathExplainer
 from training.recall.multi_interest import MultiInterest
 from training.recall.multi_interest_names import InterestNames
 from training.recall.multi_interest_network import MultiInterestNetwork
@@ -41,7 +41,7 @@ from training.recall.realtime_network import RealtimeNetwork
 from training.vocabulary import Vocabulary
 
 TRACKS, ARTISTS, PLAYS, NEIGHBOURS = 293_000, 68_000, 2_000, 16
-AT_ONCE = 2
+CONCURRENT_REQUESTS = 2
 NOW_US = 1_800_000_000_000_000
 DEADLINE_MS = Settings.recall_deadline_ms
 
@@ -54,36 +54,40 @@ def run(requests: int) -> list[Result]:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            vocabulary = _vocabulary()
-            channels = _channels(vocabulary, chance)
-            users = [_user(vocabulary, chance) for _ in range(requests)]
-            recall = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=AT_ONCE)
+            vocabulary = _make_vocabulary()
+            channels = _make_channels(vocabulary, chance)
+            users = [_make_user(vocabulary, chance) for _ in range(requests)]
+            recall = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=CONCURRENT_REQUESTS)
 
             def together(user: UserBatch) -> float:
-                return _ms(lambda: recall.ask(channels, lambda channel: channel.recall(user, RECALLED)))
+                return _elapsed_ms(
+                    lambda: recall.run_channels(channels, lambda channel: channel.recall(user, CANDIDATES_PER_CHANNEL))
+                )
 
             def apart(user: UserBatch) -> float:
-                return _ms(lambda: [channel.recall(user, RECALLED) for channel in channels.values()])
+                return _elapsed_ms(
+                    lambda: [channel.recall(user, CANDIDATES_PER_CHANNEL) for channel in channels.values()]
+                )
 
             times = [(together(user), apart(user)) for user in [users[0], *users]][1:]
-            with ThreadPoolExecutor(AT_ONCE) as pool:
+            with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
                 longest = max(pool.map(together, users))
         finally:
             torch.set_num_threads(before)
     ours, others = (statistics.median(column) for column in zip(*times, strict=True))
     return [
-        Result.of("recall_together", "ms", ours, "one after the other", others, is_less_better=True),
-        limited("recall_longest", "ms", longest, DEADLINE_MS),
+        Result.from_values("recall_together", "ms", ours, "one after the other", others, lower_is_better=True),
+        result_with_limit("recall_longest", "ms", longest, DEADLINE_MS),
     ]
 
 
-def _ms(work: Callable[[], object]) -> float:
+def _elapsed_ms(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
 
 
-def _vocabulary() -> Vocabulary:
+def _make_vocabulary() -> Vocabulary:
     number = np.arange(TRACKS)
     tracks = pl.DataFrame(
         {
@@ -96,7 +100,7 @@ def _vocabulary() -> Vocabulary:
     return Vocabulary.build(tracks, tracks.select("track_id"))
 
 
-def _channels(vocabulary: Vocabulary, chance: np.random.Generator) -> dict[str, RecallChannel]:
+def _make_channels(vocabulary: Vocabulary, chance: np.random.Generator) -> dict[str, RecallChannel]:
     V = len(vocabulary)
     codes = ItemCodes(torch.arange(V), torch.from_numpy(vocabulary.artist_of_track_V), torch.zeros((V, 0)).long())
     catalogue = np.arange(2, V)
@@ -109,14 +113,14 @@ def _channels(vocabulary: Vocabulary, chance: np.random.Generator) -> dict[str, 
     near = chance.integers(2, V, len(source))
     graph = KnowledgeGraph.build(triples, vocabulary)
     graph = graph.with_edges(HEARD_NEAR, source, near, chance.random(len(source)).astype(np.float32) + 0.1)
-    nobody = Heard((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
     walks = KnowledgeGraphWalks(
         KnowledgeGraphWalks.config("small"),
         graph,
         chance.integers(0, 50, V).astype(np.float32),
         np.arange(V) >= 2,
         nobody,
-        PathWords(graph, {}),
+        PathExplainer(graph, {}),
     )
     names = InterestNames([], codes.facet_VF.numpy(), vocabulary)
     return {
@@ -127,7 +131,7 @@ def _channels(vocabulary: Vocabulary, chance: np.random.Generator) -> dict[str, 
     }
 
 
-def _user(vocabulary: Vocabulary, chance: np.random.Generator) -> UserBatch:
+def _make_user(vocabulary: Vocabulary, chance: np.random.Generator) -> UserBatch:
     sequences = {}
     for name, view in SEQUENCE_VIEWS.items():
         length = min(view.length, PLAYS)
@@ -147,4 +151,6 @@ def _user(vocabulary: Vocabulary, chance: np.random.Generator) -> UserBatch:
         }
         sequences[name] = {attribute: known[attribute] for attribute in view.attribute_names}
     contract = ServiceContract(tuple(SEQUENCE_VIEWS))
-    return from_online(vocabulary, contract, ["u"], np.array([NOW_US]), sequences=[sequences], scenes=["daily"])
+    return user_batch_from_online(
+        vocabulary, contract, ["u"], np.array([NOW_US]), sequences=[sequences], scenes=["daily"]
+    )

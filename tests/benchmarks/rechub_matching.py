@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-WARM = 5
+WARM_UP_STEPS = 5
 
 
 def examples_per_second(name: str, made: Any, steps: int) -> tuple[float, float]:
@@ -23,10 +23,10 @@ def examples_per_second(name: str, made: Any, steps: int) -> tuple[float, float]
     from torch_rechub.trainers import MatchTrainer
 
     torch.manual_seed(0)
-    model, batches = (_sasrec if name == "SASRec" else _mind)(made)
+    model, batches = (_build_sasrec if name == "SASRec" else _build_mind)(made)
     # Pairs of a target and a drawn track, or a list of one target and some.
     trainer = MatchTrainer(model, mode=1 if name == "SASRec" else 2)
-    trainer.train_one_epoch(batches[:WARM])
+    trainer.train_one_epoch(batches[:WARM_UP_STEPS])
     epoch = [batches[step % len(batches)] for step in range(steps)]
     began = time.perf_counter(), time.process_time()
     trainer.train_one_epoch(epoch)
@@ -35,7 +35,7 @@ def examples_per_second(name: str, made: Any, steps: int) -> tuple[float, float]
     return examples / clock, examples / core
 
 
-def _sasrec(made: Any) -> tuple[Any, list[Any]]:
+def _build_sasrec(made: Any) -> tuple[Any, list[Any]]:
     from torch_rechub.basic.features import SequenceFeature
     from torch_rechub.models.matching import SASRec
 
@@ -68,7 +68,7 @@ def _sasrec(made: Any) -> tuple[Any, list[Any]]:
     return model, batches
 
 
-def _mind(made: Any) -> tuple[Any, list[Any]]:
+def _build_mind(made: Any) -> tuple[Any, list[Any]]:
     from torch_rechub.basic.features import SequenceFeature, SparseFeature
     from torch_rechub.models.matching import MIND
 

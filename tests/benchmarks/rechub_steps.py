@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.study.rechub import model
+from training.study.rechub import build_model
 
-WARM = 5
+WARM_UP_STEPS = 5
 
 
 def cases_per_second(name: str, cases: Any, steps: int) -> tuple[float, float]:
@@ -38,8 +38,8 @@ def cases_per_second(name: str, cases: Any, steps: int) -> tuple[float, float]:
     ]
     torch.manual_seed(0)
     # loss_mode: whether the model returns its predictions alone, without a loss of its own
-    trainer = CTRTrainer(model(name, int(cases["tracks"]), int(cases["width"])), loss_mode=name == "DIN")
-    trainer.train_one_epoch(batches[:WARM])
+    trainer = CTRTrainer(build_model(name, int(cases["tracks"]), int(cases["width"])), loss_mode=name == "DIN")
+    trainer.train_one_epoch(batches[:WARM_UP_STEPS])
     epoch = [batches[step % len(batches)] for step in range(steps)]
     began = time.perf_counter(), time.process_time()
     trainer.train_one_epoch(epoch)

@@ -32,31 +32,33 @@ import numpy as np
 import settings
 from tests import running_service, valkey
 from tests.benchmarks import served_world
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 from tests.running_service import Service
 
 USERS = 20_000
 SMALL, LARGE = 50_000, 1_000_000
-WARM_UP = 40
-RATE, CLIENTS = 20.0, 8
+WARM_UP_REQUESTS = 40
+REQUESTS_PER_SECOND, CLIENTS = 20.0, 8
 # The share of requests whose features are written down in the cluster profile.
-LOGGED = "0.01"
+FEATURE_LOG_SHARE = "0.01"
 
 
 def run(requests: int) -> list[Result]:
     """Everything over 50,000 tracks; each load is so many requests."""
-    with served(SMALL, "small") as service:
-        _load(service, 0, WARM_UP)
-        alone = _load(service, WARM_UP, requests)
-        clocked = _load(service, WARM_UP + requests, requests, "--rate", str(RATE), "--clients", "32")
-        crowd = _load(service, WARM_UP + 2 * requests, requests, "--clients", str(CLIENTS))
+    with serve_release(SMALL, "small") as service:
+        _run_load(service, 0, WARM_UP_REQUESTS)
+        alone = _run_load(service, WARM_UP_REQUESTS, requests)
+        clocked = _run_load(
+            service, WARM_UP_REQUESTS + requests, requests, "--rate", str(REQUESTS_PER_SECOND), "--clients", "32"
+        )
+        crowd = _run_load(service, WARM_UP_REQUESTS + 2 * requests, requests, "--clients", str(CLIENTS))
     return [
-        limited("recommend_p50", "ms", _ms(alone, 0.5), 40),
-        limited("recommend_20rps_p99", "ms", _ms(clocked, 0.99), 120),
-        Result.of("recommend_saturation", "requests/s", requests / crowd["wall_s"], "asked", 35),
-        Result.of("recommend_client_cpu", "cores", crowd["cpu_s"] / crowd["wall_s"]),
-        limited("recommend_outside", "of the request", _outside(alone), 0.35),
-        limited("recommend_ready", "s", service.start_s, 25),
+        result_with_limit("recommend_p50", "ms", _quantile_ms(alone, 0.5), 40),
+        result_with_limit("recommend_20rps_p99", "ms", _quantile_ms(clocked, 0.99), 120),
+        Result.from_values("recommend_saturation", "requests/s", requests / crowd["wall_s"], "asked", 35),
+        Result.from_values("recommend_client_cpu", "cores", crowd["cpu_s"] / crowd["wall_s"]),
+        result_with_limit("recommend_outside", "of the request", _share_outside_models(alone), 0.35),
+        result_with_limit("recommend_ready", "s", service.start_s, 25),
     ]
 
 
@@ -64,31 +66,31 @@ def run_1m(requests: int) -> list[Result]:
     """A million tracks beside 50,000."""
     p50s = []
     for tracks, recipe in ((SMALL, "small"), (LARGE, "full")):
-        with served(tracks, recipe) as service:
-            _load(service, 0, WARM_UP)
-            p50s.append(_ms(_load(service, WARM_UP, requests), 0.5))
-    return [limited("recommend_1m_p50", "ms", p50s[1], 1.5 * p50s[0])]
+        with serve_release(tracks, recipe) as service:
+            _run_load(service, 0, WARM_UP_REQUESTS)
+            p50s.append(_quantile_ms(_run_load(service, WARM_UP_REQUESTS, requests), 0.5))
+    return [result_with_limit("recommend_1m_p50", "ms", p50s[1], 1.5 * p50s[0])]
 
 
 @contextmanager
-def served(tracks: int, recipe: str) -> Iterator[Service]:
+def serve_release(tracks: int, recipe: str) -> Iterator[Service]:
     """A service over a made release of so many tracks, with Redis and listeners `u000000` and on."""
 
     def prepare(home: Path) -> date:
         served_world.write_release(home, tracks, recipe)
-        return served_world.write_listeners(home / "marts", USERS, tracks)
+        return served_world.write_users(home / "marts", USERS, tracks)
 
     with (
         tempfile.TemporaryDirectory() as home,
         valkey.running() as server,
         running_service.running(
-            Path(home), "redis", server.port, prepare, "/readyz", SEGUE_FEATURE_LOG_SHARE=LOGGED
+            Path(home), "redis", server.port, prepare, "/readyz", SEGUE_FEATURE_LOG_SHARE=FEATURE_LOG_SHARE
         ) as service,
     ):
         yield service
 
 
-def _load(service: Service, first: int, count: int, *options: str) -> dict[str, Any]:
+def _run_load(service: Service, first: int, count: int, *options: str) -> dict[str, Any]:
     """What the client saw; an answer that is not 200 ends the benchmark."""
     command = [sys.executable, "-m", "tests.benchmarks.load_client", str(service.port), str(first), str(count)]
     done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True, cwd=settings.ROOT)
@@ -99,11 +101,11 @@ def _load(service: Service, first: int, count: int, *options: str) -> dict[str, 
     return told
 
 
-def _ms(told: dict[str, Any], quantile: float) -> float:
+def _quantile_ms(told: dict[str, Any], quantile: float) -> float:
     return float(np.quantile(told["seconds"], quantile)) * 1000
 
 
-def _outside(told: dict[str, Any]) -> float:
+def _share_outside_models(told: dict[str, Any]) -> float:
     """The median share of a request's time, as the client saw it, that is neither recall nor ranking."""
     shares = [
         1 - (stages["recall"] + stages["rank"]) / (seconds * 1000)

@@ -36,24 +36,24 @@ import settings
 from local.environment import environment
 from tests import running_service
 from tests.benchmarks import served_world
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 from tests.running_service import Place, Service
 
-ONE, TWO = "swap_one", "swap_two"
+RELEASE_A, RELEASE_B = "swap_one", "swap_two"
 CHANGES = (
-    ("activate", TWO),
+    ("activate", RELEASE_B),
     ("rollback",),
-    ("canary", TWO, "--share", "0.5"),
-    ("canary", TWO, "--share", "0"),
-    ("canary", TWO, "--share", "1"),
-    ("activate", TWO),
-    ("activate", ONE),
+    ("canary", RELEASE_B, "--share", "0.5"),
+    ("canary", RELEASE_B, "--share", "0"),
+    ("canary", RELEASE_B, "--share", "1"),
+    ("activate", RELEASE_B),
+    ("activate", RELEASE_A),
 )
-MARK = re.compile(r"\[(\w+)\]")
-RATE, CLIENTS, TRACKS, USERS = 20.0, 32, 50_000, 2_000
-ASKING = 120
+RELEASE_MARK = re.compile(r"\[(\w+)\]")
+REQUESTS_PER_SECOND, CLIENTS, TRACKS, USERS = 20.0, 32, 50_000, 2_000
+RETURNING_USERS = 120
 """Users who ask again and again."""
-PUBLISH = """
+PUBLISH_SCRIPT = """
 import sys
 from pathlib import Path
 from training import store
@@ -63,68 +63,71 @@ for folder in map(Path, sys.argv[1:]):
 
 
 @dataclass
-class Seen:
+class LoadObservations:
     """What the clients saw, and the service's memory (bytes) after each change."""
 
     requests: int = 0
-    failed: list[str] = field(default_factory=list)
-    mixed: list[str] = field(default_factory=list)
+    failed_requests: list[str] = field(default_factory=list)
+    mismatched_responses: list[str] = field(default_factory=list)
     releases: set[str] = field(default_factory=set)
-    of_two: list[str] = field(default_factory=list)
-    lists_of_two: int = 0
-    memory: list[int] = field(default_factory=list)
+    mixed_responses: list[str] = field(default_factory=list)
+    continued_lists: int = 0
+    memory_bytes: list[int] = field(default_factory=list)
 
 
 def run(seconds: int) -> list[Result]:
     """Over 50,000 tracks at 20 requests a second, until `seconds` are over and every change was made."""
-    with tempfile.TemporaryDirectory() as home, service(Path(home), TRACKS, "small", USERS) as (place, started):
-        seen = measured(place, started, seconds)
-    wrong = {"failed": seen.failed, "mixed": seen.mixed, "of_two": seen.of_two}
+    with tempfile.TemporaryDirectory() as home, start_service(Path(home), TRACKS, "small", USERS) as (place, started):
+        seen = measure_changes(place, started, seconds)
+    wrong = {"failed": seen.failed_requests, "mixed": seen.mismatched_responses, "of_two": seen.mixed_responses}
     for told in wrong.values():
         for one in told[:5]:
             print(one)
-    print(f"{seen.lists_of_two} lists of the day went on under another release than the one that began them")
+    print(f"{seen.continued_lists} lists of the day went on under another release than the one that began them")
     return [
         # Fewer than one.
-        *(limited(f"release_swap_{name}", f"of {seen.requests} requests", len(of), 1) for name, of in wrong.items()),
-        Result.of("release_swap_changes", "changes", len(seen.memory)),
-        Result.of("release_swap_memory", "times", seen.memory[-1] / seen.memory[0]),
+        *(
+            result_with_limit(f"release_swap_{name}", f"of {seen.requests} requests", len(of), 1)
+            for name, of in wrong.items()
+        ),
+        Result.from_values("release_swap_changes", "changes", len(seen.memory_bytes)),
+        Result.from_values("release_swap_memory", "times", seen.memory_bytes[-1] / seen.memory_bytes[0]),
     ]
 
 
 @contextmanager
-def service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[Place, Service]]:
+def start_service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[Place, Service]]:
     """A service with ONE in production and TWO in the store."""
-    with prepared(home, tracks, recipe, users) as place, running_service.started(place, "/readyz") as started:
+    with prepare_service(home, tracks, recipe, users) as place, running_service.started(place, "/readyz") as started:
         yield place, started
 
 
-def prepared(
-    home: Path, tracks: int, recipe: str, users: int, more: Callable[[Path], None] = lambda folder: None
+def prepare_service(
+    home: Path, tracks: int, recipe: str, users: int, extend_release: Callable[[Path], None] = lambda folder: None
 ) -> AbstractContextManager[Place]:
     """Where such a service may be started; `more` adds to a made release what is not in it."""
 
     def prepare(home: Path) -> date:
-        for name in (ONE, TWO):
+        for name in (RELEASE_A, RELEASE_B):
             served_world.make_release(home / name, tracks, recipe, name, f" [{name}]")
-            more(home / name)
-        variables = environment(settings.load())
-        _do([sys.executable, "-c", PUBLISH, str(home / ONE), str(home / TWO)], variables)
-        _do([sys.executable, "-m", "training.release", "activate", ONE], variables)
-        return served_world.write_listeners(home / "marts", users, tracks)
+            extend_release(home / name)
+        variables = environment(settings.load_settings())
+        _run_command([sys.executable, "-c", PUBLISH_SCRIPT, str(home / RELEASE_A), str(home / RELEASE_B)], variables)
+        _run_command([sys.executable, "-m", "training.release", "activate", RELEASE_A], variables)
+        return served_world.write_users(home / "marts", users, tracks)
 
     return running_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
 
 
-def measured(
+def measure_changes(
     place: Place,
     started: Service,
     seconds: float,
-    rate: float = RATE,
+    rate: float = REQUESTS_PER_SECOND,
     changes: Sequence[tuple[str, ...]] = CHANGES,
-) -> Seen:
+) -> LoadObservations:
     """Ask at the rate while every change is made, for `seconds` at least."""
-    seen, stop, lock = Seen(), threading.Event(), threading.Lock()
+    seen, stop, lock = LoadObservations(), threading.Event(), threading.Lock()
     numbers, began, local = itertools.count(), time.monotonic(), threading.local()
 
     def client() -> None:
@@ -132,18 +135,18 @@ def measured(
             with lock:
                 number = next(numbers)
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
-            told = _asked(local, place.port, number)
+            told = _send_request(local, place.port, number)
             with lock:
-                _note(seen, told)
+                _record_response(seen, told)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(client) for _ in range(CLIENTS)]
         try:
             for change in changes:
-                _do([sys.executable, "-m", "training.release", *change], place.variables)
-                _until(lambda change=change: _has_happened(place, change))
+                _run_command([sys.executable, "-m", "training.release", *change], place.variables)
+                _wait_until(lambda change=change: _is_applied(place, change))
                 time.sleep(max(1.5, seconds / len(changes) / 2))  # with users, and until the last one is let go
-                seen.memory.append(sum(one.memory_info().rss for one in started.process.members()))
+                seen.memory_bytes.append(sum(one.memory_info().rss for one in started.process.members()))
             time.sleep(max(0.0, began + seconds - time.monotonic()))
         finally:
             stop.set()
@@ -152,9 +155,9 @@ def measured(
     return seen
 
 
-def _asked(local: threading.local, port: int, number: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
+def _send_request(local: threading.local, port: int, number: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """One of the requests: status, what was asked, what came."""
-    user, turn = number % ASKING, number // ASKING
+    user, turn = number % RETURNING_USERS, number // RETURNING_USERS
     asked: dict[str, Any] = {"user_id": f"u{user:06d}", "scene": "private_fm", "limit": 3}
     if number % 2:
         asked |= {"scene": "daily", "limit": min(3 + 3 * turn, 30)}
@@ -169,52 +172,52 @@ def _asked(local: threading.local, port: int, number: int) -> tuple[int, dict[st
         return 0, asked, {"error": str(error)}
 
 
-def _note(seen: Seen, told: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
+def _record_response(seen: LoadObservations, told: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
     status, asked, answer = told
     seen.requests += 1
     if status != 200 or len(answer["items"]) < asked["limit"]:
-        seen.failed.append(f"{status} {asked} {answer}")
+        seen.failed_requests.append(f"{status} {asked} {answer}")
         return
     seen.releases.add(answer["release"])
-    if is_of_two(answer):
-        if asked["scene"] == "daily" and is_continued(answer):
-            seen.lists_of_two += 1
+    if has_two_releases(answer):
+        if asked["scene"] == "daily" and is_continued_list(answer):
+            seen.continued_lists += 1
         else:
-            seen.of_two.append(json.dumps(answer))
-    if is_mixed(answer):
-        seen.mixed.append(json.dumps(answer))
+            seen.mixed_responses.append(json.dumps(answer))
+    if has_mismatched_release(answer):
+        seen.mismatched_responses.append(json.dumps(answer))
 
 
-def is_mixed(answer: dict[str, Any]) -> bool:
+def has_mismatched_release(answer: dict[str, Any]) -> bool:
     """Whether anything of an answer is of another release than the one it names."""
     for item in answer["items"]:
         own = item.get("release", answer["release"])
-        if set(MARK.findall(item["title"] + item["reason"])) != {own}:
+        if set(RELEASE_MARK.findall(item["title"] + item["reason"])) != {own}:
             return True
     return False
 
 
-def is_of_two(answer: dict[str, Any]) -> bool:
+def has_two_releases(answer: dict[str, Any]) -> bool:
     """Whether the items of an answer are of more than one release."""
     return len({item.get("release", answer["release"]) for item in answer["items"]}) > 1
 
 
-def is_continued(answer: dict[str, Any]) -> bool:
+def is_continued_list(answer: dict[str, Any]) -> bool:
     """Whether an answer of two releases is a list as it may be: it names the release that made it longer, whose items are the last."""
     return "release" not in answer["items"][-1]
 
 
-def _has_happened(place: Place, change: tuple[str, ...]) -> bool:
+def _is_applied(place: Place, change: tuple[str, ...]) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
     connection.request("GET", "/status")
     status = json.loads(connection.getresponse().read())
     beside = [(one["release"], one["share"]) for one in status["beside"] if one["is_in_service"]]
     if change[0] == "canary":
         return beside == ([(change[1], float(change[3]))] if float(change[3]) else [])
-    return bool(status["release"] == (ONE if change[0] == "rollback" else change[1]) and not status["beside"])
+    return bool(status["release"] == (RELEASE_A if change[0] == "rollback" else change[1]) and not status["beside"])
 
 
-def _until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+def _wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -222,7 +225,7 @@ def _until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.2)
 
 
-def _do(command: list[str], variables: dict[str, str]) -> None:
+def _run_command(command: list[str], variables: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

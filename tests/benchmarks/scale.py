@@ -36,34 +36,34 @@ import settings
 from local.environment import environment
 from local.pipeline import feature_steps
 from tests.benchmarks import landed_log, stage
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 
-SMALLEST, WITH_A_NEXT_DAY = 1_000_000, 10_000_000
+MIN_EVENTS, MAX_NEXT_DAY_EVENTS = 1_000_000, 10_000_000
 GIB = 2**30
 MEMORY_LIMIT_GIB = 20
-EVENTS_A_REQUEST = 100
+EVENTS_PER_REQUEST = 100
 SERVICE = "target_attention"
 STEPS = {step.name: step.command for step in feature_steps(landed_log.AS_OF)}
 
 # Unit tests take the same few seconds whatever has landed.
-BUILD = [*STEPS["build"], "--exclude-resource-type", "unit_test"]
+BUILD_COMMAND = [*STEPS["build"], "--exclude-resource-type", "unit_test"]
 
 
 @dataclass(frozen=True)
-class Home:
+class ScaleHome:
     """A home of one size and engine; `known` is what was measured in it, kept in `measured.json` stage by stage."""
 
     folder: Path
     variables: dict[str, str]
-    known: dict[str, Any]
+    measurements: dict[str, Any]
 
     @classmethod
-    def open(cls, engine: str, events: int) -> Home:
+    def open(cls, engine: str, events: int) -> ScaleHome:
         """The home of `events` on `engine`, with what is known already."""
-        folder, size = settings.load().home / "scale" / engine / str(events), landed_log.Size(events)
+        folder, size = settings.load_settings().home / "scale" / engine / str(events), landed_log.LogSize(events)
         folder.mkdir(parents=True, exist_ok=True)
-        on_this_machine: dict[str, Any] = {"tables_at": "", "online_store": "sqlite", "broker": ""}
-        chosen = replace(settings.load(), home=folder, engine=engine, **on_this_machine)
+        on_this_machine: dict[str, Any] = {"tables_url": "", "online_store": "sqlite", "broker": ""}
+        chosen = replace(settings.load_settings(), home=folder, engine=engine, **on_this_machine)
         known = {"events": events, "users": size.users, "tracks": size.tracks, "stages": {}}
         file = folder / "measured.json"
         return cls(folder, environment(chosen), json.loads(file.read_text()) if file.exists() else known)
@@ -71,122 +71,128 @@ class Home:
     @property
     def events(self) -> int:
         """How many it was made for."""
-        return int(self.known["events"])
+        return int(self.measurements["events"])
 
     @property
     def is_on_duckdb(self) -> bool:
         """The engine."""
         return self.folder.parent.name == "duckdb"
 
-    def run(self, name: str, command: list[str]) -> None:
+    def measure_stage(self, name: str, command: list[str]) -> None:
         """Measures a command of the line as the stage `name`."""
         taken = stage.run(command, self.variables, self.folder / "logs" / f"{name}.log")
-        self.known["stages"][name] = asdict(taken)
-        self.add(name)
+        self.measurements["stages"][name] = asdict(taken)
+        self.add_measurements(name)
 
-    def add(self, name: str, **more: Any) -> None:
+    def add_measurements(self, name: str, **more: Any) -> None:
         """Something more about a stage."""
-        self.known["stages"][name].update(more)
-        (self.folder / "measured.json").write_text(json.dumps(self.known, indent=1) + "\n")
+        self.measurements["stages"][name].update(more)
+        (self.folder / "measured.json").write_text(json.dumps(self.measurements, indent=1) + "\n")
 
 
 def dbt(rows: int) -> list[Result]:
     """Figures of `dbt build` on DuckDB."""
-    sizes = [_measured("duckdb", events, _build) for events in _sizes(rows)]
+    sizes = [_measure_size("duckdb", events, _build_marts) for events in _event_counts(rows)]
     last, stages = sizes[-1]["events"], sizes[-1]["stages"]["build"]
     daily = [size["stages"] for size in sizes if "build_next_day" in size["stages"]][-1]
-    _print_models(sizes)
+    _print_slowest_nodes(sizes)
     return [
-        limited("scale_dbt", "exponent", _exponent(sizes, "build", "seconds"), 1.1),
-        limited("scale_dbt_processor", "exponent", _exponent(sizes, "build", "processor"), 1.1),
-        limited("scale_dbt_memory", "GiB", stages["memory"] / GIB, MEMORY_LIMIT_GIB),
-        Result.of("scale_dbt_rate", "events/s", last / stages["seconds"]),
-        Result.of("scale_dbt_day", "of a build", daily["build_next_day"]["processor"] / daily["build"]["processor"]),
+        result_with_limit("scale_dbt", "exponent", _growth_exponent(sizes, "build", "seconds"), 1.1),
+        result_with_limit("scale_dbt_processor", "exponent", _growth_exponent(sizes, "build", "processor"), 1.1),
+        result_with_limit("scale_dbt_memory", "GiB", stages["memory"] / GIB, MEMORY_LIMIT_GIB),
+        Result.from_values("scale_dbt_rate", "events/s", last / stages["seconds"]),
+        Result.from_values(
+            "scale_dbt_day", "of a build", daily["build_next_day"]["processor"] / daily["build"]["processor"]
+        ),
     ]
 
 
 def features(rows: int) -> list[Result]:
     """Figures of features over the marts that `dbt` left; builds them where they are not there."""
-    for events in _sizes(rows):
-        _measured("duckdb", events, _build)
-    sizes = [_measured("duckdb", events, _features, needs="as_of") for events in _sizes(rows)]
+    for events in _event_counts(rows):
+        _measure_size("duckdb", events, _build_marts)
+    sizes = [
+        _measure_size("duckdb", events, _materialize_features, required_stage="as_of") for events in _event_counts(rows)
+    ]
     stages = sizes[-1]["stages"]
     memory = max(stages[name]["memory"] for name in ("materialize", "as_of"))
     return [
-        limited("scale_features", "exponent", _exponent(sizes, "materialize", "processor"), 1.1),
-        limited("scale_features_as_of", "exponent", _exponent(sizes, "as_of", "processor"), 1.1),
-        limited("scale_features_memory", "GiB", memory / GIB, MEMORY_LIMIT_GIB),
-        Result.of("scale_features_users", "users/s", sizes[-1]["users"] / stages["materialize"]["seconds"]),
+        result_with_limit("scale_features", "exponent", _growth_exponent(sizes, "materialize", "processor"), 1.1),
+        result_with_limit("scale_features_as_of", "exponent", _growth_exponent(sizes, "as_of", "processor"), 1.1),
+        result_with_limit("scale_features_memory", "GiB", memory / GIB, MEMORY_LIMIT_GIB),
+        Result.from_values("scale_features_users", "users/s", sizes[-1]["users"] / stages["materialize"]["seconds"]),
     ]
 
 
 def spark(rows: int) -> list[Result]:
     """Figures of one size on Spark."""
-    stages = _measured("spark", rows, _build)["stages"]
+    stages = _measure_size("spark", rows, _build_marts)["stages"]
     return [
-        Result.of("scale_spark", "s", stages["build"]["seconds"]),
-        Result.of("scale_spark_memory", "GiB", stages["build"]["memory"] / GIB),
+        Result.from_values("scale_spark", "s", stages["build"]["seconds"]),
+        Result.from_values("scale_spark_memory", "GiB", stages["build"]["memory"] / GIB),
     ]
 
 
-def _sizes(rows: int) -> list[int]:
+def _event_counts(rows: int) -> list[int]:
     """1 M and tenfold as often as `rows` allows; two at least, or there is nothing to compare."""
-    sizes = [SMALLEST, 10 * SMALLEST]
+    sizes = [MIN_EVENTS, 10 * MIN_EVENTS]
     while 10 * sizes[-1] <= rows:
         sizes.append(10 * sizes[-1])
     return [size for size in sizes if size <= rows] if rows >= sizes[1] else [max(1_000, rows // 10), rows]
 
 
-def _measured(
-    engine: str, events: int, stages: Callable[[Home], None], needs: str = "validate_marts"
+def _measure_size(
+    engine: str, events: int, stages: Callable[[ScaleHome], None], required_stage: str = "validate_marts"
 ) -> dict[str, Any]:
     """What is known of one size; `stages` are run if `needs` is not."""
-    home = Home.open(engine, events)
-    if needs not in home.known["stages"]:
+    home = ScaleHome.open(engine, events)
+    if required_stage not in home.measurements["stages"]:
         stages(home)
-    for name, taken in home.known["stages"].items():
-        print(_line(engine, events, name, taken), flush=True)
-    return home.known
+    for name, taken in home.measurements["stages"].items():
+        print(_format_stage(engine, events, name, taken), flush=True)
+    return home.measurements
 
 
-def _build(home: Home) -> None:
+def _build_marts(home: ScaleHome) -> None:
     """Landed events to marts that passed. What only the build needs is removed afterwards: it is most of the disk."""
     warehouse = [home.folder / name for name in ("landing", "spark", "warehouse.duckdb", "warehouse.spill")]
     _remove(*warehouse)
     began = time.perf_counter()
-    written = landed_log.write(home.folder, landed_log.Size(home.events))
+    written = landed_log.write_landing_zone(home.folder, landed_log.LogSize(home.events))
     print(f"made {written:,} landed events in {time.perf_counter() - began:.0f} s", flush=True)
     newest = sorted((home.folder / "landing" / "listening_events").iterdir())[-1]
-    has_next_day = home.events <= WITH_A_NEXT_DAY and home.is_on_duckdb
+    has_next_day = home.events <= MAX_NEXT_DAY_EVENTS and home.is_on_duckdb
     if has_next_day:
         newest = newest.rename(home.folder / newest.name)
-    home.run("build", BUILD)
+    home.measure_stage("build", BUILD_COMMAND)
     disk = sum(path.stat().st_size for path in home.folder.glob("warehouse.duckdb*"))
-    home.add("build", models=_models(home.folder), warehouse=disk)
-    home.run("publish", STEPS["publish"])
+    home.add_measurements("build", models=_dbt_node_seconds(home.folder), warehouse=disk)
+    home.measure_stage("publish", STEPS["publish"])
     if has_next_day:
         newest.rename(home.folder / "landing" / "listening_events" / newest.name)
-        home.run("build_next_day", BUILD)
-    home.add("publish", marts=sum(path.stat().st_size for path in (home.folder / "marts").glob("*.parquet")))
+        home.measure_stage("build_next_day", BUILD_COMMAND)
+    home.add_measurements(
+        "publish", marts=sum(path.stat().st_size for path in (home.folder / "marts").glob("*.parquet"))
+    )
     for stage_name in ("validate_landed", "validate_marts"):
-        home.run(stage_name, STEPS[stage_name])
+        home.measure_stage(stage_name, STEPS[stage_name])
     _remove(*warehouse)
 
 
-def _models(home: Path) -> dict[str, float]:
+def _dbt_node_seconds(home: Path) -> dict[str, float]:
     """Node of dbt ▸ seconds of its last run."""
     results = json.loads((home / "dbt" / "target" / "run_results.json").read_text())["results"]
     return {result["unique_id"].split(".", 1)[1]: round(result["execution_time"], 3) for result in results}
 
 
-def _features(home: Home) -> None:
+def _materialize_features(home: ScaleHome) -> None:
     online = home.folder / "feast"
     _remove(online)
     for name in ("apply", "materialize"):
-        home.run(name, STEPS[name])
-    home.add("materialize", online=sum(path.stat().st_size for path in online.glob("online.db*")))
-    home.run("materialize_unchanged", STEPS["materialize"])
-    home.run("as_of", [sys.executable, "-m", "tests.benchmarks.scale", SERVICE])
+        home.measure_stage(name, STEPS[name])
+    home.add_measurements("materialize", online=sum(path.stat().st_size for path in online.glob("online.db*")))
+    home.measure_stage("materialize_unchanged", STEPS["materialize"])
+    home.measure_stage("as_of", [sys.executable, "-m", "tests.benchmarks.scale", SERVICE])
     _remove(online)
 
 
@@ -198,13 +204,13 @@ def _remove(*paths: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _exponent(sizes: list[dict[str, Any]], name: str, what: str) -> float:
+def _growth_exponent(sizes: list[dict[str, Any]], name: str, what: str) -> float:
     """The slope of log time over log events, least squares."""
     events, taken = zip(*((size["events"], size["stages"][name][what]) for size in sizes), strict=True)
     return float(np.polyfit(np.log(events), np.log(taken), 1)[0])
 
 
-def _print_models(sizes: list[dict[str, Any]]) -> None:
+def _print_slowest_nodes(sizes: list[dict[str, Any]]) -> None:
     """The nodes that take longest at the largest size, each with its own exponent from the size before."""
     before, last = (size["stages"]["build"]["models"] for size in sizes[-2:])
     apart = np.log(sizes[-1]["events"] / sizes[-2]["events"])
@@ -213,7 +219,7 @@ def _print_models(sizes: list[dict[str, Any]]) -> None:
         print(f"  {node:<70} {last[node]:>8.1f} s  exponent {exponent:.2f}", flush=True)
 
 
-def _line(engine: str, events: int, name: str, taken: dict[str, Any]) -> str:
+def _format_stage(engine: str, events: int, name: str, taken: dict[str, Any]) -> str:
     size, memory = f"{engine} {events / 1e6:g} M", taken["memory"] / GIB
     return (
         f"  {size:<14} {name:<22} {taken['seconds']:>9.1f} s {taken['processor']:>9.1f} s of a core {memory:>6.2f} GiB"
@@ -225,12 +231,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("service")
     options = parser.parse_args()
-    from sequences.store import marts, open_store
+    from sequences.store import local_marts_folder, open_store
 
-    count = int(os.environ["SEGUE_HOME"].rsplit("/", 1)[-1]) // EVENTS_A_REQUEST
+    count = int(os.environ["SEGUE_HOME"].rsplit("/", 1)[-1]) // EVENTS_PER_REQUEST
     asked = duckdb.sql(f"""
         select user_id, request_at as event_timestamp
-        from (from '{marts()}/plays.parquet' select user_id, request_at using sample reservoir({count} rows) repeatable (0))
+        from (from '{local_marts_folder()}/plays.parquet' select user_id, request_at using sample reservoir({count} rows) repeatable (0))
         order by all
     """).df()
     asked["event_timestamp"] = asked["event_timestamp"].dt.tz_localize("UTC")

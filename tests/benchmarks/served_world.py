@@ -17,19 +17,19 @@ import numpy as np
 import polars as pl
 import torch
 
-from sequences.batch import FIRST
-from tests.benchmarks.made_channels import MadeWorld
-from tests.benchmarks.ranking_requests import grown_trees, kinds_of_tracks
+from sequences.batch import FIRST_CODE
+from tests.benchmarks.made_channels import SyntheticWorld
+from tests.benchmarks.ranking_requests import fit_random_trees, make_track_genres
 from training.blend import Blend
-from training.containers import Containers
+from training.containers import Collections
 from training.fusion import Fusion
 from training.ragged import Ragged
 from training.ranking import RANKERS
-from training.ranking.events import Catalogue
-from training.ranking.loaded import LoadedRanker, features_of
+from training.ranking.events import ItemFrequencies
+from training.ranking.loaded import FittedRanker, build_ranking_features
 from training.ranking.track_statistics import COUNTS, TrackStatistics
-from training.recall import CHANNELS, CONTAINERS
-from training.recall.containers import ContainerConfig
+from training.recall import CHANNELS, COLLECTIONS
+from training.recall.containers import CollectionConfig
 from training.recall.realtime import Realtime
 from training.reciprocal_rank import ReciprocalRank
 from training.release import bundle
@@ -39,9 +39,9 @@ from training.workspace import write_json
 
 RANKER = "session_domains"
 TASKS = ("not_skipped", "full_play")
-EVENTS_OF_A_LISTENER, FAVOURITES = 400, 100
-SECONDS_APART = 1_800
-OWN_ROWS = 0.2
+EVENTS_PER_USER, FAVOURITES_PER_USER = 400, 100
+EVENT_INTERVAL_S = 1_800
+EMBEDDED_TRACK_SHARE = 0.2
 
 
 def write_release(home: Path, tracks: int, recipe: str) -> None:
@@ -53,66 +53,68 @@ def write_release(home: Path, tracks: int, recipe: str) -> None:
 
 def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = "") -> None:
     """A release of all six channels over so many tracks; `mark` ends every title, so that answers show who gave them."""
-    world = MadeWorld(tracks, recipe)
-    world.vocabulary.titles_V[FIRST:] += mark
+    world = SyntheticWorld(tracks, recipe)
+    world.vocabulary.titles_V[FIRST_CODE:] += mark
     channels = world.channels()
     for channel in channels.values():
         channel.save(folder / "channels" / channel.name)
-    _ranker(world, recipe).save(folder / "ranker")
+    _make_ranker(world, recipe).save(folder / "ranker")
     weights = ReciprocalRank(dict.fromkeys(channels, 1.0))
     Fusion(weights, weights, {"": 0.3}).save(folder / bundle.FUSION)
     Blend(0.3).save(folder / bundle.BLEND)
     world.vocabulary.save(folder / "vocabulary")
-    _catalogue(world).write_parquet(folder / bundle.CATALOGUE)
+    _make_catalog(world).write_parquet(folder / bundle.CATALOG)
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
     manifest = {"release": name, "channels": list(channels), "ranker": RANKER, "feature_services": services}
     write_json(folder / bundle.MANIFEST, manifest)
 
 
-def add_containers(folder: Path, count: int, tracks: int) -> None:
+def add_collections(folder: Path, count: int, tracks: int) -> None:
     """So many playlists and mlogs for a made release, of `tracks` tracks each; a playlist was opened as often as its number."""
     vocabulary = Vocabulary.load(folder / "vocabulary")
     held = {"playlist": 1, "mlog": 2}
     names = {kind: np.array([f"{kind[0]}{number}" for number in range(count)], dtype=object) for kind in held}
     ids_N = np.concatenate([["", ""], *(names[kind] for kind in sorted(names))]).astype(object)
-    replace(vocabulary, container_ids_N=ids_N).save(folder / "vocabulary")
+    replace(vocabulary, collection_ids_N=ids_N).save(folder / "vocabulary")
     realtime = Realtime.load(folder / "channels" / Realtime.name, Vocabulary.load(folder / "vocabulary"))
-    for recaller in CONTAINERS.values():
-        items = FIRST + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST)
+    for recaller in COLLECTIONS.values():
+        items = FIRST_CODE + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST_CODE)
         offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
         ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
-        containers = Containers(recaller.kind, ids, ids, Ragged(items, offset))
-        found = recaller(ContainerConfig(0.2, 0.1), containers, np.arange(count + FIRST), realtime)
+        containers = Collections(recaller.kind, ids, ids, Ragged(items, offset))
+        found = recaller(CollectionConfig(0.2, 0.1), containers, np.arange(count + FIRST_CODE), realtime)
         found.save(folder / "containers" / recaller.name)
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    write_json(folder / bundle.MANIFEST, manifest | {"containers": list(CONTAINERS)})
+    write_json(folder / bundle.MANIFEST, manifest | {"containers": list(COLLECTIONS)})
 
 
-def _ranker(world: MadeWorld, recipe: str) -> LoadedRanker:
+def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     torch.manual_seed(0)
     config = RANKERS[RANKER].config(recipe)
     items = len(world.vocabulary)
     # Only what is played often has a row of its own.
-    count_V = torch.from_numpy(np.where(np.arange(items) < items * OWN_ROWS, 100, 0))
-    catalogue = Catalogue(count_V, torch.full((world.vocabulary.artists,), 100))
+    count_V = torch.from_numpy(np.where(np.arange(items) < items * EMBEDDED_TRACK_SHARE, 100, 0))
+    catalogue = ItemFrequencies(count_V, torch.full((world.vocabulary.artist_count,), 100))
     yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
-    statistics = TrackStatistics.build(rows, world.catalogue)
-    features = features_of(config, world.vocabulary, statistics, kinds_of_tracks(items) if config.kinds else None)
+    statistics = TrackStatistics.build(rows, world.catalog_items)
+    features = build_ranking_features(
+        config, world.vocabulary, statistics, make_track_genres(items) if config.genres else None
+    )
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees:
-        model.tree_share = torch.tensor(0.3)
-        features = replace(features, trees=grown_trees(features, config.trees, items))
-    return LoadedRanker(model, features, config, {})
+        model.tree_weight = torch.tensor(0.3)
+        features = replace(features, trees=fit_random_trees(features, config.trees, items))
+    return FittedRanker(model, features, config, {})
 
 
-def _catalogue(world: MadeWorld) -> pl.DataFrame:
+def _make_catalog(world: SyntheticWorld) -> pl.DataFrame:
     vocabulary = world.vocabulary
-    artist = vocabulary.artist_of_track_V[FIRST:]
+    artist = vocabulary.artist_of_track_V[FIRST_CODE:]
     return pl.DataFrame(
         {
-            "track_id": vocabulary.track_ids_V[FIRST:].tolist(),
-            "title": vocabulary.titles_V[FIRST:].tolist(),
+            "track_id": vocabulary.track_ids_V[FIRST_CODE:].tolist(),
+            "title": vocabulary.titles_V[FIRST_CODE:].tolist(),
             "artist_ids": [[one] for one in vocabulary.artist_ids_A[artist].tolist()],
             "artist_names": [[one] for one in vocabulary.artist_names_A[artist].tolist()],
             "duration_ms": [200_000] * world.tracks,
@@ -120,7 +122,7 @@ def _catalogue(world: MadeWorld) -> pl.DataFrame:
     )
 
 
-def write_listeners(marts: Path, users: int, tracks: int) -> date:
+def write_users(marts: Path, users: int, tracks: int) -> date:
     """`events.parquet` and `user_profiles.parquet` of so many listeners, each with favourites of their own; the day to
     materialise as of, which is today.
     """
@@ -128,10 +130,10 @@ def write_listeners(marts: Path, users: int, tracks: int) -> date:
     today = date.today()
     last_us = int(datetime(today.year, today.month, today.day).timestamp()) * 1_000_000
     rows = f"""
-        select user, number, ({last_us} - ({EVENTS_OF_A_LISTENER} - number) * {SECONDS_APART} * 1000000)::bigint as at_us,
-            hash(user, floor(exp(ln({FAVOURITES}) * ((hash(user, number, 1) % 1000000) / 1e6)))) % {tracks} as track,
+        select user, number, ({last_us} - ({EVENTS_PER_USER} - number) * {EVENT_INTERVAL_S} * 1000000)::bigint as at_us,
+            hash(user, floor(exp(ln({FAVOURITES_PER_USER}) * ((hash(user, number, 1) % 1000000) / 1e6)))) % {tracks} as track,
             hash(user, number, 2) % 20 as chance
-        from range({users}) as users(user), range({EVENTS_OF_A_LISTENER}) as numbers(number)
+        from range({users}) as users(user), range({EVENTS_PER_USER}) as numbers(number)
     """
     events = f"""
         select
@@ -154,7 +156,7 @@ def write_listeners(marts: Path, users: int, tracks: int) -> date:
     totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
     profiles = f"""
         select printf('u%06d', user) as user_id, make_timestamp({last_us} - 1000000) as known_at,
-            {", ".join(f"{EVENTS_OF_A_LISTENER} as {name}" for name in totals)}
+            {", ".join(f"{EVENTS_PER_USER} as {name}" for name in totals)}
         from range({users}) as users(user) order by user
     """
     with duckdb.connect() as connection:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.benchmarks import nearest, recall_in_turns, recall_request
-from tests.benchmarks.made_channels import MadeWorld
+from tests.benchmarks.made_channels import SyntheticWorld
 from training.recall import CHANNELS
-from training.recall.approximate_index import ApproximateIndex
+from training.recall.approximate_index import IVFIndex
 from training.recall.realtime import Realtime
 from training.recall.realtime_config import realtime_config
 
@@ -26,7 +26,7 @@ def test_recall_of_a_request_by_channel(recipe: str, monkeypatch: pytest.MonkeyP
 
 
 def test_every_channel_finds_something_for_a_made_listener() -> None:
-    world = MadeWorld(3_000, "small")
+    world = SyntheticWorld(3_000, "small")
     channels, users = world.channels(), world.requests(3, seed=5)
     assert channels.keys() == CHANNELS.keys()
     for name, channel in channels.items():
@@ -36,13 +36,13 @@ def test_every_channel_finds_something_for_a_made_listener() -> None:
 
 
 def test_two_checkouts_in_turns() -> None:
-    command = [sys.executable, "-m", "tests.benchmarks.recall_in_turns", str(recall_in_turns.HERE)]
+    command = [sys.executable, "-m", "tests.benchmarks.recall_in_turns", str(recall_in_turns.REPOSITORY)]
     command += ["--tracks", "3000", "--rounds", "1"]
-    told = subprocess.run(command, cwd=recall_in_turns.HERE, text=True, capture_output=True, check=True).stdout
+    told = subprocess.run(command, cwd=recall_in_turns.REPOSITORY, text=True, capture_output=True, check=True).stdout
     lines = told.splitlines()
     assert len(lines) == 2
     for line in lines:
-        assert line.startswith(f"{recall_in_turns.HERE}: ")
+        assert line.startswith(f"{recall_in_turns.REPOSITORY}: ")
         assert all(f"'{name}'" in line for name in CHANNELS)
 
 
@@ -56,9 +56,9 @@ def test_lists_beside_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_made_catalogue_beyond_the_setting_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
     # Of so few tracks the first 200 lie in most lists.
-    monkeypatch.setattr("training.recall.chosen_index.MOST_READ", 1.0)
+    monkeypatch.setattr("training.recall.chosen_index.MAX_PROBED_FRACTION", 1.0)
     monkeypatch.setattr(Realtime, "config", lambda recipe: replace(realtime_config(recipe), exact_up_to=1_000))
-    world = MadeWorld(3_000, "small")
+    world = SyntheticWorld(3_000, "small")
     channel = world.channels()["realtime"]
-    assert isinstance(channel, Realtime) and isinstance(channel.index.warm, ApproximateIndex)
-    assert 0.97 <= world.found["realtime"] <= 1
+    assert isinstance(channel, Realtime) and isinstance(channel.index.warm, IVFIndex)
+    assert 0.97 <= world.index_recall["realtime"] <= 1

@@ -18,7 +18,7 @@ LATEST = datetime.combine(landed_log.FIRST_DAY + timedelta(days=landed_log.DAYS)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    assert landed_log.write(folder, landed_log.Size(20_000)) == pytest.approx(20_000, rel=0.05)
+    assert landed_log.write_landing_zone(folder, landed_log.LogSize(20_000)) == pytest.approx(20_000, rel=0.05)
     return folder
 
 
@@ -56,7 +56,7 @@ def test_some_of_what_was_shown_is_played_and_most_is_not(home: Path) -> None:
 
 def test_the_exponent_is_the_slope() -> None:
     sizes = [{"events": 10**n, "stages": {"build": {"seconds": 3 * 10 ** (1.2 * n)}}} for n in (3, 4, 5)]
-    assert scale._exponent(sizes, "build", "seconds") == pytest.approx(1.2)
+    assert scale._growth_exponent(sizes, "build", "seconds") == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_the_exponent_is_the_slope() -> None:
     ],
 )
 def test_sizes_grow_tenfold(rows: int, sizes: list[int]) -> None:
-    assert scale._sizes(rows) == sizes
+    assert scale._event_counts(rows) == sizes

@@ -7,19 +7,26 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks import stage
-from tests.benchmarks.stage import Seen, together
+from tests.benchmarks.stage import ProcessSnapshot, total_resident_bytes
 
 MIB = 2**20
 
 
 def test_a_child_that_is_still_its_parent_counts_once() -> None:
-    java = Seen(1, ("java", "-Xmx4g"), 7 * MIB, 4 * MIB)
-    dbt = Seen(0, ("dbt", "build"), 3 * MIB, MIB)
-    assert together({1: dbt, 2: java}) == 5 * MIB
-    assert together({1: dbt, 2: java, 3: Seen(2, java.words, java.addresses, java.resident)}) == 5 * MIB
-    assert together({1: dbt, 2: java, 3: Seen(2, ("chmod",), MIB, MIB)}) == 6 * MIB
+    java = ProcessSnapshot(1, ("java", "-Xmx4g"), 7 * MIB, 4 * MIB)
+    dbt = ProcessSnapshot(0, ("dbt", "build"), 3 * MIB, MIB)
+    assert total_resident_bytes({1: dbt, 2: java}) == 5 * MIB
+    assert (
+        total_resident_bytes(
+            {1: dbt, 2: java, 3: ProcessSnapshot(2, java.command_line, java.virtual_bytes, java.resident_bytes)}
+        )
+        == 5 * MIB
+    )
+    assert total_resident_bytes({1: dbt, 2: java, 3: ProcessSnapshot(2, ("chmod",), MIB, MIB)}) == 6 * MIB
     # Forked to work beside it: a process of its own, which soon has other addresses
-    assert together({1: dbt, 2: java, 3: Seen(2, java.words, 8 * MIB, 4 * MIB)}) == 9 * MIB
+    assert (
+        total_resident_bytes({1: dbt, 2: java, 3: ProcessSnapshot(2, java.command_line, 8 * MIB, 4 * MIB)}) == 9 * MIB
+    )
 
 
 def test_memory_of_all_processes_is_seen(tmp_path: Path) -> None:

@@ -24,18 +24,18 @@ import numpy as np
 import torch
 
 from sequences import behaviours
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from tests.benchmarks import training_sides
 from tests.benchmarks.benchmark import Result
 from training.recall.item_tower import ItemCodes
-from training.recall.sampled_softmax import CatalogueSoftmax
-from training.study.peers import RECHUB, python_with
+from training.recall.sampled_softmax import SampledSoftmaxLoss
+from training.study.peers import RECHUB, ensure_environment
 
 PEERS = {"self_attention": "SASRec", "multi_interest": "MIND"}
 TRACKS, WIDTH, LENGTH, BATCH, BATCHES = 50_000, 64, 64, 64, 8
 INTERESTS, TARGETS, MIND_NEGATIVES = 4, 16, 3
 DROPOUT = 0.1
-APART_US = 200_000_000
+PLAY_INTERVAL_US = 200_000_000
 SEQUENCES = "sequences.npz"
 
 
@@ -44,10 +44,12 @@ def run(name: str, steps: int) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         write_sequences(Path(folder))
         ours = [sys.executable, "-m", "tests.benchmarks.train_channel", name, folder, str(steps)]
-        python = str(python_with(*RECHUB))
+        python = str(ensure_environment(*RECHUB))
         peers = [python, "-m", "tests.benchmarks.rechub_matching", PEERS[name], folder, str(steps)]
         unit = "sequences" if name == "self_attention" else "targets"
-        return training_sides.results(f"train_{name}", unit, ours, f"{PEERS[name]} of {RECHUB[0]}", peers)
+        return training_sides.compare_training_rates(
+            f"train_{name}", unit, ours, f"{PEERS[name]} of {RECHUB[0]}", peers
+        )
 
 
 def write_sequences(folder: Path) -> None:
@@ -57,9 +59,9 @@ def write_sequences(folder: Path) -> None:
     shape = (BATCHES, BATCH, LENGTH + TARGETS)
     np.savez(
         folder / SEQUENCES,
-        item=random.choice(TRACKS, shape, p=share / share.sum()) + FIRST,
-        negative=random.integers(FIRST, TRACKS + FIRST, shape),
-        share=np.concatenate([np.zeros(FIRST), share / share.sum()]),
+        item=random.choice(TRACKS, shape, p=share / share.sum()) + FIRST_CODE,
+        negative=random.integers(FIRST_CODE, TRACKS + FIRST_CODE, shape),
+        share=np.concatenate([np.zeros(FIRST_CODE), share / share.sum()]),
         width=WIDTH,
         interests=INTERESTS,
         length=LENGTH,
@@ -74,16 +76,16 @@ def examples_per_second(name: str, folder: Path, steps: int) -> tuple[float, flo
     items = torch.from_numpy(made["item"])
     torch.manual_seed(0)
     codes = ItemCodes(
-        torch.arange(TRACKS + FIRST),
-        torch.zeros(TRACKS + FIRST, dtype=torch.int64),
-        torch.zeros((TRACKS + FIRST, 0), dtype=torch.int64),
+        torch.arange(TRACKS + FIRST_CODE),
+        torch.zeros(TRACKS + FIRST_CODE, dtype=torch.int64),
+        torch.zeros((TRACKS + FIRST_CODE, 0), dtype=torch.int64),
     )
-    is_item_V = np.arange(TRACKS + FIRST) >= FIRST
+    is_item_V = np.arange(TRACKS + FIRST_CODE) >= FIRST_CODE
     if name == "self_attention":
         module, batches, examples = _self_attention(items, codes, made["share"], is_item_V, steps)
     else:
         module, batches, examples = _multi_interest(items, codes, made["share"], is_item_V, steps)
-    return training_sides.rate(module, batches, examples, steps)
+    return training_sides.measure_rate(module, batches, examples, steps)
 
 
 def _self_attention(
@@ -101,9 +103,9 @@ def _self_attention(
         heads=2,
         dropout=DROPOUT,
         batch=BATCH,
-        new_share=0.0,
+        discovery_share=0.0,
     )
-    config = replace(config, steps=training_sides.WARM + steps)
+    config = replace(config, steps=training_sides.WARM_UP_STEPS + steps)
     network = RealtimeNetwork(config, codes)
 
     class Softmax(WindowLoss):
@@ -111,15 +113,15 @@ def _self_attention(
 
         def __init__(self) -> None:
             self.network, self.settings = network, config
-            self.of_items = CatalogueSoftmax(
+            self.item_loss = SampledSoftmaxLoss(
                 network, share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
             )
 
     history = items[..., :LENGTH]
-    played = torch.full_like(history[0], behaviours.load().encoder["full_play"])
-    apart, none = torch.full_like(history[0], APART_US), torch.zeros_like(history[0])
+    played = torch.full_like(history[0], behaviours.load_behaviours().encoder["full_play"])
+    apart, none = torch.full_like(history[0], PLAY_INTERVAL_US), torch.zeros_like(history[0])
     batches = [
-        {"item_BL": history[n], "behaviour_BL": played, "gap_BL": apart, "ahead_BL": apart}
+        {"item_BL": history[n], "behaviour_BL": played, "gap_BL": apart, "query_gap_BL": apart}
         | {"next_BL": items[n, :, 1 : LENGTH + 1], "new_BL": none, "skip_BL": none}
         for n in range(len(items))
     ]
@@ -134,7 +136,7 @@ def _multi_interest(
     from training.recall.multi_interest_network import MultiInterestNetwork
 
     config = replace(multi_interest_config("small"), width=WIDTH, length=LENGTH, interests=INTERESTS, batch=BATCH)
-    config = replace(config, targets=TARGETS, steps=training_sides.WARM + steps)
+    config = replace(config, targets_per_window=TARGETS, steps=training_sides.WARM_UP_STEPS + steps)
     network = MultiInterestNetwork(config, codes)
 
     class Learner(MultiInterestLearner):
@@ -143,7 +145,7 @@ def _multi_interest(
         def __init__(self) -> None:
             super(MultiInterestLearner, self).__init__()
             self.network, self.settings = network, config
-            self._loss = CatalogueSoftmax(
+            self._loss = SampledSoftmaxLoss(
                 network, share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
             )
 

@@ -26,20 +26,20 @@ from typing import Any
 import duckdb
 
 import settings
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 
-TIMES = 10
-EXPONENT = 1.1
-MEMORY = 1.5
-PLAYS_OF_A_LISTENER, TRACKS, TRACKS_OF_AN_ARTIST, TRACKS_OF_A_LISTENER = 500, 50_000, 10, 300
-SECONDS_APART, OF_A_SESSION, HOURS_BETWEEN = 200, 20, 20
+GROWTH_FACTOR = 10
+MAX_EXPONENT = 1.1
+MAX_MEMORY_RATIO = 1.5
+PLAYS_PER_USER, TRACKS, TRACKS_PER_ARTIST, TRACKS_PER_USER = 500, 50_000, 10, 300
+EVENT_INTERVAL_S, PLAYS_PER_SESSION, HOURS_BETWEEN_SESSIONS = 200, 20, 20
 PARTS = (0.9, 0.95)
-SERVICE = ("recent_events", "recent_clicks", "played_history")
+SERVICE_VIEWS = ("recent_events", "recent_clicks", "played_history")
 MEMORY_LIMIT = "2GB"
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochCost:
     """Seconds of everything by the clock and on the processor, and of reading alone; most memory at once, MB."""
 
     seconds: float
@@ -50,36 +50,36 @@ class Epoch:
 
 def run(events: int) -> list[Result]:
     """Of so many events and ten times as many."""
-    more = events * TIMES
-    (few,), (many, bounded) = _epochs(events, [events]), _epochs(more, [more, events])
-    exponent = math.log(many.processor / few.processor) / math.log(TIMES)
-    clock = math.log(many.seconds / few.seconds) / math.log(TIMES)
+    more = events * GROWTH_FACTOR
+    (few,), (many, bounded) = _measure_epochs(events, [events]), _measure_epochs(more, [more, events])
+    exponent = math.log(many.processor / few.processor) / math.log(GROWTH_FACTOR)
+    clock = math.log(many.seconds / few.seconds) / math.log(GROWTH_FACTOR)
     return [
-        limited("scale_train_epoch", "exponent", exponent, EXPONENT),
-        limited("scale_train_epoch_clock", "exponent", clock, EXPONENT),
-        limited("scale_train_epoch_memory", "times", bounded.peak_mb / few.peak_mb, MEMORY),
-        Result.of("scale_train_epoch_rate", "events/s of processor", more / many.processor),
-        Result.of("scale_train_epoch_reading", "s", many.reading),
-        Result.of("scale_train_epoch_peak", "MB", many.peak_mb),
-        Result.of("scale_train_epoch_bounded", "s of processor", bounded.processor),
-        Result.of("scale_train_epoch_bounded_peak", "MB", bounded.peak_mb),
+        result_with_limit("scale_train_epoch", "exponent", exponent, MAX_EXPONENT),
+        result_with_limit("scale_train_epoch_clock", "exponent", clock, MAX_EXPONENT),
+        result_with_limit("scale_train_epoch_memory", "times", bounded.peak_mb / few.peak_mb, MAX_MEMORY_RATIO),
+        Result.from_values("scale_train_epoch_rate", "events/s of processor", more / many.processor),
+        Result.from_values("scale_train_epoch_reading", "s", many.reading),
+        Result.from_values("scale_train_epoch_peak", "MB", many.peak_mb),
+        Result.from_values("scale_train_epoch_bounded", "s of processor", bounded.processor),
+        Result.from_values("scale_train_epoch_bounded_peak", "MB", bounded.peak_mb),
     ]
 
 
 def write_marts(folder: Path, events: int) -> None:
     """Listeners who return to tracks of their own, the first of them often, in sessions of twenty; a fifth is skipped."""
     folder.mkdir(parents=True, exist_ok=True)
-    day_us = HOURS_BETWEEN * 3_600_000_000
+    day_us = HOURS_BETWEEN_SESSIONS * 3_600_000_000
     rows = f"""
         select printf('u%07d', listener) as user_id, number as play_number, number as event_number,
-            1700000000000000 + (number // {OF_A_SESSION}) * {day_us} + (number % {OF_A_SESSION}) * {SECONDS_APART * 1_000_000}
+            1700000000000000 + (number // {PLAYS_PER_SESSION}) * {day_us} + (number % {PLAYS_PER_SESSION}) * {EVENT_INTERVAL_S * 1_000_000}
                 as began_us,
-            (hash(listener, floor(exp(ln({TRACKS_OF_A_LISTENER}) * ((hash(listener, number, 1) % 1000000) / 1e6))))
+            (hash(listener, floor(exp(ln({TRACKS_PER_USER}) * ((hash(listener, number, 1) % 1000000) / 1e6))))
                 % {TRACKS})::int as track,
             hash(listener, number, 2) % 5 = 0 as is_skip
-        from range({events // PLAYS_OF_A_LISTENER}) as listeners(listener), range({PLAYS_OF_A_LISTENER}) as plays(number)
+        from range({events // PLAYS_PER_USER}) as listeners(listener), range({PLAYS_PER_USER}) as plays(number)
     """
-    first, second = (share * PLAYS_OF_A_LISTENER for share in PARTS)
+    first, second = (share * PLAYS_PER_USER for share in PARTS)
     plays = f"""
         select md5(user_id || '-' || play_number) as event_id, user_id, play_number, event_number,
             event_number as sequence_number, make_timestamp(began_us) as request_at,
@@ -89,15 +89,15 @@ def write_marts(folder: Path, events: int) -> None:
             'play' as action, if(is_skip, 'skip', 'full_play') as behaviour,
             'track' as target_type, 't' || track as target_id, 't' || track as track_id,
             if(is_skip, .05, 1)::float as played_ratio, not is_skip as is_listened,
-            user_id || '-' || (play_number // {OF_A_SESSION}) as session_id, 'daily' as scene,
+            user_id || '-' || (play_number // {PLAYS_PER_SESSION}) as session_id, 'daily' as scene,
             case when play_number < {first} then 'train' when play_number < {second} then 'validation' else 'test' end
                 as part
         from ({rows})
         order by user_id, play_number
     """
     tracks = f"""
-        select 't' || number as track_id, 'Song ' || number as title, 'a' || number // {TRACKS_OF_AN_ARTIST} as artist_id,
-            ['Band ' || number // {TRACKS_OF_AN_ARTIST}] as artist_names, true as is_in_catalogue,
+        select 't' || number as track_id, 'Song ' || number as title, 'a' || number // {TRACKS_PER_ARTIST} as artist_id,
+            ['Band ' || number // {TRACKS_PER_ARTIST}] as artist_names, true as is_in_catalogue,
             null::timestamp as available_from, null::date as released_on, ['western'] as languages,
             ['style ' || number % 12] as styles, []::varchar[] as scenes, []::varchar[] as emotions, []::varchar[] as themes
         from range({TRACKS}) as tracks(number)
@@ -110,7 +110,7 @@ def write_marts(folder: Path, events: int) -> None:
     (folder / "plays.parquet").hardlink_to(folder / "events.parquet")
 
 
-def _epochs(events: int, most_held: Sequence[int]) -> Iterator[Epoch]:
+def _measure_epochs(events: int, most_held: Sequence[int]) -> Iterator[EpochCost]:
     """One for each number of plays that memory may hold."""
     with tempfile.TemporaryDirectory() as name:
         write_marts(Path(name), events)
@@ -125,12 +125,12 @@ def _epochs(events: int, most_held: Sequence[int]) -> Iterator[Epoch]:
                 text=True,
                 check=True,
             )
-            epoch = Epoch(**json.loads(done.stdout.splitlines()[-1]))
+            epoch = EpochCost(**json.loads(done.stdout.splitlines()[-1]))
             print(f"{events:,} events, at most {most:,} held: {epoch}", flush=True)
             yield epoch
 
 
-def _measure(marts: Path) -> Epoch:
+def _measure(marts: Path) -> EpochCost:
     """In a process of its own, or its memory would be somebody else's too."""
     from training.data import TrainingData
     from training.features import ServiceContract
@@ -139,15 +139,15 @@ def _measure(marts: Path) -> Epoch:
     from training.recipes import recipe
 
     began = time.perf_counter()
-    data = TrainingData(marts, "held_out", recipe("small"), services={"realtime": ServiceContract(SERVICE)})
+    data = TrainingData(marts, "held_out", recipe("small"), services={"realtime": ServiceContract(SERVICE_VIEWS)})
     data.reader("recent_events")
     reading = time.perf_counter() - began
     config = Realtime.config("small")
     steps = max(1, len(data.plays) // (config.batch * config.length))
     with tempfile.TemporaryDirectory() as folder:
-        Realtime.fit(data, replace(config, steps=steps, stop_after=steps), Path(folder))
+        Realtime.fit(data, replace(config, steps=steps, early_stopping_step=steps), Path(folder))
     seconds = time.perf_counter() - began
-    return Epoch(round(seconds, 1), round(time.process_time(), 1), round(reading, 1), peak_mb())
+    return EpochCost(round(seconds, 1), round(time.process_time(), 1), round(reading, 1), peak_mb())
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import torch
 
 from tests.benchmarks import ranking_requests, training_sides
 from tests.benchmarks.benchmark import Result
-from training.study.peers import RECHUB, python_with
+from training.study.peers import RECHUB, ensure_environment
 
 PEERS = {"target_attention": "DIN", "interest_evolution": "DIEN"}
 """Which model of torch-rechub stands beside a ranker; one that is not here has no peer."""
@@ -34,9 +34,18 @@ def run(name: str, steps: int) -> list[Result]:
         write_cases(Path(folder))
         ours = [sys.executable, "-m", "tests.benchmarks.train_ranker", name, folder, str(steps)]
         if name not in PEERS:
-            return training_sides.results(f"train_{name}", "cases", ours)
-        peers = [str(python_with(*RECHUB)), "-m", "tests.benchmarks.rechub_steps", PEERS[name], folder, str(steps)]
-        return training_sides.results(f"train_{name}", "cases", ours, f"{PEERS[name]} of {RECHUB[0]}", peers)
+            return training_sides.compare_training_rates(f"train_{name}", "cases", ours)
+        peers = [
+            str(ensure_environment(*RECHUB)),
+            "-m",
+            "tests.benchmarks.rechub_steps",
+            PEERS[name],
+            folder,
+            str(steps),
+        ]
+        return training_sides.compare_training_rates(
+            f"train_{name}", "cases", ours, f"{PEERS[name]} of {RECHUB[0]}", peers
+        )
 
 
 def write_cases(folder: Path) -> None:
@@ -44,9 +53,9 @@ def write_cases(folder: Path) -> None:
     random = np.random.default_rng(0)
     np.savez(
         folder / CASES,
-        history=ranking_requests.tracks(random, BATCHES, BATCH, EVENTS),
-        other=ranking_requests.tracks(random, BATCHES, BATCH, EVENTS),
-        item=ranking_requests.tracks(random, BATCHES, BATCH),
+        history=ranking_requests.sample_tracks(random, BATCHES, BATCH, EVENTS),
+        other=ranking_requests.sample_tracks(random, BATCHES, BATCH, EVENTS),
+        item=ranking_requests.sample_tracks(random, BATCHES, BATCH),
         label=(random.random((BATCHES, BATCH)) < 0.7).astype(np.float32),
         tracks=ranking_requests.TRACKS,
         width=ranking_requests.WIDTH,
@@ -57,9 +66,11 @@ def cases_per_second(name: str, folder: Path, steps: int) -> tuple[float, float]
     """Ours, in this process: by the clock, and by processor time."""
     from training.ranking.fit import RankerModule
 
-    ranker = ranking_requests.ranker(name, steps=training_sides.WARM + steps, batch_size=BATCH)
+    ranker = ranking_requests.make_ranker(name, steps=training_sides.WARM_UP_STEPS + steps, batch_size=BATCH)
     batches = _batches(ranker, np.load(folder / CASES))
-    return training_sides.rate(RankerModule(ranker.model.train(), ranker.settled), batches, BATCH, steps)
+    return training_sides.measure_rate(
+        RankerModule(ranker.model.train(), ranker.resolved_config), batches, BATCH, steps
+    )
 
 
 def _batches(ranker: Any, cases: Any) -> list[Any]:
@@ -68,7 +79,7 @@ def _batches(ranker: Any, cases: Any) -> list[Any]:
     random = np.random.default_rng(1)
     made = []
     for history_BL, item_B, label_B in zip(cases["history"], cases["item"], cases["label"], strict=True):
-        users = ranking_requests.user_batch(random, *history_BL.shape)
+        users = ranking_requests.make_user_batch(random, *history_BL.shape)
         users.views["recent_events"].columns["track_id"][:] = history_BL
         side = ranker.features.users(users)
         labels_BT = torch.from_numpy(label_B)[:, None].repeat(1, len(ranker.tasks))

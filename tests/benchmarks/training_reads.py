@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import settings
-from tests.benchmarks.benchmark import Result, limited
+from tests.benchmarks.benchmark import Result, result_with_limit
 
 LIMIT = 0.1
-WORLD = ("--users", "400", "--tracks", "4000", "--days", "20", "--seed", "1")
+SIMULATION_ARGUMENTS = ("--users", "400", "--tracks", "4000", "--days", "20", "--seed", "1")
 
 
 def run(steps: int) -> list[Result]:
@@ -30,23 +30,25 @@ def run(steps: int) -> list[Result]:
     results = []
     with tempfile.TemporaryDirectory() as name:
         environment = {**os.environ, "SEGUE_HOME": name}
-        _features(Path(name), environment)
+        _build_features(Path(name), environment)
         for recipe in RECIPES:
             for kind in ("channel", "ranker"):
                 for model in _names(kind):
-                    share = _child(environment, "measure", kind, model, recipe, str(steps))["share"]
+                    share = _run_subprocess(environment, "measure", kind, model, recipe, str(steps))["share"]
                     if share is not None:
-                        results.append(limited(f"training_reads_{model}_{recipe}", "of step time", share, LIMIT))
+                        results.append(
+                            result_with_limit(f"training_reads_{model}_{recipe}", "of step time", share, LIMIT)
+                        )
     worst = max(results, key=lambda result: result.value)
     return [*results, replace(worst, name="training_reads")]
 
 
-def _features(home: Path, environment: dict[str, str]) -> None:
+def _build_features(home: Path, environment: dict[str, str]) -> None:
     """A simulated world up to marts and registered features."""
     here = [sys.executable, "-m"]
     build = ["dbt", "build", "--quiet", "--project-dir", "dbt"]
     for command in (
-        [*here, "ingestion.simulate", *WORLD, "--out", str(home / "world")],
+        [*here, "ingestion.simulate", *SIMULATION_ARGUMENTS, "--out", str(home / "world")],
         [*here, "ingestion.land", str(home / "world"), "--home", str(home)],
         [*here, "local.environment", *build, "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"],
         [*here, "local.environment", "feast", "-c", "feature_repo", "apply"],
@@ -64,12 +66,12 @@ def _features(home: Path, environment: dict[str, str]) -> None:
 
 
 def _names(kind: str) -> list[str]:
-    from training.train import names
+    from training.train import model_names
 
-    return names(f"{kind}s")
+    return model_names(f"{kind}s")
 
 
-def _child(environment: dict[str, str], *arguments: str) -> Any:
+def _run_subprocess(environment: dict[str, str], *arguments: str) -> Any:
     command = [sys.executable, "-m", "tests.benchmarks.training_reads", *arguments]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=settings.ROOT)
     return json.loads(done.stdout.splitlines()[-1])
@@ -79,20 +81,20 @@ def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None
     """The share of one model; None for one that does not learn in steps."""
     from training.data import TrainingData
     from training.recipes import recipe
-    from training.train import model_of
-    from training.trainer import DONE
+    from training.train import resolve_model
+    from training.trainer import FIT_RECORD_FILE
     from training.workspace import Workspace
 
     workspace = Workspace.open(recipe=recipe_name)
-    config, fit, _ = model_of(kind, name, workspace, "held_out")
+    config, fit, _ = resolve_model(kind, name, workspace, "held_out")
     # `stop_after`: a channel that is told how long to learn does not validate on the way.
-    known = {field.name for field in fields(config)}.intersection({"steps", "stop_after"})
+    known = {field.name for field in fields(config)}.intersection({"steps", "early_stopping_step"})
     if not known:
         return None
     data = TrainingData(workspace.marts, "held_out", recipe(recipe_name))
     with tempfile.TemporaryDirectory() as folder:
         fit(data, replace(config, **dict.fromkeys(known, steps)), Path(folder))
-        records = [json.loads(file.read_text()) for file in Path(folder).rglob(DONE)]
+        records = [json.loads(file.read_text()) for file in Path(folder).rglob(FIT_RECORD_FILE)]
     return max((record["data_wait_share"] for record in records), default=None)
 
 

@@ -24,27 +24,29 @@ from training import trainer
 
 TRIES = 2
 THREADS = 2
-WARM = 5
+WARM_UP_STEPS = 5
 """Steps of ours that are not counted."""
 
 
-def results(
+def compare_training_rates(
     name: str, unit: str, ours: list[str], peer: str | None = None, peers: list[str] | None = None
 ) -> list[Result]:
     """Figures `name` and `name`_core of the command of ours and of the peer's, where there is one: of each side the better
     of two tries.
     """
     sides = [ours] if peers is None else [ours, peers]
-    rates = [[_child(side) for side in sides] for _ in range(TRIES)]
+    rates = [[_run_subprocess(side) for side in sides] for _ in range(TRIES)]
     found = []
     for by, (suffix, of) in enumerate((("", ""), ("_core", " of processor time"))):
         best = [max(rate[side][by] for rate in rates) for side in range(len(sides))]
         figure = (f"{name}{suffix}", f"{unit}/s{of}", best[0])
-        found.append(Result.of(*figure, peer, best[1] if peers else None))
+        found.append(Result.from_values(*figure, peer, best[1] if peers else None))
     return found
 
 
-def rate(module: lightning.LightningModule, batches: Sequence[Any], examples: int, steps: int) -> tuple[float, float]:
+def measure_rate(
+    module: lightning.LightningModule, batches: Sequence[Any], examples: int, steps: int
+) -> tuple[float, float]:
     """Examples a second of ours, in this process, each batch of so many: by the clock, and by processor time. Batches are
     made before the clock starts.
     """
@@ -55,14 +57,14 @@ def rate(module: lightning.LightningModule, batches: Sequence[Any], examples: in
 
     timed: Any = module
     timed.on_train_batch_end = on_train_batch_end
-    schedule = trainer.Schedule(WARM + steps, checkpoint_every=WARM + steps + 1)
+    schedule = trainer.Schedule(WARM_UP_STEPS + steps, checkpoint_every=WARM_UP_STEPS + steps + 1)
     with tempfile.TemporaryDirectory() as checkpoints:
         trainer.fit(module, lambda step: batches[step % len(batches)], schedule, Path(checkpoints))
     clock, core = (after - before for before, after in zip(ended[-1 - steps], ended[-1], strict=True))
     return examples * steps / clock, examples * steps / core
 
 
-def _child(command: list[str]) -> tuple[float, float]:
+def _run_subprocess(command: list[str]) -> tuple[float, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "SEGUE_THREADS": str(THREADS)}
     done = subprocess.run(command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 
 import forgotten
 from sequences.broker import applying
-from sequences.broker.applying import Applying, Stopped
+from sequences.broker.applying import ConsumerStopped, EventApplier
 from sequences.broker.message import DeadLetter, Message
-from sequences.broker.metrics import Metrics
+from sequences.broker.metrics import ConsumerMetrics
 
 
 class Store:
@@ -40,12 +40,12 @@ def content(user: str, *ids: str, **duration_ms: int) -> bytes:
     return Message(user, [{"event_id": one} for one in ids], duration_ms).to_bytes()
 
 
-def made(store: Any, folder: Path) -> tuple[Applying, CollectorRegistry]:
+def made(store: Any, folder: Path) -> tuple[EventApplier, CollectorRegistry]:
     registry = CollectorRegistry()
-    return Applying(lambda _: store, folder / "forgotten.json", Metrics(registry)), registry
+    return EventApplier(lambda _: store, folder / "forgotten.json", ConsumerMetrics(registry)), registry
 
 
-def all_of(work: Applying, *jobs: list[bytes]) -> list[list[DeadLetter]]:
+def all_of(work: EventApplier, *jobs: list[bytes]) -> list[list[DeadLetter]]:
     async def run() -> list[list[DeadLetter]]:
         return await asyncio.gather(*map(work.apply, jobs))
 
@@ -83,7 +83,7 @@ def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(tmp_path: Path,
 def test_who_ends_while_the_store_is_away_says_so(tmp_path: Path) -> None:
     work, _ = made(Store(failures=1_000_000), tmp_path)
     work.stop()
-    with pytest.raises(Stopped):
+    with pytest.raises(ConsumerStopped):
         all_of(work, [content("u", "1")])
 
 
@@ -97,7 +97,7 @@ def test_a_store_that_cannot_be_opened_yet_is_opened_later(tmp_path: Path, monke
             raise LookupError("no such feature view")
         return store
 
-    work = Applying(opened, tmp_path / "forgotten.json", Metrics(CollectorRegistry()))
+    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
     assert all_of(work, [content("u", "1")]) == [[]]
     assert store.calls == [{"u": ["1"]}]
 
@@ -112,7 +112,7 @@ def test_a_store_may_be_opened_before_the_first_events(tmp_path: Path, failures:
             raise LookupError("no such feature view")
         return store
 
-    work = Applying(opened, tmp_path / "forgotten.json", Metrics(CollectorRegistry()))
+    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
     work.open()
     assert len(tries) == 1
     assert all_of(work, [content("u", "1")], [content("u", "2")]) == [[], []]
@@ -130,7 +130,7 @@ def test_lengths_of_tracks_come_with_the_message(tmp_path: Path) -> None:
 
         return Asking()
 
-    work = Applying(opened, tmp_path / "forgotten.json", Metrics(CollectorRegistry()))
+    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
     all_of(work, [content("u", "1", t1=5)])
     assert known == {"t1": 5, "t2": None}
 
@@ -138,8 +138,8 @@ def test_lengths_of_tracks_come_with_the_message(tmp_path: Path) -> None:
 def test_nothing_of_a_forgotten_user_is_applied_and_the_list_is_told(tmp_path: Path) -> None:
     store = Store()
     work, registry = made(store, tmp_path)
-    forgotten.Forgotten().with_users(["u"]).write(tmp_path / "forgotten.json")
+    forgotten.SuppressionList().with_users(["u"]).write(tmp_path / "forgotten.json")
     assert all_of(work, [content("u", "1"), content("v", "2")]) == [[]]
     assert store.calls == [{"v": ["2"]}]
     assert registry.get_sample_value("segue_broker_events_total", {"outcome": "forgotten"}) == 1
-    assert work.taken_up() == forgotten.digest((tmp_path / "forgotten.json").read_bytes())
+    assert work.suppression_digest() == forgotten.content_digest((tmp_path / "forgotten.json").read_bytes())

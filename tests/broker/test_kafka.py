@@ -15,9 +15,9 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
 
 from local.ports import free_port
-from sequences.broker.applying import Applying
-from sequences.broker.kafka import servers
-from sequences.broker.metrics import Metrics
+from sequences.broker.applying import EventApplier
+from sequences.broker.kafka import parse_servers
+from sequences.broker.metrics import ConsumerMetrics
 from sequences.broker.publisher import Publisher
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.online import OnlineReader, OnlineWriter
@@ -53,7 +53,7 @@ def publisher(url: str) -> Iterator[Publisher]:
 @pytest.fixture
 def looker(url: str) -> Iterator[Any]:
     """Asks for offsets, and is no member of the group."""
-    client = confluent.Consumer({"bootstrap.servers": ",".join(servers(url)), "group.id": TOPIC.group})
+    client = confluent.Consumer({"bootstrap.servers": ",".join(parse_servers(url)), "group.id": TOPIC.group})
     yield client
     client.close()
 
@@ -71,7 +71,7 @@ def letters(looker: Any) -> list[bytes]:
     """The contents of the topic of dead letters."""
     found = []
     for number in range(kafka.PARTITIONS):
-        partition = confluent.TopicPartition(TOPIC.dead, number, 0)
+        partition = confluent.TopicPartition(TOPIC.dead_letter_name, number, 0)
         _, end = looker.get_watermark_offsets(partition, timeout=10)
         looker.assign([partition])
         found += [looker.poll(10).value() for _ in range(end)]
@@ -92,8 +92,8 @@ def with_a_consumer(
 
     async def run() -> None:
         registry = CollectorRegistry()
-        metrics, ending = Metrics(registry), asyncio.Event()
-        applying = Applying(
+        metrics, ending = ConsumerMetrics(registry), asyncio.Event()
+        applying = EventApplier(
             lambda length: OnlineWriter(store, length) if store else Away(), folder / "forgotten.json", metrics
         )
         running = asyncio.create_task(world.of_broker(url, applying, metrics, registry).run(ending))
@@ -114,7 +114,7 @@ def told(registry: CollectorRegistry, name: str) -> list[float]:
 
 
 def test_servers_of_an_address() -> None:
-    assert servers("kafka://a:9092,b:9093/") == ["a:9092", "b:9093"]
+    assert parse_servers("kafka://a:9092,b:9093/") == ["a:9092", "b:9093"]
 
 
 def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
@@ -132,7 +132,7 @@ def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
 ) -> None:
     good = [event(number, "u1", action="click", played_ms=None) for number in range(4)]
     publisher.publish({"u1": [*good[:2], event(8, "u1", action="hum", played_ms=None)]})
-    strange = confluent.Producer({"bootstrap.servers": ",".join(servers(url))})
+    strange = confluent.Producer({"bootstrap.servers": ",".join(parse_servers(url))})
     strange.produce(TOPIC.name, b"what is this", key=b"u1")
     assert strange.flush(30) == 0
     publisher.publish({"u1": good[2:]})

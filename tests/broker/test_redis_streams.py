@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry
 
 import forgotten
 import settings
-from sequences.broker.applying import Applying
-from sequences.broker.forget import NotTakenUp, forget
-from sequences.broker.message import messages
-from sequences.broker.metrics import Metrics
+from sequences.broker.applying import EventApplier
+from sequences.broker.forget import SuppressionListNotApplied, erase_users
+from sequences.broker.message import build_messages
+from sequences.broker.metrics import ConsumerMetrics
 from sequences.broker.publisher import Publisher
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.online import OnlineReader, OnlineWriter
@@ -75,7 +75,7 @@ def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
     world.publish_among_deaths(
         told, publisher.publish, lambda: world.consumer(url, store, tmp_path), lambda: waiting(client) == 0
     )
-    assert client.xlen(TOPIC.dead) == 0
+    assert client.xlen(TOPIC.dead_letter_name) == 0
     world.assert_as_one_process_leaves_it(told, store, tmp_path)
 
 
@@ -88,8 +88,8 @@ def with_consumers(
         running, seen = [], []
         for _ in range(count):
             registry = CollectorRegistry()
-            metrics, ending = Metrics(registry), asyncio.Event()
-            applying = Applying(lambda length: OnlineWriter(store, length), folder / "forgotten.json", metrics)
+            metrics, ending = ConsumerMetrics(registry), asyncio.Event()
+            applying = EventApplier(lambda length: OnlineWriter(store, length), folder / "forgotten.json", metrics)
             one = redis_streams.StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS)
             running.append(asyncio.create_task(one.run(ending)))
             seen.append((registry, partial(asyncio.get_running_loop().call_soon_threadsafe, ending.set)))
@@ -171,7 +171,7 @@ def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
     with_consumers(url, store, tmp_path, 1, check)
     ids = list(OnlineReader(store).read("u1")["recent_clicks"]["event_id"])
     assert sorted(ids) == [one["event_id"] for one in good]
-    letters = [str(fields) for _, fields in client.xrange(TOPIC.dead)]
+    letters = [str(fields) for _, fields in client.xrange(TOPIC.dead_letter_name)]
     assert len(letters) == 2
     assert any("hum" in letter for letter in letters) and any("is this" in letter for letter in letters)
 
@@ -194,7 +194,7 @@ def test_a_message_that_kills_its_consumers_is_set_aside_and_no_other(
         return one.exitcode == -signal.SIGKILL
 
     assert [dies() for _ in range(4)] == [True, True, True, False]
-    ((_, letter),) = client.xrange(TOPIC.dead)
+    ((_, letter),) = client.xrange(TOPIC.dead_letter_name)
     assert "3 consumers died" in str(letter) and "deadly" in str(letter)
     for user in users:
         ids = [one for one in world.applied_in_order(tmp_path / "notes")[user] if one != "deadly"]
@@ -214,7 +214,7 @@ def test_a_suspected_message_that_kills_nobody_is_applied(
     publisher.publish({"u1": [event(4, "u1", action="like")]})
     with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
     assert len(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == 4
-    assert client.xlen(TOPIC.dead) == 0
+    assert client.xlen(TOPIC.dead_letter_name) == 0
 
 
 def test_a_message_that_comes_again_changes_nothing(
@@ -240,13 +240,13 @@ def test_a_message_that_comes_again_changes_nothing(
 def test_lag_is_told_while_nobody_applies(tmp_path: Path, url: str, client: Any, publisher: Publisher) -> None:
     publisher.publish({"u1": [event(1, "u1")], "u2": [event(2, "u2")]})
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = ConsumerMetrics(registry)
 
     class Away:
         def apply_together(self, events_of: Any) -> int:
             raise ConnectionError("store is away")
 
-    applying = Applying(lambda _: Away(), tmp_path / "forgotten.json", metrics)
+    applying = EventApplier(lambda _: Away(), tmp_path / "forgotten.json", metrics)
 
     async def run() -> None:
         ending = asyncio.Event()
@@ -276,7 +276,7 @@ def test_a_sender_keeps_the_order_of_a_user(url: str, client: Any) -> None:
     async def send() -> None:
         sender = redis_streams.StreamSender(url, TOPIC)
         for _ in range(3):
-            await sender.send(messages(events, duration_of))
+            await sender.send(build_messages(events, duration_of))
         await sender.close()
 
     asyncio.run(send())
@@ -289,26 +289,26 @@ def test_nothing_of_a_forgotten_user_stays_in_the_broker(
 ) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_BROKER", url)
-    here = settings.load()
+    here = settings.load_settings()
     publisher.publish({"u1": [event(1, "u1", action="hum")], "u2": [event(2, "u2", action="hum")]})
     with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
     publisher.publish({"u1": [event(3, "u1")], "u2": [event(4, "u2")]})
-    forgotten.Forgotten().with_users(["u1"]).write(here.forgotten)
-    assert forget(["u1"], here, TOPIC) == {"u1": 2}
-    assert (waiting(client), client.xlen(TOPIC.dead)) == (1, 1)
+    forgotten.SuppressionList().with_users(["u1"]).write(here.suppression_list)
+    assert erase_users(["u1"], here, TOPIC) == {"u1": 2}
+    assert (waiting(client), client.xlen(TOPIC.dead_letter_name)) == (1, 1)
     # A message that was under way all the same is dropped by whoever takes it.
     publisher.publish({"u1": [event(5, "u1")]})
     with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
     assert list(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == []
-    assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead)])
+    assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead_letter_name)])
 
 
 def test_a_consumer_that_has_an_older_list_is_named(tmp_path: Path, url: str, client: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_BROKER", url)
-    here = settings.load()
+    here = settings.load_settings()
     seconds, _ = client.time()
     client.zadd(f"{TOPIC.name}:consumers", {"old one": (seconds + 60) * 1000})
-    forgotten.Forgotten().with_users(["u1"]).write(here.forgotten)
-    with pytest.raises(NotTakenUp, match="old one"):
-        forget(["u1"], here, TOPIC, wait_s=0.1)
+    forgotten.SuppressionList().with_users(["u1"]).write(here.suppression_list)
+    with pytest.raises(SuppressionListNotApplied, match="old one"):
+        erase_users(["u1"], here, TOPIC, wait_s=0.1)

@@ -25,7 +25,7 @@ from sequences.broker.publisher import Publisher
 from sequences.online import OnlineReader
 from sequences.store import open_store
 from serving.event_log import EventLog
-from serving.event_push import EventPush
+from serving.event_push import EventPusher
 from serving.event_schema import read_event
 from serving.user_writers import UserWriters
 from tests import valkey
@@ -96,7 +96,7 @@ def test_a_consumer_without_a_broker_says_what_to_set(tmp_path: Path, monkeypatc
 
 
 def test_events_wait_in_the_log_while_the_broker_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.event_push.RETRY_EVERY_S", 0.05)
+    monkeypatch.setattr("serving.event_push.RETRY_INTERVAL_S", 0.05)
 
     def now_us() -> int:
         return time.time_ns() // 1000
@@ -108,12 +108,12 @@ def test_events_wait_in_the_log_while_the_broker_is_away(tmp_path: Path, monkeyp
     port = free_port()
     publisher = Publisher(f"redis://127.0.0.1:{port}/2", lambda _: None)
     log = EventLog(tmp_path / "live", tmp_path / "serving", now_us)
-    push = EventPush(log, UserWriters(publisher.publish))
+    push = EventPusher(log, UserWriters(publisher.publish))
     push.start()
     assert not push.push(log.append([click(1)]))
-    assert push.waiting == 1
+    assert push.pending_reports == 1
     with ValkeyServer(port=port):
-        until(lambda: push.waiting == 0)
+        until(lambda: push.pending_reports == 0)
         assert push.push(log.append([click(2)]))
         client: Any = redis.Redis(port=port, db=2)
         assert client.xlen(TOPIC.stream(TOPIC.partition_of("u"))) == 2

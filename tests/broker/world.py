@@ -18,9 +18,9 @@ from typing import Any
 import feast
 from prometheus_client import CollectorRegistry
 
-from sequences.broker.applying import Applying
+from sequences.broker.applying import EventApplier
 from sequences.broker.message import Topic
-from sequences.broker.metrics import Metrics
+from sequences.broker.metrics import ConsumerMetrics
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.online import OnlineReader, OnlineWriter
 from tests.sequences.stores import opened
@@ -99,7 +99,7 @@ def _equal(left: Sequence[Any], right: Sequence[Any]) -> bool:
     )
 
 
-def of_broker(url: str, applying: Applying, metrics: Metrics, registry: CollectorRegistry) -> Any:
+def of_broker(url: str, applying: EventApplier, metrics: ConsumerMetrics, registry: CollectorRegistry) -> Any:
     """A consumer of either broker, whose lease or session is short."""
     if url.startswith("kafka://"):
         from sequences.broker.kafka import TopicConsumer
@@ -124,7 +124,7 @@ class Noting:
         os.write(self._file, json.dumps(told).encode() + b"\n")
         if any(one.startswith("deadly") for ids in told.values() for one in ids):
             os.kill(os.getpid(), signal.SIGKILL)
-        return self._writer.apply_together(events_of)
+        return self._writer.apply_batch(events_of)
 
 
 def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
@@ -136,8 +136,8 @@ def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
 
 def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    applying = Applying(
+    metrics = ConsumerMetrics(registry)
+    applying = EventApplier(
         lambda duration_of: Noting(OnlineWriter(store, duration_of), folder / "notes"),
         folder / "forgotten.json",
         metrics,
@@ -194,7 +194,7 @@ def assert_as_one_process_leaves_it(
     with opened("sqlite", folder / "plain", SEQUENCE_VIEWS) as plain:
         writer = OnlineWriter(plain, duration_of)
         for events_of in told:
-            writer.apply_together(events_of)
+            writer.apply_batch(events_of)
         users = sorted({user for events_of in told for user in events_of})
         left, right = OnlineReader(store), OnlineReader(plain)
         assert [user for user in users if not same(left.read(user), right.read(user))] == []

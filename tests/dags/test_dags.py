@@ -127,9 +127,9 @@ def test_a_link_leads_to_a_page_that_the_reading_room_has(line_tasks, in_dags, t
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.delenv("SEGUE_HOST", raising=False)
     monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
-    reading_room.write_reports(settings.load())
+    reading_room.write_reports(settings.load_settings())
     links, key = in_dags("line_links"), SimpleNamespace(dag_id="d", run_id="manual__1", task_id="request")
-    with reading_room.opened(settings.load()) as url:
+    with reading_room.opened(settings.load_settings()) as url:
         for task_id, page in links.PAGES.items():
             task = SimpleNamespace(task_id=f"group.{task_id}")
             address = links.WhatItMade().get_link(task, ti_key=key)
@@ -264,7 +264,7 @@ def test_the_newest_of_several_events_for_one_partition_counts(line_tasks):
     ("run_type", "as_of"), [("manual", "2026-07-05"), ("scheduled", "2026-07-03"), ("backfill", "2026-07-03")]
 )
 def test_a_backfilled_day_does_not_look_beyond_itself(line_tasks, monkeypatch, run_type, as_of):
-    monkeypatch.setattr(line_tasks, "printed_by", lambda *_: "2026-07-05")
+    monkeypatch.setattr(line_tasks, "read_last_output_line", lambda *_: "2026-07-05")
     run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 7, 3, tzinfo=UTC))
     assert line_tasks.settled_as_of("", run, "request") == as_of
     assert line_tasks.settled_as_of("2026-06-01", run, "request") == "2026-06-01"
@@ -334,7 +334,7 @@ def test_a_command_that_is_tried_again_says_what_to_do_as_well(line_tasks, tmp_p
 def test_a_task_that_failed_on_a_full_disk_says_so_first(line_tasks, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(line_tasks, "FULL_B", 1 << 62)
+    monkeypatch.setattr(line_tasks, "DISK_FULL_BYTES", 1 << 62)
     task = line_tasks.command("prepare", "false", "A command.", {})
     with pytest.raises(
         Exception, match=r"What to do: the disk of SEGUE_HOME=.* is full: free some.* Otherwise the log"

@@ -16,7 +16,7 @@ EVENTS = 100_000
 def test_what_does_not_fit_into_memory_is_built_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DuckDB that has spilled refuses to be told again where to, which every new connection did."""
     monkeypatch.setenv("SEGUE_DBT_MEMORY", "60MB")
-    written = landed_log.write(tmp_path, landed_log.Size(EVENTS))
+    written = landed_log.write_landing_zone(tmp_path, landed_log.LogSize(EVENTS))
     built(tmp_path, "--select", "stg_listening_events", "int_events_deduplicated", as_of=landed_log.AS_OF)
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
         assert warehouse.sql("select count(*) from int_events_deduplicated").fetchone() == (written,)

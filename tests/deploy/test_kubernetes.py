@@ -14,7 +14,7 @@ import yaml
 
 import settings
 from sequences.broker.message import TOPIC
-from serving.clients import OPEN_PATHS
+from serving.clients import PUBLIC_PATHS
 
 FOLDER = settings.ROOT / "deploy" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
@@ -98,7 +98,7 @@ def test_probes_ask_what_answers_without_a_key() -> None:
         kind: recommender[kind]["httpGet"]["path"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")
     }
     assert probes == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
-    assert set(probes.values()) <= set(OPEN_PATHS)
+    assert set(probes.values()) <= set(PUBLIC_PATHS)
 
 
 def test_every_probe_and_service_names_a_port_of_its_pods() -> None:

@@ -39,19 +39,19 @@ def test_the_matrix_holds_the_listens_of_the_train_part(tmp_path: Path) -> None:
         Play("v", 50, "F", 1, part="test"),
     ]
     data = TrainingData(write(tmp_path, rows, dict.fromkeys("ABCDEF", "one")), "held_out", recipe("debug"))
-    listens = ListenMatrix.of(data)
+    listens = ListenMatrix.from_data(data)
     assert data.vocabulary.decode(listens.tracks_I) == ["B", "A", "C"]
     assert listens.counts_UI.toarray().tolist() == [[2, 3, 1], [2, 0, 0]]
-    assert listens.listeners_I.tolist() == [2, 1, 1]
+    assert listens.user_count_I.tolist() == [2, 1, 1]
     assert listens.column_V[data.vocabulary.encode(list("ABCDEF"))].tolist() == [1, 0, 2, -1, -1, -1]
 
 
 def test_lists_are_what_the_past_before_each_case_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "CASES_AT_ONCE", 2)
+    monkeypatch.setattr(baselines, "CASE_BATCH_SIZE", 2)
     data, config = world(tmp_path), EaseConfig(5, 0.5)
-    listens, cases, listened = ListenMatrix.of(data), data.recall_cases("test"), data.plays
+    listens, cases, listened = ListenMatrix.from_data(data), data.recall_cases("test"), data.plays
     found = Baselines(data, listens, {"ease": config}, {}, 0).recall(cases, K)["ease"]
-    learned = config.learn(listens)
+    learned = config.fit(listens)
     for case in range(len(cases)):
         rows = (listened.user_P == cases.user_C[case]) & (listened.play_number_P < cases.play_number_C[case])
         past = listened.track_P[rows & listened.is_listened_P]
@@ -65,7 +65,7 @@ def test_lists_are_what_the_past_before_each_case_asks_for(tmp_path: Path, monke
 
 def test_the_best_of_the_grid_on_validation_is_chosen(tmp_path: Path) -> None:
     data = world(tmp_path)
-    tuned = Baselines.tuned(data, K)
+    tuned = Baselines.tune(data, K)
     assert tuned.configs.keys() == BASELINES.keys()
     for name, grid in BASELINES.items():
         figures = {config: table["recall_at_200/reachable"] for config, table in tuned.table[name].items()}
@@ -75,7 +75,7 @@ def test_the_best_of_the_grid_on_validation_is_chosen(tmp_path: Path) -> None:
 
 def test_figures_on_validation_are_of_the_sample(tmp_path: Path) -> None:
     data = world(tmp_path)
-    tuned = Baselines.tuned(data, K)
+    tuned = Baselines.tune(data, K)
     cases = data.recall_cases("validation").sample(baselines.VALIDATION_CASES_PER_USER, data.recipe.seed)
     for name, items_CK in tuned.recall(cases, K).items():
         figures = tuned.table[name][tuned.configs[name]]
@@ -86,6 +86,6 @@ def test_figures_on_validation_are_of_the_sample(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("part", "is_same"), [("test", True), ("validation", False), ("train", False)])
 def test_the_test_part_has_no_say(tmp_path: Path, part: str, is_same: bool) -> None:
     tuned = [
-        Baselines.tuned(data, K).notes() for data in (world(tmp_path / "as it is"), world(tmp_path / "changed", part))
+        Baselines.tune(data, K).notes() for data in (world(tmp_path / "as it is"), world(tmp_path / "changed", part))
     ]
     assert (tuned[0] == tuned[1]) == is_same

@@ -31,7 +31,7 @@ def test_unique_hits() -> None:
 
 def test_by_history_groups_cases_by_earlier_plays() -> None:
     cases = recall_cases([Case("a", [2], [], [], play_number=n) for n in (3, 99, 100, 30_000)])
-    found = comparison.by_history(np.array([0.2, 0.4, 0.6, 0.9]), cases)
+    found = comparison.recall_by_history(np.array([0.2, 0.4, 0.6, 0.9]), cases)
     assert {name: one[0] for name, one in found.items()} == pytest.approx({"0-99": 0.3, "100-999": 0.6, "20000+": 0.9})
 
 
@@ -40,7 +40,7 @@ def test_by_scene_is_what_a_scene_gains_by_its_own_fusion() -> None:
         [Case("a", [2, 3], [], []), Case("b", [4], [5], [5]), Case("b", [6], [], []), Case("a", [7], [], [])]
     )
     cases.scenes[:] = ["daily", "daily", "mlog", None]
-    found = comparison.by_scene(
+    found = comparison.recall_by_scene(
         np.array([[2, 3], [5, 9], [6, 0], [0, 0]]), np.array([[3, 9], [4, 9], [6, 0], [7, 0]]), cases
     )
     assert {scene: one["sessions"] for scene, one in found.items()} == {"daily": 2, "mlog": 1}
@@ -60,7 +60,7 @@ def test_by_facet_is_the_recall_of_the_targets_that_have_a_value() -> None:
     language = Ragged(np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 3, 4, 4, 5]))
     nothing = Ragged(np.zeros(0, dtype=np.int64), np.zeros(8, dtype=np.int64))
     facets = {"languages": (["Cantonese", "English", "French"], language), "styles": ([], nothing)}
-    found = comparison.ByFacet(cases, facets).of(np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]]))
+    found = comparison.FacetRecall(cases, facets).measure(np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]]))
     # Cantonese: a found 1 of 2 in one case, b none; English: a none and 1 of 1, b none.
     assert {name: one[0] for name, one in found.items()} == {"languages: Cantonese": 0.25, "languages: English": 0.25}
-    assert comparison.ByFacet(cases, {"styles": ([], nothing)}).of(np.array([[2], [3], [4]])) == {}
+    assert comparison.FacetRecall(cases, {"styles": ([], nothing)}).measure(np.array([[2], [3], [4]])) == {}

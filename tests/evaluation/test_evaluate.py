@@ -19,12 +19,12 @@ from training import train as train_module
 from training.data import TrainingData
 from training.evaluate import evaluate
 from training.evaluation.baselines import BASELINES
-from training.evaluation.held_out import HeldOut
-from training.evaluation.memories import MEMORIES
+from training.evaluation.held_out import HeldOutModels
+from training.evaluation.memories import HEURISTIC_BASELINES
 from training.features import ServiceContract
-from training.fusion import RECALLED, Fusion, Weights
+from training.fusion import CANDIDATES_PER_CHANNEL, ChannelWeights, Fusion
 from training.ranking.cases import ranking_cases
-from training.recalled import scenes_of
+from training.recalled import case_scenes
 from training.recipes import recipe
 from training.reciprocal_rank import ReciprocalRank
 from training.workspace import Workspace
@@ -47,13 +47,13 @@ def content(measured: tuple[Workspace, Path]) -> dict[str, dict]:
 def test_shape(measured: tuple[Workspace, Path]) -> None:
     found = content(measured)
     assert found["as_of"] == "2024-02-09" and found["split"] == "user_time"
-    assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *MEMORIES}
+    assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *HEURISTIC_BASELINES}
     for table in found["recall"].values():
         assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
         assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
         value, low, high = table["recall_at_50"]["all"]
         assert 0 <= low <= value <= high <= 1
-    assert {"served", "fused", *MEMORIES} <= set(found["slate"])
+    assert {"served", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
     assert set(found["slate"]["served"]) == {"recall_at_30", "ndcg_at_10"}
     assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
     for other in ("last_played", *BASELINES):
@@ -115,7 +115,7 @@ def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Pat
         theirs = script.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
         assert content(measured)["recall"]["fused"][metric][part] == pytest.approx(theirs)
 
-    ranking = ranking_cases(data).of_part("test")
+    ranking = ranking_cases(data).filter_part("test")
     label = ranking.labels_RT[:, ranking.tasks.index("not_skipped")].astype(int)
     user_ids = data.user_ids_U[ranking.user_R].tolist()
     rows = pl.DataFrame({"user_id": user_ids, "sequence_number": ranking.play_number_R, "part": "test", "label": label})
@@ -130,19 +130,21 @@ def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatc
     here, _ = measured
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr("training.features.OfflineFeatures.store", None)
-    held_out = HeldOut.open(here)
-    remembering = Weights(
+    held_out = HeldOutModels.open(here)
+    remembering = ChannelWeights(
         ReciprocalRank({"favourites": 1.0, "popularity": 0.0}), ReciprocalRank({"favourites": 1.0}, 5.0)
     )
     chosen = Fusion.load(here.folder / "evaluation" / "fusion.json")
     fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
     served = release(tracks(4), [], fusion=fusion)
     cases = held_out.data.recall_cases("test")
-    evaluated = fusion.fuse(held_out.recall(cases, "test"), held_out.heard(cases), RECALLED, scenes_of(cases))
+    evaluated = fusion.fuse(
+        held_out.recall(cases, "test"), held_out.read_user_history(cases), CANDIDATES_PER_CHANNEL, case_scenes(cases)
+    )
     for case in range(0, len(cases), 7):
-        users = held_out.offline.users("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
-        found = {name: channel.recall(users, RECALLED) for name, channel in held_out.channels.items()}
-        fused = fuse(served, SCENES[cases.scenes[case]], users, found).first(RECALLED)
+        users = held_out.offline.load_user_batch("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
+        found = {name: channel.recall(users, CANDIDATES_PER_CHANNEL) for name, channel in held_out.channels.items()}
+        fused = fuse(served, SCENES[cases.scenes[case]], users, found).top_k(CANDIDATES_PER_CHANNEL)
         items = evaluated.items_BK[case]
         assert fused.items_C.tolist() == items[items > 0].tolist()
         assert fused.scores_C.tolist() == evaluated.scores_BK[case][items > 0].tolist()
@@ -193,14 +195,14 @@ def test_a_log_without_anything_to_learn_from_goes_on_without_the_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here = workspace(tmp_path, monkeypatch)
-    assert here.fitted("head", "held_out", ["listened"]) == ["listened"]
+    assert here.list_fitted("head", "held_out", ["listened"]) == ["listened"]
     # Nothing is listened to any more: the head of the log before must not stay.
     marts = here.marts / "plays.parquet"
     pl.read_parquet(marts).with_columns(is_listened=pl.lit(False)).write_parquet(marts)
     for fit in ("held_out", "final"):
         monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
         train_module.main()
-        assert here.fitted("head", "held_out", ["listened"]) == []
+        assert here.list_fitted("head", "held_out", ["listened"]) == []
     said = capsys.readouterr().out
     assert "not fitted: listened; of 0 candidates of 0 past requests" in said
     assert "not refitted: listened" in said

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.listens import asked, listens, random_counts
-from training.evaluation.factors import SEED, FactorConfig
+from training.evaluation.factors import SEED, IALSConfig
 
 
 def solved(fixed: np.ndarray, weight: np.ndarray, regularization: float) -> np.ndarray:
@@ -19,9 +19,9 @@ def solved(fixed: np.ndarray, weight: np.ndarray, regularization: float) -> np.n
 
 
 @pytest.mark.parametrize(
-    "config", [FactorConfig(3, 2, 4, 0.5, 3), FactorConfig(12, 0.5, 1, 0, 2), FactorConfig(5, 9, 2, 1, 4)]
+    "config", [IALSConfig(3, 2, 4, 0.5, 3), IALSConfig(12, 0.5, 1, 0, 2), IALSConfig(5, 9, 2, 1, 4)]
 )
-def test_against_the_normal_equations(config: FactorConfig) -> None:
+def test_against_the_normal_equations(config: IALSConfig) -> None:
     counts_UI = random_counts(users=9, tracks=25, seed=3)
     columns_T, counts_CT, counts_CI = asked(25, seed=1)
     weight_UI, weight_CI = (
@@ -35,5 +35,5 @@ def test_against_the_normal_equations(config: FactorConfig) -> None:
     items = solved(users, weight_UI.T, config.regularization)
     expected_CI = solved(items, weight_CI, config.regularization) @ items.T
 
-    scores_IC = config.learn(listens(counts_UI)).scores(columns_T, counts_CT)
+    scores_IC = config.fit(listens(counts_UI)).scores(columns_T, counts_CT)
     np.testing.assert_allclose(scores_IC.T, expected_CI, rtol=1e-3, atol=1e-4)

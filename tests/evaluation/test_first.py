@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation.first import GROUPS, first
+from training.evaluation.first import GROUPS, top_k
 
 
 @pytest.mark.parametrize("items", [3, 500, 2 * GROUPS, 3 * GROUPS + 7])
@@ -19,7 +19,7 @@ def test_against_a_full_sort(items: int, kind: str) -> None:
         scores_IC[10:] = -np.inf
     if kind == "none":
         scores_IC = -np.abs(scores_IC)
-    found = first(scores_IC, 20)
+    found = top_k(scores_IC, 20)
     for case, column in enumerate(scores_IC.T):
         best = [item for item in np.argsort(-column, kind="stable").tolist() if column[item] > 0][:20]
         assert found[case].tolist() == best + [-1] * (20 - len(best))

@@ -9,8 +9,8 @@ import pytest
 
 from training.blend import Blend
 from training.evaluation import head_weights
-from training.evaluation.head_weights import fit, grid, within_users
-from training.heads import ANY_SCENE, LISTENED, Heads, combined
+from training.evaluation.head_weights import fit_task_weights, gauc_by_task, weight_grid
+from training.heads import ANY_SCENE, LISTWISE_HEAD, TaskWeights, combine_log_odds
 
 TASKS = ("not_skipped", "full_play", "like")
 
@@ -29,21 +29,21 @@ def made(cases: int = 6_000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 def test_the_formula_is_a_product_of_powers_of_odds() -> None:
     said = {"not_skipped": np.array([[0.2, 0.9]]), "like": np.array([[0.5, 0.1]])}
     odds = (0.25**0.75 * 1.0**0.25, 9.0**0.75 * (1 / 9) ** 0.25)
-    found = combined(said, {"not_skipped": 3.0, "like": 1.0, "full_play": 0.0})
+    found = combine_log_odds(said, {"not_skipped": 3.0, "like": 1.0, "full_play": 0.0})
     np.testing.assert_allclose(found[0], [one / (1 + one) for one in odds])
-    assert combined(said, {"like": 1.0}) is said["like"], "a head alone is its own probability"
-    extreme = combined({"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 1, "b": 1})
+    assert combine_log_odds(said, {"like": 1.0}) is said["like"], "a head alone is its own probability"
+    extreme = combine_log_odds({"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 1, "b": 1})
     assert np.isfinite(extreme).all() and (extreme >= 0).all() and (extreme <= 1).all()
     with pytest.raises(KeyError, match="no head full_play"):
-        combined(said, {"full_play": 1.0})
+        combine_log_odds(said, {"full_play": 1.0})
 
 
 def test_a_scene_with_enough_cases_gets_weights_of_its_own(tmp_path: Path) -> None:
-    heads, table = fit(*made()[:2], TASKS, *made()[2:])
+    heads, table = fit_task_weights(*made()[:2], TASKS, *made()[2:])
     assert set(heads.weights) == set(table) == {"", "daily", "private_fm"}
-    assert max(heads.of("daily"), key=heads.of("daily").__getitem__) == "like"
-    assert heads.of("private_fm").get("not_skipped", 0) >= 0.75
-    assert heads.of("rare") == heads.of("") and heads.of("nobody knows") == heads.of("")
+    assert max(heads.for_scene("daily"), key=heads.for_scene("daily").__getitem__) == "like"
+    assert heads.for_scene("private_fm").get("not_skipped", 0) >= 0.75
+    assert heads.for_scene("rare") == heads.for_scene("") and heads.for_scene("nobody knows") == heads.for_scene("")
     for row in table.values():
         worth = {
             name: sum(row["wants"][task] * value for task, value in values.items())
@@ -59,16 +59,16 @@ def test_a_scene_with_enough_cases_gets_weights_of_its_own(tmp_path: Path) -> No
 
 def test_a_log_of_two_heads_or_one_is_enough() -> None:
     said, labels, users, scenes = made()
-    heads, _ = fit(said[:, :2], labels[:, :2], TASKS[:2], users, scenes)
-    assert set(heads.of("")) <= set(TASKS[:2])
-    alone, table = fit(said[:, :1], labels[:, :1], ("click",), users, scenes)
-    assert alone.of("") == {"click": 1.0} and table[""]["wants"] == {"click": 0.5}
-    unknown, empty = fit(said, np.full_like(labels, np.nan), TASKS, users, scenes)
-    assert unknown.of("daily") == {"not_skipped": 1.0} and empty == {}
+    heads, _ = fit_task_weights(said[:, :2], labels[:, :2], TASKS[:2], users, scenes)
+    assert set(heads.for_scene("")) <= set(TASKS[:2])
+    alone, table = fit_task_weights(said[:, :1], labels[:, :1], ("click",), users, scenes)
+    assert alone.for_scene("") == {"click": 1.0} and table[""]["wants"] == {"click": 0.5}
+    unknown, empty = fit_task_weights(said, np.full_like(labels, np.nan), TASKS, users, scenes)
+    assert unknown.for_scene("daily") == {"not_skipped": 1.0} and empty == {}
 
 
 def test_every_head_alone_is_in_the_grid_and_weights_sum_to_one() -> None:
-    found = grid(("click", "not_skipped", "like"), "not_skipped")
+    found = weight_grid(("click", "not_skipped", "like"), "not_skipped")
     assert found[0] == {"not_skipped": 1.0}
     assert all({task: 1.0} in found for task in ("click", "not_skipped", "like"))
     assert len(found) == 15 and all(sum(weights.values()) == 1 for weights in found)
@@ -77,32 +77,35 @@ def test_every_head_alone_is_in_the_grid_and_weights_sum_to_one() -> None:
 def test_within_users_is_the_mean_auc_weighted_by_cases() -> None:
     score = np.array([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.7])
     label = np.array([0, 1, np.nan, 1, 0, 1, 1])
-    found = within_users(score, {"a": label}, np.array([0, 0, 0, 1, 1, 1, 2]))
+    found = gauc_by_task(score, {"a": label}, np.array([0, 0, 0, 1, 1, 1, 2]))
     assert found["a"] == pytest.approx((2 * 1.0 + 3 * 0.5) / 5)
 
 
 def test_weights_that_mean_nothing_are_refused() -> None:
     for weights in ({"daily": {"like": 1.0}}, {"": {"like": -1.0}}, {"": {"like": 0.0}}, {"": {}}):
         with pytest.raises(ValueError, match="scene"):
-            Heads(weights)
+            TaskWeights(weights)
 
 
 def test_every_scene_of_the_service_wants_tasks_that_exist() -> None:
     from serving.scenes import SCENES
     from training.ranking.cases import TASKS as KNOWN
 
-    assert set(head_weights.WANTS) <= {"", *SCENES}
-    assert all(set(wants) <= set(KNOWN) for wants in head_weights.WANTS.values())
+    assert set(head_weights.TASK_IMPORTANCE) <= {"", *SCENES}
+    assert all(set(wants) <= set(KNOWN) for wants in head_weights.TASK_IMPORTANCE.values())
 
 
 def test_the_head_of_whole_requests_takes_its_share_of_every_scene() -> None:
-    heads = Heads({ANY_SCENE: {"not_skipped": 1.0, "like": 3.0}, "daily": {"like": 1.0}})
-    mixed = heads.with_listened(0.6)
-    assert mixed.weights[ANY_SCENE] == pytest.approx({"not_skipped": 0.1, "like": 0.3, LISTENED: 0.6})
-    assert mixed.weights["daily"] == pytest.approx({"like": 0.4, LISTENED: 0.6})
-    assert mixed.used == {"not_skipped", "like", LISTENED}
-    alone = heads.with_listened(1.0)
-    assert alone.used == {LISTENED} and heads.with_listened(0.0).used == {"not_skipped", "like"}
+    heads = TaskWeights({ANY_SCENE: {"not_skipped": 1.0, "like": 3.0}, "daily": {"like": 1.0}})
+    mixed = heads.with_listwise_share(0.6)
+    assert mixed.weights[ANY_SCENE] == pytest.approx({"not_skipped": 0.1, "like": 0.3, LISTWISE_HEAD: 0.6})
+    assert mixed.weights["daily"] == pytest.approx({"like": 0.4, LISTWISE_HEAD: 0.6})
+    assert mixed.active_tasks == {"not_skipped", "like", LISTWISE_HEAD}
+    alone = heads.with_listwise_share(1.0)
+    assert alone.active_tasks == {LISTWISE_HEAD} and heads.with_listwise_share(0.0).active_tasks == {
+        "not_skipped",
+        "like",
+    }
     # The order of other heads does not change where it has no share.
     said = {"not_skipped": np.array([0.2, 0.7]), "like": np.array([0.4, 0.1])}
-    assert heads.with_listened(0.0).score(said, "") == pytest.approx(heads.score(said, ""))
+    assert heads.with_listwise_share(0.0).score(said, "") == pytest.approx(heads.score(said, ""))

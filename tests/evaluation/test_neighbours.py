@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.evaluation.listens import asked, listens, random_counts
-from training.evaluation.neighbours import NeighbourConfig
+from training.evaluation.neighbours import ItemKNNConfig
 
 
-@pytest.mark.parametrize("config", [NeighbourConfig(0, 0), NeighbourConfig(5, 0.5), NeighbourConfig(30, 1)])
-def test_against_all_similarities(config: NeighbourConfig) -> None:
+@pytest.mark.parametrize("config", [ItemKNNConfig(0, 0), ItemKNNConfig(5, 0.5), ItemKNNConfig(30, 1)])
+def test_against_all_similarities(config: ItemKNNConfig) -> None:
     counts_UI = random_counts(users=8, tracks=30, seed=0)
     columns_T, counts_CT, counts_CI = asked(30, seed=1)
     strength_UI, past_CI = (
@@ -23,12 +23,12 @@ def test_against_all_similarities(config: NeighbourConfig) -> None:
             near_II[one, other] = (
                 left @ right / np.sqrt((left @ left + config.shrink) * (right @ right + config.shrink))
             )
-    scores_IC = config.learn(listens(counts_UI)).scores(columns_T, counts_CT)
+    scores_IC = config.fit(listens(counts_UI)).scores(columns_T, counts_CT)
     np.testing.assert_allclose(scores_IC.T, past_CI @ near_II, rtol=1e-5, atol=1e-6)
 
 
 def test_few_listens_make_no_near_neighbours() -> None:
     counts_UI = np.array([[1, 1, 1], [1, 1, 0], [1, 1, 0], [0, 0, 4]])
-    scores_IC = NeighbourConfig(5, 0).learn(listens(counts_UI)).scores(np.array([0]), np.array([[1]]))
+    scores_IC = ItemKNNConfig(5, 0).fit(listens(counts_UI)).scores(np.array([0]), np.array([[1]]))
     assert scores_IC[1, 0] == pytest.approx(3 / 8)
     assert scores_IC[2, 0] == pytest.approx(1 / np.sqrt(8 * 7))

@@ -11,7 +11,7 @@ from tests.evaluation.marts import write
 from tests.evaluation.world import TRACKS, plays
 from training.data import TrainingData
 from training.evaluation import ranking_metrics, ranking_slices
-from training.evaluation.ranking_slices import by_slice, slices
+from training.evaluation.ranking_slices import measure_by_slice, slice_masks
 from training.ranking.cases import ranking_cases
 from training.recipes import recipe
 
@@ -27,7 +27,7 @@ def test_slices_are_what_a_walk_over_the_plays_finds(data: TrainingData, monkeyp
     monkeypatch.setattr(ranking_slices, "HISTORY_EDGES", (0, 60, 70))
     cases = ranking_cases(data)
     cases = cases.take(np.random.default_rng(0).permutation(len(cases)))
-    masks = slices(data, cases)
+    masks = slice_masks(data, cases)
     log = data.plays
     for row in range(0, len(cases), 7):
         mine = np.flatnonzero(log.user_P == cases.user_R[row])
@@ -52,7 +52,7 @@ def test_a_slice_is_measured_like_any_cases_and_rankers_are_subtracted() -> None
     label[:100] = np.nan
     said = {name: random.random(2000).astype(np.float32) for name in ("low", "middle", "high")}
     mask = np.arange(2000) < 900
-    found = by_slice({"some": mask, "few": np.arange(2000) < 150, "none": mask & False}, label, said, user)
+    found = measure_by_slice({"some": mask, "few": np.arange(2000) < 150, "none": mask & False}, label, said, user)
     assert set(found) == {"some"}
     rows = np.arange(100, 900)
     measured = {name: ranking_metrics.measure(label[rows], one[rows], user[rows]) for name, one in said.items()}

@@ -16,7 +16,7 @@ ITEMS = np.array([[3, 7, 4], [8, 5, 0], [0, 0, 0]])
 
 
 def test_recall_by_hand(three_cases: RecallCases) -> None:
-    found = recall_metrics.by_case(ITEMS, three_cases, ["recall_at_1", "recall_at_3"])
+    found = recall_metrics.measure_by_case(ITEMS, three_cases, ["recall_at_1", "recall_at_3"])
     assert found["recall_at_1"]["all"] == pytest.approx([1 / 4, 0, 0])
     assert found["recall_at_3"]["all"] == pytest.approx([2 / 4, 1, 0])
     assert found["recall_at_3"]["repeat"] == pytest.approx([1 / 2, 1, np.nan], nan_ok=True)
@@ -32,7 +32,7 @@ def test_averages_cases_of_a_user_then_users(three_cases: RecallCases) -> None:
 
 
 def test_ndcg_by_hand(three_cases: RecallCases) -> None:
-    found = recall_metrics.by_case(ITEMS, three_cases, ["ndcg_at_10"])["ndcg_at_10"]
+    found = recall_metrics.measure_by_case(ITEMS, three_cases, ["ndcg_at_10"])["ndcg_at_10"]
     best_of_four = 1 + 1 / log2(3) + 1 / log2(4) + 1 / log2(5)
     assert found["all"] == pytest.approx([(1 + 1 / log2(4)) / best_of_four, 1 / log2(3), 0])
 
@@ -40,12 +40,12 @@ def test_ndcg_by_hand(three_cases: RecallCases) -> None:
 def test_ndcg_of_a_perfect_list_is_one_however_many_targets() -> None:
     cases = recall_cases([Case("a", repeat=list(range(2, 2 + n)), discovery=[], reachable=[]) for n in (1, 3, 25)])
     items = np.tile(np.arange(2, 32), (3, 1))
-    assert recall_metrics.by_case(items, cases, ["ndcg_at_10"])["ndcg_at_10"]["all"] == pytest.approx([1, 1, 1])
+    assert recall_metrics.measure_by_case(items, cases, ["ndcg_at_10"])["ndcg_at_10"]["all"] == pytest.approx([1, 1, 1])
 
 
 def test_none_is_never_a_hit() -> None:
-    assert not ragged([1, 2]).holds(np.zeros((1, 5), dtype=np.int64)).any()
-    assert not ragged([]).holds(np.array([[5, 6]])).any()
+    assert not ragged([1, 2]).contains(np.zeros((1, 5), dtype=np.int64)).any()
+    assert not ragged([]).contains(np.array([[5, 6]])).any()
 
 
 def test_equals_the_anchor_on_random_lists() -> None:
@@ -59,7 +59,7 @@ def test_equals_the_anchor_on_random_lists() -> None:
     cases = recall_cases(rows)
     measured = recall_metrics.measure(np.array(items), cases, ["recall_at_5", "recall_at_20"])
     for name, part in [("recall_at_5", "all"), ("recall_at_20", "reachable"), ("recall_at_20", "repeat")]:
-        lists = cases.items[recall_metrics.KINDS[part]]
+        lists = cases.items[recall_metrics.TARGETS_OF_PART[part]]
         plain = [(case.user, set(lists[row].tolist()), items[row].tolist()) for row, case in enumerate(rows)]
         by_user = anchor.recall_by_user(plain, int(name.rpartition("_")[2]))
         values = np.array([by_user[user] for user in sorted(by_user)])
@@ -73,15 +73,15 @@ def test_of_few_users_their_sessions_are_drawn(users: int) -> None:
     values_C = np.where(random.random(60) < 0.2, np.nan, random.random(60))
     kept = ~np.isnan(values_C)
     weights = 1 / np.bincount(user_C[kept])[user_C[kept]]
-    value, low, high = recall_metrics.over_users(values_C, user_C).interval()
+    value, low, high = recall_metrics.mean_over_users(values_C, user_C).interval()
     assert [value, low, high] == pytest.approx(anchor.interval(values_C[kept], weights))
-    assert value == pytest.approx(np.nanmean(recall_metrics.by_user(values_C, user_C, users)))
+    assert value == pytest.approx(np.nanmean(recall_metrics.mean_by_user(values_C, user_C, users)))
     assert low < value - 0.01 and value + 0.01 < high
 
 
 def test_of_more_users_the_users_are_drawn() -> None:
     values_C, user_C = np.tile(np.arange(10) / 10, 50), np.tile(np.arange(10), 50)
-    assert recall_metrics.over_users(values_C, user_C).interval() == pytest.approx(
+    assert recall_metrics.mean_over_users(values_C, user_C).interval() == pytest.approx(
         anchor.interval(np.arange(10) / 10, np.ones(10))
     )
 
@@ -94,6 +94,6 @@ def test_coverage_counts_catalogue_tracks_once() -> None:
 
 def test_unknown_metric_and_missing_lists_are_errors(three_cases: RecallCases) -> None:
     with pytest.raises(ValueError, match="recall_at_K or ndcg_at_K"):
-        recall_metrics.by_case(ITEMS, three_cases, ["precision_at_5"])
+        recall_metrics.measure_by_case(ITEMS, three_cases, ["precision_at_5"])
     with pytest.raises(ValueError, match="2 lists for 3 cases"):
-        recall_metrics.by_case(ITEMS[:2], three_cases, ["recall_at_5"])
+        recall_metrics.measure_by_case(ITEMS[:2], three_cases, ["recall_at_5"])

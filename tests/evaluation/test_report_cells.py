@@ -19,17 +19,17 @@ from training.evaluation.charts import Bar
     ],
 )
 def test_a_cell(interval: list[float | None] | None, shown: str) -> None:
-    assert report_cells.cell(interval) == shown
+    assert report_cells.interval_cell(interval) == shown
 
 
 def test_a_bar_without_an_interval_is_a_dot() -> None:
-    drawn = charts.intervals([Bar("a", [0.5, None, None]), Bar("b", [0.6, 0.5, 0.7])])
+    drawn = charts.interval_chart([Bar("a", [0.5, None, None]), Bar("b", [0.6, 0.5, 0.7])])
     assert drawn.count("<circle") == 2 and drawn.count('class="span') == 1
     assert ">0.500</text>" in drawn and ">0.600 [0.500, 0.700]</text>" in drawn
 
 
 def test_without_an_interval_nothing_is_certain() -> None:
-    assert not report_cells.is_certain([0.5, None, None])
-    assert report_cells.is_of_few({"cases": {"test_users": 9}}) and not report_cells.is_of_few(
+    assert not report_cells.is_significant([0.5, None, None])
+    assert report_cells.has_few_users({"cases": {"test_users": 9}}) and not report_cells.has_few_users(
         {"cases": {"test_users": 10}}
     )

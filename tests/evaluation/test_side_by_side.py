@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 import torch
 
-from training.evaluation.side_by_side import PIECES_WORTH_A_FORK, each
+from training.evaluation.side_by_side import MIN_PIECES_TO_FORK, parallel_map
 
 WEIGHT = torch.arange(12.0).reshape(3, 4)
 
@@ -20,19 +20,19 @@ def work(piece: int) -> tuple[int, list[float], int]:
 
 @pytest.mark.parametrize("processes", [1, 2, None])
 def test_results_come_in_the_order_of_the_pieces(processes: int | None) -> None:
-    pieces = range(PIECES_WORTH_A_FORK * 2)
-    found = list(each(work, pieces, "test", processes))
+    pieces = range(MIN_PIECES_TO_FORK * 2)
+    found = list(parallel_map(work, pieces, "test", processes))
     assert [one[:2] for one in found] == [work(piece)[:2] for piece in pieces]
     assert (os.getpid() in {one[2] for one in found}) == (processes == 1 or os.cpu_count() == 1)
 
 
 def test_what_was_made_here_is_known_there() -> None:
     known = {"at": torch.tensor([7])}
-    assert list(each(lambda piece: int(known["at"]) + piece, range(3), "test", 2)) == [7, 8, 9]
+    assert list(parallel_map(lambda piece: int(known["at"]) + piece, range(3), "test", 2)) == [7, 8, 9]
 
 
 def test_nothing_is_made_of_nothing() -> None:
-    assert list(each(work, [], "test")) == []
+    assert list(parallel_map(work, [], "test")) == []
 
 
 def test_an_error_is_the_callers() -> None:
@@ -40,7 +40,7 @@ def test_an_error_is_the_callers() -> None:
         raise ValueError(f"piece {piece}")
 
     with pytest.raises(ValueError, match="piece 0"):
-        list(each(fails, range(3), "test", 2))
+        list(parallel_map(fails, range(3), "test", 2))
 
 
 def test_a_killed_process_is_no_silence() -> None:
@@ -49,4 +49,4 @@ def test_a_killed_process_is_no_silence() -> None:
         return piece
 
     with pytest.raises(BrokenProcessPool):
-        list(each(dies, range(3), "test", 2))
+        list(parallel_map(dies, range(3), "test", 2))

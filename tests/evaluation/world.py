@@ -12,7 +12,7 @@ import pytest
 
 from tests.evaluation.marts import Play, write
 from training.features import ServiceContract
-from training.recall import CONTAINERS
+from training.recall import COLLECTIONS
 from training.train import train
 from training.workspace import Workspace
 
@@ -72,7 +72,7 @@ def workspace(
     for fit in ("held_out", "final"):
         for channel in ("popularity", "favourites", "realtime"):
             train(here, "channel", channel, fit)
-        for container in CONTAINERS:
+        for container in COLLECTIONS:
             train(here, "container", container, fit)
         for ranker in rankers:
             train(here, "ranker", ranker, fit)

@@ -12,7 +12,7 @@ import pytest
 from tests.experiment.shown import AT, row, write
 from training import shares
 from training.experiment.__main__ import main
-from training.shares import Shares, placed
+from training.shares import TrafficSplit, hash_bucket
 
 SINCE = AT - timedelta(hours=1)
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ask(home: Path, since: datetime = SINCE) -> None:
     """Half of the users are asked for, as the releases' command would, long ago."""
     file = home / "bentoml" / "shares.json"
-    shares.write(file, Shares().with_share("r2", home, 0.5, "louder"))
+    shares.write(file, TrafficSplit().with_share("r2", home, 0.5, "louder"))
     file.write_text(json.dumps(json.loads(file.read_text()) | {"since": since.isoformat() + "+00:00"}))
 
 
@@ -37,7 +37,7 @@ def world(users: int, lost: float = 0.0) -> list[dict[str, object]]:
     """
     random, rows = np.random.default_rng(3), []
     for user in range(users):
-        arm = "louder/r2" if placed(f"u{user}", "louder") < 0.5 else "louder/production"
+        arm = "louder/r2" if hash_bucket(f"u{user}", "louder") < 0.5 else "louder/production"
         if arm == "louder/r2" and random.random() < lost:
             continue
         for place in range(20):

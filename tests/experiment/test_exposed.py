@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiment.shown import AT, row, write
-from training.experiment.exposed import Period, exposed, newest
+from training.experiment.exposed import Period, load_arm_exposures, newest_exposure_at
 from training.workspace import MissingInput
 
 PERIOD = Period(AT, AT + timedelta(days=1))
@@ -28,7 +28,7 @@ def test_counts_of_an_arm_are_those_of_its_users(tmp_path: Path) -> None:
         row(-1, "b", "x/r1"),
         row(86_400, "b", "x/r1"),
     ]
-    found = exposed(write(tmp_path, rows), Period(PERIOD.since, PERIOD.until, "daily"), "x")
+    found = load_arm_exposures(write(tmp_path, rows), Period(PERIOD.since, PERIOD.until, "daily"), "x")
     assert list(found.arms) == ["x/production", "x/r1"]
     assert found.shared_users == 1
     production, other = found.arms.values()
@@ -44,7 +44,7 @@ def test_counts_of_an_arm_are_those_of_its_users(tmp_path: Path) -> None:
 
 def test_without_an_experiment_every_arm_is_there_and_groups_of_users_keep_the_sums(tmp_path: Path) -> None:
     marts = write(tmp_path, [row(n, f"u{n % 7}", "ab"[n % 2], is_played=n % 3 == 0) for n in range(60)])
-    single, grouped = exposed(marts, PERIOD), exposed(marts, PERIOD, most_units=3)
+    single, grouped = load_arm_exposures(marts, PERIOD), load_arm_exposures(marts, PERIOD, max_units=3)
     assert list(single.arms) == list(grouped.arms) == ["a", "b"]
     for name, arm in single.arms.items():
         few = grouped.arms[name]
@@ -56,8 +56,8 @@ def test_without_an_experiment_every_arm_is_there_and_groups_of_users_keep_the_s
 
 def test_an_empty_mart_has_no_arms_and_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="dbt build"):
-        newest(tmp_path / "marts")
+        newest_exposure_at(tmp_path / "marts")
     marts = write(tmp_path, [])
-    assert newest(marts) is None
-    assert exposed(marts, PERIOD).arms == {}
-    assert newest(write(tmp_path, [row(3, "u"), row(2, "u")])) == AT + timedelta(seconds=3)
+    assert newest_exposure_at(marts) is None
+    assert load_arm_exposures(marts, PERIOD).arms == {}
+    assert newest_exposure_at(write(tmp_path, [row(3, "u"), row(2, "u")])) == AT + timedelta(seconds=3)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.evaluation.bootstrap import DRAWS, LEVEL, SEED
-from training.experiment.metrics import measured, ratio
+from training.evaluation.bootstrap import DRAWS, INTERVAL_PERCENTILES, SEED
+from training.experiment.metrics import measure_arm, ratio
 
 
 def drawn_one_by_one(of, by, scale=1.0):
@@ -16,7 +16,7 @@ def test_a_ratio_is_of_sums_and_its_interval_is_over_users():
     random = np.random.default_rng(5)
     by = random.integers(1, 9, 30).astype(float)
     of = np.floor(by * random.random(30))
-    expected = [1000 * of.sum() / by.sum(), *np.percentile(drawn_one_by_one(of, by, 1000), LEVEL)]
+    expected = [1000 * of.sum() / by.sum(), *np.percentile(drawn_one_by_one(of, by, 1000), INTERVAL_PERCENTILES)]
     assert ratio(of, by, 1000).interval() == pytest.approx(expected)
 
 
@@ -29,7 +29,7 @@ def test_differences_are_paired_over_users_that_are_in_both_arms(shared):
     other_by, other_of = 10.0 * is_other, 10 * (liking + 0.1) * is_other
     difference = ratio(other_of, other_by) - ratio(of, by)
     expected = drawn_one_by_one(other_of, other_by) - drawn_one_by_one(of, by)
-    assert difference.interval()[1:] == pytest.approx(list(np.percentile(expected, LEVEL)))
+    assert difference.interval()[1:] == pytest.approx(list(np.percentile(expected, INTERVAL_PERCENTILES)))
     if shared == 40:
         assert difference.interval() == pytest.approx([0.1, 0.1, 0.1])
     if shared == 0:  # as if each arm's users had been drawn apart
@@ -50,7 +50,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
 
 def test_metrics_are_those_of_counting_by_hand():
     counts = {"exposures": [8, 12], "plays": [4, 1], "full_plays": [2, 1], "skips": [1, 0], "likes": [1, 0]}
-    found = measured({name: np.array(values, dtype=float) for name, values in counts.items()})
+    found = measure_arm({name: np.array(values, dtype=float) for name, values in counts.items()})
     assert {name: one.value for name, one in found.items()} == {
         "play_rate": 0.25, "finish_rate": 0.6, "skip_rate": 0.2, "likes_per_1000": 50,
     }  # fmt: skip

@@ -32,7 +32,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def apply() -> None:
     command = [str(Path(sys.executable).parent / "feast"), "-c", "feature_repo", "apply"]
-    variables = environment(settings.load())
+    variables = environment(settings.load_settings())
     done = subprocess.run(command, env=variables, cwd=settings.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -69,7 +69,7 @@ def test_nothing_but_the_online_store_differs() -> None:
 def test_an_unknown_store_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_ONLINE_STORE", "memory")
     with pytest.raises(settings.SettingError, match="SEGUE_ONLINE_STORE"):
-        settings.load()
+        settings.load_settings()
 
 
 def test_compose_chooses_redis_for_everything_that_reads_or_writes_features() -> None:

@@ -11,7 +11,7 @@ import feast
 import pytest
 
 import settings
-from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS, TAG, SequenceView
+from sequences.definition import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
 from tests.sequences.conftest import write_events
 from training.ranking import RANKERS
 from training.recall import CHANNELS
@@ -42,7 +42,7 @@ def test_every_declared_sequence_is_a_view_with_its_attributes(applied: feast.Fe
     for name, view in SEQUENCE_VIEWS.items():
         stored = applied.get_feature_view(name)
         assert tuple(feature.name for feature in stored.features) == view.attribute_names
-        assert SequenceView.from_json(stored.batch_source.tags[TAG]) == view
+        assert SequenceView.from_json(stored.batch_source.tags[SEQUENCE_TAG]) == view
 
 
 def test_one_service_a_model(applied: feast.FeatureStore) -> None:

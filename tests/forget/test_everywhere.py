@@ -125,8 +125,8 @@ def test_nothing_is_left_and_nobody_else_is_touched(home: Home) -> None:
     assert not home.in_redis(home.user) and (kind == "sqlite" or home.in_redis(home.others[0]))
     now = world.rows_of_others(home.path, home.user)
     assert {name for name in others.keys() | now.keys() if others.get(name) != now.get(name)} == set()
-    release = home.path / "bentoml" / "models" / store.NAME / "made"
-    assert (release / store.COMPLETE).read_text() == store.listing(release)
+    release = home.path / "bentoml" / "models" / store.MODEL_NAME / "made"
+    assert (release / store.CHECKSUM_FILE).read_text() == store.checksum_listing(release)
 
     # The recommender went on, answers them as nobody, and takes nothing of them any more.
     told = home.listen(home.user, 9)
@@ -146,9 +146,9 @@ def test_they_stay_away_when_their_log_comes_again(home: Home, built_home: Path)
     assert home.forget(home.user).returncode == 0
     others = len(world.listeners(home.path))
     counts = land(built_home / world.LOG, home.path)["own_events"]
-    assert counts.landed == 0 and counts.forgotten > 50
+    assert counts.landed == 0 and counts.suppressed > 50
     counts = land(world.broken(home.path.parent / "broken.jsonl", [home.user]), home.path)["own_events"]
-    assert (counts.read, counts.quarantined, counts.forgotten) == (2, 0, 2)
+    assert (counts.read, counts.quarantined, counts.suppressed) == (2, 0, 2)
     land(home.path / "live", home.path)
     built(home.path, as_of=str(world.AS_OF))
     assert world.places(home.path, home.user) == []

@@ -65,14 +65,14 @@ def with_models(home: Path) -> Path:
     workspace = home / "training" / f"{AS_OF}-debug" / "held_out"
     workspace.mkdir(parents=True)
     cases.write_parquet(workspace / "validation_cases.parquet")
-    folder = home / "bentoml" / "models" / store.NAME / "made"
+    folder = home / "bentoml" / "models" / store.MODEL_NAME / "made"
     make_release(folder, 400, "debug", "made")
     cases.select("user_id", "request_at", recall=pl.lit(0.5)).write_parquet(folder / "slate.parquet")
     item = pl.Series("item", [[2, 3]] * len(users), pl.List(pl.Int32))
     known_at = pl.Series("known_at", [[5, 6]] * len(users), pl.List(pl.Int64))
     heard = pl.DataFrame([pl.Series("user_id", users), item, known_at])
     heard.write_parquet(folder / "channels" / "knowledge_graph" / "heard.parquet")
-    (folder / store.COMPLETE).write_text(store.listing(folder))
+    (folder / store.CHECKSUM_FILE).write_text(store.checksum_listing(folder))
     Pointer(home / "bentoml" / "active.json").activate("made", folder)
     return folder
 

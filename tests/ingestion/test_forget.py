@@ -14,12 +14,12 @@ import pytest
 
 import forgotten
 import settings
-from forgotten import Forgotten
+from forgotten import SuppressionList
 from ingestion import contract, erase_parquet
 from ingestion.forget import main
 from ingestion.land import land
 from ingestion.land import main as land_command
-from ingestion.raw_rows import users_named
+from ingestion.raw_rows import extract_user_ids
 from tests.ingestion.logs import event, json_lines, landed, play_log, quarantined, tree
 
 ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
@@ -91,7 +91,7 @@ def test_a_user_leaves_every_table_and_the_others_stay_as_they_were(
     assert pq.read_schema(anew).equals(contract.LISTENING_EVENTS, check_metadata=True)
     kept = tree(home)
     counts = land(log, home)["play_log"]
-    assert (counts.read, counts.landed, counts.quarantined, counts.forgotten) == (52, 0, 1, 16)
+    assert (counts.read, counts.landed, counts.quarantined, counts.suppressed) == (52, 0, 1, 16)
     assert main(["ann"]) == 0
     assert "was forgotten before" in capsys.readouterr().out
     assert {name: content for name, content in tree(home).items() if name in kept} == kept
@@ -105,13 +105,16 @@ def test_who_is_not_there_is_an_error_unless_they_are_to_be_kept_out(
     told = capsys.readouterr()
     assert "bob: forgotten, 31 rows erased" in told.out
     assert "there is nothing of zoe in" in told.err and "--anyway" in told.err
-    assert forgotten.read(home / "forgotten.json").among(["zoe", "bob", "ann"]) == {"bob"}
+    assert forgotten.read_suppression_list(home / "forgotten.json").intersection(["zoe", "bob", "ann"]) == {"bob"}
     assert main(["zoe", "--anyway"]) == 0
-    assert forgotten.read(home / "forgotten.json").among(["zoe", "bob", "ann"]) == {"bob", "zoe"}
+    assert forgotten.read_suppression_list(home / "forgotten.json").intersection(["zoe", "bob", "ann"]) == {
+        "bob",
+        "zoe",
+    }
     for blank in ("", " bob"):
         with pytest.raises(SystemExit):
             main([blank])
-    assert land(log, home)["play_log"].forgotten == 16
+    assert land(log, home)["play_log"].suppressed == 16
     assert main(["ann", "bob", "--lift"]) == 2 and "not forgotten: ann" in capsys.readouterr().err
     assert land(log, home)["play_log"].landed == 0
     assert main(["bob", "--lift"]) == 0
@@ -178,17 +181,17 @@ def test_a_release_whose_list_is_changed_first_is_whole_after_a_kill(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            erase_parquet.erase(file, ["ann"])
+            erase_parquet.erase_from_file(file, ["ann"])
     assert pl.read_parquet(file)["user_id"].to_list() == ["ann", "bob"]
-    assert erase_parquet.erase(file, ["ann"]) == {"ann": 1}
+    assert erase_parquet.erase_from_file(file, ["ann"]) == {"ann": 1}
     assert pl.read_parquet(file).rows() == [("bob", [2])]
     assert (folder / "files.sha256").read_text() == _listing(folder)
 
 
 def _listing(folder: Path) -> str:
-    from training.store import listing
+    from training.store import checksum_listing
 
-    return listing(folder)
+    return checksum_listing(folder)
 
 
 @pytest.mark.parametrize(
@@ -201,20 +204,20 @@ def _listing(folder: Path) -> str:
     ],
 )
 def test_whom_a_broken_row_names(raw: str, users: set[str]) -> None:
-    assert users_named(raw) == users
+    assert extract_user_ids(raw) == users
 
 
 def test_torn_json_names_its_texts() -> None:
-    assert "ann" in users_named('{"user_id": "ann", "acti')
+    assert "ann" in extract_user_ids('{"user_id": "ann", "acti')
 
 
 def test_the_list_names_nobody_and_another_home_has_another(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        Forgotten().with_users(["ann"]).write(tmp_path / name)
-    a, b = (forgotten.read(tmp_path / name) for name in ("a", "b"))
+        SuppressionList().with_users(["ann"]).write(tmp_path / name)
+    a, b = (forgotten.read_suppression_list(tmp_path / name) for name in ("a", "b"))
     assert a.hashes.isdisjoint(b.hashes) and "ann" in a and "ann" in b and "bob" not in a
     assert b"ann" not in (tmp_path / "a").read_bytes()
-    assert "ann" not in a.without_users(["ann"]) and len(forgotten.read(tmp_path / "none")) == 0
+    assert "ann" not in a.without_users(["ann"]) and len(forgotten.read_suppression_list(tmp_path / "none")) == 0
 
 
 def test_nothing_is_landed_while_the_list_is_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

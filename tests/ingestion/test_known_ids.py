@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from ingestion import known_ids, landing
-from ingestion.known_ids import KnownIds
+from ingestion.known_ids import EventIdIndex
 from ingestion.land import land
 from tests.ingestion.logs import event, json_lines
 
@@ -32,26 +32,26 @@ def written(folder: Path, number: int, ids: list[str]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("run_ids", [1, 200, known_ids.RUN_IDS])
+@pytest.mark.parametrize("run_ids", [1, 200, known_ids.SPILL_THRESHOLD_IDS])
 @pytest.mark.parametrize("collide", [False, True])
 def test_found_is_what_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collide: bool, run_ids: int
 ) -> None:
-    monkeypatch.setattr(known_ids, "RUN_IDS", run_ids)
+    monkeypatch.setattr(known_ids, "SPILL_THRESHOLD_IDS", run_ids)
     if collide:
         monkeypatch.setattr(known_ids, "_hashes", lambda ids: ids.str.len_bytes().cast(pl.UInt64).to_numpy())
-    random_ids, known, files, seen = random.Random(0), KnownIds(tmp_path / "known"), list[Path](), set[str]()
+    random_ids, known, files, seen = random.Random(0), EventIdIndex(tmp_path / "known"), list[Path](), set[str]()
     for number in range(30):
         asked = [f"e{random_ids.randrange(2_000)}" for _ in range(random_ids.randrange(150))]
-        found = known.among(files, pl.Series("event_id", asked, dtype=pl.String)).to_list()
+        found = known.contains(files, pl.Series("event_id", asked, dtype=pl.String)).to_list()
         assert found == [one in seen for one in asked]
         new = sorted(set(asked) - seen)
         seen.update(new)
         files.append(written(tmp_path, number, new))
         assert len(known) < 2 * run_ids, "what has grown lies on the disk"
-    known.put_away()
+    known.spill()
     assert len(known) == 0
-    assert known.among(files, pl.Series("event_id", sorted(seen))).all()
+    assert known.contains(files, pl.Series("event_id", sorted(seen))).all()
 
 
 def test_a_landing_reads_the_ids_of_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_partitions_that_do_not_fit_lie_on_the_disk(tmp_path: Path, monkeypatch:
     ids_of = known_ids._event_ids
     monkeypatch.setattr(known_ids, "_event_ids", lambda file: read.append(file) or ids_of(file))
     monkeypatch.setattr(landing, "FLUSH_ROWS", 5)
-    monkeypatch.setattr(landing, "KNOWN_AT_MOST", 0)
+    monkeypatch.setattr(landing, "MAX_IDS_IN_MEMORY", 0)
     log = own_log(tmp_path / "log", 50, days=2)
     for landed in (50, 0):
         read.clear()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingestion import contract
-from ingestion.as_of import as_of
+from ingestion.as_of import default_as_of
 from ingestion.land import land, main
 from tests.ingestion.logs import event, json_lines, landed, play_log, quarantined, tree
 
@@ -144,7 +144,7 @@ def test_an_empty_live_log_leaves_a_readable_file_for_every_table(tmp_path: Path
             field.metadata[b"description"] for field in schema
         ]
     with pytest.raises(LookupError, match="land some logs first"):
-        as_of(tmp_path / "home")
+        default_as_of(tmp_path / "home")
 
 
 def test_live_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_live_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
     counts = land(home / "live", home, now=datetime(2026, 5, 1, 12, tzinfo=UTC))["own_events"]
     assert (counts.landed, counts.quarantined) == (1, 1)
     assert "is not before 2026-05-02 12:00" in quarantined(home)["reason"].item()
-    assert as_of(home) == date(2026, 5, 2)
+    assert default_as_of(home) == date(2026, 5, 2)
 
 
 def test_quarantine_keeps_row_reason_and_line(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_names_in_a_zip_cannot_leave_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         for name in ("../../outside/StreamingHistory0.json", "/abs/StreamingHistory1.json"):
             archive.writestr(name, json.dumps(BASIC[:1]))
-    assert [member.name for member in sources.members(tmp_path / "evil.zip")] == [
+    assert [member.name for member in sources.list_members(tmp_path / "evil.zip")] == [
         "abs/StreamingHistory1.json",
         "outside/StreamingHistory0.json",
     ]

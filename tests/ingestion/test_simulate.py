@@ -10,10 +10,10 @@ import pytest
 
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
-from ingestion.simulation.listeners import Listeners
+from ingestion.simulation.listeners import SimulatedUsers
 from ingestion.simulation.outcomes import examination
-from ingestion.simulation.shelf import Shelf
-from ingestion.simulation.world import build
+from ingestion.simulation.shelf import AvailableTracks
+from ingestion.simulation.world import build_world
 from tests.ingestion.logs import landed, tree
 
 SIZE = WorldSize(users=300, tracks=600, days=30, seed=5)
@@ -178,18 +178,18 @@ def test_interests_drift(world: Path) -> None:
 
 
 def test_propensities_are_the_shares_with_which_songs_are_drawn() -> None:
-    world = build(tracks=200, days=10, seed=1)
-    shelf, random = Shelf(world, 5), np.random.default_rng(0)
-    drawn = shelf.of_interest(random, np.zeros(200_000, np.int64))
+    world = build_world(tracks=200, days=10, seed=1)
+    shelf, random = AvailableTracks(world, 5), np.random.default_rng(0)
+    drawn = shelf.sample_by_interest(random, np.zeros(200_000, np.int64))
     tracks = np.flatnonzero((world.interest_V == 0) & shelf.is_available_V)
     measured = np.bincount(drawn, minlength=200)[tracks] / 200_000
-    np.testing.assert_allclose(measured, shelf.chance_in_interest(tracks), atol=0.005)
+    np.testing.assert_allclose(measured, shelf.probability_in_interest(tracks), atol=0.005)
 
-    listeners = Listeners(world, users=1, days=10, seed=1)
+    listeners = SimulatedUsers(world, users=1, days=10, seed=1)
     heard = np.array([3, 4, 3, 5, 3])
-    listeners.remember(np.zeros(5, np.int64), heard)
+    listeners.record_plays(np.zeros(5, np.int64), heard)
     user = np.zeros(200_000, np.int64)
-    recalled = listeners.recall(random, user)
+    recalled = listeners.sample_repeat(random, user)
     for track in (3, 4, 5):
-        chance = listeners.recall_chance(user[:1], np.array([track]))[0]
+        chance = listeners.repeat_probability(user[:1], np.array([track]))[0]
         assert abs((recalled == track).mean() - chance) < 0.005

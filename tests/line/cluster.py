@@ -24,7 +24,7 @@ import yaml
 
 import settings
 from local import process
-from local.airflow_api import Airflow, Run
+from local.airflow_api import AirflowClient, DagRun
 from local.environment import environment
 from local.ports import free_port
 from tests import postgres, valkey
@@ -40,7 +40,7 @@ class Cluster:
     """Airflow's processes and its Celery workers; use `running`."""
 
     def __init__(self, home: Path, uri: str, server: str, password: str, at_once: int) -> None:
-        self._home, self._programs, self._number = home, dict[str, process.Background](), 0
+        self._home, self._programs, self._number = home, dict[str, process.BackgroundProcess](), 0
         self.settings = settings.Settings(home, "127.0.0.1", *(free_port() for _ in range(4)))
         url = f"http://127.0.0.1:{self.settings.airflow_port}"
         host, port = server.split(":")
@@ -128,27 +128,27 @@ class Cluster:
         return set(self._tasks("success", has_worker=True).values())
 
     def _tasks(self, state: str, has_worker: bool = False) -> dict[str, TaskName]:
-        with Airflow(self.settings) as airflow:
+        with AirflowClient(self.settings) as airflow:
             asked = {"state": state, "limit": 100}
-            rows = airflow._ask("GET", "/dags/~/dagRuns/~/taskInstances", params=asked)["task_instances"]
+            rows = airflow._request_json("GET", "/dags/~/dagRuns/~/taskInstances", params=asked)["task_instances"]
         wanted = [row for row in rows if row["hostname"] or not has_worker]
         return {row["id"]: (row["dag_id"], row["task_id"], row["map_index"]) for row in wanted}
 
-    def trigger(self, dag_id: str, **conf: Any) -> Run:
+    def trigger(self, dag_id: str, **conf: Any) -> DagRun:
         """A run of a DAG, once Airflow knows it."""
-        with Airflow(self.settings) as airflow:
+        with AirflowClient(self.settings) as airflow:
             wait_until(lambda: airflow.dag_exists(dag_id), dag_id)
             return airflow.trigger(dag_id, conf)
 
-    def tries(self, run: Run) -> dict[str, int]:
+    def tries(self, run: DagRun) -> dict[str, int]:
         """task ▸ how often it was tried."""
-        with Airflow(self.settings) as airflow:
-            return {task.name: task.try_number for task in airflow.tasks(run)}
+        with AirflowClient(self.settings) as airflow:
+            return {task.name: task.try_number for task in airflow.list_tasks(run)}
 
-    def state(self, run: Run) -> str:
+    def state(self, run: DagRun) -> str:
         """How the run is."""
-        with Airflow(self.settings) as airflow:
-            return airflow.run(run.dag_id, run.run_id).state
+        with AirflowClient(self.settings) as airflow:
+            return airflow.get_run(run.dag_id, run.run_id).state
 
     def stop(self) -> None:
         """Ends everything."""
@@ -161,7 +161,7 @@ class Cluster:
         for program in self._programs.values():
             process.stop(program)
 
-    def _start(self, service: str, name: str = "", *more: str) -> process.Background:
+    def _start(self, service: str, name: str = "", *more: str) -> process.BackgroundProcess:
         told = COMPOSE[service]
         ours = {key: self._in_place(value) for key, value in told["environment"].items()}
         variables = {**environment(self.settings), **ours, **self._own}

@@ -13,11 +13,11 @@ import psutil
 
 import settings
 from local import process, services
-from local.airflow_api import Airflow, Run
-from local.follow import LINE, follow
-from local.pipeline import Asked
+from local.airflow_api import AirflowClient, DagRun
+from local.follow import PIPELINE_DAGS, follow_pipeline
+from local.pipeline import RunParameters
 from local.ports import free_port
-from local.run import params, wait_for_dags
+from local.run import build_dag_conf, wait_for_dags
 
 PATIENCE_S = 900
 
@@ -31,27 +31,27 @@ class Installation:
     def start(self) -> None:
         """Starts what does not run, as `make run` does."""
         services.start(self.settings)
-        with Airflow(self.settings) as airflow:
+        with AirflowClient(self.settings) as airflow:
             wait_for_dags(airflow)
 
     def stop(self) -> None:
         """What `make stop` does."""
         services.stop(self.settings)
 
-    def trigger(self, **asked: Any) -> Run:
+    def trigger(self, **asked: Any) -> DagRun:
         """A new run of the line."""
-        with Airflow(self.settings) as airflow:
-            return airflow.trigger(LINE[0], params(Asked(recipe="debug", **asked)))
+        with AirflowClient(self.settings) as airflow:
+            return airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(RunParameters(recipe="debug", **asked)))
 
-    def follow(self, first: Run) -> str:
+    def follow(self, first: DagRun) -> str:
         """Waits until the line that `first` began is green; what was seen of it.
 
         Raises:
             LineError: it stopped.
         """
         seen: list[str] = []
-        with Airflow(self.settings) as airflow:
-            follow(airflow, first, seen.append)
+        with AirflowClient(self.settings) as airflow:
+            follow_pipeline(airflow, first, seen.append)
         return "\n".join(seen)
 
     def retries(self) -> set[Path]:
@@ -59,7 +59,7 @@ class Installation:
         logs = self.settings.airflow / "logs"
         return {log.relative_to(logs) for log in logs.glob("dag_id=*/**/attempt=2.log")}
 
-    def airflow(self) -> process.Background:
+    def airflow(self) -> process.BackgroundProcess:
         """The program that is Airflow."""
         program = process.load(self.settings.home / "run" / "airflow.json")
         assert program is not None

@@ -50,7 +50,7 @@ def landed(home: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every landed file's rows: what happened by file name (which is its content), other tables without `landed_at`."""
     found = {}
     for table in sorted((home / "landing").glob("[a-z]*")):
-        if table.name in contract.HAPPENED_AT:
+        if table.name in contract.EVENT_TIME_COLUMNS:
             found |= {
                 f"{table.name}/{file.parent.name}/{file.name}": rows(f"'{file}'")
                 for file in table.glob("dt=*/*.parquet")

@@ -20,7 +20,7 @@ from playwright.sync_api import Error, Page, expect
 
 import settings
 from local import airflow_server, answer, services
-from local.land import WORLDS
+from local.land import WORLD_SIZES
 from settings import SettingError, Settings
 from tests.line import browser
 
@@ -47,7 +47,7 @@ class Shot:
 
 def daily(page: Page, here: Settings) -> None:
     """A listener's list of the day."""
-    page.goto(f"{_recommender(here)}/?user={answer.somebody(here)}")
+    page.goto(f"{_recommender(here)}/?user={answer.find_recent_user(here)}")
     expect(page.locator(".song").first).to_be_visible()
     expect(page.locator(".sequence li").first).to_be_visible()
 
@@ -182,7 +182,7 @@ def check(here: Settings) -> None:
         )
     files = [str(file) for file in (here.landing / "landings").glob("dt=*/*.parquet")]
     query = "select distinct source from read_parquet(?) where split is not null"
-    others = {source for (source,) in duckdb.execute(query, [files]).fetchall()} - set(WORLDS)
+    others = {source for (source,) in duckdb.execute(query, [files]).fetchall()} - set(WORLD_SIZES)
     if others:
         raise NotShown(
             f"{here.home} has {', '.join(sorted(others))}: pictures are of simulated listeners only, take another SEGUE_HOME"
@@ -196,7 +196,7 @@ def main() -> int:
     parser.add_argument("--only", choices=[shot.name for shot in SHOTS], default=None)
     options = parser.parse_args()
     try:
-        here = settings.load()
+        here = settings.load_settings()
         check(here)
         options.into.mkdir(parents=True, exist_ok=True)
         for shot in SHOTS:
@@ -212,7 +212,7 @@ def main() -> int:
 def _log_in(page: Page, here: Settings) -> None:
     page.goto(f"{_airflow(here)}/auth/login")
     page.locator("input[name=username]").fill(airflow_server.USER)
-    page.locator("input[name=password]").fill(airflow_server.password(here))
+    page.locator("input[name=password]").fill(airflow_server.load_or_create_password(here))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/auth/login" not in url)
 
@@ -222,7 +222,7 @@ def _recommender(here: Settings) -> str:
 
 
 def _pages(here: Settings) -> str:
-    return f"http://{here.host}:{here.pages_port}"
+    return f"http://{here.host}:{here.console_port}"
 
 
 def _airflow(here: Settings) -> str:

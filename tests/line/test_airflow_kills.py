@@ -24,7 +24,7 @@ AS_OF, EARLIER = "2026-07-01", "2026-06-28"
 def undisturbed(tmp_path_factory):
     """The marts of both days, made by the same commands without Airflow."""
     home = tmp_path_factory.mktemp("undisturbed")
-    world, variables = land.WORLDS["debug"], home_environment(home)
+    world, variables = land.WORLD_SIZES["debug"], home_environment(home)
     size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
     log = str(home / "log")
     complete([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(land.SEED), "--out", log], variables)

@@ -13,8 +13,8 @@ from threading import Thread
 
 import pytest
 
-from local.airflow_api import Airflow, Run
-from local.follow import LINE, follow
+from local.airflow_api import AirflowClient, DagRun
+from local.follow import PIPELINE_DAGS, follow_pipeline
 from tests.ingestion.logs import event
 from tests.line.cluster import Cluster, TaskName, running
 from tests.line.installation import wait_until
@@ -36,7 +36,7 @@ def test_a_worker_killed_in_a_task_costs_a_try_and_nothing_else(home: Path) -> N
     log.write_text("".join(json.dumps(event(number)) + "\n" for number in range(50)))
     with running(home) as cluster:
         first = cluster.start_worker()
-        run = cluster.trigger(LINE[0], logs=str(log), recipe="debug")
+        run = cluster.trigger(PIPELINE_DAGS[0], logs=str(log), recipe="debug")
         # Held before it can end, so that the kill is in the middle whatever the machine is doing
         held = wait_until(lambda: cluster.working("local.land", "--logs"), "landing")
         for one in held:
@@ -68,7 +68,7 @@ def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> Non
     seen: set[str] = set()
     worker = cluster.start_worker()
     over = Future[None]()
-    first = cluster.trigger(LINE[0], recipe="debug")
+    first = cluster.trigger(PIPELINE_DAGS[0], recipe="debug")
     Thread(target=lambda: _follow(cluster, first, over), daemon=True).start()
     while not over.done():
         for _, own, task in cluster.begun():
@@ -80,15 +80,15 @@ def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> Non
             seen.add(own)
         time.sleep(0.02)
     over.result()
-    assert {dag for dag, _, _ in killed} == set(LINE)
+    assert {dag for dag, _, _ in killed} == set(PIPELINE_DAGS)
     assert cluster.done_tasks() - killed == set()
     assert (cluster.settings.releases / "active.json").exists()
 
 
-def _follow(cluster: Cluster, first: Run, over: Future[None]) -> None:
+def _follow(cluster: Cluster, first: DagRun, over: Future[None]) -> None:
     try:
-        with Airflow(cluster.settings) as airflow:
-            follow(airflow, first, lambda _: None, patience_s=600)
+        with AirflowClient(cluster.settings) as airflow:
+            follow_pipeline(airflow, first, lambda _: None, timeout_s=600)
         over.set_result(None)
     except BaseException as error:
         over.set_exception(error)

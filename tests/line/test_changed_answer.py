@@ -64,7 +64,7 @@ def store(tmp_path_factory):
 def port(store, tmp_path_factory):
     def prepare(home):
         served_world.write_release(home, TRACKS, "small")
-        return served_world.write_listeners(home / "marts", USERS, TRACKS)
+        return served_world.write_users(home / "marts", USERS, TRACKS)
 
     home = tmp_path_factory.mktemp("home")
     with running_service.running(home, "redis", store.port, prepare, "/readyz") as service:

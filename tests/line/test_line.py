@@ -73,7 +73,7 @@ def first_run(line):
 def here(line, first_run, monkeypatch):
     for name in ("SEGUE_HOME", *PORTS):
         monkeypatch.setenv(name, line.environment[name])
-    return settings.load()
+    return settings.load_settings()
 
 
 def url_of(here):
@@ -90,7 +90,7 @@ def test_it_ends_with_an_answer_and_addresses(first_run, here):
 
 def test_a_block_shows_in_the_very_next_answer(here):
     url = url_of(here)
-    user_id = answer.somebody(here)
+    user_id = answer.find_recent_user(here)
     before = [item["track_id"] for item in answer.recommend(here, user_id, limit=10)["items"]]
     now = datetime.now(UTC).isoformat()
     event = {
@@ -120,7 +120,7 @@ def test_a_command_of_the_documentation_does_what_is_said(line, here, words):
     elif words == "make serve":
         assert said.count("was running") == len(services.SERVICES)
     else:
-        assert answer.recommend(here, answer.somebody(here))["release"] in said
+        assert answer.recommend(here, answer.find_recent_user(here))["release"] in said
 
 
 def test_make_clean_removes_what_was_written_and_nothing_else(line, tmp_path):
@@ -137,23 +137,23 @@ def test_make_clean_removes_what_was_written_and_nothing_else(line, tmp_path):
 
 
 def test_a_listener_listens_and_the_list_follows(here):
-    listening.listens_and_the_list_follows(url_of(here), answer.somebody(here))
+    listening.listens_and_the_list_follows(url_of(here), answer.find_recent_user(here))
 
 
 def test_what_holds_songs_opens_and_they_play_one_after_another(here):
-    listening.opens_what_holds_songs_and_they_play_one_after_another(url_of(here), answer.somebody(here))
+    listening.opens_what_holds_songs_and_they_play_one_after_another(url_of(here), answer.find_recent_user(here))
 
 
 def test_every_act_is_an_event(here):
-    listening.every_act_is_an_event(url_of(here), answer.somebody(here))
+    listening.every_act_is_an_event(url_of(here), answer.find_recent_user(here))
 
 
 def test_the_page_is_used_by_keyboard_alone(here):
-    listening.is_used_by_keyboard_alone(url_of(here), answer.somebody(here))
+    listening.is_used_by_keyboard_alone(url_of(here), answer.find_recent_user(here))
 
 
 def test_a_song_with_an_address_is_heard(here):
-    listening.hears_what_has_an_address(url_of(here), answer.somebody(here))
+    listening.hears_what_has_an_address(url_of(here), answer.find_recent_user(here))
 
 
 def test_somebody_new_begins_with_three_songs(here):
@@ -161,7 +161,7 @@ def test_somebody_new_begins_with_three_songs(here):
 
 
 def test_the_page_is_small_and_open_to_everybody(here):
-    listening.may_be_used_by_everybody(url_of(here), answer.somebody(here))
+    listening.may_be_used_by_everybody(url_of(here), answer.find_recent_user(here))
 
 
 def test_a_picture_of_every_page_can_be_taken(line, here, tmp_path):
@@ -180,7 +180,7 @@ def test_the_reading_room_has_the_line_and_where_its_release_comes_from(here):
         "Benchmark",
         "Studies",
     ]
-    release = answer.recommend(here, answer.somebody(here))["release"]
+    release = answer.recommend(here, answer.find_recent_user(here))["release"]
     lineage = httpx.get(f"{reading_room}/releases/{release}").text
     assert "does not say" not in lineage and "not said" not in lineage
     assert "<dt>source</dt><dd>debug</dd>" in lineage
@@ -192,12 +192,12 @@ def test_the_reading_room_has_the_line_and_where_its_release_comes_from(here):
 
 
 def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
-    pids = {service.name: services.running(service, here).pid for service in services.SERVICES}
+    pids = {service.name: services.find_running_process(service, here).pid for service in services.SERVICES}
     # The block was made today, so the same day is asked for again: nothing else is new before it.
     as_of = next(here.training.glob("*-debug")).name.removesuffix("-debug")
     second = line.command(f"make run RECIPE=debug AS_OF={as_of}")
     assert second.count("was running") == len(services.SERVICES)
-    assert {service.name: services.running(service, here).pid for service in services.SERVICES} == pids
+    assert {service.name: services.find_running_process(service, here).pid for service in services.SERVICES} == pids
     logs = "\n".join(file.read_text() for file in here.airflow.glob("logs/dag_id=*/run_id=*/**/*.log"))
     assert "unchanged" in logs
     landed = pl.read_parquet(here.landing / "listening_events" / "dt=*" / "*.parquet", hive_partitioning=False)
@@ -206,7 +206,7 @@ def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
 
 
 def test_what_may_not_pass_stops_the_line_by_name_and_the_release_goes_on_serving(line, here):
-    user_id = answer.somebody(here)
+    user_id = answer.find_recent_user(here)
     release = answer.recommend(here, user_id)["release"]
     # Asked for a day weeks after the newest event, landed events are stale.
     stale = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()

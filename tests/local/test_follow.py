@@ -5,14 +5,14 @@ import pytest
 
 import settings
 from local import airflow_api, answer, follow
-from local.airflow_api import Airflow, AirflowError, Run
+from local.airflow_api import AirflowClient, AirflowError, DagRun
 
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
     """An Airflow whose answers are given here: exceptions are raised, everything else is JSON; what it was asked, by method."""
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setattr(airflow_api, "PAUSE_S", 0)
+    monkeypatch.setattr(airflow_api, "RETRY_DELAY_S", 0)
 
     def of(*answers):
         left, heard = list(answers), []
@@ -24,7 +24,7 @@ def asked(tmp_path, monkeypatch):
                 raise one
             return httpx.Response(200, json=one)
 
-        airflow = Airflow(settings.load())
+        airflow = AirflowClient(settings.load_settings())
         airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(answer))
         return airflow, heard
 
@@ -77,7 +77,7 @@ def test_a_mapped_task_is_told_by_its_name_from_the_first_line_on(asked, monkeyp
         answers.append({"task_instances": [task(0, *one) for one in tasks]})
     airflow, _ = asked(*answers)
     said = []
-    follow._until_over(airflow, Run("train_models", "one", "running"), said.append)
+    follow._wait_until_finished(airflow, DagRun("train_models", "one", "running"), said.append)
     assert [line.split() for line in said] == [
         ["rankers.train_ranker", "target_attention", "running"],
         ["rankers.train_ranker", "target_attention", "done"],
@@ -87,7 +87,7 @@ def test_a_mapped_task_is_told_by_its_name_from_the_first_line_on(asked, monkeyp
 def test_a_mapped_task_that_ended_before_it_had_a_name_is_told_by_its_number(asked):
     airflow, _ = asked(RUN, {"task_instances": [task(3, "3", "failed")]})
     said = []
-    follow._until_over(airflow, Run("train_models", "one", "running"), said.append)
+    follow._wait_until_finished(airflow, DagRun("train_models", "one", "running"), said.append)
     assert [line.split() for line in said] == [["rankers.train_ranker", "3", "FAILED"]]
 
 
@@ -99,9 +99,9 @@ def test_a_recommender_that_does_not_answer_ends_in_a_sentence_with_a_remedy(tmp
 
     monkeypatch.setattr(httpx, "post", held_up)
     with pytest.raises(
-        answer.AnswerError, match=r"does not answer \(ReadTimeout\); see .*recommender.log, `make serve`"
+        answer.RecommendationError, match=r"does not answer \(ReadTimeout\); see .*recommender.log, `make serve`"
     ):
-        answer.recommend(settings.load(), "u1")
+        answer.recommend(settings.load_settings(), "u1")
 
 
 def test_of_a_failed_task_is_told_what_it_said_itself():
@@ -119,5 +119,5 @@ def test_of_a_failed_task_is_told_what_it_said_itself():
         "exit code 2. What to do: mend it",
     ]
     log += ["Task failed with exception", "::group::Post Execute", "::endgroup::"]
-    assert airflow_api.said_by_task(log) == ["half.zip is not a readable zip", "exit code 2. What to do: mend it"]
-    assert airflow_api.said_by_task(["::group::Pre Execute", "::endgroup::", "no channel"]) == ["no channel"]
+    assert airflow_api.filter_task_output(log) == ["half.zip is not a readable zip", "exit code 2. What to do: mend it"]
+    assert airflow_api.filter_task_output(["::group::Pre Execute", "::endgroup::", "no channel"]) == ["no channel"]

@@ -18,13 +18,13 @@ from tests.local.reading_room import LANDED, MANIFEST
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load()
+    return settings.load_settings()
 
 
 @pytest.fixture
 def pages(here):
     reading_room.write_reports(here)
-    airflow_server.password(here)
+    airflow_server.load_or_create_password(here)
     with reading_room.opened(here) as url:
         yield url
 

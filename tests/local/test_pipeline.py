@@ -11,18 +11,18 @@ import pytest
 
 import settings
 from local import land, pipeline, run, services
-from local.pipeline import Asked, Step, StepError
-from local.room import NoRoomError, check_room
+from local.pipeline import RunParameters, Step, StepError
+from local.room import DiskSpaceError, check_disk_space
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load()
+    return settings.load_settings()
 
 
 def test_models_are_trained_compared_refitted_and_released_in_that_order():
-    steps = pipeline.model_steps(Asked(recipe="debug"), "2026-07-01", ["popularity"], ["sum_pooling"])
+    steps = pipeline.model_steps(RunParameters(recipe="debug"), "2026-07-01", ["popularity"], ["sum_pooling"])
     assert [step.name for step in steps] == [
         "prepare",
         "held_out_popularity",
@@ -32,7 +32,9 @@ def test_models_are_trained_compared_refitted_and_released_in_that_order():
         "final_sum_pooling",
         "release",
     ]
-    more = pipeline.model_steps(Asked(), "2026-07-01", ["realtime"], ["sum_pooling"], ["playlists"], ["listened"])
+    more = pipeline.model_steps(
+        RunParameters(), "2026-07-01", ["realtime"], ["sum_pooling"], ["playlists"], ["listened"]
+    )
     learned = ["realtime", "playlists", "sum_pooling", "listened"]
     assert [step.name for step in more][1:5] == [f"held_out_{name}" for name in learned]
     assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)
@@ -43,34 +45,36 @@ def test_the_first_step_that_fails_ends_the_run_and_names_its_log(here, monkeypa
     never = Step("never", ["touch", str(here.home / "ran")], "must not run")
     monkeypatch.setattr(pipeline, "landing_steps", lambda _: [bad, never])
     with pytest.raises(StepError, match=r"bad failed.*01_bad\.log.*\n.*the reason"):
-        pipeline.run(here, Asked())
+        pipeline.run(here, RunParameters())
     assert not (here.home / "ran").exists()
 
 
 def test_a_step_that_failed_on_a_full_disk_is_not_asked_for_its_reason(here, monkeypatch):
     monkeypatch.setattr(pipeline, "landing_steps", lambda _: [Step("bad", ["false"], "fails")])
-    monkeypatch.setattr(pipeline, "FULL_MB", 1 << 40)
-    with pytest.raises(NoRoomError, match=rf"SEGUE_HOME={here.home} has \d+ MB left where \d+ are needed; free some"):
-        pipeline.run(here, Asked())
+    monkeypatch.setattr(pipeline, "DISK_FULL_MB", 1 << 40)
+    with pytest.raises(
+        DiskSpaceError, match=rf"SEGUE_HOME={here.home} has \d+ MB left where \d+ are needed; free some"
+    ):
+        pipeline.run(here, RunParameters())
 
 
-@pytest.mark.parametrize("started", [services.start, lambda here: pipeline.run(here, Asked())])
+@pytest.mark.parametrize("started", [services.start, lambda here: pipeline.run(here, RunParameters())])
 def test_nothing_begins_without_room(here, monkeypatch, started):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 20))
-    with pytest.raises(NoRoomError, match="has 3 MB left where 512 are needed; free some, or choose"):
+    with pytest.raises(DiskSpaceError, match="has 3 MB left where 512 are needed; free some, or choose"):
         started(here)
     assert list(here.home.iterdir()) == []
 
 
 def test_a_home_that_cannot_be_written_is_named_with_its_setting(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(NoRoomError, match=r"SEGUE_HOME=.*/file/home cannot be written \(Not a directory\); choose"):
-        check_room(tmp_path / "file" / "home")
+    with pytest.raises(DiskSpaceError, match=r"SEGUE_HOME=.*/file/home cannot be written \(Not a directory\); choose"):
+        check_disk_space(tmp_path / "file" / "home")
 
 
 def test_missing_logs_are_refused_before_anything_runs(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        pipeline.asked_on(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
+        pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
     assert f"there are no logs at {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
@@ -78,12 +82,12 @@ def test_a_channel_that_there_is_not_is_refused_before_anything_starts(here, mon
     started = []
     monkeypatch.setattr(services, "start", lambda *_: started.append("services"))
     monkeypatch.setattr(pipeline, "landing_steps", lambda _: started.append("landing") or [])
-    monkeypatch.setattr(pipeline, "printed_by", lambda *_: '{"channels": ["popularity", "realtime"]}')
+    monkeypatch.setattr(pipeline, "read_last_output_line", lambda *_: '{"channels": ["popularity", "realtime"]}')
     for command in (run, pipeline):
         with pytest.raises(
             StepError, match="no channel is called popularty; give CHANNELS some of popularity, realtime"
         ):
-            command.run(here, Asked(channels=("popularity", "popularty")))
+            command.run(here, RunParameters(channels=("popularity", "popularty")))
     assert started == []
 
 
@@ -102,9 +106,9 @@ def test_who_stops_a_command_is_told_what_goes_on(here, monkeypatch, capsys, com
 @pytest.mark.parametrize("day", ["30.06.2026", "2026-13-01", "20260630", "yesterday"])
 def test_what_is_no_day_is_refused_before_anything_runs(capsys, day):
     with pytest.raises(SystemExit):
-        pipeline.asked_on(argparse.ArgumentParser(), ["--as-of", day])
+        pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--as-of", day])
     assert f"'{day}' is no day; write AS_OF as 2026-06-30" in capsys.readouterr().err
-    assert pipeline.asked_on(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
+    assert pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
 
 
 def landings(here, sources):

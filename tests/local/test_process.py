@@ -32,7 +32,7 @@ def test_stop_ends_children_in_sessions_of_their_own_even_stubborn_ones(tmp_path
     wait_for(lambda: log.read_text().strip().isdigit() and len(program.members()) == 2)
     child = int(log.read_text())
     time.sleep(0.5)  # the child has to have set its signal handler
-    process.stop(program, patience_s=1)
+    process.stop(program, timeout_s=1)
     assert not program.is_running()
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
     assert stranger.poll() is None
@@ -43,7 +43,7 @@ def test_stop_ends_children_in_sessions_of_their_own_even_stubborn_ones(tmp_path
 def test_a_process_id_given_to_another_program_is_not_ours(tmp_path):
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     pid_file = tmp_path / "run" / "service.json"
-    process.save(process.Background(stranger.pid, "0123456789abcdef"), pid_file)
+    process.save(process.BackgroundProcess(stranger.pid, "0123456789abcdef"), pid_file)
     remembered = process.load(pid_file)
     assert not remembered.is_running()
     process.stop(remembered)
@@ -63,6 +63,6 @@ def test_a_program_that_becomes_another_one_is_running_all_the_while(tmp_path, m
         assert [member.pid for member in program.members()] == [program.pid]
         monkeypatch.undo()
         wait_for(psutil.Process(program.pid).environ)  # just started, it may itself have none yet
-        assert not process.Background(program.pid, "another mark").is_running()
+        assert not process.BackgroundProcess(program.pid, "another mark").is_running()
     finally:
-        process.stop(program, patience_s=1)
+        process.stop(program, timeout_s=1)

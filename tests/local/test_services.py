@@ -20,7 +20,7 @@ from local.ports import PortTakenError, free_port, is_free
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load()
+    return settings.load_settings()
 
 
 def test_a_taken_port_is_named_with_its_setting_before_anything_starts(here):
@@ -36,10 +36,10 @@ def test_a_taken_port_is_named_with_its_setting_before_anything_starts(here):
 
 
 def test_the_password_is_random_kept_and_private(here):
-    password = airflow_server.password(here)
+    password = airflow_server.load_or_create_password(here)
     path = airflow_server.passwords_file(here)
     assert len(password) >= 12
-    assert airflow_server.password(here) == password
+    assert airflow_server.load_or_create_password(here) == password
     assert json.loads(path.read_text()) == {"segue": password}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -97,6 +97,6 @@ def test_what_a_killed_service_left_on_its_port_ends_before_it_starts_again(here
     monkeypatch.setattr(services, "SERVICES", (service,))
     try:
         services.start(here)
-        assert services.running(service, here).pid != program.pid
+        assert services.find_running_process(service, here).pid != program.pid
     finally:
         services.stop(here)

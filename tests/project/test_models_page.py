@@ -6,13 +6,13 @@ import runpy
 import pytest
 
 import settings
-from training.train import TABLES, names
+from training.train import MODEL_TABLES, model_names
 
 DOCS = settings.ROOT / "docs"
 DRAW = runpy.run_path(str(DOCS / "draw.py"))
 TEXTS = (DOCS / "models.md").read_text(encoding="utf-8").split("\n### ")[1:]
 SECTIONS = {word: text for text in TEXTS for word in text.splitlines()[0].split(" and ")}
-MODELS = [name for table in TABLES for name in names(table)]
+MODELS = [name for table in MODEL_TABLES for name in model_names(table)]
 
 
 @pytest.mark.parametrize("name", MODELS)

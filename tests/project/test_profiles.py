@@ -83,11 +83,11 @@ def test_the_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pytest.Monk
     for name in ("JAVA_HOME", "SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYSPARK_SUBMIT_ARGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    assert "PYSPARK_SUBMIT_ARGS" not in settings.tool_environment(settings.load())
+    assert "PYSPARK_SUBMIT_ARGS" not in settings.tool_environment(settings.load_settings())
     monkeypatch.setenv("SEGUE_ENGINE", "spark")
     monkeypatch.setenv("SEGUE_SPARK_MASTER", "spark://master:7077")
     monkeypatch.setenv("SEGUE_SPARK_MEMORY", "3g")
-    variables = settings.tool_environment(settings.load())
+    variables = settings.tool_environment(settings.load_settings())
     assert variables["SEGUE_ENGINE"] == "spark"
     assert variables["FEAST_FS_YAML_FILE_PATH"].endswith("feature_store_spark.yaml")
     assert variables["PYSPARK_PYTHON"] == sys.executable
@@ -96,10 +96,10 @@ def test_the_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pytest.Monk
     assert "spark.driver.memory=3g" in told
     assert "SPARK_LOCAL_IP" not in variables
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "mine")
-    assert settings.tool_environment(settings.load())["PYSPARK_SUBMIT_ARGS"] == "mine"
+    assert settings.tool_environment(settings.load_settings())["PYSPARK_SUBMIT_ARGS"] == "mine"
 
 
 def test_an_unknown_engine_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_ENGINE", "flink")
     with pytest.raises(settings.SettingError, match="SEGUE_ENGINE='flink' is not one of duckdb, spark"):
-        settings.load()
+        settings.load_settings()

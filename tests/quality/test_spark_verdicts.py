@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import settings
-from quality.engine import chosen
+from quality.engine import create_engine
 from quality.validation import STAGES, Validator
 from tests import spark
 from tests.quality.marts import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
@@ -43,7 +43,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def verdicts(home: Path, engine: str, as_of: str = AS_OF) -> dict[str, Any]:
     """Suite ▸ what was found, without examples of rows and traces of errors, which are an engine's own."""
     here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
-    judge = chosen(engine)
+    judge = create_engine(engine)
     try:
         validator = Validator(home / "site" / engine, judge)
         outcomes = [one for stage in STAGES.values() for one in stage(here, date.fromisoformat(as_of), validator, None)]

@@ -14,11 +14,11 @@ import torch
 from sequences.batch import SequenceBatch
 from training.features import UserBatch
 from training.ranking import RANKERS
-from training.ranking.events import Catalogue
-from training.ranking.features import LEFT, VIEWS, RankingFeatures
-from training.ranking.loaded import LoadedRanker
-from training.ranking.number_trees import NumberTrees
-from training.ranking.track_kinds import EMOTIONS, SOUNDS, TrackKinds
+from training.ranking.events import ItemFrequencies
+from training.ranking.features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
+from training.ranking.loaded import FittedRanker
+from training.ranking.number_trees import BoostedTrees
+from training.ranking.track_kinds import EMOTIONS, STYLES, TrackGenres
 from training.ranking.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.user_features import BehaviourCodes
 
@@ -29,9 +29,9 @@ LISTEN, SKIP, LEFT_ALONE = 2, 4, 6
 CODES = BehaviourCodes(listened=(2, 3), skipped=(4,), negative=(4,))
 ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
 
-KINDS = TrackKinds(
+KINDS = TrackGenres(
     value_VK=np.array([[0, 0], [0, 0], *([1 + track % 3, 4 + track % 2] for track in range(TRACKS - 2))], np.int32),
-    kind_U=np.array([-1, SOUNDS, SOUNDS, SOUNDS, EMOTIONS, EMOTIONS], np.int8),
+    genre_type_U=np.array([-1, STYLES, STYLES, STYLES, EMOTIONS, EMOTIONS], np.int8),
 )
 
 Event = tuple[int, int, int]
@@ -65,7 +65,7 @@ def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int
             strict=True,
         )
     )
-    kept[LEFT] = [[(track, LEFT_ALONE, at) for track, _, at in events] for events in kept[VIEWS[2]]]
+    kept[UNCLICKED_IMPRESSIONS] = [[(track, LEFT_ALONE, at) for track, _, at in events] for events in kept[VIEWS[2]]]
     return UserBatch(
         user_ids=[f"u{b}" for b in range(len(rows))],
         request_at_B=np.full(len(rows), request_at),
@@ -101,31 +101,31 @@ def ranking_features(
     return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *numbers)
 
 
-def catalogue() -> Catalogue:
+def catalogue() -> ItemFrequencies:
     """Tracks from 30 on are too rare for a vector of their own."""
     counts = torch.full((TRACKS,), 50)
     counts[30:] = 1
-    return Catalogue(counts, torch.full((ARTISTS,), 50))
+    return ItemFrequencies(counts, torch.full((ARTISTS,), 50))
 
 
 @cache
 def grown_trees(
     hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int, kinds: bool
-) -> NumberTrees:
+) -> BoostedTrees:
     """Trees that learned chance by heart from all numbers of some users."""
     features = ranking_features(hard_search, 0, negatives, searches, impressions, kinds)
-    side = features.users(user_batch([history(40, seed) for seed in range(20)], length=64))
+    side = features.prepare_users(user_batch([history(40, seed) for seed in range(20)], length=64))
     items = np.tile(np.arange(2, TRACKS), (20, 1))
-    made = features.candidates(side, items)
+    made = features.prepare_candidates(side, items)
     context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
     numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
     label = np.random.default_rng(0).integers(0, 2, len(numbers)).astype(np.float32)
-    trees = NumberTrees.fit(numbers, label, 20, 0, 1)
+    trees = BoostedTrees.fit(numbers, label, 20, 0, 1)
     assert trees is not None
     return trees
 
 
-def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
+def new_ranker(name: str, seed: int = 0, **changes: Any) -> FittedRanker:
     """Random weights, large enough that differences show; `changes` to the `debug` config."""
     torch.manual_seed(seed)
     config = replace(RANKERS[name].config("debug"), **changes)
@@ -133,15 +133,15 @@ def new_ranker(name: str, seed: int = 0, **changes: Any) -> LoadedRanker:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
-    read = (config.negatives, config.searches, config.impressions_read, config.kinds)
+    read = (config.negative_feedback, config.searches, config.effective_impressions, config.genres)
     features = ranking_features(config.hard_search, config.plays, *read)
     if config.trees:
-        model.tree_share = torch.tensor(0.5)
+        model.tree_weight = torch.tensor(0.5)
         features = replace(features, trees=grown_trees(config.hard_search, *read))
-    return LoadedRanker(model, features, config, {})
+    return FittedRanker(model, features, config, {})
 
 
 @pytest.fixture(params=sorted(RANKERS))
-def ranker(request: pytest.FixtureRequest) -> LoadedRanker:
+def ranker(request: pytest.FixtureRequest) -> FittedRanker:
     """Every ranker of the table."""
     return new_ranker(request.param)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from sequences import behaviours
-from training.ranking.domains import Domain, domains, members
+from training.ranking.domains import BehaviorGroup, list_behaviour_groups, select_group_events
 from training.ranking.inputs import EventInputs
 
 
@@ -16,15 +16,15 @@ def events(behaviour_BL: list[list[int]]) -> EventInputs:
 
 
 def test_every_behaviour_is_in_exactly_one_domain() -> None:
-    table = behaviours.load()
-    found = [code for domain in domains(50) for code in domain.codes]
+    table = behaviours.load_behaviours()
+    found = [code for domain in list_behaviour_groups(50) for code in domain.codes]
     expected = [table.encoder[row.behaviour] for row in table.rows]
     assert sorted(found) == sorted(expected)
 
 
 def test_polarity_and_explicitness_come_from_the_list_of_behaviours() -> None:
-    table = behaviours.load()
-    by_name = {domain.name: domain for domain in domains(50)}
+    table = behaviours.load_behaviours()
+    by_name = {domain.name: domain for domain in list_behaviour_groups(50)}
     negative = {"skip", "explicit_negative", "impression_without_click"}
     assert set(by_name) == {"full_play", "play", "click", "explicit_positive"} | negative
     assert by_name["explicit_positive"].codes == tuple(
@@ -33,17 +33,17 @@ def test_polarity_and_explicitness_come_from_the_list_of_behaviours() -> None:
     assert by_name["explicit_negative"].codes == (table.encoder["dislike"], table.encoder["block"])
     assert {name for name, domain in by_name.items() if domain.is_negative} == negative
     assert {name for name, domain in by_name.items() if domain.sequence == "plays"} == {"full_play", "play", "skip"}
-    assert [name for name, domain in by_name.items() if domain.sequence == "left"] == ["impression_without_click"]
+    assert [name for name, domain in by_name.items() if domain.sequence == "unclicked_impressions"] == ["impression_without_click"]
 
 
 def test_members_are_the_newest_events_of_the_domain() -> None:
-    domain = Domain("some", (3, 5), length=2, is_negative=False, sequence="plays")
-    index_BN, mask_BN = members(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), domain)
+    domain = BehaviorGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
+    index_BN, mask_BN = select_group_events(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), domain)
     chosen = [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)]
     assert chosen == [[2, 3], [1], []]
 
 
 def test_a_domain_that_nobody_has_costs_nothing() -> None:
-    domain = Domain("some", (9,), length=20, is_negative=False, sequence="plays")
-    index_BN, mask_BN = members(events([[3, 4], [4, 0]]), domain)
+    domain = BehaviorGroup("some", (9,), length=20, is_negative=False, sequence="plays")
+    index_BN, mask_BN = select_group_events(events([[3, 4], [4, 0]]), domain)
     assert index_BN.shape == mask_BN.shape == (2, 0)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from training.ranking.evolution_layers import (
+    AUGRU,
     CandidateAttention,
-    Recurrence,
-    at_places,
-    drawn_places,
-    left_aligned,
+    gather_positions,
+    left_align_positions,
     next_event_loss,
+    sample_positions,
 )
 
 P, B, C, D = 5, 3, 4, 3
@@ -22,7 +22,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def by_hand(layer: Recurrence, events_PD: np.ndarray, scale_P: np.ndarray) -> list[np.ndarray]:
+def by_hand(layer: AUGRU, events_PD: np.ndarray, scale_P: np.ndarray) -> list[np.ndarray]:
     """The states of one user and candidate, by the formulas of the paper."""
     input_u, input_r, input_n = (weight.detach().numpy().T for weight in layer.input_3DD)
     state_n, state_u, state_r = (weight.detach().numpy().T for weight in layer.state_3DD)
@@ -39,10 +39,10 @@ def by_hand(layer: Recurrence, events_PD: np.ndarray, scale_P: np.ndarray) -> li
 
 
 @pytest.fixture
-def layer() -> Recurrence:
+def layer() -> AUGRU:
     """With weights that leave no gate near one half, and a bias."""
     torch.manual_seed(0)
-    made = Recurrence(D).double()
+    made = AUGRU(D).double()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.normal_()
@@ -60,9 +60,7 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("learns", [True, False])
-def test_the_recurrence_is_its_formula(
-    layer: Recurrence, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool
-) -> None:
+def test_the_recurrence_is_its_formula(layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool) -> None:
     events, scale = inputs
     with torch.set_grad_enabled(learns):
         states, last = layer.states(events, scale).detach(), layer.last_state(events, scale).detach()
@@ -76,7 +74,7 @@ def test_the_recurrence_is_its_formula(
 
 @pytest.mark.parametrize("what", ["states", "last_state"])
 def test_the_gradient_is_that_of_small_differences(
-    layer: Recurrence, inputs: tuple[torch.Tensor, torch.Tensor], what: str
+    layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], what: str
 ) -> None:
     events, scale = (values.requires_grad_() for values in inputs)
     weights = tuple(layer.parameters())
@@ -87,7 +85,7 @@ def test_the_gradient_is_that_of_small_differences(
 
 @pytest.mark.parametrize("learns", [True, False])
 def test_a_scale_of_zero_passes_an_event_over(
-    layer: Recurrence, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool
+    layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool
 ) -> None:
     events, scale = inputs
     padding = torch.full((4, B, D), 1e3, dtype=torch.double)
@@ -100,7 +98,7 @@ def test_a_scale_of_zero_passes_an_event_over(
 
 
 @pytest.mark.parametrize("learns", [True, False])
-def test_without_events_the_state_is_zero(layer: Recurrence, learns: bool) -> None:
+def test_without_events_the_state_is_zero(layer: AUGRU, learns: bool) -> None:
     events, scale = torch.zeros(0, B, D, dtype=torch.double), torch.zeros(0, B, C, dtype=torch.double)
     with torch.set_grad_enabled(learns):
         last = layer.last_state(events, scale)
@@ -112,13 +110,13 @@ def test_without_events_the_state_is_zero(layer: Recurrence, learns: bool) -> No
 
 def test_marked_events_come_first_and_in_order() -> None:
     mask = torch.tensor([[False, True, False, True, True], [True, False, False, False, False], [False] * 5])
-    place, valid = left_aligned(mask)
+    place, valid = left_align_positions(mask)
     assert valid.T.tolist() == [[True] * 3, [True, False, False], [False] * 3]
     assert [row[keep].tolist() for row, keep in zip(place.T, valid.T, strict=True)] == [[1, 3, 4], [0], []]
     values = torch.arange(3 * 5 * 2).view(3, 5, 2)
-    found = at_places(values, place)
+    found = gather_positions(values, place)
     assert found[:, 0].tolist() == values[0, [1, 3, 4]].tolist() and found[0, 1].tolist() == values[1, 0].tolist()
-    assert left_aligned(mask[2:])[0].shape == (0, 1) and left_aligned(mask[:0])[0].shape == (0, 0)
+    assert left_align_positions(mask[2:])[0].shape == (0, 1) and left_align_positions(mask[:0])[0].shape == (0, 0)
 
 
 def test_attention_is_a_softmax_over_the_valid_events() -> None:
@@ -129,7 +127,7 @@ def test_attention_is_a_softmax_over_the_valid_events() -> None:
     for b in range(B):
         for c in range(C):
             scores = [
-                float(items[b, c] @ layer.between_DD.detach() @ events.detach()[p, b]) for p in range(P) if valid[p, b]
+                float(items[b, c] @ layer.bilinear_DD.detach() @ events.detach()[p, b]) for p in range(P) if valid[p, b]
             ]
             total = sum(np.exp(scores))
             expected = [*(np.exp(score) / total for score in scores), *[0] * (P - len(scores))]
@@ -158,6 +156,6 @@ def test_the_loss_of_the_next_event_is_a_mean_over_the_steps_that_count() -> Non
 def test_places_are_drawn_among_the_valid_ones() -> None:
     torch.manual_seed(0)
     valid = torch.tensor([[True, False, True], [False, False, True]])
-    drawn = torch.stack([drawn_places(valid) for _ in range(200)])
+    drawn = torch.stack([sample_positions(valid) for _ in range(200)])
     assert drawn.shape == (200, 2, 3) and set(drawn.flatten().tolist()) == {0, 2, 5}
-    assert drawn_places(valid & False).tolist() == [[0] * 3] * 2
+    assert sample_positions(valid & False).tolist() == [[0] * 3] * 2

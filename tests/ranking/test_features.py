@@ -17,14 +17,14 @@ from tests.ranking.conftest import (
     user_batch,
 )
 from training.ranking.candidate_features import CANDIDATE_FEATURES
-from training.ranking.hard_search import MATCH_FEATURES, NEVER_US, NO_STRIDE, OF_PLAYS
+from training.ranking.hard_search import MATCH_FEATURES, MISSING_DISTANCE, NEVER_US, PLAY_MATCH_FEATURES
 from training.ranking.track_statistics import COUNTS, DAY_US, TrackStatistics
 from training.ranking.user_features import (
     LAGS,
     USER_FEATURES,
-    context,
+    compute_user_features,
     gap_bucket,
-    long_run,
+    long_history_listen_rates,
     ratio_bucket,
 )
 
@@ -59,7 +59,7 @@ def by_hand(events: list[tuple[int, int, int]], track: int) -> list[float]:
             share(events, now),
             np.log2(1 + len(after)),
             share(events, after),
-            NO_STRIDE if stride is None else np.sign(stride) * np.log2(1 + abs(stride)),
+            MISSING_DISTANCE if stride is None else np.sign(stride) * np.log2(1 + abs(stride)),
             float(bool(newest) and newest[-1] + 1 in found),
         ]
     return columns
@@ -76,19 +76,21 @@ def test_what_came_of_a_candidate_equals_looking_through_the_plays() -> None:
     old = [(2, LISTEN, NOW - 40 * MINUTE)]
     features, rows = ranking_features(), [broken, history(5, 2), long, old, []]
     items = np.array([[2, 3, 12, 7, broken[-1][0], broken[4][0]]] * len(rows))
-    candidates = features.candidates(features.users(user_batch(rows, length=100)), items)
+    candidates = features.prepare_candidates(features.prepare_users(user_batch(rows, length=100)), items)
     found = candidates.matches_BCM.numpy()
     assert found.shape == (5, 6, MATCH_FEATURES) and candidates.features_BCF.shape == (5, 6, CANDIDATE_FEATURES)
     for b, events in enumerate(rows):
         for c, track in enumerate(items[b]):
-            np.testing.assert_allclose(found[b, c, : 2 * OF_PLAYS], by_hand(events, int(track)), rtol=1e-5)
+            np.testing.assert_allclose(found[b, c, : 2 * PLAY_MATCH_FEATURES], by_hand(events, int(track)), rtol=1e-5)
 
 
 def test_negative_histories_are_counted_apart() -> None:
     rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, SKIP, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
     features = ranking_features()
-    found = features.candidates(features.users(user_batch(rows)), np.array([[5, 15, 6]])).matches_BCM.numpy()[0]
-    same_track, same_artist, neither = found[:, 2 * OF_PLAYS :]
+    found = features.prepare_candidates(
+        features.prepare_users(user_batch(rows)), np.array([[5, 15, 6]])
+    ).matches_BCM.numpy()[0]
+    same_track, same_artist, neither = found[:, 2 * PLAY_MATCH_FEATURES :]
     np.testing.assert_allclose(same_track, [np.log2(3), 2, np.log2(3), 2], rtol=1e-5)
     np.testing.assert_allclose(same_artist, [0, NEVER, np.log2(3), 2], rtol=1e-5)
     np.testing.assert_allclose(neither, [0, NEVER] * 2, rtol=1e-5)
@@ -99,9 +101,9 @@ def test_the_order_in_which_tracks_were_heard_is_found() -> None:
     rows = [[(track, LISTEN, NOW - (9 - place) * MINUTE) for place, track in enumerate(heard)], [], [(5, LISTEN, 1)]]
     features = ranking_features()
     items = np.array([[6, 7, 9, 5, 30, 1]] * 3)
-    found = features.candidates(features.users(user_batch(rows, length=12)), items).matches_BCM.numpy()
+    found = features.prepare_candidates(features.prepare_users(user_batch(rows, length=12)), items).matches_BCM.numpy()
     follows, stride, is_next = (found[:, :, column] for column in (13, 15, 16))
-    none = NO_STRIDE
+    none = MISSING_DISTANCE
     np.testing.assert_allclose(follows[0], [np.log2(3), 0, 0, 0, 0, 0], rtol=1e-5)
     np.testing.assert_allclose(stride[0], [1, np.log2(3), -1, np.log2(5), none, none], rtol=1e-5)
     assert is_next[0].tolist() == [1, 0, 0, 0, 0, 0]
@@ -110,8 +112,8 @@ def test_the_order_in_which_tracks_were_heard_is_found() -> None:
 
 def test_the_unknown_track_matches_nothing() -> None:
     features = ranking_features()
-    side = features.users(user_batch([[(1, LISTEN, NOW - MINUTE)]]))
-    candidates = features.candidates(side, np.array([[1, 10_000, 2]]))
+    side = features.prepare_users(user_batch([[(1, LISTEN, NOW - MINUTE)]]))
+    candidates = features.prepare_candidates(side, np.array([[1, 10_000, 2]]))
     found, own = candidates.matches_BCM.numpy()[0], candidates.features_BCF.numpy()[0]
     assert found[:, 0].tolist() == [0, 0, 0] and own[:, -1].tolist() == [1, 1, 0]
     np.testing.assert_array_equal(found[0], found[1])
@@ -132,18 +134,18 @@ def test_statistics_are_those_known_before() -> None:
         ((day - 2) * DAY_US + 1, 2, 1 / DAY_US),
         ((day - 5) * DAY_US, 0, -1),
     ):
-        counts, ages = statistics.before(items, np.array([time]))
+        counts, ages = statistics.lookup_before(items, np.array([time]))
         assert counts[0, :, 0].tolist() == [count, 0, 0, 0], time
         np.testing.assert_allclose(ages[0], [age, -1, -1, -1], atol=1e-6)
-    counts, _ = statistics.newest().before(items, np.array([NOW + 3 * DAY_US]))
-    assert counts[0, 0, 0] == 4 and len(statistics.newest().key_R) == 1
+    counts, _ = statistics.newest_per_track().lookup_before(items, np.array([NOW + 3 * DAY_US]))
+    assert counts[0, 0, 0] == 4 and len(statistics.newest_per_track().key_R) == 1
 
 
 def test_context_tells_outcomes_newest_first() -> None:
     rows = [[(5, LISTEN, NOW - 90 * MINUTE), (5, LISTEN, NOW - 5 * MINUTE), (6, SKIP, NOW - MINUTE)], []]
     batch = user_batch(rows)
     view = batch.views["recent_events"]
-    found = context(
+    found = compute_user_features(
         CODES, view.columns, view.mask_BL, batch.request_at_B, {"user_profile__plays_total": np.array([7, 0])}
     )
     assert found.shape == (2, USER_FEATURES)
@@ -161,7 +163,7 @@ def test_the_long_run_is_the_share_of_listens_among_the_last_plays() -> None:
     outcomes = np.zeros((3, 2100), np.float32)
     outcomes[0, :2100] = np.where(np.arange(2100) < 1900, 1, -1)
     outcomes[1, :3] = [1, -1, 0]
-    found = long_run(outcomes, np.array([2100, 3, 0]))
+    found = long_history_listen_rates(outcomes, np.array([2100, 3, 0]))
     np.testing.assert_allclose(found, [[0, 0, 0.6, 0.9], [0.5] * 4, [0] * 4], rtol=1e-6)
 
 

@@ -18,9 +18,9 @@ from training.features import OfflineFeatures, ServiceContract
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
-from training.ranking.features import LEFT, VIEWS
-from training.ranking.fit import NUMBER_BATCH, fit_ranker
-from training.ranking.loaded import LoadedRanker
+from training.ranking.features import UNCLICKED_IMPRESSIONS, VIEWS
+from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
+from training.ranking.loaded import FittedRanker
 from training.recipes import recipe
 
 SERVICES = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
@@ -52,17 +52,17 @@ def test_every_play_is_a_case(marts: Path) -> None:
     assert cases.labels_RT[:, 1].tolist() == (plays["behaviour"] == "full_play").cast(pl.Float64).to_list()
     assert data.vocabulary.decode(cases.item_R) == plays["track_id"].to_list()
     assert cases.request_at_R.tolist() == plays["request_at"].dt.epoch("us").to_list()
-    counted = {part: len(cases.of_part(part)) for part in ("train", "validation", "test")}
+    counted = {part: len(cases.filter_part(part)) for part in ("train", "validation", "test")}
     assert counted == dict(plays.group_by("part").len().iter_rows())
 
 
 def test_the_newest_cases_are_a_share_of_every_user(marts: Path) -> None:
-    cases = ranking_cases(open_data(marts)).of_part("train")
-    kept = cases.newest(len(cases) // 4)
+    cases = ranking_cases(open_data(marts)).filter_part("train")
+    kept = cases.newest_per_user(len(cases) // 4)
     for user in np.unique(cases.user_R):
         mine, chosen = cases.request_at_R[cases.user_R == user], kept.request_at_R[kept.user_R == user]
         assert chosen.tolist() == mine[-len(chosen) :].tolist() and len(chosen) == len(mine) // 4
-    assert cases.newest(10**9) is cases
+    assert cases.newest_per_user(10**9) is cases
 
 
 def with_impressions(marts: Path, folder: Path) -> Path:
@@ -109,17 +109,24 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
 def test_impressions_that_were_left_alone_are_read_where_there_are_some(
     marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(RANKERS["session_domains"].config("debug"), steps=2, number_epochs=0, trees=0, searches=())
+    config = replace(RANKERS["session_domains"].config("debug"), steps=2, dense_epochs=0, trees=0, searches=())
     folder = with_impressions(marts, tmp_path)
     data = TrainingData(
-        folder, "held_out", recipe("debug"), services=dict.fromkeys(RANKERS, ServiceContract((*VIEWS, LEFT)))
+        folder,
+        "held_out",
+        recipe("debug"),
+        services=dict.fromkeys(RANKERS, ServiceContract((*VIEWS, UNCLICKED_IMPRESSIONS))),
     )
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker("session_domains", data, config, tmp_path / "with")
-    assert LEFT in ranker.features.views and ranker.settled.impressions == 50 and "impressions" not in caplog.text
+    assert (
+        UNCLICKED_IMPRESSIONS in ranker.features.views
+        and ranker.resolved_config.impressions == 50
+        and "impressions" not in caplog.text
+    )
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "without")
-    assert LEFT not in ranker.features.views and ranker.settled.impressions == 0
+    assert UNCLICKED_IMPRESSIONS not in ranker.features.views and ranker.resolved_config.impressions == 0
     assert "without impressions that were left alone: the log holds no impression" in caplog.text
 
 
@@ -127,33 +134,37 @@ def test_impressions_that_were_left_alone_are_read_where_there_are_some(
 def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     name: str, marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(RANKERS[name].config("debug"), epochs=3, number_epochs=1, batch_size=64, validate_every=4)
+    config = replace(RANKERS[name].config("debug"), epochs=3, dense_epochs=1, batch_size=64, validate_every=4)
     data = open_data(marts)
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker(name, data, config, tmp_path / "a")
     assert "click, like" in caplog.text
-    assert 0 < ranker.settled.steps <= 25 and len(ranker.settled.temperatures) == 2
+    assert 0 < ranker.resolved_config.steps <= 25 and len(ranker.resolved_config.temperatures) == 2
     again = fit_ranker(name, data, config, tmp_path / "b")
-    cases = ranking_cases(data).of_part("validation")
+    cases = ranking_cases(data).filter_part("validation")
     batches = CaseBatches(cases, OfflineFeatures(data), name, ranker.features)
     users, items = batches.user_batch(range(len(cases))), cases.item_R[:, None]
     found = ranker.score(users, items)
     for task, probability in again.score(users, items).items():
         # The same weights; kernels may round the last bit by where the arrays lie in memory.
         np.testing.assert_allclose(found[task], probability, rtol=1e-6)
-    assert (ranker.settled.tree_share >= 0) is bool(config.trees)
-    assert len(ranker.settled.tree_shares) == len(ranker.settled.tree_shifts) == bool(config.trees)
+    assert (ranker.resolved_config.tree_weight >= 0) is bool(config.trees)
+    assert (
+        len(ranker.resolved_config.secondary_tree_weights)
+        == len(ranker.resolved_config.secondary_tree_offsets)
+        == bool(config.trees)
+    )
     ranker.save(tmp_path / "saved")
-    read = LoadedRanker.load(tmp_path / "saved", data.vocabulary)
+    read = FittedRanker.load(tmp_path / "saved", data.vocabulary)
     np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
-    final = fit_ranker(name, open_data(marts, "final"), ranker.settled, tmp_path / "c")
-    assert final.settled == ranker.settled
+    final = fit_ranker(name, open_data(marts, "final"), ranker.resolved_config, tmp_path / "c")
+    assert final.resolved_config == ranker.resolved_config
 
 
 def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None:
     """The same fit cut after different steps: what learns differs, the ids of a fit without an epoch for them do not."""
     config = RANKERS["session_domains"].config("debug")
-    config = replace(config, number_epochs=0, id_epochs=0, batch_size=64, validate_every=0)
+    config = replace(config, dense_epochs=0, id_epochs=0, batch_size=64, validate_every=0)
     short, long = (
         fit_ranker("session_domains", open_data(marts, "final"), replace(config, steps=steps), tmp_path / str(steps))
         for steps in (2, 6)
@@ -167,19 +178,19 @@ def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None
 
 def test_passes_over_numbers_teach_nothing_of_ids_and_histories(marts: Path, tmp_path: Path) -> None:
     """After them the whole network says what its numbers say; the pass over everything makes the difference."""
-    config = replace(RANKERS["session_domains"].config("debug"), number_epochs=2, validate_every=0, batch_size=64)
+    config = replace(RANKERS["session_domains"].config("debug"), dense_epochs=2, validate_every=0, batch_size=64)
     data = open_data(marts, "final")
     cases = ranking_cases(data)
-    number_steps = 2 * -(-len(cases) // NUMBER_BATCH)
+    number_steps = 2 * -(-len(cases) // DENSE_BATCH_SIZE)
     for steps, is_level in ((number_steps, True), (number_steps + 4, False)):
         ranker = fit_ranker("session_domains", data, replace(config, steps=steps), tmp_path / str(steps))
         batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", ranker.features)
-        batches.make_numbers(1)
+        batches.precompute_dense_features(1)
         rows = np.arange(0, len(cases), 7)
         with torch.no_grad():
             whole, numbers = (
                 ranker.model(ranker.model.encode_user(one.users), one.candidates)
-                for one in (batches[rows], batches.without_ids(rows))
+                for one in (batches[rows], batches.dense_only_batch(rows))
             )
         assert torch.allclose(whole, numbers, atol=1e-6) is is_level
         assert numbers.std() > 1e-3

@@ -10,61 +10,61 @@ import torch
 
 from tests.ranking.conftest import LISTEN, MINUTE, NOW, SKIP, Event, history, new_ranker, user_batch
 from training.ranking.case_batches import CaseBatch
-from training.ranking.evolution_layers import drawn_places
+from training.ranking.evolution_layers import sample_positions
 from training.ranking.fit import RankerModule
 from training.ranking.inputs import UserInputs
 from training.ranking.interest_evolution import EvolutionState, InterestEvolution
-from training.ranking.loaded import LoadedRanker
+from training.ranking.loaded import FittedRanker
 
 SKIPPED = [(9, SKIP, NOW - (20 - place) * MINUTE) for place in range(12)]
 HEARD = [(track, LISTEN, NOW - (7 - place) * MINUTE) for place, track in enumerate((5, 6, 5, 8))]
 
 
 @pytest.fixture
-def loaded() -> LoadedRanker:
+def loaded() -> FittedRanker:
     """In evaluation mode: no dropout."""
     return new_ranker("interest_evolution")
 
 
-def encoded(loaded: LoadedRanker, rows: list[list[Event]], length: int = 30) -> tuple[UserInputs, EvolutionState]:
+def encoded(loaded: FittedRanker, rows: list[list[Event]], length: int = 30) -> tuple[UserInputs, EvolutionState]:
     """Users and their state."""
     assert isinstance(loaded.model, InterestEvolution)
-    users = loaded.features.users(user_batch(rows, length)).inputs
+    users = loaded.features.prepare_users(user_batch(rows, length)).inputs
     return users, loaded.model.encode_user(users)
 
 
-def interest(loaded: LoadedRanker, row: list[Event], length: int = 30) -> torch.Tensor:
+def interest(loaded: FittedRanker, row: list[Event], length: int = 30) -> torch.Tensor:
     """Of one user in some candidates [C, D]."""
     _, state = encoded(loaded, [row], length)
     with torch.no_grad():
-        item = loaded.model.embedding.of_tracks(torch.tensor([[5, 6, 20]]), torch.tensor([[3, 4, 5]]))
+        item = loaded.model.embedding.embed_tracks(torch.tensor([[5, 6, 20]]), torch.tensor([[3, 4, 5]]))
         return loaded.model.interest(state, item)[0]
 
 
-def test_skipped_events_cost_no_step_and_change_no_interest(loaded: LoadedRanker) -> None:
+def test_skipped_events_cost_no_step_and_change_no_interest(loaded: FittedRanker) -> None:
     _, state = encoded(loaded, [[*SKIPPED, *HEARD], SKIPPED])
     assert state.interest_PBD.shape[:2] == (len(HEARD), 2) and state.valid_PB.sum(0).tolist() == [len(HEARD), 0]
     torch.testing.assert_close(interest(loaded, [*SKIPPED, *HEARD]), interest(loaded, HEARD, length=4))
     assert interest(loaded, SKIPPED).abs().sum() == 0
 
 
-def test_the_order_of_events_changes_the_interest(loaded: LoadedRanker) -> None:
+def test_the_order_of_events_changes_the_interest(loaded: FittedRanker) -> None:
     (_, _, first), *between, (_, _, last) = HEARD
     swapped = [(8, LISTEN, first), *between, (5, LISTEN, last)]
     moved = (interest(loaded, swapped) - interest(loaded, HEARD)).abs()
     assert moved.max() > 1e-3
 
 
-def test_the_auxiliary_loss_equals_going_through_the_users(loaded: LoadedRanker) -> None:
+def test_the_auxiliary_loss_equals_going_through_the_users(loaded: FittedRanker) -> None:
     rows = [history(12, seed) for seed in range(6)] + [[], SKIPPED, HEARD[:1], HEARD]
     users, state = encoded(loaded, rows)
     torch.manual_seed(4)
     found = float(loaded.model.auxiliary_loss(state, users))
     torch.manual_seed(4)
-    drawn = drawn_places(state.valid_PB)
+    drawn = sample_positions(state.valid_PB)
     heard = [[event[0] for event in row if event[1] == LISTEN] for row in rows]
     vector = {
-        track: loaded.model.embedding.of_tracks(torch.tensor(track), torch.tensor(artist))
+        track: loaded.model.embedding.embed_tracks(torch.tensor(track), torch.tensor(artist))
         for track, artist in enumerate(loaded.features.artist_of_track_V)
     }
     losses, same = [], 0
@@ -81,7 +81,7 @@ def test_the_auxiliary_loss_equals_going_through_the_users(loaded: LoadedRanker)
     assert same and found == pytest.approx(np.mean(losses), rel=1e-4)
 
 
-def test_the_auxiliary_loss_alone_teaches_the_extractor_and_nothing_after_it(loaded: LoadedRanker) -> None:
+def test_the_auxiliary_loss_alone_teaches_the_extractor_and_nothing_after_it(loaded: FittedRanker) -> None:
     users, state = encoded(loaded, [history(12, seed) for seed in range(6)])
     torch.manual_seed(0)
     loaded.model.auxiliary_loss(state, users).backward()
@@ -97,7 +97,7 @@ def test_the_auxiliary_loss_alone_teaches_the_extractor_and_nothing_after_it(loa
     assert not any(name.startswith(("attention", "evolution", "head", "from_")) for name in reached)
 
 
-def test_users_who_listened_to_nothing_have_no_auxiliary_loss(loaded: LoadedRanker) -> None:
+def test_users_who_listened_to_nothing_have_no_auxiliary_loss(loaded: FittedRanker) -> None:
     for rows in ([[]], [SKIPPED, []], [HEARD[:1]]):
         users, state = encoded(loaded, rows)
         loss = loaded.model.auxiliary_loss(state, users)
@@ -105,14 +105,14 @@ def test_users_who_listened_to_nothing_have_no_auxiliary_loss(loaded: LoadedRank
         assert float(loss) == 0
 
 
-def test_training_adds_its_share_of_the_auxiliary_loss(loaded: LoadedRanker) -> None:
-    side = loaded.features.users(user_batch([history(12, seed) for seed in range(6)], 30))
-    candidates = loaded.features.candidates(side, np.arange(2, 8)[:, None])
+def test_training_adds_its_share_of_the_auxiliary_loss(loaded: FittedRanker) -> None:
+    side = loaded.features.prepare_users(user_batch([history(12, seed) for seed in range(6)], 30))
+    candidates = loaded.features.prepare_candidates(side, np.arange(2, 8)[:, None])
     batch = CaseBatch(side.inputs, candidates, torch.ones(6, 2), torch.zeros(6, dtype=torch.int64))
 
     def loss(weight: float) -> float:
         torch.manual_seed(2)
-        module = RankerModule(loaded.model, replace(loaded.settled, auxiliary_weight=weight)).eval()
+        module = RankerModule(loaded.model, replace(loaded.resolved_config, auxiliary_weight=weight)).eval()
         return float(module.training_step(batch, 0))
 
     torch.manual_seed(2)

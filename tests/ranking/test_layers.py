@@ -8,7 +8,7 @@ import torch
 
 from training.ranking import layers
 from training.ranking.calibration import fit_temperatures, task_losses
-from training.ranking.layers import Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear, TargetAttention, mean_of_valid
+from training.ranking.layers import AttentionUnit, Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear, masked_mean
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 3)])
@@ -16,9 +16,9 @@ from training.ranking.layers import Dice, FrequencyCutEmbedding, Lookup, Piecewi
 def test_target_attention_is_the_network_of_the_four_parts(
     hidden: tuple[int, ...], learns: bool, pairs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layers, "PAIRS_AT_ONCE", pairs)
+    monkeypatch.setattr(layers, "PAIR_BATCH_SIZE", pairs)
     torch.manual_seed(0)
-    layer = TargetAttention(4, hidden)
+    layer = AttentionUnit(4, hidden)
     item, event = torch.randn(3, 3, 4), torch.randn(3, 5, 4)
     mask = torch.tensor([[True] * 5, [True, True, False, False, False], [False] * 5])
     for _ in range(5):
@@ -36,7 +36,7 @@ def test_target_attention_is_the_network_of_the_four_parts(
 
 
 def test_softmax_weights_sum_to_one_and_to_nothing_without_events() -> None:
-    layer = TargetAttention(4, softmax=True).eval()
+    layer = AttentionUnit(4, softmax=True).eval()
     mask = torch.tensor([[True, True, False], [False, False, False]])
     weights = layer.weights(torch.randn(2, 3, 4), torch.randn(2, 3, 4), mask)
     torch.testing.assert_close(weights.sum(-1), torch.tensor([[1.0] * 3, [0.0] * 3]))
@@ -46,9 +46,9 @@ def test_padding_does_not_move_the_statistics_of_dice() -> None:
     event, item = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
     mask = torch.ones(2, 3, dtype=torch.bool)
     torch.manual_seed(0)
-    short = TargetAttention(4)
+    short = AttentionUnit(4)
     torch.manual_seed(0)
-    long = TargetAttention(4)
+    long = AttentionUnit(4)
     short(item, event, mask)
     long(item, torch.cat([event, torch.full((2, 9, 4), 100.0)], 1), torch.cat([mask, torch.zeros(2, 9) > 0], 1))
     torch.testing.assert_close(
@@ -114,7 +114,7 @@ def test_dropped_ids_become_the_unknown() -> None:
 
 def test_pieces_follow_the_quantiles_and_saturate() -> None:
     layer = PiecewiseLinear(1, 2)
-    layer.observe(torch.tensor([[0.0], [1.0], [2.0], [6.0], [10.0]]))
+    layer.fit_quantiles(torch.tensor([[0.0], [1.0], [2.0], [6.0], [10.0]]))
     found = layer(torch.tensor([[-5.0], [1.0], [2.0], [4.0], [99.0]]))
     expected = [[0, 0], [0.5, 0], [1, 0], [1, 0.25], [1, 1]]
     torch.testing.assert_close(found, torch.tensor(expected))
@@ -123,7 +123,7 @@ def test_pieces_follow_the_quantiles_and_saturate() -> None:
 def test_mean_of_nothing_is_zero() -> None:
     values = torch.tensor([[[1.0], [3.0], [99.0]], [[9.0], [9.0], [9.0]]])
     mask = torch.tensor([[True, True, False], [False, False, False]])
-    assert mean_of_valid(values, mask).tolist() == [[2.0], [0.0]]
+    assert masked_mean(values, mask).tolist() == [[2.0], [0.0]]
 
 
 def test_unknown_labels_teach_nothing() -> None:

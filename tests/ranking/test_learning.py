@@ -12,13 +12,13 @@ from sklearn.metrics import roc_auc_score
 from tests.ranking.conftest import CODES, LISTEN, MINUTE, NOW, SKIP, TRACKS, ranking_features, user_batch
 from training.ranking import RANKERS
 from training.ranking.calibration import task_losses
-from training.ranking.events import Catalogue
+from training.ranking.events import ItemFrequencies
 from training.ranking.features import RankingFeatures
 from training.ranking.inputs import CandidateInputs, UserInputs
 
 GROUPS = 4
 NUMBERS = {"width": 16, "hidden": (32,), "minimum_count": 1, "id_dropout": 0.0, "dropout": 0.0, "hard_search": False}
-NUMBERS |= {"impressions": 0, "kinds": False}  # nothing was left alone here, and nobody knows a kind
+NUMBERS |= {"impressions": 0, "genres": False}  # nothing was left alone here, and nobody knows a kind
 
 Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
 
@@ -27,7 +27,7 @@ def features() -> RankingFeatures:
     """No artists and no statistics: only the ids can tell."""
     made = ranking_features()
     nobody = np.ones(TRACKS, dtype=np.int64)
-    return RankingFeatures(nobody, CODES, {}, made.statistics.newest(), hard_search=False, plays=GROUPS)
+    return RankingFeatures(nobody, CODES, {}, made.statistics.newest_per_track(), hard_search=False, plays=GROUPS)
 
 
 def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:
@@ -52,8 +52,8 @@ def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch
         answer = {"track": item % 2 == 0, "binding": outcome[group] == LISTEN, "order": group == heard[-1]}
         labels.append([float(answer[signal])])
     made = features()
-    side = made.users(user_batch(rows, length=GROUPS))
-    return side.inputs, made.candidates(side, np.array(items)), torch.tensor(labels)
+    side = made.prepare_users(user_batch(rows, length=GROUPS))
+    return side.inputs, made.prepare_candidates(side, np.array(items)), torch.tensor(labels)
 
 
 def learned_auc(name: str, signal: str, steps: int) -> float:
@@ -61,10 +61,12 @@ def learned_auc(name: str, signal: str, steps: int) -> float:
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     config = replace(RANKERS[name].config("debug"), **NUMBERS)
-    model = RANKERS[name](config, Catalogue(torch.full((TRACKS,), 9), torch.zeros(2, dtype=torch.int64)), ("listened",))
+    model = RANKERS[name](
+        config, ItemFrequencies(torch.full((TRACKS,), 9), torch.zeros(2, dtype=torch.int64)), ("listened",)
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     ready = [batch(generator, signal) for _ in range(20)]
-    model.observe(ready[0][0], ready[0][1])
+    model.fit_quantiles(ready[0][0], ready[0][1])
     for step in range(steps):
         users, candidates, labels = ready[step % len(ready)]
         loss = task_losses(model(model.encode_user(users), candidates)[:, 0], labels).sum()

@@ -20,11 +20,11 @@ LIKED = 0.9
 def shown(generator: np.random.Generator, cases: int) -> CaseBatch:
     """Even tracks are clicked when somebody looks, which the place decides: .8 at the first one, less at each next."""
     features = ranking_features(hard_search=False, plays=4)
-    side = features.users(user_batch([[]] * cases, length=4))
+    side = features.prepare_users(user_batch([[]] * cases, length=4))
     items, places = generator.integers(4, 28, cases), generator.integers(1, PLACES + 1, cases)
     looked_at = generator.random(cases) < 0.8 / places**0.7
     clicked = looked_at & (generator.random(cases) < np.where(items % 2 == 0, LIKED, 1 - LIKED))
-    candidates = features.candidates(side, items[:, None])
+    candidates = features.prepare_candidates(side, items[:, None])
     return CaseBatch(side.inputs, candidates, torch.tensor(clicked[:, None], dtype=torch.float32), torch.tensor(places))
 
 
@@ -49,10 +49,10 @@ def test_the_place_is_explained_by_the_tower_and_the_track_by_the_rest() -> None
         optimizer.step()
     model, places = module.model.eval(), torch.arange(1, PLACES + 1)
     with torch.no_grad():
-        bias = model.bias_of(places)[:, 0]
+        bias = model.position_bias(places)[:, 0]
         test = shown(generator, TRACKS)
         logits = model(model.encode_user(test.users), test.candidates)[:, 0, 0]
-        assert (model.bias_of(torch.zeros(3, dtype=torch.int64)) == 0).all()
+        assert (model.position_bias(torch.zeros(3, dtype=torch.int64)) == 0).all()
     assert spearmanr(bias, -places).statistic >= 0.9
     is_even = test.candidates.track_BC[:, 0] % 2 == 0
     assert logits[is_even].min() > logits[~is_even].max()

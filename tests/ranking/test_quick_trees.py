@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from training.ranking.quick_trees import MOST_LEAVES, QuickTrees, RequestTrees
+from training.ranking.quick_trees import MAX_LEAVES, QuickScorer, RequestScorer
 
 USER_NUMBERS, NUMBERS = 3, 8
 
@@ -22,7 +22,7 @@ def grown(trees: int = 30, **changes: Any) -> lightgbm.Booster:
     label = random.integers(0, 2, len(rows))
     settings = {
         "objective": "binary",
-        "num_leaves": MOST_LEAVES,
+        "num_leaves": MAX_LEAVES,
         "min_data_in_leaf": 5,
         "verbose": -1,
         "num_threads": 1,
@@ -47,9 +47,9 @@ def requests(count: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("count", "candidates"), [(1, 300), (7, 5), (30, 200), (2, 0), (0, 4)])
 def test_it_says_what_the_walks_say(count: int, candidates: int) -> None:
     booster, (context, numbers) = grown(), requests(count, candidates)
-    quick = QuickTrees.of(booster, USER_NUMBERS)
+    quick = QuickScorer.from_booster(booster, USER_NUMBERS)
     assert quick is not None
-    said = quick.said(context, numbers)
+    said = quick.predict(context, numbers)
     assert said.shape == (count, candidates)
     if said.size:
         np.testing.assert_array_equal(said, asked(booster, context, numbers))
@@ -71,22 +71,22 @@ def test_a_number_at_a_threshold_is_not_above_it() -> None:
     at = [np.array(thresholds[number]) for number in range(NUMBERS)]
     # Next to nothing, which parts zeros from the rest, is nothing to LightGBM.
     rows = np.stack([random.choice(at_M[abs(at_M) > 1e-30], 400) for at_M in at], axis=1).astype(np.float32)
-    quick = QuickTrees.of(booster, 0)
+    quick = QuickScorer.from_booster(booster, 0)
     assert quick is not None
-    said = quick.said(np.zeros((1, 0), np.float32), rows[None])
+    said = quick.predict(np.zeros((1, 0), np.float32), rows[None])
     np.testing.assert_array_equal(said[0], booster.predict(rows, raw_score=True))
 
 
 @pytest.mark.parametrize("changes", [{"num_leaves": 40}, {"missing": 0.1}])
 def test_what_is_not_asked_so_is_left_to_walks(changes: dict[str, Any]) -> None:
     booster, (context, numbers) = grown(3, **changes), requests(2, 50)
-    assert QuickTrees.of(booster, USER_NUMBERS) is None
-    said = RequestTrees(booster).said(context, numbers)
+    assert QuickScorer.from_booster(booster, USER_NUMBERS) is None
+    said = RequestScorer(booster).predict(context, numbers)
     np.testing.assert_array_equal(said, asked(booster, context, numbers))
 
 
 def test_a_tree_of_one_leaf_says_the_same_of_everything() -> None:
     booster, (context, numbers) = grown(2, min_data_in_leaf=4_000), requests(1, 5)
-    quick = QuickTrees.of(booster, USER_NUMBERS)
+    quick = QuickScorer.from_booster(booster, USER_NUMBERS)
     assert quick is not None
-    np.testing.assert_array_equal(quick.said(context, numbers), asked(booster, context, numbers))
+    np.testing.assert_array_equal(quick.predict(context, numbers), asked(booster, context, numbers))

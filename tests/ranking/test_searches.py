@@ -21,8 +21,8 @@ from tests.ranking.conftest import (
 )
 from training.ranking import fading_search, lately, neighbour_search, situations
 from training.ranking.hard_search import MATCH_FEATURES
-from training.ranking.search import MISSING
-from training.ranking.searches import SEARCHES, candidate_numbers, user_numbers
+from training.ranking.search import MISSING_DISTANCE
+from training.ranking.searches import SEARCHES, count_match_features, count_user_features
 
 Events = list[tuple[int, int, int]]
 ROWS: list[Events] = [
@@ -38,9 +38,9 @@ ITEMS = [5, 6, 7, 15, 30, 39, 1]
 def found(name: str, length: int = 64) -> tuple[np.ndarray, np.ndarray]:
     """What a search adds: numbers of the user [B, ·] and of the candidates [B, C, ·]."""
     features = ranking_features(searches=(name,))
-    side = features.users(user_batch(ROWS, length=length))
-    candidates = features.candidates(side, np.tile(ITEMS, (len(ROWS), 1)))
-    before = side.inputs.context_BU.shape[1] - SEARCHES[name].user_numbers
+    side = features.prepare_users(user_batch(ROWS, length=length))
+    candidates = features.prepare_candidates(side, np.tile(ITEMS, (len(ROWS), 1)))
+    before = side.inputs.context_BU.shape[1] - SEARCHES[name].user_feature_count
     return side.inputs.context_BU.numpy()[:, before:], candidates.matches_BCM.numpy()[..., MATCH_FEATURES:]
 
 
@@ -80,15 +80,15 @@ def lately_by_hand(events: Events, item: int) -> list[float]:
     for _, _, places in facets(events, item):
         newest_first = [is_listen(events, place) for place in reversed(places)]
         ago = [len(events) - 1 - place for place in reversed(places)]
-        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in lately.OWN]
-        ratios = [1.0 if listened else 0.1 for listened in newest_first[: lately.RATIOS]]
+        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in lately.OWN_WINDOWS]
+        ratios = [1.0 if listened else 0.1 for listened in newest_first[: lately.RATIO_WINDOW]]
         columns.append(sum(ratios) / len(ratios) if ratios else -1)
-        for k in lately.NEWEST:
+        for k in lately.RECENT_WINDOWS:
             inside = [listened for listened, one in zip(newest_first, ago, strict=True) if one < k]
             columns += [np.log2(1 + len(inside)), share(sum(inside), len(inside))]
         for wanted in ((True, False), (True,), (False,)):
             when = [one for listened, one in zip(newest_first, ago, strict=True) if listened in wanted]
-            columns.append(np.log2(1 + when[0]) if when else MISSING)
+            columns.append(np.log2(1 + when[0]) if when else MISSING_DISTANCE)
         run = 0
         while run < len(newest_first) and newest_first[run] == newest_first[0]:
             run += 1
@@ -101,9 +101,9 @@ def fading_by_hand(events: Events, item: int) -> list[float]:
     for _, _, places in facets(events, item):
         day = 24 * 60 * MINUTE
         age = {place: NOW - events[place][2] for place in places}
-        weights = [{p: 0.5 ** ((len(events) - 1 - p) / half) for p in places} for half in fading_search.PLAYS]
-        weights += [{p: 0.5 ** (age[p] / (half * day)) for p in places} for half in fading_search.DAYS]
-        near = fading_search.HOURS * 60 * MINUTE
+        weights = [{p: 0.5 ** ((len(events) - 1 - p) / half) for p in places} for half in fading_search.PLAY_HALF_LIVES]
+        weights += [{p: 0.5 ** (age[p] / (half * day)) for p in places} for half in fading_search.DAY_HALF_LIVES]
+        near = fading_search.HOUR_WINDOW * 60 * MINUTE
         weights.append({p: float(age[p] % day <= near or day - age[p] % day <= near) for p in places})
         for weight in weights:
             plays, listens = sum(weight.values()), sum(weight[p] for p in places if is_listen(events, p))
@@ -113,7 +113,7 @@ def fading_by_hand(events: Events, item: int) -> list[float]:
 
 def neighbours_by_hand(events: Events, item: int) -> list[float]:
     columns: list[float] = []
-    begin = max(len(events) - neighbour_search.NEWEST, 0)
+    begin = max(len(events) - neighbour_search.RECENT_PLAYS, 0)
     for values, _, places in facets(events, item):
         now = {values[place]: place for place in range(begin, len(events)) if values[place] >= 0}
         for window in neighbour_search.WINDOWS:
@@ -136,7 +136,7 @@ def situation(events: Events, place: int, item: int) -> tuple[tuple[int, bool], 
     """How a track was known before that place, and what stood before it."""
     tracks = known(events)
     before = [p for p in range(place) if item > 1 and tracks[p] == item]
-    often = sum(len(before) >= bound for bound in (1, *situations.OFTEN))
+    often = sum(len(before) >= bound for bound in (1, *situations.PLAY_COUNT_BOUNDS))
     artist, previous = (artists([one])[0] for one in (item, tracks[place - 1] if place else -1))
     outcome = [1 if is_listen(events, place - k) else -1 for k in (1, 2) if place >= k]
     one, two = [*outcome, 0, 0][:2]
@@ -188,7 +188,7 @@ def test_the_newest_plays_that_ended_alike_are_counted() -> None:
 def test_shares_of_the_user_fade() -> None:
     shares, _ = found("fading")
     for events, row in zip(ROWS, shares, strict=True):
-        for half_life, value in zip(fading_search.USER_PLAYS, row, strict=True):
+        for half_life, value in zip(fading_search.USER_HALF_LIVES, row, strict=True):
             weight = [0.5 ** ((len(events) - 1 - place) / half_life) for place in range(len(events))]
             listens = sum(w for place, w in enumerate(weight) if is_listen(events, place))
             assert value == pytest.approx(share(listens, sum(weight)), rel=1e-4)
@@ -196,13 +196,13 @@ def test_shares_of_the_user_fade() -> None:
 
 def test_a_share_of_the_user_for_each_way_to_know_a_track() -> None:
     shares, _ = found("situations")
-    assert shares.shape == (len(ROWS), situations.KNOWN)
+    assert shares.shape == (len(ROWS), situations.FAMILIARITY_CODES)
     np.testing.assert_allclose(shares[1], 0.7)
     # One play, skipped, of a track that was new.
-    np.testing.assert_allclose(shares[2], [0.35] + [0.7] * (situations.KNOWN - 1))
+    np.testing.assert_allclose(shares[2], [0.35] + [0.7] * (situations.FAMILIARITY_CODES - 1))
 
 
 def test_only_searches_of_the_table_can_be_asked_for() -> None:
     with pytest.raises(ValueError, match="choose from lately"):
-        ranking_features(searches=("later",)).users(user_batch([[]]))
-    assert user_numbers(False, tuple(SEARCHES)) == candidate_numbers(False, tuple(SEARCHES)) == 0
+        ranking_features(searches=("later",)).prepare_users(user_batch([[]]))
+    assert count_user_features(False, tuple(SEARCHES)) == count_match_features(False, tuple(SEARCHES)) == 0

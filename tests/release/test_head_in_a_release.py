@@ -14,15 +14,15 @@ from training.blend import Blend
 from training.data import TrainingData
 from training.evaluate import evaluate
 from training.features import OfflineFeatures
-from training.heads import LISTENED, Heads
-from training.ranking.listened import MANIFEST, TREES, Listened
+from training.heads import LISTWISE_HEAD, TaskWeights
+from training.ranking.listened import MANIFEST, TREES, LambdaMARTHead
 from training.recipes import recipe
 from training.release import bundle
 from training.release.bundle import Release
 from training.release.gate import Verdict
 from training.release.manifest import build, release_inputs
 from training.train import train
-from training.workspace import INPUTS, Workspace
+from training.workspace import INPUTS_FILE, Workspace
 
 
 @pytest.fixture(scope="module")
@@ -34,34 +34,36 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 def test_the_head_of_a_release_is_the_one_that_was_measured(measured: Workspace) -> None:
-    held_out, final = (measured.model("head", fit, LISTENED) for fit in ("held_out", "final"))
+    held_out, final = (measured.model_folder("head", fit, LISTWISE_HEAD) for fit in ("held_out", "final"))
     for name in (TREES, MANIFEST):
         assert (final / name).read_bytes() == (held_out / name).read_bytes()
-    assert not train(measured, "head", LISTENED, "final")
-    made_from = held_out / INPUTS
+    assert not train(measured, "head", LISTWISE_HEAD, "final")
+    made_from = held_out / INPUTS_FILE
     before = made_from.read_text()
     made_from.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
-    assert train(measured, "head", LISTENED, "final")
+    assert train(measured, "head", LISTWISE_HEAD, "final")
     made_from.write_text(before)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_head_is_released_where_it_has_a_weight(measured: Workspace, tmp_path: Path, share: float) -> None:
-    Blend(0.4, Heads().with_listened(share)).save(measured.folder / "evaluation" / "blend.json")
+    Blend(0.4, TaskWeights().with_listwise_share(share)).save(measured.folder / "evaluation" / "blend.json")
     manifest = build(measured, release_inputs(measured), Verdict(True, (), {}), None, None)
     bundle.write(measured, manifest, tmp_path)
     loaded = Release.load(tmp_path)
     assert loaded.ranker is not None
-    assert manifest["heads"] == ([LISTENED] if share else []) == [path.name for path in tmp_path.glob("heads/*")]
-    assert (loaded.ranker.listened is not None) == bool(share)
-    users = OfflineFeatures(TrainingData(measured.marts, "final", recipe("debug"))).users(
+    assert manifest["heads"] == ([LISTWISE_HEAD] if share else []) == [path.name for path in tmp_path.glob("heads/*")]
+    assert (loaded.ranker.listwise_head is not None) == bool(share)
+    users = OfflineFeatures(TrainingData(measured.marts, "final", recipe("debug"))).load_user_batch(
         "recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000)
     )
     items = np.tile(np.arange(2, 12), (3, 1))
     said = loaded.ranker.score(users, items)
-    assert (LISTENED in said) == bool(share)
+    assert (LISTWISE_HEAD in said) == bool(share)
     score = loaded.blend.heads.score({task: one[0] for task, one in said.items()}, "daily")
     assert score.shape == (10,) and np.isfinite(score).all()
     if share:
-        final = loaded.ranker.with_listened(Listened.load(measured.model("head", "final", LISTENED)))
-        assert np.array_equal(final.score(users, items)[LISTENED], said[LISTENED])
+        final = loaded.ranker.with_listwise_head(
+            LambdaMARTHead.load(measured.model_folder("head", "final", LISTWISE_HEAD))
+        )
+        assert np.array_equal(final.score(users, items)[LISTWISE_HEAD], said[LISTWISE_HEAD])

@@ -18,13 +18,13 @@ from training import shares, store
 from training.data import TrainingData
 from training.evaluate import evaluate
 from training.features import OfflineFeatures
-from training.ranking.loaded import LoadedRanker
+from training.ranking.loaded import FittedRanker
 from training.recall import CHANNELS
 from training.recipes import recipe
 from training.release.__main__ import main
 from training.release.bundle import Release
 from training.release.gate import METRIC
-from training.release.in_service import pointer, shares_file
+from training.release.in_service import open_pointer, traffic_split_file
 from training.release.publish import release
 from training.workspace import MissingInput, Workspace, mark_done
 
@@ -72,56 +72,58 @@ def test_killed_before_the_pointer_is_written(line: Workspace, monkeypatch: pyte
         patch.setattr("training.release.pointer.Pointer.activate", killed)
         with pytest.raises(KeyboardInterrupt):
             release(line)
-    assert pointer().active is None
+    assert open_pointer().active is None
     outcome = release(line)
-    assert outcome.status == "released" and pointer().active == outcome.release
+    assert outcome.status == "released" and open_pointer().active == outcome.release
 
 
 def test_the_same_inputs_are_unchanged(
     line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = pointer().file.read_text()
+    before = open_pointer().file.read_text()
     assert command(monkeypatch) == 0
-    assert capsys.readouterr().out.startswith(f"unchanged: {pointer().active}")
-    assert pointer().file.read_text() == before
+    assert capsys.readouterr().out.startswith(f"unchanged: {open_pointer().active}")
+    assert open_pointer().file.read_text() == before
 
 
 def test_round_trip(line: Workspace) -> None:
-    path = pointer().path
+    path = open_pointer().path
     assert path is not None
     loaded = Release.load(path)
     data = TrainingData(line.marts, "final", recipe("debug"))
     features = OfflineFeatures(data)
-    users = features.users("recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000))
+    users = features.load_user_batch("recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000))
     assert set(loaded.channels) == {"popularity", "favourites", "realtime"}
-    assert loaded.manifest["containers"] == list(loaded.containers) == ["playlists", "mlogs"]
-    assert loaded.containers["playlists"].containers.ids_N[2:].tolist() == [f"p{number}" for number in range(5)]
-    assert loaded.containers["playlists"].realtime is loaded.channels["realtime"]
+    assert loaded.manifest["containers"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
+    assert loaded.collection_recallers["playlists"].collections.ids_N[2:].tolist() == [
+        f"p{number}" for number in range(5)
+    ]
+    assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
     for name, channel in loaded.channels.items():
-        fitted = CHANNELS[name].load(line.channel("final", name), data.vocabulary)
+        fitted = CHANNELS[name].load(line.channel_folder("final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)
     assert loaded.ranker is not None
-    fitted_ranker = LoadedRanker.load(line.ranker("final", loaded.ranker.name), data.vocabulary)
+    fitted_ranker = FittedRanker.load(line.ranker_folder("final", loaded.ranker.name), data.vocabulary)
     items = np.tile(np.arange(2, 12), (3, 1))
     for task, probability in fitted_ranker.score(users, items).items():
         assert np.array_equal(loaded.ranker.score(users, items)[task], probability)
-    assert loaded.catalogue.height == int(data.catalogue_V.sum())
+    assert loaded.catalog.height == int(data.catalog_V.sum())
     newest = (
         pl.read_parquet(line.marts / "track_statistics.parquet").filter(pl.col("track_id") == "003").sort("known_at")
     )
-    row = loaded.catalogue.filter(pl.col("track_id") == "003").row(0, named=True)
+    row = loaded.catalog.filter(pl.col("track_id") == "003").row(0, named=True)
     assert row["plays_total"] == newest["plays_total"][-1] and row["title"] == "Song 003"
-    assert loaded.manifest["release"] == pointer().active
+    assert loaded.manifest["release"] == open_pointer().active
     assert set(loaded.manifest["models"]["final"]) == {
         *(f"channel/{name}" for name in loaded.channels),
-        *(f"container/{name}" for name in loaded.containers),
+        *(f"container/{name}" for name in loaded.collection_recallers),
         "ranker/sum_pooling",
     }
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
 
 
 def test_a_release_says_where_it_comes_from(line: Workspace) -> None:
-    path = pointer().path
+    path = open_pointer().path
     assert path is not None
     manifest = json.loads((path / "manifest.json").read_text())
     lineage = manifest["lineage"]
@@ -147,7 +149,7 @@ def test_when_rows_were_landed_is_no_input(line: Workspace) -> None:
 
 
 def test_nothing_in_a_release_is_code(line: Workspace) -> None:
-    path = pointer().path
+    path = open_pointer().path
     assert path is not None
     kinds = {file.suffix for file in path.rglob("*") if file.is_file()}
     assert kinds <= {".json", ".parquet", ".safetensors", ".npy", ".npz", ".yaml", ".sha256"}
@@ -155,22 +157,22 @@ def test_nothing_in_a_release_is_code(line: Workspace) -> None:
 
 
 def test_a_better_release_replaces_and_rollback_returns(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = pointer().active
+    first = open_pointer().active
     change(line, +0.01)
     second = release(line)
     assert second.status == "released" and "slate minus production" in second.lines[1]
     assert command(monkeypatch, "rollback") == 0
-    assert pointer().active == first
+    assert open_pointer().active == first
     again = release(line)
-    assert again.status == "unchanged" and "rolled back" in again.lines[0] and pointer().active == first
+    assert again.status == "unchanged" and "rolled back" in again.lines[0] and open_pointer().active == first
     assert release(line, reason="the incident is over").status == "forced"
-    assert pointer().active == second.release
+    assert open_pointer().active == second.release
 
 
 def test_worse_than_production_is_refused(
     line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = pointer().active
+    before = open_pointer().active
     change(line, -0.05)
     assert command(monkeypatch) == 1
     said = capsys.readouterr().err
@@ -179,7 +181,7 @@ def test_worse_than_production_is_refused(
         and "FAILS: slate minus production" in said
         and f"production goes on with {before}" in said
     )
-    assert pointer().active == before
+    assert open_pointer().active == before
 
 
 def test_force_needs_a_reason(
@@ -193,7 +195,7 @@ def test_force_needs_a_reason(
 
 def test_force_releases_and_the_manifest_says_why(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command(monkeypatch, "--force", "--reason", "licences changed") == 0
-    path = pointer().path
+    path = open_pointer().path
     assert path is not None
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["forced"] == {"reason": "licences changed"}
@@ -201,11 +203,11 @@ def test_force_releases_and_the_manifest_says_why(line: Workspace, monkeypatch: 
 
 
 def test_worse_than_a_memory_is_refused(line: Workspace) -> None:
-    before = pointer().active
+    before = open_pointer().active
     change(line, +0.9, name="most_played")
     outcome = release(line)
     assert outcome.status == "refused" and "best memory most_played" in outcome.lines[0]
-    assert pointer().active == before
+    assert open_pointer().active == before
 
 
 def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path) -> None:
@@ -213,7 +215,7 @@ def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path
     (tmp_path / "large.parquet").write_bytes(b"x" * 1000)
     whole = store.publish(tmp_path, "half", {})
     (whole / "large.parquet").write_bytes(b"x" * 10)
-    assert store.path_of("half") is None
+    assert store.find_version("half") is None
     assert store.publish(tmp_path, "half", {}) == whole
     assert (whole / "large.parquet").stat().st_size == 1000
 
@@ -221,33 +223,36 @@ def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path
 def test_a_release_gets_a_share_and_then_everybody(
     line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = pointer().active
+    before = open_pointer().active
     change(line, +0.02)
     change(line, -0.9, name="most_played")
     assert command(monkeypatch, "--share", ".1") == 0
     said = capsys.readouterr().out
-    (one,) = shares.read(shares_file()).beside
+    (one,) = shares.read(traffic_split_file()).canaries
     assert said.startswith(f"released: {one.release}") and f"{one.release} 10.0%, the rest {before}" in said
-    assert pointer().active == before and Path(one.path) == store.path_of(one.release)
+    assert open_pointer().active == before and Path(one.path) == store.find_version(one.release)
     assert command(monkeypatch, "canary", one.release, "--share", "0.25") == 0
-    assert [kept.share for kept in shares.read(shares_file()).beside] == [0.25]
+    assert [kept.share for kept in shares.read(traffic_split_file()).canaries] == [0.25]
     capsys.readouterr()
     assert command(monkeypatch, "list") == 0
     assert capsys.readouterr().out.splitlines()[2].startswith(f"in the store, newest first: {one.release}, ")
     assert command(monkeypatch, "activate", one.release) == 0
-    assert pointer().active == one.release and not shares.read(shares_file()).beside
+    assert open_pointer().active == one.release and not shares.read(traffic_split_file()).canaries
     assert command(monkeypatch, "canary", str(before), "--share", "0.5") == 0
     assert command(monkeypatch, "rollback") == 0
-    assert pointer().active == before and not shares.read(shares_file()).beside
+    assert open_pointer().active == before and not shares.read(traffic_split_file()).canaries
 
 
 def test_a_wrong_call_says_why_and_changes_nothing(
     line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    active, other = pointer().active, next(one for one in store.versions() if one not in (pointer().active, "half"))
-    before = pointer().file.read_text()
+    active, other = (
+        open_pointer().active,
+        next(one for one in store.list_versions() if one not in (open_pointer().active, "half")),
+    )
+    before = open_pointer().file.read_text()
     command(monkeypatch, "canary", other, "--share", "0.7")
-    kept = shares_file().read_text()
+    kept = traffic_split_file().read_text()
     for message, *arguments in (
         ("'0123' is not in the store, or not whole; there are: ", "activate", "0123"),
         ("'../x' is not in the store", "canary", "../x", "--share", "0.1"),
@@ -270,13 +275,13 @@ def test_a_wrong_call_says_why_and_changes_nothing(
         with pytest.raises(SystemExit):
             command(monkeypatch, *arguments)
         assert message in capsys.readouterr().err
-    assert (pointer().file.read_text(), shares_file().read_text()) == (before, kept)
+    assert (open_pointer().file.read_text(), traffic_split_file().read_text()) == (before, kept)
     assert command(monkeypatch, "canary", other, "--share", "0") == 0
 
 
 def test_what_is_missing_is_named(line: Workspace, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="not a release"):
         Release.load(tmp_path)
-    mark_done(line.channel("held_out", "popularity"), {"hash": "another fit"})
+    mark_done(line.channel_folder("held_out", "popularity"), {"hash": "another fit"})
     with pytest.raises(MissingInput, match=r"training\.evaluate"):
         release(line)

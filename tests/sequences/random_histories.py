@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from sequences import behaviours
-from sequences.definition import ATTRIBUTES, ORDER, UNREPORTED, SequenceView
+from sequences.definition import ATTRIBUTES, INFERRED_BEHAVIOURS, SORT_KEY_ATTRIBUTES, SequenceView
 from tests.sequences.conftest import to_us, us
 
 Event = dict[str, Any]
@@ -28,7 +28,7 @@ ENCODERS = {
     "target_type": {"track": 2, "artist": 3},
     "target_id": {"t0": 2, "t1": 3},
     "track_id": {f"t{n}": n + 2 for n in range(4)},
-    "behaviour": behaviours.load().encoder,
+    "behaviour": behaviours.load_behaviours().encoder,
     "scene": {"": 2, "daily": 3},
 }
 """For every attribute that is text; some of the texts are not among them."""
@@ -81,18 +81,18 @@ def histories(
 @st.composite
 def views(draw: st.DrawFn) -> SequenceView:
     """Any definition: some behaviours, on tracks or on anything, of any attributes, 1 to 7 events long, daily or not."""
-    reported = sorted(behaviours.load().ids.keys() - {*UNREPORTED})
-    choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(UNREPORTED)))
+    reported = sorted(behaviours.load_behaviours().ids.keys() - {*INFERRED_BEHAVIOURS})
+    choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(INFERRED_BEHAVIOURS)))
     chosen_behaviours = tuple(draw(st.one_of(*choices)))
-    optional = [attribute for attribute in ATTRIBUTES.values() if attribute not in ORDER]
+    optional = [attribute for attribute in ATTRIBUTES.values() if attribute not in SORT_KEY_ATTRIBUTES]
     chosen = draw(st.sets(st.sampled_from(optional)))
     return SequenceView(
         name="random",
         behaviours=chosen_behaviours,
         length=draw(st.integers(1, 7)),
-        attributes=(*ORDER, *(attribute for attribute in optional if attribute in chosen)),
+        attributes=(*SORT_KEY_ATTRIBUTES, *(attribute for attribute in optional if attribute in chosen)),
         target_types=draw(st.sampled_from([(), ("track",), ("artist", "track")])),
-        is_daily=chosen_behaviours == UNREPORTED or draw(st.booleans()),
+        is_daily=chosen_behaviours == INFERRED_BEHAVIOURS or draw(st.booleans()),
     )
 
 

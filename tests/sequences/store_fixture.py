@@ -13,7 +13,7 @@ from feast.data_format import ParquetFormat
 from feast.repo_config import RegistryConfig, RepoConfig
 from feast.types import Array, Float32, Int64, String
 
-from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, TAG, SequenceView
+from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE, SEQUENCE_TAG, SequenceView
 
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
@@ -102,6 +102,6 @@ def feature_view(user: Entity, path: Path, view: SequenceView) -> FeatureView:
             path=str(path),
             file_format=ParquetFormat(),
             timestamp_field="known_at",
-            tags={TAG: view.to_json()},
+            tags={SEQUENCE_TAG: view.to_json()},
         ),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from sequences.as_of_join import ROW, TIME, OrdinaryView, as_of_sql, connected, join
+from sequences.as_of_join import ROW, TIME, OrdinaryView, as_of_sql, connect, join
 
 VIEW = {
     "timestamp": "at",
@@ -29,7 +29,7 @@ def test_no_entity_row_is_compared_with_every_feature_row(tmp_path: Path) -> Non
     entities = pa.table(
         {ROW: range(len(asked)), TIME: [time for _, time in asked], "user_id": [user for user, _ in asked]}
     )
-    with connected(entities, view) as connection:
+    with connect(entities, view) as connection:
         plan = connection.execute(f"explain {as_of_sql(view)}", [view.path]).fetchall()[0][1]
     assert "ASOF_JOIN" in plan and "LOOP" not in plan
     answer = join(entities, view)["n"].to_pylist()

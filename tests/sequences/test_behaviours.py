@@ -24,7 +24,7 @@ def table(tmp_path: Path) -> behaviours.Behaviours:
     (tmp_path / "dbt_project.yml").write_text(
         "vars: {segue: {skip_below_ms: 30000, full_play_ratio: 0.9, session_gap_minutes: 30}}"
     )
-    return behaviours.load(tmp_path)
+    return behaviours.load_behaviours(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_behaviour_of(
 
 def test_codes_leave_room_for_padding_and_unknown(table: behaviours.Behaviours) -> None:
     assert table.encoder == {"full_play": 2, "play": 3, "skip": 4, "like": 5, "impression_without_click": 6}
-    assert table.of_polarity("negative") == ("skip", "impression_without_click")
+    assert table.with_polarity("negative") == ("skip", "impression_without_click")
 
 
 def test_errors_name_the_value(table: behaviours.Behaviours, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_errors_name_the_value(table: behaviours.Behaviours, tmp_path: Path) -> 
     (other / "seeds" / "behaviours.csv").write_text(SEED)
     (other / "dbt_project.yml").write_text("vars: {}")
     with pytest.raises(behaviours.BehaviourError, match="skip_below_ms"):
-        behaviours.load(other)
+        behaviours.load_behaviours(other)
 
 
 def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:
@@ -74,7 +74,7 @@ def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:
 def test_the_projects_own_seed_has_every_behaviour_of_the_views() -> None:
     from sequences.definition import SEQUENCE_VIEWS
 
-    known = behaviours.load().ids
+    known = behaviours.load_behaviours().ids
     assert min(known.values()) == 1
     for view in SEQUENCE_VIEWS.values():
         assert set(view.behaviours) <= set(known)

@@ -33,11 +33,11 @@ def test_what_nobody_reports_is_for_daily_views_alone() -> None:
 
 def test_a_daily_view_shows_what_was_known_at_midnight() -> None:
     view, other = SEQUENCE_VIEWS["impressions_left"], SEQUENCE_VIEWS["recent_events"]
-    assert [view.seen_at(time) for time in (DAY_US - 1, DAY_US, DAY_US + 1)] == [0, DAY_US, DAY_US]
-    assert other.seen_at(DAY_US + 1) == DAY_US + 1
+    assert [view.cutoff_us(time) for time in (DAY_US - 1, DAY_US, DAY_US + 1)] == [0, DAY_US, DAY_US]
+    assert other.cutoff_us(DAY_US + 1) == DAY_US + 1
 
 
 def test_membership() -> None:
-    assert SEQUENCE_VIEWS["exclusions"].has("block", "artist")
-    assert not SEQUENCE_VIEWS["recent_events"].has("click", "playlist")
-    assert not SEQUENCE_VIEWS["recent_events"].has("impression_without_click", "track")
+    assert SEQUENCE_VIEWS["exclusions"].matches("block", "artist")
+    assert not SEQUENCE_VIEWS["recent_events"].matches("click", "playlist")
+    assert not SEQUENCE_VIEWS["recent_events"].matches("impression_without_click", "track")

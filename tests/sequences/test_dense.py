@@ -114,9 +114,9 @@ def test_kept_arrays_are_those_of_the_table_which_is_not_read_again(
         tmp_path / "a" / "b",
     )
     read = DenseReader(path, view, ENCODERS)
-    DenseReader(path, view, ENCODERS, kept=kept)
+    DenseReader(path, view, ENCODERS, cache_folder=kept)
     path.unlink()
-    again = DenseReader(path, view, ENCODERS, kept=kept)
+    again = DenseReader(path, view, ENCODERS, cache_folder=kept)
     assert again.users == read.users
     asked = ["c", "a", "nobody"], [us(1e6), us(70), us(1e6)]
     lengths = again.read(*asked).length_B
@@ -127,7 +127,7 @@ def test_kept_arrays_are_those_of_the_table_which_is_not_read_again(
         np.testing.assert_array_equal(again.columns[name], column)
         np.testing.assert_array_equal(again.read(*asked).columns[name], read.read(*asked).columns[name])
     again.columns["track_id"][:] = 0
-    assert DenseReader(path, view, ENCODERS, kept=kept).columns["track_id"].any(), "the file is not written to"
+    assert DenseReader(path, view, ENCODERS, cache_folder=kept).columns["track_id"].any(), "the file is not written to"
     assert [one.name for one in kept.parent.iterdir()] == ["b"]
 
 
@@ -139,14 +139,14 @@ def test_whoever_keeps_arrays_second_takes_the_first_ones(
         SEQUENCE_VIEWS["recent_events"],
         tmp_path / "kept",
     )
-    keep = DenseReader._keep
+    keep = DenseReader._save
 
     def beaten(reader: DenseReader, folder: Path) -> None:
         keep(reader, folder)
         keep(reader, folder)
 
-    monkeypatch.setattr(DenseReader, "_keep", beaten)
-    assert DenseReader(path, view, ENCODERS, kept=kept).users == ["a", "b", "c"]
+    monkeypatch.setattr(DenseReader, "_save", beaten)
+    assert DenseReader(path, view, ENCODERS, cache_folder=kept).users == ["a", "b", "c"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["events.parquet", "kept"]
 
 
@@ -157,7 +157,7 @@ def test_an_empty_table_gives_empty_sequences(tmp_path: Path) -> None:
     assert batch.length_B.tolist() == [0]
     assert not batch.columns["track_id"].any()
     for _ in range(2):
-        kept = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS, kept=tmp_path / "kept")
+        kept = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS, cache_folder=tmp_path / "kept")
         assert kept.read(["a"], [us(0)]).length_B.tolist() == [0]
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from sequences.definition import SEQUENCE_VIEWS, Kind
 from sequences.event_table import read_view
-from sequences.newest_events import newest_events
-from sequences.offline_sequences import missing_filled
+from sequences.newest_events import encode_batch_rows
+from sequences.offline_sequences import fill_missing
 from tests.sequences.conftest import EVENT_SCHEMA, at, event_rows
 
 VIEW = SEQUENCE_VIEWS["recent_events"]
@@ -53,10 +53,10 @@ def test_a_piece_of_whole_users_has_the_texts_of_its_own_row_groups(
     def watched(kind: Kind, column: pa.Array) -> pa.Array:
         if kind == "string" and pa.types.is_dictionary(column.type):
             texts.append(len(column.dictionary))
-        return missing_filled(kind, column)
+        return fill_missing(kind, column)
 
-    monkeypatch.setattr("sequences.newest_events.missing_filled", watched)
-    pieces = list(newest_events(path, [VIEW], at(1_000), events_of_a_piece))
+    monkeypatch.setattr("sequences.newest_events.fill_missing", watched)
+    pieces = list(encode_batch_rows(path, [VIEW], at(1_000), events_of_a_piece))
     assert sum(len(piece.rows[VIEW.name]) for piece in pieces) == USERS
     # A piece ends with the row group that makes it so large; of that a user at most is left for the next.
     assert max(texts) <= min(events_of_a_piece + ROWS_OF_A_GROUP + EVENTS_OF_A_USER, USERS * EVENTS_OF_A_USER)

@@ -27,7 +27,7 @@ def is_walked(one):
 def test_what_is_there_is_not_walked_again_and_what_comes_is():
     early = Node()
     assert is_walked(early)
-    heap.settle()
+    heap.freeze_gc()
     late = Node()
     assert not is_walked(early)
     assert is_walked(late)
@@ -36,11 +36,11 @@ def test_what_is_there_is_not_walked_again_and_what_comes_is():
 def test_what_refers_to_itself_goes_with_the_next_call_and_the_rest_at_once():
     loop, alone = Node(), Node()
     loop.other = loop
-    heap.settle()
+    heap.freeze_gc()
     gone = [weakref.ref(loop), weakref.ref(alone)]
     del loop, alone
     assert [one() is None for one in gone] == [False, True]
     gc.collect()
     assert gone[0]() is not None
-    heap.settle()
+    heap.freeze_gc()
     assert gone[0]() is None

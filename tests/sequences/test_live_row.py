@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sequences import live
 from sequences.definition import SEQUENCE_VIEWS, SequenceView
-from sequences.live_row import LIVE_FEATURES, appended, live_events, row_of
+from sequences.live_row import LIVE_FEATURES, append_events, decode_live_events, encode_live_row
 from sequences.online_row import OnlineRow
 
 SHORT = tuple(replace(view, length=3) for view in SEQUENCE_VIEWS.values())
@@ -40,8 +40,8 @@ def stored(values: Any) -> OnlineRow:
 
 def naively(events: list[live.Event], views: tuple[SequenceView, ...]) -> list[live.Event]:
     """What is in the last L of some view, by looking at each view."""
-    ordered = sorted({one["event_id"]: one for one in reversed(events)}.values(), key=live.order)
-    members = [[one for one in ordered if view.has(one["behaviour"], one["target_type"])] for view in views]
+    ordered = sorted({one["event_id"]: one for one in reversed(events)}.values(), key=live.sort_key)
+    members = [[one for one in ordered if view.matches(one["behaviour"], one["target_type"])] for view in views]
     kept = [one["event_id"] for of_view, view in zip(members, views, strict=True) for one in of_view[-view.length :]]
     return [one for one in ordered if one["event_id"] in kept]
 
@@ -62,14 +62,14 @@ def test_events_laid_behind_are_what_all_of_them_come_to(
     row, held = EMPTY, []
     for new in batches:
         held = naively([*held, *new], views)
-        values = appended(row, new, views)
+        values = append_events(row, new, views)
         if values is None:
-            values = row_of(live.applied(live_events(row), new, views))
+            values = encode_live_row(live.apply_events(decode_live_events(row), new, views))
         row = stored(values)
-        assert live_events(row) == held
+        assert decode_live_events(row) == held
 
 
-FULL = stored(row_of([event("a", 1), event("b", 2), event("c", 3)]))
+FULL = stored(encode_live_row([event("a", 1), event("b", 2), event("c", 3)]))
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ FULL = stored(row_of([event("a", 1), event("b", 2), event("c", 3)]))
 def test_only_what_comes_in_order_and_lets_no_other_go_is_laid_behind(
     new: list[live.Event], is_laid_behind: bool
 ) -> None:
-    assert (appended(FULL, new, SHORT) is not None) == is_laid_behind
-    assert appended(EMPTY, new[:1], SHORT) is not None or new[0]["target_type"] == "artist"
+    assert (append_events(FULL, new, SHORT) is not None) == is_laid_behind
+    assert append_events(EMPTY, new[:1], SHORT) is not None or new[0]["target_type"] == "artist"

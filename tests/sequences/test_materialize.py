@@ -18,7 +18,7 @@ from sequences import materialize as module
 from sequences import newest_events
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.materialize import materialize
-from sequences.materialized import Materialized
+from sequences.materialized import MaterializationState
 from sequences.online import OnlineReader
 from sequences.timeline import EventTableError
 from tests.sequences.conftest import event_rows, write_events
@@ -47,9 +47,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every user is a piece, and every row a write."""
-    monkeypatch.setattr(newest_events, "EVENTS_OF_A_PIECE", 1)
-    monkeypatch.setattr(module, "BYTES_OF_A_WRITE", 1)
-    monkeypatch.setattr(newest_events.newest_events, "__defaults__", (1,))
+    monkeypatch.setattr(newest_events, "EVENTS_PER_CHUNK", 1)
+    monkeypatch.setattr(module, "MAX_WRITE_BYTES", 1)
+    monkeypatch.setattr(newest_events.encode_batch_rows, "__defaults__", (1,))
 
 
 def run(store: Any, folder: Path, as_of: date, **options: Any) -> dict[str, int] | None:
@@ -153,16 +153,16 @@ def test_a_killed_run_goes_on_where_it_was(
 
 
 def _materialize_until_killed(store: Any, folder: Path, kill_at: int, is_noted: bool) -> None:
-    written, calls = Materialized.written, []
+    written, calls = MaterializationState.record_written, []
 
-    def kill(self: Materialized, *arguments: Any) -> None:
+    def kill(self: MaterializationState, *arguments: Any) -> None:
         calls.append(arguments)
         if is_noted or len(calls) < kill_at:
             written(self, *arguments)
         if len(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Materialized.written = kill  # type: ignore[method-assign,assignment]
+    MaterializationState.record_written = kill  # type: ignore[method-assign,assignment]
     try:
         run(store, folder, FIRST)
     finally:

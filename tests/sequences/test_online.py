@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from sequences import behaviours
 from sequences.definition import LIVE_SOURCE, SEQUENCE_VIEWS
-from sequences.live_row import LIVE_FEATURES, live_events
+from sequences.live_row import LIVE_FEATURES, decode_live_events
 from sequences.materialize import materialize
-from sequences.online import SERVICE, MovedOn, OnlineReader, OnlineWriter
-from sequences.online_row import OnlineRows
-from sequences.wire import decoded
+from sequences.online import FEATURE_SERVICE, OnlineReader, OnlineWriter, WriteConflict
+from sequences.online_row import OnlineRowReader
+from sequences.wire import decode_values
 from tests.sequences.conftest import event_rows, oracle_values, us, write_events
 from tests.sequences.stores import KINDS, opened
 
@@ -96,8 +96,8 @@ def same(found: Any, expected: dict[str, list[Any]]) -> None:
 
 
 def live_ids(store: feast.FeatureStore, user: str) -> list[str]:
-    (row,) = OnlineRows(store, {LIVE_SOURCE: LIVE_FEATURES}).read([user])
-    return [event["event_id"] for event in live_events(row[LIVE_SOURCE])]
+    (row,) = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES}).read([user])
+    return [event["event_id"] for event in decode_live_events(row[LIVE_SOURCE])]
 
 
 happenings = st.lists(
@@ -147,7 +147,7 @@ def test_whatever_is_reported_landed_and_materialised_when_a_read_is_the_definit
         by_user: dict[str, list[dict[str, Any]]] = {}
         for row in together:
             by_user.setdefault(row["user_id"], []).append(row)
-        writer.apply_together(by_user)
+        writer.apply_batch(by_user)
         reported.update({row["event_id"]: row for row in together})
         if data.draw(st.booleans()) or not waiting:
             # Landing takes what it finds: not always everything that was reported.
@@ -201,13 +201,13 @@ def test_every_order_of_arrival_ends_in_the_same_state(store: feast.FeatureStore
         for number, (second, order) in enumerate([(5, 1), (5, 1), (5, 0), (1, 9)])
     ]
     writer = OnlineWriter(store, lambda _: DURATION_MS)
-    rows_of = OnlineRows(store, {LIVE_SOURCE: LIVE_FEATURES})
+    rows_of = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
     for number, order in enumerate(itertools.permutations(rows)):
         for row in order:
             writer.apply(f"{user}-{number}", [row])
         writer.apply(f"{user}-{number}", order[:2])
     found = [row[LIVE_SOURCE] for row in rows_of.read([f"{user}-{n}" for n in range(math.factorial(4))])]
-    states = [{name: decoded(value) for name, value in row.values.items()} for row in found]
+    states = [{name: decode_values(value) for name, value in row.values.items()} for row in found]
     assert all(state == states[0] for state in states)
     assert all(states[0].values())
 
@@ -215,7 +215,7 @@ def test_every_order_of_arrival_ends_in_the_same_state(store: feast.FeatureStore
 def test_users_written_together_are_users_written_alone(store: feast.FeatureStore, user: str) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     of_user = {f"{user}-{n}": [contract_row(n, user), contract_row(n + 1, user)] for n in range(5)}
-    assert writer.apply_together({**of_user, f"{user}-quiet": []}) == 10
+    assert writer.apply_batch({**of_user, f"{user}-quiet": []}) == 10
     for name, rows in of_user.items():
         assert sorted(live_ids(store, name)) == sorted(row["event_id"] for row in rows)
     assert live_ids(store, f"{user}-quiet") == []
@@ -223,7 +223,7 @@ def test_users_written_together_are_users_written_alone(store: feast.FeatureStor
 
 def test_apply_time_rises_although_clocks_go_back_and_no_write_is_dropped(store: Any, user: str) -> None:
     writer, reader = OnlineWriter(store, lambda _: DURATION_MS), OnlineReader(store)
-    rows = OnlineRows(store, {LIVE_SOURCE: LIVE_FEATURES})
+    rows = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
     now, times = datetime(2026, 1, 1, tzinfo=UTC), []
     for number, seconds in ((9, 0), (8, 5), (7, 3), (6, -90)):  # the last two find the clock set back
         with mock.patch("sequences.online.datetime") as clock:
@@ -251,7 +251,7 @@ def test_a_writer_that_was_held_up_undoes_nothing_of_the_next_one(
         return found
 
     monkeypatch.setattr(held_up._live, "read", slowly)
-    assert held_up.apply_together({user: [contract_row(1, user)], f"{user}-other": [contract_row(9, user)]}) == 2
+    assert held_up.apply_batch({user: [contract_row(1, user)], f"{user}-other": [contract_row(9, user)]}) == 2
     assert live_ids(store, user) == [contract_row(number, user)["event_id"] for number in (1, 2, 3)]
     assert live_ids(store, f"{user}-other") == [contract_row(9, user)["event_id"]]
 
@@ -270,7 +270,7 @@ def test_writers_that_never_let_each_other_write_say_so(
         return found
 
     monkeypatch.setattr(one._live, "read", slowly)
-    with pytest.raises(MovedOn, match="one writer"):
+    with pytest.raises(WriteConflict, match="one writer"):
         one.apply(user, [contract_row(1, user)])
 
 
@@ -330,7 +330,7 @@ def test_feasts_own_call_reads_both_parts(short: tuple[Any, Path], user: str) ->
     materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
     OnlineWriter(store, lambda _: DURATION_MS, VIEWS).apply(user, [contract_row(2, user)])
     found = store.get_online_features(
-        store.get_feature_service(SERVICE), [{"user_id": user}], full_feature_names=True
+        store.get_feature_service(FEATURE_SERVICE), [{"user_id": user}], full_feature_names=True
     ).to_dict()
     assert found["played_history__track_id"] == [["t1"]]
     assert found[f"{LIVE_SOURCE}__track_id"] == [["t2"]]

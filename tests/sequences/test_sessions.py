@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sequences import behaviours, sessions
 from sequences.batch import encode
 from sequences.definition import SEQUENCE_VIEWS
-from sequences.sessions import is_of_this_session, session_BL
+from sequences.sessions import is_in_current_session, sessionize
 from tests.sequences.random_histories import examples
 
 VIEW = SEQUENCE_VIEWS["recent_events"]
@@ -56,23 +56,23 @@ def oracle(timed: list[Event]) -> list[int]:
 @given(st.lists(events, min_size=1, max_size=3))
 def test_sessions_break_after_thirty_idle_minutes_between_plays(steps: list[list[Event]]) -> None:
     users = [timed(one) for one in steps]
-    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load().encoder}, length=12)
+    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
     wanted = [oracle(one) + [0] * (12 - len(one)) for one in users]
-    np.testing.assert_array_equal(session_BL(batch), wanted)
+    np.testing.assert_array_equal(sessionize(batch), wanted)
 
 
 def test_a_like_does_not_bridge_two_sessions_and_exactly_thirty_minutes_is_no_gap() -> None:
     steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("play", 20, 3), ("skip", 30, 0), ("play", 31, 3)]
-    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load().encoder}, length=5)
-    assert session_BL(batch).tolist() == [[1, 1, 2, 2, 3]]
+    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=5)
+    assert sessionize(batch).tolist() == [[1, 1, 2, 2, 3]]
 
 
 def test_this_session_is_the_newest_one_until_the_gap_has_passed() -> None:
     steps: list[Event] = [("play", 0, 3), ("play", 31, 3), ("like", 1, 0), ("skip", 2, 0), ("play", 3, 1)]
-    batch = encode(VIEW, [row(timed(steps))] * 4, {"behaviour": behaviours.load().encoder}, length=6)
+    batch = encode(VIEW, [row(timed(steps))] * 4, {"behaviour": behaviours.load_behaviours().encoder}, length=6)
     ends = [ended for _, _, ended in timed(steps)]
     request_at = np.array([ends[-1] + 30 * MINUTE, ends[-1] + 30 * MINUTE + 1, ends[3] + 1, ends[3] + 1])
-    found = is_of_this_session(batch, np.array([5, 5, 4, 0]), request_at)
+    found = is_in_current_session(batch, np.array([5, 5, 4, 0]), request_at)
     assert found.tolist() == [
         [False, True, True, True, True, False],
         [False] * 6,
@@ -87,11 +87,11 @@ def test_this_session_is_the_same_however_few_events_are_looked_at_first(
     steps: list[list[Event]], minutes: int, window: int
 ) -> None:
     users = [timed(one) for one in steps]
-    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load().encoder}, length=12)
+    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
     request_at = np.array([one[-1][2] if one else 0 for one in users]) + minutes * MINUTE
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "WINDOW", window)
-        found = is_of_this_session(batch, batch.length_B, request_at)
-    numbers = session_BL(batch)
+        found = is_in_current_session(batch, batch.length_B, request_at)
+    numbers = sessionize(batch)
     is_newest = (numbers == numbers.max(axis=1, keepdims=True)) & (numbers > 0)
     np.testing.assert_array_equal(found, is_newest & (minutes <= 30))

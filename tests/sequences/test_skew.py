@@ -15,8 +15,8 @@ import pytest
 
 from sequences import arrivals, request_log
 from sequences.definition import SEQUENCE_VIEWS
-from sequences.request_log import LoggedRequest, Position, without_nan
-from sequences.skew import Skew, compare, size
+from sequences.request_log import LoggedRequest, LogPosition, nan_to_none
+from sequences.skew import SkewReport, compare_requests, count_values
 from tests.sequences.conftest import EPOCH_US, at, event_rows, oracle_values, us, write_events
 from tests.sequences.store_fixture import sqlite_store
 
@@ -69,24 +69,26 @@ class World:
         path.write_text("".join(line.ljust(99) + "\n" for line in lines))
 
     def materialized(self, as_of_us: int, events_us: int, finished_us: int) -> None:
-        with (self.home / "feast" / arrivals.JOURNAL).open("a") as file:
+        with (self.home / "feast" / arrivals.MATERIALIZATION_LOG).open("a") as file:
             file.write(json.dumps({"as_of_us": as_of_us, "events_us": events_us, "finished_us": finished_us}) + "\n")
 
-    def request(self, second: float, *, without: tuple[str, ...] = (), applied: Position | None = (FILE, 300)) -> Any:
+    def request(
+        self, second: float, *, without: tuple[str, ...] = (), applied: LogPosition | None = (FILE, 300)
+    ) -> Any:
         """What a request reads when everything but `without` is there."""
         rows = [row for row in self.rows if row["event_id"] not in without]
         views = {}
         for name, view in SEQUENCE_VIEWS.items():
             values = oracle_values(rows, view, "u", us(second))
-            views[name] = {one: without_nan(one, of_one) for one, of_one in values.items()}
+            views[name] = {one: nan_to_none(one, of_one) for one, of_one in values.items()}
         profile: dict[str, float | None] = {"user_profile__plays_total": 2}
         return LoggedRequest("q", "u", us(second), "r", applied, views, profile)
 
-    def compare(self, *requests: LoggedRequest) -> Skew:
-        return compare(self.store, requests, self.marts, self.home)
+    def compare(self, *requests: LoggedRequest) -> SkewReport:
+        return compare_requests(self.store, requests, self.marts, self.home)
 
 
-OF_A_LISTEN = sum(len(view.attributes) for view in SEQUENCE_VIEWS.values() if view.has("full_play", "track"))
+OF_A_LISTEN = sum(len(view.attributes) for view in SEQUENCE_VIEWS.values() if view.matches("full_play", "track"))
 """How many values one listen is, in all the views that show it."""
 
 
@@ -99,7 +101,7 @@ def test_the_same_is_the_same_and_every_value_counts(world: World) -> None:
     request = world.request(NOON)
     found = world.compare(request, request)
     assert (found.requests, found.compared, found.unequal, found.late) == (2, 2, 0, 0)
-    assert found.values == 2 * (5 * OF_A_LISTEN + 1) == 2 * size(request)
+    assert found.values == 2 * (5 * OF_A_LISTEN + 1) == 2 * count_values(request)
 
 
 def test_an_event_logged_after_the_mark_is_late_and_one_before_it_is_skew(world: World) -> None:
@@ -121,7 +123,7 @@ def test_an_event_ahead_of_the_request_is_early(world: World) -> None:
     request = replace(world.request(NOON), at_us=us(DAY + 2.5 * HOUR))
     found = world.compare(request)
     assert (found.unequal, found.early, found.late) == (0, 1, 0)
-    assert found.values == size(request) - OF_A_LISTEN
+    assert found.values == count_values(request) - OF_A_LISTEN
 
 
 def test_an_event_from_a_file_is_late_until_it_is_materialised(world: World) -> None:
@@ -266,4 +268,4 @@ def test_a_line_comes_back_as_it_was_and_days_are_the_requests_own(world: World,
     (folder / "requests-1.jsonl").write_bytes(b"not a line\n" + lines + requests[0].to_line()[:50])
     assert us(0) == EPOCH_US
     day = date(2024, 1, 2)
-    assert list(request_log.read(tmp_path / "requests", day, day)) == requests[:2]
+    assert list(request_log.read_requests(tmp_path / "requests", day, day)) == requests[:2]

@@ -12,7 +12,7 @@ import pytest
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.offline_sequences import ListReader
 from sequences.timeline import EventTableError
-from sequences.user_blocks import BlockReader, blocks
+from sequences.user_blocks import BlockReader, split_into_blocks
 from tests.sequences.conftest import event_rows, us, write_events
 
 VIEW = replace(SEQUENCE_VIEWS["recent_events"], length=5)
@@ -56,8 +56,8 @@ def as_lists(columns: list[pa.Array]) -> list[object]:
 @pytest.mark.parametrize("at_least", [1, 4, 30, 1_000])
 def test_blocks_give_what_all_events_give(path: str, users: str, piece: int, at_least: int) -> None:
     of_rows, times_us = asked(users)
-    reader = BlockReader(path, VIEW, NAMES, of_rows, at_least=at_least)
-    whole = ListReader.of_file(path, VIEW, NAMES)
+    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=at_least)
+    whole = ListReader.from_file(path, VIEW, NAMES)
     for start in [*range(0, len(of_rows), piece), 0, len(of_rows) // 2]:
         some = times_us[start : start + piece]
         expected = whole.read(of_rows[start : start + piece].to_pylist(), some)
@@ -68,7 +68,7 @@ def test_blocks_give_what_all_events_give(path: str, users: str, piece: int, at_
 
 def test_users_in_order_are_held_a_block_at_a_time(path: str) -> None:
     of_rows, times_us = asked("abcdefgh")
-    reader = BlockReader(path, VIEW, NAMES, of_rows, at_least=4)
+    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=4)
     held = set()
     for row in range(len(of_rows)):
         reader.read(row, times_us[row : row + 1])
@@ -82,7 +82,7 @@ def test_users_in_order_are_held_a_block_at_a_time(path: str) -> None:
 def test_a_block_has_whole_users(path: str, rows_a_batch: int, at_least: int) -> None:
     users = pa.array([user for user, count in COUNTS.items() for _ in range(count)]).dictionary_encode()
     table = pa.table({"user_id": users, "n": range(len(users))})
-    found = [pa.Table.from_batches(one) for one in blocks(table.to_batches(rows_a_batch), at_least)]
+    found = [pa.Table.from_batches(one) for one in split_into_blocks(table.to_batches(rows_a_batch), at_least)]
     assert [n for block in found for n in block["n"].to_pylist()] == list(range(len(users)))
     of_block = [set(block["user_id"].to_pylist()) for block in found]
     assert sum(len(one) for one in of_block) == len(COUNTS)
@@ -94,7 +94,7 @@ def test_a_table_in_another_order_is_refused(tmp_path: Path) -> None:
     path = str(write_events(tmp_path / "events.parquet", rows[3:] + rows[:3]))
     for at_least in (1, 1_000):
         with pytest.raises(EventTableError, match="not sorted"):
-            _all(BlockReader(path, VIEW, NAMES, pa.array(["a", "b"]), at_least=at_least))
+            _all(BlockReader(path, VIEW, NAMES, pa.array(["a", "b"]), min_events=at_least))
 
 
 def _all(reader: BlockReader) -> None:

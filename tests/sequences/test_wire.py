@@ -12,7 +12,7 @@ from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequences.wire import Column, EventColumn, StoredValue, decoded, list_bytes
+from sequences.wire import EncodedColumn, LazyColumn, StoredValue, decode_values, encode_list
 
 texts = st.text(max_size=6) | st.sampled_from(["", "é" * 64, "x" * 127, "x" * 128, "\n\n", "x" * 20_000])
 numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 127, 128, -1, 2**63 - 1, 1_700_000_000_000_000])
@@ -21,7 +21,7 @@ ratios = st.floats(width=32, allow_infinity=False)
 
 def cut(kind: str, lists: list[list[Any]], column: pa.Array) -> list[bytes]:
     bounds = np.cumsum([0, *map(len, lists)])
-    return EventColumn.of(kind, column).lists(np.arange(bounds[-1]), bounds)
+    return EncodedColumn.from_arrow(kind, column).encode_lists(np.arange(bounds[-1]), bounds)
 
 
 @given(st.lists(st.lists(texts, max_size=5), max_size=4))
@@ -30,9 +30,9 @@ def test_texts(lists: list[list[str]]) -> None:
     expected = [Value(string_list_val=StringList(val=one)).SerializeToString() for one in lists]
     assert cut("string", lists, flat) == expected
     assert cut("string", lists, flat.dictionary_encode()) == expected
-    assert [decoded(one) for one in expected] == lists
-    assert [list_bytes("string", one) for one in lists] == expected
-    assert decoded(b"".join(expected)) == [value for one in lists for value in one]
+    assert [decode_values(one) for one in expected] == lists
+    assert [encode_list("string", one) for one in lists] == expected
+    assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
 
 
 @given(st.lists(st.lists(numbers, max_size=5), max_size=4))
@@ -40,9 +40,9 @@ def test_numbers(lists: list[list[int]]) -> None:
     flat = pa.array([value for one in lists for value in one], pa.int64())
     expected = [Value(int64_list_val=Int64List(val=one)).SerializeToString() for one in lists]
     assert cut("time", lists, flat) == expected
-    assert [decoded(one) for one in expected] == lists
-    assert [list_bytes("time", one) for one in lists] == expected
-    assert decoded(b"".join(expected)) == [value for one in lists for value in one]
+    assert [decode_values(one) for one in expected] == lists
+    assert [encode_list("time", one) for one in lists] == expected
+    assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
 
 
 @given(st.lists(st.lists(ratios, max_size=5), max_size=4))
@@ -51,19 +51,19 @@ def test_ratios(lists: list[list[float]]) -> None:
     # Value for value, for there is more than one NaN.
     for encoded, one in zip(cut("ratio", lists, flat), lists, strict=True):
         assert len(encoded) == len(Value(float_list_val=FloatList(val=one)).SerializeToString())
-        for found, given_value in zip(decoded(encoded), one, strict=True):
+        for found, given_value in zip(decode_values(encoded), one, strict=True):
             assert found == given_value or (math.isnan(found) and math.isnan(given_value))
 
 
 def test_lists_may_take_events_anywhere_and_share_them() -> None:
-    column = EventColumn.of("string", pa.array(["a", "b", "c"]))
-    encoded = column.lists(np.array([2, 0, 0, 1]), np.array([0, 2, 2, 4]))
-    assert [decoded(one) for one in encoded] == [["c", "a"], [], ["a", "b"]]
+    column = EncodedColumn.from_arrow("string", pa.array(["a", "b", "c"]))
+    encoded = column.encode_lists(np.array([2, 0, 0, 1]), np.array([0, 2, 2, 4]))
+    assert [decode_values(one) for one in encoded] == [["c", "a"], [], ["a", "b"]]
 
 
 def test_other_features_and_nothing() -> None:
-    assert decoded(Value(int64_val=5).SerializeToString()) == [5]
-    assert decoded(Value().SerializeToString()) == decoded(None) == []
+    assert decode_values(Value(int64_val=5).SerializeToString()) == [5]
+    assert decode_values(Value().SerializeToString()) == decode_values(None) == []
 
 
 def test_a_stored_value_is_its_bytes_and_says_that_it_is_no_single_value() -> None:
@@ -73,7 +73,7 @@ def test_a_stored_value_is_its_bytes_and_says_that_it_is_no_single_value() -> No
 
 def test_a_column_is_made_once_and_equals_its_list() -> None:
     made: list[int] = []
-    column = Column(lambda: made.append(1) or [1, 2, 3])  # type: ignore[func-returns-value]
+    column = LazyColumn(lambda: made.append(1) or [1, 2, 3])  # type: ignore[func-returns-value]
     assert made == []
     assert (column, column[-2:], len(column), list(column)) == ([1, 2, 3], [2, 3], 3, [1, 2, 3])
     assert column != [1, 2]

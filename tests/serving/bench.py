@@ -3,9 +3,9 @@
 from prometheus_client import CollectorRegistry
 
 from serving.daily_lists import DailyLists
-from serving.hydrate import Hydrate
+from serving.hydrate import Hydrator
 from serving.metrics import Metrics
-from serving.path import RecommendPath
+from serving.path import TrackPipeline
 from serving.recall import Recall
 from serving.request import read_request
 from tests.serving.small_release import MemoryStore
@@ -39,11 +39,11 @@ class Bench:
         self.metrics = Metrics(self.registry)
         self.lists = DailyLists(self.folder / "serving")
         recall = Recall(self.metrics, self.deadline_s, threads=1)
-        self.hydrate = Hydrate(self.store, self.metrics)
-        self.path = RecommendPath(self.hydrate, recall, self.lists, self.shown, self.metrics)
+        self.hydrate = Hydrator(self.store, self.metrics)
+        self.path = TrackPipeline(self.hydrate, recall, self.lists, self.shown, self.metrics)
 
     def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
-        return self.path.answer(read_request(user_id, scene, limit, self.now, discovery), of)
+        return self.path.recommend(read_request(user_id, scene, limit, self.now, discovery), of)
 
     def ask(self, of, **request):
         return [item.track_id for item in self.answer(of, **request).items]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.containers import Containers, Shelf
+from training.containers import CollectionIndex, Collections
 from training.ragged import Ragged
 from training.recall.channel import Candidates, CandidateSource
 
@@ -19,15 +19,17 @@ class ListSource(CandidateSource):
         names = [f"{kind[0]}{number}" for number in range(2, len(held) + 2)]
         ids = np.array(["", "", *names], dtype=object)
         offset = np.cumsum([0, 0, 0, *(len(items) for items in held)])
-        containers = Containers(
+        containers = Collections(
             kind, ids, ids, Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
         )
-        self.shelf = Shelf(self.name, containers, np.zeros(len(ids), dtype=np.int64), kind == "mlog")
+        self.shelf = CollectionIndex(self.name, containers, np.zeros(len(ids), dtype=np.int64), kind == "mlog")
 
     def recall(self, users, k):
         if self.is_failing:
             raise RuntimeError("out of order")
-        return Candidates.padded(np.array([self.found]), -np.arange(len(self.found), dtype=np.float32)[None, :], k)
+        return Candidates.pad_or_truncate(
+            np.array([self.found]), -np.arange(len(self.found), dtype=np.float32)[None, :], k
+        )
 
     def reasons(self, user, items):
-        return [f"because {self.shelf.containers.ids_N[item]} fits" for item in items]
+        return [f"because {self.shelf.collections.ids_N[item]} fits" for item in items]

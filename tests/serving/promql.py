@@ -23,7 +23,7 @@ SELECTOR = re.compile(r"([a-z_]+)\{([^}]*)\}")
 
 def registered() -> dict[str, set[str]]:
     """Sample name ▸ labels, of everything that the service and the broker's consumers may say."""
-    return _samples(vars(Metrics(CollectorRegistry()))) | _samples(vars(broker.Metrics(CollectorRegistry())))
+    return _samples(vars(Metrics(CollectorRegistry()))) | _samples(vars(broker.ConsumerMetrics(CollectorRegistry())))
 
 
 def _samples(metrics: dict[str, Any]) -> dict[str, set[str]]:

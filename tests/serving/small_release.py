@@ -8,7 +8,7 @@ import polars as pl
 
 from serving.served_release import ServedRelease
 from training.blend import Blend
-from training.catalogue import Catalogue
+from training.catalogue import Catalog
 from training.features import ServiceContract
 from training.fusion import Fusion
 from training.recall.channel import Candidates, RecallChannel
@@ -44,7 +44,7 @@ class ListChannel(RecallChannel):
 
     def near(self, item, k):
         items = np.array([self.nearest.get(item, [])], dtype=np.int64)
-        return Candidates.padded(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
+        return Candidates.pad_or_truncate(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
 
     def recall(self, users, k):
         self.calls += 1
@@ -53,7 +53,9 @@ class ListChannel(RecallChannel):
         if self.is_failing:
             raise RuntimeError(f"{self.name} is out of order")
         items = np.array([list(self.items)] * len(users), dtype=np.int64).reshape(len(users), -1)
-        return Candidates.padded(items, -np.arange(items.shape[1], dtype=np.float32)[None, :].repeat(len(users), 0), k)
+        return Candidates.pad_or_truncate(
+            items, -np.arange(items.shape[1], dtype=np.float32)[None, :].repeat(len(users), 0), k
+        )
 
     def reasons(self, user, items):
         return [f"{self.name} says so"] * len(items)
@@ -99,7 +101,7 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         "ranker": None,
         "blend": Blend(0.0),
         "vocabulary": vocabulary,
-        "catalogue": Catalogue.build(table, vocabulary),
+        "catalogue": Catalog.build(table, vocabulary),
         "contract": CONTRACT,
     }
     whole["shelves"] = {name: source.shelf for name, source in parts.get("containers", {}).items()}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from serving.admission import Admission, Queue
+from serving.admission import Admission, RequestQueue
 
 
 class House:
@@ -13,7 +13,7 @@ class House:
 
     def __init__(self):
         self.refused, self.begun, self.go = [], [], {}
-        queues = [Queue(("/recommend", "/similar"), 2, 1), Queue(("/events",), 1, 0)]
+        queues = [RequestQueue(("/recommend", "/similar"), 2, 1), RequestQueue(("/events",), 1, 0)]
         self.admission = Admission(self.app, lambda: queues, self.refused.append)
 
     async def app(self, scope, receive, send):
@@ -68,7 +68,7 @@ def test_beyond_those_at_work_and_those_waiting_the_next_is_sent_away_at_once():
 def test_those_who_wait_come_in_the_order_they_came():
     async def scene():
         house = House()
-        house.admission = Admission(house.app, lambda: [Queue(("/recommend",), 1, 9)], house.refused.append)
+        house.admission = Admission(house.app, lambda: [RequestQueue(("/recommend",), 1, 9)], house.refused.append)
         names = list("abcde")
         inside = [house.ask(name) for name in names]
         for name in names:

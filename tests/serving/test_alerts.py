@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 import settings
 from serving.metrics import Metrics
-from serving.watch import Watch
+from serving.watch import ServiceMonitor
 from tests.serving import promql
 from tests.serving.small_release import ListChannel, release, tracks
 
@@ -44,15 +44,15 @@ def test_what_was_asked_for_is_watched():
 def test_what_changes_without_a_request_is_measured(tmp_path):
     registry, waiting = CollectorRegistry(), [7]
     of = release(tracks(2), [ListChannel("popularity", [2])], as_of="2026-05-04")
-    watch = Watch(Metrics(registry), tmp_path / "skew.json", lambda: waiting[0], lambda: of)
-    watch.look()
+    watch = ServiceMonitor(Metrics(registry), tmp_path / "skew.json", lambda: waiting[0], lambda: of)
+    watch.update_metrics()
     assert registry.get_sample_value("segue_unpushed_reports") == 7
     assert registry.get_sample_value("segue_release_as_of_seconds") == 1_777_852_800
     assert registry.get_sample_value("segue_skew_as_of_seconds") == 0
     (tmp_path / "skew.json").write_text(json.dumps({"as_of": "2026-05-05", "skew_rate": 0.25}))
-    watch.look()
+    watch.update_metrics()
     assert registry.get_sample_value("segue_skew_ratio") == 0.25
     assert registry.get_sample_value("segue_skew_as_of_seconds") == 1_777_939_200
     (tmp_path / "skew.json").write_text("{")
-    watch.look()
+    watch.update_metrics()
     assert registry.get_sample_value("segue_skew_ratio") == 0.25

@@ -23,7 +23,7 @@ from tests.serving.test_http import client  # noqa: F401
 
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 CASES = 5_000 if FULL else 300
-SCHEMA = schemathesis.openapi.from_dict(openapi.described(Recommender.openapi_spec.asdict()))
+SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(Recommender.openapi_spec.asdict()))
 POSTED = [path for path, operations in SCHEMA.raw_schema["paths"].items() if "post" in operations]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 pytestmark = pytest.mark.timeout(3600 if FULL else 600)

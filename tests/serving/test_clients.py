@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from serving.api_keys import ApiKeys, KeysNeeded, check_host
-from serving.clients import Clients, Door
+from serving.api_keys import ApiKeys, ApiKeysRequired, check_host
+from serving.clients import AccessControl, AccessPolicy
 from serving.rate_limit import BURST_S, RateLimit
 
 KEY, OTHER = "k" * 20, "o" * 20
@@ -22,8 +22,8 @@ class House:
 
     def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0):
         self.away, self.came = [], []
-        door = Door(ApiKeys(keys), RateLimit(per_s, now_s=now_s) if per_s else None)
-        self.clients = Clients(self.app, lambda: door, self.away.append)
+        door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None)
+        self.clients = AccessControl(self.app, lambda: door, self.away.append)
 
     async def app(self, scope, receive, send):
         self.came.append(scope.get("path"))
@@ -111,7 +111,7 @@ def test_other_connections_pass():
 def test_a_client_gets_what_its_bucket_holds_and_no_more(per_s, story):
     """Held against a bucket that is filled in small steps; who waits as long as told is let in."""
     now = [0.0]
-    limit, tokens, at = RateLimit(per_s, now_s=lambda: now[0]), {}, {}
+    limit, tokens, at = RateLimit(per_s, clock_s=lambda: now[0]), {}, {}
     full = max(1.0, per_s * BURST_S)
     for client, later in story:
         now[0] += later
@@ -125,7 +125,7 @@ def test_a_client_gets_what_its_bucket_holds_and_no_more(per_s, story):
 
 
 def test_buckets_are_bounded_and_the_oldest_goes_first():
-    limit = RateLimit(1, clients=3, now_s=lambda: 0.0)
+    limit = RateLimit(1, max_clients=3, clock_s=lambda: 0.0)
     for client in "abcd":
         assert [limit.take(client) > 0 for _ in range(3)] == [False, False, True]
     assert len(limit) == 3
@@ -140,30 +140,30 @@ def test_a_key_that_is_no_secret_is_refused_and_not_told():
 
 
 def test_keys_come_from_the_environment_and_from_a_file(monkeypatch, tmp_path):
-    assert settings.api_keys() == ()
+    assert settings.load_api_keys() == ()
     (tmp_path / "keys").write_text(f"{OTHER}\n\n")
     monkeypatch.setenv("SEGUE_API_KEYS", f"{KEY}, ")
     monkeypatch.setenv("SEGUE_API_KEYS_FILE", str(tmp_path / "keys"))
-    assert settings.api_keys() == (KEY, OTHER)
-    assert KEY not in repr(settings.load())
+    assert settings.load_api_keys() == (KEY, OTHER)
+    assert KEY not in repr(settings.load_settings())
     monkeypatch.setenv("SEGUE_API_KEYS_FILE", str(tmp_path / "none"))
     with pytest.raises(settings.SettingError, match="SEGUE_API_KEYS_FILE"):
-        settings.api_keys()
+        settings.load_api_keys()
 
 
 def test_a_limit_stands_where_others_can_ask(monkeypatch):
-    assert settings.load().requests_per_s == 0
+    assert settings.load_settings().requests_per_s == 0
     monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
-    assert settings.load().requests_per_s == settings.REQUESTS_PER_S
+    assert settings.load_settings().requests_per_s == settings.DEFAULT_REQUESTS_PER_S
     monkeypatch.setenv("SEGUE_REQUESTS_PER_S", "7")
-    assert settings.load().requests_per_s == 7
+    assert settings.load_settings().requests_per_s == 7
 
 
 def test_it_listens_to_others_only_with_keys():
     check_host("127.0.0.1", ApiKeys([]))
     check_host("0.0.0.0", ApiKeys([KEY]))
     for host in ("0.0.0.0", "::", "10.0.0.7", "recommender"):
-        with pytest.raises(KeysNeeded, match="SEGUE_API_KEYS"):
+        with pytest.raises(ApiKeysRequired, match="SEGUE_API_KEYS"):
             check_host(host, ApiKeys([]))
 
 

@@ -14,19 +14,19 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from serving import arrays, composed, structured_log
-from serving.arrays import NotOurs
-from serving.container_path import ContainerPath
-from serving.hydrate import Hydrate
-from serving.listener import describe
+from serving.arrays import InvalidPayload
+from serving.container_path import CollectionPipeline
+from serving.hydrate import Hydrator
+from serving.listener import describe_user
 from serving.loaded_releases import NoSuchRelease
 from serving.metrics import Metrics
-from serving.path import RecommendPath
+from serving.path import TrackPipeline
 from serving.rank import Ranking
 from serving.recall import Recall, WarmUpFailed
-from serving.remote import HopFailed, RemoteRanking, RemoteRecall
+from serving.remote import RemoteCallError, RemoteRanking, RemoteRecall
 from serving.request import read_request, read_similar
 from serving.scenes import SCENES, TRACKS
-from serving.served_release import ELSEWHERE
+from serving.served_release import REMOTE_MODEL
 from serving.warm_up import warm_up
 from tests.serving.bench import NOW, Bench
 from tests.serving.opened_release import opened_release
@@ -87,7 +87,7 @@ def clients(opened):
 
 @pytest.fixture
 def remote(clients):
-    recall, ranking = (composed._caller(client) for client in clients)
+    recall, ranking = (composed._make_call(client) for client in clients)
     return RemoteRecall(recall, Metrics(CollectorRegistry()), 60), RemoteRanking(ranking)
 
 
@@ -100,11 +100,11 @@ def asked():
 
 def test_answers_over_a_hop_are_those_without_one(tmp_path, remote):
     here, there = Bench(tmp_path / "here"), Bench(tmp_path / "there")
-    there.path = RecommendPath(there.hydrate, remote[0], there.lists, there.shown, there.metrics, remote[1])
+    there.path = TrackPipeline(there.hydrate, remote[0], there.lists, there.shown, there.metrics, remote[1])
     for bench in (here, there):
         bench.store.users["u"] = history("t0", "t1")
     for request in asked():
-        plain, hopped = here.path.answer(request, WHOLE), there.path.answer(request, WHOLE)
+        plain, hopped = here.path.recommend(request, WHOLE), there.path.recommend(request, WHOLE)
         assert len(plain.items) >= 2 and plain.items == hopped.items
         assert (plain.trace.candidates, plain.trace.left_out) == (hopped.trace.candidates, hopped.trace.left_out)
     assert plain.trace.left_out == {} and "t0" not in {item.track_id for item in plain.items}
@@ -112,7 +112,7 @@ def test_answers_over_a_hop_are_those_without_one(tmp_path, remote):
 
 def loaded_elsewhere(release):
     """As a process has it that loads no model."""
-    return replace(release, channels=dict.fromkeys(release.channels, ELSEWHERE), containers={})
+    return replace(release, channels=dict.fromkeys(release.channels, REMOTE_MODEL), containers={})
 
 
 @pytest.mark.parametrize("scene", list(SCENES))
@@ -123,13 +123,15 @@ def test_every_scene_is_answered_over_a_hop_as_without_one(tmp_path, remote, ope
         ("there", remote[0], loaded_elsewhere(opened)),
     ):
         bench = Bench(tmp_path / name)
-        tracks = RecommendPath(bench.hydrate, recall, bench.lists, bench.shown, bench.metrics)
+        tracks = TrackPipeline(bench.hydrate, recall, bench.lists, bench.shown, bench.metrics)
         path = (
-            tracks if SCENES[scene].of == TRACKS else ContainerPath(bench.hydrate, recall, bench.shown, bench.metrics)
+            tracks
+            if SCENES[scene].item_type == TRACKS
+            else CollectionPipeline(bench.hydrate, recall, bench.shown, bench.metrics)
         )
         bench.store.users["u"] = history("t0", "t1") | clicked(("playlist", "p3")) | excluded(("mlog", "m0"))
         for user in ("u", "nobody"):
-            answer = path.answer(read_request(user, scene, 4, NOW, None, "q"), served)
+            answer = path.recommend(read_request(user, scene, 4, NOW, None, "q"), served)
             answers.append((name, answer.items, answer.trace.candidates, answer.trace.removed, answer.trace.left_out))
     half = len(answers) // 2
     assert [one[1:] for one in answers[:half]] == [one[1:] for one in answers[half:]]
@@ -144,8 +146,11 @@ def test_a_listener_is_described_over_a_hop_as_without_one(remote, opened):
     ):
         store = MemoryStore()
         store.users["u"] = history("t0", "t1", "t2", "t0")
-        hydrate = Hydrate(store, Metrics(CollectorRegistry()))
-        told += [describe(hydrate.user(read_request(user, "daily", 3, NOW), served), served, recall) for user in "ux"]
+        hydrate = Hydrator(store, Metrics(CollectorRegistry()))
+        told += [
+            describe_user(hydrate.load_user_state(read_request(user, "daily", 3, NOW), served), served, recall)
+            for user in "ux"
+        ]
     assert told[:2] == told[2:]
     assert sum(one.share for one in told[0].interests) == pytest.approx(1, abs=0.01)
     assert told[0].long_term.name == opened.channels["multi_interest"].names.name(
@@ -156,10 +161,10 @@ def test_a_listener_is_described_over_a_hop_as_without_one(remote, opened):
 def test_a_listener_is_described_without_interests_where_nobody_names_them(opened):
     store = MemoryStore()
     store.users["u"] = history("t0")
-    hydrate = Hydrate(store, Metrics(CollectorRegistry()))
+    hydrate = Hydrator(store, Metrics(CollectorRegistry()))
     served = loaded_elsewhere(opened)
-    told = describe(
-        hydrate.user(read_request("u", "daily", 3, NOW), served),
+    told = describe_user(
+        hydrate.load_user_state(read_request("u", "daily", 3, NOW), served),
         served,
         RemoteRecall(silent, Metrics(CollectorRegistry()), 60),
     )
@@ -168,22 +173,22 @@ def test_a_listener_is_described_without_interests_where_nobody_names_them(opene
 
 
 def test_a_warm_up_over_a_hop_names_the_part_that_fails(remote):
-    with pytest.raises(HopFailed, match="release r1 fails in long_short: long_short is out of order"):
+    with pytest.raises(RemoteCallError, match="release r1 fails in long_short: long_short is out of order"):
         warm_up(WHOLE, NOW, *remote)
     with pytest.raises(WarmUpFailed, match="fails in long_short"):
         warm_up(WHOLE, NOW, Recall(Metrics(CollectorRegistry()), 60, 1), Ranking())
 
 
 def silent(name, content, timeout_s):
-    raise HopFailed("nobody there", is_late=timeout_s is not None and timeout_s < 1)
+    raise RemoteCallError("nobody there", is_timeout=timeout_s is not None and timeout_s < 1)
 
 
 @pytest.mark.parametrize(("hop_s", "why"), [(1.0, "failed"), (0.1, "late")])
 def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path, monkeypatch, hop_s, why):
-    monkeypatch.setattr("serving.remote.HOP_S", hop_s)
+    monkeypatch.setattr("serving.remote.RECALL_GRACE_S", hop_s)
     bench = Bench(tmp_path)
     lost = RemoteRecall(silent, bench.metrics, 0.4), RemoteRanking(silent)
-    bench.path = RecommendPath(bench.hydrate, lost[0], bench.lists, bench.shown, bench.metrics, lost[1])
+    bench.path = TrackPipeline(bench.hydrate, lost[0], bench.lists, bench.shown, bench.metrics, lost[1])
     bench.store.users["u"] = history("t0")
     answer = bench.answer(WHOLE, limit=3, scene="private_fm")
     assert answer.trace.left_out == dict.fromkeys(WHOLE.channels, why)
@@ -196,7 +201,7 @@ def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path, m
 def test_what_a_service_logs_has_the_id_of_the_request(remote):
     logger, stream = logging.getLogger(structured_log.PACKAGE), io.StringIO()
     before = logger.handlers, logger.propagate, logger.level
-    structured_log.start(stream)
+    structured_log.configure_logging(stream)
     told = structured_log.REQUEST_ID.set("q7")
     try:
         assert remote[0].of_users(WHOLE, users(), 3).left_out == {"long_short": "failed"}
@@ -216,11 +221,11 @@ def test_a_service_that_hangs_is_not_waited_for_longer_than_it_may():
 
     client = httpx.Client(transport=httpx.MockTransport(hangs), base_url="http://127.0.0.1", timeout=30)
     registry = CollectorRegistry()
-    recall = RemoteRecall(composed._caller(client), Metrics(registry), 0.4)
-    recalled = recall.of_users(WHOLE, users(), 3)
+    recall = RemoteRecall(composed._make_call(client), Metrics(registry), 0.4)
+    recalled = recall.recall_for_users(WHOLE, users(), 3)
     assert recalled.left_out == dict.fromkeys(WHOLE.channels, "late") and recalled.candidates == {}
-    with pytest.raises(HopFailed):
-        RemoteRanking(composed._caller(client)).score(WHOLE, users(), np.array([2]))
+    with pytest.raises(RemoteCallError):
+        RemoteRanking(composed._make_call(client)).score(WHOLE, users(), np.array([2]))
     assert asked == [1.4, 5]
 
 
@@ -237,7 +242,7 @@ def test_neither_service_unpickles_or_reads_more_than_it_should(clients, capsys)
             answer = client.post(path, content=pickle.dumps(Runs()), headers={"content-type": kind})
             assert answer.status_code == 415
         large = client.post(
-            path, content=b" " * (composed.MOST_BYTES + 1), headers={"content-type": "application/json"}
+            path, content=b" " * (composed.MAX_BODY_BYTES + 1), headers={"content-type": "application/json"}
         )
         assert large.status_code == 413
     assert "must not run" not in capsys.readouterr().out
@@ -261,7 +266,7 @@ def test_only_this_machine_is_answered_without_a_key(clients):
     ],
 )
 def test_what_is_no_question_is_refused(clients, change, status):
-    content = {"release": "r1", "k": 3, "only": ["popularity"], "users": arrays.of_users(users())}
+    content = {"release": "r1", "k": 3, "only": ["popularity"], "users": arrays.encode_users(users())}
     assert clients[0].post("/of_users", json={"content": content}).status_code == 200
     answer = clients[0].post("/of_users", json={"content": content | change})
     assert answer.status_code == status and answer.json()["error"]
@@ -270,12 +275,14 @@ def test_what_is_no_question_is_refused(clients, change, status):
 def users():
     store = MemoryStore()
     store.users["u"] = history("t0", "t1")
-    return Hydrate(store, Metrics(CollectorRegistry())).user(read_request("u", "daily", 3, NOW), WHOLE).users
+    return (
+        Hydrator(store, Metrics(CollectorRegistry())).load_user_state(read_request("u", "daily", 3, NOW), WHOLE).users
+    )
 
 
 def test_users_come_over_as_they_were():
     before = users()
-    after = arrays.to_users(json.loads(json.dumps(arrays.of_users(before))))
+    after = arrays.decode_users(json.loads(json.dumps(arrays.encode_users(before))))
     assert (after.user_ids, after.scene_B) == (before.user_ids, before.scene_B)
     assert np.array_equal(after.request_at_B, before.request_at_B) and set(after.views) == set(before.views)
     assert {name: one.tolist() for name, one in after.profile.items()} == {
@@ -304,9 +311,9 @@ def test_users_come_over_as_they_were():
     ],
 )
 def test_what_is_no_array_is_refused(content):
-    with pytest.raises(NotOurs):
-        arrays.to_array(content)
-    assert arrays.to_array({"type": "<i8", "shape": [1], "bytes": "AQAAAAAAAAA="}).tolist() == [1]
+    with pytest.raises(InvalidPayload):
+        arrays.decode_array(content)
+    assert arrays.decode_array({"type": "<i8", "shape": [1], "bytes": "AQAAAAAAAAA="}).tolist() == [1]
 
 
 def test_the_recommender_has_the_same_calls_and_the_same_doors():

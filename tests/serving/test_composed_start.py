@@ -59,7 +59,7 @@ def described(port):
 
 
 def with_containers(folder):
-    served_world.add_containers(folder, count=20, tracks=5)
+    served_world.add_collections(folder, count=20, tracks=5)
 
 
 def at_one_moment(place, folder):
@@ -71,7 +71,9 @@ def at_one_moment(place, folder):
 
 
 def test_three_services_answer_as_one_does(tmp_path):
-    with release_swap.prepared(tmp_path, tracks=400, recipe="debug", users=USERS, more=with_containers) as prepared:
+    with release_swap.prepare_service(
+        tmp_path, tracks=400, recipe="debug", users=USERS, extend_release=with_containers
+    ) as prepared:
         place = at_one_moment(prepared, tmp_path / "clock")
         with running_service.started(place, "/readyz") as one:
             expected, listeners = list(answers(place.port)), list(described(place.port))

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 import settings
 from sequences.definition import SEQUENCE_VIEWS
 from serving import runtime, service, structured_log
-from serving.container_path import ContainerPath, NoContainers
+from serving.container_path import CollectionPipeline, NoCollections
 from serving.metrics import Metrics
 from serving.rank import Ranking
 from serving.recall import Recall
@@ -31,9 +31,9 @@ def bench(tmp_path):
 
 
 def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
-    path = ContainerPath(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
     of_release = release(catalogue if catalogue is not None else tracks(8), [], containers={source.name: source})
-    return path.answer(read_request(user_id, scene, limit, NOW, **wanted), of_release)
+    return path.recommend(read_request(user_id, scene, limit, NOW, **wanted), of_release)
 
 
 def test_a_playlist_says_why_and_names_the_tracks_that_may_be_played(bench):
@@ -91,7 +91,7 @@ def test_with_the_store_away_there_is_an_answer(bench):
 
 def test_a_release_without_any_says_so_and_discovery_is_for_tracks(bench):
     for source in (ListSource("mlog", [], []), ListSource("playlist", [[2]], [2])):
-        with pytest.raises(NoContainers, match="release r1 has no mlogs; land some and train"):
+        with pytest.raises(NoCollections, match="release r1 has no mlogs; land some and train"):
             ask(bench, source, "mlog")
     with pytest.raises(RequestRejected, match="scene mlog is of mlogs, which have no discovery"):
         read_request("u", "mlog", None, NOW, 0.5)
@@ -113,7 +113,7 @@ class LiveStore(MemoryStore):
         for user_id, events in events_of.items():
             rows = self.users.setdefault(user_id, {}).setdefault(view.name, {name: [] for name in view.attribute_names})
             for event in events:
-                if view.has(event["action"], event["target_type"]):
+                if view.matches(event["action"], event["target_type"]):
                     known = event | {"behaviour": event["action"], "track_id": "", "played_ratio": None, "scene": ""}
                     for name, column in rows.items():
                         column.append(known[name])
@@ -131,7 +131,7 @@ def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkey
     warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0, threads=1), Ranking())
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
-    for name, value in settings.tool_environment(settings.load()).items():
+    for name, value in settings.tool_environment(settings.load_settings()).items():
         monkeypatch.setenv(name, value)
     (tmp_path / "bentoml").mkdir()
     (tmp_path / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made here"}))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from serving.daily_lists import FILE, DailyLists, ListedTrack
+from serving.daily_lists import DAILY_LISTS_FILE, DailyLists, ListedTrack
 from tests.serving.bench import DAY, NOW, Bench
 from tests.serving.small_release import ListChannel, excluded, history, release, tracks
 
@@ -161,13 +161,13 @@ def test_old_days_are_deleted_and_shares_are_told_apart_to_a_hundredth(tmp_path)
     lists.write("u", 9 * DAY, None, listed("x"), 7)
     found = lists.read("u", 9 * DAY, 0.251, 100)
     assert found.today == listed("t9")
-    assert found.before == {f"t{day}" for day in range(2, 9)}
+    assert found.recent_track_ids == {f"t{day}" for day in range(2, 9)}
     assert lists.read("u", 9 * DAY, None, 0).today == listed("x")
     lists.close()
 
 
 def test_a_broken_file_is_replaced(tmp_path, caplog):
-    (tmp_path / FILE).write_bytes(b"no database" * 1000)
+    (tmp_path / DAILY_LISTS_FILE).write_bytes(b"no database" * 1000)
     lists = DailyLists(tmp_path)
     assert "lists begin anew" in caplog.text
     lists.write("u", 0, None, listed("t1"), 7)

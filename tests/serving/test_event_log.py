@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from serving import daily_file
-from serving.daily_file import DailyFile
-from serving.event_log import NAME, EventLog, LogTaken
-from serving.event_push import EventPush
-from serving.event_schema import SECOND, read_event
+from serving.daily_file import DailyJsonlFile
+from serving.event_log import EVENT_LOG_PREFIX, EventLog, LogLocked
+from serving.event_push import EventPusher
+from serving.event_schema import MICROSECONDS_PER_SECOND, read_event
 from serving.user_writers import UserWriters
 
-NOW = 1_800_000_000 * SECOND
-DAY = 86_400 * SECOND
+NOW = 1_800_000_000 * MICROSECONDS_PER_SECOND
+DAY = 86_400 * MICROSECONDS_PER_SECOND
 
 
 def event(event_id, user_id="u", **columns):
@@ -34,12 +34,14 @@ def event(event_id, user_id="u", **columns):
 
 
 def open_log(home: Path, now_us=lambda: NOW) -> EventLog:
-    return EventLog(home / "live", home / "serving", now_us, lock_wait_s=0.2)
+    return EventLog(home / "live", home / "serving", now_us, lock_timeout_s=0.2)
 
 
 def logged(home: Path) -> list[dict]:
     return [
-        json.loads(line) for path in daily_file.files(home / "live", NAME) for line, _ in daily_file.read_lines(path)
+        json.loads(line)
+        for path in daily_file.list_files(home / "live", EVENT_LOG_PREFIX)
+        for line, _ in daily_file.read_lines(path)
     ]
 
 
@@ -67,7 +69,7 @@ def test_numbers_grow_in_log_order_and_a_given_number_is_kept(tmp_path):
 def test_concurrent_reports_share_a_sync(tmp_path, monkeypatch):
     syncs = []
     held = threading.Event()
-    sync = DailyFile.sync
+    sync = DailyJsonlFile.sync
 
     def counted(self):
         syncs.append(1)
@@ -75,7 +77,7 @@ def test_concurrent_reports_share_a_sync(tmp_path, monkeypatch):
             held.wait(5)
         sync(self)
 
-    monkeypatch.setattr(DailyFile, "sync", counted)
+    monkeypatch.setattr(DailyJsonlFile, "sync", counted)
     log = open_log(tmp_path)
     with ThreadPoolExecutor(40) as clients:
         answers = [clients.submit(log.append, [event(f"e{number}")]) for number in range(40)]
@@ -93,11 +95,11 @@ def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path):
     log = open_log(tmp_path)
     log.append([event("a")])
     log.close()
-    (path,) = daily_file.files(tmp_path / "live", NAME)
+    (path,) = daily_file.list_files(tmp_path / "live", EVENT_LOG_PREFIX)
     with path.open("ab") as file:
         file.write(b'{"event_id":"torn","user_')
     log = open_log(tmp_path)
-    assert log.repaired == [path]
+    assert log.repaired_files == [path]
     assert len(log.append([event("torn")]).events) == 1
     log.close()
     assert [row["event_id"] for row in logged(tmp_path)] == ["a", "torn"]
@@ -107,7 +109,7 @@ def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path):
 def test_repair_leaves_exactly_the_whole_lines(tmp_path, text):
     path = tmp_path / "log"
     path.write_bytes(text)
-    cut = daily_file.repair(path)
+    cut = daily_file.truncate_torn_line(path)
     whole = text[: text.rfind(b"\n") + 1]
     assert path.read_bytes() == whole
     assert cut == len(text) - len(whole)
@@ -119,7 +121,7 @@ def test_a_new_day_is_a_new_file(tmp_path):
     for name in ("a", "b", "c", "d"):
         log.append([event(name)])
     log.close()
-    folders = {path.parent.name for path in daily_file.files(tmp_path / "live", NAME)}
+    folders = {path.parent.name for path in daily_file.list_files(tmp_path / "live", EVENT_LOG_PREFIX)}
     assert folders == {"dt=2027-01-15", "dt=2027-01-16"}
 
 
@@ -127,7 +129,7 @@ def test_a_refusing_disk_acknowledges_nothing_and_the_report_can_be_repeated(tmp
     log = open_log(tmp_path)
     log.append([event("a")])
     with monkeypatch.context() as broken:
-        broken.setattr(DailyFile, "sync", lambda self: (_ for _ in ()).throw(OSError("disk full")))
+        broken.setattr(DailyJsonlFile, "sync", lambda self: (_ for _ in ()).throw(OSError("disk full")))
         with pytest.raises(OSError, match="disk full"):
             log.append([event("b")])
     assert len(log.append([event("b")]).events) == 1
@@ -136,7 +138,7 @@ def test_a_refusing_disk_acknowledges_nothing_and_the_report_can_be_repeated(tmp
 
 def test_a_log_has_one_writer(tmp_path):
     log = open_log(tmp_path)
-    with pytest.raises(LogTaken, match=str(os.getpid())):
+    with pytest.raises(LogLocked, match=str(os.getpid())):
         open_log(tmp_path)
     log.close()
     open_log(tmp_path).close()
@@ -160,38 +162,38 @@ class Store:
 def test_events_that_were_not_pushed_are_replayed_at_the_next_start(tmp_path):
     store = Store()
     log = open_log(tmp_path)
-    push = EventPush(log, UserWriters(store.apply))
+    push = EventPusher(log, UserWriters(store.apply))
     assert push.start() == 0
     assert push.push(log.append([event("a"), event("b", "v")]))
     store.is_away = True
     assert not push.push(log.append([event("c")]))
-    assert push.waiting == 1
+    assert push.pending_reports == 1
     push.close()
     log.close()
 
     store.events.clear()
     store.is_away = False
     log = open_log(tmp_path)
-    push = EventPush(log, UserWriters(store.apply))
+    push = EventPusher(log, UserWriters(store.apply))
     assert push.start() == 1
     assert set(store.events) == {"c"}
     push.close()
     log.close()
     log = open_log(tmp_path)
-    assert list(log.unpushed()) == []
+    assert list(log.read_unpushed()) == []
     log.close()
 
 
 def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.event_push.RETRY_EVERY_S", 0.01)
+    monkeypatch.setattr("serving.event_push.RETRY_INTERVAL_S", 0.01)
     store = Store()
     log = open_log(tmp_path)
-    push = EventPush(log, UserWriters(store.apply))
+    push = EventPusher(log, UserWriters(store.apply))
     push.start()
     store.is_away = True
     for name in ("a", "b", "c"):
         assert not push.push(log.append([event(name)]))
-    save, failed = log.marker.save, []
+    save, failed = log.low_watermark.save, []
 
     def on_a_full_disk():
         if len(failed) < 2:
@@ -199,10 +201,10 @@ def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch
             raise OSError("no space left on device")
         save()
 
-    monkeypatch.setattr(log.marker, "save", on_a_full_disk)
+    monkeypatch.setattr(log.low_watermark, "save", on_a_full_disk)
     store.is_away = False
     for _ in range(500):
-        if push.waiting == 0:
+        if push.pending_reports == 0:
             break
         threading.Event().wait(0.01)
     assert set(store.events) == {"a", "b", "c"}
@@ -214,7 +216,7 @@ def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch
     assert not push.push(log.append([event("d")]))
     store.is_away = False
     for _ in range(500):
-        if push.waiting == 0:
+        if push.pending_reports == 0:
             break
         threading.Event().wait(0.01)
     assert "d" in store.events

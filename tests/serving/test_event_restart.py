@@ -10,7 +10,7 @@ import pytest
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.online import OnlineReader, OnlineWriter
 from serving.event_log import EventLog
-from serving.event_push import EventPush
+from serving.event_push import EventPusher
 from serving.event_schema import read_event
 from serving.user_writers import UserWriters
 from tests.sequences.stores import KINDS, opened
@@ -34,12 +34,12 @@ def serve_until_killed(store, home, kill_at, is_written, answered):
     def apply(events_of):
         writes.append(1)
         if is_written or len(writes) < kill_at:
-            writer.apply_together(events_of)
+            writer.apply_batch(events_of)
         if len(writes) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     log = EventLog(home / "live", home / "serving", now_us)
-    push = EventPush(log, UserWriters(apply))
+    push = EventPusher(log, UserWriters(apply))
     push.start()
 
     def report(number):
@@ -68,15 +68,15 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path, kind,
         assert 0 < len(answered) < EVENTS
 
         log = EventLog(tmp_path / "live", tmp_path / "serving", now_us)
-        logged = [event["event_id"] for event, _ in log.unpushed()]
+        logged = [event["event_id"] for event, _ in log.read_unpushed()]
         writer = OnlineWriter(store, lambda _: None)
-        push = EventPush(log, UserWriters(writer.apply_together))
+        push = EventPusher(log, UserWriters(writer.apply_batch))
         assert push.start() == len(logged)
         # Who was not answered reports again.
         for number in range(EVENTS):
             if number not in answered:
                 assert push.push(log.append([click(number)]))
-        assert push.waiting == 0
+        assert push.pending_reports == 0
         push.close()
         log.close()
         found = [one for user in range(3) for one in OnlineReader(store).read(f"u{user}")["recent_clicks"]["event_id"]]

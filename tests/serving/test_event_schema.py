@@ -7,40 +7,53 @@ import pytest
 
 from ingestion import contract
 from ingestion.validation import conform
-from serving.event_schema import COLUMNS, SECOND, TARGET_TYPES, EventRejected, actions, read_event
+from serving.event_schema import (
+    COLUMNS,
+    MICROSECONDS_PER_SECOND,
+    TARGET_TYPES,
+    EventRejected,
+    allowed_actions,
+    read_event,
+)
 
-NOW = 1_800_000_000 * SECOND
+NOW = 1_800_000_000 * MICROSECONDS_PER_SECOND
 CLICK = {"event_id": "e1", "user_id": "u", "target_type": "track", "target_id": "t", "action": "click"}
 PLAY = CLICK | {"action": "play", "played_ms": 200_000}
 
 
 def test_enums_and_columns_are_those_of_the_landing_contract():
-    assert set(actions()) == set(contract.ACTIONS)
+    assert set(allowed_actions()) == set(contract.ACTIONS)
     assert TARGET_TYPES == contract.TARGET_TYPES
     assert list(COLUMNS) == contract.source_schema("listening_events").names
 
 
 def test_missing_times_are_now_and_a_play_began_before_it_ended():
     assert read_event(CLICK, NOW)["occurred_at"] == read_event(CLICK, NOW)["ended_at"] == NOW
-    assert read_event(PLAY, NOW)["occurred_at"] == NOW - 200 * SECOND
-    assert read_event(PLAY | {"occurred_at": NOW - 300 * SECOND}, NOW)["ended_at"] == NOW - 100 * SECOND
+    assert read_event(PLAY, NOW)["occurred_at"] == NOW - 200 * MICROSECONDS_PER_SECOND
+    assert (
+        read_event(PLAY | {"occurred_at": NOW - 300 * MICROSECONDS_PER_SECOND}, NOW)["ended_at"]
+        == NOW - 100 * MICROSECONDS_PER_SECOND
+    )
 
 
 def test_times_are_iso_or_microseconds():
-    moment = datetime.fromtimestamp(NOW // SECOND - 60, tz=UTC)
+    moment = datetime.fromtimestamp(NOW // MICROSECONDS_PER_SECOND - 60, tz=UTC)
     for text in (
         moment.isoformat(),
         moment.isoformat().replace("+00:00", "Z"),
         moment.replace(tzinfo=None).isoformat(),
     ):
-        assert read_event(CLICK | {"occurred_at": text}, NOW)["ended_at"] == NOW - 60 * SECOND
-    assert read_event(CLICK | {"occurred_at": NOW - 60 * SECOND}, NOW)["ended_at"] == NOW - 60 * SECOND
+        assert read_event(CLICK | {"occurred_at": text}, NOW)["ended_at"] == NOW - 60 * MICROSECONDS_PER_SECOND
+    assert (
+        read_event(CLICK | {"occurred_at": NOW - 60 * MICROSECONDS_PER_SECOND}, NOW)["ended_at"]
+        == NOW - 60 * MICROSECONDS_PER_SECOND
+    )
 
 
 def test_a_row_without_id_is_one_event_however_often_it_is_sent():
     row = {name: value for name, value in PLAY.items() if name != "event_id"} | {"ended_at": NOW}
     first = read_event(row, NOW)["event_id"]
-    assert first == read_event(row, NOW + 5 * SECOND)["event_id"]
+    assert first == read_event(row, NOW + 5 * MICROSECONDS_PER_SECOND)["event_id"]
     assert first != read_event(row | {"target_id": "other"}, NOW)["event_id"]
 
 
@@ -67,7 +80,7 @@ def test_a_row_without_id_is_one_event_however_often_it_is_sent():
         (CLICK | {"occurred_at": "yesterday"}, "occurred_at is no time"),
         (CLICK | {"occurred_at": 1.5}, "occurred_at is no time"),
         (CLICK | {"occurred_at": 10**30}, "occurred_at is no time"),
-        (CLICK | {"occurred_at": NOW + 301 * SECOND}, "ahead of the server's clock"),
+        (CLICK | {"occurred_at": NOW + 301 * MICROSECONDS_PER_SECOND}, "ahead of the server's clock"),
         (CLICK | {"occurred_at": NOW // 1000}, "more than 30 days ago"),
         (CLICK | {"occurred_at": NOW - 5, "ended_at": NOW}, "only plays last"),
         (PLAY | {"occurred_at": NOW, "ended_at": NOW - 1}, "occurred_at is after ended_at"),
@@ -81,7 +94,7 @@ def test_a_broken_row_is_rejected_with_a_reason_that_names_it(row, reason):
 def test_what_passes_here_passes_the_landing_contract():
     rows = [
         CLICK,
-        PLAY | {"event_id": "e2", "occurred_at": NOW - 9 * SECOND},
+        PLAY | {"event_id": "e2", "occurred_at": NOW - 9 * MICROSECONDS_PER_SECOND},
         CLICK
         | {
             "event_id": "e3",

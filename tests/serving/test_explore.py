@@ -8,27 +8,27 @@ import polars as pl
 import pytest
 
 from serving.explore import explore
-from serving.fuse import Fused
+from serving.fuse import RequestCandidates
 from serving.scenes import SCENES
 from tests.serving.bench import Bench
 from tests.serving.small_release import ListChannel, history, release, tracks
-from training.catalogue import NEW_PLAYS, Catalogue
-from training.experiment.off_policy import off_policy
+from training.catalogue import NEW_TRACK_PLAY_THRESHOLD, Catalog
+from training.experiment.off_policy import estimate_off_policy
 from training.vocabulary import Vocabulary
 
 COUNT, DRAWS = 9, 4000
 
 
 def catalogue(new=(), **columns):
-    plays = [0 if n in new else NEW_PLAYS for n in range(COUNT)]
+    plays = [0 if n in new else NEW_TRACK_PLAY_THRESHOLD for n in range(COUNT)]
     table = tracks(COUNT, plays_total=plays, artist_ids=[[f"a{n}"] for n in range(COUNT)]).with_columns(
         **{name: pl.Series(values) for name, values in columns.items()}
     )
-    return Catalogue.build(table, Vocabulary.build(table, table.select("track_id")))
+    return Catalog.build(table, Vocabulary.build(table, table.select("track_id")))
 
 
 def fused(count=COUNT):
-    return Fused(np.arange(2, 2 + count), np.linspace(1, 0.5, count), [["popularity"]] * count)
+    return RequestCandidates(np.arange(2, 2 + count), np.linspace(1, 0.5, count), [["popularity"]] * count)
 
 
 def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
@@ -36,13 +36,13 @@ def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
     of, candidates = catalogue(new, **columns), fused()
     seen, said = Counter(), {}
     for seed in range(DRAWS):
-        answer = explore(candidates.first(chosen), candidates, of, per_artist, shares, first, f"r{seed}")
+        answer = explore(candidates.top_k(chosen), candidates, of, per_artist, shares, first, f"r{seed}")
         assert len(set(answer.items_C.tolist())) == len(answer) == chosen
-        for item, propensity in answer.explored.items():
+        for item, propensity in answer.exploration_propensity.items():
             place = answer.items_C.tolist().index(item)
             seen[item, place] += 1
             said[item, place] = propensity
-        kept = [item for item in answer.items_C.tolist() if item not in answer.explored]
+        kept = [item for item in answer.items_C.tolist() if item not in answer.exploration_propensity]
         assert kept == candidates.items_C[: len(kept)].tolist()
     return seen, said
 
@@ -60,9 +60,9 @@ def test_a_track_is_shown_in_a_place_as_often_as_its_propensity_says(share):
 
 def test_equal_requests_draw_alike_and_others_do_not():
     of, candidates = catalogue((5, 6, 7, 8)), fused()
-    again = [explore(candidates.first(4), candidates, of, 15, 0.25, 0, "same").items_C.tolist() for _ in range(5)]
+    again = [explore(candidates.top_k(4), candidates, of, 15, 0.25, 0, "same").items_C.tolist() for _ in range(5)]
     assert all(items == again[0] for items in again)
-    other = {tuple(explore(candidates.first(4), candidates, of, 15, 0.25, 0, f"r{n}").items_C) for n in range(50)}
+    other = {tuple(explore(candidates.top_k(4), candidates, of, 15, 0.25, 0, f"r{n}").items_C) for n in range(50)}
     assert len(other) == 4
 
 
@@ -87,10 +87,10 @@ def test_no_artist_gets_more_places_than_it_may_have_by_chance_either():
 
 
 def test_an_answer_says_what_chance_did_and_the_list_of_the_day_keeps_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(SCENES, "daily", replace(SCENES["daily"], explored=0.25))
+    monkeypatch.setitem(SCENES, "daily", replace(SCENES["daily"], exploration_rate=0.25))
     bench = Bench(tmp_path)
     bench.store.users["u"] = history("t0")
-    table = tracks(8, plays_total=[NEW_PLAYS] * 4 + [0] * 4)
+    table = tracks(8, plays_total=[NEW_TRACK_PLAY_THRESHOLD] * 4 + [0] * 4)
     of = release(table, [ListChannel("popularity", range(2, 10))])
     first = bench.answer(of, limit=4)
     last = first.items[-1]
@@ -110,14 +110,14 @@ def test_a_policy_is_judged_by_what_the_service_draws():
     of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)
     users, rewards, propensities, probabilities = [], [], [], []
     for seed in range(DRAWS):
-        answer = explore(candidates.first(4), candidates, of, 15, 0.15, 0, f"r{seed}")
-        for item, propensity in answer.explored.items():
+        answer = explore(candidates.top_k(4), candidates, of, 15, 0.15, 0, f"r{seed}")
+        for item, propensity in answer.exploration_propensity.items():
             users.append(f"u{seed % 200}")
             rewards.append(float(random.random() < (0.8 if item == best else 0.2)))
             propensities.append(propensity)
             # The place is left to chance as often as before: 0.15 of four places.
             probabilities.append(0.6 if item == best else 0.0)
-    found = off_policy(users, np.array(rewards), np.array(propensities), np.array(probabilities))
+    found = estimate_off_policy(users, np.array(rewards), np.array(propensities), np.array(probabilities))
     assert np.mean(rewards) == pytest.approx(0.35, abs=0.05)
     assert found.snips.value == pytest.approx(0.8, abs=0.07)
     assert found.ips.value == pytest.approx(0.8, abs=0.15)

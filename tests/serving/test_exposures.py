@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from ingestion.land import land
-from serving.answer import Item
-from serving.daily_file import DailyFile
+from serving.answer import TrackItem
+from serving.daily_file import DailyJsonlFile
 from serving.daily_lists import ListedTrack
-from serving.exposures import Exposure, Exposures, features_hash
-from serving.fuse import Fused
+from serving.exposures import Exposure, ExposureLog, hash_features
+from serving.fuse import RequestCandidates
 from serving.request import read_request
 from tests.ingestion.logs import landed
 from tests.serving.bench import NOW, Bench
@@ -24,7 +24,7 @@ POPULARITY = ListChannel("popularity", range(2, 10))
 
 
 def item(track_id, channels=("popularity",), **chance):
-    return Item(track_id, "", [], [], 0, 0.5, list(channels), "because", **chance)
+    return TrackItem(track_id, "", [], [], 0, 0.5, list(channels), "because", **chance)
 
 
 def exposure(request_id, *items, **request):
@@ -33,7 +33,7 @@ def exposure(request_id, *items, **request):
 
 
 def written(folder, *exposures):
-    log = Exposures(folder, lambda: AT)
+    log = ExposureLog(folder, lambda: AT)
     for one in exposures:
         log.write(one)
     log.close()
@@ -55,7 +55,7 @@ def test_one_answer_is_one_record_and_an_empty_one_is_none(tmp_path):
 
 
 def test_a_disk_that_refuses_once_is_asked_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.exposures.SYNC_EVERY_S", 0.0)
+    monkeypatch.setattr("serving.exposures.SYNC_INTERVAL_S", 0.0)
     tried, again = [], threading.Event()
 
     def sync(file):
@@ -64,8 +64,8 @@ def test_a_disk_that_refuses_once_is_asked_again(tmp_path, monkeypatch):
             raise OSError("input/output error")
         again.set()
 
-    monkeypatch.setattr(DailyFile, "sync", sync)
-    log = Exposures(tmp_path, lambda: NOW)
+    monkeypatch.setattr(DailyJsonlFile, "sync", sync)
+    log = ExposureLog(tmp_path, lambda: NOW)
     assert again.wait(30)
     log.close()
 
@@ -131,8 +131,8 @@ def test_the_path_records_its_release_features_and_channels(tmp_path):
     assert [(one.track_id, one.channels, one.propensity, one.is_exploration) for one in record.items] == [
         (one.track_id, ["popularity"], 1.0, False) for one in answer.items
     ]
-    users = bench.hydrate.user(record.request, release(tracks(8), [POPULARITY])).users
-    assert record.features_hash == features_hash(users)
+    users = bench.hydrate.load_user_state(record.request, release(tracks(8), [POPULARITY])).users
+    assert record.features_hash == hash_features(users)
 
 
 def test_the_hash_is_of_what_models_read_and_not_of_padding(tmp_path):
@@ -140,12 +140,12 @@ def test_the_hash_is_of_what_models_read_and_not_of_padding(tmp_path):
 
     def hashed(*track_ids, padding=0):
         bench.store.users["u"] = history(*track_ids)
-        users = bench.hydrate.user(read_request("u", "daily", None, NOW), of).users
+        users = bench.hydrate.load_user_state(read_request("u", "daily", None, NOW), of).users
         padded = {
             name: replace(view, columns={key: np.pad(one, ((0, 0), (0, padding))) for key, one in view.columns.items()})
             for name, view in users.views.items()
         }
-        return features_hash(replace(users, views=padded))
+        return hash_features(replace(users, views=padded))
 
     assert hashed("t0", "t1") == hashed("t0", "t1") == hashed("t0", "t1", padding=3)
     assert len({hashed(), hashed("t0"), hashed("t1"), hashed("t0", "t1"), hashed("t1", "t0")}) == 5
@@ -153,11 +153,16 @@ def test_the_hash_is_of_what_models_read_and_not_of_padding(tmp_path):
 
 def test_chance_stays_with_a_candidate_whatever_is_done_to_the_others():
     def candidates(*items, **chance):
-        return Fused(np.array(items), np.zeros(len(items)), [["popularity"]] * len(items), **chance)
+        return RequestCandidates(np.array(items), np.zeros(len(items)), [["popularity"]] * len(items), **chance)
 
     fused = candidates(2, 3, 4, explored={3: 0.2})
-    assert fused.take([1]).explored == fused.first(2).explored == fused.scored(np.ones(3)).explored == {3: 0.2}
-    assert fused.followed_by(candidates(9, explored={9: 0.5})).explored == {3: 0.2, 9: 0.5}
+    assert (
+        fused.take([1]).exploration_propensity
+        == fused.top_k(2).exploration_propensity
+        == fused.with_scores(np.ones(3)).exploration_propensity
+        == {3: 0.2}
+    )
+    assert fused.concatenate(candidates(9, explored={9: 0.5})).exploration_propensity == {3: 0.2, 9: 0.5}
 
 
 def test_the_list_of_the_day_remembers_what_chance_gave(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sequences import request_log
-from serving.feature_log import WAITING, FeatureLog
-from serving.hydrate import Hydrate
+from serving.feature_log import MAX_QUEUED_REQUESTS, FeatureLog
+from serving.hydrate import Hydrator
 from serving.metrics import Metrics
 from serving.request import read_request
 from tests.serving.small_release import ListChannel, MemoryStore, history, release, tracks
@@ -28,13 +28,13 @@ class Bench:
 
     def write(self, views=None, profile=None):
         request = read_request("u", "daily", 3, self.now)
-        if self.log.has(request):
+        if self.log.is_sampled(request):
             self.log.write(request, "r1", MARK, views or {}, profile or {})
         return request
 
     def written(self, first=DAY, last=DAY):
         self.log.close()
-        return list(request_log.read(self.folder, first, last))
+        return list(request_log.read_requests(self.folder, first, last))
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_a_request_comes_back_with_what_it_read(bench):
 def test_the_share_is_of_the_requests_and_the_same_for_the_same_id(tmp_path, share, low, high):
     log = Bench(tmp_path, share).log
     requests = [read_request("u", "daily", 3, NOON) for _ in range(800)]
-    sample = [log.has(request) for request in requests]
+    sample = [log.is_sampled(request) for request in requests]
     assert low <= sum(sample) <= high
-    assert sample == [log.has(request) for request in requests]
+    assert sample == [log.is_sampled(request) for request in requests]
     log.close()
 
 
@@ -101,10 +101,10 @@ def test_what_does_not_fit_the_queue_is_left_out_at_once(bench, monkeypatch):
     monkeypatch.setattr(bench.log, "_write", slow)
     bench.write()
     assert busy.wait(30)
-    for _ in range(WAITING + 5):
+    for _ in range(MAX_QUEUED_REQUESTS + 5):
         bench.write()
     go.set()
-    assert len(bench.written()) == 1 + WAITING
+    assert len(bench.written()) == 1 + MAX_QUEUED_REQUESTS
 
 
 def test_a_torn_last_line_of_a_killed_process_is_cut(tmp_path):
@@ -122,11 +122,11 @@ def test_a_torn_last_line_of_a_killed_process_is_cut(tmp_path):
 def test_hydrate_logs_what_the_models_get_and_when_they_get_nothing(bench):
     store = MemoryStore()
     store.users["u"] = history("t0", "t1") | {"a view that the contract does not name": {"event_id": ["x"]}}
-    hydrate = Hydrate(store, Metrics(CollectorRegistry()), bench.log)
+    hydrate = Hydrator(store, Metrics(CollectorRegistry()), bench.log)
     of = release(tracks(4), [ListChannel("popularity", [2])])
-    hydrate.user(read_request("u", "daily", 3, NOON), of)
+    hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
     store.is_away = True
-    hydrate.user(read_request("u", "daily", 3, NOON), of)
+    hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
     known, unknown = bench.written()
     assert known.views == {"played_history": history("t0", "t1")["played_history"]}
     assert (known.profile, known.applied, known.is_read) == ({"user_profile__plays_total": 5}, MARK, True)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from serving.select import select
 from tests.serving.small_release import tracks
-from training.catalogue import Catalogue
+from training.catalogue import Catalog
 from training.exclusions import Exclusions
-from training.filter import Shown, keep
+from training.filter import FilterContext, apply_filters
 from training.vocabulary import Vocabulary
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -78,9 +78,9 @@ def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explici
     table, exclusions, items, already = world
     wanted = territory, is_explicit_wanted
     vocabulary = Vocabulary.build(table, table.select("track_id"))
-    catalogue = Catalogue.build(table, vocabulary)
-    shown = Shown(catalogue, exclusions, vocabulary.track_code, NOW_US, already, *wanted)
-    places, removed = keep(items, shown)
+    catalogue = Catalog.build(table, vocabulary)
+    shown = FilterContext(catalogue, exclusions, vocabulary.track_code, NOW_US, already, *wanted)
+    places, removed = apply_filters(items, shown)
     assert places.tolist() == oracle(table, exclusions, vocabulary, items, already, *wanted)
     assert len(items) - sum(removed.values()) == len(places)
 
@@ -90,7 +90,7 @@ def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explici
 def test_select_takes_the_first_ones_within_the_artist_cap(world, limit, cap):
     table, _, items, _ = world
     vocabulary = Vocabulary.build(table, table.select("track_id"))
-    catalogue = Catalogue.build(table, vocabulary)
+    catalogue = Catalog.build(table, vocabulary)
     artists_of = dict(zip(table["track_id"], table["artist_ids"].to_list(), strict=True))
     taken = []
     for place, item in enumerate(items.tolist()):

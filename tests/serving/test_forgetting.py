@@ -10,12 +10,12 @@ import pytest
 
 import forgotten
 import settings
-from forgotten import Forgotten, ForgottenError
+from forgotten import SuppressionList, SuppressionListError
 from serving import forgetting
 from serving.event_log import EventLog
-from serving.forget import NotTakenUp, forget, wait_for_service
-from serving.forgetting import Forgetting, acknowledged
-from serving.hydrate import Hydrate
+from serving.forget import SuppressionNotAcknowledged, erase_users, wait_for_acknowledgement
+from serving.forgetting import SuppressionListFollower, read_acknowledgement
+from serving.hydrate import Hydrator
 from serving.request import read_request
 from tests.serving.bench import NOW, Bench
 from tests.serving.small_release import ListChannel, excluded, history, release, tracks
@@ -29,24 +29,24 @@ class Place:
     def __init__(self, home: Path) -> None:
         self.file, self.state = home / "forgotten.json", home / "serving"
         self.state.mkdir()
-        self.dropped: list[Forgotten] = []
+        self.dropped: list[SuppressionList] = []
 
     def forget(self, *users: str) -> None:
-        forgotten.read(self.file).with_users(users).write(self.file)
+        forgotten.read_suppression_list(self.file).with_users(users).write(self.file)
 
-    def follow(self) -> Forgetting:
-        following = Forgetting(self.file, self.state)
+    def follow(self) -> SuppressionListFollower:
+        following = SuppressionListFollower(self.file, self.state)
         following.start(self.dropped.append)
         return following
 
     @property
     def is_acknowledged(self) -> bool:
-        return acknowledged(self.state) == forgotten.digest(forgotten.stored(self.file))
+        return read_acknowledgement(self.state) == forgotten.content_digest(forgotten.read_content(self.file))
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(forgetting, "EVERY_S", 0.01)
+    monkeypatch.setattr(forgetting, "POLL_INTERVAL_S", 0.01)
     return Place(tmp_path)
 
 
@@ -63,10 +63,10 @@ def test_a_list_waits_for_the_turns_that_see_the_one_of_before(place: Place) -> 
     following = place.follow()
     assert place.is_acknowledged
     with ExitStack() as older:
-        seen = older.enter_context(following.turn())
+        seen = older.enter_context(following.snapshot())
         place.forget("u")
-        wait_until(lambda: following._known.users is not seen)
-        with following.turn() as users:
+        wait_until(lambda: following._version.users is not seen)
+        with following.snapshot() as users:
             assert "u" in users
         assert "u" not in seen and not place.dropped and not place.is_acknowledged
     wait_until(lambda: place.is_acknowledged)
@@ -76,12 +76,12 @@ def test_a_list_waits_for_the_turns_that_see_the_one_of_before(place: Place) -> 
 
 def test_a_start_acknowledges_what_it_read_and_a_damaged_list_is_refused(place: Place) -> None:
     place.forget("u")
-    Forgetting(place.file, place.state).close()
+    SuppressionListFollower(place.file, place.state).close()
     assert place.is_acknowledged
     for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
         place.file.write_text(damaged)
-        with pytest.raises(ForgottenError, match=r"forgotten.json is damaged.*backup"):
-            Forgetting(place.file, place.state)
+        with pytest.raises(SuppressionListError, match=r"forgotten.json is damaged.*backup"):
+            SuppressionListFollower(place.file, place.state)
 
 
 def test_a_list_that_breaks_later_leaves_the_one_of_before(place: Place, caplog: pytest.LogCaptureFixture) -> None:
@@ -89,15 +89,15 @@ def test_a_list_that_breaks_later_leaves_the_one_of_before(place: Place, caplog:
     following = place.follow()
     place.file.write_text("{")
     wait_until(lambda: "cannot be read" in caplog.text)
-    with following.turn() as users:
+    with following.snapshot() as users:
         assert "u" in users
     following.close()
 
 
 def test_memory_that_cannot_be_dropped_is_not_acknowledged_until_it_is(place: Place) -> None:
-    following, tries = Forgetting(place.file, place.state), []
+    following, tries = SuppressionListFollower(place.file, place.state), []
 
-    def drop(_: Forgotten) -> None:
+    def drop(_: SuppressionList) -> None:
         tries.append(1)
         if len(tries) < 3:
             raise RuntimeError("not now")
@@ -111,29 +111,29 @@ def test_memory_that_cannot_be_dropped_is_not_acknowledged_until_it_is(place: Pl
 
 def test_nothing_is_erased_before_the_running_service_knows(place: Place, tmp_path: Path) -> None:
     place.forget("u")
-    wait_for_service(place.file, place.state, 0)  # nobody runs
+    wait_for_acknowledgement(place.file, place.state, 0)  # nobody runs
     log = EventLog(tmp_path / "live", place.state, lambda: NOW)
     here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
-    with pytest.raises(NotTakenUp, match=r"process \d+ runs the recommender.*make stop"):
-        forget(["u"], here, wait_s=0)
+    with pytest.raises(SuppressionNotAcknowledged, match=r"process \d+ runs the recommender.*make stop"):
+        erase_users(["u"], here, timeout_s=0)
     following = place.follow()
-    assert set(forget(["u"], here, wait_s=0)) == {"event log", "exposure log", "daily lists"}
+    assert set(erase_users(["u"], here, timeout_s=0)) == {"event log", "exposure log", "daily lists"}
     following.close()
     log.close()
     place.forget("v")
-    wait_for_service(place.file, place.state, 0)
+    wait_for_acknowledgement(place.file, place.state, 0)
 
 
 def test_what_is_kept_in_memory_of_a_user_is_dropped(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    known: Hydrate = bench.hydrate
+    known: Hydrator = bench.hydrate
     served = release(tracks(8), [ListChannel("popularity", range(2, 10))])
     for user in ("u", "v"):
         bench.store.users[user] = history("t0") | excluded(("track", "t1"))
         bench.ask(served, user_id=user)
     bench.store.is_away = True
-    known.forget({"u"})
+    known.erase_users({"u"})
     for user, state in (("u", "nothing"), ("v", "memory")):
-        found = known.user(read_request(user, "daily", 3, NOW), served)
+        found = known.load_user_state(read_request(user, "daily", 3, NOW), served)
         assert found.state_from == state
         assert bool(found.exclusions) == (user == "v")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from serving.guard import Guard
+from serving.guard import RequestGuard
 
 
 class Server:
@@ -14,7 +14,7 @@ class Server:
 
     def __init__(self, most_bytes=10):
         self.seen = []
-        self.guard = Guard(self.app, description=lambda: {"info": {"title": "Segue"}}, most_bytes=most_bytes)
+        self.guard = RequestGuard(self.app, description=lambda: {"info": {"title": "Segue"}}, max_body_bytes=most_bytes)
 
     async def app(self, scope, receive, send):
         body = (await receive())["body"] if scope.get("method") == "POST" else b""

@@ -15,7 +15,7 @@ from serving.admission import Admission
 from serving.metrics import Metrics
 from tests.serving.asgi import client_of
 from tests.serving.small_release import ListChannel, MemoryStore, history, release, tracks
-from training.shares import Beside, Shares
+from training.shares import CanaryRelease, TrafficSplit
 
 
 class Store(MemoryStore):
@@ -53,7 +53,7 @@ def client(tmp_path_factory):
         home = tmp_path_factory.mktemp("home")
         patch.setenv("SEGUE_HOME", str(home))
         patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
-        for name, value in settings.tool_environment(settings.load()).items():
+        for name, value in settings.tool_environment(settings.load_settings()).items():
             patch.setenv(name, value)
         (home / "bentoml").mkdir()
         (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
@@ -72,7 +72,7 @@ def client(tmp_path_factory):
 def log(client):
     """What the service writes to its log during a test."""
     stream = io.StringIO()
-    structured_log.start(stream)
+    structured_log.configure_logging(stream)
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -138,7 +138,7 @@ def test_an_operator_sees_what_is_in_service(client):
 
 
 def test_in_an_experiment_an_answer_names_the_arm(client, monkeypatch):
-    these = Shares("colours", (Beside("r1", "made by hand", 1.0),))
+    these = TrafficSplit("colours", (CanaryRelease("r1", "made by hand", 1.0),))
     holder = bentoml.get_current_service()._runtime._holder
     monkeypatch.setattr(holder, "_now", replace(holder._now, shares=these, beside={"r1": holder.current}))
     answer = ask(client, scene="private_fm")
@@ -242,7 +242,7 @@ def test_a_full_house_says_when_to_come_back(client, monkeypatch):
     app = client.app
     while not isinstance(app, Admission):
         app = getattr(app, "app", None) or getattr(app, "_app", None) or app.middleware_stack
-    monkeypatch.setattr(app._turns["/recommend"], "inside", app._turns["/recommend"].most)
+    monkeypatch.setattr(app._slots["/recommend"], "in_flight", app._slots["/recommend"].capacity)
     for path, body in (("/recommend", {"user_id": "u"}), ("/similar", {"track_id": "t0"})):
         answer = client.post(path, json=body)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -6,11 +6,11 @@ import weakref
 
 import pytest
 
-from serving.lane import Lane
+from serving.lane import BulkheadExecutor
 
 
 def test_work_is_done_side_by_side_and_errors_come_back():
-    lane, both = Lane("side", 2), threading.Barrier(2, timeout=30)
+    lane, both = BulkheadExecutor("side", 2), threading.Barrier(2, timeout=30)
     meetings = [lane.submit(both.wait) for _ in range(2)]
     assert sorted(meeting.result() for meeting in meetings) == [0, 1]
     with pytest.raises(ZeroDivisionError):
@@ -18,7 +18,7 @@ def test_work_is_done_side_by_side_and_errors_come_back():
 
 
 def test_what_is_abandoned_before_it_began_never_begins():
-    lane, go, begun = Lane("order", 1), threading.Event(), []
+    lane, go, begun = BulkheadExecutor("order", 1), threading.Event(), []
     first = lane.submit(go.wait)
     second = lane.submit(lambda: begun.append(2))
     lane.abandon(second)
@@ -29,7 +29,7 @@ def test_what_is_abandoned_before_it_began_never_begins():
 
 
 def test_it_takes_nothing_while_what_was_abandoned_goes_on_and_then_it_does():
-    lane, begun, go = Lane("hang", 2), threading.Event(), threading.Event()
+    lane, begun, go = BulkheadExecutor("hang", 2), threading.Event(), threading.Event()
     hanging = lane.submit(lambda: (begun.set(), go.wait()))
     assert begun.wait(30)
     lane.abandon(hanging)
@@ -45,7 +45,7 @@ def test_its_threads_end_with_it_and_hold_nothing_of_their_last_work():
     class Release:
         pass
 
-    lane, release = Lane("gone", 2), Release()
+    lane, release = BulkheadExecutor("gone", 2), Release()
     gone = weakref.ref(release)
     lane.submit(lambda held=release: None).result()
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("recall-gone-")]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from serving.hydrate import Hydrate
-from serving.last_known import LastKnown
+from serving.hydrate import Hydrator
+from serving.last_known import UserStateCache
 from serving.request import read_request
 from tests.serving.bench import DAY, NOW, Bench
 from tests.serving.small_release import ListChannel, excluded, history, release, tracks
@@ -20,16 +20,16 @@ def bench(tmp_path):
 
 def users(bench, user_id, *track_ids) -> UserBatch:
     bench.store.users[user_id] = history(*track_ids)
-    return Hydrate(bench.store, bench.metrics).user(read_request(user_id, "daily", None, NOW), OF).users
+    return Hydrator(bench.store, bench.metrics).load_user_state(read_request(user_id, "daily", None, NOW), OF).users
 
 
 def test_with_the_store_away_a_user_is_as_they_were_last_read(bench):
     bench.store.users["u"] = history("t3", "t5") | excluded(("track", "t3"))
-    hydrate = Hydrate(bench.store, bench.metrics)
-    read = hydrate.user(read_request("u", "daily", None, NOW), OF)
+    hydrate = Hydrator(bench.store, bench.metrics)
+    read = hydrate.load_user_state(read_request("u", "daily", None, NOW), OF)
     bench.store.is_away = True
     request = read_request("u", "private_fm", None, NOW + DAY)
-    last = hydrate.user(request, OF)
+    last = hydrate.load_user_state(request, OF)
     assert (read.state_from, last.state_from, last.is_known) == ("store", "memory", True)
     assert last.exclusions == read.exclusions
     assert (last.users.user_ids, last.users.scene_B, last.users.request_at_B.tolist()) == (
@@ -45,7 +45,7 @@ def test_with_the_store_away_a_user_is_as_they_were_last_read(bench):
             assert again.dtype == values.dtype and np.array_equal(again, values)
     other = release(tracks(8), [ListChannel("popularity", [2])], release_id="r2")
     for asking, of in ((request, other), (read_request("v", "daily", None, NOW), OF)):
-        nobody = hydrate.user(asking, of)
+        nobody = hydrate.load_user_state(asking, of)
         assert (nobody.state_from, nobody.is_known) == ("nothing", False)
 
 
@@ -63,23 +63,23 @@ def test_memory_is_bounded_and_the_one_read_longest_ago_is_forgotten(bench):
     some = {name: users(bench, name, "t1", "t2") for name in "abc"}
     size = 0
     for most in range(0, 20_000, 50):
-        last = LastKnown(most)
-        last.keep("r1", some["a"])
-        if last.find("r1", "a", NOW, "daily") is not None:
+        last = UserStateCache(most)
+        last.put("r1", some["a"])
+        if last.get("r1", "a", NOW, "daily") is not None:
             size = most
             break
-    last = LastKnown(2 * size)
+    last = UserStateCache(2 * size)
     for name in "abab":
-        last.keep("r1", some[name])
-    last.keep("r1", some["a"])
-    last.keep("r1", some["c"])
-    assert [last.find("r1", name, NOW, "daily") is not None for name in "abc"] == [True, False, True]
+        last.put("r1", some[name])
+    last.put("r1", some["a"])
+    last.put("r1", some["c"])
+    assert [last.get("r1", name, NOW, "daily") is not None for name in "abc"] == [True, False, True]
 
 
 def test_what_was_read_later_takes_the_place_of_what_was_before(bench):
-    last = LastKnown()
+    last = UserStateCache()
     for track_ids in (("t1", "t2"), ("t4",)):
-        last.keep("r1", users(bench, "u", *track_ids))
-    found = last.find("r1", "u", NOW, "daily")
+        last.put("r1", users(bench, "u", *track_ids))
+    found = last.get("r1", "u", NOW, "daily")
     assert found.views["played_history"].length_B.tolist() == [1]
     assert found.views["played_history"].columns["track_id"][0, 0] == 6

@@ -3,8 +3,8 @@
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from serving.hydrate import Hydrate
-from serving.listener import describe
+from serving.hydrate import Hydrator
+from serving.listener import describe_user
 from serving.metrics import Metrics
 from serving.recall import Recall
 from serving.request import read_request
@@ -33,10 +33,10 @@ def recent(*events: tuple[str, str, int]) -> dict:
 def seen(**views):
     store = MemoryStore()
     store.users["u"] = views
-    hydrate = Hydrate(store, Metrics(CollectorRegistry()))
+    hydrate = Hydrator(store, Metrics(CollectorRegistry()))
     served = release(tracks(8), [])
     recall = Recall(Metrics(CollectorRegistry()), 60.0, threads=1)
-    return describe(hydrate.user(read_request("u", "daily", 3, NOW), served), served, recall)
+    return describe_user(hydrate.load_user_state(read_request("u", "daily", 3, NOW), served), served, recall)
 
 
 def test_events_are_told_in_order_with_their_sessions():
@@ -75,5 +75,5 @@ def test_a_track_the_release_does_not_know_is_an_event_without_a_name():
 def test_artists_of_an_item_by_id():
     served = release(tracks(4, artist_ids=[["a0", "a9"], ["a0"], ["a1"], []]), [])
     item_of = served.vocabulary.track_code
-    assert [served.catalogue.artist_ids_of(item_of[f"t{n}"]) for n in range(4)] == [["a0", "a9"], ["a0"], ["a1"], []]
-    assert served.catalogue.artist_ids_of(0) == [] and np.asarray(served.catalogue.artists_of(0)).size == 0
+    assert [served.catalog.artist_ids_of(item_of[f"t{n}"]) for n in range(4)] == [["a0", "a9"], ["a0"], ["a1"], []]
+    assert served.catalog.artist_ids_of(0) == [] and np.asarray(served.catalog.artists_of(0)).size == 0

@@ -11,12 +11,12 @@ from serving.request import read_request, read_similar
 from serving.scenes import SCENES
 from serving.schemas import (
     EventReport,
-    FoundTracks,
-    Listeners,
-    ListenerState,
     Recommendation,
     RecommendedMlog,
     RecommendedPlaylist,
+    SearchResults,
+    UserIds,
+    UserProfileResponse,
 )
 from serving.service import Recommender
 
@@ -25,15 +25,15 @@ PATHS = {
     "/recommend": Recommendation,
     "/similar": Recommendation,
     "/events": EventReport,
-    "/listener": ListenerState,
-    "/listeners": Listeners,
-    "/search": FoundTracks,
+    "/listener": UserProfileResponse,
+    "/listeners": UserIds,
+    "/search": SearchResults,
 }
 
 
 @pytest.fixture(scope="module")
 def spec():
-    return openapi.described(Recommender.openapi_spec.asdict())
+    return openapi.build_openapi_document(Recommender.openapi_spec.asdict())
 
 
 def test_every_route_that_people_call_is_described_with_a_summary_and_a_tag(spec):

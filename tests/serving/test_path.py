@@ -14,10 +14,10 @@ from serving.warm_up import warm_up
 from tests.serving.bench import NOW, Bench
 from tests.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.blend import Blend
-from training.fusion import DEFAULT_SHARE, Fusion
-from training.heads import Heads
+from training.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
+from training.heads import TaskWeights
 from training.reciprocal_rank import ReciprocalRank
-from training.selection import PER_ARTIST
+from training.selection import MAX_TRACKS_PER_ARTIST
 
 RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=1)
 
@@ -99,11 +99,11 @@ def test_a_scene_orders_by_its_own_weights_of_the_heads(bench):
 
     bench.store.users["u"] = history("t0")
     channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    heads = Heads({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
+    heads = TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
     of = release(tracks(8), channels, ranker=TwoHeads(6), blend=Blend(0.9, heads))
     assert bench.ask(of, limit=1, scene="private_fm") == ["t5"]
     assert bench.ask(of, limit=1, scene="daily") == ["t4"]
-    without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, Heads({"": {"like": 1.0}})))
+    without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, TaskWeights({"": {"like": 1.0}})))
     with pytest.raises(WarmUpFailed, match="no head like"):
         warm_up(without, NOW, RECALL, Ranking())
 
@@ -152,10 +152,10 @@ def test_what_is_blocked_while_the_store_is_away_leaves_at_once_and_stays_away(b
 
 
 def test_the_artist_cap_is_the_scenes(bench):
-    many = PER_ARTIST + 2
+    many = MAX_TRACKS_PER_ARTIST + 2
     table = tracks(many + 2, artist_ids=[["a"]] * many + [["b"], ["b"]])
     of = release(table, [ListChannel("popularity", range(2, many + 4))])
-    for scene, most in (("private_fm", 1), ("daily", PER_ARTIST)):
+    for scene, most in (("private_fm", 1), ("daily", MAX_TRACKS_PER_ARTIST)):
         answer = bench.ask(of, scene=scene, limit=many)
         assert sum(track not in (f"t{many}", f"t{many + 1}") for track in answer) == most
 
@@ -203,7 +203,7 @@ def test_the_trace_says_what_became_of_the_candidates(bench):
     table = tracks(8, recording_id=["x", *"abcdef", "x"])
     channels = [POPULARITY, ListChannel("realtime", [9, 8, 7]), ListChannel("favourites", [], is_failing=True)]
     trace = bench.answer(release(table, channels), limit=4).trace
-    assert (trace.release, trace.discovery) == ("r1", DEFAULT_SHARE)
+    assert (trace.release, trace.discovery) == ("r1", DEFAULT_DISCOVERY_SHARE)
     assert list(trace.stage_ms) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
     assert (trace.candidates, trace.left_out) == ({"popularity": 8, "realtime": 3}, {"favourites": "failed"})
     # t1 is disliked, t4 and t5 are by a2, t7 is the recording of t0 again: t0, t2, t3 and t6 stay.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.container_path import ContainerPath
+from serving.container_path import CollectionPipeline
 from serving.recall import Recall
 from serving.request import read_request, read_similar
 from serving.scenes import SCENES
@@ -30,7 +30,7 @@ def bench(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # More of chance than any scene has.
         for name, scene in SCENES.items():
-            patch.setitem(SCENES, name, replace(scene, explored=0.4))
+            patch.setitem(SCENES, name, replace(scene, exploration_rate=0.4))
         yield Bench(tmp_path_factory.mktemp("home"))
 
 
@@ -65,7 +65,7 @@ def days(draw):
         st.tuples(st.just("artist"), st.sampled_from(ARTISTS)),
     )
     asks = st.tuples(
-        st.sampled_from([*(name for name, scene in SCENES.items() if scene.of == "tracks"), "similar"]),
+        st.sampled_from([*(name for name, scene in SCENES.items() if scene.item_type == "tracks"), "similar"]),
         st.integers(1, COUNT),
         st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]),
         st.booleans(),
@@ -117,7 +117,7 @@ def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
                 assert may_be_shown(catalogue, item, *wanted)
                 assert catalogue.available_from_V[item] <= now < catalogue.available_until_V[item]
             mine = Counter(int(catalogue.main_artist_V[code[track]]) for track in shown)
-            assert all(count <= request.scene.per_artist for number, count in mine.items() if number >= 2)
+            assert all(count <= request.scene.max_per_artist for number, count in mine.items() if number >= 2)
             if scene != "daily":
                 continue
             # What of the list may not be shown here and now leaves it, the rest stays in its order.
@@ -127,7 +127,7 @@ def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
             assert shown[: len(before)] == before[:limit]
             earlier = {track for (when, _), listed in lists.items() if when < day for track in listed}
             again = recordings(earlier) & recordings(shown)
-            assert not again - (recordings(heard) if request.is_relistening else set())
+            assert not again - (recordings(heard) if request.prefers_repeats else set())
             if len(shown) > len(before) and answer.trace.state_from != "nothing":
                 lists[day, discovery] = shown
 
@@ -187,9 +187,9 @@ def test_no_playlist_or_mlog_is_shown_that_must_not_be(
 
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
-        path = ContainerPath(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
         served = replace(of, containers={source.name: source}, shelves={source.name: source.shelf})
-        answer = path.answer(read_request(user, scene, limit, NOW, None, None, *wanted), served)
+        answer = path.recommend(read_request(user, scene, limit, NOW, None, None, *wanted), served)
         playable = {name: [item for item in held[place] if may_be_played(item)] for place, name in enumerate(names)}
         allowed = []
         for place, name in enumerate(names):

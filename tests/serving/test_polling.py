@@ -2,7 +2,7 @@
 
 import threading
 
-from serving.polling import Polling
+from serving.polling import PeriodicTask
 
 
 def test_what_fails_is_tried_again(caplog):
@@ -14,7 +14,7 @@ def test_what_fails_is_tried_again(caplog):
             raise OSError("no space left on device")
         twice.set()
 
-    polling = Polling("sync", 0.0, work)
+    polling = PeriodicTask("sync", 0.0, work)
     polling.start()
     assert twice.wait(30)
     polling.close()
@@ -30,7 +30,7 @@ def test_closing_waits_for_what_is_being_done_and_is_told_to_it():
             pass
         seen.append(polling.is_closing)
 
-    polling = Polling("retry", 3600, work)
+    polling = PeriodicTask("retry", 3600, work)
     polling.start()
     assert begun.wait(30)
     polling.close()
@@ -38,4 +38,4 @@ def test_closing_waits_for_what_is_being_done_and_is_told_to_it():
 
 
 def test_it_may_be_closed_before_it_began():
-    Polling("watch", 3600, list).close()
+    PeriodicTask("watch", 3600, list).close()

@@ -2,18 +2,18 @@
 
 import json
 
-from serving.recent_ids import RecentIds
+from serving.recent_ids import RecentEventIds
 
 
 def test_the_oldest_ids_are_forgotten():
-    ids = RecentIds(capacity=3)
+    ids = RecentEventIds(capacity=3)
     assert [ids.add(name) for name in "abcd"] == [True] * 4
     assert len(ids) == 3
     assert [ids.add("d"), ids.add("c"), ids.add("a")] == [False, False, True]
 
 
 def test_a_discarded_id_is_new_again_and_lives_as_long_as_any():
-    ids = RecentIds(capacity=2)
+    ids = RecentEventIds(capacity=2)
     ids.add("a")
     ids.discard("a")
     assert ids.add("a")
@@ -28,7 +28,7 @@ def test_the_newest_ids_of_the_logs_are_loaded(tmp_path):
         path.write_text(
             "".join(json.dumps({"event_id": name, "user_id": "u"}, separators=(",", ":")) + "\n" for name in part)
         )
-    ids = RecentIds(capacity=4)
+    ids = RecentEventIds(capacity=4)
     ids.load(paths)
     assert [ids.add(name) for name in names[1:]] == [False] * 4
     assert ids.add("plain")

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from serving.metrics import Metrics
-from serving.release_holder import ReleaseHolder
+from serving.release_holder import ReleaseManager
 from tests.serving.small_release import ListChannel, release, tracks
 from training import shares
-from training.shares import Beside, Shares
+from training.shares import CanaryRelease, TrafficSplit
 
 USERS = [f"u{number}" for number in range(300)]
 
@@ -24,7 +24,7 @@ class Held:
     def __init__(self, folder, poll_s=60.0):
         self.pointer, self.shares = folder / "active.json", folder / "shares.json"
         self.registry, self.loaded = CollectorRegistry(), []
-        self.holder = ReleaseHolder(self.pointer, self.load, self.warm_up, Metrics(self.registry), poll_s)
+        self.holder = ReleaseManager(self.pointer, self.load, self.warm_up, Metrics(self.registry), poll_s)
 
     def load(self, folder):
         self.loaded.append(folder.name)
@@ -42,12 +42,12 @@ class Held:
         return self.holder.poll()
 
     def share(self, **beside):
-        rows = tuple(Beside(name, f"/releases/{name}", share) for name, share in beside.items())
-        shares.write(self.shares, Shares("colours" if rows else "", rows))
+        rows = tuple(CanaryRelease(name, f"/releases/{name}", share) for name, share in beside.items())
+        shares.write(self.shares, TrafficSplit("colours" if rows else "", rows))
         return self.holder.poll()
 
     def of(self, user):
-        found, arm = self.holder.of(user)
+        found, arm = self.holder.release_for(user)
         return found.release_id if found else None, arm
 
     def number(self, name, **labels):
@@ -96,7 +96,7 @@ def test_a_share_of_the_users_gets_another_release_and_the_arm_says_so(held):
     assert held.share(two=0.3) and not held.holder.poll()
     wanted = shares.read(held.shares)
     for user in USERS:
-        name = wanted.release_of(user)
+        name = wanted.assign_release(user)
         assert held.of(user) == (name or "one", f"colours/{name or 'production'}")
     assert held.of("") == ("one", "")
     assert {held.of(user)[0] for user in USERS} == {"one", "two"}
@@ -126,7 +126,7 @@ def test_users_of_a_share_that_was_refused_get_production_and_are_in_no_arm(held
     held.point("one")
     held.share(**{name: 0.5, "two": 0.2})
     wanted = shares.read(held.shares)
-    answered = {wanted.release_of(user): held.of(user) for user in USERS}
+    answered = {wanted.assign_release(user): held.of(user) for user in USERS}
     assert answered == {name: ("one", ""), "two": ("two", "colours/two"), None: ("one", "colours/production")}
     (refused,) = held.holder.status()["refused"]
     assert refused["release"] == name and refused["why"]

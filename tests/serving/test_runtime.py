@@ -36,7 +36,7 @@ class Started:
 @pytest.fixture
 def started(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    for name, value in settings.tool_environment(settings.load()).items():
+    for name, value in settings.tool_environment(settings.load_settings()).items():
         monkeypatch.setenv(name, value)
     started = Started(tmp_path)
     yield started

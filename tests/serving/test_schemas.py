@@ -7,16 +7,16 @@ from dataclasses import asdict
 
 import pytest
 
-from serving.answer import Answer, ContainerTrack, Item, MlogItem, PlaylistItem, Shown
-from serving.schemas import recommendation
+from serving.answer import CollectionTrack, MlogItem, PlaylistItem, RecommendationResponse, ResponseItem, TrackItem
+from serving.schemas import render_recommendation
 from serving.trace import Trace
 
 REASON = "because you have listened to it before"
-TRACKS = [ContainerTrack("t1", "One", ["A", "B"], 1000, "https://host/1"), ContainerTrack("t2", "Two", [], 0)]
+TRACKS = [CollectionTrack("t1", "One", ["A", "B"], 1000, "https://host/1"), CollectionTrack("t2", "Two", [], 0)]
 
 
-def item(release: str) -> Item:
-    return Item("t1", "One", ["A"], ["a"], 1000, 0.5, ["realtime"], REASON, release=release)
+def item(release: str) -> TrackItem:
+    return TrackItem("t1", "One", ["A"], ["a"], 1000, 0.5, ["realtime"], REASON, release=release)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,12 @@ def item(release: str) -> Item:
     ],
     ids=["track", "track of an earlier release", "playlist", "mlog"],
 )
-def test_all_of_an_answer_is_sent_and_none_of_it_changed(shown: Shown) -> None:
-    answer = Answer("id", "r1", [shown], Trace("r1", 0.3, stage_ms={"recall": 1.0}, removed={"explicit": 2}), "arm")
+def test_all_of_an_answer_is_sent_and_none_of_it_changed(shown: ResponseItem) -> None:
+    answer = RecommendationResponse(
+        "id", "r1", [shown], Trace("r1", 0.3, stage_ms={"recall": 1.0}, removed={"explicit": 2}), "arm"
+    )
     before = copy.deepcopy(answer)
-    sent = recommendation(answer, "zh", True).model_dump()
+    sent = render_recommendation(answer, "zh", True).model_dump()
     assert answer == before
     assert sent["trace"] == asdict(answer.trace)
     (told,) = sent["items"]
@@ -44,4 +46,4 @@ def test_all_of_an_answer_is_sent_and_none_of_it_changed(shown: Shown) -> None:
         if "audio_url" in one and one["audio_url"] is None:  # left out where nobody knows
             del one["audio_url"]
     assert told == expected
-    assert "trace" not in recommendation(answer, "en", False).model_dump()
+    assert "trace" not in render_recommendation(answer, "en", False).model_dump()

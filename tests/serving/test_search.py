@@ -3,14 +3,14 @@
 from serving.search import search
 from tests.serving.small_release import release, tracks
 from training.exclusions import Exclusions
-from training.filter import Shown
+from training.filter import FilterContext
 
 NOW = 1_000
 
 
 def found(words, limit=10, **columns):
     served = release(tracks(6, **columns), [])
-    shown = Shown(served.catalogue, Exclusions(), served.vocabulary.track_code, NOW, territory="")
+    shown = FilterContext(served.catalog, Exclusions(), served.vocabulary.track_code, NOW, territory="")
     return [one.track_id for one in search(words, limit, served, shown)]
 
 

@@ -22,19 +22,19 @@ from ingestion import simulate
 from ingestion.land import land
 from sequences import arrivals, materialize, request_log, skew
 from sequences.definition import SEQUENCE_VIEWS
-from sequences.request_log import LoggedRequest, without_nan
+from sequences.request_log import LoggedRequest, nan_to_none
 from sequences.store import open_store
 from serving.daily_lists import DailyLists
 from serving.event_log import EventLog
-from serving.event_push import EventPush
-from serving.exposures import Exposures
+from serving.event_push import EventPusher
+from serving.exposures import ExposureLog
 from serving.feature_log import FeatureLog
-from serving.hydrate import Hydrate
+from serving.hydrate import Hydrator
 from serving.metrics import Metrics
 from serving.online import OnlineStore
-from serving.path import RecommendPath
+from serving.path import TrackPipeline
 from serving.recall import Recall
-from serving.report_events import ReportEvents
+from serving.report_events import EventIngestor
 from serving.request import read_request
 from serving.user_writers import UserWriters
 from tests.dbt.landing import built
@@ -94,18 +94,20 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     tracks = pl.read_parquet(home / "marts" / "tracks.parquet")
     served = release(tracks, [ListChannel("popularity", range(2, 40))])
     code = served.vocabulary.track_code
-    online = OnlineStore(lambda track: int(served.catalogue.duration_ms_V[code[track]]) if track in code else None)
+    online = OnlineStore(lambda track: int(served.catalog.duration_ms_V[code[track]]) if track in code else None)
     served = replace(served, contract=online.contract())
     log = EventLog(home / "live", home / "serving", lambda: clock[0])
-    push = EventPush(log, UserWriters(online.apply))
+    push = EventPusher(log, UserWriters(online.apply))
     push.start()
-    features = FeatureLog(home / "requests", 1.0, lambda: clock[0], lambda: log.marker.mark, bytes_an_hour=1 << 30)
-    exposures = Exposures(home / "live", lambda: clock[0])
+    features = FeatureLog(
+        home / "requests", 1.0, lambda: clock[0], lambda: log.low_watermark.position, max_bytes_per_hour=1 << 30
+    )
+    exposures = ExposureLog(home / "live", lambda: clock[0])
     recall = Recall(metrics, deadline_s=60, threads=1)
     lists = DailyLists(home / "serving")
-    hydrate = Hydrate(online, metrics, features)
-    path = RecommendPath(hydrate, recall, lists, exposures, metrics)
-    reporter = ReportEvents(log, push, hydrate.exclude, metrics, lambda: clock[0])
+    hydrate = Hydrator(online, metrics, features)
+    path = TrackPipeline(hydrate, recall, lists, exposures, metrics)
+    reporter = EventIngestor(log, push, hydrate.record_exclusions, metrics, lambda: clock[0])
 
     steps: list[tuple[int, Any]] = list(reports_of(rows, chance))
     users = [row["user_id"] for row in rows]
@@ -117,9 +119,9 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     counts = {"late": 0, "early": 0, "duplicate": 0}
     for clock[0], step in sorted(steps, key=lambda one: one[0]):
         if isinstance(step, str):
-            path.answer(read_request(step, "daily", 5, clock[0]), served)
+            path.recommend(read_request(step, "daily", 5, clock[0]), served)
         else:
-            told = reporter.report([step])
+            told = reporter.ingest([step])
             assert told.rejected == []
             counts["duplicate"] += told.duplicate
             counts["late"] += clock[0] > step["ended_at"] + 10 * MINUTE
@@ -129,7 +131,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     lists.close()
     exposures.close()
     features.close()
-    return Replayed(home, list(request_log.read(home / "requests", DAY, DAY)), **counts)
+    return Replayed(home, list(request_log.read_requests(home / "requests", DAY, DAY)), **counts)
 
 
 def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:
@@ -145,7 +147,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_HOME", str(home))
-        for name, value in settings.tool_environment(settings.load()).items():
+        for name, value in settings.tool_environment(settings.load_settings()).items():
             patch.setenv(name, value)
         world = tmp_path_factory.mktemp("world")
         simulate.main(
@@ -163,7 +165,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
         patch.setattr(sys, "argv", ["materialize", "--as-of", str(DAY)])
         materialize.main()
         then = us(MIDNIGHT) + 10 * MINUTE
-        (home / "feast" / arrivals.JOURNAL).write_text(
+        (home / "feast" / arrivals.MATERIALIZATION_LOG).write_text(
             json.dumps({"as_of_us": us(MIDNIGHT), "events_us": then, "finished_us": then + 10 * MINUTE}) + "\n"
         )
         done = replay(home, rows)
@@ -184,15 +186,15 @@ def test_the_day_had_every_kind_of_arrival(replayed: Replayed) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(replayed: Replayed) -> skew.Skew:
+def found(replayed: Replayed) -> skew.SkewReport:
     return compared(replayed, replayed.requests)
 
 
-def compared(replayed: Replayed, requests: list[LoggedRequest]) -> skew.Skew:
-    return skew.compare(open_store(), requests, replayed.home / "marts", replayed.home)
+def compared(replayed: Replayed, requests: list[LoggedRequest]) -> skew.SkewReport:
+    return skew.compare_requests(open_store(), requests, replayed.home / "marts", replayed.home)
 
 
-def test_no_value_differs(found: skew.Skew) -> None:
+def test_no_value_differs(found: skew.SkewReport) -> None:
     assert found.unequal == 0, found.examples
     assert found.compared == found.requests == REQUESTS
     assert found.values > 50_000
@@ -201,7 +203,7 @@ def test_no_value_differs(found: skew.Skew) -> None:
 
 
 def test_only_what_came_late_or_lies_ahead_is_not_the_definition_read_aloud(
-    replayed: Replayed, found: skew.Skew
+    replayed: Replayed, found: skew.SkewReport
 ) -> None:
     rows = pl.read_parquet(replayed.home / "marts" / "events.parquet").to_dicts()
     of_user: dict[str, list[dict[str, Any]]] = {}
@@ -211,7 +213,7 @@ def test_only_what_came_late_or_lies_ahead_is_not_the_definition_read_aloud(
     for request in replayed.requests:
         for name, view in SEQUENCE_VIEWS.items():
             wanted = oracle_values(of_user.get(request.user_id, []), view, request.user_id, request.at_us)
-            if request.views[name] != {one: without_nan(one, values) for one, values in wanted.items()}:
+            if request.views[name] != {one: nan_to_none(one, values) for one, values in wanted.items()}:
                 odd += 1
                 break
     assert max(found.late, found.early) <= odd <= found.late + found.early

@@ -13,8 +13,8 @@ from serving import structured_log
 def stream():
     logger, stream = logging.getLogger(structured_log.PACKAGE), io.StringIO()
     before = logger.handlers, logger.propagate, logger.level
-    structured_log.start(io.StringIO())
-    structured_log.start(stream)
+    structured_log.configure_logging(io.StringIO())
+    structured_log.configure_logging(stream)
     yield stream
     logger.handlers, logger.propagate, logger.level = before
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.benchmarks import release_swap
-from tests.benchmarks.release_swap import CHANGES, ONE, TWO, Seen, is_mixed
+from tests.benchmarks.release_swap import CHANGES, RELEASE_A, RELEASE_B, LoadObservations, has_mismatched_release
 
 EVENTS, REPORTS, ANSWERS = 1000, 12, 8
 
@@ -19,47 +19,49 @@ EVENTS, REPORTS, ANSWERS = 1000, 12, 8
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    with release_swap.service(home, tracks=400, recipe="debug", users=release_swap.ASKING) as running:
+    with release_swap.start_service(home, tracks=400, recipe="debug", users=release_swap.RETURNING_USERS) as running:
         yield running
 
 
 @pytest.mark.line
 @pytest.mark.timeout(600)
 def test_no_request_fails_and_no_answer_is_of_two_releases(served):
-    seen = release_swap.measured(*served, seconds=6, rate=10, changes=CHANGES[:3])
-    assert seen.releases == {ONE, TWO} and len(seen.memory) == 3
+    seen = release_swap.measure_changes(*served, seconds=6, rate=10, changes=CHANGES[:3])
+    assert seen.releases == {RELEASE_A, RELEASE_B} and len(seen.memory_bytes) == 3
     assert seen.requests > 50
-    assert (seen.failed, seen.mixed, seen.of_two) == ([], [], [])
+    assert (seen.failed_requests, seen.mismatched_responses, seen.mixed_responses) == ([], [], [])
 
 
 def test_a_mixed_answer_would_be_seen():
-    item = {"title": f"Song [{ONE}]", "reason": "because it is among the most played tracks"}
-    assert not is_mixed({"release": ONE, "items": [item]})
-    assert is_mixed({"release": TWO, "items": [item]})
-    assert not is_mixed({"release": TWO, "items": [item | {"release": ONE}]})
-    assert is_mixed({"release": ONE, "items": [item | {"reason": f"because it is close to Song 2 [{TWO}]"}]})
+    item = {"title": f"Song [{RELEASE_A}]", "reason": "because it is among the most played tracks"}
+    assert not has_mismatched_release({"release": RELEASE_A, "items": [item]})
+    assert has_mismatched_release({"release": RELEASE_B, "items": [item]})
+    assert not has_mismatched_release({"release": RELEASE_B, "items": [item | {"release": RELEASE_A}]})
+    assert has_mismatched_release(
+        {"release": RELEASE_A, "items": [item | {"reason": f"because it is close to Song 2 [{RELEASE_B}]"}]}
+    )
 
 
 @pytest.mark.parametrize(
     ("scene", "of", "is_wrong"),
     [
-        ("private_fm", (ONE, ONE), False),
-        ("private_fm", (ONE, TWO), True),
-        ("daily", (ONE, TWO), False),
-        ("daily", (TWO, ONE), True),
+        ("private_fm", (RELEASE_A, RELEASE_A), False),
+        ("private_fm", (RELEASE_A, RELEASE_B), True),
+        ("daily", (RELEASE_A, RELEASE_B), False),
+        ("daily", (RELEASE_B, RELEASE_A), True),
     ],
 )
 def test_only_a_list_of_the_day_may_go_on_under_another_release(scene, of, is_wrong):
     """An item of each of these releases, in this order; a list that goes on (`is_continued`) ends with the release it names."""
     items = [{"title": f"Song [{one}]", "reason": "", "release": one} for one in of]
-    answer = {"release": of[0] if scene == "private_fm" else TWO, "items": items}
+    answer = {"release": of[0] if scene == "private_fm" else RELEASE_B, "items": items}
     for item in items:
         if item["release"] == answer["release"]:
             del item["release"]
-    seen = Seen()
-    release_swap._note(seen, (200, {"scene": scene, "limit": 2}, answer))
-    assert (len(seen.of_two) == 1) == is_wrong and not seen.mixed
-    assert seen.lists_of_two == (scene == "daily" and not is_wrong)
+    seen = LoadObservations()
+    release_swap._record_response(seen, (200, {"scene": scene, "limit": 2}, answer))
+    assert (len(seen.mixed_responses) == 1) == is_wrong and not seen.mismatched_responses
+    assert seen.continued_lists == (scene == "daily" and not is_wrong)
 
 
 def connected(port):

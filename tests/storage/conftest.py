@@ -27,4 +27,4 @@ def here(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     S3FileSystem().mkdir(bucket)
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SEGUE_TABLES", f"s3://{bucket}/tables")
-    return settings.load()
+    return settings.load_settings()

@@ -25,19 +25,19 @@ def filled(here: settings.Settings) -> settings.Settings:
     """Landed plays of two users, a broken row of each, a mart and its copy."""
     log = play_log(here.home.parent / "log", [*ROWS, "ann,never,1,1,5", "bob,never,1,1,5"])
     land(log, here.home, tables=here.tables)
-    here.built.mkdir(parents=True)
+    here.built_marts.mkdir(parents=True)
     plays = tables(here)["landing"].select("user_id", "event_id", "ended_at").sort("user_id")
-    plays.write_parquet(here.built / "plays.parquet", row_group_size=7)
-    storage.put(here.built / "plays.parquet", here.marts / "plays.parquet")
-    storage.marts(here)
+    plays.write_parquet(here.built_marts / "plays.parquet", row_group_size=7)
+    storage.upload(here.built_marts / "plays.parquet", here.marts / "plays.parquet")
+    storage.fetch_marts(here)
     return here
 
 
 def tables(here: settings.Settings) -> dict[str, pl.DataFrame]:
     files = {
-        "landing": storage.files(here.landing / "listening_events", "dt=*/*.parquet"),
-        "quarantine": storage.files(here.quarantine, "*/dt=*/*.parquet"),
-        "marts": storage.files(here.marts, "*.parquet"),
+        "landing": storage.list_files(here.landing / "listening_events", "dt=*/*.parquet"),
+        "quarantine": storage.list_files(here.quarantine, "*/dt=*/*.parquet"),
+        "marts": storage.list_files(here.marts, "*.parquet"),
         "copies": sorted((here.home / "cache" / "marts").glob("*.parquet")),
     }
     return {
@@ -50,7 +50,7 @@ def tables(here: settings.Settings) -> dict[str, pl.DataFrame]:
 def test_a_user_leaves_every_object_and_the_others_stay(
     filled: settings.Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of_spark = storage.landing(dataclasses.replace(filled, engine="spark"))
+    of_spark = storage.fetch_landing(dataclasses.replace(filled, engine="spark"))
     before = tables(filled)
     assert main(["ann"]) == 0
     assert "ann: forgotten, 21 rows erased" in capsys.readouterr().out
@@ -60,7 +60,7 @@ def test_a_user_leaves_every_object_and_the_others_stay(
         kept = table.filter(pl.col("user_id") == "bob")
         assert after[name].sort(*kept.columns[:2]).equals(kept.sort(*kept.columns[:2])), name
     assert after["landing"].height == 10 and set(after["landing"].columns) == set(contract.LISTENING_EVENTS.names)
-    assert not filled.built.exists() and not of_spark.exists()
+    assert not filled.built_marts.exists() and not of_spark.exists()
     log = filled.home.parent / "log"
     assert land(log, filled.home, tables=filled.tables)["play_log"].landed == 0
 
@@ -69,7 +69,7 @@ def test_a_user_leaves_every_object_and_the_others_stay(
 def test_nothing_is_called_forgotten_where_the_bucket_keeps_versions(
     filled: settings.Settings, is_suspended: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bucket, server = filled.tables_at.split("/")[2], S3FileSystem()
+    bucket, server = filled.tables_url.split("/")[2], S3FileSystem()
     before = tables(filled)
     server.call_s3("put_bucket_versioning", Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     if is_suspended:
@@ -78,11 +78,11 @@ def test_nothing_is_called_forgotten_where_the_bucket_keeps_versions(
         server.call_s3("put_bucket_versioning", Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     assert main(["ann"]) == 2
     assert "keeps versions" in capsys.readouterr().err
-    assert len(forgotten.read(filled.forgotten)) == 0
+    assert len(forgotten.read_suppression_list(filled.suppression_list)) == 0
     assert all(table.equals(before[name]) for name, table in tables(filled).items())
 
 
 def test_a_suspended_bucket_that_has_no_old_version_will_do(filled: settings.Settings) -> None:
-    bucket = filled.tables_at.split("/")[2]
+    bucket = filled.tables_url.split("/")[2]
     S3FileSystem().call_s3("put_bucket_versioning", Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    assert not storage.keeps_versions(filled.tables)
+    assert not storage.is_versioned(filled.tables)

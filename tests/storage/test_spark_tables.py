@@ -30,7 +30,7 @@ MARTS = ("events", "plays", "tracks", "user_profiles")
 def on_spark(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     for name, value in spark.environment(here.home).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SEGUE_TABLES", here.tables_at)
+    monkeypatch.setenv("SEGUE_TABLES", here.tables_url)
     return dataclasses.replace(here, engine="spark", spark_master="local[2]", spark_memory="1g")
 
 
@@ -54,8 +54,8 @@ def test_what_is_landed_in_a_bucket_becomes_the_same_marts(on_spark: settings.Se
         command(on_spark, "dbt", "build", "--project-dir", "dbt", "--vars", variables, *selected)
         command(on_spark, "python", "-m", "local.publish")
     built(disk, "--select", *(f"+{name}" for name in MARTS), as_of=str(AS_OF))
-    copies = storage.marts(on_spark)
-    assert not (on_spark.home / "marts").exists() and not list(on_spark.built.glob("*.parquet"))
+    copies = storage.fetch_marts(on_spark)
+    assert not (on_spark.home / "marts").exists() and not list(on_spark.built_marts.glob("*.parquet"))
     for name in MARTS:
         ours, theirs = (pq.read_table(folder / f"{name}.parquet") for folder in (copies, disk / "marts"))
         assert fields(ours.schema) == fields(theirs.schema), name

@@ -27,13 +27,13 @@ FETCH = "import settings, storage; storage.marts(settings.load())"
 def build(here: settings.Settings, version: int, rows: int = ROWS) -> pl.DataFrame:
     """A mart on its way out: some megabytes that do not compress."""
     table = pl.DataFrame({"version": np.full(rows, version), "number": np.random.default_rng(version).random(rows)})
-    here.built.mkdir(parents=True, exist_ok=True)
-    table.write_parquet(here.built / "plays.parquet")
+    here.built_marts.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(here.built_marts / "plays.parquet")
     return table
 
 
 def published(here: settings.Settings) -> pl.DataFrame:
-    return pl.read_parquet(storage.marts(here) / "plays.parquet")
+    return pl.read_parquet(storage.fetch_marts(here) / "plays.parquet")
 
 
 def killed(server: dict[str, str], side: str, code: str) -> None:
@@ -52,32 +52,32 @@ def killed(server: dict[str, str], side: str, code: str) -> None:
 
 def test_half_a_table_is_never_there_when_its_upload_is_killed(here: settings.Settings, server: dict[str, str]) -> None:
     old = build(here, 1)
-    assert upload(here.built, here.marts) == ["plays"]
+    assert upload(here.built_marts, here.marts) == ["plays"]
     new = build(here, 2)
     killed(server, "to", UPLOAD)
     shutil.rmtree(here.home / "cache", ignore_errors=True)
-    assert [path.name for path in storage.files(here.marts, "*")] == ["plays.parquet"]
+    assert [path.name for path in storage.list_files(here.marts, "*")] == ["plays.parquet"]
     assert published(here).equals(old)
-    assert upload(here.built, here.marts) == ["plays"]
+    assert upload(here.built_marts, here.marts) == ["plays"]
     assert published(here).equals(new)
-    assert not list(here.built.iterdir())
+    assert not list(here.built_marts.iterdir())
 
 
 def test_a_landed_file_is_there_whole_or_not_at_all(here: settings.Settings, server: dict[str, str]) -> None:
     file = here.landing / "listening_events" / "dt=2026-06-01" / "some.parquet"
     code = f"import storage; storage.write(storage.folder({str(file)!r}), bytes(4_000_000))"
     killed(server, "to", code)
-    assert storage.files(here.landing, "*/*/*") == []
+    assert storage.list_files(here.landing, "*/*/*") == []
     storage.write(file, b"whole")
     assert file.read_bytes() == b"whole"
 
 
 def test_a_copy_is_whole_when_its_fetching_is_killed(here: settings.Settings, server: dict[str, str]) -> None:
     old = build(here, 1)
-    upload(here.built, here.marts)
+    upload(here.built_marts, here.marts)
     assert published(here).equals(old)
     new = build(here, 2)
-    upload(here.built, here.marts)
+    upload(here.built_marts, here.marts)
     killed(server, "from", FETCH)
     assert pl.read_parquet(here.home / "cache" / "marts" / "plays.parquet").equals(old)
     assert published(here).equals(new)
@@ -87,14 +87,14 @@ def test_a_table_that_is_replaced_while_it_is_copied_is_copied_again(
     here: settings.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(here, 1)
-    upload(here.built, here.marts)
+    upload(here.built_marts, here.marts)
     new, copies = build(here, 2), []
     real = shutil.copyfileobj
 
     def replaced(source, target, size):
         copies.append(source.details["ETag"])
         if len(copies) == 1:
-            upload(here.built, here.marts)
+            upload(here.built_marts, here.marts)
         real(source, target, size)
 
     monkeypatch.setattr(storage.shutil, "copyfileobj", replaced)
@@ -106,41 +106,41 @@ def test_only_what_changed_is_fetched_again_and_what_is_gone_goes(
     here: settings.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(here, 1, rows=3)
-    (here.built / "plays.parquet").rename(here.built / "tracks.parquet")
+    (here.built_marts / "plays.parquet").rename(here.built_marts / "tracks.parquet")
     build(here, 2, rows=3)
-    assert upload(here.built, here.marts) == ["plays", "tracks"]
-    cache, fetched = storage.marts(here), []
+    assert upload(here.built_marts, here.marts) == ["plays", "tracks"]
+    cache, fetched = storage.fetch_marts(here), []
     real = shutil.copyfileobj
     monkeypatch.setattr(
         storage.shutil, "copyfileobj", lambda source, *more: (fetched.append(source.key), real(source, *more))
     )
-    assert storage.marts(here) == cache and fetched == []
+    assert storage.fetch_marts(here) == cache and fetched == []
     published_at = (here.marts / "tracks.parquet").stat().st_mtime
     assert (cache / "tracks.parquet").stat().st_mtime == published_at
     new = build(here, 3, rows=3)
-    upload(here.built, here.marts)
-    assert storage.mart(here, f"{here.marts}/plays.parquet") == cache / "plays.parquet"
+    upload(here.built_marts, here.marts)
+    assert storage.fetch_mart(here, f"{here.marts}/plays.parquet") == cache / "plays.parquet"
     assert published(here).equals(new) and fetched == ["tables/marts/plays.parquet"]
     (here.marts / "tracks.parquet").unlink()
-    assert sorted(path.name for path in storage.marts(here).glob("*.parquet")) == ["plays.parquet"]
-    assert not storage.mart(here, f"{here.marts}/sessions.parquet").exists()
+    assert sorted(path.name for path in storage.fetch_marts(here).glob("*.parquet")) == ["plays.parquet"]
+    assert not storage.fetch_mart(here, f"{here.marts}/sessions.parquet").exists()
 
 
 def test_spark_has_copies_of_what_is_landed_and_no_other_engine_leaves_any(here: settings.Settings) -> None:
     spark, names = dataclasses.replace(here, engine="spark"), [f"events/dt=2026-06-0{day}/a.parquet" for day in (1, 2)]
     for name in names:
         storage.write(here.landing / name, name.encode())
-    copies = storage.landing(spark)
+    copies = storage.fetch_landing(spark)
     assert copies == here.home / "cache" / "landing"
     assert {name: (copies / name).read_text() for name in names} == {name: name for name in names}
     (here.landing / names[0]).unlink()
     storage.write(here.landing / names[1], b"another")
-    assert storage.landing(spark) == copies
-    assert [path.read_bytes() for path in storage.files(copies, "*/*/*.parquet")] == [b"another"]
+    assert storage.fetch_landing(spark) == copies
+    assert [path.read_bytes() for path in storage.list_files(copies, "*/*/*.parquet")] == [b"another"]
     assert len(list(copies.rglob(".*.etag"))) == 1
-    assert storage.landing(here) == here.landing and not copies.exists()
-    on_disk = dataclasses.replace(spark, tables_at="")
-    assert storage.landing(on_disk) == on_disk.landing and not copies.exists()
+    assert storage.fetch_landing(here) == here.landing and not copies.exists()
+    on_disk = dataclasses.replace(spark, tables_url="")
+    assert storage.fetch_landing(on_disk) == on_disk.landing and not copies.exists()
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_files_are_found_as_on_a_disk(here: settings.Settings, pattern: str) -> 
     for folder in (here.home, here.tables):
         for name in names:
             storage.write(folder / name, b"x")
-    on_disk, remote = ([str(path.relative_to(folder)) for path in storage.files(folder, pattern) if path.is_file()]
+    on_disk, remote = ([str(path.relative_to(folder)) for path in storage.list_files(folder, pattern) if path.is_file()]
                        for folder in (here.home, here.tables))  # fmt: skip
     assert on_disk == [name.split("tables/")[-1] for name in remote] and remote
-    assert storage.files(here.tables / "nowhere", pattern) == []
+    assert storage.list_files(here.tables / "nowhere", pattern) == []
 
 
 def test_what_is_not_there_or_lets_nobody_in_is_named(
@@ -163,7 +163,7 @@ def test_what_is_not_there_or_lets_nobody_in_is_named(
     from ingestion.land import main
 
     with pytest.raises(storage.StorageError, match=r"s3://no-such-bucket/x is not to be had .*AWS_ENDPOINT_URL"):
-        storage.check(storage.folder("s3://no-such-bucket/x"))
+        storage.check_bucket_access(storage.remote_folder("s3://no-such-bucket/x"))
     monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
     assert main([str(here.home)]) == 2
     assert "s3://no-such-bucket/x is not to be had" in capfd.readouterr().err

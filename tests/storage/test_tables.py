@@ -18,16 +18,16 @@ from s3fs import S3FileSystem
 
 import settings
 import storage
-from ingestion.as_of import as_of
+from ingestion.as_of import default_as_of
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
-from local.data_page import data
-from local.land import landed_sources
+from local.data_page import render_data_page
+from local.land import list_landed_sources
 from local.publish import upload
-from local.releases import landed_names
+from local.releases import landed_source_names
 from quality import measures
 from quality.duckdb_engine import DuckDBEngine
-from quality.tables import landed_events
+from quality.tables import find_landed_events
 from sequences import arrivals
 from sequences.definition import SEQUENCE_VIEWS
 from sequences.offline_store import SequenceOfflineStore
@@ -57,7 +57,7 @@ def places(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     found = {}
     for place in PLACES:
         placed(patch, folder, place)
-        found[place] = here = settings.load()
+        found[place] = here = settings.load_settings()
         for log in (folder / "world", broken.parent):
             land(log, here.home, now=NOW, tables=here.tables)
         variables = json.dumps({"as_of": str(AS_OF)})
@@ -89,7 +89,7 @@ def rows(files: list[Path]) -> dict[str, pl.DataFrame]:
 
 def test_landed_and_quarantined_files_are_the_same(at: dict[str, settings.Settings]) -> None:
     for folder in ("landing", "quarantine"):
-        files = {place: storage.files(here.tables / folder, "*/dt=*/*.parquet") for place, here in at.items()}
+        files = {place: storage.list_files(here.tables / folder, "*/dt=*/*.parquet") for place, here in at.items()}
         names = {place: [path.parts[-3:] for path in found] for place, found in files.items()}
         assert names["disk"] == names["objects"] and files["disk"]
         disk, objects = (rows(files[place]) for place in PLACES)
@@ -100,16 +100,16 @@ def test_landed_and_quarantined_files_are_the_same(at: dict[str, settings.Settin
 
 def test_a_second_landing_changes_nothing(at: dict[str, settings.Settings]) -> None:
     here = at["objects"]
-    before = storage.files(here.tables, "*/*/*/*")
+    before = storage.list_files(here.tables, "*/*/*/*")
     counts = land(here.home.parent / "world", here.home, now=NOW, tables=here.tables)["own_events"]
     assert counts.landed == 0 and counts.duplicate == counts.read > 500
-    assert list(map(str, storage.files(here.tables, "*/*/*/*"))) == list(map(str, before))
-    assert as_of(here.tables) == as_of(at["disk"].tables) == AS_OF
+    assert list(map(str, storage.list_files(here.tables, "*/*/*/*"))) == list(map(str, before))
+    assert default_as_of(here.tables) == default_as_of(at["disk"].tables) == AS_OF
 
 
 @pytest.mark.parametrize("name", MARTS)
 def test_marts_are_the_same_row_by_row(at: dict[str, settings.Settings], name: str) -> None:
-    disk, objects = (pl.read_parquet(storage.marts(at[place]) / f"{name}.parquet") for place in PLACES)
+    disk, objects = (pl.read_parquet(storage.fetch_marts(at[place]) / f"{name}.parquet") for place in PLACES)
     assert disk.equals(objects)
     assert (at["objects"].marts / f"{name}.parquet").exists()
     assert not (at["objects"].home / "marts").exists()
@@ -119,11 +119,16 @@ def test_quality_and_pages_find_the_same(at: dict[str, settings.Settings]) -> No
     judged, told = [], []
     for here in at.values():
         engine = DuckDBEngine(here.tables)
-        landed = landed_events(engine, here.landing)
-        judged.append((measures.hours_before(engine, landed.table, AS_OF), measures.week_facts(engine, landed.week)))
+        landed = find_landed_events(engine, here.landing)
+        judged.append(
+            (
+                measures.hours_since_newest(engine, landed.table, AS_OF),
+                measures.trailing_week_metrics(engine, landed.week),
+            )
+        )
         engine.close()
-        told.append((landed_sources(here), landed_names(here)))
-        assert "Published marts" in (page := data(here)) and "In quarantine: 2 of listening_events" in page
+        told.append((list_landed_sources(here), landed_source_names(here)))
+        assert "Published marts" in (page := render_data_page(here)) and "In quarantine: 2 of listening_events" in page
     assert judged[0] == judged[1] and told[0] == told[1]
 
 
@@ -137,7 +142,7 @@ def test_training_has_the_same_inputs(at: dict[str, settings.Settings], monkeypa
 
 
 def test_feast_answers_the_same(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
-    plays = pl.read_parquet(storage.marts(at["disk"]) / "plays.parquet").sort("user_id", "known_at")
+    plays = pl.read_parquet(storage.fetch_marts(at["disk"]) / "plays.parquet").sort("user_id", "known_at")
     asked = pd.DataFrame(
         {
             "user_id": plays["user_id"].to_list(),
@@ -172,7 +177,7 @@ def newest_profiles(store: feast.FeatureStore) -> pl.DataFrame:
 
 
 def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
-    found = arrivals.Arrivals.of(users, here.home, AS_OF, here.landing).landed_us
+    found = arrivals.Arrivals.load(users, here.home, AS_OF, here.landing).landed_us
     assert all(time > 1_700_000_000_000_000 for time in found.values())
     return set(found)
 
@@ -180,9 +185,9 @@ def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
 def test_dbt_publishes_nothing_of_its_own_accord(at: dict[str, settings.Settings]) -> None:
     """A build that nobody publishes leaves what is published alone; `python -m local.publish` has the last word."""
     here = at["objects"]
-    before = {str(path): path.stat().st_mtime for path in storage.files(here.marts, "*")}
+    before = {str(path): path.stat().st_mtime for path in storage.list_files(here.marts, "*")}
     command(here, "dbt", "build", "--project-dir", "dbt", "--select", "train_cuts", "--exclude-resource-type", "test",
             "--exclude-resource-type", "unit_test", "--vars", json.dumps({"as_of": str(AS_OF)}))  # fmt: skip
-    assert {str(path): path.stat().st_mtime for path in storage.files(here.marts, "*")} == before
-    assert upload(here.built, here.marts) == ["train_cuts"]
-    assert not list(here.built.iterdir())
+    assert {str(path): path.stat().st_mtime for path in storage.list_files(here.marts, "*")} == before
+    assert upload(here.built_marts, here.marts) == ["train_cuts"]
+    assert not list(here.built_marts.iterdir())

@@ -159,4 +159,4 @@ def described_data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 def users_at(data: TrainingData, service: str, user_ids: list[str], times: list[int]) -> UserBatch:
     """Requests at times in µs."""
-    return OfflineFeatures(data).users(service, user_ids, np.array(times, dtype=np.int64))
+    return OfflineFeatures(data).load_user_batch(service, user_ids, np.array(times, dtype=np.int64))

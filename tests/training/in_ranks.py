@@ -28,10 +28,10 @@ from training.recipes import recipe
 
 CERTAIN = {"id_dropout": 0.0, "dropout": 0.0}
 LEARNING = {"batch": 15, "steps": 40, "validate_every": 10, "item_dropout": 0.0, **CERTAIN}
-RANKING = {"batch_size": 47, "epochs": 3, "number_epochs": 1, "validate_every": 4, **CERTAIN}
+RANKING = {"batch_size": 47, "epochs": 3, "dense_epochs": 1, "validate_every": 4, **CERTAIN}
 MODELS: dict[str, dict[str, Any]] = {
-    "realtime": {"content": "off", "positions": 40},
-    "realtime-full": {"content": "off", "softmax": "full", "trim": True, "skip_negatives": True},
+    "realtime": {"content": "off", "positions_per_batch": 40},
+    "realtime-full": {"content": "off", "softmax": "full", "length_bucketing": True, "skip_negatives": True},
     "long_short": {"content": "off"},
     "multi_interest": {},
     "sum_pooling": {},
@@ -48,13 +48,13 @@ def fit(name: str, marts: Path, out: Path, pause: float = 0.0) -> None:
     services = SERVICES | dict.fromkeys(RANKERS, ServiceContract(VIEWS))
     data = TrainingData(marts, "held_out", recipe("debug"), services=services)
     kind, changes = name.partition("-")[0], MODELS[name]
-    share, scheduled = ranks.share, trainer.Schedule
+    share, scheduled = ranks.rank_slice, trainer.Schedule
 
     def paused(count: int) -> slice:
         time.sleep(pause)
         return share(count)
 
-    ranks.share, trainer.Schedule = paused, partial(scheduled, checkpoint_every=CHECKPOINT_EVERY)  # type: ignore[assignment]
+    ranks.rank_slice, trainer.Schedule = paused, partial(scheduled, checkpoint_every=CHECKPOINT_EVERY)  # type: ignore[assignment]
     try:
         if kind in CHANNELS:
             config = CHANNELS[kind].config("debug")
@@ -63,7 +63,7 @@ def fit(name: str, marts: Path, out: Path, pause: float = 0.0) -> None:
         else:
             fit_ranker(kind, data, replace(RANKERS[kind].config("debug"), **(RANKING | changes)), out / name)
     finally:
-        ranks.share, trainer.Schedule = share, scheduled
+        ranks.rank_slice, trainer.Schedule = share, scheduled
 
 
 def main() -> None:
@@ -74,11 +74,11 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("models", nargs="+", choices=MODELS)
     options = parser.parse_args()
-    with ranks.together():
-        rank, _ = ranks.rank_of_ranks()
+    with ranks.process_group():
+        rank, _ = ranks.rank_and_world_size()
         (options.out / f"rank-{rank}-{os.getpid()}").touch()
         for name in options.models:
-            with suppress(ranks.LeftToFirst):
+            with suppress(ranks.NotRank0):
                 fit(name, options.marts, options.out, options.pause)
 
 

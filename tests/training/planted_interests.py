@@ -35,7 +35,7 @@ class PlantedWorld:
     def listener(self, interests: list[int], tracks: int, seed: int) -> UserBatch:
         """Somebody who listened to so many catalogue tracks of each interest, in any order, one an hour."""
         generator = np.random.default_rng(seed)
-        mine = [np.flatnonzero((self.interest_V == one) & self.data.catalogue_V) for one in interests]
+        mine = [np.flatnonzero((self.interest_V == one) & self.data.catalog_V) for one in interests]
         item_L = np.concatenate([generator.choice(some, tracks, replace=False) for some in mine])
         return listener_of(generator.permutation(item_L))
 
@@ -43,7 +43,7 @@ class PlantedWorld:
 def listener_of(item_L: np.ndarray) -> UserBatch:
     """Somebody who listened to these items, one an hour, the last an hour ago."""
     ended_L = NOW - HOUR_US * np.arange(len(item_L), 0, -1)
-    full_play = np.full_like(item_L, behaviours.load().encoder["full_play"])
+    full_play = np.full_like(item_L, behaviours.load_behaviours().encoder["full_play"])
     columns = {"track_id": item_L, "ended_at": ended_L, "occurred_at": ended_L - 1, "behaviour": full_play}
     batch = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([len(item_L)]))
     return UserBatch(["u"], np.array([NOW]), {"played_history": batch, "recent_events": batch})

@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader
 import settings
 from tests.training.conftest import random_plays, write_marts
 from training import ranks
-from training.batches import MadeAhead, NumberedBatches
+from training.batches import Prefetcher, StepBatchDataset
 from training.data import TrainingData
 from training.features import OfflineFeatures, ServiceContract
 from training.ranking.case_batches import CaseBatches
-from training.ranking.case_numbers import CaseNumbers
+from training.ranking.case_numbers import CaseFeatures
 from training.ranking.cases import ranking_cases
 from training.ranking.features import VIEWS, RankingFeatures
 from training.ranking.track_statistics import COUNTS, TrackStatistics
@@ -50,12 +50,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def batches(data: TrainingData) -> Numbered:
     """The cases of the world."""
     statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
-    features = RankingFeatures.of(data.vocabulary, statistics, hard_search=True)
+    features = RankingFeatures.from_vocabulary(data.vocabulary, statistics, hard_search=True)
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 
 def read(batches: Numbered, workers: int, first: int = 0) -> list[Any]:
-    numbered = NumberedBatches(lambda n: batches.at(n, BATCH, 3), -(-len(batches) // BATCH), lambda: first)
+    numbered = StepBatchDataset(lambda n: batches.training_batch(n, BATCH, 3), -(-len(batches) // BATCH), lambda: first)
     loader = DataLoader(
         numbered, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None
     )
@@ -73,7 +73,7 @@ def test_workers_hand_on_the_batches_of_no_worker(batches: Numbered, workers: in
 
 
 def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, of: int) -> None:
-    monkeypatch.setattr(ranks, "rank_of_ranks", lambda: (rank, of))
+    monkeypatch.setattr(ranks, "rank_and_world_size", lambda: (rank, of))
 
 
 @pytest.mark.parametrize(("of", "workers"), [(2, 0), (2, 2), (3, 1)])
@@ -96,7 +96,7 @@ def test_a_rank_without_a_row_has_one_without_a_label(
     labels = []
     for rank in range(2):
         as_rank(monkeypatch, rank, 2)
-        labels.append(plain.at(0, 1, 3).labels_BT)
+        labels.append(plain.training_batch(0, 1, 3).labels_BT)
     assert labels[0].isnan().all() and torch.equal(labels[1], plain[[row]].labels_BT)
 
 
@@ -118,7 +118,7 @@ def test_batches_made_ahead_are_the_same_in_order_and_no_further_ahead_than_said
             yield number
 
     taken = []
-    for number in MadeAhead(numbers(), ahead=2):
+    for number in Prefetcher(numbers(), buffer_size=2):
         taken.append(number)
         # Taken, two in the queue, and one that waits for room in it
         assert len(made) <= len(taken) + 3
@@ -131,14 +131,14 @@ def test_an_error_in_the_making_is_raised_after_the_batches_before_it() -> None:
         yield 1
         raise LookupError("no such batch")
 
-    batches = iter(MadeAhead(numbers()))
+    batches = iter(Prefetcher(numbers()))
     assert next(batches) == 1
     with pytest.raises(LookupError, match="no such batch"):
         next(batches)
 
 
 def test_whoever_stops_early_leaves_no_thread_behind() -> None:
-    batches = iter(MadeAhead(iter(int, 1)))  # never ends
+    batches = iter(Prefetcher(iter(int, 1)))  # never ends
     next(batches)
     assert batch_threads()
     batches.close()
@@ -174,8 +174,8 @@ def test_processes_of_one_group_share_without_being_told(tmp_path: Path) -> None
 def test_numbers_made_once_are_the_numbers_made_anew(data: TrainingData, batches: Numbered, processes: int) -> None:
     made = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", replace(batches.features, plays=6))
     keeping, rows = made(), np.arange(3, 40)[::-1]
-    keeping.make_numbers(processes)
-    kept, anew, alone = keeping[rows], made()[rows], keeping.without_ids(rows)
+    keeping.precompute_dense_features(processes)
+    kept, anew, alone = keeping[rows], made()[rows], keeping.dense_only_batch(rows)
     assert kept.users.plays is not None and anew.users.plays is not None and alone.users.plays is not None
     for one, other in (
         (kept.users, anew.users),
@@ -196,4 +196,4 @@ def test_numbers_made_once_are_the_numbers_made_anew(data: TrainingData, batches
 
 def test_numbers_of_too_few_cases_are_refused() -> None:
     with pytest.raises(ValueError, match="every case once"):
-        CaseNumbers.collect(3, [tuple(np.zeros((2, 1), np.float32) for _ in range(3))])
+        CaseFeatures.collect(3, [tuple(np.zeros((2, 1), np.float32) for _ in range(3))])

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from training.benchmark import knowledge_graph as benchmark
 from training.benchmark.__main__ import main
-from training.recall.knowledge_graph_network import GraphNetwork, GraphNetworkConfig, Pairs
+from training.recall.knowledge_graph_network import LabeledPairs, LightGCN, LightGCNConfig
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "lastfm_knowledge_graph"
 
@@ -59,14 +59,14 @@ def test_best_cut_against_trying_every_value() -> None:
     random = np.random.default_rng(0)
     logit, label = random.normal(size=80), random.integers(0, 2, 80)
     tried = max(f1_score(label, logit >= value) for value in logit)
-    assert f1_score(label, logit >= benchmark.best_cut(logit, label)) == pytest.approx(tried)
+    assert f1_score(label, logit >= benchmark.best_f1_threshold(logit, label)) == pytest.approx(tried)
 
 
 def test_network_vectors_against_dense_matrices() -> None:
     """Two users, three items, one entity: the mean of the layers, by plain matmul."""
     likes, triples = np.array([[0, 0], [1, 1], [1, 2]]), np.array([[0, 3], [1, 3]])
     torch.manual_seed(0)
-    network = GraphNetwork(2, 4, likes, triples, GraphNetworkConfig(width=5, layers=2)).eval()
+    network = LightGCN(2, 4, likes, triples, LightGCNConfig(width=5, layers=2)).eval()
     total = np.zeros((6, 6))
     for edges in (likes + np.array([0, 2]), triples + 2):
         one = np.zeros((6, 6))
@@ -77,7 +77,7 @@ def test_network_vectors_against_dense_matrices() -> None:
     own = network.vector.weight.detach().numpy()
     expected = (own + total @ own + total @ total @ own) / 3
     np.testing.assert_allclose(network.vectors().detach().numpy(), expected, rtol=1e-4, atol=1e-6)
-    score = network.score(Pairs(np.array([1]), np.array([2]), np.array([1])))
+    score = network.score(LabeledPairs(np.array([1]), np.array([2]), np.array([1])))
     assert score[0] == pytest.approx(5 * expected[1] @ expected[4], rel=1e-4)
 
 
@@ -95,7 +95,7 @@ def test_interrupting_writes_nothing(folder: Path, tmp_path: Path, monkeypatch: 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmark, "one_run", interrupted)
+    monkeypatch.setattr(benchmark, "run_seed", interrupted)
     out = tmp_path / "result.json"
     assert main(["knowledge_graph", "--folder", str(folder), "--json", str(out)]) == 130
     assert not out.exists()

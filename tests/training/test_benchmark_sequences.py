@@ -18,7 +18,7 @@ import settings
 from training.benchmark import sequences as benchmark
 from training.benchmark.__main__ import main
 from training.benchmark.sequence_file import read_attributes, read_sequences
-from training.benchmark.sequence_world import SequenceWorld
+from training.benchmark.sequence_world import SequenceDataset
 from training.recall import CHANNELS, Candidates
 from training.recall.realtime import Realtime
 
@@ -37,11 +37,11 @@ def test_leave_one_out_holds_out_the_last_two(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("7 a b c d\n\n9 d e f\n")
     found = read_sequences(path)
-    assert found.learned == [["a", "b"], ["d"]]
+    assert found.train == [["a", "b"], ["d"]]
     assert found.validation == ["c", "e"]
     assert found.test == [(["a", "b", "c"], "d"), (["d", "e"], "f")]
     assert found.items == ["a", "b", "c", "d", "e", "f"], "the published catalogue is the whole file"
-    assert not found.repeats
+    assert not found.has_repeats
 
 
 def test_a_test_file_has_its_own_requests_and_adds_no_items(tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ def test_a_test_file_has_its_own_requests_and_adds_no_items(tmp_path: Path) -> N
     path.write_text("7 a b a c\n")
     test.write_text("a b\tz\n\ta\n")
     found = read_sequences(path, test)
-    assert (found.learned, found.validation) == ([["a", "b", "a"]], ["c"])
+    assert (found.train, found.validation) == ([["a", "b", "a"]], ["c"])
     assert found.test == [(["a", "b"], "z"), ([], "a")]
     assert found.items == ["a", "b", "c"]
-    assert found.repeats
+    assert found.has_repeats
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_ranks_count_places_with_and_without_what_was_heard(tmp_path: Path) -> N
     path.write_text(
         "".join(f"{user} " + " ".join(f"i{(user + step) % 9}" for step in range(5)) + "\n" for user in range(9))
     )
-    world = SequenceWorld.build(read_sequences(path), tmp_path / "marts")
+    world = SequenceDataset.build(read_sequences(path), tmp_path / "marts")
 
     class InOrder(CHANNELS["popularity"]):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -135,12 +135,12 @@ def test_ranks_count_places_with_and_without_what_was_heard(tmp_path: Path) -> N
                 for row, length in zip(history.columns["track_id"], history.length_B, strict=True)
             ]
             items_BK = np.tile(np.arange(2, 11), (len(users), 1))  # type: ignore[arg-type]
-            return Candidates.padded(items_BK, -np.arange(9.0)[None].repeat(len(items_BK), 0), k)
+            return Candidates.pad_or_truncate(items_BK, -np.arange(9.0)[None].repeat(len(items_BK), 0), k)
 
     order = world.data.vocabulary.track_ids_V[2:].tolist()
     for leave_heard in (False, True):
         channel = InOrder()
-        found_R = benchmark.ranks(channel, world, world.test, leave_heard, "test")
+        found_R = benchmark.target_ranks(channel, world, world.test, leave_heard, "test")
         for user in range(9):
             history = [f"i{(user + step) % 9}" for step in range(4)]
             assert channel.asked[user] == history, "everything before the last item, and that alone"
@@ -152,10 +152,10 @@ def test_nothing_of_the_held_out_items_is_learned(cycle: Path, tmp_path: Path) -
     from training.recall.windows import WindowSampler
 
     found = read_sequences(cycle)
-    sampler = WindowSampler(SequenceWorld.build(found, tmp_path / "marts").data, 50, 1, 0.5, "full")
-    assert sampler.count_V.sum() == sum(len(items) for items in found.learned)
+    sampler = WindowSampler(SequenceDataset.build(found, tmp_path / "marts").data, 50, 1, 0.5, "full")
+    assert sampler.count_V.sum() == sum(len(items) for items in found.train)
     windows = sampler.windows(0, 0, 200)
-    longest = max(len(items) for items in found.learned)
+    longest = max(len(items) for items in found.train)
     assert (windows.item_BL > 0).sum(1).max() == (windows.next_BL > 0).sum(1).max() + 1 == longest
 
 
@@ -165,9 +165,9 @@ def test_a_refit_learns_from_validation_items_and_never_from_test(cycle: Path, t
     found, test = read_sequences(cycle), tmp_path / "test.txt"
     test.write_text("i0 i1\ti2\n")
     for sequences in (found, read_sequences(cycle, test)):
-        world = SequenceWorld.build(sequences, tmp_path / "marts", is_final=True)
+        world = SequenceDataset.build(sequences, tmp_path / "marts", is_final=True)
         sampler = WindowSampler(world.data, 50, 1, 0.5, "full")
-        learned = [[*items, last] for items, last in zip(sequences.learned, sequences.validation, strict=True)]
+        learned = [[*items, last] for items, last in zip(sequences.train, sequences.validation, strict=True)]
         histories = sampler.histories
         told = [
             world.data.vocabulary.decode(histories.item_P[histories.offset_U1[user] : histories.offset_U1[user + 1]])
@@ -193,7 +193,7 @@ def test_refitted_and_not_are_both_told_and_no_refit_leaves_one(cycle: Path, tmp
 def test_full_windows_reach_back_as_far_as_they_may(cycle: Path, tmp_path: Path) -> None:
     from training.recall.windows import WindowSampler
 
-    data = SequenceWorld.build(read_sequences(cycle), tmp_path / "marts").data
+    data = SequenceDataset.build(read_sequences(cycle), tmp_path / "marts").data
     lengths = {
         kind: (WindowSampler(data, 9, 1, 0.5, kind).windows(0, 0, 300).item_BL > 0).sum(1) for kind in ("any", "full")
     }
@@ -275,13 +275,13 @@ def test_trimmed_windows_give_the_same_loss(cycle: Path, tmp_path: Path) -> None
     from training.recall.realtime_network import RealtimeNetwork
     from training.recall.windows import WindowSampler
 
-    data = SequenceWorld.build(read_sequences(cycle), tmp_path / "marts").data
+    data = SequenceDataset.build(read_sequences(cycle), tmp_path / "marts").data
     sampler = WindowSampler(data, 20, 1, 0.5)
     losses = []
     for trim in (False, True):
         torch.manual_seed(0)
-        config = replace(Realtime.config("sequences"), width=8, length=20, dropout=0.0, item_dropout=0.0, trim=trim)
+        config = replace(Realtime.config("sequences"), width=8, length=20, dropout=0.0, item_dropout=0.0, length_bucketing=trim)
         network = RealtimeNetwork(config, ItemCodes.of(data, sampler.count_V, 1))
-        loss = WindowLoss(network, config, sampler, data.catalogue_V)
-        losses.append(loss.of_windows(loss.batch_at(0)))
+        loss = WindowLoss(network, config, sampler, data.catalog_V)
+        losses.append(loss.compute_window_loss(loss.batch_at(0)))
     torch.testing.assert_close(losses[0], losses[1])

@@ -52,10 +52,10 @@ def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
 
 
 def test_content_is_there_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
-    assert (~np.isin(np.flatnonzero(data.catalogue_V), data.plays.track_P)).any(), "nobody has played some tracks"
+    assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "nobody has played some tracks"
     if channel.name in WITH_CONTENT:
-        boundaries = channel.settled.boundaries
-        assert boundaries is None if channel.settled.content == "off" else "new" in boundaries
+        boundaries = channel.resolved_config.boundaries
+        assert boundaries is None if channel.resolved_config.content == "off" else "new" in boundaries
 
 
 def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
@@ -69,7 +69,7 @@ def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
     for row, (items, scores) in enumerate(zip(found.items_BK, found.scores_BK, strict=True)):
         real = items[items > 0]
         is_heard = np.isin(real, heard_BL[row]) if heard_BL is not None else False
-        assert (data.catalogue_V[real] | is_heard).all()
+        assert (data.catalog_V[real] | is_heard).all()
         assert len(set(real.tolist())) == len(real)
         assert (items[len(real) :] == 0).all()
         assert np.isneginf(scores[len(real) :]).all()
@@ -94,7 +94,7 @@ def test_batch_equals_single(channel: RecallChannel, requests: UserBatch) -> Non
 def test_save_and_load_equal(channel: RecallChannel, requests: UserBatch, data: TrainingData, tmp_path: Path) -> None:
     channel.save(tmp_path)
     loaded = type(channel).load(tmp_path, data.vocabulary)
-    assert loaded.settled == channel.settled
+    assert loaded.resolved_config == channel.resolved_config
     assert np.array_equal(loaded.recall(requests, K).items_BK, channel.recall(requests, K).items_BK)
     assert not list(tmp_path.rglob("*.pkl"))
 
@@ -149,15 +149,15 @@ def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(
     channel.save(tmp_path)
     loaded, finds = type(channel).load(tmp_path, data.vocabulary), 0
     for item in range(2, len(data.vocabulary)):
-        found = channel.near(item, K)
+        found = channel.similar_items(item, K)
         assert found.items_BK.shape == found.scores_BK.shape == (1, K)
         (items,), (scores,) = found.items_BK, found.scores_BK
         real = items[items > 0]
-        assert data.catalogue_V[real].all() and item not in real and len(set(real.tolist())) == len(real)
+        assert data.catalog_V[real].all() and item not in real and len(set(real.tolist())) == len(real)
         assert (items[len(real) :] == 0).all() and (np.diff(scores[: len(real)]) <= 0).all()
-        assert np.array_equal(loaded.near(item, K).items_BK, found.items_BK)
+        assert np.array_equal(loaded.similar_items(item, K).items_BK, found.items_BK)
         finds += len(real)
-    assert (finds > 0) == (type(channel).near is not RecallChannel.near)
+    assert (finds > 0) == (type(channel).similar_items is not RecallChannel.similar_items)
 
 
 def test_nothing_known_at_or_after_the_request_matters(

@@ -11,26 +11,26 @@ import torch
 from tests.training.conftest import users_at
 from training.data import TrainingData
 from training.recall import CHANNELS
-from training.recall.approximate_index import ApproximateIndex
-from training.recall.chosen_index import LEAST_RECALL, Search, WatchedIndex, agreement, index_of
+from training.recall.approximate_index import IVFIndex
+from training.recall.chosen_index import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
 from training.recall.index import ExactIndex
-from training.recall.indexed_channel import IndexedChannel
+from training.recall.indexed_channel import NeuralChannel
 from training.recall.realtime import Realtime
 from training.recall.realtime_config import RealtimeConfig
 from training.release.manifest import _indexes
-from training.train import MEASURES
+from training.train import MEASURES_FILE
 from training.workspace import Workspace
 
-INDEXED = [name for name, channel in CHANNELS.items() if issubclass(channel, IndexedChannel)]
+INDEXED = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
 
 
-def _watched(count: int = 3_000) -> WatchedIndex:
+def _watched(count: int = 3_000) -> RecordingIndex:
     """Sixty directions, items near them, and what forty queries find."""
     generator = torch.Generator().manual_seed(0)
     centre = torch.randn(60, 16, generator=generator)
     of_item = torch.randint(0, 60, (count,), generator=generator)
     vectors = torch.nn.functional.normalize(centre[of_item] + 0.5 * torch.randn(count, 16, generator=generator), dim=1)
-    index = WatchedIndex.over(ExactIndex.of(np.arange(2, count + 2), vectors))
+    index = RecordingIndex.wrap(ExactIndex.of(np.arange(2, count + 2), vectors))
     queries = torch.nn.functional.normalize(vectors[:40] + 0.1 * torch.randn(40, 16, generator=generator), dim=1)
     index.search_best(queries.view(20, 2, 16), 50, np.arange(2, 42).reshape(20, 2))
     return index
@@ -39,47 +39,47 @@ def _watched(count: int = 3_000) -> WatchedIndex:
 def test_agreement_is_the_share_found_again() -> None:
     index = ExactIndex.of(np.array([5, 6, 7]), torch.eye(3))
     query = torch.tensor([[[3.0, 2.0, 1.0]], [[1.0, 2.0, 3.0]]])
-    search = Search(query, np.array([[6], [0]]), np.array([[5, 6], [7, 0]]))
+    search = RecordedSearch(query, np.array([[6], [0]]), np.array([[5, 6], [7, 0]]))
     # The first row gets 5 and 7, so one of two; the second 7 and 6, so one of one.
-    assert agreement(index, [search]) == pytest.approx(0.75)
-    assert agreement(index, [Search(query, None, np.zeros((2, 2), dtype=np.int64))]) == 1
+    assert recall_against_exact(index, [search]) == pytest.approx(0.75)
+    assert recall_against_exact(index, [RecordedSearch(query, None, np.zeros((2, 2), dtype=np.int64))]) == 1
 
 
 def test_few_vectors_are_searched_exactly() -> None:
     watched = _watched()
     for exact_up_to in (None, 3_000):
-        index, known = index_of(watched, exact_up_to, watched.searches, seed=0)
+        index, known = choose_index(watched, exact_up_to, watched.searches, seed=0)
         assert index is watched
         assert known == {"kind": "exact", "vectors": 3_000, "recall_at_200": 1.0}
 
 
 def test_many_vectors_are_searched_nearly_as_well() -> None:
     watched = _watched()
-    index, known = index_of(watched, 2_999, watched.searches, seed=0)
-    assert isinstance(index, ApproximateIndex)
+    index, known = choose_index(watched, 2_999, watched.searches, seed=0)
+    assert isinstance(index, IVFIndex)
     assert known["kind"] == "approximate"
     assert (known["lists"], known["probes"]) == (54, index.probes)
-    assert LEAST_RECALL <= known["recall_at_200"] == round(agreement(index, watched.searches), 4)
-    again = ApproximateIndex.of(watched, index.probes, seed=0)
-    assert agreement(again, watched.searches) == agreement(index, watched.searches)
+    assert MIN_RECALL <= known["recall_at_200"] == round(recall_against_exact(index, watched.searches), 4)
+    again = IVFIndex.of(watched, index.probes, seed=0)
+    assert recall_against_exact(again, watched.searches) == recall_against_exact(index, watched.searches)
 
 
 def test_probes_rise_until_enough_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = _watched()
-    monkeypatch.setattr("training.recall.chosen_index.FIRST_PROBES", 1)
-    index, known = index_of(watched, 0, watched.searches, seed=0)
-    assert isinstance(index, ApproximateIndex)
+    monkeypatch.setattr("training.recall.chosen_index.INITIAL_PROBES", 1)
+    index, known = choose_index(watched, 0, watched.searches, seed=0)
+    assert isinstance(index, IVFIndex)
     assert index.probes > 1
-    assert agreement(ApproximateIndex.of(watched, 1, 0), watched.searches) < LEAST_RECALL <= known["recall_at_200"]
+    assert recall_against_exact(IVFIndex.of(watched, 1, 0), watched.searches) < MIN_RECALL <= known["recall_at_200"]
 
 
 def test_search_stays_exact_where_too_little_is_found(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = _watched()
-    monkeypatch.setattr("training.recall.chosen_index.FIRST_PROBES", 1)
-    monkeypatch.setattr("training.recall.chosen_index.MOST_READ", 0.02)
-    index, known = index_of(watched, 0, watched.searches, seed=0)
+    monkeypatch.setattr("training.recall.chosen_index.INITIAL_PROBES", 1)
+    monkeypatch.setattr("training.recall.chosen_index.MAX_PROBED_FRACTION", 0.02)
+    index, known = choose_index(watched, 0, watched.searches, seed=0)
     assert index is watched
     assert known["kind"] == "exact"
     assert "every search over 3000 vectors stays exact" in caplog.text
@@ -87,7 +87,7 @@ def test_search_stays_exact_where_too_little_is_found(
 
 def test_nobody_asks_so_nothing_is_measured() -> None:
     watched = _watched()
-    index, known = index_of(watched, 0, [], seed=0)
+    index, known = choose_index(watched, 0, [], seed=0)
     assert index is watched
     assert known["kind"] == "exact"
 
@@ -103,14 +103,14 @@ def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData
     kind = CHANNELS[name]
     config = replace(kind.config("debug"), exact_up_to=5, **({"new_share": 0.3} if name == "long_short" else {}))
     channel = kind.fit(data, config, tmp_path / "fit")
-    assert isinstance(channel, IndexedChannel) and isinstance(channel.index.warm, ApproximateIndex)
+    assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
     known = channel.measures()["index"]
     assert known["kind"] == "approximate"
-    assert known["probes"] == channel.settled.probes == channel.index.warm.probes
-    assert LEAST_RECALL <= known["recall_at_200"] <= 1
+    assert known["probes"] == channel.resolved_config.probes == channel.index.warm.probes
+    assert MIN_RECALL <= known["recall_at_200"] <= 1
     channel.save(tmp_path / "saved")
     loaded = kind.load(tmp_path / "saved", data.vocabulary)
-    assert isinstance(loaded, IndexedChannel) and isinstance(loaded.index.warm, ApproximateIndex)
+    assert isinstance(loaded, NeuralChannel) and isinstance(loaded.index.warm, IVFIndex)
     users = users_at(data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
     assert np.array_equal(channel.recall(users, 10).items_BK, loaded.recall(users, 10).items_BK)
 
@@ -123,9 +123,11 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
 
     kind = CHANNELS[name]
     channel = kind.fit(described_data, replace(kind.config("debug"), exact_up_to=0, new_share=0.9), tmp_path / "fit")
-    assert isinstance(channel, IndexedChannel) and isinstance(channel.index.warm, ApproximateIndex)
+    assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
     cold, known = channel.index.cold.items, channel.measures()["index"]
-    assert cold.item_N.tolist() == np.flatnonzero(described_data.catalogue_V & channel.codes.is_cold_V.numpy()).tolist()
+    assert (
+        cold.item_N.tolist() == np.flatnonzero(described_data.catalog_V & channel.item_codes.is_cold_V.numpy()).tolist()
+    )
     assert known["cold_vectors"] == len(cold) > 0
     assert f"{len(cold)} vectors of tracks that nobody has played are searched exactly" in caplog.text
     users = users_at(described_data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
@@ -134,7 +136,7 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
         found = {}
         for least in (2.0, -1.0):
             boundaries = dict.fromkeys(("next", "new"), least)
-            channel.settled = replace(channel.settled, probes=probes, boundaries=boundaries)
+            channel.resolved_config = replace(channel.resolved_config, probes=probes, boundaries=boundaries)
             channel.save(tmp_path / "saved")
             loaded = kind.load(tmp_path / "saved", described_data.vocabulary)
             found[least] = loaded.recall(users, 60).items_BK
@@ -159,7 +161,7 @@ def test_the_manifest_names_each_index(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, tmp_path, "2026-01-01", "full")
     known = {"kind": "approximate", "recall_at_200": 0.981}
     for name, measures in (("realtime", {"steps": 3, "index": known}), ("popularity", {})):
-        folder = workspace.channel("final", name)
+        folder = workspace.channel_folder("final", name)
         folder.mkdir(parents=True)
-        (folder / MEASURES).write_text(json.dumps(measures))
+        (folder / MEASURES_FILE).write_text(json.dumps(measures))
     assert _indexes(workspace, ["popularity", "realtime"]) == {"realtime": known}

@@ -44,7 +44,7 @@ def is_new_V(world: PlantedWorld) -> np.ndarray:
 def realtime(world: PlantedWorld, folder: Path, **numbers) -> Realtime:
     """The `small` numbers at half the width and length, 300 steps."""
     small = replace(realtime_config("small"), width=32, length=32, layers=1, batch=32, warmup=10)
-    config = replace(small, steps=300, stop_after=300, in_batch_negatives=256, uniform_negatives=256, **numbers)
+    config = replace(small, steps=300, early_stopping_step=300, in_batch_negatives=256, uniform_negatives=256, **numbers)
     return Realtime.fit(world.data, config, folder)
 
 
@@ -103,17 +103,17 @@ def test_the_boundary_decides_how_much_of_an_answer_is_cold(
     world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray
 ) -> None:
     users = [user for _, user in listeners(world, is_new_V)]
-    chosen, share = channel.settled, {}
+    chosen, share = channel.resolved_config, {}
     for name, boundaries in (
         ("none", {}),
         ("strict", {task: least + 0.2 for task, least in chosen.boundaries.items()}),
         ("chosen", chosen.boundaries),
         ("all", dict.fromkeys(chosen.boundaries, -1.0)),
     ):
-        channel.settled = replace(chosen, boundaries=boundaries)
+        channel.resolved_config = replace(chosen, boundaries=boundaries)
         items = np.concatenate([channel.recall(user, FOUND).items_BK for user in users])
         share[name] = is_new_V[items].mean()
-    channel.settled = chosen
+    channel.resolved_config = chosen
     assert share["none"] == 0 < share["strict"] < share["chosen"] <= share["all"]
 
 
@@ -139,5 +139,5 @@ def test_the_other_channels_bound_cold_tracks_as_well(
 def test_final_fits_keep_the_boundaries_that_validation_chose(
     world: PlantedWorld, channel: Realtime, tmp_path: Path
 ) -> None:
-    again = Realtime.fit(world.data, replace(channel.settled, steps=1, stop_after=1), tmp_path)
-    assert again.settled.boundaries == channel.settled.boundaries
+    again = Realtime.fit(world.data, replace(channel.resolved_config, steps=1, stop_after=1), tmp_path)
+    assert again.resolved_config.boundaries == channel.resolved_config.boundaries

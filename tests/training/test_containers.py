@@ -18,13 +18,13 @@ from sequences.batch import SequenceBatch
 from tests.training.conftest import random_plays, users_at
 from tests.training.opened_world import MLOGS, PLAYLISTS, add_events, container_marts, of
 from tests.training.planted_interests import PlantedWorld
-from training.containers import Containers, openings
+from training.containers import Collections, build_collection_cases
 from training.data import TrainingData
-from training.evaluation.held_out import HeldOut
-from training.evaluation.measured_containers import measure_containers
+from training.evaluation.held_out import HeldOutModels
+from training.evaluation.measured_containers import measure_collections
 from training.features import OfflineFeatures
-from training.recall.containers import FADES, ContainerConfig, Mlogs, Playlists
-from training.recall.measure import recall_table, user_batches
+from training.recall.containers import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
+from training.recall.measure import load_user_batches, recall_table
 from training.recall.realtime import Realtime
 from training.recall.realtime_config import realtime_config
 
@@ -32,9 +32,9 @@ NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
 
 
-def shown(data: TrainingData, containers: Containers, part: str) -> list[tuple[str, str, bool, datetime]]:
+def shown(data: TrainingData, containers: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
     """User, id, whether it is a repeat, and when it was asked for."""
-    cases = openings(data, containers, part)
+    cases = build_collection_cases(data, containers, part)
     epoch = datetime(1970, 1, 1)
     return [
         (
@@ -49,15 +49,15 @@ def shown(data: TrainingData, containers: Containers, part: str) -> list[tuple[s
 
 def test_containers_hold_tracks_of_the_catalogue(tmp_path: Path) -> None:
     data = of(container_marts(tmp_path / "marts", []))
-    found = Containers.of(data, "playlist")
+    found = Collections.of(data, "playlist")
     code = data.vocabulary.track_code
-    for name, number in found.numbers.items():
-        known = [code[track] for track in PLAYLISTS[name] if track in code and data.catalogue_V[code[track]]]
+    for name, number in found.number_by_id.items():
+        known = [code[track] for track in PLAYLISTS[name] if track in code and data.catalog_V[code[track]]]
         assert found.tracks[number].tolist() == known != []
-    assert {"p91", "p92"}.isdisjoint(found.numbers)
-    assert data.vocabulary.container_ids_N[2:].tolist() == sorted({*PLAYLISTS, *MLOGS})
+    assert {"p91", "p92"}.isdisjoint(found.number_by_id)
+    assert data.vocabulary.collection_ids_N[2:].tolist() == sorted({*PLAYLISTS, *MLOGS})
     found.save(tmp_path)
-    again = Containers.load(tmp_path, "playlist")
+    again = Collections.load(tmp_path, "playlist")
     assert again.ids_N.tolist() == found.ids_N.tolist() and again.titles_N.tolist() == found.titles_N.tolist()
     assert [again.tracks[n].tolist() for n in range(len(again))] == [
         found.tracks[n].tolist() for n in range(len(found))
@@ -78,14 +78,14 @@ def test_an_opening_is_what_was_clicked_and_played_from_until_a_sessions_gap(tmp
         ("u1", "click", "playlist:p1", NOON + 2 * minute, ""),
     ]
     data = of(container_marts(tmp_path / "marts", opened), "final")
-    assert shown(data, Containers.of(data, "playlist"), "train") == [
+    assert shown(data, Collections.of(data, "playlist"), "train") == [
         ("u0", "p1", False, NOON + minute - just_before),
         ("u0", "p1", True, NOON + 80 * minute - just_before),
         ("u1", "p1", False, NOON + 2 * minute - just_before),
     ]
-    assert [row[:2] for row in shown(data, Containers.of(data, "mlog"), "train")] == [("u0", "p1")]
+    assert [row[:2] for row in shown(data, Collections.of(data, "mlog"), "train")] == [("u0", "p1")]
     with pytest.raises(ValueError, match="part='later' is unknown"):
-        openings(data, Containers.of(data, "mlog"), "later")
+        build_collection_cases(data, Collections.of(data, "mlog"), "later")
 
 
 @pytest.mark.parametrize("split", ["user_time", "global_time"])
@@ -103,7 +103,7 @@ def test_an_opening_is_in_the_part_of_its_request(tmp_path: Path, split: str) ->
         for n, at in enumerate([validation, validation + moment, test, test + moment])
     ]
     data = of(container_marts(tmp_path / "again", opened, split))
-    containers = Containers.of(data, "playlist")
+    containers = Collections.of(data, "playlist")
     parts = {part: [row[1] for row in shown(data, containers, part)] for part in ("train", "validation", "test")}
     assert parts == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
 
@@ -121,12 +121,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realt
 
 def test_the_nearest_to_what_realtime_asks_for_and_to_what_was_opened(small: tuple[TrainingData, Realtime]) -> None:
     data, realtime = small
-    settled = ContainerConfig(opened_weight=0.3, popular_weight=0.2)
+    settled = CollectionConfig(opened_weight=0.3, popular_weight=0.2)
     recaller = Playlists.fit(data, settled, realtime)
-    assert recaller.settled == settled
+    assert recaller.resolved_config == settled
     users = users_at(data, "realtime", ["u0", "u1", "u2"], [NEVER] * 3)
     found = recaller.recall(users, 20)
-    _, query = realtime.asked(users)
+    _, query = realtime.encode_queries(users)
 
     def unit(vector: np.ndarray) -> np.ndarray:
         return vector / max(np.linalg.norm(vector), 1e-12)
@@ -135,23 +135,21 @@ def test_the_nearest_to_what_realtime_asks_for_and_to_what_was_opened(small: tup
         tracks = [data.vocabulary.track_code.get(track, 1) for track in PLAYLISTS[name]]
         return unit(
             sum(
-                unit(realtime.vectors(torch.tensor([one]))[0].detach().numpy())
-                for one in tracks
-                if data.catalogue_V[one]
+                unit(realtime.vectors(torch.tensor([one]))[0].detach().numpy()) for one in tracks if data.catalog_V[one]
             )
         )
 
     # u0 opened p5 after the last play, u1 p3 three times long before it and u2 p4 once.
-    weights = {0: {"p5": 1.0}, 1: {"p3": 0.3 * (1 + FADES + FADES**2)}, 2: {"p4": 0.3}}
+    weights = {0: {"p5": 1.0}, 1: {"p3": 0.3 * (1 + OPENING_DECAY + OPENING_DECAY**2)}, 2: {"p4": 0.3}}
     times = {"p3": 3, "p4": 1}
     for row, weight in weights.items():
         asked = unit(query["next"][row, 0].numpy()) + sum(one * vector_of(name) for name, one in weight.items())
         score = {
             name: unit(asked) @ vector_of(name) + 0.2 * np.log1p(times.get(name, 0)) / np.log1p(3)
-            for name in recaller.containers.numbers
+            for name in recaller.collections.number_by_id
         }
         expected = sorted(score, key=lambda name: -score[name])
-        assert [recaller.containers.ids_N[number] for number in found.items_BK[row] if number] == expected
+        assert [recaller.collections.ids_N[number] for number in found.items_BK[row] if number] == expected
         np.testing.assert_allclose(found.scores_BK[row][: len(expected)], [score[name] for name in expected], rtol=1e-4)
 
 
@@ -160,7 +158,7 @@ def test_a_stranger_gets_what_is_opened_most_and_is_told_so(small: tuple[Trainin
     recaller = Playlists.fit(data, Playlists.config("debug"), realtime)
     stranger = users_at(data, "realtime", ["nobody"], [NEVER])
     items = recaller.recall(stranger, 3).items_BK[0].tolist()
-    assert [recaller.containers.ids_N[number] for number in items[:2]] == ["p3", "p4"]
+    assert [recaller.collections.ids_N[number] for number in items[:2]] == ["p3", "p4"]
     assert recaller.reasons(stranger, items) == ["because many open it"] * 3
     assert recaller.reasons(stranger, []) == []
 
@@ -175,20 +173,20 @@ def test_every_answer_is_the_users_own_and_survives_saving(
         together = recaller.recall(users, 40)
         recaller.save(tmp_path / kind.name)
         loaded = kind.load(tmp_path / kind.name, realtime)
-        assert loaded.settled == recaller.settled
+        assert loaded.resolved_config == recaller.resolved_config
         for row in range(4):
             alone = loaded.recall(users.take([row]), 40).items_BK[0]
             assert alone.tolist() == together.items_BK[row].tolist()
             real = alone[alone > 0]
-            assert len(set(real.tolist())) == len(real) == len(recaller.containers) - 2
+            assert len(set(real.tolist())) == len(real) == len(recaller.collections) - 2
             assert all(reason.startswith("because ") for reason in recaller.reasons(users.take([row]), real.tolist()))
     first = Playlists.fit(data, Playlists.config("debug"), realtime)
     u0 = users_at(data, "realtime", ["u0"], [NEVER])
-    assert first.reasons(u0, [first.containers.numbers["p5"]]) == ["because you opened it not long ago"]
+    assert first.reasons(u0, [first.collections.number_by_id["p5"]]) == ["because you opened it not long ago"]
 
 
 def test_without_containers_there_is_nothing_and_no_error(data: TrainingData, tmp_path: Path) -> None:
-    realtime = Realtime.fit(data, replace(realtime_config("debug"), stop_after=1), tmp_path)
+    realtime = Realtime.fit(data, replace(realtime_config("debug"), early_stopping_step=1), tmp_path)
     recaller = Mlogs.fit(data, Mlogs.config("debug"), realtime)
     found = recaller.recall(users_at(data, "realtime", ["u0", "nobody"], [NEVER] * 2), 5)
     assert found.items_BK.tolist() == [[0] * 5] * 2
@@ -212,7 +210,7 @@ def opened_world(planted: PlantedWorld, tmp_path_factory: pytest.TempPathFactory
     pl.DataFrame({"split": ["user_time"]}).write_parquet(marts / "train_cuts.parquet")
     data = of(marts)
     sizes = {"width": 32, "length": 32, "batch": 32, "warmup": 10, "in_batch_negatives": 256, "uniform_negatives": 256}
-    config = replace(realtime_config("small"), **sizes, layers=1, steps=100, stop_after=100)
+    config = replace(realtime_config("small"), **sizes, layers=1, steps=100, early_stopping_step=100)
     world = PlantedWorld(data, planted.interest_V, planted.names)
     return world, Realtime.fit(data, config, folder / "realtime")
 
@@ -224,16 +222,16 @@ def test_what_is_opened_next_is_found_more_often_than_by_popularity(
     """Of a few dozen there are, so that the first five of what is opened most find a third."""
     world, realtime = opened_world
     recaller = kind.fit(world.data, kind.config("small"), realtime)
-    held_out = HeldOut(world.data, OfflineFeatures(world.data), {}, {}, {kind.name: recaller})
-    measured = measure_containers(held_out)[kind.name]
-    cases = openings(world.data, recaller.containers, "test")
-    users = user_batches(world.data, cases, "realtime")
+    held_out = HeldOutModels(world.data, OfflineFeatures(world.data), {}, {}, {kind.name: recaller})
+    measured = measure_collections(held_out)[kind.name]
+    cases = build_collection_cases(world.data, recaller.collections, "test")
+    users = load_user_batches(world.data, cases, "realtime")
     found = np.concatenate([recaller.recall(one, 10).items_BK for one in users])
-    popular = np.tile(recaller.shelf.popular_K[:10], (len(cases), 1))
+    popular = np.tile(recaller.collection_index.popular_K[:10], (len(cases), 1))
     mine, theirs = (recall_table(items, cases, (5, 10)) for items in (found, popular))
     assert mine["recall_at_5/all"] > 1.5 * theirs["recall_at_5/all"]
     assert mine["recall_at_5/discovery"] > theirs["recall_at_5/discovery"]
-    assert (measured["openings"], measured["containers"]) == (len(cases), len(recaller.containers) - 2)
+    assert (measured["openings"], measured["containers"]) == (len(cases), len(recaller.collections) - 2)
     for name, table in ((kind.name, mine), ("most_opened", theirs)):
         assert measured["recall"][name]["recall_at_10"]["all"][0] == pytest.approx(table["recall_at_10/all"])
     difference = measured["difference"]["most_opened"]["recall_at_10"]["all"]
@@ -248,8 +246,8 @@ def test_a_click_on_an_electronic_playlist_changes_the_very_next_answer(
     world, realtime = opened_world
     recaller = Playlists.fit(world.data, Playlists.config("small"), realtime)
     truth = [
-        Counter(world.interest_V[recaller.containers.tracks[n]].tolist()).most_common(1)
-        for n in range(2, len(recaller.containers))
+        Counter(world.interest_V[recaller.collections.tracks[n]].tolist()).most_common(1)
+        for n in range(2, len(recaller.collections))
     ]
     interest_N = np.array([-1, -1, *(found[0][0] for found in truth)])
     electronic, pop = world.number("Western", "electronic"), world.number("Cantonese", "pop")
@@ -257,12 +255,12 @@ def test_a_click_on_an_electronic_playlist_changes_the_very_next_answer(
     views = dict(listener.views)
 
     def electronic_of_ten(opened: list[int]) -> int:
-        code = world.data.vocabulary.container_code
+        code = world.data.vocabulary.collection_code
         columns = {
             "target_type": np.full((1, len(opened)), 3),
-            "target_id": np.array([[code[recaller.containers.ids_N[one]] for one in opened]], dtype=np.int64),
+            "target_id": np.array([[code[recaller.collections.ids_N[one]] for one in opened]], dtype=np.int64),
             "track_id": np.ones((1, len(opened)), dtype=np.int64),
-            "behaviour": np.full((1, len(opened)), behaviours.load().encoder["click"]),
+            "behaviour": np.full((1, len(opened)), behaviours.load_behaviours().encoder["click"]),
             "occurred_at": np.full((1, len(opened)), listener.request_at_B[0] - 1),
             "ended_at": np.full((1, len(opened)), listener.request_at_B[0] - 1),
         }

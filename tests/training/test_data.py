@@ -36,7 +36,7 @@ def test_cases_by_hand(tmp_path: Path) -> None:
     }
     assert named["test"] == {"targets": ["t9"], "repeat": ["t9"], "discovery": [], "reachable": []}
     assert data.recall_cases("test").play_number_C.tolist() == [18]
-    assert not data.catalogue_V[data.vocabulary.track_code["t8"]]
+    assert not data.catalog_V[data.vocabulary.track_code["t8"]]
 
 
 def test_cases_equal_a_slow_oracle(data: TrainingData) -> None:
@@ -75,23 +75,23 @@ def test_validation_does_not_look_for_what_only_it_knows(tmp_path: Path) -> None
     plays[125] = (user, "t99", ended, 180_000)
     data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
     (only_there,) = data.vocabulary.encode(["t99"])
-    assert data.catalogue_V[only_there] and not data.known_V[only_there]
-    assert data.known_V.sum() == data.catalogue_V.sum() - 1
+    assert data.catalog_V[only_there] and not data.validation_catalog_V[only_there]
+    assert data.validation_catalog_V.sum() == data.catalog_V.sum() - 1
     kinds = data.recall_cases("validation").items
     assert only_there in kinds["discovery"].items and only_there not in kinds["reachable"].items
     dated = pl.read_parquet(data.marts / "tracks.parquet").with_columns(
         released_on=pl.when(pl.col("track_id") == "t99").then(pl.date(2020, 1, 1))
     )
     dated.write_parquet(data.marts / "tracks.parquet")
-    assert TrainingData(data.marts, "held_out", recipe("debug"), services=SERVICES).known_V[only_there]
+    assert TrainingData(data.marts, "held_out", recipe("debug"), services=SERVICES).validation_catalog_V[only_there]
 
 
 def test_final_learns_from_everything(marts: Path, data: TrainingData) -> None:
     final = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
     assert set(final.plays.part_P.tolist()) == {PARTS.index("train")}
     assert len(final.recall_cases("validation")) == 0
-    assert final.catalogue_V.sum() >= data.catalogue_V.sum()
-    assert final.catalogue_V[final.plays.track_P].all()
+    assert final.catalog_V.sum() >= data.catalog_V.sum()
+    assert final.catalog_V[final.plays.track_P].all()
 
 
 def test_sample_keeps_order_and_bounds(data: TrainingData) -> None:

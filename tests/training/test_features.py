@@ -15,7 +15,7 @@ from sequences.definition import SEQUENCE_VIEWS
 from tests.sequences.conftest import at, event_rows, oracle_values, us, write_events
 from tests.sequences.store_fixture import sqlite_store
 from training.data import TrainingData
-from training.features import OfflineFeatures, ServiceContract, UserBatch, from_online
+from training.features import OfflineFeatures, ServiceContract, UserBatch, user_batch_from_online
 from training.recipes import recipe
 
 CONTRACT = ServiceContract(tuple(SEQUENCE_VIEWS), ())
@@ -94,8 +94,8 @@ def test_online_lists_become_the_arrays_of_the_dense_reader(history: Any, asked:
         users = [user for user, _, _ in asked]
         times = np.array([us(second) + step for _, second, step in asked], dtype=np.int64)
         scenes = [None, "daily"] * 3
-        offline = OfflineFeatures(data).users("recommender", users, times, scenes[: len(users)])
-        online = from_online(
+        offline = OfflineFeatures(data).load_user_batch("recommender", users, times, scenes[: len(users)])
+        online = user_batch_from_online(
             data.vocabulary,
             CONTRACT,
             users,
@@ -118,9 +118,9 @@ def test_a_profile_is_the_same_number_from_both_and_zero_for_nobody(tmp_path: Pa
     features = OfflineFeatures(data)
     features._store = sqlite_store(tmp_path, SEQUENCE_VIEWS)
     users, times = ["u1", "nobody", "u1", "u1"], np.array([us(second) for second in (60, 90_000, 90_000, 172_800)])
-    offline = features.users("recommender", users, times)
+    offline = features.load_user_batch("recommender", users, times)
     view = SEQUENCE_VIEWS["recent_clicks"]
-    online = from_online(
+    online = user_batch_from_online(
         data.vocabulary,
         contract,
         users,
@@ -139,6 +139,6 @@ def test_a_view_or_value_that_is_missing_counts_as_empty(tmp_path: Path) -> None
     rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behaviour": "click"}])
     contract = ServiceContract(("recent_clicks", "exclusions"), ("user_profile:plays_total",))
     data = training_data(tmp_path, rows, contract)
-    found = from_online(data.vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}])
+    found = user_batch_from_online(data.vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}])
     assert [batch.length_B.tolist() for batch in found.views.values()] == [[0], [0]]
     assert found.profile["user_profile__plays_total"].tolist() == [0.0] and found.scene_B == [""]

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 
 from tests.evaluation.conftest import Case, ragged, recall_cases
-from training.discovery_share import DENSE_FROM, are_for_discoveries
-from training.fusion import RECALLED, SHARES, Fusion, Weights
+from training.discovery_share import FULL_DENSITY_POSITION, discovery_slot_mask
+from training.fusion import CANDIDATES_PER_CHANNEL, DISCOVERY_SHARE_GRID, ChannelWeights, Fusion
 from training.recall import Candidates
 from training.recall.measure import recall_table
-from training.reciprocal_rank import FILLS, Found, ReciprocalRank, Wanted, _gains
+from training.reciprocal_rank import (
+    ZERO_WEIGHT_EPSILON,
+    CandidatePool,
+    FusionTargets,
+    ReciprocalRank,
+    _reciprocal_ranks,
+)
 
 
 def _candidates(*rows: list[int]) -> Candidates:
@@ -27,11 +33,11 @@ def _slow_list(fusion: ReciprocalRank, lists: dict[str, list[int]]) -> list[int]
     for name, items in lists.items():
         weight = fusion.weights.get(name, 0.0) if fusion.weights else 1.0
         for rank, item in enumerate(items):
-            score[item] = score.get(item, 0.0) + max(weight, FILLS) * (1 / (fusion.constant + rank + 1))
+            score[item] = score.get(item, 0.0) + max(weight, ZERO_WEIGHT_EPSILON) * (1 / (fusion.constant + rank + 1))
     return sorted(score, key=lambda item: (-score[item], item))
 
 
-def _slow(fusion: Weights, lists: dict[str, list[int]], heard: list[int], share: float) -> list[int]:
+def _slow(fusion: ChannelWeights, lists: dict[str, list[int]], heard: list[int], share: float) -> list[int]:
     """Place by place: a discovery is due whenever their places so far add up to half of one more."""
     repeats, discoveries = (
         _slow_list(
@@ -42,7 +48,7 @@ def _slow(fusion: Weights, lists: dict[str, list[int]], heard: list[int], share:
     merged: list[int] = []
     due, taken = 0.0, 0
     while repeats or discoveries:
-        due += share * min(1, (len(merged) + 0.5) / DENSE_FROM) ** (1 - share)
+        due += share * min(1, (len(merged) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
         is_due = due >= taken + 0.5
         taken += is_due
         merged.append(((discoveries or repeats) if is_due else (repeats or discoveries)).pop(0))
@@ -61,8 +67,8 @@ def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
         ReciprocalRank({name: float(random.integers(0, 3)) for name in rows}, constant=float(random.choice([1, 20])))
         for _ in range(2)
     )
-    shares = {"": float(random.choice(SHARES)), "daily": 0.5}
-    scenes = {"daily": Weights(other, one)}
+    shares = {"": float(random.choice(DISCOVERY_SHARE_GRID)), "daily": 0.5}
+    scenes = {"daily": ChannelWeights(other, one)}
     return {name: _candidates(*lists) for name, lists in rows.items()}, heard, Fusion(one, other, shares, scenes)
 
 
@@ -76,7 +82,7 @@ def test_equals_plain_python(seed: int) -> None:
         its = fusion.scenes["daily"] if scene == "daily" else fusion
         expected = _slow(its, lists, heard[row], fusion.shares["daily" if scene == "daily" else ""])
         assert fused.items_BK[row].tolist() == expected + [0] * (50 - len(expected))
-        found_by = fused.found_by(row, len(expected))
+        found_by = fused.source_channels(row, len(expected))
         for place, item in enumerate(expected):
             kind = {
                 name: [one for one in items if (one in heard[row]) == (item in heard[row])]
@@ -126,7 +132,7 @@ def test_the_share_has_its_places() -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.5, 0.8])
 def test_fewer_places_are_the_beginning_of_more(share: float) -> None:
-    assert are_for_discoveries(share, 700)[:200].tolist() == are_for_discoveries(share, 200).tolist()
+    assert discovery_slot_mask(share, 700)[:200].tolist() == discovery_slot_mask(share, 200).tolist()
 
 
 def test_a_share_outside_the_unit_interval_is_refused() -> None:
@@ -160,12 +166,14 @@ def test_a_fit_sees_the_recall_of_the_list_that_is_served() -> None:
     candidates, heard, fusion = _random(5)
     targets = [[2, 5, 9], [3], [4, 7, 11, 13, 30], [8, 6]]
     cases = recall_cases([Case(f"{n % 3}", one, [], []) for n, one in enumerate(targets)])
-    found = Found.of(candidates, ragged(*heard))
-    items = np.concatenate([[0], found.item_M])[found.best(fusion.repeats.scores(found), 30)]
+    found = CandidatePool.of(candidates, ragged(*heard))
+    items = np.concatenate([[0], found.item_M])[found.top_k(fusion.repeats.scores(found), 30)]
     for k in (1, 3, 10):
         expected = recall_table(items, cases, (k,))[f"recall_at_{k}/all"]
-        wanted = Wanted.of(found, cases.items["targets"], cases.user_C)
-        score_BX = fusion.repeats._weighed(_gains(wanted.rank_HBX, fusion.repeats.constant), found.channels)
+        wanted = FusionTargets.of(found, cases.items["targets"], cases.user_C)
+        score_BX = fusion.repeats._weighted_sum(
+            _reciprocal_ranks(wanted.rank_HBX, fusion.repeats.constant), found.channels
+        )
         assert wanted.recall(score_BX, (k,)) == pytest.approx([expected])
 
 
@@ -185,12 +193,12 @@ def test_a_fit_gives_each_list_to_the_channel_that_is_right_in_it(tmp_path: Path
     assert fusion.discoveries.weights["explores"] > fusion.discoveries.weights["remembers"]
     tables = {
         share: recall_table(
-            fusion.fuse(candidates, ragged(*heard), RECALLED, share=share).items_BK, recall_cases(cases)
+            fusion.fuse(candidates, ragged(*heard), CANDIDATES_PER_CHANNEL, share=share).items_BK, recall_cases(cases)
         )
-        for share in SHARES
+        for share in DISCOVERY_SHARE_GRID
     }
     assert curve == tables
-    assert fusion.shares == {"": max(SHARES)}, "half of what is listened to is new"
+    assert fusion.shares == {"": max(DISCOVERY_SHARE_GRID)}, "half of what is listened to is new"
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 
@@ -229,7 +237,7 @@ def test_a_scene_in_which_other_channels_are_right_has_weights_of_its_own(tmp_pa
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.scenes["night"].repeats.weights["explores"] > fusion.scenes["night"].repeats.weights["remembers"]
     assert fusion.scenes["night"].discoveries == fusion.discoveries, "nothing was to be discovered"
-    assert "in night repeats by explores" in fusion.readable()
+    assert "in night repeats by explores" in fusion.format_summary()
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from training.ragged import Ragged
-from training.recall.approximate_index import ApproximateIndex
-from training.recall.guarded_index import GuardedIndex, positive_scores
+from training.recall.approximate_index import IVFIndex
+from training.recall.guarded_index import ColdStartIndex, score_positives_as_cold
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
 
@@ -25,11 +25,11 @@ def world(cold: int) -> tuple[torch.Tensor, ItemCodes]:
     return vector_VD, codes
 
 
-def guarded(vector_VD: torch.Tensor, codes: ItemCodes, kind: str = "exact") -> GuardedIndex:
+def guarded(vector_VD: torch.Tensor, codes: ItemCodes, kind: str = "exact") -> ColdStartIndex:
     """Of ITEMS; an approximate index of the warm ones reads all of its lists."""
     is_cold = codes.is_cold_V.numpy()[ITEMS]
     warm, cold = (ExactIndex.of(items, vector_VD[items]) for items in (ITEMS[~is_cold], ITEMS[is_cold]))
-    return GuardedIndex(warm if kind == "exact" else ApproximateIndex.of(warm, 1_000, seed=0), cold)
+    return ColdStartIndex(warm if kind == "exact" else IVFIndex.of(warm, 1_000, seed=0), cold)
 
 
 def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]:
@@ -81,7 +81,7 @@ def test_positives_count_by_their_best_query_as_if_cold_and_only_with_content() 
         assert as_cold
         return vector_VD[items]
 
-    found = positive_scores(query_BQD, targets, vectors, codes)
+    found = score_positives_as_cold(query_BQD, targets, vectors, codes)
     by_hand = [max(float(query @ vector_VD[item]) for query in query_BQD[case]) for case, item in ((0, 4), (1, 6))]
     np.testing.assert_allclose(found, by_hand, rtol=1e-5)
-    assert not len(positive_scores(query_BQD, Ragged(np.array([5]), np.array([0, 1, 1])), vectors, codes))
+    assert not len(score_positives_as_cold(query_BQD, Ragged(np.array([5]), np.array([0, 1, 1])), vectors, codes))

@@ -11,16 +11,16 @@ import pytest
 import settings
 from training.evaluate import evaluation_inputs
 from training.import_closure import code_hash, import_closure
-from training.study import STUDIES
-from training.train import producers
-from training.workspace import DATA
+from training.study import ABLATIONS
+from training.train import producer_modules
+from training.workspace import DATA_MODULE
 
 PRODUCERS = {
     "evaluation": ("training.evaluate",),
     "preparation": ("training.prepare",),
-    "cached arrays": (DATA,),
+    "cached arrays": (DATA_MODULE,),
     **{
-        f"{kind} {name}": producers(kind, name)
+        f"{kind} {name}": producer_modules(kind, name)
         for kind, names in {
             "channel": ("popularity", "favourites", "realtime", "multi_interest", "long_short", "knowledge_graph"),
             "container": ("playlists", "mlogs"),
@@ -29,7 +29,7 @@ PRODUCERS = {
         }.items()
         for name in names
     },
-    **{f"study {name}": study.code for name, study in STUDIES.items()},
+    **{f"study {name}": study.code for name, study in ABLATIONS.items()},
 }
 PACKAGES = ("ingestion", "quality", "sequences", "training", "serving", "local", "feature_repo")
 MODULES = sorted(
@@ -105,7 +105,7 @@ def test_every_model_depends_on_how_its_features_are_read(module, closures):
 def test_an_evaluation_is_keyed_by_the_code_that_measures(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("training.evaluate.code_hash", lambda *modules: seen.append(modules) or "the hash")
-    monkeypatch.setattr("training.evaluate.model_ids", lambda *_: {})
+    monkeypatch.setattr("training.evaluate.model_input_hashes", lambda *_: {})
 
     class Recorded:
         """A workspace that returns what it is given."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.recall.approximate_index import ApproximateIndex
+from training.recall.approximate_index import IVFIndex
 from training.recall.index import ExactIndex, Index
 
 KINDS = ("exact", "rounded", "approximate", "codes")
@@ -16,11 +16,11 @@ def _rounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     `codes` at codes, and then at the vector of everything that is left.
     """
     kind = request.getfixturevalue("kind") if "kind" in request.fixturenames else ""
-    monkeypatch.setattr("training.recall.index.ROUNDED_FROM", 1 if kind == "rounded" else 1_000_000)
-    monkeypatch.setattr("training.recall.index.multiplies_bytes", lambda: True)
+    monkeypatch.setattr("training.recall.index.MIN_GROUPS_FOR_PREFILTER", 1 if kind == "rounded" else 1_000_000)
+    monkeypatch.setattr("training.recall.index.has_fast_int8_matmul", lambda: True)
     if kind == "codes":
-        monkeypatch.setattr("training.recall.approximate_index.READ_WHOLE", 0)
-        monkeypatch.setattr("training.recall.approximate_index.SCORED_AGAIN", 1_000)
+        monkeypatch.setattr("training.recall.approximate_index.MIN_SCANNED_FOR_PQ", 0)
+        monkeypatch.setattr("training.recall.approximate_index.RERANK_FACTOR", 1_000)
 
 
 def directions(count: int, seed: int) -> torch.Tensor:
@@ -41,7 +41,7 @@ def questions(rows: int, queries: int, seed: int) -> torch.Tensor:
 def made(kind: str, items: np.ndarray, vectors: torch.Tensor, probes: int = 1_000) -> Index:
     """An index; the approximate one reads all lists."""
     exact = ExactIndex.of(items, vectors)
-    return ApproximateIndex.of(exact, probes, seed=0) if kind in ("approximate", "codes") else exact
+    return IVFIndex.of(exact, probes, seed=0) if kind in ("approximate", "codes") else exact
 
 
 def best(items: np.ndarray, vectors: torch.Tensor, query_QD: torch.Tensor, left_out: set[int], k: int) -> list[int]:
@@ -137,12 +137,14 @@ def test_codes_are_read_where_many_vectors_would_be(monkeypatch: pytest.MonkeyPa
         torch.nn.functional.normalize(directions(400, 0) + 0.3 * questions(400, 1, 1)[:, 0] / 2e5),
     )
     exact = ExactIndex.of(items, vectors)
-    monkeypatch.setattr("training.recall.approximate_index.READ_WHOLE", 100)
-    few = ApproximateIndex.of(exact, 4, seed=0)  # of 20 lists, so 80 of 400 vectors
-    many = few.reading(exact, 20, seed=0)
-    assert few.half_GD is None and many.half_GD is not None and many.reading(exact, 4, seed=0).half_GD is None
+    monkeypatch.setattr("training.recall.approximate_index.MIN_SCANNED_FOR_PQ", 100)
+    few = IVFIndex.of(exact, 4, seed=0)  # of 20 lists, so 80 of 400 vectors
+    many = few.with_probes(exact, 20, seed=0)
+    assert (
+        few.float16_GD is None and many.float16_GD is not None and many.with_probes(exact, 4, seed=0).float16_GD is None
+    )
     found, scores = many.search_best(questions(5, 2, 3), 10)
-    again, _ = ApproximateIndex.of(exact, 20, seed=0).search_best(questions(5, 2, 3), 10)
+    again, _ = IVFIndex.of(exact, 20, seed=0).search_best(questions(5, 2, 3), 10)
     assert np.array_equal(found, again)
     right, of_right = exact.search_best(questions(5, 2, 3), 10)
     assert np.mean([np.isin(*row).mean() for row in zip(right, found, strict=True)]) > 0.97

@@ -22,7 +22,7 @@ def test_a_vector_is_own_and_artist_and_the_mean_of_the_facet_values() -> None:
             torch.testing.assert_close(tower(items)[row, column], expected)
     assert tower(torch.zeros((0, 3), dtype=torch.long)).shape == (0, 3, 6)
     without = ItemTower(ItemCodes(codes.track_V, codes.artist_V, facets[:, :0]), 6)
-    torch.testing.assert_close(without.facets(items), torch.zeros(2, 3, 6))
+    torch.testing.assert_close(without.facet_embedding(items), torch.zeros(2, 3, 6))
 
 
 def described_codes() -> ItemCodes:
@@ -87,6 +87,6 @@ def test_without_content_nothing_is_drawn_and_nothing_more_is_saved() -> None:
 
 def test_codes_are_read_from_what_was_saved() -> None:
     saved = {f"items.codes.{name}": buffer for name, buffer in described_codes().state_dict().items()}
-    read = ItemCodes.read(saved | {"items.track.weight": torch.zeros(1)}, "items.codes.")
+    read = ItemCodes.from_state_dict(saved | {"items.track.weight": torch.zeros(1)}, "items.codes.")
     for name, buffer in described_codes().state_dict().items():
         assert torch.equal(read.state_dict()[name], buffer)

@@ -4,9 +4,9 @@ import numpy as np
 
 from sequences import behaviours
 from sequences.batch import SequenceBatch
-from training.listens import listened
+from training.listens import select_listens
 
-CODE = behaviours.load().encoder
+CODE = behaviours.load_behaviours().encoder
 
 
 def test_skips_are_left_out_and_the_rest_moves_up() -> None:
@@ -16,7 +16,7 @@ def test_skips_are_left_out_and_the_rest_moves_up() -> None:
         behaviour[row, : len(names)] = [CODE[name] for name in names]
         track[row, : len(names)] = np.arange(len(names)) + 10 * row + 2
     history = SequenceBatch({"track_id": track, "behaviour": behaviour}, np.array([3, 2, 1, 0]))
-    found = listened(history)
+    found = select_listens(history)
     assert found.columns["track_id"].tolist() == [[2, 4, 0], [0, 0, 0], [22, 0, 0], [0, 0, 0]]
     assert found.columns["behaviour"].tolist()[0] == [CODE["full_play"], CODE["play"], 0]
     assert found.length_B.tolist() == [2, 0, 1, 0]

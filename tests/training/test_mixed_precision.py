@@ -28,7 +28,7 @@ def test_losses_are_near_those_of_single_precision(
 ) -> None:
     def losses(folder: Path) -> list[float]:
         in_ranks.fit(channel, marts, folder)
-        rows: list[dict[str, Any]] = json.loads((folder / channel / trainer.DONE).read_text())["history"]
+        rows: list[dict[str, Any]] = json.loads((folder / channel / trainer.FIT_RECORD_FILE).read_text())["history"]
         return [row["loss"] for row in rows]
 
     single = losses(tmp_path / "single")

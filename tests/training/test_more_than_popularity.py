@@ -22,18 +22,20 @@ HALF = {"width": 32, "length": 32, "batch": 32, "warmup": 10, "in_batch_negative
 
 
 def realtime(world: PlantedWorld, folder: Path) -> RecallChannel:
-    config = replace(realtime_config("small"), **HALF, layers=1, steps=STEPS, stop_after=STEPS)
+    config = replace(realtime_config("small"), **HALF, layers=1, steps=STEPS, early_stopping_step=STEPS)
     return Realtime.fit(world.data, config, folder)
 
 
 def long_short(world: PlantedWorld, folder: Path) -> RecallChannel:
-    config = replace(long_short_config("small"), **HALF, remembered=200, steps=STEPS, stop_after=STEPS, new_share=0.0)
+    config = replace(long_short_config("small"), **HALF, max_repeat_items=200, steps=STEPS, early_stopping_step=STEPS, discovery_share=0.0)
     return LongShort.fit(world.data, config, folder)
 
 
 def found(world: PlantedWorld, channel: RecallChannel) -> dict[str, float]:
     cases = world.data.recall_cases("validation")
-    users = OfflineFeatures(world.data).users(channel.feature_service, cases.user_ids.tolist(), cases.request_at_C)
+    users = OfflineFeatures(world.data).load_user_batch(
+        channel.feature_service, cases.user_ids.tolist(), cases.request_at_C
+    )
     return recall_table(channel.recall(users, 50).items_BK, cases, cutoffs=(20, 50))
 
 

@@ -7,9 +7,9 @@ import torch
 
 from training.recall.knowledge_graph import KnowledgeGraphWalks
 from training.recall.knowledge_graph_config import PERFORMED_BY
-from training.recall.knowledge_graph_heard import Heard
+from training.recall.knowledge_graph_heard import UserItemHistory
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
-from training.recall.knowledge_graph_sentence import PathWords
+from training.recall.knowledge_graph_sentence import PathExplainer
 from training.recall.multi_interest import MultiInterest
 from training.recall.realtime import Realtime
 from training.vocabulary import Vocabulary
@@ -58,15 +58,15 @@ def test_walks_begin_at_the_track_and_at_its_artist():
     rows += [("track:t2", PERFORMED_BY, "artist:b"), ("track:t3", PERFORMED_BY, "artist:b")]
     rows += [("track:t1", "on_album", "album:x"), ("track:t2", "on_album", "album:x")]
     graph = KnowledgeGraph.build(pl.DataFrame(rows, schema=["head", "relation", "tail"], orient="row"), vocabulary)
-    nobody = Heard((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
     may_serve_V = np.array([False, False, True, True, True, True])
     config = KnowledgeGraphWalks.config("small")
 
     def near(track, may_serve_V=may_serve_V):
         channel = KnowledgeGraphWalks(
-            config, graph, np.ones(6, dtype=np.float32), may_serve_V, nobody, PathWords(graph, {})
+            config, graph, np.ones(6, dtype=np.float32), may_serve_V, nobody, PathExplainer(graph, {})
         )
-        found = channel.near(vocabulary.track_code[track], K).items_BK[0]
+        found = channel.similar_items(vocabulary.track_code[track], K).items_BK[0]
         return vocabulary.decode(found[found > 0])
 
     # From t0 by its artist to t1, then by the album to t2, which ends the three hops.

@@ -8,7 +8,7 @@ from math import log
 
 import numpy as np
 
-from training.ngrams import NgramSpace, ngrams, unit_rows
+from training.ngrams import NgramLSA, hash_ngrams, normalize_rows
 
 TEXTS = [
     "Blue Train",
@@ -37,18 +37,18 @@ def dense_rows(texts: list[str], width: int) -> np.ndarray:
     kept = sorted(gram for gram, count in texts_of.items() if count >= 2)
     idf = np.array([log((1 + len(known)) / (1 + texts_of[gram])) + 1 for gram in kept])
     weight = {text: np.array([counts(text)[gram] for gram in kept]) * idf for text in texts}
-    scaled = unit_rows(np.array([weight[text] for text in texts if text]))
+    scaled = normalize_rows(np.array([weight[text] for text in texts if text]))
     _, singular, directions = np.linalg.svd(scaled, full_matrices=False)
     some = (
         directions[:width][singular[:width] > 1e-6 * singular[0]].T
         / singular[:width][singular[:width] > 1e-6 * singular[0]]
     )
-    return unit_rows(np.array([weight[text] for text in texts]) @ some)
+    return normalize_rows(np.array([weight[text] for text in texts]) @ some)
 
 
 def test_rows_are_those_of_a_dense_svd_up_to_the_sign_of_a_direction() -> None:
     for width in (2, 4, 64):
-        found, expected = NgramSpace.fit(TEXTS, width).rows(TEXTS), dense_rows(TEXTS, width)
+        found, expected = NgramLSA.fit(TEXTS, width).transform(TEXTS), dense_rows(TEXTS, width)
         assert found.shape == expected.shape
         signs = np.sign((found * expected).sum(axis=0))
         np.testing.assert_allclose(found, expected * signs, atol=1e-4)
@@ -56,7 +56,7 @@ def test_rows_are_those_of_a_dense_svd_up_to_the_sign_of_a_direction() -> None:
 
 def test_ngrams_are_those_of_counting_by_hand() -> None:
     found = [Counter() for _ in TEXTS]
-    for text_G, bucket_G in ngrams(TEXTS):
+    for text_G, bucket_G in hash_ngrams(TEXTS):
         for text, bucket in zip(text_G.tolist(), bucket_G.tolist(), strict=True):
             found[text][bucket] += 1
     for text, buckets in zip(TEXTS, found, strict=True):
@@ -64,8 +64,8 @@ def test_ngrams_are_those_of_counting_by_hand() -> None:
 
 
 def test_no_text_has_no_row_and_likeness_is_spelling() -> None:
-    space = NgramSpace.fit(TEXTS, 4)
-    row = space.rows([*TEXTS, "   "])
+    space = NgramLSA.fit(TEXTS, 4)
+    row = space.transform([*TEXTS, "   "])
     assert not row[[4, 9]].any()
     assert row[0] @ row[1] > 0.9 > row[0] @ row[2]
     assert row[2] @ row[3] > row[2] @ row[7]
@@ -73,12 +73,12 @@ def test_no_text_has_no_row_and_likeness_is_spelling() -> None:
 
 def test_pieces_give_what_one_call_gives() -> None:
     texts = [f"{TEXTS[number % len(TEXTS)]} {number}" for number in range(20_000)]
-    space = NgramSpace.fit(TEXTS, 4)
-    whole = space.rows(texts)
+    space = NgramLSA.fit(TEXTS, 4)
+    whole = space.transform(texts)
     for place in (0, 8_191, 8_192, 19_999):
-        np.testing.assert_allclose(space.rows([texts[place]])[0], whole[place], atol=1e-6)
+        np.testing.assert_allclose(space.transform([texts[place]])[0], whole[place], atol=1e-6)
 
 
 def test_texts_that_share_nothing_span_nothing() -> None:
     for texts in ([], [""], ["one"], ["ab", "cd", "ef"]):
-        assert NgramSpace.fit(texts, 8).rows(texts).shape == (len(texts), 0)
+        assert NgramLSA.fit(texts, 8).transform(texts).shape == (len(texts), 0)

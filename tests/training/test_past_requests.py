@@ -11,7 +11,7 @@ import pytest
 from tests.training.conftest import START, write_marts
 from training import past_requests as module
 from training.data import TrainingData
-from training.past_requests import past_requests
+from training.past_requests import sample_past_requests
 from training.recipes import recipe
 
 SESSIONS, LENGTH = 20, 6
@@ -37,14 +37,14 @@ def sessions(tmp_path: Path) -> TrainingData:
 def test_a_slate_should_have_held_what_was_listened_to_from_the_request_on(
     sessions: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WITHIN", 1.0)
-    cases, plays = past_requests(sessions, "train", 1_000, seed=3), sessions.plays
+    monkeypatch.setattr(module, "MID_SESSION_SHARE", 1.0)
+    cases, plays = sample_past_requests(sessions, "train", 1_000, seed=3), sessions.plays
     places = set()
     for case in range(len(cases)):
         row = int(
             np.flatnonzero((plays.user_P == cases.user_C[case]) & (plays.play_number_P == cases.play_number_C[case]))[0]
         )
-        place = row - int(plays.start_P[row])
+        place = row - int(plays.session_start_P[row])
         rest = [row + step for step in range(LENGTH - place) if place + step != 3]
         assert cases.items["targets"][case].tolist() == plays.track_P[rest].tolist()
         assert cases.request_at_C[case] == plays.request_at_P[row]
@@ -55,16 +55,19 @@ def test_a_slate_should_have_held_what_was_listened_to_from_the_request_on(
 def test_a_repeat_is_what_was_played_before_the_request(
     sessions: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WITHIN", 0.0)
-    cases = past_requests(sessions, "train", 1_000, seed=0)
+    monkeypatch.setattr(module, "MID_SESSION_SHARE", 0.0)
+    cases = sample_past_requests(sessions, "train", 1_000, seed=0)
     # Forty tracks, six a session: the first six sessions are all new, the eighth returns to the first tracks.
     assert [len(cases.items["repeat"][case]) for case in (0, 5, 8)] == [0, 0, LENGTH - 1]
-    begins = np.unique(sessions.plays.start_P)
+    begins = np.unique(sessions.plays.session_start_P)
     assert np.isin(cases.play_number_C, sessions.plays.play_number_P[begins]).all()
 
 
 def test_every_user_gives_the_newest_of_its_sessions(sessions: TrainingData) -> None:
-    some, everything = past_requests(sessions, "train", 10, seed=0), past_requests(sessions, "train", 1_000, seed=0)
+    some, everything = (
+        sample_past_requests(sessions, "train", 10, seed=0),
+        sample_past_requests(sessions, "train", 1_000, seed=0),
+    )
     assert np.bincount(some.user_C).tolist() == [5, 5]
     for user in (0, 1):
         newest = everything.request_at_C[everything.user_C == user][-5:]
@@ -73,10 +76,10 @@ def test_every_user_gives_the_newest_of_its_sessions(sessions: TrainingData) -> 
 
 
 def test_the_same_seed_asks_for_the_same(sessions: TrainingData) -> None:
-    one, again, other = (past_requests(sessions, "train", 1_000, seed) for seed in (0, 0, 1))
+    one, again, other = (sample_past_requests(sessions, "train", 1_000, seed) for seed in (0, 0, 1))
     assert one.request_at_C.tolist() == again.request_at_C.tolist() != other.request_at_C.tolist()
 
 
 def test_a_part_without_sessions_has_no_requests(sessions: TrainingData) -> None:
     everything = TrainingData(sessions.marts, "final", recipe("debug"))
-    assert len(past_requests(everything, "validation", 10, seed=0)) == 0
+    assert len(sample_past_requests(everything, "validation", 10, seed=0)) == 0

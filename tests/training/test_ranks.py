@@ -52,7 +52,7 @@ def started(marts: Path, out: Path, *models: str, before: tuple[str, ...] = (), 
             "PYTHONPATH": str(settings.ROOT),
             "OMP_NUM_THREADS": "1",
             "SEGUE_THREADS": "1",
-            ranks.OWN_STORE: "1",
+            ranks.SEPARATE_STORE_VARIABLE: "1",
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -67,7 +67,7 @@ def ended(process: Any, out: Path) -> Path:
 
 
 def curve(out: Path, model: str) -> list[dict[str, float]]:
-    history: list[dict[str, float]] = json.loads((out / model / trainer.DONE).read_text())["history"]
+    history: list[dict[str, float]] = json.loads((out / model / trainer.FIT_RECORD_FILE).read_text())["history"]
     return history
 
 
@@ -87,7 +87,7 @@ def by_two(marts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_model_that_learns_in_steps_is_compared() -> None:
     configs = {name: kind.config("debug") for name, kind in {**CHANNELS, **RANKERS}.items()}
-    assert {name for name, config in configs.items() if train.learns_in_steps(config)} == {
+    assert {name for name, config in configs.items() if train.supports_distributed_training(config)} == {
         name.partition("-")[0] for name in in_ranks.MODELS
     }
 
@@ -103,14 +103,14 @@ def test_two_ranks_have_the_losses_of_one_process(model: str, alone: Path, by_tw
 def test_a_killed_rank_is_started_again_and_the_losses_are_those_of_one_process(
     marts: Path, tmp_path: Path, alone: Path
 ) -> None:
-    out, last = tmp_path / "out", tmp_path / "out" / "realtime" / trainer.LAST
+    out, last = tmp_path / "out", tmp_path / "out" / "realtime" / trainer.LAST_CHECKPOINT_FILE
     process = started(marts, out, "realtime", before=(*TORCHRUN, "2", "--max-restarts", "1"), pause=0.2)
     deadline = time.monotonic() + SECONDS
     while not last.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     (second,) = out.glob("rank-1-*")
     os.kill(int(second.name.rsplit("-", 1)[1]), signal.SIGKILL)
-    assert not (out / "realtime" / trainer.DONE).exists(), "the rank was not killed in the middle"
+    assert not (out / "realtime" / trainer.FIT_RECORD_FILE).exists(), "the rank was not killed in the middle"
     ended(process, out)
     assert len(list(out.glob("rank-1-*"))) == len(list(out.glob("rank-0-*"))) == 2
     one, two = curve(alone, "realtime"), curve(out, "realtime")
@@ -123,14 +123,14 @@ def test_ranks_end_with_the_torchrun_that_started_them_and_one_process_goes_on(
     out = tmp_path / "out"
     process = started(marts, out, "realtime", before=(*TORCHRUN, "2"), pause=0.5)
     deadline = time.monotonic() + SECONDS
-    while not (out / "realtime" / trainer.LAST).exists() and time.monotonic() < deadline:
+    while not (out / "realtime" / trainer.LAST_CHECKPOINT_FILE).exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.kill()
     process.wait()
     left = [int(path.name.rsplit("-", 1)[1]) for path in out.glob("rank-*")]
     while any(is_alive(pid) for pid in left) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert len(left) == 2 and not (out / "realtime" / trainer.DONE).exists()
+    assert len(left) == 2 and not (out / "realtime" / trainer.FIT_RECORD_FILE).exists()
     assert not any(is_alive(pid) for pid in left)
     ended(started(marts, out, "realtime"), out)
     one, both = curve(alone, "realtime"), curve(out, "realtime")
@@ -170,7 +170,7 @@ def is_alive(pid: int) -> bool:
 
 
 def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, of: int) -> None:
-    monkeypatch.setattr(ranks, "rank_of_ranks", lambda: (rank, of))
+    monkeypatch.setattr(ranks, "rank_and_world_size", lambda: (rank, of))
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 2), (1, 3), (7, 2), (8, 3)])
@@ -178,31 +178,34 @@ def test_every_row_is_one_ranks(monkeypatch: pytest.MonkeyPatch, count: int, of:
     taken: list[int] = []
     for rank in range(of):
         as_rank(monkeypatch, rank, of)
-        taken += range(count)[ranks.share(count)]
+        taken += range(count)[ranks.rank_slice(count)]
     assert taken == list(range(count))
 
 
 def test_a_process_alone_weighs_gathers_and_draws_as_if_there_were_no_ranks() -> None:
     value, rows = torch.tensor(float("nan")), torch.arange(3)
-    assert ranks.weighted(value, 0) is value and ranks.total(rows) is rows
-    assert ranks.joined(rows) == (rows, 0) and ranks.share(9) == slice(0, 9)
-    assert ranks.draws() is None and ranks.seed(17) == 17 and ranks.mean(0.1) == 0.1
-    ranks.leave_to_first()
+    assert ranks.weight_for_global_mean(value, 0) is value and ranks.all_reduce_sum(rows) is rows
+    assert ranks.all_gather_rows(rows) == (rows, 0) and ranks.rank_slice(9) == slice(0, 9)
+    assert ranks.shared_generator() is None and ranks.seed_step(17) == 17 and ranks.all_reduce_mean(0.1) == 0.1
+    ranks.require_rank0()
 
 
 def test_what_ranks_draw_alike_is_what_one_process_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(ranks.seed(5))
+    torch.manual_seed(ranks.seed_step(5))
     one = torch.randperm(20)
     for rank in range(2):
         as_rank(monkeypatch, rank, 2)
-        own = ranks.seed(5)
-        assert torch.equal(torch.randperm(20, generator=ranks.draws()), one) and own not in (5, ranks.seed(6))
+        own = ranks.seed_step(5)
+        assert torch.equal(torch.randperm(20, generator=ranks.shared_generator()), one) and own not in (
+            5,
+            ranks.seed_step(6),
+        )
 
 
 def test_only_the_first_rank_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     as_rank(monkeypatch, 1, 2)
-    with pytest.raises(ranks.LeftToFirst):
-        ranks.leave_to_first()
+    with pytest.raises(ranks.NotRank0):
+        ranks.require_rank0()
 
 
 def test_a_setting_starts_the_same_command_in_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,10 +214,10 @@ def test_a_setting_starts_the_same_command_in_ranks(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "argv", ["train.py", "channel", "realtime"])
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", train.__spec__)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv(ranks.OWN_STORE, "")
-    monkeypatch.delenv(ranks.OWN_STORE)
-    ranks.start(3)
-    assert os.environ[ranks.OWN_STORE] == "1"
+    monkeypatch.setenv(ranks.SEPARATE_STORE_VARIABLE, "")
+    monkeypatch.delenv(ranks.SEPARATE_STORE_VARIABLE)
+    ranks.launch_torchrun(3)
+    assert os.environ[ranks.SEPARATE_STORE_VARIABLE] == "1"
     assert became == [
         [sys.executable, *TORCHRUN, "3", "--max-restarts", "3", "-m", "training.train", "channel", "realtime"]
     ]

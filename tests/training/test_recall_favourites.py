@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.training.conftest import users_at
 from training.data import TrainingData
-from training.recall.favourites import DECAYS, SKIPS, Favourites, FavouritesConfig
+from training.recall.favourites import DECAY_GRID, SKIP_WEIGHT_GRID, Favourites, FavouritesConfig
 
 
 def test_equals_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_equals_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
 
 def test_decay_and_what_a_skip_counts_are_chosen_on_validation(data: TrainingData, tmp_path: Path) -> None:
     channel = Favourites.fit(data, FavouritesConfig(), tmp_path)
-    for name, values in (("decay", DECAYS), ("skip", SKIPS)):
+    for name, values in (("decay", DECAY_GRID), ("skip", SKIP_WEIGHT_GRID)):
         tried = channel.measures()[f"{name}s"]
         assert set(tried) == {str(value) for value in values}
-        assert tried[str(getattr(channel.settled, name))] == max(tried.values())
+        assert tried[str(getattr(channel.resolved_config, name))] == max(tried.values())

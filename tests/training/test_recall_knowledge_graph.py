@@ -19,18 +19,18 @@ from training.data import TrainingData
 from training.features import UserBatch
 from training.recall.channel import Candidates
 from training.recall.knowledge_graph import KnowledgeGraphWalks
-from training.recall.knowledge_graph_choice import is_gain
+from training.recall.knowledge_graph_choice import is_significant_gain
 from training.recall.knowledge_graph_config import (
     HEARD_NEAR,
     EmbeddingConfig,
     KnowledgeGraphConfig,
     knowledge_graph_config,
 )
-from training.recall.knowledge_graph_embeddings import embed, resembling
-from training.recall.knowledge_graph_heard import Heard
-from training.recall.knowledge_graph_near import near_edges
+from training.recall.knowledge_graph_embeddings import fit_embedding, similar_artist_edges
+from training.recall.knowledge_graph_heard import UserItemHistory
+from training.recall.knowledge_graph_near import build_cooccurrence_edges
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
-from training.recall.knowledge_graph_sentence import PathWords
+from training.recall.knowledge_graph_sentence import PathExplainer
 from training.recipes import recipe
 from training.vocabulary import Vocabulary
 
@@ -74,15 +74,15 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
     vocabulary = Vocabulary.build(rows, pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
     graph = KnowledgeGraph.build(triples, vocabulary)
     may_serve_V = np.arange(len(vocabulary)) >= 2
-    nobody = Heard((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
-    config = replace(knowledge_graph_config("debug"), is_settled=True)
+    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    config = replace(knowledge_graph_config("debug"), is_tuned=True)
     nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
-    return KnowledgeGraphWalks(config, graph, nothing_V, may_serve_V, nobody, PathWords(graph, {}))
+    return KnowledgeGraphWalks(config, graph, nothing_V, may_serve_V, nobody, PathExplainer(graph, {}))
 
 
 def listener_of(item: int) -> UserBatch:
     """Somebody who listened to one track an hour ago, and to nothing else."""
-    full_play = behaviours.load().encoder["full_play"]
+    full_play = behaviours.load_behaviours().encoder["full_play"]
     columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]]), "behaviour": np.array([[full_play]])}
     return UserBatch(["u"], np.array([HOUR_US]), {"played_history": SequenceBatch(columns, np.array([1]))})
 
@@ -131,11 +131,16 @@ def test_without_the_soundtracks_they_are_out_of_reach(channel: KnowledgeGraphWa
     with_work = KnowledgeGraph.build(
         triples.filter(pl.col("relation").is_in(["performed_by", "sang_ost_of"])), channel.graph.vocabulary
     )
-    config, one, other = channel.settled, sung["head"][0], sung["head_right"][0]
+    config, one, other = channel.resolved_config, sung["head"][0], sung["head_right"][0]
 
     def reached(graph: KnowledgeGraph) -> bool:
         walks = KnowledgeGraphWalks(
-            config, graph, channel.listeners_V, channel.may_serve_V, channel.heard, PathWords(graph, {})
+            config,
+            graph,
+            channel.listeners_V,
+            channel.is_servable_V,
+            channel.user_item_history,
+            PathExplainer(graph, {}),
         )
         artist_V = graph.first_artist + graph.vocabulary.artist_of_track_V
         mine, theirs = np.flatnonzero(artist_V == graph.node(one)), np.flatnonzero(artist_V == graph.node(other))
@@ -160,16 +165,16 @@ def test_what_was_heard_is_left_to_the_memories(data: TrainingData) -> None:
 
 def test_heard_is_remembered_point_in_time_and_the_newest_only(data: TrainingData, tmp_path: Path) -> None:
     plays = data.plays
-    Heard.of(data, 10_000).save(tmp_path)
-    everything, last = Heard.load(tmp_path), Heard.of(data, 3)
+    UserItemHistory.of(data, 10_000).save(tmp_path)
+    everything, last = UserItemHistory.load(tmp_path), UserItemHistory.of(data, 3)
     for user, name in enumerate(data.user_ids_U):
         rows = np.flatnonzero((plays.user_P == user) & (plays.part_P == 0))
         time = int(plays.known_at_P[rows[len(rows) // 2]])
         before = rows[plays.known_at_P[rows] < time]
-        assert set(everything.before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
+        assert set(everything.items_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
         in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
-        assert last.before(str(name), NEVER).tolist() == in_order[-3:]
-    assert not len(everything.before("nobody", NEVER))
+        assert last.items_before(str(name), NEVER).tolist() == in_order[-3:]
+    assert not len(everything.items_before("nobody", NEVER))
 
 
 @pytest.mark.parametrize("lengths", [(3,), (2, 2), (2, 0), ()])
@@ -177,8 +182,8 @@ def test_heard_is_kept_whoever_heard_how_much(lengths: tuple[int, ...], tmp_path
     offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     item, known = np.arange(2, 2 + sum(lengths), dtype=np.int32), np.arange(sum(lengths), dtype=np.int64)
     users = tuple(f"u{user}" for user in range(len(lengths)))
-    Heard(users, offset, item, known).save(tmp_path)
-    kept = Heard.load(tmp_path)
+    UserItemHistory(users, offset, item, known).save(tmp_path)
+    kept = UserItemHistory.load(tmp_path)
     assert kept.user_ids == users
     for name, wanted in (("offset_U1", offset), ("item_F", item), ("known_at_F", known)):
         assert np.array_equal(getattr(kept, name), wanted) and getattr(kept, name).dtype == wanted.dtype
@@ -192,14 +197,14 @@ def test_near_tracks_against_counting_by_hand(data: TrainingData, window: int) -
     for place, row in enumerate(rows.tolist()):
         for other in rows[place + 1 : place + 1 + window].tolist():
             a, b = int(plays.track_P[row]), int(plays.track_P[other])
-            if plays.start_P[row] == plays.start_P[other] and a != b:
+            if plays.session_start_P[row] == plays.session_start_P[other] and a != b:
                 by.setdefault((a, b), set()).add(int(plays.user_P[row]))
                 by.setdefault((b, a), set()).add(int(plays.user_P[row]))
     expected = []
     for track in sorted({a for a, _ in by}):
         near = sorted((-len(users), b) for (a, b), users in by.items() if a == track)
         expected += [(track, b, -count) for count, b in near[:4]]
-    found = near_edges(data, window, 4)
+    found = build_cooccurrence_edges(data, window, 4)
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
 
 
@@ -219,12 +224,12 @@ def test_embeddings_place_artists_of_one_scene_together() -> None:
     ]
     graph = KnowledgeGraph.build(pl.DataFrame(triples, schema=["head", "relation", "tail"], orient="row"), vocabulary)
     config = EmbeddingConfig(models=("TransE", "ComplEx"), width=16, epochs=60, batch=64, learning_rate=0.1)
-    found = embed(graph, config, 0)
-    again = embed(graph, config, 0)
+    found = fit_embedding(graph, config, 0)
+    again = fit_embedding(graph, config, 0)
     assert found is not None and again is not None
     assert np.array_equal(found.vector_NW, again.vector_NW)
     assert set(found.reciprocal_rank) == {"TransE", "ComplEx"}
-    source, target, _ = resembling(graph, found, 3)
+    source, target, _ = similar_artist_edges(graph, found, 3)
     scene = {graph.node(f"artist:{artist}"): number % 2 for number, artist in enumerate(artists)}
     same = [scene[a] == scene[b] for a, b in zip(source.tolist(), target.tolist(), strict=True)]
     assert len(same) > 20
@@ -248,23 +253,23 @@ def test_choosing_never_brings_what_only_validation_knows(tmp_path: Path, monkey
     fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
     assert any(items_BK.any() for items_BK in brought)
     assert not any((items_BK == only_there).any() for items_BK in brought)
-    assert (fitted.may_serve_V == data.catalogue_V).all(), "what is chosen on is not what is served"
-    assert fitted.settled.is_settled
+    assert (fitted.is_servable_V == data.catalog_V).all(), "what is chosen on is not what is served"
+    assert fitted.resolved_config.is_settled
     assert HEARD_NEAR in fitted.graph.relations
 
 
 def test_another_number_must_gain_more_than_chance() -> None:
-    assert is_gain(np.array([0.02, 0.01, 0.03])) and is_gain(np.array([0.01]))
-    assert not is_gain(np.array([0.3, -0.1, -0.15])), "one user's luck"
-    assert not is_gain(np.array([0.0, 0.0])) and not is_gain(np.array([-0.01]))
+    assert is_significant_gain(np.array([0.02, 0.01, 0.03])) and is_significant_gain(np.array([0.01]))
+    assert not is_significant_gain(np.array([0.3, -0.1, -0.15])), "one user's luck"
+    assert not is_significant_gain(np.array([0.0, 0.0])) and not is_significant_gain(np.array([-0.01]))
 
 
 def test_a_settled_config_comes_back_from_json_and_chooses_nothing(data: TrainingData) -> None:
     """What `training.train` writes after the held-out fit and gives to the final one."""
     fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
-    given = KnowledgeGraphConfig(**json.loads(json.dumps(asdict(fitted.settled))))
-    assert given == fitted.settled
+    given = KnowledgeGraphConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
+    assert given == fitted.resolved_config
     again = KnowledgeGraphWalks.fit(data, given, Path())
-    assert again.settled == given
+    assert again.resolved_config == given
     assert "tried" in fitted.measures()
     assert "tried" not in again.measures()

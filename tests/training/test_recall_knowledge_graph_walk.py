@@ -11,8 +11,8 @@ import pytest
 
 from training.recall.knowledge_graph_config import HEARD_NEAR, WalkConfig
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
-from training.recall.knowledge_graph_sentence import PathWords
-from training.recall.knowledge_graph_walk import WalkGraph, most_active
+from training.recall.knowledge_graph_sentence import PathExplainer
+from training.recall.knowledge_graph_walk import WalkGraph, top_k_positions
 from training.vocabulary import Vocabulary
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
@@ -27,7 +27,9 @@ TRIPLES = [
     ("track:t3", "on_album", "album:l1"),
     ("track:t4", "has_style", "style:metal"),
 ]
-WALK = WalkConfig(relations=(("performed_by", 1.0), ("has_genre", 0.5), ("sang_ost_of", 0.7)), other_relations=0.2)
+WALK = WalkConfig(
+    relation_weights=(("performed_by", 1.0), ("has_genre", 0.5), ("sang_ost_of", 0.7)), default_relation_weight=0.2
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def every_path(edges, starts: dict[int, float], hops: int):
 
 def arrived_V(walks: WalkGraph, start: np.ndarray, activation: np.ndarray) -> np.ndarray:
     """What arrives at each track, 0 where nothing."""
-    item, arrived = walks.spread(start, activation)
+    item, arrived = walks.spread_activation(start, activation)
     assert (np.diff(item) > 0).all() and (arrived > 0).all()
     all_V = np.zeros(walks.graph.first_artist)
     all_V[item] = arrived
@@ -149,19 +151,19 @@ def test_shortest_path_is_the_shortest_of_all_and_of_those_carries_most(graph, l
 
 
 def test_artists_who_share_only_a_soundtrack_reach_each_other_and_the_sentence_says_so(graph, listeners_V) -> None:
-    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathWords(graph, {})
+    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {})
     item = graph.node("track:t2")
     start = np.array([graph.node("track:t0"), graph.node("artist:a0")])
     assert arrived_V(walks, start, np.ones(2))[item] > 0
-    sentence = words.sentence(walks.shortest_path(start, np.ones(2), item))
+    sentence = words.explain(walks.shortest_path(start, np.ones(2), item))
     assert sentence == ("because you listen to Band a0: Band a0 and Band a1 both sang for the soundtrack of Moon River")
 
 
 def test_own_artist_album_log_and_unnamed_relations_in_words(graph, listeners_V) -> None:
-    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathWords(graph, {"album:l1": "Blue"})
+    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
 
     def said(start: str, item: str) -> str:
-        return words.sentence(walks.shortest_path(np.array([graph.node(start)]), np.ones(1), graph.node(item)))
+        return words.explain(walks.shortest_path(np.array([graph.node(start)]), np.ones(1), graph.node(item)))
 
     assert said("artist:a0", "track:t1") == "because you listen to Band a0"
     assert said("track:t2", "track:t3") == (
@@ -175,7 +177,7 @@ def test_own_artist_album_log_and_unnamed_relations_in_words(graph, listeners_V)
     path = WalkGraph.build(curated, listeners_V, WALK).shortest_path(
         np.array([curated.node("artist:a0")]), np.ones(1), curated.node("track:t4")
     )
-    assert PathWords(curated, {}).sentence(path) == "because you listen to Band a0: Band a0 toured with Band a3"
+    assert PathExplainer(curated, {}).explain(path) == "because you listen to Band a0: Band a0 toured with Band a3"
 
 
 def test_fan_out_keeps_the_weightiest_edges(graph, listeners_V) -> None:
@@ -191,7 +193,7 @@ def test_most_active_against_sorting() -> None:
         activation = random.integers(0, 5, 30).astype(float)
         for count in (1, 7, 100):
             expected = sorted(np.argsort(-activation, kind="stable")[:count].tolist())
-            assert most_active(activation, count).tolist() == expected
+            assert top_k_positions(activation, count).tolist() == expected
 
 
 def test_a_node_without_a_type_is_an_error(vocabulary: Vocabulary) -> None:

@@ -13,11 +13,11 @@ from tests.training.conftest import users_at
 from training.data import TrainingData
 from training.features import UserBatch
 from training.recall.item_tower import ItemCodes
-from training.recall.long_short import LongShort, _Lists
-from training.recall.long_short_cases import SessionSampler, requests_of
+from training.recall.long_short import LongShort, _CandidateLists
+from training.recall.long_short_cases import SessionSampler, build_requests
 from training.recall.long_short_config import Lifting, LongShortConfig, long_short_config
 from training.recall.long_short_learner import repeat_loss
-from training.recall.long_short_network import LongShortNetwork, Requests
+from training.recall.long_short_network import LongShortNetwork, RequestBatch
 
 DAY_US = 86_400_000_000
 NOW = 1_700_000_000_000_000
@@ -35,7 +35,7 @@ def favourite_of_a_year_ago() -> UserBatch:
     since = [(3 + n % 300, 200 * DAY_US - n * DAY_US // 4) for n in range(600)]
     track = np.array([[one for one, _ in old + since]])
     ended = NOW - np.array([[ago for _, ago in old + since]])
-    full_play = np.full_like(track, behaviours.load().encoder["full_play"])
+    full_play = np.full_like(track, behaviours.load_behaviours().encoder["full_play"])
     columns = {"track_id": track, "ended_at": ended, "occurred_at": ended - 1, "behaviour": full_play}
     history = SequenceBatch(columns, np.array([track.shape[1]]))
     newest = {name: column[:, -50:] for name, column in columns.items()}
@@ -48,13 +48,13 @@ def favourite_of_a_year_ago() -> UserBatch:
 
 def place_of_the_favourite(lifting: Lifting) -> int:
     torch.manual_seed(0)
-    config = LongShortConfig(width=16, hidden=8, lifting=lifting, new_share=0.0)
+    config = LongShortConfig(width=16, hidden=8, lifting=lifting, discovery_share=0.0)
     network = LongShortNetwork(config, codes(310)).eval()
-    requests = requests_of(favourite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
-    network.observe(requests.numbers_BMF[requests.remembered_BM > 0])
+    requests = build_requests(favourite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
+    network.fit_normalization(requests.feature_BMF[requests.repeat_item_BM > 0])
     with torch.no_grad():
         scores = network.repeat_scores(requests, network.interests(requests))[0]
-    order = requests.remembered_BM[0][scores.argsort(descending=True)].tolist()
+    order = requests.repeat_item_BM[0][scores.argsort(descending=True)].tolist()
     return order.index(2)
 
 
@@ -71,23 +71,23 @@ def test_activation_is_a_mixture_of_power_laws() -> None:
         network.mixture_P.copy_(torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5]))
         weight = network.mixture_P.softmax(0)
         expected = (numbers[..., :5].exp() * weight).sum(-1).log()
-    torch.testing.assert_close(network.activation(numbers), expected)
+    torch.testing.assert_close(network.base_level_activation(numbers), expected)
 
 
 def test_gate_mixes_the_two_interests() -> None:
     torch.manual_seed(1)
-    requests = requests_of(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
+    requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
     network = LongShortNetwork(LongShortConfig(width=16), codes(310)).eval()
     with torch.no_grad():
         found = network.interests(requests)
         network.gate.weight.zero_()
         network.gate.bias.fill_(100.0)
-        torch.testing.assert_close(network.interests(requests).out_BD, found.short_BD)
+        torch.testing.assert_close(network.interests(requests).gated_BD, found.short_BD)
         network.gate.bias.fill_(-100.0)
-        torch.testing.assert_close(network.interests(requests).out_BD, found.long_BD)
+        torch.testing.assert_close(network.interests(requests).gated_BD, found.long_BD)
         half = LongShortNetwork(LongShortConfig(width=16, gate=False), codes(310)).eval()
         half.load_state_dict(network.state_dict())
-        torch.testing.assert_close(half.interests(requests).out_BD, (found.short_BD + found.long_BD) / 2)
+        torch.testing.assert_close(half.interests(requests).gated_BD, (found.short_BD + found.long_BD) / 2)
 
 
 def test_repeat_loss_by_hand() -> None:
@@ -101,46 +101,46 @@ def test_repeat_loss_by_hand() -> None:
 
 @pytest.mark.parametrize("nothing", ["events", "memory"])
 def test_half_a_past_is_no_nan(nothing: str) -> None:
-    requests = requests_of(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
+    requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
     given = vars(requests) | (
         {"length_B": torch.zeros(1, dtype=torch.int64)}
         if nothing == "events"
         else {
             "remembered_BM": torch.zeros((1, 0), dtype=torch.int64),
-            "numbers_BMF": requests.numbers_BMF[:, :0],
+            "numbers_BMF": requests.feature_BMF[:, :0],
         }
     )
     network = LongShortNetwork(LongShortConfig(width=16), codes(310)).eval()
     with torch.no_grad():
-        found = network.interests(Requests(**given))
-    assert torch.isfinite(found.out_BD).all()
+        found = network.interests(RequestBatch(**given))
+    assert torch.isfinite(found.gated_BD).all()
     assert not (found.short_BD if nothing == "events" else found.long_BD).any()
 
 
 def test_training_sessions_know_nothing_of_themselves(data: TrainingData) -> None:
-    config = replace(long_short_config("debug"), least_history=3)
+    config = replace(long_short_config("debug"), min_history_plays=3)
     sampler = SessionSampler(data, config, LongShort.feature_service)
     assert len(sampler) > 0
     batch = sampler.sessions(0, 7, 16)
     again = sampler.sessions(0, 7, 16)
     assert torch.equal(batch.target_BT, again.target_BT)
-    assert torch.equal(batch.requests.numbers_BMF, again.requests.numbers_BMF)
-    remembered, repeated = batch.requests.remembered_BM, batch.is_repeated_BM
+    assert torch.equal(batch.requests.feature_BMF, again.requests.feature_BMF)
+    remembered, repeated = batch.requests.repeat_item_BM, batch.is_repeated_BM
     for row in range(16):
         wanted = set(batch.target_BT[row].tolist()) - {0}
-        if len(wanted) < config.targets:
+        if len(wanted) < config.targets_per_session:
             assert set(remembered[row][repeated[row]].tolist()) <= wanted
         new = set(batch.target_BT[row][batch.is_new_BT[row]].tolist())
         assert not new & set(remembered[row].tolist())
 
 
 def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> None:
-    config = replace(long_short_config("debug"), new_share=0.5)
+    config = replace(long_short_config("debug"), discovery_share=0.5)
     channel = LongShort.fit(data, config, tmp_path)
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
     heard = users.views["played_history"].columns["track_id"]
     for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
-        channel.settled = replace(channel.settled, new_share=share)
+        channel.resolved_config = replace(channel.resolved_config, new_share=share)
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             some = found[row][found[row] > 0]
@@ -149,7 +149,7 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
 
 
 def test_lists_of_any_width_become_one_of_k() -> None:
-    lists = _Lists(np.array([[3, 4]]), np.array([[5, 6, 7]]))
-    assert lists.merged(0.0, 4).tolist() == [[3, 4, 0, 0]]
-    assert lists.merged(0.5, 4).tolist() == [[3, 5, 4, 6]]
-    assert lists.merged(0.0, 1).tolist() == [[3]]
+    lists = _CandidateLists(np.array([[3, 4]]), np.array([[5, 6, 7]]))
+    assert lists.merge(0.0, 4).tolist() == [[3, 4, 0, 0]]
+    assert lists.merge(0.5, 4).tolist() == [[3, 5, 4, 6]]
+    assert lists.merge(0.0, 1).tolist() == [[3]]

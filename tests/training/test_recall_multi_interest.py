@@ -17,14 +17,14 @@ from tests.training.conftest import NEVER, users_at
 from tests.training.planted_interests import PlantedWorld, listener_of
 from training.data import TrainingData
 from training.features import OfflineFeatures, UserBatch
-from training.heard import heard_items
+from training.heard import concat_history_items
 from training.recall.item_tower import ItemCodes
 from training.recall.measure import recall_table
-from training.recall.multi_interest import MultiInterest, listens
+from training.recall.multi_interest import MultiInterest, recent_listens
 from training.recall.multi_interest_config import MultiInterestConfig, multi_interest_config
-from training.recall.multi_interest_learner import split
+from training.recall.multi_interest_learner import split_windows
 from training.recall.multi_interest_names import InterestNames
-from training.recall.multi_interest_network import DynamicRouting, Interests, MultiInterestNetwork, distinct
+from training.recall.multi_interest_network import DynamicRouting, Interests, MultiInterestNetwork, count_distinct
 from training.recall.popularity import Popularity
 from training.vocabulary import Vocabulary
 
@@ -41,7 +41,7 @@ def world(planted: PlantedWorld) -> PlantedWorld:
 def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> MultiInterest:
     """The `small` numbers at half the width and length, 300 steps."""
     config = replace(
-        multi_interest_config("small"), width=32, length=128, batch=32, warmup=10, steps=300, stop_after=300
+        multi_interest_config("small"), width=32, length=128, batch=32, warmup=10, steps=300, early_stopping_step=300
     )
     config = replace(config, in_batch_negatives=256, uniform_negatives=256)
     return MultiInterest.fit(world.data, config, tmp_path_factory.mktemp("multi_interest"))
@@ -57,7 +57,9 @@ def rand_index(world: PlantedWorld, channel: MultiInterest, user: UserBatch) -> 
     """Adjusted Rand index of the user's tracks by interest found against the planted ones; 1 is the same partition."""
     found = channel.interests(user)
     item_N = np.concatenate([one.items for one in found])
-    assert sorted(item_N.tolist()) == sorted(set(heard_items(user.views)[0].tolist()) - {0}), "a track in no interest"
+    assert sorted(item_N.tolist()) == sorted(set(concat_history_items(user.views)[0].tolist()) - {0}), (
+        "a track in no interest"
+    )
     label_N = np.repeat(np.arange(len(found)), [len(one.items) for one in found])
     return float(adjusted_rand_score(world.interest_V[item_N], label_N))
 
@@ -76,7 +78,7 @@ def test_a_listener_of_three_interests_gets_three_and_candidates_from_each(
         assert sum(one.share for one in found) == pytest.approx(1)
     user = threes[0]
     items = channel.recall(user, 60).items_BK[0]
-    new = items[~np.isin(items, heard_items(user.views))]
+    new = items[~np.isin(items, concat_history_items(user.views))]
     for one in planted:
         assert (world.interest_V[items] == one).sum() >= 6
         assert (world.interest_V[new] == one).sum() >= 3
@@ -134,7 +136,9 @@ def test_more_is_found_than_by_popularity(world: PlantedWorld, channel: MultiInt
     cases = world.data.recall_cases("validation")
     tables = {}
     for one in (channel, Popularity.fit(world.data, Popularity.config("small"), tmp_path)):
-        users = OfflineFeatures(world.data).users(one.feature_service, cases.user_ids.tolist(), cases.request_at_C)
+        users = OfflineFeatures(world.data).load_user_batch(
+            one.feature_service, cases.user_ids.tolist(), cases.request_at_C
+        )
         tables[one.name] = recall_table(one.recall(users, 50).items_BK, cases, cutoffs=(20, 50))
     mine, popular = tables["multi_interest"], tables["popularity"]
     for k in (20, 50):
@@ -155,17 +159,17 @@ def test_number_of_interests_grows_with_the_logarithm_of_the_tracks(tracks: int,
     network = MultiInterestNetwork(MultiInterestConfig(width=8, interests=4), codes(50)).eval()
     item_BL = torch.zeros((1, 90), dtype=torch.int64)
     item_BL[0, : 2 * tracks] = torch.arange(2, tracks + 2).repeat(2)
-    assert distinct(item_BL).tolist() == [tracks]
+    assert count_distinct(item_BL).tolist() == [tracks]
     with torch.no_grad():
         found = network.interests(item_BL)
-    assert int(found.is_there_BK.sum()) == expected
+    assert int(found.is_active_BK.sum()) == expected
     assert torch.isfinite(found.vector_BKD).all()
 
 
 def test_routing_against_the_algorithm_of_the_paper() -> None:
     """One start, so that there is nothing to choose; loops over listens and interests, one user at a time."""
     torch.manual_seed(3)
-    config = MultiInterestConfig(width=6, interests=3, starts=1, sharpness=4.0)
+    config = MultiInterestConfig(width=6, interests=3, routing_restarts=1, routing_sharpness=4.0)
     routing = DynamicRouting(config)
     torch.nn.init.normal_(routing.bilinear.weight)
     item_BLD = torch.nn.functional.normalize(torch.randn(2, 9, 6), dim=-1)
@@ -196,10 +200,10 @@ def test_of_several_starts_the_one_that_agrees_best() -> None:
     torch.manual_seed(0)
     item_BLD = torch.nn.functional.normalize(torch.randn(20, 30, 6), dim=-1)
     weight_BL, is_there_BK = torch.ones(20, 30), torch.ones(20, 3, dtype=torch.bool)
-    many = DynamicRouting(MultiInterestConfig(width=6, interests=3, starts=4))
+    many = DynamicRouting(MultiInterestConfig(width=6, interests=3, routing_restarts=4))
     agreement = []
     for start in (*range(4), None):
-        one = DynamicRouting(MultiInterestConfig(width=6, interests=3, starts=1))
+        one = DynamicRouting(MultiInterestConfig(width=6, interests=3, routing_restarts=1))
         one.start_SDK = many.start_SDK[start : start + 1] if start is not None else many.start_SDK
         with torch.no_grad():
             vector_BKD, _ = one(item_BLD, weight_BL, is_there_BK)
@@ -214,7 +218,7 @@ def test_a_track_belongs_to_one_interest_wherever_it_stands(extractor: str) -> N
     item_L = torch.randint(2, 50, (60,))
     shuffled = torch.randperm(60)
     with torch.no_grad():
-        first, second = (network.interests(one[None]).of_listen_BL[0] for one in (item_L, item_L[shuffled]))
+        first, second = (network.interests(one[None]).listen_interest_BL[0] for one in (item_L, item_L[shuffled]))
     assert torch.equal(first[shuffled], second)
     for item in item_L.unique():
         assert len(first[item_L == item].unique()) == 1
@@ -237,11 +241,13 @@ def test_interests_that_point_the_same_way_are_one_and_small_ones_none() -> None
     #                       12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
     owner = torch.tensor([0] * 5 + [1] * 4 + [2] * 2 + [3])
     share = torch.nn.functional.one_hot(owner, 4).T[None].float()
-    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).distinct(alike=0.8, least_share=0.1)
-    assert found.is_there_BK.tolist() == [[True, True, False, False]]
+    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).merge_similar(
+        merge_cosine_threshold=0.8, min_interest_share=0.1
+    )
+    assert found.is_active_BK.tolist() == [[True, True, False, False]]
     torch.testing.assert_close(found.vector_BKD[0, 0], (5 * vector[0, 0] + 2 * vector[0, 2]) / 7)
     torch.testing.assert_close(found.vector_BKD[0, 1], vector[0, 1])
-    of_listen = found.of_listen_BL[0].tolist()
+    of_listen = found.listen_interest_BL[0].tolist()
     assert of_listen[:11] == [0] * 5 + [1] * 4 + [0] * 2
     assert of_listen[11] in (0, 1), "what is left belongs to an interest that is there"
 
@@ -251,7 +257,9 @@ def test_likeness_is_passed_on() -> None:
     angle = torch.tensor([0.0, 0.6, 1.2, 3.0])
     vector = torch.stack([angle.cos(), angle.sin()], dim=-1)[None]
     share = torch.full((1, 4, 8), 0.25)
-    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).distinct(alike=0.8, least_share=0.0)
+    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).merge_similar(
+        merge_cosine_threshold=0.8, min_interest_share=0.0
+    )
     assert found.share_BKL.sum(-1).tolist() == [[6.0, 0.0, 0.0, 2.0]]
 
 
@@ -263,15 +271,17 @@ def test_label_aware_attention() -> None:
     row, positive = torch.tensor([0, 1, 1, 0]), torch.tensor([7, 8, 9, 10])
     query = network.query("next", interests.vector_BKD)
     with torch.no_grad():
-        hard = network.aware("next", interests, row, positive)
+        hard = network.label_aware_query("next", interests, row, positive)
         for m in range(4):
             there = 3 - int(row[m])
             score = query[row[m], :there] @ network.vectors(positive)[m]
             torch.testing.assert_close(hard[m], query[row[m], score.argmax()])
-        network.settings = replace(config, power=100.0)
-        torch.testing.assert_close(network.aware("next", interests, row, positive), hard, rtol=1e-3, atol=1e-3)
-        network.settings = replace(config, power=0.0)
-        even = network.aware("next", interests, row, positive)
+        network.settings = replace(config, label_attention_power=100.0)
+        torch.testing.assert_close(
+            network.label_aware_query("next", interests, row, positive), hard, rtol=1e-3, atol=1e-3
+        )
+        network.settings = replace(config, label_attention_power=0.0)
+        even = network.label_aware_query("next", interests, row, positive)
         torch.testing.assert_close(even[1], query[1, :2].mean(0))
         torch.testing.assert_close(even[0], query[0].mean(0))
 
@@ -279,7 +289,7 @@ def test_label_aware_attention() -> None:
 def test_a_window_is_history_and_then_targets() -> None:
     from sequences import behaviours
 
-    code = behaviours.load().encoder
+    code = behaviours.load_behaviours().encoder
     heard = [code["full_play"], code["skip"], code["like"], code["click"], code["play"], code["full_play"]]
     windows = {
         "item_BL": np.array([[11, 12, 13, 14, 15, 16], [21, 22, 0, 0, 0, 0]]),
@@ -288,7 +298,7 @@ def test_a_window_is_history_and_then_targets() -> None:
         "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
         "skip_BL": np.array([[12, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]),
     }
-    found = split(windows, targets=3)
+    found = split_windows(windows, targets=3)
     assert found["listened"].tolist() == [[11, 0, 13, 0, 0, 0], [21, 0, 0, 0, 0, 0]]
     assert found["next"].tolist() == [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]]
     assert found["new"].tolist() == [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]
@@ -297,7 +307,7 @@ def test_a_window_is_history_and_then_targets() -> None:
 
 def test_listens_are_plays_and_kind_acts_in_order(data: TrainingData) -> None:
     users = users_at(data, "multi_interest", ["u0", "u1", "nobody"], [NEVER, NEVER, NEVER])
-    found = listens(users, 30)
+    found = recent_listens(users, 30)
     assert found.shape == (3, 30)
     plays = data.plays
     for row in range(2):
@@ -308,21 +318,21 @@ def test_listens_are_plays_and_kind_acts_in_order(data: TrainingData) -> None:
     from sequences import behaviours
 
     user = listener_of(np.array([5, 6, 7, 8]))
-    code = behaviours.load().encoder
+    code = behaviours.load_behaviours().encoder
     recent = user.views["recent_events"].columns | {
         "behaviour": np.array([[code["like"], code["skip"], code["full_play"], code["dislike"]]])
     }
     user.views["recent_events"] = replace(user.views["recent_events"], columns=recent)
-    assert listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]
-    assert listens(user, 2).tolist() == [[7, 8]]
+    assert recent_listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]
+    assert recent_listens(user, 2).tolist() == [[7, 8]]
 
 
 def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> None:
     channel = MultiInterest.fit(data, multi_interest_config("debug"), tmp_path)
     users = users_at(data, "multi_interest", ["u0", "u1"], [NEVER, NEVER])
-    heard = heard_items(users.views)
+    heard = concat_history_items(users.views)
     for share, least, most in ((0.0, 0, 3), (0.5, 3, 5), (1.0, 8, 8)):
-        channel.settled = replace(channel.settled, new_share=share)
+        channel.resolved_config = replace(channel.resolved_config, new_share=share)
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             assert len(set(found[row].tolist()) - {0}) == 8
@@ -335,9 +345,9 @@ def test_both_extractors_learn(data: TrainingData, tmp_path: Path, extractor: st
     fitted = MultiInterest.fit(data, config, tmp_path)
     losses = [row["loss"] for row in fitted.measures()["history"]]
     assert all(later < earlier for earlier, later in pairwise(losses))
-    given = MultiInterestConfig(**json.loads(json.dumps(asdict(fitted.settled))))
-    assert given == fitted.settled
-    assert fitted.settled.stop_after in (20, 40, 60)
+    given = MultiInterestConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
+    assert given == fitted.resolved_config
+    assert fitted.resolved_config.stop_after in (20, 40, 60)
 
 
 def named(facets: list[list[int]]) -> InterestNames:

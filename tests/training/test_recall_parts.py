@@ -7,10 +7,10 @@ import torch
 from sequences.batch import SequenceBatch
 from training.features import UserBatch
 from training.recall.index import ExactIndex
-from training.recall.measure import worth
+from training.recall.measure import validation_objective
 from training.recall.merge import interleave, merge_clicks
-from training.recall.sampled_softmax import expected_draws, full_softmax, sampled_softmax
-from training.recall.user_tower import GAP_CODES, BlockKind, GatedBlock, PointwiseBlock, Pooling, UserTower, gap_code
+from training.recall.sampled_softmax import full_softmax, logq_correction, sampled_softmax
+from training.recall.user_tower import GAP_BUCKETS, BlockKind, GatedBlock, HSTUBlock, Pooling, UserTower, bucketize_gap
 
 
 def test_index_equals_argsort_without_the_excluded() -> None:
@@ -58,8 +58,8 @@ def test_equal_scores_at_the_last_place_are_given_by_smaller_item() -> None:
 
 
 def test_many_rows_are_searched_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.recall.index.GROUPS_AT_ONCE", 7)
-    monkeypatch.setattr("training.recall.index.SCORES_AT_ONCE", 100)
+    monkeypatch.setattr("training.recall.index.GROUPS_PER_CHUNK", 7)
+    monkeypatch.setattr("training.recall.index.SCORES_PER_CHUNK", 100)
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(45, 4, generator=generator), torch.randn(9, 3, 4, generator=generator)
     index = ExactIndex.of(np.arange(5, 50), vectors)
@@ -133,9 +133,9 @@ def test_sampled_softmax_over_everything_is_the_softmax() -> None:
     generator = torch.Generator().manual_seed(1)
     items, query = torch.randn(6, 3, generator=generator), torch.randn(2, 3, generator=generator)
     positive = torch.tensor([4, 0])
-    log_draws = expected_draws(torch.zeros(6), torch.ones(6, dtype=torch.bool), 0, 6)
+    log_draws = logq_correction(torch.zeros(6), torch.ones(6, dtype=torch.bool), 0, 6)
     loss = sampled_softmax(
-        query, items[positive], items, positive, torch.arange(6), log_draws_V=log_draws, scale=torch.tensor(2.0)
+        query, items[positive], items, positive, torch.arange(6), logq_V=log_draws, scale=torch.tensor(2.0)
     )
     full = torch.nn.functional.cross_entropy(2.0 * query @ items.T, positive)
     torch.testing.assert_close(loss, full)
@@ -152,7 +152,7 @@ def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
         items[drawn],
         positive,
         drawn,
-        log_draws_V=log_draws,
+        logq_V=log_draws,
         scale=torch.tensor(2.0),
         hard_MD=items[hard],
         hard_M=hard,
@@ -169,16 +169,14 @@ def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
 def test_a_position_whose_negatives_are_all_its_positive_has_nothing_to_learn() -> None:
     items = torch.ones(2, 3, requires_grad=True)
     one = torch.tensor([1])
-    loss = sampled_softmax(
-        items[one], items[one], items[one], one, one, log_draws_V=torch.zeros(2), scale=torch.ones(())
-    )
+    loss = sampled_softmax(items[one], items[one], items[one], one, one, logq_V=torch.zeros(2), scale=torch.ones(()))
     (slope,) = torch.autograd.grad(loss, items)
     assert loss == 0
     assert torch.equal(slope, torch.zeros(2, 3))
 
 
 def test_rarely_drawn_items_are_raised() -> None:
-    log_draws = expected_draws(torch.tensor([0.9, 0.1]), torch.tensor([True, True]), 10, 2)
+    log_draws = logq_correction(torch.tensor([0.9, 0.1]), torch.tensor([True, True]), 10, 2)
     torch.testing.assert_close(log_draws.exp(), torch.tensor([10.0, 2.0]))
 
 
@@ -209,13 +207,13 @@ def test_a_gated_block_against_its_formula() -> None:
 
 def test_worth_is_recall_at_both_cutoffs_and_of_reachable_discoveries() -> None:
     table = {"recall_at_10/all": 0.1, "recall_at_20/all": 0.2, "recall_at_20/reachable": 0.4}
-    assert worth(table, (10, 20)) == pytest.approx(0.7)
-    assert worth(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
+    assert validation_objective(table, (10, 20)) == pytest.approx(0.7)
+    assert validation_objective(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
 
 
 def test_a_pointwise_block_against_loops() -> None:
     torch.manual_seed(0)
-    block = PointwiseBlock(4, 2, 0.0).eval()
+    block = HSTUBlock(4, 2, 0.0).eval()
     torch.nn.init.normal_(block.distance.weight)
     token_LD = torch.randn(5, 4)
     gate_LD, query_LD, key_LD, value_LD = torch.nn.functional.silu(block.projections(block.norm(token_LD))).split(4, 1)
@@ -252,10 +250,10 @@ def test_the_last_state_is_the_one_that_all_states_end_with(block: BlockKind, po
     items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
     length = torch.tensor([9, 3, 1, 5])
     expected = tower(items, codes, gaps)[torch.arange(4), length - 1]
-    torch.testing.assert_close(tower.last(items, codes, gaps, length), expected)
+    torch.testing.assert_close(tower.forward_last(items, codes, gaps, length), expected)
     row_M, place_M = torch.tensor([2, 0, 0]), torch.tensor([1, 4, 0])
     expected = tower(items, codes, gaps)[row_M, place_M]
-    torch.testing.assert_close(tower.at(items, codes, gaps, row_M, place_M), expected)
+    torch.testing.assert_close(tower.forward_at(items, codes, gaps, row_M, place_M), expected)
 
 
 def test_a_gap_has_one_code_more_a_doubling_of_the_seconds() -> None:
@@ -266,4 +264,4 @@ def test_a_gap_has_one_code_more_a_doubling_of_the_seconds() -> None:
     expected = [
         next(code for code in range(99) if us <= (2**code - 1) * 1_000_000) for us in np.maximum(gap, 0).tolist()
     ]
-    assert gap_code(torch.from_numpy(gap)).tolist() == np.minimum(expected, GAP_CODES - 1).tolist()
+    assert bucketize_gap(torch.from_numpy(gap)).tolist() == np.minimum(expected, GAP_BUCKETS - 1).tolist()

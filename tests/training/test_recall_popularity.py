@@ -12,7 +12,7 @@ import pytest
 
 from tests.training.conftest import START, random_plays, write_marts
 from training.data import TrainingData
-from training.recall.popularity import COUNTED, FACETS_USED, Popularity, PopularityConfig, _Facets
+from training.recall.popularity import BOOSTED_FACETS, COUNT_ARRAYS, Popularity, PopularityConfig, _FacetMatcher
 from training.recipes import recipe
 from training.vocabulary import Vocabulary
 
@@ -53,15 +53,15 @@ def test_counts_are_those_of_plain_python(tmp_path: Path) -> None:
 def test_a_release_says_what_its_channel_said_and_one_from_before_says_nothing_of_numbers(
     tmp_path: Path, people: int, times: int
 ) -> None:
-    items, nothing = np.array([2, 3]), {name: np.zeros((2, 0), dtype=bool) for name in FACETS_USED}
-    facets = _Facets(items, {name: [] for name in FACETS_USED}, nothing)
+    items, nothing = np.array([2, 3]), {name: np.zeros((2, 0), dtype=bool) for name in BOOSTED_FACETS}
+    facets = _FacetMatcher(items, {name: [] for name in BOOSTED_FACETS}, nothing)
     weight = np.array([2.0, 1.0])
     channel = Popularity(PopularityConfig(), items, weight, facets, np.full(2, people), np.full(2, times))
     channel.save(tmp_path)
     assert Popularity.load(tmp_path, EMPTY).reasons(None, [2, 3]) == channel.reasons(None, [2, 3])
 
     with np.load(tmp_path / "popularity.npz") as arrays:
-        before = {name: array for name, array in arrays.items() if name not in COUNTED}
+        before = {name: array for name, array in arrays.items() if name not in COUNT_ARRAYS}
     np.savez(tmp_path / "popularity.npz", **before)
     file = tmp_path / "popularity.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"listeners": 20_000}))

@@ -6,19 +6,19 @@ import torch
 
 from training.recall import rounded_vectors
 from training.recall.index import ExactIndex
-from training.recall.rounded_vectors import RoundedVectors
+from training.recall.rounded_vectors import Int8Prefilter
 
 
 def test_no_exact_score_is_further_away_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounded_vectors, "SCORES_AT_ONCE", 100)
+    monkeypatch.setattr(rounded_vectors, "SCORES_PER_CHUNK", 100)
     random = np.random.default_rng(0)
     vectors = random.standard_normal((500, 16)).astype(np.float32)
     queries = random.standard_normal((4, 3, 16)).astype(np.float32) * np.array([1, 100, 0.01, 0])[:, None, None]
-    rounded = RoundedVectors.of(vectors)
+    rounded = Int8Prefilter.of(vectors)
     whole_BG, slack_B = rounded.scores(queries.astype(np.float32))
     for row in range(3):
         exact = (queries[row] @ vectors.T).max(0)
-        unit = np.abs(queries[row]).max() / 127 * rounded.step
+        unit = np.abs(queries[row]).max() / 127 * rounded.scale
         off = np.abs(whole_BG[row].numpy() - exact / unit)
         assert 0 < off.max() <= slack_B[row]
         assert slack_B[row] * unit < 0.1 * np.abs(exact).max(), "a bound that means something"
@@ -28,8 +28,8 @@ def test_no_exact_score_is_further_away_than_said(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_what_is_found_in_bytes_first_is_what_sorting_finds(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Near ties abound: vectors differ by less than rounding tells apart."""
-    monkeypatch.setattr("training.recall.index.ROUNDED_FROM", 1)
-    monkeypatch.setattr("training.recall.index.multiplies_bytes", lambda: True)
+    monkeypatch.setattr("training.recall.index.MIN_GROUPS_FOR_PREFILTER", 1)
+    monkeypatch.setattr("training.recall.index.has_fast_int8_matmul", lambda: True)
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(20, 32, generator=generator).repeat(40, 1)
     vectors = scale * torch.nn.functional.normalize(centres + 1e-3 * torch.randn(800, 32, generator=generator), dim=1)

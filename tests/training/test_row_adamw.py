@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.recall.row_adamw import RowAdamW
+from training.recall.row_adamw import SparseAdamW
 from training.trainer import clip_gradients
 
 RATE = 0.01
@@ -37,7 +37,7 @@ def adam(
 def test_a_table_that_is_all_looked_up_learns_as_by_adam_without_a_first_moment() -> None:
     every_row = [[0, 1, 2, 3, 4, 5, 2, 2]] * 20
     by_rows, dense = table(True), table(False)
-    learn(by_rows, adam(by_rows, RowAdamW), every_row)
+    learn(by_rows, adam(by_rows, SparseAdamW), every_row)
     learn(dense, adam(dense, torch.optim.AdamW, first=0.0), every_row)
     torch.testing.assert_close(by_rows.weight, dense.weight)
 
@@ -45,7 +45,7 @@ def test_a_table_that_is_all_looked_up_learns_as_by_adam_without_a_first_moment(
 def test_rows_that_nobody_looked_up_stay() -> None:
     by_rows = table(True)
     before = by_rows.weight.detach().clone()
-    learn(by_rows, adam(by_rows, RowAdamW), [[1, 4], [4, 4], [1, 1]])
+    learn(by_rows, adam(by_rows, SparseAdamW), [[1, 4], [4, 4], [1, 1]])
     assert torch.equal(by_rows.weight[[0, 2, 3, 5]], before[[0, 2, 3, 5]])
     assert not torch.isclose(by_rows.weight[[1, 4]], before[[1, 4]]).any()
 
@@ -53,7 +53,7 @@ def test_rows_that_nobody_looked_up_stay() -> None:
 def test_a_rare_row_moves_as_far_as_dense_adam_takes_it_in_the_steps_after() -> None:
     once_in_the_middle = [[0]] * 200 + [[0, 3]] + [[0]] * 100
     moved = []
-    for is_sparse, kind in ((True, RowAdamW), (False, torch.optim.AdamW)):
+    for is_sparse, kind in ((True, SparseAdamW), (False, torch.optim.AdamW)):
         embedding = table(is_sparse)
         before = embedding.weight[3].detach().clone()
         learn(embedding, adam(embedding, kind), once_in_the_middle)
@@ -64,7 +64,7 @@ def test_a_rare_row_moves_as_far_as_dense_adam_takes_it_in_the_steps_after() -> 
 def test_a_dense_parameter_learns_as_by_adamw() -> None:
     ours, theirs = table(False), table(False)
     steps = [[0, 1], [2], [5, 5]]
-    learn(ours, RowAdamW(ours.parameters(), lr=RATE, weight_decay=0.1), steps)
+    learn(ours, SparseAdamW(ours.parameters(), lr=RATE, weight_decay=0.1), steps)
     learn(theirs, torch.optim.AdamW(theirs.parameters(), lr=RATE, weight_decay=0.1), steps)
     assert torch.equal(ours.weight, theirs.weight)
 
@@ -72,18 +72,18 @@ def test_a_dense_parameter_learns_as_by_adamw() -> None:
 def test_decay_of_a_table_that_learns_by_rows_is_refused() -> None:
     by_rows = table(True)
     with pytest.raises(ValueError, match=r"weight_decay=0\.1"):
-        learn(by_rows, RowAdamW(by_rows.parameters(), lr=RATE, weight_decay=0.1), [[1]])
+        learn(by_rows, SparseAdamW(by_rows.parameters(), lr=RATE, weight_decay=0.1), [[1]])
 
 
 def test_a_fit_goes_on_from_its_state() -> None:
     whole, first = table(True), table(True)
     steps = [[1, 4], [4, 4], [1, 1], [2, 1]]
-    learn(whole, adam(whole, RowAdamW), steps)
-    optimizer = adam(first, RowAdamW)
+    learn(whole, adam(whole, SparseAdamW), steps)
+    optimizer = adam(first, SparseAdamW)
     learn(first, optimizer, steps[:2])
     second = table(True)
     second.load_state_dict(first.state_dict())
-    went_on = adam(second, RowAdamW)
+    went_on = adam(second, SparseAdamW)
     went_on.load_state_dict(optimizer.state_dict())
     learn(second, went_on, steps[2:])
     assert torch.equal(second.weight, whole.weight)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training import shares
-from training.shares import Beside, Shares, SharesRejected, placed
+from training.shares import CanaryRelease, InvalidTrafficSplit, TrafficSplit, hash_bucket
 
 USERS = [f"u{number}" for number in range(20_000)]
 # Five standard deviations of a share of 20,000 fair draws at most.
@@ -14,8 +14,8 @@ WITHIN = 5 * 0.5 / np.sqrt(len(USERS))
 
 
 def of_two(first, second=0.0):
-    beside = [Beside("two", "/two", first)] + ([Beside("three", "/three", second)] if second else [])
-    return Shares("colours", tuple(beside))
+    beside = [CanaryRelease("two", "/two", first)] + ([CanaryRelease("three", "/three", second)] if second else [])
+    return TrafficSplit("colours", tuple(beside))
 
 
 def groups(these):
@@ -26,13 +26,13 @@ def groups(these):
 
 
 def test_places_are_uniform_and_one_user_has_one_place():
-    places = np.array([placed(user, "colours") for user in USERS])
+    places = np.array([hash_bucket(user, "colours") for user in USERS])
     counts, _ = np.histogram(places, bins=20, range=(0, 1))
     assert places.min() >= 0 and places.max() < 1
     # Chi-squared with 19 degrees of freedom is above 50.8 once in 10,000.
     assert ((counts - 1000) ** 2 / 1000).sum() < 50.8
     # In every process and version: a user who moved would have been in both arms.
-    assert placed("u1", "colours") == pytest.approx(0.114223262106, abs=1e-9)
+    assert hash_bucket("u1", "colours") == pytest.approx(0.114223262106, abs=1e-9)
 
 
 def test_everybody_gets_one_release_by_the_shares():
@@ -43,13 +43,13 @@ def test_everybody_gets_one_release_by_the_shares():
         None: pytest.approx(0.6, abs=WITHIN),
     }
     assert set(groups(of_two(1.0))) == {"two"}
-    assert set(groups(Shares())) == {None}
-    assert of_two(1.0).release_of("") is None
+    assert set(groups(TrafficSplit())) == {None}
+    assert of_two(1.0).assign_release("") is None
 
 
 def test_two_experiments_divide_users_independently():
-    of_one = [placed(user, "colours") < 0.5 for user in USERS]
-    of_other = [placed(user, "shapes") < 0.5 for user in USERS]
+    of_one = [hash_bucket(user, "colours") < 0.5 for user in USERS]
+    of_other = [hash_bucket(user, "shapes") < 0.5 for user in USERS]
     assert np.mean(np.logical_and(of_one, of_other)) == pytest.approx(0.25, abs=WITHIN)
 
 
@@ -59,15 +59,15 @@ def test_who_is_in_a_share_that_grows_stays_in_it():
 
 
 def test_shares_are_given_changed_and_ended(tmp_path):
-    one = Shares().with_share("two", tmp_path, 0.1)
-    assert one == Shares("two", (Beside("two", str(tmp_path), 0.1),))
+    one = TrafficSplit().with_share("two", tmp_path, 0.1)
+    assert one == TrafficSplit("two", (CanaryRelease("two", str(tmp_path), 0.1),))
     more = one.with_share("two", tmp_path, 0.5).with_share("three", tmp_path, 0.5)
-    assert [(beside.release, beside.share) for beside in more.beside] == [("two", 0.5), ("three", 0.5)]
+    assert [(beside.release, beside.share) for beside in more.canaries] == [("two", 0.5), ("three", 0.5)]
     assert more.experiment == "two"
     less = more.with_share("two", tmp_path, 0)
-    assert [beside.release for beside in less.beside] == ["three"] and less.experiment == "two"
-    assert less.with_share("three", tmp_path, 0) == Shares()
-    assert Shares().with_share("two", tmp_path, 0.1, "colours").experiment == "colours"
+    assert [beside.release for beside in less.canaries] == ["three"] and less.experiment == "two"
+    assert less.with_share("three", tmp_path, 0) == TrafficSplit()
+    assert TrafficSplit().with_share("two", tmp_path, 0.1, "colours").experiment == "colours"
 
 
 @pytest.mark.parametrize(
@@ -76,21 +76,21 @@ def test_shares_are_given_changed_and_ended(tmp_path):
         (lambda: of_two(0.7, 0.4), r"0.7 \(two\) \+ 0.4 \(three\) are 1.1, more than all"),
         (lambda: of_two(1.5), "share 1.5 of two"),
         (lambda: of_two(-0.1), "share -0.1 of two"),
-        (lambda: Shares("x", (Beside("two", "/two", 0.1),) * 2), "at most 4 different"),
-        (lambda: Shares("x", tuple(Beside(f"r{n}", "/r", 0.1) for n in range(5))), "5 releases beside"),
-        (lambda: Shares(" ", (Beside("two", "/two", 0.1),)), "experiment ' '"),
+        (lambda: TrafficSplit("x", (CanaryRelease("two", "/two", 0.1),) * 2), "at most 4 different"),
+        (lambda: TrafficSplit("x", tuple(CanaryRelease(f"r{n}", "/r", 0.1) for n in range(5))), "5 releases beside"),
+        (lambda: TrafficSplit(" ", (CanaryRelease("two", "/two", 0.1),)), "experiment ' '"),
         (lambda: of_two(0.1).with_share("three", "/three", 0.1, "shapes"), "experiment 'colours' goes on"),
     ],
 )
 def test_what_cannot_be_given_is_said(made, message):
-    with pytest.raises(SharesRejected, match=message):
+    with pytest.raises(InvalidTrafficSplit, match=message):
         made()
 
 
 def test_the_file_holds_the_shares_and_what_they_were(tmp_path):
     file = tmp_path / "bentoml" / "shares.json"
-    assert shares.read(file) == Shares()
-    for these in (of_two(0.1), of_two(0.2), of_two(0.2), Shares()):
+    assert shares.read(file) == TrafficSplit()
+    for these in (of_two(0.1), of_two(0.2), of_two(0.2), TrafficSplit()):
         shares.write(file, these)
         assert shares.read(file) == these
     content = json.loads(file.read_text())

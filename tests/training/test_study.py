@@ -15,16 +15,16 @@ from training.features import OfflineFeatures, ServiceContract
 from training.ranking.features import VIEWS
 from training.recall.measure import recall_table
 from training.recall.realtime import Realtime
-from training.study import STUDIES, measured_ranker
+from training.study import ABLATIONS, measured_ranker
 from training.study.__main__ import main, run
-from training.study.asked import Asked
-from training.study.grid import Cell, CellResult, Grid, Study
+from training.study.asked import EvaluationScope
+from training.study.grid import Ablation, Cell, CellResult, Grid
 from training.study.measured_channel import CASES_PER_USER, CASES_SEED
-from training.study.table import markdown
+from training.study.table import render_markdown
 from training.workspace import Workspace
 
 TINY = {"epochs": 1, "batch_size": 64, "width": 4}
-STUDY = Study(
+STUDY = Ablation(
     name="tiny",
     question="Does it matter?",
     cells=(Cell("off", "sum_pooling", TINY), Cell("on", "sum_pooling", {**TINY, "hard_search": True})),
@@ -100,7 +100,7 @@ def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
         "off": [result(generator, labels, 0.5, "new"), result(generator, labels, 0.6, "old")],
         "on": [result(generator, labels, 2.0, "new"), result(generator, labels, 2.2, "new")],
     }
-    page = markdown(STUDY, results, [0, 1], "here", "new")
+    page = render_markdown(STUDY, results, [0, 1], "here", "new")
     auc = {
         name: [roc_auc_score(one.predictions["label"], one.predictions["probability"]) for one in some]
         for name, some in results.items()
@@ -114,7 +114,7 @@ def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
 
 def test_several_heads_have_a_table_each_and_a_bias_tower_its_line() -> None:
     generator = np.random.default_rng(0)
-    study = replace(STUDY, asked=Asked("test", ("click", "full_play", "like")))
+    study = replace(STUDY, scope=EvaluationScope("test", ("click", "full_play", "like")))
     results: dict[str, list[CellResult]] = {"off": [], "on": []}
     for name, signals in (("off", {"click": 0.5, "full_play": 2.0}), ("on", {"click": 2.0, "full_play": 0.5})):
         labels = generator.integers(0, 2, 400).astype(np.float32)
@@ -125,8 +125,8 @@ def test_several_heads_have_a_table_each_and_a_bias_tower_its_line() -> None:
         effect = {"places": [1, 2, 3], "logits": [0.9, 0.5, 0.6]} if name == "on" else {"places": []}
         measures = {"seconds": 2.0, "parameters": 1, "code": "new", "position_effect": effect}
         results[name].append(CellResult(pl.concat(rows), measures))
-    page = markdown(study, results, [0], "here", "new")
-    click, full_play, like = (page.split(f"Task `{task}`:")[1].split("Task")[0] for task in study.asked.tasks)
+    page = render_markdown(study, results, [0], "here", "new")
+    click, full_play, like = (page.split(f"Task `{task}`:")[1].split("Task")[0] for task in study.scope.tasks)
     gains = [float(part.split("| on − off | ")[1].split(" ")[0]) for part in (click, full_play)]
     assert gains[0] > 0.1 and gains[1] < -0.1
     assert "the log holds none" in like
@@ -137,7 +137,7 @@ def test_what_is_asked_makes_another_cell(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits = counted(monkeypatch)
-    grid, asked = Grid(workspace, tmp_path / "study"), Asked("test", ("full_play", "not_skipped"))
+    grid, asked = Grid(workspace, tmp_path / "study"), EvaluationScope("test", ("full_play", "not_skipped"))
     grid.result(STUDY.cells[0], 0)
     found = grid.result(STUDY.cells[0], 0, asked).predictions
     assert len(fits) == 2 and found["task"].unique().sort().to_list() == ["full_play", "not_skipped"]
@@ -149,7 +149,7 @@ def test_a_channel_is_measured_on_validation_sessions(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: SERVICES[service]))
-    study = Study(
+    study = Ablation(
         name="tiny",
         question="Do skips teach anything?",
         cells=(Cell("without", "realtime", {}), Cell("with", "realtime", {"skip_negatives": True})),
@@ -161,7 +161,7 @@ def test_a_channel_is_measured_on_validation_sessions(
     data = chosen.offline.data
     cases = data.recall_cases("validation").sample(CASES_PER_USER, CASES_SEED)
     channel = Realtime.fit(data, study.cells[1].config("debug", 0), tmp_path / "again")
-    users = chosen.offline.users("realtime", cases.user_ids.tolist(), cases.request_at_C)
+    users = chosen.offline.load_user_batch("realtime", cases.user_ids.tolist(), cases.request_at_C)
     table = recall_table(channel.recall(users, 200).items_BK, cases)
     by_user = rows.with_columns(pl.col("recall_at_50/all").fill_nan(None)).group_by("user").mean()
     assert by_user["recall_at_50/all"].mean() == pytest.approx(table["recall_at_50/all"])
@@ -171,7 +171,7 @@ def test_a_channel_is_measured_on_validation_sessions(
 
 
 def test_every_study_subtracts_cells_that_it_has() -> None:
-    for name, study in STUDIES.items():
+    for name, study in ABLATIONS.items():
         cells = [cell.name for cell in study.cells]
         assert study.name == name and len(set(cells)) == len(cells)
         assert all(cell in cells for pair in study.pairs for cell in pair)
@@ -180,12 +180,12 @@ def test_every_study_subtracts_cells_that_it_has() -> None:
 
 
 def test_some_cells_of_a_study(workspace: Workspace, tmp_path: Path) -> None:
-    some = STUDIES["ranking_history"].of(["hard", "none"])
+    some = ABLATIONS["ranking_history"].subset(["hard", "none"])
     assert [cell.name for cell in some.cells] == ["none", "hard"]
     assert some.pairs == (("hard", "none"),)
     with pytest.raises(ValueError, match=r"harder.*choose from none, soft, hard"):
-        STUDIES["ranking_history"].of(["harder"])
-    few = replace(STUDIES["ranking_history"], cells=STUDY.cells[:1], pairs=())
+        ABLATIONS["ranking_history"].subset(["harder"])
+    few = replace(ABLATIONS["ranking_history"], cells=STUDY.cells[:1], pairs=())
     page = run(few, workspace, 1, Grid(workspace, tmp_path / "study"))
     assert "`python -m training.study ranking_history --seeds 1 --cells off`" in page
 

@@ -65,7 +65,7 @@ def test_peers_answer_for_the_same_plays_as_a_ranker(
     from training.ranking import RANKERS
 
     ours, _, _ = measured_ranker.measure("sum_pooling", offline, RANKERS["sum_pooling"].config("debug"), tmp_path / "a")
-    trees, _, told = measured_peer.measure("gbdt", offline, GbdtConfig(cases=200, least_in_leaf=5), tmp_path / "b")
+    trees, _, told = measured_peer.measure("gbdt", offline, GbdtConfig(cases=200, min_data_in_leaf=5), tmp_path / "b")
     assert trees.select("user", "label").equals(ours.select("user", "label"))
     assert trees["probability"].is_between(0, 1).all() and told["cases"] <= 204
 
@@ -73,11 +73,11 @@ def test_peers_answer_for_the_same_plays_as_a_ranker(
         cases = np.load(Path(command[4]) / rechub.CASES)
         assert cases["train_history"].shape == (len(cases["train_label"]), 7)
         assert (np.diff((cases["validation_history"] > 0).astype(int), axis=1) <= 0).all(), "zeros stand at the end"
-        np.save(Path(command[4]) / rechub.SAID, np.full(len(cases["validation_item"]), 0.5, np.float32))
+        np.save(Path(command[4]) / rechub.PREDICTIONS, np.full(len(cases["validation_item"]), 0.5, np.float32))
         return type("Done", (), {"returncode": 0, "stdout": 'noise\n{"seconds": 1.0, "parameters": 3}\n'})
 
     monkeypatch.setattr(measured_peer.subprocess, "run", read)
-    monkeypatch.setattr(measured_peer, "python_with", lambda *packages: Path("python"))
+    monkeypatch.setattr(measured_peer, "ensure_environment", lambda *packages: Path("python"))
     said, _, told = measured_peer.measure("DIN", offline, RechubConfig(cases=200, events=7), tmp_path / "c")
     assert said.select("user", "label").equals(ours.select("user", "label"))
     assert told["parameters"] == 3 and set(said["probability"].to_list()) == {0.5}

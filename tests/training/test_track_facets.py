@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data import FACETS
-from training.selection import diverse
+from training.selection import rerank_mmr
 from training.track_facets import TrackFacets
 
 VALUES = st.one_of(st.none(), st.lists(st.sampled_from([None, "x", "y", "z"]), max_size=3))
@@ -48,7 +48,7 @@ def test_similarity_is_the_mean_cosine_of_the_facets_that_both_have(world):
 def test_the_diversity_of_a_list_is_that_of_its_known_pairs():
     rows = pl.DataFrame({"styles": [[], ["x"], ["x"], ["y"], []]})
     lists = np.array([[1, 2, 0], [1, 2, 3], [1, 3, 4], [1, 4, 0]])
-    found = TrackFacets.build(rows).diversity(lists)
+    found = TrackFacets.build(rows).intra_list_diversity(lists)
     assert np.allclose(found, [0, 2 / 3, 1, np.nan], equal_nan=True)
 
 
@@ -87,7 +87,7 @@ def test_each_place_goes_to_the_best_that_is_left(candidates, data, limit, most,
         if not left:
             break
         chosen.append(max(left, key=lambda place: (round(worth(place), 9), -place)))
-    got = diverse(np.array(scores), alike, np.array(artists, dtype=np.int64), limit, most, strength, first)
+    got = rerank_mmr(np.array(scores), alike, np.array(artists, dtype=np.int64), limit, most, strength, first)
     if got != chosen:  # unless two were worth the same but for rounding
         place = next(n for n, (one, other) in enumerate(zip(got, chosen, strict=False)) if one != other)
         one, other = got[place], chosen[place]

@@ -51,16 +51,19 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     whole = fit_line(tmp_path / "whole")
     code = f"from pathlib import Path; from tests.training.test_trainer import fit_line; fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=settings.ROOT, env={**os.environ, "PYTHONPATH": "."})
-    last = tmp_path / "cut" / trainer.LAST
+    last = tmp_path / "cut" / trainer.LAST_CHECKPOINT_FILE
     deadline = time.monotonic() + 120
     while not last.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert last.exists(), "the fit was not killed in the middle"
-    assert not (tmp_path / "cut" / trainer.DONE).exists()
+    assert not (tmp_path / "cut" / trainer.FIT_RECORD_FILE).exists()
     resumed = fit_line(tmp_path / "cut")
-    first, second = load_file(tmp_path / "whole" / trainer.BEST), load_file(tmp_path / "cut" / trainer.BEST)
+    first, second = (
+        load_file(tmp_path / "whole" / trainer.BEST_WEIGHTS_FILE),
+        load_file(tmp_path / "cut" / trainer.BEST_WEIGHTS_FILE),
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert resumed.steps == whole.steps
     assert [row["value"] for row in resumed.history] == [row["value"] for row in whole.history]
@@ -85,7 +88,7 @@ def test_the_log_says_how_much_of_the_time_steps_waited_for_data(
     now = [0.0]
     monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
     # In one thread, so that this clock says who took the time
-    monkeypatch.setattr(trainer, "MadeAhead", lambda batches: batches)
+    monkeypatch.setattr(trainer, "Prefetcher", lambda batches: batches)
 
     class Slow(Line):
         def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:

@@ -6,14 +6,14 @@ import numpy as np
 
 from sequences import behaviours
 from training.data import TrainingData
-from training.recall.windows import POSITIVES, WindowSampler
+from training.recall.windows import POSITIVE_BEHAVIOURS, WindowSampler
 
 
 def test_targets_and_skips_are_the_next_ones_of_their_kind(data: TrainingData) -> None:
-    sampler = WindowSampler(data, length=12, horizon=1, balance=0.5)
+    sampler = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
     windows = sampler.windows(0, 0, 40)
-    code = behaviours.load().encoder
-    positive = [code[name] for name in POSITIVES]
+    code = behaviours.load_behaviours().encoder
+    positive = [code[name] for name in POSITIVE_BEHAVIOURS]
     reader = data.reader("recent_events")
     seen = 0
     for row in range(40):

@@ -20,8 +20,8 @@ from sklearn.metrics import f1_score, roc_auc_score
 from tqdm import tqdm
 
 from training import trainer
-from training.benchmark.spread import in_words, summary
-from training.recall.knowledge_graph_network import GraphNetwork, GraphNetworkConfig, Pairs, fit_network
+from training.benchmark.spread import format_mean_std, summarize_seeds
+from training.recall.knowledge_graph_network import LabeledPairs, LightGCN, LightGCNConfig, fit_light_gcn
 
 PUBLISHED = {
     "kgcn": {"RippleNet": (0.780, 0.702), "KGCN": (0.796, 0.721)},
@@ -46,28 +46,30 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     if options.seeds < 1:
         raise ValueError(f"--seeds {options.seeds} gives no result; ask for at least 1")
-    trainer.use_threads()
-    config = GraphNetworkConfig()
+    trainer.configure_threads()
+    config = LightGCNConfig()
     triples = read_triples(options.folder / "kg.txt")
     result: dict[str, Any] = {"config": asdict(config), "seeds": options.seeds}
     for protocol, published in PUBLISHED.items():
         runs = []
         for seed in range(options.seeds):
             pairs = _pairs(options.folder, protocol, seed)
-            runs.append(one_run(pairs, triples, config, seed, f"{protocol} seed {seed}"))
-        result[protocol] = summary(runs) | {"published": published}
-        print(table(protocol, result[protocol]), flush=True)
+            runs.append(run_seed(pairs, triples, config, seed, f"{protocol} seed {seed}"))
+        result[protocol] = summarize_seeds(runs) | {"published": published}
+        print(format_table(protocol, result[protocol]), flush=True)
     return result
 
 
-def one_run(pairs: Pairs, triples_T2: np.ndarray, config: GraphNetworkConfig, seed: int, what: str) -> dict[str, float]:
+def run_seed(
+    pairs: LabeledPairs, triples_T2: np.ndarray, config: LightGCNConfig, seed: int, what: str
+) -> dict[str, float]:
     """Split by `seed`, fit, and score the test pairs once."""
     train, evaluation, test = split(pairs, seed)
     users, items = int(pairs.user_P.max()) + 1, int(pairs.item_P.max()) + 1
     entities = max(items, int(triples_T2.max()) + 1)
     liked = train.take(np.flatnonzero(train.label_P == 1))
     torch.manual_seed(seed)
-    network = GraphNetwork(users, entities, np.stack([liked.user_P, liked.item_P], axis=1), triples_T2, config)
+    network = LightGCN(users, entities, np.stack([liked.user_P, liked.item_P], axis=1), triples_T2, config)
     with tqdm(total=config.epochs, desc=what, unit="epoch", mininterval=1, disable=None) as bar:
 
         def tell(epoch: int, value: float | None) -> None:
@@ -78,9 +80,9 @@ def one_run(pairs: Pairs, triples_T2: np.ndarray, config: GraphNetworkConfig, se
         def validate() -> float:
             return float(roc_auc_score(evaluation.label_P, network.score(evaluation)))
 
-        eval_auc = fit_network(network, train, items, seed, validate, tell)
+        eval_auc = fit_light_gcn(network, train, items, seed, validate, tell)
     logit_P, liked_I = network.score(test), np.bincount(liked.item_P, minlength=items)
-    cut = best_cut(network.score(evaluation), evaluation.label_P)
+    cut = best_f1_threshold(network.score(evaluation), evaluation.label_P)
     return {
         "eval_auc": eval_auc,
         "auc": float(roc_auc_score(test.label_P, logit_P)),
@@ -90,11 +92,11 @@ def one_run(pairs: Pairs, triples_T2: np.ndarray, config: GraphNetworkConfig, se
     }
 
 
-def table(protocol: str, found: dict[str, Any]) -> str:
+def format_table(protocol: str, found: dict[str, Any]) -> str:
     """The result for a person."""
     lines = [f"{protocol} ({len(found['runs'])} seeds)"]
     for name in METRICS:
-        lines.append(f"  {name:16} {in_words(found[name])}")
+        lines.append(f"  {name:16} {format_mean_std(found[name])}")
     lines += [f"  {name:16} AUC {auc:.3f}  F1 {f1:.3f} (published)" for name, (auc, f1) in found["published"].items()]
     return "\n".join(lines)
 
@@ -108,7 +110,7 @@ def read_triples(path: Path) -> np.ndarray:
     return np.unique(np.array([(int(head), int(tail)) for head, _, tail in rows], dtype=np.int64), axis=0)
 
 
-def kgcn_pairs(folder: Path, seed: int) -> Pairs:
+def kgcn_pairs(folder: Path, seed: int) -> LabeledPairs:
     """Every artist of the knowledge graph that a user played, and as many that the user did not, drawn by `seed`."""
     entity = dict(line.split() for line in _lines(folder / "item_index2entity_id.txt"))
     items = np.sort(np.array([int(one) for one in entity.values()]))
@@ -125,23 +127,23 @@ def kgcn_pairs(folder: Path, seed: int) -> Pairs:
         users.append(np.full(2 * len(liked), number))
         drawn.append(np.concatenate([liked, others]))
         labels.append(np.repeat([1, 0], len(liked)))
-    return Pairs(*(np.concatenate(part).astype(np.int64) for part in (users, drawn, labels)))
+    return LabeledPairs(*(np.concatenate(part).astype(np.int64) for part in (users, drawn, labels)))
 
 
-def mcclk_pairs(folder: Path) -> Pairs:
+def mcclk_pairs(folder: Path) -> LabeledPairs:
     """The pairs of MCCLK's file."""
-    rows = np.loadtxt(_existing(folder / "mcclk_ratings_final.txt"), dtype=np.int64)
-    return Pairs(rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy())
+    rows = np.loadtxt(_require_file(folder / "mcclk_ratings_final.txt"), dtype=np.int64)
+    return LabeledPairs(rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy())
 
 
-def split(pairs: Pairs, seed: int) -> tuple[Pairs, Pairs, Pairs]:
+def split(pairs: LabeledPairs, seed: int) -> tuple[LabeledPairs, LabeledPairs, LabeledPairs]:
     """Train, eval and test: 6 : 2 : 2, at random."""
     order = np.random.default_rng([seed, 1]).permutation(len(pairs))
     fifth = len(order) // 5
     return pairs.take(order[2 * fifth :]), pairs.take(order[:fifth]), pairs.take(order[fifth : 2 * fifth])
 
 
-def best_cut(logit_P: np.ndarray, label_P: np.ndarray) -> float:
+def best_f1_threshold(logit_P: np.ndarray, label_P: np.ndarray) -> float:
     """The logit from which on to say "liked" for the best F1 on these pairs."""
     order = np.argsort(-logit_P, kind="stable")
     found = np.cumsum(label_P[order])
@@ -149,15 +151,15 @@ def best_cut(logit_P: np.ndarray, label_P: np.ndarray) -> float:
     return float(logit_P[order[int(f1.argmax())]])
 
 
-def _pairs(folder: Path, protocol: str, seed: int) -> Pairs:
+def _pairs(folder: Path, protocol: str, seed: int) -> LabeledPairs:
     return kgcn_pairs(folder, seed) if protocol == "kgcn" else mcclk_pairs(folder)
 
 
 def _lines(path: Path) -> list[str]:
-    return _existing(path).read_text(encoding="utf-8").splitlines()
+    return _require_file(path).read_text(encoding="utf-8").splitlines()
 
 
-def _existing(path: Path) -> Path:
+def _require_file(path: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; give --folder the folder of the Last.FM files")
     return path

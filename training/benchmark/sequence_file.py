@@ -20,23 +20,23 @@ class Sequences:
     history and the item after it. `continues`: history u of `test` is that of user u, with `validation[u]` at its end.
     """
 
-    learned: list[list[str]]
+    train: list[list[str]]
     validation: list[str]
     test: list[tuple[list[str], str]]
-    continues: bool
+    is_leave_one_out: bool
 
     @property
     def items(self) -> list[str]:
         """The catalogue, sorted: every item of the sequence file, as in the published protocol; none that only a test
         file has.
         """
-        known = {item for items in self.learned for item in items} | set(self.validation)
-        return sorted(known | ({target for _, target in self.test} if self.continues else set()))
+        known = {item for items in self.train for item in items} | set(self.validation)
+        return sorted(known | ({target for _, target in self.test} if self.is_leave_one_out else set()))
 
     @property
-    def repeats(self) -> bool:
+    def has_repeats(self) -> bool:
         """Whether somebody came back to an item in what may be learned from."""
-        return any(len(set(items)) < len(items) for items in self.learned)
+        return any(len(set(items)) < len(items) for items in self.train)
 
 
 def read_sequences(path: Path, test: Path | None = None) -> Sequences:
@@ -65,8 +65,10 @@ def read_sequences(path: Path, test: Path | None = None) -> Sequences:
         raise ValueError(f"{path} has no line; write `id item item …`, a user a line")
     if test is None:
         pairs = [(items[:-1], items[-1]) for items in rows]
-        return Sequences([items[:-2] for items in rows], [items[-2] for items in rows], pairs, continues=True)
-    return Sequences([items[:-1] for items in rows], [items[-1] for items in rows], _pairs(test), continues=False)
+        return Sequences([items[:-2] for items in rows], [items[-2] for items in rows], pairs, is_leave_one_out=True)
+    return Sequences(
+        [items[:-1] for items in rows], [items[-1] for items in rows], _pairs(test), is_leave_one_out=False
+    )
 
 
 def read_attributes(path: Path, items: list[str]) -> dict[str, list[str]]:
@@ -77,7 +79,7 @@ def read_attributes(path: Path, items: list[str]) -> dict[str, list[str]]:
         FileNotFoundError: there is no such file. ValueError: it is not such JSON, or knows none of the items.
     """
     try:
-        found = json.loads(_existing(path).read_text(encoding="utf-8"))
+        found = json.loads(_require_file(path).read_text(encoding="utf-8"))
         lists = {str(item): [str(one) for one, _ in Counter(of_item).most_common()] for item, of_item in found.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is not JSON of the form {{item: [attribute, …]}}: {error}") from error
@@ -102,7 +104,7 @@ def _pairs(path: Path) -> list[tuple[list[str], str]]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number and text of the lines that are not blank."""
     try:
-        text = _existing(path).read_text(encoding="utf-8")
+        text = _require_file(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error}); give a plain sequence file") from error
     for number, line in enumerate(text.split("\n"), start=1):
@@ -110,7 +112,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _existing(path: Path) -> Path:
+def _require_file(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; check the path")
     return path

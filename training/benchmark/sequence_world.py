@@ -20,7 +20,7 @@ from training.recall import CHANNELS
 from training.recipes import recipe
 
 MINUTE_US, GAP_US = 60_000_000, 1_000_000
-BEGIN_US = 1_577_836_800_000_000
+START_US = 1_577_836_800_000_000
 """2020-01-01, UTC: when every sequence begins."""
 
 ATTRIBUTE_FACET = "styles"
@@ -33,7 +33,7 @@ class Requests:
     user_ids: list[str]
     request_at_R: np.ndarray
     target_R: np.ndarray
-    heard: list[np.ndarray]
+    histories: list[np.ndarray]
 
     def __len__(self) -> int:
         """R."""
@@ -41,7 +41,7 @@ class Requests:
 
 
 @dataclass(frozen=True)
-class SequenceWorld:
+class SequenceDataset:
     """What a channel learns from, and what it is asked."""
 
     data: TrainingData
@@ -55,24 +55,26 @@ class SequenceWorld:
         folder: Path,
         attributes: dict[str, list[str]] | None = None,
         is_final: bool = False,
-    ) -> SequenceWorld:
+    ) -> SequenceDataset:
         """Writes the marts into `folder` and reads them; `is_final`: the validation items are learned from as well."""
         users = [
-            [*items, last, *([target] if sequences.continues else [])]
+            [*items, last, *([target] if sequences.is_leave_one_out else [])]
             for items, last, (_, target) in zip(
-                sequences.learned,
+                sequences.train,
                 sequences.validation,
-                sequences.test if sequences.continues else [([], "")] * len(sequences.learned),
+                sequences.test if sequences.is_leave_one_out else [([], "")] * len(sequences.train),
                 strict=True,
             )
         ]
         parts = [
-            ["train"] * len(items) + ["train" if is_final else "validation"] + (["test"] if sequences.continues else [])
-            for items in sequences.learned
+            ["train"] * len(items)
+            + ["train" if is_final else "validation"]
+            + (["test"] if sequences.is_leave_one_out else [])
+            for items in sequences.train
         ]
         names = [f"user-{number:07d}" for number in range(len(users))]
-        others = [] if sequences.continues else [history for history, _ in sequences.test]
-        asking = names if sequences.continues else [f"test-{number:07d}" for number in range(len(others))]
+        others = [] if sequences.is_leave_one_out else [history for history, _ in sequences.test]
+        asking = names if sequences.is_leave_one_out else [f"test-{number:07d}" for number in range(len(others))]
         plays = _plays(names, users).with_columns(
             part=pl.Series([part for of_user in parts for part in of_user], dtype=pl.String)
         )
@@ -90,7 +92,7 @@ class SequenceWorld:
         contract = ServiceContract(("recent_events", "played_history"))
         services = {channel.feature_service: contract for channel in CHANNELS.values()}
         data = TrainingData(folder, "held_out", recipe("small"), services=services)
-        before = [(items, last) for items, last in zip(sequences.learned, sequences.validation, strict=True)]
+        before = [(items, last) for items, last in zip(sequences.train, sequences.validation, strict=True)]
         return cls(data, _requests(data, names, before), _requests(data, asking, sequences.test))
 
 
@@ -100,13 +102,13 @@ def _requests(data: TrainingData, names: list[str], pairs: list[tuple[list[str],
         user_ids=names,
         request_at_R=np.array([_request_at(len(history)) for history, _ in pairs], dtype=np.int64),
         target_R=encode([target for _, target in pairs]),
-        heard=[encode(history) for history, _ in pairs],
+        histories=[encode(history) for history, _ in pairs],
     )
 
 
 def _request_at(number: Any) -> Any:
     """When play number 0, 1, … of a sequence is asked for, µs."""
-    return BEGIN_US + MINUTE_US * number + GAP_US
+    return START_US + MINUTE_US * number + GAP_US
 
 
 def _plays(names: list[str], sequences: list[list[str]]) -> pl.DataFrame:

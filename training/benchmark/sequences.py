@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 from training import trainer
 from training.benchmark.sequence_file import read_attributes, read_sequences
-from training.benchmark.sequence_world import Requests, SequenceWorld
-from training.benchmark.spread import in_words, summary
+from training.benchmark.sequence_world import Requests, SequenceDataset
+from training.benchmark.spread import format_mean_std, summarize_seeds
 from training.features import OfflineFeatures
 from training.recall import CHANNELS, RecallChannel
-from training.recall.measure import in_chunks
+from training.recall.measure import iterate_chunks
 
 CUTOFFS = (5, 10, 20)
 RECIPE = "sequences"
@@ -53,54 +53,58 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     if options.seeds < 1:
         raise ValueError(f"--seeds {options.seeds} gives no result; ask for at least 1")
-    trainer.use_threads()
+    trainer.configure_threads()
     channel = CHANNELS[options.channel]
     sequences = read_sequences(options.file, options.test)
     attributes = read_attributes(options.attributes, sequences.items) if options.attributes else None
-    config = configured(channel, sequences.repeats, options.set)
+    config = build_config(channel, sequences.has_repeats, options.set)
     result: dict[str, Any] = {
         "channel": channel.name,
         "config": asdict(config),
-        "users": len(sequences.learned),
+        "users": len(sequences.train),
         "items": len(sequences.items),
         "requests": len(sequences.test),
-        "heard_are_candidates": sequences.repeats,
+        "heard_are_candidates": sequences.has_repeats,
         "attributes": attributes is not None,
     }
     result["refit"] = refits = options.part == "test" and not options.no_refit
     result["settled"] = []
     runs: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="segue-sequences-") as folder:
-        world = SequenceWorld.build(sequences, Path(folder) / "marts", attributes)
-        final = SequenceWorld.build(sequences, Path(folder) / "final", attributes, is_final=True) if refits else None
+        world = SequenceDataset.build(sequences, Path(folder) / "marts", attributes)
+        final = SequenceDataset.build(sequences, Path(folder) / "final", attributes, is_final=True) if refits else None
         for seed in range(options.seeds):
             what = f"{channel.name} seed {seed}"
-            fitted = fit_one(channel, world, _seeded(config, seed), Path(folder) / f"seed-{seed}")
-            found = {"validation": asked(fitted, world, "validation", sequences.repeats, what)}
+            fitted = fit_channel(channel, world, _with_seed(config, seed), Path(folder) / f"seed-{seed}")
+            found = {"validation": evaluate_part(fitted, world, "validation", sequences.has_repeats, what)}
             if options.part == "test":
                 name = "test_without_refit" if refits else "test"
-                found[name] = asked(fitted, world, "test", sequences.repeats, what)
+                found[name] = evaluate_part(fitted, world, "test", sequences.has_repeats, what)
             if final is not None:
-                again = fit_one(channel, final, fitted.settled, Path(folder) / f"final-{seed}")
-                found["test"] = asked(again, final, "test", sequences.repeats, f"{what}, refitted")
+                again = fit_channel(channel, final, fitted.resolved_config, Path(folder) / f"final-{seed}")
+                found["test"] = evaluate_part(again, final, "test", sequences.has_repeats, f"{what}, refitted")
             for part, one in found.items():
                 runs.setdefault(part, []).append(one)
-            print(f"{what}: " + ", ".join(f"{part} {_short(one)}" for part, one in found.items()), flush=True)
-            result["settled"].append(asdict(fitted.settled))
-            config = replace(config, **{name: getattr(fitted.settled, name) for name in channel.kept_over_seeds})
+            print(f"{what}: " + ", ".join(f"{part} {_short_metrics(one)}" for part, one in found.items()), flush=True)
+            result["settled"].append(asdict(fitted.resolved_config))
+            config = replace(
+                config, **{name: getattr(fitted.resolved_config, name) for name in channel.seed_independent_fields}
+            )
     for part, of_part in runs.items():
-        result[part] = summary(of_part)
-        print(table(part, result[part]), flush=True)
+        result[part] = summarize_seeds(of_part)
+        print(format_table(part, result[part]), flush=True)
     return result
 
 
-def asked(channel: RecallChannel, world: SequenceWorld, part: str, repeats: bool, what: str) -> dict[str, float]:
+def evaluate_part(
+    channel: RecallChannel, world: SequenceDataset, part: str, repeats: bool, what: str
+) -> dict[str, float]:
     """The metrics of a part's requests; without `repeats` what was heard takes no place."""
     requests: Requests = getattr(world, part)
-    return metrics(ranks(channel, world, requests, not repeats, f"{what}, {part}"))
+    return metrics(target_ranks(channel, world, requests, not repeats, f"{what}, {part}"))
 
 
-def configured(channel: type[RecallChannel], repeats: bool, changes: list[str]) -> Any:
+def build_config(channel: type[RecallChannel], repeats: bool, changes: list[str]) -> Any:
     """The channel's config for plain sequences, with `NAME=VALUE` changes.
 
     Raises:
@@ -108,18 +112,18 @@ def configured(channel: type[RecallChannel], repeats: bool, changes: list[str]) 
     """
     config = channel.config(RECIPE)
     names = {one.name for one in fields(config)}
-    if not repeats and "new_share" in names:
+    if not repeats and "discovery_share" in names:
         # Nobody comes back to an item, so that all of the answer is new to the user.
-        config = replace(config, new_share=1.0)
+        config = replace(config, discovery_share=1.0)
     for change in changes:
         name, _, text = change.partition("=")
         if name not in names:
             raise ValueError(f"--set {change}: {channel.name} has no {name!r}; it has {', '.join(sorted(names))}")
-        config = replace(config, **{name: _value(change, text, getattr(config, name))})
+        config = replace(config, **{name: _parse_value(change, text, getattr(config, name))})
     return config
 
 
-def fit_one(channel: type[RecallChannel], world: SequenceWorld, config: Any, folder: Path) -> RecallChannel:
+def fit_channel(channel: type[RecallChannel], world: SequenceDataset, config: Any, folder: Path) -> RecallChannel:
     """The channel, fitted.
 
     Raises:
@@ -132,7 +136,9 @@ def fit_one(channel: type[RecallChannel], world: SequenceWorld, config: Any, fol
         raise KeyboardInterrupt from end
 
 
-def ranks(channel: RecallChannel, world: SequenceWorld, asked: Requests, leave_heard: bool, what: str) -> np.ndarray:
+def target_ranks(
+    channel: RecallChannel, world: SequenceDataset, asked: Requests, leave_heard: bool, what: str
+) -> np.ndarray:
     """Place of each request's target among the candidates [R], 0 the first; infinite beyond the last cutoff.
 
     `leave_heard`: items heard before the request take no place.
@@ -140,9 +146,9 @@ def ranks(channel: RecallChannel, world: SequenceWorld, asked: Requests, leave_h
     features, most = OfflineFeatures(world.data), max(CUTOFFS)
     found_R = np.full(len(asked), np.inf)
     with tqdm(total=len(asked), desc=what, unit="request", mininterval=1, disable=None) as bar:
-        for rows in in_chunks(len(asked)):
-            heard = [asked.heard[row] if leave_heard else asked.heard[row][:0] for row in rows]
-            users = features.users(
+        for rows in iterate_chunks(len(asked)):
+            heard = [asked.histories[row] if leave_heard else asked.histories[row][:0] for row in rows]
+            users = features.load_user_batch(
                 channel.feature_service, [asked.user_ids[row] for row in rows], asked.request_at_R[rows]
             )
             items_BK = channel.recall(users, most + max(len(items) for items in heard)).items_BK
@@ -166,30 +172,30 @@ def metrics(rank_R: np.ndarray) -> dict[str, float]:
     return found
 
 
-def table(part: str, found: dict[str, Any]) -> str:
+def format_table(part: str, found: dict[str, Any]) -> str:
     """The result for a person."""
     lines = [f"{part} ({len(found['runs'])} seeds)"]
-    lines += [f"  {name:16} {in_words(found[name])}" for name in found["runs"][0]]
+    lines += [f"  {name:16} {format_mean_std(found[name])}" for name in found["runs"][0]]
     return "\n".join(lines)
 
 
-def _short(run: dict[str, float]) -> str:
+def _short_metrics(run: dict[str, float]) -> str:
     return f"recall@10 {run['recall_at_10']:.4f} ndcg@10 {run['ndcg_at_10']:.4f}"
 
 
-def _seeded(config: Any, seed: int) -> Any:
+def _with_seed(config: Any, seed: int) -> Any:
     return replace(config, seed=seed) if "seed" in {one.name for one in fields(config)} else config
 
 
-def _value(change: str, text: str, present: Any) -> Any:
+def _parse_value(change: str, text: str, present: Any) -> Any:
     """`text` as the kind of value that `present` is."""
     try:
         if isinstance(present, bool):
             return {"true": True, "false": False}[text.lower()]
-        return type(present)(text) if isinstance(present, int | float | str) else _number(text)
+        return type(present)(text) if isinstance(present, int | float | str) else _parse_number(text)
     except (KeyError, ValueError) as error:
         raise ValueError(f"--set {change}: {text!r} is not like the present {present!r}") from error
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     return int(text) if text.lstrip("-").isdigit() else float(text)

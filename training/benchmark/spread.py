@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-def summary(runs: list[dict[str, float]]) -> dict[str, Any]:
+def summarize_seeds(runs: list[dict[str, float]]) -> dict[str, Any]:
     """Mean and standard deviation (of one run, n − 1; none of a single run) over the runs, and the runs."""
     found: dict[str, Any] = {"runs": runs}
     for name in runs[0]:
@@ -17,7 +17,7 @@ def summary(runs: list[dict[str, float]]) -> dict[str, Any]:
     return found
 
 
-def in_words(figure: dict[str, Any]) -> str:
+def format_mean_std(figure: dict[str, Any]) -> str:
     """`0.1234 ± 0.0012` of a figure of `summary`."""
     spread = figure["standard_deviation"]
     return f"{figure['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS, SEED = 1000, 0
-LEVEL = (2.5, 97.5)
-FEW_USERS = 10
+INTERVAL_PERCENTILES = (2.5, 97.5)
+MIN_BOOTSTRAP_USERS = 10
 """Fewer say nothing of other users."""
 
 Floats = NDArray[np.float64]
@@ -42,11 +42,11 @@ class Estimate:
         """
         if len(self.draws_R) == 0:
             return [float("nan")] * 3
-        low, high = np.percentile(self.draws_R, LEVEL)
+        low, high = np.percentile(self.draws_R, INTERVAL_PERCENTILES)
         return [float(self.value), float(low), float(high)]
 
 
-NOTHING = Estimate(float("nan"), np.zeros(0))
+NO_ESTIMATE = Estimate(float("nan"), np.zeros(0))
 
 
 @lru_cache(maxsize=4)
@@ -66,7 +66,7 @@ def mean(values_U: NDArray[np.generic], weights_U: NDArray[np.generic] | None = 
     kept = ~np.isnan(values)
     values, weights = values[kept], weights[kept]
     if len(values) == 0:
-        return NOTHING
+        return NO_ESTIMATE
     counts_RU = draw_counts(len(values))
     return Estimate(
         float(np.average(values, weights=weights)), (counts_RU @ (values * weights)) / (counts_RU @ weights)
@@ -76,5 +76,5 @@ def mean(values_U: NDArray[np.generic], weights_U: NDArray[np.generic] | None = 
 def statistic(of_counts: Callable[[Floats], Floats], users: int) -> Estimate:
     """Anything that is computed from how often each user counts: `of_counts` maps [R, U] to R figures."""
     if users == 0:
-        return NOTHING
+        return NO_ESTIMATE
     return Estimate(float(of_counts(np.ones((1, users)))[0]), of_counts(draw_counts(users)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LABELS, ROW, FIGURES = 880, 270, 26, 200
+WIDTH, LABEL_WIDTH, ROW_HEIGHT, VALUE_WIDTH = 880, 270, 26, 200
 Interval = Sequence[float | None] | None
 
 
@@ -23,7 +23,7 @@ class Bar:
     kind: str = "channel"
 
 
-def intervals(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True, digits: int = 3) -> str:
+def interval_chart(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True, digits: int = 3) -> str:
     """A dot with its 95 % interval a row, alone where there is none, the figures beside it. The axis holds zero, unless
     `from_zero` is off: then it is cut.
     """
@@ -33,22 +33,22 @@ def intervals(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True,
     figures = [float(value) for interval in known for value in interval if value is not None]
     anchor = [0.0] if from_zero else []
     low, high = min([*figures, *anchor]), max([*figures, *anchor])
-    step = _step(high - low)
-    low, high = _down(low, step), -_down(-high, step)
-    span, height = max(high - low, 1e-9), ROW * len(bars) + 34
+    step = _tick_step(high - low)
+    low, high = _round_down(low, step), -_round_down(-high, step)
+    span, height = max(high - low, 1e-9), ROW_HEIGHT * len(bars) + 34
 
     def x(value: float) -> float:
-        return LABELS + (value - low) / span * (WIDTH - LABELS - FIGURES)
+        return LABEL_WIDTH + (value - low) / span * (WIDTH - LABEL_WIDTH - VALUE_WIDTH)
 
     parts = [f'<svg viewBox="0 0 {WIDTH} {height}" class="chart">']
     for number in range(round(span / step) + 1):
         at = low + number * step
         css = "zero" if abs(at) < step / 10 else "grid"
         parts.append(f'<line class="{css}" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="4" y2="{height - 26}"/>')
-        parts.append(f'<text class="tick" x="{x(at):.1f}" y="{height - 10}">{at:.{_digits(step)}f}</text>')
+        parts.append(f'<text class="tick" x="{x(at):.1f}" y="{height - 10}">{at:.{_decimal_places(step)}f}</text>')
     for row, bar in enumerate(bars):
-        y = 4 + ROW * row + ROW / 2
-        parts.append(f'<text class="label" x="{LABELS - 12}" y="{y + 4}">{escape(bar.label)}</text>')
+        y = 4 + ROW_HEIGHT * row + ROW_HEIGHT / 2
+        parts.append(f'<text class="label" x="{LABEL_WIDTH - 12}" y="{y + 4}">{escape(bar.label)}</text>')
         value, lower, upper = bar.interval or (None, None, None)
         if value is None:
             continue
@@ -64,7 +64,7 @@ def intervals(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True,
     return "".join(parts) + "</svg>"
 
 
-def calibration(curves: dict[str, Sequence[Sequence[float]]]) -> str:
+def calibration_chart(curves: dict[str, Sequence[Sequence[float]]]) -> str:
     """For each ranker, what came true over what was said; the area of a dot grows with the plays behind it."""
     size, pad = 340, 44
     plot = size - 2 * pad
@@ -99,7 +99,7 @@ def calibration(curves: dict[str, Sequence[Sequence[float]]]) -> str:
     return "".join(parts) + "</svg>"
 
 
-def _step(span: float) -> float:
+def _tick_step(span: float) -> float:
     """A round distance of ticks, about five of them."""
     if span <= 0:
         return 0.1
@@ -107,9 +107,9 @@ def _step(span: float) -> float:
     return next(magnitude * one for one in (1, 2, 2.5, 5, 10) if magnitude * one >= span / 5)
 
 
-def _down(value: float, step: float) -> float:
+def _round_down(value: float, step: float) -> float:
     return round(step * ((value + step * 1e-9) // step), 12)
 
 
-def _digits(step: float) -> int:
+def _decimal_places(step: float) -> int:
     return max(0, len(f"{step:.6f}".rstrip("0").split(".")[1]))

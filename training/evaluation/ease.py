@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from training.evaluation.listen_matrix import ListenMatrix, raised
+from training.evaluation.listen_matrix import ListenMatrix, raise_counts
 
-TRACKS_AT_ONCE = 16_384
+TRACK_BATCH_SIZE = 16_384
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EaseConfig:
     regularization: float
     power: float
 
-    def learn(self, listens: ListenMatrix) -> Ease:
+    def fit(self, listens: ListenMatrix) -> Ease:
         """The baseline with these parameters."""
         return Ease(listens, self)
 
@@ -37,31 +37,33 @@ class Ease:
 
     def __init__(self, listens: ListenMatrix, config: EaseConfig) -> None:
         self.power = config.power
-        strength_UI = listens.raised(config.power)
+        strength_UI = listens.raise_counts(config.power)
         gram_UU = (strength_UI.astype(np.float64) @ strength_UI.T).toarray()
         inverse_UU = np.linalg.inv(gram_UU + config.regularization * np.eye(len(gram_UU)))
         strength_IU = strength_UI.T.tocsr()
-        own_I = np.concatenate([np.zeros(0), *(_own(part_IU, inverse_UU) for part_IU in _parts(strength_IU))])
+        own_I = np.concatenate(
+            [np.zeros(0), *(_self_similarity(part_IU, inverse_UU) for part_IU in _track_batches(strength_IU))]
+        )
         self.inverse_UU = inverse_UU
         self.strength_IU = strength_IU
         self.scaled_IU: csr_array = (diags_array((1 / (1 - own_I)).astype(np.float32)) @ strength_IU).tocsr()
-        self.own_I = (own_I / (1 - own_I)).astype(np.float32)
+        self.self_similarity_I = (own_I / (1 - own_I)).astype(np.float32)
 
     def scores(self, columns_T: NDArray[np.int64], counts_CT: NDArray[np.int64]) -> NDArray[np.float32]:
         """A score of every track for every case, [I, C]."""
-        past_TC = raised(counts_CT.T, self.power)
+        past_TC = raise_counts(counts_CT.T, self.power)
         # Where users outnumber tracks most of K cancels out, too much of it for float32.
         alike_UC = self.inverse_UU @ (self.strength_IU[columns_T].T @ past_TC.astype(np.float64))
         scores_IC: NDArray[np.float32] = self.scaled_IU @ alike_UC.astype(np.float32)
-        scores_IC[columns_T] -= self.own_I[columns_T, None] * past_TC
+        scores_IC[columns_T] -= self.self_similarity_I[columns_T, None] * past_TC
         return scores_IC
 
 
-def _parts(strength_IU: csr_array) -> list[csr_array]:
-    return [strength_IU[start : start + TRACKS_AT_ONCE] for start in range(0, strength_IU.shape[0], TRACKS_AT_ONCE)]
+def _track_batches(strength_IU: csr_array) -> list[csr_array]:
+    return [strength_IU[start : start + TRACK_BATCH_SIZE] for start in range(0, strength_IU.shape[0], TRACK_BATCH_SIZE)]
 
 
-def _own(part_IU: csr_array, inverse_UU: NDArray[np.float64]) -> NDArray[np.float64]:
+def _self_similarity(part_IU: csr_array, inverse_UU: NDArray[np.float64]) -> NDArray[np.float64]:
     """x_j'Kx_j of some tracks."""
     own_I: NDArray[np.float64] = part_IU.multiply(part_IU @ inverse_UU).sum(1)
     return own_I

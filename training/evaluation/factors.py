@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from training.evaluation.listen_matrix import ListenMatrix, raised
+from training.evaluation.listen_matrix import ListenMatrix, raise_counts
 
 SEED = 0
 
@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class FactorConfig:
+class IALSConfig:
     """`confidence` is α, `regularization` λ; a listen that was repeated n times has the strength n^`power`."""
 
     width: int
@@ -34,44 +34,46 @@ class FactorConfig:
     power: float
     rounds: int = 5
 
-    def learn(self, listens: ListenMatrix) -> Factors:
+    def fit(self, listens: ListenMatrix) -> IALS:
         """The baseline with these parameters."""
-        return Factors(listens, self)
+        return IALS(listens, self)
 
 
-class Factors:
+class IALS:
     """The vectors of tracks; a case gets its user's vector from its own past."""
 
-    def __init__(self, listens: ListenMatrix, config: FactorConfig) -> None:
+    def __init__(self, listens: ListenMatrix, config: IALSConfig) -> None:
         self.config = config
-        weight_UI = listens.raised(config.power) * config.confidence
+        weight_UI = listens.raise_counts(config.power) * config.confidence
         weight_IU = weight_UI.T.tocsr()
-        by_listeners = _by_listeners(weight_IU)
+        by_listeners = _group_by_user_count(weight_IU)
         users = weight_UI.shape[0]
         user_UD = np.random.default_rng(SEED).normal(scale=config.width**-0.5, size=(users, config.width))
         for _ in range(config.rounds):
-            self._follow(user_UD, weight_IU, by_listeners)
-            user_UD = np.concatenate([self._users(*_row(weight_UI, user)) for user in range(users)])
-        self._follow(user_UD, weight_IU, by_listeners)
+            self._solve_item_factors(user_UD, weight_IU, by_listeners)
+            user_UD = np.concatenate(
+                [self._solve_user_factors(*_user_weights(weight_UI, user)) for user in range(users)]
+            )
+        self._solve_item_factors(user_UD, weight_IU, by_listeners)
 
-    def _follow(self, user_UD: Floats, weight_IU: csr_array, by_listeners: list[Ints]) -> None:
+    def _solve_item_factors(self, user_UD: Floats, weight_IU: csr_array, by_listeners: list[Ints]) -> None:
         """Set the vectors of tracks, `share_IU @ base_UD`, to what those of users ask for."""
         regularization_DD = self.config.regularization * np.eye(self.config.width)
         base_UD = user_UD @ np.linalg.inv(user_UD.T @ user_UD + regularization_DD)
-        self.share_IU = _shares(weight_IU, by_listeners, base_UD @ user_UD.T).astype(np.float32)
+        self.share_IU = _user_coefficients(weight_IU, by_listeners, base_UD @ user_UD.T).astype(np.float32)
         self.base_UD = base_UD.astype(np.float32)
         self.item_ID: NDArray[np.float32] = self.share_IU @ self.base_UD
         self.gram_DD = (self.item_ID.T @ self.item_ID).astype(np.float64) + regularization_DD
 
     def scores(self, columns_T: NDArray[np.int64], counts_CT: NDArray[np.int64]) -> NDArray[np.float32]:
         """A score of every track for every case, [I, C]."""
-        weight_CT = raised(counts_CT, self.config.power) * np.float32(self.config.confidence)
-        user_CD = self._users(columns_T, weight_CT)
+        weight_CT = raise_counts(counts_CT, self.config.power) * np.float32(self.config.confidence)
+        user_CD = self._solve_user_factors(columns_T, weight_CT)
         # Over the few users that listened to a track, not over the width of its vector.
         scores_IC: NDArray[np.float32] = self.share_IU @ (self.base_UD @ user_CD.T.astype(np.float32))
         return scores_IC
 
-    def _users(self, columns_T: NDArray[np.integer], weight_CT: NDArray[np.float32]) -> Floats:
+    def _solve_user_factors(self, columns_T: NDArray[np.integer], weight_CT: NDArray[np.float32]) -> Floats:
         """The vector of each of some pasts, [C, D]; quick where a past differs little from the one before it."""
         item_TD = self.item_ID[columns_T].astype(np.float64)
         system_DD, wanted_D = self.gram_DD.copy(), np.zeros(len(self.gram_DD))
@@ -89,13 +91,13 @@ class Factors:
         return users_CD
 
 
-def _row(weight_UI: csr_array, user: int) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+def _user_weights(weight_UI: csr_array, user: int) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
     """Which tracks a user listened to, and the weight of each, [1, T]."""
     place = slice(weight_UI.indptr[user], weight_UI.indptr[user + 1])
     return weight_UI.indices[place], weight_UI.data[None, place]
 
 
-def _by_listeners(weight_IU: csr_array) -> list[Ints]:
+def _group_by_user_count(weight_IU: csr_array) -> list[Ints]:
     """Where the weights of tracks stand, [J, N], for each number of listeners N that J tracks have."""
     listeners_I = np.diff(weight_IU.indptr)
     return [
@@ -104,7 +106,7 @@ def _by_listeners(weight_IU: csr_array) -> list[Ints]:
     ]
 
 
-def _shares(weight_IU: csr_array, by_listeners: list[Ints], near_UU: Floats) -> csr_array:
+def _user_coefficients(weight_IU: csr_array, by_listeners: list[Ints], near_UU: Floats) -> csr_array:
     """How much of each listener's base is in a track's vector.
 
     With W the weights of a track, V the vectors of its N listeners and G common to all tracks, the vector

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 GROUPS = 2048
-LEAST = np.finfo(np.float32).tiny
+MIN_SCORE = np.finfo(np.float32).tiny
 
 
-def first(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+def top_k(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """The `k` items of each case that score highest, [C, k], ties by item; -1 where fewer score above 0."""
-    item, case = np.divmod(np.flatnonzero(scores_IC >= _floor(scores_IC, k)), scores_IC.shape[1])
+    item, case = np.divmod(np.flatnonzero(scores_IC >= _score_threshold(scores_IC, k)), scores_IC.shape[1])
     order = np.lexsort((item, -scores_IC[item, case], case))
     item, case = item[order], case[order]
     place = np.arange(len(case)) - np.searchsorted(case, case)
@@ -24,13 +24,13 @@ def first(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return found
 
 
-def _floor(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+def _score_threshold(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     """For each case a score that at least `k` items reach, or LEAST: the k-th best of the best of disjoint groups."""
     items, cases = scores_IC.shape
     size = items // GROUPS
     if not size or k > GROUPS:
-        return np.full(cases, LEAST, dtype=np.float32)
+        return np.full(cases, MIN_SCORE, dtype=np.float32)
     best_GC = scores_IC[: size * GROUPS].reshape(size, GROUPS, cases).max(0)
     kth_C = np.partition(best_GC.T, GROUPS - k, axis=1)[:, GROUPS - k]
-    floor_C: NDArray[np.float32] = np.maximum(kth_C, LEAST)
+    floor_C: NDArray[np.float32] = np.maximum(kth_C, MIN_SCORE)
     return floor_C

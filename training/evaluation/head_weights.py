@@ -15,48 +15,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.ranking_metrics import auc_within
-from training.heads import ANY_SCENE, FIRST, Heads, Weights, combined
+from training.evaluation.ranking_metrics import auc_per_group
+from training.heads import ANY_SCENE, DEFAULT_TASK, TaskWeights, WeightByTask, combine_log_odds
 
-WANTS: Mapping[str, Mapping[str, float]] = {
+TASK_IMPORTANCE: Mapping[str, Mapping[str, float]] = {
     # A list that somebody looks through: what is chosen should be heard to its end, and kept.
     ANY_SCENE: {"not_skipped": 1.0, "full_play": 1.0, "like": 1.0, "click": 0.5},
     # A radio plays by itself: a skip is the only way out of what was wrong.
     "private_fm": {"not_skipped": 2.0, "full_play": 1.0, "like": 1.0},
 }
-PARTS = 4
-LEAST_CASES, LEAST_OF_A_CLASS = 2_000, 50
+GRID_STEPS = 4
+MIN_CASES, MIN_CASES_PER_CLASS = 2_000, 50
 
 Floats = NDArray[np.floating]
 
 
-def fit(
+def fit_task_weights(
     probability_RT: Floats, labels_RT: Floats, tasks: Sequence[str], user_R: NDArray[np.int64], scene_R: NDArray[Any]
-) -> tuple[Heads, dict[str, Any]]:
+) -> tuple[TaskWeights, dict[str, Any]]:
     """The weights of all scenes and of each scene with LEAST_CASES cases, and what they were chosen from.
 
     The table has a row a scene: its cases, what it wants, and for the chosen weights and each head alone the GAUC of every
     label that is wanted. A label that has not LEAST_OF_A_CLASS of both classes decides nothing; without any that
     does, the first task alone is the score.
     """
-    fitted: dict[str, Weights] = {}
+    fitted: dict[str, WeightByTask] = {}
     table: dict[str, Any] = {}
     for scene in (ANY_SCENE, *sorted({str(name) for name in scene_R.tolist() if name})):
         rows = np.arange(len(scene_R)) if scene == ANY_SCENE else np.flatnonzero(scene_R == scene)
-        if scene != ANY_SCENE and len(rows) < LEAST_CASES:
+        if scene != ANY_SCENE and len(rows) < MIN_CASES:
             continue
-        wants = WANTS.get(scene, WANTS[ANY_SCENE])
+        wants = TASK_IMPORTANCE.get(scene, TASK_IMPORTANCE[ANY_SCENE])
         wanted = {
-            task: wants[task] for task in tasks if wants.get(task) and _has_both(labels_RT[rows, tasks.index(task)])
+            task: wants[task]
+            for task in tasks
+            if wants.get(task) and _has_both_classes(labels_RT[rows, tasks.index(task)])
         }
-        first = FIRST if FIRST in tasks else tasks[0]
+        first = DEFAULT_TASK if DEFAULT_TASK in tasks else tasks[0]
         if not wanted:
             fitted[scene] = {first: 1.0}
             continue
         said = {task: probability_RT[rows, column] for column, task in enumerate(tasks)}
         labels = {task: labels_RT[rows, tasks.index(task)] for task in wanted}
         tried = [
-            (weights, within_users(combined(said, weights), labels, user_R[rows])) for weights in grid(tasks, first)
+            (weights, gauc_by_task(combine_log_odds(said, weights), labels, user_R[rows]))
+            for weights in weight_grid(tasks, first)
         ]
         best, _ = max(tried, key=lambda one: round(sum(wanted[task] * value for task, value in one[1].items()), 6))
         fitted[scene] = best
@@ -70,28 +73,28 @@ def fit(
                 for of, name in (*alone, (best, "combined"))
             },
         }
-    return Heads(fitted), table
+    return TaskWeights(fitted), table
 
 
-def grid(tasks: Sequence[str], first: str) -> list[dict[str, float]]:
+def weight_grid(tasks: Sequence[str], first: str) -> list[dict[str, float]]:
     """All weights in steps of 1/PARTS, `first` alone at the beginning: of equals the earlier one is chosen."""
     ordered = [first, *(task for task in tasks if task != first)]
-    shares = [parts for parts in product(range(PARTS, -1, -1), repeat=len(ordered)) if sum(parts) == PARTS]
-    return [{task: part / PARTS for task, part in zip(ordered, parts, strict=True) if part} for parts in shares]
+    shares = [parts for parts in product(range(GRID_STEPS, -1, -1), repeat=len(ordered)) if sum(parts) == GRID_STEPS]
+    return [{task: part / GRID_STEPS for task, part in zip(ordered, parts, strict=True) if part} for parts in shares]
 
 
-def within_users(score_R: Floats, labels: Mapping[str, Floats], user_R: NDArray[np.int64]) -> dict[str, float]:
+def gauc_by_task(score_R: Floats, labels: Mapping[str, Floats], user_R: NDArray[np.int64]) -> dict[str, float]:
     """GAUC of each label: the AUC within each user, weighted by the user's known cases."""
     found = {}
     for task, label_R in labels.items():
         known = ~np.isnan(label_R)
         users, user = np.unique(user_R[known], return_inverse=True)
-        area_U = auc_within(label_R[known].astype(np.float64), score_R[known].astype(np.float64), user, len(users))
+        area_U = auc_per_group(label_R[known].astype(np.float64), score_R[known].astype(np.float64), user, len(users))
         has_U = ~np.isnan(area_U)
         count_U = np.bincount(user, minlength=len(users))
         found[task] = float(np.average(area_U[has_U], weights=count_U[has_U])) if has_U.any() else 0.5
     return found
 
 
-def _has_both(label_R: Floats) -> bool:
-    return bool(min((label_R == 0).sum(), (label_R == 1).sum()) >= LEAST_OF_A_CLASS)
+def _has_both_classes(label_R: Floats) -> bool:
+    return bool(min((label_R == 0).sum(), (label_R == 1).sum()) >= MIN_CASES_PER_CLASS)

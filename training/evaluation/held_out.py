@@ -16,71 +16,77 @@ import torch
 from numpy.typing import NDArray
 
 from training.data import TrainingData
-from training.evaluation.side_by_side import each
+from training.evaluation.side_by_side import parallel_map
 from training.features import OfflineFeatures
-from training.heads import LISTENED
+from training.heads import LISTWISE_HEAD
 from training.ragged import Ragged
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
-from training.ranking.fit import track_statistics
-from training.ranking.listened import Listened
-from training.ranking.loaded import LoadedRanker
-from training.recall import CHANNELS, CONTAINERS, ContainerRecall, load_channels, load_containers
+from training.ranking.fit import load_track_statistics
+from training.ranking.listened import LambdaMARTHead
+from training.ranking.loaded import FittedRanker
+from training.recall import CHANNELS, COLLECTIONS, CollectionRecall, load_channels, load_collection_recall
 from training.recall.channel import Candidates, RecallChannel
 from training.recall_cases import RecallCases
-from training.recalled import heard_before, recalled
+from training.recalled import load_case_history, recall_candidates
 from training.recipes import recipe
 from training.workspace import MissingInput, Workspace
 
-RANKING_CASES_AT_ONCE = 2048
+RANKING_BATCH_SIZE = 2048
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutModels:
     """Everything of the `held_out` fit. Channels, rankers and containers by name, in the recipe's order."""
 
     data: TrainingData
     offline: OfflineFeatures
     channels: Mapping[str, RecallChannel]
-    rankers: Mapping[str, LoadedRanker]
-    containers: Mapping[str, ContainerRecall] = field(default_factory=dict)
+    rankers: Mapping[str, FittedRanker]
+    collection_recallers: Mapping[str, CollectionRecall] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, workspace: Workspace) -> HeldOut:
+    def open(cls, workspace: Workspace) -> HeldOutModels:
         """Load what was fitted; a model of the recipe that was not trained this time is left out.
 
         Raises:
             MissingInput: no channel was fitted at all.
         """
-        data = TrainingData(workspace.marts, "held_out", recipe(workspace.recipe), kept=workspace.kept("held_out"))
+        data = TrainingData(
+            workspace.marts, "held_out", recipe(workspace.recipe), cache_folder=workspace.cache_folder("held_out")
+        )
         # A saved ranker carries the newest statistics of each track, as serving wants it. Here every request sees those of its own day.
-        statistics = track_statistics(data)
+        statistics = load_track_statistics(data)
         rankers = {}
-        for name in fitted(workspace, "held_out", "ranker"):
-            rankers[name] = LoadedRanker.load(workspace.ranker("held_out", name), data.vocabulary)
+        for name in list_fitted_models(workspace, "held_out", "ranker"):
+            rankers[name] = FittedRanker.load(workspace.ranker_folder("held_out", name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
-        for name in fitted(workspace, "held_out", "head"):
-            head = Listened.load(workspace.model("head", "held_out", name))
+        for name in list_fitted_models(workspace, "held_out", "head"):
+            head = LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             rankers = {ranker: one.with_listened(head) for ranker, one in rankers.items()}
-        folders = {name: workspace.channel("held_out", name) for name in fitted(workspace, "held_out", "channel")}
+        folders = {
+            name: workspace.channel_folder("held_out", name)
+            for name in list_fitted_models(workspace, "held_out", "channel")
+        }
         channels = load_channels(folders, data.vocabulary)
         if not channels:
             raise MissingInput(
                 f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
             )
         folders = {
-            name: workspace.model("container", "held_out", name) for name in fitted(workspace, "held_out", "container")
+            name: workspace.model_folder("container", "held_out", name)
+            for name in list_fitted_models(workspace, "held_out", "container")
         }
-        return cls(data, OfflineFeatures(data), channels, rankers, load_containers(folders, channels))
+        return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 
     def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
         """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
-        return recalled(self.channels, self.offline, cases, what)
+        return recall_candidates(self.channels, self.offline, cases, what)
 
-    def heard(self, cases: RecallCases) -> Ragged:
+    def read_user_history(self, cases: RecallCases) -> Ragged:
         """What the user of each case had heard before it, as the request reads it."""
-        return heard_before(self.data, cases)
+        return load_case_history(self.data, cases)
 
     def predict(self, cases: RankingCases, what: str) -> dict[str, NDArray[np.float32]]:
         """Calibrated probability [R, T] of every task of each ranker, tasks in the ranker's order.
@@ -94,7 +100,7 @@ class HeldOut:
             reads = (
                 self.offline.contract(ranker.feature_service),
                 features.hard_search,
-                features.negatives,
+                features.negative_feedback,
                 features.searches,
             )
             groups.setdefault(reads, []).append(name)
@@ -103,10 +109,10 @@ class HeldOut:
             reader = max((self.rankers[name] for name in names), key=lambda ranker: ranker.features.plays)
             batches = CaseBatches(cases, self.offline, reader.feature_service, reader.features)
             pieces = [
-                range(start, min(start + RANKING_CASES_AT_ONCE, len(cases)))
-                for start in range(0, len(cases), RANKING_CASES_AT_ONCE)
+                range(start, min(start + RANKING_BATCH_SIZE, len(cases)))
+                for start in range(0, len(cases), RANKING_BATCH_SIZE)
             ]
-            parts = list(each(partial(self._probabilities, batches, names), pieces, f"rank {what}"))
+            parts = list(parallel_map(partial(self._probabilities, batches, names), pieces, f"rank {what}"))
             for name in names:
                 empty = np.zeros((0, len(self.rankers[name].tasks)), dtype=np.float32)
                 found[name] = np.concatenate([empty, *(part[name] for part in parts)])
@@ -117,20 +123,20 @@ class HeldOut:
         return {name: _probabilities(self.rankers[name], batch) for name in names}
 
 
-def fitted(workspace: Workspace, fit: str, kind: str) -> list[str]:
+def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:
     """Names of the channels, containers, rankers or heads (`kind`) that a fit holds, finished."""
     tables: dict[str, Iterable[str]] = {
         "channel": CHANNELS,
-        "container": CONTAINERS,
+        "container": COLLECTIONS,
         "ranker": RANKERS,
-        "head": (LISTENED,),
+        "head": (LISTWISE_HEAD,),
     }
-    return workspace.fitted(kind, fit, tables[kind])
+    return workspace.list_fitted(kind, fit, tables[kind])
 
 
 @torch.no_grad()
-def _probabilities(ranker: LoadedRanker, batch: Any) -> NDArray[np.float32]:
+def _probabilities(ranker: FittedRanker, batch: Any) -> NDArray[np.float32]:
     logits_BT = ranker.model(ranker.model.encode_user(batch.users), batch.candidates)[:, 0]
-    temperatures = torch.tensor(ranker.settled.temperatures or [1.0] * len(ranker.tasks))
+    temperatures = torch.tensor(ranker.resolved_config.temperatures or [1.0] * len(ranker.tasks))
     probability_BT: NDArray[np.float32] = torch.sigmoid(logits_BT / temperatures).numpy()
     return probability_BT

@@ -30,10 +30,10 @@ class ListenMatrix:
     column_V: Ints
 
     @classmethod
-    def of(cls, data: TrainingData) -> ListenMatrix:
+    def from_data(cls, data: TrainingData) -> ListenMatrix:
         """From the listens (30 s and more) of the train part."""
         plays = data.plays
-        kept = plays.is_listened_P & (plays.part_P == PARTS.index("train")) & data.catalogue_V[plays.track_P]
+        kept = plays.is_listened_P & (plays.part_P == PARTS.index("train")) & data.catalog_V[plays.track_P]
         listens_V = np.bincount(plays.track_P[kept], minlength=len(data.vocabulary))
         tracks_I = np.argsort(-listens_V, kind="stable")[: np.count_nonzero(listens_V)]
         column_V = np.full(len(data.vocabulary), -1, dtype=np.int64)
@@ -45,17 +45,17 @@ class ListenMatrix:
         return cls(counts_UI, tracks_I, column_V)
 
     @property
-    def listeners_I(self) -> Ints:
+    def user_count_I(self) -> Ints:
         """How many users listened to each track."""
         return np.bincount(self.counts_UI.indices, minlength=len(self.tracks_I))
 
-    def raised(self, power: float) -> csr_array:
+    def raise_counts(self, power: float) -> csr_array:
         """`counts_UI ** power`: 0 says only whether somebody listened, 1 how often."""
         raised = self.counts_UI.copy()
         raised.data **= power
         return raised
 
 
-def raised(counts: NDArray[np.number], power: float) -> NDArray[np.float32]:
+def raise_counts(counts: NDArray[np.number], power: float) -> NDArray[np.float32]:
     """`counts ** power`, and 0 where there was no listen."""
     return np.where(counts > 0, np.asarray(counts, dtype=np.float32) ** np.float32(power), np.float32(0))

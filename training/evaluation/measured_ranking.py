@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from training.evaluation import ranking_metrics
 from training.evaluation.bootstrap import Estimate
-from training.evaluation.held_out import HeldOut
-from training.evaluation.ranking_slices import by_slice, slices
+from training.evaluation.held_out import HeldOutModels
+from training.evaluation.ranking_slices import measure_by_slice, slice_masks
 from training.evaluation.result import Result
-from training.heads import FIRST, Heads
+from training.heads import DEFAULT_TASK, TaskWeights
 from training.ranking.cases import RankingCases, ranking_cases
 
-Figures = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
+RankerMetrics = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
 
 
-def rank_figures(held_out: HeldOut, cases: RankingCases, what: str) -> dict[str, Figures]:
+def measure_rankers(held_out: HeldOutModels, cases: RankingCases, what: str) -> dict[str, RankerMetrics]:
     """For each ranker: task → metric → estimate, and its probabilities [R, T]."""
-    found: dict[str, Figures] = {}
+    found: dict[str, RankerMetrics] = {}
     for name, probability_RT in held_out.predict(cases, what).items():
         tasks = {}
         for column, task in enumerate(held_out.rankers[name].tasks):
@@ -39,11 +39,13 @@ def rank_figures(held_out: HeldOut, cases: RankingCases, what: str) -> dict[str,
     return found
 
 
-def measure_ranking(held_out: HeldOut, served: str | None, heads: Heads, result: Result, folder: Path) -> None:
+def measure_ranking(
+    held_out: HeldOutModels, served: str | None, heads: TaskWeights, result: Result, folder: Path
+) -> None:
     """Every ranker and task on every test play and impression; the first task by slice; the heads of the `served` ranker as one."""
-    cases = ranking_cases(held_out.data).of_part("test")
+    cases = ranking_cases(held_out.data).filter_part("test")
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    figures = rank_figures(held_out, cases, "test")
+    figures = measure_rankers(held_out, cases, "test")
     for name, (tasks, probability_RT) in figures.items():
         result.ranking[name] = tasks
         curves[name] = {}
@@ -60,25 +62,29 @@ def measure_ranking(held_out: HeldOut, served: str | None, heads: Heads, result:
                 }
             ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
     result.notes["calibration"] = curves
-    result.notes["ranking_slices"] = _by_slice(held_out, cases, figures)
+    result.notes["ranking_slices"] = _measure_slices(held_out, cases, figures)
     result.notes["heads"] = {}
     if served:
-        result.notes["heads"] = _heads_as_one(heads, cases, held_out.rankers[served].tasks, figures[served][1])
+        result.notes["heads"] = _combined_score_gauc(heads, cases, held_out.rankers[served].tasks, figures[served][1])
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
 
 
-def _by_slice(held_out: HeldOut, cases: RankingCases, figures: dict[str, Figures]) -> dict[str, Any]:
+def _measure_slices(held_out: HeldOutModels, cases: RankingCases, figures: dict[str, RankerMetrics]) -> dict[str, Any]:
     """Of the task that every ranker is chosen by."""
-    if FIRST not in cases.tasks:
+    if DEFAULT_TASK not in cases.tasks:
         return {}
-    column = {name: ranker.tasks.index(FIRST) for name, ranker in held_out.rankers.items() if FIRST in ranker.tasks}
+    column = {
+        name: ranker.tasks.index(DEFAULT_TASK)
+        for name, ranker in held_out.rankers.items()
+        if DEFAULT_TASK in ranker.tasks
+    }
     said = {name: figures[name][1][:, place] for name, place in column.items()}
-    label_R = cases.labels_RT[:, cases.tasks.index(FIRST)]
-    return by_slice(slices(held_out.data, cases), label_R, said, cases.user_R)
+    label_R = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]
+    return measure_by_slice(slice_masks(held_out.data, cases), label_R, said, cases.user_R)
 
 
-def _heads_as_one(
-    heads: Heads, cases: RankingCases, tasks: tuple[str, ...], probability_RT: NDArray[np.float32]
+def _combined_score_gauc(
+    heads: TaskWeights, cases: RankingCases, tasks: tuple[str, ...], probability_RT: NDArray[np.float32]
 ) -> dict[str, Any]:
     """For each label, the GAUC of its own head and of the heads as one score, and the paired difference."""
     said = {task: probability_RT[:, column] for column, task in enumerate(tasks)}

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.data import TrainingData
-from training.evaluation.past import Past
+from training.evaluation.past import ListeningHistory
 from training.plays import PARTS
 from training.recall_cases import RecallCases
 
-MEMORIES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
-NEWEST_US = 60_000_000
+HEURISTIC_BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
+MIN_AGE_US = 60_000_000
 TRACKS_PER_ARTIST = 20
 
 Ints = NDArray[np.int64]
@@ -29,39 +29,41 @@ Floats = NDArray[np.float64]
 
 
 def recall(
-    data: TrainingData, cases: RecallCases, k: int, names: Sequence[str] = MEMORIES, progress: bool = True
+    data: TrainingData, cases: RecallCases, k: int, names: Sequence[str] = HEURISTIC_BASELINES, progress: bool = True
 ) -> dict[str, Ints]:
     """For each memory of `names` one list a case [C, K], best first, 0 where the past holds no more.
 
     Raises:
         ValueError: a name is not one of MEMORIES.
     """
-    unknown = sorted(set(names) - set(MEMORIES))
+    unknown = sorted(set(names) - set(HEURISTIC_BASELINES))
     if unknown:
-        raise ValueError(f"memory {unknown[0]!r} is unknown; choose from {', '.join(MEMORIES)}")
+        raise ValueError(f"memory {unknown[0]!r} is unknown; choose from {', '.join(HEURISTIC_BASELINES)}")
     found = {name: np.zeros((len(cases), k), dtype=np.int64) for name in names}
     if "popularity" in found:
-        best = popular(data)[:k]
+        best = popular_tracks(data)[:k]
         found["popularity"][:, : len(best)] = best
-    own = [name for name in names if name in BY_USE]
+    own = [name for name in names if name in HISTORY_SCORERS]
     by_artist = _popular_by_artist(data) if "own_artists_unheard" in found else {}
     for user in tqdm(np.unique(cases.user_C), desc="memories", unit="user", mininterval=1, disable=not progress):
-        past = _Past(data, int(user))
+        past = _HistoryRecommender(data, int(user))
         for case in np.flatnonzero(cases.user_C == user):
-            seen = past.before(int(cases.play_number_C[case]))
+            seen = past.count_before(int(cases.play_number_C[case]))
             if seen == 0:
                 continue
-            heard = past.heard(seen)
+            heard = past.played_mask(seen)
             for name in own:
-                best = past.best(BY_USE[name](past, seen, int(cases.request_at_C[case])), heard, k)
+                best = past.top_played_tracks(
+                    HISTORY_SCORERS[name](past, seen, int(cases.request_at_C[case])), heard, k
+                )
                 found[name][case, : len(best)] = best
             if by_artist:
-                queue = past.unheard(seen, heard, by_artist, k)
+                queue = past.unplayed_artist_tracks(seen, heard, by_artist, k)
                 found["own_artists_unheard"][case, : len(queue)] = queue
     return found
 
 
-def popular(data: TrainingData) -> Ints:
+def popular_tracks(data: TrainingData) -> Ints:
     """Tracks by how often they were listened to before the test parts, most first, then by code."""
     plays = data.plays
     known = plays.track_P[plays.is_listened_P & (plays.part_P != PARTS.index("test"))]
@@ -72,7 +74,7 @@ def popular(data: TrainingData) -> Ints:
 
 
 def _popular_by_artist(data: TrainingData) -> dict[int, Ints]:
-    tracks = popular(data)
+    tracks = popular_tracks(data)
     artist = data.vocabulary.artist_of_track_V[tracks]
     order = np.argsort(artist, kind="stable")
     artists, first = np.unique(artist[order], return_index=True)
@@ -80,14 +82,14 @@ def _popular_by_artist(data: TrainingData) -> dict[int, Ints]:
     return {int(one): most_first[:TRACKS_PER_ARTIST] for one, most_first in zip(artists, lists, strict=True)}
 
 
-class _Past(Past):
+class _HistoryRecommender(ListeningHistory):
     """A past that gives lists of tracks."""
 
     def __init__(self, data: TrainingData, user: int) -> None:
         super().__init__(data, user)
         self._is_heard_V = np.zeros(len(data.vocabulary), dtype=bool)
 
-    def best(self, score: Floats, heard: NDArray[np.bool_], k: int) -> Ints:
+    def top_played_tracks(self, score: Floats, heard: NDArray[np.bool_], k: int) -> Ints:
         """The `k` best of the tracks heard, ties by code."""
         score = np.where(heard, score, -np.inf)
         count = min(k, int(heard.sum()))
@@ -96,7 +98,7 @@ class _Past(Past):
         best: Ints = self.tracks_T[top[np.argsort(-score[top], kind="stable")[:count]]]
         return best
 
-    def unheard(self, seen: int, heard: NDArray[np.bool_], by_artist: dict[int, Ints], k: int) -> Ints:
+    def unplayed_artist_tracks(self, seen: int, heard: NDArray[np.bool_], by_artist: dict[int, Ints], k: int) -> Ints:
         """Popular tracks of the user's artists, artist by artist, without those heard."""
         self._is_heard_V[self.tracks_T] = heard
         listens = np.bincount(self.artist_N[:seen], minlength=len(self.artists))
@@ -112,23 +114,23 @@ class _Past(Past):
         return np.concatenate(queue)[:k]
 
 
-def _most_played(past: _Past, seen: int, _: int) -> Floats:
+def _most_played(past: _HistoryRecommender, seen: int, _: int) -> Floats:
     return np.bincount(past.track_N[:seen], minlength=len(past.tracks_T)).astype(np.float64)
 
 
-def _last_played(past: _Past, seen: int, _: int) -> Floats:
+def _last_played(past: _HistoryRecommender, seen: int, _: int) -> Floats:
     last = np.zeros(len(past.tracks_T))
     last[past.track_N[:seen]] = past.known_at_N[:seen]
     return last
 
 
-def _base_level_activation(past: _Past, seen: int, request_at: int) -> Floats:
-    seconds_N = np.maximum(request_at - past.known_at_N[:seen], NEWEST_US) / 1e6
+def _base_level_activation(past: _HistoryRecommender, seen: int, request_at: int) -> Floats:
+    seconds_N = np.maximum(request_at - past.known_at_N[:seen], MIN_AGE_US) / 1e6
     strength_N = 1 / np.sqrt(seconds_N)
     return np.bincount(past.track_N[:seen], weights=strength_N, minlength=len(past.tracks_T)).astype(np.float64)
 
 
-BY_USE: dict[str, Callable[[_Past, int, int], Floats]] = {
+HISTORY_SCORERS: dict[str, Callable[[_HistoryRecommender, int, int], Floats]] = {
     "most_played": _most_played,
     "last_played": _last_played,
     "base_level_activation": _base_level_activation,

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from training.evaluation.listen_matrix import ListenMatrix, raised
+from training.evaluation.listen_matrix import ListenMatrix, raise_counts
 
 
 @dataclass(frozen=True)
-class NeighbourConfig:
+class ItemKNNConfig:
     """A listen that was repeated n times counts n^`power`."""
 
     shrink: float
     power: float
 
-    def learn(self, listens: ListenMatrix) -> ItemKNN:
+    def fit(self, listens: ListenMatrix) -> ItemKNN:
         """The baseline with these parameters."""
         return ItemKNN(listens, self)
 
@@ -33,14 +33,14 @@ class NeighbourConfig:
 class ItemKNN:
     """Holds as many numbers as there are listens; the similarities themselves are never written out."""
 
-    def __init__(self, listens: ListenMatrix, config: NeighbourConfig) -> None:
+    def __init__(self, listens: ListenMatrix, config: ItemKNNConfig) -> None:
         self.power = config.power
-        strength_IU = listens.raised(config.power).T.tocsr()
+        strength_IU = listens.raise_counts(config.power).T.tocsr()
         damped_I = np.sqrt(strength_IU.power(2).sum(1) + config.shrink)
         self.direction_IU: csr_array = (diags_array((1 / damped_I).astype(np.float32)) @ strength_IU).tocsr()
 
     def scores(self, columns_T: NDArray[np.int64], counts_CT: NDArray[np.int64]) -> NDArray[np.float32]:
         """A score of every track for every case, [I, C]."""
-        alike_UC = self.direction_IU[columns_T].T @ raised(counts_CT.T, self.power)
+        alike_UC = self.direction_IU[columns_T].T @ raise_counts(counts_CT.T, self.power)
         scores_IC: NDArray[np.float32] = self.direction_IU @ alike_UC
         return scores_IC

@@ -14,7 +14,7 @@ from training.data import TrainingData
 Ints = NDArray[np.int64]
 
 
-class Past:
+class ListeningHistory:
     """`tracks_T` and `artists` in vocabulary order; `track_N` and `artist_N` number them from 0 within the user."""
 
     def __init__(self, data: TrainingData, user: int) -> None:
@@ -25,15 +25,15 @@ class Past:
         self.tracks_T, self.track_N = np.unique(plays.track_P[rows][listened], return_inverse=True)
         self.artists, self.artist_N = np.unique(plays.artist_P[rows][listened], return_inverse=True)
 
-    def before(self, play_number: int) -> int:
+    def count_before(self, play_number: int) -> int:
         """How many of the listens came before a play: the history is the earlier rows, nothing else."""
         return int(np.searchsorted(self.play_number_N, play_number))
 
-    def heard(self, seen: int) -> NDArray[np.bool_]:
+    def played_mask(self, seen: int) -> NDArray[np.bool_]:
         """Which of `tracks_T` were listened to among the first `seen` listens."""
         return np.bincount(self.track_N[:seen], minlength=len(self.tracks_T)) > 0
 
-    def counts(self, play_number_C: Ints) -> Ints:
+    def play_counts(self, play_number_C: Ints) -> Ints:
         """How often each track had been listened to before each of some plays, [C, T]; the plays are in order."""
         cases, tracks = len(play_number_C), len(self.tracks_T)
         first_N = np.searchsorted(play_number_C, self.play_number_N, side="right")

@@ -51,7 +51,7 @@ def measure(
     return {name: replace(one, draws_R=np.full_like(one.draws_R, np.nan)) for name, one in measured.items()}
 
 
-def auc_within(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], groups: int) -> Floats:
+def auc_per_group(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], groups: int) -> Floats:
     """AUC of each group by ranks, ties at their mean rank; NaN for a group with one class."""
     order = np.lexsort((score_N, group_N))
     group, score, label = group_N[order], score_N[order], label_N[order]
@@ -72,9 +72,9 @@ def auc_within(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], gro
 
 def auc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
     """Over all plays together; a draw counts a user's plays as often as it drew the user."""
-    exact = float(auc_within(label_N, probability_N, np.zeros(len(label_N), dtype=np.int64), 1)[0])
+    exact = float(auc_per_group(label_N, probability_N, np.zeros(len(label_N), dtype=np.int64), 1)[0])
     if np.isnan(exact):
-        return bootstrap.NOTHING
+        return bootstrap.NO_ESTIMATE
     edges = np.unique(np.quantile(probability_N, np.linspace(0, 1, QUANTILE_BINS + 1)[1:-1]))
     cell = user_N * (len(edges) + 1) + np.searchsorted(edges, probability_N)
     shape, size = (users, len(edges) + 1), users * (len(edges) + 1)
@@ -94,7 +94,7 @@ def auc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users
 
 def gauc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
     """Each user's AUC, weighted by the user's plays."""
-    return bootstrap.mean(auc_within(label_N, probability_N, user_N, users), np.bincount(user_N, minlength=users))
+    return bootstrap.mean(auc_per_group(label_N, probability_N, user_N, users), np.bincount(user_N, minlength=users))
 
 
 def logloss(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:

@@ -19,19 +19,19 @@ from training.plays import PARTS
 from training.ranking.cases import RankingCases
 
 SKIP_EDGES = (0.0, 0.2, 0.4, 0.6, 1.0)
-LEAST_CASES = 200
+MIN_CASES = 200
 UNKNOWN = 1
 
 Masks = dict[str, NDArray[np.bool_]]
 
 
-def slices(data: TrainingData, cases: RankingCases) -> Masks:
+def slice_masks(data: TrainingData, cases: RankingCases) -> Masks:
     """`{"plays 0-99": [R] …}`; slices of one kind leave no case in two of them.
 
     A user's share of skips is that of the train part: who has none there is in no such slice. A track that the vocabulary
     does not hold is new to everybody.
     """
-    before_R, is_known_R = _before(data, cases)
+    before_R, is_known_R = _prior_plays(data, cases)
     found: Masks = {}
     for low, high in zip(HISTORY_EDGES, [*HISTORY_EDGES[1:], None], strict=True):
         name = f"plays {low:,}-{high - 1:,}" if high else f"plays {low:,}+"
@@ -44,7 +44,7 @@ def slices(data: TrainingData, cases: RankingCases) -> Masks:
     return found | {"track new to the user": ~is_known_R, "track played before": is_known_R}
 
 
-def by_slice(
+def measure_by_slice(
     masks: Masks, label_R: NDArray[np.float32], probabilities: Mapping[str, NDArray[np.float32]], user_R: NDArray[Any]
 ) -> dict[str, Any]:
     """For each slice with LEAST_CASES cases of both classes: `cases`, `users`, `rankers` (name → metric → interval) and
@@ -54,7 +54,7 @@ def by_slice(
     content = {}
     for slice_name, mask_R in masks.items():
         rows = np.flatnonzero(mask_R & known_R)
-        if len(rows) < LEAST_CASES or label_R[rows].min() == label_R[rows].max():
+        if len(rows) < MIN_CASES or label_R[rows].min() == label_R[rows].max():
             continue
         measured = {
             name: ranking_metrics.measure(label_R[rows], one_R[rows], user_R[rows])
@@ -77,7 +77,7 @@ def by_slice(
     return content
 
 
-def _before(data: TrainingData, cases: RankingCases) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _prior_plays(data: TrainingData, cases: RankingCases) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """How many plays the user had begun before each case, and whether one of them was of its track."""
     plays = data.plays
     before_R, is_known_R = np.zeros(len(cases), dtype=np.int64), np.zeros(len(cases), dtype=bool)

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation import bootstrap
-from training.evaluation.bootstrap import FEW_USERS, Estimate
-from training.recall.measure import recall_at
+from training.evaluation.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
+from training.recall.measure import recall_from_hits
 from training.recall_cases import RecallCases
 
-KINDS = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
-PARTS = tuple(KINDS)
+TARGETS_OF_PART = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
+PARTS = tuple(TARGETS_OF_PART)
 
-ByPart = dict[str, Estimate]
+EstimateByPart = dict[str, Estimate]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -36,10 +36,10 @@ def ndcg_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:
     return ratio_C
 
 
-METRICS = {"recall": recall_at, "ndcg": ndcg_at}
+METRICS = {"recall": recall_from_hits, "ndcg": ndcg_at}
 
 
-def by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[str, dict[str, Floats]]:
+def measure_by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[str, dict[str, Floats]]:
     """`{metric: {part: [C]}}` for names such as `recall_at_50`; NaN where a case has no target of that part.
 
     Raises:
@@ -50,8 +50,8 @@ def by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[st
             f"{len(items_CK)} lists for {len(cases)} cases; give every case one list, an empty one if need be"
         )
     found: dict[str, dict[str, Floats]] = {name: {} for name in names}
-    for part, kind in KINDS.items():
-        hits_CK, targets_C = cases.items[kind].holds(items_CK), cases.items[kind].count_C
+    for part, kind in TARGETS_OF_PART.items():
+        hits_CK, targets_C = cases.items[kind].contains(items_CK), cases.items[kind].count_C
         for name in names:
             metric, _, k = name.partition("_at_")
             if metric not in METRICS or not k.isdigit():
@@ -60,7 +60,7 @@ def by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[st
     return found
 
 
-def by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> Floats:
+def mean_by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> Floats:
     """Mean over each user's cases that have a value [U]; NaN for a user without one."""
     kept = ~np.isnan(values_C)
     total_U = np.bincount(user_C[kept], weights=values_C[kept], minlength=users)
@@ -70,28 +70,28 @@ def by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> Floats
     return mean_U
 
 
-def over_users(values_C: Floats, user_C: NDArray[np.generic]) -> Estimate:
+def mean_over_users(values_C: Floats, user_C: NDArray[np.generic]) -> Estimate:
     """The mean over users of their means, for draws of users. Of fewer than FEW_USERS for draws of their cases: what another
     sample of their own sessions would have given.
     """
     users, user = np.unique(user_C, return_inverse=True)
-    if len(users) >= FEW_USERS:
-        return bootstrap.mean(by_user(values_C, user, len(users)))
+    if len(users) >= MIN_BOOTSTRAP_USERS:
+        return bootstrap.mean(mean_by_user(values_C, user, len(users)))
     kept_U = np.bincount(user, weights=~np.isnan(values_C), minlength=len(users))
     return bootstrap.mean(values_C, 1 / np.maximum(kept_U, 1)[user])
 
 
-def estimates(values: Mapping[str, Mapping[str, Floats]], cases: RecallCases) -> dict[str, ByPart]:
+def estimates(values: Mapping[str, Mapping[str, Floats]], cases: RecallCases) -> dict[str, EstimateByPart]:
     """`by_case` figures as means over users with their bootstraps."""
     return {
-        name: {part: over_users(values_C, cases.user_C) for part, values_C in parts.items()}
+        name: {part: mean_over_users(values_C, cases.user_C) for part, values_C in parts.items()}
         for name, parts in values.items()
     }
 
 
-def measure(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[str, ByPart]:
+def measure(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[str, EstimateByPart]:
     """`{metric: {part: estimate}}` of the lists on the cases."""
-    return estimates(by_case(items_CK, cases, names), cases)
+    return estimates(measure_by_case(items_CK, cases, names), cases)
 
 
 def coverage(items_CK: Ints, catalogue_V: NDArray[np.bool_]) -> float:

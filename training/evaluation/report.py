@@ -15,17 +15,17 @@ from training.evaluation.charts import Bar
 from training.evaluation.report_cells import (
     REACHABLE,
     Content,
-    choices,
-    figure,
-    is_certain,
-    is_of_few,
-    kind_of,
-    ordered,
+    choice_table,
+    format_value,
+    has_few_users,
+    is_significant,
+    order_rows,
+    row_class,
 )
 from training.evaluation.style import STYLE
 
 # Over all targets, differences to these are large, certain and in the JSON; drawn, they would flatten all others.
-DISCOVERERS = ("own_artists_unheard", "popularity", *BASELINES)
+DISCOVERY_BASELINES = ("own_artists_unheard", "popularity", *BASELINES)
 SPLITS = {
     "user_time": "each user's own time: the first 80 % of the plays train, the next 10 % validate, the last 10 % test. "
     "Parameters may come from other users' later dates; every feature is as it was known before its request",
@@ -33,24 +33,24 @@ SPLITS = {
 }
 
 
-def page(content: Content) -> str:
+def render_page(content: Content) -> str:
     """The whole page."""
     sections = (
-        _summary,
-        report_recall.recall,
-        _slate,
-        report_ranking.ranking,
-        report_ranking.heads,
-        report_ranking.slices,
-        _differences,
-        report_recall.history,
-        report_recall.facets,
-        report_scenes.scenes,
-        report_scenes.containers,
-        report_recall.channels,
-        report_recall.exposure,
-        report_ranking.calibration,
-        _words,
+        _summary_section,
+        report_recall.recall_section,
+        _slate_section,
+        report_ranking.ranking_section,
+        report_ranking.heads_section,
+        report_ranking.slices_section,
+        _differences_section,
+        report_recall.history_section,
+        report_recall.facets_section,
+        report_scenes.scenes_section,
+        report_scenes.collections_section,
+        report_recall.channels_section,
+        report_recall.exposure_section,
+        report_ranking.calibration_section,
+        _glossary_section,
     )
     # A table that is wider than the page scrolls in a frame of its own, by keyboard too.
     body = "".join(section(content) for section in sections)
@@ -60,7 +60,7 @@ def page(content: Content) -> str:
     return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body><main>{body}</main></body></html>\n'
 
 
-def _summary(content: Content) -> str:
+def _summary_section(content: Content) -> str:
     chosen, cases, sample = content["chosen"], content["cases"], content["slate_sample"]
     fusion = chosen["fusion"]
     weights = "; ".join(
@@ -109,30 +109,32 @@ def _verdict(difference: Sequence[float | None] | None, other: str, metric: str)
     return f"<b>{word}</b> {escape(other)}: {metric} {value:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
-def _slate(content: Content) -> str:
+def _slate_section(content: Content) -> str:
     plots = "".join(
         f"<h3>{title}</h3>"
-        + charts.intervals(
-            [Bar(name, one[metric]["all"], kind_of(name)) for name, one in ordered(content["slate"]).items()]
+        + charts.interval_chart(
+            [Bar(name, one[metric]["all"], row_class(name)) for name, one in order_rows(content["slate"]).items()]
         )
         for metric, title in (("recall_at_30", "recall@30"), ("ndcg_at_10", "ndcg@10"))
     )
-    table = choices(
+    table = choice_table(
         "Share of the head <code>listened</code> among the heads, each with its best share of the ranker, on validation",
         "share",
         content["chosen"].get("listened_table"),
         ("weight", "recall_at_30", "ndcg_at_10"),
     )
-    table += choices("Ranker's share, on validation", "share", content["chosen"].get("blend_table"))
-    table += choices("Most tracks of one artist, on validation", "at most", content["chosen"].get("cap_table"))
-    table += choices(
+    table += choice_table("Ranker's share, on validation", "share", content["chosen"].get("blend_table"))
+    table += choice_table("Most tracks of one artist, on validation", "at most", content["chosen"].get("cap_table"))
+    table += choice_table(
         "Diversity, on validation (1 - similarity of two tracks of a list by their facets)",
         "strength",
         content["chosen"].get("diversity_table"),
         ("recall_at_30", "ndcg_at_10", "diversity"),
     )
-    table += report_ranking.by_ranker(content.get("slates_by_ranker", {}))
-    spread = ", ".join(f"{escape(name)} {figure(one)}" for name, one in content.get("diversity", {}).items() if one)
+    table += report_ranking.ranker_slate_table(content.get("slates_by_ranker", {}))
+    spread = ", ".join(
+        f"{escape(name)} {format_value(one)}" for name, one in content.get("diversity", {}).items() if one
+    )
     table += f"<p>Diversity of what is shown: {spread}</p>" if spread else ""
     return (
         "<h2>Slate</h2><p>The whole request path: <b>served</b> is what a listener would get, <b>fused</b> the same without the ranker, "
@@ -140,25 +142,25 @@ def _slate(content: Content) -> str:
     )
 
 
-def _differences(content: Content) -> str:
+def _differences_section(content: Content) -> str:
     wanted = ("recall_at_50", "recall_at_200", REACHABLE, "recall_at_30", "ndcg_at_10", "gauc", "auc")
     parts = []
     for metric in wanted:
         bars = [
-            Bar(pair, one[metric], "chosen" if is_certain(one[metric]) else "memory")
+            Bar(pair, one[metric], "chosen" if is_significant(one[metric]) else "memory")
             for pair, one in content["differences"].items()
-            if metric in one and (pair.partition(" - ")[2] in DISCOVERERS) == (metric == REACHABLE)
+            if metric in one and (pair.partition(" - ")[2] in DISCOVERY_BASELINES) == (metric == REACHABLE)
         ]
         if bars:
-            parts.append(f"<h3>{metric}</h3>{charts.intervals(bars, signed=True, digits=4)}")
-    drawn = "sessions" if is_of_few(content) else "users"
+            parts.append(f"<h3>{metric}</h3>{charts.interval_chart(bars, signed=True, digits=4)}")
+    drawn = "sessions" if has_few_users(content) else "users"
     return (
         f"<h2>Differences</h2><p>Paired over {drawn}: the same draws for both sides. A coloured row is one whose interval leaves "
         "out zero.</p>" + "".join(parts)
     )
 
 
-def _words(_: Content) -> str:
+def _glossary_section(_: Content) -> str:
     words = {
         "repeat": "tracks that the user had played before the session",
         "discovery": "tracks that the user had not played before",

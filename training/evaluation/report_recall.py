@@ -6,51 +6,62 @@ from html import escape
 
 from training.evaluation import charts
 from training.evaluation.charts import Bar
-from training.evaluation.report_cells import REACHABLE, Content, by_group, cell, choices, is_of_few, kind_of, ordered
+from training.evaluation.report_cells import (
+    REACHABLE,
+    Content,
+    choice_table,
+    group_table,
+    has_few_users,
+    interval_cell,
+    order_rows,
+    row_class,
+)
 
 PARTS = ("all", "repeat", "discovery", "reachable")
 
 
-def recall(content: Content) -> str:
+def recall_section(content: Content) -> str:
     """Every list: figures, the choices behind them."""
-    table = ordered(content["recall"])
+    table = order_rows(content["recall"])
     header = "".join(f"<th colspan=2>{part}</th>" for part in PARTS)
     units = "<th>@50</th><th>@200</th>" * len(PARTS)
     rows = "".join(
-        f"<tr class={kind_of(name)}><th>{escape(name)}</th>"
+        f"<tr class={row_class(name)}><th>{escape(name)}</th>"
         + "".join(
-            f"<td>{cell(one[metric][part])}</td>" for part in PARTS for metric in ("recall_at_50", "recall_at_200")
+            f"<td>{interval_cell(one[metric][part])}</td>"
+            for part in PARTS
+            for metric in ("recall_at_50", "recall_at_200")
         )
-        + f"<td>{cell(one['ndcg_at_10']['all'])}</td><td>{one['coverage']:.1%}</td></tr>"
+        + f"<td>{interval_cell(one['ndcg_at_10']['all'])}</td><td>{one['coverage']:.1%}</td></tr>"
         for name, one in table.items()
     )
     plots = "".join(
-        f"<h3>{title}</h3>{charts.intervals([Bar(name, one[metric][part], kind_of(name)) for name, one in table.items()])}"
+        f"<h3>{title}</h3>{charts.interval_chart([Bar(name, one[metric][part], row_class(name)) for name, one in table.items()])}"
         for metric, part, title in (
             ("recall_at_200", "all", "recall@200, all targets"),
             ("recall_at_200", "reachable", "recall@200, reachable discoveries"),
         )
     )
-    drawn = "sessions, for so few users say nothing of others," if is_of_few(content) else "users"
+    drawn = "sessions, for so few users say nothing of others," if has_few_users(content) else "users"
     return (
         "<h2>Recall</h2><p>Of what a session's listener played for 30 seconds or more, how much was among the first candidates? "
         f"Averaged over a user's sessions, then over users; intervals by drawing {drawn} 1,000 times.</p>"
         f"{plots}<table><thead><tr><th rowspan=2></th>{header}<th>ndcg@10</th><th rowspan=2>coverage</th></tr>"
         f"<tr>{units}<th>all</th></tr></thead><tbody>{rows}</tbody></table>"
-        + choices(
+        + choice_table(
             "Share of places for discoveries, on validation",
             "share",
             content["chosen"].get("share_table"),
             ("recall_at_50/all", "recall_at_200/all", "recall_at_200/repeat", REACHABLE),
         )
-        + _baselines(content["chosen"]["baselines"])
+        + _baseline_tables(content["chosen"]["baselines"])
     )
 
 
-def _baselines(tuned: Content) -> str:
+def _baseline_tables(tuned: Content) -> str:
     """What each baseline was chosen from."""
     return "".join(
-        choices(
+        choice_table(
             f"{escape(name)}: {escape(one['chosen'])}, the best {one['by'].replace('_at_', '@')} on {one['cases']:,} validation sessions",
             "parameters",
             one["table"],
@@ -60,23 +71,24 @@ def _baselines(tuned: Content) -> str:
     )
 
 
-def history(content: Content) -> str:
+def history_section(content: Content) -> str:
     """By how much was played before."""
     words = "<h2>By length of history</h2><p>recall@50 by how many plays a user had before the session.</p>"
-    return words + by_group(content["by_history"])
+    return words + group_table(content["by_history"])
 
 
-def facets(content: Content) -> str:
+def facets_section(content: Content) -> str:
     """By what the targets are."""
     by_facet = content["by_facet"]
     if not any(by_facet.values()):
         return "<h2>By facet</h2><p>No target of the test sessions has a language, a style or another facet.</p>"
-    return "<h2>By facet</h2><p>recall@50 of the targets that have a value, for the commonest values.</p>" + by_group(
-        by_facet
+    return (
+        "<h2>By facet</h2><p>recall@50 of the targets that have a value, for the commonest values.</p>"
+        + group_table(by_facet)
     )
 
 
-def channels(content: Content) -> str:
+def channels_section(content: Content) -> str:
     """How much of one channel another finds as well."""
     overlap, hits = content["overlap_at_50"], content["hits_at_200"]
     header = "".join(f"<th>{escape(name)}</th>" for name in overlap)
@@ -93,15 +105,15 @@ def channels(content: Content) -> str:
     )
 
 
-def exposure(content: Content) -> str:
+def exposure_section(content: Content) -> str:
     """How much of the candidates is new."""
     exposure = content["exposure"]
     catalogue = exposure["catalogue"]
     rows = "".join(
-        f"<tr class={kind_of(name)}><th>{escape(name)}</th>"
-        + "".join(_shares(exposure[kind].get(name)) for kind in ("recall", "slate"))
+        f"<tr class={row_class(name)}><th>{escape(name)}</th>"
+        + "".join(_share_cells(exposure[kind].get(name)) for kind in ("recall", "slate"))
         + "</tr>"
-        for name in ordered(exposure["recall"] | exposure["slate"])
+        for name in order_rows(exposure["recall"] | exposure["slate"])
     )
     header = "<th>new tracks</th><th>by new artists</th>" * 2
     return (
@@ -113,5 +125,5 @@ def exposure(content: Content) -> str:
     )
 
 
-def _shares(shares: dict[str, float] | None) -> str:
+def _share_cells(shares: dict[str, float] | None) -> str:
     return "<td></td><td></td>" if shares is None else "".join(f"<td>{share:.2%}</td>" for share in shares.values())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from training.evaluation.report_cells import Content, cell
+from training.evaluation.report_cells import Content, interval_cell
 
 
-def scenes(content: Content) -> str:
+def scenes_section(content: Content) -> str:
     """What a scene's own fusion finds more."""
     chosen, by_scene = content["chosen"], content["by_scene"]
     fusion, cases = chosen["fusion"], chosen["scene_cases"]
@@ -16,9 +16,12 @@ def scenes(content: Content) -> str:
     metrics = list(next(iter(by_scene.values()))["found"])
     rows = "".join(
         f"<tr><th>{escape(scene)}</th><td>{cases.get(scene, 0):,}</td><td>{fusion['shares'].get(scene, fusion['shares'][''])}</td>"
-        f"<td>{_weights(fusion['scenes'][scene]) if scene in fusion['scenes'] else 'those of all scenes'}</td>"
+        f"<td>{_format_weights(fusion['scenes'][scene]) if scene in fusion['scenes'] else 'those of all scenes'}</td>"
         + f"<td>{one['sessions']:,}</td>"
-        + "".join(f"<td>{cell(one['found'][name])}</td><td>{cell(one['difference'][name], 4)}</td>" for name in metrics)
+        + "".join(
+            f"<td>{interval_cell(one['found'][name])}</td><td>{interval_cell(one['difference'][name], 4)}</td>"
+            for name in metrics
+        )
         + "</tr>"
         for scene, one in by_scene.items()
     )
@@ -32,7 +35,7 @@ def scenes(content: Content) -> str:
     )
 
 
-def _weights(weights: Content) -> str:
+def _format_weights(weights: Content) -> str:
     return "; ".join(
         f"{kind}: "
         + ", ".join(f"{escape(name)} {weight:g}" for name, weight in weights[kind]["weights"].items() if weight)
@@ -40,7 +43,7 @@ def _weights(weights: Content) -> str:
     )
 
 
-def containers(content: Content) -> str:
+def collections_section(content: Content) -> str:
     """What was opened next, of playlists and mlogs."""
     words = (
         "<h2>Playlists and mlogs</h2><p>Of what a user opened next, by a click or by playing from it, how much was among the first: "
@@ -49,15 +52,15 @@ def containers(content: Content) -> str:
     measured = {name: one for name, one in content["containers"].items() if one["recall"]}
     if not measured:
         return words + "<p>The log says nothing of playlists or mlogs that were opened in the test part.</p>"
-    return words + "".join(_container(name, one) for name, one in measured.items())
+    return words + "".join(_collection_table(name, one) for name, one in measured.items())
 
 
-def _container(kind: str, one: Content) -> str:
+def _collection_table(kind: str, one: Content) -> str:
     first = next(iter(one["recall"].values()))
     columns = [(metric, part) for metric, parts in first.items() for part in parts]
     rows = "".join(
         f"<tr><th>{escape(name)}</th>"
-        + "".join(f"<td>{cell(metrics[metric][part])}</td>" for metric, part in columns)
+        + "".join(f"<td>{interval_cell(metrics[metric][part])}</td>" for metric, part in columns)
         + "</tr>"
         for table, prefix in ((one["recall"], ""), (one["difference"], f"{kind} − "))
         for name, metrics in ((f"{prefix}{name}", metrics) for name, metrics in table.items())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.evaluation.bootstrap import Estimate
-from training.evaluation.recall_metrics import ByPart
+from training.evaluation.recall_metrics import EstimateByPart
 
 
 @dataclass
@@ -24,9 +24,9 @@ class Result:
 
     as_of: str
     split: str
-    recall: dict[str, dict[str, ByPart]] = field(default_factory=dict)
+    recall: dict[str, dict[str, EstimateByPart]] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)
-    slate: dict[str, dict[str, ByPart]] = field(default_factory=dict)
+    slate: dict[str, dict[str, EstimateByPart]] = field(default_factory=dict)
     ranking: dict[str, dict[str, dict[str, Estimate]]] = field(default_factory=dict)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Result:
         cleaned: dict[str, Any] = _without_nan(content)
         return cleaned
 
-    def flat(self) -> dict[str, float]:
+    def flat_metrics(self) -> dict[str, float]:
         """Every figure under one name, for MLflow: `recall/NAME/METRIC/PART`."""
         flat: dict[str, float] = {}
         for kind, tables in (("recall", self.recall), ("slate", self.slate), ("ranking", self.ranking)):

@@ -14,47 +14,47 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.definition import SEQUENCE_VIEWS
-from training.catalogue import Catalogue
+from training.catalogue import Catalog
 from training.data import TrainingData
 from training.exclusions import Exclusions
-from training.filter import Shown, keep
+from training.filter import FilterContext, apply_filters
 from training.recall_cases import RecallCases
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Servable:
+class ServingFilter:
     """`excluded` maps a user to (time in µs, target type, target id) of each dislike or block, in time order."""
 
-    catalogue: Catalogue
+    catalog: Catalog
     track_code: Mapping[str, int]
-    excluded: dict[str, list[tuple[int, str, str]]]
+    exclusions: dict[str, list[tuple[int, str, str]]]
 
     @classmethod
-    def of(cls, data: TrainingData) -> Servable:
+    def from_data(cls, data: TrainingData) -> ServingFilter:
         """From the marts `tracks` and `events`. Which tracks are in the catalogue is the channels' matter."""
         tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
-        return cls(Catalogue.build(tracks, data.vocabulary), data.vocabulary.track_code, _excluded(data))
+        return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_exclusions(data))
 
-    def first(
+    def filter_candidates(
         self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
     ) -> tuple[Ints, NDArray[np.floating]]:
         """What is left of every list and its scores, moved to the front; 0 fills the end."""
         items, scores = np.zeros_like(items_CK), np.zeros_like(scores_CK)
         requests = zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)
         for case, (user, at_us) in enumerate(requests):
-            before = [(kind, target) for time, kind, target in self.excluded.get(user, ()) if time < at_us]
-            shown = Shown(self.catalogue, Exclusions.of_targets(before), self.track_code, at_us)
-            places, _ = keep(items_CK[case], shown)
+            before = [(kind, target) for time, kind, target in self.exclusions.get(user, ()) if time < at_us]
+            shown = FilterContext(self.catalog, Exclusions.of_targets(before), self.track_code, at_us)
+            places, _ = apply_filters(items_CK[case], shown)
             items[case, : len(places)] = items_CK[case, places]
             scores[case, : len(places)] = scores_CK[case, places]
         return items, scores
 
 
-def _excluded(data: TrainingData) -> dict[str, list[tuple[int, str, str]]]:
+def _load_exclusions(data: TrainingData) -> dict[str, list[tuple[int, str, str]]]:
     rows = (
-        data.rows("events")
+        data.scan_mart("events")
         .filter(pl.col("behaviour").is_in(SEQUENCE_VIEWS["exclusions"].behaviours))
         .sort("user_id", "known_at")
     )

@@ -20,13 +20,13 @@ from tqdm import tqdm
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-PIECES_WORTH_A_FORK = 8
+MIN_PIECES_TO_FORK = 8
 
 _WORK: list[Callable[[Any], Any]] = []
 """What a forked process does; work that knows much is handed on by the fork, not as a message."""
 
 
-def each(
+def parallel_map(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], what: str, processes: int | None = None
 ) -> Iterator[Result]:
     """`work(piece)` for every piece, in their order; one bar of progress, named `what`.
@@ -38,21 +38,21 @@ def each(
         BrokenProcessPool: a process was killed, for want of memory perhaps.
     """
     if processes is None:
-        is_worth_it = sys.platform == "linux" and len(pieces) >= PIECES_WORTH_A_FORK
+        is_worth_it = sys.platform == "linux" and len(pieces) >= MIN_PIECES_TO_FORK
         processes = (os.cpu_count() or 1) if is_worth_it else 1
     if processes == 1:
         yield from tqdm(map(work, pieces), total=len(pieces), desc=what, mininterval=1)
         return
-    with ProcessPoolExecutor(processes, get_context("fork"), initializer=_begin, initargs=(work,)) as pool:
-        yield from tqdm(pool.map(_do, pieces), total=len(pieces), desc=what, mininterval=1)
+    with ProcessPoolExecutor(processes, get_context("fork"), initializer=_init_worker, initargs=(work,)) as pool:
+        yield from tqdm(pool.map(_run_piece, pieces), total=len(pieces), desc=what, mininterval=1)
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
+def _init_worker(work: Callable[[Any], Any]) -> None:
     _WORK.append(work)
     # The threads that torch had do not live in a fork, and the cores are taken by the other processes; so it is for numpy.
     torch.set_num_threads(1)
     threadpool_limits(1, "blas")
 
 
-def _do(piece: Any) -> Any:
+def _run_piece(piece: Any) -> Any:
     return _WORK[0](piece)

@@ -21,24 +21,24 @@ from numpy.typing import NDArray
 
 from training import blend
 from training.evaluation import recall_metrics
-from training.evaluation.held_out import HeldOut
-from training.evaluation.servable import Servable
-from training.evaluation.side_by_side import each
-from training.fusion import RANKED, Fusion
-from training.heads import Heads
-from training.ranking.loaded import LoadedRanker
+from training.evaluation.held_out import HeldOutModels
+from training.evaluation.servable import ServingFilter
+from training.evaluation.side_by_side import parallel_map
+from training.fusion import MAX_RANKED_CANDIDATES, Fusion
+from training.heads import TaskWeights
+from training.ranking.loaded import FittedRanker
 from training.recall.channel import Candidates
 from training.recall_cases import RecallCases
-from training.recalled import scenes_of
-from training.selection import PER_ARTIST, at_most_per_artist, diverse
+from training.recalled import case_scenes
+from training.selection import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist, rerank_mmr
 from training.track_facets import TrackFacets
 
 LENGTH = 30
 METRICS = ("recall_at_30", "ndcg_at_10")
-CASES_AT_ONCE = 16
-CAPS = (2, 3, 5, 7, 10, 15, LENGTH)
-PRICE = 0.01
-STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+CASE_BATCH_SIZE = 16
+ARTIST_CAPS = (2, 3, 5, 7, 10, 15, LENGTH)
+MAX_RELATIVE_LOSS = 0.01
+DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 Ints = NDArray[np.int64]
 
@@ -52,68 +52,72 @@ class Slate:
     cases: RecallCases
     items_CK: Ints
     fused_CK: NDArray[np.floating]
-    heads_CK: NDArray[np.floating]
+    ranker_CK: NDArray[np.floating]
     artist_of_track_V: Ints
     facets: TrackFacets | None = None
-    said: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    task_probabilities: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
     def build(
         cls,
-        held_out: HeldOut,
+        held_out: HeldOutModels,
         cases: RecallCases,
         found: Mapping[str, Candidates],
         fusion: Fusion,
-        ranker: LoadedRanker | None,
-        heads: Heads,
-        servable: Servable,
+        ranker: FittedRanker | None,
+        heads: TaskWeights,
+        servable: ServingFilter,
     ) -> Slate:
         """The request path up to the ranker's answer, its heads made one score; without a ranker that is 0."""
-        fused = fusion.fuse(found, held_out.heard(cases), RANKED, scenes_of(cases))
-        items, scores = servable.first(fused.items_BK, cases, fused.scores_BK)
-        said = {} if ranker is None else _said(held_out, ranker, cases, items)
-        artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalogue.facets
+        fused = fusion.fuse(found, held_out.read_user_history(cases), MAX_RANKED_CANDIDATES, case_scenes(cases))
+        items, scores = servable.filter_candidates(fused.items_BK, cases, fused.scores_BK)
+        said = {} if ranker is None else _predict_tasks(held_out, ranker, cases, items)
+        artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalog.facets
         nothing_CK = np.zeros(items.shape, dtype=np.float32)
         slate = cls(cases, items, scores, nothing_CK, artist_V, facets, said)
-        return slate.with_heads(heads) if ranker is not None else slate
+        return slate.with_task_weights(heads) if ranker is not None else slate
 
-    def with_heads(self, heads: Heads) -> Slate:
+    def with_task_weights(self, heads: TaskWeights) -> Slate:
         """The same with one score made of what was said by other weights."""
-        scene_C = np.array(scenes_of(self.cases), dtype=object)
+        scene_C = np.array(case_scenes(self.cases), dtype=object)
         score_CK = np.zeros(self.items_CK.shape)
         for scene in np.unique(scene_C):
             rows = np.flatnonzero(scene_C == scene)
-            score_CK[rows] = heads.score({task: one[rows] for task, one in self.said.items()}, scene)
-        return replace(self, heads_CK=score_CK)
+            score_CK[rows] = heads.score({task: one[rows] for task, one in self.task_probabilities.items()}, scene)
+        return replace(self, ranker_CK=score_CK)
 
-    def shown(self, weight: float, per_artist: int = PER_ARTIST, diversity: float = 0.0) -> Ints:
+    def select_items(self, weight: float, per_artist: int = MAX_TRACKS_PER_ARTIST, diversity: float = 0.0) -> Ints:
         """The first LENGTH of every request with the ranker's share `weight`, at most `per_artist` of one artist, tracks
         that are alike apart from each other by `diversity`.
         """
-        return self.shown_apart(weight, (diversity,), per_artist)[diversity]
+        return self.select_by_diversity(weight, (diversity,), per_artist)[diversity]
 
-    def shown_apart(self, weight: float, strengths: Sequence[float], per_artist: int = PER_ARTIST) -> dict[float, Ints]:
+    def select_by_diversity(
+        self, weight: float, strengths: Sequence[float], per_artist: int = MAX_TRACKS_PER_ARTIST
+    ) -> dict[float, Ints]:
         """`shown` for each of several diversities; how alike a request's tracks are is asked once."""
-        scores = blend.blended(self.fused_CK, self.heads_CK, weight)
-        best = blend.order(np.where(self.items_CK > 0, scores, -np.inf))
+        scores = blend.blend_scores(self.fused_CK, self.ranker_CK, weight)
+        best = blend.argsort_descending(np.where(self.items_CK > 0, scores, -np.inf))
         items, scores = np.take_along_axis(self.items_CK, best, axis=1), np.take_along_axis(scores, best, axis=1)
 
         def of(rows: range) -> dict[float, Ints]:
             shown = {strength: np.zeros((len(rows), LENGTH), dtype=np.int64) for strength in strengths}
             for number, row in enumerate(rows):
                 some = items[row, items[row] > 0]
-                selected = self._selected(some, scores[row, : len(some)], per_artist, strengths)
+                selected = self._select_request(some, scores[row, : len(some)], per_artist, strengths)
                 for strength, places in selected.items():
                     shown[strength][number, : len(places)] = some[places]
             return shown
 
-        pieces = [range(start, min(start + CASES_AT_ONCE, len(items))) for start in range(0, len(items), CASES_AT_ONCE)]
+        pieces = [
+            range(start, min(start + CASE_BATCH_SIZE, len(items))) for start in range(0, len(items), CASE_BATCH_SIZE)
+        ]
         # Only what is taken one by one is worth other processes.
-        parts = list(each(of, pieces, "slates apart") if len(strengths) > 1 else map(of, pieces))
+        parts = list(parallel_map(of, pieces, "slates apart") if len(strengths) > 1 else map(of, pieces))
         none = np.zeros((0, LENGTH), dtype=np.int64)
         return {strength: np.concatenate([none, *(part[strength] for part in parts)]) for strength in strengths}
 
-    def _selected(
+    def _select_request(
         self, items: Ints, scores: NDArray[np.floating], per_artist: int, strengths: Sequence[float]
     ) -> dict[float, Ints]:
         """As `serving/select.py` does it, by each diversity."""
@@ -122,21 +126,21 @@ class Slate:
 
         def by(strength: float) -> Ints:
             if strength == 0 or alike is None:
-                return at_most_per_artist(artists, per_artist)[:LENGTH]
-            return np.array(diverse(scores, alike, artists, LENGTH, per_artist, strength), dtype=np.int64)
+                return cap_tracks_per_artist(artists, per_artist)[:LENGTH]
+            return np.array(rerank_mmr(scores, alike, artists, LENGTH, per_artist, strength), dtype=np.int64)
 
         return {strength: by(strength) for strength in strengths}
 
-    def choose(self) -> tuple[float, dict[float, dict[str, float]]]:
+    def choose_weight(self) -> tuple[float, dict[float, dict[str, float]]]:
         """The weight of GRID with the best recall@30 + NDCG@10, the smaller of equals, and the figures of all of
         them.
         """
-        table = {weight: self._figures(self.shown(weight)) for weight in blend.GRID}
+        table = {weight: self._metric_values(self.select_items(weight)) for weight in blend.BLEND_WEIGHT_GRID}
         return max(table, key=lambda weight: (round(sum(table[weight].values()), 6), -weight)), table
 
-    def price_of_caps(self, weight: float) -> dict[int, dict[str, float]]:
+    def measure_artist_caps(self, weight: float) -> dict[int, dict[str, float]]:
         """The figures of the served order under every cap of CAPS: what a tighter one costs. LENGTH is no cap."""
-        return {most: self._figures(self.shown(weight, most)) for most in CAPS}
+        return {most: self._metric_values(self.select_items(weight, most)) for most in ARTIST_CAPS}
 
     def choose_diversity(self, weight: float) -> tuple[float, dict[float, dict[str, Any]]]:
         """The largest of STRENGTHS before the first that one of METRICS pays for: by more than chance explains, or by more
@@ -145,34 +149,37 @@ class Slate:
         """
         table: dict[float, dict[str, Any]] = {}
         chosen, is_free = 0.0, True
-        by_strength = self.shown_apart(weight, STRENGTHS if self.facets is not None else STRENGTHS[:1])
+        by_strength = self.select_by_diversity(
+            weight, DIVERSITY_STRENGTHS if self.facets is not None else DIVERSITY_STRENGTHS[:1]
+        )
         for strength, shown in by_strength.items():
             measured = recall_metrics.measure(shown, self.cases, METRICS)
             if strength == 0:
                 without = measured
             change = {name: (measured[name]["all"] - without[name]["all"]).interval() for name in METRICS}
             is_free = is_free and not any(
-                high < 0 or value < -PRICE * without[name]["all"].value for name, (value, _, high) in change.items()
+                high < 0 or value < -MAX_RELATIVE_LOSS * without[name]["all"].value
+                for name, (value, _, high) in change.items()
             )
             chosen = strength if is_free else chosen
-            diversity = self.facets.diversity(shown) if self.facets is not None else np.array([np.nan])
+            diversity = self.facets.intra_list_diversity(shown) if self.facets is not None else np.array([np.nan])
             table[strength] = {name: measured[name]["all"].value for name in METRICS}
             table[strength] |= {f"{name}_change": interval for name, interval in change.items()}
-            table[strength]["diversity"] = mean_known(diversity)
+            table[strength]["diversity"] = nanmean_or_none(diversity)
         return chosen if table[0.0]["diversity"] is not None else 0.0, table
 
-    def _figures(self, shown_CL: Ints) -> dict[str, float]:
+    def _metric_values(self, shown_CL: Ints) -> dict[str, float]:
         measured = recall_metrics.measure(shown_CL, self.cases, METRICS)
         return {name: parts["all"].value for name, parts in measured.items()}
 
 
-def mean_known(values: NDArray[np.float64]) -> float | None:
+def nanmean_or_none(values: NDArray[np.float64]) -> float | None:
     """The mean of those that are not NaN; None of none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None
 
 
-def sample(cases: RecallCases, per_user: int) -> Ints:
+def sample_rows(cases: RecallCases, per_user: int) -> Ints:
     """Rows of at most `per_user` cases of each user, those with the smallest hash of user and time, in the original
     order.
     """
@@ -187,11 +194,11 @@ def sample(cases: RecallCases, per_user: int) -> Ints:
     return np.sort(order[place < per_user])
 
 
-def by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.object_]) -> pl.DataFrame:
+def measure_by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.object_]) -> pl.DataFrame:
     """One row a request: user_id, request_at (µs), a hash of its targets, METRICS over all targets. What the gate
     pairs.
     """
-    measured = recall_metrics.by_case(items_CK, cases, METRICS)
+    measured = recall_metrics.measure_by_case(items_CK, cases, METRICS)
     targets = cases.items["targets"]
     hashes = [
         hashlib.blake2b("\n".join(sorted(track_ids_V[targets[case]].tolist())).encode(), digest_size=8).hexdigest()
@@ -201,14 +208,16 @@ def by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.objec
     return pl.DataFrame(columns | {name: measured[name]["all"] for name in METRICS})
 
 
-def _said(held_out: HeldOut, ranker: LoadedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:
+def _predict_tasks(held_out: HeldOutModels, ranker: FittedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:
     """What each head of the ranker says of every candidate, [C, K]."""
-    scenes = scenes_of(cases)
-    users = held_out.offline.users(ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes)
+    scenes = case_scenes(cases)
+    users = held_out.offline.load_user_batch(
+        ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes
+    )
 
     def of(start: int) -> dict[str, NDArray[np.float32]]:
-        rows = np.arange(start, min(start + CASES_AT_ONCE, len(cases)))
+        rows = np.arange(start, min(start + CASE_BATCH_SIZE, len(cases)))
         return ranker.score(users.take(rows.tolist()), items_CK[rows])
 
-    parts = list(each(of, range(0, len(cases), CASES_AT_ONCE), "rank slates"))
+    parts = list(parallel_map(of, range(0, len(cases), CASE_BATCH_SIZE), "rank slates"))
     return {task: np.concatenate([part[task] for part in parts]) for task in (parts[0] if parts else ())}

@@ -11,29 +11,33 @@ from typing import Any
 
 from training.evaluation import recall_metrics
 from training.evaluation.choice import Choice
-from training.evaluation.held_out import HeldOut
-from training.evaluation.servable import Servable
-from training.evaluation.slate import METRICS, Slate, sample
-from training.heads import LISTENED
+from training.evaluation.held_out import HeldOutModels
+from training.evaluation.servable import ServingFilter
+from training.evaluation.slate import METRICS, Slate, sample_rows
+from training.heads import LISTWISE_HEAD
 from training.recall.channel import Candidates
 from training.recall_cases import RecallCases
 
-PER_USER = 5
-FUSED, CASE_HEADS, SERVED = "fused", "case heads alone", "as served"
+SLATES_PER_USER = 5
+FUSED, POINTWISE_HEADS, SERVED = "fused", "case heads alone", "as served"
 
 
-def slates_by_ranker(
-    held_out: HeldOut, cases: RecallCases, found: Mapping[str, Candidates], choice: Choice, servable: Servable
+def compare_ranker_slates(
+    held_out: HeldOutModels,
+    cases: RecallCases,
+    found: Mapping[str, Candidates],
+    choice: Choice,
+    servable: ServingFilter,
 ) -> dict[str, Any]:
     """`requests`, and ranker → order → metric → {"value", "difference" (to the fused order, paired over users)}."""
-    rows = sample(cases, PER_USER)
+    rows = sample_rows(cases, SLATES_PER_USER)
     some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
     table: dict[str, Any] = {}
     for name, ranker in held_out.rankers.items():
-        slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, choice.heads, servable)
-        orders = {FUSED: slate.shown(0.0), CASE_HEADS: slate.shown(1.0)}
-        if LISTENED in slate.said:
-            orders[SERVED] = slate.with_heads(choice.blend.heads).shown(choice.blend.weight)
+        slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, choice.task_weights, servable)
+        orders = {FUSED: slate.select_items(0.0), POINTWISE_HEADS: slate.select_items(1.0)}
+        if LISTWISE_HEAD in slate.task_probabilities:
+            orders[SERVED] = slate.with_task_weights(choice.blend.heads).select_items(choice.blend.weight)
         measured = {order: recall_metrics.measure(shown, slate.cases, METRICS) for order, shown in orders.items()}
         table[name] = {
             order: {

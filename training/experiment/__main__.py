@@ -21,13 +21,13 @@ from pathlib import Path
 
 import settings
 import storage
-from training.experiment.asked import last_asked
-from training.experiment.compare import NothingShown, compare, period_of
-from training.experiment.explored import REWARDS, explored
-from training.experiment.exposed import newest
-from training.experiment.off_policy import TooFewEffective, off_policy
-from training.experiment.report import lines, page
-from training.shares import FILE
+from training.experiment.asked import load_latest_plan
+from training.experiment.compare import NoExposures, compare, comparison_period
+from training.experiment.explored import REWARDS, load_exploration_slots
+from training.experiment.exposed import newest_exposure_at
+from training.experiment.off_policy import EffectiveSampleTooSmall, estimate_off_policy
+from training.experiment.report import render_page, report_lines
+from training.shares import TRAFFIC_SPLIT_FILE
 from training.workspace import MissingInput, write_json
 
 
@@ -49,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return _compare(options) if options.action == "compare" else _off_policy(options)
-    except NothingShown as error:
+    except NoExposures as error:
         print(f"{error}: there is no report")
         return 0
-    except TooFewEffective as error:
+    except EffectiveSampleTooSmall as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
     except (MissingInput, storage.StorageError, LookupError, ValueError) as error:
@@ -61,30 +61,30 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    here = settings.load()
-    asked = last_asked(here.releases / FILE, options.experiment)
-    marts = storage.marts(here)
-    latest = newest(marts)
+    here = settings.load_settings()
+    asked = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
+    marts = storage.fetch_marts(here)
+    latest = newest_exposure_at(marts)
     if latest is None:
-        raise NothingShown("nothing was shown yet")
-    content = compare(marts, period_of(asked, latest, options.scene), asked, options.baseline)
+        raise NoExposures("nothing was shown yet")
+    content = compare(marts, comparison_period(asked, latest, options.scene), asked, options.baseline)
     write_json(here.reports / "experiment.json", content)
-    (here.reports / "experiment.html").write_text(page(content))
-    print(*lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
+    (here.reports / "experiment.html").write_text(render_page(content))
+    print(*report_lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
     ratio = content["sample_ratio"]
     return 1 if ratio is not None and ratio["holds"] is False else 0
 
 
 def _off_policy(options: argparse.Namespace) -> int:
-    here = settings.load()
-    found = explored(storage.marts(here), options.policy, options.reward)
-    result = off_policy(found.user_N, found.reward_N, found.propensity_N, found.probability_N)
+    here = settings.load_settings()
+    found = load_exploration_slots(storage.fetch_marts(here), options.policy, options.reward)
+    result = estimate_off_policy(found.user_N, found.reward_N, found.propensity_N, found.probability_N)
     content = {
         "policy": options.policy.name,
         "reward": options.reward,
-        "places": result.places,
+        "places": result.slots,
         "users": result.users,
-        "effective": result.effective,
+        "effective": result.effective_sample_size,
         "ips": result.ips.interval(),
         "snips": result.snips.interval(),
         "mean_weight": result.mean_weight.interval(),

@@ -15,7 +15,7 @@ from training.shares import PRODUCTION
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExperimentPlan:
     """Arm ▸ share of the users, above 0, summing to 1; they stood from `since` to before `until` (None: they still do), naive
     UTC.
     """
@@ -30,7 +30,7 @@ class UnknownExperiment(LookupError):
     """There was no such experiment; the message names those that there were."""
 
 
-def last_asked(file: Path, experiment: str | None = None) -> Asked | None:
+def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPlan | None:
     """The last shares of an experiment; of the newest one where none is named. None where there never was any.
 
     Raises:
@@ -43,17 +43,17 @@ def last_asked(file: Path, experiment: str | None = None) -> Asked | None:
     if experiment is not None and not of_it:
         known = ", ".join(sorted({one["experiment"] for one in stretches})) or "none"
         raise UnknownExperiment(f"experiment {experiment!r} is not in {file}; there: {known}")
-    return _asked(of_it[-1]) if of_it else None
+    return _parse_plan(of_it[-1]) if of_it else None
 
 
-def _asked(stretch: dict[str, Any]) -> Asked:
+def _parse_plan(stretch: dict[str, Any]) -> ExperimentPlan:
     name = stretch["experiment"]
     shares = {f"{name}/{one['release']}": float(one["share"]) for one in stretch["beside"]}
     rest = round(1 - sum(shares.values()), 9)
     if rest > 0:
         shares[f"{name}/{PRODUCTION}"] = rest
     until = stretch["until"]
-    return Asked(name, shares, _utc(stretch["since"]), None if until is None else _utc(until))
+    return ExperimentPlan(name, shares, _utc(stretch["since"]), None if until is None else _utc(until))
 
 
 def _utc(text: str) -> datetime:

@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from training.evaluation.bootstrap import Estimate
-from training.experiment.asked import Asked
-from training.experiment.exposed import Exposed, Period, exposed
-from training.experiment.metrics import measured
-from training.experiment.sample_ratio import sample_ratio
+from training.experiment.asked import ExperimentPlan
+from training.experiment.exposed import ArmExposures, Period, load_arm_exposures
+from training.experiment.metrics import measure_arm
+from training.experiment.sample_ratio import check_sample_ratio
 from training.shares import PRODUCTION
 
-DAYS = 28
+LOOKBACK_DAYS = 28
 """How far back it is looked where no experiment says since when."""
 
 
-class NothingShown(LookupError):
+class NoExposures(LookupError):
     """There is nothing to compare; the message says where it was looked."""
 
 
-def period_of(asked: Asked | None, newest: datetime, scene: str | None = None) -> Period:
+def comparison_period(asked: ExperimentPlan | None, newest: datetime, scene: str | None = None) -> Period:
     """The time within which the asked shares stood; without an experiment, the DAYS before the newest exposure."""
     after = newest + timedelta(microseconds=1)
     if asked is None:
-        return Period(newest - timedelta(days=DAYS), after, scene)
+        return Period(newest - timedelta(days=LOOKBACK_DAYS), after, scene)
     return Period(asked.since, after if asked.until is None else asked.until, scene)
 
 
-def compare(marts: Path, period: Period, asked: Asked | None, baseline: str | None = None) -> dict[str, Any]:
+def compare(marts: Path, period: Period, asked: ExperimentPlan | None, baseline: str | None = None) -> dict[str, Any]:
     """The shape of `reports/experiment.json`: every figure is [value, low, high], null where it cannot be had.
 
     Raises:
@@ -43,15 +43,15 @@ def compare(marts: Path, period: Period, asked: Asked | None, baseline: str | No
         NothingShown: in the period.
         LookupError: nothing was shown in the arm that others are to be compared with.
     """
-    found = exposed(marts, period, asked.experiment if asked else None)
+    found = load_arm_exposures(marts, period, asked.experiment if asked else None)
     if not found.arms:
-        raise NothingShown(
+        raise NoExposures(
             f"nothing was shown{f' in experiment {asked.experiment}' if asked else ''} from {period.since} to "
             f"{period.until}{f' in scene {period.scene}' if period.scene else ''}"
         )
     against = _baseline(found, baseline)
-    estimates = {name: measured(arm.counts_U) for name, arm in found.arms.items()}
-    ratio = sample_ratio({name: arm.users for name, arm in found.arms.items()}, asked.shares) if asked else None
+    estimates = {name: measure_arm(arm.counts_U) for name, arm in found.arms.items()}
+    ratio = check_sample_ratio({name: arm.users for name, arm in found.arms.items()}, asked.shares) if asked else None
     return {
         "experiment": asked.experiment if asked else None,
         "scene": period.scene,
@@ -79,7 +79,7 @@ def compare(marts: Path, period: Period, asked: Asked | None, baseline: str | No
     }
 
 
-def _baseline(found: Exposed, wanted: str | None) -> str:
+def _baseline(found: ArmExposures, wanted: str | None) -> str:
     """The asked arm, else production, else the one with most users."""
     if wanted is not None and wanted not in found.arms:
         raise LookupError(f"nothing was shown in arm {wanted!r}; arms: {', '.join(found.arms)}")

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from training.experiment.exposed import mart
+from training.experiment.exposed import exposures_mart
 from training.workspace import MissingInput
 
 REWARDS = ("is_played", "is_full_play", "is_liked")
@@ -44,7 +44,7 @@ order by draws.user_id, draws.event_id
 
 
 @dataclass(frozen=True)
-class Explored:
+class ExplorationSlots:
     """N places: whose, what came of it, with what probability it was filled so, and with what the policy would have."""
 
     user_N: list[str]
@@ -53,7 +53,7 @@ class Explored:
     probability_N: NDArray[np.float64]
 
 
-def explored(marts: Path, policy: Path, reward: str) -> Explored:
+def load_exploration_slots(marts: Path, policy: Path, reward: str) -> ExplorationSlots:
     """Every exploration place, with the `probability` that the Parquet file `policy` gives its `event_id`.
 
     Raises:
@@ -62,7 +62,7 @@ def explored(marts: Path, policy: Path, reward: str) -> Explored:
     """
     if reward not in REWARDS:
         raise ValueError(f"reward {reward!r} is not one of {', '.join(REWARDS)}")
-    file = mart(marts)
+    file = exposures_mart(marts)
     if not policy.is_file():
         raise MissingInput(f"no policy {policy}; give a Parquet file with event_id and probability")
     columns = {
@@ -85,4 +85,4 @@ def explored(marts: Path, policy: Path, reward: str) -> Explored:
     reward_N, propensity_N, probability_N = (
         np.array([row[place] for row in rows], dtype=np.float64) for place in (2, 3, 4)
     )
-    return Explored([row[1] for row in rows], reward_N, propensity_N, probability_N)
+    return ExplorationSlots([row[1] for row in rows], reward_N, propensity_N, probability_N)

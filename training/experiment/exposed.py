@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from training.workspace import MissingInput
 
 COUNTS = ("exposures", "plays", "full_plays", "skips", "likes")
-MOST_UNITS = 20_000
+MAX_UNITS = 20_000
 """Bootstraps take 8 kB a unit. Users are independent of each other, and so are groups of them."""
 
 QUERY = """
@@ -66,30 +66,32 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Exposed:
+class ArmExposures:
     """Arms by name; every `counts_U` is over the same units. `shared_users` were exposed in more than one arm."""
 
     arms: dict[str, Arm]
     shared_users: int
 
 
-def newest(marts: Path) -> datetime | None:
+def newest_exposure_at(marts: Path) -> datetime | None:
     """When the newest exposure was shown; None where nothing was shown yet.
 
     Raises:
         MissingInput: there is no mart `exposures`.
     """
-    (found,) = duckdb.execute("select max(shown_at) from read_parquet(?)", [str(mart(marts))]).fetchall()[0]
+    (found,) = duckdb.execute("select max(shown_at) from read_parquet(?)", [str(exposures_mart(marts))]).fetchall()[0]
     return found if found is None else datetime.fromisoformat(str(found))
 
 
-def exposed(marts: Path, period: Period, experiment: str | None = None, most_units: int = MOST_UNITS) -> Exposed:
+def load_arm_exposures(
+    marts: Path, period: Period, experiment: str | None = None, max_units: int = MAX_UNITS
+) -> ArmExposures:
     """What was shown in the period, of the arms of an `experiment` or of all arms.
 
     Raises:
         MissingInput: there is no mart `exposures`.
     """
-    values = {"file": str(mart(marts)), "experiment": experiment, "scene": period.scene}
+    values = {"file": str(exposures_mart(marts)), "experiment": experiment, "scene": period.scene}
     found = duckdb.execute(QUERY, values | {"since": period.since, "until": period.until})
     columns = [name for name, *_ in found.description or []]
     rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
@@ -97,13 +99,13 @@ def exposed(marts: Path, period: Period, experiment: str | None = None, most_uni
     of_arm: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         of_arm.setdefault(row["arm"], []).append(row)
-    units = min(len(number), most_units)
+    units = min(len(number), max_units)
     arms = {name: _arm(of, number, units) for name, of in sorted(of_arm.items())}
     arms_of_user = Counter(row["user_id"] for row in rows)
-    return Exposed(arms, sum(count > 1 for count in arms_of_user.values()))
+    return ArmExposures(arms, sum(count > 1 for count in arms_of_user.values()))
 
 
-def mart(marts: Path) -> Path:
+def exposures_mart(marts: Path) -> Path:
     """The file of the mart.
 
     Raises:

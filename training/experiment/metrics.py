@@ -19,10 +19,10 @@ from training.evaluation.bootstrap import Estimate, Floats
 class Metric:
     """`scale` × the sum of one count by the sum of another, and what that is for a reader."""
 
-    of: str
-    by: str
+    numerator: str
+    denominator: str
     scale: float
-    what: str
+    description: str
 
 
 METRICS = {
@@ -49,6 +49,6 @@ def ratio(of_U: NDArray[np.float64], by_U: NDArray[np.float64], scale: float = 1
     return bootstrap.statistic(of_counts, len(of_U))
 
 
-def measured(counts_U: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
+def measure_arm(counts_U: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
     """Every metric of one arm."""
-    return {name: ratio(counts_U[one.of], counts_U[one.by], one.scale) for name, one in METRICS.items()}
+    return {name: ratio(counts_U[one.numerator], counts_U[one.denominator], one.scale) for name, one in METRICS.items()}

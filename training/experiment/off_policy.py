@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.bootstrap import Estimate
-from training.experiment.exposed import MOST_UNITS
+from training.experiment.exposed import MAX_UNITS
 from training.experiment.metrics import ratio
 
-FEWEST_EFFECTIVE = 100
+MIN_EFFECTIVE_SAMPLE_SIZE = 100
 
 Floats = NDArray[np.float64]
 
 
-class TooFewEffective(ValueError):
+class EffectiveSampleTooSmall(ValueError):
     """The places say too little of the policy; the message says how little and what would help."""
 
 
 @dataclass(frozen=True)
-class OffPolicy:
+class OffPolicyEstimate:
     """Mean reward of a place under the policy, both ways. `effective` places would say as much if they were its own.
 
     `mean_weight` is 1 where the policy shows only what chance might have shown in the same places. Where it is not, IPS
@@ -40,20 +40,20 @@ class OffPolicy:
     ips: Estimate
     snips: Estimate
     mean_weight: Estimate
-    effective: float
-    places: int
+    effective_sample_size: float
+    slots: int
     users: int
 
 
-def effective_size(weights_N: Floats) -> float:
+def effective_sample_size(weights_N: Floats) -> float:
     """(Σw)² / Σw² (Kish, 1965): N where all weights are the same, 1 where one outweighs all others; 0 of nothing."""
     total = float(weights_N.sum())
     return total**2 / float((weights_N**2).sum()) if total > 0 else 0.0
 
 
-def off_policy(
-    user_N: Sequence[str], reward_N: Floats, propensity_N: Floats, probability_N: Floats, most_units: int = MOST_UNITS
-) -> OffPolicy:
+def estimate_off_policy(
+    user_N: Sequence[str], reward_N: Floats, propensity_N: Floats, probability_N: Floats, max_units: int = MAX_UNITS
+) -> OffPolicyEstimate:
     """The policy's mean reward with 95 % intervals over users.
 
     Args:
@@ -72,24 +72,24 @@ def off_policy(
     _check("propensity", propensity_N, (propensity_N > 0) & (propensity_N <= 1), "above 0 and at most 1")
     _check("probability", probability_N, (probability_N >= 0) & (probability_N <= 1), "from 0 to 1")
     weights_N = probability_N / propensity_N
-    effective = effective_size(weights_N)
-    if effective < FEWEST_EFFECTIVE:
-        raise TooFewEffective(
-            f"the {len(weights_N):,} exploration places are worth {effective:.1f} of the policy's own, {FEWEST_EFFECTIVE} "
+    effective = effective_sample_size(weights_N)
+    if effective < MIN_EFFECTIVE_SAMPLE_SIZE:
+        raise EffectiveSampleTooSmall(
+            f"the {len(weights_N):,} exploration places are worth {effective:.1f} of the policy's own, {MIN_EFFECTIVE_SAMPLE_SIZE} "
             "are needed; wait for more exposures, explore more, or ask about a policy nearer to what was shown"
         )
     users, number_N = np.unique(np.asarray(user_N), return_inverse=True)
-    units = min(len(users), most_units)
+    units = min(len(users), max_units)
     earned_U, weight_U, places_U = (
         np.bincount(number_N % units, values_N, units).astype(np.float64)
         for values_N in (weights_N * reward_N, weights_N, np.ones(len(weights_N)))
     )
-    return OffPolicy(
+    return OffPolicyEstimate(
         ips=ratio(earned_U, places_U),
         snips=ratio(earned_U, weight_U),
         mean_weight=ratio(weight_U, places_U),
-        effective=effective,
-        places=len(weights_N),
+        effective_sample_size=effective,
+        slots=len(weights_N),
         users=len(users),
     )
 

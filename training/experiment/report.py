@@ -14,14 +14,14 @@ from training.experiment.metrics import METRICS
 Content = dict[str, Any]
 
 
-def page(content: Content) -> str:
+def render_page(content: Content) -> str:
     """The whole page."""
-    body = "".join(section(content) for section in (_summary, _arms, _differences, _words))
+    body = "".join(section(content) for section in (_summary, _arms, _differences, _notes_section))
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Segue experiment</title>'
     return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body><main>{body}</main></body></html>\n'
 
 
-def lines(content: Content) -> list[str]:
+def report_lines(content: Content) -> list[str]:
     """The report in a few lines, for a log."""
     told = [_heading(content), *_warnings(content)]
     for name, arm in content["arms"].items():
@@ -72,8 +72,8 @@ def _arms(content: Content) -> str:
     )
     header = "<th></th><th>users</th><th>expected</th><th>answers</th><th>exposures</th><th>releases</th>"
     plots = "".join(
-        f"<h3>{metric}: {one.what}</h3>"
-        + charts.intervals([_bar(content, name, arm["metrics"][metric]) for name, arm in content["arms"].items()])
+        f"<h3>{metric}: {one.description}</h3>"
+        + charts.interval_chart([_bar(content, name, arm["metrics"][metric]) for name, arm in content["arms"].items()])
         for metric, one in METRICS.items()
     )
     return f"<h2>Arms</h2><div class=wide><table><tr>{header}</tr>{rows}</table></div>{plots}"
@@ -112,7 +112,7 @@ def _verdict(difference: Sequence[float | None]) -> str:
     return "more" if low > 0 else "less" if high < 0 else "cannot be told apart"
 
 
-def _words(_: Content) -> str:
+def _notes_section(_: Content) -> str:
     return (
         "<p class=note>In brackets: 95 % intervals, 1,000 bootstraps over users. Differences are paired over users who are in both "
         "arms. Of many differences one in twenty looks certain by chance.</p>"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from scipy.stats import chi2
 
-LEVEL = 0.001
-FEWEST_EXPECTED = 5
+SIGNIFICANCE_LEVEL = 0.001
+MIN_EXPECTED_USERS = 5
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SampleRatio:
     says: str
 
 
-def sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) -> SampleRatio:
+def check_sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) -> SampleRatio:
     """Users an arm against the asked shares.
 
     Raises:
@@ -46,14 +46,14 @@ def sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) -> Sampl
         return SampleRatio(counted, expected, None, None, False, f"FAILED: {told}, an arm that has no share")
     if len(shares) < 2:
         return SampleRatio(counted, expected, None, None, None, "one arm only: there is no ratio to check")
-    if min(expected.values()) < FEWEST_EXPECTED:
+    if min(expected.values()) < MIN_EXPECTED_USERS:
         says = f"too few users to check the shares: {min(expected.values()):.1f} are expected in the smallest arm"
         return SampleRatio(counted, expected, None, None, None, says)
     statistic = sum((counted[arm] - expected[arm]) ** 2 / expected[arm] for arm in shares)
     p = float(chi2.sf(statistic, len(shares) - 1))
     told = ", ".join(f"{arm} {counted[arm]:,} (expected {expected[arm]:,.0f})" for arm in shares)
-    if p < LEVEL:
+    if p < SIGNIFICANCE_LEVEL:
         says = f"FAILED: users are not divided as asked: {told}; p = {p:.2g}. Do not trust any difference below"
     else:
         says = f"users are divided as asked: {told}; p = {p:.2g}"
-    return SampleRatio(counted, expected, statistic, p, p >= LEVEL, says)
+    return SampleRatio(counted, expected, statistic, p, p >= SIGNIFICANCE_LEVEL, says)

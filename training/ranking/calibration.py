@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LEAST, MOST = 0.25, 4.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 4.0
 
 
 def task_losses(logits_NT: Tensor, labels_NT: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ def task_losses(logits_NT: Tensor, labels_NT: Tensor) -> Tensor:
     return (loss_NT * known_NT).sum(0) / known_NT.sum(0).clamp(min=1)
 
 
-def fit_share(logit_N: Tensor, other_N: Tensor, label_N: Tensor) -> float:
+def fit_blend_weight(logit_N: Tensor, other_N: Tensor, label_N: Tensor) -> float:
     """The share of the other logit, in twentieths, with the least log loss; labels may be NaN."""
     shares = torch.linspace(0, 1, 21)
     losses = [task_losses(torch.lerp(logit_N, other_N, share)[:, None], label_N[:, None])[0] for share in shares]
@@ -29,7 +29,9 @@ def fit_share(logit_N: Tensor, other_N: Tensor, label_N: Tensor) -> float:
 
 def fit_temperatures(logits_NT: Tensor, labels_NT: Tensor) -> tuple[float, ...]:
     """The temperature of each task with the least log loss, between 1/4 and 4; 1 for a task without two classes."""
-    grid = torch.logspace(torch.log10(torch.tensor(LEAST)), torch.log10(torch.tensor(MOST)), 161).tolist()
+    grid = torch.logspace(
+        torch.log10(torch.tensor(MIN_TEMPERATURE)), torch.log10(torch.tensor(MAX_TEMPERATURE)), 161
+    ).tolist()
     losses_GT = torch.stack([task_losses(logits_NT / temperature, labels_NT) for temperature in grid])
     best_T = losses_GT.argmin(0)
     has_both_T = (labels_NT == 0).any(0) & (labels_NT == 1).any(0)

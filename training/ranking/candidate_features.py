@@ -21,7 +21,7 @@ def smoothed_rate(listens_BC: Array, skips_BC: Array, prior: float = 0.7, streng
     return (listens_BC + prior * strength) / (listens_BC + skips_BC + strength)
 
 
-def from_statistics(counts_BCS: Array, age_BC: Array) -> list[Array]:
+def encode_track_statistics(counts_BCS: Array, age_BC: Array) -> list[Array]:
     """How the track did with everybody; columns of `counts_BCS` as in `track_statistics.COUNTS`."""
     plays, listens, full_plays, skips, week, month = np.moveaxis(counts_BCS, -1, 0)
     return [

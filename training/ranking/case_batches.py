@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training import ranks
-from training.evaluation.side_by_side import each
+from training.evaluation.side_by_side import parallel_map
 from training.features import OfflineFeatures, UserBatch
-from training.ranking.case_numbers import CaseNumbers, Floats
+from training.ranking.case_numbers import CaseFeatures, Floats
 from training.ranking.cases import RankingCases
 from training.ranking.features import RankingFeatures
-from training.ranking.inputs import CandidateInputs, UserInputs, joined
+from training.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
 from training.ranking.user_features import DAY_US
 
-AT_ONCE = 64
+FEATURE_BATCH_SIZE = 64
 """Cases whose numbers are made together: what is computed of them stays in the processor's cache."""
 
 
@@ -64,9 +64,9 @@ class CaseBatches:
                 f"feature service {service!r} lacks {sorted(missing)}; add them in feature_repo/services.py and run "
                 "`feast -c feature_repo apply`"
             )
-        self.numbers: CaseNumbers | None = None
+        self.dense_features: CaseFeatures | None = None
         self._order: tuple[tuple[int, int], NDArray[np.int64]] = ((-1, -1), np.zeros(0, dtype=np.int64))
-        self._profile = profiles(offline, service, self.user_ids_R, cases.request_at_R)
+        self._profile = load_profiles(offline, service, self.user_ids_R, cases.request_at_R)
 
     def __len__(self) -> int:
         """R."""
@@ -98,32 +98,40 @@ class CaseBatches:
         index = np.asarray(rows, dtype=np.int64)
         items_B1 = self.cases.item_R[index][:, None]
         told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
-        if self.numbers is None:
-            pieces = (slice(start, start + AT_ONCE) for start in range(0, max(len(index), 1), AT_ONCE))
+        if self.dense_features is None:
+            pieces = (
+                slice(start, start + FEATURE_BATCH_SIZE) for start in range(0, max(len(index), 1), FEATURE_BATCH_SIZE)
+            )
             made = [self._inputs(index[piece], items_B1[piece]) for piece in pieces]
-            users, candidates = map(joined, zip(*made, strict=True))
+            users, candidates = map(concatenate_inputs, zip(*made, strict=True))
             return CaseBatch(users, candidates, *told)
-        return CaseBatch(*self._kept(self.user_batch(index, self.features.sequence_views), items_B1, index), *told)
+        return CaseBatch(
+            *self._precomputed_inputs(self.user_batch(index, self.features.sequence_views), items_B1, index), *told
+        )
 
     def _inputs(self, index: NDArray[np.int64], items_B1: NDArray[np.int64]) -> tuple[UserInputs, CandidateInputs]:
-        side = self.features.users(self.user_batch(index))
-        return side.inputs, self.features.candidates(side, items_B1)
+        side = self.features.prepare_users(self.user_batch(index))
+        return side.inputs, self.features.prepare_candidates(side, items_B1)
 
-    def make_numbers(self, processes: int) -> None:
+    def precompute_dense_features(self, processes: int) -> None:
         """Make the numbers of every case, in so many processes; of several ranks each makes its share."""
-        own = ranks.share(len(self))
-        starts = range(own.start, own.stop, AT_ONCE)
-        pieces = [range(start, min(start + AT_ONCE, own.stop)) for start in starts]
-        made = CaseNumbers.collect(own.stop - own.start, each(self._numbers_of, pieces, "numbers", processes))
-        self.numbers = replace(made, numbers_RN=ranks.joined(torch.from_numpy(made.numbers_RN))[0].numpy())
+        own = ranks.rank_slice(len(self))
+        starts = range(own.start, own.stop, FEATURE_BATCH_SIZE)
+        pieces = [range(start, min(start + FEATURE_BATCH_SIZE, own.stop)) for start in starts]
+        made = CaseFeatures.collect(
+            own.stop - own.start, parallel_map(self._compute_dense_features, pieces, "numbers", processes)
+        )
+        self.dense_features = replace(
+            made, features_RN=ranks.all_gather_rows(torch.from_numpy(made.features_RN))[0].numpy()
+        )
 
-    def _numbers_of(self, rows: range) -> tuple[Floats, ...]:
+    def _compute_dense_features(self, rows: range) -> tuple[Floats, ...]:
         one = self[rows]
         made = one.users.context_BU, one.candidates.features_BCF[:, 0], one.candidates.matches_BCM[:, 0]
         # As arrays: a tensor would come from another process through a file of its own.
         return tuple(numbers.numpy() for numbers in made)
 
-    def without_ids(self, rows: Sequence[int] | NDArray[np.int64]) -> CaseBatch:
+    def dense_only_batch(self, rows: Sequence[int] | NDArray[np.int64]) -> CaseBatch:
         """One batch of numbers alone: users without events, and a candidate that is none; after `make_numbers`.
 
         What a ranker says of it is what its numbers say.
@@ -133,31 +141,31 @@ class CaseBatches:
         users = self.user_batch(index, dict.fromkeys(self.features.sequence_views, 1))
         users = replace(users, views={view: batch.newest(0) for view, batch in users.views.items()})
         told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
-        return CaseBatch(*self._kept(users, np.zeros((len(index), 1), dtype=np.int64), index), *told)
+        return CaseBatch(*self._precomputed_inputs(users, np.zeros((len(index), 1), dtype=np.int64), index), *told)
 
-    def _kept(
+    def _precomputed_inputs(
         self, users: UserBatch, items_B1: NDArray[np.int64], index: NDArray[np.int64]
     ) -> tuple[UserInputs, CandidateInputs]:
-        assert self.numbers is not None  # noqa: S101  # whoever calls has seen to it
-        context_BU, own_BF, match_BM = self.numbers.take(index)
-        track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.identities(items_B1))
+        assert self.dense_features is not None  # noqa: S101  # whoever calls has seen to it
+        context_BU, own_BF, match_BM = self.dense_features.take(index)
+        track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.track_artist_codes(items_B1))
         numbers = torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
-        return self.features.users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *numbers)
+        return self.features.prepare_users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *numbers)
 
-    def in_order(self, batch_size: int) -> Iterator[CaseBatch]:
+    def iterate_in_order(self, batch_size: int) -> Iterator[CaseBatch]:
         """Every case once, in order."""
         for start in range(0, len(self), batch_size):
             yield self[range(start, min(start + batch_size, len(self)))]
 
-    def at(self, step: int, batch_size: int, seed: int) -> CaseBatch:
+    def training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
         """Training batch `step`: every epoch goes over all cases, in an order of the seed and the epoch only. Of several
         ranks each has its own rows.
         """
-        return _of_rank(self.__getitem__, self._rows(step, batch_size, seed))
+        return _select_rank_rows(self.__getitem__, self._rows(step, batch_size, seed))
 
-    def numbers_at(self, step: int, batch_size: int, seed: int) -> CaseBatch:
+    def dense_training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
         """The same of numbers alone, in the same order; after `make_numbers`."""
-        return _of_rank(self.without_ids, self._rows(step, batch_size, seed))
+        return _select_rank_rows(self.dense_only_batch, self._rows(step, batch_size, seed))
 
     def _rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         per_epoch = -(-len(self) // batch_size)
@@ -169,15 +177,15 @@ class CaseBatches:
         return rows
 
 
-def _of_rank(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDArray[np.int64]) -> CaseBatch:
+def _select_rank_rows(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDArray[np.int64]) -> CaseBatch:
     """This rank's rows of a batch. Where there are fewer rows than ranks, one without a label keeps step with the others."""
-    if len(own := rows[ranks.share(len(rows))]):
+    if len(own := rows[ranks.rank_slice(len(rows))]):
         return make(own)
     batch = make(rows[:1])
     return replace(batch, labels_BT=torch.full_like(batch.labels_BT, torch.nan))
 
 
-def profiles(
+def load_profiles(
     offline: OfflineFeatures, service: str, user_ids: NDArray[Any], times: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
     """The ordinary features of a service for every (user, time), as known before it.
@@ -191,5 +199,5 @@ def profiles(
     _, first, inverse = np.unique(
         np.stack([np.unique(user_ids, return_inverse=True)[1], day]), axis=1, return_index=True, return_inverse=True
     )
-    asked = offline.profile(service, user_ids[first].tolist(), times[first])
+    asked = offline.load_profile(service, user_ids[first].tolist(), times[first])
     return {name: values[inverse.ravel()] for name, values in asked.items()}

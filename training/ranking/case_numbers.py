@@ -17,17 +17,17 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class CaseNumbers:
+class CaseFeatures:
     """`numbers_RN`: a row a case, the user's numbers first, then the candidate's, then the matches; `widths`: of the three.
 
     Four bytes a number: 300 MB for 400,000 cases of 180 numbers.
     """
 
-    numbers_RN: Floats
+    features_RN: Floats
     widths: tuple[int, ...]
 
     @classmethod
-    def collect(cls, cases: int, parts: Iterable[tuple[Floats, ...]]) -> CaseNumbers:
+    def collect(cls, cases: int, parts: Iterable[tuple[Floats, ...]]) -> CaseFeatures:
         """From each part's numbers of the three kinds, part after part, `cases` rows in all.
 
         Raises:
@@ -47,8 +47,8 @@ class CaseNumbers:
 
     def take(self, rows: NDArray[np.int64]) -> list[Floats]:
         """The numbers of some cases, one array a kind."""
-        return np.split(self.numbers_RN[rows], np.cumsum(self.widths)[:-1], axis=1)
+        return np.split(self.features_RN[rows], np.cumsum(self.widths)[:-1], axis=1)
 
     def __len__(self) -> int:
         """R."""
-        return len(self.numbers_RN)
+        return len(self.features_RN)

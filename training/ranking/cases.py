@@ -18,7 +18,7 @@ from training.data import TrainingData
 from training.plays import PARTS
 
 TASKS = ("not_skipped", "full_play", "click", "like")
-LIKE_WITHIN_US = 30 * 60 * 1_000_000
+LIKE_WINDOW_US = 30 * 60 * 1_000_000
 
 Array = NDArray[Any]
 
@@ -60,11 +60,11 @@ class RankingCases:
             self.position_R[rows],
         )
 
-    def of_part(self, part: str) -> RankingCases:
+    def filter_part(self, part: str) -> RankingCases:
         """The cases of one part."""
         return self.take(np.flatnonzero(self.part_R == PARTS.index(part)))
 
-    def newest(self, cases: int) -> RankingCases:
+    def newest_per_user(self, cases: int) -> RankingCases:
         """About `cases` of them: the same share of every user, the newest, which are the likest to what comes next."""
         if len(self) <= cases:
             return self
@@ -133,7 +133,7 @@ def _plays(data: TrainingData) -> pl.DataFrame:
         strategy="forward",
         check_sortedness=False,
     )
-    is_soon = (pl.col("liked_at") - pl.col("request_at") <= LIKE_WITHIN_US).fill_null(False)
+    is_soon = (pl.col("liked_at") - pl.col("request_at") <= LIKE_WINDOW_US).fill_null(False)
     return rows.sort("row").with_columns(like=is_soon).drop("row", "liked_at")
 
 
@@ -164,7 +164,7 @@ def _mart(data: TrainingData, name: str) -> pl.DataFrame | None:
     path = data.marts / f"{name}.parquet"
     if not path.exists():
         return None
-    rows = data.rows(name).collect()
+    rows = data.scan_mart(name).collect()
     return None if rows.is_empty() else rows
 
 

@@ -16,24 +16,24 @@ from torch import Tensor
 from sequences import behaviours
 from training.ranking.inputs import EventInputs
 
-PLAYED, LEFT = ("full_play", "play", "skip"), "impression_without_click"
+PLAY_BEHAVIOURS, UNCLICKED_IMPRESSION = ("full_play", "play", "skip"), "impression_without_click"
 FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
 
 
 @dataclass(frozen=True)
-class Domain:
+class BehaviorGroup:
     """The newest `length` events of some behaviours; `sequence`: the request's sequence in which they lie."""
 
     name: str
     codes: tuple[int, ...]
     length: int
     is_negative: bool
-    sequence: Literal["plays", "acts", "left"]
+    sequence: Literal["plays", "explicit_feedback", "unclicked_impressions"]
 
 
-def domains(length: int) -> tuple[Domain, ...]:
+def list_behaviour_groups(length: int) -> tuple[BehaviorGroup, ...]:
     """All domains, positive ones first; `length` events of what is played or left alone, at most 20 of what is said."""
-    table = behaviours.load()
+    table = behaviours.load_behaviours()
     shared: dict[tuple[str, bool], list[str]] = {}
     for row in table.rows:
         shared.setdefault((row.behaviour if not row.is_explicit else row.polarity, row.is_explicit), []).append(
@@ -41,21 +41,21 @@ def domains(length: int) -> tuple[Domain, ...]:
         )
     found = []
     for (name, is_explicit), members in shared.items():
-        sequence: Literal["plays", "acts", "left"] = "left" if members == [LEFT] else "acts"
-        sequence = "plays" if members[0] in PLAYED else sequence
+        sequence: Literal["plays", "explicit_feedback", "unclicked_impressions"] = "unclicked_impressions" if members == [UNCLICKED_IMPRESSION] else "explicit_feedback"
+        sequence = "plays" if members[0] in PLAY_BEHAVIOURS else sequence
         found.append(
-            Domain(
+            BehaviorGroup(
                 name=f"explicit_{name}" if is_explicit else name,
                 codes=tuple(table.encoder[member] for member in members),
-                length=min(length, 20) if sequence == "acts" else length,
-                is_negative=members[0] in table.of_polarity("negative"),
+                length=min(length, 20) if sequence == "explicit_feedback" else length,
+                is_negative=members[0] in table.with_polarity("negative"),
                 sequence=sequence,
             )
         )
     return tuple(sorted(found, key=lambda domain: domain.is_negative))
 
 
-def members(events: EventInputs, domain: Domain) -> tuple[Tensor, Tensor]:
+def select_group_events(events: EventInputs, domain: BehaviorGroup) -> tuple[Tensor, Tensor]:
     """Where a domain's newest events are, oldest last [B, N], and which of these places hold one [B, N].
 
     N is what the fullest row needs, so that nobody pays for events that no request of the batch has.

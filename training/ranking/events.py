@@ -20,7 +20,7 @@ BEHAVIOUR_CODES = 32
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ItemFrequencies:
     """How often training saw each track and artist: what decides who gets an embedding of its own."""
 
     track_counts_V: Tensor
@@ -30,7 +30,7 @@ class Catalogue:
 class EventEmbedding(nn.Module):
     """Events and candidates in one space."""
 
-    def __init__(self, catalogue: Catalogue, width: int, minimum: int, id_dropout: float) -> None:
+    def __init__(self, catalogue: ItemFrequencies, width: int, minimum: int, id_dropout: float) -> None:
         super().__init__()
         self.track = FrequencyCutEmbedding(catalogue.track_counts_V, width, minimum, id_dropout)
         self.artist = FrequencyCutEmbedding(catalogue.artist_counts_A, width, minimum, id_dropout)
@@ -41,26 +41,26 @@ class EventEmbedding(nn.Module):
             nn.init.normal_(table.weight, std=0.05)
             table._fill_padding_idx_with_zero()
 
-    def learn_ids(self, do: bool) -> None:
+    def set_ids_trainable(self, do: bool) -> None:
         """Whether training changes the vectors of tracks and artists."""
         self.track.requires_grad_(do)
         self.artist.requires_grad_(do)
 
-    def of_events(self, users: UserInputs) -> Tensor:
+    def embed_events(self, users: UserInputs) -> Tensor:
         """[B, L, D]; zeros at padding."""
-        identity_BLD = self.of_tracks(users.event_track_BL, users.event_artist_BL)
+        identity_BLD = self.embed_tracks(users.event_track_BL, users.event_artist_BL)
         return self._event(identity_BLD, users.event_behaviour_BL, users.event_ratio_BL, users.event_gap_BL)
 
-    def of_sequence(self, events: EventInputs) -> Tensor:
+    def embed_sequence(self, events: EventInputs) -> Tensor:
         """[B, L, D]; zeros at padding."""
-        identity_BLD = self.of_tracks(events.track_BL, events.artist_BL)
+        identity_BLD = self.embed_tracks(events.track_BL, events.artist_BL)
         return self._event(identity_BLD, events.behaviour_BL, events.ratio_BL, events.gap_BL)
 
-    def of_candidates(self, candidates: CandidateInputs) -> Tensor:
+    def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
         """[B, C, D]."""
-        return self.of_tracks(candidates.track_BC, candidates.artist_BC)
+        return self.embed_tracks(candidates.track_BC, candidates.artist_BC)
 
-    def of_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
+    def embed_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
         """[..., D] of tracks and their artists [...]."""
         return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
 
 
-def left_aligned(mask_BL: Tensor) -> tuple[Tensor, Tensor]:
+def left_align_positions(mask_BL: Tensor) -> tuple[Tensor, Tensor]:
     """Positions of the marked events, in order, in the first rows of [P, B]; and which of the rows are marked ones.
 
     P is the most that any row of the mask has.
@@ -27,14 +27,14 @@ def left_aligned(mask_BL: Tensor) -> tuple[Tensor, Tensor]:
     return place_BP.T, torch.arange(longest, device=mask_BL.device)[:, None] < count_B
 
 
-def at_places(values_BLD: Tensor, place_PB: Tensor) -> Tensor:
+def gather_positions(values_BLD: Tensor, place_PB: Tensor) -> Tensor:
     """The values of some positions [P, B, D]."""
     B, L, D = values_BLD.shape
     row_PB = place_PB + L * torch.arange(B, device=place_PB.device)
     return values_BLD.reshape(B * L, D).index_select(0, row_PB.reshape(-1)).view(*place_PB.shape, D)
 
 
-class Recurrence(nn.Module):
+class AUGRU(nn.Module):
     """A gated recurrent unit whose update gate is scaled: h ← h + a·u·(n − h).
 
     u = σ(W_u x + U_u h + b_u), r = σ(W_r x + U_r h + b_r), n = tanh(W_n x + r·U_n h + b_n). The scale a is one number
@@ -52,25 +52,25 @@ class Recurrence(nn.Module):
 
     def states(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
         """The state after each event [P, B, C, D]; it starts at zero."""
-        return self._run(event_PBD, scale_PBC, is_whole=True)
+        return self._run(event_PBD, scale_PBC, return_sequence=True)
 
     def last_state(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
         """The state after all events [B, C, D]; zero where there is none."""
-        return self._run(event_PBD, scale_PBC, is_whole=False)[-1]
+        return self._run(event_PBD, scale_PBC, return_sequence=False)[-1]
 
-    def _run(self, event_PBD: Tensor, scale_PBC: Tensor, is_whole: bool) -> Tensor:
+    def _run(self, event_PBD: Tensor, scale_PBC: Tensor, return_sequence: bool) -> Tensor:
         P, B, D = event_PBD.shape
         rows_3XD = event_PBD.reshape(P * B, D).expand(3, -1, -1)
         # No candidate is in the events: one product for all steps, shared by the candidates.
         input_3PB1D = torch.baddbmm(self.bias_31D, rows_3XD, self.input_3DD).view(3, P, B, 1, D)
         if torch.is_grad_enabled():
-            return _Recurrence.apply(input_3PB1D, scale_PBC, self.state_3DD, is_whole)  # type: ignore[no-any-return]
-        states_PBCD, _ = _walk(input_3PB1D, scale_PBC, self.state_3DD, is_whole, keeps=False)
-        return states_PBCD[1:] if is_whole else states_PBCD[-1:]
+            return _AUGRUFunction.apply(input_3PB1D, scale_PBC, self.state_3DD, return_sequence)  # type: ignore[no-any-return]
+        states_PBCD, _ = _unroll(input_3PB1D, scale_PBC, self.state_3DD, return_sequence, keep_intermediates=False)
+        return states_PBCD[1:] if return_sequence else states_PBCD[-1:]
 
 
-def _walk(
-    input_3PB1D: Tensor, scale_PBC: Tensor, weight_3DD: Tensor, is_whole: bool, keeps: bool
+def _unroll(
+    input_3PB1D: Tensor, scale_PBC: Tensor, weight_3DD: Tensor, return_sequence: bool, keep_intermediates: bool
 ) -> tuple[Tensor, Tensor]:
     """States [1 + P, B, C, D], the first of them zero, and what the steps computed [4, P, B, C, D]: U_n h, u, r, n.
 
@@ -80,9 +80,11 @@ def _walk(
     """
     _, P, B, _, D = input_3PB1D.shape
     C = scale_PBC.shape[-1]
-    states_SBCD = input_3PB1D.new_empty(1 + P if is_whole or keeps else 1, B, C, D).expand(1 + P, B, C, D)
+    states_SBCD = input_3PB1D.new_empty(1 + P if return_sequence or keep_intermediates else 1, B, C, D).expand(
+        1 + P, B, C, D
+    )
     states_SBCD[0].zero_()
-    room_4PBCD = input_3PB1D.new_empty(4, P if keeps else 1, B, C, D).expand(4, P, B, C, D)
+    room_4PBCD = input_3PB1D.new_empty(4, P if keep_intermediates else 1, B, C, D).expand(4, P, B, C, D)
     moved_BCD, minus_one = torch.empty_like(states_SBCD[0]), input_3PB1D.new_tensor(-1.0)
     # Views of all steps are made at once: made step by step they would cost as much as the arithmetic.
     states_S, rows_S = states_SBCD.unbind(), states_SBCD.flatten(1, 2).unsqueeze(1).expand(-1, 3, -1, -1).unbind()
@@ -101,12 +103,12 @@ def _walk(
     return states_SBCD, room_4PBCD
 
 
-class _Recurrence(torch.autograd.Function):
+class _AUGRUFunction(torch.autograd.Function):
     """The walk with its gradient by hand: a third of the time that recording every step takes."""
 
     @staticmethod
     def forward(ctx: Any, input_3PB1D: Tensor, scale_PBC: Tensor, weight_3DD: Tensor, is_whole: bool) -> Tensor:
-        states_SBCD, room_4PBCD = _walk(input_3PB1D, scale_PBC, weight_3DD, is_whole, keeps=True)
+        states_SBCD, room_4PBCD = _unroll(input_3PB1D, scale_PBC, weight_3DD, is_whole, keep_intermediates=True)
         ctx.save_for_backward(scale_PBC, weight_3DD, states_SBCD, room_4PBCD)
         return states_SBCD[1:] if is_whole else states_SBCD[-1:]
 
@@ -147,11 +149,11 @@ class CandidateAttention(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.between_DD = nn.Parameter(torch.empty(width, width).uniform_(-(width**-0.5), width**-0.5))
+        self.bilinear_DD = nn.Parameter(torch.empty(width, width).uniform_(-(width**-0.5), width**-0.5))
 
     def forward(self, item_BCD: Tensor, event_PBD: Tensor, valid_PB: Tensor) -> Tensor:
         """[P, B, C], sums to 1 over the events of a user; zero where an event is not valid."""
-        score_PBC = torch.einsum("pbd,bcd->pbc", event_PBD, item_BCD @ self.between_DD)
+        score_PBC = torch.einsum("pbd,bcd->pbc", event_PBD, item_BCD @ self.bilinear_DD)
         valid_PB1 = valid_PB.unsqueeze(-1)
         # The lowest number, not minus infinity: a user without events would get NaN, and its gradient.
         lowest = torch.finfo(score_PBC.dtype).min
@@ -169,7 +171,7 @@ def next_event_loss(state_PBD: Tensor, track_PBD: Tensor, other_PBD: Tensor, cou
     return (loss_PB * counts_PB).sum() / counts_PB.sum().clamp(min=1)
 
 
-def drawn_places(valid_PB: Tensor) -> Tensor:
+def sample_positions(valid_PB: Tensor) -> Tensor:
     """For each place of [P, B] a random valid one of all, as its number in the flat array; zeros where there is none."""
     valid_X = valid_PB.flatten().nonzero().squeeze(1)
     if not len(valid_X):

@@ -16,56 +16,68 @@ import torch
 from numpy.typing import NDArray
 
 from sequences.batch import SequenceBatch
-from sequences.sessions import is_of_this_session
-from sequences.sessions import session_BL as session_numbers
+from sequences.sessions import is_in_current_session
+from sequences.sessions import sessionize as session_numbers
 from training.features import UserBatch
-from training.ranking.candidate_features import from_statistics
-from training.ranking.hard_search import History, Outcomes, find, from_events, from_plays, makers
+from training.ranking.candidate_features import encode_track_statistics
+from training.ranking.hard_search import (
+    History,
+    Outcomes,
+    artist_lookup,
+    encode_event_matches,
+    encode_play_matches,
+    match_history,
+)
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
-from training.ranking.kind_search import KindTallies
-from training.ranking.number_trees import NumberTrees
+from training.ranking.kind_search import GenreTallies
+from training.ranking.number_trees import BoostedTrees
 from training.ranking.search import Search
-from training.ranking.searches import chosen
-from training.ranking.track_kinds import TrackKinds
+from training.ranking.searches import select_searches
+from training.ranking.track_kinds import TrackGenres
 from training.ranking.track_statistics import TrackStatistics
 from training.ranking.user_features import (
     DAY_US,
     HOUR_US,
     BehaviourCodes,
-    context,
+    compute_user_features,
     gap_bucket,
-    long_run,
+    long_history_listen_rates,
     ratio_bucket,
 )
 from training.vocabulary import Vocabulary
 
 Array = NDArray[Any]
 
-RECENT, PLAYED, NEGATIVE, LEFT = "recent_events", "played_history", "recent_negatives", "impressions_left"
-VIEWS = (RECENT, PLAYED, NEGATIVE)
+RECENT_EVENTS, PLAYED_HISTORY, RECENT_NEGATIVES, UNCLICKED_IMPRESSIONS = (
+    "recent_events",
+    "played_history",
+    "recent_negatives",
+    "impressions_left",
+)
+VIEWS = (RECENT_EVENTS, PLAYED_HISTORY, RECENT_NEGATIVES)
 """What a ranker may read; without hard search it reads the first one only. LEFT is for those that read impressions."""
 UNKNOWN = 1
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchHistories:
     """The histories in which candidates are looked up, and what else is asked of the plays."""
 
-    played: History
+    plays: History
     outcomes: Outcomes
-    negative: History
-    left: History | None
-    kinds: KindTallies | None
-    further: tuple[Search, ...] = ()
+    negative_events: History
+    unclicked_impressions: History | None
+    genre_tallies: GenreTallies | None
+    searches: tuple[Search, ...] = ()
 
 
 @dataclass(frozen=True)
-class UserSide:
+class PreparedUsers:
     """A user batch prepared once: inputs of the ranker, and what matching candidates needs (None: they are not)."""
 
     inputs: UserInputs
     request_at_B: Array
-    searched: Searched | None
+    histories: SearchHistories | None
 
 
 @dataclass(frozen=True)
@@ -86,35 +98,35 @@ class RankingFeatures:
     statistics: TrackStatistics
     hard_search: bool
     plays: int = 0
-    negatives: bool = True
+    negative_feedback: bool = True
     searches: tuple[str, ...] = ()
     impressions: int = 0
-    kinds: TrackKinds | None = None
-    trees: NumberTrees | None = None
+    genres: TrackGenres | None = None
+    trees: BoostedTrees | None = None
 
     @classmethod
-    def of(
+    def from_vocabulary(
         cls,
         vocabulary: Vocabulary,
         statistics: TrackStatistics,
         hard_search: bool,
         plays: int = 0,
-        negatives: bool = True,
+        negative_feedback: bool = True,
         searches: tuple[str, ...] = (),
         impressions: int = 0,
-        kinds: TrackKinds | None = None,
+        genres: TrackGenres | None = None,
     ) -> RankingFeatures:
         """With the numbering of a vocabulary."""
         encoders = vocabulary.encoders()
-        codes = BehaviourCodes.of(encoders["behaviour"])
+        codes = BehaviourCodes.from_encoder(encoders["behaviour"])
         artist_of_track_V, scene_code = vocabulary.artist_of_track_V, encoders["scene"]
-        numbers = (hard_search, plays, negatives, searches, impressions, kinds)
+        numbers = (hard_search, plays, negative_feedback, searches, impressions, genres)
         return cls(artist_of_track_V, codes, scene_code, statistics, *numbers)
 
     @property
     def views(self) -> tuple[str, ...]:
         """The sequence views that are read."""
-        left = (LEFT,) if self.impressions else ()
+        left = (UNCLICKED_IMPRESSIONS,) if self.impressions else ()
         if self.hard_search:
             return VIEWS + left
         return (VIEWS[:2] if self.plays else VIEWS[:1]) + left
@@ -122,10 +134,10 @@ class RankingFeatures:
     @property
     def sequence_views(self) -> dict[str, int | None]:
         """Of the views, those that become sequences of events, and how many events of them are needed (None: all)."""
-        some = {PLAYED: self.plays, LEFT: self.impressions}
-        return {RECENT: None} | {view: length for view, length in some.items() if length}
+        some = {PLAYED_HISTORY: self.plays, UNCLICKED_IMPRESSIONS: self.impressions}
+        return {RECENT_EVENTS: None} | {view: length for view, length in some.items() if length}
 
-    def users(self, users: UserBatch, context_BU: Array | None = None) -> UserSide:
+    def prepare_users(self, users: UserBatch, context_BU: Array | None = None) -> PreparedUsers:
         """Everything that depends on the request alone.
 
         `context_BU`: the user's numbers, where they were made before. Then nothing is searched, and only the views of
@@ -138,22 +150,22 @@ class RankingFeatures:
             if view not in users.views:
                 raise KeyError(f"the user batch has no view {view!r}; add it to the ranker's feature service")
         request_at_B = users.request_at_B
-        batch = users.views[RECENT]
+        batch = users.views[RECENT_EVENTS]
         mask_BL = _known_before(batch, request_at_B)
         columns = batch.columns
         track_BL = np.where(mask_BL, columns["track_id"], 0)
-        _, artist_BL = self.identities(track_BL)
+        _, artist_BL = self.track_artist_codes(track_BL)
         gap_BL = request_at_B[:, None] - columns["ended_at"]
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         searched = None
         if context_BU is None:
-            context_BU = context(self.behaviours, columns, mask_BL, request_at_B, users.profile)
-            searched = self._searched(users) if self.hard_search else None
+            context_BU = compute_user_features(self.behaviours, columns, mask_BL, request_at_B, users.profile)
+            searched = self._build_histories(users) if self.hard_search else None
         if searched is not None:
-            run_BU = long_run(searched.outcomes.outcome_BL, searched.played.length_B)
-            further = [column for search in searched.further for column in search.of_users()]
+            run_BU = long_history_listen_rates(searched.outcomes.outcome_BL, searched.plays.length_B)
+            further = [column for search in searched.searches for column in search.compute_user_features()]
             context_BU = np.column_stack([context_BU, run_BU, *further]).astype(np.float32)
-        plays, acts = self._sequences(users) if self.plays else (None, None)
+        plays, acts = self._event_sequences(users) if self.plays else (None, None)
         inputs = UserInputs(
             event_track_BL=_tensor(track_BL),
             event_artist_BL=_tensor(np.where(mask_BL, np.maximum(artist_BL, UNKNOWN), 0)),
@@ -167,65 +179,67 @@ class RankingFeatures:
             weekday_B=_tensor(request_at_B // DAY_US % 7),
             scene_B=_tensor(np.array(codes, dtype=np.int64)),
             plays=plays,
-            acts=acts,
-            left=self._left(users.views[LEFT], request_at_B) if self.impressions else None,
+            explicit_feedback=acts,
+            unclicked_impressions=self._impression_inputs(users.views[UNCLICKED_IMPRESSIONS], request_at_B)
+            if self.impressions
+            else None,
         )
-        return UserSide(inputs, request_at_B, searched)
+        return PreparedUsers(inputs, request_at_B, searched)
 
-    def identities(self, items: Array) -> tuple[Array, Array]:
+    def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
         """Codes of tracks and of their artists [...]; an index outside the vocabulary counts as unknown, 0 as none."""
         is_inside = (items >= 0) & (items < len(self.artist_of_track_V))
         items = np.where(is_inside, items, UNKNOWN).astype(np.int64)
         return items, self.artist_of_track_V[items].astype(np.int64)
 
-    def candidates(self, side: UserSide, items_BC: Array) -> CandidateInputs:
+    def prepare_candidates(self, side: PreparedUsers, items_BC: Array) -> CandidateInputs:
         """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
-        items_BC, artist_BC = self.identities(items_BC)
+        items_BC, artist_BC = self.track_artist_codes(items_BC)
         # The unknown matches nothing: two unknown tracks need not be the same one.
         track_BC = np.where(items_BC > UNKNOWN, items_BC, -2).astype(np.int32)
         maker_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
         at_B = side.request_at_B
-        own = [*from_statistics(*self.statistics.before(items_BC, at_B)), items_BC <= UNKNOWN]
+        own = [*encode_track_statistics(*self.statistics.lookup_before(items_BC, at_B)), items_BC <= UNKNOWN]
         matches_BCM = torch.zeros((*items_BC.shape, 0))
-        if (histories := side.searched) is not None:
-            found = find(histories.played, track_BC, maker_BC)
-            columns = from_plays(histories.played, histories.outcomes, found, at_B)
-            for history in (histories.negative, histories.left):
+        if (histories := side.histories) is not None:
+            found = match_history(histories.plays, track_BC, maker_BC)
+            columns = encode_play_matches(histories.plays, histories.outcomes, found, at_B)
+            for history in (histories.negative_events, histories.unclicked_impressions):
                 if history is not None:
-                    columns += from_events(history, find(history, track_BC, maker_BC), at_B)
-            if histories.kinds is not None:
-                columns += histories.kinds.of_candidates(items_BC)
-            for search in histories.further:
-                columns += search.of_candidates(found)
+                    columns += encode_event_matches(history, match_history(history, track_BC, maker_BC), at_B)
+            if histories.genre_tallies is not None:
+                columns += histories.genre_tallies.compute_candidate_features(items_BC)
+            for search in histories.searches:
+                columns += search.compute_candidate_features(found)
             matches_BCM = _stacked(columns)
         own_BCF, trees_BC = _stacked(own), None
         if self.trees is not None:
             numbers = side.inputs.context_BU, own_BCF, matches_BCM
-            trees_BC = torch.from_numpy(self.trees.of_candidates(*(part.numpy() for part in numbers)))
+            trees_BC = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in numbers)))
         return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), own_BCF, matches_BCM, trees_BC)
 
-    def _sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
+    def _event_sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
         """The newest plays, and the recent events that are no plays: what domains and sessions are made of."""
-        recent, request_at_B = users.views[RECENT], users.request_at_B
-        acts = recent.where(~np.isin(recent.columns["behaviour"], self.behaviours.played))
+        recent, request_at_B = users.views[RECENT_EVENTS], users.request_at_B
+        acts = recent.where(~np.isin(recent.columns["behaviour"], self.behaviours.play_codes))
         return (
-            self._events(self._seen(users.views[PLAYED]).newest(self.plays), request_at_B),
-            self._events(self._seen(acts), request_at_B),
+            self._event_inputs(self._filter_feedback(users.views[PLAYED_HISTORY]).newest(self.plays), request_at_B),
+            self._event_inputs(self._filter_feedback(acts), request_at_B),
         )
 
-    def _left(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
+    def _impression_inputs(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
         """What was shown and left alone: nothing of it was played, and it is in no session."""
         batch = batch.newest(self.impressions)
         mask_BL, track_BL = _known_before(batch, request_at_B), batch.columns["track_id"]
-        _, artist_BL = self.identities(track_BL)
+        _, artist_BL = self.track_artist_codes(track_BL)
         gap_BL = gap_bucket(request_at_B[:, None] - batch.columns["ended_at"])
         parts = (track_BL, np.maximum(artist_BL, UNKNOWN), batch.columns["behaviour"], gap_BL, 0, 0)
         return EventInputs(*(_tensor(np.where(mask_BL, part, 0)) for part in parts))
 
-    def _events(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
+    def _event_inputs(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
         mask_BL = _known_before(batch, request_at_B)
         columns = batch.columns
-        _, artist_BL = self.identities(columns["track_id"])
+        _, artist_BL = self.track_artist_codes(columns["track_id"])
         session_BL = session_numbers(batch)
         parts = (
             columns["track_id"],
@@ -237,34 +251,43 @@ class RankingFeatures:
         )
         return EventInputs(*(_tensor(np.where(mask_BL, part, 0)) for part in parts))
 
-    def _seen(self, batch: SequenceBatch) -> SequenceBatch:
+    def _filter_feedback(self, batch: SequenceBatch) -> SequenceBatch:
         """The batch, or what is left of it for a ranker that sees no negative behaviour."""
-        return batch if self.negatives else batch.where(~np.isin(batch.columns["behaviour"], self.behaviours.negative))
+        return (
+            batch
+            if self.negative_feedback
+            else batch.where(~np.isin(batch.columns["behaviour"], self.behaviours.negative))
+        )
 
-    def _searched(self, users: UserBatch) -> Searched:
-        batch, request_at_B = self._seen(users.views[PLAYED]), users.request_at_B
+    def _build_histories(self, users: UserBatch) -> SearchHistories:
+        batch, request_at_B = self._filter_feedback(users.views[PLAYED_HISTORY]), users.request_at_B
         mask_BL = _known_before(batch, request_at_B)
         behaviour_BL = np.where(mask_BL, batch.columns["behaviour"], 0)
         outcome_BL = self.behaviours.outcome(behaviour_BL)
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
-        in_session_BL = is_of_this_session(batch, mask_BL.sum(1), request_at_B)
-        negative, left = self._seen(users.views[NEGATIVE]), users.views[LEFT] if self.impressions else None
+        in_session_BL = is_in_current_session(batch, mask_BL.sum(1), request_at_B)
+        negative, left = (
+            self._filter_feedback(users.views[RECENT_NEGATIVES]),
+            users.views[UNCLICKED_IMPRESSIONS] if self.impressions else None,
+        )
         played, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
-        return Searched(
+        return SearchHistories(
             played,
             outcomes,
             self._history(negative, _known_before(negative, request_at_B)),
             None if left is None else self._history(left, _known_before(left, request_at_B)),
-            None if self.kinds is None else KindTallies(self.kinds, played, outcomes),
-            tuple(search(played, outcomes, request_at_B) for search in chosen(self.searches)),
+            None if self.genres is None else GenreTallies(self.genres, played, outcomes),
+            tuple(search(played, outcomes, request_at_B) for search in select_searches(self.searches)),
         )
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:
-        return History.of(batch.columns["track_id"], self._maker_V1, batch.columns["ended_at"], mask_BL)
+        return History.from_events(
+            batch.columns["track_id"], self._artist_lookup_V1, batch.columns["ended_at"], mask_BL
+        )
 
     @cached_property
-    def _maker_V1(self) -> Array:
-        return makers(self.artist_of_track_V)
+    def _artist_lookup_V1(self) -> Array:
+        return artist_lookup(self.artist_of_track_V)
 
 
 def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:

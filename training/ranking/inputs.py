@@ -58,8 +58,8 @@ class UserInputs:
     weekday_B: Tensor
     scene_B: Tensor
     plays: EventInputs | None = None
-    acts: EventInputs | None = None
-    left: EventInputs | None = None
+    explicit_feedback: EventInputs | None = None
+    unclicked_impressions: EventInputs | None = None
 
     def __len__(self) -> int:
         """Number of requests, B."""
@@ -85,7 +85,7 @@ class CandidateInputs:
     artist_BC: Tensor
     features_BCF: Tensor
     matches_BCM: Tensor
-    trees_BC: Tensor | None = None
+    tree_logits_BC: Tensor | None = None
 
     def to(self, device: torch.device) -> CandidateInputs:
         """The same on a device."""
@@ -94,11 +94,13 @@ class CandidateInputs:
         return CandidateInputs(**moved)
 
 
-def joined(parts: Sequence[Any]) -> Any:
+def concatenate_inputs(parts: Sequence[Any]) -> Any:
     """Several inputs of one kind as one, the rows of one after those of the other; B becomes their sum."""
     first = parts[0]
     if first is None or len(parts) == 1:
         return first
     if isinstance(first, Tensor):
         return torch.cat(tuple(parts))
-    return type(first)(**{field.name: joined([getattr(part, field.name) for part in parts]) for field in fields(first)})
+    return type(first)(
+        **{field.name: concatenate_inputs([getattr(part, field.name) for part in parts]) for field in fields(first)}
+    )

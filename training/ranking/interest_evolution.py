@@ -22,14 +22,14 @@ from typing import ClassVar, cast
 from torch import Tensor
 
 from training import ranks
-from training.ranking.events import Catalogue
+from training.ranking.events import ItemFrequencies
 from training.ranking.evolution_layers import (
+    AUGRU,
     CandidateAttention,
-    Recurrence,
-    at_places,
-    drawn_places,
-    left_aligned,
+    gather_positions,
+    left_align_positions,
     next_event_loss,
+    sample_positions,
 )
 from training.ranking.inputs import UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState
@@ -43,7 +43,7 @@ class EvolutionState(UserState):
     """
 
     interest_PBD: Tensor
-    place_PB: Tensor
+    position_PB: Tensor
     valid_PB: Tensor
 
 
@@ -53,11 +53,11 @@ class InterestEvolution(Ranker):
     name: ClassVar[str] = "interest_evolution"
     feature_service: ClassVar[str] = "interest_evolution"
 
-    def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
+    def __init__(self, config: RankerConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
         super().__init__(config, catalogue, tasks)
-        self.extractor = Recurrence(config.width)
+        self.extractor = AUGRU(config.width)
         self.attention = CandidateAttention(config.width)
-        self.evolution = Recurrence(config.width)
+        self.evolution = AUGRU(config.width)
 
     @staticmethod
     def config(recipe: str) -> RankerConfig:
@@ -67,11 +67,11 @@ class InterestEvolution(Ranker):
     def encode_user(self, users: UserInputs) -> EvolutionState:
         """With the extractor's states: no candidate is in them."""
         state = super().encode_user(users)
-        place_PB, valid_PB = left_aligned(users.listened_BL)
-        event_PBD = at_places(state.events_BLD, place_PB)
+        place_PB, valid_PB = left_align_positions(users.listened_BL)
+        event_PBD = gather_positions(state.events_BLD, place_PB)
         interest_PB1D = self.extractor.states(event_PBD, valid_PB.unsqueeze(-1).to(event_PBD.dtype))
         return EvolutionState(
-            **vars(state), interest_PBD=interest_PB1D.squeeze(2), place_PB=place_PB, valid_PB=valid_PB
+            **vars(state), interest_PBD=interest_PB1D.squeeze(2), position_PB=place_PB, valid_PB=valid_PB
         )
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
@@ -87,13 +87,13 @@ class InterestEvolution(Ranker):
         the events of its own rows.
         """
         evolution = cast(EvolutionState, state)
-        place_PB, valid_PB = evolution.place_PB, evolution.valid_PB
+        place_PB, valid_PB = evolution.position_PB, evolution.valid_PB
         track_PB = users.event_track_BL.gather(1, place_PB.T).T
         artist_PB = users.event_artist_BL.gather(1, place_PB.T).T
-        track_PBD = self.embedding.of_tracks(track_PB, artist_PB)
-        drawn_PB = drawn_places(valid_PB)
+        track_PBD = self.embedding.embed_tracks(track_PB, artist_PB)
+        drawn_PB = sample_positions(valid_PB)
         other_PBD = track_PBD.flatten(0, 1)[drawn_PB]
         is_other_PB = track_PB.flatten()[drawn_PB] != track_PB
         counts_PB = valid_PB & is_other_PB
         loss = next_event_loss(evolution.interest_PBD, track_PBD, other_PBD, counts_PB)
-        return ranks.weighted(loss, counts_PB[1:].sum())
+        return ranks.weight_for_global_mean(loss, counts_PB[1:].sum())

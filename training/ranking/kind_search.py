@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.ranking.hard_search import Array, History, Outcomes, listened_share
-from training.ranking.track_kinds import KINDS, TrackKinds
+from training.ranking.hard_search import Array, History, Outcomes, smoothed_listen_rate
+from training.ranking.track_kinds import GENRE_TYPES, TrackGenres
 
-NEWEST = 500
+RECENT_PLAYS = 500
 WINDOWS = 2
-KIND_NUMBERS = KINDS * WINDOWS * 2
+GENRE_FEATURES = GENRE_TYPES * WINDOWS * 2
 
 
-class KindTallies:
+class GenreTallies:
     """Plays and listens of each value [B, U], in two windows: this session, and the NEWEST plays."""
 
-    def __init__(self, kinds: TrackKinds, history: History, outcomes: Outcomes) -> None:
-        self.kinds = kinds
+    def __init__(self, kinds: TrackGenres, history: History, outcomes: Outcomes) -> None:
+        self.genres = kinds
         B, L = history.track_BL.shape
-        U = len(kinds.kind_U)
-        place_BN = history.length_B[:, None] - 1 - np.arange(min(NEWEST, L))
+        U = len(kinds.genre_type_U)
+        place_BN = history.length_B[:, None] - 1 - np.arange(min(RECENT_PLAYS, L))
         at_BN = np.maximum(place_BN, 0)
         track_BN, outcome_BN, session_BN = (
             np.take_along_axis(of_BL, at_BN, axis=1)
@@ -44,19 +44,19 @@ class KindTallies:
             for is_in_BN in (is_play_BN & session_BN, is_play_BN)
         ]
 
-    def of_candidates(self, items_BC: Array) -> list[Array]:
+    def compute_candidate_features(self, items_BC: Array) -> list[Array]:
         """KIND_NUMBERS columns [B, C], window by window and kind by kind: the share of plays that were of the candidate's
         values, and the share of listens among them.
         """
-        value_BCK = self.kinds.value_VK[items_BC]
-        kind_BCK = self.kinds.kind_U[value_BCK]
+        value_BCK = self.genres.value_VK[items_BC]
+        kind_BCK = self.genres.genre_type_U[value_BCK]
         row_B11 = np.arange(len(items_BC))[:, None, None]
         columns: list[Array] = []
         for total_B, plays_BU, listens_BU in self.windows:
             plays_BCK, listens_BCK = plays_BU[row_B11, value_BCK], listens_BU[row_B11, value_BCK]
-            for kind in range(KINDS):
+            for kind in range(GENRE_TYPES):
                 is_of_BCK = kind_BCK == kind
                 plays_BC, listens_BC = (plays_BCK * is_of_BCK).sum(2), (listens_BCK * is_of_BCK).sum(2)
                 share_BC = plays_BC / np.maximum(total_B, 1)[:, None]
-                columns += [share_BC, listened_share(listens_BC, plays_BC - listens_BC)]
+                columns += [share_BC, smoothed_listen_rate(listens_BC, plays_BC - listens_BC)]
         return columns

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from training import ranks
 
 PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
-PAIRS_AT_ONCE = 6000
+PAIR_BATCH_SIZE = 6000
 
 
 class Lookup(nn.Embedding):
@@ -28,10 +28,10 @@ class Lookup(nn.Embedding):
         """Vectors [..., D] of rows [...]."""
         if self.weight.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(rows)
-        return _Looked.apply(self.weight, rows, self.padding_idx)  # type: ignore[no-any-return]
+        return _LookupFunction.apply(self.weight, rows, self.padding_idx)  # type: ignore[no-any-return]
 
 
-class _Looked(torch.autograd.Function):
+class _LookupFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table_VD: Tensor, rows: Tensor, padding: int | None) -> Tensor:
         flat_N = rows.reshape(-1)
@@ -101,12 +101,12 @@ class Dice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape [..., width]; one row in training mode has no variance and uses the running one."""
         rows, normalise = x.reshape(-1, x.shape[-1]), self.normalise
-        if self.training and ranks.are_several():
-            return self._of_all_ranks(rows).view_as(x)
+        if self.training and ranks.is_distributed():
+            return self._forward_distributed(rows).view_as(x)
         if self.training and len(rows) > 1:
             if normalise.num_batches_tracked is not None:
                 normalise.num_batches_tracked.add_(1)
-            learned: Tensor = _Diced.apply(
+            learned: Tensor = _DiceFunction.apply(
                 rows, self.alpha, normalise.running_mean, normalise.running_var, normalise.momentum, normalise.eps
             )
             return learned.view_as(x)
@@ -121,10 +121,10 @@ class Dice(nn.Module):
         gate = torch.addcmul(shift, rows, scale).sigmoid_()
         return rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)
 
-    def _of_all_ranks(self, rows_NH: Tensor) -> Tensor:
+    def _forward_distributed(self, rows_NH: Tensor) -> Tensor:
         """Dice of this rank's rows, normalised over the rows of all; its gradient reaches the others through the sums."""
         normalise, sums = self.normalise, [one.sum(0, dtype=torch.float64) for one in (rows_NH, rows_NH.square())]
-        summed = ranks.total(torch.cat([*sums, sums[0].new_tensor([len(rows_NH)])]))
+        summed = ranks.all_reduce_sum(torch.cat([*sums, sums[0].new_tensor([len(rows_NH)])]))
         if (count := float(summed[-1])) <= 1:
             return self._gated(rows_NH, *self.normalisation())
         mean_H, square_H = (summed[:-1] / count).chunk(2)
@@ -146,7 +146,7 @@ class Dice(nn.Module):
         return scale, -mean * scale
 
 
-class _Diced(torch.autograd.Function):
+class _DiceFunction(torch.autograd.Function):
     """Dice of rows that are normalised over themselves, with its gradient by hand: no pass over the rows twice."""
 
     @staticmethod
@@ -215,7 +215,7 @@ class PiecewiseLinear(nn.Module):
         """Length of the encoding, F·K."""
         return self.lower_FK.numel()
 
-    def observe(self, sample_NF: Tensor) -> None:
+    def fit_quantiles(self, sample_NF: Tensor) -> None:
         """Place the pieces on the quantiles of a sample of training rows."""
         edges_KF = torch.quantile(sample_NF.float(), torch.linspace(0, 1, self.pieces + 1), dim=0)
         self.lower_FK.copy_(edges_KF[:-1].T)
@@ -228,22 +228,22 @@ class PiecewiseLinear(nn.Module):
         return (x.unsqueeze(-1) - self.lower_FK).div_(self.width_FK).clamp_(0, 1).flatten(-2)
 
 
-def mean_of_valid(values_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+def masked_mean(values_BLD: Tensor, mask_BL: Tensor) -> Tensor:
     """Mean over the valid positions [B, D]; zeros where a row has none."""
     mask_BL1 = mask_BL.unsqueeze(-1).to(values_BLD.dtype)
     return (values_BLD * mask_BL1).sum(1) / mask_BL1.sum(1).clamp(min=1)
 
 
-def _pieces(requests: int, candidates: int, events: int) -> Iterator[tuple[slice, slice]]:
+def _pair_batches(requests: int, candidates: int, events: int) -> Iterator[tuple[slice, slice]]:
     """Requests and candidates whose pairs with the events stay in the processor's cache."""
-    at_once = min(candidates, max(1, PAIRS_AT_ONCE // max(events, 1)))
-    together = max(1, PAIRS_AT_ONCE // max(events * at_once, 1))
+    at_once = min(candidates, max(1, PAIR_BATCH_SIZE // max(events, 1)))
+    together = max(1, PAIR_BATCH_SIZE // max(events * at_once, 1))
     for b in range(0, requests, together):
         for c in range(0, candidates, at_once or 1):
             yield slice(b, b + together), slice(c, c + at_once)
 
 
-class TargetAttention(nn.Module):
+class AttentionUnit(nn.Module):
     """How much each event matters for a candidate, and the events summed by it (DIN, Zhou et al. 2018, 1706.06978).
 
     The weight is a small network of [e, a, e−a, e·a] (candidate e, event a), without softmax by default, so that the
@@ -266,16 +266,16 @@ class TargetAttention(nn.Module):
         is a bias of the candidate.
         """
         if len(self.rest.layers) == 1 and not (self.training or torch.is_grad_enabled()):
-            score_BLC = self._scores_of_fixed(item_BCD, event_BLD).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
+            score_BLC = self._scores_inference(item_BCD, event_BLD).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
         else:
-            score_BLC = self._scores_of_any(item_BCD, event_BLD, mask_BL)
+            score_BLC = self._scores_general(item_BCD, event_BLD, mask_BL)
         score_BCL = score_BLC.transpose(1, 2)
         if not self.softmax:
             return score_BCL
         # A row without events has only -inf: its softmax is NaN, and its weights are zero.
         return score_BCL.softmax(-1).nan_to_num(0.0)
 
-    def _scores_of_any(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+    def _scores_general(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         of_item, of_event, of_difference, of_product = self.first.weight.T.chunk(4)
         bias_BCH, asked_D1H = (
             item_BCD @ (of_item + of_difference) + self.first.bias,
@@ -284,7 +284,7 @@ class TargetAttention(nn.Module):
         B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
         score_BLC = event_BLD.new_empty(B, L, C)
         # Dice in training needs all at once.
-        for some, these in [(slice(B), slice(C))] if self.training else _pieces(B, C, L):
+        for some, these in [(slice(B), slice(C))] if self.training else _pair_batches(B, C, L):
             item_BDC1 = item_BCD[some, these].transpose(1, 2).contiguous().unsqueeze(-1)
             asked_BDCH = torch.addcmul(asked_D1H, item_BDC1, of_product.unsqueeze(1))
             bias_B1X = bias_BCH[some, these].flatten(1).unsqueeze(1)
@@ -308,7 +308,7 @@ class TargetAttention(nn.Module):
         score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
         return score_BLC
 
-    def _scores_of_fixed(self, item_BCD: Tensor, event_BLD: Tensor) -> Tensor:
+    def _scores_inference(self, item_BCD: Tensor, event_BLD: Tensor) -> Tensor:
         """[B, L, C] where nothing learns and one layer is left: of Dice and that layer only a gate and products remain.
 
         With z = s·x + t, the score is the sum of w·x·(α + (1−α)·σ(z)) = w·(z − t)/s · (α + (1−α)·σ(z)). What is linear in
@@ -326,8 +326,8 @@ class TargetAttention(nn.Module):
         score_BLC = torch.baddbmm(straight_B1C, event_BLD, straight_BDC)
         (B, L, C), H, shifted_H = score_BLC.shape, len(alpha_H), -shift_H * gated_H
         # Memory of the pairs is asked for once.
-        normal_X, gate_X = event_BLD.new_empty(2, H * max(L, PAIRS_AT_ONCE))
-        for some, these in _pieces(B, C, L):
+        normal_X, gate_X = event_BLD.new_empty(2, H * max(L, PAIR_BATCH_SIZE))
+        for some, these in _pair_batches(B, C, L):
             item_BDC1 = item_BDC[some, :, these].unsqueeze(-1)
             asked_BDX = torch.addcmul(asked_DH[:, None], item_BDC1, of_product[:, None]).flatten(2)
             bias_B1X = bias_BCH[some, these].flatten(1).unsqueeze(1)

@@ -16,30 +16,30 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from training.features import UserBatch
-from training.heads import LISTENED
+from training.heads import LISTWISE_HEAD
 from training.ranking import RANKERS
-from training.ranking.events import Catalogue
+from training.ranking.events import ItemFrequencies
 from training.ranking.features import RankingFeatures
-from training.ranking.listened import Listened
-from training.ranking.number_trees import NumberTrees
+from training.ranking.listened import LambdaMARTHead
+from training.ranking.number_trees import BoostedTrees
 from training.ranking.ranker import Ranker, RankerConfig
-from training.ranking.track_kinds import TrackKinds
+from training.ranking.track_kinds import TrackGenres
 from training.ranking.track_statistics import TrackStatistics
 from training.vocabulary import Vocabulary
 
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
 
-def features_of(
-    config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics, kinds: TrackKinds | None
+def build_ranking_features(
+    config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics, kinds: TrackGenres | None
 ) -> RankingFeatures:
     """The features that a ranker of this config reads; `kinds` are needed where the config asks for them."""
-    read = (config.hard_search, config.plays, config.negatives, config.searches, config.impressions_read)
-    return RankingFeatures.of(vocabulary, statistics, *read, kinds if config.kinds else None)
+    read = (config.hard_search, config.plays, config.negative_feedback, config.searches, config.effective_impressions)
+    return RankingFeatures.from_vocabulary(vocabulary, statistics, *read, kinds if config.genres else None)
 
 
 @dataclass
-class LoadedRanker:
+class FittedRanker:
     """`settled` is the config with what the fit chose filled in (steps, temperatures): the `final` fit is given it.
 
     `listened` is the head that was learned from whole requests, where there is one; it is kept beside rankers, not in them.
@@ -48,9 +48,9 @@ class LoadedRanker:
 
     model: Ranker
     features: RankingFeatures
-    settled: RankerConfig
+    resolved_config: RankerConfig
     measures: dict[str, Any]
-    listened: Listened | None = None
+    listwise_head: LambdaMARTHead | None = None
 
     def __post_init__(self) -> None:
         self.model.eval()
@@ -80,32 +80,39 @@ class LoadedRanker:
         """
         if items_BC.ndim != 2 or len(items_BC) != len(users):
             raise ValueError(f"items have shape {items_BC.shape} for {len(users)} requests; give one row a request")
-        side = self.features.users(users)
-        candidates = self.features.candidates(side, items_BC)
+        side = self.features.prepare_users(users)
+        candidates = self.features.prepare_candidates(side, items_BC)
         logits_BCT = self.model(self.model.encode_user(side.inputs), candidates)
-        probability_BCT = torch.sigmoid(logits_BCT / torch.tensor(self.settled.temperatures or [1.0] * len(self.tasks)))
+        probability_BCT = torch.sigmoid(
+            logits_BCT / torch.tensor(self.resolved_config.temperatures or [1.0] * len(self.tasks))
+        )
         said = {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
-        if self.listened is not None:
-            said[LISTENED] = self.listened.probability(side.inputs, candidates)
+        if self.listwise_head is not None:
+            said[LISTWISE_HEAD] = self.listwise_head.probability(side.inputs, candidates)
         return said
 
-    def with_listened(self, head: Listened) -> LoadedRanker:
+    def with_listwise_head(self, head: LambdaMARTHead) -> FittedRanker:
         """The ranker beside the head; one that makes no numbers by hard search has to do without."""
-        return replace(self, listened=head) if self.features.hard_search else self
+        return replace(self, listwise_head=head) if self.features.hard_search else self
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), config (JSON), statistics and kinds of each track (Parquet), and trees (text)."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
-        self.features.statistics.newest().save(folder)
-        for part in (self.features.trees, self.features.kinds):
+        self.features.statistics.newest_per_track().save(folder)
+        for part in (self.features.trees, self.features.genres):
             if part is not None:
                 part.save(folder)
-        parts = {"name": self.name, "tasks": self.tasks, "config": asdict(self.settled), "measures": self.measures}
+        parts = {
+            "name": self.name,
+            "tasks": self.tasks,
+            "config": asdict(self.resolved_config),
+            "measures": self.measures,
+        }
         (folder / MANIFEST).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
 
     @classmethod
-    def load(cls, folder: Path, vocabulary: Vocabulary) -> LoadedRanker:
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> FittedRanker:
         """What `save` wrote, for the vocabulary it was trained with.
 
         Raises:
@@ -117,18 +124,18 @@ class LoadedRanker:
         parts = json.loads((folder / MANIFEST).read_text())
         weights = load_file(folder / WEIGHTS)
         rows = {name: weights[f"embedding.{name}.row_of_V"] for name in ("track", "artist")}
-        if len(rows["track"]) != len(vocabulary) or len(rows["artist"]) != vocabulary.artists:
+        if len(rows["track"]) != len(vocabulary) or len(rows["artist"]) != vocabulary.artist_count:
             raise ValueError(
                 f"the ranker in {folder} knows {len(rows['track'])} tracks, the vocabulary {len(vocabulary)}; "
                 "load the vocabulary of the same release"
             )
         # An id had a row of its own exactly where its row is not a reserved one; loading the weights restores which.
-        catalogue = Catalogue(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
-        config = RANKERS[parts["name"]].numbers(**parts["config"])
+        catalogue = ItemFrequencies(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
+        config = RANKERS[parts["name"]].config_class(**parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
-        if model.tree_share is not None:
-            model.hear_trees(replace(config, tree_share=float(model.tree_share)))
-        statistics, trees = TrackStatistics.load(folder), NumberTrees.load(folder)
-        features = features_of(config, vocabulary, statistics, TrackKinds.load(folder))
+        if model.tree_weight is not None:
+            model.set_tree_ensemble(replace(config, tree_weight=float(model.tree_weight)))
+        statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder)
+        features = build_ranking_features(config, vocabulary, statistics, TrackGenres.load(folder))
         return cls(model, replace(features, trees=trees), config, parts["measures"])

@@ -16,11 +16,11 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ranking.quick_trees import RequestTrees
+from training.ranking.quick_trees import RequestScorer
 
 Floats = NDArray[np.float32]
 FILE = "trees.txt"
-SETTINGS: dict[str, Any] = {
+LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.08,
     "num_leaves": 31,
@@ -35,39 +35,39 @@ SETTINGS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class NumberTrees:
+class BoostedTrees:
     """Trees that say how likely the first task of a ranker is."""
 
     booster: lightgbm.Booster
 
     @classmethod
-    def fit(cls, numbers_RN: Floats, label_R: Floats, trees: int, seed: int, threads: int) -> NumberTrees | None:
+    def fit(cls, numbers_RN: Floats, label_R: Floats, trees: int, seed: int, threads: int) -> BoostedTrees | None:
         """So many trees, from the rows whose label is known (not NaN); None where these have one class only."""
         label_R = np.ascontiguousarray(label_R)
         known_R = ~np.isnan(label_R)
         if len(np.unique(label_R[known_R])) < 2:
             return None
         rows = (numbers_RN, label_R) if known_R.all() else (numbers_RN[known_R], label_R[known_R])
-        asked = {**SETTINGS, "seed": seed, "num_threads": threads}
+        asked = {**LIGHTGBM_PARAMETERS, "seed": seed, "num_threads": threads}
         return cls(lightgbm.train(asked, lightgbm.Dataset(*rows, params=asked), trees))
 
-    def of_candidates(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
+    def predict_logits(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
         """Logits of each candidate [B, C], from the numbers in the order in which `fit` was given them; on the thread that
         asks.
         """
         number_BCN = np.concatenate([features_BCF, matches_BCM], axis=2)
-        return self._asked.said(context_BU, number_BCN).astype(np.float32)
+        return self._scorer.predict(context_BU, number_BCN).astype(np.float32)
 
     @cached_property
-    def _asked(self) -> RequestTrees:
-        return RequestTrees(self.booster)
+    def _scorer(self) -> RequestScorer:
+        return RequestScorer(self.booster)
 
     def save(self, folder: Path) -> None:
         """Write one text file."""
         self.booster.save_model(folder / FILE)
 
     @classmethod
-    def load(cls, folder: Path) -> NumberTrees | None:
+    def load(cls, folder: Path) -> BoostedTrees | None:
         """What `save` wrote; None where there is nothing."""
         path = folder / FILE
         return cls(lightgbm.Booster(model_file=path)) if path.exists() else None

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from training.ranking.candidate_features import CANDIDATE_FEATURES
-from training.ranking.events import Catalogue, EventEmbedding
+from training.ranking.events import EventEmbedding, ItemFrequencies
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.layers import Dice, MultilayerPerceptron, PiecewiseLinear
-from training.ranking.searches import candidate_numbers, user_numbers
-from training.ranking.session_layers import Experts
+from training.ranking.searches import count_match_features, count_user_features
+from training.ranking.session_layers import MultiGateExperts
 from training.ranking.user_features import USER_FEATURES
 
 SCENE_CODES, POSITIONS = 16, 64
@@ -55,12 +55,12 @@ class RankerConfig:
     hidden: tuple[int, ...] = (128, 64)
     pieces: int = 24
     hard_search: bool = False
-    kinds: bool = False
+    genres: bool = False
     searches: tuple[str, ...] = ()
     plays: int = 0
     impressions: int = 0
-    negatives: bool = True
-    lift: bool = False
+    negative_feedback: bool = True
+    wide_skip_connection: bool = False
     trees: int = 0
     experts: int = 0
     position_bias: bool = False
@@ -72,13 +72,13 @@ class RankerConfig:
     weight_decay: float = 1e-5
     batch_size: int = 256
     cases: int = 400_000
-    number_epochs: int = 0
+    dense_epochs: int = 0
     epochs: int = 1
     id_epochs: int = 1
     steps: int = 0
-    tree_share: float = -1.0
-    tree_shares: tuple[float, ...] = ()
-    tree_shifts: tuple[float, ...] = ()
+    tree_weight: float = -1.0
+    secondary_tree_weights: tuple[float, ...] = ()
+    secondary_tree_offsets: tuple[float, ...] = ()
     temperatures: tuple[float, ...] = ()
     validation_cases: int = 20_000
     validate_every: int = 500
@@ -88,7 +88,7 @@ class RankerConfig:
         # JSON has lists only; a config read from it equals the one that was written.
         object.__setattr__(self, "hidden", tuple(self.hidden))
         object.__setattr__(self, "temperatures", tuple(self.temperatures))
-        for name in ("searches", "tree_shares", "tree_shifts"):
+        for name in ("searches", "secondary_tree_weights", "secondary_tree_offsets"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.searches and not self.trees:
             raise ValueError(
@@ -96,9 +96,9 @@ class RankerConfig:
             )
 
     @property
-    def impressions_read(self) -> int:
+    def effective_impressions(self) -> int:
         """How many impressions are read."""
-        return self.impressions if self.negatives else 0
+        return self.impressions if self.negative_feedback else 0
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class UserState:
     events_BLD: Tensor
     mask_BL: Tensor
     hidden_BH: Tensor
-    numbers_BY: Tensor
+    dense_features_BY: Tensor
 
 
 class Ranker(nn.Module, ABC):
@@ -121,43 +121,49 @@ class Ranker(nn.Module, ABC):
 
     name: ClassVar[str]
     feature_service: ClassVar[str]
-    numbers: ClassVar[type[RankerConfig]] = RankerConfig
-    tree_share: Tensor | None
-    tree_shares: Tensor
-    tree_shifts: Tensor
+    config_class: ClassVar[type[RankerConfig]] = RankerConfig
+    tree_weight: Tensor | None
+    secondary_tree_weights: Tensor
+    secondary_tree_offsets: Tensor
 
-    def __init__(self, config: RankerConfig, catalogue: Catalogue, tasks: tuple[str, ...], interests: int = 1) -> None:
+    def __init__(
+        self, config: RankerConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...], interests: int = 1
+    ) -> None:
         super().__init__()
         width, (first, *rest) = config.width, config.hidden
         self.tasks, self.hard_search = tasks, config.hard_search
         self.embedding = EventEmbedding(catalogue, width, config.minimum_count, config.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # Further searches stand behind these, and are for trees.
-        self.user_numbers = USER_FEATURES + user_numbers(config.hard_search, ())
-        self.match_numbers = candidate_numbers(config.hard_search, (), config.impressions_read > 0, config.kinds)
-        self.context = PiecewiseLinear(self.user_numbers, config.pieces)
+        self.user_feature_count = USER_FEATURES + count_user_features(config.hard_search, ())
+        self.match_feature_count = count_match_features(
+            config.hard_search, (), config.effective_impressions > 0, config.genres
+        )
+        self.context = PiecewiseLinear(self.user_feature_count, config.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
-        self.matches = PiecewiseLinear(self.match_numbers, config.pieces)
+        self.matches = PiecewiseLinear(self.match_feature_count, config.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)
         self.from_candidate = nn.Linear(self.features.width + self.matches.width + (1 + 2 * interests) * width, first)
-        if config.number_epochs:
+        if config.dense_epochs:
             # Ids and histories begin with nothing to say beside numbers that have been learned.
             with torch.no_grad():
                 begin, ids = self.features.width, (1 + 2 * interests) * width
                 self.from_candidate.weight[:, begin : begin + ids].zero_()
         self.activation = nn.Sequential(Dice(first), nn.Dropout(config.dropout))
         if config.experts:
-            self.head: nn.Module = Experts(first, config.hidden[-1], len(tasks), config.experts, config.dropout)
+            self.head: nn.Module = MultiGateExperts(
+                first, config.hidden[-1], len(tasks), config.experts, config.dropout
+            )
         else:
             self.head = MultilayerPerceptron([first, *rest, len(tasks)], config.dropout)
         self.position = nn.Embedding(POSITIONS, len(tasks), padding_idx=0) if config.position_bias else None
         if self.position is not None:
             nn.init.zeros_(self.position.weight)
         numbers = self.context.width + self.features.width + self.matches.width
-        self.lift = nn.Linear(numbers, len(tasks), bias=False) if config.lift else None
+        self.wide_skip_connection = nn.Linear(numbers, len(tasks), bias=False) if config.wide_skip_connection else None
         # While the network learns it has no help; the fit sets the share.
-        self.register_buffer("tree_share", torch.zeros(()) if config.trees else None)
-        for name in ("tree_shares", "tree_shifts"):
+        self.register_buffer("tree_weight", torch.zeros(()) if config.trees else None)
+        for name in ("secondary_tree_weights", "secondary_tree_offsets"):
             self.register_buffer(name, torch.zeros(max(len(tasks) - 1, 0)), persistent=False)
 
     @staticmethod
@@ -176,24 +182,24 @@ class Ranker(nn.Module, ABC):
         """What training asks of the inside of a ranker, beside the tasks; zero where that is nothing."""
         return state.hidden_BH.new_zeros(())
 
-    def observe(self, users: UserInputs, candidates: CandidateInputs) -> None:
+    def fit_quantiles(self, users: UserInputs, candidates: CandidateInputs) -> None:
         """Place the pieces of numeric features on the quantiles of a sample of training rows; once, before training."""
-        self.context.observe(users.context_BU[:, : self.user_numbers])
-        self.features.observe(candidates.features_BCF.flatten(0, 1))
+        self.context.fit_quantiles(users.context_BU[:, : self.user_feature_count])
+        self.features.fit_quantiles(candidates.features_BCF.flatten(0, 1))
         if self.hard_search:
-            self.matches.observe(candidates.matches_BCM[..., : self.match_numbers].flatten(0, 1))
+            self.matches.fit_quantiles(candidates.matches_BCM[..., : self.match_feature_count].flatten(0, 1))
 
     def encode_user(self, users: UserInputs) -> UserState:
         """Everything that depends on the request alone, once for all of its candidates."""
         scene_B = users.scene_B.clamp(max=SCENE_CODES - 1)
         when_B16 = torch.cat([self.hour(users.hour_B), self.weekday(users.weekday_B), self.scene(scene_B)], dim=-1)
-        numbers_BY = self.context(users.context_BU[:, : self.user_numbers])
+        numbers_BY = self.context(users.context_BU[:, : self.user_feature_count])
         # Apart: beside what is learned, the gradient of the numbers would be computed, which nobody needs.
         of_numbers, of_when = self.from_user.weight.tensor_split([numbers_BY.shape[-1]], dim=1)
         hidden_BH = torch.addmm(self.from_user.bias, when_B16, of_when.T).addmm_(numbers_BY, of_numbers.T)
-        return UserState(self.embedding.of_events(users), users.mask_BL, hidden_BH, numbers_BY)
+        return UserState(self.embedding.embed_events(users), users.mask_BL, hidden_BH, numbers_BY)
 
-    def bias_of(self, position_B: Tensor) -> Tensor | float:
+    def position_bias(self, position_B: Tensor) -> Tensor | float:
         """What the place in an answer adds to the logits of what was shown there [B, T]; training only.
 
         Nobody looks at every place, so a track without a click at the end was perhaps not seen. Whoever ranks asks
@@ -206,13 +212,13 @@ class Ranker(nn.Module, ABC):
 
     def forward(self, state: UserState, candidates: CandidateInputs) -> Tensor:
         """Logits [B, C, T], tasks in the order of `tasks`."""
-        item_BCD = self.embedding.of_candidates(candidates)
+        item_BCD = self.embedding.embed_candidates(candidates)
         interest_BCX = self.interest(state, item_BCD)
         interests_BCID = interest_BCX.unflatten(-1, (-1, item_BCD.shape[-1]))
         alike_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)
         own_BCY, match_BCY = (
             self.features(candidates.features_BCF),
-            self.matches(candidates.matches_BCM[..., : self.match_numbers]),
+            self.matches(candidates.matches_BCM[..., : self.match_feature_count]),
         )
         parts_BCY = torch.cat([item_BCD, interest_BCX, alike_BCX], dim=-1)
         # The numbers are not copied beside the rest, and no gradient of them is computed.
@@ -221,28 +227,34 @@ class Ranker(nn.Module, ABC):
         hidden_BCH = parts_BCY @ of_parts.T + own_BCY @ of_own.T + match_BCY @ of_match.T
         hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
-        if self.lift is None:
-            return self._with_trees(logits_BCT, candidates)
-        begin = state.numbers_BY.shape[-1]
-        of_user, of_own, of_match = self.lift.weight.tensor_split([begin, begin + own_BCY.shape[-1]], dim=1)
-        lifted_BCT: Tensor = own_BCY @ of_own.T + match_BCY @ of_match.T + (state.numbers_BY @ of_user.T).unsqueeze(1)
-        return self._with_trees(logits_BCT + lifted_BCT, candidates)
+        if self.wide_skip_connection is None:
+            return self._blend_trees(logits_BCT, candidates)
+        begin = state.dense_features_BY.shape[-1]
+        of_user, of_own, of_match = self.wide_skip_connection.weight.tensor_split(
+            [begin, begin + own_BCY.shape[-1]], dim=1
+        )
+        lifted_BCT: Tensor = (
+            own_BCY @ of_own.T + match_BCY @ of_match.T + (state.dense_features_BY @ of_user.T).unsqueeze(1)
+        )
+        return self._blend_trees(logits_BCT + lifted_BCT, candidates)
 
-    def _with_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
-        share = self.tree_share
+    def _blend_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
+        share = self.tree_weight
         if share is None or not share:
             return logits_BCT
-        if candidates.trees_BC is None:
+        if candidates.tree_logits_BC is None:
             raise ValueError(f"{self.name} was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        said_BC1 = candidates.trees_BC.unsqueeze(-1)
+        said_BC1 = candidates.tree_logits_BC.unsqueeze(-1)
         first_BC1 = torch.lerp(logits_BCT[..., :1], said_BC1, share)
-        further_BCT = torch.lerp(logits_BCT[..., 1:], said_BC1 + self.tree_shifts, self.tree_shares)
+        further_BCT = torch.lerp(
+            logits_BCT[..., 1:], said_BC1 + self.secondary_tree_offsets, self.secondary_tree_weights
+        )
         return torch.cat([first_BC1, further_BCT], dim=-1)
 
-    def hear_trees(self, config: RankerConfig) -> None:
+    def set_tree_ensemble(self, config: RankerConfig) -> None:
         """Give the trees the shares of a settled config."""
-        if self.tree_share is not None:
-            self.tree_share = self.tree_share.new_tensor(max(config.tree_share, 0.0))
-            for name in ("tree_shares", "tree_shifts"):
-                chosen = getattr(config, name) or [0.0] * len(self.tree_shares)
-                setattr(self, name, self.tree_share.new_tensor(chosen))
+        if self.tree_weight is not None:
+            self.tree_weight = self.tree_weight.new_tensor(max(config.tree_weight, 0.0))
+            for name in ("secondary_tree_weights", "secondary_tree_offsets"):
+                chosen = getattr(config, name) or [0.0] * len(self.secondary_tree_weights)
+                setattr(self, name, self.tree_weight.new_tensor(chosen))

@@ -12,22 +12,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from training.ranking.hard_search import Array, Found, History, Matches, Outcomes
+from training.ranking.hard_search import Array, History, Matches, Outcomes, TrackArtistMatches
 
-MISSING = 16.0
+MISSING_DISTANCE = 16.0
 """log2 of a distance in plays, where there is none: further away than any history reaches."""
 
 
 class Search(ABC):
     """One way to ask a history. `user_numbers`, `candidate_numbers`: how many columns it gives."""
 
-    user_numbers: ClassVar[int]
-    candidate_numbers: ClassVar[int]
+    user_feature_count: ClassVar[int]
+    candidate_feature_count: ClassVar[int]
 
     def __init__(self, history: History, outcomes: Outcomes, request_at_B: Array) -> None:
         self.history, self.outcomes, self.request_at_B = history, outcomes, request_at_B
 
-    def newest(self, values_BL: Array, count: int) -> Array:
+    def newest_values(self, values_BL: Array, count: int) -> Array:
         """The last `count` plays' values, the newest first [B, count]; 0 where there are none."""
         place_BN = self.history.length_B[:, None] - 1 - np.arange(count)
         values_BN = np.take_along_axis(values_BL, np.maximum(place_BN, 0), axis=1)
@@ -36,18 +36,18 @@ class Search(ABC):
 
     def plays_ago(self, match: Matches) -> Array:
         """How many plays ago each occurrence was, 0 the newest play [P]."""
-        ago_P: Array = self.history.length_B[match.user_P] - 1 - match.place_P
+        ago_P: Array = self.history.length_B[match.user_P] - 1 - match.position_P
         return ago_P
 
-    def listened(self, match: Matches) -> Array:
+    def is_listened(self, match: Matches) -> Array:
         """Whether each occurrence was listened to [P]."""
-        listened_P: Array = self.outcomes.outcome_BL[match.user_P, match.place_P] > 0
+        listened_P: Array = self.outcomes.outcome_BL[match.user_P, match.position_P] > 0
         return listened_P
 
     @abstractmethod
-    def of_users(self) -> list[Array]:
+    def compute_user_features(self) -> list[Array]:
         """`user_numbers` columns [B]."""
 
     @abstractmethod
-    def of_candidates(self, found: Found) -> list[Array]:
+    def compute_candidate_features(self, found: TrackArtistMatches) -> list[Array]:
         """`candidate_numbers` columns [B, C]."""

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from training.ranking.fading_search import FadingSearch
-from training.ranking.hard_search import MATCH_FEATURES, OF_EVENTS
-from training.ranking.kind_search import KIND_NUMBERS
-from training.ranking.lately import Lately
+from training.ranking.fading_search import TimeDecaySearch
+from training.ranking.hard_search import EVENT_MATCH_FEATURES, MATCH_FEATURES
+from training.ranking.kind_search import GENRE_FEATURES
+from training.ranking.lately import RecencyFeatures
 from training.ranking.neighbour_search import NeighbourSearch
 from training.ranking.search import Search
-from training.ranking.situations import Situations
+from training.ranking.situations import ContextFeatures
 from training.ranking.user_features import LONG_WINDOWS
 
 SEARCHES: dict[str, type[Search]] = {
-    "lately": Lately,
-    "fading": FadingSearch,
+    "lately": RecencyFeatures,
+    "fading": TimeDecaySearch,
     "neighbours": NeighbourSearch,
-    "situations": Situations,
+    "situations": ContextFeatures,
 }
 
 
-def chosen(names: Iterable[str]) -> tuple[type[Search], ...]:
+def select_searches(names: Iterable[str]) -> tuple[type[Search], ...]:
     """The searches of those names, in the table's order.
 
     Raises:
@@ -33,16 +33,20 @@ def chosen(names: Iterable[str]) -> tuple[type[Search], ...]:
     return tuple(search for name, search in SEARCHES.items() if name in asked)
 
 
-def user_numbers(hard_search: bool, names: Iterable[str]) -> int:
+def count_user_features(hard_search: bool, names: Iterable[str]) -> int:
     """How many numbers of the user come from the long history."""
-    return len(LONG_WINDOWS) + sum(search.user_numbers for search in chosen(names)) if hard_search else 0
+    return len(LONG_WINDOWS) + sum(search.user_feature_count for search in select_searches(names)) if hard_search else 0
 
 
-def candidate_numbers(hard_search: bool, names: Iterable[str], impressions: bool = False, kinds: bool = False) -> int:
+def count_match_features(
+    hard_search: bool, names: Iterable[str], impressions: bool = False, genres: bool = False
+) -> int:
     """How many numbers of a candidate come from the histories that are searched: impressions among them or not, by track
     and artist alone or by kinds of music too.
     """
     if not hard_search:
         return 0
-    further = sum(search.candidate_numbers for search in chosen(names))
-    return MATCH_FEATURES + (2 * OF_EVENTS if impressions else 0) + (KIND_NUMBERS if kinds else 0) + further
+    further = sum(search.candidate_feature_count for search in select_searches(names))
+    return (
+        MATCH_FEATURES + (2 * EVENT_MATCH_FEATURES if impressions else 0) + (GENRE_FEATURES if genres else 0) + further
+    )

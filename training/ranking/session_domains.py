@@ -21,15 +21,23 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from training.ranking.domains import EXPLICIT_NEGATIVE, EXPLICIT_POSITIVE, FULL_PLAY, LEFT, Domain, domains, members
-from training.ranking.events import Catalogue
+from training.ranking.domains import (
+    EXPLICIT_NEGATIVE,
+    EXPLICIT_POSITIVE,
+    FULL_PLAY,
+    UNCLICKED_IMPRESSION,
+    BehaviorGroup,
+    list_behaviour_groups,
+    select_group_events,
+)
+from training.ranking.events import ItemFrequencies
 from training.ranking.inputs import UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.recipes import ranker_config
 from training.ranking.searches import SEARCHES
-from training.ranking.session_layers import CandidateDecoder, Encoder, Sessions
+from training.ranking.session_layers import CandidateDecoder, Encoder, SessionPooling
 
-CLEANERS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
+DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
 """Which domains, together, ask the noisy one."""
 
 
@@ -40,18 +48,18 @@ class SessionDomainsConfig(RankerConfig):
     feedback ask what was shown and left alone what of it is like them.
     """
 
-    domain_length: int = 50
+    group_length: int = 50
     sessions: int = 10
     heads: int = 2
     self_attention: bool = False
-    cleaning: bool = False
+    denoise_impressions: bool = False
 
 
 @dataclass(frozen=True)
-class Readable:
+class EncodedSequence:
     """A sequence as its decoder reads it."""
 
-    read: Tensor
+    keys_values: Tensor
     mask_BN: Tensor
 
 
@@ -59,7 +67,7 @@ class Readable:
 class SessionState(UserState):
     """What each domain, and at the end the sessions, have to say to any candidate."""
 
-    sequences: tuple[Readable, ...]
+    sequences: tuple[EncodedSequence, ...]
 
 
 class SessionDomains(Ranker):
@@ -67,35 +75,36 @@ class SessionDomains(Ranker):
 
     name: ClassVar[str] = "session_domains"
     feature_service: ClassVar[str] = "session_domains"
-    numbers: ClassVar[type[RankerConfig]] = SessionDomainsConfig
+    config_class: ClassVar[type[RankerConfig]] = SessionDomainsConfig
 
-    def __init__(self, config: SessionDomainsConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
-        self.domains: tuple[Domain, ...] = tuple(
+    def __init__(self, config: SessionDomainsConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
+        self.groups: tuple[BehaviorGroup, ...] = tuple(
             domain
-            for domain in domains(config.domain_length)
-            if (config.negatives or not domain.is_negative) and (config.impressions or domain.sequence != "left")
+            for domain in list_behaviour_groups(config.group_length)
+            if (config.negative_feedback or not domain.is_negative)
+            and (config.impressions or domain.sequence != "unclicked_impressions")
         )
         has_sessions = config.sessions > 0
-        names = [domain.name for domain in self.domains]
-        self.cleaners = tuple(
+        names = [domain.name for domain in self.groups]
+        self.denoising_groups = tuple(
             tuple(names.index(name) for name in feedback)
-            for feedback in CLEANERS
-            if config.cleaning and LEFT in names and set(feedback) <= set(names)
+            for feedback in DENOISING_GROUPS
+            if config.denoise_impressions and UNCLICKED_IMPRESSION in names and set(feedback) <= set(names)
         )
-        interests = len(self.domains) + has_sessions + len(self.cleaners)
+        interests = len(self.groups) + has_sessions + len(self.denoising_groups)
         super().__init__(config, catalogue, tasks, interests=interests)
         width, heads, dropout = config.width, config.heads, config.dropout
         self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
-        encoders = len(self.domains) if config.self_attention else 0
+        encoders = len(self.groups) if config.self_attention else 0
         self.encoders = nn.ModuleList(Encoder(width, heads, dropout) for _ in range(encoders))
-        self.sessions = Sessions(width, config.sessions, heads, dropout) if has_sessions else None
+        self.sessions = SessionPooling(width, config.sessions, heads, dropout) if has_sessions else None
 
     @staticmethod
     def config(recipe: str) -> SessionDomainsConfig:
         """The budget of every rung of the ladder; what only this one has is set here."""
         reads = {"hard_search": True, "searches": tuple(SEARCHES), "trees": 200, "plays": 200}
-        reads |= {"impressions": 50, "cleaning": True, "kinds": True}
-        own = {"lift": True, "experts": 3, "position_bias": True, "number_epochs": 2 if recipe == "full" else 4}
+        reads |= {"impressions": 50, "denoise_impressions": True, "genres": True}
+        own = {"wide_skip_connection": True, "experts": 3, "position_bias": True, "dense_epochs": 2 if recipe == "full" else 4}
         return SessionDomainsConfig(**(asdict(ranker_config(recipe)) | reads | own))
 
     def encode_user(self, users: UserInputs) -> SessionState:
@@ -104,42 +113,44 @@ class SessionDomains(Ranker):
         Raises:
             ValueError: the inputs were made for a ranker that reads no sessions, or no impressions.
         """
-        inputs = {name: getattr(users, name) for name in ("plays", *(domain.sequence for domain in self.domains))}
+        inputs = {name: getattr(users, name) for name in ("plays", *(domain.sequence for domain in self.groups))}
         if missing := [name for name, events in inputs.items() if events is None]:
             raise ValueError(
                 f"session_domains needs {', '.join(missing)}; make its inputs with RankingFeatures(plays=…, impressions=…)"
             )
-        embedded = {name: self.embedding.of_sequence(events) for name, events in inputs.items()}
+        embedded = {name: self.embedding.embed_sequence(events) for name, events in inputs.items()}
         sequences, noisy = [], None
-        for number, domain in enumerate(self.domains):
+        for number, domain in enumerate(self.groups):
             events, event_BLD = inputs[domain.sequence], embedded[domain.sequence]
-            index_BN, mask_BN = members(events, domain)
+            index_BN, mask_BN = select_group_events(events, domain)
             event_BND = event_BLD.gather(1, index_BN[..., None].expand(-1, -1, event_BLD.shape[-1]))
             if len(self.encoders):
                 event_BND = self.encoders[number](event_BND, mask_BN)
-            sequences.append(self._readable(number, event_BND, mask_BN))
-            noisy = (event_BND, mask_BN) if domain.name == LEFT else noisy
+            sequences.append(self._encode_sequence(number, event_BND, mask_BN))
+            noisy = (event_BND, mask_BN) if domain.name == UNCLICKED_IMPRESSION else noisy
         if self.sessions is not None:
             session_BSD, mask_BS = self.sessions(embedded["plays"], inputs["plays"].session_BL)
-            sequences.append(self._readable(len(self.domains), session_BSD, mask_BS))
+            sequences.append(self._encode_sequence(len(self.groups), session_BSD, mask_BS))
         if noisy is not None:
-            sequences += [self._readable(len(sequences) + number, *noisy) for number in range(len(self.cleaners))]
+            sequences += [
+                self._encode_sequence(len(sequences) + number, *noisy) for number in range(len(self.denoising_groups))
+            ]
         return SessionState(**vars(super().encode_user(users)), sequences=tuple(sequences))
 
-    def _readable(self, number: int, event_BND: Tensor, mask_BN: Tensor) -> Readable:
-        return Readable(cast(CandidateDecoder, self.decoders[number]).read(event_BND), mask_BN)
+    def _encode_sequence(self, number: int, event_BND: Tensor, mask_BN: Tensor) -> EncodedSequence:
+        return EncodedSequence(cast(CandidateDecoder, self.decoders[number]).project_keys_values(event_BND), mask_BN)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """What every domain, the sessions and the cleaned domain say about each candidate, side by side."""
         assert isinstance(state, SessionState)  # noqa: S101  # what encode_user made
-        first_cleaner = len(state.sequences) - len(self.cleaners)
+        first_cleaner = len(state.sequences) - len(self.denoising_groups)
         told: list[Tensor] = []
         for number, (decoder, one) in enumerate(zip(self.decoders, state.sequences, strict=True)):
             if number < first_cleaner:
-                told.append(decoder(item_BCD, one.read, one.mask_BN))
+                told.append(decoder(item_BCD, one.keys_values, one.mask_BN))
                 continue
-            feedback = self.cleaners[number - first_cleaner]
+            feedback = self.denoising_groups[number - first_cleaner]
             has_said_B = torch.stack([state.sequences[domain].mask_BN.any(1) for domain in feedback]).any(0)
             asked_BCD = item_BCD + sum(told[domain] for domain in feedback)
-            told.append(decoder(asked_BCD, one.read, one.mask_BN) * has_said_B[:, None, None])
+            told.append(decoder(asked_BCD, one.keys_values, one.mask_BN) * has_said_B[:, None, None])
         return torch.cat(told, dim=-1)

@@ -38,7 +38,7 @@ class Attention(nn.Module):
         self.query, self.output = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.keys_values = nn.Linear(width, 2 * width)
 
-    def read(self, event_BND: Tensor) -> Tensor:
+    def project_keys_values(self, event_BND: Tensor) -> Tensor:
         """Keys and values [2, B, H, N, D/H] of a sequence, once for all who ask."""
         B, N, D = event_BND.shape
         read: Tensor = self.keys_values(event_BND).view(B, N, 2, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
@@ -71,7 +71,7 @@ class Encoder(nn.Module):
     def forward(self, event_BND: Tensor, mask_BN: Tensor) -> Tensor:
         """[B, N, D]; zeros at padding."""
         normal_BND = self.norm(event_BND)
-        event_BND = event_BND + self.attention(normal_BND, self.attention.read(normal_BND), mask_BN)
+        event_BND = event_BND + self.attention(normal_BND, self.attention.project_keys_values(normal_BND), mask_BN)
         encoded: Tensor = self.feed(event_BND) * mask_BN[..., None]
         return encoded
 
@@ -84,11 +84,11 @@ class CandidateDecoder(nn.Module):
         self.item_norm, self.event_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention, self.feed = Attention(width, heads), FeedForward(width, dropout)
 
-    def read(self, event_BND: Tensor) -> Tensor:
+    def project_keys_values(self, event_BND: Tensor) -> Tensor:
         """The part that does not depend on candidates."""
         if not torch.is_grad_enabled() and not event_BND.shape[1]:
             return event_BND  # which nobody will read
-        return self.attention.read(self.event_norm(event_BND))
+        return self.attention.project_keys_values(self.event_norm(event_BND))
 
     def forward(self, item_BCD: Tensor, read: Tensor, mask_BN: Tensor) -> Tensor:
         """[B, C, D]; zeros for a request without events."""
@@ -99,7 +99,7 @@ class CandidateDecoder(nn.Module):
         return told
 
 
-class Sessions(nn.Module):
+class SessionPooling(nn.Module):
     """Plays pooled to sessions, and the sessions related to each other.
 
     A session is the mean of its plays, with a bias that says how long ago it was (bias encoding of DSIN, Feng et al.
@@ -109,9 +109,9 @@ class Sessions(nn.Module):
     def __init__(self, width: int, sessions: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.sessions = sessions
-        self.ago = nn.Embedding(sessions, width)
-        nn.init.normal_(self.ago.weight, std=0.05)
-        self.relate = Encoder(width, heads, dropout)
+        self.recency_embedding = nn.Embedding(sessions, width)
+        nn.init.normal_(self.recency_embedding.weight, std=0.05)
+        self.encoder = Encoder(width, heads, dropout)
 
     def forward(self, play_BLD: Tensor, session_BL: Tensor) -> tuple[Tensor, Tensor]:
         """Sessions [B, S, D], newest first, and which of them there are [B, S]; `session_BL` from 1, 0 padding."""
@@ -119,10 +119,10 @@ class Sessions(nn.Module):
         count_BS1 = of_BSL.sum(2, keepdim=True)
         mean_BSD = of_BSL.to(play_BLD.dtype) @ play_BLD / count_BS1.clamp(min=1)
         mask_BS = count_BS1[..., 0] > 0
-        return self.relate((mean_BSD + self.ago.weight) * mask_BS[..., None], mask_BS), mask_BS
+        return self.encoder((mean_BSD + self.recency_embedding.weight) * mask_BS[..., None], mask_BS), mask_BS
 
 
-class Experts(nn.Module):
+class MultiGateExperts(nn.Module):
     """A head for several tasks: shared experts, mixed for each task by a gate of its own.
 
     Ma et al. 2018, "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD.

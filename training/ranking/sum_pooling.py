@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.ranking.layers import mean_of_valid
+from training.ranking.layers import masked_mean
 from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.recipes import ranker_config
 
@@ -31,4 +31,4 @@ class SumPooling(Ranker):
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """The mean of the valid events, the same for every candidate."""
-        return mean_of_valid(state.events_BLD, state.mask_BL).unsqueeze(1).expand_as(item_BCD)
+        return masked_mean(state.events_BLD, state.mask_BL).unsqueeze(1).expand_as(item_BCD)

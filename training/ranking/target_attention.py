@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.ranking.events import Catalogue
-from training.ranking.layers import TargetAttention as AttentionUnit
+from training.ranking.events import ItemFrequencies
+from training.ranking.layers import AttentionUnit
 from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.recipes import ranker_config
 
@@ -35,9 +35,9 @@ class TargetAttention(Ranker):
 
     name: ClassVar[str] = "target_attention"
     feature_service: ClassVar[str] = "target_attention"
-    numbers: ClassVar[type[RankerConfig]] = TargetAttentionConfig
+    config_class: ClassVar[type[RankerConfig]] = TargetAttentionConfig
 
-    def __init__(self, config: TargetAttentionConfig, catalogue: Catalogue, tasks: tuple[str, ...]) -> None:
+    def __init__(self, config: TargetAttentionConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
         super().__init__(config, catalogue, tasks)
         self.attention = AttentionUnit(config.width, config.attention)
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from training.ragged import Ragged
 
-SOUNDS, EMOTIONS = range(2)
-KINDS = 2
-MOST = 8
+STYLES, EMOTIONS = range(2)
+GENRE_TYPES = 2
+MAX_VALUES = 8
 """So many values of a track are kept."""
 FILE = "track_kinds.parquet"
 
@@ -27,14 +27,14 @@ Facets = Mapping[str, tuple[list[str], Ragged]]
 
 
 @dataclass(frozen=True)
-class TrackKinds:
+class TrackGenres:
     """`value_VK` holds codes from 1, 0 where a track has no further value; value u is of the kind `kind_U[u]` (0: -1)."""
 
     value_VK: NDArray[np.int32]
-    kind_U: NDArray[np.int8]
+    genre_type_U: NDArray[np.int8]
 
     @classmethod
-    def build(cls, facets: Facets) -> TrackKinds | None:
+    def build(cls, facets: Facets) -> TrackGenres | None:
         """From the facets of the V tracks (`TrainingData.facets`); None where no track has any of these."""
         languages, styles, emotions = (facets[name][1] for name in ("languages", "styles", "emotions"))
         code_of: dict[tuple[int, ...], int] = {}
@@ -43,8 +43,8 @@ class TrackKinds:
             spoken, played, felt = (of[track].tolist() for of in (languages, styles, emotions))
             values: list[tuple[int, ...]] = [(EMOTIONS, one) for one in felt]
             if spoken or played:
-                values = [(SOUNDS, *pair) for pair in product(spoken or [-1], played or [-1])] + values
-            rows.append([code_of.setdefault(value, len(code_of) + 1) for value in values[:MOST]])
+                values = [(STYLES, *pair) for pair in product(spoken or [-1], played or [-1])] + values
+            rows.append([code_of.setdefault(value, len(code_of) + 1) for value in values[:MAX_VALUES]])
         if not code_of:
             return None
         value_VK = np.zeros((len(rows), max(map(len, rows))), dtype=np.int32)
@@ -54,11 +54,11 @@ class TrackKinds:
 
     def save(self, folder: Path) -> None:
         """Write one Parquet file."""
-        kind_VK = self.kind_U[self.value_VK]
+        kind_VK = self.genre_type_U[self.value_VK]
         pl.DataFrame({"values": self.value_VK.tolist(), "kinds": kind_VK.tolist()}).write_parquet(folder / FILE)
 
     @classmethod
-    def load(cls, folder: Path) -> TrackKinds | None:
+    def load(cls, folder: Path) -> TrackGenres | None:
         """What `save` wrote; None where there is nothing."""
         if not (folder / FILE).exists():
             return None

@@ -37,7 +37,7 @@ class TrackStatistics:
         order = order[items_R[order] > 1]
         return cls(key_R=key_R[order], counts_RS=rows.select(COUNTS).to_numpy().astype(np.float32)[order])
 
-    def before(self, items_BC: Ints, time_B: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def lookup_before(self, items_BC: Ints, time_B: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Counts [B, C, S] of each candidate's newest row known before the time (µs UTC), and that row's age in days
         [B, C].
 
@@ -54,7 +54,7 @@ class TrackStatistics:
         age_BC = np.where(found_BC, time_B[:, None] / DAY_US - day_BC, -1).astype(np.float32)
         return np.where(found_BC[..., None], self.counts_RS[row_BC], np.float32(0)), age_BC
 
-    def newest(self) -> TrackStatistics:
+    def newest_per_track(self) -> TrackStatistics:
         """Only the newest row of each track: what a release needs."""
         item_R = self.key_R >> DAY_BITS
         last_R = np.append(item_R[1:] != item_R[:-1], True) if len(item_R) else np.zeros(0, bool)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.behaviours import load as load_behaviours
+from sequences.behaviours import load_behaviours
 
 SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
 SESSION_GAP_US = 30 * 60 * SECOND_US
@@ -36,13 +36,13 @@ class BehaviourCodes:
     negative: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, code_of: Mapping[str, int]) -> BehaviourCodes:
+    def from_encoder(cls, code_of: Mapping[str, int]) -> BehaviourCodes:
         """From the vocabulary's encoder of behaviours."""
-        negative = tuple(code_of[name] for name in load_behaviours().of_polarity("negative"))
+        negative = tuple(code_of[name] for name in load_behaviours().with_polarity("negative"))
         return cls((code_of["full_play"], code_of["play"]), (code_of["skip"],), negative)
 
     @property
-    def played(self) -> tuple[int, ...]:
+    def play_codes(self) -> tuple[int, ...]:
         """What is a play, whatever came of it."""
         return self.listened + self.skipped
 
@@ -70,7 +70,7 @@ def log_seconds(gap_us: Array) -> Array:
     return np.log2(1 + np.maximum(gap_us, 0) / SECOND_US).astype(np.float32)
 
 
-def context(
+def compute_user_features(
     codes: BehaviourCodes,
     events: Mapping[str, Array],
     mask_BL: Array,
@@ -113,7 +113,7 @@ def context(
     return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
 
 
-def long_run(outcome_BL: Array, length_B: Array) -> Array:
+def long_history_listen_rates(outcome_BL: Array, length_B: Array) -> Array:
     """Shares of listens among the last 100, 200, … plays of a long history [B, W], float32; 0 where there is none.
 
     `outcome_BL` is 1 for a listen, -1 for a skip, oldest first and right-padded with 0.

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.containers import Shelf
+from training.containers import CollectionIndex
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.containers import ContainerRecall, Mlogs, Playlists
+from training.recall.containers import CollectionRecall, Mlogs, Playlists
 from training.recall.favourites import Favourites
 from training.recall.knowledge_graph import KnowledgeGraphWalks
 from training.recall.long_short import LongShort
@@ -19,7 +19,7 @@ CHANNELS: dict[str, type[RecallChannel]] = {
     for channel in (Popularity, Realtime, LongShort, MultiInterest, KnowledgeGraphWalks, Favourites)
 }
 
-CONTAINERS: dict[str, type[ContainerRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}
+COLLECTIONS: dict[str, type[CollectionRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}
 """What is recalled besides tracks: fitted after `realtime`, whose vectors they have."""
 
 
@@ -28,26 +28,28 @@ def load_channels(folders: Mapping[str, Path], vocabulary: Vocabulary) -> dict[s
     return {name: CHANNELS[name].load(folder, vocabulary) for name, folder in folders.items()}
 
 
-def load_containers(folders: Mapping[str, Path], channels: Mapping[str, RecallChannel]) -> dict[str, ContainerRecall]:
+def load_collection_recall(
+    folders: Mapping[str, Path], channels: Mapping[str, RecallChannel]
+) -> dict[str, CollectionRecall]:
     """What `save` wrote into each folder, by name, with the `realtime` among the channels; none without it."""
     realtime = channels.get(Realtime.name)
     if not isinstance(realtime, Realtime):
         return {}
-    return {name: CONTAINERS[name].load(folder, realtime) for name, folder in folders.items()}
+    return {name: COLLECTIONS[name].load(folder, realtime) for name, folder in folders.items()}
 
 
-def load_shelves(folders: Mapping[str, Path]) -> dict[str, Shelf]:
+def load_collection_indexes(folders: Mapping[str, Path]) -> dict[str, CollectionIndex]:
     """The containers themselves, without what recalls them."""
-    return {name: CONTAINERS[name].load_shelf(folder) for name, folder in folders.items()}
+    return {name: COLLECTIONS[name].load_collection_index(folder) for name, folder in folders.items()}
 
 
 __all__ = [
     "CHANNELS",
-    "CONTAINERS",
+    "COLLECTIONS",
     "Candidates",
-    "ContainerRecall",
+    "CollectionRecall",
     "RecallChannel",
     "load_channels",
-    "load_containers",
-    "load_shelves",
+    "load_collection_indexes",
+    "load_collection_recall",
 ]

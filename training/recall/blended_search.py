@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from training.recall.guarded_index import GuardedIndex
+from training.recall.guarded_index import ColdStartIndex
 from training.recall.index import ExactIndex
 from training.recall.transitions import Array, Histories, Transitions
 
-WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 20.0)
+TRANSITION_WEIGHT_GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 20.0)
 """What is tried on validation."""
-UNCHOSEN = 0.5
+DEFAULT_TRANSITION_WEIGHT = 0.5
 """The weight where no validation case chooses one."""
 
 
@@ -26,12 +26,17 @@ UNCHOSEN = 0.5
 class BlendedSearch:
     """`index` has to be exact."""
 
-    index: GuardedIndex
+    index: ColdStartIndex
     transitions: Transitions
     weight: float
 
     def search_best(
-        self, query_BD: torch.Tensor, histories: Histories, k: int, exclude_BX: np.ndarray, least_B: np.ndarray
+        self,
+        query_BD: torch.Tensor,
+        histories: Histories,
+        k: int,
+        exclude_BX: np.ndarray,
+        cold_item_threshold_B: np.ndarray,
     ) -> tuple[Array, Array]:
         """As `GuardedIndex.search_best` with one query a row; `histories`: what each row's user listened to. A cold item
         has to pass `least_B` by its vector alone.
@@ -45,30 +50,32 @@ class BlendedSearch:
                 f"transitions need scores of every item, and {type(warm).__name__} has not; set probes=None"
             )
         near_BN = warm.scores(query_BD)
-        mean_B1, spread_B1 = _moments(near_BN)
-        item_N, near_BN = warm.items.item_N, _standard(near_BN, mean_B1, spread_B1)
-        if len(cold.items) and (least_B < np.inf).any():
+        mean_B1, spread_B1 = _mean_and_deviation(near_BN)
+        item_N, near_BN = warm.items.item_N, _standardize(near_BN, mean_B1, spread_B1)
+        if len(cold.items) and (cold_item_threshold_B < np.inf).any():
             far_BN = cold.scores(query_BD)
-            far_BN = np.where(far_BN >= least_B[:, None], _standard(far_BN, mean_B1, spread_B1), -np.inf)
+            far_BN = np.where(
+                far_BN >= cold_item_threshold_B[:, None], _standardize(far_BN, mean_B1, spread_B1), -np.inf
+            )
             item_N, near_BN = np.concatenate([item_N, cold.items.item_N]), np.concatenate([near_BN, far_BN], axis=1)
         likely_BN = self.transitions.scores(histories, item_N)
-        score_BN = near_BN + np.float32(self.weight) * _standard(likely_BN, *_moments(likely_BN))
-        return best_items(score_BN, item_N, k, exclude_BX)
+        score_BN = near_BN + np.float32(self.weight) * _standardize(likely_BN, *_mean_and_deviation(likely_BN))
+        return top_k_items(score_BN, item_N, k, exclude_BX)
 
 
-def _moments(score_BN: Array) -> tuple[Array, Array]:
+def _mean_and_deviation(score_BN: Array) -> tuple[Array, Array]:
     if not score_BN.shape[1]:
         return np.zeros((len(score_BN), 1), np.float32), np.ones((len(score_BN), 1), np.float32)
     return score_BN.mean(1, keepdims=True), score_BN.std(1, keepdims=True)
 
 
-def _standard(score_BN: Array, mean_B1: Array, spread_B1: Array) -> Array:
+def _standardize(score_BN: Array, mean_B1: Array, spread_B1: Array) -> Array:
     # All scores equal: nothing speaks for one item more than for another.
     found: Array = np.where(spread_B1 > 0, (score_BN - mean_B1) / np.where(spread_B1 > 0, spread_B1, 1), 0)
     return found.astype(np.float32)
 
 
-def best_items(score_BN: Array, item_N: Array, k: int, exclude_BX: np.ndarray) -> tuple[Array, Array]:
+def top_k_items(score_BN: Array, item_N: Array, k: int, exclude_BX: np.ndarray) -> tuple[Array, Array]:
     """The `k` best items of each row and their scores, best first, ties by smaller item; 0 and -inf beyond the last that
     is more than -inf. `exclude_BX`: items that a row must not get; `score_BN` is overwritten.
     """

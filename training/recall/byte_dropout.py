@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STEPS = 256
+MASK_LEVELS = 256
 
 
 class ByteDropout(nn.Module):
@@ -20,7 +20,7 @@ class ByteDropout(nn.Module):
         super().__init__()
         if not 0 <= share < 1:
             raise ValueError(f"dropout of {share}: give a share from 0 up to, but not, 1")
-        self.share, self._dropped = share, min(round(share * STEPS), STEPS - 1)
+        self.share, self._dropped = share, min(round(share * MASK_LEVELS), MASK_LEVELS - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -30,7 +30,7 @@ class ByteDropout(nn.Module):
             return functional.dropout(x, self.share)
         chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
         is_kept = (chance.view(torch.uint8)[: x.numel()] >= self._dropped).view(x.shape)
-        return x * is_kept.to(x.dtype).mul_(STEPS / (STEPS - self._dropped))
+        return x * is_kept.to(x.dtype).mul_(MASK_LEVELS / (MASK_LEVELS - self._dropped))
 
     def extra_repr(self) -> str:
         """What torch prints of it."""

@@ -30,7 +30,7 @@ class Candidates:
     scores_BK: np.ndarray
 
     @classmethod
-    def padded(cls, items_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> Candidates:
+    def pad_or_truncate(cls, items_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> Candidates:
         """Exactly `k` columns: cut, or filled with none; an item scored -inf counts as none."""
         items = np.zeros((len(items_BK), k), dtype=np.int64)
         scores = np.full((len(items_BK), k), -np.inf, dtype=np.float32)
@@ -41,12 +41,12 @@ class Candidates:
         return cls(items, scores)
 
     @classmethod
-    def in_order(cls, items_BK: np.ndarray) -> Candidates:
+    def from_ranking(cls, items_BK: np.ndarray) -> Candidates:
         """Of K items best first, 0 where none: an item's score is how many come before it, negated."""
         rank_K = -np.arange(items_BK.shape[1], dtype=np.float32)
         return cls(items_BK, np.where(items_BK > 0, rank_K, np.float32(-np.inf)))
 
-    def only(self, is_kept_BK: np.ndarray) -> Candidates:
+    def filter_by_mask(self, is_kept_BK: np.ndarray) -> Candidates:
         """Those that are kept, in their order; behind them none."""
         order_BK = np.argsort(~is_kept_BK, axis=1, kind="stable")
         items_BK = np.where(is_kept_BK, self.items_BK, 0)
@@ -60,7 +60,7 @@ class CandidateSource(ABC):
     name: ClassVar[str]
     feature_service: ClassVar[str]
 
-    settled: Any
+    resolved_config: Any
     """The config with everything that the fit chose on validation filled in (decay, steps …). `training.train` writes it beside the
     model, and the `final` fit is given it instead of `config(recipe)`: it chooses nothing any more."""
 
@@ -87,7 +87,7 @@ class RecallChannel(CandidateSource):
     request.
     """
 
-    kept_over_seeds: ClassVar[tuple[str, ...]] = ()
+    seed_independent_fields: ClassVar[tuple[str, ...]] = ()
     """Which of the numbers that a fit chooses it would choose alike with another seed, and takes long to."""
 
     @classmethod
@@ -115,7 +115,7 @@ class RecallChannel(CandidateSource):
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """What `save` wrote."""
 
-    def near(self, item: int, k: int) -> Candidates:
+    def similar_items(self, item: int, k: int) -> Candidates:
         """The `k` items most like `item`, itself left out, [1, K]; none from a channel that only knows users."""
         del item
-        return Candidates.padded(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)
+        return Candidates.pad_or_truncate(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)

@@ -15,36 +15,36 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.recall.approximate_index import ApproximateIndex
+from training.recall.approximate_index import IVFIndex
 from training.recall.index import ExactIndex, Index
 
-K = 200
-LEAST_RECALL, AIM = 0.97, 0.98
+RECALL_CUTOFF = 200
+MIN_RECALL, TARGET_RECALL = 0.97, 0.98
 """What an approximate index has to find of the exact one's first K, and what it is tuned to on queries of its own."""
-FIRST_PROBES = 4
-MOST_READ = 0.5
+INITIAL_PROBES = 4
+MAX_PROBED_FRACTION = 0.5
 """Whoever has to read a larger share of the lists for it may as well search exactly."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Search:
+class RecordedSearch:
     """What an index was asked and what it found, [B, K]."""
 
     query_BQD: torch.Tensor
     exclude_BX: np.ndarray | None
-    found_BK: np.ndarray
+    result_BK: np.ndarray
 
 
 @dataclass(frozen=True)
-class WatchedIndex(ExactIndex):
+class RecordingIndex(ExactIndex):
     """An exact index that remembers its searches."""
 
-    searches: list[Search] = field(default_factory=list)
+    searches: list[RecordedSearch] = field(default_factory=list)
 
     @classmethod
-    def over(cls, index: ExactIndex) -> WatchedIndex:
+    def wrap(cls, index: ExactIndex) -> RecordingIndex:
         """One that answers as `index` does."""
         return cls(index.items, index.vector_GD)
 
@@ -53,12 +53,12 @@ class WatchedIndex(ExactIndex):
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index`."""
         items, values = super().search_best(query_BQD, k, exclude_BX)
-        self.searches.append(Search(query_BQD, exclude_BX, items))
+        self.searches.append(RecordedSearch(query_BQD, exclude_BX, items))
         return items, values
 
 
-def index_of(
-    exact: ExactIndex, exact_up_to: int | None, searches: Sequence[Search], seed: int
+def choose_index(
+    exact: ExactIndex, exact_up_to: int | None, searches: Sequence[RecordedSearch], seed: int
 ) -> tuple[Index, dict[str, Any]]:
     """The index for the vectors of `exact`, and what is known of it: `kind`, `vectors`, `recall_at_200`, and of an
     approximate one `lists`, `probes` and the `seconds` that it took to make.
@@ -70,28 +70,28 @@ def index_of(
     if exact_up_to is None or len(exact.items) <= exact_up_to or not searches:
         return exact, known
     began = time.monotonic()
-    index = ApproximateIndex.of(exact, FIRST_PROBES, seed)
+    index = IVFIndex.of(exact, INITIAL_PROBES, seed)
     seconds = round(time.monotonic() - began, 1)
-    most = max(int(MOST_READ * index.lists.nlist), 1)
-    while (share := agreement(index, searches)) < AIM and index.probes < most:
-        index = index.reading(exact, min(index.probes + (index.probes + 1) // 2, most), seed)
-    if share < LEAST_RECALL:
+    most = max(int(MAX_PROBED_FRACTION * index.faiss_index.nlist), 1)
+    while (share := recall_against_exact(index, searches)) < TARGET_RECALL and index.probes < most:
+        index = index.with_probes(exact, min(index.probes + (index.probes + 1) // 2, most), seed)
+    if share < MIN_RECALL:
         logger.warning(
             "an approximate index finds %.3f of the exact one's first %d in half of its lists, less than %.2f: every search "
             "over %d vectors stays exact",
-            *(share, K, LEAST_RECALL, len(exact.items)),
+            *(share, RECALL_CUTOFF, MIN_RECALL, len(exact.items)),
         )
         return exact, known
-    lists = {"kind": "approximate", "lists": index.lists.nlist, "probes": index.probes, "seconds": seconds}
+    lists = {"kind": "approximate", "lists": index.faiss_index.nlist, "probes": index.probes, "seconds": seconds}
     return index, known | lists | {"recall_at_200": round(share, 4)}
 
 
-def agreement(index: Index, searches: Sequence[Search]) -> float:
+def recall_against_exact(index: Index, searches: Sequence[RecordedSearch]) -> float:
     """Which share of what the searches found `index` finds too, averaged over their rows; 1 if they found nothing."""
     shares: list[float] = []
     for search in searches:
-        found_BK, _ = index.search_best(search.query_BQD, search.found_BK.shape[1], search.exclude_BX)
-        for found, right in zip(found_BK, search.found_BK, strict=True):
+        found_BK, _ = index.search_best(search.query_BQD, search.result_BK.shape[1], search.exclude_BX)
+        for found, right in zip(found_BK, search.result_BK, strict=True):
             if right.any():
                 shares.append(float(np.isin(right[right > 0], found).mean()))
     return float(np.mean(shares)) if shares else 1.0

@@ -20,20 +20,20 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from training.data import TrainingData
-from training.distinct import numbered
+from training.distinct import unique_inverse
 from training.features import UserBatch
-from training.listens import HISTORY, is_listened
+from training.listens import HISTORY_VIEW, is_listened
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.measure import recall_table, user_batches
+from training.recall.measure import load_user_batches, recall_table
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
-LEAST_AGE_S = 60.0
-DECAYS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-SKIPS = (0.0, 0.1, 0.2, 0.4)
-DEFAULT_DECAY, DEFAULT_SKIP = 0.5, 0.2
+MIN_AGE_S = 60.0
+DECAY_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SKIP_WEIGHT_GRID = (0.0, 0.1, 0.2, 0.4)
+DEFAULT_DECAY, DEFAULT_SKIP_WEIGHT = 0.5, 0.2
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Favourites(RecallChannel):
     feature_service: ClassVar[str] = "favourites"
 
     def __init__(self, config: FavouritesConfig, vocabulary: Vocabulary) -> None:
-        self.settled = config
+        self.resolved_config = config
         self.vocabulary = vocabulary
         self._measures: dict[str, Any] = {}
 
@@ -76,20 +76,23 @@ class Favourites(RecallChannel):
         if config.decay is not None and config.skip is not None:
             return cls(config, data.vocabulary)
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
-        batches = user_batches(data, cases, cls.feature_service)
+        batches = load_user_batches(data, cases, cls.feature_service)
         measures: dict[str, Any] = {}
-        for name, values, default in (("decay", DECAYS, DEFAULT_DECAY), ("skip", SKIPS, DEFAULT_SKIP)):
+        for name, values, default in (
+            ("decay", DECAY_GRID, DEFAULT_DECAY),
+            ("skip", SKIP_WEIGHT_GRID, DEFAULT_SKIP_WEIGHT),
+        ):
             if getattr(config, name) is not None:
                 continue
             tried: dict[float, dict[str, float]] = {}
             for value in values if len(cases) else ():
-                channel = cls(_with(config, name, value), data.vocabulary)
+                channel = cls(_with_value(config, name, value), data.vocabulary)
                 items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
                 tried[value] = recall_table(items_CK, cases)
-            chosen = max(tried, key=lambda value: _worth(tried[value]), default=default)
-            config = _with(config, name, chosen)
+            chosen = max(tried, key=lambda value: _validation_objective(tried[value]), default=default)
+            config = _with_value(config, name, chosen)
             measures |= {name: chosen, "validation": tried.get(chosen, {})}
-            measures[f"{name}s"] = {str(value): _worth(table) for value, table in tried.items()}
+            measures[f"{name}s"] = {str(value): _validation_objective(table) for value, table in tried.items()}
         fitted = cls(config, data.vocabulary)
         fitted._measures = measures
         return fitted
@@ -100,15 +103,15 @@ class Favourites(RecallChannel):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The `k` most active tracks of each user at the request's time."""
-        history = users.views[HISTORY]
+        history = users.views[HISTORY_VIEW]
         track_BL, ended_BL = history.columns["track_id"], history.columns["ended_at"]
         V = len(self.vocabulary)
-        decay = DEFAULT_DECAY if self.settled.decay is None else self.settled.decay
-        skip = DEFAULT_SKIP if self.settled.skip is None else self.settled.skip
+        decay = DEFAULT_DECAY if self.resolved_config.decay is None else self.resolved_config.decay
+        skip = DEFAULT_SKIP_WEIGHT if self.resolved_config.skip is None else self.resolved_config.skip
         present_BL = np.where(is_listened(history), 1.0, skip)
-        row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST) & (track_BL < V) & (present_BL > 0))
-        age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, LEAST_AGE_S)
-        key, place = numbered(row * np.int64(V) + track_BL[row, column])
+        row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST_CODE) & (track_BL < V) & (present_BL > 0))
+        age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, MIN_AGE_S)
+        key, place = unique_inverse(row * np.int64(V) + track_BL[row, column])
         activation = np.bincount(place, weights=present_BL[row, column] * age_s**-decay, minlength=len(key))
         row, item = np.divmod(key, V)
         order = np.lexsort((item, -activation, row))
@@ -123,14 +126,14 @@ class Favourites(RecallChannel):
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """How often each song was heard lately."""
-        history = user.views[HISTORY]
+        history = user.views[HISTORY_VIEW]
         times = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist())
-        return [_heard(times[item]) for item in items]
+        return [_play_count_reason(times[item]) for item in items]
 
     def save(self, folder: Path) -> None:
         """The config as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "favourites.json", asdict(self.settled))
+        write_json(folder / "favourites.json", asdict(self.resolved_config))
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
@@ -138,15 +141,15 @@ class Favourites(RecallChannel):
         return cls(FavouritesConfig(**json.loads((folder / "favourites.json").read_text())), vocabulary)
 
 
-def _with(config: FavouritesConfig, name: str, value: float) -> FavouritesConfig:
+def _with_value(config: FavouritesConfig, name: str, value: float) -> FavouritesConfig:
     return replace(config, decay=value) if name == "decay" else replace(config, skip=value)
 
 
-def _heard(times: int) -> str:
+def _play_count_reason(times: int) -> str:
     if not times:
         return "because you keep coming across it"
     return f"because you have listened to it {times} times" if times > 1 else "because you have listened to it before"
 
 
-def _worth(table: dict[str, float]) -> float:
+def _validation_objective(table: dict[str, float]) -> float:
     return table["recall_at_50/all"] + table["recall_at_200/all"]

@@ -20,35 +20,35 @@ from training.features import UserBatch
 from training.ragged import Ragged
 from training.recall.index import ExactIndex, Index
 from training.recall.item_tower import ItemCodes
-from training.recall.measure import in_chunks
+from training.recall.measure import iterate_chunks
 from training.recall_cases import RecallCases
 
-POSITIVES = {"next": "targets", "new": "discovery"}
+CASE_KIND_BY_TASK = {"next": "targets", "new": "discovery"}
 """What each task should find."""
 
 
 @dataclass(frozen=True)
-class GuardedIndex:
+class ColdStartIndex:
     """`warm` items are found as ever, `cold` ones from a boundary on; without cold ones it is the warm index."""
 
     warm: Index
     cold: ExactIndex
 
     def search(
-        self, query_BD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None, least: float = np.inf
+        self, query_BD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None, cold_item_threshold: float = np.inf
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `Index.search`; cold items that score `least` or more (infinity: no cold items) among the others."""
-        return self.search_best(query_BD[:, None], k, exclude_BX, np.full(len(query_BD), least))
+        return self.search_best(query_BD[:, None], k, exclude_BX, np.full(len(query_BD), cold_item_threshold))
 
     def search_best(
-        self, query_BQD: torch.Tensor, k: int, exclude_BX: np.ndarray | None, least_B: np.ndarray
+        self, query_BQD: torch.Tensor, k: int, exclude_BX: np.ndarray | None, cold_item_threshold_B: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `Index.search_best`, with a boundary for each row; infinity lets no cold item in."""
         items, scores = self.warm.search_best(query_BQD, k, exclude_BX)
-        if not len(self.cold.items) or not (least_B < np.inf).any():
+        if not len(self.cold.items) or not (cold_item_threshold_B < np.inf).any():
             return items, scores
         new, score = self.cold.search_best(query_BQD, k, exclude_BX)
-        score = np.where(score >= least_B[:, None], score, -np.inf).astype(np.float32)
+        score = np.where(score >= cold_item_threshold_B[:, None], score, -np.inf).astype(np.float32)
         items, scores = np.concatenate([items, new], axis=1), np.concatenate([scores, score], axis=1)
         best = np.lexsort((items, -scores), axis=1)[:, :k]
         items, scores = np.take_along_axis(items, best, axis=1), np.take_along_axis(scores, best, axis=1)
@@ -56,20 +56,20 @@ class GuardedIndex:
 
 
 @torch.no_grad()
-def positive_scores(
+def score_positives_as_cold(
     query_BQD: torch.Tensor, targets: Ragged, vectors: Callable[[torch.Tensor, bool], torch.Tensor], codes: ItemCodes
 ) -> np.ndarray:
     """Scores that the targets with content would have were they cold, each with the best query of its request."""
     assert codes.content_V is not None  # noqa: S101
     is_known = codes.content_V.numpy()[targets.items] > 0
     item_T = torch.from_numpy(targets.items[is_known])
-    query_TQD = query_BQD[torch.from_numpy(targets.case_of_items[is_known])]
+    query_TQD = query_BQD[torch.from_numpy(targets.case_per_item[is_known])]
     score_TQ = (query_TQD @ vectors(item_T, True)[..., None]).squeeze(-1)
     best: np.ndarray = score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
     return best
 
 
-def boundaries(
+def compute_cold_item_thresholds(
     cases: RecallCases,
     batches: Sequence[UserBatch],
     queries: Callable[[UserBatch], tuple[np.ndarray, dict[str, torch.Tensor]]],
@@ -83,11 +83,11 @@ def boundaries(
     queries of each task [B, Q, D]; `vectors` takes items, and whether to take them for cold.
     """
     scores: dict[str, list[np.ndarray]] = {}
-    for rows, users in zip(in_chunks(len(cases)), batches, strict=True):
+    for rows, users in zip(iterate_chunks(len(cases)), batches, strict=True):
         asking, by_task = queries(users)
         some = cases.take(rows[asking])
         for task, query_BQD in by_task.items():
-            found = positive_scores(query_BQD, some.items[POSITIVES[task]], vectors, codes)
+            found = score_positives_as_cold(query_BQD, some.items[CASE_KIND_BY_TASK[task]], vectors, codes)
             scores.setdefault(task, []).append(found)
     together = {task: np.concatenate(parts) for task, parts in scores.items()}
     return {task: float(np.quantile(one, quantile)) for task, one in together.items() if len(one)}

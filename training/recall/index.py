@@ -15,14 +15,14 @@ from typing import Self
 import numpy as np
 import torch
 
-from training.recall.equal_items import EqualItems
-from training.recall.rounded_vectors import RoundedVectors, multiplies_bytes
+from training.recall.equal_items import DuplicateVectorGroups
+from training.recall.rounded_vectors import Int8Prefilter, has_fast_int8_matmul
 
-GROUPS_AT_ONCE = 16_384
+GROUPS_PER_CHUNK = 16_384
 """So many groups' scores by all queries stay in the processor's cache until only the best of each row is left."""
-SCORES_AT_ONCE = 16_777_216
+SCORES_PER_CHUNK = 16_777_216
 """Rows are searched so few at a time that their scores take 64 MiB at most."""
-ROUNDED_FROM = 8_192
+MIN_GROUPS_FOR_PREFILTER = 8_192
 """So many groups are searched in bytes first; fewer are scored as fast as they are rounded."""
 
 
@@ -35,7 +35,7 @@ class Index(ABC):
     with a long tail that is a third of the work.
     """
 
-    items: EqualItems
+    items: DuplicateVectorGroups
 
     def search(
         self, query_BD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None
@@ -57,10 +57,10 @@ class Index(ABC):
         if not len(self.items) or not Q:
             return items, values
         left_out = np.zeros((B, 0), dtype=np.int64) if exclude_BX is None else exclude_BX
-        excluded = [self.items.excluded(items_X) for items_X in left_out]
-        best = self._best(query_BQD.detach().numpy(), k, [groups for _, groups in excluded])
+        excluded = [self.items.find_excluded(items_X) for items_X in left_out]
+        best = self._best_groups(query_BQD.detach().numpy(), k, [groups for _, groups in excluded])
         for row, ((group, score), (places, _)) in enumerate(zip(best, excluded, strict=True)):
-            found, value = self._members(group, score, places, k)
+            found, value = self._top_items(group, score, places, k)
             items[row, : len(found)], values[row, : len(found)] = found, value
         return items, values
 
@@ -77,14 +77,14 @@ class Index(ABC):
         return replace(self, items=self.items.without(items))
 
     @abstractmethod
-    def _best(
+    def _best_groups(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each row the best `k` groups that are not excluded, those that equal the last of them and perhaps more,
         and their scores. As each of them has an item to give, they hold all of the answer.
         """
 
-    def _members(
+    def _top_items(
         self, group: np.ndarray, score: np.ndarray, excluded: np.ndarray, k: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """The best `k` items of the groups, without the excluded places, and their scores."""
@@ -94,7 +94,7 @@ class Index(ABC):
             place, of = place[kept], of[kept]
         item, score = self.items.item_N[place], score[of]
         if len(item) > k:  # sorting a few is most of what is left to do
-            is_best = score >= least_of_best(score, k)
+            is_best = score >= kth_best_score(score, k)
             item, score = item[is_best], score[is_best]
         # Equal scores in the order of the items, so that the same request always gets the same answer.
         best = np.lexsort((item, -score))[:k]
@@ -111,7 +111,7 @@ class ExactIndex(Index):
     def of(cls, item_N: np.ndarray, vector_ND: torch.Tensor) -> ExactIndex:
         """Of distinct items int64 and their vectors float32."""
         row_ND = vector_ND.detach().numpy()
-        items, first = EqualItems.of(item_N, row_ND)
+        items, first = DuplicateVectorGroups.of(item_N, row_ND)
         return cls(items, row_ND[first])
 
     def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> ExactIndex:
@@ -128,27 +128,27 @@ class ExactIndex(Index):
         # Rows in one piece, which a plain index of columns does not give.
         return np.take(self._scores(query_BD[:, None].detach().numpy()), self.items.group_N, axis=1)
 
-    def _best(
+    def _best_groups(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        at_once = max(SCORES_AT_ONCE // len(self.items), 1)
+        at_once = max(SCORES_PER_CHUNK // len(self.items), 1)
         for start in range(0, len(query_BQD), at_once):
             some = slice(start, start + at_once)
-            if self._rounded is None:
+            if self._prefilter is None:
                 yield from self._best_of_scores(query_BQD[some], k, excluded[some])
             else:
-                yield from self._best_of_rounded(self._rounded, query_BQD[some], k, excluded[some])
+                yield from self._best_by_prefilter(self._prefilter, query_BQD[some], k, excluded[some])
 
     def _best_of_scores(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for score_G, groups in zip(self._scores(query_BQD), excluded, strict=True):
             score_G[groups] = -np.inf
-            group = np.flatnonzero((score_G >= least_of_best(score_G, k)) & (score_G > -np.inf))
+            group = np.flatnonzero((score_G >= kth_best_score(score_G, k)) & (score_G > -np.inf))
             yield group, score_G[group]
 
-    def _best_of_rounded(
-        self, rounded: RoundedVectors, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
+    def _best_by_prefilter(
+        self, rounded: Int8Prefilter, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same, of those groups alone that may be among the best by their rounded scores."""
         whole_BG, slack_B = rounded.scores(query_BQD)
@@ -156,25 +156,25 @@ class ExactIndex(Index):
         for query_QD, whole_G, slack, groups in zip(query_BQD, whole_BG.numpy(), slack_B, excluded, strict=True):
             whole_G[groups] = nothing
             # The k-th best may be as much less than it seems as another is more.
-            least = max(np.floor(least_of_best(whole_G, k) - 2 * slack), nothing + 1)
+            least = max(np.floor(kth_best_score(whole_G, k) - 2 * slack), nothing + 1)
             group = np.flatnonzero(whole_G >= np.int32(least))
             score = (self.vector_GD[group] @ query_QD.T).max(1)
-            is_best = score >= least_of_best(score, k)
+            is_best = score >= kth_best_score(score, k)
             yield group[is_best], score[is_best]
 
     @cached_property
-    def _rounded(self) -> RoundedVectors | None:
-        if len(self.items) < ROUNDED_FROM or not multiplies_bytes():
+    def _prefilter(self) -> Int8Prefilter | None:
+        if len(self.items) < MIN_GROUPS_FOR_PREFILTER or not has_fast_int8_matmul():
             return None
-        return RoundedVectors.of(self.vector_GD)
+        return Int8Prefilter.of(self.vector_GD)
 
     def _scores(self, query_BQD: np.ndarray) -> np.ndarray:
         """Of each group the best score by a row's queries, [B, G]."""
         B, Q, D = query_BQD.shape
         query_DR = query_BQD.reshape(B * Q, D).T
         score_BG = np.empty((B, len(self.items)), dtype=np.float32)
-        for start in range(0, score_BG.shape[1], GROUPS_AT_ONCE):
-            some = slice(start, start + GROUPS_AT_ONCE)
+        for start in range(0, score_BG.shape[1], GROUPS_PER_CHUNK):
+            some = slice(start, start + GROUPS_PER_CHUNK)
             # NumPy's product of so many rows with so few columns takes half the time of torch's, torch's maximum over
             # so few columns a fifth of NumPy's.
             score_GR = self.vector_GD[some] @ query_DR
@@ -183,7 +183,7 @@ class ExactIndex(Index):
         return score_BG
 
 
-def least_of_best(score_G: np.ndarray, k: int) -> float:
+def kth_best_score(score_G: np.ndarray, k: int) -> float:
     """The `k`-th best score, of fewer the least; -infinity of none."""
     if not len(score_G):
         return -np.inf

@@ -17,22 +17,22 @@ import torch
 
 from training.data import TrainingData
 from training.features import UserBatch
-from training.recall.approximate_index import ApproximateIndex
+from training.recall.approximate_index import IVFIndex
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.chosen_index import K, WatchedIndex, index_of
-from training.recall.guarded_index import GuardedIndex, boundaries
+from training.recall.chosen_index import RECALL_CUTOFF, RecordingIndex, choose_index
+from training.recall.guarded_index import ColdStartIndex, compute_cold_item_thresholds
 from training.recall.index import ExactIndex
 from training.recall.item_tower import ItemCodes
-from training.recall.measure import user_batches
+from training.recall.measure import load_user_batches
 from training.recall_cases import RecallCases
 
-ITEMS_AT_ONCE = 65_536
-REQUESTS_OF_A_USER, REQUESTS = 20, 300
+ITEMS_PER_CHUNK = 65_536
+REQUESTS_PER_USER, MAX_REQUESTS = 20, 300
 
 logger = logging.getLogger(__name__)
 
 
-class IndexedChannel(RecallChannel):
+class NeuralChannel(RecallChannel):
     """`index` holds the vectors of the items of `catalogue`, the cold ones of `codes` behind a boundary.
 
     `settled` has `exact_up_to` and `seed`, and `probes` of an approximate index (None: it is exact); `boundaries` by
@@ -40,12 +40,12 @@ class IndexedChannel(RecallChannel):
     many there are.
     """
 
-    catalogue: np.ndarray
-    index: GuardedIndex
+    catalog: np.ndarray
+    index: ColdStartIndex
 
     @property
     @abstractmethod
-    def codes(self) -> ItemCodes:
+    def item_codes(self) -> ItemCodes:
         """What the item tower knows of each track."""
 
     @abstractmethod
@@ -53,29 +53,29 @@ class IndexedChannel(RecallChannel):
         """Item vectors as queries are compared with them; `as_cold`: see `ItemTower`."""
 
     @abstractmethod
-    def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Which of the requests have something to ask, and of those the queries of each task [B, Q, D]."""
 
-    def refresh(self) -> None:
+    def rebuild_index(self) -> None:
         """Index the item vectors of the current weights as `settled` says."""
-        warm, cold, probes = *self._exact(), self.settled.probes
-        self.index = GuardedIndex(
-            warm if probes is None else ApproximateIndex.of(warm, probes, self.settled.seed), cold
+        warm, cold, probes = *self._build_exact_indexes(), self.resolved_config.probes
+        self.index = ColdStartIndex(
+            warm if probes is None else IVFIndex.of(warm, probes, self.resolved_config.seed), cold
         )
 
-    def settle_index(self, requests: Callable[[], Iterable[UserBatch]]) -> dict[str, Any]:
+    def fit_index(self, requests: Callable[[], Iterable[UserBatch]]) -> dict[str, Any]:
         """Choose the index of the learned vectors and `settled.probes` by what the channel asks it for some requests,
         which are only read if there is a choice; what is known of it (see `index_of`), and `cold_vectors` if there are.
         """
-        (warm, cold), config = self._exact(), self.settled
-        watched = WatchedIndex.over(warm)
+        (warm, cold), config = self._build_exact_indexes(), self.resolved_config
+        watched = RecordingIndex.wrap(warm)
         if config.exact_up_to is not None and len(warm.items) > config.exact_up_to:
-            self.index = GuardedIndex(watched, cold)
+            self.index = ColdStartIndex(watched, cold)
             for users in requests():
-                self.recall(users, K)
-        index, known = index_of(warm, config.exact_up_to, watched.searches, config.seed)
-        self.index = GuardedIndex(index, cold)
-        self.settled = replace(config, probes=known.get("probes"))
+                self.recall(users, RECALL_CUTOFF)
+        index, known = choose_index(warm, config.exact_up_to, watched.searches, config.seed)
+        self.index = ColdStartIndex(index, cold)
+        self.resolved_config = replace(config, probes=known.get("probes"))
         if config.exact_up_to is not None and len(cold.items) > config.exact_up_to:
             logger.warning(
                 "%d vectors of tracks that nobody has played are searched exactly, though exact_up_to=%d: each search takes as long "
@@ -84,48 +84,48 @@ class IndexedChannel(RecallChannel):
             )
         return known | ({"cold_vectors": len(cold.items)} if len(cold.items) else {})
 
-    def lacks_boundaries(self, cases: RecallCases) -> bool:
+    def needs_cold_item_thresholds(self, cases: RecallCases) -> bool:
         """Whether `settle_boundaries` has something to learn, and cases to learn it from."""
-        return self.codes.is_cold_V is not None and self.settled.boundaries is None and len(cases) > 0
+        return self.item_codes.is_cold_V is not None and self.resolved_config.boundaries is None and len(cases) > 0
 
-    def settle_boundaries(self, cases: RecallCases, batches: Sequence[UserBatch]) -> None:
+    def fit_cold_item_thresholds(self, cases: RecallCases, batches: Sequence[UserBatch]) -> None:
         """Learn `settled.boundaries` if they are lacking; `batches` are the requests of `cases`."""
-        if self.lacks_boundaries(cases):
-            quantile = self.settled.boundary_quantile
-            learned = boundaries(cases, batches, self.asked, self.vectors, self.codes, quantile)
-            self.settled = replace(self.settled, boundaries=learned)
+        if self.needs_cold_item_thresholds(cases):
+            quantile = self.resolved_config.boundary_quantile
+            learned = compute_cold_item_thresholds(
+                cases, batches, self.encode_queries, self.vectors, self.item_codes, quantile
+            )
+            self.resolved_config = replace(self.resolved_config, boundaries=learned)
 
-    def least(self, task: str) -> float:
+    def cold_item_threshold(self, task: str) -> float:
         """The score from which on a cold item may answer the task; infinity where none may."""
-        learned: dict[str, float] = self.settled.boundaries or {}
+        learned: dict[str, float] = self.resolved_config.boundaries or {}
         return learned.get(task, np.inf)
 
     @torch.no_grad()
-    def nearest(self, item: int, k: int) -> Candidates:
+    def nearest_items(self, item: int, k: int) -> Candidates:
         """The `k` items whose vectors are nearest to that of `item`, itself left out, [1, K].
 
         No cold item is among them: the boundaries were learned from what users ask, and tell nothing of how near to a
         track a cold one has to be.
         """
         vector_1D = self.vectors(torch.tensor([item]))
-        return Candidates.padded(*self.index.search(vector_1D, k, np.array([[item]])), k)
+        return Candidates.pad_or_truncate(*self.index.search(vector_1D, k, np.array([[item]])), k)
 
-    def _exact(self) -> tuple[ExactIndex, ExactIndex]:
+    def _build_exact_indexes(self) -> tuple[ExactIndex, ExactIndex]:
         """Of the items that are not cold, and of those that are."""
-        is_cold_V = self.codes.is_cold_V
-        is_cold_N = (
-            np.zeros(len(self.catalogue), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalogue]
-        )
-        return self._index(self.catalogue[~is_cold_N]), self._index(self.catalogue[is_cold_N])
+        is_cold_V = self.item_codes.is_cold_V
+        is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
+        return self._build_exact_index(self.catalog[~is_cold_N]), self._build_exact_index(self.catalog[is_cold_N])
 
     @torch.no_grad()
-    def _index(self, items: np.ndarray) -> ExactIndex:
-        parts = torch.from_numpy(items).split(ITEMS_AT_ONCE) if len(items) else ()
+    def _build_exact_index(self, items: np.ndarray) -> ExactIndex:
+        parts = torch.from_numpy(items).split(ITEMS_PER_CHUNK) if len(items) else ()
         vectors = [self.vectors(part) for part in parts]
-        return ExactIndex.of(items, torch.cat(vectors) if vectors else torch.zeros(0, self.settled.width))
+        return ExactIndex.of(items, torch.cat(vectors) if vectors else torch.zeros(0, self.resolved_config.width))
 
 
-def some_requests(data: TrainingData, service: str, seed: int) -> list[UserBatch]:
+def sample_tuning_requests(data: TrainingData, service: str, seed: int) -> list[UserBatch]:
     """Requests of `train` to choose an index by."""
-    cases = data.recall_cases("train").sample(REQUESTS_OF_A_USER, seed, REQUESTS)
-    return user_batches(data, cases, service)
+    cases = data.recall_cases("train").sample(REQUESTS_PER_USER, seed, MAX_REQUESTS)
+    return load_user_batches(data, cases, service)

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from training.content import ContentUse
 from training.data import FACETS, TrainingData
 
-RARE = 1
-FACET_VALUES = 8
+RARE_ROW = 1
+MAX_FACET_VALUES = 8
 """At most this many values of a facet count for a track."""
 
 
@@ -66,26 +66,26 @@ class ItemCodes(nn.Module):
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod
-    def of(cls, data: TrainingData, count_V: np.ndarray, least_plays: int, content: ContentUse = "off") -> ItemCodes:
+    def of(cls, data: TrainingData, count_V: np.ndarray, min_plays: int, content: ContentUse = "off") -> ItemCodes:
         """Codes from the vocabulary: tracks and artists played `least_plays` times and more in `count_V` get rows of
         their own. Where no track has content by that use, all is as if it were off.
         """
         vocabulary = data.vocabulary
         artist_V = vocabulary.artist_of_track_V
-        count_A = np.bincount(artist_V, weights=count_V, minlength=vocabulary.artists)
-        artist_row_A = _rows(count_A, least_plays)
-        if not (artist_V >= FIRST).any():
+        count_A = np.bincount(artist_V, weights=count_V, minlength=vocabulary.artist_count)
+        artist_row_A = _embedding_rows(count_A, min_plays)
+        if not (artist_V >= FIRST_CODE).any():
             # Where nobody knows an artist, one shared vector would only make all tracks alike.
             artist_row_A[:] = 0
-        arrays = [_rows(count_V, least_plays), artist_row_A[artist_V], _facets(data)]
-        if content != "off" and (is_used_V := data.content.is_used(content)).any():
+        arrays = [_embedding_rows(count_V, min_plays), artist_row_A[artist_V], _facet_rows(data)]
+        if content != "off" and (is_used_V := data.content.has_content(content)).any():
             content_V = np.where(is_used_V, is_used_V.cumsum(), 0)
             content_RW = np.pad(data.content.row_VW[is_used_V], ((1, 0), (0, 0)))
-            arrays += [content_V.astype(np.int64), content_RW, (count_V == 0) & (np.arange(len(count_V)) >= FIRST)]
+            arrays += [content_V.astype(np.int64), content_RW, (count_V == 0) & (np.arange(len(count_V)) >= FIRST_CODE)]
         return cls(*(torch.from_numpy(array) for array in arrays))
 
     @classmethod
-    def read(cls, tensors: Mapping[str, Tensor], prefix: str) -> ItemCodes:
+    def from_state_dict(cls, tensors: Mapping[str, Tensor], prefix: str) -> ItemCodes:
         """The codes among a network's saved tensors, whose names there begin with `prefix`."""
         codes = {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
         return cls(**codes)
@@ -103,12 +103,12 @@ class ItemTower(nn.Module):
     artist as well.
     """
 
-    def __init__(self, codes: ItemCodes, width: int, id_dropout: float = 0.0, by_rows: bool = False) -> None:
+    def __init__(self, codes: ItemCodes, width: int, id_dropout: float = 0.0, sparse_gradients: bool = False) -> None:
         super().__init__()
         self.codes, self.id_dropout = codes, id_dropout
         tracks, artists, facets = codes.sizes()
-        self.track = nn.Embedding(max(tracks, 2), width, padding_idx=0, sparse=by_rows)
-        self.artist = nn.Embedding(max(artists, 2), width, padding_idx=0, sparse=by_rows)
+        self.track = nn.Embedding(max(tracks, 2), width, padding_idx=0, sparse=sparse_gradients)
+        self.artist = nn.Embedding(max(artists, 2), width, padding_idx=0, sparse=sparse_gradients)
         self.facet = nn.Embedding(facets, width, padding_idx=0)
         for table in (self.track, self.artist, self.facet):
             nn.init.normal_(table.weight, std=width**-0.5)
@@ -128,23 +128,23 @@ class ItemTower(nn.Module):
         """
         track, artist = self.codes.track_V[items], self.codes.artist_V[items]
         if as_cold:
-            track, artist = track.clamp(max=RARE), artist.clamp(max=RARE)
+            track, artist = track.clamp(max=RARE_ROW), artist.clamp(max=RARE_ROW)
         elif self.training and self.content is not None and self.id_dropout > 0:
             draw = torch.rand(len(self.codes.track_V), device=items.device)[items]
             draw = draw.masked_fill(self.codes.content_V[items] == 0, 1.0)  # type: ignore[index]
-            track = torch.where(draw < self.id_dropout, track.clamp(max=RARE), track)
-            artist = torch.where(draw < self.id_dropout / 2, artist.clamp(max=RARE), artist)
-        vector: Tensor = self.track(track) + self.artist(artist) + self.facets(items)
-        return vector if self.content is None else vector + self.described(items)
+            track = torch.where(draw < self.id_dropout, track.clamp(max=RARE_ROW), track)
+            artist = torch.where(draw < self.id_dropout / 2, artist.clamp(max=RARE_ROW), artist)
+        vector: Tensor = self.track(track) + self.artist(artist) + self.facet_embedding(items)
+        return vector if self.content is None else vector + self.content_embedding(items)
 
-    def described(self, items: Tensor) -> Tensor:
+    def content_embedding(self, items: Tensor) -> Tensor:
         """What the items' content adds, [..., D]; zeros where there is none, or where content is off."""
         codes = self.codes
         if self.content is None or codes.content_V is None or codes.content_RW is None:
             return self.track.weight.new_zeros((*items.shape, self.track.embedding_dim))
         return self.content(codes.content_RW[codes.content_V[items]].to(self.content.weight.dtype))  # type: ignore[no-any-return]
 
-    def facets(self, items: Tensor) -> Tensor:
+    def facet_embedding(self, items: Tensor) -> Tensor:
         """Mean of the embeddings of the items' facet values; zeros where there are none."""
         facet = self.codes.facet_VF[items]
         if not facet.shape[-1]:
@@ -160,31 +160,31 @@ class ItemTower(nn.Module):
         return bag.view(*items.shape, self.facet.embedding_dim) * self.codes.facet_share_V[items].unsqueeze(-1)
 
 
-def _rows(counts: np.ndarray, least: int) -> np.ndarray:
+def _embedding_rows(counts: np.ndarray, least: int) -> np.ndarray:
     """Row of each code: 0 for padding, RARE below `least` plays, then 2.. in order."""
     is_own = counts >= least
     is_own[:2] = False
-    rows = np.where(is_own, np.cumsum(is_own) + RARE, RARE)
+    rows = np.where(is_own, np.cumsum(is_own) + RARE_ROW, RARE_ROW)
     rows[0] = 0
     return rows.astype(np.int64)
 
 
-def _facets(data: TrainingData) -> np.ndarray:
+def _facet_rows(data: TrainingData) -> np.ndarray:
     """Rows of every track's facet values, [V, F]: the values of one facet after those of another, 0 none."""
     kept, first = [], 1
-    for values, rows_VF in (_columns(*data.facets[facet]) for facet in FACETS):
+    for values, rows_VF in (_facet_columns(*data.facets[facet]) for facet in FACETS):
         if values:
             kept.append(np.where(rows_VF > 0, rows_VF + first - 1, 0))
             first += values
     return np.concatenate(kept, axis=1) if kept else np.zeros((len(data.vocabulary), 0), dtype=np.int64)
 
 
-def _columns(values: list[str], lists: object) -> tuple[int, np.ndarray]:
+def _facet_columns(values: list[str], lists: object) -> tuple[int, np.ndarray]:
     """The facet's lists as [V, F] with value numbers from 1, 0 where none."""
     from training.ragged import Ragged
 
     assert isinstance(lists, Ragged)  # noqa: S101
-    count = np.minimum(lists.count_C, FACET_VALUES)
+    count = np.minimum(lists.count_C, MAX_FACET_VALUES)
     rows = np.zeros((len(count), int(count.max(initial=0))), dtype=np.int64)
     for column in range(rows.shape[1]):
         has = count > column

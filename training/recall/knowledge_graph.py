@@ -20,29 +20,29 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST, SequenceBatch
+from sequences.batch import FIRST_CODE, SequenceBatch
 from training.data import TrainingData
 from training.features import UserBatch
-from training.listens import HISTORY, listened
+from training.listens import HISTORY_VIEW, select_listens
 from training.plays import PARTS
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.knowledge_graph_choice import choose
+from training.recall.knowledge_graph_choice import tune_walk
 from training.recall.knowledge_graph_config import (
     HEARD_NEAR,
     RESEMBLES,
     KnowledgeGraphConfig,
     knowledge_graph_config,
 )
-from training.recall.knowledge_graph_heard import Heard
-from training.recall.knowledge_graph_near import near_edges
+from training.recall.knowledge_graph_heard import UserItemHistory
+from training.recall.knowledge_graph_near import build_cooccurrence_edges
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
-from training.recall.knowledge_graph_sentence import PathWords
-from training.recall.knowledge_graph_walk import WalkGraph, most_active
+from training.recall.knowledge_graph_sentence import PathExplainer
+from training.recall.knowledge_graph_walk import WalkGraph, top_k_positions
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
-RECENT = "recent_events"
-LEAST_AGE_S = 60.0
+RECENT_EVENTS = "recent_events"
+MIN_AGE_S = 60.0
 
 
 class KnowledgeGraphWalks(RecallChannel):
@@ -56,14 +56,14 @@ class KnowledgeGraphWalks(RecallChannel):
         config: KnowledgeGraphConfig,
         graph: KnowledgeGraph,
         listeners_V: np.ndarray,
-        may_serve_V: np.ndarray,
-        heard: Heard,
-        words: PathWords,
+        is_servable_V: np.ndarray,
+        heard: UserItemHistory,
+        words: PathExplainer,
     ) -> None:
-        self.settled = config
-        self.graph, self.listeners_V, self.may_serve_V = graph, listeners_V, may_serve_V
-        self.heard, self.words = heard, words
-        self.walks = WalkGraph.build(graph, listeners_V, config.walk)
+        self.resolved_config = config
+        self.graph, self.listeners_V, self.is_servable_V = graph, listeners_V, is_servable_V
+        self.user_item_history, self.path_explainer = heard, words
+        self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
         self._measures: dict[str, Any] = {}
 
     @classmethod
@@ -83,32 +83,36 @@ class KnowledgeGraphWalks(RecallChannel):
         if not path.exists():
             raise FileNotFoundError(f"no knowledge_triples.parquet in {data.marts}; run `dbt build` first")
         graph = KnowledgeGraph.build(pl.read_parquet(path), data.vocabulary)
-        words = PathWords.of(graph, data.marts)
+        words = PathExplainer.of(graph, data.marts)
         # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
-        from training.recall.knowledge_graph_embeddings import embed, resembling
+        from training.recall.knowledge_graph_embeddings import fit_embedding, similar_artist_edges
 
-        embedding = embed(graph, config.embedding, config.seed)
+        embedding = fit_embedding(graph, config.embedding, config.seed)
         if embedding is not None:
-            graph = graph.with_edges(RESEMBLES, *resembling(graph, embedding, config.embedding.resembling))
+            graph = graph.with_edges(
+                RESEMBLES, *similar_artist_edges(graph, embedding, config.embedding.neighbors_per_artist)
+            )
             config = replace(config, embedding=replace(config.embedding, models=(embedding.model,)))
-        if config.near:
-            graph = graph.with_edges(HEARD_NEAR, *near_edges(data, config.near_window, config.near))
-        words = PathWords(graph, words.titles)
-        heard = Heard.of(data, config.heard_per_user)
-        channel = cls(config, graph, _listeners(data), data.catalogue_V, heard, words)
+        if config.cooccurrence_neighbors:
+            graph = graph.with_edges(
+                HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
+            )
+        words = PathExplainer(graph, words.titles)
+        heard = UserItemHistory.of(data, config.max_history_per_user)
+        channel = cls(config, graph, _count_listeners(data), data.catalog_V, heard, words)
         channel._measures = {
             "relations": dict(zip(graph.relations, np.bincount(graph.relation_T).tolist(), strict=False))
         }
         if embedding is not None:
             channel._measures["embedding"] = {"model": embedding.model, "reciprocal_rank": embedding.reciprocal_rank}
-        if not config.is_settled:
-            channel._measures |= choose(channel, data)
+        if not config.is_tuned:
+            channel._measures |= tune_walk(channel, data)
         return channel
 
-    def walk_with(self, config: KnowledgeGraphConfig) -> None:
+    def apply_config(self, config: KnowledgeGraphConfig) -> None:
         """Walk by other numbers from now on."""
-        self.settled = config
-        self.walks = WalkGraph.build(self.graph, self.listeners_V, config.walk)
+        self.resolved_config = config
+        self.walk_graph = WalkGraph.build(self.graph, self.listeners_V, config.walk)
 
     def measures(self) -> dict[str, Any]:
         """Triples by relation, the embedding chosen, the walks tried and their validation recall."""
@@ -118,66 +122,70 @@ class KnowledgeGraphWalks(RecallChannel):
         """The `k` tracks where most arrives, ties by smaller code."""
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        listens = listened(users.views[HISTORY], ("track_id", "ended_at"))
+        listens = select_listens(users.views[HISTORY_VIEW], ("track_id", "ended_at"))
         for row in range(len(users)):
-            start, activation = self.starts(listens, int(users.request_at_B[row]), row)
+            start, activation = self.start_nodes(listens, int(users.request_at_B[row]), row)
             if not len(start):
                 continue
-            heard = self.heard.before(users.user_ids[row], int(users.request_at_B[row]))
-            item, arrived = self._best(start, activation, np.concatenate([_known(users, row), heard]), k)
+            heard = self.user_item_history.items_before(users.user_ids[row], int(users.request_at_B[row]))
+            item, arrived = self._top_k(start, activation, np.concatenate([_items_in_views(users, row), heard]), k)
             items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived
-        return Candidates.padded(items_BK, scores_BK, k)
+        return Candidates.pad_or_truncate(items_BK, scores_BK, k)
 
-    def near(self, item: int, k: int) -> Candidates:
+    def similar_items(self, item: int, k: int) -> Candidates:
         """Where most arrives of a walk from the track and its artists."""
         track, one = np.array([item], dtype=np.int64), np.ones(1)
-        artist, activation = self.walks.performers(track, one)
+        artist, activation = self.walk_graph.performers(track, one)
         start = np.concatenate([one, activation / max(len(artist), 1)])
-        found, arrived = self._best(np.concatenate([track, artist]), start, track, k)
-        return Candidates.padded(found[None, :], arrived.astype(np.float32)[None, :], k)
+        found, arrived = self._top_k(np.concatenate([track, artist]), start, track, k)
+        return Candidates.pad_or_truncate(found[None, :], arrived.astype(np.float32)[None, :], k)
 
-    def _best(
+    def _top_k(
         self, start: np.ndarray, activation: np.ndarray, left_out: np.ndarray, k: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """The `k` servable tracks where most arrives, most first, ties by smaller code; and what arrives there."""
-        item, arrived = self.walks.spread(start, activation)
-        is_kept = self.may_serve_V[item]
-        is_kept[self.walks.sums.places(item, left_out)] = False
+        item, arrived = self.walk_graph.spread_activation(start, activation)
+        is_kept = self.is_servable_V[item]
+        is_kept[self.walk_graph.segment_sum.positions_of(item, left_out)] = False
         item, arrived = item[is_kept], arrived[is_kept]
-        most = most_active(arrived, k)
+        most = top_k_positions(arrived, k)
         best = most[np.argsort(-arrived[most], kind="stable")]
         return item[best], arrived[best]
 
-    def starts(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
+    def start_nodes(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
         """The tracks that one user listened to and the artists of all of them, the `starts` most active of each, and
         their activation: Σ (seconds since a listen) ** -decay, 1 in all for tracks and 1 for artists.
         """
-        walk, count = self.settled.walk, int(listens.length_B[row])
+        walk, count = self.resolved_config.walk, int(listens.length_B[row])
         track_L = listens.columns["track_id"][row, :count]
-        age_L = np.maximum((now_us - listens.columns["ended_at"][row, :count]) / 1e6, LEAST_AGE_S)
-        is_known = (track_L >= FIRST) & (track_L < self.graph.first_artist)
-        track, activation = self.walks.sums.of(track_L[is_known], age_L[is_known] ** -walk.decay)
-        artist, of_artist = self.walks.performers(track, activation)
+        age_L = np.maximum((now_us - listens.columns["ended_at"][row, :count]) / 1e6, MIN_AGE_S)
+        is_known = (track_L >= FIRST_CODE) & (track_L < self.graph.first_artist)
+        track, activation = self.walk_graph.segment_sum.sum_by_node(track_L[is_known], age_L[is_known] ** -walk.decay)
+        artist, of_artist = self.walk_graph.performers(track, activation)
         nodes, activations = [], []
         for node, active in ((track, activation), (artist, of_artist)):
-            kept = most_active(active, walk.starts)
+            kept = top_k_positions(active, walk.starts)
             nodes.append(node[kept])
             activations.append(active[kept] / max(float(active.sum()), np.finfo(float).tiny))
         return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """The shortest path to each from what the user listens to, in words."""
-        starts = self.starts(listened(user.views[HISTORY]), int(user.request_at_B[0]), 0)
-        paths = [self.walks.shortest_path(*starts, item) for item in items]
-        return [self.words.sentence(path) if path else "because it is near to what you listen to" for path in paths]
+        starts = self.start_nodes(select_listens(user.views[HISTORY_VIEW]), int(user.request_at_B[0]), 0)
+        paths = [self.walk_graph.shortest_path(*starts, item) for item in items]
+        return [
+            self.path_explainer.explain(path) if path else "because it is near to what you listen to" for path in paths
+        ]
 
     def save(self, folder: Path) -> None:
         """Config and titles as JSON, the graph and who heard what as arrays and Parquet."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "knowledge_graph.json", asdict(self.settled) | {"titles": self.words.titles})
+        write_json(
+            folder / "knowledge_graph.json", asdict(self.resolved_config) | {"titles": self.path_explainer.titles}
+        )
         self.graph.save(folder)
-        self.heard.save(folder)
-        np.savez_compressed(folder / "tracks.npz", listeners_V=self.listeners_V, may_serve_V=self.may_serve_V)
+        self.user_item_history.save(folder)
+        np.savez_compressed(folder / "tracks.npz", listeners_V=self.listeners_V, is_servable_V=self.is_servable_V)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
@@ -186,14 +194,16 @@ class KnowledgeGraphWalks(RecallChannel):
         titles = stored.pop("titles")
         graph = KnowledgeGraph.load(folder, vocabulary)
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-            listeners_V, may_serve_V = tracks["listeners_V"], tracks["may_serve_V"]
+            listeners_V, is_servable_V = tracks["listeners_V"], tracks["is_servable_V"]
         config = KnowledgeGraphConfig(**stored)
-        channel = cls(config, graph, listeners_V, may_serve_V, Heard.load(folder), PathWords(graph, titles))
-        channel.walks.prepare()
+        channel = cls(
+            config, graph, listeners_V, is_servable_V, UserItemHistory.load(folder), PathExplainer(graph, titles)
+        )
+        channel.walk_graph.prepare()
         return channel
 
 
-def _listeners(data: TrainingData) -> np.ndarray:
+def _count_listeners(data: TrainingData) -> np.ndarray:
     """How many users listened to each track in `train`, [V]."""
     plays = data.plays
     rows = (plays.part_P == PARTS.index("train")) & plays.is_listened_P
@@ -201,7 +211,7 @@ def _listeners(data: TrainingData) -> np.ndarray:
     return np.bincount(key % len(data.vocabulary), minlength=len(data.vocabulary)).astype(np.float32)
 
 
-def _known(users: UserBatch, row: int) -> np.ndarray:
+def _items_in_views(users: UserBatch, row: int) -> np.ndarray:
     """Every item that the views show the user to know already."""
-    views: list[SequenceBatch] = [users.views[name] for name in (HISTORY, RECENT) if name in users.views]
+    views: list[SequenceBatch] = [users.views[name] for name in (HISTORY_VIEW, RECENT_EVENTS) if name in users.views]
     return np.concatenate([view.columns["track_id"][row, : int(view.length_B[row])] for view in views])

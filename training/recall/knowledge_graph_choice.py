@@ -14,75 +14,79 @@ import numpy as np
 
 from training.data import TrainingData
 from training.recall.knowledge_graph_config import PERFORMED_BY, KnowledgeGraphConfig
-from training.recall.knowledge_graph_nodes import ONE_WAY
-from training.recall.measure import of_users, recall_at_k, user_batches
+from training.recall.knowledge_graph_nodes import ONE_WAY_RELATIONS
+from training.recall.measure import load_user_batches, mean_per_user, recall_at_k
 from training.recall_cases import RecallCases
 
 if TYPE_CHECKING:
     from training.recall.knowledge_graph import KnowledgeGraphWalks
 
-DECAYS = (0.7, 1.0, 1.3, 1.6)
-POPULARITY = (0.5, 1.0, 1.5)
-DAMPING = (0.75, 1.0)
-WEIGHTS = (0.03, 0.1, 0.3, 1.0)
+DECAY_GRID = (0.7, 1.0, 1.3, 1.6)
+POPULARITY_GRID = (0.5, 1.0, 1.5)
+DAMPING_GRID = (0.75, 1.0)
+RELATION_WEIGHT_GRID = (0.03, 0.1, 0.3, 1.0)
 """None is 0: what the catalogue says reaches tracks that nobody has played yet, and no validation session asks for one."""
-DERIVED_WEIGHTS = (0.0, *WEIGHTS)
-LEAST_GAIN = 1e-4
+DERIVED_RELATION_WEIGHT_GRID = (0.0, *RELATION_WEIGHT_GRID)
+MIN_GAIN = 1e-4
 
 
-def choose(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
+def tune_walk(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
     """Give `channel` the numbers with the most unheard tracks found: recall@50 + recall@200 of reachable targets.
 
     Returns what was tried and the recall of the choice.
     """
     cases = data.recall_cases("validation")
     cases = cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0))
-    cases = _at_most(cases.sample(channel.settled.cases_per_user, channel.settled.seed), channel.settled)
-    config = replace(channel.settled, is_settled=True)
+    cases = _sample_cases(
+        cases.sample(channel.resolved_config.cases_per_user, channel.resolved_config.seed), channel.resolved_config
+    )
+    config = replace(channel.resolved_config, is_settled=True)
     if not len(cases):
-        channel.walk_with(config)
+        channel.apply_config(config)
         return {}
     wanted = cases.items["reachable"]
-    batches = user_batches(data, cases, channel.feature_service)
-    serving_V, channel.may_serve_V = channel.may_serve_V, channel.may_serve_V & data.known_V
+    batches = load_user_batches(data, cases, channel.feature_service)
+    serving_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
     tried: list[dict[str, Any]] = []
 
     def worth(trial: KnowledgeGraphConfig) -> np.ndarray:
-        channel.walk_with(trial)
+        channel.apply_config(trial)
         items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
-        found = {k: of_users(recall_at_k(items_CK, wanted, k), cases.user_C) for k in (50, 200)}
-        tried.append({"walk": _differences(trial), **{f"recall_at_{k}": float(one.mean()) for k, one in found.items()}})
+        found = {k: mean_per_user(recall_at_k(items_CK, wanted, k), cases.user_C) for k in (50, 200)}
+        tried.append(
+            {"walk": _walk_parameters(trial), **{f"recall_at_{k}": float(one.mean()) for k, one in found.items()}}
+        )
         worth_U: np.ndarray = found[50] + found[200]
         return worth_U
 
     best, worth_U = config, worth(config)
     for _ in range(config.rounds):
         before = best
-        for number in range(_numbers(channel)):
+        for number in range(_count_parameters(channel)):
             for trial in list(_trials(best, channel, number)):
                 gained_U = worth(trial)
-                if is_gain(gained_U - worth_U):
+                if is_significant_gain(gained_U - worth_U):
                     best, worth_U = trial, gained_U
         if best is before:
             break
-    channel.may_serve_V = serving_V
-    channel.walk_with(best)
+    channel.is_servable_V = serving_V
+    channel.apply_config(best)
     return {"validation": {"cases": len(cases), "worth": float(worth_U.mean())}, "tried": tried}
 
 
-def is_gain(difference_U: np.ndarray) -> bool:
+def is_significant_gain(difference_U: np.ndarray) -> bool:
     """Whether users gain, on average, by more than the standard error; one user alone by anything."""
     error = difference_U.std(ddof=1) / np.sqrt(len(difference_U)) if len(difference_U) > 1 else 0.0
-    return bool(difference_U.mean() > max(error, LEAST_GAIN))
+    return bool(difference_U.mean() > max(error, MIN_GAIN))
 
 
-def _at_most(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:
+def _sample_cases(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:
     """Some of the cases, drawn: with many users a few each are more than it takes to choose a number."""
-    drawn = np.random.default_rng(config.seed).permutation(len(cases))[: config.most_cases]
+    drawn = np.random.default_rng(config.seed).permutation(len(cases))[: config.max_validation_cases]
     return cases.take(np.sort(drawn))
 
 
-def _numbers(channel: KnowledgeGraphWalks) -> int:
+def _count_parameters(channel: KnowledgeGraphWalks) -> int:
     return 3 + len([name for name in channel.graph.relations if name != PERFORMED_BY])
 
 
@@ -94,18 +98,18 @@ def _trials(best: KnowledgeGraphConfig, channel: KnowledgeGraphWalks, number: in
     names = [name for name in names if name != PERFORMED_BY]
     if number < len(names):
         name = names[number]
-        weights = DERIVED_WEIGHTS if name in ONE_WAY else WEIGHTS
-        walks = [walk.weighing(name, weight) for weight in weights if weight != walk.weight(name)]
+        weights = DERIVED_RELATION_WEIGHT_GRID if name in ONE_WAY_RELATIONS else RELATION_WEIGHT_GRID
+        walks = [walk.with_relation_weight(name, weight) for weight in weights if weight != walk.weight(name)]
     else:
         walks = [
-            [replace(walk, decay=value) for value in DECAYS if value != walk.decay],
-            [replace(walk, popularity=value) for value in POPULARITY if value != walk.popularity],
-            [replace(walk, damping=value) for value in DAMPING if value != walk.damping],
+            [replace(walk, decay=value) for value in DECAY_GRID if value != walk.decay],
+            [replace(walk, popularity=value) for value in POPULARITY_GRID if value != walk.popularity],
+            [replace(walk, damping=value) for value in DAMPING_GRID if value != walk.damping],
         ][number - len(names)]
     for one in walks:
         yield replace(best, walk=one)
 
 
-def _differences(config: KnowledgeGraphConfig) -> dict[str, Any]:
+def _walk_parameters(config: KnowledgeGraphConfig) -> dict[str, Any]:
     walk = config.walk
-    return {"decay": walk.decay, "popularity": walk.popularity, "damping": walk.damping} | dict(walk.relations)
+    return {"decay": walk.decay, "popularity": walk.popularity, "damping": walk.damping} | dict(walk.relation_weights)

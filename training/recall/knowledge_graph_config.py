@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 PERFORMED_BY, HEARD_NEAR, RESEMBLES = "performed_by", "heard_near", "resembles"
-EMBEDDINGS = ("TransE", "RotatE", "ComplEx")
+EMBEDDING_MODELS = ("TransE", "RotatE", "ComplEx")
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class EmbeddingConfig:
     embeddings.
     """
 
-    models: tuple[str, ...] = EMBEDDINGS
+    models: tuple[str, ...] = EMBEDDING_MODELS
     width: int = 32
     epochs: int = 8
     batch: int = 2048
     learning_rate: float = 0.02
-    held_out: float = 0.05
-    most_held_out: int = 100
-    resembling: int = 10
+    held_out_fraction: float = 0.05
+    max_held_out_triples: int = 100
+    neighbors_per_artist: int = 10
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", tuple(self.models))
@@ -41,24 +41,24 @@ class WalkConfig:
     hops: int = 3
     fan_out: int = 128
     frontier: int = 256
-    starts: int = 64
+    max_start_nodes: int = 64
     decay: float = 1.0
     popularity: float = 1.0
     damping: float = 1.0
-    other_relations: float = 0.1
-    relations: tuple[tuple[str, float], ...] = ((PERFORMED_BY, 1.0), (HEARD_NEAR, 0.3))
+    default_relation_weight: float = 0.1
+    relation_weights: tuple[tuple[str, float], ...] = ((PERFORMED_BY, 1.0), (HEARD_NEAR, 0.3))
 
     def __post_init__(self) -> None:
-        pairs = tuple((str(name), float(weight)) for name, weight in self.relations)
-        object.__setattr__(self, "relations", pairs)
+        pairs = tuple((str(name), float(weight)) for name, weight in self.relation_weights)
+        object.__setattr__(self, "relation_weights", pairs)
 
     def weight(self, relation: str) -> float:
         """The weight of one relation."""
-        return dict(self.relations).get(relation, self.other_relations)
+        return dict(self.relation_weights).get(relation, self.default_relation_weight)
 
-    def weighing(self, relation: str, weight: float) -> WalkConfig:
+    def with_relation_weight(self, relation: str, weight: float) -> WalkConfig:
         """This, with another weight of one relation."""
-        return replace(self, relations=tuple(sorted((dict(self.relations) | {relation: weight}).items())))
+        return replace(self, relation_weights=tuple(sorted((dict(self.relation_weights) | {relation: weight}).items())))
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class KnowledgeGraphConfig:
 
     walk: WalkConfig = field(default_factory=WalkConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
-    near: int = 16
-    near_window: int = 5
-    heard_per_user: int = 20_000
+    cooccurrence_neighbors: int = 16
+    cooccurrence_window: int = 5
+    max_history_per_user: int = 20_000
     cases_per_user: int = 3
-    most_cases: int = 400
-    rounds: int = 1
-    is_settled: bool = False
+    max_validation_cases: int = 400
+    tuning_rounds: int = 1
+    is_tuned: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,6 +96,10 @@ def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
         )
     if recipe == "full":
         return replace(
-            small, embedding=replace(small.embedding, width=64, epochs=30), cases_per_user=15, most_cases=2000, rounds=2
+            small,
+            embedding=replace(small.embedding, width=64, epochs=30),
+            cases_per_user=15,
+            max_validation_cases=2000,
+            tuning_rounds=2,
         )
     return small

@@ -20,8 +20,8 @@ from training import trainer
 from training.recall.knowledge_graph_config import EmbeddingConfig
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
 
-MODELS: dict[str, type[KGEModel]] = {"TransE": TransE, "RotatE": RotatE, "ComplEx": ComplEx}
-LEAST_TRIPLES = 20
+MODEL_CLASSES: dict[str, type[KGEModel]] = {"TransE": TransE, "RotatE": RotatE, "ComplEx": ComplEx}
+MIN_TRIPLES = 20
 
 
 @dataclass(frozen=True)
@@ -34,35 +34,35 @@ class Embedding:
     reciprocal_rank: dict[str, float] = field(default_factory=dict)
 
 
-def embed(graph: KnowledgeGraph, config: EmbeddingConfig, seed: int) -> Embedding | None:
+def fit_embedding(graph: KnowledgeGraph, config: EmbeddingConfig, seed: int) -> Embedding | None:
     """The best of the config's models, learned from the triples; None where there is next to nothing to learn from.
 
     Raises:
         ValueError: the config names a model that is not in MODELS.
     """
     for name in config.models:
-        if name not in MODELS:
-            raise ValueError(f"embedding {name!r} is unknown; choose from {', '.join(MODELS)}")
-    node_N, triples_T3 = core(graph)
-    if not config.epochs or len(triples_T3) < LEAST_TRIPLES:
+        if name not in MODEL_CLASSES:
+            raise ValueError(f"embedding {name!r} is unknown; choose from {', '.join(MODEL_CLASSES)}")
+    node_N, triples_T3 = drop_single_edge_nodes(graph)
+    if not config.epochs or len(triples_T3) < MIN_TRIPLES:
         return None
-    trainer.use_threads()
+    trainer.configure_threads()
     order = np.random.default_rng(seed).permutation(len(triples_T3))
-    held = min(config.most_held_out, max(1, int(config.held_out * len(order))))
+    held = min(config.max_held_out_triples, max(1, int(config.held_out_fraction * len(order))))
     asked, learned = (torch.from_numpy(triples_T3[rows]) for rows in (order[:held], order[held:]))
     tried: dict[str, float] = {}
     vectors: dict[str, np.ndarray] = {}
     for name in config.models:
         torch.manual_seed(seed)
-        model = MODELS[name](len(node_N), len(graph.relations), config.width)
-        _learn(model, learned, config, f"{name} {len(learned):,} triples")
+        model = MODEL_CLASSES[name](len(node_N), len(graph.relations), config.width)
+        _train(model, learned, config, f"{name} {len(learned):,} triples")
         tried[name] = mean_reciprocal_rank(model, asked)
-        vectors[name] = _vectors(model)
+        vectors[name] = _node_vectors(model)
     best = max(tried, key=lambda name: (tried[name], name))
     return Embedding(best, node_N, vectors[best], tried)
 
 
-def core(graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray]:
+def drop_single_edge_nodes(graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray]:
     """Nodes with at least two edges, ascending, and the triples between them [T, 3], in numbers of those nodes."""
     degree_N = np.bincount(np.concatenate([graph.head_T, graph.tail_T]), minlength=len(graph))
     kept = (degree_N[graph.head_T] > 1) & (degree_N[graph.tail_T] > 1)
@@ -73,11 +73,11 @@ def core(graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.no_grad()
-def mean_reciprocal_rank(model: KGEModel, triples_T3: torch.Tensor, at_once: int = 50_000_000) -> float:
+def mean_reciprocal_rank(model: KGEModel, triples_T3: torch.Tensor, max_values_per_chunk: int = 50_000_000) -> float:
     """Mean of 1 / rank of the true tail among all nodes, ties counted half."""
     nodes = torch.arange(model.num_nodes)
     ranks = []
-    rows = max(1, at_once // (model.num_nodes * model.hidden_channels))
+    rows = max(1, max_values_per_chunk // (model.num_nodes * model.hidden_channels))
     for some in triples_T3.split(rows):
         head, relation = (some[:, column].repeat_interleave(len(nodes)) for column in (0, 1))
         score_TN = model(head, relation, nodes.repeat(len(some))).view(len(some), -1)
@@ -86,7 +86,9 @@ def mean_reciprocal_rank(model: KGEModel, triples_T3: torch.Tensor, at_once: int
     return float((1 / torch.cat(ranks)).mean())
 
 
-def resembling(graph: KnowledgeGraph, found: Embedding, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def similar_artist_edges(
+    graph: KnowledgeGraph, found: Embedding, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From, to, strength: of each artist that has a vector the `most` artists with the nearest ones, by cosine above 0."""
     import faiss
 
@@ -104,7 +106,7 @@ def resembling(graph: KnowledgeGraph, found: Embedding, most: int) -> tuple[np.n
     return node_N[source[kept]], node_N[place[kept]], cosine[kept].astype(np.float32)
 
 
-def _learn(model: KGEModel, triples_T3: torch.Tensor, config: EmbeddingConfig, what: str) -> None:
+def _train(model: KGEModel, triples_T3: torch.Tensor, config: EmbeddingConfig, what: str) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     generator = torch.Generator().manual_seed(torch.initial_seed())
     for _ in tqdm(range(config.epochs), desc=what, unit="epoch", mininterval=1, disable=None):
@@ -116,7 +118,7 @@ def _learn(model: KGEModel, triples_T3: torch.Tensor, config: EmbeddingConfig, w
 
 
 @torch.no_grad()
-def _vectors(model: KGEModel) -> np.ndarray:
+def _node_vectors(model: KGEModel) -> np.ndarray:
     """Unit vectors; a complex embedding is its real and imaginary parts one after the other."""
     parts = [model.node_emb.weight]
     if hasattr(model, "node_emb_im"):

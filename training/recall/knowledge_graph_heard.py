@@ -17,11 +17,11 @@ import pyarrow as pa
 from training.data import TrainingData
 from training.plays import PARTS
 
-FILE = "heard.parquet"
+HISTORY_FILE = "heard.parquet"
 
 
 @dataclass(frozen=True)
-class Heard:
+class UserItemHistory:
     """First plays by user and time: `item_F` known at `known_at_F` (µs), user u's at `offset_U1[u]:offset_U1[u + 1]`."""
 
     user_ids: tuple[str, ...]
@@ -30,10 +30,10 @@ class Heard:
     known_at_F: np.ndarray
 
     @classmethod
-    def of(cls, data: TrainingData, most: int) -> Heard:
+    def of(cls, data: TrainingData, most: int) -> UserItemHistory:
         """Of the `train` plays, the newest `most` first plays of each user."""
         plays = data.plays
-        is_first = data.first_row_P == np.arange(len(plays))
+        is_first = data.first_play_row_P == np.arange(len(plays))
         rows = np.flatnonzero(is_first & (plays.part_P == PARTS.index("train")))
         users = len(data.user_ids_U)
         end_U = np.cumsum(np.bincount(plays.user_P[rows], minlength=users))
@@ -43,12 +43,12 @@ class Heard:
         return cls(ids, offset.astype(np.int64), plays.track_P[rows].astype(np.int32), plays.known_at_P[rows])
 
     @cached_property
-    def _number(self) -> dict[str, int]:
+    def _row_of_user(self) -> dict[str, int]:
         return {user: number for number, user in enumerate(self.user_ids)}
 
-    def before(self, user_id: str, time_us: int) -> np.ndarray:
+    def items_before(self, user_id: str, time_us: int) -> np.ndarray:
         """Items that the user had heard before a time; none for a user who is not remembered."""
-        number = self._number.get(user_id)
+        number = self._row_of_user.get(user_id)
         if number is None:
             return np.zeros(0, dtype=np.int32)
         mine = slice(self.offset_U1[number], self.offset_U1[number + 1])
@@ -62,12 +62,12 @@ class Heard:
             _lists("item", self.item_F, self.offset_U1),
             _lists("known_at", self.known_at_F, self.offset_U1),
         ]
-        pl.DataFrame(columns).write_parquet(folder / FILE)
+        pl.DataFrame(columns).write_parquet(folder / HISTORY_FILE)
 
     @classmethod
-    def load(cls, folder: Path) -> Heard:
+    def load(cls, folder: Path) -> UserItemHistory:
         """What `save` wrote."""
-        rows = pl.read_parquet(folder / FILE)
+        rows = pl.read_parquet(folder / HISTORY_FILE)
         offset = np.concatenate([[0], np.cumsum(rows["item"].list.len().to_numpy())]).astype(np.int64)
         item, known_at = (rows[name].explode(empty_as_null=False).to_numpy() for name in ("item", "known_at"))
         return cls(tuple(rows["user_id"].to_list()), offset, item.astype(np.int32), known_at.astype(np.int64))

@@ -14,20 +14,20 @@ import polars as pl
 from training.data import TrainingData
 from training.plays import PARTS
 
-PLAYS_AT_ONCE = 1_000_000
+PLAYS_PER_CHUNK = 1_000_000
 
 
-def near_edges(data: TrainingData, window: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def build_cooccurrence_edges(data: TrainingData, window: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From, to, strength: of each track the `most` tracks that most users played at most `window` listens away, ties by
     smaller code. Strength is the number of users.
     """
     plays = data.plays
     rows = np.flatnonzero((plays.part_P == PARTS.index("train")) & plays.is_listened_P)
     by_user = []
-    for start in range(0, len(rows), PLAYS_AT_ONCE):
+    for start in range(0, len(rows), PLAYS_PER_CHUNK):
         # Some rows of the next piece too, or pairs across the border would be lost.
-        piece = rows[start : start + PLAYS_AT_ONCE + window]
-        pairs = [_apart(data, piece, distance) for distance in range(1, window + 1)]
+        piece = rows[start : start + PLAYS_PER_CHUNK + window]
+        pairs = [_pairs_at_distance(data, piece, distance) for distance in range(1, window + 1)]
         by_user.append(pl.concat(pairs).unique())
     if not by_user:
         empty = np.zeros(0, dtype=np.int64)
@@ -39,12 +39,12 @@ def near_edges(data: TrainingData, window: int, most: int) -> tuple[np.ndarray, 
     return kept["a"].to_numpy(), kept["b"].to_numpy(), kept["users"].to_numpy()
 
 
-def _apart(data: TrainingData, rows: np.ndarray, distance: int) -> pl.DataFrame:
+def _pairs_at_distance(data: TrainingData, rows: np.ndarray, distance: int) -> pl.DataFrame:
     """Pairs of different tracks `distance` listens apart in one session, the smaller code first, and by whom."""
     plays = data.plays
     first, second = rows[:-distance], rows[distance:]
     a, b = plays.track_P[first], plays.track_P[second]
-    kept = (plays.start_P[first] == plays.start_P[second]) & (a != b)
+    kept = (plays.session_start_P[first] == plays.session_start_P[second]) & (a != b)
     a, b, user = a[kept], b[kept], plays.user_P[first][kept]
     columns = {"a": np.minimum(a, b), "b": np.maximum(a, b), "user": user}
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int32)).unique()

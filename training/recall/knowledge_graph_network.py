@@ -20,12 +20,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, dropout
 from torch_geometric.nn import LGConv
 from torch_geometric.utils import to_torch_csr_tensor
 
-SCALE = 5.0
+LOGIT_SCALE = 5.0
 """A unit of the inner product in logits: small initial vectors would otherwise learn nothing at first."""
 
 
 @dataclass(frozen=True)
-class GraphNetworkConfig:
+class LightGCNConfig:
     """`negatives` are drawn anew for each like and epoch; `dropout` of the vectors before the first convolution."""
 
     width: int = 64
@@ -39,7 +39,7 @@ class GraphNetworkConfig:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class LabeledPairs:
     """P judged pairs: `user_P`, `item_P` int64, `label_P` 1 liked, 0 not."""
 
     user_P: np.ndarray
@@ -50,12 +50,12 @@ class Pairs:
         """P."""
         return len(self.user_P)
 
-    def take(self, rows: np.ndarray) -> Pairs:
+    def take(self, rows: np.ndarray) -> LabeledPairs:
         """The pairs of `rows`, in that order."""
-        return Pairs(self.user_P[rows], self.item_P[rows], self.label_P[rows])
+        return LabeledPairs(self.user_P[rows], self.item_P[rows], self.label_P[rows])
 
 
-class GraphNetwork(nn.Module):
+class LightGCN(nn.Module):
     """`forward(user_P, item_P)` gives logits [P]. Items are the entities 0..; `likes_P2` and `triples_T2` are pairs
     (user, item) and (head, tail).
     """
@@ -63,7 +63,7 @@ class GraphNetwork(nn.Module):
     adjacency: Tensor
 
     def __init__(
-        self, users: int, entities: int, likes_P2: np.ndarray, triples_T2: np.ndarray, config: GraphNetworkConfig
+        self, users: int, entities: int, likes_P2: np.ndarray, triples_T2: np.ndarray, config: LightGCNConfig
     ) -> None:
         super().__init__()
         self.users, self.config = users, config
@@ -90,20 +90,20 @@ class GraphNetwork(nn.Module):
         """Logits of liking."""
         vector_NW, node_P = self.vectors(), item_P + self.users
         bias_P = self.bias(user_P) + self.bias(node_P)
-        logit_P: Tensor = SCALE * (vector_NW[user_P] * vector_NW[node_P]).sum(1) + bias_P.squeeze(1)
+        logit_P: Tensor = LOGIT_SCALE * (vector_NW[user_P] * vector_NW[node_P]).sum(1) + bias_P.squeeze(1)
         return logit_P
 
     @torch.no_grad()
-    def score(self, pairs: Pairs) -> np.ndarray:
+    def score(self, pairs: LabeledPairs) -> np.ndarray:
         """Logits [P], without dropout."""
         self.eval()
         logit_P: np.ndarray = self(torch.from_numpy(pairs.user_P), torch.from_numpy(pairs.item_P)).numpy()
         return logit_P
 
 
-def fit_network(
-    network: GraphNetwork,
-    train: Pairs,
+def fit_light_gcn(
+    network: LightGCN,
+    train: LabeledPairs,
     items: int,
     seed: int,
     validate: Callable[[], float],
@@ -121,7 +121,7 @@ def fit_network(
     best, waited, weights = -np.inf, 0, network.state_dict()
     for epoch in range(1, config.epochs + 1):
         network.train()
-        pairs, weight_P = _with_drawn(train, liked, known, items, config.negatives, random)
+        pairs, weight_P = _add_sampled_negatives(train, liked, known, items, config.negatives, random)
         optimizer.zero_grad()
         logit_P = network(torch.from_numpy(pairs.user_P), torch.from_numpy(pairs.item_P))
         label_P = torch.from_numpy(pairs.label_P).float()
@@ -141,16 +141,16 @@ def fit_network(
     return best
 
 
-def _with_drawn(
-    train: Pairs, liked: Pairs, known: np.ndarray, items: int, negatives: int, random: np.random.Generator
-) -> tuple[Pairs, np.ndarray]:
+def _add_sampled_negatives(
+    train: LabeledPairs, liked: LabeledPairs, known: np.ndarray, items: int, negatives: int, random: np.random.Generator
+) -> tuple[LabeledPairs, np.ndarray]:
     """The pairs and drawn dislikes, none of which is a known like; likes weigh as much as all dislikes together."""
     user = np.repeat(liked.user_P, negatives)
     item = random.integers(0, items, len(user))
     place = np.minimum(np.searchsorted(known, user * items + item), max(len(known) - 1, 0))
     kept = known[place] != user * items + item if len(known) else np.ones(len(user), dtype=bool)
     user, item = user[kept], item[kept]
-    pairs = Pairs(
+    pairs = LabeledPairs(
         np.concatenate([train.user_P, user]),
         np.concatenate([train.item_P, item]),
         np.concatenate([train.label_P, np.zeros(len(user), dtype=np.int64)]),

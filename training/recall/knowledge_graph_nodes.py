@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from training.recall.knowledge_graph_config import HEARD_NEAR, RESEMBLES
 from training.vocabulary import Vocabulary
 
-ONE_WAY = (HEARD_NEAR, RESEMBLES)
+ONE_WAY_RELATIONS = (HEARD_NEAR, RESEMBLES)
 """Derived relations: each node has its own list of neighbours, with strengths of their own."""
 
-FILE = "triples.npz"
-ENTITIES = "entities.parquet"
+TRIPLES_FILE = "triples.npz"
+ENTITIES_FILE = "entities.parquet"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DirectedEdges:
 
     source_M: np.ndarray
     target_M: np.ndarray
-    code_M: np.ndarray
+    relation_code_M: np.ndarray
     strength_M: np.ndarray
     group_G: np.ndarray
     group_M: np.ndarray
@@ -68,14 +68,14 @@ class KnowledgeGraph:
         untyped = texts.filter(~texts.str.contains(":", literal=True)).sort()
         if len(untyped):
             raise ValueError(f"node {untyped[0]!r} has no type; write it as type:name, such as artist:{untyped[0]}")
-        nodes = _numbered(texts, vocabulary)
+        nodes = _assign_nodes(texts, vocabulary)
         relations = triples["relation"].unique().sort()
         number = pl.DataFrame({"relation": relations, "relation_number": np.arange(len(relations))})
         rows = triples.join(nodes.rename({"text": "head", "node": "head_node"}), on="head")
         rows = rows.join(nodes.rename({"text": "tail", "node": "tail_node"}), on="tail").join(number, on="relation")
         rows = rows.select("head_node", "relation_number", "tail_node").unique()
         rows = rows.sort("head_node", "relation_number", "tail_node")
-        named = nodes.filter(pl.col("node") >= len(vocabulary) + vocabulary.artists).sort("node")
+        named = nodes.filter(pl.col("node") >= len(vocabulary) + vocabulary.artist_count).sort("node")
         head, relation, tail = (rows[name].to_numpy().astype(np.int64) for name in rows.columns)
         strength = np.ones(len(rows), dtype=np.float32)
         return cls(
@@ -94,7 +94,7 @@ class KnowledgeGraph:
     @property
     def first_entity(self) -> int:
         """V + A: the first node that is neither track nor artist."""
-        return len(self.vocabulary) + self.vocabulary.artists
+        return len(self.vocabulary) + self.vocabulary.artist_count
 
     @cached_property
     def entity_node(self) -> dict[str, int]:
@@ -115,14 +115,14 @@ class KnowledgeGraph:
         return self.entity_node[text]
 
     @cached_property
-    def one_way(self) -> list[int]:
+    def one_way_relations(self) -> list[int]:
         """Numbers of the relations that are followed from head to tail only."""
-        return [number for number, name in enumerate(self.relations) if name in ONE_WAY]
+        return [number for number, name in enumerate(self.relations) if name in ONE_WAY_RELATIONS]
 
     @cached_property
-    def directed(self) -> DirectedEdges:
+    def directed_edges(self) -> DirectedEdges:
         """Every triple both ways, those of one-way relations forward only."""
-        back = ~np.isin(self.relation_T, self.one_way)
+        back = ~np.isin(self.relation_T, self.one_way_relations)
         source = np.concatenate([self.head_T, self.tail_T[back]])
         target = np.concatenate([self.tail_T, self.head_T[back]])
         code = np.concatenate([2 * self.relation_T, 2 * self.relation_T[back] + 1])
@@ -164,38 +164,38 @@ class KnowledgeGraph:
     def save(self, folder: Path) -> None:
         """Texts as Parquet, numbers as arrays; the vocabulary is kept elsewhere."""
         texts = pl.DataFrame({"text": self.entities}, schema={"text": pl.String})
-        texts.write_parquet(folder / ENTITIES)
+        texts.write_parquet(folder / ENTITIES_FILE)
         # Half the space, and node numbers are far below 2 billion.
         numbers = {name: getattr(self, name).astype(np.int32) for name in ("head_T", "relation_T", "tail_T")}
         relations = np.array(self.relations, dtype=np.str_)
-        np.savez_compressed(folder / FILE, relations=relations, strength_T=self.strength_T, **numbers)
+        np.savez_compressed(folder / TRIPLES_FILE, relations=relations, strength_T=self.strength_T, **numbers)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> KnowledgeGraph:
         """What `save` wrote, for the same vocabulary."""
-        texts = tuple(pl.read_parquet(folder / ENTITIES)["text"].to_list())
-        with np.load(folder / FILE, allow_pickle=False) as arrays:
+        texts = tuple(pl.read_parquet(folder / ENTITIES_FILE)["text"].to_list())
+        with np.load(folder / TRIPLES_FILE, allow_pickle=False) as arrays:
             head, relation, tail = (arrays[name].astype(np.int64) for name in ("head_T", "relation_T", "tail_T"))
             relations = tuple(arrays["relations"].tolist())
             return cls(vocabulary, texts, relations, head, relation, tail, arrays["strength_T"])
 
 
-def _numbered(texts: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
+def _assign_nodes(texts: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
     """Each text with its node: the vocabulary's first, the others in order of text."""
     known = pl.concat(
         [
-            _typed("track", vocabulary.track_ids_V[FIRST:].tolist(), FIRST),
-            _typed("artist", vocabulary.artist_ids_A[FIRST:].tolist(), len(vocabulary) + FIRST),
+            _typed_nodes("track", vocabulary.track_ids_V[FIRST_CODE:].tolist(), FIRST_CODE),
+            _typed_nodes("artist", vocabulary.artist_ids_A[FIRST_CODE:].tolist(), len(vocabulary) + FIRST_CODE),
         ]
     )
     rows = texts.to_frame("text")
     others = rows.join(known, on="text", how="anti").sort("text")
-    first = len(vocabulary) + vocabulary.artists
+    first = len(vocabulary) + vocabulary.artist_count
     others = others.with_columns(node=pl.Series(np.arange(first, first + len(others)), dtype=pl.Int64))
     return pl.concat([rows.join(known, on="text"), others])
 
 
-def _typed(kind: str, ids: Sequence[str], first: int) -> pl.DataFrame:
+def _typed_nodes(kind: str, ids: Sequence[str], first: int) -> pl.DataFrame:
     texts = pl.DataFrame({"text": ids}, schema={"text": pl.String})
     return texts.select(
         (pl.lit(f"{kind}:") + pl.col("text")).alias("text"),

@@ -14,7 +14,7 @@ from training.recall.knowledge_graph_config import HEARD_NEAR, PERFORMED_BY, RES
 from training.recall.knowledge_graph_nodes import KnowledgeGraph
 from training.recall.knowledge_graph_walk import Step
 
-SHARED = {
+TWO_STEP_TEMPLATES = {
     "sang_ost_of": "{x} and {y} both sang for the soundtrack of {z}",
     "has_genre": "{x} and {y} are both {z}",
     "has_style": "{x} and {y} are both {z}",
@@ -28,41 +28,41 @@ SHARED = {
 }
 """Two steps over one relation, `x ▸ z ◂ y`. A relation that is not here is said by its name."""
 
-ALONE = {
+ONE_STEP_TEMPLATES = {
     HEARD_NEAR: "people play {y} next to {x}",
     RESEMBLES: "the music graph places {y} near {x}",
     PERFORMED_BY: "{x} is by {y}",
 }
 """One step, `x ▸ y`, read from head to tail."""
 
-TITLED = {"album": "albums", "playlist": "playlists"}
+MART_BY_TITLED_ENTITY = {"album": "albums", "playlist": "playlists"}
 
 
-class PathWords:
+class PathExplainer:
     """Says paths; `titles` gives the words of nodes whose name is only an id, by typed text."""
 
     def __init__(self, graph: KnowledgeGraph, titles: dict[str, str]) -> None:
         self.graph, self.titles = graph, titles
 
     @classmethod
-    def of(cls, graph: KnowledgeGraph, marts: Path) -> PathWords:
+    def of(cls, graph: KnowledgeGraph, marts: Path) -> PathExplainer:
         """With the titles of albums and playlists, where the marts have them."""
         titles: dict[str, str] = {}
-        for kind, mart in TITLED.items():
+        for kind, mart in MART_BY_TITLED_ENTITY.items():
             path = marts / f"{mart}.parquet"
             if path.exists():
                 rows = pl.read_parquet(path, columns=[f"{kind}_id", "title"]).drop_nulls().sort(f"{kind}_id")
                 titles |= {f"{kind}:{name}": title for name, title in rows.iter_rows()}
         return cls(graph, {text: titles[text] for text in graph.entities if text in titles})
 
-    def sentence(self, path: Sequence[Step]) -> str:
+    def explain(self, path: Sequence[Step]) -> str:
         """A path of at least one step, from what the user listens to to a track."""
         start = self.name(path[0].source)
         # The track itself is on the screen: that the last artist performs it needs no words.
         told = path[:-1] if self._is_performer_to_track(path[-1]) else path
         if not told:
             return f"because you listen to {start}"
-        return f"because you listen to {start}: {', '.join(self._phrases(told))}"
+        return f"because you listen to {start}: {', '.join(self._step_phrases(told))}"
 
     def name(self, node: int) -> str:
         """A node in words."""
@@ -75,31 +75,31 @@ class PathWords:
         text = self.graph.entities[node - self.graph.first_entity]
         return self.titles.get(text) or text.partition(":")[2]
 
-    def _phrases(self, path: Sequence[Step]) -> list[str]:
+    def _step_phrases(self, path: Sequence[Step]) -> list[str]:
         phrases, place = [], 0
         while place < len(path):
             step = path[place]
             following = path[place + 1] if place + 1 < len(path) else None
             if following and step.is_forward and not following.is_forward and following.relation == step.relation:
-                phrases.append(self._shared(step, following))
+                phrases.append(self._two_step_phrase(step, following))
                 place += 2
             else:
-                phrases.append(self._alone(step))
+                phrases.append(self._one_step_phrase(step))
                 place += 1
         return phrases
 
-    def _shared(self, step: Step, following: Step) -> str:
-        words = SHARED.get(step.relation, f"{{x}} and {{y}} both {_words(step.relation)} {{z}}")
+    def _two_step_phrase(self, step: Step, following: Step) -> str:
+        words = TWO_STEP_TEMPLATES.get(step.relation, f"{{x}} and {{y}} both {_relation_text(step.relation)} {{z}}")
         return words.format(x=self.name(step.source), z=self.name(step.target), y=self.name(following.target))
 
-    def _alone(self, step: Step) -> str:
+    def _one_step_phrase(self, step: Step) -> str:
         head, tail = (step.source, step.target) if step.is_forward else (step.target, step.source)
-        words = ALONE.get(step.relation, f"{{x}} {_words(step.relation)} {{y}}")
+        words = ONE_STEP_TEMPLATES.get(step.relation, f"{{x}} {_relation_text(step.relation)} {{y}}")
         return words.format(x=self.name(head), y=self.name(tail))
 
     def _is_performer_to_track(self, step: Step) -> bool:
         return step.relation == PERFORMED_BY and not step.is_forward
 
 
-def _words(relation: str) -> str:
+def _relation_text(relation: str) -> str:
     return relation.replace("_", " ")

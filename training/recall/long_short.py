@@ -18,28 +18,28 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from training.data import TrainingData
 from training.features import UserBatch
-from training.listens import HISTORY, listened
+from training.listens import HISTORY_VIEW, select_listens
 from training.recall.channel import Candidates
-from training.recall.indexed_channel import IndexedChannel, some_requests
+from training.recall.indexed_channel import NeuralChannel, sample_tuning_requests
 from training.recall.item_tower import ItemCodes
-from training.recall.long_short_cases import SessionSampler, requests_of
+from training.recall.long_short_cases import SessionSampler, build_requests
 from training.recall.long_short_config import LongShortConfig, long_short_config
-from training.recall.long_short_network import LongShortNetwork, short_config
-from training.recall.measure import recall_table, user_batches, worth
+from training.recall.long_short_network import LongShortNetwork, short_term_config
+from training.recall.measure import load_user_batches, recall_table, validation_objective
 from training.recall.merge import interleave
 from training.recall.windows import WindowSampler
 from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
-OBSERVED_BATCHES = 8
+NORMALIZATION_BATCHES = 8
 
 DAY_US = 86_400_000_000
 
 
-class LongShort(IndexedChannel):
+class LongShort(NeuralChannel):
     """Remembered tracks by repeat score, and among them unheard ones by the gated interest vector."""
 
     name: ClassVar[str] = "long_short"
@@ -48,12 +48,12 @@ class LongShort(IndexedChannel):
     def __init__(
         self, config: LongShortConfig, network: LongShortNetwork, catalogue: np.ndarray, vocabulary: Vocabulary
     ) -> None:
-        self.settled = config
+        self.resolved_config = config
         self.network = network.eval()
-        self.catalogue = catalogue
+        self.catalog = catalogue
         self.vocabulary = vocabulary
         self._measures: dict[str, Any] = {}
-        self.refresh()
+        self.rebuild_index()
 
     @classmethod
     def config(cls, recipe: str) -> LongShortConfig:
@@ -61,7 +61,7 @@ class LongShort(IndexedChannel):
         return long_short_config(recipe)
 
     @property
-    def codes(self) -> ItemCodes:
+    def item_codes(self) -> ItemCodes:
         """See `IndexedChannel`."""
         return self.network.short.items.codes
 
@@ -77,64 +77,74 @@ class LongShort(IndexedChannel):
         from training.recall.long_short_learner import LongShortLearner
         from training.recall.realtime_learner import WindowLoss
 
-        trainer.use_threads()
+        trainer.configure_threads()
         torch.manual_seed(config.seed)
         sampler = SessionSampler(data, config, cls.feature_service)
-        short = short_config(config)
-        windows = WindowSampler(data, short.length, short.horizon, short.balance)
-        codes = ItemCodes.of(data, windows.count_V, config.least_plays, config.content)
+        short = short_term_config(config)
+        windows = WindowSampler(data, short.length, short.horizon, short.user_sampling_exponent)
+        codes = ItemCodes.of(data, windows.count_V, config.min_plays, config.content)
         network = LongShortNetwork(config, codes)
         # Its index is exact as long as it learns; which one it gets is decided by what was learned.
-        channel = cls(replace(config, probes=None), network, np.flatnonzero(data.catalogue_V), data.vocabulary)
-        if not len(sampler) or not data.catalogue_V.any():
+        channel = cls(replace(config, probes=None), network, np.flatnonzero(data.catalog_V), data.vocabulary)
+        if not len(sampler) or not data.catalog_V.any():
             return channel
-        seen = [sampler.sessions(config.seed + 1, step, config.batch).requests for step in range(OBSERVED_BATCHES)]
-        network.observe(torch.cat([one.numbers_BMF[one.remembered_BM > 0] for one in seen]))
+        seen = [sampler.sessions(config.seed + 1, step, config.batch).requests for step in range(NORMALIZATION_BATCHES)]
+        network.fit_normalization(torch.cat([one.feature_BMF[one.repeat_item_BM > 0] for one in seen]))
         cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
-        is_choosing = config.stop_after is None and len(cases) > 0
-        is_asking = is_choosing or channel.lacks_boundaries(cases)
-        batches = user_batches(data, cases, cls.feature_service) if is_asking and ranks.is_first() else []
+        is_choosing = config.early_stopping_step is None and len(cases) > 0
+        is_asking = is_choosing or channel.needs_cold_item_thresholds(cases)
+        batches = load_user_batches(data, cases, cls.feature_service) if is_asking and ranks.is_rank0() else []
 
-        def table(found: list[_Lists], share: float) -> dict[str, float]:
-            return recall_table(np.concatenate([lists.merged(share, 200) for lists in found]), cases)
+        def table(found: list[_CandidateLists], share: float) -> dict[str, float]:
+            return recall_table(np.concatenate([lists.merge(share, 200) for lists in found]), cases)
 
         def validate() -> float:
-            channel.refresh()
-            return worth(table([channel._lists(users, 200) for users in batches], channel.new_share))
+            channel.rebuild_index()
+            return validation_objective(
+                table([channel._candidate_lists(users, 200) for users in batches], channel.discovery_share)
+            )
 
         schedule = trainer.Schedule(
-            config.stop_after or config.steps,
+            config.early_stopping_step or config.steps,
             config.validate_every if is_choosing else 0,
             config.patience,
             seed=config.seed,
         )
-        loss = WindowLoss(network.train().short, short, windows, data.catalogue_V)
+        loss = WindowLoss(network.train().short, short, windows, data.catalog_V)
         learner = LongShortLearner(network, config, sampler, loss)
-        record = trainer.fit(learner, learner.batch_at, schedule, folder, validate if is_choosing else None, mixed=True)
+        record = trainer.fit(
+            learner, learner.batch_at, schedule, folder, validate if is_choosing else None, mixed_precision=True
+        )
         network.eval()
-        channel.refresh()
-        channel.settled = replace(config, stop_after=record.steps, new_share=channel.new_share)
-        channel.settle_boundaries(cases, batches)
+        channel.rebuild_index()
+        channel.resolved_config = replace(
+            config, early_stopping_step=record.steps, discovery_share=channel.discovery_share
+        )
+        channel.fit_cold_item_thresholds(cases, batches)
         channel._measures = asdict(record)
-        if is_choosing and config.new_share is None:
-            found = [channel._lists(users, 200) for users in batches]
-            tried = {share: table(found, share) for share in config.new_shares}
-            chosen = max(tried, key=lambda share: (round(worth(tried[share]), 6), -share))
-            channel.settled = replace(channel.settled, new_share=chosen)
+        if is_choosing and config.discovery_share is None:
+            found = [channel._candidate_lists(users, 200) for users in batches]
+            tried = {share: table(found, share) for share in config.discovery_share_grid}
+            chosen = max(tried, key=lambda share: (round(validation_objective(tried[share]), 6), -share))
+            channel.resolved_config = replace(channel.resolved_config, new_share=chosen)
             channel._measures |= {
                 "validation": tried[chosen],
                 "new_shares": {str(share): one for share, one in tried.items()},
             }
         channel._measures |= {
-            "index": channel.settle_index(lambda: some_requests(data, cls.feature_service, config.seed))
+            "index": channel.fit_index(lambda: sample_tuning_requests(data, cls.feature_service, config.seed))
         }
         return channel
 
     @property
-    def new_share(self) -> float:
+    def discovery_share(self) -> float:
         """The share of the answer that is new to the user; the middle of those to choose from before any was chosen."""
-        config: LongShortConfig = self.settled
-        return config.new_shares[len(config.new_shares) // 2] if config.new_share is None else config.new_share
+        config: LongShortConfig = self.resolved_config
+        return (
+            config.discovery_share_grid[len(config.discovery_share_grid) // 2]
+            if config.discovery_share is None
+            else config.discovery_share
+        )
 
     def measures(self) -> dict[str, Any]:
         """Steps, seconds, validation recall, and what each share of new tracks would give."""
@@ -142,44 +152,47 @@ class LongShort(IndexedChannel):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a known event; else `k` items, `new_share` of them unheard."""
-        return Candidates.in_order(self._lists(users, k).merged(self.new_share, k))
+        return Candidates.from_ranking(self._candidate_lists(users, k).merge(self.discovery_share, k))
 
     @torch.inference_mode()
-    def _lists(self, users: UserBatch, k: int) -> _Lists:
-        requests = requests_of(users, self.settled, self.vocabulary.artist_of_track_V)
+    def _candidate_lists(self, users: UserBatch, k: int) -> _CandidateLists:
+        requests = build_requests(users, self.resolved_config, self.vocabulary.artist_of_track_V)
         interests = self.network.interests(requests)
         score_BM = self.network.repeat_scores(requests, interests).numpy()
-        remembered_BM = requests.remembered_BM.numpy()
+        remembered_BM = requests.repeat_item_BM.numpy()
         order_BM = np.lexsort((remembered_BM, -score_BM), axis=1)[:, :k]
         repeated_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
         new_BK = np.zeros((len(users), 0), dtype=np.int64)
-        if self.settled.new_share != 0:  # where nothing new is wanted, nothing need be searched
+        if self.resolved_config.new_share != 0:  # where nothing new is wanted, nothing need be searched
             query_BD = self.network.query("new", requests, interests)
-            new_BK, _ = self.index.search(query_BD, k, users.heard_BH, self.least("new"))
+            new_BK, _ = self.index.search(query_BD, k, users.history_items_BH, self.cold_item_threshold("new"))
         has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)
-        return _Lists(repeated_BK * has_past_B[:, None], new_BK * has_past_B[:, None])
+        return _CandidateLists(repeated_BK * has_past_B[:, None], new_BK * has_past_B[:, None])
 
     @torch.no_grad()
-    def asked(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Of all requests one query for what is new to the user."""
-        requests = requests_of(users, self.settled, self.vocabulary.artist_of_track_V)
+        requests = build_requests(users, self.resolved_config, self.vocabulary.artist_of_track_V)
         query_BD = self.network.query("new", requests, self.network.interests(requests))
         return np.arange(len(users)), {"new": query_BD[:, None]}
 
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """How often and how long ago each was heard; for a new track, the remembered one that is closest to it."""
-        history = listened(user.views[HISTORY])
+        history = select_listens(user.views[HISTORY_VIEW])
         track_L, ended_L = (history.columns[name][0][: history.length_B[0]] for name in ("track_id", "ended_at"))
         times = Counter(track_L.tolist())
         last = dict(zip(track_L.tolist(), ended_L.tolist(), strict=True))
-        closest = self._closest([item for item in items if not times[item]], np.unique(track_L[track_L >= FIRST]))
+        closest = self._closest_track_reasons(
+            [item for item in items if not times[item]], np.unique(track_L[track_L >= FIRST_CODE])
+        )
         now_us = int(user.request_at_B[0])
         return [
-            _heard(times[item], (now_us - last[item]) // DAY_US) if times[item] else closest[item] for item in items
+            _repeat_reason(times[item], (now_us - last[item]) // DAY_US) if times[item] else closest[item]
+            for item in items
         ]
 
-    def _closest(self, items: list[int], known_N: np.ndarray) -> dict[int, str]:
+    def _closest_track_reasons(self, items: list[int], known_N: np.ndarray) -> dict[int, str]:
         if not len(known_N) or not items:
             return dict.fromkeys(items, "because it fits what is playing now")
         vector_ND, vector_MD = (self.network.vectors(torch.as_tensor(of)) for of in (known_N, items))
@@ -193,36 +206,36 @@ class LongShort(IndexedChannel):
     def save(self, folder: Path) -> None:
         """Config as JSON, weights and item codes as safetensors, the catalogue as one array."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "long_short.json", asdict(self.settled))
+        write_json(folder / "long_short.json", asdict(self.resolved_config))
         tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         save_file(tensors, folder / "long_short.safetensors")
-        np.save(folder / "catalogue.npy", self.catalogue, allow_pickle=False)
+        np.save(folder / "catalogue.npy", self.catalog, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """What `save` wrote."""
         config = LongShortConfig(**json.loads((folder / "long_short.json").read_text()))
         tensors = load_file(folder / "long_short.safetensors")
-        codes = ItemCodes.read(tensors, "short.items.codes.")
+        codes = ItemCodes.from_state_dict(tensors, "short.items.codes.")
         network = LongShortNetwork(config, codes)
         network.load_state_dict(tensors)
         return cls(config, network, np.load(folder / "catalogue.npy", allow_pickle=False), vocabulary)
 
 
 @dataclass(frozen=True)
-class _Lists:
+class _CandidateLists:
     """The two answers before they are one: remembered tracks and unheard ones, each best first, 0 where none."""
 
-    repeated_BK: np.ndarray
+    repeat_BK: np.ndarray
     new_BK: np.ndarray
 
-    def merged(self, share: float, k: int) -> np.ndarray:
+    def merge(self, share: float, k: int) -> np.ndarray:
         """`k` of both, `share` of them new; no new one fills up where nothing new is wanted."""
         new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
-        return interleave(self.repeated_BK, new_BK, share, k)
+        return interleave(self.repeat_BK, new_BK, share, k)
 
 
-def _heard(times: int, days: int) -> str:
+def _repeat_reason(times: int, days: int) -> str:
     if days > 30:
         return (
             f"because you have listened to it once, last {days} days ago"

@@ -13,37 +13,39 @@ from torch import Tensor
 
 from training.data import TrainingData
 from training.features import OfflineFeatures, UserBatch
-from training.listens import HISTORY
+from training.listens import HISTORY_VIEW
 from training.recall.long_short_config import LongShortConfig
-from training.recall.long_short_network import Requests
-from training.recall.memory import remember
+from training.recall.long_short_network import RequestBatch
+from training.recall.memory import repeat_consumption_features
 from training.recall.merge import merge_clicks
 from training.recall_cases import RecallCases
 
 
 @dataclass(frozen=True)
-class Sessions:
+class SessionBatch:
     """B sessions: the requests that began them, which remembered tracks came again [B, M], some of what was listened
     to, and whether that was new to the user [B, T] (0: none).
     """
 
-    requests: Requests
+    requests: RequestBatch
     is_repeated_BM: Tensor
     target_BT: Tensor
     is_new_BT: Tensor
 
-    def to(self, device: torch.device) -> Sessions:
+    def to(self, device: torch.device) -> SessionBatch:
         """The same on a device."""
         rest = (self.is_repeated_BM, self.target_BT, self.is_new_BT)
-        return Sessions(self.requests.to(device), *(tensor.to(device) for tensor in rest))
+        return SessionBatch(self.requests.to(device), *(tensor.to(device) for tensor in rest))
 
 
-def requests_of(users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray) -> Requests:
+def build_requests(users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray) -> RequestBatch:
     """The same tensors for training and serving."""
     merged = merge_clicks(users, config.length)
     last_B = np.maximum(merged.length_B - 1, 0)
     ended_B = merged.columns["ended_at"][np.arange(len(users)), last_B]
-    memory = remember(users.views[HISTORY], users.request_at_B, artist_of_track_V, config.remembered)
+    memory = repeat_consumption_features(
+        users.views[HISTORY_VIEW], users.request_at_B, artist_of_track_V, config.max_repeat_items
+    )
     columns = (
         merged.columns["track_id"],
         merged.columns["behaviour"],
@@ -51,9 +53,9 @@ def requests_of(users: UserBatch, config: LongShortConfig, artist_of_track_V: np
         merged.length_B,
         np.where(merged.length_B > 0, users.request_at_B - ended_B, 0),
         memory.item_BM,
-        memory.numbers_BMF,
+        memory.feature_BMF,
     )
-    return Requests(*(torch.from_numpy(column) for column in columns))
+    return RequestBatch(*(torch.from_numpy(column) for column in columns))
 
 
 class SessionSampler:
@@ -67,32 +69,37 @@ class SessionSampler:
     def __init__(self, data: TrainingData, config: LongShortConfig, service: str) -> None:
         self.data, self.config, self.service = data, config, service
         cases = data.recall_cases("train")
-        self.cases: RecallCases = cases.take(np.flatnonzero(cases.play_number_C >= config.least_history))
+        self.cases: RecallCases = cases.take(np.flatnonzero(cases.play_number_C >= config.min_history_plays))
         self.offline = OfflineFeatures(data)
         _, self.first_U, self.count_U = np.unique(self.cases.user_C, return_index=True, return_counts=True)
-        weight_U = self.count_U**config.balance
+        weight_U = self.count_U**config.user_sampling_exponent
         self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
 
     def __len__(self) -> int:
         """C."""
         return len(self.cases)
 
-    def sessions(self, seed: int, step: int, batch: int, rows: slice = slice(None)) -> Sessions:
+    def sessions(self, seed: int, step: int, batch: int, rows: slice = slice(None)) -> SessionBatch:
         """The `batch` sessions of a step, or some `rows` of them: only of these the past is read."""
         generator = np.random.default_rng((seed, step))
         user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
         case_B = self.first_U[user_B] + (generator.random(batch) * self.count_U[user_B]).astype(np.int64)
         # Neighbours share their history in memory; within a batch the order means nothing.
         case_B.sort()
-        chosen = [generator.permutation(self.cases.items["targets"][case])[: self.config.targets] for case in case_B]
+        chosen = [
+            generator.permutation(self.cases.items["targets"][case])[: self.config.targets_per_session]
+            for case in case_B
+        ]
         cases = self.cases.take(case_B[rows])
-        users = self.offline.users(self.service, cases.user_ids.tolist(), cases.request_at_C)
-        requests = requests_of(users, self.config, self.data.vocabulary.artist_of_track_V)
-        batch, T = len(cases), self.config.targets
-        repeated = np.zeros(requests.remembered_BM.shape, dtype=bool)
+        users = self.offline.load_user_batch(self.service, cases.user_ids.tolist(), cases.request_at_C)
+        requests = build_requests(users, self.config, self.data.vocabulary.artist_of_track_V)
+        batch, T = len(cases), self.config.targets_per_session
+        repeated = np.zeros(requests.repeat_item_BM.shape, dtype=bool)
         target_BT, is_new_BT = np.zeros((batch, T), dtype=np.int64), np.zeros((batch, T), dtype=bool)
         for row, some in enumerate(chosen[rows]):
             wanted, new = cases.items["targets"][row], cases.items["reachable"][row]
-            repeated[row] = np.isin(requests.remembered_BM[row].numpy(), wanted)
+            repeated[row] = np.isin(requests.repeat_item_BM[row].numpy(), wanted)
             target_BT[row, : len(some)], is_new_BT[row, : len(some)] = some, np.isin(some, new)
-        return Sessions(requests, torch.from_numpy(repeated), torch.from_numpy(target_BT), torch.from_numpy(is_new_BT))
+        return SessionBatch(
+            requests, torch.from_numpy(repeated), torch.from_numpy(target_BT), torch.from_numpy(is_new_BT)
+        )

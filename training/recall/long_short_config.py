@@ -33,21 +33,21 @@ class LongShortConfig:
     layers: int = 1
     heads: int = 2
     hidden: int = 64
-    remembered: int = 600
-    least_plays: int = 5
+    max_repeat_items: int = 600
+    min_plays: int = 5
     temperature: float = 0.07
     dropout: float = 0.1
     item_dropout: float = 0.1
-    balance: float = 0.5
-    least_history: int = 20
-    targets: int = 16
-    positions: int = 1024
+    user_sampling_exponent: float = 0.5
+    min_history_plays: int = 20
+    targets_per_session: int = 16
+    positions_per_batch: int = 1024
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
     skip_negatives: bool = False
-    item_weight: float = 0.5
-    new_share: float | None = None
-    new_shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+    item_loss_weight: float = 0.5
+    discovery_share: float | None = None
+    discovery_share_grid: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -59,15 +59,15 @@ class LongShortConfig:
     seed: int = 0
     content: ContentUse = "described"
     id_dropout: float = 0.3
-    boundary_quantile: float = 0.25
-    boundaries: dict[str, float] | None = None
-    stop_after: int | None = None
+    cold_item_quantile: float = 0.25
+    cold_item_thresholds: dict[str, float] | None = None
+    early_stopping_step: int | None = None
     exact_up_to: int | None = None
     probes: int | None = None
 
     def __post_init__(self) -> None:
         # JSON has lists only; a config read from it equals the one that was written.
-        object.__setattr__(self, "new_shares", tuple(self.new_shares))
+        object.__setattr__(self, "discovery_share_grid", tuple(self.discovery_share_grid))
 
 
 def long_short_config(recipe: str) -> LongShortConfig:
@@ -79,15 +79,21 @@ def long_short_config(recipe: str) -> LongShortConfig:
         return replace(small, width=16, hidden=16, batch=16, steps=20, validate_every=10, cases_per_user=2, warmup=5)
     if recipe == "sequences":
         return replace(
-            small, remembered=200, least_plays=1, least_history=2, steps=600, validate_every=100, cases_per_user=1
+            small,
+            max_repeat_items=200,
+            min_plays=1,
+            min_history_plays=2,
+            steps=600,
+            validate_every=100,
+            cases_per_user=1,
         )
     if recipe == "full":
         return replace(
             small,
             width=128,
             layers=2,
-            least_plays=3,
-            remembered=1000,
+            min_plays=3,
+            max_repeat_items=1000,
             batch=128,
             steps=1000,
             validate_every=250,

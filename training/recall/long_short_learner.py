@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from training import ranks
-from training.recall.long_short_cases import Sessions, SessionSampler
+from training.recall.long_short_cases import SessionBatch, SessionSampler
 from training.recall.long_short_config import LongShortConfig
 from training.recall.long_short_network import LongShortNetwork
-from training.recall.optimizer import optimizer_of
+from training.recall.optimizer import build_optimizer
 from training.recall.realtime_learner import WindowLoss
 
 
@@ -34,40 +34,42 @@ class LongShortLearner(lightning.LightningModule):
         super().__init__()
         self.network, self.settings, self._sessions, self._windows = network, config, sessions, windows
 
-    def batch_at(self, step: int) -> tuple[Sessions, dict[str, Tensor]]:
+    def batch_at(self, step: int) -> tuple[SessionBatch, dict[str, Tensor]]:
         """The sessions and the windows of a step."""
         batch = self.settings.batch
-        sessions = self._sessions.sessions(self.settings.seed, step, batch, ranks.share(batch))
+        sessions = self._sessions.sessions(self.settings.seed, step, batch, ranks.rank_slice(batch))
         return sessions, self._windows.batch_at(step)
 
-    def training_step(self, batch: tuple[Sessions, dict[str, Tensor]], _: int) -> Tensor:
+    def training_step(self, batch: tuple[SessionBatch, dict[str, Tensor]], _: int) -> Tensor:
         """Sum of the losses."""
         sessions, windows = batch
         interests = self.network.interests(sessions.requests)
         score_BM = self.network.repeat_scores(sessions.requests, interests)
-        found = self._windows.of_windows(windows)
+        found = self._windows.compute_window_loss(windows)
         for task, is_chosen_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
             row_M, positive_M = torch.nonzero(is_chosen_BT)[:, 0], sessions.target_BT[is_chosen_BT]
-            target_M, _ = ranks.joined(positive_M)
+            target_M, _ = ranks.all_gather_rows(positive_M)
             if len(target_M):
                 query_MD = self.network.query(task, sessions.requests, interests)[row_M]
-                found = found + self._windows.of_items(task, query_MD, positive_M, target_M)
-        repeated = ranks.weighted(repeat_loss(score_BM, sessions.is_repeated_BM), sessions.is_repeated_BM.any(-1).sum())
-        return repeated + self.settings.item_weight * found
+                found = found + self._windows.item_loss(task, query_MD, positive_M, target_M)
+        repeated = ranks.weight_for_global_mean(
+            repeat_loss(score_BM, sessions.is_repeated_BM), sessions.is_repeated_BM.any(-1).sum()
+        )
+        return repeated + self.settings.item_loss_weight * found
 
     def transfer_batch_to_device(
         self,
-        batch: tuple[Sessions, dict[str, Tensor]],
+        batch: tuple[SessionBatch, dict[str, Tensor]],
         device: torch.device,
         dataloader_idx: int,  # noqa: ARG002
-    ) -> tuple[Sessions, dict[str, Tensor]]:
+    ) -> tuple[SessionBatch, dict[str, Tensor]]:
         """Lightning's own way cannot rebuild frozen dataclasses."""
         sessions, windows = batch
         return sessions.to(device), {name: tensor.to(device) for name, tensor in windows.items()}
 
     def configure_optimizers(self) -> Any:
         """See `optimizer_of`."""
-        return optimizer_of(self.network, self.settings)
+        return build_optimizer(self.network, self.settings)
 
 
 def repeat_loss(score_BM: Tensor, is_repeated_BM: Tensor) -> Tensor:

@@ -27,13 +27,13 @@ from torch.nn import functional
 
 from training.recall.item_tower import ItemCodes
 from training.recall.long_short_config import LongShortConfig
-from training.recall.memory import DECAYS, NUMBERS
+from training.recall.memory import DECAYS, FEATURE_NAMES
 from training.recall.realtime_config import RealtimeConfig
 from training.recall.realtime_network import RealtimeNetwork
 
 
 @dataclass(frozen=True)
-class Requests:
+class RequestBatch:
     """B requests as tensors: the newest events (padded right; gaps in µs), how long ago (µs) the last one ended, and
     the memory's tracks (0 none) and numbers.
     """
@@ -42,13 +42,13 @@ class Requests:
     behaviour_BL: Tensor
     gap_BL: Tensor
     length_B: Tensor
-    ahead_B: Tensor
-    remembered_BM: Tensor
-    numbers_BMF: Tensor
+    query_gap_B: Tensor
+    repeat_item_BM: Tensor
+    feature_BMF: Tensor
 
-    def to(self, device: torch.device) -> Requests:
+    def to(self, device: torch.device) -> RequestBatch:
         """The same on a device."""
-        return Requests(*(tensor.to(device) for tensor in vars(self).values()))
+        return RequestBatch(*(tensor.to(device) for tensor in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Interests:
 
     short_BD: Tensor
     long_BD: Tensor
-    out_BD: Tensor
+    gated_BD: Tensor
     gate_B: Tensor
-    remembered_BMD: Tensor
+    repeat_item_BMD: Tensor
 
 
 class LongShortNetwork(nn.Module):
@@ -72,9 +72,9 @@ class LongShortNetwork(nn.Module):
 
     def __init__(self, config: LongShortConfig, codes: ItemCodes) -> None:
         super().__init__()
-        D, F = config.width, len(NUMBERS)
+        D, F = config.width, len(FEATURE_NAMES)
         self.settings = config
-        self.short = RealtimeNetwork(short_config(config), codes)
+        self.short = RealtimeNetwork(short_term_config(config), codes)
         self.register_buffer("mean_F", torch.zeros(F))
         self.register_buffer("deviation_F", torch.ones(F))
         self.user = nn.Sequential(nn.Linear(2 * F, D), nn.GELU(), nn.Linear(D, D))
@@ -95,11 +95,11 @@ class LongShortNetwork(nn.Module):
         self.wide = nn.Linear(F, 1)
         nn.init.zeros_(self.wide.weight)
         # Begin as "more of what is heard": interests that already are item vectors learn to differ from them.
-        _identity(self.to_short, 1)
-        _identity(self.to_long, len(self.sets))
+        _init_identity(self.to_short, 1)
+        _init_identity(self.to_long, len(self.sets))
         self.mixture_P = nn.Parameter(torch.zeros(len(DECAYS)))
 
-    def observe(self, numbers_NF: Tensor) -> None:
+    def fit_normalization(self, numbers_NF: Tensor) -> None:
         """Take the mean and deviation of the memory's numbers from a sample of training rows; once, before training."""
         if len(numbers_NF):
             self.mean_F.copy_(numbers_NF.mean(0))
@@ -109,15 +109,15 @@ class LongShortNetwork(nn.Module):
         """Item vectors of length 1, as queries are compared with them; `as_cold`: see `ItemTower`."""
         return self.short.vectors(items, as_cold)
 
-    def interests(self, requests: Requests) -> Interests:
+    def interests(self, requests: RequestBatch) -> Interests:
         """Both interests; zeros for the short one of a request without events, for the long one without memory."""
         last_BD = self.short.last_states(requests.item_BL, requests.behaviour_BL, requests.gap_BL, requests.length_B)
         short_BD = self.to_short(last_BD) * (requests.length_B > 0).unsqueeze(-1)
 
-        mask_BM = requests.remembered_BM > 0
-        numbers_BMF = self._scaled(requests.numbers_BMF)
-        user_BD = self._user(numbers_BMF, mask_BM)
-        parts = self._parts(requests.remembered_BM)
+        mask_BM = requests.repeat_item_BM > 0
+        numbers_BMF = self._normalize_features(requests.feature_BMF)
+        user_BD = self._encode_user(numbers_BMF, mask_BM)
+        parts = self._facet_vectors(requests.repeat_item_BM)
         read = [self.sets[name](user_BD, part_BMD, mask_BM) for name, part_BMD in parts.items()]
         long_BD = self.long_norm(self.to_long(torch.cat(read, dim=-1))) * mask_BM.any(-1, keepdim=True)
         if not self.settings.gate:
@@ -125,13 +125,13 @@ class LongShortNetwork(nn.Module):
         else:
             gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
         out_BD = gate_BD * short_BD + (1 - gate_BD) * long_BD
-        return Interests(short_BD, long_BD, out_BD, gate_BD.mean(-1), self._remembered(requests, parts))
+        return Interests(short_BD, long_BD, out_BD, gate_BD.mean(-1), self._repeat_item_vectors(requests, parts))
 
-    def query(self, task: str, requests: Requests, interests: Interests) -> Tensor:
+    def query(self, task: str, requests: RequestBatch, interests: Interests) -> Tensor:
         """What to compare item vectors with [B, D], length 1; `task` is `next` (anything) or `new`."""
-        return self.short.query(task, interests.out_BD, requests.ahead_B)
+        return self.short.query(task, interests.gated_BD, requests.query_gap_B)
 
-    def repeat_scores(self, requests: Requests, interests: Interests) -> Tensor:
+    def repeat_scores(self, requests: RequestBatch, interests: Interests) -> Tensor:
         """How much each remembered track may be wanted again [B, M]; -inf where there is none."""
         wanted_BD3 = torch.stack(
             [
@@ -141,49 +141,49 @@ class LongShortNetwork(nn.Module):
             ],
             dim=-1,
         )
-        likeness_BM3 = 3 * interests.remembered_BMD @ wanted_BD3
+        likeness_BM3 = 3 * interests.repeat_item_BMD @ wanted_BD3
         lifting = self.settings.lifting
         if lifting == "off":
             score_BM = self.deep(likeness_BM3).squeeze(-1)
         else:
-            numbers_BMF = self._scaled(requests.numbers_BMF)
+            numbers_BMF = self._normalize_features(requests.feature_BMF)
             score_BM = self.deep(torch.cat([numbers_BMF, likeness_BM3], dim=-1)).squeeze(-1)
             if lifting in ("bypass", "both"):
                 score_BM = score_BM + self.wide(numbers_BMF).squeeze(-1)
             if lifting in ("dormant", "both"):
-                score_BM = score_BM + self.activation(requests.numbers_BMF)
-        return score_BM.masked_fill(requests.remembered_BM == 0, -torch.inf)  # type: ignore[no-any-return]
+                score_BM = score_BM + self.base_level_activation(requests.feature_BMF)
+        return score_BM.masked_fill(requests.repeat_item_BM == 0, -torch.inf)  # type: ignore[no-any-return]
 
-    def activation(self, numbers_BMF: Tensor) -> Tensor:
+    def base_level_activation(self, numbers_BMF: Tensor) -> Tensor:
         """Logarithm of Σ over listens of Σ over decays of weight · age ** -decay [B, M]; the weights are learned."""
         return torch.logsumexp(numbers_BMF[..., : len(DECAYS)] + self.mixture_P.log_softmax(0), dim=-1)
 
-    def _scaled(self, numbers_BMF: Tensor) -> Tensor:
+    def _normalize_features(self, numbers_BMF: Tensor) -> Tensor:
         return ((numbers_BMF - self.mean_F) / self.deviation_F).clamp(-5, 5)
 
-    def _user(self, numbers_BMF: Tensor, mask_BM: Tensor) -> Tensor:
+    def _encode_user(self, numbers_BMF: Tensor, mask_BM: Tensor) -> Tensor:
         """Wide features of the user [B, D]: mean and largest of the memory's numbers (its last ones are the request's)."""
         mask_BM1 = mask_BM.unsqueeze(-1)
         mean_BF = (numbers_BMF * mask_BM1).sum(1) / mask_BM1.sum(1).clamp(min=1)
         largest_BF = numbers_BMF.masked_fill(~mask_BM1, -5).amax(1) if numbers_BMF.shape[1] else mean_BF
         return self.user(torch.cat([mean_BF, largest_BF], dim=-1))  # type: ignore[no-any-return]
 
-    def _remembered(self, requests: Requests, parts: dict[str, Tensor]) -> Tensor:
+    def _repeat_item_vectors(self, requests: RequestBatch, parts: dict[str, Tensor]) -> Tensor:
         """The sum of the parts is what the item tower gives, unless it takes some tracks for cold, as it does to learn."""
         if self.training:
-            return self.vectors(requests.remembered_BM)
+            return self.vectors(requests.repeat_item_BM)
         return functional.normalize(parts["track"] + parts["artist"] + parts["facet"], dim=-1)
 
-    def _parts(self, items: Tensor) -> dict[str, Tensor]:
+    def _facet_vectors(self, items: Tensor) -> dict[str, Tensor]:
         codes = self.short.items.codes
         return {
-            "track": self.short.items.track(codes.track_V[items]) + self.short.items.described(items),
+            "track": self.short.items.track(codes.track_V[items]) + self.short.items.content_embedding(items),
             "artist": self.short.items.artist(codes.artist_V[items]),
-            "facet": self.short.items.facets(items),
+            "facet": self.short.items.facet_embedding(items),
         }
 
 
-def short_config(config: LongShortConfig) -> RealtimeConfig:
+def short_term_config(config: LongShortConfig) -> RealtimeConfig:
     """The numbers of the short-term part and of what it learns from windows."""
     return RealtimeConfig(
         temperature=config.temperature,
@@ -197,7 +197,7 @@ def short_config(config: LongShortConfig) -> RealtimeConfig:
         in_batch_negatives=config.in_batch_negatives,
         uniform_negatives=config.uniform_negatives,
         skip_negatives=config.skip_negatives,
-        positions=config.positions,
+        positions_per_batch=config.positions_per_batch,
         batch=config.batch,
         seed=config.seed,
     )
@@ -213,7 +213,7 @@ class SetAttention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.query, self.value = nn.Linear(width, width), nn.Linear(width, width)
-        _identity(self.value, 1)
+        _init_identity(self.value, 1)
 
     def forward(self, user_BD: Tensor, member_BMD: Tensor, mask_BM: Tensor) -> Tensor:
         """[B, D]; the projection of zeros for an empty set."""
@@ -225,7 +225,7 @@ class SetAttention(nn.Module):
 
 
 @torch.no_grad()
-def _identity(projection: nn.Linear, parts: int) -> None:
+def _init_identity(projection: nn.Linear, parts: int) -> None:
     """Make a projection the sum of the equal `parts` of what it reads."""
     projection.weight.copy_(torch.eye(projection.out_features).repeat(1, parts))
     projection.bias.zero_()

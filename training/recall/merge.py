@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sequences import behaviours
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from training.features import UserBatch
 from training.recall.transitions import Histories
-from training.recall.windows import POSITIVES
+from training.recall.windows import POSITIVE_BEHAVIOURS
 
-KEPT = ("track_id", "behaviour", "occurred_at", "ended_at")
+EVENT_COLUMNS = ("track_id", "behaviour", "occurred_at", "ended_at")
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedSequences:
     """B sequences, oldest first, padded right with 0: track_id, behaviour, ended_at, and `gap` (µs since the event
     before; 0 at first).
     """
@@ -27,12 +27,12 @@ class Merged:
     columns: dict[str, np.ndarray]
     length_B: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Merged:
+    def take(self, rows: np.ndarray) -> MergedSequences:
         """The sequences of `rows`."""
-        return Merged({name: column[rows] for name, column in self.columns.items()}, self.length_B[rows])
+        return MergedSequences({name: column[rows] for name, column in self.columns.items()}, self.length_B[rows])
 
 
-def merge_clicks(users: UserBatch, length: int) -> Merged:
+def merge_clicks(users: UserBatch, length: int) -> MergedSequences:
     """The newest `length` of `recent_events`, before them older clicks on tracks from `recent_clicks` as far as there
     is room.
 
@@ -40,24 +40,26 @@ def merge_clicks(users: UserBatch, length: int) -> Merged:
     it.
     """
     recent = users.views["recent_events"]
-    columns = {name: recent.columns[name] for name in KEPT}
+    columns = {name: recent.columns[name] for name in EVENT_COLUMNS}
     mask_BL = recent.mask_BL
     if "recent_clicks" in users.views:
         clicks = users.views["recent_clicks"]
         oldest_B = np.where(recent.length_B > 0, recent.columns["ended_at"][:, 0], np.iinfo(np.int64).max)
         is_older_BL = (
-            clicks.mask_BL & (clicks.columns["ended_at"] < oldest_B[:, None]) & (clicks.columns["track_id"] >= FIRST)
+            clicks.mask_BL
+            & (clicks.columns["ended_at"] < oldest_B[:, None])
+            & (clicks.columns["track_id"] >= FIRST_CODE)
         )
-        columns = {name: np.concatenate([clicks.columns[name], columns[name]], axis=1) for name in KEPT}
+        columns = {name: np.concatenate([clicks.columns[name], columns[name]], axis=1) for name in EVENT_COLUMNS}
         mask_BL = np.concatenate([is_older_BL, mask_BL], axis=1)
-    packed, length_B = _packed(columns, mask_BL, length)
+    packed, length_B = _left_align(columns, mask_BL, length)
     previous_BL = np.concatenate([packed["occurred_at"][:, :1], packed["ended_at"][:, :-1]], axis=1)
     gap_BL = np.maximum(packed.pop("occurred_at") - previous_BL, 0)
     gap_BL[np.arange(gap_BL.shape[1]) >= length_B[:, None]] = 0
-    return Merged(packed | {"gap": gap_BL}, length_B)
+    return MergedSequences(packed | {"gap": gap_BL}, length_B)
 
 
-def _packed(
+def _left_align(
     columns: dict[str, np.ndarray], mask_BL: np.ndarray, length: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The newest `length` marked events of each row, moved to the left."""
@@ -74,12 +76,12 @@ def _packed(
     return out, length_B
 
 
-def histories_of(merged: Merged) -> Histories:
+def listened_histories(merged: MergedSequences) -> Histories:
     """What of each sequence was listened to."""
-    item_BL, code = merged.columns["track_id"], behaviours.load().encoder
+    item_BL, code = merged.columns["track_id"], behaviours.load_behaviours().encoder
     is_event_BL = np.arange(item_BL.shape[1]) < merged.length_B[:, None]
-    is_kind_BL = np.isin(merged.columns["behaviour"], [code[name] for name in POSITIVES])
-    is_listened_BL = is_event_BL & is_kind_BL & (item_BL >= FIRST)
+    is_kind_BL = np.isin(merged.columns["behaviour"], [code[name] for name in POSITIVE_BEHAVIOURS])
+    is_listened_BL = is_event_BL & is_kind_BL & (item_BL >= FIRST_CODE)
     return Histories(item_BL[is_listened_BL], np.append(0, np.cumsum(is_listened_BL.sum(1))))
 
 

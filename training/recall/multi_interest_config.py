@@ -32,25 +32,25 @@ class MultiInterestConfig:
 
     extractor: Extractor = "routing"
     interests: int = 4
-    rounds: int = 3
-    starts: int = 8
-    sharpness: float = 16.0
-    power: float | None = None
-    alike: float = 0.5
-    least_share: float = 0.05
+    routing_iterations: int = 3
+    routing_restarts: int = 8
+    routing_sharpness: float = 16.0
+    label_attention_power: float | None = None
+    merge_cosine_threshold: float = 0.5
+    min_interest_share: float = 0.05
     width: int = 64
     length: int = 256
-    targets: int = 16
+    targets_per_window: int = 16
     horizon: int = 10
     temperature: float = 0.07
     item_dropout: float = 0.1
-    least_plays: int = 5
-    balance: float = 0.5
+    min_plays: int = 5
+    user_sampling_exponent: float = 0.5
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
     skip_negatives: bool = False
-    new_weight: float = 0.5
-    new_share: float = 0.5
+    discovery_loss_weight: float = 0.5
+    discovery_share: float = 0.5
     batch: int = 64
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
@@ -62,9 +62,9 @@ class MultiInterestConfig:
     seed: int = 0
     content: ContentUse = "described"
     id_dropout: float = 0.3
-    boundary_quantile: float = 0.25
-    boundaries: dict[str, float] | None = None
-    stop_after: int | None = None
+    cold_item_quantile: float = 0.25
+    cold_item_thresholds: dict[str, float] | None = None
+    early_stopping_step: int | None = None
     exact_up_to: int | None = None
     probes: int | None = None
 
@@ -78,7 +78,7 @@ def multi_interest_config(recipe: str) -> MultiInterestConfig:
         return replace(
             small,
             width=128,
-            least_plays=3,
+            min_plays=3,
             batch=128,
             steps=3000,
             validate_every=500,

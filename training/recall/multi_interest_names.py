@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from training.data import FACETS, TrainingData
 from training.vocabulary import Vocabulary
 
-WORDS = 3
-LEAST_SHARE = 0.3
+MAX_WORDS = 3
+MIN_SHARE = 0.3
 """A value that fewer of the tracks have does not describe them."""
 
 
@@ -21,7 +21,7 @@ class InterestNames:
 
     def __init__(self, value_F: list[str], facet_VF: np.ndarray, vocabulary: Vocabulary) -> None:
         self.value_F, self.facet_VF, self.vocabulary = value_F, facet_VF, vocabulary
-        self._everywhere_F = self._shares(np.arange(FIRST, len(facet_VF)))
+        self._catalog_share_F = self._shares(np.arange(FIRST_CODE, len(facet_VF)))
 
     @classmethod
     def of(cls, data: TrainingData, facet_VF: np.ndarray) -> InterestNames:
@@ -33,8 +33,8 @@ class InterestNames:
         most.
         """
         share_F = self._shares(item_N)
-        worth_F = np.where(share_F >= LEAST_SHARE, share_F * np.log(np.maximum(share_F / self._everywhere_F, 1e-9)), 0)
-        best = np.argsort(-worth_F, kind="stable")[:WORDS]
+        worth_F = np.where(share_F >= MIN_SHARE, share_F * np.log(np.maximum(share_F / self._catalog_share_F, 1e-9)), 0)
+        best = np.argsort(-worth_F, kind="stable")[:MAX_WORDS]
         words = [self.value_F[value] for value in np.sort(best) if worth_F[value] > 0]
         return " · ".join(words or self._artists(item_N))
 
@@ -47,7 +47,7 @@ class InterestNames:
 
     def _artists(self, item_N: np.ndarray) -> list[str]:
         artist_N = self.vocabulary.artist_of_track_V[item_N]
-        artist, count = np.unique(artist_N[artist_N >= FIRST], return_counts=True)
-        best = artist[np.argsort(-count, kind="stable")[:WORDS]]
+        artist, count = np.unique(artist_N[artist_N >= FIRST_CODE], return_counts=True)
+        best = artist[np.argsort(-count, kind="stable")[:MAX_WORDS]]
         names = [str(self.vocabulary.artist_names_A[one]) for one in best]
         return [name for name in names if name] or [self.vocabulary.describe(int(item_N[-1]))]

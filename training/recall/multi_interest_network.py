@@ -28,7 +28,7 @@ from training.recall.item_tower import ItemCodes, ItemTower
 from training.recall.multi_interest_config import MultiInterestConfig
 from training.recall.realtime_network import TASKS
 
-PLACE_CODES = 16
+RECENCY_BUCKETS = 16
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,22 @@ class Interests:
 
     vector_BKD: Tensor
     share_BKL: Tensor
-    is_there_BK: Tensor
+    is_active_BK: Tensor
 
     @property
-    def of_listen_BL(self) -> Tensor:
+    def listen_interest_BL(self) -> Tensor:
         """The interest each listen belongs to, -1 where there is no listen."""
-        best_BL = self.share_BKL.masked_fill(~self.is_there_BK[..., None], -1).argmax(1)
+        best_BL = self.share_BKL.masked_fill(~self.is_active_BK[..., None], -1).argmax(1)
         return best_BL.where(self.share_BKL.sum(1) > 0, -1)
 
-    def distinct(self, alike: float, least_share: float) -> Interests:
+    def merge_similar(self, merge_cosine_threshold: float, min_interest_share: float) -> Interests:
         """Interests whose cosine is above `alike` as one, their mean by what each holds; one to which less than
         `least_share` of the listens belong is left out.
         """
         K = self.vector_BKD.shape[1]
         unit_BKD = functional.normalize(self.vector_BKD, dim=-1)
-        is_there_BK1 = self.is_there_BK[..., None]
-        is_alike_BKK = (unit_BKD @ unit_BKD.mT > alike) & is_there_BK1 & is_there_BK1.mT
+        is_there_BK1 = self.is_active_BK[..., None]
+        is_alike_BKK = (unit_BKD @ unit_BKD.mT > merge_cosine_threshold) & is_there_BK1 & is_there_BK1.mT
         # Each takes the smallest number among those it is like; K times, and all of a chain have the same.
         first_BK = torch.arange(K, device=unit_BKD.device).expand(len(unit_BKD), K)
         for _ in range(K):
@@ -64,10 +64,10 @@ class Interests:
         weight_BKK = is_member_BKK * held_BK[:, None, :]
         vector_BKD = weight_BKK @ self.vector_BKD / weight_BKK.sum(-1, keepdim=True).clamp(min=1e-9)
         joined = Interests(vector_BKD, is_member_BKK @ self.share_BKL, is_member_BKK.any(-1))
-        of_listen_BL = joined.of_listen_BL
+        of_listen_BL = joined.listen_interest_BL
         count_BK = (of_listen_BL[:, None, :] == torch.arange(K, device=unit_BKD.device)[:, None]).sum(-1)
-        is_held_BK = (count_BK > 0) & (count_BK >= least_share * count_BK.sum(-1, keepdim=True))
-        return Interests(vector_BKD, joined.share_BKL, joined.is_there_BK & is_held_BK)
+        is_held_BK = (count_BK > 0) & (count_BK >= min_interest_share * count_BK.sum(-1, keepdim=True))
+        return Interests(vector_BKD, joined.share_BKL, joined.is_active_BK & is_held_BK)
 
 
 class MultiInterestNetwork(nn.Module):
@@ -76,9 +76,9 @@ class MultiInterestNetwork(nn.Module):
     def __init__(self, config: MultiInterestConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.settings = config
-        self.items = ItemTower(codes, config.width, config.id_dropout, by_rows=True)
+        self.items = ItemTower(codes, config.width, config.id_dropout, sparse_gradients=True)
         self.item_dropout = ByteDropout(config.item_dropout)
-        self.weight = nn.Embedding(PLACE_CODES, 1)
+        self.weight = nn.Embedding(RECENCY_BUCKETS, 1)
         nn.init.zeros_(self.weight.weight)
         make = DynamicRouting if config.extractor == "routing" else SelfAttention
         self.extract = make(config)
@@ -104,7 +104,7 @@ class MultiInterestNetwork(nn.Module):
         later_BL = is_listen_BL.flip(1).cumsum(1).flip(1).clamp(min=1)
         weight_BL = self.weight(later_BL.double().log2().long()).squeeze(-1).exp() * is_listen_BL
         item_BLD = functional.normalize(self.item_dropout(self.items(item_BL)), dim=-1) * is_listen_BL[..., None]
-        most = distinct(item_BL).clamp(min=1).double().log2().long().clamp(1, self.settings.interests)
+        most = count_distinct(item_BL).clamp(min=1).double().log2().long().clamp(1, self.settings.interests)
         number_K = torch.arange(self.settings.interests, device=item_BL.device)
         is_there_BK = (number_K < most[:, None]) & is_listen_BL.any(1, keepdim=True)
         vector_BKD, share_BKL = self.extract(item_BLD, weight_BL, is_there_BK)
@@ -114,17 +114,17 @@ class MultiInterestNetwork(nn.Module):
         """What to compare item vectors with, for interests [..., D]; length 1."""
         return functional.normalize(self.queries[task](vector_KD), dim=-1)
 
-    def aware(self, task: str, interests: Interests, row_M: Tensor, positive_M: Tensor) -> Tensor:
+    def label_aware_query(self, task: str, interests: Interests, row_M: Tensor, positive_M: Tensor) -> Tensor:
         """Label-aware attention: of the queries of user `row_M`, those that suit the item each should find [M, D]."""
         query_MKD = self.query(task, interests.vector_BKD)[row_M]
-        absent_MK = ~interests.is_there_BK[row_M]
-        is_hard = self.settings.power is None
+        absent_MK = ~interests.is_active_BK[row_M]
+        is_hard = self.settings.label_attention_power is None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not is_hard):
             score_MK = self.scale(task) * (query_MKD @ self.vectors(positive_M)[..., None]).squeeze(-1)
-        if self.settings.power is None:
+        if self.settings.label_attention_power is None:
             best_M = score_MK.masked_fill(absent_MK, -torch.inf).argmax(-1)
             return query_MKD[torch.arange(len(row_M), device=row_M.device), best_M]
-        weight_MK = (self.settings.power * score_MK).masked_fill(absent_MK, -torch.inf).softmax(-1)
+        weight_MK = (self.settings.label_attention_power * score_MK).masked_fill(absent_MK, -torch.inf).softmax(-1)
         return (weight_MK[:, None, :] @ query_MKD).squeeze(1)
 
 
@@ -140,10 +140,10 @@ class DynamicRouting(nn.Module):
 
     def __init__(self, config: MultiInterestConfig) -> None:
         super().__init__()
-        self.rounds, self.sharpness = config.rounds, config.sharpness
+        self.iterations, self.sharpness = config.routing_iterations, config.routing_sharpness
         self.bilinear = nn.Linear(config.width, config.width, bias=False)
         nn.init.eye_(self.bilinear.weight)
-        self.register_buffer("start_SDK", torch.randn(config.starts, config.width, config.interests))
+        self.register_buffer("start_SDK", torch.randn(config.routing_restarts, config.width, config.interests))
 
     def forward(self, item_BLD: Tensor, weight_BL: Tensor, is_there_BK: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors [B, K, D] and shares [B, K, L]."""
@@ -156,15 +156,15 @@ class DynamicRouting(nn.Module):
         # Starts and interests are rows of one matrix a user; a product with the listens over S would copy them S times.
         def interests(logit_BSKL: Tensor) -> Tensor:
             share_BSKL = logit_BSKL.softmax(2) * weight_B11L
-            return _squashed(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))  # type: ignore[no-any-return]
+            return _squash(share_BSKL.flatten(1, 2) @ seen_BLD).unflatten(1, (-1, K))  # type: ignore[no-any-return]
 
         def agreement(interest_BSKD: Tensor) -> Tensor:
             return (interest_BSKD.flatten(1, 2) @ seen_BLD.mT).unflatten(1, (-1, K))  # type: ignore[no-any-return]
 
         with torch.no_grad():
             first_BLJ = (seen_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)).float()
-            logit_BSKL = _standardised(first_BLJ, weight_BL).mT.unflatten(1, (S, K)).masked_fill(absent_B1K1, least)
-            for _ in range(self.rounds - 1):
+            logit_BSKL = _standardize(first_BLJ, weight_BL).mT.unflatten(1, (S, K)).masked_fill(absent_B1K1, least)
+            for _ in range(self.iterations - 1):
                 logit_BSKL = logit_BSKL + self.sharpness * agreement(interests(logit_BSKL))
             agreement_BSKL = agreement(interests(logit_BSKL)).masked_fill(absent_B1K1, -1)
             best_B = (agreement_BSKL.amax(2) * weight_BL[:, None]).sum(-1).argmax(1)
@@ -193,19 +193,19 @@ class SelfAttention(nn.Module):
         return attention_BKL @ item_BLD, share_BKL
 
 
-def distinct(item_BL: Tensor) -> Tensor:
+def count_distinct(item_BL: Tensor) -> Tensor:
     """How many different items each row has, 0 not counted [B]."""
     sorted_BL = item_BL.sort(1).values  # 0 comes first, and is the one before the first item
     return (sorted_BL[:, 1:] != sorted_BL[:, :-1]).sum(1) + (sorted_BL[:, 0] > 0)
 
 
-def _squashed(sum_BKD: Tensor) -> Tensor:
+def _squash(sum_BKD: Tensor) -> Tensor:
     """The same direction, with a length below 1 that grows with the sum's."""
     square_BK1 = sum_BKD.square().sum(-1, keepdim=True)
     return sum_BKD * square_BK1.clamp(min=1e-12).sqrt() / (1 + square_BK1)
 
 
-def _standardised(value_BLK: Tensor, weight_BL: Tensor) -> Tensor:
+def _standardize(value_BLK: Tensor, weight_BL: Tensor) -> Tensor:
     """Mean 0 and deviation 1 over the listens of each row."""
     is_listen_BL1 = (weight_BL > 0)[..., None]
     count_B11 = is_listen_BL1.sum(-2, keepdim=True).clamp(min=1)

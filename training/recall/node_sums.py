@@ -10,22 +10,22 @@ import threading
 
 import numpy as np
 
-DENSE = 8
+DENSE_FACTOR = 8
 """With fewer nodes than so many times the values, looking at all of them is faster."""
 
 
-class NodeSums:
+class SegmentSum:
     """Over nodes 0 .. N - 1; for any thread, each has a table of its own."""
 
     def __init__(self, nodes: int) -> None:
         self._nodes = nodes
         self._local = threading.local()
 
-    def of(self, node_M: np.ndarray, value_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sum_by_node(self, node_M: np.ndarray, value_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct nodes [A], ascending, and the sum of the values of each, added in the order given; those whose sum is
         not above 0 are left out.
         """
-        if self._nodes < DENSE * len(node_M):
+        if self._nodes < DENSE_FACTOR * len(node_M):
             sum_N = np.bincount(node_M, value_M, self._nodes)
             node_A = np.flatnonzero(sum_N > 0)  # of truth values: ten times as fast
             return node_A, sum_N[node_A]
@@ -37,14 +37,14 @@ class NodeSums:
         sum_A = np.bincount(table[node_M], value_M, len(node_A))
         return node_A[sum_A > 0], sum_A[sum_A > 0]
 
-    def places(self, node_A: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    def positions_of(self, node_A: np.ndarray, query_nodes: np.ndarray) -> np.ndarray:
         """Where the nodes `asked` for stand among distinct ones, those that are not there left out."""
         table = self._table()
         table[node_A] = np.arange(len(node_A), dtype=np.int32)
-        place: np.ndarray = table[asked]
+        place: np.ndarray = table[query_nodes]
         is_within = place < len(node_A)
-        place, asked = place[is_within], asked[is_within]
-        found: np.ndarray = place[node_A[place] == asked]
+        place, query_nodes = place[is_within], query_nodes[is_within]
+        found: np.ndarray = place[node_A[place] == query_nodes]
         return found
 
     def _table(self) -> np.ndarray:

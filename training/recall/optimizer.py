@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from training.recall.row_adamw import RowAdamW
+from training.recall.row_adamw import SparseAdamW
 
 
-class Rates(Protocol):
+class OptimizerSettings(Protocol):
     """The numbers of a config that an optimizer reads."""
 
     @property
@@ -27,7 +27,7 @@ class Rates(Protocol):
     def steps(self) -> int: ...
 
 
-def optimizer_of(network: nn.Module, rates: Rates) -> dict[str, Any]:
+def build_optimizer(network: nn.Module, rates: OptimizerSettings) -> dict[str, Any]:
     """What Lightning's `configure_optimizers` returns; the rate ends at a twentieth after `steps`."""
     tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
     names = {id(table) for table in tables}
@@ -36,10 +36,10 @@ def optimizer_of(network: nn.Module, rates: Rates) -> dict[str, Any]:
         {"params": tables, "weight_decay": 0.0},
         {"params": [one for one in rest if one.requires_grad], "weight_decay": rates.weight_decay},
     ]
-    optimizer = RowAdamW(groups, lr=rates.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(rates.warmup, rates.steps))
+    optimizer = SparseAdamW(groups, lr=rates.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate_multiplier(rates.warmup, rates.steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _rate(warmup: int, steps: int) -> Callable[[int], float]:
+def _learning_rate_multiplier(warmup: int, steps: int) -> Callable[[int], float]:
     return lambda step: min(1.0, (step + 1) / max(warmup, 1)) * max(0.05, 1 - step / max(steps, 1))

@@ -25,8 +25,8 @@ from training.vocabulary import Vocabulary
 from training.workspace import write_json
 
 DAY_US = 86_400_000_000
-FACETS_USED = ("languages", "scenes")
-COUNTED = ("people_N", "times_N")
+BOOSTED_FACETS = ("languages", "scenes")
+COUNT_ARRAYS = ("people_N", "times_N")
 """How many people listened to each kept item in `train`, and how often: what the reasons say."""
 
 
@@ -37,7 +37,7 @@ class PopularityConfig:
     """
 
     half_life_days: float = 60.0
-    kept: int = 5000
+    max_tracks: int = 5000
     boost: float = 4.0
 
 
@@ -52,11 +52,11 @@ class Popularity(RecallChannel):
         config: PopularityConfig,
         item_N: np.ndarray,
         weight_N: np.ndarray,
-        facets: _Facets,
+        facets: _FacetMatcher,
         people_N: np.ndarray,
         times_N: np.ndarray,
     ) -> None:
-        self.settled, self.item_N, self.weight_N, self.facets = config, item_N, weight_N, facets
+        self.resolved_config, self.item_N, self.weight_N, self.facets = config, item_N, weight_N, facets
         self.people_N, self.times_N = people_N, times_N
 
     @classmethod
@@ -81,23 +81,23 @@ class Popularity(RecallChannel):
         weight_V = np.bincount(track, weights=weight, minlength=len(data.vocabulary))
         # Tracks nobody plays any more still come before those nobody ever played, which come in the vocabulary's order.
         order = np.lexsort((np.arange(len(weight_V)), -weight_V))
-        item_N = order[data.catalogue_V[order]][: config.kept]
+        item_N = order[data.catalog_V[order]][: config.max_tracks]
         people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
         times_V = np.bincount(plays.track_P[rows], minlength=len(weight_V))
-        return cls(config, item_N, weight_V[item_N], _Facets.of(data, item_N), people_V[item_N], times_V[item_N])
+        return cls(config, item_N, weight_V[item_N], _FacetMatcher.of(data, item_N), people_V[item_N], times_V[item_N])
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The same `k` for everybody of the same languages and scene."""
-        matching_BN = self.facets.matching(users)
-        score_BN = (self.weight_N + 1e-9) * (1 + self.settled.boost * matching_BN)
-        place_BK = np.stack([_best(score_N, k) for score_N in score_BN])
+        matching_BN = self.facets.match_scores(users)
+        score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
+        place_BK = np.stack([_top_k(score_N, k) for score_N in score_BN])
         scores_BK = np.take_along_axis(score_BN, place_BK, 1).astype(np.float32)
-        return Candidates.padded(self.item_N[place_BK], scores_BK, k)
+        return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
         """How many people have listened to each song; where one has, how often, for that may be the very one who asks."""
         del user
-        return [_heard(*self._counts.get(item, (0, 0))) for item in items]
+        return [_listen_count_reason(*self._counts.get(item, (0, 0))) for item in items]
 
     @cached_property
     def _counts(self) -> dict[int, tuple[int, int]]:
@@ -107,8 +107,8 @@ class Popularity(RecallChannel):
     def save(self, folder: Path) -> None:
         """Config and facet values as JSON, counts as arrays."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "popularity.json", asdict(self.settled) | {"values": self.facets.values})
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNTED)}
+        write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": self.facets.values})
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}
         arrays |= {f"has_{name}": value for name, value in self.facets.has.items()}
         np.savez_compressed(folder / "popularity.npz", **arrays)
 
@@ -120,14 +120,14 @@ class Popularity(RecallChannel):
         values = stored.pop("values")
         stored.pop("listeners", None)  # a release from before has them, and no counts
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
-            has = {name: arrays[f"has_{name}"] for name in FACETS_USED}
-            facets = _Facets(arrays["item_N"], values, has)
+            has = {name: arrays[f"has_{name}"] for name in BOOSTED_FACETS}
+            facets = _FacetMatcher(arrays["item_N"], values, has)
             unknown = np.zeros(len(arrays["item_N"]), dtype=np.int64)
-            counts = {name: arrays.get(name, unknown) for name in COUNTED}
+            counts = {name: arrays.get(name, unknown) for name in COUNT_ARRAYS}
             return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets, **counts)
 
 
-def _heard(people: int, times: int) -> str:
+def _listen_count_reason(people: int, times: int) -> str:
     if people > 1:
         return f"because {people} people have listened to it"
     if times > 1:
@@ -135,7 +135,7 @@ def _heard(people: int, times: int) -> str:
     return "because it has been listened to once" if times else "because it is among the most played tracks"
 
 
-def _best(score_N: np.ndarray, k: int) -> np.ndarray:
+def _top_k(score_N: np.ndarray, k: int) -> np.ndarray:
     """Places of the `k` best, best first, ties by smaller place; few are sorted."""
     place = np.arange(len(score_N))
     if len(score_N) > k:
@@ -144,7 +144,7 @@ def _best(score_N: np.ndarray, k: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Facets:
+class _FacetMatcher:
     """Which values of language and scene the kept items have: `has[facet]` bool [N, values]."""
 
     item_N: np.ndarray
@@ -152,9 +152,9 @@ class _Facets:
     has: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, data: TrainingData, item_N: np.ndarray) -> _Facets:
+    def of(cls, data: TrainingData, item_N: np.ndarray) -> _FacetMatcher:
         values, has = {}, {}
-        for facet in FACETS_USED:
+        for facet in BOOSTED_FACETS:
             values[facet], lists = data.facets[facet]
             has[facet] = np.zeros((len(item_N), len(values[facet])), dtype=bool)
             for row, item in enumerate(item_N.tolist()):
@@ -170,7 +170,7 @@ class _Facets:
         order = np.argsort(self.item_N)
         return order, self.item_N[order]
 
-    def matching(self, users: UserBatch) -> np.ndarray:
+    def match_scores(self, users: UserBatch) -> np.ndarray:
         """How well items fit, [B, N] in 0..1: the share of the user's recent events in the item's languages, or the
         request's scene.
         """

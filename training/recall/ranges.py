@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def ranges(begin_R: np.ndarray, end_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def concatenate_ranges(begin_R: np.ndarray, end_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All numbers of the half-open ranges, one range after the other [N], and for each the place of its range [N]."""
     count_R = end_R - begin_R
     place_N = np.arange(len(count_R)).repeat(count_R)

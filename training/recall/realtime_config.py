@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from training.content import ContentUse
-from training.recall.transitions import TransitionNumbers
+from training.recall.transitions import TransitionConfig
 from training.recall.user_tower import BlockKind, Pooling
 from training.recall.windows import WindowKind
 
@@ -42,19 +42,19 @@ class RealtimeConfig:
     heads: int = 2
     dropout: float = 0.1
     item_dropout: float = 0.1
-    least_plays: int = 5
+    min_plays: int = 5
     horizon: int = 10
-    balance: float = 0.5
-    windows: WindowKind = "any"
-    trim: bool = False
+    user_sampling_exponent: float = 0.5
+    window_kind: WindowKind = "any"
+    length_bucketing: bool = False
     softmax: Literal["sampled", "full"] = "sampled"
     label_smoothing: float = 0.0
     in_batch_negatives: int = 512
     uniform_negatives: int = 512
     skip_negatives: bool = False
-    positions: int = 1024
-    new_weight: float = 0.5
-    new_share: float = 0.5
+    positions_per_batch: int = 1024
+    discovery_loss_weight: float = 0.5
+    discovery_share: float = 0.5
     batch: int = 64
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
@@ -63,26 +63,26 @@ class RealtimeConfig:
     validate_every: int = 250
     patience: int = 3
     cases_per_user: int = 5
-    most_cases: int | None = None
-    judged_at: tuple[int, int] = (50, 200)
+    max_validation_cases: int | None = None
+    eval_cutoffs: tuple[int, int] = (50, 200)
     seed: int = 0
     content: ContentUse = "described"
     id_dropout: float = 0.3
-    boundary_quantile: float = 0.25
-    boundaries: dict[str, float] | None = None
-    stop_after: int | None = None
+    cold_item_quantile: float = 0.25
+    cold_item_thresholds: dict[str, float] | None = None
+    early_stopping_step: int | None = None
     exact_up_to: int | None = None
     probes: int | None = None
     transitions: bool = False
-    transitions_up_to: int = 24_000
-    transition_numbers: TransitionNumbers | None = None
+    max_transition_items: int = 24_000
+    transition_config: TransitionConfig | None = None
     transition_weight: float | None = None
 
     def __post_init__(self) -> None:
         # JSON has lists and objects only; a config read from it equals the one that was written.
-        object.__setattr__(self, "judged_at", tuple(self.judged_at))
-        if isinstance(self.transition_numbers, dict):
-            object.__setattr__(self, "transition_numbers", TransitionNumbers(**self.transition_numbers))
+        object.__setattr__(self, "eval_cutoffs", tuple(self.eval_cutoffs))
+        if isinstance(self.transition_config, dict):
+            object.__setattr__(self, "transition_config", TransitionConfig(**self.transition_config))
         if self.similarity == "dot" and self.exact_up_to is not None:
             raise ValueError(
                 f"similarity='dot' needs exact search, and exact_up_to={self.exact_up_to} would end it; set exact_up_to=None, "
@@ -106,16 +106,16 @@ def realtime_config(recipe: str) -> RealtimeConfig:
         return replace(
             small,
             length=50,
-            least_plays=1,
+            min_plays=1,
             horizon=1,
-            windows="full",
+            window_kind="full",
             softmax="full",
-            new_share=0.0,
-            new_weight=1.0,
-            judged_at=(10, 20),
+            discovery_share=0.0,
+            discovery_loss_weight=1.0,
+            eval_cutoffs=(10, 20),
             cases_per_user=1,
-            most_cases=2000,
-            trim=True,
+            max_validation_cases=2000,
+            length_bucketing=True,
             block="gated",
             layers=1,
             learning_rate=1e-2,
@@ -128,7 +128,7 @@ def realtime_config(recipe: str) -> RealtimeConfig:
         return replace(
             small,
             width=128,
-            least_plays=3,
+            min_plays=3,
             batch=128,
             steps=6000,
             validate_every=1000,

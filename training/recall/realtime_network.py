@@ -14,7 +14,7 @@ from torch.nn import functional
 from training.recall.byte_dropout import ByteDropout
 from training.recall.item_tower import ItemCodes, ItemTower
 from training.recall.realtime_config import RealtimeConfig
-from training.recall.user_tower import GAP_CODES, UserTower, gap_code
+from training.recall.user_tower import GAP_BUCKETS, UserTower, bucketize_gap
 
 TASKS = ("next", "new")
 
@@ -27,7 +27,7 @@ class RealtimeNetwork(nn.Module):
     def __init__(self, config: RealtimeConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.is_cosine = config.similarity == "cosine"
-        self.items = ItemTower(codes, config.width, config.id_dropout, by_rows=config.softmax == "sampled")
+        self.items = ItemTower(codes, config.width, config.id_dropout, sparse_gradients=config.softmax == "sampled")
         self.users = UserTower(
             config.width,
             config.length,
@@ -38,8 +38,8 @@ class RealtimeNetwork(nn.Module):
             block=config.block,
         )
         self.item_dropout = ByteDropout(config.item_dropout)
-        self.ahead = nn.Embedding(GAP_CODES, config.width)
-        nn.init.normal_(self.ahead.weight, std=0.02)
+        self.query_gap = nn.Embedding(GAP_BUCKETS, config.width)
+        nn.init.normal_(self.query_gap.weight, std=0.02)
         self.queries = nn.ModuleDict({task: nn.Linear(config.width, config.width) for task in TASKS})
         for query in self.queries.values():
             # Begin as "more of what just played": a query that already is the state learns to differ from it.
@@ -50,28 +50,28 @@ class RealtimeNetwork(nn.Module):
 
     def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Item vectors as they are compared with a query; `as_cold`: see `ItemTower`."""
-        return self._compared(self.items(items, as_cold))
+        return self._normalize_if_cosine(self.items(items, as_cold))
 
     def states_at(
         self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
     ) -> Tensor:
         """What is known after some of the events, [M, D]; gaps in µs. See `UserTower.at`."""
         item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users.at(item_BLD, behaviour_BL, gap_code(gap_BL), row_M, place_M)
+        return self.users.forward_at(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)
 
     def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """What is known after the last event of each, [B, D]; see `UserTower.last`."""
         item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users.last(item_BLD, behaviour_BL, gap_code(gap_BL), length_B)
+        return self.users.forward_last(item_BLD, behaviour_BL, bucketize_gap(gap_BL), length_B)
 
     def query(self, task: str, state_MD: Tensor, ahead_M: Tensor) -> Tensor:
         """User vectors at request time: the state, and how long ago (µs) the last event ended."""
-        query_MD: Tensor = self.queries[task](state_MD + self.ahead(gap_code(ahead_M)))
-        return self._compared(query_MD)
+        query_MD: Tensor = self.queries[task](state_MD + self.query_gap(bucketize_gap(ahead_M)))
+        return self._normalize_if_cosine(query_MD)
 
     def scale(self, task: str) -> Tensor:
         """What multiplies the inner products of a task."""
         return self.log_scale[TASKS.index(task)].exp()
 
-    def _compared(self, vector: Tensor) -> Tensor:
+    def _normalize_if_cosine(self, vector: Tensor) -> Tensor:
         return functional.normalize(vector, dim=-1) if self.is_cosine else vector

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 
-class RowAdamW(torch.optim.AdamW):
+class SparseAdamW(torch.optim.AdamW):
     """AdamW; a parameter with a sparse gradient learns by rows.
 
     Raises (`step`):
@@ -35,12 +35,12 @@ class RowAdamW(torch.optim.AdamW):
         for group in self.param_groups:
             for table in group["params"]:
                 if table.grad is not None and table.grad.is_sparse:
-                    self._move_rows(table, group)
+                    self._update_rows(table, group)
                     table.grad = None
         super().step()
         return loss
 
-    def _move_rows(self, table_VD: Tensor, group: dict[str, Any]) -> None:
+    def _update_rows(self, table_VD: Tensor, group: dict[str, Any]) -> None:
         state, second = self.state[table_VD], group["betas"][1]
         if group["weight_decay"]:
             raise ValueError(

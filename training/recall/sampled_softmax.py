@@ -19,7 +19,7 @@ from torch.nn import functional
 from training import ranks
 
 
-def expected_draws(share_V: Tensor, is_item_V: Tensor, in_batch: int, uniform: int) -> Tensor:
+def logq_correction(share_V: Tensor, is_item_V: Tensor, in_batch: int, uniform: int) -> Tensor:
     """Logarithm of how many of the negatives are item v on average, [V]: `in_batch` drawn by `share_V` (share of the
     targets), `uniform` by chance among `is_item_V`.
     """
@@ -34,7 +34,7 @@ def sampled_softmax(
     positive_M: Tensor,
     negative_N: Tensor,
     *,
-    log_draws_V: Tensor,
+    logq_V: Tensor,
     scale: Tensor,
     hard_MD: Tensor | None = None,
     hard_M: Tensor | None = None,
@@ -45,11 +45,11 @@ def sampled_softmax(
     `scale` multiplies the inner products (1 / temperature where vectors are normalised). `hard_M`: a negative of each
     position alone (0: none); it is there for certain, so its logit needs no correction.
     """
-    positive_logit_M = scale * (query_MD * positive_MD).sum(-1) - log_draws_V[positive_M]
+    positive_logit_M = scale * (query_MD * positive_MD).sum(-1) - logq_V[positive_M]
     is_hit_MN = positive_M[:, None] == negative_N
     # The correction is one more number of each vector, which costs less than adding it to all logits.
     asking_MY = functional.pad(scale * query_MD, (0, 1), value=1.0)
-    asked_NY = torch.cat([negative_ND, -log_draws_V[negative_N, None]], dim=1)
+    asked_NY = torch.cat([negative_ND, -logq_V[negative_N, None]], dim=1)
     logits = [positive_logit_M, _LogSumExp.apply(asking_MY, asked_NY, is_hit_MN)]
     if hard_MD is not None and hard_M is not None:
         hard_logit_M = scale * (query_MD * hard_MD).sum(-1)
@@ -102,7 +102,7 @@ def full_softmax(
     return functional.cross_entropy(logit_MN, place_M[is_item_M], label_smoothing=label_smoothing)
 
 
-class Compared(Protocol):
+class TwoTowerModel(Protocol):
     """A network that places items where queries are."""
 
     def vectors(self, items: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class Compared(Protocol):
         ...
 
 
-class CatalogueSoftmax:
+class SampledSoftmaxLoss:
     """The loss of queries against the items they should find. Its in-batch negatives are these very items, a task's
     own targets; of several ranks those of all of them, and each draws the same.
 
@@ -122,21 +122,21 @@ class CatalogueSoftmax:
     """
 
     def __init__(
-        self, network: Compared, share_V: np.ndarray, is_item_V: np.ndarray, in_batch: int, uniform: int
+        self, network: TwoTowerModel, share_V: np.ndarray, is_item_V: np.ndarray, in_batch: int, uniform: int
     ) -> None:
         self.network, self.in_batch, self.uniform = network, in_batch, uniform
-        self._catalogue = torch.from_numpy(np.flatnonzero(is_item_V))
+        self._catalog = torch.from_numpy(np.flatnonzero(is_item_V))
         share = torch.from_numpy(share_V.astype(np.float32))
-        self._log_draws_V = expected_draws(share, torch.from_numpy(is_item_V), in_batch, uniform)
+        self._logq_V = logq_correction(share, torch.from_numpy(is_item_V), in_batch, uniform)
 
     def __call__(
         self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
     ) -> Tensor:
         """Sampled softmax, a number; `target_T`: the positives of all ranks; `hard_M`: see `sampled_softmax`."""
         device = query_MD.device
-        some = torch.randint(len(target_T), (self.in_batch,), generator=ranks.draws())
-        any_item = torch.randint(len(self._catalogue), (self.uniform,), generator=ranks.draws())
-        negative_N = torch.cat([target_T[some], self._catalogue[any_item].to(device)])
+        some = torch.randint(len(target_T), (self.in_batch,), generator=ranks.shared_generator())
+        any_item = torch.randint(len(self._catalog), (self.uniform,), generator=ranks.shared_generator())
+        negative_N = torch.cat([target_T[some], self._catalog[any_item].to(device)])
         # Looked up together: every look-up makes a gradient of the size of the whole table.
         looked_up = [positive_M, negative_N] if hard_M is None else [positive_M, negative_N, hard_M]
         vectors = self.network.vectors(torch.cat(looked_up)).split([len(items) for items in looked_up])
@@ -148,28 +148,28 @@ class CatalogueSoftmax:
                 vectors[1].float(),
                 positive_M,
                 negative_N,
-                log_draws_V=self._log_draws_V.to(device),
+                logq_V=self._logq_V.to(device),
                 scale=self.network.scale(task),
                 hard_MD=vectors[2].float() if hard_M is not None else None,
                 hard_M=hard_M,
             )
-        return ranks.weighted(loss, len(positive_M))
+        return ranks.weight_for_global_mean(loss, len(positive_M))
 
 
-class FullSoftmax:
+class FullSoftmaxLoss:
     """The same loss over the whole catalogue; see `full_softmax`."""
 
-    def __init__(self, network: Compared, is_item_V: np.ndarray, label_smoothing: float) -> None:
+    def __init__(self, network: TwoTowerModel, is_item_V: np.ndarray, label_smoothing: float) -> None:
         self.network, self.label_smoothing = network, label_smoothing
         self._is_item_V = torch.from_numpy(is_item_V)
-        self._catalogue = torch.from_numpy(np.flatnonzero(is_item_V))
+        self._catalog = torch.from_numpy(np.flatnonzero(is_item_V))
 
     def __call__(
         self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
     ) -> Tensor:
         """A number; all negatives, hard ones too, are among the items already."""
         del target_T, hard_M
-        item_N = self._catalogue.to(query_MD.device)
+        item_N = self._catalog.to(query_MD.device)
         loss = full_softmax(
             query_MD,
             self.network.vectors(item_N),
@@ -178,4 +178,4 @@ class FullSoftmax:
             scale=self.network.scale(task),
             label_smoothing=self.label_smoothing,
         )
-        return ranks.weighted(loss, self._is_item_V[positive_M.cpu()].sum())
+        return ranks.weight_for_global_mean(loss, self._is_item_V[positive_M.cpu()].sum())

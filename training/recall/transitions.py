@@ -29,25 +29,25 @@ from scipy.sparse import csr_array, diags_array
 
 Array = NDArray[Any]
 
-LEAST = 1e-3
+MIN_DECAY_WEIGHT = 1e-3
 """What has faded to less counts for nothing."""
-SPLITS_AT_ONCE = 65_536
-FILE = "transitions.safetensors"
+SPLITS_PER_CHUNK = 65_536
+TRANSITIONS_FILE = "transitions.safetensors"
 
 
 @dataclass(frozen=True)
-class TransitionNumbers:
+class TransitionConfig:
     """`ridge`: λ, so many times the mean diagonal of the Gram matrix; `together`: a, the share of whole histories. A
     listen fades by e^(−decay) a place: in a `past` and a `future` of a split, and in what a `request` is asked with; a
     split itself by `age`, from the newest one of its user on.
     """
 
     ridge: float = 10.0
-    together: float = 0.2
-    past: float = 0.5
-    future: float = 0.2
-    age: float = 0.02
-    request: float = 0.2
+    consistency_weight: float = 0.2
+    past_decay: float = 0.5
+    future_decay: float = 0.2
+    split_age_decay: float = 0.02
+    query_decay: float = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Histories:
         """The I distinct items, ascending."""
         return np.unique(self.item_P)
 
-    def among(self, items: Array) -> Histories:
+    def restrict_to(self, items: Array) -> Histories:
         """Without what is not among `items`."""
         is_kept_P = np.isin(self.item_P, items)
         return Histories(self.item_P[is_kept_P], np.append(0, np.cumsum(is_kept_P))[self.offset_U1])
@@ -86,7 +86,7 @@ class Histories:
         counts = np.diff(self.offset_U1)[rows]
         return Histories(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), np.append(0, np.cumsum(counts)))
 
-    def weighted(self, items: Array, decay: float) -> csr_array:
+    def to_decayed_matrix(self, items: Array, decay: float) -> csr_array:
         """A row a history, a column an item of `items` (ascending; others are left out): its listens, faded by their
         distance from the end.
         """
@@ -98,7 +98,7 @@ class Histories:
         return csr_array((faded, (user_P[kept], place_P[kept])), shape=(len(self.offset_U1) - 1, len(items)))
 
 
-def joined(parts: Sequence[Histories]) -> Histories:
+def concatenate_histories(parts: Sequence[Histories]) -> Histories:
     """The histories of all parts, one after the other."""
     counts = np.concatenate([np.zeros(1, dtype=np.int64), *(np.diff(part.offset_U1) for part in parts)])
     return Histories(np.concatenate([np.zeros(0, dtype=np.int64), *(part.item_P for part in parts)]), counts.cumsum())
@@ -108,7 +108,7 @@ def joined(parts: Sequence[Histories]) -> Histories:
 class Transitions:
     """`weight_II[i, j]`: how much of item i in a history speaks for item j; both are places in `item_I`."""
 
-    numbers: TransitionNumbers
+    config: TransitionConfig
     item_I: Array
     weight_II: Array
 
@@ -116,7 +116,7 @@ class Transitions:
         """How much each history speaks for each item of `item_N` (ascending), float32 [B, N]; 0 for one that nobody
         listened to.
         """
-        asked_BI = histories.weighted(self.item_I, self.numbers.request)
+        asked_BI = histories.to_decayed_matrix(self.item_I, self.config.query_decay)
         score_BN = np.zeros((asked_BI.shape[0], len(item_N)), dtype=np.float32)
         _, known_I, known_N = np.intersect1d(self.item_I, item_N, assume_unique=True, return_indices=True)
         score_BN[:, known_N] = (asked_BI @ self.weight_II)[:, known_I]
@@ -124,23 +124,23 @@ class Transitions:
 
     def save(self, folder: Path) -> None:
         """Items and weights as safetensors; the numbers stand in the config of whoever uses them."""
-        save_file({"item_I": self.item_I, "weight_II": self.weight_II}, folder / FILE)
+        save_file({"item_I": self.item_I, "weight_II": self.weight_II}, folder / TRANSITIONS_FILE)
 
     @classmethod
-    def load(cls, folder: Path, numbers: TransitionNumbers) -> Transitions:
+    def load(cls, folder: Path, numbers: TransitionConfig) -> Transitions:
         """What `save` wrote."""
-        arrays = load_file(folder / FILE)
+        arrays = load_file(folder / TRANSITIONS_FILE)
         return cls(numbers, arrays["item_I"], arrays["weight_II"])
 
 
 @lru_cache(maxsize=2)
-def learned(histories: Histories, numbers: TransitionNumbers, length: int) -> Transitions:
+def fit_transitions(histories: Histories, numbers: TransitionConfig, length: int) -> Transitions:
     """The weights that `histories` have, of pasts and futures of at most `length` listens.
 
     Nothing is drawn by chance, so the last two are kept for the next seed.
     """
-    gram_II, target_II = products(histories, numbers, length)
-    factor = factorised(gram_II, numbers.ridge)
+    gram_II, target_II = normal_equations(histories, numbers, length)
+    factor = cholesky_factor(gram_II, numbers.ridge)
     weight_II = cho_solve(factor, target_II, overwrite_b=True, check_finite=False)
     # Two matrices of this size are enough at a time.
     del factor, gram_II, target_II
@@ -148,7 +148,7 @@ def learned(histories: Histories, numbers: TransitionNumbers, length: int) -> Tr
     return Transitions(numbers, histories.items, np.ascontiguousarray(weight_II, dtype=np.float32))
 
 
-def factorised(gram_II: Array, ridge: float) -> tuple[Array, bool]:
+def cholesky_factor(gram_II: Array, ridge: float) -> tuple[Array, bool]:
     """Cholesky factor of the Gram matrix with `ridge` times its mean diagonal on the diagonal; `gram_II` is
     overwritten.
     """
@@ -157,24 +157,24 @@ def factorised(gram_II: Array, ridge: float) -> tuple[Array, bool]:
     return factor
 
 
-def products(histories: Histories, numbers: TransitionNumbers, length: int) -> tuple[Array, Array]:
+def normal_equations(histories: Histories, numbers: TransitionConfig, length: int) -> tuple[Array, Array]:
     """The Gram matrix of what is seen, and its products with what is to be said from it, float32 [I, I] each, in the
     order of a column-major solver.
     """
     count = len(histories.items)
-    whole_UI = histories.weighted(histories.items, 0.0)
+    whole_UI = histories.to_decayed_matrix(histories.items, 0.0)
     whole_UI.sum_duplicates()
-    whole_UI.data[:] = numbers.together**0.5
+    whole_UI.data[:] = numbers.consistency_weight**0.5
     gram_II = (whole_UI.T @ whole_UI).tocsr()
     target_II = gram_II - diags_array(gram_II.diagonal(), format="csr")
     for past_SI, future_SI, weight_S in _splits(histories, numbers, length, count):
-        past_IS = (past_SI.T * (np.float32(1 - numbers.together) * weight_S)).tocsr()
+        past_IS = (past_SI.T * (np.float32(1 - numbers.consistency_weight) * weight_S)).tocsr()
         gram_II, target_II = gram_II + past_IS @ past_SI, target_II + past_IS @ future_SI
     return gram_II.toarray(order="F"), target_II.toarray(order="F")
 
 
 def _splits(
-    histories: Histories, numbers: TransitionNumbers, length: int, count: int
+    histories: Histories, numbers: TransitionConfig, length: int, count: int
 ) -> Iterator[tuple[csr_array, csr_array, Array]]:
     """Pasts and futures of every split and how much it counts, some at a time: a row a split, after each listen but a
     user's last.
@@ -182,16 +182,18 @@ def _splits(
     place_P = np.searchsorted(histories.items, histories.item_P)
     sizes_U = np.diff(histories.offset_U1)
     first_P, end_P = np.repeat(histories.offset_U1[:-1], sizes_U), np.repeat(histories.offset_U1[1:], sizes_U)
-    weight_P = np.exp(-numbers.age * (end_P - 2 - np.arange(len(place_P)))).astype(np.float32)
-    split_S = np.flatnonzero((np.arange(len(place_P)) + 1 < end_P) & (weight_P >= LEAST))
-    for start in range(0, len(split_S), SPLITS_AT_ONCE):
-        some_S = split_S[start : start + SPLITS_AT_ONCE]
-        past = _faded(place_P, some_S, -1, first_P[some_S], end_P[some_S], numbers.past, length, count)
-        future = _faded(place_P, some_S + 1, 1, first_P[some_S], end_P[some_S], numbers.future, length, count)
+    weight_P = np.exp(-numbers.split_age_decay * (end_P - 2 - np.arange(len(place_P)))).astype(np.float32)
+    split_S = np.flatnonzero((np.arange(len(place_P)) + 1 < end_P) & (weight_P >= MIN_DECAY_WEIGHT))
+    for start in range(0, len(split_S), SPLITS_PER_CHUNK):
+        some_S = split_S[start : start + SPLITS_PER_CHUNK]
+        past = _decayed_window(place_P, some_S, -1, first_P[some_S], end_P[some_S], numbers.past_decay, length, count)
+        future = _decayed_window(
+            place_P, some_S + 1, 1, first_P[some_S], end_P[some_S], numbers.future_decay, length, count
+        )
         yield past, future, weight_P[some_S]
 
 
-def _faded(
+def _decayed_window(
     place_P: Array, begin_S: Array, step: int, first_S: Array, end_S: Array, decay: float, length: int, count: int
 ) -> csr_array:
     """The listens from `begin_S` on, forwards or backwards, within first and end, [S, count]."""
@@ -200,7 +202,7 @@ def _faded(
         faded = np.exp(-decay * distance)
         at_S = begin_S + step * distance
         row = np.flatnonzero((at_S >= first_S) & (at_S < end_S))
-        if faded < LEAST or not len(row):
+        if faded < MIN_DECAY_WEIGHT or not len(row):
             break
         rows.append(row)
         places.append(place_P[at_S[row]])

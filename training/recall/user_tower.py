@@ -19,17 +19,17 @@ from training.recall.byte_dropout import ByteDropout
 
 Pooling = Literal["average", "attention"]
 BlockKind = Literal["residual", "gated", "pointwise"]
-BEHAVIOUR_CODES = 32
-GAP_CODES = 28
-DISTANCE_CODES = 16
+MAX_BEHAVIOURS = 32
+GAP_BUCKETS = 28
+DISTANCE_BUCKETS = 16
 
-LONGEST_GAPS = (2 ** torch.arange(GAP_CODES - 1) - 1) * 1_000_000
+GAP_BUCKET_BOUNDS = (2 ** torch.arange(GAP_BUCKETS - 1) - 1) * 1_000_000
 """The longest gap (µs) of each code but the last."""
 
 
-def gap_code(microseconds: Tensor) -> Tensor:
+def bucketize_gap(microseconds: Tensor) -> Tensor:
     """How long a gap is, as a code: 0 for none, then one more a doubling of the seconds (27: over two years)."""
-    return torch.bucketize(microseconds, LONGEST_GAPS.to(microseconds.device))
+    return torch.bucketize(microseconds, GAP_BUCKET_BOUNDS.to(microseconds.device))
 
 
 class UserTower(nn.Module):
@@ -50,12 +50,12 @@ class UserTower(nn.Module):
     ) -> None:
         super().__init__()
         self.pooling = pooling
-        self.behaviour = nn.Embedding(BEHAVIOUR_CODES, width)
-        self.gap = nn.Embedding(GAP_CODES, width)
+        self.behaviour = nn.Embedding(MAX_BEHAVIOURS, width)
+        self.gap = nn.Embedding(GAP_BUCKETS, width)
         self.position = nn.Embedding(length, width)
         for table in (self.behaviour, self.gap, self.position):
             nn.init.normal_(table.weight, std=0.02)
-        self.gate = nn.Embedding(BEHAVIOUR_CODES, 1)
+        self.gate = nn.Embedding(MAX_BEHAVIOURS, 1)
         nn.init.zeros_(self.gate.weight)
         self.dropout = ByteDropout(dropout)
         count = layers if pooling == "attention" else 0
@@ -67,14 +67,16 @@ class UserTower(nn.Module):
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         if self.pooling == "average":
             # Which behaviours count how much is learned: a skip says less of what is wanted than a full play.
-            weight_BL1 = self.gate(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)).exp()
+            weight_BL1 = self.gate(behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)).exp()
             sum_BLD = (weight_BL1 * token_BLD).cumsum(1)
             return self.norm(sum_BLD / weight_BL1.cumsum(1))  # type: ignore[no-any-return]
         for block in self.blocks:
             token_BLD = block(token_BLD)
         return self.norm(token_BLD)  # type: ignore[no-any-return]
 
-    def at(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
+    def forward_at(
+        self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
+    ) -> Tensor:
         """The states [M, D] that `forward` has at some places of some rows, for less: the last block passes these on alone."""
         if not self.blocks:
             return self(item_BLD, behaviour_BL, gap_BL)[row_M, place_M]  # type: ignore[no-any-return]
@@ -83,27 +85,27 @@ class UserTower(nn.Module):
             token_BLD = block(token_BLD)
         return self.norm(self.blocks[-1].at(token_BLD, row_M, place_M))  # type: ignore[no-any-return,operator]
 
-    def last(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
+    def forward_last(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """States [B, D] after the last of `length_B` events, after the first where there is none; but for rounding those
         that `forward` has there, for less: the last block is asked for one position of each sequence alone.
         """
         row_B, last_B = torch.arange(len(item_BLD), device=item_BLD.device), (length_B - 1).clamp(min=0)
         if self.training or not self.blocks:
-            return self.at(item_BLD, behaviour_BL, gap_BL, row_B, last_B)
+            return self.forward_at(item_BLD, behaviour_BL, gap_BL, row_B, last_B)
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
         return self.norm(self.blocks[-1].at_one(token_BLD, last_B))  # type: ignore[no-any-return,operator]
 
     def _tokens(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        behaviour_BL = behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)
+        behaviour_BL = behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)
         token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
         if self.pooling == "attention":
             token_BLD = token_BLD + self.position.weight[: token_BLD.shape[1]]
         return self.dropout(token_BLD)  # type: ignore[no-any-return]
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Causal multi-head attention and a feed-forward layer, pre-norm, each beside a bypass."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -116,23 +118,23 @@ class Block(nn.Module):
         )
 
     def forward(self, token_BLD: Tensor) -> Tensor:
-        return self.passed(token_BLD, self.seen(token_BLD))
+        return self.residual_ffn(token_BLD, self.attend(token_BLD))
 
-    def at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
+    def forward_at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
         """What `forward` gives at some places of some rows [M, D]."""
-        return self.passed(token_BLD[row_M, place_M], self.seen(token_BLD)[row_M, place_M])
+        return self.residual_ffn(token_BLD[row_M, place_M], self.attend(token_BLD)[row_M, place_M])
 
-    def at_one(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+    def forward_last(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
         """What `forward` gives at one place of each row [B, D], for less than `at`."""
         row_B = torch.arange(len(token_BLD), device=token_BLD.device)
-        return self.passed(token_BLD[row_B, place_B], self.seen_at_one(token_BLD, place_B))
+        return self.residual_ffn(token_BLD[row_B, place_B], self.attend_last(token_BLD, place_B))
 
-    def passed(self, token: Tensor, seen: Tensor) -> Tensor:
+    def residual_ffn(self, token: Tensor, seen: Tensor) -> Tensor:
         """What comes of tokens [..., D] with what each has seen."""
         token = token + self.dropout(self.output(seen))
         return token + self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
-    def seen(self, token_BLD: Tensor) -> Tensor:
+    def attend(self, token_BLD: Tensor) -> Tensor:
         """What each position sees of itself and the ones before it [B, L, D]."""
         B, L, D = token_BLD.shape
         split = self.projections(self.attention_norm(token_BLD)).view(B, L, 3, self.heads, D // self.heads)
@@ -142,7 +144,7 @@ class Block(nn.Module):
         seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return seen.transpose(1, 2).reshape(B, L, D)
 
-    def seen_at_one(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+    def attend_last(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
         """What one position of each row sees [B, D]."""
         (B, L, D), token_BLD = token_BLD.shape, self.attention_norm(token_BLD)
         weight, bias = self.projections.weight, self.projections.bias
@@ -155,7 +157,7 @@ class Block(nn.Module):
         return seen.reshape(B, D)
 
 
-class GatedBlock(Block):
+class GatedBlock(TransformerBlock):
     """A block whose two layers each pass a gate, σ of a projection of what the bypass carries.
 
     Borisyuk et al., "From Features to Transformers: Redefining Ranking for Scalable Impact" (2025), arXiv 2502.03417
@@ -168,13 +170,13 @@ class GatedBlock(Block):
         super().__init__(width, heads, dropout)
         self.attention_gate, self.feed_gate = nn.Linear(width, width), nn.Linear(width, width)
 
-    def passed(self, token: Tensor, seen: Tensor) -> Tensor:
+    def residual_ffn(self, token: Tensor, seen: Tensor) -> Tensor:
         """See `Block`."""
         token = token + self.attention_gate(token).sigmoid() * self.dropout(self.output(seen))
         return token + self.feed_gate(token).sigmoid() * self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
 
-class PointwiseBlock(nn.Module):
+class HSTUBlock(nn.Module):
     """Attention without a softmax: each position weighs each earlier one by SiLU of their likeness, and a gate takes the
     place of the feed-forward layer.
 
@@ -189,7 +191,7 @@ class PointwiseBlock(nn.Module):
         self.heads = heads
         self.norm, self.read_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.projections, self.output = nn.Linear(width, 4 * width), nn.Linear(width, width)
-        self.distance = nn.Embedding(DISTANCE_CODES, 1)
+        self.distance = nn.Embedding(DISTANCE_BUCKETS, 1)
         nn.init.zeros_(self.distance.weight)
         self.dropout = ByteDropout(dropout)
 
@@ -199,22 +201,22 @@ class PointwiseBlock(nn.Module):
         query, key, value = (part.view(B, L, self.heads, D // self.heads).transpose(1, 2) for part in parts)
         place_L = torch.arange(L, device=token_BLD.device)
         apart_LL = (place_L[:, None] - place_L).clamp(min=0)
-        bias_LL = self.distance((apart_LL + 1).double().log2().long().clamp(max=DISTANCE_CODES - 1)).squeeze(-1)
+        bias_LL = self.distance((apart_LL + 1).double().log2().long().clamp(max=DISTANCE_BUCKETS - 1)).squeeze(-1)
         weight_BHLL = functional.silu(query @ key.transpose(2, 3) + bias_LL).tril() / (place_L + 1)[:, None]
         read_BLD = (weight_BHLL @ value).transpose(1, 2).reshape(B, L, D)
         return token_BLD + self.output(self.dropout(self.read_norm(read_BLD) * gate_BLD))  # type: ignore[no-any-return]
 
-    def at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
+    def forward_at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
         """What `forward` gives at some places of some rows [M, D]."""
         return self(token_BLD)[row_M, place_M]  # type: ignore[no-any-return]
 
-    def at_one(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
+    def forward_last(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
         """What `forward` gives at one place of each row [B, D]."""
-        return self.at(token_BLD, torch.arange(len(token_BLD), device=token_BLD.device), place_B)
+        return self.forward_at(token_BLD, torch.arange(len(token_BLD), device=token_BLD.device), place_B)
 
 
-BLOCKS: dict[BlockKind, type[Block | PointwiseBlock]] = {
-    "residual": Block,
+BLOCKS: dict[BlockKind, type[TransformerBlock | HSTUBlock]] = {
+    "residual": TransformerBlock,
     "gated": GatedBlock,
-    "pointwise": PointwiseBlock,
+    "pointwise": HSTUBlock,
 }

@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 
 from sequences import behaviours
-from sequences.batch import FIRST
+from sequences.batch import FIRST_CODE
 from training.data import TrainingData
 from training.plays import PARTS
 from training.recall.transitions import Histories
 
 WindowKind = Literal["any", "full"]
-POSITIVES = ("full_play", "play", "like", "collect", "share", "download")
+POSITIVE_BEHAVIOURS = ("full_play", "play", "like", "collect", "share", "download")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Windows:
     item_BL: np.ndarray
     behaviour_BL: np.ndarray
     gap_BL: np.ndarray
-    ahead_BL: np.ndarray
+    query_gap_BL: np.ndarray
     next_BL: np.ndarray
     new_BL: np.ndarray
     skip_BL: np.ndarray
@@ -45,13 +45,15 @@ class WindowSampler:
     fewer.
     """
 
-    def __init__(self, data: TrainingData, length: int, horizon: int, balance: float, kind: WindowKind = "any") -> None:
+    def __init__(
+        self, data: TrainingData, length: int, horizon: int, user_sampling_exponent: float, kind: WindowKind = "any"
+    ) -> None:
         reader = data.reader("recent_events")
         self.length, self.horizon, self.kind = length, horizon, kind
         self.item_E, self.behaviour_E = reader.columns["track_id"], reader.columns["behaviour"]
         began_E, ended_E = reader.columns["occurred_at"], reader.columns["ended_at"]
         self.first_U = reader.offset_U1[:-1]
-        last_U = _last_of_train(data, reader.users)
+        last_U = _last_train_time(data, reader.users)
         is_before_end = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
         user_E = np.repeat(np.arange(len(reader.users), dtype=np.int32), np.diff(reader.offset_U1))
         self.end_U = self.first_U + np.bincount(user_E, weights=is_before_end, minlength=len(reader.users)).astype(
@@ -59,23 +61,25 @@ class WindowSampler:
         )
         self.gap_E = np.maximum(began_E - np.concatenate([[0], ended_E[:-1]]), 0) if len(ended_E) else ended_E
         self.gap_E[self.first_U] = 0
-        code = behaviours.load().encoder
+        code = behaviours.load_behaviours().encoder
         is_positive = (
-            np.isin(self.behaviour_E, [code[name] for name in POSITIVES]) & is_before_end & (self.item_E >= FIRST)
+            np.isin(self.behaviour_E, [code[name] for name in POSITIVE_BEHAVIOURS])
+            & is_before_end
+            & (self.item_E >= FIRST_CODE)
         )
-        is_skip = (self.behaviour_E == code["skip"]) & is_before_end & (self.item_E >= FIRST)
+        is_skip = (self.behaviour_E == code["skip"]) & is_before_end & (self.item_E >= FIRST_CODE)
         key = user_E * np.int64(len(data.vocabulary)) + self.item_E
         is_first = np.zeros(len(key), dtype=bool)
         is_first[np.unique(key, return_index=True)[1]] = True
-        self.listened = _Ahead(is_positive)
-        self.discovered = _Ahead(is_positive & is_first)
-        self.skipped = _Ahead(is_skip)
+        self.listen_targets = FutureTargetSampler(is_positive)
+        self.discovery_targets = FutureTargetSampler(is_positive & is_first)
+        self.skip_targets = FutureTargetSampler(is_skip)
         events_U = self.end_U - self.first_U
-        weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** balance, 0)
+        weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** user_sampling_exponent, 0)
         self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
         share = np.bincount(self.item_E[is_positive], weights=(weight_U / np.maximum(events_U, 1))[user_E[is_positive]])
-        self.share_V = np.zeros(len(data.vocabulary))
-        self.share_V[: len(share)] = share / max(share.sum(), 1e-12)
+        self.target_share_V = np.zeros(len(data.vocabulary))
+        self.target_share_V[: len(share)] = share / max(share.sum(), 1e-12)
         self.count_V = np.bincount(self.item_E[is_before_end], minlength=len(data.vocabulary))
 
     def __len__(self) -> int:
@@ -85,7 +89,7 @@ class WindowSampler:
     @property
     def histories(self) -> Histories:
         """What each user listened to."""
-        place_P = self.listened.place_M
+        place_P = self.listen_targets.position_M
         offset_U1 = np.searchsorted(place_P, np.append(self.first_U, len(self.item_E)))
         return Histories(self.item_E[place_P], offset_U1)
 
@@ -104,9 +108,9 @@ class WindowSampler:
         is_event = place_BL <= last_B[:, None]
         safe_BL = np.minimum(place_BL, len(self.item_E) - 1)
         following_BL = np.minimum(safe_BL + 1, len(self.item_E) - 1)
-        next_BL = self.listened.target(safe_BL, end_B[:, None], self.horizon, pick[0], self.item_E)
-        new_BL = self.discovered.target(safe_BL, end_B[:, None], self.horizon, pick[1], self.item_E)
-        skip_BL = self.skipped.target(safe_BL, end_B[:, None], self.horizon, pick[2], self.item_E)
+        next_BL = self.listen_targets.sample_target(safe_BL, end_B[:, None], self.horizon, pick[0], self.item_E)
+        new_BL = self.discovery_targets.sample_target(safe_BL, end_B[:, None], self.horizon, pick[1], self.item_E)
+        skip_BL = self.skip_targets.sample_target(safe_BL, end_B[:, None], self.horizon, pick[2], self.item_E)
         columns = (
             self.item_E[safe_BL],
             self.behaviour_E[safe_BL],
@@ -119,27 +123,27 @@ class WindowSampler:
         return Windows(*(np.where(is_event, column, np.int64(0)) for column in columns))
 
 
-class _Ahead:
+class FutureTargetSampler:
     """Of some marked events, those that follow a place."""
 
     def __init__(self, is_marked_E: np.ndarray) -> None:
-        self.place_M = np.flatnonzero(is_marked_E)
+        self.position_M = np.flatnonzero(is_marked_E)
 
-    def target(
+    def sample_target(
         self, place: np.ndarray, end: np.ndarray, horizon: int, pick: np.ndarray, item_E: np.ndarray
     ) -> np.ndarray:
         """Item of one of the next `horizon` marked events before `end`, chosen by `pick` in 0..1 among those there
         are; 0: none.
         """
-        if not len(self.place_M):
+        if not len(self.position_M):
             return np.zeros_like(place)
-        begin = np.searchsorted(self.place_M, place, side="right")
-        stop = np.minimum(begin + horizon, np.searchsorted(self.place_M, end))
-        chosen = np.minimum(begin + (pick * (stop - begin)).astype(np.int64), len(self.place_M) - 1)
-        return np.where(stop > begin, item_E[self.place_M[chosen]], 0)
+        begin = np.searchsorted(self.position_M, place, side="right")
+        stop = np.minimum(begin + horizon, np.searchsorted(self.position_M, end))
+        chosen = np.minimum(begin + (pick * (stop - begin)).astype(np.int64), len(self.position_M) - 1)
+        return np.where(stop > begin, item_E[self.position_M[chosen]], 0)
 
 
-def _last_of_train(data: TrainingData, users: list[str]) -> np.ndarray:
+def _last_train_time(data: TrainingData, users: list[str]) -> np.ndarray:
     """For each user the `known_at` of their last `train` play; a user with none has nothing to learn from."""
     plays, never = data.plays, np.iinfo(np.int64).min
     is_train = plays.part_P == PARTS.index("train")

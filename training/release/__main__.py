@@ -18,9 +18,9 @@ import sys
 
 from training.recipes import RECIPES
 from training.release import in_service
-from training.release.in_service import UnknownRelease, pointer
+from training.release.in_service import UnknownRelease, open_pointer
 from training.release.pointer import NothingToRollBack
-from training.shares import SharesRejected
+from training.shares import InvalidTrafficSplit
 from training.workspace import MissingInput, Workspace
 
 ACTIONS = ("release", "canary", "activate", "rollback", "list")
@@ -39,8 +39,8 @@ def main() -> int:
         elif arguments.action == "activate":
             lines = in_service.activate(arguments.release)
         else:
-            lines = in_service.rollback() if arguments.action == "rollback" else in_service.described()
-    except (MissingInput, NothingToRollBack, UnknownRelease, SharesRejected) as error:
+            lines = in_service.rollback() if arguments.action == "rollback" else in_service.describe_releases()
+    except (MissingInput, NothingToRollBack, UnknownRelease, InvalidTrafficSplit) as error:
         print(error.args[0], file=sys.stderr)
         return 2
     print(*lines, sep="\n")
@@ -86,7 +86,7 @@ def _release(arguments: argparse.Namespace) -> int:
     stream = sys.stderr if outcome.status == "refused" else sys.stdout
     print(f"{outcome.status}: {outcome.release}", *outcome.lines, sep="\n  ", file=stream)
     if outcome.status == "refused":
-        print(f"production goes on with {pointer().active or 'no release'}", file=stream)
+        print(f"production goes on with {open_pointer().active or 'no release'}", file=stream)
     return 1 if outcome.status == "refused" else 0
 
 

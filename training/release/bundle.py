@@ -17,19 +17,19 @@ from typing import Any
 import polars as pl
 
 from training.blend import Blend
-from training.containers import Shelf
+from training.containers import CollectionIndex
 from training.data import TrainingData
 from training.fusion import Fusion
-from training.heads import LISTENED
-from training.ranking.listened import Listened
-from training.ranking.loaded import LoadedRanker
-from training.recall import CHANNELS, ContainerRecall, load_containers, load_shelves
+from training.heads import LISTWISE_HEAD
+from training.ranking.listened import LambdaMARTHead
+from training.ranking.loaded import FittedRanker
+from training.recall import CHANNELS, CollectionRecall, load_collection_indexes, load_collection_recall
 from training.recall.channel import RecallChannel
 from training.recipes import recipe
 from training.vocabulary import Vocabulary
 from training.workspace import MissingInput, Workspace, write_json
 
-MANIFEST, CATALOGUE, FUSION, BLEND, SLATE = (
+MANIFEST, CATALOG, FUSION, BLEND, SLATE = (
     "manifest.json",
     "catalogue.parquet",
     "fusion.json",
@@ -37,7 +37,7 @@ MANIFEST, CATALOGUE, FUSION, BLEND, SLATE = (
     "slate.parquet",
 )
 # What only going on with a fit needs.
-LEFT_OUT = ("checkpoints", "*.ckpt", "*.writing")
+EXCLUDED_PATTERNS = ("checkpoints", "*.ckpt", "*.writing")
 TRACK_COLUMNS = (
     "track_id",
     "title",
@@ -67,13 +67,13 @@ class Release:
     """
 
     channels: Mapping[str, RecallChannel]
-    containers: Mapping[str, ContainerRecall]
-    shelves: Mapping[str, Shelf]
+    collection_recallers: Mapping[str, CollectionRecall]
+    collection_indexes: Mapping[str, CollectionIndex]
     fusion: Fusion
-    ranker: LoadedRanker | None
+    ranker: FittedRanker | None
     blend: Blend
     vocabulary: Vocabulary
-    catalogue: pl.DataFrame
+    catalog: pl.DataFrame
     manifest: dict[str, Any]
 
     @classmethod
@@ -83,7 +83,7 @@ class Release:
         Raises:
             FileNotFoundError: a part is missing; the message names it.
         """
-        for name in (MANIFEST, CATALOGUE, FUSION, BLEND):
+        for name in (MANIFEST, CATALOG, FUSION, BLEND):
             if not (folder / name).exists():
                 raise FileNotFoundError(
                     f"no {name} in {folder}; it is not a release, or not a whole one: run `python -m training.release`"
@@ -96,18 +96,22 @@ class Release:
         }
         # A release from before there were any names none.
         folders = {name: folder / "containers" / name for name in manifest.get("containers", [])}
-        containers = load_containers(folders, channels)
-        shelves = {name: one.shelf for name, one in containers.items()} if has_channels else load_shelves(folders)
+        containers = load_collection_recall(folders, channels)
+        shelves = (
+            {name: one.collection_index for name, one in containers.items()}
+            if has_channels
+            else load_collection_indexes(folders)
+        )
         blend = Blend.load(folder / BLEND)
         return cls(
             channels=channels,
-            containers=containers,
-            shelves=shelves,
+            collection_recallers=containers,
+            collection_indexes=shelves,
             fusion=Fusion.load(folder / FUSION),
             ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] and has_ranker else None,
             blend=blend,
             vocabulary=vocabulary,
-            catalogue=pl.read_parquet(folder / CATALOGUE),
+            catalog=pl.read_parquet(folder / CATALOG),
             manifest=manifest,
         )
 
@@ -118,44 +122,52 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     Raises:
         MissingInput: a model that the evaluation chose has no `final` fit.
     """
-    from training.evaluation.held_out import fitted  # learning's libraries, which who only loads a release does without
+    from training.evaluation.held_out import (
+        list_fitted_models,
+    )  # learning's libraries, which who only loads a release does without
 
     evaluation = workspace.folder / "evaluation"
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
     folder.mkdir(parents=True, exist_ok=True)
-    for name in fitted(workspace, "held_out", "channel"):
-        _copy(workspace.channel("final", name), folder / "channels" / name, f"channel {name}")
-    for name in fitted(workspace, "held_out", "container"):
-        _copy(workspace.model("container", "final", name), folder / "containers" / name, f"container {name}")
+    for name in list_fitted_models(workspace, "held_out", "channel"):
+        _copy(workspace.channel_folder("final", name), folder / "channels" / name, f"channel {name}")
+    for name in list_fitted_models(workspace, "held_out", "container"):
+        _copy(workspace.model_folder("container", "final", name), folder / "containers" / name, f"container {name}")
     if ranker:
-        _copy(workspace.ranker("final", ranker), folder / "ranker", f"ranker {ranker}")
-    used = Blend.load(evaluation / BLEND).heads.used
-    for name in fitted(workspace, "held_out", "head"):
+        _copy(workspace.ranker_folder("final", ranker), folder / "ranker", f"ranker {ranker}")
+    used = Blend.load(evaluation / BLEND).heads.active_tasks
+    for name in list_fitted_models(workspace, "held_out", "head"):
         if name in used:
-            _copy(workspace.model("head", "final", name), folder / "heads" / name, f"head {name}")
+            _copy(workspace.model_folder("head", "final", name), folder / "heads" / name, f"head {name}")
     for name in (FUSION, BLEND, SLATE):
         shutil.copyfile(evaluation / name, folder / name)
-    data = TrainingData(workspace.marts, "final", recipe(workspace.recipe), kept=workspace.kept("final"))
+    data = TrainingData(
+        workspace.marts, "final", recipe(workspace.recipe), cache_folder=workspace.cache_folder("final")
+    )
     data.vocabulary.save(folder / "vocabulary")
-    catalogue(data).write_parquet(folder / CATALOGUE)
+    build_catalog(data).write_parquet(folder / CATALOG)
     write_json(folder / MANIFEST, manifest)
 
 
-def catalogue(data: TrainingData) -> pl.DataFrame:
+def build_catalog(data: TrainingData) -> pl.DataFrame:
     """TRACK_COLUMNS of every track that may be recommended, in vocabulary order, and its newest `track_statistics`."""
     statistics = pl.read_parquet(data.marts / "track_statistics.parquet").sort("track_id", "known_at")
     newest = statistics.group_by("track_id", maintain_order=True).last().rename({"known_at": "statistics_at"})
     counts = [name for name in newest.columns if name.endswith(("_total", "_7d", "_28d"))]
-    rows = data.track_rows.filter(pl.Series(data.catalogue_V[2:]))
+    rows = data.track_rows.filter(pl.Series(data.catalog_V[2:]))
     rows = rows.select(name for name in TRACK_COLUMNS if name in rows.columns)
     rows = rows.join(newest, on="track_id", how="left", maintain_order="left")
     return rows.with_columns(pl.col(name).fill_null(0) for name in counts)
 
 
-def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> LoadedRanker:
+def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> FittedRanker:
     """The ranker, and beside it the head of whole requests where that has a weight."""
-    ranker = LoadedRanker.load(folder / "ranker", vocabulary)
-    return ranker.with_listened(Listened.load(folder / "heads" / LISTENED)) if LISTENED in blend.heads.used else ranker
+    ranker = FittedRanker.load(folder / "ranker", vocabulary)
+    return (
+        ranker.with_listwise_head(LambdaMARTHead.load(folder / "heads" / LISTWISE_HEAD))
+        if LISTWISE_HEAD in blend.heads.active_tasks
+        else ranker
+    )
 
 
 def _copy(source: Path, target: Path, what: str) -> None:
@@ -164,4 +176,4 @@ def _copy(source: Path, target: Path, what: str) -> None:
         raise MissingInput(
             f"{what} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first"
         )
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS), dirs_exist_ok=True)

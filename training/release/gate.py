@@ -30,11 +30,11 @@ import numpy as np
 import polars as pl
 
 from training.evaluation import bootstrap
-from training.evaluation.bootstrap import FEW_USERS, Estimate
+from training.evaluation.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
 
 METRIC = "recall_at_30"
-MARGIN = 0.01
-CASE = ("user_id", "request_at", "targets")
+NON_INFERIORITY_MARGIN = 0.01
+REQUEST_KEY = ("user_id", "request_at", "targets")
 
 
 @dataclass(frozen=True)
@@ -59,45 +59,43 @@ def judge(slate: pl.DataFrame, memories: dict[str, pl.DataFrame], production: pl
         raise ValueError(
             "the gate needs a held-out slate and at least one memory; run `python -m training.evaluate` first"
         )
-    rules = [_against_memory(slate, memories), _against_production(slate, production)]
+    rules = [_compare_with_heuristics(slate, memories), _compare_with_production(slate, production)]
     figures = {name: figure for rule in rules for name, figure in rule.figures.items()}
     return Verdict(all(rule.is_passed for rule in rules), tuple(r for rule in rules for r in rule.reasons), figures)
 
 
-def _against_memory(slate: pl.DataFrame, memories: dict[str, pl.DataFrame]) -> Verdict:
+def _compare_with_heuristics(slate: pl.DataFrame, memories: dict[str, pl.DataFrame]) -> Verdict:
     mine = _estimate(slate)
     others = {name: _estimate(rows) for name, rows in memories.items()}
     best = max(others, key=lambda name: others[name].value)
-    floor = others[best].value * (1 - MARGIN)
+    floor = others[best].value * (1 - NON_INFERIORITY_MARGIN)
     difference = _paired(slate, memories[best]).interval()
     is_passed = mine.value >= floor or _may_be_chance(slate, difference)
-    says = (
-        f"slate {METRIC} {mine.value:.4f}, best memory {best} {others[best].value:.4f}, difference {_shown(difference)}"
-    )
+    says = f"slate {METRIC} {mine.value:.4f}, best memory {best} {others[best].value:.4f}, difference {_format_interval(difference)}"
     return Verdict(
         is_passed,
         (
             f"{'passes' if is_passed else 'FAILS'}: {says}; at least {floor:.4f} is needed"
-            + (", or a difference that may be chance, of so few users" if _is_of_few(slate) else ""),
+            + (", or a difference that may be chance, of so few users" if _has_few_users(slate) else ""),
         ),
         {f"slate - {best}": difference, "slate": mine.interval(), best: others[best].interval()},
     )
 
 
-def _against_production(slate: pl.DataFrame, production: pl.DataFrame | None) -> Verdict:
+def _compare_with_production(slate: pl.DataFrame, production: pl.DataFrame | None) -> Verdict:
     if production is None:
         return Verdict(True, ("passes: no release is in service to compare with",), {})
-    common = slate.join(production, on=CASE, suffix="_other")
+    common = slate.join(production, on=REQUEST_KEY, suffix="_other")
     if common.is_empty():
         return Verdict(
             True, ("passes: production and this release share no held-out request, so only the memory decides",), {}
         )
     theirs = _estimate(common.select("user_id", pl.col(f"{METRIC}_other").alias(METRIC)))
     difference = _paired(slate, production).interval()
-    allowed = -MARGIN * theirs.value
+    allowed = -NON_INFERIORITY_MARGIN * theirs.value
     # Exactly equal slates are not inferior, even where the figure, and with it the margin, is zero.
     is_passed = difference[1] > allowed or difference[1] == 0 or _may_be_chance(common, difference)
-    says = f"slate minus production {METRIC} {_shown(difference)} on {common.height} common requests"
+    says = f"slate minus production {METRIC} {_format_interval(difference)} on {common.height} common requests"
     return Verdict(
         is_passed,
         (f"{'passes' if is_passed else 'FAILS'}: {says}; a lower bound above {allowed:.4f} is needed",),
@@ -105,27 +103,27 @@ def _against_production(slate: pl.DataFrame, production: pl.DataFrame | None) ->
     )
 
 
-def _is_of_few(rows: pl.DataFrame) -> bool:
-    return rows["user_id"].n_unique() < FEW_USERS
+def _has_few_users(rows: pl.DataFrame) -> bool:
+    return rows["user_id"].n_unique() < MIN_BOOTSTRAP_USERS
 
 
 def _may_be_chance(rows: pl.DataFrame, difference: list[float]) -> bool:
     """Whether so few users cannot say that something is worse."""
-    return _is_of_few(rows) and difference[2] >= 0
+    return _has_few_users(rows) and difference[2] >= 0
 
 
 def _estimate(rows: pl.DataFrame) -> Estimate:
     """The mean over users of their means, and over draws of users; where these are few, over requests and draws of these."""
-    if _is_of_few(rows):
+    if _has_few_users(rows):
         return bootstrap.mean(rows[METRIC].sort().to_numpy())
     by_user = rows.group_by("user_id").agg(pl.col(METRIC).mean()).sort("user_id")
     return bootstrap.mean(by_user[METRIC].to_numpy())
 
 
 def _paired(mine: pl.DataFrame, other: pl.DataFrame) -> Estimate:
-    pairs = mine.join(other, on=CASE, suffix="_other").with_columns(pl.col(METRIC) - pl.col(f"{METRIC}_other"))
+    pairs = mine.join(other, on=REQUEST_KEY, suffix="_other").with_columns(pl.col(METRIC) - pl.col(f"{METRIC}_other"))
     return _estimate(pairs) if not pairs.is_empty() else bootstrap.mean(np.zeros(0))
 
 
-def _shown(interval: list[float]) -> str:
+def _format_interval(interval: list[float]) -> str:
     return f"{interval[0]:+.4f} [{interval[1]:+.4f}, {interval[2]:+.4f}]"

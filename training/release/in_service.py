@@ -11,24 +11,24 @@ from pathlib import Path
 import settings
 from training import shares, store
 from training.release.pointer import Pointer
-from training.shares import Shares, SharesRejected
+from training.shares import InvalidTrafficSplit, TrafficSplit
 
-ACTIVE = "active.json"
-SHOWN = 10
+ACTIVE_FILE = "active.json"
+MAX_LISTED = 10
 
 
 class UnknownRelease(LookupError):
     """The store has no such release, or not the whole of it."""
 
 
-def pointer() -> Pointer:
+def open_pointer() -> Pointer:
     """The pointer of this installation."""
-    return Pointer(settings.load().releases / ACTIVE)
+    return Pointer(settings.load_settings().releases / ACTIVE_FILE)
 
 
-def shares_file() -> Path:
+def traffic_split_file() -> Path:
     """The shares of this installation."""
-    return settings.load().releases / shares.FILE
+    return settings.load_settings().releases / shares.TRAFFIC_SPLIT_FILE
 
 
 def activate(release: str) -> list[str]:
@@ -39,8 +39,8 @@ def activate(release: str) -> list[str]:
     """
     path = _path_of(release)
     # First the release, then the shares, so that a service need not load again what was in a share.
-    pointer().activate(release, path)
-    return [f"{release} is in service for everybody", *_end_shares()]
+    open_pointer().activate(release, path)
+    return [f"{release} is in service for everybody", *_end_traffic_split()]
 
 
 def rollback() -> list[str]:
@@ -49,9 +49,9 @@ def rollback() -> list[str]:
     Raises:
         NothingToRollBack: there is none, or it is gone from the store; shares stay as they are.
     """
-    before = pointer()
-    before.before()
-    ended = _end_shares()
+    before = open_pointer()
+    before.previous()
+    ended = _end_traffic_split()
     return [f"rolled back: {before.rollback()} is in service for everybody", *ended]
 
 
@@ -62,51 +62,51 @@ def canary(release: str, share: float, experiment: str | None = None) -> list[st
         UnknownRelease: it is not in the store.
         SharesRejected: a share out of range, too much in all, another experiment goes on, or there is no production.
     """
-    active = pointer().active
-    now = shares.read(shares_file())
+    active = open_pointer().active
+    now = shares.read(traffic_split_file())
     if share == 0:
-        if release not in {one.release for one in now.beside}:
-            raise SharesRejected(f"release {release} has no share that could end; {_described(now)}")
+        if release not in {one.release for one in now.canaries}:
+            raise InvalidTrafficSplit(f"release {release} has no share that could end; {_describe_split(now)}")
         path = Path()
     else:
         path = _path_of(release)
         if active is None:
-            raise SharesRejected(f"no release is in service beside which {release} could be; activate one first")
+            raise InvalidTrafficSplit(f"no release is in service beside which {release} could be; activate one first")
         if release == active:
-            raise SharesRejected(f"{release} is the release of everybody already; name another")
+            raise InvalidTrafficSplit(f"{release} is the release of everybody already; name another")
     changed = now.with_share(release, path, share, experiment)
-    shares.write(shares_file(), changed)
-    return [_described(changed)]
+    shares.write(traffic_split_file(), changed)
+    return [_describe_split(changed)]
 
 
-def described() -> list[str]:
+def describe_releases() -> list[str]:
     """What is in service and what could be, line by line."""
-    known = ", ".join(store.versions()[:SHOWN]) or "none"
+    known = ", ".join(store.list_versions()[:MAX_LISTED]) or "none"
     return [
-        f"in service: {pointer().active or 'none'}",
-        _described(shares.read(shares_file())),
+        f"in service: {open_pointer().active or 'none'}",
+        _describe_split(shares.read(traffic_split_file())),
         f"in the store, newest first: {known}",
     ]
 
 
-def _described(now: Shares) -> str:
-    if not now.beside:
+def _describe_split(now: TrafficSplit) -> str:
+    if not now.canaries:
         return "no shares: everybody gets the release in service"
-    parts = ", ".join(f"{one.release} {one.share:.1%}" for one in now.beside)
-    return f"experiment {now.experiment}: {parts}, the rest {pointer().active}"
+    parts = ", ".join(f"{one.release} {one.share:.1%}" for one in now.canaries)
+    return f"experiment {now.experiment}: {parts}, the rest {open_pointer().active}"
 
 
 def _path_of(release: str) -> Path:
-    path = store.path_of(release) if store.is_name(release) else None
+    path = store.find_version(release) if store.is_valid_version(release) else None
     if path is None:
-        known = ", ".join(store.versions()[:SHOWN]) or "none, run `python -m training.release` first"
+        known = ", ".join(store.list_versions()[:MAX_LISTED]) or "none, run `python -m training.release` first"
         raise UnknownRelease(f"release {release[:80]!r} is not in the store, or not whole; there are: {known}")
     return path
 
 
-def _end_shares() -> list[str]:
-    now = shares.read(shares_file())
-    if not now.beside:
+def _end_traffic_split() -> list[str]:
+    now = shares.read(traffic_split_file())
+    if not now.canaries:
         return []
-    shares.write(shares_file(), Shares())
-    return [f"ended: {_described(now).split(', the rest')[0]}"]
+    shares.write(traffic_split_file(), TrafficSplit())
+    return [f"ended: {_describe_split(now).split(', the rest')[0]}"]

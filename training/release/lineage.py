@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from training.import_closure import code_hash
-from training.workspace import INPUTS, LANDINGS, Workspace
+from training.workspace import INPUTS_FILE, LANDINGS_MART, Workspace
 
 
 def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
     be called by its listener). `marts_published_at`, and for each `final` model (`kind/name`) `fitted_at`: UTC.
     `feature_definitions`: hash of the code that says what a feature is.
     """
-    fits = {model: workspace.model(*_split(model)) / INPUTS for model in models}
+    fits = {model: workspace.model_folder(*_split(model)) / INPUTS_FILE for model in models}
     return {
         "logs": logs(workspace.marts),
         "marts_published_at": max(_written_at(file) for file in workspace.marts.glob("*.parquet")),
@@ -32,7 +32,7 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
 
 def logs(marts: Path) -> list[dict[str, Any]]:
     """The mart of landings, row by row, times as text; nothing where the marts are from before there was one."""
-    file = marts / f"{LANDINGS}.parquet"
+    file = marts / f"{LANDINGS_MART}.parquet"
     if not file.exists():
         return []
     rows = pl.read_parquet(file).sort("landed_at", "landing_id")

@@ -16,12 +16,12 @@ from typing import Any
 
 import settings
 from training.blend import Blend
-from training.evaluate import JSON_FILE, evaluation_inputs, model_ids
+from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.release.gate import Verdict
 from training.release.lineage import lineage
-from training.train import MEASURES
+from training.train import MEASURES_FILE
 from training.workspace import MissingInput, Workspace, is_unchanged
 
 ID_LENGTH = 12
@@ -39,7 +39,7 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
             f"{evaluation} does not measure the models that are there now; run `python -m training.evaluate` first"
         )
     chosen = json.loads((evaluation / "choice.json").read_text())
-    held_out, final = model_ids(workspace, "held_out"), model_ids(workspace, "final")
+    held_out, final = model_input_hashes(workspace, "held_out"), model_input_hashes(workspace, "final")
     blend = Blend.load(evaluation / "blend.json")
     needed = [name for name in held_out if _is_released(name, chosen["ranker"], blend)]
     for name in needed:
@@ -62,7 +62,7 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
 def _is_released(name: str, ranker: str | None, blend: Blend) -> bool:
     """Of rankers only the one that was chosen is released, of heads beside it those that have a weight."""
     kind, _, model = name.partition("/")
-    return model == ranker if kind == "ranker" else model in blend.heads.used if kind == "head" else True
+    return model == ranker if kind == "ranker" else model in blend.heads.active_tasks if kind == "head" else True
 
 
 def release_id(inputs: dict[str, Any]) -> str:
@@ -95,7 +95,7 @@ def build(
         "blend": inputs["blend"],
         "feature_services": services,
         "models": {"held_out": inputs["held_out"], "final": inputs["final"]},
-        "vocabulary": _hash(workspace.vocabulary("final")),
+        "vocabulary": _hash(workspace.vocabulary_folder("final")),
         "index": _indexes(workspace, channels),
         "gate": asdict(verdict) | {"compared_with": compared},
         "forced": {"reason": reason} if reason else None,
@@ -132,7 +132,9 @@ def _hash(folder: Path) -> str:
 
 def _indexes(workspace: Workspace, channels: list[str]) -> dict[str, Any]:
     """What is known of the index of each channel that has one: its kind, and what it finds of what is there."""
-    measures = {name: json.loads((workspace.channel("final", name) / MEASURES).read_text()) for name in channels}
+    measures = {
+        name: json.loads((workspace.channel_folder("final", name) / MEASURES_FILE).read_text()) for name in channels
+    }
     return {name: measured["index"] for name, measured in measures.items() if "index" in measured}
 
 

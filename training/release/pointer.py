@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-KEPT = 50
+MAX_HISTORY = 50
 
 
 class NothingToRollBack(RuntimeError):
@@ -55,7 +55,7 @@ class Pointer:
         if self.active != release:
             self._write(release, path, "replaced")
 
-    def before(self) -> tuple[str, Path]:
+    def previous(self) -> tuple[str, Path]:
         """The release that a rollback would put back into service, and its folder.
 
         Raises:
@@ -85,7 +85,7 @@ class Pointer:
         Raises:
             NothingToRollBack: there is none, or its folder is gone.
         """
-        release, path = self.before()
+        release, path = self.previous()
         self._write(release, path, "rollback")
         return release
 
@@ -94,7 +94,7 @@ class Pointer:
         history = content["history"] if content else []
         if content:
             left = {name: content[name] for name in ("release", "path", "activated_at")}
-            history = [*history, left | {"left_at": now, "why": why}][-KEPT:]
+            history = [*history, left | {"left_at": now, "why": why}][-MAX_HISTORY:]
         self.file.parent.mkdir(parents=True, exist_ok=True)
         draft = self.file.with_name(self.file.name + ".writing")
         draft.write_text(

@@ -12,10 +12,10 @@ from pathlib import Path
 import polars as pl
 
 from training import store
-from training.evaluation.memories import MEMORIES
+from training.evaluation.memories import HEURISTIC_BASELINES
 from training.release import bundle
 from training.release.gate import Verdict, judge
-from training.release.in_service import canary, pointer
+from training.release.in_service import canary, open_pointer
 from training.release.manifest import build, release_id, release_inputs
 from training.release.pointer import Pointer
 from training.workspace import Workspace
@@ -41,14 +41,14 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
         MissingInput: an earlier task has not run.
         SharesRejected: the share cannot be given.
     """
-    inputs, active = release_inputs(workspace), pointer()
+    inputs, active = release_inputs(workspace), open_pointer()
     identity = release_id(inputs)
-    if active.active == identity and active.path is not None and store.path_of(identity) == active.path:
+    if active.active == identity and active.path is not None and store.find_version(identity) == active.path:
         return Outcome("unchanged", identity, (f"{identity} is in service and made from the same inputs",))
     if active.was_rolled_back(identity) and reason is None:
         remedy = f"{identity} was rolled back; {active.active} stays. Bring it back with --force --reason"
         return Outcome("unchanged", identity, (remedy,))
-    verdict = verdict_on(workspace, active)
+    verdict = judge_workspace(workspace, active)
     if not verdict.is_passed and reason is None:
         return Outcome("refused", identity, verdict.reasons)
     manifest = build(workspace, inputs, verdict, active.active, reason)
@@ -63,11 +63,11 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     return Outcome("forced" if reason else "released", identity, lines)
 
 
-def verdict_on(workspace: Workspace, active: Pointer) -> Verdict:
+def judge_workspace(workspace: Workspace, active: Pointer) -> Verdict:
     """The gate's verdict on the workspace's held-out slate, against the memories and the release in service."""
     slate = pl.read_parquet(workspace.folder / "evaluation" / bundle.SLATE)
     by_name = {str(name): rows for (name,), rows in slate.group_by("name")}
-    known = {name: by_name[name] for name in MEMORIES if name in by_name}
+    known = {name: by_name[name] for name in HEURISTIC_BASELINES if name in by_name}
     production = active.path / bundle.SLATE if active.path else None
     theirs = None
     if production is not None and production.exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.study.grid import Study
+from training.study.grid import Ablation
 from training.study.ranking_attention import RANKING_ATTENTION
 from training.study.ranking_history import RANKING_HISTORY
 from training.study.ranking_peers import RANKING_PEERS
@@ -10,7 +10,7 @@ from training.study.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS
 from training.study.session_domains import SESSION_DOMAINS, SESSION_LENGTH
 from training.study.session_impressions import SESSION_IMPRESSIONS
 
-STUDIES: dict[str, Study] = {
+ABLATIONS: dict[str, Ablation] = {
     study.name: study
     for study in (
         RECALL_BLOCK,

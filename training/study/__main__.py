@@ -11,13 +11,13 @@ import shlex
 import settings
 from training.import_closure import code_hash
 from training.recipes import RECIPES, recipe
-from training.study import STUDIES
-from training.study.grid import CellResult, Grid, Study
-from training.study.table import markdown
+from training.study import ABLATIONS
+from training.study.grid import Ablation, CellResult, Grid
+from training.study.table import render_markdown
 from training.workspace import MissingInput, Workspace
 
 
-def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
+def run(study: Ablation, workspace: Workspace, seeds: int, grid: Grid) -> str:
     """The finished table of a study with `seeds` seeds, from the recipe's on."""
     first = recipe(workspace.recipe).seed
     chosen = list(range(first, first + seeds))
@@ -25,13 +25,13 @@ def run(study: Study, workspace: Workspace, seeds: int, grid: Grid) -> str:
     for seed in chosen:
         for cell in study.cells:
             print(f"{study.name}: {cell.name}, seed {seed}", flush=True)
-            results[cell.name].append(grid.result(cell, seed, study.asked))
-    heading = f"`{_command(study, seeds)}`, recipe `{workspace.recipe}`, {study.asked.part} part"
-    return markdown(study, results, chosen, heading, code_hash(*study.code))
+            results[cell.name].append(grid.result(cell, seed, study.scope))
+    heading = f"`{_command(study, seeds)}`, recipe `{workspace.recipe}`, {study.scope.part} part"
+    return render_markdown(study, results, chosen, heading, code_hash(*study.code))
 
 
-def _command(study: Study, seeds: int) -> str:
-    whole = STUDIES.get(study.name)
+def _command(study: Ablation, seeds: int) -> str:
+    whole = ABLATIONS.get(study.name)
     if whole is None or whole.cells == study.cells:
         return f"make study STUDY={study.name} SEEDS={seeds}"
     cells = shlex.join(cell.name for cell in study.cells)
@@ -41,21 +41,21 @@ def _command(study: Study, seeds: int) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Fill a study's grid of fits and write its table")
-    parser.add_argument("name", nargs="?", choices=sorted(STUDIES), help="default: every study")
+    parser.add_argument("name", nargs="?", choices=sorted(ABLATIONS), help="default: every study")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from the recipe's on")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="of the study NAME these alone; default: all of it")
     arguments = parser.parse_args()
-    studies = [STUDIES[name] for name in ([arguments.name] if arguments.name else STUDIES)]
+    studies = [ABLATIONS[name] for name in ([arguments.name] if arguments.name else ABLATIONS)]
     if arguments.cells:
         if not arguments.name:
             parser.error("--cells are those of one study: name it")
         try:
-            studies = [studies[0].of(arguments.cells)]
+            studies = [studies[0].subset(arguments.cells)]
         except ValueError as error:
             parser.error(str(error))
-    here = settings.load()
+    here = settings.load_settings()
     try:
         workspace = Workspace.open(arguments.as_of, arguments.recipe)
     except MissingInput as error:

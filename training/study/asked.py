@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationScope:
     """Cases of `part`, and the heads that are held against them, those that the log can teach."""
 
     part: str = "validation"
     tasks: tuple[str, ...] = ("not_skipped",)
 
 
-DEFAULT = Asked()
+DEFAULT_SCOPE = EvaluationScope()

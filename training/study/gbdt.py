@@ -29,7 +29,7 @@ class GbdtConfig:
     trees: int = 400
     leaves: int = 127
     learning_rate: float = 0.05
-    least_in_leaf: int = 200
+    min_data_in_leaf: int = 200
     patience: int = 30
     seed: int = 0
 
@@ -90,7 +90,7 @@ def fit(
         "objective": "binary",
         "learning_rate": config.learning_rate,
         "num_leaves": config.leaves,
-        "min_data_in_leaf": config.least_in_leaf,
+        "min_data_in_leaf": config.min_data_in_leaf,
         "seed": config.seed,
         "verbose": -1,
     }

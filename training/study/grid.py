@@ -27,12 +27,12 @@ from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.recipes import recipe
 from training.study import measured_channel, measured_peer, measured_ranker
-from training.study.asked import DEFAULT, Asked
+from training.study.asked import DEFAULT_SCOPE, EvaluationScope
 from training.study.measured_peer import PEERS
-from training.train import producers
+from training.train import producer_modules
 from training.workspace import Workspace, is_unchanged, mark_done, write_json
 
-Kind = Literal["channel", "ranker"]
+ModelKind = Literal["channel", "ranker"]
 PREDICTIONS, MEASURES = "validation.parquet", "measures.json"
 
 
@@ -51,14 +51,14 @@ class Cell:
         return replace((CHANNELS | RANKERS)[self.model].config(recipe), **self.changes, seed=seed)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ModelKind:
         """What its results are; somebody else's ranker is a ranker too."""
         return "channel" if self.model in CHANNELS else "ranker"
 
     @property
     def code(self) -> tuple[str, ...]:
         """The modules that fit and measure it."""
-        fits = () if self.model in PEERS else producers(self.kind, self.model)
+        fits = () if self.model in PEERS else producer_modules(self.kind, self.model)
         return (*fits, self.measure.__module__)
 
     @property
@@ -70,7 +70,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Study:
+class Ablation:
     """A question, the cells that answer it, all channels or all rankers, and which of them are subtracted (first −
     second). `asked`: what rankers are asked about.
     """
@@ -79,10 +79,10 @@ class Study:
     question: str
     cells: tuple[Cell, ...]
     pairs: tuple[tuple[str, str], ...]
-    asked: Asked = DEFAULT
+    scope: EvaluationScope = DEFAULT_SCOPE
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ModelKind:
         """What its cells are."""
         return self.cells[0].kind
 
@@ -91,7 +91,7 @@ class Study:
         """The modules that fit and measure its cells."""
         return tuple(dict.fromkeys(module for cell in self.cells for module in cell.code))
 
-    def of(self, names: Sequence[str]) -> Study:
+    def subset(self, names: Sequence[str]) -> Ablation:
         """The same question of some cells alone, and the pairs among them.
 
         Raises:
@@ -125,24 +125,24 @@ class Grid:
             self.workspace.marts,
             "held_out",
             recipe(self.workspace.recipe),
-            kept=self.workspace.kept("held_out"),
+            cache_folder=self.workspace.cache_folder("held_out"),
         )
         return OfflineFeatures(data)
 
-    def result(self, cell: Cell, seed: int, asked: Asked = DEFAULT) -> CellResult:
+    def result(self, cell: Cell, seed: int, asked: EvaluationScope = DEFAULT_SCOPE) -> CellResult:
         """The result of a cell: read, or computed and kept."""
         config = cell.config(self.workspace.recipe, seed)
         named: dict[str, Any] = {cell.kind: cell.model, "config": config}
-        inputs = self.workspace.inputs(**named | ({} if asked == DEFAULT else asdict(asked)))
+        inputs = self.workspace.inputs(**named | ({} if asked == DEFAULT_SCOPE else asdict(asked)))
         folder = self.folder / f"{cell.model}-{inputs['hash'][:16]}"
         if not is_unchanged(folder, inputs):
             self._compute(cell, config, folder, asked)
             mark_done(folder, inputs)
         return CellResult(pl.read_parquet(folder / PREDICTIONS), json.loads((folder / MEASURES).read_text()))
 
-    def _compute(self, cell: Cell, config: Any, folder: Path, asked: Asked) -> None:
+    def _compute(self, cell: Cell, config: Any, folder: Path, asked: EvaluationScope) -> None:
         code = code_hash(*cell.code)
-        told = () if asked == DEFAULT else (asked,)
+        told = () if asked == DEFAULT_SCOPE else (asked,)
         rows, settled, measures = cell.measure(cell.model, self.offline, config, folder / "checkpoints" / code, *told)
         folder.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(folder / PREDICTIONS)

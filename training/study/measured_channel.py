@@ -15,10 +15,10 @@ from tqdm import tqdm
 from training.evaluation import recall_metrics
 from training.features import OfflineFeatures
 from training.recall import CHANNELS
-from training.recall.measure import in_chunks
+from training.recall.measure import iterate_chunks
 
 CASES_PER_USER, CASES_SEED = 12, 1
-RECALLED = 200
+RECALL_DEPTH = 200
 METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 
 
@@ -31,15 +31,15 @@ def measure(name: str, offline: OfflineFeatures, config: Any, folder: Path) -> t
     # Not the cases that the fit chooses its steps by, as far as there are others.
     cases = data.recall_cases("validation").sample(CASES_PER_USER, CASES_SEED)
     found = []
-    for rows in tqdm(list(in_chunks(len(cases))), desc=f"validate {name}", mininterval=1):
+    for rows in tqdm(list(iterate_chunks(len(cases))), desc=f"validate {name}", mininterval=1):
         some = cases.take(rows)
-        users = offline.users(channel.feature_service, some.user_ids.tolist(), some.request_at_C)
-        found.append(channel.recall(users, RECALLED).items_BK)
-    items_CK = np.concatenate(found) if found else np.zeros((0, RECALLED), dtype=np.int64)
-    values = recall_metrics.by_case(items_CK, cases, METRICS)
+        users = offline.load_user_batch(channel.feature_service, some.user_ids.tolist(), some.request_at_C)
+        found.append(channel.recall(users, RECALL_DEPTH).items_BK)
+    items_CK = np.concatenate(found) if found else np.zeros((0, RECALL_DEPTH), dtype=np.int64)
+    values = recall_metrics.measure_by_case(items_CK, cases, METRICS)
     columns = {f"{metric}/{part}": value_C for metric, parts in values.items() for part, value_C in parts.items()}
     told = channel.measures()
     kept = {"cases": len(cases), "seconds": float(told.get("seconds", np.nan)), "steps": told.get("steps")}
     network = getattr(channel, "network", None)
     kept["parameters"] = sum(one.numel() for one in network.parameters()) if network is not None else 0
-    return pl.DataFrame({"user": cases.user_C} | columns), channel.settled, kept
+    return pl.DataFrame({"user": cases.user_C} | columns), channel.resolved_config, kept

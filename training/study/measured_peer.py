@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 import settings
 from training.features import OfflineFeatures
 from training.ranking.cases import RankingCases, ranking_cases
-from training.ranking.features import RECENT
+from training.ranking.features import RECENT_EVENTS
 from training.ranking.user_features import HOUR_US
 from training.study import gbdt, rechub
 from training.study.gbdt import GbdtConfig
-from training.study.measured_ranker import TASK
-from training.study.peers import RECHUB, python_with
+from training.study.measured_ranker import DEFAULT_TASK
+from training.study.peers import RECHUB, ensure_environment
 
-CASES_AT_ONCE = 20_000
+CASE_BATCH_SIZE = 20_000
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def measure(
 ) -> tuple[pl.DataFrame, GbdtConfig | RechubConfig, dict[str, Any]]:
     """As `measured_ranker.measure`: the same rows in the same order."""
     cases = ranking_cases(offline.data)
-    learned = _told(cases.of_part("train").newest(config.cases))
-    held_out = _told(cases.of_part("validation"))
+    learned = _labeled_cases(cases.filter_part("train").newest_per_user(config.cases))
+    held_out = _labeled_cases(cases.filter_part("validation"))
     if isinstance(config, GbdtConfig):
         said_R, told = gbdt.fit(offline.data.plays, learned, held_out, config)
     else:
@@ -66,11 +66,11 @@ def measure(
 
 
 def _labels(cases: RankingCases) -> NDArray[np.float32]:
-    labels_R: NDArray[np.float32] = cases.labels_RT[:, cases.tasks.index(TASK)]
+    labels_R: NDArray[np.float32] = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]
     return labels_R
 
 
-def _told(cases: RankingCases) -> RankingCases:
+def _labeled_cases(cases: RankingCases) -> RankingCases:
     """The cases whose label is known."""
     return cases.take(np.flatnonzero(~np.isnan(_labels(cases))))
 
@@ -98,7 +98,7 @@ def _rechub(
     np.savez(folder / rechub.CASES, **columns)
     asked = {"width": config.width, "epochs": config.epochs, "batch": config.batch_size, "rate": config.learning_rate}
     options = [f"--{key}={value}" for key, value in (asked | {"seed": config.seed}).items()]
-    command = [str(python_with(*RECHUB)), "-m", "training.study.rechub", name, str(folder), *options]
+    command = [str(ensure_environment(*RECHUB)), "-m", "training.study.rechub", name, str(folder), *options]
     done = subprocess.run(
         command, cwd=settings.ROOT, env=dict(os.environ), stdout=subprocess.PIPE, text=True, check=False
     )
@@ -106,15 +106,15 @@ def _rechub(
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}; its own words are above")
     told = json.loads(done.stdout.splitlines()[-1])
     steps = config.epochs * -(-len(learned) // config.batch_size)
-    return np.load(folder / rechub.SAID), told | {"steps": steps, "cases": len(learned)}
+    return np.load(folder / rechub.PREDICTIONS), told | {"steps": steps, "cases": len(learned)}
 
 
 def _histories(offline: OfflineFeatures, cases: RankingCases, events: int) -> NDArray[np.int32]:
     """Tracks of each case's newest events [R, L], oldest first, zeros after them: what our rankers read softly."""
-    reader, user_ids_R = offline.data.reader(RECENT), offline.data.user_ids_U[cases.user_R]
+    reader, user_ids_R = offline.data.reader(RECENT_EVENTS), offline.data.user_ids_U[cases.user_R]
     history_RL = np.zeros((len(cases), events), dtype=np.int32)
-    for start in range(0, len(cases), CASES_AT_ONCE):
-        rows = slice(start, start + CASES_AT_ONCE)
+    for start in range(0, len(cases), CASE_BATCH_SIZE):
+        rows = slice(start, start + CASE_BATCH_SIZE)
         batch = reader.read(user_ids_R[rows].tolist(), cases.request_at_R[rows], events)
         track_BL = np.where(batch.mask_BL, batch.columns["track_id"], 0)
         history_RL[rows, : track_BL.shape[1]] = track_BL

@@ -15,13 +15,13 @@ import settings
 RECHUB = ("torch-rechub==0.9.0",)
 
 
-def python_with(*packages: str) -> Path:
+def ensure_environment(*packages: str) -> Path:
     """The interpreter that has these packages beside ours, installed when they are not there yet.
 
     Raises:
         RuntimeError: they cannot be installed; the message has the installer's own words.
     """
-    place = settings.load().home / "peers" / "_".join(package.replace("==", "-") for package in packages)
+    place = settings.load_settings().home / "peers" / "_".join(package.replace("==", "-") for package in packages)
     python = place / "bin" / "python"
     if not (place / "installed").exists():
         venv.create(place, with_pip=True, clear=True)

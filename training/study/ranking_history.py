@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from training.study.grid import Cell, Study
+from training.study.grid import Ablation, Cell
 
-RANKING_HISTORY = Study(
+RANKING_HISTORY = Ablation(
     name="ranking_history",
     question="What does a ranker gain when the candidate looks at the user's history: softly, by attention over the "
     "recent events, or hard, by exact match of track and artist in the long histories?",

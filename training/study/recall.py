@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from training.study.grid import Cell, Study
+from training.study.grid import Ablation, Cell
 
-WINDOWS = (16, 32, 64, 128)
-LONGER = 1_000
-AVERAGES = {"average pooling": 64, "average pooling, L = 128": 128}
+HISTORY_LENGTHS = (16, 32, 64, 128)
+LONG_STEPS = 1_000
+AVERAGE_POOLING_LENGTHS = {"average pooling": 64, "average pooling, L = 128": 128}
 
-RECALL_BLOCK = Study(
+RECALL_BLOCK = Ablation(
     name="recall_block",
     question="Which user tower finds most, how far back does it need to look, and does learning for longer change the order?",
     cells=(
-        *(Cell(name, "realtime", {"pooling": "average", "length": length}) for name, length in AVERAGES.items()),
+        *(
+            Cell(name, "realtime", {"pooling": "average", "length": length})
+            for name, length in AVERAGE_POOLING_LENGTHS.items()
+        ),
         *(
             Cell(name, "realtime", {"pooling": "attention", "length": 64, "block": block})
             for name, block in (("SASRec", "residual"), ("LiGR", "gated"), ("HSTU", "pointwise"))
         ),
         *(
             Cell(f"SASRec, L = {length}", "realtime", {"pooling": "attention", "length": length})
-            for length in WINDOWS
+            for length in HISTORY_LENGTHS
             if length != 64
         ),
         *(
-            Cell(f"{name}, {LONGER:,} steps", "realtime", {"pooling": pooling, "length": 64, "steps": LONGER})
+            Cell(f"{name}, {LONG_STEPS:,} steps", "realtime", {"pooling": pooling, "length": 64, "steps": LONG_STEPS})
             for name, pooling in (("average pooling", "average"), ("SASRec", "attention"))
         ),
     ),
     pairs=(
         ("SASRec", "average pooling"),
-        (f"SASRec, {LONGER:,} steps", f"average pooling, {LONGER:,} steps"),
-        (f"SASRec, {LONGER:,} steps", "SASRec"),
+        (f"SASRec, {LONG_STEPS:,} steps", f"average pooling, {LONG_STEPS:,} steps"),
+        (f"SASRec, {LONG_STEPS:,} steps", "SASRec"),
         ("average pooling, L = 128", "average pooling"),
         ("LiGR", "SASRec"),
         ("HSTU", "SASRec"),
@@ -42,7 +45,7 @@ RECALL_BLOCK = Study(
     ),
 )
 
-RECALL_INTERESTS = Study(
+RECALL_INTERESTS = Ablation(
     name="recall_interests",
     question="Are several interests found better by routing or by self-attention, and how many of them?",
     cells=(
@@ -55,7 +58,7 @@ RECALL_INTERESTS = Study(
     ),
 )
 
-RECALL_LIFTING = Study(
+RECALL_LIFTING = Ablation(
     name="recall_lifting",
     question="What do slow, strong signals bring when they are carried past the deep layers, and what does the gate?",
     cells=(
@@ -71,14 +74,14 @@ RECALL_LIFTING = Study(
     ),
 )
 
-RECALL_CONTENT = Study(
+RECALL_CONTENT = Ablation(
     name="recall_content",
     question="What does the item tower gain from what a track is: nothing known, what is described, or names as well?",
     cells=tuple(Cell(f"content {use}", "realtime", {"content": use}) for use in ("off", "described", "all")),
     pairs=(("content described", "content off"), ("content all", "content off")),
 )
 
-RECALL_SKIPS = Study(
+RECALL_SKIPS = Ablation(
     name="recall_skips",
     question="Does it help to hold a track that was skipped soon after against what was listened to?",
     cells=tuple(

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 HIDDEN, ATTENTION, DROPOUT = (128, 64), (36,), 0.1
-CASES, SAID = "cases.npz", "said.npy"
+CASES, PREDICTIONS = "cases.npz", "said.npy"
 
 
-def model(name: str, tracks: int, width: int) -> Any:
+def build_model(name: str, tracks: int, width: int) -> Any:
     """The model with fields for the hour, the history of tracks and the candidate's track."""
     from torch_rechub.basic.features import SequenceFeature, SparseFeature
     from torch_rechub.models.ranking import DIEN, DIN
@@ -77,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or 1))
     torch.manual_seed(asked.seed)
     cases = np.load(asked.folder / CASES)
-    network = model(asked.name, int(cases["tracks"]), asked.width)
+    network = build_model(asked.name, int(cases["tracks"]), asked.width)
     parameters = sum(one.numel() for one in network.parameters())
     # loss_mode: whether the model returns its predictions alone, without a loss of its own
     trainer = CTRTrainer(
@@ -88,7 +88,7 @@ def main() -> None:
         trainer.train_one_epoch(batches)
     seconds = time.perf_counter() - began
     said = trainer.predict(trainer.model, Batches(cases, "validation", 2048, None))
-    np.save(asked.folder / SAID, np.asarray(said, dtype=np.float32))
+    np.save(asked.folder / PREDICTIONS, np.asarray(said, dtype=np.float32))
     print(json.dumps({"seconds": seconds, "parameters": parameters}))
 
 

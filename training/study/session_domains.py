@@ -7,47 +7,49 @@ from itertools import pairwise
 from typing import Any
 
 from training.ranking.searches import SEARCHES
-from training.study.grid import Cell, Study
+from training.study.grid import Ablation, Cell
 
 CASES = 100_000
-WHOLE = "session_domains"
-WITHOUT: Mapping[str, Mapping[str, Any]] = {
-    "negative domains": {"negatives": False},
+FULL_MODEL = "session_domains"
+ABLATED_PARTS: Mapping[str, Mapping[str, Any]] = {
+    "negative domains": {"negative_feedback": False},
     "impressions left alone": {"impressions": 0},
-    "cleaning them by feedback": {"cleaning": False},
+    "cleaning them by feedback": {"denoise_impressions": False},
     "sessions": {"sessions": 0},
-    "kinds of music": {"kinds": False},
-    "lifting": {"lift": False},
+    "kinds of music": {"genres": False},
+    "lifting": {"wide_skip_connection": False},
     "experts": {"experts": 0},
     "position bias": {"position_bias": False},
-    "passes over numbers": {"number_epochs": 0},
+    "passes over numbers": {"dense_epochs": 0},
     **{search: {"searches": tuple(name for name in SEARCHES if name != search)} for search in SEARCHES},
     "further searches": {"searches": ()},
     "trees": {"trees": 0, "searches": ()},
 }
-LENGTHS = (20, 50, 200, 500)
+SEQUENCE_LENGTHS = (20, 50, 200, 500)
 
-SESSION_DOMAINS = Study(
+SESSION_DOMAINS = Ablation(
     name="session_domains",
     question="What does each part of session_domains bring? What does it gain when the events of a domain see each other "
     f"before the candidate sees them? The newest share of every user's plays, {CASES:,} in all, teaches each cell.",
     cells=(
-        Cell("whole", WHOLE, {"cases": CASES}),
-        *(Cell(f"without {part}", WHOLE, {"cases": CASES, **changes}) for part, changes in WITHOUT.items()),
-        Cell("with self-attention", WHOLE, {"cases": CASES, "self_attention": True}),
+        Cell("whole", FULL_MODEL, {"cases": CASES}),
+        *(Cell(f"without {part}", FULL_MODEL, {"cases": CASES, **changes}) for part, changes in ABLATED_PARTS.items()),
+        Cell("with self-attention", FULL_MODEL, {"cases": CASES, "self_attention": True}),
         Cell("target_attention", "target_attention", {"cases": CASES}),
     ),
     pairs=(
-        *(("whole", f"without {part}") for part in WITHOUT),
+        *(("whole", f"without {part}") for part in ABLATED_PARTS),
         ("with self-attention", "whole"),
         ("whole", "target_attention"),
     ),
 )
 
-SESSION_LENGTH = Study(
+SESSION_LENGTH = Ablation(
     name="session_length",
     question="How do longer sequences help? The newest L plays are cut into sessions, and each domain keeps its newest "
     "L events of them; gradients reach every event directly, through attention, so that none has to survive L steps.",
-    cells=tuple(Cell(f"L = {length}", WHOLE, {"plays": length, "domain_length": length}) for length in LENGTHS),
-    pairs=tuple((f"L = {long}", f"L = {short}") for short, long in pairwise(LENGTHS)),
+    cells=tuple(
+        Cell(f"L = {length}", FULL_MODEL, {"plays": length, "group_length": length}) for length in SEQUENCE_LENGTHS
+    ),
+    pairs=tuple((f"L = {long}", f"L = {short}") for short, long in pairwise(SEQUENCE_LENGTHS)),
 )
