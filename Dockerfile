@@ -8,9 +8,9 @@ RUN apt-get update \
     && install --directory --owner segue /opt/segue /var/segue
 
 WORKDIR /opt/segue
-COPY pyproject.toml requirements.lock settings.py storage.py forgotten.py LICENSE README.md ./
+COPY pyproject.toml requirements.lock LICENSE README.md ./
 # The packages' folders must be there for the editable install; their code comes after, so that it does not cost the layer.
-RUN mkdir ingestion quality sequences training serving local \
+RUN mkdir config storage ingestion quality sequences training serving privacy console local \
     && pip install --no-cache-dir --constraint requirements.lock --editable '.[cluster]'
 COPY --chown=segue . .
 

@@ -1,5 +1,5 @@
 # Segue, verb by verb in the order of the line. `make help` prints what each does.
-# Settings: LOGS, RECIPE, AS_OF, CHANNELS here; SEGUE_HOME and SEGUE_*_PORT in the environment (settings.py).
+# Settings: LOGS, RECIPE, AS_OF, CHANNELS here; SEGUE_HOME and SEGUE_*_PORT in the environment (config/settings.py).
 
 RECIPE ?= small
 LOGS ?=
@@ -55,20 +55,20 @@ lint: setup ## Format, style, types, import lines, SQL and the compose file
 	@sed 's/=$$/=checked/' .env.example > .venv/compose.env; \
 	if docker compose version > /dev/null 2>&1; then docker compose --env-file .venv/compose.env config --quiet; \
 	elif command -v docker-compose > /dev/null; then docker-compose --env-file .venv/compose.env config --quiet; \
-	else echo "docker-compose.yml: no docker compose here, checked by tests/local only"; fi
+	else echo "docker-compose.yml: no docker compose here, checked by tests/integration/deploy only"; fi
 
-SLOW := tests/line/test_acceptance.py tests/line/test_kills.py tests/line/test_airflow_kills.py tests/line/test_service_kills.py \
-	tests/line/test_celery.py tests/line/test_changed_answer.py tests/serving/test_api_cases.py tests/dbt/test_real_logs.py \
-	tests/dbt/test_spark_marts.py
+SLOW := tests/e2e/test_acceptance.py tests/e2e/test_pipeline_kills.py tests/e2e/test_airflow_kills.py tests/e2e/test_service_kills.py \
+	tests/e2e/test_celery.py tests/e2e/test_event_changes_response.py tests/contract/serving/test_api_conformance.py tests/e2e/test_real_log_marts.py \
+	tests/integration/dbt/test_spark_marts.py
 
 acceptance: setup .venv/spark ## The real logs and full counts; resumable, skips with a reason what it has no data for
-	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.line.acceptance --override-ini timeout=7200 $(SLOW)
+	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.support.acceptance_plugin --override-ini timeout=7200 $(SLOW)
 
 bench: setup ## Speed beside our peers, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
-	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
 
 study: setup ## Ablations on the home's logs, cached and resumable, into SEGUE_HOME/reports/study_*.md (STUDY, SEEDS, RECIPE)
-	@$(BIN)/python -m local.environment python -m training.study $(if $(STUDY),$(call quoted,$(STUDY))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
+	@$(BIN)/python -m local.environment python -m training.ablations $(if $(STUDY),$(call quoted,$(STUDY))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 DOCS := $(INSTALL) -e '.[test,docs]'
@@ -79,7 +79,7 @@ docs: setup ## The documentation as a site, into SEGUE_HOME/docs
 	@echo $(call quoted,$(SEGUE_HOME)/docs/index.html)
 
 screenshots: setup ## Pictures of every page into docs/images, from the services that run with simulated listeners
-	@$(BIN)/python -m tests.line.screenshots
+	@$(BIN)/python -m tests.support.screenshots
 
 WRITTEN := airflow bentoml built cache dbt docs feast landing live logs marts mlflow peers quality.spill quarantine reports requests run scale serving simulated spark study \
 	training warehouse.duckdb warehouse.spill

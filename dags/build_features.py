@@ -69,7 +69,7 @@ with DAG(
     )
     materialize = create_command_task(
         "materialize",
-        'python -m sequences.materialize --as-of "$AS_OF"',
+        'python -m sequences.online.materialize --as-of "$AS_OF"',
         "Writes every user's newest features and sequences to the online store.",
         run_parameters,
         operator=Command,
@@ -77,7 +77,7 @@ with DAG(
     # Beside the line, not in it: what was served yesterday must not hold up the release that may mend it.
     compare_features = create_command_task(
         "compare_features",
-        'python -m sequences.skew --as-of "$AS_OF"',
+        'python -m sequences.skew.compare --as-of "$AS_OF"',
         "Holds what the day's requests read online against what training reads for them; fails where they differ.",
         run_parameters,
     )

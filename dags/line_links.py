@@ -41,7 +41,7 @@ RESULT_PAGES = {
     "list_rankers": XCOM_PAGE,
     **{f"announce_{noun}_ready": "/assets" for noun in ("events", "features", "models", "release")},
 }
-"""Task, its group left out ▸ page of the reading room (`local/pages.py`), or of Airflow's UI where it begins with `/`."""
+"""Task, its group left out ▸ page of the reading room (`console/server.py`), or of Airflow's UI where it begins with `/`."""
 
 
 class ResultLink(BaseOperatorLink):

@@ -39,7 +39,7 @@ with DAG(
     # Beside the line, not in it: what is wrong with what was served must not hold up the models that may mend it.
     report_experiment = create_command_task(
         "report_experiment",
-        "python -m training.experiment compare",
+        "python -m training.experiments compare",
         "Compares the releases that listeners were shown; fails where users are not divided as asked.",
         run_parameters,
     )

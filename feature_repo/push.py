@@ -1,6 +1,6 @@
 """The live part of every sequence: one row a user, the newest events that the marts may not have yet.
 
-Only the user's single writer (`sequences/online.py`) pushes here; its timestamp is an apply time, never an event time.
+Only the user's single writer (`sequences/online/reader_writer.py`) pushes here; its timestamp is an apply time, never an event time.
 Readers merge the row with the batch parts. There is no offline side: live events reach the marts through the landing
 zone.
 """
@@ -13,7 +13,7 @@ from feast.types import String
 from sequence_views import FEAST_TYPES
 from sources import event_sources
 
-from sequences.definition import LIVE_ATTRIBUTES, LIVE_SOURCE
+from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE
 
 live_source = PushSource(name=LIVE_SOURCE, batch_source=event_sources["recent_events"])
 

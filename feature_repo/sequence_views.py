@@ -1,4 +1,4 @@
-"""The sequence views, as declared in `sequences/definition.py`: one array an attribute, oldest event first.
+"""The sequence views, as declared in `sequences/views.py`: one array an attribute, oldest event first.
 
 Feast registers what stands at the top of a module under a name, so each view is named here.
 """
@@ -10,7 +10,7 @@ from feast import FeatureView, Field
 from feast.types import Array, Float32, Int64, String
 from sources import event_sources
 
-from sequences.definition import SEQUENCE_VIEWS
+from sequences.views import SEQUENCE_VIEWS
 
 FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
 

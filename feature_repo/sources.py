@@ -3,8 +3,8 @@
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
-from sequences.definition import SEQUENCE_TAG, SEQUENCE_VIEWS
-from sequences.store import published_marts
+from sequences.feast_store import published_marts
+from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS
 
 user_profiles = FileSource(
     name="user_profiles",

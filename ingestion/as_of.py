@@ -7,8 +7,8 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-import settings
-import storage
+from config import settings
+from storage import object_store
 
 
 def default_as_of(tables: Path) -> date:
@@ -18,8 +18,8 @@ def default_as_of(tables: Path) -> date:
         LookupError: no event has been landed.
     """
     folder = tables / "landing" / "listening_events"
-    files = [str(file) for file in storage.list_files(folder, "dt=*/*.parquet")]
-    with storage.connect_duckdb(folder) as connection:
+    files = [str(file) for file in object_store.list_files(folder, "dt=*/*.parquet")]
+    with object_store.connect_duckdb(folder) as connection:
         newest = connection.execute("select max(ended_at) from read_parquet(?)", [files]).fetchone() if files else None
     if newest is None or newest[0] is None:
         raise LookupError(f"{tables} holds no landed event; land some logs first: python -m ingestion.land PATH")
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         here = settings.load_settings()
         print(default_as_of(here.tables if here.tables_url else options.home or here.home).isoformat())
-    except (LookupError, storage.StorageError, settings.SettingError) as error:
+    except (LookupError, object_store.StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -12,17 +12,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-import forgotten
-import settings
-import storage
-from forgotten import SuppressionList, SuppressionListError
+from config import settings
 from ingestion import sources
 from ingestion.landing import Landing, LandingCounts, landing_lock
-from ingestion.readers import READERS, unreadable
-from ingestion.readers.reading import ReadContext
+from ingestion.readers import READERS, unsupported_formats
+from ingestion.readers.parsing.reader import ReadContext
 from ingestion.sources import Member, SourceError
 from ingestion.validation import LATEST
-from storage import StorageError
+from storage import object_store, suppression_list
+from storage.object_store import StorageError
+from storage.suppression_list import SuppressionList, SuppressionListError
 
 CLOCK_SKEW = timedelta(days=1)
 HOST_CLOCK_SKEW = timedelta(hours=1)  # of machines that are ours
@@ -49,16 +48,16 @@ def land(
     files = [] if path == home.resolve() / "live" and not path.exists() else sources.list_members(path)
     found = {name: claimed for name, reader in READERS.items() if (claimed := reader.select_files(files))}
     ignored = _ignored_files(files, found)
-    if torn := unreadable.find_truncated(ignored):
+    if torn := unsupported_formats.find_truncated(ignored):
         raise SourceError(torn)
     if not found and not is_live:
-        raise SourceError(unreadable.explain_unsupported(files) or _unknown_format_message(path, ignored))
+        raise SourceError(unsupported_formats.explain_unsupported(files) or _unknown_format_message(path, ignored))
     if ignored and found:
         print(f"not read, no known format: {_format_files(ignored)}", file=sys.stderr)
     counts: dict[str, LandingCounts] = {}
     tables = tables or home
     with landing_lock(home):
-        gone = forgotten.read_suppression_list(home / "forgotten.json")
+        gone = suppression_list.read_suppression_list(home / "forgotten.json")
         for name, claimed in found.items():
             counts[name] = _land_format(name, claimed, path, home, user_id, now, is_live, gone, tables)
         if not found:
@@ -135,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         here = settings.load_settings()
         home = options.home or here.home
         tables = here.tables if here.tables_url else home
-        storage.check_bucket_access(tables)
+        object_store.check_bucket_access(tables)
         counts = land(options.path, home, options.user, tables=tables)
     except (SourceError, SuppressionListError, StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)

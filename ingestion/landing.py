@@ -23,13 +23,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import storage
-from forgotten import SuppressionList
 from ingestion import contract
-from ingestion.known_ids import EventIdIndex
-from ingestion.raw_rows import extract_user_ids
-from ingestion.readers.reading import Period, Rows
+from ingestion.deduplication import EventIdIndex
+from ingestion.quarantined_users import extract_user_ids
+from ingestion.readers.parsing.reader import Period, Rows
 from ingestion.validation import LATEST, conform
+from storage import object_store
+from storage.suppression_list import SuppressionList
 
 FLUSH_ROWS = 400_000
 MAX_IDS_IN_MEMORY = 8_000_000  # ids of events in memory, 12 bytes each; the others lie on the disk
@@ -207,7 +207,7 @@ class Landing:
         columns = contract.source_schema(table).names
         same = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
         nothing = contract.SCHEMAS[table].empty_table()  # a file that landed before a column was added has none of it
-        with storage.connect_duckdb(self._landing) as connection:
+        with object_store.connect_duckdb(self._landing) as connection:
             connection.register("nothing", nothing)
             connection.register("rows", rows.with_row_index("row_number").to_arrow())
             unchanged = connection.execute(
@@ -275,20 +275,20 @@ def write_parquet(folder: Path, table: pa.Table) -> Path:
     pq.write_table(table, buffer, compression="zstd")
     content = buffer.getvalue()
     path = folder / f"{hashlib.sha256(content).hexdigest()[:20]}.parquet"
-    storage.write(path, content)
+    object_store.write(path, content)
     return path
 
 
 def _files(folder: Path, days: str) -> list[Path]:
-    return storage.list_files(folder, f"dt={days}/*.parquet")
+    return object_store.list_files(folder, f"dt={days}/*.parquet")
 
 
 def _schema(file: Path) -> pa.Schema:
-    return pq.read_schema(storage.open_arrow_source(file))
+    return pq.read_schema(object_store.open_arrow_source(file))
 
 
 def _read(file: Path, columns: list[str]) -> pa.Table:
-    return pq.read_table(storage.open_arrow_source(file), columns=columns, partitioning=None)
+    return pq.read_table(object_store.open_arrow_source(file), columns=columns, partitioning=None)
 
 
 def _arrow(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:

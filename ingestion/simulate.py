@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from ingestion import contract
-from ingestion.simulation import catalogue, truth
+from ingestion.simulation import catalog, truth
 from ingestion.simulation.day import simulate_day
-from ingestion.simulation.listeners import SimulatedUsers
+from ingestion.simulation.event_buffer import Columns
 from ingestion.simulation.rows import RowWriter
-from ingestion.simulation.stream import Columns
+from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Ints, build_world
 
 MANIFEST = "world.json"
@@ -69,7 +69,7 @@ def simulate(size: WorldSize, out: Path) -> int:
     first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
     listeners = SimulatedUsers(world, size.users, size.days, size.seed)
     writer = RowWriter(world, size.users, size.seed)
-    for name, table in catalogue.build_tables(world, first_day, size.seed).items():
+    for name, table in catalog.build_tables(world, first_day, size.seed).items():
         _write(table, out / name / "part.parquet")
     for name, table in truth.build_tables(world, listeners, writer).items():
         _write(table, out / "truth" / f"{name}.parquet")

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
+from config.settings import Settings
 from local import airflow_server
-from settings import Settings
 
 MAX_ATTEMPTS, RETRY_DELAY_S = 5, 5.0
 """How often a question is put to an Airflow that does not answer, and how long we wait in between."""

@@ -10,9 +10,9 @@ import os
 import secrets
 from pathlib import Path
 
+from config.settings import ROOT, Settings, load_settings
 from local.environment import environment as environment_of_tools
 from local.ports import free_port
-from settings import ROOT, Settings, load_settings
 
 USER = "segue"
 

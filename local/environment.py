@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from settings import Settings, load_settings, tool_environment
+from config.settings import Settings, load_settings, tool_environment
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -13,8 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import storage
-from settings import ROOT, SettingError, Settings, load_settings
+from config.settings import ROOT, SettingError, Settings, load_settings
+from storage import object_store
 
 SEED = 7
 
@@ -37,11 +37,11 @@ WORLD_SIZES = {
 
 def list_landed_sources(settings: Settings) -> list[str]:
     """Names of the sources that were landed, the recommender's own events (they have no split) aside."""
-    files = [str(file) for file in storage.list_files(settings.landing / "landings", "dt=*/*.parquet")]
+    files = [str(file) for file in object_store.list_files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return []
     query = "select distinct source from read_parquet(?) where split is not null order by source"
-    with storage.connect_duckdb(settings.landing) as connection:
+    with object_store.connect_duckdb(settings.landing) as connection:
         return [str(source) for (source,) in connection.execute(query, [files]).fetchall()]
 
 
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
             _run_module("ingestion.land", str(settings.event_log))
         else:
             land(settings, options.logs or None, options.recipe)
-    except (SettingError, storage.StorageError) as error:
+    except (SettingError, object_store.StorageError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from config.settings import Settings, load_settings
 from local.environment import environment
-from settings import Settings, load_settings
 
 
 def command(settings: Settings) -> list[str]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from config.settings import ROOT, SettingError, Settings, load_settings
+from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
-from local.room import DiskSpaceError, check_disk_space
-from settings import ROOT, SettingError, Settings, load_settings
 
 RECIPES = ("debug", "small", "full")
 DISK_FULL_MB = 16
@@ -86,7 +86,11 @@ def feature_steps(as_of: str) -> list[Step]:
         ),
         validate("marts", "whether the marts may pass: expectations, data docs"),
         Step("apply", ["feast", "-c", "feature_repo", "apply"], "entities, feature views, feature services"),
-        Step("materialize", _python_command("sequences.materialize", "--as-of", as_of), "newest features, for serving"),
+        Step(
+            "materialize",
+            _python_command("sequences.online.materialize", "--as-of", as_of),
+            "newest features, for serving",
+        ),
     ]
 
 

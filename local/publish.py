@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-import settings
-import storage
+from config import settings
+from storage import object_store
 
 
 def publish(written: Path, marts: Path) -> list[str]:
@@ -32,7 +32,7 @@ def upload(built: Path, marts: Path) -> list[str]:
     """Puts every file in `built` on object storage and removes it; returns the names. Killed, it is finished by the next."""
     written = sorted(built.glob("[!.]*.parquet"))
     for file in written:
-        storage.upload(file, marts / file.name)
+        object_store.upload(file, marts / file.name)
         file.unlink()
     return [file.stem for file in written]
 

@@ -10,15 +10,15 @@ import sys
 import time
 from typing import Any
 
-from local import airflow_server, answer, services
+from config.settings import SettingError, Settings, load_settings
+from console.reports import REPORTS
+from local import airflow_server, recommendations, services
 from local.airflow_api import AirflowClient, AirflowError
+from local.disk_space import DiskSpaceError
 from local.environment import environment
-from local.follow import PIPELINE_DAGS, PipelineError, follow_pipeline
 from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
-from local.reports import REPORTS
-from local.room import DiskSpaceError
-from settings import SettingError, Settings, load_settings
+from local.progress import PIPELINE_DAGS, PipelineError, follow_pipeline
 
 
 def run(settings: Settings, asked: RunParameters) -> None:
@@ -38,8 +38,10 @@ def run(settings: Settings, asked: RunParameters) -> None:
         wait_for_dags(airflow)
         follow_pipeline(airflow, airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(asked)), print_flushed)
     wait_for_recommender(settings)
-    user_id = answer.find_recent_user(settings)
-    print_flushed(f"\n{answer.format_recommendations(user_id, answer.recommend(settings, user_id))}\n")
+    user_id = recommendations.find_recent_user(settings)
+    print_flushed(
+        f"\n{recommendations.format_recommendations(user_id, recommendations.recommend(settings, user_id))}\n"
+    )
     print_flushed(format_addresses(settings))
 
 
@@ -93,7 +95,7 @@ def wait_for_recommender(settings: Settings, timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not recommender.is_ready(settings):
         if time.monotonic() > deadline:
-            raise answer.RecommendationError(
+            raise recommendations.RecommendationError(
                 f"the recommender has not loaded a release; see {recommender.log(settings)}"
             )
         time.sleep(0.5)
@@ -114,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         services.ServiceError,
         AirflowError,
         PipelineError,
-        answer.RecommendationError,
+        recommendations.RecommendationError,
     ) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import httpx
 
+from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
+from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
 from local.ports import PortTakenError, check_free, wait_until_free
-from local.room import DiskSpaceError, check_disk_space
-from settings import ROOT, SettingError, Settings, load_settings
 
 
 class ServiceError(RuntimeError):
@@ -92,7 +92,7 @@ SERVICES = (
     ),
     Service(
         name="pages",
-        command=lambda _: ["python", "-m", "local.pages"],
+        command=lambda _: ["python", "-m", "console.server"],
         port=lambda settings: settings.console_port,
         setting="SEGUE_PAGES_PORT",
         health_path="/",
@@ -101,7 +101,7 @@ SERVICES = (
 
 CONSUMER_SERVICE = Service(
     name="consumer",
-    command=lambda _: ["python", "-m", "sequences.consume"],
+    command=lambda _: ["python", "-m", "sequences.streaming.consume"],
     port=lambda settings: settings.consumer_port,
     setting="SEGUE_CONSUMER_PORT",
     health_path="/metrics",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-import settings
-import storage
+from config import settings
 from quality.engine import MAX_ROWS
+from storage import object_store
 
 
 class DuckDBEngine:
@@ -20,7 +20,7 @@ class DuckDBEngine:
         # Without a place of its own DuckDB would spill into the folder that the command happens to run in.
         spill = settings.load_settings().home / "quality.spill"
         config = {"threads": 2, "memory_limit": "1GB", "temp_directory": str(spill)}
-        self._connection = storage.connect_duckdb(tables or Path(), config=config)
+        self._connection = object_store.connect_duckdb(tables or Path(), config=config)
 
     def parquet_relation(self, paths: Sequence[str]) -> str:
         """See `Engine`."""

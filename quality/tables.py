@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import storage
 from quality.engine import Engine
+from storage import object_store
 
 
 class TableError(ValueError):
@@ -54,7 +54,7 @@ def find_landed_events(engine: Engine, landing: Path) -> LandedEvents:
     """
     folder = landing / "listening_events"
     # A month sorts before its days: the newest partition is the last name either way.
-    partitions = sorted({path.parent for path in storage.list_files(folder, "dt=*/*.parquet")}, key=str)
+    partitions = sorted({path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}, key=str)
     newest = next((path for path in reversed(partitions) if engine.has_rows(path)), None)
     if newest is None:
         raise TableError(f"{folder} holds no events; run `python -m ingestion.land PATH` first")

@@ -13,7 +13,7 @@ import os
 import sys
 from datetime import date
 
-import settings
+from config import settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     from quality.engine import create_engine
     from quality.tables import TableError
     from quality.validation import STAGES, SuiteError, SuiteResult, Validator
-    from storage import StorageError
+    from storage.object_store import StorageError
 
     outcomes: list[SuiteResult] = []
     pages = []

@@ -12,12 +12,12 @@ from typing import Any
 import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-import settings
-import storage
-from quality import measures, suites, tables
+from config import settings
+from quality import suites, table_metrics, tables
 from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
+from storage import object_store
 
 SITE = "segue"
 LANDED_SUITE = "landed_listening_events"
@@ -70,7 +70,7 @@ class Validator:
         }
         self._context.add_data_docs_site(SITE, site)
 
-    def run(self, name: str, frame: Any, suite: Suite, facts: measures.TableMetrics) -> SuiteResult:
+    def run(self, name: str, frame: Any, suite: Suite, facts: table_metrics.TableMetrics) -> SuiteResult:
         """Judges one table's rows, facts included, by its suite."""
         # An expectation belongs to the suite it was put in: the table of suites keeps its own.
         expectations = [copy(expectation) for expectation in suite.expectations]
@@ -98,13 +98,13 @@ def validate_landed(
     if only not in (None, LANDED_SUITE):
         return []
     engine = validator.engine
-    landed = tables.find_landed_events(engine, storage.fetch_landing(home))
+    landed = tables.find_landed_events(engine, object_store.fetch_landing(home))
     facts = (
-        measures.historical_load_metrics()
+        table_metrics.historical_load_metrics()
         if landed.is_historical
-        else measures.trailing_week_metrics(engine, landed.week)
+        else table_metrics.trailing_week_metrics(engine, landed.week)
     )
-    age = None if landed.is_historical else measures.hours_since_newest(engine, landed.table, as_of)
+    age = None if landed.is_historical else table_metrics.hours_since_newest(engine, landed.table, as_of)
     facts.values["hours_before_as_of"] = age
     frame = _frame(engine, landed.table, suites.LANDED_EVENTS, facts)
     return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, facts)]
@@ -120,23 +120,25 @@ def validate_marts(
     """
     engine = validator.engine
     is_historical = _is_historical(engine, home)
-    marts = storage.fetch_marts(home)
+    marts = object_store.fetch_marts(home)
     outcomes = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
         table = tables.mart_table(engine, marts, name, suite.newest)
-        facts = measures.TableMetrics()
+        facts = table_metrics.TableMetrics()
         if suite.has_time:
             facts = (
-                measures.historical_load_metrics() if is_historical else measures.trailing_week_metrics(engine, table)
+                table_metrics.historical_load_metrics()
+                if is_historical
+                else table_metrics.trailing_week_metrics(engine, table)
             )
-            age = measures.hours_since_newest(engine, table, as_of)
+            age = table_metrics.hours_since_newest(engine, table, as_of)
             facts.values |= {
                 "hours_before_as_of": age,
                 "hours_before_as_of_if_daily": None if is_historical else age,
             }
-        facts.values["duplicate_keys"] = measures.duplicate_keys(engine, table, suite.key)
+        facts.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, table, suite.key)
         outcomes.append(validator.run(name, _frame(engine, table, suite, facts), suite, facts))
     return outcomes
 
@@ -150,13 +152,13 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
 
 def _is_historical(engine: Engine, home: settings.Settings) -> bool:
     try:
-        return tables.find_landed_events(engine, storage.fetch_landing(home)).is_historical
+        return tables.find_landed_events(engine, object_store.fetch_landing(home)).is_historical
     except tables.TableError:
         # Marts can be judged where there is no landing zone; then they are as fresh as a daily load must be.
         return False
 
 
-def _frame(engine: Engine, table: Table, suite: Suite, facts: measures.TableMetrics) -> Any:
+def _frame(engine: Engine, table: Table, suite: Suite, facts: table_metrics.TableMetrics) -> Any:
     return engine.newest_rows(table.source, _columns(suite), table.newest, facts.values)
 
 
@@ -165,7 +167,7 @@ def _columns(suite: Suite) -> set[str]:
     return {name for name in named if isinstance(name, str)}
 
 
-def _limited_metrics(suite: Suite, facts: measures.TableMetrics) -> dict[str, MeasuredMetric]:
+def _limited_metrics(suite: Suite, facts: table_metrics.TableMetrics) -> dict[str, MeasuredMetric]:
     """Every fact that the suite has an expectation of."""
     limits = {getattr(one, "column", None): one for one in suite.expectations}
     known = {name: limits[f"table_{name}"] for name in facts.values if f"table_{name}" in limits}

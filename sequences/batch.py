@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.definition import Attribute, SequenceView
+from sequences.views import Attribute, SequenceView
 
 PADDING, UNKNOWN, FIRST_CODE = 0, 1, 2
 

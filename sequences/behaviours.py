@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-import settings
+from config import settings
 
 DBT_FOLDER = settings.ROOT / "dbt"
 

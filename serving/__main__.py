@@ -10,10 +10,10 @@ import argparse
 import os
 import sys
 
-import settings
-from serving.api_keys import ApiKeys, ApiKeysRequired, check_host
+from config import settings
+from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
 
-SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.composed:Recommender"
+SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
 # One thread a kernel: requests run side by side, and two kernels that each want every core stand in each other's way.
 KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 

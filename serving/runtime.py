@@ -9,40 +9,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from forgotten import SuppressionList
-from sequences import materialized
-from sequences.broker.publisher import Publisher
-from serving import structured_log
-from serving.answer import RecommendationResponse
-from serving.container_path import CollectionPipeline
-from serving.daily_lists import DailyLists
-from serving.event_log import EventLog
-from serving.event_push import EventPusher
-from serving.event_schema import Event
-from serving.exposures import ExposureLog
-from serving.feature_log import FeatureLog
-from serving.forgetting import SuppressionListFollower
-from serving.hydrate import Hydrator
-from serving.listener import UserProfile, describe_user
-from serving.load_release import ALL_PARTS, ReleaseParts, load_release
-from serving.metrics import Metrics
-from serving.online import OnlineStore
-from serving.path import TrackPipeline
-from serving.push_marker import LogPosition
-from serving.rank import Ranking
-from serving.recall import Recall
-from serving.release_holder import ReleaseManager
-from serving.report_events import EventIngestor, IngestResult
-from serving.request import Request, new_request_id, read_request, read_similar
+from config.settings import Settings
+from sequences.online import materialization_state
+from sequences.streaming.publisher import Publisher
+from serving.events.event_pusher import EventPusher
+from serving.events.event_schema import Event
+from serving.events.exposures import ExposureLog
+from serving.events.feature_log import FeatureLog
+from serving.events.ingest import EventIngestor, IngestResult
+from serving.events.low_watermark import LogPosition
+from serving.events.online_store import OnlineStore
+from serving.events.suppression import SuppressionListFollower
+from serving.events.user_writers import UserWriters
+from serving.events.write_ahead_log import EventLog
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from serving.observability.monitors import ServiceMonitor
+from serving.pipeline.collection_pipeline import CollectionPipeline
+from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall
+from serving.pipeline.request import Request, new_request_id, read_request, read_similar
+from serving.pipeline.response import RecommendationResponse
+from serving.pipeline.search import SearchResult, search
+from serving.pipeline.track_pipeline import TrackPipeline
+from serving.pipeline.user_profile import UserProfile, describe_user
+from serving.releases.loader import ALL_PARTS, ReleaseParts, load_release
+from serving.releases.manager import ReleaseManager
+from serving.releases.served_release import ServedRelease
+from serving.releases.warm_up import warm_up
 from serving.scenes import SCENES, SIMILAR, TRACKS
-from serving.search import SearchResult, search
-from serving.served_release import ServedRelease
-from serving.user_writers import UserWriters
-from serving.warm_up import warm_up
-from serving.watch import ServiceMonitor
-from settings import Settings
-from training.exclusions import Exclusions
-from training.filter import FilterContext
+from storage.suppression_list import SuppressionList
+from training.slate.exclusions import Exclusions
+from training.slate.filters import FilterContext
 
 NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models makes one"
 
@@ -229,8 +229,8 @@ class Runtime:
 
     def list_users(self, limit: int) -> list[str]:
         """Ids of some users whose features were materialised, at most `limit`."""
-        return materialized.materialized_users(
-            materialized.digests_file(self._settings.feast, self._settings.online_store), limit
+        return materialization_state.materialized_users(
+            materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit
         )
 
     def _release_for(self, user_id: str) -> ServedRelease:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.fusion import CANDIDATES_PER_CHANNEL
-from training.selection import MAX_TRACKS_PER_ARTIST
+from training.slate.diversity import MAX_TRACKS_PER_ARTIST
+from training.slate.fusion import CANDIDATES_PER_CHANNEL
 
 TRACKS = "tracks"
 EXPLORATION_RATE = 1 / 30

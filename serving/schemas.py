@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving import openapi_examples
-from serving.answer import RecommendationResponse
-from serving.listener import InterestSummary, ProfileEvent
-from serving.reason_language import Language, translate_reason
-from serving.search import SearchResult
+from serving.http import openapi_examples
+from serving.pipeline.response import RecommendationResponse
+from serving.pipeline.search import SearchResult
+from serving.pipeline.user_profile import InterestSummary, ProfileEvent
+from serving.reasons.translations import Language, translate_reason
 
 Territory = Annotated[
     str | None,

@@ -11,20 +11,21 @@ import bentoml
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-import settings
-from sequences import heap
-from serving import openapi, structured_log
-from serving.admission import Admission, RequestQueue
-from serving.api_keys import ApiKeys, check_host
-from serving.clients import AccessControl, AccessPolicy
-from serving.container_path import NoCollections
-from serving.event_log import LogBusy
-from serving.guard import RequestGuard
-from serving.metrics import Metrics
-from serving.path import UnknownTrack
-from serving.plain_errors import ValidationErrorFormatter, ValidationLogFilter
-from serving.rate_limit import RateLimit
-from serving.request import MAX_ID_BYTES, RequestRejected
+from config import garbage_collector, settings
+from serving.events.write_ahead_log import LogBusy
+from serving.http import openapi
+from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.admission import Admission, RequestQueue
+from serving.http.api_keys import ApiKeys, check_host
+from serving.http.rate_limit import RateLimit
+from serving.http.request_guard import RequestGuard
+from serving.http.static_page import ListeningPage
+from serving.http.validation_errors import ValidationErrorFormatter, ValidationLogFilter
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from serving.pipeline.collection_pipeline import NoCollections
+from serving.pipeline.request import MAX_ID_BYTES, RequestRejected
+from serving.pipeline.track_pipeline import UnknownTrack
 from serving.runtime import NotReady, Runtime
 from serving.scenes import SCENES, SIMILAR
 from serving.schemas import (
@@ -38,7 +39,6 @@ from serving.schemas import (
     UserProfileResponse,
     render_recommendation,
 )
-from serving.static_page import ListeningPage
 
 MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
@@ -62,7 +62,7 @@ class Recommender:
         here = settings.load_settings()
         check_host(here.host, ApiKeys(settings.load_api_keys()))
         self._runtime = self._build_runtime(here, _metrics())
-        heap.freeze_gc()
+        garbage_collector.freeze_gc()
 
     def _build_runtime(self, here: settings.Settings, metrics: Metrics) -> Runtime:
         return Runtime(here, metrics)

@@ -23,21 +23,22 @@ import numpy as np
 import polars as pl
 import torch
 
-import settings
-from training.evaluation import memories, report
-from training.evaluation.baselines import BASELINES
-from training.evaluation.choice import choose
-from training.evaluation.held_out import HeldOutModels, list_fitted_models
-from training.evaluation.measured_containers import measure_collections
-from training.evaluation.measured_ranking import measure_ranking
-from training.evaluation.measured_recall import measure_recall
+from config import settings
+from training.engine.import_closure import code_hash
+from training.engine.peak_memory import peak_mb
+from training.engine.tracking import open_experiment
+from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
+from training.evaluation.baselines import heuristics
+from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.collection_evaluation import measure_collections
+from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
+from training.evaluation.model_selection import choose
+from training.evaluation.ranking_evaluation import measure_ranking
+from training.evaluation.recall_evaluation import measure_recall
+from training.evaluation.report import page
 from training.evaluation.result import Result
-from training.evaluation.servable import ServingFilter
-from training.import_closure import code_hash
-from training.peak_memory import peak_mb
+from training.evaluation.serving_filter import ServingFilter
 from training.recipes import RECIPES, recipe
-from training.tracking import open_experiment
-from training.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 
@@ -79,7 +80,7 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = peak_mb()
     write_json(folder / JSON_FILE, result.to_json())
-    (folder / HTML_FILE).write_text(report.render_page(result.to_json()))
+    (folder / HTML_FILE).write_text(page.render_page(result.to_json()))
     publish_reports(folder)
     log_run(result, folder)
     mark_done(folder, inputs)
@@ -105,7 +106,7 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     """Which differences are worth an interval: fused and channels against the best memory and the best baseline of
     discoveries, served against fused, ranker by ranker.
     """
-    known = [name for name in memories.HEURISTIC_BASELINES if name in result.recall]
+    known = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
     best, best_channel = _best_by_recall(known, "all", result), _best_by_recall(held_out.channels, "all", result)
     discoverer = _best_by_recall([*BASELINES, *known], "reachable", result)
     result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}

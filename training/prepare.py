@@ -12,11 +12,11 @@ import sys
 
 import polars as pl
 
-from training.data import TrainingData
-from training.import_closure import code_hash
-from training.recall_cases import CASE_KINDS, RecallCases
+from training.data.recall_cases import CASE_KINDS, RecallCases
+from training.data.training_data import TrainingData
+from training.engine.import_closure import code_hash
+from training.engine.workspace import FITS, MissingInput, Workspace, is_unchanged, mark_done
 from training.recipes import RECIPES, recipe
-from training.workspace import FITS, MissingInput, Workspace, is_unchanged, mark_done
 
 
 def prepare(workspace: Workspace) -> bool:

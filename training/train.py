@@ -22,22 +22,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import settings
-from training import ranks, tracking
-from training.data import TrainingData
-from training.heads import LISTWISE_HEAD, NoTrainingExamples
-from training.import_closure import code_hash
-from training.peak_memory import peak_mb
+from config import settings
+from training.data.training_data import TrainingData
+from training.engine import distributed, tracking
+from training.engine.import_closure import code_hash
+from training.engine.peak_memory import peak_mb
+from training.engine.workspace import FITS, INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
+from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 from training.recipes import RECIPES, recipe
-from training.workspace import (
-    FITS,
-    INPUTS_FILE,
-    MissingInput,
-    Workspace,
-    is_unchanged,
-    mark_done,
-    write_json,
-)
 
 RESOLVED_CONFIG_FILE, MEASURES_FILE = "settled.json", "measures.json"
 FitFunction = Callable[[TrainingData, Any, Path], Any]
@@ -67,11 +59,11 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     inputs = workspace.inputs(
         fit=fit, config=config, name=name, code=code_hash(*producer_modules(kind, name)), **needed
     )
-    if ranks.broadcast_from_rank0(lambda: is_unchanged(folder, inputs)):
-        ranks.require_rank0()
+    if distributed.broadcast_from_rank0(lambda: is_unchanged(folder, inputs)):
+        distributed.require_rank0()
         return False
     if not supports_distributed_training(config):
-        ranks.require_rank0()
+        distributed.require_rank0()
     began = time.monotonic()
     data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
     # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
@@ -80,11 +72,11 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     except NoTrainingExamples:
         (folder / INPUTS_FILE).unlink(missing_ok=True)  # what was fitted before is of another log
         raise
-    ranks.require_rank0()
+    distributed.require_rank0()
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
-    measures["ranks"] = ranks.rank_and_world_size()[1]
+    measures["ranks"] = distributed.rank_and_world_size()[1]
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.settled))
     write_json(folder / MEASURES_FILE, measures)
     mark_done(folder, inputs)
@@ -121,7 +113,7 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
 def producer_modules(kind: str, name: str) -> tuple[str, ...]:
     """The modules that fit a model: what they import is the code that it depends on."""
     if kind == "head":
-        return ("training.fit_listened", "training.ranking.listened")
+        return ("training.slate.listwise_training", "training.ranking.listwise_head")
     if kind == "ranker":
         from training.ranking import RANKERS
 
@@ -142,7 +134,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
         return CHANNELS[name].config(recipe_name), CHANNELS[name].fit
     if kind == "container":
         from training.recall import COLLECTIONS
-        from training.recall.realtime import Realtime
+        from training.recall.realtime.channel import Realtime
 
         def fit_containers(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # it takes seconds: there is nothing to go on from
@@ -151,15 +143,15 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
 
         return COLLECTIONS[name].config(recipe_name), fit_containers
     if kind == "head":
-        from training.ranking.listened import LambdaMARTConfig, LambdaMARTHead
+        from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead
 
         def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # trees are grown at once: there is nothing to go on from
             if fit == "final":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # To take a head over should not wait for what fits one.
-            from training.fit_listened import fit_listwise_head
             from training.recall import load_channels
+            from training.slate.listwise_training import fit_listwise_head
 
             folders = {
                 name: workspace.channel_folder(fit, name)
@@ -248,11 +240,11 @@ def main() -> None:
     is_shared = (
         wanted > 1 and not why_not and supports_distributed_training(resolve_model(*asked[:2], workspace, asked[2])[0])
     )
-    if is_shared and not ranks.is_torchrun_worker():
-        ranks.launch_torchrun(wanted)
-    with ranks.process_group():
+    if is_shared and not distributed.is_torchrun_worker():
+        distributed.launch_torchrun(wanted)
+    with distributed.process_group():
         if why_not:
-            ranks.require_rank0()
+            distributed.require_rank0()
             print(why_not)
             return
         try:

@@ -12,7 +12,7 @@ from ingestion.readers import (
     thirty_music,
     yambda,
 )
-from ingestion.readers.reading import Reader
+from ingestion.readers.parsing.reader import Reader
 
 READERS: dict[str, Reader] = {
     "own_events": own_events.READER,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from ingestion.readers import delimited
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing import delimited
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
 DEFAULT_RELATION = "has_genre"

@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from ingestion.readers import json_rows
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing import json_rows
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 FILE_PATTERN = re.compile(r"exposures-\d+-\d+\.jsonl")

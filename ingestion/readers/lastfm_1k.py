@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingestion.readers import mapped_csv
-from ingestion.readers.mapping import ColumnMapping
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing.column_mapping import ColumnMapping
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
 NAME = "userid-timestamp-artid-artname-traid-traname.tsv"

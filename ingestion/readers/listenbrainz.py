@@ -24,9 +24,9 @@ from typing import IO, Any
 import polars as pl
 import pyarrow as pa
 
-from ingestion.readers import json_rows, lines
-from ingestion.readers.named_plays import COLUMNS, NamedPlays
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing import json_rows, lines
+from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.zst")

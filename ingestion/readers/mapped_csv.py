@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from ingestion.readers import delimited, mapping
-from ingestion.readers.mapping import ColumnMapping
-from ingestion.readers.named_plays import EVENTS, NamedPlays
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing import column_mapping, delimited
+from ingestion.readers.parsing.column_mapping import ColumnMapping
+from ingestion.readers.parsing.named_plays import EVENTS, NamedPlays
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 MAX_EPOCH_S = 10_000_000_000
@@ -17,16 +17,16 @@ MAX_EPOCH_S = 10_000_000_000
 
 
 def _select_files(files: list[Member]) -> list[Member]:
-    return [member for member in files if member.file == mapping.MAPPING_FILE] and list(files)
+    return [member for member in files if member.file == column_mapping.MAPPING_FILE] and list(files)
 
 
 def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
-    says = [member for member in files if member.file == mapping.MAPPING_FILE]
+    says = [member for member in files if member.file == column_mapping.MAPPING_FILE]
     if len(says) > 1:
         raise SourceError(
             f"{', '.join(one.name for one in says)}: only one mapping a folder; land each folder by itself"
         )
-    mapped = mapping.parse_mapping(says[0].read(reading.report_progress), says[0].name)
+    mapped = column_mapping.parse_mapping(says[0].read(reading.report_progress), says[0].name)
     meant = [member for member in files if mapped.matches(member.name) or mapped.matches(member.file)]
     if not meant:
         raise SourceError(f"{says[0].name} is about {mapped.file}, and no file here is called so")
@@ -63,7 +63,7 @@ def _rename_columns(rows: pl.DataFrame, mapped: ColumnMapping, member: Member) -
         *(pl.when(column != "").then(column).alias(key) for key, column in given.items()),
         source_file=pl.lit(member.name),
     )
-    missing = [pl.lit(None, pl.String).alias(key) for key in mapping.COLUMNS if key not in given]
+    missing = [pl.lit(None, pl.String).alias(key) for key in column_mapping.COLUMNS if key not in given]
     named = named.with_columns(missing)
     action = pl.col("action").replace(dict(mapped.actions)) if "action" in given else pl.lit("play")
     played = pl.col("played").cast(pl.Float64, strict=False) * (1000 if mapped.played == "s" else 1)

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
-from ingestion.readers import json_rows, lines
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing import json_rows, lines
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 PARQUET = (".parquet",)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from ingestion.readers import delimited
-from ingestion.readers.endings import EndTimestampStager
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing import delimited
+from ingestion.readers.parsing.play_timestamps import EndTimestampStager
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
 EVENTS = ["user_id", "ts", "track_id", "artist_id", "ms_played"]

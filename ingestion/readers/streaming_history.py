@@ -15,9 +15,9 @@ from typing import Any
 
 import polars as pl
 
-from ingestion.readers.endings import EndTimestampStager
-from ingestion.readers.names import name_id
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing.names import name_id
+from ingestion.readers.parsing.play_timestamps import EndTimestampStager
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 BASIC_PATTERN = re.compile(r"StreamingHistory(_music_)?\d*\.json$")

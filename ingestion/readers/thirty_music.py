@@ -21,9 +21,9 @@ from urllib.parse import unquote_plus
 
 import polars as pl
 
-from ingestion.readers import json_rows, lines
-from ingestion.readers.named_plays import COLUMNS, NamedPlays
-from ingestion.readers.reading import ReadContext, Reader, Rows
+from ingestion.readers.parsing import json_rows, lines
+from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member
 
 FILE_SUFFIXES = (".idomaar", ".idomaar.gz")

@@ -20,10 +20,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.readers.endings import EndTimestampStager
-from ingestion.readers.names import name_id
-from ingestion.readers.reading import ReadContext, Reader, Rows
-from ingestion.readers.staging import BATCH_ROWS, open_staging_database
+from ingestion.readers.parsing.names import name_id
+from ingestion.readers.parsing.play_timestamps import EndTimestampStager
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
+from ingestion.readers.parsing.staging import BATCH_ROWS, open_staging_database
 from ingestion.sources import Member, SourceError
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())

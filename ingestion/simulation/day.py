@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ingestion.simulation import sessions as session
+from ingestion.simulation.event_buffer import Columns, EventBuffer
 from ingestion.simulation.exposures import show_collections
-from ingestion.simulation.listeners import SimulatedUsers
+from ingestion.simulation.item_sampling import AvailableTracks, InterestGroups
 from ingestion.simulation.outcomes import (
     ACTION,
     SECOND,
@@ -23,8 +24,7 @@ from ingestion.simulation.outcomes import (
     sigmoid,
 )
 from ingestion.simulation.sessions import Moods, Sessions
-from ingestion.simulation.shelf import AvailableTracks, InterestGroups
-from ingestion.simulation.stream import Columns, EventBuffer
+from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import PLAYLIST_LENGTH, Floats, Ints, World
 
 MAX_SESSION_US = 75 * session.MINUTE  # shorter than a part of the day: sessions never overlap

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ingestion.simulation.listeners import SimulatedUsers
+from ingestion.simulation.event_buffer import EventBuffer
+from ingestion.simulation.item_sampling import InterestGroups
 from ingestion.simulation.outcomes import ACTION, SECOND, TARGET, examination, interest_share, sigmoid
 from ingestion.simulation.sessions import Sessions
-from ingestion.simulation.shelf import InterestGroups
-from ingestion.simulation.stream import EventBuffer
+from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Floats, Ints
 
 EXPLORATION_SHARE = 0.1

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ingestion import contract
-from ingestion.simulation.listeners import MAX_INTERESTS, SimulatedUsers
+from ingestion.simulation.event_buffer import EventBuffer
 from ingestion.simulation.sessions import Moods
-from ingestion.simulation.stream import EventBuffer
+from ingestion.simulation.users import MAX_INTERESTS, SimulatedUsers
 from ingestion.simulation.world import Floats, Ints, World
 
 SKIP, PARTIAL, FULL = range(3)

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion import contract
-from ingestion.simulation.catalogue import PREFIX, make_ids
+from ingestion.simulation.catalog import PREFIX, make_ids
+from ingestion.simulation.event_buffer import Columns
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
-from ingestion.simulation.stream import Columns
 from ingestion.simulation.world import Ints, World
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.simulation import facets
-from ingestion.simulation.listeners import SimulatedUsers
+from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Floats, Ints, World
 
 # Parts of the product; the `scene` of an event. In the library the user chooses alone, in the others we do.

@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from ingestion import contract
 from ingestion.simulation import facets
-from ingestion.simulation.catalogue import make_ids
+from ingestion.simulation.catalog import make_ids
+from ingestion.simulation.event_buffer import Columns
 from ingestion.simulation.exposures import EXPLORATION_SHARE
-from ingestion.simulation.listeners import SimulatedUsers
 from ingestion.simulation.outcomes import ACTION, examination
 from ingestion.simulation.rows import RowWriter
-from ingestion.simulation.stream import Columns
+from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import World
 
 INTEREST_INTERVAL_DAYS = 7  # the drifting interests are written once a week

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.evaluation.bootstrap import Estimate
-from training.evaluation.recall_metrics import EstimateByPart
+from training.evaluation.metrics.bootstrap import Estimate
+from training.evaluation.metrics.recall_metrics import EstimateByPart
 
 
 @dataclass

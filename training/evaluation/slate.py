@@ -19,19 +19,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training import blend
-from training.evaluation import recall_metrics
-from training.evaluation.held_out import HeldOutModels
-from training.evaluation.servable import ServingFilter
-from training.evaluation.side_by_side import parallel_map
-from training.fusion import MAX_RANKED_CANDIDATES, Fusion
-from training.heads import TaskWeights
-from training.ranking.loaded import FittedRanker
+from training.data.recall_cases import RecallCases
+from training.data.track_facets import TrackFacets
+from training.engine.parallel_map import parallel_map
+from training.evaluation.held_out_models import HeldOutModels
+from training.evaluation.metrics import recall_metrics
+from training.evaluation.serving_filter import ServingFilter
+from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.task_weights import TaskWeights
 from training.recall.channel import Candidates
-from training.recall_cases import RecallCases
-from training.recalled import case_scenes
-from training.selection import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist, rerank_mmr
-from training.track_facets import TrackFacets
+from training.slate import blend
+from training.slate.candidate_lists import case_scenes
+from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist, rerank_mmr
+from training.slate.fusion import MAX_RANKED_CANDIDATES, Fusion
 
 LENGTH = 30
 METRICS = ("recall_at_30", "ndcg_at_10")
@@ -120,7 +120,7 @@ class Slate:
     def _select_request(
         self, items: Ints, scores: NDArray[np.floating], per_artist: int, strengths: Sequence[float]
     ) -> dict[float, Ints]:
-        """As `serving/select.py` does it, by each diversity."""
+        """As `serving/pipeline/select.py` does it, by each diversity."""
         artists = self.artist_of_track_V[items]
         alike = self.facets.similarity(items) if self.facets is not None and any(strengths) else None
 

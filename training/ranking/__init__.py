@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from training.ranking.interest_evolution import InterestEvolution
+from training.ranking.interest_evolution.model import InterestEvolution
 from training.ranking.ranker import Ranker
-from training.ranking.session_domains import SessionDomains
+from training.ranking.session_domains.model import SessionDomains
 from training.ranking.sum_pooling import SumPooling
 from training.ranking.target_attention import TargetAttention
 

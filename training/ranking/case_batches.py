@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training import ranks
-from training.evaluation.side_by_side import parallel_map
-from training.features import OfflineFeatures, UserBatch
-from training.ranking.case_numbers import CaseFeatures, Floats
+from training.data.user_batch import OfflineFeatures, UserBatch
+from training.engine import distributed
+from training.engine.parallel_map import parallel_map
+from training.ranking.case_features import CaseFeatures, Floats
 from training.ranking.cases import RankingCases
-from training.ranking.features import RankingFeatures
+from training.ranking.features.ranking_features import RankingFeatures
+from training.ranking.features.user_features import DAY_US
 from training.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
-from training.ranking.user_features import DAY_US
 
 FEATURE_BATCH_SIZE = 64
 """Cases whose numbers are made together: what is computed of them stays in the processor's cache."""
@@ -115,14 +115,14 @@ class CaseBatches:
 
     def precompute_dense_features(self, processes: int) -> None:
         """Make the numbers of every case, in so many processes; of several ranks each makes its share."""
-        own = ranks.rank_slice(len(self))
+        own = distributed.rank_slice(len(self))
         starts = range(own.start, own.stop, FEATURE_BATCH_SIZE)
         pieces = [range(start, min(start + FEATURE_BATCH_SIZE, own.stop)) for start in starts]
         made = CaseFeatures.collect(
             own.stop - own.start, parallel_map(self._compute_dense_features, pieces, "numbers", processes)
         )
         self.dense_features = replace(
-            made, features_RN=ranks.all_gather_rows(torch.from_numpy(made.features_RN))[0].numpy()
+            made, features_RN=distributed.all_gather_rows(torch.from_numpy(made.features_RN))[0].numpy()
         )
 
     def _compute_dense_features(self, rows: range) -> tuple[Floats, ...]:
@@ -179,7 +179,7 @@ class CaseBatches:
 
 def _select_rank_rows(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDArray[np.int64]) -> CaseBatch:
     """This rank's rows of a batch. Where there are fewer rows than ranks, one without a label keeps step with the others."""
-    if len(own := rows[ranks.rank_slice(len(rows))]):
+    if len(own := rows[distributed.rank_slice(len(rows))]):
         return make(own)
     batch = make(rows[:1])
     return replace(batch, labels_BT=torch.full_like(batch.labels_BT, torch.nan))

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data import TrainingData
-from training.plays import PARTS
+from training.data.plays import PARTS
+from training.data.training_data import TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
 LIKE_WINDOW_US = 30 * 60 * 1_000_000

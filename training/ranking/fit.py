@@ -19,19 +19,19 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from training import ranks, trainer
-from training.data import TrainingData
-from training.features import OfflineFeatures
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures
+from training.engine import distributed, trainer
 from training.ranking import RANKERS
+from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
-from training.ranking.events import ItemFrequencies
-from training.ranking.loaded import FittedRanker, build_ranking_features
-from training.ranking.number_trees import BoostedTrees
+from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.track_genres import TrackGenres
+from training.ranking.features.track_statistics import TrackStatistics
+from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
 from training.ranking.ranker import Ranker, RankerConfig
-from training.ranking.track_kinds import TrackGenres
-from training.ranking.track_statistics import TrackStatistics
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000
@@ -72,7 +72,7 @@ def fit_ranker(
     if config.dense_epochs or config.trees or config.epochs > 1:
         # Elsewhere a fork is not safe.
         batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
-    if config.trees and batches.dense_features is not None and ranks.is_rank0():
+    if config.trees and batches.dense_features is not None and distributed.is_rank0():
         label_R = batches.cases.labels_RT[:, 0]
         trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees, config.seed, threads)
         features = replace(features, trees=trees)
@@ -88,7 +88,7 @@ def fit_ranker(
     validation = CaseBatches(
         held_out.take(_evenly_spaced_rows(len(held_out), config.validation_cases)), offline, service, features
     )
-    held = list(validation.iterate_in_order(config.batch_size)) if ranks.is_rank0() else []
+    held = list(validation.iterate_in_order(config.batch_size)) if distributed.is_rank0() else []
 
     def batch_at(step: int) -> CaseBatch:
         if step < number_steps:
@@ -143,7 +143,7 @@ class RankerModule(lightning.LightningModule):
         auxiliary = self.config.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
         known_T = (~batch.labels_BT.isnan()).sum(0)
         return (
-            ranks.weight_for_global_mean(task_losses(logits_BT, batch.labels_BT), known_T) @ self.loss_weights_T
+            distributed.weight_for_global_mean(task_losses(logits_BT, batch.labels_BT), known_T) @ self.loss_weights_T
             + auxiliary
         )
 

@@ -15,13 +15,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from training.ranking.candidate_features import CANDIDATE_FEATURES
-from training.ranking.events import EventEmbedding, ItemFrequencies
+from training.nn.layers import Dice, MultilayerPerceptron, PiecewiseLinear
+from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
+from training.ranking.features.candidate_features import CANDIDATE_FEATURES
+from training.ranking.features.search_registry import count_match_features, count_user_features
+from training.ranking.features.user_features import USER_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
-from training.ranking.layers import Dice, MultilayerPerceptron, PiecewiseLinear
-from training.ranking.searches import count_match_features, count_user_features
-from training.ranking.session_layers import MultiGateExperts
-from training.ranking.user_features import USER_FEATURES
+from training.ranking.session_domains.layers import MultiGateExperts
 
 SCENE_CODES, POSITIONS = 16, 64
 

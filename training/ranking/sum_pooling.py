@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.ranking.layers import masked_mean
+from training.nn.layers import masked_mean
 from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.recipes import ranker_config
 

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.ranking.events import ItemFrequencies
-from training.ranking.layers import AttentionUnit
+from training.nn.layers import AttentionUnit
+from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.recipes import ranker_config
 

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.containers import CollectionIndex
+from training.data.collections import CollectionIndex
+from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.containers import CollectionRecall, Mlogs, Playlists
+from training.recall.collection_recall import CollectionRecall, Mlogs, Playlists
 from training.recall.favourites import Favourites
-from training.recall.knowledge_graph import KnowledgeGraphWalks
-from training.recall.long_short import LongShort
-from training.recall.multi_interest import MultiInterest
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recall.long_short.channel import LongShort
+from training.recall.multi_interest.channel import MultiInterest
 from training.recall.popularity import Popularity
-from training.recall.realtime import Realtime
-from training.vocabulary import Vocabulary
+from training.recall.realtime.channel import Realtime
 
 CHANNELS: dict[str, type[RecallChannel]] = {
     channel.name: channel

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from training.data import TrainingData
-from training.features import UserBatch
-from training.vocabulary import Vocabulary
+from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

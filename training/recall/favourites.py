@@ -21,14 +21,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sequences.batch import FIRST_CODE
-from training.data import TrainingData
-from training.distinct import unique_inverse
-from training.features import UserBatch
-from training.listens import HISTORY_VIEW, is_listened
+from training.data.listens import HISTORY_VIEW, is_listened
+from training.data.recall_at_k import load_user_batches, recall_table
+from training.data.training_data import TrainingData
+from training.data.unique_keys import unique_inverse
+from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
+from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.measure import load_user_batches, recall_table
-from training.vocabulary import Vocabulary
-from training.workspace import write_json
 
 MIN_AGE_S = 60.0
 DECAY_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

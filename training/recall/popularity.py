@@ -17,12 +17,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from training.data import TrainingData
-from training.features import UserBatch
-from training.plays import PARTS
+from training.data.plays import PARTS
+from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
+from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
-from training.vocabulary import Vocabulary
-from training.workspace import write_json
 
 DAY_US = 86_400_000_000
 BOOSTED_FACETS = ("languages", "scenes")

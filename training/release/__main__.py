@@ -16,12 +16,12 @@ import argparse
 import gc
 import sys
 
+from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES
-from training.release import in_service
-from training.release.in_service import UnknownRelease, open_pointer
+from training.release import deployment
+from training.release.deployment import UnknownRelease, open_pointer
 from training.release.pointer import NothingToRollBack
-from training.shares import InvalidTrafficSplit
-from training.workspace import MissingInput, Workspace
+from training.release.traffic_split import InvalidTrafficSplit
 
 ACTIONS = ("release", "canary", "activate", "rollback", "list")
 
@@ -35,11 +35,11 @@ def main() -> int:
         if arguments.action == "release":
             return _release(arguments)
         if arguments.action == "canary":
-            lines = in_service.canary(arguments.release, arguments.share, arguments.experiment)
+            lines = deployment.canary(arguments.release, arguments.share, arguments.experiment)
         elif arguments.action == "activate":
-            lines = in_service.activate(arguments.release)
+            lines = deployment.activate(arguments.release)
         else:
-            lines = in_service.rollback() if arguments.action == "rollback" else in_service.describe_releases()
+            lines = deployment.rollback() if arguments.action == "rollback" else deployment.describe_releases()
     except (MissingInput, NothingToRollBack, UnknownRelease, InvalidTrafficSplit) as error:
         print(error.args[0], file=sys.stderr)
         return 2

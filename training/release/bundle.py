@@ -16,18 +16,18 @@ from typing import Any
 
 import polars as pl
 
-from training.blend import Blend
-from training.containers import CollectionIndex
-from training.data import TrainingData
-from training.fusion import Fusion
-from training.heads import LISTWISE_HEAD
-from training.ranking.listened import LambdaMARTHead
-from training.ranking.loaded import FittedRanker
+from training.data.collections import CollectionIndex
+from training.data.training_data import TrainingData
+from training.data.vocabulary import Vocabulary
+from training.engine.workspace import MissingInput, Workspace, write_json
+from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.listwise_head import LambdaMARTHead
+from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall import CHANNELS, CollectionRecall, load_collection_indexes, load_collection_recall
 from training.recall.channel import RecallChannel
 from training.recipes import recipe
-from training.vocabulary import Vocabulary
-from training.workspace import MissingInput, Workspace, write_json
+from training.slate.blend import Blend
+from training.slate.fusion import Fusion
 
 MANIFEST, CATALOG, FUSION, BLEND, SLATE = (
     "manifest.json",
@@ -122,9 +122,9 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     Raises:
         MissingInput: a model that the evaluation chose has no `final` fit.
     """
-    from training.evaluation.held_out import (
-        list_fitted_models,
-    )  # learning's libraries, which who only loads a release does without
+    from training.evaluation.held_out_models import (
+        list_fitted_models,  # learning's libraries, which who only loads a release does without
+    )
 
     evaluation = workspace.folder / "evaluation"
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from training.evaluation import bootstrap
-from training.evaluation.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
+from training.evaluation.metrics import bootstrap
+from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
 
 METRIC = "recall_at_30"
 NON_INFERIORITY_MARGIN = 0.01

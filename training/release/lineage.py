@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from training.import_closure import code_hash
-from training.workspace import INPUTS_FILE, LANDINGS_MART, Workspace
+from training.engine.import_closure import code_hash
+from training.engine.workspace import INPUTS_FILE, LANDINGS_MART, Workspace
 
 
 def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
     return {
         "logs": logs(workspace.marts),
         "marts_published_at": max(_written_at(file) for file in workspace.marts.glob("*.parquet")),
-        "feature_definitions": code_hash("sequences.definition"),
+        "feature_definitions": code_hash("sequences.views"),
         "fitted_at": {model: _written_at(file) for model, file in fits.items()},
     }
 

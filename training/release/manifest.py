@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import settings
-from training.blend import Blend
+from config import settings
+from training.engine.workspace import MissingInput, Workspace, is_unchanged
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.release.gate import Verdict
 from training.release.lineage import lineage
+from training.slate.blend import Blend
 from training.train import MEASURES_FILE
-from training.workspace import MissingInput, Workspace, is_unchanged
 
 ID_LENGTH = 12
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from training import store
-from training.evaluation.memories import HEURISTIC_BASELINES
-from training.release import bundle
+from training.engine.workspace import Workspace
+from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
+from training.release import bundle, model_store
+from training.release.deployment import canary, open_pointer
 from training.release.gate import Verdict, judge
-from training.release.in_service import canary, open_pointer
 from training.release.manifest import build, release_id, release_inputs
 from training.release.pointer import Pointer
-from training.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     """
     inputs, active = release_inputs(workspace), open_pointer()
     identity = release_id(inputs)
-    if active.active == identity and active.path is not None and store.find_version(identity) == active.path:
+    if active.active == identity and active.path is not None and model_store.find_version(identity) == active.path:
         return Outcome("unchanged", identity, (f"{identity} is in service and made from the same inputs",))
     if active.was_rolled_back(identity) and reason is None:
         remedy = f"{identity} was rolled back; {active.active} stays. Bring it back with --force --reason"
@@ -54,7 +53,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     manifest = build(workspace, inputs, verdict, active.active, reason)
     with tempfile.TemporaryDirectory(prefix="segue-release-") as folder:
         bundle.write(workspace, manifest, Path(folder))
-        path = store.publish(Path(folder), identity, {"as_of": workspace.as_of, "recipe": workspace.recipe})
+        path = model_store.publish(Path(folder), identity, {"as_of": workspace.as_of, "recipe": workspace.recipe})
     lines = verdict.reasons
     if share is None:
         active.activate(identity, path)

@@ -1,0 +1,159 @@
+"""`python -m benchmarks [--only NAME] [--rows N]`: our speed beside our peers', both sides in one run.
+
+Writes SEGUE_HOME/reports/benchmark.json after each benchmark, so that one that fails (a peer that cannot be installed)
+loses no other's figures; a run of one benchmark replaces its figures and keeps the others'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import (
+    event_freshness,
+    event_streaming,
+    landing,
+    landing_throughput,
+    log_scaling,
+    materialization,
+    online_store_read,
+    point_in_time_join,
+)
+from benchmarks.result import Result
+from benchmarks.serving import (
+    page_load,
+    parallel_recall,
+    ranking_latency,
+    ranking_runtimes,
+    recall_latency,
+    recommend_endpoint,
+    release_swap,
+    vector_search,
+)
+from benchmarks.training import channel_steps, data_wait, epoch_scaling, ranker_steps
+from config import settings
+
+RANKERS = ("target_attention", "interest_evolution", "session_domains")
+BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
+    "land_events": (landing_throughput.run_throughput, 200_000),
+    **{f"land_memory_{name}": (partial(landing.run_memory, name), 3_000_000) for name in landing.FORMATS},
+    "pit_join": (point_in_time_join.run, 200_000),
+    "materialize_sqlite": (materialization.sqlite, 100),
+    "materialize_redis": (materialization.redis, 100),
+    "online_read": (online_store_read.run, 1_000),
+    "event_to_read_p99": (event_freshness.run, 2_000),
+    "event_broker": (event_streaming.run, 300_000),
+    "training_reads": (data_wait.run, 20),
+    "recall_together": (parallel_recall.run, 40),
+    "index_search": (vector_search.run, 200_000),
+    "recall_50k": (recall_latency.run("recall_50k", "small", 10.0), 50_000),
+    "recall_1m": (recall_latency.run("recall_1m", "full", 20.0), 1_000_000),
+    "recommend_p50": (recommend_endpoint.run, 300),
+    "recommend_1m_p50": (recommend_endpoint.run_1m, 200),
+    "page_first_list": (page_load.run, 15),
+    "release_swap_failed": (release_swap.run, 60),
+    **{f"rank_{name}": (partial(ranking_latency.run, name), 200) for name in RANKERS},
+    "rank_export": (ranking_runtimes.run, 200),
+    **{f"train_{name}": (partial(ranker_steps.run, name), 100) for name in RANKERS},
+    **{f"train_{name}": (partial(channel_steps.run, name), 60) for name in channel_steps.PEERS},
+    "scale_train_epoch": (epoch_scaling.run, 1_000_000),
+    "scale_dbt": (log_scaling.dbt, 10_000_000),
+    "scale_features": (log_scaling.features, 10_000_000),
+    "scale_spark": (log_scaling.spark, 10_000_000),
+}
+BENCHMARK_OF_FIGURE = {
+    "pit_join_memory": "pit_join",
+    "pit_join_2m": "pit_join",
+    "pit_join_2m_memory": "pit_join",
+    "pit_join_scaling": "pit_join",
+    "online_read_sqlite": "online_read",
+    "online_read_reader": "online_read",
+    "online_read_lists": "online_read",
+    "event_to_read_p99_redis": "event_to_read_p99",
+    **{f"event_broker_{name}": "event_broker" for name in ("p50", "rate", "drained", "cores")},
+    "recall_longest": "recall_together",
+    "recall_50k_processor": "recall_50k",
+    "recall_1m_processor": "recall_1m",
+    "index_build": "index_search",
+    "index_found": "index_search",
+    "index_search_exact": "index_search",
+    **{f"rank_{name}_core": f"rank_{name}" for name in RANKERS},
+    **{f"train_{name}_core": f"train_{name}" for name in (*RANKERS, *channel_steps.PEERS)},
+    **{
+        f"scale_train_epoch_{name}": "scale_train_epoch"
+        for name in ("clock", "memory", "rate", "reading", "peak", "bounded", "bounded_peak")
+    },
+    "rank_export_export": "rank_export",
+    "rank_export_inductor": "rank_export",
+    "rank_export_onnxruntime": "rank_export",
+    "recommend_20rps_p99": "recommend_p50",
+    "recommend_saturation": "recommend_p50",
+    "recommend_client_cpu": "recommend_p50",
+    "recommend_outside": "recommend_p50",
+    "recommend_ready": "recommend_p50",
+    "page_transfer": "page_first_list",
+    "release_swap_mixed": "release_swap_failed",
+    "release_swap_of_two": "release_swap_failed",
+    "release_swap_changes": "release_swap_failed",
+    "release_swap_memory": "release_swap_failed",
+    **{f"scale_dbt_{name}": "scale_dbt" for name in ("processor", "memory", "rate", "day")},
+    **{f"scale_features_{name}": "scale_features" for name in ("as_of", "memory", "users")},
+    "scale_spark_memory": "scale_spark",
+}
+"""Figures that another benchmark's run measures too."""
+
+
+def main() -> None:
+    """Run the table, one of it, or those whose names begin alike."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", default=None, help="a benchmark, one of its figures, or how names begin: scale, rank")
+    parser.add_argument("--rows", type=int, default=None, help="size (default: each benchmark's own)")
+    options = parser.parse_args()
+    names = select_benchmarks(options.only)
+    if not names:
+        parser.error(f"there is no benchmark {options.only!r}; choose one of {', '.join(BENCHMARKS)}")
+    path = settings.load_settings().reports / "benchmark.json"
+    results = {row["name"]: row for row in json.loads(path.read_text())["results"]} if path.exists() else {}
+    for name in names:
+        work, size = BENCHMARKS[name]
+        measured = work(options.rows or size)
+        for result in measured if isinstance(measured, list) else [measured]:
+            results[result.name] = asdict(result)
+            print(_format_result(result), flush=True)
+        _write(path, list(results.values()))
+    print(f"written to {path}")
+
+
+def select_benchmarks(only: str | None) -> list[str]:
+    """The benchmarks that `--only` names; all for None."""
+    name = BENCHMARK_OF_FIGURE.get(only, only) if only else None
+    if name is None or name in BENCHMARKS:
+        return [name] if name else list(BENCHMARKS)
+    return [one for one in BENCHMARKS if one.startswith(f"{name}_")]
+
+
+def _write(path: Path, results: list[dict[str, Any]]) -> None:
+    revision = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=settings.ROOT, capture_output=True, text=True, check=False
+    )
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    report = {"machine": machine, "revision": revision.stdout.strip(), "results": results}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _format_result(result: Result) -> str:
+    beside = f"{result.peer}: {result.peer_value:,.4g}  (ratio {result.ratio:.2f})" if result.ratio is not None else ""
+    return f"{result.name:<20} {result.value:>14,.4g} {result.unit:<14} {beside}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Benchmarks of landing, dbt, Feast and streaming."""

@@ -1,0 +1,57 @@
+"""The listening page in a real Chromium on this machine, nothing in its cache, over 50,000 tracks. `run(visits)`:
+
+page_first_list      ms from the click on the address until the first list is drawn, median; must stay under 1,000
+page_transfer        KB that the browser fetched for it, heads and all; must stay under 300
+"""
+
+from __future__ import annotations
+
+import statistics
+
+from playwright.sync_api import Browser, Request
+
+from benchmarks.result import Result, result_with_limit
+from benchmarks.serving.recommend_endpoint import SMALL, serve_release
+from tests.support import browser
+
+FIRST_LIST_OBSERVER = """
+new MutationObserver((_, observer) => {
+  if (!document.querySelector(".song")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => requestAnimationFrame(() => { window.firstList = performance.now(); }));
+}).observe(document, { childList: true, subtree: true });
+"""
+WARM_UP_VISITS = 3
+
+
+def run(visits: int) -> list[Result]:
+    """Each visit is another listener's first of the day, in a browser context of its own."""
+    with serve_release(SMALL, "small") as service, browser.launched() as opened:
+        address = f"http://127.0.0.1:{service.port}/?user=u"
+        seen = [visit(opened, f"{address}{number:06d}") for number in range(WARM_UP_VISITS + visits)]
+    times, sizes = zip(*seen[WARM_UP_VISITS:], strict=True)
+    return [
+        result_with_limit("page_first_list", "ms", statistics.median(times), 1000),
+        result_with_limit("page_transfer", "KB", max(sizes), 300),
+    ]
+
+
+def visit(opened: Browser, address: str) -> tuple[float, float]:
+    """Milliseconds until the first list is drawn, and KB that were fetched."""
+    context = opened.new_context()
+    page = context.new_page()
+    page.add_init_script(FIRST_LIST_OBSERVER)
+    fetched: list[Request] = []
+    page.on("requestfinished", lambda request: fetched.append(request))  # noqa: PLW0108 - it marks what it is given
+    page.goto(address)
+    page.locator(".song").first.wait_for()
+    page.wait_for_load_state("networkidle")
+    drawn_ms, kilobytes = float(page.evaluate("window.firstList")), sum(map(_bytes, fetched)) / 1000
+    context.close()
+    return drawn_ms, kilobytes
+
+
+def _bytes(request: Request) -> int:
+    size = request.sizes()
+    sent, received = size["requestHeadersSize"] + size["requestBodySize"], size["responseHeadersSize"]
+    return sent + received + size["responseBodySize"]

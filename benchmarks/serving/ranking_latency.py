@@ -1,0 +1,102 @@
+"""One ranking request, 300 candidates of a user with 200 recent events, all listened to, and 2,000 plays to search: p50.
+
+What is measured is `LoadedRanker.score`, features included, on one thread: how long it takes, and (`…_core`) how much of a
+core's time, which other work on the machine hardly changes. `rank_interest_evolution` (which must stay under 40 ms) stands
+beside the same ranker with a recurrence that goes step by step as the paper writes it, every candidate projecting every
+event anew; the run checks that both give the same probabilities.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.result import Result, result_with_limit
+from benchmarks.serving import synthetic_rankers
+from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.interest_evolution.layers import AUGRU
+
+CANDIDATES, EVENTS = 300, 200
+USERS = 10
+LIMITS_MS = {"target_attention": 8.0, "session_domains": 15.0}
+
+
+def run(name: str, requests: int) -> list[Result]:
+    """p50 of so many requests, in ms, by the clock and of a core."""
+    random = np.random.default_rng(0)
+    users = [synthetic_rankers.make_user_batch(random, 1, EVENTS) for _ in range(USERS)]
+    items = [synthetic_rankers.sample_tracks(random, 1, CANDIDATES) for _ in range(USERS)]
+    ours = synthetic_rankers.make_ranker(name)
+    sides = [ours, *([plain] if (plain := with_stepwise_recurrence(ours)) else [])]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        answers = [side.score(users[0], items[0]) for side in sides]
+        for task, probability in answers[0].items():
+            np.testing.assert_allclose(answers[-1][task], probability, atol=1e-5)
+        by_clock, of_core = _measure_medians(
+            requests, [lambda turn, side=side: side.score(users[turn], items[turn]) for side in sides]
+        )
+    finally:
+        torch.set_num_threads(threads)
+    return [
+        Result.from_values(figure, "ms", ours_ms, "step by step", others_ms[0], lower_is_better=True)
+        if plain
+        else result_with_limit(figure, "ms", ours_ms, LIMITS_MS[name])
+        for figure, (ours_ms, *others_ms) in ((f"rank_{name}", by_clock), (f"rank_{name}_core", of_core))
+    ]
+
+
+class StepwiseRecurrence(nn.Module):
+    """The recurrence of a ranker, a product a gate and step."""
+
+    def __init__(self, recurrence: AUGRU) -> None:
+        super().__init__()
+        self.weights = recurrence
+
+    def states(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
+        """As `Recurrence.states`."""
+        (input_u, input_r, input_n), (state_n, state_u, state_r) = self.weights.input_3DD, self.weights.state_3DD
+        bias_u, bias_r, bias_n = self.weights.bias_31D
+        state_BCD = event_PBD.new_zeros(*scale_PBC.shape[1:], event_PBD.shape[-1])
+        states = []
+        for event_BD, scale_BC in zip(event_PBD, scale_PBC, strict=True):
+            event_BCD = event_BD.unsqueeze(1).expand_as(state_BCD)
+            update_BCD = torch.sigmoid(event_BCD @ input_u + state_BCD @ state_u + bias_u)
+            reset_BCD = torch.sigmoid(event_BCD @ input_r + state_BCD @ state_r + bias_r)
+            new_BCD = torch.tanh(event_BCD @ input_n + reset_BCD * (state_BCD @ state_n) + bias_n)
+            update_BCD = scale_BC.unsqueeze(-1) * update_BCD
+            state_BCD = (1 - update_BCD) * state_BCD + update_BCD * new_BCD
+            states.append(state_BCD)
+        return torch.stack(states)
+
+    def last_state(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
+        """As `Recurrence.last_state`."""
+        return self.states(event_PBD, scale_PBC)[-1]
+
+
+def with_stepwise_recurrence(ranker: FittedRanker) -> FittedRanker | None:
+    """The same ranker with plain recurrences; None where it has none."""
+    model = copy.deepcopy(ranker.model)
+    found = [name for name, module in model.named_children() if isinstance(module, AUGRU)]
+    for name in found:
+        setattr(model, name, StepwiseRecurrence(getattr(model, name)))
+    return FittedRanker(model, ranker.features, ranker.resolved_config, {}) if found else None
+
+
+def _measure_medians(count: int, works: list[Callable[[int], Any]]) -> tuple[list[float], list[float]]:
+    """p50 in ms of each, in turns, by the clock and of a core; the first tenth is not counted."""
+    taken = np.zeros((2, len(works), count + -(-count // 10)))
+    for turn in range(taken.shape[2]):
+        for number, work in enumerate(works):
+            began = time.perf_counter(), time.thread_time()
+            work(turn % USERS)
+            taken[:, number, turn] = time.perf_counter() - began[0], time.thread_time() - began[1]
+    by_clock, of_core = np.median(taken[:, :, -count:], axis=2) * 1000
+    return by_clock.tolist(), of_core.tolist()

@@ -1,0 +1,82 @@
+"""What the recall of one request takes with all six channels, one after the other, on one thread.
+
+A made catalogue and made networks of a recipe's sizes (`made_channels`), listeners of 2,000 plays, no training. Figures,
+p50 in ms, of `run(name, recipe, limit)(tracks)`:
+
+    recall_50k              50,000 tracks, recipe `small`, whose search is exact; must stay under 10
+    recall_1m               1,000,000 tracks, recipe `full`, whose search is approximate; must stay under 20
+    <name>_processor        the same in the thread's processor time, which other work on the machine stretches less
+    <name>_<channel>        what of the processor time each channel takes
+    <name>_found_<channel>  share of the exact first 200 that the channel's index finds
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import faiss
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks.result import Result, result_with_limit
+from benchmarks.serving.synthetic_channels import SyntheticWorld
+from training.data.user_batch import UserBatch
+from training.recall.channel import RecallChannel
+from training.slate.fusion import CANDIDATES_PER_CHANNEL
+
+USERS, ROUNDS = 20, 3
+
+Seconds = dict[str, list[float]]
+
+
+def run(name: str, recipe: str, limit_ms: float) -> Callable[[int], list[Result]]:
+    """A benchmark by the number of tracks."""
+
+    def measured(tracks: int) -> list[Result]:
+        threads = torch.get_num_threads(), faiss.omp_get_max_threads()
+        torch.set_num_threads(1)
+        try:
+            with threadpool_limits(1):
+                return _measure_channels(name, SyntheticWorld(tracks, recipe), limit_ms)
+        finally:
+            torch.set_num_threads(threads[0])
+            faiss.omp_set_num_threads(threads[1])
+
+    return measured
+
+
+def _measure_channels(name: str, world: SyntheticWorld, limit_ms: float) -> list[Result]:
+    channels = world.channels()
+    users = world.requests(USERS, seed=2)
+    requests = [users.take([row]) for row in range(USERS)]
+    wall, processor = _measure_seconds(channels, requests)
+    return [
+        result_with_limit(name, "ms", _total_ms(wall), limit_ms),
+        result_with_limit(f"{name}_processor", "ms", _total_ms(processor), limit_ms),
+        *(Result.from_values(f"{name}_{one}", "ms", statistics.median(each) * 1000) for one, each in processor.items()),
+        *(Result.from_values(f"{name}_found_{one}", "of the best", share) for one, share in world.index_recall.items()),
+    ]
+
+
+def _measure_seconds(channels: dict[str, RecallChannel], requests: list[UserBatch]) -> tuple[Seconds, Seconds]:
+    """Of each request by channel, by the clock and of the processor; the first round, which fills what is made once, is
+    not counted.
+    """
+    wall: Seconds = {name: [] for name in channels}
+    processor: Seconds = {name: [] for name in channels}
+    for turn in range(ROUNDS + 1):
+        for asked in requests:
+            request = asked.take([0])  # what one round's channels read together is read again in the next
+            for name, channel in channels.items():
+                began, worked = time.perf_counter(), time.thread_time()
+                channel.recall(request, CANDIDATES_PER_CHANNEL)
+                if turn:
+                    wall[name].append(time.perf_counter() - began)
+                    processor[name].append(time.thread_time() - worked)
+    return wall, processor
+
+
+def _total_ms(seconds: Seconds) -> float:
+    return statistics.median(map(sum, zip(*seconds.values(), strict=True))) * 1000

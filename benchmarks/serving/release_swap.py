@@ -1,0 +1,234 @@
+"""Releases change under load: requests leave on a clock while the real commands activate, share and roll back.
+
+Two releases of `served_world` in the model store, alike but for a mark at the end of every title. Each change is a command
+as a person would run it, the next one when the service says that the one before has happened. `run(seconds)`:
+
+    release_swap_failed       requests without a whole answer of status 200; asked 0
+    release_swap_mixed        answers with a mark or an arm of another release than the one they name; asked 0
+    release_swap_of_two       answers that name two releases where none may, which is everywhere but in a list of the day; asked 0
+    release_swap_changes      changes that the service has made meanwhile
+    release_swap_memory       memory of the service after the last change, as a multiple of that after the first swap
+
+Half of the requests are for daily lists, which users ask for again and again, longer each time: so lists begin under one
+release and go on under another.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from benchmarks.result import Result, result_with_limit
+from benchmarks.serving import synthetic_release
+from config import settings
+from local.environment import environment
+from tests.support import recommender_service
+from tests.support.recommender_service import Place, Service
+
+RELEASE_A, RELEASE_B = "swap_one", "swap_two"
+CHANGES = (
+    ("activate", RELEASE_B),
+    ("rollback",),
+    ("canary", RELEASE_B, "--share", "0.5"),
+    ("canary", RELEASE_B, "--share", "0"),
+    ("canary", RELEASE_B, "--share", "1"),
+    ("activate", RELEASE_B),
+    ("activate", RELEASE_A),
+)
+RELEASE_MARK = re.compile(r"\[(\w+)\]")
+REQUESTS_PER_SECOND, CLIENTS, TRACKS, USERS = 20.0, 32, 50_000, 2_000
+RETURNING_USERS = 120
+"""Users who ask again and again."""
+PUBLISH_SCRIPT = """
+import sys
+from pathlib import Path
+from training import store
+for folder in map(Path, sys.argv[1:]):
+    store.publish(folder, folder.name, {})
+"""
+
+
+@dataclass
+class LoadObservations:
+    """What the clients saw, and the service's memory (bytes) after each change."""
+
+    requests: int = 0
+    failed_requests: list[str] = field(default_factory=list)
+    mismatched_responses: list[str] = field(default_factory=list)
+    releases: set[str] = field(default_factory=set)
+    mixed_responses: list[str] = field(default_factory=list)
+    continued_lists: int = 0
+    memory_bytes: list[int] = field(default_factory=list)
+
+
+def run(seconds: int) -> list[Result]:
+    """Over 50,000 tracks at 20 requests a second, until `seconds` are over and every change was made."""
+    with tempfile.TemporaryDirectory() as home, start_service(Path(home), TRACKS, "small", USERS) as (place, started):
+        seen = measure_changes(place, started, seconds)
+    wrong = {"failed": seen.failed_requests, "mixed": seen.mismatched_responses, "of_two": seen.mixed_responses}
+    for told in wrong.values():
+        for one in told[:5]:
+            print(one)
+    print(f"{seen.continued_lists} lists of the day went on under another release than the one that began them")
+    return [
+        # Fewer than one.
+        *(
+            result_with_limit(f"release_swap_{name}", f"of {seen.requests} requests", len(of), 1)
+            for name, of in wrong.items()
+        ),
+        Result.from_values("release_swap_changes", "changes", len(seen.memory_bytes)),
+        Result.from_values("release_swap_memory", "times", seen.memory_bytes[-1] / seen.memory_bytes[0]),
+    ]
+
+
+@contextmanager
+def start_service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[Place, Service]]:
+    """A service with ONE in production and TWO in the store."""
+    with (
+        prepare_service(home, tracks, recipe, users) as place,
+        recommender_service.started(place, "/readyz") as started,
+    ):
+        yield place, started
+
+
+def prepare_service(
+    home: Path, tracks: int, recipe: str, users: int, extend_release: Callable[[Path], None] = lambda folder: None
+) -> AbstractContextManager[Place]:
+    """Where such a service may be started; `more` adds to a made release what is not in it."""
+
+    def prepare(home: Path) -> date:
+        for name in (RELEASE_A, RELEASE_B):
+            synthetic_release.make_release(home / name, tracks, recipe, name, f" [{name}]")
+            extend_release(home / name)
+        variables = environment(settings.load_settings())
+        _run_command([sys.executable, "-c", PUBLISH_SCRIPT, str(home / RELEASE_A), str(home / RELEASE_B)], variables)
+        _run_command([sys.executable, "-m", "training.release", "activate", RELEASE_A], variables)
+        return synthetic_release.write_users(home / "marts", users, tracks)
+
+    return recommender_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
+
+
+def measure_changes(
+    place: Place,
+    started: Service,
+    seconds: float,
+    rate: float = REQUESTS_PER_SECOND,
+    changes: Sequence[tuple[str, ...]] = CHANGES,
+) -> LoadObservations:
+    """Ask at the rate while every change is made, for `seconds` at least."""
+    seen, stop, lock = LoadObservations(), threading.Event(), threading.Lock()
+    numbers, began, local = itertools.count(), time.monotonic(), threading.local()
+
+    def client() -> None:
+        while not stop.is_set():
+            with lock:
+                number = next(numbers)
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            told = _send_request(local, place.port, number)
+            with lock:
+                _record_response(seen, told)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(client) for _ in range(CLIENTS)]
+        try:
+            for change in changes:
+                _run_command([sys.executable, "-m", "training.release", *change], place.variables)
+                _wait_until(lambda change=change: _is_applied(place, change))
+                time.sleep(max(1.5, seconds / len(changes) / 2))  # with users, and until the last one is let go
+                seen.memory_bytes.append(sum(one.memory_info().rss for one in started.process.members()))
+            time.sleep(max(0.0, began + seconds - time.monotonic()))
+        finally:
+            stop.set()
+        for one in clients:
+            one.result()
+    return seen
+
+
+def _send_request(local: threading.local, port: int, number: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """One of the requests: status, what was asked, what came."""
+    user, turn = number % RETURNING_USERS, number // RETURNING_USERS
+    asked: dict[str, Any] = {"user_id": f"u{user:06d}", "scene": "private_fm", "limit": 3}
+    if number % 2:
+        asked |= {"scene": "daily", "limit": min(3 + 3 * turn, 30)}
+    try:
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        local.connection.request("POST", "/recommend", json.dumps(asked), {"Content-Type": "application/json"})
+        answer = local.connection.getresponse()
+        return answer.status, asked, json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        del local.connection
+        return 0, asked, {"error": str(error)}
+
+
+def _record_response(seen: LoadObservations, told: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
+    status, asked, answer = told
+    seen.requests += 1
+    if status != 200 or len(answer["items"]) < asked["limit"]:
+        seen.failed_requests.append(f"{status} {asked} {answer}")
+        return
+    seen.releases.add(answer["release"])
+    if has_two_releases(answer):
+        if asked["scene"] == "daily" and is_continued_list(answer):
+            seen.continued_lists += 1
+        else:
+            seen.mixed_responses.append(json.dumps(answer))
+    if has_mismatched_release(answer):
+        seen.mismatched_responses.append(json.dumps(answer))
+
+
+def has_mismatched_release(answer: dict[str, Any]) -> bool:
+    """Whether anything of an answer is of another release than the one it names."""
+    for item in answer["items"]:
+        own = item.get("release", answer["release"])
+        if set(RELEASE_MARK.findall(item["title"] + item["reason"])) != {own}:
+            return True
+    return False
+
+
+def has_two_releases(answer: dict[str, Any]) -> bool:
+    """Whether the items of an answer are of more than one release."""
+    return len({item.get("release", answer["release"]) for item in answer["items"]}) > 1
+
+
+def is_continued_list(answer: dict[str, Any]) -> bool:
+    """Whether an answer of two releases is a list as it may be: it names the release that made it longer, whose items are the last."""
+    return "release" not in answer["items"][-1]
+
+
+def _is_applied(place: Place, change: tuple[str, ...]) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+    connection.request("GET", "/status")
+    status = json.loads(connection.getresponse().read())
+    beside = [(one["release"], one["share"]) for one in status["beside"] if one["is_in_service"]]
+    if change[0] == "canary":
+        return beside == ([(change[1], float(change[3]))] if float(change[3]) else [])
+    return bool(status["release"] == (RELEASE_A if change[0] == "rollback" else change[1]) and not status["beside"])
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the service has not done within {seconds:g} s what it was told; see /status")
+        time.sleep(0.2)
+
+
+def _run_command(command: list[str], variables: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,207 @@
+"""A catalogue, networks and listeners of real sizes without any training, for the benchmarks of recall.
+
+Weights are drawn, but not evenly: a track's vector is its own, its artist's and its facets', as the item tower adds
+them; a third of the tracks have no vector of their own. Artists' numbers of tracks and the tracks that a listener
+returns to have long tails.
+
+Weights drawn evenly would point queries nowhere, and there is no searching less than everything for those. So artists
+of one style are near to each other, and a block adds less to a token than it would by chance. How much was chosen by
+what lists find for `realtime` trained on real logs, recipe `small` (docs/adr/0028-bytes-first.md). Legend: V
+vocabulary, A artists, B listeners, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sequences import behaviours
+from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
+from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
+from training.nn.item_tower import RARE_ROW, ItemCodes
+from training.recall.channel import RecallChannel
+from training.recall.favourites import Favourites, FavouritesConfig
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
+from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.path_explanations import PathExplainer
+from training.recall.knowledge_graph.user_item_history import UserItemHistory
+from training.recall.long_short.channel import LongShort
+from training.recall.long_short.model import LongShortNetwork
+from training.recall.multi_interest.channel import MultiInterest
+from training.recall.multi_interest.interest_names import InterestNames
+from training.recall.multi_interest.model import MultiInterestNetwork
+from training.recall.neural_channel import NeuralChannel
+from training.recall.popularity import Popularity, PopularityConfig, _FacetMatcher
+from training.recall.realtime.channel import Realtime
+from training.recall.realtime.model import RealtimeNetwork
+
+TRACKS_PER_ARTIST = 10
+FACET_VALUES, FACETS_PER_TRACK = 80, 3
+EMBEDDED_TRACK_SHARE = 2 / 3
+GRAPH_NEIGHBORS = 16
+STYLE_SIMILARITY, BLOCK_OUTPUT_SCALE = 0.7, 0.5
+STYLES_PER_USER, FAVOURITES_PER_USER = 6, 600
+NOW = 1_800_000_000_000_000
+PLAY_DURATION_US = 200_000_000
+BEHAVIOUR_PROBABILITIES = np.array(["full_play", "play", "skip"]), np.array([0.6, 0.2, 0.2])
+
+
+class SyntheticWorld:
+    """`channels` over a catalogue of so many tracks with the numbers of a recipe, and `requests` of listeners with
+    2,000 plays. The same arguments give the same world.
+    """
+
+    def __init__(self, tracks: int, recipe: str) -> None:
+        self.random = np.random.default_rng(0)
+        torch.manual_seed(0)
+        self.recipe, self.tracks = recipe, tracks
+        self.artists = max(tracks // TRACKS_PER_ARTIST, 1)
+        self.vocabulary = self._vocabulary()
+        self.facet_A = self.random.integers(0, FACET_VALUES, (self.artists + FIRST_CODE, FACETS_PER_TRACK))
+        self.codes = self._codes()
+        self.catalog_items = np.arange(FIRST_CODE, tracks + FIRST_CODE)
+        self.index_recall: dict[str, float] = {}
+        """Of the exact index's first 200, the share that a channel's index finds."""
+
+    def channels(self) -> dict[str, RecallChannel]:
+        """Every channel, its index chosen on other listeners' requests where there is a choice."""
+        makers: dict[str, Callable[[], RecallChannel]] = {
+            "popularity": self._popularity,
+            "favourites": lambda: Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary),
+            "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork, self.vocabulary),
+            "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._interest_names()),
+            "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, self.vocabulary, new_share=0.2),
+            "knowledge_graph": self._knowledge_graph_channel,
+        }
+        return {name: make() for name, make in makers.items()}
+
+    def requests(self, count: int, seed: int) -> UserBatch:
+        """Listeners who return to favourites by artists of a few tastes; all that any channel reads."""
+        random = np.random.default_rng(seed)
+        taste_A = self.facet_A[:, 0]
+        histories = []
+        for _ in range(count):
+            own = np.flatnonzero(np.isin(taste_A, random.choice(FACET_VALUES, STYLES_PER_USER, replace=False)))
+            tracks = np.flatnonzero(np.isin(self.vocabulary.artist_of_track_V, random.permutation(own)[:100]))
+            tracks = random.permutation(tracks[tracks >= FIRST_CODE])[:FAVOURITES_PER_USER]
+            weight = 1 / np.arange(1, len(tracks) + 1)
+            histories.append(random.choice(tracks, SEQUENCE_VIEWS["played_history"].length, p=weight / weight.sum()))
+        track_BL = np.stack(histories)
+        ended_BL = NOW - PLAY_DURATION_US * np.arange(track_BL.shape[1], 0, -1) + np.zeros((count, 1), dtype=np.int64)
+        code_of = behaviours.load_behaviours().encoder
+        names, share = BEHAVIOUR_PROBABILITIES
+        behaviour_BL = np.array([code_of[name] for name in names])[random.choice(len(names), track_BL.shape, p=share)]
+        columns: dict[str, Any] = {"track_id": track_BL, "behaviour": behaviour_BL, "ended_at": ended_BL}
+        columns |= {
+            "occurred_at": ended_BL - PLAY_DURATION_US,
+            "played_ratio": np.ones(track_BL.shape, dtype=np.float32),
+        }
+        views = {
+            name: _newest_events(columns, SEQUENCE_VIEWS[name].length)
+            for name in ("played_history", "recent_events", "recent_clicks")
+        }
+        views["recent_clicks"].columns["behaviour"][:] = code_of["click"]
+        ids = [f"listener {number}" for number in range(count)]
+        return UserBatch(ids, np.full(count, NOW), views, [""] * count)
+
+    def _vocabulary(self) -> Vocabulary:
+        share = (np.arange(self.artists) + 10.0) ** -0.7
+        artist = self.random.choice(self.artists, self.tracks, p=share / share.sum()) + FIRST_CODE
+        return Vocabulary(
+            track_ids_V=_numbered_texts("t", self.tracks),
+            artist_of_track_V=np.concatenate([[0, 1], artist]),
+            artist_ids_A=_numbered_texts("a", self.artists),
+            titles_V=_numbered_texts("title ", self.tracks),
+            artist_names_A=_numbered_texts("artist ", self.artists),
+        )
+
+    def _codes(self) -> ItemCodes:
+        """The first tracks, which are played most, have vectors of their own."""
+        artist_V = self.vocabulary.artist_of_track_V
+        track_V = np.full(self.tracks + FIRST_CODE, RARE_ROW)
+        own = int(self.tracks * EMBEDDED_TRACK_SHARE)
+        track_V[0], track_V[FIRST_CODE : FIRST_CODE + own] = 0, np.arange(own) + FIRST_CODE
+        facet_VF = self.facet_A[artist_V] + 1
+        facet_VF[:FIRST_CODE] = 0
+        return ItemCodes(torch.from_numpy(track_V), torch.from_numpy(artist_V), torch.from_numpy(facet_VF))
+
+    def _neural_channel(self, kind: Any, network: Any, known: Any, **numbers: Any) -> RecallChannel:
+        config = replace(kind.config(self.recipe), **numbers)
+        made = network(config, self.codes)
+        self._cluster_weights(made.short if isinstance(made, LongShortNetwork) else made)
+        channel: NeuralChannel = kind(config, made, self.catalog_items, known)
+        self.index_recall[kind.name] = channel.fit_index(lambda: [self.requests(150, seed=1)])["recall_at_200"]
+        return channel
+
+    @torch.no_grad()
+    def _cluster_weights(self, network: RealtimeNetwork | MultiInterestNetwork) -> None:
+        artist_AD = network.items.artist.weight
+        style_SD = torch.randn(FACET_VALUES, artist_AD.shape[1]) * artist_AD.shape[1] ** -0.5
+        style_AD = style_SD[torch.from_numpy(self.facet_A[: len(artist_AD), 0])]
+        artist_AD[FIRST_CODE:] = STYLE_SIMILARITY * (artist_AD + style_AD)[FIRST_CODE:]
+        for block in network.users.blocks if isinstance(network, RealtimeNetwork) else ():
+            block.output.weight *= BLOCK_OUTPUT_SCALE
+            block.feed[-1].weight *= BLOCK_OUTPUT_SCALE
+
+    def _interest_names(self) -> InterestNames:
+        values = [f"style {number}" for number in range(FACET_VALUES)]
+        return InterestNames(values, self.codes.facet_VF.numpy(), self.vocabulary)
+
+    def _popularity(self) -> Popularity:
+        item_N = self.catalog_items[: PopularityConfig().max_tracks]
+        values = {"languages": [f"language {number}" for number in range(8)], "scenes": []}
+        has = {name: self.random.random((len(item_N), len(one))) < 0.2 for name, one in values.items()}
+        return Popularity(
+            PopularityConfig(),
+            item_N,
+            1e4 / (1.0 + np.arange(len(item_N))),
+            _FacetMatcher(item_N, values, has),
+            people_N=np.full(len(item_N), 20_000),
+            times_N=np.full(len(item_N), 90_000),
+        )
+
+    def _knowledge_graph_channel(self) -> KnowledgeGraphWalks:
+        config = KnowledgeGraphWalks.config(self.recipe)
+        graph = self._graph()
+        listeners_V = np.concatenate([[0, 0], 1e4 / (1.0 + np.arange(self.tracks))]).astype(np.float32)
+        may_serve_V = np.arange(self.tracks + FIRST_CODE) >= FIRST_CODE
+        heard = UserItemHistory(
+            (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+        )
+        return KnowledgeGraphWalks(config, graph, listeners_V, may_serve_V, heard, PathExplainer(graph, {}))
+
+    def _graph(self) -> KnowledgeGraph:
+        """Performers, styles of artists, and for tracks with a vector of their own those played next to them."""
+        V = self.tracks + FIRST_CODE
+        track, first_artist = self.catalog_items, V
+        artist = np.arange(FIRST_CODE, self.artists + FIRST_CODE)
+        styles = tuple(f"style:{number:02}" for number in range(FACET_VALUES))
+        first_style = first_artist + self.artists + FIRST_CODE
+        head = [first_artist + np.repeat(artist, FACETS_PER_TRACK), track]
+        tail = [first_style + self.facet_A[artist].ravel(), first_artist + self.vocabulary.artist_of_track_V[track]]
+        relation = np.repeat([0, 1], [len(one) for one in head])
+        rows = np.unique(np.stack([np.concatenate(head), relation, np.concatenate(tail)]), axis=1)
+        strength = np.ones(rows.shape[1], dtype=np.float32)
+        graph = KnowledgeGraph(self.vocabulary, styles, ("has_style", PERFORMED_BY), *rows, strength_T=strength)
+        own = self.catalog_items[: int(self.tracks * EMBEDDED_TRACK_SHARE)]
+        # The neighbours of a track are by artists of one style with it: those next to it when sorted by style.
+        by_style = own[np.argsort(self.facet_A[self.vocabulary.artist_of_track_V[own], 0], kind="stable")]
+        near = by_style[np.minimum(np.arange(len(own))[:, None] + np.arange(1, GRAPH_NEIGHBORS + 1), len(own) - 1)]
+        strengths = np.tile(np.linspace(20, 2, GRAPH_NEIGHBORS, dtype=np.float32), len(own))
+        return graph.with_edges(HEARD_NEAR, np.repeat(by_style, GRAPH_NEIGHBORS), near.ravel(), strengths)
+
+
+def _numbered_texts(word: str, count: int) -> np.ndarray:
+    return np.array(["", "", *(f"{word}{number}" for number in range(count))], dtype=object)
+
+
+def _newest_events(columns: dict[str, np.ndarray], length: int) -> SequenceBatch:
+    newest = {name: column[:, -length:].copy() for name, column in columns.items()}
+    return SequenceBatch(newest, np.full(len(columns["track_id"]), newest["track_id"].shape[1]))

@@ -1,0 +1,124 @@
+"""Requests for the benchmarks of rankers: users with full histories over a made catalogue, and rankers with random weights.
+
+Every recent event was listened to, so that no ranker may pass one over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+from training.data.user_batch import UserBatch
+from training.ranking import RANKERS
+from training.ranking.boosted_trees import BoostedTrees
+from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.ranking_features import (
+    PLAYED_HISTORY,
+    RECENT_EVENTS,
+    RECENT_NEGATIVES,
+    UNCLICKED_IMPRESSIONS,
+    RankingFeatures,
+)
+from training.ranking.features.track_genres import EMOTIONS, STYLES, TrackGenres
+from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
+from training.ranking.features.user_features import BehaviourCodes
+from training.ranking.fitted_ranker import FittedRanker
+
+TRACKS, ARTISTS = 20_000, 2_000
+PLAYED_LENGTH, NEGATIVE_LENGTH, IMPRESSION_LENGTH = 2_000, 50, 50
+EVENT_INTERVAL_S = 200
+TODAY = 20_000
+NOW = TODAY * 86_400_000_000
+WIDTH = 32
+
+
+def sample_tracks(random: np.random.Generator, *shape: int) -> NDArray[np.int64]:
+    """Vocabulary indices of known tracks."""
+    return random.integers(2, TRACKS, shape)
+
+
+def make_user_batch(random: np.random.Generator, requests: int, events: int) -> UserBatch:
+    """So many requests, each with so many recent events, all listened to, and full long histories."""
+
+    def sequence(length: int, behaviour_BL: Any) -> SequenceBatch:
+        ended_at_BL = np.broadcast_to(NOW - 1_000_000 * EVENT_INTERVAL_S * np.arange(length, 0, -1), (requests, length))
+        columns: dict[str, Any] = {
+            "track_id": sample_tracks(random, requests, length),
+            "behaviour": np.broadcast_to(behaviour_BL, (requests, length)).astype(np.int64),
+            "occurred_at": ended_at_BL - 180_000_000,
+            "ended_at": ended_at_BL,
+            "played_ratio": random.random((requests, length), dtype=np.float32),
+        }
+        return SequenceBatch(columns, np.full(requests, length))
+
+    code_of = behaviours.load_behaviours().encoder
+    outcome_BL = np.where(random.random((requests, PLAYED_LENGTH)) < 0.7, code_of["full_play"], code_of["skip"])
+    return UserBatch(
+        user_ids=[f"u{number}" for number in range(requests)],
+        request_at_B=np.full(requests, NOW),
+        views={
+            RECENT_EVENTS: sequence(events, code_of["full_play"]),
+            PLAYED_HISTORY: sequence(PLAYED_LENGTH, outcome_BL),
+            RECENT_NEGATIVES: sequence(NEGATIVE_LENGTH, code_of["skip"]),
+            UNCLICKED_IMPRESSIONS: sequence(IMPRESSION_LENGTH, code_of["impression_without_click"]),
+        },
+        scene_B=["daily"] * requests,
+        profile={},
+    )
+
+
+def make_ranker(name: str, **changes: Any) -> FittedRanker:
+    """One with the numbers of its recipe `small` and random weights, in which every track has a vector of its own."""
+    torch.manual_seed(0)
+    config = replace(RANKERS[name].config("small"), width=WIDTH, minimum_count=1, **changes)
+    catalogue = ItemFrequencies(torch.full((TRACKS,), 100), torch.full((ARTISTS,), 100))
+    artist_of_track_V = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
+    statistics = TrackStatistics(
+        np.arange(2, TRACKS) << DAY_BITS | (TODAY - 1), np.full((TRACKS - 2, len(COUNTS)), 9, np.float32)
+    )
+    features = RankingFeatures(
+        artist_of_track_V,
+        BehaviourCodes.from_encoder(behaviours.load_behaviours().encoder),
+        {"daily": 2},
+        statistics,
+        config.hard_search,
+        config.plays,
+        config.negative_feedback,
+        config.searches,
+        config.effective_impressions,
+        make_track_genres(TRACKS) if config.genres else None,
+    )
+    model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
+    if config.trees:
+        model.tree_weight = torch.tensor(0.3)
+        features = replace(features, trees=fit_random_trees(features, config.trees, TRACKS))
+    return FittedRanker(model, features, config, {})
+
+
+def make_track_genres(tracks: int) -> TrackGenres:
+    """Of each track two styles of a language and two emotions; of the first two, which are none, nothing."""
+    random = np.random.default_rng(3)
+    kind_U = np.repeat([-1, STYLES, EMOTIONS], [1, 60, 10]).astype(np.int8)
+    columns = [random.integers(*bounds, tracks) for bounds in ((1, 61), (1, 61), (61, 71), (61, 71))]
+    value_VK = np.stack(columns, axis=1).astype(np.int32)
+    value_VK[:2] = 0
+    return TrackGenres(value_VK, kind_U)
+
+
+def fit_random_trees(features: RankingFeatures, trees: int, tracks: int) -> BoostedTrees | None:
+    """So many full-grown trees that learned chance by heart."""
+    random = np.random.default_rng(0)
+    users = make_user_batch(random, 20, 50)
+    users.views[PLAYED_HISTORY].columns["track_id"] %= tracks
+    side, items_BC = features.prepare_users(users), random.integers(2, tracks, (20, 1_000))
+    made = features.prepare_candidates(side, items_BC)
+    context_BCU = side.inputs.context_BU[:, None].expand(-1, items_BC.shape[1], -1)
+    numbers = torch.cat([context_BCU, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1)
+    label_R = random.integers(0, 2, len(numbers)).astype(np.float32)
+    return BoostedTrees.fit(numbers.numpy(), label_R, trees, 0, 1)

@@ -1,0 +1,166 @@
+"""A release and its listeners, made and not learned, large enough to load the real service with.
+
+The channels and the catalogue are those of `made_channels`, the ranker is `session_domains` with drawn weights and the
+numbers of the recipe; every listener has 400 events, three in four of them listened to. Answers mean nothing; what they
+cost is that of a real release of these sizes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import torch
+
+from benchmarks.serving.synthetic_channels import SyntheticWorld
+from benchmarks.serving.synthetic_rankers import fit_random_trees, make_track_genres
+from sequences.batch import FIRST_CODE
+from training.data.collections import Collections
+from training.data.ragged import Ragged
+from training.data.vocabulary import Vocabulary
+from training.engine.workspace import write_json
+from training.ranking import RANKERS
+from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.track_statistics import COUNTS, TrackStatistics
+from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
+from training.recall import CHANNELS, COLLECTIONS
+from training.recall.collection_recall import CollectionConfig
+from training.recall.realtime.channel import Realtime
+from training.release import bundle
+from training.release.pointer import Pointer
+from training.slate.blend import Blend
+from training.slate.fusion import Fusion
+from training.slate.reciprocal_rank import ReciprocalRank
+
+RANKER = "session_domains"
+TASKS = ("not_skipped", "full_play")
+EVENTS_PER_USER, FAVOURITES_PER_USER = 400, 100
+EVENT_INTERVAL_S = 1_800
+EMBEDDED_TRACK_SHARE = 0.2
+
+
+def write_release(home: Path, tracks: int, recipe: str) -> None:
+    """A release of all six channels over so many tracks, in service by `home`'s pointer."""
+    folder, name = home / "made_release", f"made{tracks}"
+    make_release(folder, tracks, recipe, name)
+    Pointer(home / "bentoml" / "active.json").activate(name, folder)
+
+
+def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = "") -> None:
+    """A release of all six channels over so many tracks; `mark` ends every title, so that answers show who gave them."""
+    world = SyntheticWorld(tracks, recipe)
+    world.vocabulary.titles_V[FIRST_CODE:] += mark
+    channels = world.channels()
+    for channel in channels.values():
+        channel.save(folder / "channels" / channel.name)
+    _make_ranker(world, recipe).save(folder / "ranker")
+    weights = ReciprocalRank(dict.fromkeys(channels, 1.0))
+    Fusion(weights, weights, {"": 0.3}).save(folder / bundle.FUSION)
+    Blend(0.3).save(folder / bundle.BLEND)
+    world.vocabulary.save(folder / "vocabulary")
+    _make_catalog(world).write_parquet(folder / bundle.CATALOG)
+    services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
+    manifest = {"release": name, "channels": list(channels), "ranker": RANKER, "feature_services": services}
+    write_json(folder / bundle.MANIFEST, manifest)
+
+
+def add_collections(folder: Path, count: int, tracks: int) -> None:
+    """So many playlists and mlogs for a made release, of `tracks` tracks each; a playlist was opened as often as its number."""
+    vocabulary = Vocabulary.load(folder / "vocabulary")
+    held = {"playlist": 1, "mlog": 2}
+    names = {kind: np.array([f"{kind[0]}{number}" for number in range(count)], dtype=object) for kind in held}
+    ids_N = np.concatenate([["", ""], *(names[kind] for kind in sorted(names))]).astype(object)
+    replace(vocabulary, collection_ids_N=ids_N).save(folder / "vocabulary")
+    realtime = Realtime.load(folder / "channels" / Realtime.name, Vocabulary.load(folder / "vocabulary"))
+    for recaller in COLLECTIONS.values():
+        items = FIRST_CODE + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST_CODE)
+        offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
+        ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
+        containers = Collections(recaller.kind, ids, ids, Ragged(items, offset))
+        found = recaller(CollectionConfig(0.2, 0.1), containers, np.arange(count + FIRST_CODE), realtime)
+        found.save(folder / "containers" / recaller.name)
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    write_json(folder / bundle.MANIFEST, manifest | {"containers": list(COLLECTIONS)})
+
+
+def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
+    torch.manual_seed(0)
+    config = RANKERS[RANKER].config(recipe)
+    items = len(world.vocabulary)
+    # Only what is played often has a row of its own.
+    count_V = torch.from_numpy(np.where(np.arange(items) < items * EMBEDDED_TRACK_SHARE, 100, 0))
+    catalogue = ItemFrequencies(count_V, torch.full((world.vocabulary.artist_count,), 100))
+    yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
+    rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
+    statistics = TrackStatistics.build(rows, world.catalog_items)
+    features = build_ranking_features(
+        config, world.vocabulary, statistics, make_track_genres(items) if config.genres else None
+    )
+    model = RANKERS[RANKER](config, catalogue, TASKS)
+    if config.trees:
+        model.tree_weight = torch.tensor(0.3)
+        features = replace(features, trees=fit_random_trees(features, config.trees, items))
+    return FittedRanker(model, features, config, {})
+
+
+def _make_catalog(world: SyntheticWorld) -> pl.DataFrame:
+    vocabulary = world.vocabulary
+    artist = vocabulary.artist_of_track_V[FIRST_CODE:]
+    return pl.DataFrame(
+        {
+            "track_id": vocabulary.track_ids_V[FIRST_CODE:].tolist(),
+            "title": vocabulary.titles_V[FIRST_CODE:].tolist(),
+            "artist_ids": [[one] for one in vocabulary.artist_ids_A[artist].tolist()],
+            "artist_names": [[one] for one in vocabulary.artist_names_A[artist].tolist()],
+            "duration_ms": [200_000] * world.tracks,
+        }
+    )
+
+
+def write_users(marts: Path, users: int, tracks: int) -> date:
+    """`events.parquet` and `user_profiles.parquet` of so many listeners, each with favourites of their own; the day to
+    materialise as of, which is today.
+    """
+    marts.mkdir(parents=True, exist_ok=True)
+    today = date.today()
+    last_us = int(datetime(today.year, today.month, today.day).timestamp()) * 1_000_000
+    rows = f"""
+        select user, number, ({last_us} - ({EVENTS_PER_USER} - number) * {EVENT_INTERVAL_S} * 1000000)::bigint as at_us,
+            hash(user, floor(exp(ln({FAVOURITES_PER_USER}) * ((hash(user, number, 1) % 1000000) / 1e6)))) % {tracks} as track,
+            hash(user, number, 2) % 20 as chance
+        from range({users}) as users(user), range({EVENTS_PER_USER}) as numbers(number)
+    """
+    events = f"""
+        select
+            md5(user || '-' || number) as event_id,
+            printf('u%06d', user) as user_id,
+            number as sequence_number,
+            make_timestamp(at_us) as known_at,
+            make_timestamp(at_us - 180000000) as occurred_at,
+            make_timestamp(at_us) as ended_at,
+            case when chance < 12 then 'full_play' when chance < 15 then 'play' when chance < 19 then 'skip'
+                else 'click' end as behaviour,
+            'track' as target_type,
+            't' || track as target_id,
+            't' || track as track_id,
+            case when chance < 12 then 1 when chance < 15 then 0.6 when chance < 19 then 0.1 end::float as played_ratio,
+            'daily' as scene
+        from ({rows})
+        order by user, number
+    """
+    totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
+    profiles = f"""
+        select printf('u%06d', user) as user_id, make_timestamp({last_us} - 1000000) as known_at,
+            {", ".join(f"{EVENTS_PER_USER} as {name}" for name in totals)}
+        from range({users}) as users(user) order by user
+    """
+    with duckdb.connect() as connection:
+        connection.execute("set memory_limit = '4GB'")
+        for name, query in (("events", events), ("user_profiles", profiles)):
+            connection.execute(f"copy ({query}) to '{marts / name}.parquet' (format parquet)")
+    return today

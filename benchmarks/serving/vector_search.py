@@ -1,0 +1,127 @@
+"""Searching many vectors nearly as well as exactly: our lists beside the graph (HNSW) of the same library, and exactly.
+
+Clustered vectors of width 64, as if of tracks around artists around styles, all different; a search asks for the best
+200 by 4 queries; one thread. Both indexes are tuned on the same searches until they find what `chosen_index` aims at.
+Figures of `run(vectors)`, each beside the graph's:
+
+    index_search        p50 in ms
+    index_build         seconds to make it
+    index_found         share of the exact first 200 that is found
+    index_search_exact  p50 in ms of exact search, beside our lists' time
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks.result import Result
+from training.index.exact import ExactIndex, Index
+from training.index.ivf import _best_by_group
+from training.index.tuning import RECALL_CUTOFF, TARGET_RECALL, RecordingIndex, choose_index, recall_against_exact
+
+WIDTH, QUERIES, SEARCHES = 64, 4, 60
+STYLES, VECTORS_PER_ARTIST = 200, 8
+GRAPH_LINKS, EF_CONSTRUCTION, MAX_EF_SEARCH = 32, 80, 2_000
+PEER = "HNSW (faiss)"
+
+
+@dataclass(frozen=True)
+class HNSWIndex(Index):
+    """faiss's graph of vectors, none of which is excluded or equals another."""
+
+    graph: Any
+
+    @classmethod
+    def from_exact(cls, exact: ExactIndex) -> HNSWIndex:
+        """The same vectors."""
+        graph = faiss.IndexHNSWFlat(WIDTH, GRAPH_LINKS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = EF_CONSTRUCTION
+        graph.add(exact.vector_GD)
+        return cls(exact.items, graph)
+
+    def tune(self, watched: RecordingIndex) -> HNSWIndex:
+        """Looks around as widely as it must to find AIM, or as it may."""
+        self.graph.hnsw.efSearch = RECALL_CUTOFF
+        while recall_against_exact(self, watched.searches) < TARGET_RECALL and self.graph.hnsw.efSearch < MAX_EF_SEARCH:
+            self.graph.hnsw.efSearch = min(self.graph.hnsw.efSearch * 3 // 2, MAX_EF_SEARCH)
+        return self
+
+    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> HNSWIndex:
+        """Not measured."""
+        raise NotImplementedError
+
+    def _best(
+        self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for query_QD in query_BQD:
+            score_QK, group_QK = self.graph.search(query_QD, k)
+            yield _best_by_group(group_QK[group_QK >= 0], score_QK[group_QK >= 0])
+
+
+def run(vectors: int) -> list[Result]:
+    """All figures, for so many vectors."""
+    threads = faiss.omp_get_max_threads()
+    try:
+        with threadpool_limits(1):
+            return _measure_indexes(vectors)
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _measure_indexes(vectors: int) -> list[Result]:
+    random = np.random.default_rng(0)
+    vector_ND = _clustered_vectors(random, vectors)
+    exact = ExactIndex.of(np.arange(vectors), torch.from_numpy(vector_ND))
+    near = vector_ND[random.integers(0, vectors, (SEARCHES, QUERIES))]
+    query_BQD = torch.from_numpy(_normalize(near + 0.12 * random.standard_normal(near.shape, dtype=np.float32)))
+    watched = RecordingIndex.wrap(exact)
+    watched.search_best(query_BQD, RECALL_CUTOFF)
+    index, known = choose_index(exact, 0, watched.searches, seed=0)
+    began = time.monotonic()
+    graph = HNSWIndex.from_exact(exact)
+    graph_seconds = time.monotonic() - began
+    graph = graph.tune(watched)
+    exact_ms, ours_ms, graph_ms = _measure_medians([exact, index, graph], query_BQD)
+    return [
+        Result.from_values("index_search", "ms", ours_ms, PEER, graph_ms, lower_is_better=True),
+        Result.from_values("index_build", "s", known.get("seconds", 0.0), PEER, graph_seconds, lower_is_better=True),
+        Result.from_values(
+            "index_found", "of the best", known["recall_at_200"], PEER, recall_against_exact(graph, watched.searches)
+        ),
+        Result.from_values("index_search_exact", "ms", exact_ms, "our lists", ours_ms, lower_is_better=True),
+    ]
+
+
+def _measure_medians(indexes: list[Index], query_BQD: torch.Tensor) -> list[float]:
+    """p50 in ms of each, in turns."""
+    seconds: list[list[float]] = [[] for _ in indexes]
+    for query_QD in query_BQD:
+        for index, taken in zip(indexes, seconds, strict=True):
+            began = time.perf_counter()
+            index.search_best(query_QD[None], RECALL_CUTOFF)
+            taken.append(time.perf_counter() - began)
+    return [statistics.median(taken) * 1000 for taken in seconds]
+
+
+def _clustered_vectors(random: np.random.Generator, count: int) -> np.ndarray:
+    """Directions around artists around styles; few artists have many."""
+    artists = max(count // VECTORS_PER_ARTIST, 1)
+    style_SD = random.standard_normal((STYLES, WIDTH), dtype=np.float32)
+    artist_AD = style_SD[random.integers(0, STYLES, artists)]
+    artist_AD = artist_AD + random.standard_normal((artists, WIDTH), dtype=np.float32)
+    share = (np.arange(artists) + 10.0) ** -0.7
+    own_ND = 0.8 * random.standard_normal((count, WIDTH), dtype=np.float32)
+    return _normalize(artist_AD[random.choice(artists, count, p=share / share.sum())] + own_ND)
+
+
+def _normalize(vector: np.ndarray) -> np.ndarray:
+    return (vector / np.linalg.norm(vector, axis=-1, keepdims=True)).astype(np.float32)

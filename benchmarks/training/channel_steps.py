@@ -1,0 +1,172 @@
+"""Training steps of neural recall channels beside torch-rechub's SASRec and MIND, unmodified, on the same made sequences.
+
+Sequences of 64 tracks out of 50,000, width 64, batches of 64, dropout .1, tracks by their ids alone; `self_attention` is
+`realtime` with two blocks of two heads, as SASRec has them, `multi_interest` has four interests, as MIND. See
+`training_sides`.
+
+`self_attention` counts sequences. Both learn one task from them: SASRec every place against one drawn track, ours a fourth
+of the places, drawn anew in every step, against 1,024. `multi_interest` counts targets: MIND learns one of each history,
+against as many drawn tracks of its own as torch-rechub's example draws; ours the 16 that follow a history, each
+against the same 1,024.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.result import Result
+from benchmarks.training import step_rates
+from sequences import behaviours
+from sequences.batch import FIRST_CODE
+from training.ablations.peer_environment import RECHUB, ensure_environment
+from training.nn.item_tower import ItemCodes
+from training.nn.sampled_softmax import SampledSoftmaxLoss
+
+PEERS = {"self_attention": "SASRec", "multi_interest": "MIND"}
+TRACKS, WIDTH, LENGTH, BATCH, BATCHES = 50_000, 64, 64, 64, 8
+INTERESTS, TARGETS, MIND_NEGATIVES = 4, 16, 3
+DROPOUT = 0.1
+PLAY_INTERVAL_US = 200_000_000
+SEQUENCES = "sequences.npz"
+
+
+def run(name: str, steps: int) -> list[Result]:
+    """Examples a second of so many steps, and a second of processor time."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_sequences(Path(folder))
+        ours = [sys.executable, "-m", "benchmarks.training.channel_steps", name, folder, str(steps)]
+        python = str(ensure_environment(*RECHUB))
+        peers = [python, "-m", "benchmarks.training.rechub_recall", PEERS[name], folder, str(steps)]
+        unit = "sequences" if name == "self_attention" else "targets"
+        return step_rates.compare_training_rates(f"train_{name}", unit, ours, f"{PEERS[name]} of {RECHUB[0]}", peers)
+
+
+def write_sequences(folder: Path) -> None:
+    """Tracks with a long tail, and TARGETS more places than a history has."""
+    random = np.random.default_rng(0)
+    share = (np.arange(TRACKS) + 10.0) ** -0.7
+    shape = (BATCHES, BATCH, LENGTH + TARGETS)
+    np.savez(
+        folder / SEQUENCES,
+        item=random.choice(TRACKS, shape, p=share / share.sum()) + FIRST_CODE,
+        negative=random.integers(FIRST_CODE, TRACKS + FIRST_CODE, shape),
+        share=np.concatenate([np.zeros(FIRST_CODE), share / share.sum()]),
+        width=WIDTH,
+        interests=INTERESTS,
+        length=LENGTH,
+        negatives=MIND_NEGATIVES,
+        dropout=DROPOUT,
+    )
+
+
+def examples_per_second(name: str, folder: Path, steps: int) -> tuple[float, float]:
+    """Ours, in this process: by the clock, and by processor time."""
+    made = np.load(folder / SEQUENCES)
+    items = torch.from_numpy(made["item"])
+    torch.manual_seed(0)
+    codes = ItemCodes(
+        torch.arange(TRACKS + FIRST_CODE),
+        torch.zeros(TRACKS + FIRST_CODE, dtype=torch.int64),
+        torch.zeros((TRACKS + FIRST_CODE, 0), dtype=torch.int64),
+    )
+    is_item_V = np.arange(TRACKS + FIRST_CODE) >= FIRST_CODE
+    if name == "self_attention":
+        module, batches, examples = _self_attention(items, codes, made["share"], is_item_V, steps)
+    else:
+        module, batches, examples = _multi_interest(items, codes, made["share"], is_item_V, steps)
+    return step_rates.measure_rate(module, batches, examples, steps)
+
+
+def _self_attention(
+    items: torch.Tensor, codes: ItemCodes, share_V: np.ndarray, is_item_V: np.ndarray, steps: int
+) -> tuple[Any, list[Any], int]:
+    from training.recall.realtime.config import realtime_config
+    from training.recall.realtime.model import RealtimeNetwork
+    from training.recall.realtime.objective import RealtimeLearner, WindowLoss
+
+    config = replace(
+        realtime_config("small"),
+        width=WIDTH,
+        length=LENGTH,
+        layers=2,
+        heads=2,
+        dropout=DROPOUT,
+        batch=BATCH,
+        discovery_share=0.0,
+    )
+    config = replace(config, steps=step_rates.WARM_UP_STEPS + steps)
+    network = RealtimeNetwork(config, codes)
+
+    class Softmax(WindowLoss):
+        """The loss of windows that are made already."""
+
+        def __init__(self) -> None:
+            self.network, self.settings = network, config
+            self.item_loss = SampledSoftmaxLoss(
+                network, share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
+            )
+
+    history = items[..., :LENGTH]
+    played = torch.full_like(history[0], behaviours.load_behaviours().encoder["full_play"])
+    apart, none = torch.full_like(history[0], PLAY_INTERVAL_US), torch.zeros_like(history[0])
+    batches = [
+        {"item_BL": history[n], "behaviour_BL": played, "gap_BL": apart, "query_gap_BL": apart}
+        | {"next_BL": items[n, :, 1 : LENGTH + 1], "new_BL": none, "skip_BL": none}
+        for n in range(len(items))
+    ]
+    return RealtimeLearner(network.train(), config, Softmax()), batches, BATCH
+
+
+def _multi_interest(
+    items: torch.Tensor, codes: ItemCodes, share_V: np.ndarray, is_item_V: np.ndarray, steps: int
+) -> tuple[Any, list[Any], int]:
+    from training.recall.multi_interest.config import multi_interest_config
+    from training.recall.multi_interest.model import MultiInterestNetwork
+    from training.recall.multi_interest.objective import MultiInterestLearner
+
+    config = replace(multi_interest_config("small"), width=WIDTH, length=LENGTH, interests=INTERESTS, batch=BATCH)
+    config = replace(config, targets_per_window=TARGETS, steps=step_rates.WARM_UP_STEPS + steps)
+    network = MultiInterestNetwork(config, codes)
+
+    class Learner(MultiInterestLearner):
+        """What learns from windows that are made already."""
+
+        def __init__(self) -> None:
+            super(MultiInterestLearner, self).__init__()
+            self.network, self.settings = network, config
+            self._loss = SampledSoftmaxLoss(
+                network, share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
+            )
+
+    batches = []
+    for item_BL in items:
+        listened, following = torch.zeros_like(item_BL), torch.zeros_like(item_BL)
+        listened[:, :LENGTH] = item_BL[:, :LENGTH]
+        following[:, LENGTH - 1 : -1] = item_BL[:, LENGTH:]
+        none = torch.zeros_like(item_BL)
+        batches.append({"listened": listened, "next": following, "new": none, "skipped": none})
+    network.train()
+    return Learner(), batches, BATCH * TARGETS
+
+
+def main() -> None:
+    """Our side, in its own process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(PEERS))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("steps", type=int)
+    options = parser.parse_args()
+    print(json.dumps({"rates": examples_per_second(options.name, options.folder, options.steps)}))
+
+
+if __name__ == "__main__":
+    main()

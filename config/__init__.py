@@ -1,0 +1,1 @@
+"""Settings, paths, ports and the environment of tools."""

@@ -1,0 +1,1 @@
+"""Operator web console: reports, data quality, lineage and releases."""

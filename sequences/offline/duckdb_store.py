@@ -1,0 +1,182 @@
+"""Feast's offline store for sequences: `offline_store: {type: sequences.offline.duckdb_store.SequenceOfflineStore}`.
+
+Sequence views (their source carries the tag `sequence`) are cut from the event table, ordinary views are joined as of
+each row's time; one call may ask for several of both. What is neither Parquet nor a sequence goes to Feast's own DuckDB
+store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from feast.data_source import DataSource
+from feast.feature_view import FeatureView
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import RepoConfig
+from pydantic import StrictStr, field_validator
+
+from sequences.feast_store import require_absolute_home
+from sequences.offline.entity_rows import EntityRows
+from sequences.offline.joined_views import (
+    JoinedView,
+    is_parquet,
+    join_view,
+    localize_source,
+    parquet_path,
+    sequence_view_of,
+)
+from sequences.offline.latest import read_latest
+from sequences.offline.retrieval_job import SequenceRetrievalJob
+from sequences.views import SequenceViewError
+
+MAX_ROWS_PER_CHUNK = 16_384
+MAX_ELEMENTS_PER_CHUNK = 4_194_304
+
+
+class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
+    """Feast's DuckDB configuration under our class path."""
+
+    type: StrictStr = "sequences.offline.duckdb_store.SequenceOfflineStore"
+
+    home: StrictStr | None = None
+    """`${SEGUE_HOME}` in the repository's YAML, only to be checked: Feast leaves an unset variable as it stands, and takes
+    a relative path from the repository's folder."""
+
+    @field_validator("home")
+    @classmethod
+    def _is_absolute(cls, home: str | None) -> str | None:
+        return require_absolute_home(home)
+
+
+class SequenceOfflineStore(DuckDBOfflineStore):
+    """Point-in-time features, exact to the event, streamed."""
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str | None,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = False,
+        **unsupported: Any,
+    ) -> RetrievalJob:
+        """The features of every entity row, in its order; duplicates and any order of times are fine.
+
+        A sequence holds the events with `known_at < event_timestamp` and is empty, not null, where there are none.
+
+        Raises:
+            ValueError: there are no entity rows to answer, only a range of times.
+            SequenceViewError: a sequence is asked together with a view that is not a Parquet file.
+            FeastEntityDFMissingColumnsError: the entity rows lack a column that a view is joined on.
+        """
+        if entity_df is None:
+            raise ValueError(f"entity rows are needed (got {sorted(unsupported)}); pass entity_df")
+        if not all(is_parquet(view.batch_source) for view in feature_views):
+            odd = [view.name for view in feature_views if not is_parquet(view.batch_source)]
+            if any(sequence_view_of(view.batch_source) for view in feature_views):
+                raise SequenceViewError(f"views {odd} are not Parquet files; ask for them in a call without sequences")
+            return DuckDBOfflineStore.get_historical_features(
+                config,
+                feature_views,
+                feature_refs,
+                entity_df,
+                registry,
+                project,
+                full_feature_names,
+                filter_by_created_timestamp,
+            )
+        rows = EntityRows(entity_df)
+        views = [
+            join_view(view, feature_refs, rows, config.repo_path, full_feature_names, filter_by_created_timestamp)
+            for view in feature_views
+        ]
+        schema = pa.schema([*rows.input_table.schema, *(field for view in views for field in view.fields)])
+        step = _rows_per_chunk(views)
+
+        def pieces() -> Iterator[pa.RecordBatch]:
+            for start in range(0, len(rows), step):
+                length = min(step, len(rows) - start)
+                columns = list(rows.input_table.slice(start, length).columns)
+                for view in views:
+                    columns += view.columns(start, length)
+                yield from pa.table(columns, schema=schema).combine_chunks().to_batches()
+
+        earliest, latest_time = rows.time_range
+        return SequenceRetrievalJob(
+            schema,
+            pieces,
+            full_feature_names,
+            OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+            RetrievalMetadata(
+                features=feature_refs,
+                keys=rows.keys,
+                min_event_timestamp=earliest,
+                max_event_timestamp=latest_time,
+            ),
+            staging_location=config.offline_store.staging_location,
+        )
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> RetrievalJob:
+        """The newest state of every entity, for `feast materialize`: of a sequence source, all users' last L events."""
+        sequence = sequence_view_of(data_source)
+        if sequence is None:
+            return DuckDBOfflineStore.pull_latest_from_table_or_query(
+                config,
+                localize_source(config.repo_path, data_source),
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column,
+                start_date,
+                end_date,
+            )
+        as_of_us = int(end_date.astimezone(UTC).timestamp() * 1_000_000)
+        assert isinstance(data_source, FileSource)  # noqa: S101 - sequences are tagged file sources
+        table = read_latest(parquet_path(config.repo_path, data_source), sequence, feature_name_columns, as_of_us)
+        return SequenceRetrievalJob(table.schema, lambda: iter(table.to_batches()), False, [], None)
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig, data_source: DataSource, *args: Any, **kwargs: Any
+    ) -> RetrievalJob:
+        """All rows of an ordinary source.
+
+        Raises:
+            SequenceViewError: the source is a sequence, of which every moment has another row.
+        """
+        sequence = sequence_view_of(data_source)
+        if sequence is not None:
+            raise SequenceViewError(
+                f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
+                "`materialization: {pull_latest_features: true}`"
+            )
+        source = localize_source(config.repo_path, data_source)
+        return DuckDBOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
+
+
+def _rows_per_chunk(views: Sequence[JoinedView]) -> int:
+    """As many rows as keep a piece within bounds, however long its sequences are."""
+    return max(
+        1, min(MAX_ROWS_PER_CHUNK, MAX_ELEMENTS_PER_CHUNK // max(1, sum(view.max_list_elements for view in views)))
+    )

@@ -1,0 +1,1 @@
+"""The Feast offline store on Spark."""

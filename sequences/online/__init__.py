@@ -1,0 +1,1 @@
+"""The online part of sequence features: live events, materialization, reader and writer."""

@@ -1,0 +1,172 @@
+"""The live part of a user's sequences: the newest events by the contract's order, and its merge with the batch part.
+
+Pure functions; know nothing about stores. A live event is a dict of `LIVE_ATTRIBUTES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
+from itertools import compress
+from typing import Any
+
+from sequences.behaviours import Behaviours, played_ratio
+from sequences.online.codec import LazyColumn
+from sequences.views import SORT_KEY_ATTRIBUTES, SequenceView
+
+Event = dict[str, Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class LiveEventError(ValueError):
+    """A live event cannot be used; the message names the field and the remedy."""
+
+
+def to_live_event(
+    row: Mapping[str, Any], behaviours: Behaviours, duration_of: Callable[[str], int | None]
+) -> Event | None:
+    """A contract row as a live event; None for an impression, which is no behaviour by itself.
+
+    Raises:
+        BehaviourError, LiveEventError: the action or a time cannot be read.
+    """
+    is_track = row["target_type"] == "track"
+    played_ms = row.get("played_ms")
+    duration_ms = duration_of(row["target_id"]) if is_track and row["action"] == "play" else None
+    behaviour = behaviours.behaviour_of(row["action"], played_ms, duration_ms)
+    if behaviour is None:
+        return None
+    occurred_at = parse_time_us(row["occurred_at"])
+    ratio = played_ratio(played_ms, duration_ms)
+    return {
+        "event_id": str(row["event_id"]),
+        "sequence_number": int(row.get("sequence_number") or 0),
+        "target_type": row["target_type"],
+        "target_id": str(row["target_id"]),
+        "track_id": str(row["target_id"]) if is_track else "",
+        "behaviour": behaviour,
+        "occurred_at": occurred_at,
+        "ended_at": occurred_at if row.get("ended_at") is None else parse_time_us(row["ended_at"]),
+        "played_ratio": float("nan") if ratio is None else ratio,
+        "scene": row.get("scene") or "",
+    }
+
+
+def parse_time_us(value: int | str | datetime) -> int:
+    """µs since 1970 UTC of µs, ISO-8601 text or a datetime; without an offset a time is UTC.
+
+    Raises:
+        LiveEventError: the text is no ISO-8601 time.
+    """
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise LiveEventError(f"{value!r} is not a time; send ISO-8601 UTC or µs since 1970") from error
+    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def apply_events(stored: Sequence[Event], new: Iterable[Event], views: Sequence[SequenceView]) -> list[Event]:
+    """The live part after some more events: no event twice, in the contract's order, and no more than the views show."""
+    by_id = {event["event_id"]: event for event in stored}
+    for event in new:
+        by_id.setdefault(event["event_id"], event)
+    ordered = sorted(by_id.values(), key=sort_key)
+    return list(
+        compress(ordered, mark_visible([(event["behaviour"], event["target_type"]) for event in ordered], views))
+    )
+
+
+def mark_visible(kinds: Sequence[tuple[str, str]], views: Sequence[SequenceView]) -> list[bool]:
+    """Whether some view shows it, of each of a user's events, (behaviour, type of target) in the contract's order."""
+    views_of = {kind: [place for place, view in enumerate(views) if view.matches(*kind)] for kind in set(kinds)}
+    room = [view.length for view in views]
+    found = []
+    for kind in reversed(kinds):
+        found.append(any(room[place] > 0 for place in views_of[kind]))
+        for place in views_of[kind]:
+            room[place] -= 1
+    return found[::-1]
+
+
+def select_uncovered(
+    live: Iterable[Event], batch: Mapping[str, Mapping[str, Sequence[Any]]], views: Iterable[SequenceView]
+) -> list[Event]:
+    """The live events without which some view would read otherwise: the batch part neither has them nor is beyond them.
+
+    `batch` is view ▸ attribute ▸ list. An event that has landed and was materialised is no longer needed; one that has
+    not is, however old it is, unless L newer ones of each of its views are in the batch part.
+    """
+    kept: set[str] = set()
+    ordered = list(live)
+    for view in views:
+        members = [event for event in ordered if view.matches(event["behaviour"], event["target_type"])]
+        if not members:
+            continue  # nor is the view's part looked at: it may be long, and a list is made when it is
+        part = batch[view.name]
+        ids = set(part["event_id"])
+        oldest = _sort_key_at(part, 0) if len(ids) >= view.length else None
+        for event in members:
+            if event["event_id"] not in ids and (oldest is None or sort_key(event) > oldest):
+                kept.add(event["event_id"])
+    return [event for event in ordered if event["event_id"] in kept]
+
+
+def sort_key(event: Event) -> tuple[int, int, str]:
+    """The contract's order of a user's events."""
+    return event["ended_at"], event["sequence_number"], event["event_id"]
+
+
+def merge_parts(
+    view: SequenceView, batch: Mapping[str, Sequence[Any]], live: Sequence[Event]
+) -> Mapping[str, Sequence[Any]]:
+    """The view's newest L events of both parts, in the contract's order, as attribute ▸ list.
+
+    The parts are merged when somebody first looks at a list.
+    """
+    members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]
+    if not members:
+        return batch
+    merge = _LazyMerge(view, batch, members)
+    return {name: LazyColumn(partial(merge.values, name)) for name in view.attribute_names}
+
+
+class _LazyMerge:
+    """A view's batch part and its live events, in order; two threads that look at once do the same work twice."""
+
+    def __init__(self, view: SequenceView, batch: Mapping[str, Sequence[Any]], live: Sequence[Event]) -> None:
+        self._view, self._batch, self._live = view, batch, live
+
+    def values(self, name: str) -> list[Any]:
+        """One attribute of the newest L events."""
+        batch, new = self._batch[name], [event[name] for event in self._new_events]
+        if self._is_append:
+            return [*batch[:], *new][-self._view.length :]
+        both = (batch, new)
+        return [both[part][place] for part, place in self._merge_order]
+
+    @cached_property
+    def _new_events(self) -> list[Event]:
+        known = set(self._batch["event_id"])
+        return [event for event in self._live if event["event_id"] not in known]
+
+    @cached_property
+    def _is_append(self) -> bool:
+        """Whether all of the live part comes after all of the batch part, as when nobody is late."""
+        size = len(self._batch["event_id"])
+        return not size or not self._new_events or sort_key(self._new_events[0]) > _sort_key_at(self._batch, size - 1)
+
+    @cached_property
+    def _merge_order(self) -> list[tuple[int, int]]:
+        batch_order = zip(*(self._batch[attribute.name] for attribute in SORT_KEY_ATTRIBUTES), strict=True)
+        both = [(key, 0, place) for place, key in enumerate(batch_order)]
+        both += [(sort_key(event), 1, place) for place, event in enumerate(self._new_events)]
+        return [(part, place) for _, part, place in sorted(both)[-self._view.length :]]
+
+
+def _sort_key_at(part: Mapping[str, Sequence[Any]], place: int) -> tuple[int, int, str]:
+    return part["ended_at"][place], part["sequence_number"][place], part["event_id"][place]

@@ -1,0 +1,1 @@
+"""Comparison of the features that serving read with those that offline reads give."""

@@ -1,0 +1,276 @@
+"""Messages through Redis Streams: a stream a partition, with one consumer at a time.
+
+What is in a stream has not been applied: an applied message is deleted. So a new owner of a stream reads all of it, from
+its beginning, whatever the owner before had in its hands. Knows nothing about what applying means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from faststream import AckPolicy
+from faststream.exceptions import StopConsume
+from faststream.message import AckStatus
+from faststream.redis import RedisBroker, StreamSub
+from faststream.redis.message import DATA_KEY, RedisBatchStreamMessage
+from faststream.redis.parser import BinaryMessageFormatV1
+from faststream.redis.prometheus import RedisPrometheusMiddleware
+from prometheus_client import REGISTRY, CollectorRegistry
+from redis.exceptions import RedisError
+
+from sequences.streaming.apply import EventApplier
+from sequences.streaming.leases import LEASE_MS, PartitionLeases
+from sequences.streaming.message import TOPIC, DeadLetter, Message, Topic
+from sequences.streaming.metrics import ConsumerMetrics
+from sequences.streaming.poison_messages import MAX_ISOLATED_ATTEMPTS, PoisonMessageTracker
+
+SOCKET_TIMEOUT_S = 2.0
+MAX_BATCH_MESSAGES = 512
+RENEWALS_PER_LEASE = 5
+READS_PER_LEASE = 20
+SHUTDOWN_GRACE_S = 2.0
+"""How long a partition that is given back waits for what is being applied: less than a lease."""
+
+logger = logging.getLogger(__name__)
+
+
+class StreamSender:
+    """Publishes; everything of it happens in one event loop."""
+
+    def __init__(self, url: str, topic: Topic = TOPIC) -> None:
+        self._topic = topic
+        self._broker = RedisBroker(
+            url,
+            logger=logger,
+            log_level=logging.DEBUG,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+        )
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Returns when the broker has all of them, each partition's in this order.
+
+        Raises:
+            RedisError, OSError: it may have none or some of them; sent again, they do no harm.
+        """
+        client: Any = await self._broker.connect()
+        async with client.pipeline(transaction=False) as commands:
+            for message in messages:
+                stream = self._topic.stream(self._topic.partition_of(message.user_id))
+                await self._broker.publish(message.to_bytes(), stream=stream, pipeline=commands)
+            await commands.execute()
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._broker.stop()
+
+
+class LeaseExpired(RuntimeError):
+    """This consumer was held up for longer than its lease."""
+
+
+class StreamConsumer:
+    """One process of those that share the partitions: takes its fair share, gives back what others should have."""
+
+    def __init__(
+        self,
+        url: str,
+        applying: EventApplier,
+        metrics: ConsumerMetrics,
+        registry: CollectorRegistry = REGISTRY,
+        topic: Topic = TOPIC,
+        lease_ms: int = LEASE_MS,
+    ) -> None:
+        self._applier, self._metrics, self._topic, self._lease_ms = applying, metrics, topic, lease_ms
+        self._consumer_name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._broker = RedisBroker(
+            url,
+            logger=logger,
+            log_level=logging.DEBUG,
+            apply_types=False,
+            middlewares=[RedisPrometheusMiddleware(registry=registry)],
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            graceful_timeout=SHUTDOWN_GRACE_S,
+        )
+        self._client: Any = None
+        self._leases: PartitionLeases
+        self._poison_tracker: PoisonMessageTracker
+        self._isolation_lock = asyncio.Lock()
+        self._owned: dict[int, Any] = {}
+
+    async def run(self, ending: asyncio.Event) -> None:
+        """Consume until `ending`; then give everything back."""
+        await self._broker.start()
+        self._client = await self._broker.connect()
+        self._leases = PartitionLeases(self._client, self._topic, self._consumer_name, self._lease_ms)
+        self._poison_tracker = PoisonMessageTracker(self._client, self._topic)
+        try:
+            while not ending.is_set():
+                try:
+                    await self._rebalance()
+                except (RedisError, OSError) as error:
+                    logger.error("the broker does not answer: %s; it is tried again", error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ending.wait(), self._lease_ms / 1000 / RENEWALS_PER_LEASE)
+        finally:
+            with suppress(RedisError, OSError):
+                for partition in list(self._owned):
+                    await self._release_partition(partition)
+                await self._leases.leave()
+            await self._broker.stop()
+
+    async def _rebalance(self) -> None:
+        for partition in list(self._owned):
+            if not await self._leases.renew(partition):
+                logger.warning(
+                    "partition %d is another consumer's now: this one did not answer for too long", partition
+                )
+                await self._stop(partition)
+            elif not self._owned[partition].running:
+                await self._release_partition(partition)
+        fair = await self._leases.fair_share()
+        for partition in list(self._owned)[fair:]:
+            await self._release_partition(partition)
+        for partition in range(self._topic.partitions):
+            if len(self._owned) >= fair:
+                break
+            if partition not in self._owned and await self._leases.acquire(partition):
+                await self._start(partition)
+        await self._leases.record_suppression_digest(self._applier.suppression_digest())
+        self._metrics.owned_partitions.set(len(self._owned))
+        await self._report_lag()
+
+    async def _start(self, partition: int) -> None:
+        stream, group = self._topic.stream(partition), await self._create_exclusive_group(partition)
+        subscriber = self._broker.subscriber(
+            stream=StreamSub(
+                stream,
+                group=group,
+                consumer=self._consumer_name,
+                batch=True,
+                max_records=MAX_BATCH_MESSAGES,
+                # Whoever is asked to stop is not kept waiting by a read.
+                polling_interval=self._lease_ms // READS_PER_LEASE,
+            ),
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            parser=partial(self._skip_parsing, group),
+            decoder=_identity,
+            no_reply=True,
+            persistent=False,
+        )
+
+        async def handle(message: RedisBatchStreamMessage) -> None:
+            await self._handle(partition, message)
+
+        subscriber(handle)
+        self._owned[partition] = subscriber
+        await subscriber.start()
+        logger.info("partition %d is this consumer's", partition)
+
+    async def _create_exclusive_group(self, partition: int) -> str:
+        """A group that reads the stream from its beginning, and is its only one: an owner before who was held up and goes on
+        takes nothing that this one would miss, for there is nothing for it to read.
+        """
+        stream, group = self._topic.stream(partition), f"{self._topic.group}:{uuid.uuid4().hex[:8]}"
+        await self._client.xgroup_create(stream, group, id="0", mkstream=True)
+        await self._poison_tracker.take_over(partition, group)
+        return group
+
+    async def _handle(self, partition: int, message: RedisBatchStreamMessage) -> None:
+        try:
+            ids, contents = message.raw_message["message_ids"], list(map(_decode_content, message.raw_message["data"]))
+            suspected = self._poison_tracker.count_suspected(partition, ids)
+            for entry, content in zip(ids[:suspected], contents, strict=False):
+                # One at a time in the whole process: who else would be applied with it would be suspected with it.
+                async with self._isolation_lock:
+                    await self._apply_isolated(partition, message, entry, content)
+            if suspected < len(ids):
+                await self._apply(partition, message, ids[suspected:], contents[suspected:])
+            # FastStream would acknowledge by a round trip of its own.
+            message.committed = AckStatus.ACKED
+        except Exception as error:
+            # Later ones must not pass what was not applied: the partition is given back, and read from its first message.
+            logger.warning("partition %d is given back: %r", partition, error)
+            raise StopConsume from error
+
+    async def _apply(
+        self, partition: int, message: RedisBatchStreamMessage, ids: Sequence[bytes], contents: Sequence[bytes]
+    ) -> None:
+        if not self._leases.holds(partition):
+            raise LeaseExpired(f"partition {partition} may be another consumer's by now; it reads this again")
+        await self._finish(partition, message, ids, await self._applier.apply(contents))
+
+    async def _apply_isolated(
+        self, partition: int, message: RedisBatchStreamMessage, entry: bytes, content: bytes
+    ) -> None:
+        tries = await self._poison_tracker.record_attempt(partition, entry)
+        if tries > MAX_ISOLATED_ATTEMPTS:
+            logger.error("a message goes to the dead letters, for %d consumers died that had it", tries)
+            self._metrics.events.labels("dead").inc()
+            letter = DeadLetter(f"{tries} consumers died that had it", "", content.decode("utf-8", "replace"))
+            await self._finish(partition, message, [entry], [letter])
+        else:
+            try:
+                await self._apply(partition, message, [entry], [content])
+            except BaseException:
+                await self._poison_tracker.undo_attempt(partition, entry)
+                raise
+        await self._poison_tracker.clear_attempts(partition, entry)
+
+    async def _finish(
+        self, partition: int, message: RedisBatchStreamMessage, ids: Sequence[bytes], letters: Iterable[DeadLetter]
+    ) -> None:
+        for letter in letters:
+            await self._broker.publish(letter.to_bytes(), stream=self._topic.dead_letter_name)
+        stream = self._topic.stream(partition)
+        async with self._client.pipeline(transaction=False) as commands:
+            commands.xdel(stream, *ids)
+            commands.xack(stream, message.group, *ids)
+            await commands.execute()
+
+    async def _release_partition(self, partition: int) -> None:
+        await self._stop(partition)
+        await self._leases.release(partition)
+
+    async def _stop(self, partition: int) -> None:
+        subscriber = self._owned.pop(partition)
+        await subscriber.stop()
+
+    async def _skip_parsing(self, group: str, raw: Any) -> RedisBatchStreamMessage:
+        # FastStream would decode every content, encode the list of them and decode that; one that it cannot read would take
+        # the whole batch with it.
+        return RedisBatchStreamMessage(raw, b"", consumer=self._client, group=group)
+
+    async def _report_lag(self) -> None:
+        seconds, microseconds = await self._client.time()
+        async with self._client.pipeline(transaction=False) as commands:
+            for partition in range(self._topic.partitions):
+                commands.xlen(self._topic.stream(partition))
+                commands.xrange(self._topic.stream(partition), count=1)
+            commands.xlen(self._topic.dead_letter_name)
+            *found, dead = await commands.execute()
+        for partition, (waiting, first) in enumerate(zip(found[::2], found[1::2], strict=True)):
+            sent_s = int(first[0][0].split(b"-")[0]) / 1000 if first else None
+            age_s = 0.0 if sent_s is None else max(0.0, int(seconds) + int(microseconds) / 1e6 - sent_s)
+            self._metrics.lag_messages.labels(str(partition)).set(waiting)
+            self._metrics.oldest_message_seconds.labels(str(partition)).set(age_s)
+        self._metrics.dead_letters.set(dead)
+
+
+async def _identity(message: RedisBatchStreamMessage) -> RedisBatchStreamMessage:
+    return message
+
+
+def _decode_content(fields: dict[bytes, bytes]) -> bytes:
+    content: bytes
+    content, _ = BinaryMessageFormatV1.parse(fields.get(DATA_KEY.encode(), repr(fields).encode()))
+    return content

@@ -1,0 +1,228 @@
+"""The recommender as three services, for a cluster: recall and ranking in processes of their own, on other machines if need
+be. `python -m serving --composed` starts the three on this one.
+
+The answers are those of `service.py`, which asks the same classes without a hop and is what one machine should run. Between
+the services goes JSON (`arrays.py`): BentoML would pickle there, so it is not asked to carry anything, and neither inner
+service reads anything but JSON of a bounded size, from this machine or with an API key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import bentoml
+import httpx
+from starlette.responses import JSONResponse
+
+from config import garbage_collector, settings
+from config.settings import Settings
+from serving import service
+from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.api_keys import ApiKeys
+from serving.http.request_guard import RequestGuard
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall, WarmUpFailed
+from serving.pipeline.request import MAX_ID_BYTES
+from serving.releases.cache import NoSuchRelease, ReleaseCache
+from serving.releases.loader import ReleaseParts, load_release
+from serving.releases.served_release import ServedRelease
+from serving.remote import array_json
+from serving.remote.array_json import InvalidPayload, Json
+from serving.remote.client import RemoteCall, RemoteCallError, RemoteRanking, RemoteRecall
+from serving.runtime import Runtime
+from training.data.user_batch import ServiceContract, UserBatch
+
+MAX_BODY_BYTES = 8 << 20
+MAX_CANDIDATES = 1 << 16
+TIMEOUT_S = 30
+TRAFFIC: Any = {"timeout": TIMEOUT_S, "max_concurrency": service.MAX_CONCURRENCY}
+CONNECTIONS = httpx.Limits(max_connections=service.THREADS, max_keepalive_connections=service.THREADS)
+PERMANENT_ERROR_STATUSES = (400, 404, 409)
+NO_FEATURES = ServiceContract((), ())
+"""Features come with the question."""
+
+
+def _releases(parts: ReleaseParts) -> ReleaseCache:
+    structured_log.configure_logging()
+    return ReleaseCache(lambda folder: load_release(folder, NO_FEATURES, parts), settings.load_settings().releases)
+
+
+@bentoml.service(name="Recall", threads=settings.MAX_CONCURRENT_REQUESTS, workers=1, traffic=TRAFFIC)
+class RecallService:
+    """Asks the channels of a release, see `serving.pipeline.recall.Recall`."""
+
+    def __init__(self) -> None:
+        here = settings.load_settings()
+        self._releases = _releases(ReleaseParts(has_ranker=False))
+        self._recall = Recall(Metrics(), here.recall_deadline_ms / 1000, here.concurrent_requests)
+        garbage_collector.freeze_gc()
+
+    @bentoml.api
+    def recall_for_users(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.of_users`."""
+        return _respond(
+            content,
+            lambda: array_json.encode_recall_result(
+                self._recall.recall_for_users(*self._release_and_users(content), _k(content), content["only"])
+            ),
+        )
+
+    @bentoml.api
+    def recall_similar(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.near`."""
+        return _respond(
+            content,
+            lambda: array_json.encode_recall_result(
+                self._recall.recall_similar(self._release(content), int(content["item"]), _k(content))
+            ),
+        )
+
+    @bentoml.api
+    def reasons(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.reasons`."""
+        return _respond(content, lambda: {"reasons": self._reasons(content)})
+
+    @bentoml.api
+    def find_user_interests(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.tastes`."""
+        return _respond(
+            content,
+            lambda: array_json.encode_user_interests(
+                self._recall.find_user_interests(
+                    *self._release_and_users(content), array_json.decode_arrays(content["items_of"])
+                )
+            ),
+        )
+
+    @bentoml.api
+    def warm(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.warm`."""
+        return _respond(
+            content,
+            lambda: {
+                "candidates": array_json.encode_candidates(
+                    self._recall.warm(*self._release_and_users(content), _k(content))
+                )
+            },
+        )
+
+    def _reasons(self, content: Json) -> list[str]:
+        release, users = self._release_and_users(content)
+        return self._recall.reasons(release, content["name"], users, [int(item) for item in content["items"]])
+
+    def _release(self, content: Json) -> ServedRelease:
+        return self._releases.get(str(content["release"]))
+
+    def _release_and_users(self, content: Json) -> tuple[ServedRelease, UserBatch]:
+        return self._release(content), array_json.decode_users(content["users"])
+
+
+@bentoml.service(name="Ranking", threads=settings.MAX_CONCURRENT_REQUESTS, workers=1, traffic=TRAFFIC)
+class RankingService:
+    """Asks the ranker of a release, see `serving.pipeline.rank.Ranking`."""
+
+    def __init__(self) -> None:
+        self._releases = _releases(ReleaseParts(has_channels=False))
+        self._ranking = Ranking()
+        garbage_collector.freeze_gc()
+
+    @bentoml.api
+    def score(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Ranking.score`."""
+        return _respond(content, lambda: {"probabilities": array_json.encode_arrays(self._score(content))})
+
+    def _score(self, content: Json) -> dict[str, Any]:
+        release, users = self._releases.get(str(content["release"])), array_json.decode_users(content["users"])
+        return dict(self._ranking.score(release, users, array_json.decode_array(content["items"])))
+
+
+@bentoml.service(name="Recommender", threads=service.THREADS, workers=1, traffic=TRAFFIC)
+class Recommender(service.Recommender.inner):  # type: ignore[name-defined]  # the class: it is a Service now
+    """The recommender of `service.py` over the other two."""
+
+    recall = bentoml.depends(RecallService)
+    ranking = bentoml.depends(RankingService)
+
+    def _build_runtime(self, here: Settings, metrics: Metrics) -> Runtime:
+        recall, ranking = (
+            RemoteRecall(_make_call(_connect(self.recall)), metrics, here.recall_deadline_ms / 1000),
+            RemoteRanking(_make_call(_connect(self.ranking))),
+        )
+        return Runtime(here, metrics, recall, ranking, ReleaseParts(has_channels=False, has_ranker=False))
+
+
+def _access_policy() -> AccessPolicy:
+    return AccessPolicy(ApiKeys(settings.load_api_keys()), None)
+
+
+def _add_middleware(inner: Any) -> None:
+    inner.add_asgi_middleware(AccessControl, door=_access_policy, turned_away=lambda _: None)
+    inner.add_asgi_middleware(RequestGuard, description=dict, most_bytes=MAX_BODY_BYTES)
+
+
+_add_middleware(RecallService)
+_add_middleware(RankingService)
+for kind, options in service.Recommender.middlewares:  # type: ignore[attr-defined]
+    Recommender.add_asgi_middleware(kind, **options)
+
+
+def _connect(proxy: Any) -> httpx.Client:
+    """A connection to where BentoML has started the service that `proxy` stands for."""
+    url = urlparse(proxy.to_async.url)
+    if url.scheme == "file":
+        transport = httpx.HTTPTransport(uds=url2pathname(url.path), limits=CONNECTIONS)
+        return httpx.Client(base_url="http://127.0.0.1", transport=transport, timeout=TIMEOUT_S)
+    address = f"http://{url.netloc}" if url.scheme == "tcp" else url.geturl()
+    return httpx.Client(base_url=address, limits=CONNECTIONS, timeout=TIMEOUT_S)
+
+
+def _make_call(client: httpx.Client) -> RemoteCall:
+    """Calls of one service over our own connection and in our own words: BentoML's would pickle."""
+    keys = settings.load_api_keys()
+    headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+
+    def call(name: str, content: Json, timeout_s: float | None) -> Json:
+        longest = TIMEOUT_S if timeout_s is None else timeout_s
+        asked = {"content": content | {"request_id": structured_log.REQUEST_ID.get()}}
+        try:
+            answer = client.post(f"/{name}", json=asked, headers=headers, timeout=longest)
+            if answer.status_code != 200:
+                raise RemoteCallError(f"{name}: {answer.text[:500]}", answer.status_code in PERMANENT_ERROR_STATUSES)
+            told: Json = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise RemoteCallError(f"{name}: {error!r}", is_timeout=isinstance(error, httpx.TimeoutException)) from error
+        return told
+
+    return call
+
+
+def _k(content: Json) -> int:
+    k = int(content["k"])
+    if not 0 < k <= MAX_CANDIDATES:
+        raise InvalidPayload(f"k {k} is not between 1 and {MAX_CANDIDATES}")
+    return k
+
+
+def _respond(content: Json, work: Callable[[], Json]) -> Json:
+    """What `work` gives, or why there is nothing; what it logs has the id of the request that the recommender answers."""
+    before = structured_log.REQUEST_ID.set(str(content.get("request_id", ""))[:MAX_ID_BYTES])
+    try:
+        return work()
+    except NoSuchRelease as error:
+        return _error(404, error)
+    except WarmUpFailed as error:
+        return _error(409, error)
+    except (InvalidPayload, KeyError, TypeError) as error:
+        return _error(400, error)
+    finally:
+        structured_log.REQUEST_ID.reset(before)
+
+
+def _error(status: int, error: Exception) -> Json:
+    # BentoML passes a ready response on as it is.
+    return cast(Json, JSONResponse({"error": f"{type(error).__name__}: {error}"}, status_code=status))

@@ -1,0 +1,1 @@
+"""Event intake: validation, write-ahead log, online writes, exposures."""

@@ -1,0 +1,114 @@
+"""From the log to the online store: before the answer where that works, again and again where it does not.
+
+A report is answered once its events are on the disk and in the online store, so that the very next request sees them.
+When the store is away the events are safe in the log: they are pushed later, or replayed at the next start. Where a broker is
+in between, it takes the place of the store here, and a request sees the events when a consumer has applied them.
+Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from concurrent.futures import wait
+from dataclasses import dataclass
+
+from serving.events.event_schema import Event
+from serving.events.low_watermark import LogPosition
+from serving.events.user_writers import UserWriters
+from serving.events.write_ahead_log import AppendResult, EventLog
+from serving.observability.background import PeriodicTask
+
+PUSH_TIMEOUT_S = 5.0
+RETRY_INTERVAL_S = 1.0
+MAX_DEFERRED_REPORTS = 10_000
+REPLAY_BATCH_SIZE = 1000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _PendingPush:
+    events: list[Event]
+    position: LogPosition
+
+
+class EventPusher:
+    """Pushes what the log appended and keeps the log's marker; a background thread retries and saves it."""
+
+    def __init__(self, log: EventLog, writers: UserWriters) -> None:
+        self._log, self._writers = log, writers
+        self._deferred: deque[_PendingPush] = deque()
+        self._retry_task = PeriodicTask("event-push", RETRY_INTERVAL_S, self._retry)
+
+    @property
+    def pending_reports(self) -> int:
+        """Reports that are logged and not yet in the online store."""
+        return self._log.low_watermark.pending_commits
+
+    def start(self) -> int:
+        """Replay what earlier processes left unpushed, then retry in the background; how many events were replayed."""
+        replayed = 0
+        chunk: list[Event] = []
+        position: LogPosition | None = None
+        for event, position in self._log.read_unpushed():
+            chunk.append(event)
+            if len(chunk) == REPLAY_BATCH_SIZE:
+                self._replay(_PendingPush(chunk, position))
+                replayed, chunk = replayed + len(chunk), []
+        if chunk and position is not None:
+            self._replay(_PendingPush(chunk, position))
+            replayed += len(chunk)
+        self._retry_task.start()
+        return replayed
+
+    def push(self, appended: AppendResult) -> bool:
+        """Whether the next read of these users sees the events; False when that happens later."""
+        if appended.position is None:
+            return True
+        push = _PendingPush(appended.events, appended.position)
+        if self._try_push(push):
+            return True
+        if len(self._deferred) < MAX_DEFERRED_REPORTS:  # beyond that they wait in the log for the next start
+            self._deferred.append(push)
+        return False
+
+    def close(self) -> None:
+        """Apply what is waiting and save the marker."""
+        self._retry_task.close()
+        self._writers.close()
+        self._log.low_watermark.save()
+
+    def _replay(self, push: _PendingPush) -> None:
+        self._log.low_watermark.mark_logged(push.position)
+        if not self._try_push(push):
+            self._deferred.append(push)
+
+    def _try_push(self, push: _PendingPush) -> bool:
+        by_user: dict[str, list[Event]] = {}
+        for event in push.events:
+            by_user.setdefault(event["user_id"], []).append(event)
+        waiting = [self._writers.submit(user_id, events) for user_id, events in by_user.items()]
+        done, late = wait(waiting, timeout=PUSH_TIMEOUT_S)
+        errors = [error for answer in done if (error := answer.exception()) is not None]
+        if errors:
+            logger.error(
+                "the online store or the broker took no events: %r; they are in the log and will be pushed again",
+                errors[0],
+            )
+        if errors or late:
+            return False
+        self._log.low_watermark.mark_pushed(push.position)
+        return True
+
+    def _retry(self) -> None:
+        failures = 0
+        for _ in range(len(self._deferred)):
+            push = self._deferred.popleft()
+            if not self._try_push(push):
+                self._deferred.append(push)
+                failures += 1
+            # One failure may be that report's own fault; a second in a row means that the store is away.
+            if failures == 2 or self._retry_task.is_closing:
+                break
+        self._log.low_watermark.save()

@@ -1,0 +1,109 @@
+"""What the service showed: one record an answer, which landing turns into impressions and into the table of exposures.
+
+Written at once and synced every second: a killed process loses nothing, a lost machine at most a second of records.
+`live/dt=<day>/exposures-*.jsonl`. Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serving.events import daily_jsonl
+from serving.events.daily_jsonl import DailyJsonlFile
+from serving.observability.background import PeriodicTask
+from serving.pipeline.request import Request
+from serving.pipeline.response import ResponseItem
+from training.data.user_batch import UserBatch
+
+EXPOSURE_LOG_PREFIX = "exposures"
+SYNC_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One answer as it was shown: by which release, from which features, and its items in order."""
+
+    request: Request
+    release: str
+    features_hash: str
+    items: Sequence[ResponseItem]
+
+    def to_line(self) -> bytes:
+        """The record: JSON and a newline; `shown_at` in µs UTC, positions from 0; an item of another release names it."""
+        request = self.request
+        record = {
+            "request_id": request.request_id,
+            "user_id": request.user_id,
+            "scene": request.scene.name,
+            "shown_at": request.at_us,
+            "release": self.release,
+            "arm": request.arm or self.release,
+            "features_hash": self.features_hash,
+            "items": [
+                {
+                    "target_type": item.target[0],
+                    "target_id": item.target[1],
+                    "position": position,
+                    "channels": item.channels,
+                    "propensity": item.propensity,
+                    "is_exploration": item.is_exploration,
+                }
+                | ({"release": item.release} if item.release not in ("", self.release) else {})
+                for position, item in enumerate(self.items)
+            ],
+        }
+        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+class ExposureLog:
+    """Appends records; thread-safe."""
+
+    def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in daily_jsonl.list_files(folder, EXPOSURE_LOG_PREFIX):
+            daily_jsonl.truncate_torn_line(path)
+        self._file = DailyJsonlFile(folder, EXPOSURE_LOG_PREFIX, now_us)
+        self._lock = threading.Lock()
+        self._sync_task = PeriodicTask("exposures", SYNC_INTERVAL_S, self._sync)
+        self._sync_task.start()
+
+    def write(self, exposure: Exposure) -> None:
+        """One record; none for an answer without items, which showed nothing.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if exposure.items:
+            line = exposure.to_line()
+            with self._lock:
+                self._file.append(line)
+
+    def close(self) -> None:
+        """Sync and close."""
+        self._sync_task.close()
+        with self._lock:
+            self._file.close()
+
+    def _sync(self) -> None:
+        with self._lock:
+            self._file.sync()
+
+
+def hash_features(users: UserBatch) -> str:
+    """The same for two requests of one user (B = 1) whose models were given the same, padding aside; 32 hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, batch in sorted(users.views.items()):
+        length = int(batch.length_B[0])
+        for attribute, column_BL in sorted(batch.columns.items()):
+            digest.update(f"{name}:{attribute}:{length}:".encode())
+            digest.update(np.ascontiguousarray(column_BL[0, :length]).tobytes())
+    for name, value_B in sorted(users.profile.items()):
+        digest.update(f"{name}:".encode() + value_B.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,129 @@
+"""What a sample of requests read, written down so that `python -m sequences.skew.compare` can hold it against the offline store.
+
+`SEGUE_HOME/requests/dt=<day>/requests-*.jsonl`: ids, times and features, nothing else of anybody. A request is in the
+sample by a hash of its id. Disk and time are bounded: so many bytes an hour, so that every hour of the day is in the
+sample, files of old days are removed, and one thread writes what fits its queue. A request never waits for it and never
+fails because of it. Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import threading
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sequences.skew.request_log import REQUEST_LOG_PREFIX, LoggedRequest, LogPosition, nan_to_none
+from serving.events import daily_jsonl
+from serving.events.daily_jsonl import DailyJsonlFile
+from serving.pipeline.request import Request
+
+MAX_BYTES_PER_HOUR = 8 << 20
+MAX_QUEUED_REQUESTS = 64
+RETENTION_DAYS = 7
+HOUR_US = 3_600_000_000
+
+logger = logging.getLogger(__name__)
+
+
+class FeatureLog:
+    """Writes requests of the sample; thread-safe.
+
+    Args:
+        folder: `SEGUE_HOME/requests`.
+        share: of the requests, 0 to 1.
+        applied: up to where all events of the live log are in the online store.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        share: float,
+        now_us: Callable[[], int],
+        applied: Callable[[], LogPosition | None],
+        max_bytes_per_hour: int = MAX_BYTES_PER_HOUR,
+    ) -> None:
+        self._folder, self._sampling_rate, self._now_us, self.read_applied_position = folder, share, now_us, applied
+        self._max_bytes_per_hour = max_bytes_per_hour
+        self._hour, self._written = -1, 0
+        for path in daily_jsonl.list_files(folder, REQUEST_LOG_PREFIX):
+            daily_jsonl.truncate_torn_line(path)
+        self._file = DailyJsonlFile(folder, REQUEST_LOG_PREFIX, now_us)
+        self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=MAX_QUEUED_REQUESTS)
+        self._thread = threading.Thread(target=self._write_forever, name="feature-log", daemon=True)
+        self._thread.start()
+
+    def is_sampled(self, request: Request) -> bool:
+        """Whether the request is in the sample."""
+        return zlib.crc32(request.request_id.encode()) < self._sampling_rate * (1 << 32)
+
+    def write(
+        self,
+        request: Request,
+        release: str,
+        applied: LogPosition | None,
+        views: Mapping[str, Mapping[str, Sequence[Any]]] | None,
+        profile: Mapping[str, float | None],
+    ) -> None:
+        """Write what was read after `applied` had been noted; `views` is None where the store did not answer."""
+        logged = LoggedRequest(
+            request_id=request.request_id,
+            user_id=request.user_id,
+            at_us=request.at_us,
+            release=release,
+            applied=applied,
+            views={
+                view: {name: nan_to_none(name, values) for name, values in attributes.items()}
+                for view, attributes in (views or {}).items()
+            },
+            profile=dict(profile),
+            is_read=views is not None,
+        )
+        try:
+            self._requests.put_nowait(logged)
+        except queue.Full:
+            logger.debug("the feature log is behind; request %s is left out", request.request_id)
+
+    def flush(self) -> None:
+        """Returns when everything that was given before is written."""
+        written = threading.Event()
+        self._requests.put(written)
+        written.wait()
+
+    def close(self) -> None:
+        """Write what is waiting, and close."""
+        self._requests.put(None)
+        self._thread.join()
+        self._file.close()
+
+    def _write_forever(self) -> None:
+        while (request := self._requests.get()) is not None:
+            if isinstance(request, threading.Event):
+                request.set()
+                continue
+            try:
+                self._write(request)
+            except Exception:
+                logger.exception("request %s could not be written to the feature log", request.request_id)
+
+    def _write(self, request: LoggedRequest) -> None:
+        hour = self._now_us() // HOUR_US
+        if hour != self._hour:
+            self._hour, self._written = hour, 0
+            self._remove_old_days()
+        if self._written >= self._max_bytes_per_hour:
+            return
+        line = request.to_line()
+        self._file.append(line)
+        self._written += len(line)
+
+    def _remove_old_days(self) -> None:
+        oldest = datetime.fromtimestamp(self._now_us() / 1e6, tz=UTC).date() - timedelta(days=RETENTION_DAYS)
+        for folder in self._folder.glob("dt=*"):
+            if folder.name < f"dt={oldest}":
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,90 @@
+"""One writer a user: every event of a user is applied by the same thread, one after the other.
+
+Users are spread over a few threads by a hash of their id; a cluster does the same with a broker's partitions. A thread
+applies all that waits for it together, so that many users' events cost the store one read and one write.
+Knows nothing about what applying means.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+
+from serving.events.event_schema import Event
+
+ApplyEvents = Callable[[Mapping[str, list[Event]]], None]
+MAX_BATCH_JOBS = 256
+
+_Job = tuple[str, list[Event], "Future[None]"]
+
+
+class UserWriters:
+    """Threads that apply events, user ▸ events in order; no two of them ever apply events of one user."""
+
+    def __init__(self, apply: ApplyEvents, writers: int = 1) -> None:
+        self._apply = apply
+        self._queues: list[queue.Queue[_Job | None]] = [queue.Queue() for _ in range(writers)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(jobs,), name=f"user-writer-{number}", daemon=True)
+            for number, jobs in enumerate(self._queues)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, user_id: str, events: list[Event]) -> Future[None]:
+        """Apply events after everything submitted for this user before; done when the next read sees them."""
+        answer: Future[None] = Future()
+        self._queues[zlib.crc32(user_id.encode("utf-8", "surrogatepass")) % len(self._queues)].put(
+            (user_id, events, answer)
+        )
+        return answer
+
+    def close(self) -> None:
+        """Apply what is waiting, then stop."""
+        for jobs in self._queues:
+            jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, jobs: queue.Queue[_Job | None]) -> None:
+        is_last = False
+        while not is_last:
+            waiting = [jobs.get()]
+            while len(waiting) < MAX_BATCH_JOBS and waiting[-1] is not None:
+                try:
+                    waiting.append(jobs.get_nowait())
+                except queue.Empty:
+                    break
+            is_last = waiting[-1] is None
+            self._apply_together([job for job in waiting if job is not None])
+
+    def _apply_together(self, jobs: list[_Job]) -> None:
+        by_user: dict[str, list[_Job]] = {}
+        for job in jobs:
+            by_user.setdefault(job[0], []).append(job)
+        try:
+            self._apply(
+                {user: [event for _, events, _ in of_user for event in events] for user, of_user in by_user.items()}
+            )
+        except ValueError as error:
+            # An event is at fault, not the store: the others must not wait for it.
+            if len(jobs) > 1:
+                for job in jobs:
+                    self._apply_together([job])
+            else:
+                _complete_futures(jobs, error)
+        except Exception as error:
+            _complete_futures(jobs, error)
+        else:
+            _complete_futures(jobs, None)
+
+
+def _complete_futures(jobs: list[_Job], error: Exception | None) -> None:
+    for _, _, answer in jobs:
+        if error is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(error)

@@ -1,0 +1,1 @@
+"""HTTP layer: access, limits, OpenAPI, static pages."""

@@ -1,0 +1,1 @@
+"""The request path: hydrate, recall, fuse, filter, rank, select."""

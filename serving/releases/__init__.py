@@ -1,0 +1,1 @@
+"""Loading, warming, swapping and rolling back model releases."""

@@ -1,0 +1,215 @@
+"""Which releases answer, and whom: follows `active.json` and `shares.json`, loads what is new beside the old, warms it, and
+swaps by one assignment.
+
+A request takes its release once and keeps it, so an answer never mixes two releases, and a swap waits for nobody. A
+release that cannot be loaded or fails its warm-up is refused, counted, and the old one goes on. What nobody gets any more
+is let go, so that memory holds what is in service and, while it loads, one release more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from config import garbage_collector
+from serving.observability.background import PeriodicTask
+from serving.observability.metrics import Metrics
+from serving.releases.served_release import ServedRelease
+from training.release import traffic_split
+from training.release.traffic_split import PRODUCTION, TrafficSplit
+
+POLL_INTERVAL_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+LoadRelease = Callable[[Path], ServedRelease]
+WarmUp = Callable[[ServedRelease], None]
+
+
+@dataclass(frozen=True)
+class ActiveReleases:
+    """One moment: the release in production, and those beside it that are warm, by id, with their shares."""
+
+    production: ServedRelease | None = None
+    canaries: Mapping[str, ServedRelease] = field(default_factory=dict)
+    traffic_split: TrafficSplit = field(default_factory=TrafficSplit)
+
+    def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
+        """The release that answers a user, and the arm of the experiment they are in.
+
+        The arm is "" without an experiment, for nobody in particular, and for a user whose release is not in service: what
+        production answers in its place is no part of the comparison.
+        """
+        if not self.traffic_split.canaries or not user_id:
+            return self.production, ""
+        name = self.traffic_split.assign_release(user_id)
+        if name is None:
+            return self.production, f"{self.traffic_split.experiment}/{PRODUCTION}"
+        release = self.canaries.get(name)
+        return (release, f"{self.traffic_split.experiment}/{name}") if release is not None else (self.production, "")
+
+
+class ReleaseManager:
+    """Holds the releases in service; one background thread replaces them.
+
+    Args:
+        active: the pointer file, `{"release": …, "path": …}`, replaced whole by `training.release`; the shares lie beside it.
+        load: a release from its folder.
+        warm_up: raises when the release cannot answer.
+    """
+
+    def __init__(
+        self,
+        active: Path,
+        load: LoadRelease,
+        warm_up: WarmUp,
+        metrics: Metrics,
+        poll_interval_s: float = POLL_INTERVAL_S,
+    ) -> None:
+        self._active, self._traffic_split_file = active, active.with_name(traffic_split.TRAFFIC_SPLIT_FILE)
+        self._load, self._warm_up, self._metrics = load, warm_up, metrics
+        self._now = ActiveReleases()
+        self._loaded: dict[tuple[str, str], ServedRelease] = {}
+        self._rejected: dict[str, dict[str, Any]] = {}
+        self._last_read: tuple[str, str] = ("", "")
+        self._is_gc_frozen = True
+        self._reported_shares: dict[str, float] = {}
+        self._poll_task = PeriodicTask("release-holder", poll_interval_s, self.poll)
+
+    @property
+    def current(self) -> ServedRelease | None:
+        """The release in production; None before the first."""
+        return self._now.production
+
+    def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
+        """See `InService.of`, at this moment."""
+        return self._now.release_for(user_id)
+
+    def status(self) -> dict[str, Any]:
+        """What is in service and what was refused, for a person."""
+        now, refused = self._now, self._rejected
+        return {
+            "release": now.production.release_id if now.production else None,
+            "experiment": now.traffic_split.experiment or None,
+            "beside": [
+                {"release": one.release, "share": one.share, "is_in_service": one.release in now.canaries}
+                for one in now.traffic_split.canaries
+            ],
+            "refused": list(refused.values()),
+        }
+
+    def start(self) -> None:
+        """Follow both files in the background, the first look at once."""
+        self._poll_task.start()
+
+    def close(self) -> None:
+        """Stop following; the releases stay."""
+        self._poll_task.close()
+
+    def poll(self) -> bool:
+        """Whether what is in service has changed. What was refused is tried again when one of the files changes."""
+        if not self._is_gc_frozen:
+            # A release that left is gone for the requests that had it by now, and the collector does not see its cycles.
+            garbage_collector.freeze_gc()
+            self._is_gc_frozen = True
+        seen = _text(self._active), _text(self._traffic_split_file)
+        if seen == self._last_read:
+            return False
+        before, self._last_read, self._rejected = self._now, seen, {}
+        self._take_production(seen[0])
+        self._take_traffic_split(seen[1])
+        self._evict_unused()
+        self._update_metrics()
+        return self._now != before
+
+    def _take_production(self, text: str) -> None:
+        if not text:
+            return
+        try:
+            pointer = json.loads(text)
+            key = str(pointer["release"]), str(pointer["path"])
+        except Exception as error:
+            self._reject(str(self._active), error)
+            return
+        production = self._warm(key)
+        if production is not None and production is not self._now.production:
+            self._now = replace(self._now, production=production)
+            self._metrics.release_loaded_at.set(time.time())
+            logger.info("release %s is in service", production.release_id)
+
+    def _take_traffic_split(self, text: str) -> None:
+        """Users of a share that ended go back to production at once, before anything is loaded."""
+        try:
+            wanted = traffic_split.parse(text) if text else TrafficSplit()
+        except Exception as error:
+            self._reject(str(self._traffic_split_file), error)
+            return
+        keys = {one.release: (one.release, one.path) for one in wanted.canaries}
+        warm = {name: self._loaded[key] for name, key in keys.items() if key in self._loaded}
+        if wanted != self._now.traffic_split:
+            logger.info("shares are now %s", {one.release: one.share for one in wanted.canaries})
+        self._now = replace(self._now, canaries=warm, traffic_split=wanted)
+        self._evict_unused()
+        for name, key in keys.items():
+            release = self._warm(key)
+            if release is not None:
+                self._now = replace(self._now, canaries={**self._now.canaries, name: release})
+
+    def _warm(self, key: tuple[str, str]) -> ServedRelease | None:
+        """The release of an id and a folder, as it is loaded already or from the disk; None if it is refused."""
+        name, path = key
+        if name in self._rejected:
+            return None
+        if key not in self._loaded:
+            try:
+                release = self._load(Path(path))
+                if release.release_id != name:
+                    raise ValueError(f"{path} holds release {release.release_id}, not {name}; release it again")
+                self._warm_up(release)
+            except Exception as error:
+                self._reject(name, error)
+                return None
+            self._loaded[key] = release
+            self._is_gc_frozen = False
+            self._metrics.releases.labels("served").inc()
+        return self._loaded[key]
+
+    def _reject(self, name: str, error: Exception) -> None:
+        serving = self._now.production.release_id if self._now.production else "none"
+        logger.error("release %s is refused; %s goes on serving", name, serving, exc_info=error)
+        self._metrics.releases.labels("refused").inc()
+        self._rejected = self._rejected | {name: {"release": name, "why": str(error), "at_s": round(time.time(), 3)}}
+
+    def _evict_unused(self) -> None:
+        """Forget what nobody gets any more; the requests that have it end with it."""
+        kept = [self._now.production, *self._now.canaries.values()]
+        for key, release in list(self._loaded.items()):
+            if not any(release is one for one in kept):
+                del self._loaded[key]
+                self._is_gc_frozen = False
+                logger.info("release %s has left service", release.release_id)
+
+    def _update_metrics(self) -> None:
+        now = self._now
+        measured = dict.fromkeys(self._reported_shares, 0.0)  # what has left must not stand there for ever
+        measured |= {one.release: one.share for one in now.traffic_split.canaries if one.release in now.canaries}
+        if now.production:
+            name = now.production.release_id
+            others = sum(share for release, share in measured.items() if release != name)
+            measured[name] = max(0.0, 1.0 - others)
+        for release, share in measured.items():
+            self._metrics.release_share.labels(release).set(share)
+        self._reported_shares = measured
+        self._metrics.releases_refused.set(len(self._rejected))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""

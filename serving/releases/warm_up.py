@@ -1,0 +1,78 @@
+"""The test a release passes before it serves: every part answers, for a user nobody knows and for one with a history.
+
+The request path leaves a failing part out of an answer; here a failure is the end of the release. It also
+makes the first real request as fast as the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sequences.views import SEQUENCE_VIEWS, SequenceView
+from serving.pipeline import fuse
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall, WarmUpFailed
+from serving.releases.served_release import ServedRelease
+from serving.scenes import SCENES, Scene
+from training.data.user_batch import UserBatch, user_batch_from_online
+from training.slate.exclusions import Exclusions
+from training.slate.filters import FilterContext, apply_filters
+
+SYNTHETIC_TRACK_US = 200_000_000
+SYNTHETIC_HISTORY_LENGTH = 20
+
+
+def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Ranking) -> None:
+    """Ask every part of the release for two synthetic users.
+
+    Raises:
+        WarmUpFailed: a channel, the fusion or the ranker raises, or nothing is left to show.
+    """
+    scene, times = next(iter(SCENES.values())), np.array([now_us], dtype=np.int64)
+    served = np.flatnonzero(release.catalog.is_served_V)[:SYNTHETIC_HISTORY_LENGTH]
+    tracks = [str(release.vocabulary.track_ids_V[item]) for item in served]
+    for history in ([], tracks):
+        sequences = {name: _rows(view, history, now_us) for name, view in SEQUENCE_VIEWS.items()}
+        users = user_batch_from_online(
+            release.vocabulary, release.contract, ["warm-up"], times, sequences=[sequences], scenes=[scene.name]
+        )
+        _check_release(release, users, scene, recall, ranking)
+
+
+def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall, ranking: Ranking) -> None:
+    found, now_us = recall.warm(release, users, scene.candidates_per_channel), int(users.request_at_B[0])
+    part = "fusion"
+    try:
+        fused = fuse.fuse(release, scene, users, found)
+        shown = FilterContext(release.catalog, Exclusions(), release.vocabulary.track_code, now_us)
+        fused = fused.take(apply_filters(fused.items_C, shown)[0]).top_k(scene.max_ranked_candidates)
+        part = "ranker"
+        if release.ranker is not None and len(fused):
+            said = ranking.warm(release, users, fused.items_C)
+            if not np.isfinite(release.blend.heads.score(said, scene.name)).all():
+                raise ValueError("some of its scores are not finite")
+    except Exception as error:
+        raise WarmUpFailed(f"release {release.release_id} fails in {part}: {error}") from error
+    if not len(fused):
+        raise WarmUpFailed(f"release {release.release_id} has nothing to show; is its catalogue empty?")
+
+
+def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[Any]]:
+    """Each track played once, a few minutes apart, the last one just now."""
+    behaviour = view.behaviours[0]
+    ends = [now_us - SYNTHETIC_TRACK_US * (len(tracks) - place) for place in range(len(tracks))]
+    known: dict[str, list[Any]] = {
+        "event_id": [f"warm-up-{place}" for place in range(len(tracks))],
+        "target_type": ["track"] * len(tracks),
+        "target_id": list(tracks),
+        "track_id": list(tracks),
+        "behaviour": [behaviour] * len(tracks),
+        "occurred_at": [end - SYNTHETIC_TRACK_US for end in ends],
+        "ended_at": ends,
+        "sequence_number": list(range(len(tracks))),
+        "played_ratio": [1.0] * len(tracks),
+        "scene": [""] * len(tracks),
+    }
+    return {name: known[name] for name in view.attribute_names}

@@ -1,0 +1,1 @@
+"""Calls to recall services in other processes."""

@@ -1,0 +1,135 @@
+"""Recall and ranking in processes of their own, as the request path sees them: the same calls, one hop each.
+
+What fails on the way is what would have failed here: channels that do not answer are left out, a ranker that does not
+leaves the fused order. Knows nothing about how a call is carried.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from serving.observability.metrics import Metrics
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import FAILED, LATE, Recall, RecallResult
+from serving.pipeline.user_interests import INTEREST_CHANNEL, UserInterests
+from serving.releases.served_release import ServedRelease
+from serving.remote import array_json
+from serving.remote.array_json import Json
+from training.data.user_batch import UserBatch
+from training.recall.channel import Candidates
+
+WARM_UP_TIMEOUT_S = 120.0
+"""How long a release may take to be loaded over there."""
+RETRY_INTERVAL_S = 0.5
+
+RECALL_GRACE_S = 1.0
+"""How much longer than the deadline of the channels a request waits for the recall service: after that it is not there."""
+RANKING_TIMEOUT_S = 5.0
+"""How long a request waits for the ranking service; then it keeps the fused order."""
+
+RemoteCall = Callable[[str, Json, float | None], Json]
+"""`call(name, content, timeout_s)` gives what the other side answers; None: as long as a release may take.
+
+Raises:
+    HopFailed: nothing came, or no answer to the question.
+"""
+
+logger = logging.getLogger(__name__)
+
+
+class RemoteCallError(RuntimeError):
+    """The other side did not answer; `is_final` where asking again would not help, `is_late` where it may still do."""
+
+    def __init__(self, message: str, is_permanent: bool = False, is_timeout: bool = False) -> None:
+        super().__init__(message)
+        self.is_permanent, self.is_timeout = is_permanent, is_timeout
+
+
+class RemoteRecall(Recall):
+    """Asks the recall service. The threads of the channels and their deadline are over there, where they are counted; here is
+    counted who is left out because nothing comes from there.
+    """
+
+    def __init__(self, call: RemoteCall, metrics: Metrics, deadline_s: float) -> None:
+        self._call, self._metrics, self._timeout_s = call, metrics, deadline_s + RECALL_GRACE_S
+
+    def recall_for_users(
+        self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
+    ) -> RecallResult:
+        """See `Recall.of_users`."""
+        names = list(release.channels if only is None else only)
+        return self._call_recall("of_users", names, _request_payload(release, users) | {"k": k, "only": names})
+
+    def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
+        """See `Recall.near`."""
+        return self._call_recall("near", list(release.channels), {"release": release.release_id, "item": item, "k": k})
+
+    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
+        """See `Recall.reasons`."""
+        told = self._call("reasons", _request_payload(release, users) | {"name": name, "items": items}, self._timeout_s)
+        return [str(one) for one in told["reasons"]]
+
+    def find_user_interests(
+        self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
+    ) -> UserInterests | None:
+        """See `Recall.tastes`."""
+        if INTEREST_CHANNEL not in release.channels:
+            return None
+        content = _request_payload(release, users) | {"items_of": array_json.encode_arrays(items_of)}
+        return array_json.decode_user_interests(self._call("tastes", content, self._timeout_s))
+
+    def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
+        """See `Recall.warm`; waits until the release is loaded over there."""
+        content = _request_payload(release, users) | {"k": k}
+        return array_json.decode_candidates(_retry_until_ready(self._call, "warm", content)["candidates"])
+
+    def _call_recall(self, name: str, channels: list[str], content: Json) -> RecallResult:
+        try:
+            return array_json.decode_recall_result(self._call(name, content, self._timeout_s))
+        except Exception as error:
+            logger.exception("the recall service does not answer; its channels are left out of this answer")
+            why = LATE if isinstance(error, RemoteCallError) and error.is_timeout else FAILED
+            for channel in channels:
+                if why == LATE:
+                    self._metrics.cut_off.labels(channel, why).inc()
+                else:
+                    self._metrics.skipped.labels(channel).inc()
+            return RecallResult({}, dict.fromkeys(channels, why))
+
+
+class RemoteRanking(Ranking):
+    """Asks the ranking service."""
+
+    def __init__(self, call: RemoteCall) -> None:
+        self._call = call
+
+    def score(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
+        """See `Ranking.score`."""
+        content = _request_payload(release, users) | {"items": array_json.encode_array(items_C)}
+        return array_json.decode_arrays(self._call("score", content, RANKING_TIMEOUT_S)["probabilities"])
+
+    def warm(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
+        """See `Ranking.warm`; waits until the release is loaded over there."""
+        content = _request_payload(release, users) | {"items": array_json.encode_array(items_C)}
+        return array_json.decode_arrays(_retry_until_ready(self._call, "score", content)["probabilities"])
+
+
+def _request_payload(release: ServedRelease, users: UserBatch) -> Json:
+    return {"release": release.release_id, "users": array_json.encode_users(users)}
+
+
+def _retry_until_ready(call: RemoteCall, name: str, content: dict[str, Any]) -> Json:
+    """The answer of a service that may just be starting, or loading."""
+    deadline = time.monotonic() + WARM_UP_TIMEOUT_S
+    while True:
+        try:
+            return call(name, content, None)
+        except RemoteCallError as error:
+            if error.is_permanent or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_INTERVAL_S)

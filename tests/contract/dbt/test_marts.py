@@ -1,0 +1,159 @@
+"""The marts of a world made by hand, against a clock and a history that count one event at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.support.landing_zone import at, build, built, event, write, write_empty_tables
+
+MICROSECOND = timedelta(microseconds=1)
+SITTING = timedelta(minutes=10)
+
+
+def world() -> list[dict[str, Any]]:
+    """Ties, a duplicate, unknown lengths, impressions with each outcome; nobody likes anything."""
+    return [
+        event("a", "u", "play", "1", 60, played_ms=180_000, sequence_number=1),
+        event("b", "u", "play", "2", 60, played_ms=20_000, sequence_number=2),
+        event("b", "u", "play", "2", 60, played_ms=20_000, sequence_number=2),
+        event("c", "u", "collect", "1", 60, sequence_number=3),
+        event("d", "u", "play", "1", 63, played_ms=90_000, sequence_number=4),
+        event("e", "u", "play", "3", 110, played_ms=60_000, sequence_number=5),
+        event("f", "v", "play", "1", 61.5, played_ms=180_000, sequence_number=1, request_id="q"),
+        event("g", "v", "block", "9", 62, sequence_number=2, target_type="artist"),
+        event("h", "v", "impression", "1", 58, request_id="q"),
+        event("i", "v", "impression", "2", 58, request_id="q"),
+        event("tomorrow", "v", "play", "1", 60 * 24 * 9, played_ms=1),
+    ]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("marts")
+    write_empty_tables(home)
+    write(home, "listening_events", "2026-06-01", "a", world())
+    write(home, "listening_events", "2026-06-05", "late", world()[:1])
+    tracks = [
+        {
+            "track_id": "1",
+            "title": "One",
+            "artist_ids": ["x"],
+            "duration_ms": 200_000,
+            "audio_vector": [0.5, 1.0],
+            "audio_url": "audio/1.ogg",
+        },
+        {"track_id": "2", "title": "Two", "artist_ids": ["y", "x"], "lyrics": "la la"},
+    ]
+    write(home, "tracks", "2026-06-01", "a", tracks)
+    write(home, "tracks", "2026-06-02", "b", [tracks[0] | {"title": "Uno", "landed_at": at(60 * 24 * 8.5)}])
+    write(home, "artists", "2026-06-01", "a", [{"artist_id": "x", "name": "Ｅｘ"}, {"artist_id": "y", "name": "Why"}])
+    triples = [{"head": "artist_name:EX", "relation": "has_genre", "tail": "genre:folk"}]
+    write(home, "knowledge_triples", "2026-06-01", "a", triples)
+    said = {"comment_id": "c", "track_id": "1", "text": "fine", "occurred_at": at(5)}
+    write(home, "track_comments", "2026-06-01", "a", [said, said | {"comment_id": "d", "occurred_at": at(60 * 24 * 9)}])
+    write(home, "track_comments", "2026-06-02", "b", [said | {"text": "finer", "landed_at": at(60 * 24 * 8.5)}])
+    shown = {"request_id": "q", "user_id": "v", "scene": "daily", "shown_at": at(58), "release": "r", "arm": "r"}
+    shown |= {"target_type": "track", "propensity": 1.0, "is_exploration": False}
+    given = [{"event_id": "h", "target_id": "1", "position": 0, "channels": ["popularity", "realtime"]}]
+    given += [{"event_id": "i", "target_id": "2", "position": 1, "channels": []}] * 2
+    write(home, "exposures", "2026-06-01", "a", [shown | one for one in given])
+    pooled = {"landing_id": "l", "format": "play_log", "source": "logs", "split": "user_time"}
+    counts = {"read": 1, "landed": 1, "duplicate": 0, "quarantined": 0}
+    write(home, "landings", "2026-06-01", "a", [pooled | counts])
+    built(home, tests=True)
+    return home
+
+
+def rows(home: Path, query: str) -> list[tuple[Any, ...]]:
+    return duckdb.sql(query.format(marts=home / "marts")).fetchall()
+
+
+def test_an_empty_mart_is_published_without_rows(home: Path) -> None:
+    columns = {row[0] for row in rows(home, "describe select * from '{marts}/likes.parquet'")}
+    assert columns == {"user_id", "target_type", "target_id", "liked_at"}
+    assert rows(home, "select * from '{marts}/likes.parquet'") == []
+
+
+def test_events_are_each_behaviour_once_in_the_order_it_became_known(home: Path) -> None:
+    found = rows(home, "select user_id, event_id, event_number, behaviour from '{marts}/events.parquet'")
+    assert found == [
+        ("u", "a", 0, "full_play"),
+        ("u", "b", 1, "skip"),
+        ("u", "c", 2, "collect"),
+        ("u", "d", 3, "play"),
+        ("u", "e", 4, "full_play"),
+        ("v", "f", 0, "full_play"),
+        ("v", "g", 1, "block"),
+        ("v", "i", 2, "impression_without_click"),
+    ]
+
+
+def test_clock_and_sessions_are_those_of_counting_by_hand(home: Path) -> None:
+    found = rows(home, "select user_id, ended_at, played_ms, known_at, request_at from '{marts}/plays.parquet'")
+    before: dict[str, tuple[datetime, datetime]] = {}
+    for user, ended_at, played_ms, known_at, request_at in found:
+        began = ended_at - timedelta(seconds=played_ms // 1000)
+        clock = began - timedelta(minutes=began.minute % 10, seconds=began.second)
+        if user in before:
+            previous_end, previous_known = before[user]
+            clock = previous_end if began - previous_end < SITTING else clock
+            clock = max(clock, previous_known + MICROSECOND)
+        assert request_at == min(clock, known_at - MICROSECOND)
+        before[user] = (ended_at, known_at)
+    sessions = rows(home, "select session_id, plays, first_play_number from '{marts}/sessions.parquet' order by 1")
+    assert sessions == [("u-1", 3, 0), ("u-2", 1, 3), ("v-1", 1, 0)]
+
+
+def test_impressions_carry_what_followed(home: Path) -> None:
+    found = rows(home, "select event_id, is_played, is_full_play, is_clicked from '{marts}/impressions.parquet'")
+    assert found == [("h", True, True, False), ("i", False, False, False)]
+
+
+def test_exposures_are_joined_to_what_followed_and_counted_by_channel(home: Path) -> None:
+    found = rows(home, "select event_id, is_played, is_full_play, is_settled from '{marts}/exposures.parquet'")
+    assert found == [("h", True, True, True), ("i", False, False, True)]
+    counts = "select channel, exposures, plays, finish_rate, likes_per_1000 from '{marts}/online_metrics.parquet'"
+    assert rows(home, counts) == [
+        ("all", 2, 1, 1.0, 0.0),
+        ("none", 1, 0, None, 0.0),
+        ("popularity", 1, 1, 1.0, 0.0),
+        ("realtime", 1, 1, 1.0, 0.0),
+    ]
+
+
+def test_the_newest_row_of_a_track_counts_and_unlisted_tracks_exist(home: Path) -> None:
+    found = rows(home, "select track_id, title, artist_names, duration_ms from '{marts}/tracks.parquet'")
+    assert found == [("1", "Uno", ["Ｅｘ"], 200_000), ("2", "Two", ["Why", "Ｅｘ"], 20_000), ("3", None, [], 60_000)]
+
+
+def test_tracks_carry_words_and_vectors_and_comments_are_those_known_by_as_of(home: Path) -> None:
+    found = rows(home, "select track_id, lyrics, audio_vector, image_vector, audio_url from '{marts}/tracks.parquet'")
+    assert found[:2] == [("1", None, [0.5, 1.0], None, "audio/1.ogg"), ("2", "la la", None, None, None)]
+    assert found[2:] == [("3", None, None, None, None)]
+    assert rows(home, "select * from '{marts}/track_comments.parquet'") == [
+        ("c", "1", "finer", at(5).replace(tzinfo=None))
+    ]
+
+
+def test_landings_are_told_without_the_names_of_files(home: Path) -> None:
+    landed_at = at(60 * 24 * 8).replace(tzinfo=None)
+    assert rows(home, "select * from '{marts}/landings.parquet'") == [("l", "play_log", "user_time", 1, 0, landed_at)]
+
+
+def test_artists_get_the_genres_of_their_folded_name(home: Path) -> None:
+    assert rows(home, "select * from '{marts}/artists.parquet'") == [("x", "Ｅｘ", ["folk"]), ("y", "Why", [])]
+
+
+def test_a_failed_run_leaves_the_last_good_marts(home: Path) -> None:
+    before = rows(home, "select * from '{marts}/events.parquet'")
+    bad = write(home, "listening_events", "2026-06-06", "bad", [event("z", "u", "hum", "1", 200)])
+    run = build(home, tests=True)
+    bad.unlink()
+    assert run.returncode != 0
+    assert "relationships_events_behaviour" in run.stdout
+    assert rows(home, "select * from '{marts}/events.parquet'") == before

@@ -1,0 +1,145 @@
+"""The values for Airflow's own chart: words that the chart has, settings that Airflow has, objects that Kubernetes has.
+
+The chart cannot be had here to render it. `CHART` is what of its values is set, as its 1.22.0 has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from config import settings
+from tests.contract.deploy.test_kubernetes import OBJECTS, SECRET
+
+VALUES = yaml.safe_load((settings.ROOT / "deploy" / "airflow" / "values.yaml").read_text())
+COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["x-airflow-environment"]
+GROOMER = {"enabled": bool}
+BUNDLE = {"name": str, "classpath": str, "kwargs": dict}
+CHART: dict[str, Any] = {
+    "airflowVersion": str,
+    "executor": str,
+    "images": {"airflow": {"repository": str, "tag": str}},
+    "uid": int,
+    "gid": int,
+    "airflowHome": str,
+    "postgresql": {"enabled": bool},
+    "redis": {"enabled": bool},
+    "data": {"metadataSecretName": str, "resultBackendSecretName": str, "brokerUrlSecretName": str},
+    "fernetKeySecretName": str,
+    "apiSecretKeySecretName": str,
+    "jwtSecretName": str,
+    "extraEnvFrom": str,  # a template, not a list
+    "secret": [{"envName": str, "secretName": str, "secretKey": str}],
+    "env": list,
+    "volumes": list,
+    "volumeMounts": list,
+    "dags": {"persistence": {"enabled": bool}, "gitSync": {"enabled": bool}},
+    "config": dict,
+    "dagProcessor": {"dagBundleConfigList": [BUNDLE], "resources": dict, "logGroomerSidecar": GROOMER},
+    "workers": {
+        "logGroomerSidecar": GROOMER,
+        "celery": {
+            "replicas": int,
+            "terminationGracePeriodSeconds": int,
+            "persistence": {"enabled": bool},
+            "resources": dict,
+        },
+    },
+    "scheduler": {"resources": dict, "logGroomerSidecar": GROOMER},
+    "apiServer": {"replicas": int, "resources": dict},
+    "triggerer": {"persistence": {"enabled": bool}, "resources": dict, "logGroomerSidecar": GROOMER},
+    "statsd": {"enabled": bool},
+    "createUserJob": {"enabled": bool},
+    "networkPolicies": {"enabled": bool},
+}
+
+
+def strange(values: Any, chart: Any, path: str = "") -> list[str]:
+    """Places whose word the chart does not have, or whose value is of another kind."""
+    if isinstance(chart, type):
+        return [] if type(values) is chart else [f"{path} is no {chart.__name__}"]
+    if isinstance(chart, list):
+        return [place for number, one in enumerate(values) for place in strange(one, chart[0], f"{path}[{number}]")]
+    unknown = [f"{path}.{name}" for name in values if name not in chart]
+    return unknown + [
+        place
+        for name, value in values.items()
+        if name in chart
+        for place in strange(value, chart[name], f"{path}.{name}")
+    ]
+
+
+def test_every_word_is_one_of_the_charts() -> None:
+    assert strange(VALUES, CHART) == []
+    assert strange({"worker": {}, "uid": "1000"}, CHART) == [".worker", ".uid is no int"]
+
+
+def test_every_setting_is_one_of_airflows() -> None:
+    from airflow.configuration import conf
+
+    known = conf.configuration_description
+    unknown = [
+        (section, name)
+        for section, names in VALUES["config"].items()
+        for name in names
+        if name not in known.get(section, {"options": {}})["options"]
+    ]
+    assert unknown == []
+
+
+@pytest.mark.parametrize("component", ["dagProcessor", "scheduler", "apiServer", "triggerer", "workers"])
+def test_a_pod_of_them_is_valid(component: str) -> None:
+    part = VALUES["workers"]["celery"] if component == "workers" else VALUES[component]
+    secret = [
+        {
+            "name": one["envName"],
+            "valueFrom": {"secretKeyRef": {"name": one["secretName"], "key": one["secretKey"]}},
+        }
+        for one in VALUES["secret"]
+    ]
+    container = {
+        "name": component.lower(),
+        "image": f"{VALUES['images']['airflow']['repository']}:{VALUES['images']['airflow']['tag']}",
+        "env": [*VALUES["env"], *secret],
+        "envFrom": yaml.safe_load(VALUES["extraEnvFrom"]),
+        "resources": part["resources"],
+        "volumeMounts": VALUES["volumeMounts"],
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": component.lower()},
+        "spec": {
+            "containers": [container],
+            "volumes": VALUES["volumes"],
+            "securityContext": {"runAsUser": VALUES["uid"], "fsGroup": VALUES["gid"]},
+        },
+    }
+    assert kubernetes_validate.validate(pod, "1.30", strict=True) == "1.30"
+
+
+def test_no_secret_is_written_down() -> None:
+    assert [one["name"] for one in VALUES["env"] if SECRET.search(one["name"])] == []
+    assert not VALUES["createUserJob"]["enabled"]
+    assert all("connection" not in name.lower() for name in VALUES["data"])
+
+
+def test_what_it_shares_with_the_manifests_is_there() -> None:
+    names = {(document["kind"], document["metadata"]["name"]) for document in OBJECTS}
+    assert ("PersistentVolumeClaim", VALUES["volumes"][0]["persistentVolumeClaim"]["claimName"]) in names
+    assert ("ConfigMap", yaml.safe_load(VALUES["extraEnvFrom"])[0]["configMapRef"]["name"]) in names
+
+
+def test_it_runs_as_the_compose_file_has_it() -> None:
+    config, workers = VALUES["config"], VALUES["workers"]["celery"]
+    assert VALUES["executor"] == COMPOSE["AIRFLOW__CORE__EXECUTOR"]
+    assert str(config["celery"]["worker_concurrency"]) == COMPOSE["AIRFLOW__CELERY__WORKER_CONCURRENCY"]
+    heartbeat = config["scheduler"]["task_instance_heartbeat_timeout"]
+    assert str(heartbeat) == COMPOSE["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]
+    assert config["core"]["dags_folder"] == COMPOSE["AIRFLOW__CORE__DAGS_FOLDER"]
+    # As many as all workers have places.
+    assert config["core"]["parallelism"] == config["celery"]["worker_concurrency"] * workers["replicas"]
+    assert {one["name"]: one["value"] for one in VALUES["env"]}.items() <= COMPOSE.items()

@@ -1,0 +1,49 @@
+"""The documentation as a site: every page is there, its links lead somewhere, and nothing comes from elsewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import settings
+
+pytest.importorskip("material", reason="make docs installs mkdocs-material")
+ELSEWHERE = re.compile(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"')
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "--quiet", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr  # strict: a link of a page to a page that is not there fails it
+    return folder
+
+
+def test_every_page_is_in_it(site: Path) -> None:
+    pages = {file.relative_to(site).as_posix() for file in site.rglob("*.html")}
+    names = {
+        file.relative_to(settings.ROOT / "docs").with_suffix(".html").as_posix()
+        for file in (settings.ROOT / "docs").rglob("*.md")
+    }
+    wanted = {re.sub(r"README\.html$", "index.html", name) for name in names}
+    assert wanted | {"serving/index.html", "ingestion/readers/index.html", "CHANGELOG.html"} <= pages
+
+
+def test_every_link_leads_to_a_file_of_it(site: Path) -> None:
+    lost = []
+    for page in site.rglob("*.html"):
+        if page.name == "404.html":  # its links are those of the root, wherever it is shown
+            continue
+        for target in re.findall(r'href="([^"#?]+)', page.read_text(encoding="utf-8")):
+            if not re.match(r"https?:|mailto:", target) and not (page.parent / target).exists():
+                lost.append((page.name, target))
+    assert lost == []
+
+
+def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
+    assert {
+        found for page in site.rglob("*.html") for found in ELSEWHERE.findall(page.read_text(encoding="utf-8"))
+    } == set()

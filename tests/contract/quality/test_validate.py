@@ -1,0 +1,155 @@
+"""The command over homes made by hand: a good one passes, and each fault is found by the expectation that names it."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quality.duckdb_engine import DuckDBEngine
+from quality.validate import main
+from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    before = dict(os.environ)
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    write_home(tmp_path)
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--as-of", AS_OF]) == 0
+    printed = capsys.readouterr().out
+    assert "FAILED" not in printed
+    assert "not enough data" not in printed
+    assert printed.count("ok ") == len(ROWS) + 2
+    for stage in ("landed", "marts"):
+        assert (home / "reports" / "data_docs" / stage / "index.html").is_file()
+        page = (home / "reports" / "data_docs" / stage / "outcome.html").read_text()
+        assert "0 failed expectations" in page
+        for suite in json.loads((home / "reports" / "data_docs" / stage / "outcome.json").read_text())["suites"]:
+            assert len(suite["held"]) == suite["expectations"] > 0
+            assert all(f"<li>{html.escape(line)}</li>" in page for line in suite["held"])
+        assert not any(remote in page for remote in ("http://", "https://", "<script", "<link"))
+
+
+@pytest.mark.parametrize(
+    ("mart", "good", "bad", "named"),
+    [
+        ("tracks", "1000 as", "-1 as", "expect_column_values_to_be_between(duration_ms)"),
+        ("playlists", "'ugc'", "'friend'", "expect_column_values_to_be_in_set(source)"),
+        ("artists", "'A' as", "null::varchar as", "expect_column_values_to_not_be_null(name)"),
+        (
+            "artists",
+            "select",
+            "select unnest([1, 2]) as row,",
+            "expect_column_values_to_be_between(table_duplicate_keys)",
+        ),
+        ("sessions", "'train' as part", "1 as one", "expect_column_values_to_be_in_set(part)"),
+        ("user_profiles", "8 as listens", "10 as listens", "expect_column_pair_values_a_to_be_greater_than_b"),
+        ("exposures", "1.0 as propensity", "2.0 as propensity", "expect_column_values_to_be_between(propensity)"),
+        ("online_metrics", "4 as plays", "7 as plays", "expect_column_pair_values_a_to_be_greater_than_b"),
+        ("train_cuts", "select", "select unnest(['a', 'b']) as x,", "expect_table_row_count_to_be_between()"),
+    ],
+)
+def test_a_broken_mart_fails_by_name(
+    home: Path, capsys: pytest.CaptureFixture[str], mart: str, good: str, bad: str, named: str
+) -> None:
+    write_mart(home, mart, ROWS[mart].replace(good, bad, 1))
+    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
+    printed = capsys.readouterr().out
+    assert f"FAILED {mart}:" in printed
+    assert printed.count("FAILED") == 1
+    assert f"failed: {named}" in printed
+    page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
+    assert page.count("<td class='failed'>") == 1
+    assert html.escape(named) in page
+    suites = json.loads((home / "reports" / "data_docs" / "marts" / "outcome.json").read_text())["suites"]
+    (broken,) = (suite for suite in suites if suite["suite"] == mart)
+    assert len(broken["held"]) == broken["expectations"] - len(broken["failed"])
+    results = (home / "reports" / "data_docs" / "marts" / "validations").rglob("*.html")
+    assert any(mart in str(path) for path in results)
+
+
+def test_another_days_mix_of_actions_and_lengths_is_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last_day = "ended_at >= timestamp '2026-06-09'"
+    drifted = f"select * replace (if({last_day}, 'click', action) as action) from ({EVENTS})"
+    write_landing(home, drifted)
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    assert "failed: expect_column_values_to_be_between(table_action_drift)" in capsys.readouterr().out
+    write_landing(home, f"select * replace (if({last_day}, 900000, played_ms) as played_ms) from ({EVENTS})")
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    printed = capsys.readouterr().out
+    assert "failed: expect_column_values_to_be_between(table_length_drift)" in printed
+    assert "table_action_drift" not in printed
+
+
+def test_a_day_of_few_events_fails_by_volume(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_landing(home, f"select * from ({EVENTS}) where ended_at < timestamp '2026-06-09' or event_id[-1:] = '1'")
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    assert "failed: expect_column_values_to_be_between(table_volume_ratio)" in capsys.readouterr().out
+
+
+def test_old_events_are_not_fresh_and_later_ones_are_not_known(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--as-of", "2026-06-14"]) == 1
+    printed = capsys.readouterr().out
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of) " in printed
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of_if_daily)" in printed
+    assert main(["--as-of", "2026-06-08", "--stage", "marts"]) == 1
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of) " in capsys.readouterr().out
+
+
+def test_few_events_are_not_enough_to_see_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_landing(home, f"select * from ({EVENTS}) where event_number % 10 = 0")
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
+    assert "not enough data" in capsys.readouterr().out
+
+
+def test_a_historical_load_is_one_batch_of_any_age(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_landing(home, EVENTS, monthly=True)
+    assert main(["--as-of", "2026-12-01"]) == 0
+    assert "a historical load is one batch" in capsys.readouterr().out
+
+
+def test_a_table_that_is_not_there_is_named_with_the_remedy(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "marts" / "likes.parquet").unlink()
+    assert main(["--as-of", AS_OF]) == 2
+    error = capsys.readouterr().err
+    assert "likes.parquet is not there; run `dbt build" in error
+    assert "likes.parquet is not there" in (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
+
+
+def test_one_suite_is_looked_at_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
+    assert main(["--as-of", AS_OF, "--suite", "artists"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("ok     artists:")
+    assert main(["--as-of", AS_OF, "--suite", "landed_listening_events"]) == 0
+    assert main(["--as-of", AS_OF, "--suite", "tracks"]) == 1
+    assert "failed: expect_column_values_to_be_between(duration_ms)" in capsys.readouterr().out
+    assert main(["--as-of", AS_OF, "--suite", "tracks", "--stage", "landed"]) == 2
+    assert "no suite 'tracks' in stage landed" in capsys.readouterr().err
+    assert not (home / "reports").exists()
+
+
+def test_a_stage_does_not_look_at_the_other(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
+    write_home(home)
+    write_landing(home, f"select * replace ('hum' as action) from ({EVENTS})")
+    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 0
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    assert "failed: expect_column_values_to_be_in_set(action)" in capsys.readouterr().out
+
+
+def test_what_does_not_fit_into_memory_is_put_into_the_home(home: Path) -> None:
+    engine = DuckDBEngine()
+    assert engine.first_row("select current_setting('temp_directory')") == (str(home / "quality.spill"),)
+    engine.close()

@@ -1,0 +1,336 @@
+"""Feast's universal offline-store cases, through our store. Each test has the name of the case it ports.
+
+From `sdk/python/tests/integration/offline_store/test_universal_historical_retrieval.py` unless it says otherwise.
+Expected values come from a loop over every row (`universal_views.Universal.expected`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.data_format import ParquetFormat
+from feast.errors import (
+    FeastEntityDFMissingColumnsError,
+    FeatureNameCollisionError,
+    RequestDataNotFoundInEntityDfException,
+    SavedDatasetLocationAlreadyExists,
+)
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
+
+from tests.support.sequences.universal_views import NOW, Universal, entity_rows, on_demand, open_world, plain, world
+
+FEATURES = [
+    "driver_stats:conv_rate",
+    "driver_stats:avg_daily_trips",
+    "customer_profile:current_balance",
+    "customer_profile:lifetime_trip_count",
+    "order:order_is_success",
+    "global_stats:num_rides",
+    "field_mapping:feature_name",
+]
+both_names = pytest.mark.parametrize("full_feature_names", [True, False], ids=lambda value: f"full:{value}")
+
+
+@pytest.fixture(scope="module")
+def universal(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    universals = world()
+    store, views = open_world(tmp_path_factory.mktemp("universal"), universals)
+    store.apply([on_demand(views["driver_stats"])])
+    return store, universals, views
+
+
+def checked(
+    answer: pd.DataFrame,
+    universals: dict[str, Universal],
+    asked: pd.DataFrame,
+    features: list[str],
+    full_feature_names: bool,
+) -> None:
+    """Holds an answer against the loop: the rows in their order, every column there, nothing else but `extra`."""
+    rows = plain(asked)
+    assert len(answer) == len(rows)
+    for column in asked.columns:
+        given = pd.to_datetime(asked[column], utc=True) if column == "event_timestamp" else asked[column]
+        assert answer[column].tolist() == given.tolist()
+    for feature in features:
+        view, name = feature.split(":")
+        wanted = [universals[view].expected(row, name) for row in rows]
+        same(answer[f"{view}__{name}" if full_feature_names else name], wanted)
+
+
+def same(column: pd.Series, wanted: list[Any]) -> None:
+    assert any(value is not None for value in wanted)
+    assert [None if pd.isna(value) else value for value in column.tolist()] == wanted
+
+
+@both_names
+def test_historical_features_main(universal: Any, full_feature_names: bool) -> None:
+    store, universals, _ = universal
+    asked = entity_rows().assign(val_to_add=range(60))
+    job = store.get_historical_features(
+        asked,
+        [*FEATURES, "conv_rate_plus_100:conv_rate_plus_100", "conv_rate_plus_100:conv_rate_plus_val_to_add"],
+        full_feature_names=full_feature_names,
+    )
+    answer = job.to_df()
+    checked(answer, universals, asked, FEATURES, full_feature_names)
+    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(asked)]
+    prefix = "conv_rate_plus_100__" if full_feature_names else ""
+    same(answer[f"{prefix}conv_rate_plus_100"], [None if rate is None else rate + 100 for rate in rates])
+    same(
+        answer[f"{prefix}conv_rate_plus_val_to_add"],
+        [None if rate is None else rate + n for n, rate in enumerate(rates)],
+    )
+    assert len(answer.columns) == len(asked.columns) + len(FEATURES) + 2
+    checked(job.to_arrow().to_pandas(), universals, asked, FEATURES, full_feature_names)
+    assert job.supports_remote_storage_export()
+    (file,) = job.to_remote_storage()
+    checked(pd.read_parquet(file), universals, asked, FEATURES, full_feature_names)
+    assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (
+        asked["event_timestamp"].min(),
+        asked["event_timestamp"].max(),
+    )
+
+
+@both_names
+def test_historical_features_main_feature_service(universal: Any, full_feature_names: bool) -> None:
+    """Its `assert_feature_service_correctness`: part of a view, and a view computed on demand from it."""
+    store, universals, views = universal
+    service = FeatureService(
+        name="convrate_plus100",
+        features=[views["driver_stats"][["conv_rate"]], store.get_on_demand_feature_view("conv_rate_plus_100")],
+    )
+    store.apply([service])
+    asked = entity_rows().assign(val_to_add=1)
+    answer = store.get_historical_features(asked, service, full_feature_names=full_feature_names).to_df()
+    checked(answer, universals, asked, ["driver_stats:conv_rate"], full_feature_names)
+    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(asked)]
+    computed = "conv_rate_plus_100__conv_rate_plus_100" if full_feature_names else "conv_rate_plus_100"
+    same(answer[computed], [None if rate is None else rate + 100 for rate in rates])
+
+
+def test_historical_features_main_entity_mapping(universal: Any) -> None:
+    """Its `assert_feature_service_entity_mapping_correctness`: one view twice, each by another column of the rows."""
+    store, universals, views = universal
+    service = FeatureService(
+        name="entity_mapping",
+        features=[
+            views["location"].with_name("origin").with_join_key_map({"location_id": "origin_id"}),
+            views["location"].with_name("destination").with_join_key_map({"location_id": "destination_id"}),
+        ],
+    )
+    store.apply([service])
+    asked = entity_rows()
+    answer = store.get_historical_features(asked, service, full_feature_names=True).to_df()
+    for name in ("origin", "destination"):
+        keys = {"location_id": f"{name}_id"}
+        wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(asked)]
+        same(answer[f"{name}__temperature"], wanted)
+    with pytest.raises(FeatureNameCollisionError):
+        store.get_historical_features(asked, service, full_feature_names=False)
+
+
+@both_names
+def test_historical_features_with_shared_batch_source(universal: Any, full_feature_names: bool) -> None:
+    store, _, views = universal
+    source = views["driver_stats"].batch_source
+    driver = store.get_entity("driver")
+    trips, rate = Field(name="avg_daily_trips", dtype=Int64), Field(name="conv_rate", dtype=Float64)
+    store.apply(
+        [
+            FeatureView(name="driver_stats_v1", entities=[driver], schema=[trips], source=source),
+            FeatureView(name="driver_stats_v2", entities=[driver], schema=[trips, rate], source=source),
+        ]
+    )
+    with pytest.raises(KeyError):
+        store.get_historical_features(
+            entity_rows(), ["driver_stats_v1:conv_rate"], full_feature_names=full_feature_names
+        ).to_df()
+
+
+def test_historical_features_with_missing_request_data(universal: Any) -> None:
+    store, _, _ = universal
+    with pytest.raises(RequestDataNotFoundInEntityDfException):
+        store.get_historical_features(
+            entity_rows(), [*FEATURES, "conv_rate_plus_100:conv_rate_plus_val_to_add"], full_feature_names=True
+        )
+
+
+@both_names
+def test_historical_features_with_entities_from_query(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
+    store, universals, _ = universal
+    asked = entity_rows()
+    asked.to_parquet(tmp_path / "orders.parquet")
+    query = f"select * from '{tmp_path / 'orders.parquet'}' order by order_id"
+    answer = store.get_historical_features(query, FEATURES, full_feature_names=full_feature_names).to_df()
+    checked(answer, universals, asked, FEATURES, full_feature_names)
+
+
+@both_names
+def test_historical_features_persisting(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
+    store, universals, _ = universal
+    keys = ["event_timestamp", "driver_id", "customer_id"]
+    asked = entity_rows()[keys].drop_duplicates().sort_values(keys)
+    job = store.get_historical_features(asked, FEATURES, full_feature_names=full_feature_names)
+    saved = store.create_saved_dataset(
+        from_=job,
+        name=f"saved_{full_feature_names}",
+        storage=SavedDatasetFileStorage(path=str(tmp_path / "saved.parquet")),
+        allow_overwrite=True,
+    )
+    read = saved.to_df()
+    read["event_timestamp"] = pd.to_datetime(read["event_timestamp"], utc=True)
+    checked(read.sort_values(keys), universals, asked, FEATURES, full_feature_names)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_persist_does_not_overwrite(universal: Any, tmp_path: Path) -> None:
+    """From `test_persist.py`."""
+    store, _, _ = universal
+    storage = SavedDatasetFileStorage(path=str(tmp_path / "there.parquet"))
+    (tmp_path / "there.parquet").write_bytes(b"kept")
+    job = store.get_historical_features(entity_rows(), FEATURES)
+    with pytest.raises(SavedDatasetLocationAlreadyExists):
+        store.create_saved_dataset(from_=job, name="my_training_dataset", storage=storage)
+    assert (tmp_path / "there.parquet").read_bytes() == b"kept"
+
+
+@both_names
+def test_historical_features_with_no_ttl(tmp_path: Path, full_feature_names: bool) -> None:
+    universals = world(has_time_to_live=False)
+    store, _ = open_world(tmp_path, universals)
+    asked = entity_rows()
+    answer = store.get_historical_features(asked, FEATURES, full_feature_names=full_feature_names).to_df()
+    checked(answer, universals, asked, FEATURES, full_feature_names)
+    expiring = world()["driver_stats"]
+    wanted = [expiring.expected(row, "conv_rate") for row in plain(asked)]
+    kept = answer["driver_stats__conv_rate" if full_feature_names else "conv_rate"]
+    assert kept.notna().sum() > sum(value is not None for value in wanted), "no value is old enough to tell"
+
+
+def store_over(folder: Path, name: str, rows: pd.DataFrame, schema: list[Field], key: ValueType) -> Any:
+    """A store with one view of `driver_id`."""
+    rows.to_parquet(folder / f"{name}.parquet")
+    entity = Entity(name="driver", join_keys=["driver_id"], value_type=key)
+    source = FileSource(
+        name=f"{name}_source",
+        path=str(folder / f"{name}.parquet"),
+        file_format=ParquetFormat(),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created",
+    )
+    store, _ = open_world(folder, {})
+    store.apply([entity, FeatureView(name=name, entities=[entity], schema=schema, source=source)])
+    return store
+
+
+def test_historical_features_containing_backfills(tmp_path: Path) -> None:
+    tomorrow, day_after_tomorrow = NOW + timedelta(days=1), NOW + timedelta(days=2)
+    rows = pd.DataFrame(
+        [
+            # Duplicated rows, simple case
+            {"driver_id": 1001, "avg_daily_trips": 10, "event_timestamp": NOW, "created": NOW},
+            {"driver_id": 1001, "avg_daily_trips": 20, "event_timestamp": NOW, "created": tomorrow},
+            # Duplicated rows after a backfill
+            {"driver_id": 1002, "avg_daily_trips": 30, "event_timestamp": NOW, "created": tomorrow},
+            {"driver_id": 1002, "avg_daily_trips": 40, "event_timestamp": tomorrow, "created": NOW},
+        ]
+    )
+    store = store_over(tmp_path, "driver_stats", rows, [Field(name="avg_daily_trips", dtype=Int32)], ValueType.INT64)
+    asked = pd.DataFrame({"driver_id": [1001, 1002], "event_timestamp": [day_after_tomorrow] * 2})
+    answer = store.get_historical_features(asked, ["driver_stats:avg_daily_trips"]).to_df()
+    assert answer["avg_daily_trips"].tolist() == [20, 40]
+
+
+VALUES = {
+    "int32": (Int32, pa.int32(), [1, None, -3]),
+    "int64": (Int64, pa.int64(), [2**40, None, -1]),
+    "float": (Float32, pa.float32(), [0.5, None, -0.25]),
+    "bool": (Bool, pa.bool_(), [True, None, False]),
+    "string": (String, pa.string(), ["a", None, ""]),
+    "datetime": (UnixTimestamp, pa.timestamp("us", "UTC"), [datetime(2020, 1, 2, 3, tzinfo=UTC), None, NOW]),
+    "int64_list": (Array(Int64), pa.list_(pa.int64()), [[1, 2], None, []]),
+    "float_list": (Array(Float32), pa.list_(pa.float32()), [[0.5], None, []]),
+    "string_list": (Array(String), pa.list_(pa.string()), [["a", ""], None, []]),
+    "bool_list": (Array(Bool), pa.list_(pa.bool_()), [[True], None, []]),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize("key", ["int", "string"])
+def test_feature_get_historical_features_types_match(tmp_path: Path, kind: str, key: str) -> None:
+    """From `registration/test_universal_types.py`: every type of value, by keys of both types; null stays null."""
+    dtype, arrow, values = VALUES[kind]
+    ids: list[Any] = [1, 2, 3] if key == "int" else ["1", "2", "3"]
+    table = pa.table(
+        {
+            "driver_id": ids,
+            "event_timestamp": pa.array([NOW] * 3, pa.timestamp("us", "UTC")),
+            "created": pa.array([NOW] * 3, pa.timestamp("us", "UTC")),
+            "value": pa.array(values, arrow),
+        }
+    )
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    value_type = ValueType.INT64 if key == "int" else ValueType.STRING
+    store = store_over(tmp_path, "typed", frame, [Field(name="value", dtype=dtype)], value_type)
+    asked = pd.DataFrame({"driver_id": ids[::-1], "event_timestamp": [NOW] * 3})
+    got = store.get_historical_features(asked, ["typed:value"]).to_arrow()["value"]
+    if kind == "datetime":
+        got = got.cast(arrow)  # naive UTC, as DuckDB hands times on
+    assert got.type == arrow
+    assert got.to_pylist() == values[::-1]
+
+
+def test_historical_features_from_parquet_sources_infer_event_timestamp_col(universal: Any) -> None:
+    """From the older `test_historical_retrieval.py`: the only column of times is the time, whatever its name."""
+    store, universals, _ = universal
+    asked = entity_rows()
+    renamed = asked.rename(columns={"event_timestamp": "e_ts"})
+    answer = store.get_historical_features(renamed, FEATURES).to_df()
+    checked(answer.rename(columns={"e_ts": "event_timestamp"}), universals, asked, FEATURES, full_feature_names=False)
+
+
+def test_historical_features_from_parquet_sources_missing_join_key(universal: Any) -> None:
+    """From the older `test_historical_retrieval.py`."""
+    store, _, _ = universal
+    with pytest.raises(FeastEntityDFMissingColumnsError, match="customer_id"):
+        store.get_historical_features(entity_rows().rename(columns={"customer_id": "customer"}), FEATURES)
+
+
+def test_feature_name_collision_on_historical_retrieval(universal: Any) -> None:
+    store, _, _ = universal
+    with pytest.raises(FeatureNameCollisionError, match="avg_daily_trips"):
+        store.get_historical_features(
+            entity_rows(), ["driver_stats:avg_daily_trips", "driver_stats_v2:avg_daily_trips"]
+        )
+
+
+def test_non_entity_mode_basic(universal: Any) -> None:
+    """From `test_non_entity_mode.py`, which Feast runs on Ray only: its DuckDB store has no such mode, nor has ours."""
+    store, _, _ = universal
+    with pytest.raises(ValueError, match="entity rows are needed"):
+        store.get_historical_features(
+            None, ["driver_stats:conv_rate"], start_date=NOW - timedelta(days=1), end_date=NOW
+        )
+
+
+def test_pull_latest_and_all_are_feasts_own(universal: Any) -> None:
+    """`pull_latest_from_table_or_query` and `pull_all_from_table_or_query` of an ordinary source."""
+    store, universals, views = universal
+    frame = universals["driver_stats"].frame
+    began, ended = NOW - timedelta(days=1), NOW - timedelta(hours=3)
+    offline, source = store._get_provider().offline_store, views["driver_stats"].batch_source
+    names = (["driver_id"], ["conv_rate"], "event_timestamp", "created")
+    every = offline.pull_all_from_table_or_query(store.config, source, *names, began, ended).to_arrow()
+    between = frame[frame["event_timestamp"].between(began, ended)]
+    assert sorted(every["conv_rate"].to_pylist()) == sorted(between["conv_rate"])
+    newest = offline.pull_latest_from_table_or_query(store.config, source, *names, began, ended).to_arrow()
+    wanted = between.sort_values(["event_timestamp", "created"]).groupby("driver_id").last()["conv_rate"].to_dict()
+    assert dict(zip(newest["driver_id"].to_pylist(), newest["conv_rate"].to_pylist(), strict=True)) == wanted

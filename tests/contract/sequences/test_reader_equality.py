@@ -1,0 +1,218 @@
+"""Offline, dense, online and the oracle give the same sequences, on random histories and on live arrivals in any order."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequences import behaviours
+from sequences.batch import encode
+from sequences.offline.dense_reader import DenseReader
+from sequences.online.materialize import materialize
+from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.views import SEQUENCE_VIEWS, SequenceView
+from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events
+from tests.support.sequences.feast_stores import USER, feature_view, sqlite_store
+from tests.support.sequences.random_histories import (
+    DAY,
+    DURATION_MS,
+    ENCODERS,
+    USERS,
+    contract_row,
+    examples,
+    histories,
+    moments,
+    views,
+)
+
+VIEWS = {name: replace(view, length=min(view.length, 4)) for name, view in SEQUENCE_VIEWS.items()}
+
+
+def same(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None:
+    assert left.keys() == right.keys()
+    for name, values in left.items():
+        assert len(values) == len(right[name]), name
+        for a, b in zip(values, right[name], strict=True):
+            both_unknown = isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)
+            assert both_unknown or a == b, (name, values, right[name])
+
+
+def offline(store: Any, view: SequenceView, asked: list[tuple[str, int]]) -> list[dict[str, list[Any]]]:
+    """What Feast's call gives: straight to the store by class path, so that the view need not be registered."""
+    frame = pd.DataFrame(
+        {
+            "user_id": [user for user, _ in asked],
+            "event_timestamp": pd.to_datetime([time for _, time in asked], unit="us", utc=True),
+        }
+    )
+    table = (
+        store._get_provider()
+        .get_historical_features(
+            store.config,
+            [feature_view(USER, Path(store.config.repo_path) / "events.parquet", view)],
+            [f"{view.name}:{name}" for name in view.attribute_names],
+            frame,
+            store.registry,
+            store.project,
+            False,
+        )
+        .to_arrow()
+    )
+    assert table["user_id"].to_pylist() == frame["user_id"].tolist()
+    return [{name: row[name] for name in view.attribute_names} for row in table.to_pylist()]
+
+
+@examples(8, 200)
+@given(history=histories(impressions=True))
+def test_offline_dense_and_materialised_equal_the_oracle(history: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = event_rows(history)
+        events = write_events(folder / "events.parquet", rows)
+        store = sqlite_store(folder, VIEWS)
+        asked = moments(rows)
+        for view in VIEWS.values():
+            expected = [oracle_values(rows, view, user, time) for user, time in asked]
+            for got, want in zip(offline(store, view, asked), expected, strict=True):
+                same(got, want)
+            dense_equals(events, view, asked, expected)
+        materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
+        reader = OnlineReader(store, VIEWS)
+        for user in (*USERS, "nobody"):
+            found = reader.read(user)
+            for view in VIEWS.values():
+                same(found[view.name], oracle_values(rows, view, user, us(DAY)))
+
+
+@pytest.fixture(scope="module")
+def any_store(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("any")
+    write_events(folder / "events.parquet", [])
+    return sqlite_store(folder, VIEWS)
+
+
+@examples(60, 2_000)
+@given(history=histories(impressions=True), view=views())
+def test_any_definition_gives_the_same_offline_and_dense(
+    any_store: Any, history: list[dict[str, Any]], view: SequenceView
+) -> None:
+    rows = event_rows(history)
+    events = write_events(Path(any_store.config.repo_path) / "events.parquet", rows)
+    asked = moments(rows)
+    expected = [oracle_values(rows, view, user, time) for user, time in asked]
+    for got, want in zip(offline(any_store, view, asked), expected, strict=True):
+        same(got, want)
+    dense_equals(events, view, asked, expected)
+
+
+def dense_equals(
+    events: Path, view: SequenceView, asked: list[tuple[str, int]], expected: list[dict[str, list[Any]]]
+) -> None:
+    read = DenseReader(events, view, ENCODERS).read([user for user, _ in asked], [time for _, time in asked])
+    encoded = encode(view, expected, ENCODERS)
+    assert set(read.columns) == set(encoded.columns) == set(view.attribute_names) - {"sequence_number"}
+    np.testing.assert_array_equal(read.length_B, encoded.length_B)
+    for column in read.columns:
+        np.testing.assert_array_equal(read.columns[column], encoded.columns[column], err_msg=column)
+
+
+@examples(8, 200)
+@given(history=histories(), arrivals=histories(prefix="f"), data=st.data())
+def test_live_arrivals_in_any_order_end_as_the_event_table_would(
+    history: list[dict[str, Any]], arrivals: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_events(folder / "events.parquet", event_rows(history))
+        store = sqlite_store(folder, VIEWS)
+        materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
+        again = data.draw(st.lists(st.sampled_from([*arrivals, *history]), max_size=5))
+        writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
+        for one in [*arrivals, *again]:
+            writer.apply(one["user_id"], [contract_row(one)])
+        rows = event_rows([*history, *arrivals])
+        reader = OnlineReader(store, VIEWS)
+        for user in USERS:
+            found = reader.read(user)
+            for view in VIEWS.values():
+                same(found[view.name], oracle_values(rows, view, user, us(DAY)))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    write_events(tmp_path / "events.parquet", [])
+    return sqlite_store(tmp_path, SEQUENCE_VIEWS)
+
+
+def play(n: int) -> dict[str, Any]:
+    return contract_row(
+        {
+            "event_id": f"p{n:04d}",
+            "user_id": "u1",
+            "sequence_number": n,
+            "action": "play",
+            "played_ms": 95_000,
+            "target_type": "track",
+            "target_id": f"t{n}",
+            "scene": None,
+            "second": n % 17,
+        }
+    )
+
+
+def test_fifty_threads_writing_for_one_user_lose_nothing(store: Any) -> None:
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    with ThreadPoolExecutor(50) as threads:
+        applied = list(threads.map(lambda n: writer.apply("u1", [play(n)]), range(300)))
+    assert applied == [1] * 300
+    history = OnlineReader(store).read("u1")["played_history"]
+    expected = sorted((play(n) for n in range(300)), key=lambda e: (e["ended_at"], e["sequence_number"], e["event_id"]))
+    assert history["event_id"] == [event["event_id"] for event in expected]
+
+
+def test_a_duplicate_changes_nothing_and_is_counted_so(store: Any) -> None:
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    assert writer.apply("u1", [play(1), play(2)]) == 2
+    before = OnlineReader(store).read("u1")
+    assert writer.apply("u1", [play(2)]) == 0
+    assert OnlineReader(store).read("u1") == before
+
+
+def test_apply_time_rises_although_event_times_fall_and_clocks_go_back(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[datetime] = []
+    provider = store._get_provider()
+    write = provider.online_write_batch
+
+    def recording(config: Any, view: Any, data: Any, progress: Any) -> None:
+        times.append(data[0][2])
+        write(config, view, data, progress)
+
+    monkeypatch.setattr(provider, "online_write_batch", recording)
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for n, seconds in ((9, 0), (8, 5), (7, 3)):  # the third write finds the clock set back
+        with mock.patch("sequences.online.reader_writer.datetime") as clock:
+            clock.now.return_value = now + timedelta(seconds=seconds)
+            writer.apply("u1", [play(n)])
+    assert times == sorted(set(times))
+
+
+def test_a_bad_row_applies_nothing_of_its_call(store: Any) -> None:
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    with pytest.raises(behaviours.BehaviourError):
+        writer.apply("u1", [play(1), {**play(2), "action": "hum"}])
+    assert OnlineReader(store).read("u1")["recent_events"]["event_id"] == []

@@ -1,0 +1,58 @@
+"""Whatever a client sends that fits the API's description, or just does not, no answer is an error of the server.
+
+Cases are made by schemathesis from the description that the service gives, half of them as it says and half not.
+"""
+
+import os
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from serving.http import openapi
+from serving.service import Recommender
+from tests.contract.serving.test_service import client  # noqa: F401
+
+FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
+CASES = 5_000 if FULL else 300
+SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(Recommender.openapi_spec.asdict()))
+POSTED = [path for path, operations in SCHEMA.raw_schema["paths"].items() if "post" in operations]
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+pytestmark = pytest.mark.timeout(3600 if FULL else 600)
+
+
+def cases():
+    strategies = [SCHEMA[path]["POST"].as_strategy(generation_mode=mode) for path in POSTED for mode in GenerationMode]
+    return st.one_of(strategies)
+
+
+def test_no_case_is_answered_by_an_error_of_the_server(client):  # noqa: F811
+    asked = []
+
+    @settings(
+        max_examples=CASES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases())
+    def ask(case):
+        answer = client.request(**case.as_transport_kwargs(base_url="http://127.0.0.1"))
+        asked.append((case.path, answer.status_code))
+        case.validate_response(answer, checks=CHECKS)
+
+    ask()
+    statuses = {path: {status for where, status in asked if where == path} for path in POSTED}
+    # A test in which nothing is ever taken, or nothing ever refused, would say nothing.
+    assert all(found & {200, 404} and 400 in found for found in statuses.values()), statuses
+    assert len(asked) >= CASES * 0.9

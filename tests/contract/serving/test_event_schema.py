@@ -1,0 +1,112 @@
+"""The check at the door: the same enums and rules as the landing contract, and a reason that names the column."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from ingestion import contract
+from ingestion.validation import conform
+from serving.events.event_schema import (
+    COLUMNS,
+    MICROSECONDS_PER_SECOND,
+    TARGET_TYPES,
+    EventRejected,
+    allowed_actions,
+    read_event,
+)
+
+NOW = 1_800_000_000 * MICROSECONDS_PER_SECOND
+CLICK = {"event_id": "e1", "user_id": "u", "target_type": "track", "target_id": "t", "action": "click"}
+PLAY = CLICK | {"action": "play", "played_ms": 200_000}
+
+
+def test_enums_and_columns_are_those_of_the_landing_contract():
+    assert set(allowed_actions()) == set(contract.ACTIONS)
+    assert TARGET_TYPES == contract.TARGET_TYPES
+    assert list(COLUMNS) == contract.source_schema("listening_events").names
+
+
+def test_missing_times_are_now_and_a_play_began_before_it_ended():
+    assert read_event(CLICK, NOW)["occurred_at"] == read_event(CLICK, NOW)["ended_at"] == NOW
+    assert read_event(PLAY, NOW)["occurred_at"] == NOW - 200 * MICROSECONDS_PER_SECOND
+    assert (
+        read_event(PLAY | {"occurred_at": NOW - 300 * MICROSECONDS_PER_SECOND}, NOW)["ended_at"]
+        == NOW - 100 * MICROSECONDS_PER_SECOND
+    )
+
+
+def test_times_are_iso_or_microseconds():
+    moment = datetime.fromtimestamp(NOW // MICROSECONDS_PER_SECOND - 60, tz=UTC)
+    for text in (
+        moment.isoformat(),
+        moment.isoformat().replace("+00:00", "Z"),
+        moment.replace(tzinfo=None).isoformat(),
+    ):
+        assert read_event(CLICK | {"occurred_at": text}, NOW)["ended_at"] == NOW - 60 * MICROSECONDS_PER_SECOND
+    assert (
+        read_event(CLICK | {"occurred_at": NOW - 60 * MICROSECONDS_PER_SECOND}, NOW)["ended_at"]
+        == NOW - 60 * MICROSECONDS_PER_SECOND
+    )
+
+
+def test_a_row_without_id_is_one_event_however_often_it_is_sent():
+    row = {name: value for name, value in PLAY.items() if name != "event_id"} | {"ended_at": NOW}
+    first = read_event(row, NOW)["event_id"]
+    assert first == read_event(row, NOW + 5 * MICROSECONDS_PER_SECOND)["event_id"]
+    assert first != read_event(row | {"target_id": "other"}, NOW)["event_id"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ([], "not list"),
+        (CLICK | {"colour": 1}, "'colour'"),
+        (CLICK | {"user_id": None}, "user_id is missing"),
+        (CLICK | {"user_id": ""}, "user_id"),
+        (CLICK | {"user_id": "a\nb"}, "cannot be printed"),
+        (CLICK | {"user_id": "\ud800"}, "cannot be printed"),
+        (CLICK | {"target_id": "é" * 200}, "longer than 256 bytes"),
+        (CLICK | {"action": "dance"}, "'dance' is not one of"),
+        (CLICK | {"target_type": "song"}, "'song' is not one of"),
+        (CLICK | {"action": "play"}, "played_ms is missing"),
+        (CLICK | {"played_ms": 5}, "only plays have"),
+        (PLAY | {"played_ms": -1}, "played_ms"),
+        (PLAY | {"played_ms": True}, "played_ms"),
+        (PLAY | {"played_ms": 86_400_001}, "played_ms"),
+        (CLICK | {"propensity": 0}, "propensity"),
+        (CLICK | {"propensity": float("nan")}, "propensity"),
+        (CLICK | {"position": 2**31}, "position"),
+        (CLICK | {"occurred_at": "yesterday"}, "occurred_at is no time"),
+        (CLICK | {"occurred_at": 1.5}, "occurred_at is no time"),
+        (CLICK | {"occurred_at": 10**30}, "occurred_at is no time"),
+        (CLICK | {"occurred_at": NOW + 301 * MICROSECONDS_PER_SECOND}, "ahead of the server's clock"),
+        (CLICK | {"occurred_at": NOW // 1000}, "more than 30 days ago"),
+        (CLICK | {"occurred_at": NOW - 5, "ended_at": NOW}, "only plays last"),
+        (PLAY | {"occurred_at": NOW, "ended_at": NOW - 1}, "occurred_at is after ended_at"),
+    ],
+)
+def test_a_broken_row_is_rejected_with_a_reason_that_names_it(row, reason):
+    with pytest.raises(EventRejected, match=reason):
+        read_event(row, NOW)
+
+
+def test_what_passes_here_passes_the_landing_contract():
+    rows = [
+        CLICK,
+        PLAY | {"event_id": "e2", "occurred_at": NOW - 9 * MICROSECONDS_PER_SECOND},
+        CLICK
+        | {
+            "event_id": "e3",
+            "action": "block",
+            "target_type": "artist",
+            "propensity": 0.5,
+            "position": 3,
+            "scene": "daily",
+        },
+        CLICK
+        | {"event_id": "e4", "action": "impression", "request_id": "r", "device": "phone", "context_id": "playlist:7"},
+    ]
+    events = [read_event(row, NOW) | {"sequence_number": number} for number, row in enumerate(rows)]
+    checked = conform("listening_events", pl.DataFrame(events, infer_schema_length=None))
+    assert checked["reason"].to_list() == [None] * len(rows)

@@ -1,0 +1,89 @@
+"""The API's description of itself: whole, ours, and its examples work as they stand."""
+
+import json
+import re
+
+import pytest
+
+from serving.events.event_schema import COLUMNS, read_event
+from serving.http import openapi
+from serving.pipeline.request import read_request, read_similar
+from serving.scenes import SCENES
+from serving.schemas import (
+    EventReport,
+    Recommendation,
+    RecommendedMlog,
+    RecommendedPlaylist,
+    SearchResults,
+    UserIds,
+    UserProfileResponse,
+)
+from serving.service import Recommender
+
+NOW = 1_800_000_000_000_000
+PATHS = {
+    "/recommend": Recommendation,
+    "/similar": Recommendation,
+    "/events": EventReport,
+    "/listener": UserProfileResponse,
+    "/listeners": UserIds,
+    "/search": SearchResults,
+}
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return openapi.build_openapi_document(Recommender.openapi_spec.asdict())
+
+
+def test_every_route_that_people_call_is_described_with_a_summary_and_a_tag(spec):
+    assert set(spec["paths"]) == {*PATHS, "/livez", "/readyz", "/status", "/metrics"}
+    tags = {tag["name"] for tag in spec["tags"]}
+    for path in spec["paths"].values():
+        for operation in path.values():
+            assert operation["summary"] and operation["description"] and set(operation["tags"]) <= tags
+    assert {f"/{name}" for name in Recommender.apis} == set(PATHS)
+
+
+def test_it_speaks_of_segue_only_and_loads_nothing_from_elsewhere(spec):
+    text = json.dumps(spec)
+    assert "http://" not in text and "https://" not in text
+    assert "bentoml" not in json.dumps(spec["info"]).lower()
+    for scene in SCENES:
+        assert f"`{scene}`" in spec["info"]["description"]
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to(spec):
+    text = json.dumps(spec)
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) == set(spec["components"]["schemas"])
+
+
+def test_the_examples_are_what_the_service_takes_and_gives(spec):
+    for path, answered in PATHS.items():
+        (operation,) = spec["paths"][path].values()
+        examples = operation["requestBody"]["content"]["application/json"]["examples"]
+        assert len(examples) >= 2
+        for example in examples.values():
+            value = example["value"]
+            if path == "/recommend":
+                read_request(value["user_id"], value["scene"], value.get("limit"), NOW, value.get("discovery"))
+            if path == "/similar":
+                read_similar(value["track_id"], value.get("limit"), value.get("user_id"), NOW)
+            for row in value.get("events", []):
+                read_event(row, NOW)
+        answer = operation["responses"]["200"]["content"]["application/json"]["example"]
+        answered.model_validate(answer)
+        unknown = {"404"} if path in ("/recommend", "/similar") else set()
+        unready = set() if path == "/listeners" else {"503"}
+        assert {"200", "400", "401", "403", "413", "415", "429"} | unknown | unready == set(operation["responses"])
+
+
+@pytest.mark.parametrize("model", [RecommendedPlaylist, RecommendedMlog])
+def test_what_holds_tracks_has_an_example_of_its_own(spec, model):
+    example = spec["components"]["schemas"][model.__name__]["example"]
+    assert model.model_validate(example).model_dump() == example
+    assert model in [type(item) for item in Recommendation(request_id="r", release="r1", items=[example]).items]
+
+
+def test_the_schema_of_an_event_has_the_contracts_columns():
+    assert tuple(openapi.event_schema()["properties"]) == COLUMNS

@@ -1,0 +1,56 @@
+"""An answer on its way to the client: everything that is in it, in the client's language, and nothing of it changed."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+
+import pytest
+
+from serving.pipeline.response import (
+    CollectionTrack,
+    MlogItem,
+    PlaylistItem,
+    RecommendationResponse,
+    ResponseItem,
+    TrackItem,
+)
+from serving.pipeline.trace import Trace
+from serving.schemas import render_recommendation
+
+REASON = "because you have listened to it before"
+TRACKS = [CollectionTrack("t1", "One", ["A", "B"], 1000, "https://host/1"), CollectionTrack("t2", "Two", [], 0)]
+
+
+def item(release: str) -> TrackItem:
+    return TrackItem("t1", "One", ["A"], ["a"], 1000, 0.5, ["realtime"], REASON, release=release)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        item("r1"),
+        item("r0"),
+        PlaylistItem(playlist_id="p", title="P", score=0.5, channels=[], reason=REASON, tracks=TRACKS),
+        MlogItem(mlog_id="m", title="M", score=0.5, channels=[], reason=REASON, tracks=TRACKS),
+    ],
+    ids=["track", "track of an earlier release", "playlist", "mlog"],
+)
+def test_all_of_an_answer_is_sent_and_none_of_it_changed(shown: ResponseItem) -> None:
+    answer = RecommendationResponse(
+        "id", "r1", [shown], Trace("r1", 0.3, stage_ms={"recall": 1.0}, removed={"explicit": 2}), "arm"
+    )
+    before = copy.deepcopy(answer)
+    sent = render_recommendation(answer, "zh", True).model_dump()
+    assert answer == before
+    assert sent["trace"] == asdict(answer.trace)
+    (told,) = sent["items"]
+    expected = asdict(shown) | {"reason": "因为你听过它"}
+    del expected["propensity"], expected["is_exploration"]
+    if expected.pop("release") == "r0":
+        expected["release"] = "r0"
+    for one in [expected, *expected.get("tracks", [])]:
+        if "audio_url" in one and one["audio_url"] is None:  # left out where nobody knows
+            del one["audio_url"]
+    assert told == expected
+    assert "trace" not in render_recommendation(answer, "en", False).model_dump()

@@ -1,0 +1,253 @@
+"""The service as its clients meet it, over ASGI, on a release made by hand."""
+
+import io
+import json
+import logging
+from dataclasses import replace
+
+import bentoml
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config import settings
+from serving import runtime, service
+from serving.http.admission import Admission
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from tests.support.serving.asgi_client import client_of
+from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
+from training.release.traffic_split import CanaryRelease, TrafficSplit
+
+
+class Store(MemoryStore):
+    """The store as the runtime opens it; what is reported is not read back."""
+
+    def __init__(self, duration_of):
+        super().__init__()
+        self.users["u"] = history("t0", "t1")
+
+    def open(self):
+        pass
+
+    def apply(self, events_of):
+        pass
+
+    def contract(self):
+        raise AssertionError("the release is made by hand")
+
+
+def served(folder):
+    return release(
+        tracks(
+            8,
+            audio_url=["https://music.example/0.ogg", *[None] * 7],
+            territories=[[], ["DE"], *[None] * 6],
+            is_explicit=[None, None, True, *[False] * 5],
+        ),
+        [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]})],
+    )
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("SEGUE_HOME", str(home))
+        patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
+        for name, value in settings.tool_environment(settings.load_settings()).items():
+            patch.setenv(name, value)
+        (home / "bentoml").mkdir()
+        (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+        patch.setattr(runtime, "OnlineStore", Store)
+        patch.setattr(runtime.Runtime, "_load", lambda self, folder: served(folder))
+        patch.setattr(runtime, "warm_up", lambda *_: None)
+        patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
+        logger = logging.getLogger(structured_log.PACKAGE)
+        before = logger.handlers, logger.propagate, logger.level
+        with client_of(service.Recommender.to_asgi()) as client:
+            yield client
+        logger.handlers, logger.propagate, logger.level = before
+
+
+@pytest.fixture
+def log(client):
+    """What the service writes to its log during a test."""
+    stream = io.StringIO()
+    structured_log.configure_logging(stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def ask(client, path="/recommend", **body):
+    answer = client.post(path, json={"user_id": "u"} | body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(answer):
+    return [item["track_id"] for item in answer["items"]]
+
+
+def test_an_answer_has_what_it_always_had(client):
+    answer = ask(client, limit=2)
+    assert list(answer) == ["request_id", "release", "items"]
+    assert answer["items"][0] == {
+        "track_id": "t0",
+        "title": "Song 0",
+        "artists": ["Artist 0"],
+        "artist_ids": ["a0"],
+        "duration_ms": 0,
+        "score": 1.0,
+        "channels": ["popularity"],
+        "reason": "popularity says so",
+        "audio_url": "https://music.example/0.ogg",
+    }
+    assert "audio_url" not in answer["items"][1]
+
+
+def test_the_share_of_discoveries_may_be_asked_for(client):
+    assert ids(ask(client, scene="private_fm", limit=1, discovery=0)) == ["t0"]
+    assert ids(ask(client, scene="private_fm", limit=1, discovery=1)) == ["t2"]
+    refused = client.post("/recommend", json={"user_id": "u", "discovery": 1.5})
+    assert refused.status_code == 400 and "less than or equal to 1" in refused.text
+
+
+def test_where_the_listener_is_and_whether_explicit_tracks_are_wanted_may_be_said(client):
+    asked = {"scene": "private_fm", "limit": 4, "user_id": "traveller"}
+    assert ids(ask(client, **asked)) == ["t0", "t2", "t4", "t6"]
+    assert ids(ask(client, **asked, territory="de")) == ["t0", "t2", "t4", "t6"]
+    assert ids(ask(client, **asked, territory="DE", explicit=False)) == ["t0", "t3", "t4", "t6"]
+    assert "t1" in ids(ask(client, user_id="at home", territory="DE"))
+    assert "t1" not in ids(ask(client, user_id="nowhere"))
+    refused = client.post("/recommend", json={"user_id": "u", "territory": "Germany"})
+    assert refused.status_code == 400 and "territory" in refused.text
+
+
+def test_reasons_come_in_the_language_that_is_asked_for(client):
+    (near,) = ask(client, "/similar", user_id="u", track_id="t0", limit=1, language="zh")["items"]
+    assert near["reason"] == "因为它与 Song 0 by Artist 0 相近"
+    (unknown,) = ask(client, limit=1, language="zh")["items"]
+    assert unknown["reason"] == "popularity says so"  # a sentence that has no counterpart
+    refused = client.post("/recommend", json={"user_id": "u", "language": "nl"})
+    assert refused.status_code == 400 and "language" in refused.text
+
+
+def test_an_operator_sees_what_is_in_service(client):
+    answer = client.get("/status")
+    expected = {"is_ready": True, "release": "r1", "experiment": None, "beside": [], "refused": []}
+    assert (answer.status_code, answer.json()) == (200, expected)
+    assert client.head("/status").content == b""
+
+
+def test_in_an_experiment_an_answer_names_the_arm(client, monkeypatch):
+    these = TrafficSplit("colours", (CanaryRelease("r1", "made by hand", 1.0),))
+    holder = bentoml.get_current_service()._runtime._holder
+    monkeypatch.setattr(holder, "_now", replace(holder._now, shares=these, beside={"r1": holder.current}))
+    answer = ask(client, scene="private_fm")
+    assert (answer["release"], answer["arm"]) == ("r1", "colours/r1")
+    monkeypatch.undo()
+    assert "arm" not in ask(client, scene="private_fm")
+
+
+def test_a_debugging_client_gets_the_trace(client):
+    trace = ask(client, limit=2, discovery=0.5, debug=True)["trace"]
+    assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
+    assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
+    assert (trace["fused"], trace["ranked"]) == (8, 7)  # t1 is for Germany only
+    assert set(trace["removed"]) >= {"unavailable", "excluded_tracks", "duplicate_recordings"}
+    assert list(trace["stage_ms"]) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
+
+
+def test_tracks_like_one(client):
+    answer = client.post("/similar", json={"track_id": "t0", "limit": 2})
+    assert answer.status_code == 200 and list(answer.json()) == ["request_id", "release", "items"]
+    assert ids(answer.json()) == ["t7", "t6"]
+    assert ask(client, "/similar", track_id="t0", debug=True)["trace"]["discovery"] is None
+    unknown = client.post("/similar", json={"track_id": "nowhere"})
+    assert unknown.status_code == 404
+    assert unknown.json() == {"error": "track 'nowhere' is not in release r1; give the id of another"}
+    assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
+
+
+def test_a_listener_may_be_looked_at(client):
+    known = client.post("/listener", json={"user_id": "u"}).json()
+    assert known["is_known"] and known["release"] == "r1"
+    assert sorted(known["long_term"]["titles"]) == ["Song 0", "Song 1"]
+    assert client.post("/listener", json={"user_id": "nobody"}).json()["is_known"] is False
+    refused = client.post("/listener", json={"user_id": "\u0007"})
+    assert refused.status_code == 400 and "printable" in refused.json()["error"]
+
+
+def test_tracks_may_be_searched_by_words(client):
+    found = client.post("/search", json={"words": "artist 1"}).json()["items"]
+    assert found == [
+        {"track_id": "t2", "title": "Song 2", "artists": ["Artist 1"]},
+        {"track_id": "t3", "title": "Song 3", "artists": ["Artist 1"]},
+    ]
+    assert client.post("/search", json={"limit": 51}).status_code == 400
+
+
+def test_before_anything_was_materialised_there_are_no_listeners(client):
+    assert client.post("/listeners", json={}).json() == {"user_ids": []}
+
+
+def test_the_page_is_at_the_root_and_the_api_beside_it(client):
+    assert "./page/app.js" in client.get("/").text
+    assert "swagger" in client.get("/docs").text
+
+
+def test_the_list_of_the_day_stays_and_grows(client):
+    first = ask(client, limit=2, user_id="somebody")["items"]
+    assert ask(client, limit=4, user_id="somebody", debug=True)["trace"]["listed"] == 2
+    assert ask(client, limit=4, user_id="somebody")["items"][:2] == first
+
+
+def test_what_is_blocked_leaves_the_list_of_the_day_at_once_though_the_store_knows_nothing_of_it(client):
+    first = ids(ask(client, limit=3, user_id="w"))
+    event = {"user_id": "w", "action": "block", "target_type": "track", "target_id": first[0]}
+    assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
+    after = ids(ask(client, limit=3, user_id="w"))
+    assert after[:2] == first[1:] and first[0] not in after
+
+
+def test_a_request_is_one_line_of_the_log_and_what_failed_names_it(client, log):
+    answer = ask(client, scene="private_fm")
+    failed, line = log()
+    assert failed["message"].startswith("channel realtime failed") and "out of order" in failed["traceback"]
+    assert failed["request_id"] == line["request_id"] == answer["request_id"]
+    assert (line["message"], line["outcome"], line["scene"]) == ("request", "answered", "private_fm")
+    assert (line["tracks"], line["release"], line["left_out"]) == (3, "r1", {"realtime": "failed"})
+    assert "user_id" not in line
+
+
+def test_a_body_that_does_not_fit_hears_what_is_wrong_and_leaves_no_traceback(client, caplog):
+    wrong = {"user_id": "u", "limit": 0, "territory": "Germany"}
+    answer = client.post("/recommend", json=wrong)
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
+    limit, territory = answer.json()["error"].split("; ")
+    assert limit == "limit: Input should be greater than or equal to 1" and territory.startswith(
+        "territory: String should"
+    )
+    for body, told in ((b"{", "the body: Invalid JSON"), (b"[]", "the body: Input should be an object")):
+        error = client.post("/recommend", content=body).json()["error"]
+        assert error.startswith(told)
+    listed = client.post("/events", json={"events": [], **{f"x{n}": 1 for n in range(9)}})
+    assert listed.status_code == 400 and "events: List should have at least 1 item" in listed.json()["error"]
+    assert (
+        client.post("/recommend", json={"user_id": "u", "scene": "shower"}).json()["error"].startswith("scene 'shower'")
+    )
+    assert not [record for record in caplog.records if record.name.startswith("bentoml") and record.exc_info]
+
+
+def test_a_full_house_says_when_to_come_back(client, monkeypatch):
+    app = client.app
+    while not isinstance(app, Admission):
+        app = getattr(app, "app", None) or getattr(app, "_app", None) or app.middleware_stack
+    monkeypatch.setattr(app._slots["/recommend"], "in_flight", app._slots["/recommend"].capacity)
+    for path, body in (("/recommend", {"user_id": "u"}), ("/similar", {"track_id": "t0"})):
+        answer = client.post(path, json=body)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "requests are being answered or wait" in answer.json()["error"]
+    assert client.post("/recommend", content="x", headers={"content-type": "text/plain"}).status_code == 415
+    event = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
+    assert client.post("/events", json={"events": [event]}).status_code == 200

@@ -1,0 +1,185 @@
+"""Every recall channel keeps these promises: see `RecallChannel`."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sequences.batch import SequenceBatch
+from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
+from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.recall import CHANNELS, RecallChannel
+from training.recipes import recipe
+
+K = 7
+NEVER = 4_000_000_000_000_000
+
+
+WITH_CONTENT = [name for name, kind in CHANNELS.items() if hasattr(kind.config("debug"), "content")]
+
+
+@pytest.fixture(scope="module")
+def data(described_data: TrainingData) -> TrainingData:
+    """See `described_data`."""
+    return described_data
+
+
+VARIANTS = [f"{name} without content" for name in WITH_CONTENT]
+
+
+@pytest.fixture(scope="module", params=[*CHANNELS, *VARIANTS, "realtime with transitions"])
+def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory):
+    """A fitted channel of each kind."""
+    name = request.param.split()[0]
+    config = CHANNELS[name].config("debug")
+    if request.param.endswith("without content"):
+        config = replace(config, content="off")
+    if request.param.endswith("with transitions"):
+        config = replace(config, transitions=True, transition_weight=0.5)
+    return CHANNELS[name].fit(data, config, tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture
+def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
+    """Known users at the end, in the middle and before their first event, and a stranger."""
+    middle = int(np.median(data.plays.request_at_P))
+    users = ["u0", "u1", "u2", "u3", "u0", "nobody"]
+    return users_at(data, channel.feature_service, users, [NEVER, NEVER, middle, middle, 0, NEVER])
+
+
+def test_content_is_there_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
+    assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "nobody has played some tracks"
+    if channel.name in WITH_CONTENT:
+        boundaries = channel.resolved_config.boundaries
+        assert boundaries is None if channel.resolved_config.content == "off" else "new" in boundaries
+
+
+def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
+    channel: RecallChannel, requests: UserBatch, data: TrainingData
+) -> None:
+    found = channel.recall(requests, K)
+    assert found.items_BK.shape == found.scores_BK.shape == (len(requests), K)
+    assert found.items_BK.dtype == np.int64
+    assert found.scores_BK.dtype == np.float32
+    heard_BL = requests.views["played_history"].columns["track_id"] if "played_history" in requests.views else None
+    for row, (items, scores) in enumerate(zip(found.items_BK, found.scores_BK, strict=True)):
+        real = items[items > 0]
+        is_heard = np.isin(real, heard_BL[row]) if heard_BL is not None else False
+        assert (data.catalog_V[real] | is_heard).all()
+        assert len(set(real.tolist())) == len(real)
+        assert (items[len(real) :] == 0).all()
+        assert np.isneginf(scores[len(real) :]).all()
+        assert (np.diff(scores[: len(real)]) <= 0).all()
+    assert (found.items_BK[:2] > 0).any(1).all(), "a user with a history gets something"
+
+
+def test_same_request_same_answer(channel: RecallChannel, requests: UserBatch) -> None:
+    first, second = channel.recall(requests, K), channel.recall(requests, K)
+    assert np.array_equal(first.items_BK, second.items_BK)
+    assert np.array_equal(first.scores_BK, second.scores_BK)
+
+
+def test_batch_equals_single(channel: RecallChannel, requests: UserBatch) -> None:
+    together = channel.recall(requests, K)
+    for row in range(len(requests)):
+        alone = channel.recall(requests.take([row]), K)
+        assert alone.items_BK[0].tolist() == together.items_BK[row].tolist()
+        np.testing.assert_allclose(alone.scores_BK[0], together.scores_BK[row], rtol=1e-4)
+
+
+def test_save_and_load_equal(channel: RecallChannel, requests: UserBatch, data: TrainingData, tmp_path: Path) -> None:
+    channel.save(tmp_path)
+    loaded = type(channel).load(tmp_path, data.vocabulary)
+    assert loaded.resolved_config == channel.resolved_config
+    assert np.array_equal(loaded.recall(requests, K).items_BK, channel.recall(requests, K).items_BK)
+    assert not list(tmp_path.rglob("*.pkl"))
+
+
+def test_more_than_the_catalogue_may_be_asked(channel: RecallChannel, requests: UserBatch, data: TrainingData) -> None:
+    found = channel.recall(requests, 5000)
+    assert found.items_BK.shape == (len(requests), 5000)
+    assert (found.items_BK > 0).sum(1).max() <= len(data.vocabulary) - 2
+
+
+def test_unknown_tracks_are_no_error(channel: RecallChannel, requests: UserBatch) -> None:
+    views = {name: _all_unknown(batch) for name, batch in requests.views.items()}
+    found = channel.recall(UserBatch(requests.user_ids, requests.request_at_B, views, requests.scene_B), K)
+    assert found.items_BK.shape == (len(requests), K)
+    assert (found.items_BK != 1).all()
+
+
+def test_reasons_are_sentences_whatever_else_is_asked(channel: RecallChannel, requests: UserBatch) -> None:
+    for row in range(len(requests)):
+        single = requests.take([row])
+        items = [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
+        together = channel.reasons(single, items)
+        assert together == [reason for item in items for reason in channel.reasons(single, [item])]
+        assert all(reason.startswith("because ") for reason in together)
+    assert channel.reasons(requests.take([0]), []) == []
+
+
+def test_nothing_was_just_now_for_a_listener_who_comes_back_after_months(
+    channel: RecallChannel, requests: UserBatch
+) -> None:
+    def said(request_at_B: np.ndarray) -> list[str]:
+        asked = UserBatch(requests.user_ids, request_at_B, requests.views, requests.scene_B)
+        singles = [asked.take([row]) for row in range(len(asked))]
+        return [
+            reason
+            for single in singles
+            for reason in channel.reasons(
+                single, [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
+            )
+        ]
+
+    months = 60 * 86_400_000_000
+    assert not any("just now" in reason for reason in said(requests.request_at_B + months))
+    if channel.name == "realtime":
+        newest_B = requests.views["recent_events"].columns["ended_at"].max(axis=1)
+        assert any("just now" in reason for reason in said(newest_B + 1_000_000))
+
+
+def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(
+    channel: RecallChannel, data: TrainingData, tmp_path: Path
+) -> None:
+    channel.save(tmp_path)
+    loaded, finds = type(channel).load(tmp_path, data.vocabulary), 0
+    for item in range(2, len(data.vocabulary)):
+        found = channel.similar_items(item, K)
+        assert found.items_BK.shape == found.scores_BK.shape == (1, K)
+        (items,), (scores,) = found.items_BK, found.scores_BK
+        real = items[items > 0]
+        assert data.catalog_V[real].all() and item not in real and len(set(real.tolist())) == len(real)
+        assert (items[len(real) :] == 0).all() and (np.diff(scores[: len(real)]) <= 0).all()
+        assert np.array_equal(loaded.similar_items(item, K).items_BK, found.items_BK)
+        finds += len(real)
+    assert (finds > 0) == (type(channel).similar_items is not RecallChannel.similar_items)
+
+
+def test_nothing_known_at_or_after_the_request_matters(
+    channel: RecallChannel, data: TrainingData, tmp_path: Path
+) -> None:
+    """Another world with the same past: the fitted channel, asked at the same moment, answers the same."""
+    cut = sorted(play[2] for play in random_plays())[200]
+    changed = [
+        play if play[2] < cut else (play[0], "t39" if play[1] != "t39" else "t1", play[2], 180_000)
+        for play in random_plays()
+    ]
+    other = TrainingData(described(tmp_path, changed), "held_out", recipe("debug"), services=SERVICES)
+    # The vocabulary is the fitted world's: codes must mean the same tracks.
+    other.vocabulary = data.vocabulary
+    moment = int(pl.Series([cut - timedelta(microseconds=0)]).cast(pl.Datetime("us")).cast(pl.Int64)[0])
+    users = ["u0", "u1", "u2", "u3"]
+    before = channel.recall(users_at(data, channel.feature_service, users, [moment] * 4), K)
+    after = channel.recall(users_at(other, channel.feature_service, users, [moment] * 4), K)
+    assert np.array_equal(before.items_BK, after.items_BK)
+
+
+def _all_unknown(batch: SequenceBatch) -> SequenceBatch:
+    columns = dict(batch.columns)
+    columns["track_id"] = np.where(batch.mask_BL, 1, 0)
+    return SequenceBatch(columns, batch.length_B)

@@ -1,0 +1,240 @@
+"""What every ranker promises, whatever it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, TRACKS, history, new_ranker, user_batch
+from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
+from training.ranking import RANKERS
+from training.ranking.features.track_statistics import TrackStatistics
+from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
+
+
+@pytest.fixture(params=sorted(RANKERS))
+def ranker(request: pytest.FixtureRequest) -> FittedRanker:
+    """Every ranker of the table."""
+    return new_ranker(request.param)
+
+
+ITEMS = np.arange(2, TRACKS)
+
+
+def scores(ranker: FittedRanker, users: UserBatch, items: np.ndarray) -> np.ndarray:
+    """Probabilities [B, C, T] of the same candidates for every user."""
+    found = ranker.score(users, np.tile(items, (len(users), 1)))
+    assert set(found) == set(ranker.tasks)
+    stacked = np.stack([found[task] for task in ranker.tasks], axis=-1)
+    assert np.isfinite(stacked).all() and (stacked >= 0).all() and (stacked <= 1).all()
+    return stacked
+
+
+def test_a_candidate_does_not_depend_on_the_others(ranker: FittedRanker) -> None:
+    users = user_batch([history(6, 1)])
+    together = scores(ranker, users, ITEMS)
+    alone = np.concatenate([scores(ranker, users, ITEMS[c : c + 1]) for c in range(len(ITEMS))], axis=1)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together[:, ::-1], scores(ranker, users, ITEMS[::-1]), atol=1e-5)
+    assert together.std() > 1e-3
+
+
+def test_a_batch_equals_its_users_one_by_one(ranker: FittedRanker) -> None:
+    rows = [history(count, count) for count in (0, 1, 3, 8)]
+    together = scores(ranker, user_batch(rows), ITEMS)
+    alone = np.concatenate([scores(ranker, user_batch(rows).take([b]), ITEMS) for b in range(len(rows))])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_padding_changes_nothing(ranker: FittedRanker) -> None:
+    rows = [history(5, 1), history(2, 2)]
+    short, long = user_batch(rows, length=5), user_batch(rows, length=60)
+    np.testing.assert_allclose(scores(ranker, short, ITEMS), scores(ranker, long, ITEMS), atol=1e-5)
+    for view in long.views.values():
+        padding = ~view.mask_BL
+        for column in view.columns.values():
+            column[padding] = 3
+    np.testing.assert_allclose(scores(ranker, short, ITEMS), scores(ranker, long, ITEMS), atol=1e-5)
+
+
+def test_the_history_matters(ranker: FittedRanker) -> None:
+    listened, skipped = [(5, LISTEN, NOW - MINUTE)], [(5, SKIP, NOW - MINUTE)]
+    assert np.abs(np.diff(scores(ranker, user_batch([listened, skipped]), ITEMS), axis=0)).max() > 1e-3
+
+
+@pytest.mark.parametrize("later", [0, 1, MINUTE])
+def test_nothing_at_or_after_the_request_counts(ranker: FittedRanker, later: int) -> None:
+    before = history(4, 3)
+    leaking = [*before, (7, SKIP, NOW + later)]
+    np.testing.assert_allclose(
+        scores(ranker, user_batch([before]), ITEMS), scores(ranker, user_batch([leaking]), ITEMS), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_without_hard_search_there_is_nothing_to_match(name: str) -> None:
+    ranker = new_ranker(name, hard_search=False)
+    side = ranker.features.prepare_users(user_batch([history(6, 1)]))
+    assert ranker.features.prepare_candidates(side, ITEMS[None]).matches_BCM.shape == (1, len(ITEMS), 0)
+    read = {"recent_events", "played_history", "impressions_left"} if ranker.features.plays else {"recent_events"}
+    assert side.histories is None and set(ranker.features.views) == read
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_hard_search_reads_the_matches(name: str) -> None:
+    ranker = new_ranker(name, hard_search=True)
+    side = ranker.features.prepare_users(user_batch([history(6, 1)]))
+    candidates = ranker.features.prepare_candidates(side, ITEMS[None])
+    blind = replace(candidates, matches_BCM=torch.zeros_like(candidates.matches_BCM))
+    with torch.no_grad():
+        state = ranker.model.encode_user(side.inputs)
+        moved = (ranker.model(state, candidates) - ranker.model(state, blind)).abs().max()
+    assert moved > 1e-3
+
+
+def test_pooling_has_one_interest_for_all_candidates() -> None:
+    """Two candidates that differ in nothing but what the user did with them get the same score."""
+    ranker = new_ranker("sum_pooling")
+    rare, rarer = 30, 39  # too rare for a vector of their own
+    features = replace(ranker.features, statistics=TrackStatistics(np.zeros(0, np.int64), np.zeros((0, 6), np.float32)))
+    features = replace(features, artist_of_track_V=np.ones(TRACKS, dtype=np.int64))
+    ranker.features = features
+    users = user_batch([[*history(5, 1), (rare, SKIP, NOW - MINUTE)]])
+    found = scores(ranker, users, np.array([rare, rarer]))
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])
+    seeing = new_ranker("sum_pooling", hard_search=True)
+    seeing.features = replace(features, hard_search=True)
+    assert np.abs(np.diff(scores(seeing, users, np.array([rare, rarer])), axis=1)).max() > 1e-3
+
+
+def test_hard_users_get_numbers(ranker: FittedRanker) -> None:
+    all_masked = [(5, LISTEN, NOW + MINUTE)] * 4
+    unknown = [(1, LISTEN, NOW - MINUTE), (10_000, SKIP, NOW - 2)]
+    rows = [[], history(1, 0), all_masked, unknown]
+    found = scores(ranker, user_batch(rows), np.array([0, 1, 5, 35, 10_000]))
+    np.testing.assert_allclose(
+        found[0], scores(ranker, user_batch([all_masked]), np.array([0, 1, 5, 35, 10_000]))[0], atol=1e-6
+    )
+    scores(ranker, user_batch([history(10_000, 4)], length=10_000), ITEMS)
+
+
+def test_rare_tracks_share_the_vector_of_the_unknown(ranker: FittedRanker) -> None:
+    rows = ranker.model.embedding.track(torch.tensor([0, 1, 30, 39, 5, 10_000]))
+    assert rows[0].abs().sum() == 0
+    assert torch.equal(rows[1], rows[2]) and torch.equal(rows[1], rows[3]) and torch.equal(rows[1], rows[5])
+    assert not torch.equal(rows[1], rows[4])
+
+
+def test_temperatures_keep_the_order(ranker: FittedRanker) -> None:
+    users = user_batch([history(6, 1)])
+    plain = scores(ranker, users, ITEMS)[0, :, 0]
+    ranker.resolved_config = replace(ranker.resolved_config, temperatures=(2.0, 1.0))
+    cooler = scores(ranker, users, ITEMS)[0, :, 0]
+    logit = np.log(plain / (1 - plain))
+    np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
+
+
+def test_trees_have_their_share_of_the_first_task() -> None:
+    ranker = new_ranker("session_domains")
+    side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
+    made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
+    assert made.tree_logits_BC is not None and ranker.features.trees is not None
+    for b in range(2):  # asked one by one, from the numbers as they stand
+        rows = [np.r_[side.inputs.context_BU[b], made.features_BCF[b, c], made.matches_BCM[b, c]] for c in (0, 7)]
+        said = ranker.features.trees.booster.predict(np.array(rows), raw_score=True)
+        np.testing.assert_allclose(made.tree_logits_BC[b, [0, 7]], said, rtol=1e-5)
+    with torch.no_grad():
+        state = ranker.model.encode_user(side.inputs)
+        half = ranker.model(state, made)
+        ranker.model.tree_weight = torch.tensor(0.0)
+        none = ranker.model(state, made)
+        np.testing.assert_allclose(half[..., 0], (none[..., 0] + made.tree_logits_BC) / 2, atol=1e-5)
+        np.testing.assert_array_equal(half[..., 1], none[..., 1])
+        ranker.model.tree_weight = torch.tensor(0.5)
+        with pytest.raises(ValueError, match="fitted with trees"):
+            ranker.model(state, replace(made, tree_logits_BC=None))
+
+
+def test_trees_have_the_share_of_further_tasks_that_was_chosen() -> None:
+    ranker = new_ranker("session_domains")
+    side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
+    made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
+    assert made.tree_logits_BC is not None
+    with torch.no_grad():
+        state = ranker.model.encode_user(side.inputs)
+        before = ranker.model(state, made)
+        ranker.model.set_tree_ensemble(
+            replace(
+                ranker.resolved_config, tree_weight=0.5, secondary_tree_weights=(0.25,), secondary_tree_offsets=(0.7,)
+            )
+        )
+        after = ranker.model(state, made)
+    np.testing.assert_array_equal(after[..., 0], before[..., 0])
+    expected = 0.75 * before[..., 1] + 0.25 * (made.tree_logits_BC + 0.7)
+    np.testing.assert_allclose(after[..., 1], expected, atol=1e-5)
+
+
+def test_searches_without_trees_would_be_read_by_nobody() -> None:
+    with pytest.raises(ValueError, match="lately are read by trees only"):
+        new_ranker("session_domains", trees=0, searches=("lately",))
+
+
+def test_items_must_have_a_row_a_request(ranker: FittedRanker) -> None:
+    with pytest.raises(ValueError, match="one row a request"):
+        ranker.score(user_batch([[], []]), np.array([[2, 3]]))
+
+
+def test_a_missing_view_is_named(ranker: FittedRanker) -> None:
+    users = user_batch([[]])
+    del users.views["played_history"]
+    if ranker.features.hard_search:
+        with pytest.raises(KeyError, match="played_history"):
+            scores(ranker, users, ITEMS)
+    else:
+        scores(ranker, users, ITEMS)
+    del users.views["recent_events"]
+    with pytest.raises(KeyError, match="recent_events"):
+        scores(ranker, users, ITEMS)
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_the_seed_decides(name: str) -> None:
+    users = user_batch([history(6, 1)])
+    first, again, other = (scores(new_ranker(name, seed), users, ITEMS) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_save_and_load_give_the_same(ranker: FittedRanker, tmp_path: Path) -> None:
+    vocabulary = Vocabulary(
+        track_ids_V=np.array([f"t{n}" for n in range(TRACKS)], dtype=object),
+        artist_of_track_V=ranker.features.artist_of_track_V,
+        artist_ids_A=np.array([f"a{n}" for n in range(12)], dtype=object),
+        titles_V=np.array([""] * TRACKS, dtype=object),
+        artist_names_A=np.array([""] * 12, dtype=object),
+    )
+    codes = vocabulary.encoders()["behaviour"]
+    rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
+    made = ranker.features
+    features = replace(
+        build_ranking_features(ranker.resolved_config, vocabulary, made.statistics, made.genres), trees=made.trees
+    )
+    written = FittedRanker(
+        ranker.model, features, replace(ranker.resolved_config, temperatures=(1.5, 1.0)), {"steps": 3}
+    )
+    written.save(tmp_path)
+    read = FittedRanker.load(tmp_path, vocabulary)
+    np.testing.assert_array_equal(scores(written, user_batch(rows), ITEMS), scores(read, user_batch(rows), ITEMS))
+    assert (
+        read.resolved_config == written.resolved_config and read.measures == {"steps": 3} and read.name == ranker.name
+    )
+    other = replace(vocabulary, track_ids_V=vocabulary.track_ids_V[:-1])
+    with pytest.raises(ValueError, match="same release"):
+        FittedRanker.load(tmp_path, other)
+    with pytest.raises(FileNotFoundError, match=r"training\.train ranker"):
+        FittedRanker.load(tmp_path / "nothing", vocabulary)

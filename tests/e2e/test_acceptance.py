@@ -1,0 +1,274 @@
+"""`make acceptance`: the real logs, and the default simulated world, through the whole line, held to what was promised."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from local.ports import free_port
+from tests.e2e import pipeline_runs
+from tests.support import acceptance_plugin
+from tests.support.acceptance_plugin import HOME, IS_WHOLE, LOGS, RECIPE, ROWS, report
+
+ANCHORS = acceptance_plugin.ROOT.parent / "shared" / "anchors"
+PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
+MEMORIES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
+pytestmark = [
+    pytest.mark.line,
+    pytest.mark.timeout(4 * 3600),
+    pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance"),
+]
+needs_logs = pytest.mark.skipif(
+    not (LOGS / "events.csv.gz").exists(),
+    reason=f"no play log at {LOGS} (events.csv.gz is missing); name one: SEGUE_ACCEPTANCE_LOGS=FOLDER",
+)
+needs_anchors = pytest.mark.skipif(not ANCHORS.is_dir(), reason=f"no reference scripts at {ANCHORS}")
+about_all_logs = pytest.mark.skipif(not IS_WHOLE, reason="promised of all logs and recipe small, not of a trial")
+
+
+class Place:
+    """A home with its ports and what its first run measured."""
+
+    def __init__(self, name: str, arguments: list[str]) -> None:
+        self.home, self.arguments = HOME / name, arguments
+        self.variables = pipeline_runs.environment(self.home, {port: str(free_port()) for port in PORTS})
+
+    def first_run(self) -> dict[str, object]:
+        return pipeline_runs.run_once(self.home, self.arguments, self.variables)
+
+    def python(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=acceptance_plugin.ROOT,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done.stdout
+
+    def evaluation(self) -> dict[str, dict[str, dict[str, dict[str, list[float]]]]]:
+        return json.loads((self.predictions() / "evaluation.json").read_text())
+
+    def predictions(self) -> Path:
+        return self.home / "training" / f"{self.measured['as_of']}-{RECIPE}" / "evaluation"
+
+    def release(self) -> str:
+        return str(json.loads((self.home / "bentoml" / "active.json").read_text())["release"])
+
+    def landed(self) -> list[tuple[str, int, int]]:
+        files = sorted(file for file in (self.home / "landing").rglob("*.parquet"))
+        return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+@pytest.fixture(scope="module")
+def logs() -> Path:
+    """The logs, or their first rows where only some are asked for."""
+    if not ROWS:
+        return LOGS
+    folder = HOME / f"logs_{ROWS}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with gzip.open(LOGS / "events.csv.gz", "rt") as source, gzip.open(folder / "events.csv.gz", "wt") as few:
+        few.writelines(line for number, line in zip(range(ROWS + 1), source, strict=False))
+    for name in ("tracks.tsv.gz", "artists.tsv.gz"):
+        (folder / name).symlink_to(LOGS / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real(logs):
+    place = Place("real", ["--logs", str(logs), "--recipe", RECIPE])
+    try:
+        place.measured = place.first_run()
+        yield place
+    finally:
+        place.python("local.services", "stop")
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    place = Place("simulated", ["--recipe", RECIPE])
+    try:
+        place.measured = place.first_run()
+        yield place
+    finally:
+        place.python("local.services", "stop")
+
+
+@needs_logs
+def test_real_logs_end_with_recommendations(real):
+    report("real logs: minutes", "at most 20, on 2 cores", real.measured["minutes"])
+    report("real logs: peak memory, GB", "under 12", real.measured["peak_gb"])
+    report("real logs: attempts", "1, or the minutes are a sum", real.measured["attempts"])
+    assert "For listener" in real.measured["output"]
+    assert real.release() in real.measured["output"]
+
+
+@needs_logs
+def test_landing_the_real_logs_again_changes_nothing(real, logs):
+    before = real.landed()
+    assert " 0 landed" in real.python("ingestion.land", str(logs))
+    assert real.landed() == before
+
+
+@needs_logs
+def test_a_second_run_is_green_and_everything_is_unchanged(real):
+    landed, release = real.landed(), real.release()
+    logs = set(real.home.glob("airflow/logs/**/*.log"))
+    # The answer that the first run printed was an impression of today, so without a day this would be another day's run.
+    printed = real.python("local.run", *real.arguments, "--as-of", real.measured["as_of"])
+    assert "release_ready" in printed
+    assert real.release() == release
+    assert set(landed) <= set(real.landed())
+    told = {log: log.read_text() for log in set(real.home.glob("airflow/logs/**/*.log")) - logs}
+    tasks = ("prepare", "evaluate", "release", "channels.train_channel", "rankers.train_ranker")
+    for task in tasks:
+        mine = [text for log, text in told.items() if f"task_id={task}" in log.parts]
+        assert mine, f"no log of {task}"
+        assert all("unchanged" in text or "not refitted" in text for text in mine), task
+
+
+@pytest.fixture(scope="module")
+def anchor(logs):
+    """The reference cases with the reference's own memories, and its scoring."""
+    folder = HOME / "anchor"
+    done = folder / "done.json"
+    if acceptance_plugin.read(done) != {"inputs": acceptance_plugin.inputs()}:
+        shutil.rmtree(folder, ignore_errors=True)
+        for script, arguments in (("cases.py", [str(logs), str(folder)]), ("recall_baselines.py", [str(folder)])):
+            subprocess.run([sys.executable, str(ANCHORS / script), *arguments], check=True)
+        acceptance_plugin.write(done, {"inputs": acceptance_plugin.inputs()})
+    return Anchor(folder)
+
+
+class Anchor:
+    """`../shared/anchors` over the logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        spec = importlib.util.spec_from_file_location("anchor_score", ANCHORS / "score.py")
+        self.score = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.score)
+
+    def recall(self, predictions: Path) -> dict[str, dict[str, tuple[float, float, float]]]:
+        """`recall_at_50 | recall_at_200` ▸ part ▸ value, low, high."""
+        ours = pl.read_parquet(predictions).with_columns(
+            pl.col("user_id").cast(pl.Int64), pl.col("tracks").cast(pl.List(pl.Int64))
+        )
+        found = self.score.recall_by_user(pl.read_parquet(self.folder / "recall_cases.parquet"), ours)
+        figures: dict[str, dict[str, tuple[float, float, float]]] = {}
+        for name, users in found.items():
+            metric, part = name.replace("@", "_at_").split()
+            figures.setdefault(metric, {})[part] = self._interval(users)
+        return figures
+
+    def gauc(self, predictions: Path) -> tuple[float, float, float]:
+        ours = pl.read_parquet(predictions).with_columns(pl.col("user_id").cast(pl.Int64))
+        return self._interval(self.score.auc_by_user(pl.read_parquet(self.folder / "skip_cases.parquet"), ours)["gauc"])
+
+    def _interval(self, users: pl.DataFrame) -> tuple[float, float, float]:
+        # Bootstraps draw users by position: the same users in the same order, those of our evaluation
+        ordered = users.with_columns(pl.col("user_id").cast(pl.String)).sort("user_id")
+        return self.score.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
+
+
+@needs_logs
+@needs_anchors
+def test_base_level_activation_is_the_anchors(real, anchor):
+    evaluation = real.evaluation()
+    assert evaluation["split"] == "user_time"
+    theirs = anchor.recall(anchor.folder / "recall_activation.parquet")
+    ours = evaluation["recall"]["base_level_activation"]
+    report("base_level_activation recall@200", f"{theirs['recall_at_200']['all'][0]:.4f} (the anchor's)", _shown(ours))
+    for metric in ("recall_at_50", "recall_at_200"):
+        for part, (value, *_) in theirs[metric].items():
+            assert ours[metric][part][0] == pytest.approx(value, abs=0.001), (metric, part)
+
+
+@needs_logs
+@needs_anchors
+def test_the_anchors_scoring_of_our_predictions_gives_our_figures(real, anchor):
+    evaluation, folder = real.evaluation(), real.predictions()
+    for name, ours in evaluation["recall"].items():
+        for metric, parts in anchor.recall(folder / f"recall_{name}.parquet").items():
+            for part, theirs in parts.items():
+                assert ours[metric][part] == pytest.approx(theirs, abs=1e-6), (name, metric, part)
+    for name, tasks in evaluation["ranking"].items():
+        theirs = anchor.gauc(folder / f"ranking_{name}_not_skipped.parquet")
+        assert tasks["not_skipped"]["gauc"] == pytest.approx(theirs, abs=1e-6), name
+
+
+@needs_logs
+@about_all_logs
+def test_fused_recall_is_at_least_the_best_memorys(real):
+    recall = {name: figures["recall_at_200"]["all"][0] for name, figures in real.evaluation()["recall"].items()}
+    best = max(MEMORIES, key=lambda name: recall[name])
+    report("fused recall@200", f"at least {recall[best]:.4f} ({best})", f"{recall['fused']:.4f}")
+    assert recall["fused"] >= recall[best]
+
+
+@needs_logs
+def test_every_trained_channel_stands_beside_the_memories_and_the_slate_beside_the_fused_order(real):
+    evaluation = real.evaluation()
+    channels = set(json.loads(real.python("training.train", "list", "channels").splitlines()[-1]))
+    assert {*channels, *MEMORIES, "fused"} <= set(evaluation["recall"])
+    slate = evaluation["slate"]
+    assert {"served", "fused"} <= set(slate)
+    difference = evaluation["differences"]["served - fused"]
+    for metric in ("recall_at_30", "ndcg_at_10"):
+        low, high = difference[metric][1:]
+        assert low <= high
+        pair = f"{slate['served'][metric]['all'][0]:.4f} - {slate['fused'][metric]['all'][0]:.4f}"
+        report(f"slate {metric}: served - fused", "reported", f"{pair}, difference {_interval(difference[metric])}")
+
+
+@needs_logs
+@about_all_logs
+def test_attention_beats_pooling_by_more_than_chance(real):
+    difference = real.evaluation()["differences"]["target_attention - sum_pooling"]["not_skipped/gauc"]
+    report("target_attention - sum_pooling, GAUC", "above 0 with its interval", _interval(difference))
+    assert difference[1] > 0
+
+
+@needs_logs
+def test_stop_leaves_nothing_of_the_real_run_behind(real):
+    _stops(real)
+
+
+def test_the_simulated_world_ends_with_recommendations(simulated):
+    report("simulated world: minutes", "at most 8, on 2 cores", simulated.measured["minutes"])
+    report("simulated world: peak memory, GB", "under 12", simulated.measured["peak_gb"])
+    assert "simulated" in simulated.measured["output"]
+    assert "For listener" in simulated.measured["output"]
+
+
+def test_stop_leaves_nothing_of_the_simulated_run_behind(simulated):
+    _stops(simulated)
+
+
+def _stops(place: Place) -> None:
+    place.python("local.services", "start")
+    assert len(pipeline_runs.of_home(place.home)) > 4
+    place.python("local.services", "stop")
+    left = pipeline_runs.of_home(place.home)
+    assert not left, [process.cmdline() for process in left]
+
+
+def _shown(figures: dict[str, dict[str, list[float]]]) -> str:
+    return _interval(figures["recall_at_200"]["all"])
+
+
+def _interval(figure: list[float]) -> str:
+    value, low, high = figure
+    return f"{value:+.4f} [{low:+.4f}, {high:+.4f}]"

@@ -1,0 +1,105 @@
+"""Airflow or a task killed in the middle of the line: run again, it ends green and in the same marts. `make acceptance`."""
+
+import os
+import shutil
+import signal
+import sys
+
+import psutil
+import pytest
+
+from local import land, services
+from tests.e2e.installation import Installation, wait_until
+from tests.e2e.process_kills import complete, home_environment, marts
+
+pytestmark = [
+    pytest.mark.line,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance"),
+]
+AS_OF, EARLIER = "2026-07-01", "2026-06-28"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The marts of both days, made by the same commands without Airflow."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    world, variables = land.WORLD_SIZES["debug"], home_environment(home)
+    size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
+    log = str(home / "log")
+    complete([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(land.SEED), "--out", log], variables)
+    complete([sys.executable, "-m", "ingestion.land", log], variables)
+    found = {}
+    for as_of in (AS_OF, EARLIER):
+        complete(["dbt", "build", "--project-dir", "dbt", "--vars", f"{{as_of: '{as_of}'}}"], variables)
+        found[as_of] = marts(home)
+    assert found[AS_OF] != found[EARLIER]
+    return found
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    here = Installation(tmp_path_factory.mktemp("home"))
+    try:
+        here.start()
+        yield here
+    finally:
+        here.stop()
+        shutil.rmtree(here.settings.home, ignore_errors=True)
+
+
+def has_begun_models(here, number):
+    told = here.settings.home / "dbt" / "logs" / "dbt.log"
+    before = told.read_bytes().count(b" START ") if told.exists() else 0
+    return lambda: told.exists() and told.read_bytes().count(b" START ") >= before + number
+
+
+def test_airflow_killed_while_marts_are_built_and_models_are_trained(here, undisturbed):
+    begun = has_begun_models(here, 30)
+    first = here.trigger()
+    wait_until(begun, "dbt in the middle")
+    orphan = here.wait_for("dbt", "build")
+    here.kill_airflow()
+    here.start()
+    assert not orphan.is_running()
+
+    here.wait_for("training.train", "realtime", "held_out", seconds=3)
+    here.kill_airflow()
+    here.start()
+    here.follow(first)
+    assert marts(here.settings.home) == undisturbed[AS_OF]
+    assert all(service.is_ready(here.settings) for service in services.SERVICES)
+
+
+def test_a_killed_command_is_tried_again(here, undisturbed):
+    before = here.retries()
+    first = here.trigger(as_of=EARLIER)
+    begun = has_begun_models(here, 30)
+    wait_until(begun, "dbt in the middle")
+    here.wait_for("dbt", "build").send_signal(signal.SIGKILL)
+    here.wait_for("training.train", "realtime", "held_out", seconds=3).send_signal(signal.SIGKILL)
+    here.follow(first)
+    assert {"build_marts", "channels.train_channel"} <= {
+        log.parts[2].removeprefix("task_id=") for log in here.retries() - before
+    }
+    assert marts(here.settings.home) == undisturbed[EARLIER]
+
+
+def test_a_killed_task_does_not_work_beside_its_own_retry(here, undisturbed):
+    """Its command outlives it; the retry waits for the command's end."""
+    first = here.trigger(as_of=AS_OF)
+    begun = has_begun_models(here, 5)
+    wait_until(begun, "dbt in the middle")
+    command = here.wait_for("dbt", "build")
+    task = command.parent()
+    assert task is not None
+    command.suspend()  # so that it is there when the retry comes
+    task.send_signal(signal.SIGKILL)
+    told = here.settings.airflow / "logs"
+    wait_until(
+        lambda: any("waiting: another build_marts" in log.read_text() for log in told.rglob("*.log")), "a waiting retry"
+    )
+    assert command.is_running() and command.status() == psutil.STATUS_STOPPED
+    command.resume()
+    here.follow(first)
+    assert marts(here.settings.home) == undisturbed[AS_OF]

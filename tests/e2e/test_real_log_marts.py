@@ -1,0 +1,81 @@
+"""On real listening logs the plays agree, row by row, with the reference that defines split, clock and sessions."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import duckdb
+import polars as pl
+import pytest
+
+from config import settings
+from tests.support.landing_zone import built
+
+SHARED = settings.ROOT.parent / "shared"
+LOGS = SHARED / "data" / "listening_logs"
+REFERENCE = SHARED / "anchors" / "cases.py"
+FEW_ROWS = 60_000
+
+pytestmark = pytest.mark.skipif(not LOGS.is_dir() or not REFERENCE.is_file(), reason="../shared has no listening logs")
+
+
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("cases", REFERENCE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """The first rows of the logs, or all of them when SEGUE_ACCEPTANCE is set."""
+    if os.environ.get("SEGUE_ACCEPTANCE"):
+        return LOGS
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    with gzip.open(LOGS / "events.csv.gz", "rt") as source, gzip.open(folder / "events.csv.gz", "wt") as few:
+        for number, line in enumerate(source):
+            if number > FEW_ROWS:
+                break
+            few.write(line)
+    for name in ("tracks.tsv.gz", "artists.tsv.gz"):
+        (folder / name).symlink_to(LOGS / name)
+    return folder
+
+
+@pytest.mark.line
+def test_plays_are_those_of_the_reference(tmp_path: Path, logs: Path) -> None:
+    land = pytest.importorskip("ingestion.land").land
+    home = tmp_path / "home"
+    land(logs, home)
+    built(home, as_of="2026-07-01")
+    expected = (
+        reference()
+        .load_plays(logs)
+        .select(
+            pl.col("user_id", "track_id", "artist_id").cast(pl.String),
+            pl.col("sequence_number", "known_at", "request_at", "ms_played").cast(pl.Int64),
+            "part",
+            pl.col("session").cast(pl.Int64),
+            pl.col("label").cast(pl.Boolean),
+        )
+    )
+    found = duckdb.sql(f"""
+        select
+            user_id, track_id, artist_id, play_number, epoch_us(known_at) as known_at, epoch_us(request_at) as request_at,
+            played_ms, part, session_id, is_listened
+        from '{home}/marts/plays.parquet'
+    """).pl()
+    renamed = found.rename({"played_ms": "ms_played", "play_number": "sequence_number", "is_listened": "label"})
+    both = expected.join(renamed, on=["user_id", "sequence_number"], how="full", suffix="_found")
+    assert both.height == expected.height == found.height
+    for column in ("known_at", "request_at", "track_id", "artist_id", "ms_played", "part", "label"):
+        assert both.filter(pl.col(column).ne_missing(pl.col(f"{column}_found"))).height == 0, column
+    # The same partition into sessions, whatever they are called.
+    pairs = both.select(pl.struct("user_id", "session").alias("ours"), pl.col("session_id").alias("theirs")).unique()
+    assert pairs.height == pairs["theirs"].n_unique() == pairs["ours"].n_unique()

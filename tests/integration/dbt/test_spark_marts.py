@@ -1,0 +1,160 @@
+"""The same models on DuckDB and on Spark: the same marts, row by row, however the landing zone came about.
+
+A simulated world of 20,000 events, 500,000 of them with SEGUE_ACCEPTANCE, beside a world made by hand that has what the
+simulation lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion.land import land
+from ingestion.simulate import WorldSize, simulate
+from local.publish import publish
+from tests.contract.dbt.test_marts import world
+from tests.support import spark
+from tests.support.landing_zone import at, built, event, write
+
+pytestmark = [pytest.mark.line, spark.needs_spark]
+
+FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
+SIZE = WorldSize(users=2_200, tracks=3_000, days=60) if FULL else WorldSize(users=800, tracks=800, days=6)
+AS_OF = "2026-07-01"
+PARTITIONS_LATE = 2
+"""So many of the newest days are landed after the first build."""
+
+GONE = "2026-03-01"
+"""A day that is made by hand alone, at either size of the simulated world."""
+
+LOOKBACK = 2
+"""So many days before those are read again: `lookback_days`, of which the newest day is one more."""
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """engine ▸ home. The landed events are built of some days first, then everything with all of them, with a late event
+    and with a file gone.
+    """
+    folder = tmp_path_factory.mktemp("engines")
+    homes = {engine: folder / engine for engine in ("duckdb", "spark")}
+    events = simulate(SIZE, folder / "world")
+    assert events >= (500_000 if FULL else 20_000)
+    land(folder / "world", homes["duckdb"])
+    for table, rows in by_hand().items():
+        write(homes["duckdb"], table, "2026-06-01", "by-hand", rows)
+    landing = homes["duckdb"] / "landing"
+    later = sorted((landing / "listening_events").iterdir())[-PARTITIONS_LATE:]
+    for day in later:
+        day.rename(folder / day.name)
+    gone = write(homes["duckdb"], "listening_events", GONE, "gone", [event("gone", "w", "play", "1", 70, played_ms=1)])
+    homes["spark"].mkdir()
+    shutil.copytree(landing, homes["spark"] / "landing")
+    build(homes, "--select", "stg_listening_events")
+    gone.unlink()
+    (homes["spark"] / gone.relative_to(homes["duckdb"])).unlink()
+    for home in homes.values():
+        for day in later:
+            shutil.copytree(folder / day.name, home / "landing" / "listening_events" / day.name)
+        late = event("late", "u", "play", "2", 61, played_ms=50_000, sequence_number=9)
+        write(home, "listening_events", "2026-06-01", "late", [late, *world()[:2]])
+    build(homes)
+    publish(homes["spark"] / "spark" / "marts", homes["spark"] / "marts")
+    return homes
+
+
+def build(homes: dict[str, Path], *selected: str) -> None:
+    built(homes["duckdb"], *selected, as_of=AS_OF)
+    variables = spark.environment(homes["spark"], memory="2g" if FULL else "1g", is_interpreted=not FULL)
+    built(homes["spark"], *selected, as_of=AS_OF, variables=variables)
+
+
+def by_hand() -> dict[str, list[dict[str, object]]]:
+    """Ties, duplicates, unknown lengths, names in several forms, exposures, comments, triples, containers."""
+    shown = {"request_id": "q", "user_id": "v", "scene": "daily", "shown_at": at(58), "release": "r", "arm": "r"}
+    shown |= {"target_type": "track", "propensity": 0.3, "is_exploration": False}
+    names = ["Ｅｘ", "Beyoncé", "Beyonce\u0301", "ΟΔΟΣ", "ﾊﾞｯｸ", "バック", "Straße", "Ấn Độ", "naïve…", "Ё", " spaced "]
+    return {
+        "listening_events": world(),
+        "tracks": [
+            {
+                "track_id": "1",
+                "title": "One",
+                "artist_ids": ["made0"],
+                "duration_ms": 200_000,
+                "audio_vector": [0.5, 1.0],
+            },
+            {
+                "track_id": "2",
+                "title": "Two",
+                "artist_ids": ["made1", "made0", "nobody"],
+                "lyrics": "la 'la'",
+                "styles": ["pop"],
+            },
+        ],
+        "artists": [{"artist_id": f"made{n}", "name": name} for n, name in enumerate(names)],
+        "knowledge_triples": [
+            {"head": f"artist_name:{name}", "relation": "has_genre", "tail": f"genre:{genre}"}
+            for genre, name in enumerate(
+                ["EX", "BEYONCÉ", "οδος", "バック", "STRASSE", "ấn độ", "NAÏVE...", "Ё", "spaced"]
+            )
+        ],
+        "track_comments": [{"comment_id": "c", "track_id": "1", "text": "fine", "occurred_at": at(5)}],
+        "exposures": [
+            shown | {"event_id": "h", "target_id": "1", "position": 0, "channels": ["popularity", "realtime"]},
+            shown | {"event_id": "i", "target_id": "2", "position": 1, "channels": []},
+        ],
+    }
+
+
+def test_the_marts_are_equal_row_by_row(homes: dict[str, Path]) -> None:
+    names = {engine: sorted(path.name for path in (home / "marts").glob("*.parquet")) for engine, home in homes.items()}
+    assert names["spark"] == names["duckdb"]
+    assert len(names["spark"]) > 15
+    for name in names["spark"]:
+        ours, theirs = (pq.read_table(homes[engine] / "marts" / name) for engine in ("spark", "duckdb"))
+        assert fields(ours.schema) == fields(theirs.schema), name
+        assert ours.num_rows == theirs.num_rows, name
+        for column in theirs.column_names:
+            assert_equal(ours[column], theirs[column].cast(ours.schema.field(column).type), f"{name}: {column}")
+
+
+def test_the_world_has_what_the_engines_might_differ_about(homes: dict[str, Path]) -> None:
+    def count(mart: str, column: str, value: object) -> int:
+        return pq.read_table(homes["spark"] / "marts" / f"{mart}.parquet")[column].to_pylist().count(value)
+
+    assert count("events", "behaviour", "impression_without_click") > 10
+    assert count("events", "event_id", "late") == 1
+    assert count("events", "event_id", "gone") == 0
+    assert count("knowledge_triples", "relation", "has_genre") == 11
+    assert pq.read_table(homes["spark"] / "marts" / "events.parquet").num_rows > SIZE.users
+
+
+def test_spark_writes_only_the_partitions_that_changed(homes: dict[str, Path]) -> None:
+    (table,) = (homes["spark"] / "spark" / "warehouse").rglob("stg_listening_events")
+    written = {
+        folder.name.split("=")[1]: max(file.stat().st_mtime for file in folder.glob("*.parquet"))
+        for folder in table.glob("landed_partition=*")
+    }
+    assert GONE not in written, "a partition without files is gone"
+    days = sorted(written)
+    renewed = {"2026-06-01", *days[-PARTITIONS_LATE - LOOKBACK :]}
+    assert renewed < set(days)
+    assert max(written[day] for day in days if day not in renewed) < min(written[day] for day in renewed)
+
+
+def fields(schema: pa.Schema) -> list[tuple[str, str]]:
+    """Names and types; what a list calls its elements does not matter."""
+    return [(field.name, str(field.type).replace("element: ", "item: ").replace("array_", "")) for field in schema]
+
+
+def assert_equal(ours: pa.ChunkedArray, theirs: pa.ChunkedArray, what: str) -> None:
+    if not ours.equals(theirs):
+        pairs = zip(ours.to_pylist(), theirs.to_pylist(), strict=True)
+        different = [(row, one, other) for row, (one, other) in enumerate(pairs) if one != other]
+        assert not different, f"{what}: {len(different)} of {len(ours)} rows differ, e.g. {different[:3]}"

@@ -1,0 +1,95 @@
+"""dbt through a Thrift server, as a cluster has it: one of Spark's own on loopback, with its own tables, makes DuckDB's marts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from local.ports import free_port
+from local.publish import publish
+from tests.contract.dbt.test_marts import world
+from tests.integration.dbt.test_spark_marts import assert_equal, fields
+from tests.support import spark
+from tests.support.landing_zone import built, event, write, write_empty_tables
+
+pytestmark = [pytest.mark.line, spark.needs_spark]
+
+SERVER = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port."""
+    import pyspark
+
+    home, port = tmp_path_factory.mktemp("server"), free_port()
+    variables = spark.environment(home)
+    *options, _ = shlex.split(variables.pop("PYSPARK_SUBMIT_ARGS"))
+    command = [
+        *(str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), *options, "--class", SERVER, "spark-internal"),
+        *("--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1", "--hiveconf", f"hive.server2.thrift.port={port}"),
+    ]
+    log = home / "server.log"
+    with log.open("w") as written:
+        process = subprocess.Popen(
+            command, env=os.environ | variables, cwd=home, stdout=written, stderr=subprocess.STDOUT
+        )
+    try:
+        began = time.monotonic()
+        while not _answers(port):
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < began + SECONDS, log.read_text()[-3000:]
+            time.sleep(0.5)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_server_makes_the_marts_that_duckdb_makes(server: str, tmp_path: Path) -> None:
+    """Some days first, then a late event and a day more: also what a server already has is added to."""
+    homes = {engine: tmp_path / engine for engine in ("duckdb", "spark")}
+    for home in homes.values():
+        write_empty_tables(home)
+        write(home, "listening_events", "2026-06-01", "a", world())
+        tracks = [{"track_id": "1", "title": "One", "artist_ids": ["x"], "duration_ms": 200_000, "styles": ["pop"]}]
+        write(home, "tracks", "2026-06-01", "a", tracks)
+        write(home, "artists", "2026-06-01", "a", [{"artist_id": "x", "name": "Ｅｘ"}])
+    variables = spark.environment(homes["spark"]) | {"SEGUE_SPARK_SERVER": server}
+    built(homes["spark"], variables=variables)
+    for home in homes.values():
+        late = event("late", "u", "play", "2", 61, played_ms=50_000, sequence_number=9)
+        write(home, "listening_events", "2026-06-01", "late", [late])
+        next_day = event("next", "v", "play", "1", 60 * 25, played_ms=90_000)
+        write(home, "listening_events", "2026-06-02", "b", [next_day])
+    shutil.rmtree(homes["spark"] / "spark" / "marts")
+    built(homes["spark"], variables=variables)
+    built(homes["duckdb"])
+    assert not (homes["spark"] / "spark" / "warehouse").exists(), "the tables are the server's"
+    names = publish(homes["spark"] / "spark" / "marts", homes["spark"] / "marts")
+    assert names == sorted(path.stem for path in (homes["duckdb"] / "marts").glob("*.parquet"))
+    for name in names:
+        ours, theirs = (pq.read_table(homes[engine] / "marts" / f"{name}.parquet") for engine in ("spark", "duckdb"))
+        assert fields(ours.schema) == fields(theirs.schema), name
+        for column in theirs.column_names:
+            assert_equal(ours[column], theirs[column].cast(ours.schema.field(column).type), f"{name}: {column}")
+    events = pq.read_table(homes["spark"] / "marts" / "events.parquet")["event_id"].to_pylist()
+    assert {"late", "next"} < set(events)

@@ -1,0 +1,44 @@
+"""A command waits for what is left of its own name, and only for that."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+ALONE = [sys.executable, "-m", "local.process_lock"]
+
+
+@pytest.fixture
+def here(tmp_path):
+    return {**os.environ, "SEGUE_HOME": str(tmp_path)}
+
+
+def start(here, name, *command):
+    return subprocess.Popen([*ALONE, name, *command], env=here, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_second_command_of_the_same_name_waits_for_the_end_of_the_first(here, tmp_path):
+    first = start(here, "build", "sh", "-c", "echo begun; exec sleep 600")
+    assert first.stdout.readline() == "begun\n"
+    other = start(here, "train", "echo", "at once")
+    assert other.communicate(timeout=60)[0] == "at once\n"
+    second = start(here, "build", "echo", "at last")
+    assert second.stdout.readline().startswith("waiting: another build runs")
+    time.sleep(0.3)
+    assert second.poll() is None
+    first.kill()
+    assert second.communicate(timeout=60)[0] == "at last\n"
+    assert second.returncode == 0
+    first.wait()
+
+
+def test_the_exit_code_is_the_commands(here):
+    assert subprocess.run([*ALONE, "build", "sh", "-c", "exit 7"], env=here, check=False).returncode == 7
+
+
+def test_a_command_is_needed(here):
+    done = subprocess.run([*ALONE, "build"], env=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "which command?" in done.stderr

@@ -1,0 +1,109 @@
+"""Ports are checked in one sentence, and secrets stay private."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from config import settings
+from local import airflow_server, process, services
+from local.ports import PortTakenError, free_port, is_free
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    return settings.load_settings()
+
+
+def test_a_taken_port_is_named_with_its_setting_before_anything_starts(here):
+    with socket.socket() as other:
+        other.bind((here.host, 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        ports = {name: free_port() for name in ("airflow_port", "recommender_port", "pages_port")}
+        asked = dataclasses.replace(here, mlflow_port=taken, **ports)
+        with pytest.raises(PortTakenError, match=rf"port {taken} .*mlflow.*SEGUE_MLFLOW_PORT=NUMBER"):
+            services.start(asked)
+    assert not list((here.home / "run").glob("*")) if (here.home / "run").exists() else True
+
+
+def test_the_password_is_random_kept_and_private(here):
+    password = airflow_server.load_or_create_password(here)
+    path = airflow_server.passwords_file(here)
+    assert len(password) >= 12
+    assert airflow_server.load_or_create_password(here) == password
+    assert json.loads(path.read_text()) == {"segue": password}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_usage_reporting_is_off_and_two_cores_are_two_tasks(here, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    variables = {**services.environment(here), **airflow_server.environment(here)}
+    assert variables["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert variables["AIRFLOW__CORE__PARALLELISM"] == "2"
+
+
+def test_a_queued_task_keeps_its_leave_to_report_for_a_day_of_trainings_before_it(here):
+    asked = ["config", "get-value", "execution_api", "jwt_expiration_time"]
+    variables = {**services.environment(here), **airflow_server.environment(here)}
+    done = subprocess.run(["airflow", *asked], env=variables, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) >= 24 * 60 * 60
+
+
+def test_a_program_of_ours_loads_the_settings_it_was_started_with(here):
+    asked = dataclasses.replace(here, airflow_port=1, recommender_port=2, mlflow_port=3, pages_port=4, host="127.0.0.9")
+    command = [
+        sys.executable,
+        "-m",
+        "local.environment",
+        "python",
+        "-c",
+        "from config import settings; print(settings.load_settings())",
+    ]
+    done = subprocess.run(command, env=services.environment(asked), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(asked)
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_get():
+    ports = [free_port() for _ in range(50)]
+    assert max(ports) < 32_768
+    assert len(set(ports)) > 1
+
+
+CHILD = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
+PARENT = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]], start_new_session=True)"
+)
+ANSWERS = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
+
+
+def test_what_a_killed_service_left_on_its_port_ends_before_it_starts_again(here, monkeypatch):
+    port = free_port()
+    program = process.start([sys.executable, "-c", PARENT, CHILD, str(port)], os.environ, here.home, here.home / "log")
+    service = services.Service(
+        name="pages",
+        command=lambda _: [sys.executable, "-c", ANSWERS, str(port)],
+        port=lambda _: port,
+        setting="SEGUE_PAGES_PORT",
+        health_path="/",
+    )
+    process.save(program, service.pid_file(here))
+    while is_free("127.0.0.1", port):
+        time.sleep(0.05)
+    os.kill(program.pid, signal.SIGKILL)
+    os.waitpid(program.pid, 0)
+    assert not is_free("127.0.0.1", port)
+    monkeypatch.setattr(services, "SERVICES", (service,))
+    try:
+        services.start(here)
+        assert services.find_running_process(service, here).pid != program.pid
+    finally:
+        services.stop(here)

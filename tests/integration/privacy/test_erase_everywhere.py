@@ -1,0 +1,161 @@
+"""A listener is forgotten while the real recommender runs: nothing of them is anywhere, nothing of others has changed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from config import settings
+from ingestion.land import land
+from tests.integration.privacy import erasure_home
+from tests.support import valkey
+from tests.support.landing_zone import built
+from tests.support.recommender_service import Place, prepared, started
+from training.data.training_data import TrainingData
+from training.recipes import recipe
+from training.release import model_store
+
+EVENT = {"target_type": "track", "target_id": "t1", "action": "like"}
+
+
+@pytest.fixture(scope="module")
+def built_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("built") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_HOME", str(home))
+        erasure_home.landed(home)
+    return home
+
+
+@dataclass
+class Home:
+    """A home whose recommender runs, and the listener who is to be forgotten."""
+
+    place: Place
+    server: valkey.ValkeyServer
+    user: str
+    others: list[str]
+
+    @property
+    def path(self) -> Path:
+        return self.place.home
+
+    def ask(self, path: str, **body: Any) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=60)
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def listen(self, user: str, number: int) -> dict[str, Any]:
+        """A day's list, and likes of it."""
+        status, list_ = self.ask("/recommend", user_id=user, scene="daily")
+        assert status == 200, list_
+        events = [EVENT | {"event_id": f"{number}-{place}-{user}", "user_id": user} for place in range(3)]
+        status, told = self.ask("/events", events=events)
+        assert status == 200, told
+        return told
+
+    def run(self, *module: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", *module]
+        return subprocess.run(
+            command, env=self.place.variables, cwd=settings.ROOT, capture_output=True, text=True, check=False
+        )
+
+    def forget(self, *users: str) -> subprocess.CompletedProcess[str]:
+        return self.run("privacy.erase", *users)
+
+    def in_redis(self, user: str) -> bool:
+        client = redis.Redis(host=self.server.host, port=self.server.port)
+        return any(user.encode() in key for key in client.keys("*"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def home(request: pytest.FixtureRequest, built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    folder = tmp_path_factory.mktemp(request.param) / "home"
+    shutil.copytree(built_home, folder)
+
+    def prepare(home: Path) -> Any:
+        erasure_home.with_models(home)
+        return erasure_home.AS_OF
+
+    with valkey.running() as server, prepared(folder, request.param, server.port, prepare) as place:
+        users = erasure_home.listeners(folder)
+        home = Home(place, server, users[1], [users[0], users[2]])
+        with started(place, "/readyz"):
+            for number, user in enumerate([home.others[0], home.user, home.others[1], home.user]):
+                assert home.listen(user, number)["accepted"] == 3
+            yield home
+
+
+LEFT = {
+    "bentoml/models/segue/made/channels/knowledge_graph/heard.parquet",
+    "bentoml/models/segue/made/slate.parquet",
+    "training/2026-07-01-debug/held_out/validation_cases.parquet",
+    "serving/daily_lists.sqlite",
+    "warehouse.duckdb",
+    *(f"marts/{name}.parquet" for name in ("events", "plays", "impressions", "sessions", "user_profiles", "likes")),
+}
+
+
+@pytest.mark.line
+@pytest.mark.timeout(900)
+def test_nothing_is_left_and_nobody_else_is_touched(home: Home) -> None:
+    kind = home.place.variables["SEGUE_ONLINE_STORE"]
+    before, others = erasure_home.places(home.path, home.user), erasure_home.rows_of_others(home.path, home.user)
+    assert {place.removesuffix("-wal") for place in before} >= LEFT
+    tops = {place.split("/")[0] for place in before}
+    assert tops == {"bentoml", "training", "serving", "marts", "landing", "quarantine", "live", "requests", "simulated",
+                    "feast", "warehouse.duckdb"}  # fmt: skip
+    assert home.in_redis(home.user) == (kind == "redis")
+
+    done = home.forget(home.user)
+    assert done.returncode == 0, done.stderr
+    assert f"{home.user}: forgotten" in done.stdout and "run this again" not in done.stdout
+    assert erasure_home.places(home.path, home.user) == []
+    assert not home.in_redis(home.user) and (kind == "sqlite" or home.in_redis(home.others[0]))
+    now = erasure_home.rows_of_others(home.path, home.user)
+    assert {name for name in others.keys() | now.keys() if others.get(name) != now.get(name)} == set()
+    release = home.path / "bentoml" / "models" / model_store.MODEL_NAME / "made"
+    assert (release / model_store.CHECKSUM_FILE).read_text() == model_store.checksum_listing(release)
+
+    # The recommender went on, answers them as nobody, and takes nothing of them any more.
+    told = home.listen(home.user, 9)
+    assert told["accepted"] == 0 and "was forgotten" in told["rejected"][0]["reason"]
+    assert home.listen(home.others[0], 9)["accepted"] == 3
+    assert home.ask("/listener", user_id=home.user)[1]["events"] == []
+    assert home.ask("/listener", user_id=home.others[0])[1]["is_known"]
+    assert erasure_home.places(home.path, home.user) == []
+
+    again = home.forget(home.user)
+    assert again.returncode == 0 and "was forgotten before, and nothing of them is here" in again.stdout
+
+
+@pytest.mark.line
+@pytest.mark.timeout(900)
+def test_they_stay_away_when_their_log_comes_again(home: Home, built_home: Path) -> None:
+    assert home.forget(home.user).returncode == 0
+    others = len(erasure_home.listeners(home.path))
+    counts = land(built_home / erasure_home.LOG, home.path)["own_events"]
+    assert counts.landed == 0 and counts.suppressed > 50
+    counts = land(erasure_home.broken(home.path.parent / "broken.jsonl", [home.user]), home.path)["own_events"]
+    assert (counts.read, counts.quarantined, counts.suppressed) == (2, 0, 2)
+    land(home.path / "live", home.path)
+    built(home.path, as_of=str(erasure_home.AS_OF))
+    assert erasure_home.places(home.path, home.user) == []
+    assert len(erasure_home.listeners(home.path)) == others
+    done = home.run("sequences.online.materialize", "--as-of", str(erasure_home.AS_OF))
+    assert done.returncode == 0, done.stderr
+    assert erasure_home.places(home.path, home.user) == [] and not home.in_redis(home.user)
+    # What is learned next is learned from the others.
+    data = TrainingData(home.path / "marts", "final", recipe("debug"))
+    assert home.user not in data.user_ids_U.tolist() and home.others[0] in data.user_ids_U.tolist()

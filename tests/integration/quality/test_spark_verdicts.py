@@ -1,0 +1,85 @@
+"""The same suites on Spark and on pandas: equal verdicts, expectation by expectation, of good tables and of broken ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import settings
+from quality.engine import create_engine
+from quality.validation import STAGES, Validator
+from tests.support import spark
+from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
+
+pytestmark = [pytest.mark.line, spark.needs_spark]
+
+BROKEN = {
+    "tracks": ("1000 as", "-1 as"),
+    "playlists": ("'ugc'", "'friend'"),
+    "artists": ("select", "select unnest([1, 2]) as row,"),
+    "sessions": ("'train' as part", "1 as one"),
+    "user_profiles": ("8 as listens", "10 as listens"),
+    "track_statistics": ("8 as listens", "null::bigint as listens"),
+    "exposures": ("1.0 as propensity", "2.0 as propensity"),
+    "online_metrics": ("4 as plays", "7 as plays"),
+    "train_cuts": ("select", "select unnest(['a', 'b']) as x,"),
+    "knowledge_triples": ("'track:t'", "'t'"),
+    "track_comments": ("'fine' as text", "null::varchar as text"),
+}
+LAST_DAY = "ended_at >= timestamp '2026-06-09'"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with spark.session(tmp_path_factory.mktemp("spark")) as opened:
+        yield opened
+
+
+def verdicts(home: Path, engine: str, as_of: str = AS_OF) -> dict[str, Any]:
+    """Suite ▸ what was found, without examples of rows and traces of errors, which are an engine's own."""
+    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    judge = create_engine(engine)
+    try:
+        validator = Validator(home / "site" / engine, judge)
+        outcomes = [one for stage in STAGES.values() for one in stage(here, date.fromisoformat(as_of), validator, None)]
+        validator.build_docs()
+    finally:
+        judge.close()
+    assert (home / "site" / engine / "index.html").is_file()
+    return {
+        one.suite: (one.expectations, [line.split(", e.g.")[0].split(": {")[0] for line in one.failed], one.notes)
+        for one in outcomes
+    }
+
+
+def test_good_tables(tmp_path: Path) -> None:
+    write_home(tmp_path)
+    found = verdicts(tmp_path, "spark")
+    assert found == verdicts(tmp_path, "duckdb")
+    assert all(failed == [] for _, failed, _ in found.values())
+    assert len(found) == len(ROWS) + 2
+
+
+def test_broken_tables(tmp_path: Path) -> None:
+    write_home(tmp_path)
+    for mart, (good, bad) in BROKEN.items():
+        write_mart(tmp_path, mart, ROWS[mart].replace(good, bad, 1))
+    write_landing(tmp_path, f"select * replace (if({LAST_DAY}, 'click', action) as action) from ({EVENTS})")
+    write_mart(tmp_path, "events", f"select * replace (if({LAST_DAY}, null, user_id) as user_id) from ({EVENTS})")
+    found = verdicts(tmp_path, "spark")
+    theirs = verdicts(tmp_path, "duckdb")
+    assert {suite: of[:2] for suite, of in found.items()} == {suite: of[:2] for suite, of in theirs.items()}
+    assert {suite for suite, (_, failed, _) in found.items() if failed} == {
+        *BROKEN,
+        "events",
+        "landed_listening_events",
+    }
+
+
+def test_what_does_not_fit_into_memory_is_put_into_the_home() -> None:
+    assert list((Path(os.environ["SEGUE_HOME"]) / "spark" / "spill").glob("blockmgr-*"))

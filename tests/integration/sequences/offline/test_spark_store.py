@@ -1,0 +1,224 @@
+"""Feast on Spark answers what it answers on DuckDB, element by element, and materialises it into Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import feast
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from feast.errors import FeastEntityDFMissingColumnsError, FeatureNameCollisionError
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+
+from sequences.online.reader_writer import OnlineReader
+from sequences.views import SEQUENCE_VIEWS, SequenceViewError
+from tests.contract.sequences import test_feast_universal_cases as cases
+from tests.contract.sequences.test_point_in_time_join import CASES, FOREVER, frame, store_with, values
+from tests.support import spark, valkey
+from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, to_us, write_events
+from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store
+from tests.support.sequences.universal_views import NOW, entity_rows, open_world, plain, world
+
+pytestmark = [pytest.mark.line, spark.needs_spark]
+
+USERS = [f"u{n}" for n in range(12)]
+BEHAVIOURS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")
+FEATURES = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for name in view.attribute_names]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with spark.session(tmp_path_factory.mktemp("spark")) as opened:
+        yield opened
+
+
+def history() -> list[dict[str, Any]]:
+    """1,500 events of few users: ties, unknown ratios and scenes, targets of several types; longer than the views."""
+    random = np.random.default_rng(5)
+    events = []
+    for n in range(1_500):
+        is_track = random.random() < 0.8
+        events.append(
+            {
+                "event_id": f"e{n:04d}",
+                "user_id": USERS[int(random.integers(0, len(USERS) - 1))],
+                "second": int(random.integers(0, 400)) * 60,
+                "sequence_number": int(random.integers(0, 3)),
+                "behaviour": str(random.choice(BEHAVIOURS)),
+                "target_type": "track" if is_track else "artist",
+                "target_id": f"t{random.integers(0, 50)}",
+                "played_ratio": float(np.float32(random.random())) if random.random() < 0.7 else None,
+                "scene": "daily" if random.random() < 0.5 else None,
+            }
+        )
+    return event_rows(events)
+
+
+def profiles() -> pa.Table:
+    rows = [
+        {"user_id": user, "known_at": EPOCH + timedelta(hours=hours), "plays_total": 10 * hours + number}
+        for number, user in enumerate(USERS[:9])
+        for hours in range(0, 7, 2)
+    ]
+    schema = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
+    return pa.Table.from_pylist(rows, schema)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, feast.FeatureStore]:
+    """The same views over the same files, on either engine."""
+    folder = tmp_path_factory.mktemp("features")
+    pq.write_table(profiles(), folder / "user_profiles.parquet")
+    write_events(folder / "events.parquet", history())
+    online = {"type": "sqlite", "path": str(folder / "online.db")}
+    return {
+        "duckdb": feature_store(folder, SEQUENCE_VIEWS, online),
+        "spark": feature_store(folder, SEQUENCE_VIEWS, online, engine=SPARK),
+    }
+
+
+def asked() -> pd.DataFrame:
+    """Moments at, just before and just after events, of everybody and nobody, out of order and twice."""
+    moments = [at(60 * n) + timedelta(microseconds=shift) for n in (0, 3, 200, 399, 800) for shift in (-1, 0, 1)]
+    rows = [(user, moment) for user in (*USERS, "nobody", None) for moment in moments]
+    order = np.random.default_rng(6).permutation(len(rows))
+    rows = [rows[place] for place in order] + rows[:3]
+    return pd.DataFrame(
+        {
+            "user_id": [user for user, _ in rows],
+            "event_timestamp": pd.to_datetime([moment for _, moment in rows], utc=True),
+            "kept": range(len(rows)),
+        }
+    )
+
+
+def plain_rows(table: pa.Table) -> list[str]:
+    """Rows of which NaN equals itself."""
+    times = [name for name in table.column_names if pa.types.is_timestamp(table.schema.field(name).type)]
+    for name in times:
+        moments = table[name].cast(pa.timestamp("us")).cast(pa.int64())
+        table = table.set_column(table.column_names.index(name), name, moments)
+    return [repr(row) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("full_feature_names", [True])
+def test_sequences_and_ordinary_views_equal_duckdbs(stores: Any, full_feature_names: bool) -> None:
+    features = [*FEATURES, "user_profile:plays_total"]
+    answers = {
+        engine: store.get_historical_features(asked(), features, full_feature_names=full_feature_names).to_arrow()
+        for engine, store in stores.items()
+    }
+    assert answers["spark"].column_names == answers["duckdb"].column_names
+    assert plain_rows(answers["spark"]) == plain_rows(answers["duckdb"])
+    longest = max(len(one) for one in answers["spark"]["recent_events__event_id"].to_pylist())
+    assert longest == SEQUENCE_VIEWS["recent_events"].length
+    assert answers["spark"]["user_profile__plays_total"].null_count > 10
+    for name in answers["duckdb"].column_names[3:]:
+        assert answers["spark"][name].cast(answers["duckdb"][name].type).type == answers["duckdb"][name].type
+
+
+def test_sequences_equal_the_oracle(stores: Any) -> None:
+    rows, frame_asked = history(), asked().dropna()
+    view = SEQUENCE_VIEWS["recent_negatives"]
+    features = [f"{view.name}:{name}" for name in view.attribute_names]
+    answer = stores["spark"].get_historical_features(frame_asked, features).to_arrow().to_pylist()
+    for given, got in zip(frame_asked.to_dict("records"), answer, strict=True):
+        time_us = to_us(given["event_timestamp"].to_pydatetime().replace(tzinfo=None))
+        wanted = oracle_values(rows, view, given["user_id"], time_us)
+        assert repr({name: got[name] for name in view.attribute_names}) == repr(wanted)
+
+
+def test_entity_rows_of_spark_sql_and_of_a_frame_on_spark(stores: Any, session: Any) -> None:
+    rows = session.createDataFrame(asked()[["user_id", "event_timestamp", "kept"]])
+    rows.createOrReplaceTempView("asked_rows")
+    wanted = stores["duckdb"].get_historical_features(asked(), ["recent_events:event_id"]).to_df()
+    for entity_rows_given in (rows, "select * from asked_rows"):
+        got = stores["spark"].get_historical_features(entity_rows_given, ["recent_events:event_id"]).to_df()
+        assert got.sort_values("kept")["event_id"].map(list).tolist() == wanted["event_id"].map(list).tolist()
+
+
+def test_what_cannot_be_answered_says_why(stores: Any) -> None:
+    store = stores["spark"]
+    with pytest.raises(ValueError, match="entity rows are needed"):
+        store.get_historical_features(None, ["recent_events:event_id"], start_date=NOW, end_date=NOW)
+    with pytest.raises(FeastEntityDFMissingColumnsError, match="user_id"):
+        store.get_historical_features(asked().rename(columns={"user_id": "who"}), ["recent_events:event_id"])
+    source = store.get_feature_view("recent_events").batch_source
+    offline = store._get_provider().offline_store
+    with pytest.raises(SequenceViewError, match="has no rows to pull"):
+        offline.pull_all_from_table_or_query(store.config, source, ["user_id"], ["event_id"], "known_at", None)
+
+
+def test_persist_writes_a_file(stores: Any, tmp_path: Path) -> None:
+    job = stores["spark"].get_historical_features(asked(), ["user_profile:plays_total"])
+    job.persist(SavedDatasetFileStorage(path=str(tmp_path / "saved.parquet")))
+    assert pq.read_table(tmp_path / "saved.parquet")["kept"].to_pylist() == list(range(len(asked())))
+
+
+def test_materialised_from_spark_into_redis_is_what_duckdb_materialises(tmp_path: Path) -> None:
+    pq.write_table(profiles(), tmp_path / "user_profiles.parquet")
+    write_events(tmp_path / "events.parquet", history())
+    began, ended = datetime(2023, 1, 1, tzinfo=UTC), at(60 * 300).replace(tzinfo=UTC)
+    names = [*SEQUENCE_VIEWS, "user_profile"]
+    read: dict[str, list[str]] = {}
+    for engine, config in (("duckdb", DUCKDB | {"materialization": {"pull_latest_features": True}}), ("spark", SPARK)):
+        with valkey.running() as server:
+            store = feature_store(tmp_path, SEQUENCE_VIEWS, valkey.online_store(server), engine=config)
+            store.materialize(began, ended, feature_views=names)
+            reader = OnlineReader(store, SEQUENCE_VIEWS)
+            read[engine] = [
+                repr({view: {name: list(one) for name, one in of.items()} for view, of in reader.read(user).items()})
+                for user in (*USERS, "nobody")
+            ]
+    assert read["spark"] == read["duckdb"]
+    assert "e0" in read["spark"][0]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ordinary_view(tmp_path: Path, name: str) -> None:
+    asked_rows, ttl, expected = CASES[name]
+    assert values(store_with(tmp_path, ttl, engine=SPARK), *asked_rows) == expected
+
+
+def test_filter_by_created_timestamp_hides_what_was_written_later(tmp_path: Path) -> None:
+    store = store_with(tmp_path, FOREVER, engine=SPARK)
+    rows = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
+    assert values(store, *rows, filter_by_created_timestamp=True) == [2, 3, 3, 4]
+
+
+def test_no_entity_rows_give_no_rows(tmp_path: Path) -> None:
+    store = store_with(tmp_path, FOREVER, engine=SPARK)
+    assert store.get_historical_features(frame(("a", 1)).iloc[:0], ["values:value"]).to_arrow().num_rows == 0
+
+
+def test_feasts_universal_cases(tmp_path: Path) -> None:
+    """Several views, two keys, none, renamed columns, times to live, views computed on demand, one view twice."""
+    universals = world()
+    store, views = open_world(tmp_path, universals, SPARK)
+    store.apply([cases.on_demand(views["driver_stats"])])
+    rows = entity_rows().assign(val_to_add=range(60))
+    on_demand = ["conv_rate_plus_100:conv_rate_plus_100", "conv_rate_plus_100:conv_rate_plus_val_to_add"]
+    answer = store.get_historical_features(rows, [*cases.FEATURES, *on_demand]).to_df()
+    cases.checked(answer, universals, rows, cases.FEATURES, full_feature_names=False)
+    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(rows)]
+    cases.same(answer["conv_rate_plus_100"], [None if rate is None else rate + 100 for rate in rates])
+
+    twice = [
+        views["location"].with_name(name).with_join_key_map({"location_id": f"{name}_id"})
+        for name in ("origin", "destination")
+    ]
+    service = feast.FeatureService(name="entity_mapping", features=twice)
+    store.apply([service])
+    answer = store.get_historical_features(entity_rows(), service, full_feature_names=True).to_df()
+    for name in ("origin", "destination"):
+        keys = {"location_id": f"{name}_id"}
+        wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(entity_rows())]
+        cases.same(answer[f"{name}__temperature"], wanted)
+    with pytest.raises(FeatureNameCollisionError):
+        store.get_historical_features(entity_rows(), service, full_feature_names=False)

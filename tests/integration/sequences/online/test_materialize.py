@@ -1,0 +1,192 @@
+"""Materialisation: what it writes and leaves alone, that a killed run goes on where it was, and Feast's own command."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequences.online import batch_rows
+from sequences.online import materialize as module
+from sequences.online.materialization_state import MaterializationState
+from sequences.online.materialize import materialize
+from sequences.online.reader_writer import OnlineReader
+from sequences.timeline import EventTableError
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.event_rows import event_rows, write_events
+from tests.support.sequences.online_stores import KINDS, opened
+
+VIEWS = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "played_history")}
+FIRST, SECOND = date(2024, 1, 2), date(2024, 1, 3)
+
+
+def events(users: str = "abc", seconds: tuple[int, ...] = (10, 20, 90_000)) -> list[dict[str, Any]]:
+    """Three plays a user, the last of them on the second day."""
+    return [
+        {"event_id": f"{user}{n}", "user_id": user, "second": second, "sequence_number": n}
+        for user in users
+        for n, second in enumerate(seconds)
+    ]
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    with opened(request.param, tmp_path, VIEWS) as store:
+        write_events(tmp_path / "events.parquet", event_rows(events()))
+        yield store
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user is a piece, and every row a write."""
+    monkeypatch.setattr(batch_rows, "EVENTS_PER_CHUNK", 1)
+    monkeypatch.setattr(module, "MAX_WRITE_BYTES", 1)
+    monkeypatch.setattr(batch_rows.encode_batch_rows, "__defaults__", (1,))
+
+
+def run(store: Any, folder: Path, as_of: date, **options: Any) -> dict[str, int] | None:
+    return materialize(store, as_of, folder, folder / "state.db", tuple(VIEWS.values()), **options)
+
+
+def everything(store: Any, users: str = "abc") -> dict[str, str]:
+    return {user: repr(OnlineReader(store, VIEWS).read(user)) for user in users}  # repr: NaN equals itself
+
+
+def ids(store: Any, user: str) -> list[str]:
+    return list(OnlineReader(store, VIEWS).read(user)["recent_events"]["event_id"])
+
+
+def test_only_what_was_known_before_as_of(store: Any, tmp_path: Path) -> None:
+    run(store, tmp_path, FIRST)
+    assert ids(store, "a") == ["a0", "a1"]
+    run(store, tmp_path, SECOND)
+    assert ids(store, "a") == ["a0", "a1", "a2"]
+
+
+def test_only_users_with_something_new_are_written(store: Any, tmp_path: Path) -> None:
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
+    assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
+    like = {"event_id": "b9", "user_id": "b", "second": 15, "sequence_number": 9, "behaviour": "like"}
+    write_events(tmp_path / "events.parquet", event_rows([*events(), like]))
+    assert run(store, tmp_path, FIRST) == {"recent_events": 1, "played_history": 0, "user_profile": 0}
+    assert ids(store, "b") == ["b0", "b9", "b1"]
+
+
+def test_profiles_are_written_when_they_change(store: Any, tmp_path: Path) -> None:
+    def profiles(**plays: int) -> None:
+        rows = [{"user_id": user, "known_at": datetime(2024, 1, 2), "plays_total": n} for user, n in plays.items()]
+        schema = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
+        pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / "user_profiles.parquet")
+
+    profiles(a=2, b=2)
+    assert (run(store, tmp_path, FIRST) or {})["user_profile"] == 2
+    profiles(a=2, b=3)
+    assert (run(store, tmp_path, FIRST) or {})["user_profile"] == 1
+    reader = OnlineReader(store, VIEWS)
+    assert [list(reader.read(user)["user_profile"]["plays_total"]) for user in "abc"] == [[2], [3], []]
+
+
+def test_a_user_whose_events_are_gone_is_emptied(store: Any, tmp_path: Path, small_pieces: None) -> None:
+    run(store, tmp_path, FIRST)
+    write_events(tmp_path / "events.parquet", event_rows(events("ad")))
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
+    assert [ids(store, user) for user in "abcd"] == [["a0", "a1"], [], [], ["d0", "d1"]]
+    assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
+
+
+def test_another_store_or_an_emptied_one_gets_everything(store: Any, tmp_path: Path) -> None:
+    run(store, tmp_path, FIRST)
+    before = everything(store)
+    online = store._get_provider().online_store
+    for view in (*VIEWS, "live_events", "user_profile"):
+        if store.config.online_store.type == "redis":
+            online.delete_table(store.config, store.get_feature_view(view))
+        else:
+            online._get_conn(store.config).execute(f"delete from tests_{view}")
+            online._get_conn(store.config).commit()
+    assert ids(store, "a") == []
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
+    assert everything(store) == before
+
+
+def test_an_earlier_day_is_left_alone_unless_forced(store: Any, tmp_path: Path) -> None:
+    run(store, tmp_path, SECOND)
+    assert run(store, tmp_path, FIRST) is None
+    assert ids(store, "a") == ["a0", "a1", "a2"]
+    run(store, tmp_path, FIRST, is_forced=True)
+    assert ids(store, "a") == ["a0", "a1"]
+
+
+def test_rows_are_written_although_the_clock_went_back(store: Any, tmp_path: Path) -> None:
+    run(store, tmp_path, FIRST)
+    with mock.patch("sequences.online.materialization_state.datetime", wraps=datetime) as clock:
+        clock.now.return_value = datetime(2024, 1, 1, tzinfo=UTC)
+        run(store, tmp_path, SECOND)
+    assert ids(store, "a") == ["a0", "a1", "a2"]
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 5])
+@pytest.mark.parametrize("is_noted", [True, False], ids=["row and note", "row without note"])
+def test_a_killed_run_goes_on_where_it_was(
+    store: Any, tmp_path: Path, small_pieces: None, kill_at: int, is_noted: bool
+) -> None:
+    child = os.fork()
+    if not child:
+        _materialize_until_killed(store, tmp_path, kill_at, is_noted)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    rest = run(store, tmp_path, FIRST)
+    assert rest is not None
+    assert sum(rest.values()) == 6 - (kill_at if is_noted else kill_at - 1)
+    found = everything(store)
+    (tmp_path / "state.db").unlink()
+    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
+    assert everything(store) == found
+    assert [ids(store, user) for user in "abc"] == [[f"{user}0", f"{user}1"] for user in "abc"]
+
+
+def _materialize_until_killed(store: Any, folder: Path, kill_at: int, is_noted: bool) -> None:
+    written, calls = MaterializationState.record_written, []
+
+    def kill(self: MaterializationState, *arguments: Any) -> None:
+        calls.append(arguments)
+        if is_noted or len(calls) < kill_at:
+            written(self, *arguments)
+        if len(calls) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    MaterializationState.record_written = kill  # type: ignore[method-assign,assignment]
+    try:
+        run(store, folder, FIRST)
+    finally:
+        os._exit(1)
+
+
+def test_an_unsorted_table_is_refused(store: Any, tmp_path: Path) -> None:
+    rows = event_rows(events())
+    write_events(tmp_path / "events.parquet", [*rows[3:], *rows[:3]])
+    with pytest.raises(EventTableError, match="not sorted"):
+        run(store, tmp_path, FIRST)
+
+
+def test_feasts_own_pull_gives_the_same_lists(store: Any, tmp_path: Path) -> None:
+    view = store.get_feature_view("recent_events")
+    job = store._get_provider().offline_store.pull_latest_from_table_or_query(
+        store.config,
+        view.batch_source,
+        ["user_id"],
+        ["event_id", "ended_at"],
+        "known_at",
+        None,
+        datetime(2020, 1, 1, tzinfo=UTC),
+        datetime(2024, 1, 2, tzinfo=UTC),
+    )
+    rows = {row["user_id"]: row["event_id"] for row in job.to_arrow().to_pylist()}
+    assert rows == {user: [f"{user}0", f"{user}1"] for user in "abc"}

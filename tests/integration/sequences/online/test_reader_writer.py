@@ -1,0 +1,337 @@
+"""The writer and the reader on SQLite and on a real Redis-protocol server: nothing lost, no order but the contract's."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import feast
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sequences import behaviours
+from sequences.online.codec import decode_values
+from sequences.online.live_row import LIVE_FEATURES, decode_live_events
+from sequences.online.materialize import materialize
+from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader, OnlineWriter, WriteConflict
+from sequences.online.row import OnlineRowReader
+from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
+from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events
+from tests.support.sequences.online_stores import KINDS, opened
+
+VIEWS = {name: replace(view, length=min(view.length, 4)) for name, view in SEQUENCE_VIEWS.items()}
+DURATION_MS = 100_000
+DAY = 86_400
+USERS = ("u1", "u2")
+example = itertools.count()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def short(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """A store of views of length 4, and its folder; every test has users of its own."""
+    folder = tmp_path_factory.mktemp("short")
+    with opened(request.param, folder, VIEWS) as store:
+        yield store, folder
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[feast.FeatureStore]:
+    """A store of the views as they are."""
+    with opened(request.param, tmp_path_factory.mktemp("whole"), SEQUENCE_VIEWS) as store:
+        yield store
+
+
+@pytest.fixture
+def user() -> str:
+    """A user whom no other test has."""
+    return f"someone{next(example)}"
+
+
+def contract_row(number: int, user: str, **columns: Any) -> dict[str, Any]:
+    """A contract row, a play to the end unless said otherwise; `second` is when it ended."""
+    row = {
+        "event_id": f"e{(number * 7919) % 9973:04d}",
+        "user_id": user,
+        "sequence_number": number,
+        "target_type": "track",
+        "target_id": f"t{number}",
+        "action": "play",
+        "played_ms": 95_000,
+        "scene": None,
+        "second": number % 17,
+    } | columns
+    row["played_ms"] = row["played_ms"] if row["action"] == "play" else None
+    row["occurred_at"] = row["ended_at"] = us(row["second"])
+    return row
+
+
+def mart_row(row: dict[str, Any]) -> dict[str, Any]:
+    """What dbt derives of a contract row, for `event_rows`."""
+    duration = DURATION_MS if row["action"] == "play" else None
+    ratio = behaviours.played_ratio(row["played_ms"], duration)
+    return row | {
+        "behaviour": behaviours.behaviour_of(row["action"], row["played_ms"], duration),
+        "played_ratio": None if ratio is None else float(np.float32(ratio)),
+    }
+
+
+def same(found: Any, expected: dict[str, list[Any]]) -> None:
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        pairs = zip(found[name], values, strict=True)
+        assert all(
+            a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b))
+            for a, b in pairs
+        ), (name, list(found[name]), values)
+
+
+def live_ids(store: feast.FeatureStore, user: str) -> list[str]:
+    (row,) = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES}).read([user])
+    return [event["event_id"] for event in decode_live_events(row[LIVE_SOURCE])]
+
+
+happenings = st.lists(
+    st.fixed_dictionaries(
+        {
+            "user": st.sampled_from(USERS),
+            # Few moments and numbers: most events tie with others, landed or not.
+            "second": st.integers(0, 3),
+            "sequence_number": st.integers(0, 2),
+            "action": st.sampled_from(["play", "play", "play", "click", "dislike", "block"]),
+            "played_ms": st.sampled_from([1_000, 50_000, 95_000]),
+            "target_type": st.sampled_from(["track", "artist"]),
+            "scene": st.sampled_from([None, "daily"]),
+        }
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(happenings=happenings, data=st.data())
+def test_whatever_is_reported_landed_and_materialised_when_a_read_is_the_definition(
+    short: tuple[Any, Path], happenings: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    store, folder = short
+    prefix = f"x{next(example)}"
+    history = []
+    for number, one in enumerate(happenings):
+        target_type = "track" if one["action"] == "play" else one["target_type"]
+        event_id = f"{prefix}e{(number * 7919) % 997:03d}"
+        columns = {name: one[name] for name in ("second", "sequence_number", "action", "played_ms", "scene")}
+        history.append(
+            contract_row(number, prefix + one["user"], event_id=event_id, target_type=target_type, **columns)
+        )
+    writer, reader = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), OnlineReader(store, VIEWS)
+    reported: dict[str, dict[str, Any]] = {}
+    landed: dict[str, dict[str, Any]] = {}
+    # Some come in a file and were never reported; the others come as reports, now and then twice, in any order.
+    filed = data.draw(st.lists(st.sampled_from(history), max_size=5))
+    waiting = data.draw(st.permutations([*history, *data.draw(st.lists(st.sampled_from(history), max_size=4))]))
+    while waiting or filed:
+        count = data.draw(st.integers(1, 6))
+        together, waiting = waiting[:count], waiting[count:]
+        by_user: dict[str, list[dict[str, Any]]] = {}
+        for row in together:
+            by_user.setdefault(row["user_id"], []).append(row)
+        writer.apply_batch(by_user)
+        reported.update({row["event_id"]: row for row in together})
+        if data.draw(st.booleans()) or not waiting:
+            # Landing takes what it finds: not always everything that was reported.
+            taken = data.draw(st.lists(st.sampled_from(list(reported.values())), max_size=10)) if reported else []
+            landed.update({row["event_id"]: row for row in [*taken, *filed]})
+            filed = []
+            write_events(folder / "events.parquet", event_rows(map(mart_row, landed.values())))
+            materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
+        rows = event_rows(map(mart_row, {**landed, **reported}.values()))
+        for user in USERS:
+            found = reader.read(prefix + user)
+            for view in VIEWS.values():
+                same(found[view.name], oracle_values(rows, view, prefix + user, us(DAY)))
+
+
+def test_fifty_clients_writing_for_one_user_at_once_lose_nothing(store: feast.FeatureStore, user: str) -> None:
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    rows = [contract_row(number, user) for number in range(200)]
+    with ThreadPoolExecutor(50) as clients:
+        applied = list(clients.map(lambda row: writer.apply(user, [row]), rows))
+    assert applied == [1] * 200
+    expected = sorted(rows, key=lambda row: (row["ended_at"], row["sequence_number"], row["event_id"]))
+    history = OnlineReader(store).read(user)["played_history"]
+    assert list(history["event_id"]) == [row["event_id"] for row in expected]
+
+
+def test_reads_of_sqlite_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    # A read that begins beside another one on the same connection would see the state that the other began with, and so
+    # miss an event that was acknowledged in between.
+    with opened("sqlite", tmp_path, VIEWS) as store:
+        reader, online = OnlineReader(store, VIEWS), store._get_provider().online_store
+        read, inside, most = online.online_read, [], []
+
+        def slowly(*arguments: Any, **options: Any) -> Any:
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.002)
+            found = read(*arguments, **options)
+            inside.pop()
+            return found
+
+        monkeypatch.setattr(online, "online_read", slowly)
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(reader.read, [user] * 16))
+    assert max(most) == 1
+
+
+def test_every_order_of_arrival_ends_in_the_same_state(store: feast.FeatureStore, user: str) -> None:
+    rows = [
+        contract_row(number, user, second=second, sequence_number=order)
+        for number, (second, order) in enumerate([(5, 1), (5, 1), (5, 0), (1, 9)])
+    ]
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    rows_of = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
+    for number, order in enumerate(itertools.permutations(rows)):
+        for row in order:
+            writer.apply(f"{user}-{number}", [row])
+        writer.apply(f"{user}-{number}", order[:2])
+    found = [row[LIVE_SOURCE] for row in rows_of.read([f"{user}-{n}" for n in range(math.factorial(4))])]
+    states = [{name: decode_values(value) for name, value in row.values.items()} for row in found]
+    assert all(state == states[0] for state in states)
+    assert all(states[0].values())
+
+
+def test_users_written_together_are_users_written_alone(store: feast.FeatureStore, user: str) -> None:
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    of_user = {f"{user}-{n}": [contract_row(n, user), contract_row(n + 1, user)] for n in range(5)}
+    assert writer.apply_batch({**of_user, f"{user}-quiet": []}) == 10
+    for name, rows in of_user.items():
+        assert sorted(live_ids(store, name)) == sorted(row["event_id"] for row in rows)
+    assert live_ids(store, f"{user}-quiet") == []
+
+
+def test_apply_time_rises_although_clocks_go_back_and_no_write_is_dropped(store: Any, user: str) -> None:
+    writer, reader = OnlineWriter(store, lambda _: DURATION_MS), OnlineReader(store)
+    rows = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
+    now, times = datetime(2026, 1, 1, tzinfo=UTC), []
+    for number, seconds in ((9, 0), (8, 5), (7, 3), (6, -90)):  # the last two find the clock set back
+        with mock.patch("sequences.online.reader_writer.datetime") as clock:
+            clock.now.return_value = now + timedelta(seconds=seconds)
+            writer.apply(user, [contract_row(number, user)])
+        times.append(rows.read([user])[0][LIVE_SOURCE].written_at)
+    assert list(reader.read(user)["recent_events"]["track_id"]) == ["t6", "t7", "t8", "t9"]
+    assert times == sorted(times)
+    if store.config.online_store.type == "redis":  # SQLite keeps whole seconds, and takes every write
+        assert len(set(times)) == 4
+
+
+def test_a_writer_that_was_held_up_undoes_nothing_of_the_next_one(
+    store: feast.FeatureStore, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.config.online_store.type == "sqlite":
+        pytest.skip("the file is for the writers of one process, and those take turns")
+    held_up, next_one = (OnlineWriter(store, lambda _: DURATION_MS) for _ in range(2))
+    read, others = held_up._live.read, iter(range(2, 4))
+
+    def slowly(user_ids: Any) -> Any:
+        found = read(user_ids)
+        for number in others:  # once: what is read again is the newest
+            next_one.apply(user, [contract_row(number, user)])
+        return found
+
+    monkeypatch.setattr(held_up._live, "read", slowly)
+    assert held_up.apply_batch({user: [contract_row(1, user)], f"{user}-other": [contract_row(9, user)]}) == 2
+    assert live_ids(store, user) == [contract_row(number, user)["event_id"] for number in (1, 2, 3)]
+    assert live_ids(store, f"{user}-other") == [contract_row(9, user)["event_id"]]
+
+
+def test_writers_that_never_let_each_other_write_say_so(
+    store: feast.FeatureStore, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.config.online_store.type == "sqlite":
+        pytest.skip("the file is for the writers of one process, and those take turns")
+    one, other = (OnlineWriter(store, lambda _: DURATION_MS) for _ in range(2))
+    read, numbers = one._live.read, itertools.count(100)
+
+    def slowly(user_ids: Any) -> Any:
+        found = read(user_ids)
+        other.apply(user, [contract_row(next(numbers), user)])
+        return found
+
+    monkeypatch.setattr(one._live, "read", slowly)
+    with pytest.raises(WriteConflict, match="one writer"):
+        one.apply(user, [contract_row(1, user)])
+
+
+def test_a_duplicate_changes_nothing_and_is_counted_so(store: feast.FeatureStore, user: str) -> None:
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    assert writer.apply(user, [contract_row(1, user), contract_row(2, user)]) == 2
+    before = OnlineReader(store).read(user)
+    assert writer.apply(user, [contract_row(2, user)]) == 0
+    assert OnlineReader(store).read(user) == before
+
+
+def test_a_bad_row_applies_nothing_of_its_call(store: feast.FeatureStore, user: str) -> None:
+    writer = OnlineWriter(store, lambda _: DURATION_MS)
+    with pytest.raises(behaviours.BehaviourError):
+        writer.apply(user, [contract_row(1, user), contract_row(2, user) | {"action": "hum"}])
+    assert list(OnlineReader(store).read(user)["recent_events"]["event_id"]) == []
+
+
+def test_the_live_part_keeps_what_has_not_landed_and_no_more(short: tuple[Any, Path], user: str) -> None:
+    store, folder = short
+    writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
+    rows = [contract_row(number, user, second=number) for number in range(8)]
+    writer.apply(user, rows[:6])  # of four in a view, six are more than any shows
+    assert live_ids(store, user) == [row["event_id"] for row in rows[2:6]]
+    landed = [row for row in rows[:5] if row is not rows[3]]  # one of those that are shown is late to land
+    write_events(folder / "events.parquet", event_rows(map(mart_row, landed)))
+    materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
+    assert live_ids(store, user) == [row["event_id"] for row in rows[2:6]]  # only the user's writer writes here
+    writer.apply(user, rows[:1])
+    assert live_ids(store, user) == [rows[3]["event_id"], rows[5]["event_id"]]
+    writer.apply(user, rows[6:])
+    assert live_ids(store, user) == [row["event_id"] for row in (rows[3], *rows[5:])]
+
+
+def test_a_first_live_event_costs_no_look_at_the_batch_part_and_is_there_once(
+    short: tuple[Any, Path], user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, folder = short
+    row = contract_row(1, user)
+    write_events(folder / "events.parquet", event_rows([mart_row(row)]))
+    materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
+    writer, looks = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), []
+    read = writer._batch.read
+    monkeypatch.setattr(writer._batch, "read", lambda users: looks.append(users) or read(users))
+    writer.apply(user, [row])  # landed already: it comes again
+    assert looks == []
+    assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["event_id"]) == [row["event_id"]]
+    materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
+    writer.apply(user, [contract_row(2, user)])
+    assert looks == [[user]]
+    assert live_ids(store, user) == [contract_row(2, user)["event_id"]]
+
+
+def test_feasts_own_call_reads_both_parts(short: tuple[Any, Path], user: str) -> None:
+    store, folder = short
+    write_events(folder / "events.parquet", event_rows([mart_row(contract_row(1, user))]))
+    materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
+    OnlineWriter(store, lambda _: DURATION_MS, VIEWS).apply(user, [contract_row(2, user)])
+    found = store.get_online_features(
+        store.get_feature_service(FEATURE_SERVICE), [{"user_id": user}], full_feature_names=True
+    ).to_dict()
+    assert found["played_history__track_id"] == [["t1"]]
+    assert found[f"{LIVE_SOURCE}__track_id"] == [["t2"]]
+    assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["track_id"]) == ["t1", "t2"]

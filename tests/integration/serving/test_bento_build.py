@@ -1,0 +1,101 @@
+"""`bentoml build` as a person runs it: the bento is whole, and starts."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config import settings
+from local.ports import free_port
+
+pytestmark = pytest.mark.line
+PROGRAM = str(Path(sys.executable).parent / "bentoml")
+START_S = 120
+IMPORTED = """
+import sys
+sys.path[0] = sys.argv[1]
+import serving.service, serving.load_release, training.release.bundle, sequences.online
+ours = ("settings", "sequences", "serving", "training")
+print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours and m.__file__))
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def environment(home):
+    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    return os.environ | settings.tool_environment(here)
+
+
+@pytest.fixture(scope="module")
+def source(home, environment):
+    built = subprocess.run(
+        [PROGRAM, "build", "--output", "tag"],
+        cwd=settings.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (latest,) = (home / "bentoml" / "bentos" / "segue").glob("*/src")
+    return latest
+
+
+def test_nothing_that_the_service_imports_is_missing(source, environment):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, str(source)],
+        cwd=source,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outside = [file for file in done.stdout.splitlines() if not Path(file).is_relative_to(source)]
+    assert outside == []
+    assert (source / "feature_repo" / "feature_store.yaml").exists()
+    assert (source / "dbt" / "seeds" / "behaviours.csv").exists()
+    assert "# The recommender" in (source.parent / "README.md").read_text()
+
+
+def test_it_starts_takes_events_and_says_that_it_has_no_release(source, home, environment):
+    port = free_port()
+    command = [PROGRAM, "serve", "segue:latest", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "serve.log").open("w") as log:
+        service = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_until_alive(client, service, home / "serve.log")
+            event = {"user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
+            assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
+            answer = client.post("/recommend", json={"user_id": "u"})
+            assert (answer.status_code, client.get("/readyz").status_code) == (503, 503)
+            assert "no release is in service yet" in answer.json()["error"]
+            assert client.get("/docs.json").json()["info"]["title"] == "Segue recommender"
+    finally:
+        os.killpg(service.pid, signal.SIGTERM)
+        service.wait(60)
+    assert "like" in next((home / "live").glob("dt=*/events-*.jsonl")).read_text()
+
+
+def wait_until_alive(client, service, log):
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        assert service.poll() is None, log.read_text()
+        try:
+            if client.get("/livez").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.3)
+    raise AssertionError(f"not alive after {START_S} s:\n{log.read_text()}")

@@ -1,0 +1,97 @@
+"""Three real services instead of one: the same answers, and nobody but this machine can reach any of them."""
+
+import http.client
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from benchmarks.serving import release_swap, synthetic_release
+from config.settings import is_loopback
+from serving.scenes import SCENES
+from tests.support import recommender_service
+
+pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
+USERS = 12
+
+
+def answers(port):
+    """What is asked of both: every scene and what is like a track, for users and for a stranger, and how they are described.
+    Chance has the last places of a stream, unless nothing new is wanted, and of a list.
+    """
+    users = [f"u{user:06d}" for user in range(USERS)]
+    streams = [(user, discovery) for user in [*users, "a stranger"] for discovery in (0.0, 0.5)]
+    questions: list[tuple[str, dict[str, object]]] = [
+        ("/recommend", {"user_id": user, "scene": "private_fm", "limit": 10, "discovery": discovery})
+        for user, discovery in streams
+    ]
+    others = [scene for scene in SCENES if scene != "private_fm"]
+    questions += [
+        ("/recommend", {"user_id": user, "scene": scene, "limit": 10})
+        for user in (*users[:3], "a stranger")
+        for scene in others
+    ]
+    questions += [("/similar", {"track_id": f"t{track}", "limit": 10}) for track in range(3)]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    for path, body in questions:
+        connection.request("POST", path, json.dumps(body | {"debug": True}), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+        assert answer.status == 200, told
+        is_by_chance = body.get("discovery") or body.get("scene") == "daily"
+        certain = told["items"][: 3 if is_by_chance else 10]
+        yield told["release"], certain, told["trace"]["candidates"], told["trace"]["left_out"]
+
+
+def described(port):
+    """Listeners in words."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    for user in ("u000000", "u000001", "a stranger"):
+        connection.request("POST", "/listener", json.dumps({"user_id": user}), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+        assert answer.status == 200, told
+        yield told
+
+
+def with_containers(folder):
+    synthetic_release.add_collections(folder, count=20, tracks=5)
+
+
+def at_one_moment(place, folder):
+    """The place, with a wall clock that stands still for every process: scores depend on when something is asked."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"import time\ntime.time_ns = lambda: {time.time_ns()}\n")
+    path = f"{folder}{os.pathsep}{place.variables.get('PYTHONPATH', '')}"
+    return replace(place, variables=place.variables | {"PYTHONPATH": path})
+
+
+def test_three_services_answer_as_one_does(tmp_path):
+    with release_swap.prepare_service(
+        tmp_path, tracks=400, recipe="debug", users=USERS, extend_release=with_containers
+    ) as prepared:
+        place = at_one_moment(prepared, tmp_path / "clock")
+        with recommender_service.started(place, "/readyz") as one:
+            expected, listeners = list(answers(place.port)), list(described(place.port))
+            alone = len(one.process.members())
+        shutil.rmtree(tmp_path / "serving")  # the daily lists that the one has begun
+        with recommender_service.started(place, "/readyz", "--composed") as three:
+            assert list(answers(place.port)) == expected
+            assert list(described(place.port)) == listeners
+            members = three.process.members()
+            listening = [
+                connection.laddr
+                for member in members
+                for connection in member.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            ]
+            assert len(members) == alone + 2
+            assert all(is_loopback(address.ip) for address in listening)
+            assert place.port in {address.port for address in listening}
+    assert all(len(items) in (3, 10) and not left_out for _, items, _, left_out in expected)
+    assert listeners[0]["interests"] and listeners[0]["long_term"] and not listeners[2]["is_known"]
+    assert {len(candidates) for _, _, candidates, _ in expected} > {1}  # every channel, and popularity for a stranger

@@ -1,0 +1,271 @@
+"""A simulated day through the real request path, then landed, built and asked of the offline store: no value differs."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config import settings
+from ingestion import simulate
+from ingestion.land import land
+from sequences.feast_store import open_store
+from sequences.online import materialize
+from sequences.skew import arrivals, compare, request_log
+from sequences.skew.request_log import LoggedRequest, nan_to_none
+from sequences.views import SEQUENCE_VIEWS
+from serving.events.event_pusher import EventPusher
+from serving.events.exposures import ExposureLog
+from serving.events.feature_log import FeatureLog
+from serving.events.ingest import EventIngestor
+from serving.events.online_store import OnlineStore
+from serving.events.user_writers import UserWriters
+from serving.events.write_ahead_log import EventLog
+from serving.observability.metrics import Metrics
+from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.recall import Recall
+from serving.pipeline.request import read_request
+from serving.pipeline.track_pipeline import TrackPipeline
+from tests.support.landing_zone import built
+from tests.support.sequences.event_rows import oracle_values
+from tests.support.serving.small_release import ListChannel, release
+
+DAY = date(2026, 6, 30)
+MIDNIGHT = datetime(2026, 6, 30, tzinfo=UTC)
+MINUTE = 60_000_000
+USERS, DAYS, REQUESTS = 60, 12, 250
+MARTS = ("--select", "+events", "+user_profiles", "+tracks")
+
+
+def us(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The home after the day: what was logged, and how the events came."""
+
+    home: Path
+    requests: list[LoggedRequest]
+    late: int
+    early: int
+    duplicate: int
+
+
+def reports_of(rows: list[dict[str, Any]], chance: random.Random) -> list[tuple[int, dict[str, Any]]]:
+    """(when it is reported, contract row): in time, hours late, twice, before it happened by the device's clock, tied."""
+    reports, last = [], {}
+    for row in rows:
+        event = {name: value for name, value in row.items() if value is not None}
+        ended, began = us(row["ended_at"]), us(row["occurred_at"])
+        if row["user_id"] in last and chance.random() < 0.1:
+            ended = last[row["user_id"]]
+            began = min(began, ended) if row["action"] == "play" else ended
+        arrival = ended + chance.randrange(2_000_000)
+        kind = chance.random()
+        if kind < 0.08:
+            arrival += chance.randrange(10 * MINUTE, 240 * MINUTE)
+        elif kind < 0.11:
+            arrival = ended - 2 * MINUTE
+        if chance.random() < 0.5:
+            del event["sequence_number"]  # the log numbers it
+        event |= {"occurred_at": began, "ended_at": ended}
+        last[row["user_id"]] = ended
+        reports.append((arrival, event))
+        if chance.random() < 0.05:
+            reports.append((arrival + chance.randrange(60 * MINUTE), event))
+    return reports
+
+
+def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
+    """Reports and requests in time order, each alone, through the parts that the service wires."""
+    chance, clock, metrics = random.Random(7), [us(MIDNIGHT)], Metrics(CollectorRegistry())
+    tracks = pl.read_parquet(home / "marts" / "tracks.parquet")
+    served = release(tracks, [ListChannel("popularity", range(2, 40))])
+    code = served.vocabulary.track_code
+    online = OnlineStore(lambda track: int(served.catalog.duration_ms_V[code[track]]) if track in code else None)
+    served = replace(served, contract=online.contract())
+    log = EventLog(home / "live", home / "serving", lambda: clock[0])
+    push = EventPusher(log, UserWriters(online.apply))
+    push.start()
+    features = FeatureLog(
+        home / "requests", 1.0, lambda: clock[0], lambda: log.low_watermark.position, max_bytes_per_hour=1 << 30
+    )
+    exposures = ExposureLog(home / "live", lambda: clock[0])
+    recall = Recall(metrics, deadline_s=60, threads=1)
+    lists = DailyLists(home / "serving")
+    hydrate = Hydrator(online, metrics, features)
+    path = TrackPipeline(hydrate, recall, lists, exposures, metrics)
+    reporter = EventIngestor(log, push, hydrate.record_exclusions, metrics, lambda: clock[0])
+
+    steps: list[tuple[int, Any]] = list(reports_of(rows, chance))
+    users = [row["user_id"] for row in rows]
+    for _ in range(REQUESTS // 2):
+        steps.append((us(MIDNIGHT) + chance.randrange(25 * MINUTE, 1439 * MINUTE), chance.choice(users)))
+    for at, event in chance.sample(steps[: -REQUESTS // 2], REQUESTS // 2):
+        asked = min(max(at, us(MIDNIGHT) + 25 * MINUTE), us(MIDNIGHT) + 1438 * MINUTE) + chance.randrange(MINUTE)
+        steps.append((asked, event["user_id"]))
+    counts = {"late": 0, "early": 0, "duplicate": 0}
+    for clock[0], step in sorted(steps, key=lambda one: one[0]):
+        if isinstance(step, str):
+            path.recommend(read_request(step, "daily", 5, clock[0]), served)
+        else:
+            told = reporter.ingest([step])
+            assert told.rejected == []
+            counts["duplicate"] += told.duplicate
+            counts["late"] += clock[0] > step["ended_at"] + 10 * MINUTE
+            counts["early"] += clock[0] < step["ended_at"]
+    push.close()
+    log.close()
+    lists.close()
+    exposures.close()
+    features.close()
+    return Replayed(home, list(request_log.read_requests(home / "requests", DAY, DAY)), **counts)
+
+
+def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:
+    """Stamps the files that a landing added, as if it had run then."""
+    files = set((home / "landing").glob("*/dt=*/*.parquet"))
+    for path in files - known:
+        os.utime(path, (moment.timestamp(), moment.timestamp()))
+    return files
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_HOME", str(home))
+        for name, value in settings.tool_environment(settings.load_settings()).items():
+            patch.setenv(name, value)
+        world = tmp_path_factory.mktemp("world")
+        simulate.main(
+            [f"--users={USERS}", "--tracks=200", f"--days={DAYS}", "--seed=5", f"--last-day={DAY}", f"--out={world}"]
+        )
+        today = world / "listening_events" / f"dt={DAY}"
+        rows = pl.read_parquet(today / "*.parquet").sort("ended_at", "sequence_number").to_dicts()
+        for file in today.iterdir():
+            file.unlink()
+        land(world, home)
+        files = landed_at(home, set(), MIDNIGHT - timedelta(minutes=5))
+        built(home, *MARTS, as_of=str(DAY))
+        feast = [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"]
+        subprocess.run(feast, check=True, capture_output=True)
+        patch.setattr(sys, "argv", ["materialize", "--as-of", str(DAY)])
+        materialize.main()
+        then = us(MIDNIGHT) + 10 * MINUTE
+        (home / "feast" / arrivals.MATERIALIZATION_LOG).write_text(
+            json.dumps({"as_of_us": us(MIDNIGHT), "events_us": then, "finished_us": then + 10 * MINUTE}) + "\n"
+        )
+        done = replay(home, rows)
+        land(home / "live", home)
+        landed_at(home, files, MIDNIGHT + timedelta(days=1, minutes=5))
+        built(home, *MARTS, as_of=str(DAY + timedelta(days=1)))
+        yield done
+
+
+def test_the_day_had_every_kind_of_arrival(replayed: Replayed) -> None:
+    assert len(replayed.requests) == REQUESTS
+    assert replayed.late > 10 and replayed.early > 5 and replayed.duplicate > 5
+    lengths = [len(request.views["recent_events"]["event_id"]) for request in replayed.requests]
+    assert max(lengths) == 50 and min(lengths) < 50
+    assert any(request.applied for request in replayed.requests)
+    left = [len(request.views["impressions_left"]["event_id"]) for request in replayed.requests]
+    assert max(left) > 20 and min(left) < 20
+
+
+@pytest.fixture(scope="module")
+def found(replayed: Replayed) -> compare.SkewReport:
+    return compared(replayed, replayed.requests)
+
+
+def compared(replayed: Replayed, requests: list[LoggedRequest]) -> compare.SkewReport:
+    return compare.compare_requests(open_store(), requests, replayed.home / "marts", replayed.home)
+
+
+def test_no_value_differs(found: compare.SkewReport) -> None:
+    assert found.unequal == 0, found.examples
+    assert found.compared == found.requests == REQUESTS
+    assert found.values > 50_000
+    assert found.late > 0 and found.early > 0
+    assert found.restated == found.pending == found.unread == found.stale == 0
+
+
+def test_only_what_came_late_or_lies_ahead_is_not_the_definition_read_aloud(
+    replayed: Replayed, found: compare.SkewReport
+) -> None:
+    rows = pl.read_parquet(replayed.home / "marts" / "events.parquet").to_dicts()
+    of_user: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        of_user.setdefault(row["user_id"], []).append(row)
+    odd = 0
+    for request in replayed.requests:
+        for name, view in SEQUENCE_VIEWS.items():
+            wanted = oracle_values(of_user.get(request.user_id, []), view, request.user_id, request.at_us)
+            if request.views[name] != {one: nan_to_none(one, values) for one, values in wanted.items()}:
+                odd += 1
+                break
+    assert max(found.late, found.early) <= odd <= found.late + found.early
+
+
+def with_history(replayed: Replayed) -> LoggedRequest:
+    """A request after which nothing came late, of somebody with reported events in their history."""
+    return next(
+        request
+        for request in replayed.requests
+        if len(request.views["recent_events"]["event_id"]) > 5
+        and request.applied
+        and compared(replayed, [request]).late == 0
+        and request.views["recent_events"]["played_ratio"][-1] is not None
+    )
+
+
+def changed(request: LoggedRequest, change: Callable[[dict[str, list[Any]]], dict[str, list[Any]]]) -> LoggedRequest:
+    return replace(request, views=request.views | {"recent_events": change(request.views["recent_events"])})
+
+
+def test_what_a_wrong_reader_would_give_is_found(replayed: Replayed) -> None:
+    request = with_history(replayed)
+    attributes = len(request.views["recent_events"])
+    without_newest = changed(request, lambda view: {name: values[:-1] for name, values in view.items()})
+    swapped = changed(
+        request, lambda view: {name: [*values[:-2], values[-1], values[-2]] for name, values in view.items()}
+    )
+    other = changed(request, lambda view: view | {"played_ratio": [*view["played_ratio"][:-1], 0.1234]})
+    assert compared(replayed, [request]).unequal == 0
+    assert compared(replayed, [without_newest]).unequal > attributes
+    assert compared(replayed, [swapped]).by_feature["recent_events:event_id"] == 2
+    found = compared(replayed, [other])
+    assert dict(found.by_feature) == {"recent_events:played_ratio": 1}
+    assert found.examples[0]["online"] == 0.1234 and found.examples[0]["ago"] == 1
+    wrong_profile = replace(request, profile=request.profile | {"user_profile__plays_total": 10**6})
+    assert dict(compared(replayed, [wrong_profile]).by_feature) == {"user_profile:plays_total": 1}
+
+
+def test_the_command_reports_and_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFixture[str]) -> None:
+    report = replayed.home / "reports" / "skew.json"
+    tomorrow = str(DAY + timedelta(days=1))
+    assert compare.main(["--as-of", tomorrow]) == 0
+    assert json.loads(report.read_text())["skew_rate"] == 0 and json.loads(report.read_text())["compared"] == REQUESTS
+    (file,) = (replayed.home / "requests").glob(f"dt={DAY}/*.jsonl")
+    good = file.read_bytes()
+    file.write_bytes(good.replace(b'"full_play"', b'"wrong"'))
+    assert good != file.read_bytes()
+    assert compare.main(["--as-of", tomorrow]) == 1
+    assert "most often played_history:behaviour" in capsys.readouterr().err
+    file.write_bytes(good)
+    assert compare.main(["--as-of", "2026-05-01"]) == 0
+    assert "no request was logged on 2026-04-30" in capsys.readouterr().out
+    assert json.loads(report.read_text())["requests"] == 0

@@ -1,0 +1,87 @@
+"""A listener leaves objects and copies of them, and is not called forgotten where a bucket keeps what was overwritten."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import polars as pl
+import pytest
+from s3fs import S3FileSystem
+
+from config import settings
+from ingestion import contract
+from ingestion.land import land
+from privacy.erase import main
+from storage import object_store, suppression_list
+from tests.support.log_sources import play_log
+
+ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
+        for user in ("ann", "bob") for month in range(2) for n in range(5)]  # fmt: skip
+
+
+@pytest.fixture
+def filled(here: settings.Settings) -> settings.Settings:
+    """Landed plays of two users, a broken row of each, a mart and its copy."""
+    log = play_log(here.home.parent / "log", [*ROWS, "ann,never,1,1,5", "bob,never,1,1,5"])
+    land(log, here.home, tables=here.tables)
+    here.built_marts.mkdir(parents=True)
+    plays = tables(here)["landing"].select("user_id", "event_id", "ended_at").sort("user_id")
+    plays.write_parquet(here.built_marts / "plays.parquet", row_group_size=7)
+    object_store.upload(here.built_marts / "plays.parquet", here.marts / "plays.parquet")
+    object_store.fetch_marts(here)
+    return here
+
+
+def tables(here: settings.Settings) -> dict[str, pl.DataFrame]:
+    files = {
+        "landing": object_store.list_files(here.landing / "listening_events", "dt=*/*.parquet"),
+        "quarantine": object_store.list_files(here.quarantine, "*/dt=*/*.parquet"),
+        "marts": object_store.list_files(here.marts, "*.parquet"),
+        "copies": sorted((here.home / "cache" / "marts").glob("*.parquet")),
+    }
+    return {
+        name: pl.concat([pl.read_parquet(path.read_bytes()) for path in paths])
+        for name, paths in files.items()
+        if paths
+    }
+
+
+def test_a_user_leaves_every_object_and_the_others_stay(
+    filled: settings.Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_spark = object_store.fetch_landing(dataclasses.replace(filled, engine="spark"))
+    before = tables(filled)
+    assert main(["ann"]) == 0
+    assert "ann: forgotten, 21 rows erased" in capsys.readouterr().out
+    after = tables(filled)
+    assert set(after) == set(before) == {"landing", "quarantine", "marts", "copies"}
+    for name, table in before.items():
+        kept = table.filter(pl.col("user_id") == "bob")
+        assert after[name].sort(*kept.columns[:2]).equals(kept.sort(*kept.columns[:2])), name
+    assert after["landing"].height == 10 and set(after["landing"].columns) == set(contract.LISTENING_EVENTS.names)
+    assert not filled.built_marts.exists() and not of_spark.exists()
+    log = filled.home.parent / "log"
+    assert land(log, filled.home, tables=filled.tables)["play_log"].landed == 0
+
+
+@pytest.mark.parametrize("is_suspended", [False, True])
+def test_nothing_is_called_forgotten_where_the_bucket_keeps_versions(
+    filled: settings.Settings, is_suspended: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket, server = filled.tables_url.split("/")[2], S3FileSystem()
+    before = tables(filled)
+    server.call_s3("put_bucket_versioning", Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    if is_suspended:
+        object_store.write(filled.tables / "once.txt", b"was here")
+        (filled.tables / "once.txt").unlink()
+        server.call_s3("put_bucket_versioning", Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert main(["ann"]) == 2
+    assert "keeps versions" in capsys.readouterr().err
+    assert len(suppression_list.read_suppression_list(filled.suppression_list)) == 0
+    assert all(table.equals(before[name]) for name, table in tables(filled).items())
+
+
+def test_a_suspended_bucket_that_has_no_old_version_will_do(filled: settings.Settings) -> None:
+    bucket = filled.tables_url.split("/")[2]
+    S3FileSystem().call_s3("put_bucket_versioning", Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert not object_store.is_versioned(filled.tables)

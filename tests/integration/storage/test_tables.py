@@ -1,0 +1,193 @@
+"""The same world with its tables on a disk and on object storage: landed, built, judged, read as features and learned from
+with the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import feast
+import pandas as pd
+import polars as pl
+import pytest
+from feast.infra.offline_stores.file_source import FileSource
+from s3fs import S3FileSystem
+
+from config import settings
+from console.data_page import render_data_page
+from console.releases import landed_source_names
+from ingestion.as_of import default_as_of
+from ingestion.land import land
+from ingestion.simulate import WorldSize, simulate
+from local.land import list_landed_sources
+from local.publish import upload
+from quality import table_metrics
+from quality.duckdb_engine import DuckDBEngine
+from quality.tables import find_landed_events
+from sequences.feast_store import open_store
+from sequences.offline.duckdb_store import SequenceOfflineStore
+from sequences.skew import arrivals
+from sequences.views import SEQUENCE_VIEWS
+from storage import object_store
+from tests.integration.storage.pipeline_commands import command
+from tests.support.log_sources import event, json_lines
+from training.engine.workspace import Workspace
+
+pytestmark = [pytest.mark.line, pytest.mark.timeout(1800)]
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+AS_OF = date(2026, 7, 1)
+MARTS = sorted(path.stem for path in (settings.ROOT / "dbt" / "models" / "marts").glob("*.sql"))
+PLACES = ("disk", "objects")
+
+
+@pytest.fixture(scope="module")
+def places(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, settings.Settings]]:
+    """`disk` and `objects`: a world of twenty listeners and some broken rows, landed and built in each."""
+    folder = tmp_path_factory.mktemp("places")
+    simulate(WorldSize(users=20, tracks=120, days=6), folder / "world")
+    broken = json_lines(folder / "broken" / "own.jsonl", [event(1), event(2, action="hums"), event(3, user_id=None)])
+    patch = pytest.MonkeyPatch()
+    for name, value in server.items():
+        patch.setenv(name, value)
+    S3FileSystem().mkdir("places")
+    found = {}
+    for place in PLACES:
+        placed(patch, folder, place)
+        found[place] = here = settings.load_settings()
+        for log in (folder / "world", broken.parent):
+            land(log, here.home, now=NOW, tables=here.tables)
+        variables = json.dumps({"as_of": str(AS_OF)})
+        without = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+        command(here, "dbt", "build", "--project-dir", "dbt", "--vars", variables, *without)
+        command(here, "python", "-m", "local.publish")
+        command(here, "feast", "-c", "feature_repo", "apply")
+    patch.undo()
+    yield found
+
+
+@pytest.fixture
+def at(
+    places: dict[str, settings.Settings], server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, settings.Settings]]:
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    yield places
+
+
+def placed(patch: pytest.MonkeyPatch, folder: Path, place: str) -> None:
+    patch.setenv("SEGUE_HOME", str(folder / place))
+    patch.setenv("SEGUE_TABLES", "s3://places/of/tables" if place == "objects" else "")
+
+
+def rows(files: list[Path]) -> dict[str, pl.DataFrame]:
+    return {path.name: pl.read_parquet(path.read_bytes()) for path in files}
+
+
+def test_landed_and_quarantined_files_are_the_same(at: dict[str, settings.Settings]) -> None:
+    for folder in ("landing", "quarantine"):
+        files = {place: object_store.list_files(here.tables / folder, "*/dt=*/*.parquet") for place, here in at.items()}
+        names = {place: [path.parts[-3:] for path in found] for place, found in files.items()}
+        assert names["disk"] == names["objects"] and files["disk"]
+        disk, objects = (rows(files[place]) for place in PLACES)
+        assert all(disk[name].equals(objects[name]) for name in disk)
+    assert not (at["objects"].home / "quarantine").exists()
+    assert not list(at["objects"].home.rglob("dt=*"))
+
+
+def test_a_second_landing_changes_nothing(at: dict[str, settings.Settings]) -> None:
+    here = at["objects"]
+    before = object_store.list_files(here.tables, "*/*/*/*")
+    counts = land(here.home.parent / "world", here.home, now=NOW, tables=here.tables)["own_events"]
+    assert counts.landed == 0 and counts.duplicate == counts.read > 500
+    assert list(map(str, object_store.list_files(here.tables, "*/*/*/*"))) == list(map(str, before))
+    assert default_as_of(here.tables) == default_as_of(at["disk"].tables) == AS_OF
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_marts_are_the_same_row_by_row(at: dict[str, settings.Settings], name: str) -> None:
+    disk, objects = (pl.read_parquet(object_store.fetch_marts(at[place]) / f"{name}.parquet") for place in PLACES)
+    assert disk.equals(objects)
+    assert (at["objects"].marts / f"{name}.parquet").exists()
+    assert not (at["objects"].home / "marts").exists()
+
+
+def test_quality_and_pages_find_the_same(at: dict[str, settings.Settings]) -> None:
+    judged, told = [], []
+    for here in at.values():
+        engine = DuckDBEngine(here.tables)
+        landed = find_landed_events(engine, here.landing)
+        judged.append(
+            (
+                table_metrics.hours_since_newest(engine, landed.table, AS_OF),
+                table_metrics.trailing_week_metrics(engine, landed.week),
+            )
+        )
+        engine.close()
+        told.append((list_landed_sources(here), landed_source_names(here)))
+        assert "Published marts" in (page := render_data_page(here)) and "In quarantine: 2 of listening_events" in page
+    assert judged[0] == judged[1] and told[0] == told[1]
+
+
+def test_training_has_the_same_inputs(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = []
+    for place, here in at.items():
+        placed(monkeypatch, here.home.parent, place)
+        workspace = Workspace.open(recipe="debug")
+        hashes.append((workspace.as_of, workspace.mart_hashes))
+    assert hashes[0] == hashes[1] and len(hashes[0][1]) > 10
+
+
+def test_feast_answers_the_same(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    plays = pl.read_parquet(object_store.fetch_marts(at["disk"]) / "plays.parquet").sort("user_id", "known_at")
+    asked = pd.DataFrame(
+        {
+            "user_id": plays["user_id"].to_list(),
+            "event_timestamp": pd.to_datetime(plays["known_at"].to_list(), utc=True),
+        }
+    )
+    answers = []
+    for place, here in at.items():
+        placed(monkeypatch, here.home.parent, place)
+        store = open_store()
+        refs = [
+            f"{view}:{feature.name}"
+            for view in (*SEQUENCE_VIEWS, "user_profile")
+            for feature in store.get_feature_view(view).features
+        ]
+        answer = store.get_historical_features(asked, refs, full_feature_names=True).to_arrow()
+        answers.append((pl.DataFrame(answer), newest_profiles(store), arrived(here, asked["user_id"])))
+        source = store.get_feature_view("recent_events").batch_source
+        assert isinstance(source, FileSource) and source.path == f"{here.marts}/events.parquet"
+    assert answers[0][0].height == len(asked) and answers[0][0].equals(answers[1][0])
+    assert answers[0][1].equals(answers[1][1]) and answers[0][1].height > 10
+    assert answers[0][2] == answers[1][2] and answers[0][2]
+
+
+def newest_profiles(store: feast.FeatureStore) -> pl.DataFrame:
+    """What `feast materialize` would write of an ordinary view, by Feast's own DuckDB store."""
+    source, names = store.get_feature_view("user_profile").batch_source, ["plays_total", "skips_total"]
+    job = SequenceOfflineStore.pull_latest_from_table_or_query(
+        store.config, source, ["user_id"], names, "known_at", None, datetime(2026, 1, 1, tzinfo=UTC), NOW
+    )
+    return pl.DataFrame(job.to_arrow()).sort("user_id")
+
+
+def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
+    found = arrivals.Arrivals.load(users, here.home, AS_OF, here.landing).landed_us
+    assert all(time > 1_700_000_000_000_000 for time in found.values())
+    return set(found)
+
+
+def test_dbt_publishes_nothing_of_its_own_accord(at: dict[str, settings.Settings]) -> None:
+    """A build that nobody publishes leaves what is published alone; `python -m local.publish` has the last word."""
+    here = at["objects"]
+    before = {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")}
+    command(here, "dbt", "build", "--project-dir", "dbt", "--select", "train_cuts", "--exclude-resource-type", "test",
+            "--exclude-resource-type", "unit_test", "--vars", json.dumps({"as_of": str(AS_OF)}))  # fmt: skip
+    assert {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")} == before
+    assert upload(here.built_marts, here.marts) == ["train_cuts"]
+    assert not list(here.built_marts.iterdir())

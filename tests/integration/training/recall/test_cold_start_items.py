@@ -1,0 +1,145 @@
+"""A new artist's first track on a simulated world: who gets it, and who does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ingestion.simulate import WorldSize
+from sequences.batch import SequenceBatch
+from tests.support.training.planted_world import PlantedWorld, described_world, listener_of
+from training.data.user_batch import UserBatch
+from training.recall.long_short.channel import LongShort
+from training.recall.long_short.config import long_short_config
+from training.recall.multi_interest.channel import MultiInterest
+from training.recall.multi_interest.config import multi_interest_config
+from training.recall.realtime.channel import Realtime
+from training.recall.realtime.config import realtime_config
+
+NEW_ARTISTS = 10
+FOUND = 60
+DRAWN = 3
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> PlantedWorld:
+    size = WorldSize(users=200, tracks=600, days=30, seed=4)
+    return described_world(tmp_path_factory.mktemp("described"), size, NEW_ARTISTS)
+
+
+@pytest.fixture(scope="module")
+def is_new_V(world: PlantedWorld) -> np.ndarray:
+    """Which tracks are by an artist whom nobody has heard."""
+    vocabulary = world.data.vocabulary
+    artists = vocabulary.artist_ids_A[vocabulary.artist_of_track_V]
+    is_new_V = np.array([bool(artist) and int(artist[1:]) % NEW_ARTISTS == 0 for artist in artists])
+    assert is_new_V.sum() > 30 and not np.isin(world.data.plays.track_P, np.flatnonzero(is_new_V)).any()
+    return is_new_V
+
+
+def realtime(world: PlantedWorld, folder: Path, **numbers) -> Realtime:
+    """The `small` numbers at half the width and length, 300 steps."""
+    small = replace(realtime_config("small"), width=32, length=32, layers=1, batch=32, warmup=10)
+    config = replace(
+        small, steps=300, early_stopping_step=300, in_batch_negatives=256, uniform_negatives=256, **numbers
+    )
+    return Realtime.fit(world.data, config, folder)
+
+
+@pytest.fixture(scope="module")
+def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> Realtime:
+    return realtime(world, tmp_path_factory.mktemp("on"))
+
+
+def listeners(world: PlantedWorld, is_new_V: np.ndarray) -> list[tuple[int, UserBatch]]:
+    """Of every planted interest some who listened to eight of its known tracks."""
+    found = []
+    for interest in range(len(world.names)):
+        known = np.flatnonzero((world.interest_V == interest) & ~is_new_V)
+        for seed in range(DRAWN):
+            user = listener_of(np.random.default_rng(seed).choice(known, 8, replace=False))
+            nothing = {name: column[:, :0] for name, column in user.views["recent_events"].columns.items()}
+            clicks = SequenceBatch(nothing, np.array([0]))
+            found.append(
+                (interest, UserBatch(user.user_ids, user.request_at_B, {**user.views, "recent_clicks": clicks}))
+            )
+    return found
+
+
+def reached(world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray) -> tuple[float, float]:
+    """Share of the new tracks that those get whose interest it is, and of those that others get."""
+    right, wrong = [], []
+    for interest, user in listeners(world, is_new_V):
+        got = np.isin(np.flatnonzero(is_new_V), channel.recall(user, FOUND).items_BK[0])
+        is_mine = world.interest_V[is_new_V] == interest
+        right += got[is_mine].tolist()
+        wrong += got[~is_mine].tolist()
+    return float(np.mean(right)), float(np.mean(wrong))
+
+
+def test_a_new_artists_tracks_are_recalled_by_the_right_listeners_and_lost_without_content(
+    world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray, tmp_path: Path
+) -> None:
+    right, wrong = reached(world, channel, is_new_V)
+    assert right > 0.35
+    assert wrong < 0.02
+    assert reached(world, realtime(world, tmp_path, content="off"), is_new_V)[0] < 0.05
+
+
+def test_a_track_without_plays_is_nearest_to_tracks_of_its_own_interest(
+    world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray
+) -> None:
+    with torch.no_grad():
+        vector_VD = channel.network.vectors(torch.arange(len(is_new_V))).numpy()
+    assert (np.linalg.norm(vector_VD[is_new_V], axis=1) > 0.99).all()
+    known = np.flatnonzero(~is_new_V & (np.arange(len(is_new_V)) > 1))
+    nearest = known[np.argsort(-vector_VD[is_new_V] @ vector_VD[known].T, axis=1)[:, :5]]
+    assert (world.interest_V[nearest] == world.interest_V[is_new_V][:, None]).mean() > 0.9
+
+
+def test_the_boundary_decides_how_much_of_an_answer_is_cold(
+    world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray
+) -> None:
+    users = [user for _, user in listeners(world, is_new_V)]
+    chosen, share = channel.resolved_config, {}
+    for name, boundaries in (
+        ("none", {}),
+        ("strict", {task: least + 0.2 for task, least in chosen.boundaries.items()}),
+        ("chosen", chosen.boundaries),
+        ("all", dict.fromkeys(chosen.boundaries, -1.0)),
+    ):
+        channel.resolved_config = replace(chosen, boundaries=boundaries)
+        items = np.concatenate([channel.recall(user, FOUND).items_BK for user in users])
+        share[name] = is_new_V[items].mean()
+    channel.resolved_config = chosen
+    assert share["none"] == 0 < share["strict"] < share["chosen"] <= share["all"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [(MultiInterest, multi_interest_config("debug")), (LongShort, long_short_config("debug"))],
+    ids=["multi_interest", "long_short"],
+)
+def test_the_other_channels_bound_cold_tracks_as_well(
+    kind: type, config, world: PlantedWorld, is_new_V: np.ndarray, tmp_path: Path
+) -> None:
+    config = replace(config, new_share=1.0, stop_after=config.steps)
+    channel = kind.fit(world.data, config, tmp_path)
+    learned = channel.settled.boundaries
+    users = [user for _, user in listeners(world, is_new_V)]
+    share = []
+    for least in (2.0, -1.0):
+        channel.settled = replace(channel.settled, boundaries=dict.fromkeys(learned, least))
+        share.append(is_new_V[np.concatenate([channel.recall(user, FOUND).items_BK for user in users])].mean())
+    assert share[0] == 0 < share[1]
+
+
+def test_final_fits_keep_the_boundaries_that_validation_chose(
+    world: PlantedWorld, channel: Realtime, tmp_path: Path
+) -> None:
+    again = Realtime.fit(world.data, replace(channel.resolved_config, steps=1, stop_after=1), tmp_path)
+    assert again.resolved_config.boundaries == channel.resolved_config.boundaries

@@ -1,0 +1,287 @@
+"""From fitted models to the release in service, with BentoML's real store in a folder of the test."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.support.training.fitted_workspace import workspace
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures
+from training.engine.workspace import MissingInput, Workspace, mark_done
+from training.evaluate import evaluate
+from training.ranking.fitted_ranker import FittedRanker
+from training.recall import CHANNELS
+from training.recipes import recipe
+from training.release import model_store, traffic_split
+from training.release.__main__ import main
+from training.release.bundle import Release
+from training.release.deployment import open_pointer, traffic_split_file
+from training.release.gate import METRIC
+from training.release.publish import release
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A measured workspace. BentoML reads its home once, so the tests of this file share one store and run in order."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    home = tmp_path_factory.mktemp("home")
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        BentoMLContainer.model_store_dir.patch(str(home / "bentoml" / "models")),
+    ):
+        BentoMLContainer.model_store.reset()
+        here = workspace(home, monkeypatch)
+        evaluate(here)
+        (home / "bentoml" / "models").mkdir(parents=True)
+        yield here
+        BentoMLContainer.model_store.reset()
+
+
+def change(here: Workspace, shift: float, name: str = "served") -> None:
+    """Other choices, hence another release id, and a slate whose `name` rows are better or worse by `shift`."""
+    folder = here.folder / "evaluation"
+    blend = json.loads((folder / "blend.json").read_text())
+    blend["weight"] = round((blend["weight"] + 0.013) % 1, 6)
+    (folder / "blend.json").write_text(json.dumps(blend))
+    better = pl.when(pl.col("name") == name).then(pl.col(METRIC) + shift).otherwise(METRIC)
+    pl.read_parquet(folder / "slate.parquet").with_columns(better.alias(METRIC)).write_parquet(folder / "slate.parquet")
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["release", "--recipe", "debug", *arguments])
+    return main()
+
+
+def test_killed_before_the_pointer_is_written(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(line, +0.2)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.release.pointer.Pointer.activate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            release(line)
+    assert open_pointer().active is None
+    outcome = release(line)
+    assert outcome.status == "released" and open_pointer().active == outcome.release
+
+
+def test_the_same_inputs_are_unchanged(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = open_pointer().file.read_text()
+    assert command(monkeypatch) == 0
+    assert capsys.readouterr().out.startswith(f"unchanged: {open_pointer().active}")
+    assert open_pointer().file.read_text() == before
+
+
+def test_round_trip(line: Workspace) -> None:
+    path = open_pointer().path
+    assert path is not None
+    loaded = Release.load(path)
+    data = TrainingData(line.marts, "final", recipe("debug"))
+    features = OfflineFeatures(data)
+    users = features.load_user_batch("recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000))
+    assert set(loaded.channels) == {"popularity", "favourites", "realtime"}
+    assert loaded.manifest["containers"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
+    assert loaded.collection_recallers["playlists"].collections.ids_N[2:].tolist() == [
+        f"p{number}" for number in range(5)
+    ]
+    assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
+    for name, channel in loaded.channels.items():
+        fitted = CHANNELS[name].load(line.channel_folder("final", name), data.vocabulary)
+        assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)
+    assert loaded.ranker is not None
+    fitted_ranker = FittedRanker.load(line.ranker_folder("final", loaded.ranker.name), data.vocabulary)
+    items = np.tile(np.arange(2, 12), (3, 1))
+    for task, probability in fitted_ranker.score(users, items).items():
+        assert np.array_equal(loaded.ranker.score(users, items)[task], probability)
+    assert loaded.catalog.height == int(data.catalog_V.sum())
+    newest = (
+        pl.read_parquet(line.marts / "track_statistics.parquet").filter(pl.col("track_id") == "003").sort("known_at")
+    )
+    row = loaded.catalog.filter(pl.col("track_id") == "003").row(0, named=True)
+    assert row["plays_total"] == newest["plays_total"][-1] and row["title"] == "Song 003"
+    assert loaded.manifest["release"] == open_pointer().active
+    assert set(loaded.manifest["models"]["final"]) == {
+        *(f"channel/{name}" for name in loaded.channels),
+        *(f"container/{name}" for name in loaded.collection_recallers),
+        "ranker/sum_pooling",
+    }
+    assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
+
+
+def test_a_release_says_where_it_comes_from(line: Workspace) -> None:
+    path = open_pointer().path
+    assert path is not None
+    manifest = json.loads((path / "manifest.json").read_text())
+    lineage = manifest["lineage"]
+    assert lineage["logs"] == [
+        {"landing_id": "l", "format": "play_log", "split": "user_time", "landed": 9, "quarantined": 1}
+        | {"landed_at": "2026-06-09T00:00:00+00:00"}
+    ]
+    assert set(lineage["fitted_at"]) == set(manifest["models"]["final"])
+    times = [lineage["marts_published_at"], min(lineage["fitted_at"].values()), manifest["released_at"]]
+    assert times == sorted(times)
+    assert len(lineage["feature_definitions"]) == 16
+
+
+def test_when_rows_were_landed_is_no_input(line: Workspace) -> None:
+    before = replace(line).mart_hashes
+    file = line.marts / "landings.parquet"
+    rows = pl.read_parquet(file)
+    try:
+        rows.with_columns(landed_at=pl.lit(datetime(2026, 7, 1))).write_parquet(file)
+        assert replace(line).mart_hashes == before
+    finally:
+        rows.write_parquet(file)
+
+
+def test_nothing_in_a_release_is_code(line: Workspace) -> None:
+    path = open_pointer().path
+    assert path is not None
+    kinds = {file.suffix for file in path.rglob("*") if file.is_file()}
+    assert kinds <= {".json", ".parquet", ".safetensors", ".npy", ".npz", ".yaml", ".sha256"}
+    assert not list(path.rglob("checkpoints"))
+
+
+def test_a_better_release_replaces_and_rollback_returns(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_pointer().active
+    change(line, +0.01)
+    second = release(line)
+    assert second.status == "released" and "slate minus production" in second.lines[1]
+    assert command(monkeypatch, "rollback") == 0
+    assert open_pointer().active == first
+    again = release(line)
+    assert again.status == "unchanged" and "rolled back" in again.lines[0] and open_pointer().active == first
+    assert release(line, reason="the incident is over").status == "forced"
+    assert open_pointer().active == second.release
+
+
+def test_worse_than_production_is_refused(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = open_pointer().active
+    change(line, -0.05)
+    assert command(monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert (
+        said.startswith("refused")
+        and "FAILS: slate minus production" in said
+        and f"production goes on with {before}" in said
+    )
+    assert open_pointer().active == before
+
+
+def test_force_needs_a_reason(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["--force"], ["--reason", "because"], ["--force", "--reason", " "]):
+        with pytest.raises(SystemExit):
+            command(monkeypatch, *arguments)
+        assert "belong together" in capsys.readouterr().err
+
+
+def test_force_releases_and_the_manifest_says_why(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command(monkeypatch, "--force", "--reason", "licences changed") == 0
+    path = open_pointer().path
+    assert path is not None
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["forced"] == {"reason": "licences changed"}
+    assert manifest["gate"]["is_passed"] is False
+
+
+def test_worse_than_a_memory_is_refused(line: Workspace) -> None:
+    before = open_pointer().active
+    change(line, +0.9, name="most_played")
+    outcome = release(line)
+    assert outcome.status == "refused" and "best memory most_played" in outcome.lines[0]
+    assert open_pointer().active == before
+
+
+def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "large.parquet").write_bytes(b"x" * 1000)
+    whole = model_store.publish(tmp_path, "half", {})
+    (whole / "large.parquet").write_bytes(b"x" * 10)
+    assert model_store.find_version("half") is None
+    assert model_store.publish(tmp_path, "half", {}) == whole
+    assert (whole / "large.parquet").stat().st_size == 1000
+
+
+def test_a_release_gets_a_share_and_then_everybody(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = open_pointer().active
+    change(line, +0.02)
+    change(line, -0.9, name="most_played")
+    assert command(monkeypatch, "--share", ".1") == 0
+    said = capsys.readouterr().out
+    (one,) = traffic_split.read(traffic_split_file()).canaries
+    assert said.startswith(f"released: {one.release}") and f"{one.release} 10.0%, the rest {before}" in said
+    assert open_pointer().active == before and Path(one.path) == model_store.find_version(one.release)
+    assert command(monkeypatch, "canary", one.release, "--share", "0.25") == 0
+    assert [kept.share for kept in traffic_split.read(traffic_split_file()).canaries] == [0.25]
+    capsys.readouterr()
+    assert command(monkeypatch, "list") == 0
+    assert capsys.readouterr().out.splitlines()[2].startswith(f"in the store, newest first: {one.release}, ")
+    assert command(monkeypatch, "activate", one.release) == 0
+    assert open_pointer().active == one.release and not traffic_split.read(traffic_split_file()).canaries
+    assert command(monkeypatch, "canary", str(before), "--share", "0.5") == 0
+    assert command(monkeypatch, "rollback") == 0
+    assert open_pointer().active == before and not traffic_split.read(traffic_split_file()).canaries
+
+
+def test_a_wrong_call_says_why_and_changes_nothing(
+    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    active, other = (
+        open_pointer().active,
+        next(one for one in model_store.list_versions() if one not in (open_pointer().active, "half")),
+    )
+    before = open_pointer().file.read_text()
+    command(monkeypatch, "canary", other, "--share", "0.7")
+    kept = traffic_split_file().read_text()
+    for message, *arguments in (
+        ("'0123' is not in the store, or not whole; there are: ", "activate", "0123"),
+        ("'../x' is not in the store", "canary", "../x", "--share", "0.1"),
+        ("'latest' is not in the store", "activate", "latest"),
+        (f"{active} is the release of everybody already", "canary", str(active), "--share", "0.1"),
+        (f"experiment '{other}' goes on", "canary", other, "--share", "0.1", "--experiment", "shapes"),
+        ("has no share that could end", "canary", "0123", "--share", "0"),
+    ):
+        assert command(monkeypatch, *arguments) == 2
+        assert message in capsys.readouterr().err
+    for message, *arguments in (
+        ("--share 1.1 is not between 0 and 1", "canary", other, "--share", "1.1"),
+        ("--share nan is not between 0 and 1", "canary", other, "--share", "nan"),
+        ("canary needs an ID", "canary", "--share", "0.1"),
+        ("--share belongs to canary", "canary", other),
+        ("--share belongs to canary", "activate", other, "--share", "0.1"),
+        ("rollback takes no ID", "rollback", other),
+        ("--experiment belongs to canary", "activate", other, "--experiment", "x"),
+    ):
+        with pytest.raises(SystemExit):
+            command(monkeypatch, *arguments)
+        assert message in capsys.readouterr().err
+    assert (open_pointer().file.read_text(), traffic_split_file().read_text()) == (before, kept)
+    assert command(monkeypatch, "canary", other, "--share", "0") == 0
+
+
+def test_what_is_missing_is_named(line: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="not a release"):
+        Release.load(tmp_path)
+    mark_done(line.channel_folder("held_out", "popularity"), {"hash": "another fit"})
+    with pytest.raises(MissingInput, match=r"training\.evaluate"):
+        release(line)

@@ -1,0 +1,69 @@
+"""A head that all rankers share is released beside the ranker where it has a weight, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.training.fitted_workspace import workspace
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures
+from training.engine.workspace import INPUTS_FILE, Workspace
+from training.evaluate import evaluate
+from training.ranking.listwise_head import MANIFEST, TREES, LambdaMARTHead
+from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
+from training.recipes import recipe
+from training.release import bundle
+from training.release.bundle import Release
+from training.release.gate import Verdict
+from training.release.manifest import build, release_inputs
+from training.slate.blend import Blend
+from training.train import train
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        here = workspace(tmp_path_factory.mktemp("home"), monkeypatch, rankers=("target_attention",))
+        evaluate(here)
+        yield here
+
+
+def test_the_head_of_a_release_is_the_one_that_was_measured(measured: Workspace) -> None:
+    held_out, final = (measured.model_folder("head", fit, LISTWISE_HEAD) for fit in ("held_out", "final"))
+    for name in (TREES, MANIFEST):
+        assert (final / name).read_bytes() == (held_out / name).read_bytes()
+    assert not train(measured, "head", LISTWISE_HEAD, "final")
+    made_from = held_out / INPUTS_FILE
+    before = made_from.read_text()
+    made_from.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
+    assert train(measured, "head", LISTWISE_HEAD, "final")
+    made_from.write_text(before)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_head_is_released_where_it_has_a_weight(measured: Workspace, tmp_path: Path, share: float) -> None:
+    Blend(0.4, TaskWeights().with_listwise_share(share)).save(measured.folder / "evaluation" / "blend.json")
+    manifest = build(measured, release_inputs(measured), Verdict(True, (), {}), None, None)
+    bundle.write(measured, manifest, tmp_path)
+    loaded = Release.load(tmp_path)
+    assert loaded.ranker is not None
+    assert manifest["heads"] == ([LISTWISE_HEAD] if share else []) == [path.name for path in tmp_path.glob("heads/*")]
+    assert (loaded.ranker.listwise_head is not None) == bool(share)
+    users = OfflineFeatures(TrainingData(measured.marts, "final", recipe("debug"))).load_user_batch(
+        "recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000)
+    )
+    items = np.tile(np.arange(2, 12), (3, 1))
+    said = loaded.ranker.score(users, items)
+    assert (LISTWISE_HEAD in said) == bool(share)
+    score = loaded.blend.heads.score({task: one[0] for task, one in said.items()}, "daily")
+    assert score.shape == (10,) and np.isfinite(score).all()
+    if share:
+        final = loaded.ranker.with_listwise_head(
+            LambdaMARTHead.load(measured.model_folder("head", "final", LISTWISE_HEAD))
+        )
+        assert np.array_equal(final.score(users, items)[LISTWISE_HEAD], said[LISTWISE_HEAD])

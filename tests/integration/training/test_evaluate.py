@@ -1,0 +1,223 @@
+"""The evaluation of a small world, end to end: its files, its shape, and that the anchor's script gets the same figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serving.pipeline.fuse import fuse
+from serving.scenes import SCENES
+from tests.support.serving.small_release import release, tracks
+from tests.support.training import reference_metrics
+from tests.support.training.fitted_workspace import VIEWS, workspace
+from training import train as train_module
+from training.data.training_data import TrainingData
+from training.data.user_batch import ServiceContract
+from training.engine.workspace import Workspace
+from training.evaluate import evaluate
+from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
+from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.held_out_models import HeldOutModels
+from training.ranking.cases import ranking_cases
+from training.recipes import recipe
+from training.slate.candidate_lists import case_scenes
+from training.slate.fusion import CANDIDATES_PER_CHANNEL, ChannelWeights, Fusion
+from training.slate.reciprocal_rank import ReciprocalRank
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        here = workspace(home, monkeypatch)
+        assert evaluate(here)
+        assert not evaluate(here), "the same inputs are not measured again"
+    return here, home
+
+
+def content(measured: tuple[Workspace, Path]) -> dict[str, dict]:
+    return json.loads((measured[1] / "reports" / "evaluation.json").read_text())
+
+
+def test_shape(measured: tuple[Workspace, Path]) -> None:
+    found = content(measured)
+    assert found["as_of"] == "2024-02-09" and found["split"] == "user_time"
+    assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *HEURISTIC_BASELINES}
+    for table in found["recall"].values():
+        assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
+        assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
+        value, low, high = table["recall_at_50"]["all"]
+        assert 0 <= low <= value <= high <= 1
+    assert {"served", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
+    assert set(found["slate"]["served"]) == {"recall_at_30", "ndcg_at_10"}
+    assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
+    for other in ("last_played", *BASELINES):
+        assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
+    heads, blend = found["chosen"]["heads_table"], found["chosen"]["blend"]
+    assert heads[""]["weights"] == blend["heads"]["weights"][""] and set(heads[""]["gauc"]) >= {"combined"}
+    assert set(found["heads"]) == set(found["ranking"]["sum_pooling"])
+    by_slice = found["ranking_slices"]["track played before"]
+    assert by_slice["cases"] >= 200 and len(by_slice["rankers"]["sum_pooling"]["ece"]) == 3
+    assert set(found["chosen"]["baselines"]) == set(BASELINES)
+    assert set(found["exposure"]["recall"]) == set(found["recall"])
+    assert set(found["exposure"]["slate"]) == set(found["slate"])
+    assert set(found["containers"]) == {"playlists", "mlogs"} and not found["containers"]["mlogs"]["recall"]
+    assert found["containers"]["playlists"]["containers"] == 5 and found["containers"]["playlists"]["openings"] > 24
+    assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}
+    assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
+    assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
+
+
+def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> None:
+    here, _ = measured
+    data = TrainingData(here.marts, "held_out", recipe("debug"))
+    cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
+    for name in ("fused", "favourites", "base_level_activation", "item_knn", "ials"):
+        lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
+        assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
+        for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):
+            plain = [
+                (user, set(ids[cases.items[kind][case]]), tracks)
+                for case, (user, tracks) in enumerate(zip(lists["user_id"], lists["tracks"].to_list(), strict=True))
+            ]
+            by_user = reference_metrics.recall_by_user(plain, 50)
+            values = np.array([by_user[user] for user in sorted(by_user)])
+            assert content(measured)["recall"][name]["recall_at_50"][part] == pytest.approx(
+                reference_metrics.interval(values, np.ones(len(values)))
+            )
+
+
+def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Path]) -> None:
+    script = reference_metrics.script()
+    if script is None:
+        pytest.skip("the anchor's score.py is not beside the repository")
+    here, _ = measured
+    data = TrainingData(here.marts, "held_out", recipe("debug"))
+    cases = data.recall_cases("test")
+    columns = {
+        "user_id": cases.user_ids.tolist(),
+        "sequence_number": cases.play_number_C,
+        "part": ["test"] * len(cases),
+    }
+    lists = {
+        kind: [data.vocabulary.decode(one[case]) for case in range(len(cases))] for kind, one in cases.items.items()
+    }
+    tracks = pl.read_parquet(here.folder / "evaluation" / "recall_fused.parquet")
+    by_user = script.recall_by_user(pl.DataFrame(columns | lists), tracks)
+    for name, users in by_user.items():
+        metric, part = name.replace("@", "_at_").split()
+        ordered = users.sort("user_id")
+        theirs = script.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
+        assert content(measured)["recall"]["fused"][metric][part] == pytest.approx(theirs)
+
+    ranking = ranking_cases(data).filter_part("test")
+    label = ranking.labels_RT[:, ranking.tasks.index("not_skipped")].astype(int)
+    user_ids = data.user_ids_U[ranking.user_R].tolist()
+    rows = pl.DataFrame({"user_id": user_ids, "sequence_number": ranking.play_number_R, "part": "test", "label": label})
+    scores = pl.read_parquet(here.folder / "evaluation" / "ranking_sum_pooling_not_skipped.parquet")
+    users = script.auc_by_user(rows, scores)["gauc"].sort("user_id")
+    theirs = script.interval(users["value"].to_numpy(), users["weight"].to_numpy())
+    assert content(measured)["ranking"]["sum_pooling"]["not_skipped"]["gauc"] == pytest.approx(theirs)
+
+
+def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request at a time, from what that request read, gives the list that was evaluated."""
+    here, _ = measured
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    held_out = HeldOutModels.open(here)
+    remembering = ChannelWeights(
+        ReciprocalRank({"favourites": 1.0, "popularity": 0.0}), ReciprocalRank({"favourites": 1.0}, 5.0)
+    )
+    chosen = Fusion.load(here.folder / "evaluation" / "fusion.json")
+    fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
+    served = release(tracks(4), [], fusion=fusion)
+    cases = held_out.data.recall_cases("test")
+    evaluated = fusion.fuse(
+        held_out.recall(cases, "test"), held_out.read_user_history(cases), CANDIDATES_PER_CHANNEL, case_scenes(cases)
+    )
+    for case in range(0, len(cases), 7):
+        users = held_out.offline.load_user_batch("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
+        found = {name: channel.recall(users, CANDIDATES_PER_CHANNEL) for name, channel in held_out.channels.items()}
+        fused = fuse(served, SCENES[cases.scenes[case]], users, found).top_k(CANDIDATES_PER_CHANNEL)
+        items = evaluated.items_BK[case]
+        assert fused.items_C.tolist() == items[items > 0].tolist()
+        assert fused.scores_C.tolist() == evaluated.scores_BK[case][items > 0].tolist()
+
+
+def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path]) -> None:
+    page = (measured[1] / "reports" / "evaluation.html").read_text()
+    for word in (
+        "recall@200",
+        "Slate",
+        "Calibration",
+        "base_level_activation",
+        "item_knn",
+        "with_heard",
+        "Newcomers",
+        "By scene",
+        "Heads in one score",
+        "Ranking by slice",
+        "Playlists and mlogs",
+        "last_opened",
+        "<svg",
+    ):
+        assert word in page
+    for remote in ("http://", "https://", "<script", "<link", "@import", "url("):
+        assert remote not in page
+
+
+def test_a_blend_is_never_worse_than_the_fused_order_on_validation(measured: tuple[Workspace, Path]) -> None:
+    chosen = content(measured)["chosen"]
+    table = {float(weight): sum(figures.values()) for weight, figures in chosen["blend_table"].items()}
+    assert table[chosen["blend"]["weight"]] >= table[0.0] - 1e-6
+
+
+def test_the_run_is_in_mlflow(measured: tuple[Workspace, Path]) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{measured[1]}/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("segue")
+    assert experiment is not None
+    (run,) = [
+        one for one in client.search_runs([experiment.experiment_id]) if one.info.run_name.startswith("evaluation")
+    ]
+    value = content(measured)["recall"]["fused"]["recall_at_200"]["all"][0]
+    assert run.data.metrics["recall/fused/recall_at_200/all"] == pytest.approx(value)
+
+
+def test_a_log_without_anything_to_learn_from_goes_on_without_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = workspace(tmp_path, monkeypatch)
+    assert here.list_fitted("head", "held_out", ["listened"]) == ["listened"]
+    # Nothing is listened to any more: the head of the log before must not stay.
+    marts = here.marts / "plays.parquet"
+    pl.read_parquet(marts).with_columns(is_listened=pl.lit(False)).write_parquet(marts)
+    for fit in ("held_out", "final"):
+        monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
+        train_module.main()
+        assert here.list_fitted("head", "held_out", ["listened"]) == []
+    said = capsys.readouterr().out
+    assert "not fitted: listened; of 0 candidates of 0 past requests" in said
+    assert "not refitted: listened" in said
+
+
+def test_every_ranker_orders_the_same_slates_beside_the_fused_order(measured: tuple[Workspace, Path]) -> None:
+    found = content(measured)["slates_by_ranker"]
+    assert found["requests"] > 20 and set(found["rankers"]) == set(content(measured)["ranking"])
+    orders = found["rankers"]["sum_pooling"]
+    # sum_pooling makes no numbers by hard search: the head of whole requests is not for it.
+    assert set(orders) == {"fused", "case heads alone"}
+    fused = orders["fused"]
+    for metrics in orders.values():
+        for metric, one in metrics.items():
+            assert one["value"][0] == pytest.approx(one["difference"][0] + fused[metric]["value"][0])
+    assert fused["recall_at_30"]["difference"] == [0, 0, 0]
+    page = (measured[1] / "reports" / "evaluation.html").read_text()
+    assert "Each ranker's order of the same slates" in page

@@ -1,0 +1,120 @@
+"""A home with reports and releases made by hand, and the reading room over it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from config.settings import Settings
+from console.server import Handler
+from ingestion.contract import LANDINGS
+
+SLATE = {
+    "served": {"recall_at_30": {"all": [0.31, 0.29, 0.33]}},
+    "most_played": {"recall_at_30": {"all": [0.3, 0.2, 0.4]}},
+}
+LANDED = {"landing_id": "1a2b3c4d5e6f7a8b", "format": "play_log", "split": "user_time", "landed": 900, "quarantined": 3}
+LINEAGE = {
+    "logs": [LANDED | {"landed_at": "2026-06-09T08:15:00+00:00"}],
+    "marts_published_at": "2026-06-10T01:02:03+00:00",
+    "feature_definitions": "feedbeefcafe0000",
+    "fitted_at": {"channel/realtime": "2026-06-10T02:00:00+00:00", "ranker/sum_pooling": "2026-06-10T02:30:00+00:00"},
+}
+MANIFEST: dict[str, Any] = {
+    "release": "second",
+    "as_of": "2026-06-10",
+    "recipe": "debug",
+    "inputs": "99aa88bb77cc66dd",
+    "marts": {"events": "e0e1e2e3e4e5e6e7", "plays": "d0d1d2d3d4d5d6d7"},
+    "channels": ["realtime"],
+    "containers": [],
+    "ranker": "sum_pooling",
+    "feature_services": {"realtime": "recall_realtime", "sum_pooling": "ranking"},
+    "models": {
+        "final": {"channel/realtime": "f1f1f1f1f1f1f1f1", "ranker/sum_pooling": "f2f2f2f2f2f2f2f2"},
+        "held_out": {"channel/realtime": "a1a1a1a1a1a1a1a1", "ranker/sum_pooling": "a2a2a2a2a2a2a2a2"},
+    },
+    "vocabulary": "0123456789abcdef",
+    "gate": {
+        "is_passed": True,
+        "reasons": ["passes: slate recall_at_30 0.3100 <b>"],
+        "figures": {"slate": [0.31, 0.29, 0.33]},
+        "compared_with": "first",
+    },
+    "forced": None,
+    "metrics": {"slate": SLATE},
+    "lineage": LINEAGE,
+    "revision": "abcdef0123456789",
+    "released_at": "2026-06-10T03:00:00+00:00",
+}
+
+
+def write(file: Path, content: object) -> None:
+    """Text as it is, anything else as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def add_release(here: Settings, manifest: dict[str, Any], is_whole: bool = True) -> None:
+    """A release in the store, as far as its manifest."""
+    folder = here.releases / "models" / "segue" / manifest["release"]
+    write(folder / "manifest.json", manifest)
+    if is_whole:
+        write(folder / "files.sha256", "")
+
+
+def write_reports(here: Settings) -> None:
+    """One of each report, and a release in service that replaced another."""
+    write(here.reports / "evaluation.html", "the report")
+    write(here.reports / "evaluation.json", {"as_of": "2026-06-10", "slate": SLATE, "best_memory": "most_played"})
+    rows = [{"name": "pit_join", "value": 34.0, "unit": "x", "peer": "Feast", "peer_value": 1.0, "ratio": 34.0},
+            {"name": "slow", "value": 9.0, "unit": "ms", "peer": "limit", "peer_value": 8.0, "ratio": 0.889},
+            {"name": "alone", "value": 1.0, "unit": "s", "peer": None, "peer_value": None, "ratio": None}]  # fmt: skip
+    write(here.reports / "benchmark.json", {"machine": "a machine", "revision": "abcdef0123456789", "results": rows})
+    counts = {"requests": 4, "compared": 4, "values": 1000, "unequal": 1, "late": 0, "early": 0, "stale": 1}
+    one = {"request_id": "q", "feature": "recent_events.scene"}
+    rest = {"skew_rate": 0.001, "by_feature": {"recent_events.scene": 1}, "examples": [one]}
+    write(here.reports / "skew.json", {"as_of": "2026-06-10"} | counts | rest)
+    study = "# ranking_history\n\nDoes <more> help?\n\n| cell | ranker | AUC |\n|---|---|---|\n| `L20` | x | 0.7 [0.6, 0.8] |\n"
+    write(here.reports / "study_ranking_history.md", study)
+    facts = {"action_drift": {"value": 0.0312, "least": 0, "most": 0.2}}
+    suite = {"suite": "landed_listening_events", "expectations": 17, "failed": [], "notes": [], "measured": facts}
+    outcome = {"stage": "landed", "as_of": "2026-06-10", "error": None, "suites": [suite]}
+    write(here.reports / "data_docs" / "landed" / "outcome.html", "landed")
+    write(here.reports / "data_docs" / "landed" / "outcome.json", outcome)
+    add_release(here, {"release": "first", "released_at": "2026-06-01T03:00:00+00:00", "as_of": "2026-06-01"})
+    add_release(here, MANIFEST)
+    add_release(here, {"release": "half", "released_at": "2026-06-11T03:00:00+00:00"}, is_whole=False)
+    left = {"release": "first", "left_at": "2026-06-10T03:01:00+00:00", "why": "replaced"}
+    now = {"release": "second", "activated_at": "2026-06-10T03:01:00+00:00", "history": [left]}
+    write(here.releases / "active.json", now)
+    land(here, "my <logs>.zip")
+
+
+def land(here: Settings, source: str) -> None:
+    """The landing zone's own record of LANDED, whose file is called `source`."""
+    folder = here.landing / "landings" / "dt=2026-06-09"
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {"read": 903, "landed": 900, "duplicate": 0, "quarantined": 3}
+    row = {"landing_id": LANDED["landing_id"], "source": source, "format": "play_log", "split": "user_time", **counts}
+    row["landed_at"] = datetime(2026, 6, 9, 8, 15, tzinfo=UTC)
+    pq.write_table(pa.Table.from_pylist([row], LANDINGS), folder / "a.parquet")
+
+
+@contextmanager
+def opened(here: Settings) -> Iterator[str]:
+    """The address of the reading room."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()

@@ -1,0 +1,107 @@
+"""The commands of the documentation: which there are, and what executes each.
+
+`QUICK` are run as they are written against the line's own services (`test_line.py`). What takes minutes, or is a service, is
+executed by the test that `ELSEWHERE` names.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from config import settings
+
+PAGES = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to.md",
+    "docs/operations.md",
+    "serving/README.md",
+    "ingestion/readers/README.md",
+)
+COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:make [a-z]|python -m |curl |\.venv/bin/|bentoml )\S.*")
+BINARIES = f"{Path(sys.executable).parent}/"
+
+QUICK = (
+    """curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{"user_id": "u1", "scene": "private_fm"}'""",
+    """curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{"user_id": "u1", "scene": "private_fm", "debug": true}'""",
+    """curl -s localhost:3000/similar -H 'content-type: application/json' -d '{"track_id": "t1", "limit": 5}'""",
+    """curl -s localhost:3000/events -H 'content-type: application/json' -d '{"events": [{"user_id": "u1", "action": "like", "target_type": "track", "target_id": "t1"}]}'""",  # noqa: E501
+    "python -m local.environment python -m training.release list",
+    "make serve",
+)
+
+ELSEWHERE = {
+    "python -m sequences.streaming.consume": "integration/sequences/streaming/test_consume.py",
+    "python -m privacy.erase": "unit/privacy/test_erase_user.py",
+    "python -m privacy.erase USER": "unit/privacy/test_erase_user.py",
+    "python -m privacy.erase USER --anyway": "unit/privacy/test_erase_user.py",
+    "python -m privacy.erase USER --lift": "unit/privacy/test_erase_user.py",
+    "python -m local.publish": "integration/storage/test_tables.py",
+    "make run": "e2e/test_pipeline.py",
+    "make stop": "e2e/test_pipeline.py",
+    "make clean": "e2e/test_pipeline.py",
+    "make test": "e2e/test_pipeline.py",  # what is running now
+    "SEGUE_AIRFLOW_PORT=8081 make run": "e2e/test_pipeline.py",
+    "make run AS_OF=2026-06-30": "e2e/test_pipeline.py",
+    "make run LOGS=PATH": "e2e/test_acceptance.py",
+    "make run LOGS=my_data.zip": "e2e/test_acceptance.py",
+    "SEGUE_HOME=var/mine make run LOGS=my_data.zip": "e2e/test_acceptance.py",
+    ".venv/bin/pytest tests/contract/training/test_channel_conformance.py": "contract/training/test_channel_conformance.py",
+    "make bench ONLY=land_memory_play_log": "unit/benchmarks/test_landing.py",
+    "make bench ONLY=recall_together": "unit/benchmarks/test_recall.py",
+    "python -m local.environment python -m sequences.online.materialize --as-of 2026-06-30 --force": "integration/sequences/online/test_materialize.py",
+    "python -m local.environment python -m training.release canary ID --share 0.1": "integration/training/release/test_release.py",
+    "python -m local.environment python -m training.release activate ID": "integration/training/release/test_release.py",
+    "python -m local.environment python -m training.release rollback": "integration/training/release/test_release.py",
+    'SEGUE_HOME=var/mine python -m local.environment python -m training.release --force --reason "my own listening"': "integration/training/release/test_release.py",  # noqa: E501
+    "SEGUE_HOME=var/mine make serve": "e2e/test_pipeline.py",
+    "python -m training.release": "integration/training/release/test_release.py",
+    "python -m training.release canary ID --share .1": "integration/training/release/test_release.py",
+    "python -m training.release activate ID": "integration/training/release/test_release.py",
+    "python -m training.release list": "integration/training/release/test_release.py",
+    "python -m training.experiments compare": "unit/training/experiments/test_command.py",
+    "python -m training.experiments off_policy FILE": "unit/training/experiments/test_command.py",
+    "python -m serving": "contract/serving/test_service.py",
+    "python -m serving --composed": "integration/serving/test_distributed_start.py",
+    "python -m sequences.skew.compare": "integration/serving/test_request_skew.py",
+    "BENTOML_HOME=$SEGUE_HOME/bentoml bentoml build": "integration/serving/test_bento_build.py",
+    "bentoml serve segue:latest": "integration/serving/test_bento_build.py",
+}  # fmt: skip
+
+
+def commands(page: str) -> list[str]:
+    """The commands that a page shows, a line of a block or a few words, without what is said behind them."""
+    text = (settings.ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, flags=re.DOTALL)
+    without_blocks = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    shown = [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", without_blocks)
+    said = [" ".join(re.sub(r"\s{2,}# .*", "", line).split()) for line in shown]
+    return [one for one in said if COMMAND.fullmatch(one)]
+
+
+def executed(command: str, environment: Mapping[str, str], port: str, folder: Path = settings.ROOT) -> str:
+    """What the command prints, run by a shell in `folder` as it is written, but for the service's port.
+
+    A verb is run as what `make` would do, with the Python that runs this; nothing is installed.
+    """
+    verb, *given = shlex.split(command)
+    line = _verb(given, environment) if verb == "make" else command.replace("localhost:3000", f"localhost:{port}")
+    variables = {**environment, "PATH": f"{BINARIES}:{environment['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euc", line], cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    return done.stdout
+
+
+def _verb(arguments: list[str], environment: Mapping[str, str]) -> str:
+    asked = ["make", "--dry-run", "--no-print-directory", "--assume-old", ".venv/stamp", *arguments]
+    # As asked for in a terminal, also where a make (`make test`) is what runs this.
+    variables = {name: value for name, value in environment.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    done = subprocess.run(asked, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=True)
+    return done.stdout.replace(".venv/bin/", BINARIES)

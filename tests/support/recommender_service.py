@@ -1,0 +1,116 @@
+"""The real recommender on a free port, its own process and home, for tests and benchmarks that ask it over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from config import settings
+from local import process
+from local.environment import environment
+from local.ports import free_port
+from local.process import BackgroundProcess
+
+START_S = 180.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a service may be started, again and again: its home, port and variables."""
+
+    home: Path
+    port: int
+    variables: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that answers, and seconds from its start until it did."""
+
+    port: int
+    start_s: float
+    process: BackgroundProcess
+
+
+@contextlib.contextmanager
+def running(
+    home: Path, store: str, redis_port: int, prepare: Callable[[Path], date], probe: str = "/livez", **variables: str
+) -> Iterator[Service]:
+    """A service over materialised features, once it answers `probe`."""
+    with prepared(home, store, redis_port, prepare, **variables) as place, started(place, probe) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def prepared(
+    home: Path, store: str, redis_port: int, prepare: Callable[[Path], date], **variables: str
+) -> Iterator[Place]:
+    """Materialised features in a home; this process's settings are those of the home meanwhile.
+
+    `prepare` writes marts below `home` (and a release, if there should be one) and says as of which day to materialise.
+    """
+    port = free_port()
+    chosen = {
+        "SEGUE_HOME": str(home),
+        "SEGUE_RECOMMENDER_PORT": str(port),
+        "SEGUE_ONLINE_STORE": store,
+        "SEGUE_REDIS": f"127.0.0.1:{redis_port}",
+    }
+    before = dict(os.environ)
+    os.environ.pop("SEGUE_MARTS", None)
+    os.environ.update(chosen | variables)
+    try:
+        as_of = prepare(home)
+        known = environment(settings.load_settings())
+        for command in (
+            ["feast", "-c", "feature_repo", "apply"],
+            ["python", "-m", "sequences.online.materialize", "--as-of", f"{as_of}"],
+        ):
+            _run(command, known)
+        yield Place(home, port, known)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def started(place: Place, probe: str = "/livez", *options: str) -> Iterator[Service]:
+    """A service of its own process, once it answers `probe`; it is stopped in the end if it still runs. `options` are those of
+    `python -m serving`.
+    """
+    log = place.home / "service.log"
+    began = time.monotonic()
+    service = process.start([sys.executable, "-m", "serving", *options], place.variables, settings.ROOT, log)
+    try:
+        _wait(service, place.port, probe, log)
+        yield Service(place.port, time.monotonic() - began, service)
+    finally:
+        process.stop(service)
+
+
+def _run(command: list[str], variables: dict[str, str]) -> None:
+    program = str(Path(sys.executable).parent / command[0])
+    done = subprocess.run(
+        [program, *command[1:]], cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _wait(service: BackgroundProcess, port: int, probe: str, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and service.is_running():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", probe)
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the service did not start: {log.read_text()[-2000:]}")

@@ -1,0 +1,233 @@
+"""`python -m tests.support.screenshots [--into FOLDER] [--only NAME]`: a picture of each page, from the services that run.
+
+What `make screenshots` does, after `make run` or `make pipeline` and `make serve`. Only of simulated listeners: in a home where anything
+else was landed it refuses. Each picture has the size that `SHOTS` says, as WebP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from playwright.sync_api import Error, Page, expect
+
+from config import settings
+from config.settings import SettingError, Settings
+from local import airflow_server, recommendations, services
+from local.land import WORLD_SIZES
+from tests.support import browser
+
+FOLDER = settings.ROOT / "docs" / "images"
+QUALITY = 82
+STILL = "*, *::before, *::after { animation: none !important; transition: none !important; caret-color: transparent !important; }"
+WIDE, PHONE = (1200, 860), (390, 844)
+
+
+class NotShown(RuntimeError):
+    """There is nothing that may be shown; the message says why and the remedy."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: `show` brings the page to what is to be seen; `size` is its width and height."""
+
+    name: str
+    show: Callable[[Page, Settings], None]
+    size: tuple[int, int] = WIDE
+    scheme: str = "light"
+    locale: str = "en-GB"
+
+
+def daily(page: Page, here: Settings) -> None:
+    """A listener's list of the day."""
+    page.goto(f"{_recommender(here)}/?user={recommendations.find_recent_user(here)}")
+    expect(page.locator(".song").first).to_be_visible()
+    expect(page.locator(".sequence li").first).to_be_visible()
+
+
+def private_fm(page: Page, here: Settings) -> None:
+    """A song plays, one was skipped, and the list has changed."""
+    daily(page, here)
+    with page.expect_response(lambda response: response.url.endswith("/recommend")):
+        page.get_by_role("button", name="Private FM").click()
+    page.locator(".song .start").first.click()
+    player = page.get_by_role("region", name="Now playing")
+    with page.expect_response(lambda response: response.url.endswith("/recommend")):
+        player.get_by_role("button", name="Skip").click()
+    expect(page.locator(".changed")).not_to_be_empty()
+
+
+def newcomer(page: Page, here: Settings) -> None:
+    """Somebody new picks three songs."""
+    page.goto(_recommender(here))
+    expect(page.locator(".found button").first).to_be_visible()
+    for place in range(3):
+        page.locator(".found button").nth(place).click()
+
+
+def interests(page: Page, here: Settings) -> None:
+    """What the models see of a listener, on a phone."""
+    daily(page, here)
+    page.locator("aside").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('aside').scrollIntoView()")
+
+
+def operator(page: Page, here: Settings) -> None:
+    """The index of everything to read."""
+    page.goto(_pages(here))
+    expect(page.locator(".steps li").first).to_be_visible()
+
+
+def lineage(page: Page, here: Settings) -> None:
+    """Where the release in service comes from."""
+    operator(page, here)
+    page.locator("#releases").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#releases').scrollIntoView()")
+
+
+def evaluation(page: Page, here: Settings) -> None:
+    """The report of channels and rankers."""
+    page.goto(f"{_pages(here)}/reports/evaluation.html")
+    page.evaluate("[...document.querySelectorAll('h2')].find(one => one.textContent === 'Recall').scrollIntoView()")
+
+
+def data_docs(page: Page, here: Settings) -> None:
+    """What was expected of the marts."""
+    page.goto(f"{_pages(here)}/reports/data_docs/marts/outcome.html")
+
+
+def api(page: Page, here: Settings) -> None:
+    """The recommender's own API page."""
+    page.goto(f"{_recommender(here)}/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
+
+
+def airflow(page: Page, here: Settings) -> None:
+    """The DAG that trains, as Airflow draws it."""
+    _log_in(page, here)
+    page.goto(f"{_airflow(here)}/dags/train_models")
+    page.get_by_role("button", name="Show Graph").click()
+    page.get_by_role("button", name="Collapse Details Panel").click()
+    expect(page.locator(".react-flow__node").first).to_be_visible()
+    page.get_by_role("button", name="Fit View").click()
+    expect(page.locator(".react-flow__node").first).to_be_visible()
+
+
+SHOTS = (
+    Shot("listening", daily),
+    Shot("listening-fm", private_fm),
+    Shot("listening-new", newcomer),
+    Shot("listening-phone", daily, PHONE),
+    Shot("listening-interests", interests, PHONE),
+    Shot("listening-dark", daily, scheme="dark"),
+    Shot("listening-chinese", daily, locale="zh-CN"),
+    Shot("operator", operator, (1200, 1000)),
+    Shot("operator-lineage", lineage, (1200, 700)),
+    Shot("evaluation", evaluation),
+    Shot("data-docs", data_docs),
+    Shot("airflow", airflow, (1200, 480)),
+    Shot("api", api),
+)
+
+
+def take(shot: Shot, here: Settings, folder: Path) -> Path:
+    """The picture of one page in `folder`."""
+    width, height = shot.size
+    with browser.launched() as opened:
+        page = opened.new_page(
+            viewport={"width": width, "height": height},
+            color_scheme=shot.scheme,
+            locale=shot.locale,
+            timezone_id="UTC",
+            bypass_csp=True,
+        )
+        page.set_default_timeout(browser.PATIENCE_MS)
+        expect.set_options(timeout=browser.PATIENCE_MS)
+        shot.show(page, here)
+        page.add_style_tag(content=STILL)
+        page.wait_for_load_state("networkidle")
+        taken = page.context.new_cdp_session(page).send(
+            "Page.captureScreenshot", {"format": "webp", "quality": QUALITY}
+        )
+    file = folder / f"{shot.name}.webp"
+    file.write_bytes(base64.b64decode(taken["data"]))
+    return file
+
+
+def has_chinese_font() -> bool:
+    """Whether Chinese is more than boxes here."""
+    lister = shutil.which("fc-list")
+    return lister is not None and bool(subprocess.run([lister, ":lang=zh"], capture_output=True, check=False).stdout)
+
+
+def check(here: Settings) -> None:
+    """Return when everything runs and there is nobody here but simulated listeners.
+
+    Raises:
+        NotShown: something is missing, or somebody's own log was landed.
+    """
+    if not has_chinese_font():
+        raise NotShown("no font here has Chinese characters; install one, as Debian's package fonts-wqy-microhei")
+    down = [service.name for service in services.SERVICES if not service.is_ready(here)]
+    if down:
+        raise NotShown(
+            f"{', '.join(down)} not up for {here.home}: `make run` (or `make pipeline` and `make serve`) first"
+        )
+    files = [str(file) for file in (here.landing / "landings").glob("dt=*/*.parquet")]
+    query = "select distinct source from read_parquet(?) where split is not null"
+    others = {source for (source,) in duckdb.execute(query, [files]).fetchall()} - set(WORLD_SIZES)
+    if others:
+        raise NotShown(
+            f"{here.home} has {', '.join(sorted(others))}: pictures are of simulated listeners only, take another SEGUE_HOME"
+        )
+
+
+def main() -> int:
+    """Take every picture, or one."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.screenshots", description="Pictures of every page")
+    parser.add_argument("--into", type=Path, default=FOLDER, help="folder (default: docs/images)")
+    parser.add_argument("--only", choices=[shot.name for shot in SHOTS], default=None)
+    options = parser.parse_args()
+    try:
+        here = settings.load_settings()
+        check(here)
+        options.into.mkdir(parents=True, exist_ok=True)
+        for shot in SHOTS:
+            if options.only in (None, shot.name):
+                file = take(shot, here, options.into)
+                print(f"{file.name:<28} {file.stat().st_size / 1000:6,.0f} KB", flush=True)
+    except (NotShown, SettingError, OSError, Error) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _log_in(page: Page, here: Settings) -> None:
+    page.goto(f"{_airflow(here)}/auth/login")
+    page.locator("input[name=username]").fill(airflow_server.USER)
+    page.locator("input[name=password]").fill(airflow_server.load_or_create_password(here))
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/auth/login" not in url)
+
+
+def _recommender(here: Settings) -> str:
+    return f"http://{here.host}:{here.recommender_port}"
+
+
+def _pages(here: Settings) -> str:
+    return f"http://{here.host}:{here.console_port}"
+
+
+def _airflow(here: Settings) -> str:
+    return f"http://{here.host}:{here.airflow_port}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

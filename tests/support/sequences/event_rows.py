@@ -1,0 +1,132 @@
+"""A tiny event table, and the ten-line oracle that every reader of sequences must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sequences.views import SequenceView
+
+EVENT_SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("user_id", pa.string()),
+        ("event_number", pa.int64()),
+        ("known_at", pa.timestamp("us")),
+        ("request_at", pa.timestamp("us")),
+        ("occurred_at", pa.timestamp("us")),
+        ("ended_at", pa.timestamp("us")),
+        ("action", pa.string()),
+        ("behaviour", pa.string()),
+        ("target_type", pa.string()),
+        ("target_id", pa.string()),
+        ("track_id", pa.string()),
+        ("artist_id", pa.string()),
+        ("played_ms", pa.int64()),
+        ("played_ratio", pa.float32()),
+        ("session_id", pa.string()),
+        ("scene", pa.string()),
+        ("sequence_number", pa.int64()),
+    ]
+)
+EPOCH = datetime(2024, 1, 1)
+EPOCH_US = int(EPOCH.replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def at(second: float) -> datetime:
+    """A naive UTC time `second` seconds into the tests' world."""
+    return EPOCH + timedelta(seconds=second)
+
+
+def us(second: float) -> int:
+    """The same in µs since 1970."""
+    return EPOCH_US + round(second * 1_000_000)
+
+
+def event_rows(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the event table from loose events (user_id, second, behaviour, …): what dbt does, in the obvious way."""
+    unique = {event["event_id"]: event for event in reversed(list(events))}.values()
+    rows: list[dict[str, Any]] = []
+    last: dict[str, datetime] = {}
+    numbers: dict[str, int] = {}
+    for event in sorted(unique, key=lambda e: (e["user_id"], e["second"], e["sequence_number"], e["event_id"])):
+        user = event["user_id"]
+        last[user] = known = max(at(event["second"]), last.get(user, datetime.min) + timedelta(microseconds=2))
+        number = numbers.get(user, 0)
+        numbers[user] = number + 1
+        is_track = event.get("target_type", "track") == "track"
+        target = event.get("target_id", "t1")
+        rows.append(
+            {
+                "event_id": event["event_id"],
+                "user_id": user,
+                "event_number": number,
+                "known_at": known,
+                "request_at": at(event["second"] - 200),
+                "occurred_at": at(event.get("occurred_second", event["second"])),
+                "ended_at": at(event["second"]),
+                "action": event.get("action", "play"),
+                "behaviour": event.get("behaviour", "full_play"),
+                "target_type": event.get("target_type", "track"),
+                "target_id": target,
+                "track_id": target if is_track else None,
+                "artist_id": None,
+                "played_ms": event.get("played_ms"),
+                "played_ratio": event.get("played_ratio"),
+                "session_id": None,
+                "scene": event.get("scene"),
+                "sequence_number": event["sequence_number"],
+            }
+        )
+    return rows
+
+
+def write_events(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """The rows as `events.parquet`, in small row groups so that users straddle them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA), path, row_group_size=7)
+    return path
+
+
+def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us: int) -> list[dict[str, Any]]:
+    """The definition, read aloud: the last L events of the user known before the time, oldest first.
+
+    Of a daily view, before the midnight before it.
+    """
+    if view.is_daily:
+        time_us -= time_us % 86_400_000_000
+    known = [
+        row
+        for row in rows
+        if row["user_id"] == user_id
+        and row["behaviour"] in view.behaviours
+        and (not view.target_types or row["target_type"] in view.target_types)
+        and to_us(row["known_at"]) < time_us
+    ]
+    return sorted(known, key=lambda row: row["known_at"])[-view.length :]
+
+
+def oracle_values(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us: int) -> dict[str, list[Any]]:
+    """The oracle's events as attribute ▸ list, in the types that readers give ("" and NaN for missing)."""
+    found = oracle(rows, view, user_id, time_us)
+    return {a.name: [_value(a.kind, row[a.name]) for row in found] for a in view.attributes}
+
+
+def _value(kind: str, value: Any) -> Any:
+    if kind == "time":
+        return to_us(value)
+    if kind == "ratio":
+        return float("nan") if value is None else value
+    if kind == "order":
+        return value
+    return value or ""
+
+
+def to_us(time: datetime) -> int:
+    """µs since 1970 of a naive UTC time."""
+    return (time.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

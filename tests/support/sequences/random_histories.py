@@ -1,0 +1,127 @@
+"""Random histories and views for hypothesis: ties, late and repeated events, several users, any definition.
+
+What each should give is `conftest.oracle_values`. Counts are small in `make test` and full with SEGUE_ACCEPTANCE=1.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from sequences import behaviours
+from sequences.views import ATTRIBUTES, INFERRED_BEHAVIOURS, SORT_KEY_ATTRIBUTES, SequenceView
+from tests.support.sequences.event_rows import to_us, us
+
+Event = dict[str, Any]
+
+USERS = ("u1", "u2", "u3")
+DURATION_MS = 100_000
+"""Length of every track."""
+
+DAY = 86_400
+ENCODERS = {
+    "event_id": {f"e{(n * 7919) % 997:03d}": n + 2 for n in range(20)},
+    "target_type": {"track": 2, "artist": 3},
+    "target_id": {"t0": 2, "t1": 3},
+    "track_id": {f"t{n}": n + 2 for n in range(4)},
+    "behaviour": behaviours.load_behaviours().encoder,
+    "scene": {"": 2, "daily": 3},
+}
+"""For every attribute that is text; some of the texts are not among them."""
+
+ACTIONS = ("play", "play", "play", "click", "like", "collect", "dislike", "block")
+ON_OTHERS = ("click", "collect", "dislike", "block")
+MICROSECOND = 1e-6
+
+
+def examples(reduced: int, full: int) -> settings:
+    """How many examples a property gets: `reduced` of them, or `full` with SEGUE_ACCEPTANCE=1."""
+    return settings(
+        max_examples=full if os.environ.get("SEGUE_ACCEPTANCE") == "1" else reduced,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+@st.composite
+def histories(
+    draw: st.DrawFn, prefix: str = "e", impressions: bool = False, shift: float = 0, max_size: int = 25
+) -> list[Event]:
+    """Events as they arrive: in any order, of few users and few moments, so that they tie or nearly tie, some twice.
+
+    An event is what `conftest.event_rows` and `contract_row` read, `second` its end. `prefix` keeps the ids of two
+    histories apart, `shift` (seconds) their moments.
+    """
+    actions = (*ACTIONS, "impression") if impressions else ACTIONS
+    events = []
+    for n in range(draw(st.integers(1, max_size))):
+        action = draw(st.sampled_from(actions))
+        second = 60 * draw(st.integers(0, 6)) + MICROSECOND * draw(st.sampled_from([0, 0, 0, 1, 3])) + shift
+        event = {
+            "event_id": f"{prefix}{(n * 7919) % 997:03d}",
+            "user_id": draw(st.sampled_from(USERS)),
+            "second": second,
+            "occurred_second": second - draw(st.sampled_from([0, 0, 45])),
+            "sequence_number": draw(st.integers(0, 3)),
+            "action": action,
+            "played_ms": draw(st.sampled_from([1_000, 50_000, 95_000, 150_000])) if action == "play" else None,
+            "target_type": draw(st.sampled_from(["track", "artist", "playlist"])) if action in ON_OTHERS else "track",
+            "target_id": draw(st.sampled_from(["t0", "t1", "t2", "new"])),
+            "scene": draw(st.sampled_from([None, "daily"])),
+        }
+        events.append(event | _meaning(event))
+    again = draw(st.lists(st.sampled_from(events), max_size=4))
+    return [dict(event) for event in draw(st.permutations([*events, *again]))]
+
+
+@st.composite
+def views(draw: st.DrawFn) -> SequenceView:
+    """Any definition: some behaviours, on tracks or on anything, of any attributes, 1 to 7 events long, daily or not."""
+    reported = sorted(behaviours.load_behaviours().ids.keys() - {*INFERRED_BEHAVIOURS})
+    choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(INFERRED_BEHAVIOURS)))
+    chosen_behaviours = tuple(draw(st.one_of(*choices)))
+    optional = [attribute for attribute in ATTRIBUTES.values() if attribute not in SORT_KEY_ATTRIBUTES]
+    chosen = draw(st.sets(st.sampled_from(optional)))
+    return SequenceView(
+        name="random",
+        behaviours=chosen_behaviours,
+        length=draw(st.integers(1, 7)),
+        attributes=(*SORT_KEY_ATTRIBUTES, *(attribute for attribute in optional if attribute in chosen)),
+        target_types=draw(st.sampled_from([(), ("track",), ("artist", "track")])),
+        is_daily=chosen_behaviours == INFERRED_BEHAVIOURS or draw(st.booleans()),
+    )
+
+
+def moments(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """(user, µs) at, just before and just after everything that happened, and of a user who never did anything.
+
+    `rows` are the event table's. The order is not that of time, and some moments come twice.
+    """
+    times = {us(0), us(DAY) - 1, us(DAY), us(DAY) + 1}
+    for row in rows:
+        known = to_us(row["known_at"])
+        times.update((known - 1, known, known + 1))
+    asked = [(user, time) for time in sorted(times, key=lambda time: time % 7) for user in (*USERS, "nobody")]
+    return asked + asked[:3]
+
+
+def contract_row(event: Event) -> dict[str, Any]:
+    """The event as the service receives it."""
+    keep = ("event_id", "user_id", "sequence_number", "action", "played_ms", "target_type", "target_id", "scene")
+    began = event.get("occurred_second", event["second"])
+    return {**{name: event[name] for name in keep}, "occurred_at": us(began), "ended_at": us(event["second"])}
+
+
+def _meaning(event: Event) -> dict[str, Any]:
+    """What dbt derives of an event; an impression here is one that nobody clicked."""
+    duration = DURATION_MS if event["action"] == "play" else None
+    behaviour = behaviours.behaviour_of(event["action"], event["played_ms"], duration)
+    ratio = behaviours.played_ratio(event["played_ms"], duration)
+    return {
+        "behaviour": behaviour or "impression_without_click",
+        "played_ratio": None if ratio is None else float(np.float32(ratio)),
+    }

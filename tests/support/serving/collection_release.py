@@ -1,0 +1,37 @@
+"""A release of small fitted models over the tiny world with playlists and mlogs: `realtime`, interests with names, and what
+recalls containers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from serving.releases.served_release import ServedRelease
+from tests.support.serving.small_release import ListChannel, release
+from tests.support.training.collection_world import container_marts, of
+from training.data.user_batch import ServiceContract
+from training.recall.collection_recall import Mlogs, Playlists
+from training.recall.multi_interest.channel import MultiInterest
+from training.recall.multi_interest.config import multi_interest_config
+from training.recall.realtime.channel import Realtime
+from training.recall.realtime.config import realtime_config
+
+CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
+
+
+def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
+    """Fitted into `folder` in a few seconds."""
+    data = of(container_marts(folder, []), "final")
+    realtime = Realtime.fit(data, realtime_config("debug"), folder / "realtime")
+    interests = MultiInterest.fit(data, multi_interest_config("debug"), folder / "multi_interest")
+    table = pl.read_parquet(folder / "tracks.parquet").with_columns(artist_ids=pl.concat_list("artist_id"))
+    return release(
+        table.with_columns(is_in_catalogue=pl.lit(True)),
+        [realtime, interests, ListChannel("popularity", range(2, 10))],
+        release_id=release_id,
+        vocabulary=data.vocabulary,
+        containers={kind.name: kind.fit(data, kind.config("debug"), realtime) for kind in (Playlists, Mlogs)},
+        contract=CONTRACT,
+    )

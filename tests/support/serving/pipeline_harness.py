@@ -1,0 +1,52 @@
+"""The request path over a store in memory, with a clock that is set by hand."""
+
+from prometheus_client import CollectorRegistry
+
+from serving.observability.metrics import Metrics
+from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.recall import Recall
+from serving.pipeline.request import read_request
+from serving.pipeline.track_pipeline import TrackPipeline
+from tests.support.serving.small_release import MemoryStore
+
+NOW = 1_800_000_000_000_000
+DAY = 86_400_000_000
+
+
+class Shown:
+    """Keeps what was shown."""
+
+    def __init__(self):
+        self.rows, self.exposures = [], []
+
+    def write(self, exposure):
+        self.rows.append((exposure.request.request_id, [item.target[1] for item in exposure.items]))
+        self.exposures.append(exposure)
+
+
+class Bench:
+    """Starts a path; `ask` answers with track ids."""
+
+    def __init__(self, folder, deadline_s=60.0):
+        self.folder, self.deadline_s = folder, deadline_s
+        self.store, self.shown, self.now = MemoryStore(), Shown(), NOW
+        self.start()
+
+    def start(self):
+        """A process of its own: nothing but the disk and the store is as before."""
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
+        self.lists = DailyLists(self.folder / "serving")
+        recall = Recall(self.metrics, self.deadline_s, threads=1)
+        self.hydrate = Hydrator(self.store, self.metrics)
+        self.path = TrackPipeline(self.hydrate, recall, self.lists, self.shown, self.metrics)
+
+    def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
+        return self.path.recommend(read_request(user_id, scene, limit, self.now, discovery), of)
+
+    def ask(self, of, **request):
+        return [item.track_id for item in self.answer(of, **request).items]
+
+    def count(self, name, **labels):
+        return self.registry.get_sample_value(f"{name}_total", labels) or 0

@@ -1,0 +1,167 @@
+"""A release small enough to check by eye: channels that say a fixed list, the real fusion and blend."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from serving.releases.served_release import ServedRelease
+from training.data.catalog import Catalog
+from training.data.user_batch import ServiceContract
+from training.data.vocabulary import Vocabulary
+from training.recall.channel import Candidates, RecallChannel
+from training.slate.blend import Blend
+from training.slate.fusion import Fusion
+
+CONTRACT = ServiceContract(("recent_events", "played_history", "exclusions"), ("user_profile:plays_total",))
+
+
+def tracks(count: int, **columns) -> pl.DataFrame:
+    """`count` tracks t0 …, track n by artist a(n // 2) alone, unless a column says otherwise."""
+    rows = {
+        "track_id": [f"t{n}" for n in range(count)],
+        "title": [f"Song {n}" for n in range(count)],
+        "artist_id": [f"a{n // 2}" for n in range(count)],
+        "artist_ids": [[f"a{n // 2}"] for n in range(count)],
+        "artist_names": [[f"Artist {n // 2}"] for n in range(count)],
+        "is_in_catalogue": [True] * count,
+    }
+    return pl.DataFrame(rows | columns)
+
+
+class ListChannel(RecallChannel):
+    """Finds the same tracks for everybody; can be told to fail, to wait until an event is set, and what is near a track."""
+
+    feature_service = "recommender"
+
+    def __init__(
+        self, name: str, items: Sequence[int], is_failing=False, until: threading.Event | None = None, near=None
+    ):
+        self.name, self.items, self.is_failing, self.until = name, items, is_failing, until
+        self.nearest = near or {}
+        self.calls = 0
+
+    def near(self, item, k):
+        items = np.array([self.nearest.get(item, [])], dtype=np.int64)
+        return Candidates.pad_or_truncate(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
+
+    def recall(self, users, k):
+        self.calls += 1
+        if self.until is not None:
+            self.until.wait()
+        if self.is_failing:
+            raise RuntimeError(f"{self.name} is out of order")
+        items = np.array([list(self.items)] * len(users), dtype=np.int64).reshape(len(users), -1)
+        return Candidates.pad_or_truncate(
+            items, -np.arange(items.shape[1], dtype=np.float32)[None, :].repeat(len(users), 0), k
+        )
+
+    def reasons(self, user, items):
+        return [f"{self.name} says so"] * len(items)
+
+    @classmethod
+    def config(cls, recipe):
+        raise NotImplementedError
+
+    @classmethod
+    def fit(cls, data, config, folder):
+        raise NotImplementedError
+
+    def save(self, folder):
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder, vocabulary):
+        raise NotImplementedError
+
+
+class FavourRanker:
+    """Believes in one item."""
+
+    def __init__(self, item: int, is_failing: bool = False):
+        self.item, self.is_failing = item, is_failing
+
+    def score(self, users, items_BC):
+        if self.is_failing:
+            raise RuntimeError("the ranker is out of order")
+        return {"not_skipped": (items_BC == self.item).astype(np.float32)}
+
+
+def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> ServedRelease:
+    """A release over these tracks; unless a vocabulary is given, item n + 2 is track n, as plays are equal and ids sort so (up to
+    t9).
+    """
+    plays = pl.DataFrame({"track_id": table["track_id"]})
+    vocabulary = parts.get("vocabulary") or Vocabulary.build(table, plays)
+    whole = {
+        "release_id": "r1",
+        "channels": {channel.name: channel for channel in channels},
+        "fusion": Fusion(),
+        "ranker": None,
+        "blend": Blend(0.0),
+        "vocabulary": vocabulary,
+        "catalog": Catalog.build(table, vocabulary),
+        "contract": CONTRACT,
+    }
+    whole["collection_indexes"] = {name: source.shelf for name, source in parts.get("collection_channels", {}).items()}
+    return ServedRelease(**(whole | parts))
+
+
+class MemoryStore:
+    """An online store in memory: views by user."""
+
+    def __init__(self):
+        self.users, self.is_away = {}, False
+
+    def read(self, user_id):
+        if self.is_away:
+            raise ConnectionError("store is away")
+        return {"user_profile": {"plays_total": [5]}} | self.users.get(user_id, {})
+
+
+def history(*track_ids: str) -> dict:
+    """A user's plays, all of them listened to."""
+    count = len(track_ids)
+    return {
+        "played_history": {
+            "event_id": [f"e{n}" for n in range(count)],
+            "track_id": list(track_ids),
+            "behaviour": ["full_play"] * count,
+            "occurred_at": list(range(count)),
+            "ended_at": list(range(count)),
+            "played_ratio": [1.0] * count,
+        }
+    }
+
+
+def clicked(*targets: tuple[str, str]) -> dict:
+    """A user's clicks on playlists and mlogs, (type, id) each, after everything else."""
+    count = len(targets)
+    return {
+        "recent_clicks": {
+            "event_id": [f"c{n}" for n in range(count)],
+            "target_type": [kind for kind, _ in targets],
+            "target_id": [target for _, target in targets],
+            "track_id": [""] * count,
+            "behaviour": ["click"] * count,
+            "played_ratio": [None] * count,
+            "occurred_at": [1_000_000 + n for n in range(count)],
+            "ended_at": [1_000_000 + n for n in range(count)],
+            "scene": [""] * count,
+        }
+    }
+
+
+def excluded(*targets: tuple[str, str]) -> dict:
+    """A user's exclusions, (type, id) each."""
+    return {
+        "exclusions": {
+            "event_id": [f"x{n}" for n in range(len(targets))],
+            "target_type": [kind for kind, _ in targets],
+            "target_id": [target for _, target in targets],
+            "track_id": [target if kind == "track" else "" for kind, target in targets],
+            "behaviour": ["block"] * len(targets),
+            "ended_at": list(range(len(targets))),
+        }
+    }

@@ -1,0 +1,86 @@
+"""`python -m tests.support.training.distributed_fits MARTS OUT [--pause S] MODEL ...`: fits models of the tiny world, alone or, started by
+torchrun, as one of several ranks.
+
+Each leaves `OUT/MODEL/` as `training.engine.trainer` does. Nothing is dropped by chance: what each rank draws for itself is not
+what one process would draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.support.training.tiny_world import SERVICES
+from training.data.training_data import TrainingData
+from training.data.user_batch import ServiceContract
+from training.engine import distributed, trainer
+from training.ranking import RANKERS
+from training.ranking.features.ranking_features import VIEWS
+from training.ranking.fit import fit_ranker
+from training.recall import CHANNELS
+from training.recipes import recipe
+
+CERTAIN = {"id_dropout": 0.0, "dropout": 0.0}
+LEARNING = {"batch": 15, "steps": 40, "validate_every": 10, "item_dropout": 0.0, **CERTAIN}
+RANKING = {"batch_size": 47, "epochs": 3, "dense_epochs": 1, "validate_every": 4, **CERTAIN}
+MODELS: dict[str, dict[str, Any]] = {
+    "realtime": {"content": "off", "positions_per_batch": 40},
+    "realtime-full": {"content": "off", "softmax": "full", "length_bucketing": True, "skip_negatives": True},
+    "long_short": {"content": "off"},
+    "multi_interest": {},
+    "sum_pooling": {},
+    "target_attention": {},
+    "session_domains": {"trees": 20, "searches": ()},
+    # Each rank draws the negatives of this loss for itself.
+    "interest_evolution": {"auxiliary_weight": 0.0},
+}
+CHECKPOINT_EVERY = 5
+
+
+def fit(name: str, marts: Path, out: Path, pause: float = 0.0) -> None:
+    """One model; `pause`: seconds before each of its batches."""
+    services = SERVICES | dict.fromkeys(RANKERS, ServiceContract(VIEWS))
+    data = TrainingData(marts, "held_out", recipe("debug"), services=services)
+    kind, changes = name.partition("-")[0], MODELS[name]
+    share, scheduled = distributed.rank_slice, trainer.Schedule
+
+    def paused(count: int) -> slice:
+        time.sleep(pause)
+        return share(count)
+
+    distributed.rank_slice, trainer.Schedule = paused, partial(scheduled, checkpoint_every=CHECKPOINT_EVERY)  # type: ignore[assignment]
+    try:
+        if kind in CHANNELS:
+            config = CHANNELS[kind].config("debug")
+            known = {key: value for key, value in LEARNING.items() if hasattr(config, key)}
+            CHANNELS[kind].fit(data, replace(config, **(known | changes)), out / name)
+        else:
+            fit_ranker(kind, data, replace(RANKERS[kind].config("debug"), **(RANKING | changes)), out / name)
+    finally:
+        distributed.rank_slice, trainer.Schedule = share, scheduled
+
+
+def main() -> None:
+    """Every model that is named, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("marts", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("models", nargs="+", choices=MODELS)
+    options = parser.parse_args()
+    with distributed.process_group():
+        rank, _ = distributed.rank_and_world_size()
+        (options.out / f"rank-{rank}-{os.getpid()}").touch()
+        for name in options.models:
+            with suppress(distributed.NotRank0):
+                fit(name, options.marts, options.out, options.pause)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""A workspace with fitted models over a few dozen listeners' random plays: the smallest line from marts to a release."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.support.training.evaluation_marts import Play, write
+from training.data.user_batch import ServiceContract
+from training.engine.workspace import Workspace
+from training.recall import COLLECTIONS
+from training.train import train
+
+TRACKS, USERS, SESSIONS = 60, 24, 20
+VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "played_history")
+
+
+def plays(seed: int) -> list[Play]:
+    """Listeners who return to a few favourites; sessions of four plays, two days apart, in two scenes by turns; the last ones
+    are held out.
+    """
+    random = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        favourites = random.choice(TRACKS, size=8, replace=False)
+        for session in range(SESSIONS):
+            scene = "private_fm" if session % 2 else "daily"
+            part = "train" if session < 14 else "validation" if session < 17 else "test"
+            for number in range(4):
+                track = int(random.choice(favourites) if random.random() < 0.7 else random.integers(TRACKS))
+                played_ms = 5_000 if random.random() < 0.3 else 60_000
+                context = f"playlist:p{track % 5}" if scene == "daily" else None
+                rows.append(
+                    Play(
+                        f"{user:02}",
+                        48 * session + number / 10,
+                        f"{track:03}",
+                        session,
+                        part,
+                        played_ms,
+                        scene,
+                        context,
+                    )
+                )
+    return rows
+
+
+def workspace(
+    home: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0, rankers: tuple[str, ...] = ("sum_pooling",)
+) -> Workspace:
+    """Marts, three channels, five playlists and rankers fitted both ways in `home`.
+
+    Features come from the dense reader alone, without a Feast registry."""
+    for name in [name for name in os.environ if name.startswith(("SEGUE_", "MLFLOW_", "BENTOML_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SEGUE_HOME", str(home))
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    write(home / "marts", plays(seed), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
+    pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "train_cuts.parquet")
+    landing = {"landing_id": ["l"], "format": ["play_log"], "split": ["user_time"], "landed": [9], "quarantined": [1]}
+    pl.DataFrame(landing | {"landed_at": [datetime(2026, 6, 9)]}).write_parquet(home / "marts" / "landings.parquet")
+    playlists = {f"p{number}": [f"{track:03}" for track in range(number, TRACKS, 5)] for number in range(5)}
+    columns = {"playlist_id": list(playlists), "title": [f"Every fifth, {name}" for name in playlists]}
+    pl.DataFrame(columns | {"track_ids": list(playlists.values())}).write_parquet(home / "marts" / "playlists.parquet")
+    here = Workspace.open(recipe="debug")
+    for fit in ("held_out", "final"):
+        for channel in ("popularity", "favourites", "realtime"):
+            train(here, "channel", channel, fit)
+        for container in COLLECTIONS:
+            train(here, "container", container, fit)
+        for ranker in rankers:
+            train(here, "ranker", ranker, fit)
+        train(here, "head", "listened", fit)
+    return here

@@ -1,0 +1,112 @@
+"""A simulated world as marts, with the interests that were planted in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ingestion.simulate import WorldSize, simulate
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+from tests.support.training.tiny_world import SERVICES, write_marts
+from training.data.training_data import FACETS, TrainingData
+from training.data.user_batch import UserBatch
+from training.recipes import recipe
+
+NOW = 1_800_000_000_000_000
+HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class PlantedWorld:
+    """`interest_V`: the planted interest of each item, -1 for the reserved ones; `names`: what an interest is."""
+
+    data: TrainingData
+    interest_V: np.ndarray
+    names: list[tuple[str, str]]
+
+    def number(self, language: str, style: str) -> int:
+        """The interest of that language and style."""
+        return self.names.index((language, style))
+
+    def listener(self, interests: list[int], tracks: int, seed: int) -> UserBatch:
+        """Somebody who listened to so many catalogue tracks of each interest, in any order, one an hour."""
+        generator = np.random.default_rng(seed)
+        mine = [np.flatnonzero((self.interest_V == one) & self.data.catalog_V) for one in interests]
+        item_L = np.concatenate([generator.choice(some, tracks, replace=False) for some in mine])
+        return listener_of(generator.permutation(item_L))
+
+
+def listener_of(item_L: np.ndarray) -> UserBatch:
+    """Somebody who listened to these items, one an hour, the last an hour ago."""
+    ended_L = NOW - HOUR_US * np.arange(len(item_L), 0, -1)
+    full_play = np.full_like(item_L, behaviours.load_behaviours().encoder["full_play"])
+    columns = {"track_id": item_L, "ended_at": ended_L, "occurred_at": ended_L - 1, "behaviour": full_play}
+    batch = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([len(item_L)]))
+    return UserBatch(["u"], np.array([NOW]), {"played_history": batch, "recent_events": batch})
+
+
+def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
+    """Simulate, and write what dbt would make of it: plays in parts by share within the user, tracks with facets."""
+    simulate(size, folder / "simulated")
+    plays = _plays(folder)
+    marts = write_marts(folder / "marts", list(plays.iter_rows()))
+    heard = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
+    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.col("track_id").is_in(heard.unique().to_list()))
+    tracks.drop("lyrics", "audio_vector", "image_vector").write_parquet(marts / "tracks.parquet")
+    return _planted(folder)
+
+
+def described_world(folder: Path, size: WorldSize, new_artists: int) -> PlantedWorld:
+    """The same without facets, with words, sound and covers instead, where nobody has played anything by every
+    `new_artists`th artist; all that exists is in the catalogue.
+    """
+    simulate(size, folder / "simulated")
+    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.lit(True))
+    is_new = pl.col("artist_id").str.slice(1).cast(pl.Int64) % new_artists == 0
+    new = tracks.filter(is_new)["track_id"].to_list()
+    plays = _plays(folder).filter(~pl.col("target_id").is_in(new))
+    marts = write_marts(folder / "marts", list(plays.iter_rows()))
+    nothing = {facet: pl.lit([], dtype=pl.List(pl.String)) for facet in FACETS}
+    tracks.with_columns(**nothing).write_parquet(marts / "tracks.parquet")
+    comments = pl.read_parquet(folder / "simulated" / "track_comments" / "part.parquet")
+    comments = comments.with_columns(pl.col("occurred_at").dt.replace_time_zone(None))
+    comments.filter(~pl.col("track_id").is_in(new)).write_parquet(marts / "track_comments.parquet")
+    return _planted(folder)
+
+
+def _plays(folder: Path) -> pl.DataFrame:
+    events = pl.read_parquet(folder / "simulated" / "listening_events")
+    events = events.filter(action="play", target_type="track").sort("user_id", "sequence_number")
+    return events.select("user_id", "target_id", pl.col("ended_at").dt.replace_time_zone(None), "played_ms")
+
+
+def _tracks(folder: Path) -> pl.DataFrame:
+    return pl.read_parquet(folder / "simulated" / "tracks" / "part.parquet").select(
+        "track_id",
+        "title",
+        "styles",
+        "scenes",
+        "emotions",
+        "themes",
+        "released_on",
+        "lyrics",
+        "audio_vector",
+        "image_vector",
+        artist_id=pl.col("artist_ids").list.first(),
+        artist_names="artist_ids",
+        available_from=pl.col("available_from").dt.replace_time_zone(None),
+        languages=pl.concat_list("language"),
+    )
+
+
+def _planted(folder: Path) -> PlantedWorld:
+    data = TrainingData(folder / "marts", "held_out", recipe("debug"), services=SERVICES)
+    truth = folder / "simulated" / "truth"
+    planted = dict(pl.read_parquet(truth / "tracks.parquet").select("track_id", "interest").iter_rows())
+    interest_V = np.array([planted.get(track, -1) for track in data.vocabulary.track_ids_V])
+    names = list(pl.read_parquet(truth / "interests.parquet").sort("interest").select("language", "style").iter_rows())
+    return PlantedWorld(data, interest_V, names)

@@ -1,0 +1,140 @@
+"""Users made by hand, and rankers with random weights over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from sequences.batch import SequenceBatch
+from training.data.user_batch import UserBatch
+from training.ranking import RANKERS
+from training.ranking.boosted_trees import BoostedTrees
+from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
+from training.ranking.features.track_genres import EMOTIONS, STYLES, TrackGenres
+from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
+from training.ranking.features.user_features import BehaviourCodes
+from training.ranking.fitted_ranker import FittedRanker
+
+NOW = 20_000 * 86_400_000_000 + 3_600_000_000
+MINUTE = 60_000_000
+TRACKS, ARTISTS = 40, 12
+LISTEN, SKIP, LEFT_ALONE = 2, 4, 6
+CODES = BehaviourCodes(listened=(2, 3), skipped=(4,), negative=(4,))
+ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
+
+KINDS = TrackGenres(
+    value_VK=np.array([[0, 0], [0, 0], *([1 + track % 3, 4 + track % 2] for track in range(TRACKS - 2))], np.int32),
+    genre_type_U=np.array([-1, STYLES, STYLES, STYLES, EMOTIONS, EMOTIONS], np.int8),
+)
+
+Event = tuple[int, int, int]
+"""Track, behaviour code, end in µs; oldest first."""
+
+
+def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
+    """Events of each user, right-padded to `length`."""
+    names = ("track_id", "behaviour", "occurred_at", "ended_at")
+    columns = {name: np.zeros((len(rows), length), np.int64) for name in names}
+    ratio = np.zeros((len(rows), length), np.float32)
+    for b, events in enumerate(rows):
+        for n, (track, behaviour, ended_at) in enumerate(events[-length:]):
+            for name, value in zip(names, (track, behaviour, ended_at, ended_at), strict=True):
+                columns[name][b, n] = value
+            ratio[b, n] = 0.1 if behaviour == SKIP else 1.0
+    counts = np.array([min(len(events), length) for events in rows], np.int64)
+    return SequenceBatch({**columns, "played_ratio": ratio}, counts)
+
+
+def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int = NOW) -> UserBatch:
+    """One request a user; all events are plays, the negatives are those that were skipped, which were shown before too."""
+    kept = dict(
+        zip(
+            VIEWS,
+            (
+                rows,
+                rows,
+                [[event for event in events if event[1] == SKIP] for events in rows],
+            ),
+            strict=True,
+        )
+    )
+    kept[UNCLICKED_IMPRESSIONS] = [[(track, LEFT_ALONE, at) for track, _, at in events] for events in kept[VIEWS[2]]]
+    return UserBatch(
+        user_ids=[f"u{b}" for b in range(len(rows))],
+        request_at_B=np.full(len(rows), request_at),
+        views={name: sequence(events, length) for name, events in kept.items()},
+        scene_B=["daily"] * len(rows),
+        profile={"user_profile__plays_total": np.arange(len(rows), dtype=np.float32)},
+    )
+
+
+def history(count: int, seed: int) -> list[Event]:
+    """Random events, three minutes apart, the newest three minutes ago."""
+    generator = np.random.default_rng(seed)
+    tracks, skips = generator.integers(2, TRACKS, count), generator.random(count) < 0.4
+    ends = NOW - 3 * MINUTE * np.arange(count, 0, -1)
+    return [
+        (int(track), SKIP if skip else LISTEN, int(end)) for track, skip, end in zip(tracks, skips, ends, strict=True)
+    ]
+
+
+def ranking_features(
+    hard_search: bool = True,
+    plays: int = 0,
+    negatives: bool = True,
+    searches: tuple[str, ...] = (),
+    impressions: int = 0,
+    kinds: bool = False,
+) -> RankingFeatures:
+    """Statistics known since yesterday for every second track."""
+    items = np.arange(2, TRACKS, 2)
+    counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
+    statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
+    numbers = (hard_search, plays, negatives, searches, impressions, KINDS if kinds else None)
+    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *numbers)
+
+
+def catalogue() -> ItemFrequencies:
+    """Tracks from 30 on are too rare for a vector of their own."""
+    counts = torch.full((TRACKS,), 50)
+    counts[30:] = 1
+    return ItemFrequencies(counts, torch.full((ARTISTS,), 50))
+
+
+@cache
+def grown_trees(
+    hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int, kinds: bool
+) -> BoostedTrees:
+    """Trees that learned chance by heart from all numbers of some users."""
+    features = ranking_features(hard_search, 0, negatives, searches, impressions, kinds)
+    side = features.prepare_users(user_batch([history(40, seed) for seed in range(20)], length=64))
+    items = np.tile(np.arange(2, TRACKS), (20, 1))
+    made = features.prepare_candidates(side, items)
+    context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
+    numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
+    label = np.random.default_rng(0).integers(0, 2, len(numbers)).astype(np.float32)
+    trees = BoostedTrees.fit(numbers, label, 20, 0, 1)
+    assert trees is not None
+    return trees
+
+
+def new_ranker(name: str, seed: int = 0, **changes: Any) -> FittedRanker:
+    """Random weights, large enough that differences show; `changes` to the `debug` config."""
+    torch.manual_seed(seed)
+    config = replace(RANKERS[name].config("debug"), **changes)
+    model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    read = (config.negative_feedback, config.searches, config.effective_impressions, config.genres)
+    features = ranking_features(config.hard_search, config.plays, *read)
+    if config.trees:
+        model.tree_weight = torch.tensor(0.5)
+        features = replace(features, trees=grown_trees(config.hard_search, *read))
+    return FittedRanker(model, features, config, {})

@@ -1,0 +1,46 @@
+"""A tiny listening world, made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases
+
+
+def ragged(*lists: list[int]) -> Ragged:
+    """Lists of items as one flat array."""
+    flat = np.array([item for one in lists for item in one], dtype=np.int64)
+    return Ragged(flat, np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A session to predict."""
+
+    user: str
+    repeat: list[int]
+    discovery: list[int]
+    reachable: list[int]
+    request_at: int = 0
+    play_number: int = 0
+
+
+def recall_cases(cases: list[Case]) -> RecallCases:
+    """Cases as columns."""
+    names = sorted({case.user for case in cases})
+    return RecallCases(
+        user_ids=np.array([case.user for case in cases], dtype=object),
+        user_C=np.array([names.index(case.user) for case in cases]),
+        play_number_C=np.array([case.play_number for case in cases]),
+        request_at_C=np.array([case.request_at for case in cases]),
+        scenes=np.array([None] * len(cases), dtype=object),
+        items={
+            "targets": ragged(*(case.repeat + case.discovery for case in cases)),
+            "repeat": ragged(*(case.repeat for case in cases)),
+            "discovery": ragged(*(case.discovery for case in cases)),
+            "reachable": ragged(*(case.reachable for case in cases)),
+        },
+    )

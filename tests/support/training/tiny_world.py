@@ -1,0 +1,162 @@
+"""A tiny listening world by hand: four users, three artists, marts as dbt publishes them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures, ServiceContract, UserBatch
+from training.recall import CHANNELS
+from training.recipes import recipe
+
+START = datetime(2024, 1, 1, 8)
+TRACKS = 40
+NEVER = 4_000_000_000_000_000
+SERVICES = dict.fromkeys(CHANNELS, ServiceContract(("recent_events", "recent_clicks", "played_history"))) | {
+    "popularity": ServiceContract(("recent_events",)),
+    "favourites": ServiceContract(("played_history",)),
+    "knowledge_graph": ServiceContract(("recent_events", "played_history")),
+    "multi_interest": ServiceContract(("recent_events", "played_history")),
+}
+
+
+def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:
+    """Marts of `plays` (user, track, end, played_ms), parts by share within the user, a session after 30 idle minutes."""
+    rows = []
+    for user in sorted({play[0] for play in plays}):
+        mine = [play for play in plays if play[0] == user]
+        session, previous = 0, None
+        for number, (_, track, ended, played) in enumerate(mine):
+            request = ended - timedelta(milliseconds=played)
+            if previous is not None:
+                request = max(request, previous + timedelta(microseconds=1))
+                session += request - previous > timedelta(minutes=30)
+            share = number / len(mine)
+            rows.append(
+                {
+                    "event_id": f"{user}-{number:05d}",
+                    "user_id": user,
+                    "play_number": number,
+                    "event_number": number,
+                    "known_at": ended,
+                    "request_at": request,
+                    "occurred_at": request,
+                    "ended_at": ended,
+                    "action": "play",
+                    "behaviour": "skip" if played < 30_000 else "full_play",
+                    "target_type": "track",
+                    "target_id": track,
+                    "track_id": track,
+                    "artist_id": artist(track),
+                    "played_ms": played,
+                    "played_ratio": min(1.0, played / 180_000),
+                    "is_listened": played >= 30_000,
+                    "session_id": f"{user}-{session}",
+                    "scene": None,
+                    "part": "train" if share < 0.8 else "validation" if share < 0.9 else "test",
+                }
+            )
+            previous = ended
+    table = pl.DataFrame(rows, schema_overrides={"scene": pl.String, "played_ratio": pl.Float32})
+    times = [pl.col(name).cast(pl.Datetime("us")) for name in ("known_at", "request_at", "occurred_at", "ended_at")]
+    table = table.with_columns(times).sort("user_id", "known_at")
+    folder.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(folder / "events.parquet")
+    table.write_parquet(folder / "plays.parquet")
+    heard = set(table.filter(pl.col("part") != "test")["track_id"].to_list())
+    ids = sorted({play[1] for play in plays} | {f"t{n}" for n in range(TRACKS)})
+    facets = {name: [[] for _ in ids] for name in ("styles", "scenes", "emotions", "themes")}
+    facets |= {"languages": [["mandarin" if int(track[1:]) % 2 else "western"] for track in ids]}
+    pl.DataFrame(
+        {
+            "track_id": ids,
+            "title": [f"Song {track}" for track in ids],
+            "artist_id": [artist(track) for track in ids],
+            "artist_names": [[f"Band {artist(track)}"] for track in ids],
+            "is_in_catalogue": [track in heard for track in ids],
+            "available_from": [None for _ in ids],
+            "released_on": [None for _ in ids],
+            **facets,
+        },
+        schema_overrides=dict.fromkeys(facets, pl.List(pl.String))
+        | {"available_from": pl.Datetime("us"), "released_on": pl.Date},
+    ).write_parquet(folder / "tracks.parquet")
+    triples = [(f"track:{track}", "performed_by", f"artist:{artist(track)}") for track in ids]
+    triples += [(f"artist:{name}", "has_genre", "genre:rock") for name in sorted({artist(track) for track in ids})]
+    pl.DataFrame(triples, schema=["head", "relation", "tail"], orient="row").write_parquet(
+        folder / "knowledge_triples.parquet"
+    )
+    return folder
+
+
+def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:
+    """The same marts with words and sounds of every track, all of which are in the catalogue."""
+    marts = write_marts(folder, plays)
+    tracks = pl.read_parquet(marts / "tracks.parquet")
+    sound = np.random.default_rng(1).normal(size=(len(tracks), 4))
+    number = tracks["track_id"].str.slice(1).cast(pl.Int64)
+    tracks.with_columns(
+        lyrics=pl.Series([f"la la {'moon' if one % 3 else 'sun'} {one % 5}" for one in number]),
+        audio_vector=pl.Series(sound.tolist(), dtype=pl.List(pl.Float32)),
+        is_in_catalogue=pl.lit(True),
+    ).write_parquet(marts / "tracks.parquet")
+    return marts
+
+
+def artist(track: str) -> str:
+    """Tracks 0, 3, 6 … are by a0."""
+    return f"a{int(track[1:]) % 3}"
+
+
+def random_plays(seed: int = 0, users: int = 4, count: int = 150) -> list[tuple[str, str, datetime, int]]:
+    """Sessions of five plays, two hours apart; each user prefers a third of the tracks."""
+    generator = np.random.default_rng(seed)
+    plays = []
+    for user in range(users):
+        now = START
+        for number in range(count):
+            now += timedelta(hours=2) if number % 5 == 0 else timedelta(seconds=1)
+            played = 20_000 if generator.random() < 0.3 else 180_000
+            now += timedelta(milliseconds=played)
+            track = 3 * int(generator.integers(TRACKS // 3)) + (user % 3 if generator.random() < 0.8 else 0)
+            plays.append((f"u{user}", f"t{track}", now, played))
+    return plays
+
+
+@pytest.fixture(scope="session")
+def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny world's marts."""
+    return write_marts(tmp_path_factory.mktemp("marts"), random_plays())
+
+
+@pytest.fixture(scope="session")
+def data(marts: Path) -> TrainingData:
+    """The tiny world, held out."""
+    return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A simulated world with the interests that were planted in it, a `PlantedWorld`."""
+    from ingestion.simulate import WorldSize
+    from tests.support.training.planted_world import planted_world
+
+    return planted_world(tmp_path_factory.mktemp("planted"), WorldSize(users=400, tracks=600, days=40, seed=4))
+
+
+@pytest.fixture(scope="session")
+def described_data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    """The tiny world with words and sounds; everything is in the catalogue, also what nobody has played."""
+    folder = described(tmp_path_factory.mktemp("described"), random_plays())
+    return TrainingData(folder, "held_out", recipe("debug"), services=SERVICES)
+
+
+def users_at(data: TrainingData, service: str, user_ids: list[str], times: list[int]) -> UserBatch:
+    """Requests at times in µs."""
+    return OfflineFeatures(data).load_user_batch(service, user_ids, np.array(times, dtype=np.int64))

@@ -1,0 +1,20 @@
+"""The made-up logs whose landing is measured are in the shape of the real ones: every row of them lands."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.data import landing
+from ingestion.land import land
+from tests.support.log_sources import landed
+
+
+@pytest.mark.parametrize("name", landing.FORMATS)
+def test_every_row_of_a_made_up_log_lands(tmp_path: Path, name: str) -> None:
+    (tmp_path / "log").mkdir()
+    landing.FORMATS[name](tmp_path / "log", 2_000)
+    (counts,) = land(tmp_path / "log", tmp_path / "home").values()
+    assert counts.quarantined == 0
+    events = landed(tmp_path / "home")
+    assert events.height == 2_000 and events["target_id"].n_unique() > 1_000
+    assert events["ended_at"].dt.month().n_unique() == 2

@@ -1,0 +1,64 @@
+"""The benchmarks of recall run, on sizes at which their figures say nothing."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.serving import compare_checkouts, recall_latency, vector_search
+from benchmarks.serving.synthetic_channels import SyntheticWorld
+from training.index.ivf import IVFIndex
+from training.recall import CHANNELS
+from training.recall.realtime.channel import Realtime
+from training.recall.realtime.config import realtime_config
+
+
+@pytest.mark.parametrize("recipe", ["debug", "small"])
+def test_recall_of_a_request_by_channel(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall_latency, "LISTENERS", 2)
+    results = {one.name: one for one in recall_latency.run("recall", recipe, 10.0)(3_000)}
+    assert results["recall"].peer_value == 10
+    assert all(results[f"recall_{name}"].value > 0 for name in CHANNELS)
+    assert {name: one.value for name, one in results.items() if "_found_" in name} == {
+        f"recall_found_{name}": 1.0 for name in ("realtime", "multi_interest", "long_short")
+    }
+
+
+def test_every_channel_finds_something_for_a_made_listener() -> None:
+    world = SyntheticWorld(3_000, "small")
+    channels, users = world.channels(), world.requests(3, seed=5)
+    assert channels.keys() == CHANNELS.keys()
+    for name, channel in channels.items():
+        found = channel.recall(users, 50).items_BK
+        assert (found > 0).all(), name
+        assert (found < 3_002).all(), name
+
+
+def test_two_checkouts_in_turns() -> None:
+    command = [sys.executable, "-m", "benchmarks.serving.compare_checkouts", str(compare_checkouts.REPOSITORY)]
+    command += ["--tracks", "3000", "--rounds", "1"]
+    told = subprocess.run(command, cwd=compare_checkouts.REPOSITORY, text=True, capture_output=True, check=True).stdout
+    lines = told.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith(f"{compare_checkouts.REPOSITORY}: ")
+        assert all(f"'{name}'" in line for name in CHANNELS)
+
+
+def test_lists_beside_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_search, "SEARCHES", 5)
+    results = {one.name: one for one in vector_search.run(4_000)}
+    assert results.keys() == {"index_search", "index_build", "index_found", "index_search_exact"}
+    assert results["index_found"].value >= 0.97
+    assert results["index_found"].peer_value is not None and results["index_found"].peer_value > 0.9
+
+
+def test_a_made_catalogue_beyond_the_setting_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of so few tracks the first 200 lie in most lists.
+    monkeypatch.setattr("training.index.tuning.MAX_PROBED_FRACTION", 1.0)
+    monkeypatch.setattr(Realtime, "config", lambda recipe: replace(realtime_config(recipe), exact_up_to=1_000))
+    world = SyntheticWorld(3_000, "small")
+    channel = world.channels()["realtime"]
+    assert isinstance(channel, Realtime) and isinstance(channel.index.warm, IVFIndex)
+    assert 0.97 <= world.index_recall["realtime"] <= 1

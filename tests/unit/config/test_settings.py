@@ -1,0 +1,108 @@
+"""Settings come from the environment, and a bad one says what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from config import settings
+
+
+def test_defaults_stay_inside_the_repository_and_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEGUE_HOME", "SEGUE_HOST", "SEGUE_AIRFLOW_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    here = settings.load_settings()
+    assert here.home == settings.ROOT / "var"
+    assert here.host == "127.0.0.1"
+    assert here.airflow_port == 8080
+
+
+def test_one_setting_holds_everything_that_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    here = settings.load_settings()
+    folders = [value for name in dir(here) if isinstance(value := getattr(here, name), Path)]
+    assert len(folders) > 8
+    assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
+@pytest.mark.parametrize("bad", ["0", "65536", "http", "-1", "80.5"])
+def test_a_port_that_is_none_names_the_setting(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    monkeypatch.setenv("SEGUE_MLFLOW_PORT", bad)
+    with pytest.raises(settings.SettingError, match="SEGUE_MLFLOW_PORT"):
+        settings.load_settings()
+
+
+def test_a_share_is_between_nothing_and_all(monkeypatch):
+    assert settings.load_settings().feature_log_share == 1.0
+    monkeypatch.setenv("SEGUE_FEATURE_LOG_SHARE", "0.01")
+    assert settings.load_settings().feature_log_share == 0.01
+    for wrong in ("1.5", "-1", "some", "nan"):
+        monkeypatch.setenv("SEGUE_FEATURE_LOG_SHARE", wrong)
+        with pytest.raises(settings.SettingError, match="SEGUE_FEATURE_LOG_SHARE"):
+            settings.load_settings()
+
+
+def test_what_a_request_leaves_open_is_unknown_or_allowed_unless_it_is_set(monkeypatch):
+    assert (settings.load_settings().territory, settings.load_settings().explicit) == ("", True)
+    monkeypatch.setenv("SEGUE_TERRITORY", "de")
+    monkeypatch.setenv("SEGUE_EXPLICIT", "no")
+    assert (settings.load_settings().territory, settings.load_settings().explicit) == ("DE", False)
+    for name, wrong in (("SEGUE_TERRITORY", "Germany"), ("SEGUE_TERRITORY", "D1"), ("SEGUE_EXPLICIT", "maybe")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, wrong)
+            with pytest.raises(settings.SettingError, match=name):
+                settings.load_settings()
+
+
+@pytest.mark.parametrize("bad", ["0", "30001", "soon", "1.5", "²"])
+def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    assert settings.load_settings().recall_deadline_ms == 400
+    monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", bad)
+    with pytest.raises(settings.SettingError, match=r"SEGUE_RECALL_DEADLINE_MS.*give 1 to 30000"):
+        settings.load_settings()
+
+
+@pytest.mark.parametrize("bad", ["0", "65", "two"])
+def test_ranks_are_counted(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    monkeypatch.delenv("SEGUE_TRAINING_RANKS", raising=False)
+    assert settings.load_settings().training_ranks == 1
+    monkeypatch.setenv("SEGUE_TRAINING_RANKS", bad)
+    with pytest.raises(settings.SettingError, match="SEGUE_TRAINING_RANKS"):
+        settings.load_settings()
+
+
+def test_a_broker_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_BROKER", raising=False)
+    assert settings.load_settings().broker == ""
+    for good in ("redis://127.0.0.1:6379/2", "kafka://one:9092,two:9092"):
+        monkeypatch.setenv("SEGUE_BROKER", good)
+        assert settings.load_settings().broker == good
+    monkeypatch.setenv("SEGUE_BROKER", "amqp://user:secret@host")
+    with pytest.raises(settings.SettingError, match="SEGUE_BROKER") as error:
+        settings.load_settings()
+    assert "secret" not in str(error.value)
+
+
+def test_tables_are_in_the_home_folder_or_below_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.delenv("SEGUE_TABLES", raising=False)
+    assert settings.load_settings().marts == tmp_path / "marts"
+    monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/of/ours/")
+    here = settings.load_settings()
+    places = {"landing": here.landing, "quarantine": here.quarantine, "marts": here.marts}
+    assert {name: str(place) for name, place in places.items()} == {
+        name: f"s3://bucket/of/ours/{name}" for name in places
+    }
+    assert here.built_marts.parent == here.suppression_list.parent == here.event_log.parent == tmp_path
+    variables = settings.tool_environment(here)
+    assert (variables["SEGUE_TABLES"], variables["SEGUE_MARTS"]) == ("s3://bucket/of/ours", "s3://bucket/of/ours/marts")
+    for bad in ("bucket", "/bucket", "s3://", "gs://bucket/x", "s3://bucket/a b", "s3://bucket/it's", "s3://bucket//x"):
+        monkeypatch.setenv("SEGUE_TABLES", bad)
+        with pytest.raises(settings.SettingError, match=r"SEGUE_TABLES=.*give s3://bucket/prefix"):
+            settings.load_settings()
+
+
+def test_tables_below_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/prefix")
+    monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(settings.SettingError, match=r"pip install .*\[s3\]"):
+        settings.load_settings()

@@ -1,0 +1,176 @@
+"""ListenBrainz: a dump in each of its wrappings and a person's own export, made by hand in their exact shape.
+
+Field by field as the ListenBrainz server writes them: the dump of listens (`Listen.to_json` with `timestamp`, later
+`listened_at`), the export of an account (`listens/YEAR/MONTH.jsonl`, `feedback.jsonl`, `user.json`) and the documented
+JSON of a listen (`listened_at` is the start of the playback, seconds, UTC).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ingestion.land import land
+from ingestion.sources import SourceError
+from tests.support.log_sources import json_lines, landed, quarantined
+
+DUMP = "listenbrainz-listens-dump-1234-20240115-000003-full"
+RICK = {
+    "recording_mbid": "98255a8c-017a-4bc7-8dd6-1fa36124572b",
+    "artist_mbids": ["db92a151-1ac2-438b-bc43-b82e149ddd50"],
+}
+
+
+def listen(at: int, title: str, artist: str = "Rick Astley", **columns: Any) -> dict[str, Any]:
+    """A listen of a dump; `info` is what a client sent beside the names."""
+    info = columns.pop("info", {})
+    told = {"artist_name": artist, "track_name": title, "release_name": "Whenever", "additional_info": info}
+    return {
+        "user_id": 7,
+        "user_name": "anna",
+        "timestamp": at,
+        "track_metadata": told,
+        "recording_msid": title,
+    } | columns
+
+
+LISTENS = {
+    2005: [listen(1_104_537_600, "Never", info=RICK), listen(1_104_537_700, "Never"), "{torn"],
+    2006: [
+        listen(1_136_073_600, "Inizgam", "Mdou Moctar", user_id=8, user_name="ben"),
+        listen("yesterday", "Never"),
+        listen(1_136_073_900, ""),
+        {"listened_at": 1_136_080_000, "track_metadata": {"artist_name": "A", "track_name": "B"}},
+        listen(86_400, "Never"),
+    ],
+}
+
+
+def as_folder(folder: Path) -> Path:
+    for year, rows in LISTENS.items():
+        json_lines(folder / DUMP / "listens" / str(year) / "1.listens", rows)
+    return folder
+
+
+def as_tar(folder: Path, ending: str) -> Path:
+    """The dump as it is published: license and times first, then the listens by year and month."""
+    folder.mkdir()
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as archive:
+        texts = {"TIMESTAMP": "2024-01-15", "SCHEMA_SEQUENCE": "1", "COPYING": "CC0"}
+        for year, rows in LISTENS.items():
+            lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+            texts[f"listens/{year}/1.listens"] = "\n".join(lines) + "\n"
+        for name, text in texts.items():
+            entry = tarfile.TarInfo(f"{DUMP}/{name}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    file = folder / f"{DUMP}{ending}"
+    if ending == ".tar.zst":
+        with pa.CompressedOutputStream(str(file), "zstd") as packed:
+            packed.write(held.getvalue())
+    else:
+        file.write_bytes(lzma.compress(held.getvalue()) if ending == ".tar.xz" else held.getvalue())
+    return folder
+
+
+def export(path: Path) -> Path:
+    """One's own export, as a zip."""
+    mapped = {**RICK, "recording_name": "Never"}
+    told = [
+        listen(0, title)["track_metadata"] | {"recording_msid": msid}
+        for title, msid in (("Never", "m1"), ("Other", "m2"))
+    ]
+    rows = [
+        {"listened_at": 1_104_537_600.0, "track_metadata": told[0] | {"mbid_mapping": mapped}},
+        {"listened_at": 1_104_538_600, "track_metadata": told[1] | {"mbid_mapping": None}},
+    ]
+    feedback = [
+        {"recording_msid": None, "recording_mbid": RICK["recording_mbid"], "score": 1, "created": 1_200_000_000},
+        {"recording_msid": "m2", "recording_mbid": None, "score": -1, "created": 1_200_000_001},
+        {"recording_msid": "m9", "recording_mbid": None, "score": 1, "created": 1_200_000_002},
+        {"recording_msid": "m2", "recording_mbid": None, "score": 5, "created": 1_200_000_003},
+    ]
+    files = {
+        "user.json": [{"user_id": 7, "username": "anna"}],
+        "listens/2005/1.jsonl": rows,
+        "feedback.jsonl": feedback,
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, given in files.items():
+            archive.writestr(name, "".join(json.dumps(row) + "\n" for row in given))
+        archive.writestr("pinned_recording.jsonl", "{}\n")
+    return path
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def events(home: Path) -> list[tuple]:
+    rows = landed(home).sort("user_id", "sequence_number", "ended_at")
+    return rows.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
+
+
+@pytest.mark.parametrize("ending", ["folder", ".tar", ".tar.xz", ".tar.zst"])
+def test_a_dump_is_the_same_in_every_wrapping(tmp_path: Path, ending: str) -> None:
+    source = as_folder(tmp_path / "dump") if ending == "folder" else as_tar(tmp_path / "dump", ending)
+    counts = land(source, tmp_path / "home")["listenbrainz"]
+    first, again, other = events(tmp_path / "home")
+    assert first == ("7", RICK["recording_mbid"], at("2005-01-01"), at("2005-01-01T00:01:40"), "play", 100_000)
+    assert again[0] == "7" and again[2:] == (at("2005-01-01T00:01:40"), at("2005-01-01T00:05:40"), "play", 240_000)
+    assert again[1] != first[1] and len(again[1]) == 22  # the client sent no id: one of the names
+    assert other[0] == "8" and other[2] == at("2006-01-01")
+    tracks = landed(tmp_path / "home", "tracks")
+    assert tracks.height == 3 and tracks["recording_id"].n_unique() == 2
+    assert {"Rick Astley", "Mdou Moctar"} <= set(landed(tmp_path / "home", "artists")["name"])
+    assert counts.quarantined == 5
+    broken = quarantined(tmp_path / "home").sort("source", "source_line")
+    assert broken["source_line"].to_list() == [3, 2, 3, 4, 5]
+    expected = ["the line is not JSON", '"yesterday" is not a number', "no track", "user is missing", "is before 1990"]
+    assert all(part in reason for part, reason in zip(expected, broken["reason"], strict=True)), broken["reason"]
+    assert all(source.endswith(".listens") for source in broken["source"])
+
+
+def test_a_dump_lands_once(tmp_path: Path) -> None:
+    source = as_tar(tmp_path / "dump", ".tar.zst")
+    land(source, tmp_path / "home")
+    again = land(source, tmp_path / "home")["listenbrainz"]
+    assert again.landed == 0 and landed(tmp_path / "home").height == 3
+
+
+def test_nobodys_name_is_landed(tmp_path: Path) -> None:
+    land(as_folder(tmp_path / "dump"), tmp_path / "home")
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "home" / "landing").rglob("*.parquet"))
+    assert b"anna" not in everything
+
+
+def test_a_truncated_dump_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = next(as_tar(tmp_path / "dump", ".tar").iterdir())
+    file.write_bytes(file.read_bytes()[:5_300])
+    with pytest.raises(SourceError, match=r"full\.tar.* is damaged .*get the"):
+        land(file, tmp_path / "home")
+
+
+def test_ones_own_export_has_the_user_of_the_dump_and_likes_by_id_or_by_listen(tmp_path: Path) -> None:
+    counts = land(export(tmp_path / "listenbrainz_anna_1705300000.zip"), tmp_path / "home")["listenbrainz"]
+    never, other, like, dislike = events(tmp_path / "home")
+    assert never[:3] == ("7", RICK["recording_mbid"], at("2005-01-01")) and other[0] == "7"
+    assert like[1:] == (never[1], at("2008-01-10T21:20"), at("2008-01-10T21:20"), "like", None)
+    assert dislike[1] == other[1] and dislike[4] == "dislike"
+    reasons = quarantined(tmp_path / "home").sort("source_line")["reason"].to_list()
+    assert counts.quarantined == 2 and "no track" in reasons[0] and "score 5 is neither 1 nor -1" in reasons[1]
+
+
+def test_a_user_that_is_asked_for_is_the_listener_of_an_export(tmp_path: Path) -> None:
+    land(export(tmp_path / "mine.zip"), tmp_path / "home", "anna-here")
+    assert set(landed(tmp_path / "home")["user_id"]) == {"anna-here"}

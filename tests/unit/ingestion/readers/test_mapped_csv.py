@@ -1,0 +1,163 @@
+"""Anybody's CSV with a mapping beside it, and the public logs that are one, from files in their exact shape."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingestion.land import land
+from ingestion.sources import SourceError
+from tests.support.log_sources import landed, quarantined
+
+LASTFM = "userid-timestamp-artid-artname-traid-traname.tsv"
+LINES = [
+    "user_000639\t2009-04-08T01:57:47Z\tmbid-1\tThe Dogs D'Amour\tmbid-9\tFall in Love Again?",
+    "user_000639\t2009-04-08T01:53:56Z\tmbid-1\tThe Dogs D'Amour\tmbid-8\tWait Until I'm Dead",
+    'user_000639\t2009-04-08T01:53:46Z\t\tSay "Hi"\t\tNo Ids',
+    "user_000001\t2009-05-04T23:08:57Z\tmbid-2\tDeep Dish\t\tFuck Me Im Famous",
+]
+SAYS = """
+file: plays.csv
+columns: {user: who, time: when, title: song, artist: band, played: seconds, action: what}
+played: s
+actions: {heart: like, listened: play}
+"""
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def lastfm(folder: Path, lines: list[str]) -> Path:
+    folder.mkdir()
+    (folder / LASTFM).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "userid-profile.tsv").write_text(
+        "#id\tgender\tage\tcountry\tregistered\nuser_000639\tm\t\tMexico\tApr 27, 2005\n"
+    )
+    return folder
+
+
+def mapped(folder: Path, says: str, lines: list[str]) -> Path:
+    folder.mkdir()
+    (folder / "segue-mapping.yaml").write_text(says)
+    (folder / "plays.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def plays(home: Path) -> list[tuple]:
+    events = landed(home).sort("user_id", "sequence_number")
+    return events.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
+
+
+def test_scrobbles_end_when_the_next_one_begins_after_half_a_minute_to_four(tmp_path: Path) -> None:
+    land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
+    (alone, first, second, third) = plays(tmp_path / "home")
+    assert alone[2:] == (at("2009-05-04T23:08:57"), at("2009-05-04T23:12:57"), "play", 240_000)
+    assert first[2:] == (at("2009-04-08T01:53:46"), at("2009-04-08T01:54:16"), "play", 30_000)  # ten seconds apart
+    assert second[1:] == ("mbid-8", at("2009-04-08T01:53:56"), at("2009-04-08T01:57:47"), "play", 231_000)
+    assert third[1:] == ("mbid-9", at("2009-04-08T01:57:47"), at("2009-04-08T02:01:47"), "play", 240_000)
+
+
+def test_lastfm_tracks_have_their_id_or_one_of_their_names(tmp_path: Path) -> None:
+    land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
+    tracks = {
+        title: (track, artists)
+        for track, title, artists in landed(tmp_path / "home", "tracks")
+        .select("track_id", "title", "artist_ids")
+        .rows()
+    }
+    assert tracks["Fall in Love Again?"] == ("mbid-9", ["mbid-1"])
+    named, artists = tracks["No Ids"]
+    assert len(named) == 22 and len(artists) == 1
+    artists = dict(landed(tmp_path / "home", "artists").select("artist_id", "name").rows())
+    assert artists["mbid-2"] == "Deep Dish" and 'Say "Hi"' in artists.values()
+
+
+def test_a_mapped_track_may_say_where_it_can_be_heard(tmp_path: Path) -> None:
+    says = SAYS.replace("action: what", "action: what, audio_url: link")
+    lines = ["who,when,song,band,seconds,what,link"]
+    lines += [
+        f"ann,2024-01-01 0{hour}:00:00,{song},Abba,30,listened,{link}"
+        for hour, (song, link) in enumerate((("One", "https://music.example/1.ogg"), ("Two", ""), ("Bad", "javascript:alert(1)")))
+    ]  # fmt: skip
+    land(mapped(tmp_path / "own", says, lines), tmp_path / "home")
+    found = dict(landed(tmp_path / "home", "tracks").select("title", "audio_url").rows())
+    assert found == {"One": "https://music.example/1.ogg", "Two": None}
+    (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
+    assert reason == "audio_url javascript:alert(1) is neither an https address nor a relative path"
+    assert len(plays(tmp_path / "home")) == 3
+
+
+def test_lastfm_lands_once_and_sets_broken_lines_apart(tmp_path: Path) -> None:
+    source = lastfm(
+        tmp_path / "lastfm", [*LINES, "user_1\tyesterday\t\tA\t\tB", "user_1\t2009-05-04T23:08:57Z\tonly three"]
+    )
+    first = land(source, tmp_path / "home")["lastfm_1k"]
+    assert (first.read, first.landed, first.quarantined) == (6 + 4 + 3, 4 + 4 + 3, 2)
+    again = land(source, tmp_path / "home")["lastfm_1k"]
+    assert (again.landed, again.duplicate) == (0, 11)
+    reasons = quarantined(tmp_path / "home").sort("source_line")["reason"].to_list()
+    assert reasons == ["time is not ISO 8601", "3 fields where the header has 6"]
+
+
+def test_a_mapping_says_what_the_columns_mean(tmp_path: Path) -> None:
+    lines = [
+        "what,who,when,band,song,seconds",
+        "listened,a,2020-01-01 10:00,Ghost,Cirice,12.5",
+        "heart,a,2020-01-01T12:00:00+02:00,GHOST,cirice ,",
+    ]
+    land(mapped(tmp_path / "log", SAYS, lines), tmp_path / "home")
+    play, like = plays(tmp_path / "home")
+    assert play[2:] == (at("2020-01-01T10:00"), at("2020-01-01T10:00:12.500"), "play", 12_500)
+    assert like[1] == play[1] and like[2:] == (at("2020-01-01T10:00"), at("2020-01-01T10:00"), "like", None)
+    assert landed(tmp_path / "home", "tracks")["title"].to_list() == ["Cirice"]
+
+
+def test_ends_with_lengths_have_the_honest_clock(tmp_path: Path) -> None:
+    says = "file: plays.csv\ntime: s\nmeans: end\nplayed: ms\ncolumns: {user: u, time: t, track: x, played: p}\n"
+    land(mapped(tmp_path / "log", says, ["u,t,x,p", "a,1600000000,t1,5000", "a,1600000005,t2,5000"]), tmp_path / "home")
+    first, second = plays(tmp_path / "home")
+    assert first[3] == at("2020-09-13T12:26:40") and first[2] == at("2020-09-13T12:20")
+    assert second[2:] == (first[3], at("2020-09-13T12:26:45"), "play", 5_000)
+
+
+def test_what_breaks_the_contract_is_quarantined_with_its_reason(tmp_path: Path) -> None:
+    lines = ["what,who,when,band,song,seconds", "listened,,2020-01-01 10:00,A,B,1", "danced,a,2020-01-01 10:00,A,B,1"]
+    lines += [
+        "listened,a,2020-01-01 10:00,A,,1",
+        "listened,a,2020-01-01 10:00,A,B,long",
+        "listened,a,1820-01-01 10:00,A,B,1",
+    ]
+    counts = land(mapped(tmp_path / "log", SAYS, lines), tmp_path / "home")["mapped_csv"]
+    assert (counts.landed, counts.quarantined) == (0, 5)
+    reasons = quarantined(tmp_path / "home").sort("source_line")["reason"].to_list()
+    expected = ["user is missing", "action danced is not one of", "no track", "played is not a number", "is before"]
+    assert all(part in reason for part, reason in zip(expected, reasons, strict=True)), reasons
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        ("just words", "holds no keys"),
+        ("file: [", "is not YAML"),
+        ("file: plays.csv\ncolumns: {user: u, when: t}", "maps when; what can be mapped is user, time"),
+        ("file: plays.csv\ncolumns: {user: u, track: x}", "does not say which column is the time"),
+        ("file: plays.csv\ncolumns: {user: u, time: t, title: x}", "map track, or title and artist"),
+        ("columns: {user: u, time: t, track: x}", "does not say which file"),
+        (
+            "file: plays.csv\ncolumns: {user: u, time: t, track: x}\ntime: days",
+            "say" + "s time: 'days'; give one of 'iso'",
+        ),
+        ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nmeans: end", "map played as well"),
+        ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nactions: {a: dance}", "known actions are impression"),
+        ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nshape: round", "shape, which means nothing"),
+        ("file: other.csv\ncolumns: {user: u, time: t, track: x}", "no file here is called so"),
+        ("file: plays.csv\ncolumns: {user: nobody, time: t, track: x}", "has no column nobody"),
+    ],
+)
+def test_a_mapping_that_says_something_else_is_an_error_that_helps(tmp_path: Path, says: str, message: str) -> None:
+    with pytest.raises(SourceError) as refused:
+        land(mapped(tmp_path / "log", says, ["u,t,x", "a,2020-01-01,t1"]), tmp_path / "home")
+    assert message in str(refused.value)

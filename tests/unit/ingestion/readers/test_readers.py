@@ -1,0 +1,298 @@
+"""Each format, from files in its exact shape."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from ingestion import sources
+from ingestion.land import land
+from ingestion.sources import SourceError
+from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
+
+BASIC = [
+    {"endTime": "2021-03-01 10:04", "artistName": "Ghost", "trackName": "Cirice", "msPlayed": 240_000},
+    {"endTime": "2021-03-01 10:04", "artistName": "Ghost", "trackName": "Cirice", "msPlayed": 240_000},
+    {"endTime": "2021-03-01 11:30", "artistName": "GHOST", "trackName": "cirice ", "msPlayed": 1_000},
+]
+
+
+def extended(ts: str, **columns: Any) -> dict[str, Any]:
+    row = {
+        "ts": ts,
+        "username": "somebody",
+        "platform": "Android OS 10 API 29 (a phone)",
+        "ms_played": 200_000,
+        "conn_country": "NL",
+        "ip_addr_decrypted": "192.0.2.1",
+        "master_metadata_track_name": "Cirice",
+        "master_metadata_album_artist_name": "Ghost",
+        "master_metadata_album_album_name": "Meliora",
+        "spotify_track_uri": "spotify:track:5ofoB8PFmocBXFBEWVb6Vz",
+        "episode_name": None,
+        "episode_show_name": None,
+        "spotify_episode_uri": None,
+        "reason_start": "trackdone",
+        "reason_end": "trackdone",
+        "shuffle": False,
+        "skipped": None,
+        "offline": False,
+        "offline_timestamp": 0,
+        "incognito_mode": False,
+    }
+    return row | columns
+
+
+def export(folder: Path, **files: list[Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    return folder
+
+
+def zipped(folder: Path, path: Path, inside: str = "MyData") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, f"{inside}/{file.name}")
+    return path
+
+
+def test_play_log_gives_events_tracks_and_artists(tmp_path: Path) -> None:
+    land(play_log(tmp_path / "log", ["7,1600000000,1,1,5000"]), tmp_path / "home")
+    tracks = landed(tmp_path / "home", "tracks").sort("track_id").select("track_id", "title", "artist_ids").rows()
+    assert tracks == [("1", 'Say "Hi"', ["1"]), ("2", "Two", ["1"]), ("3", "Three", ["2"])]
+    assert landed(tmp_path / "home", "artists").sort("artist_id")["name"].to_list() == ["Ghost, the", "Rise"]
+
+
+def test_play_log_without_names_still_gives_tracks(tmp_path: Path) -> None:
+    rows = ["7,1600000000,9,4,5000", "7,1600000060,8,,5000"]
+    land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")
+    tracks = landed(tmp_path / "home", "tracks").sort("track_id").select("track_id", "artist_ids").rows()
+    assert tracks == [("8", []), ("9", ["4"])]
+
+
+def test_truncated_play_log_is_an_error_that_names_it(tmp_path: Path) -> None:
+    play_log(tmp_path / "log", [f"7,{1600000000 + n * 60},{n},1,{n * 977}" for n in range(20_000)])
+    file = tmp_path / "log" / "events.csv.gz"
+    file.write_bytes(file.read_bytes()[:-2_000])
+    with pytest.raises(SourceError, match=r"events\.csv\.gz is damaged .*; get the file again"):
+        land(tmp_path / "log", tmp_path / "home")
+
+
+def test_play_log_without_a_needed_column_names_it(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "events.csv").write_text("user_id,ts,track_id\n1,1600000000,1\n")
+    with pytest.raises(SourceError, match="has no column artist_id, ms_played"):
+        land(tmp_path / "log", tmp_path / "home")
+
+
+def test_basic_export_by_folder_and_by_zip_is_the_same(tmp_path: Path) -> None:
+    folder = export(tmp_path / "anna", StreamingHistory0=BASIC[:2], StreamingHistory1=BASIC[2:])
+    by_folder, by_zip = tmp_path / "one", tmp_path / "two"
+    land(folder, by_folder)
+    land(zipped(folder, tmp_path / "anna.zip"), by_zip)
+    events = landed(by_folder).sort("sequence_number")
+    assert events["user_id"].to_list() == ["anna"] * 3
+    assert events["target_id"].n_unique() == 1  # the same artist and title, whatever the case
+    assert events["played_ms"].to_list() == [240_000, 240_000, 1_000]
+    assert events["occurred_at"].dt.strftime("%H:%M").to_list() == ["10:00", "10:04", "11:20"]
+    assert set(landed(by_zip)["event_id"]) == set(events["event_id"])
+    assert landed(by_folder, "artists")["name"].to_list() == ["Ghost"]
+
+
+def test_extended_export_uses_uris_and_sets_episodes_apart(tmp_path: Path) -> None:
+    rows = [
+        extended("2022-01-01T10:00:00Z"),
+        extended("2022-01-01T11:00:00Z", master_metadata_track_name=None, spotify_track_uri=None, episode_name="Talk"),
+        extended("2022-01-01T12:00:00Z", spotify_track_uri=None),
+        extended("2022-01-01T13:00:00Z", master_metadata_track_name=None, spotify_track_uri=None),
+        "not a play",
+    ]
+    folder = export(tmp_path / "ben", endsong_0=rows[:2], **{"Streaming_History_Audio_2022_1": rows[2:]})
+    counts = land(folder, tmp_path / "home")["streaming_history"]
+    tracks = landed(tmp_path / "home", "tracks")
+    by_uri = tracks.filter(pl.col("track_id") == "5ofoB8PFmocBXFBEWVb6Vz")
+    assert by_uri.height == 1 and tracks["recording_id"].n_unique() == 1
+    assert landed(tmp_path / "home").height == 2 and counts.quarantined == 3
+    assert landed(tmp_path / "home", "albums")["title"].to_list() == ["Meliora"]
+    assert sorted(quarantined(tmp_path / "home")["reason"]) == [
+        "a podcast episode or an audiobook, not a track",
+        "no track: neither an artist and a title nor a track uri",
+        "the row is not a JSON object",
+    ]
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "home" / "landing").rglob("*.parquet"))
+    assert b"192.0.2.1" not in everything and b"somebody" not in everything
+
+
+def test_basic_plays_that_the_extended_form_covers_are_duplicates(tmp_path: Path) -> None:
+    folder = export(tmp_path / "cy", StreamingHistory0=BASIC, endsong_0=[extended("2021-03-01T10:04:31Z")])
+    counts = land(folder, tmp_path / "home")["streaming_history"]
+    assert (counts.landed, counts.duplicate) == (1 + 1 + 4, 2)  # two plays; two tracks, an artist, an album
+
+
+def test_several_exports_in_folders_are_several_users(tmp_path: Path) -> None:
+    export(tmp_path / "all" / "dora" / "MyData", StreamingHistory0=BASIC[:1])
+    export(tmp_path / "all" / "emil", StreamingHistory0=BASIC[1:])
+    folder = export(tmp_path / "fay", StreamingHistory0=BASIC)
+    zipped(folder, tmp_path / "all" / "fay.zip")
+    land(tmp_path / "all", tmp_path / "home")
+    users = landed(tmp_path / "home").group_by("user_id").len().sort("user_id").rows()
+    assert users == [("dora", 1), ("emil", 2), ("fay", 3)]
+
+
+def test_a_broken_export_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    folder = export(tmp_path / "gus", StreamingHistory0=BASIC)
+    (folder / "StreamingHistory0.json").write_text('[{"endTime": ')
+    with pytest.raises(SourceError, match=r"StreamingHistory0\.json is not valid JSON .*download the export again"):
+        land(folder, tmp_path / "home")
+
+
+@pytest.mark.parametrize("written", ["", "<html>Log in</html>", "[{"])
+def test_an_export_of_anything_but_plays_is_not_passed_over(tmp_path: Path, written: str) -> None:
+    folder = export(tmp_path / "hal", StreamingHistory0=BASIC)
+    (folder / "StreamingHistory1.json").write_text(written)
+    with pytest.raises(SourceError, match=r"StreamingHistory1\.json is not valid JSON .*download the export again"):
+        land(folder, tmp_path / "home")
+
+
+def test_artist_genres_become_triples_by_name(tmp_path: Path) -> None:
+    lines = [
+        "artist_name\trelation\tgenre_or_tag\tsources",
+        "Ghost\thas_genre\trock\ttag",
+        'The "X"\thas_genre\tpop\ttag',
+        "\thas_genre\tpop\tx",
+    ]
+    with gzip.open(tmp_path / "artist_genre.tsv.gz", "wt") as file:
+        file.write("\n".join(lines) + "\n")
+    counts = land(tmp_path / "artist_genre.tsv.gz", tmp_path / "home")["artist_genres"]
+    triples = landed(tmp_path / "home", "knowledge_triples").sort("head").select("head", "relation", "tail").rows()
+    assert triples == [
+        ("artist_name:Ghost", "has_genre", "genre:rock"),
+        ('artist_name:The "X"', "has_genre", "genre:pop"),
+    ]
+    assert counts.quarantined == 1
+
+
+def test_a_folder_may_hold_several_formats(tmp_path: Path) -> None:
+    folder = play_log(tmp_path / "log", ["7,1600000000,1,1,5000"])
+    (folder / "artist_genre.tsv").write_text(
+        "artist_name\thas_genre\tgenre_or_tag\tsources\nGhost\thas_genre\trock\tx\n"
+    )
+    assert set(land(folder, tmp_path / "home")) == {"play_log", "artist_genres"}
+
+
+def test_own_tables_as_json_lines_and_parquet(tmp_path: Path) -> None:
+    json_lines(tmp_path / "own" / "dt=2026-05-01" / "x.jsonl", [event(1), "{torn", "[]", event(2, target_id=["t"])])
+    json_lines(tmp_path / "own" / "playlists.jsonl", [
+        {"playlist_id": "p1", "title": "One", "source": "ugc", "track_ids": ["t1", "t2"]},
+        {"playlist_id": "p2", "title": "Two", "source": "radio", "track_ids": []},
+        {"playlist_id": "p3", "title": "Three", "source": "mgc", "track_ids": "t1"},
+    ])  # fmt: skip
+    (tmp_path / "own" / "tracks").mkdir()
+    pl.DataFrame({"track_id": ["t1"], "audio_vector": [[0.5, 1.0]], "duration_ms": [1000]}).write_parquet(
+        tmp_path / "own" / "tracks" / "part.parquet"
+    )
+    land(tmp_path / "own", tmp_path / "home")
+    assert landed(tmp_path / "home")["event_id"].to_list() == ["e1"]
+    assert sorted(quarantined(tmp_path / "home")["reason"]) == [
+        "target_id is not a single value",
+        "the line is not JSON",
+        "the line is not a JSON object",
+    ]
+    assert landed(tmp_path / "home", "playlists").select("source", "track_ids").rows() == [("ugc", ["t1", "t2"])]
+    broken = quarantined(tmp_path / "home", "playlists").sort("source_line").select("source", "reason").rows()
+    assert [source for source, _ in broken] == ["playlists.jsonl"] * 2
+    assert "source radio is not one of ugc, mgc" in broken[0][1] and "track_ids is not a list" in broken[1][1]
+    assert landed(tmp_path / "home", "tracks")["audio_vector"].to_list() == [[0.5, 1.0]]
+
+
+def test_a_zip_that_unpacks_to_an_absurd_size_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("StreamingHistory0.json", b"[" + b" " * (64 << 20) + b"]")
+    with pytest.raises(SourceError, match=r"StreamingHistory0\.json in .*would unpack to 64 MB"):
+        land(tmp_path / "bomb.zip", tmp_path / "home")
+
+
+def test_names_in_a_zip_cannot_leave_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        for name in ("../../outside/StreamingHistory0.json", "/abs/StreamingHistory1.json"):
+            archive.writestr(name, json.dumps(BASIC[:1]))
+    assert [member.name for member in sources.list_members(tmp_path / "evil.zip")] == [
+        "abs/StreamingHistory1.json",
+        "outside/StreamingHistory0.json",
+    ]
+    before = set(tmp_path.rglob("*"))
+    land(tmp_path / "evil.zip", tmp_path / "home")
+    assert {
+        path for path in set(tmp_path.rglob("*")) - before if (tmp_path / "home") not in [path, *path.parents]
+    } == set()
+
+
+def test_a_damaged_zip_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "mine.zip").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(SourceError, match=r"mine\.zip is not a readable zip; download it again"):
+        land(tmp_path / "mine.zip", tmp_path / "home")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_half_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path, share: float) -> None:
+    whole = zipped(export(tmp_path / "ina", endsong_0=[extended("2022-01-01T10:00:00Z")] * 500), tmp_path / "ina.zip")
+    whole.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    with pytest.raises(SourceError, match=r"ina\.zip is not a readable zip; download it again"):
+        land(whole, tmp_path / "home")
+
+
+@pytest.mark.parametrize("at", [0.2, 0.5, 0.8])
+def test_a_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path, at: float) -> None:
+    rows = [extended(f"2022-01-01T10:{n // 60:02d}:{n % 60:02d}Z", ms_played=n * 977) for n in range(500)]
+    whole = zipped(export(tmp_path / "jo", endsong_0=rows), tmp_path / "jo.zip")
+    content = bytearray(whole.read_bytes())
+    content[int(len(content) * at)] ^= 0xFF
+    whole.write_bytes(content)
+    with pytest.raises(SourceError, match=r"endsong_0\.json is damaged .*; get the file again"):
+        land(whole, tmp_path / "home")
+
+
+def test_a_download_that_has_not_ended_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "my_data.zip.crdownload").write_bytes(b"PK\x03\x04")
+    with pytest.raises(SourceError, match="is a download that has not ended; wait"):
+        land(tmp_path / "my_data.zip.crdownload", tmp_path / "home")
+
+
+def test_a_zip_within_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    zipped(export(tmp_path / "kim", StreamingHistory0=BASIC), tmp_path / "kim.zip")
+    with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
+        archive.write(tmp_path / "kim.zip", "kim.zip")
+    with pytest.raises(SourceError, match=r"kim\.zip is a zip within a zip; unpack the outer one"):
+        land(tmp_path / "sent.zip", tmp_path / "home")
+
+
+def test_a_truncated_log_of_ones_own_is_an_error_that_names_it(tmp_path: Path) -> None:
+    rows = "".join(json.dumps(event(n % 60, event_id=f"e{n * 7919}")) + "\n" for n in range(200))
+    file = tmp_path / "own" / "listening.jsonl.gz"
+    file.parent.mkdir()
+    file.write_bytes(gzip.compress(rows.encode())[:-200])
+    with pytest.raises(SourceError, match=r"listening\.jsonl\.gz is damaged .*; get the file again"):
+        land(tmp_path / "own", tmp_path / "home")
+
+
+def test_half_a_parquet_file_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "listening_events.parquet")
+    pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "march.parquet")
+    whole = (tmp_path / "own" / "march.parquet").read_bytes()
+    (tmp_path / "own" / "march.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"march\.parquet is damaged .*; get the file again"):
+        land(tmp_path / "own", tmp_path / "home")
+
+
+def test_a_table_without_a_mapping_is_an_error_that_asks_for_one(tmp_path: Path) -> None:
+    (tmp_path / "plays.csv").write_text("who,what,when\n")
+    with pytest.raises(SourceError, match=r"columns of plays\.csv mean; write segue-mapping\.yaml beside it"):
+        land(tmp_path / "plays.csv", tmp_path / "home")

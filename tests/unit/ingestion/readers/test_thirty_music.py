@@ -1,0 +1,120 @@
+"""30Music, made by hand in its exact shape; and public logs of KKBox, which are refused with the reason.
+
+The shape of the lines was checked with the dataset's paper and public programs that read it: tabs in most of the files, a
+space between the two objects in `love`, `-1` for what is not known, addresses for names, empty lists among the objects.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingestion.land import land
+from ingestion.sources import SourceError
+from tests.support.log_sources import landed, quarantined
+
+FILES = {
+    "relations/events.idomaar": [
+        'event.play\t0\t1390209860\t{"playtime":176}\t{"subjects":[{"type":"user","id":41504}],"objects":[{"type":"track","id":11}]}',
+        'event.play\t1\t1390210060\t{"playtime":-1}\t{"subjects":[{"type":"user","id":41504}],"objects":[{"type":"track","id":12}]}',
+        'event.play\t2\t1390210100\t{"playtime":0}\t{"subjects":[{"type":"user","id":41504}],"objects":[{"type":"track","id":11}]}',
+        'event.play\t3\t-1\t{"playtime":20}\t{"subjects":[{"type":"user","id":1}],"objects":[{"type":"track","id":11}]}',
+        'event.play\t4\t1390210100\t{"playtime":20}\t{"subjects":[],"objects":[{"type":"track","id":11}]}',
+        'event.play\t5\t1390210100\t{"playtime":20}\t{"subjects":[{"type":"user"',
+        "event.play 6",
+        'event.play\t7\t1390210100\t{"playtime":20}\t{"subjects":[{"type":"user","id":1}],"objects":[[]]}',
+        'event.play\t8\t1390210100\t{"playtime":90000}\t{"subjects":[{"type":"user","id":1}],"objects":[{"type":"track","id":11}]}',
+    ],
+    "relations/love.idomaar": [
+        'preference\t0\t1390300000 {"value":"love"} {"subjects":[{"type":"user","id":41504}], "objects":[{"type":"track","id":12}]}',
+    ],
+    "relations/sessions.idomaar": ['event.session\t1\t1390209860\t{"numtracks":3,"playtime":300} {"subjects":[],"objects":[]}'],
+    "entities/tracks.idomaar": [
+        'track\t11\t-1\t{"duration":221000,"playcount":4,"MBID":null,"name":"Ghost/_/Say+%22Hi%22"}'
+        '\t{"artists":[{"type":"person","id":5}],"albums":[{"type":"album","id":3}],"tags":[]}',
+        'track\t12\t-1\t{"duration":-1,"playcount":0,"MBID":null,"name":"%D0%A2"}\t{"artists":[],"albums":null,"tags":null}',
+    ],
+    "entities/persons.idomaar": ['person\t5\t-1\t{"MBID":null,"name":"Ghost+B.C."}\t{}'],
+    "entities/albums.idomaar": ['album\t3\t-1\t{"MBID":null,"title":"Meliora"}\t{"artists":[{"type":"person","id":5}]}'],
+    "entities/playlist.idomaar": [
+        'playlist\t9\t1216374191\t{"ID":2973,"Title":"my own","numtracks":2,"duration":400}'
+        '\t{"subjects":[{"type":"user","id":41504}],"objects":[{"type":"track","id":12},{"type":"track","id":11},[]]}',
+    ],
+}  # fmt: skip
+
+
+def thirty(folder: Path) -> Path:
+    for name, rows in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def test_plays_begin_at_their_time_and_last_as_long_as_is_known(tmp_path: Path) -> None:
+    land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
+    events = landed(tmp_path / "home").sort("sequence_number")
+    assert events["user_id"].to_list() == ["41504"] * 4
+    assert events.select("target_id", "occurred_at", "ended_at", "action", "played_ms").rows() == [
+        ("11", at("2014-01-20T09:24:20"), at("2014-01-20T09:27:16"), "play", 176_000),
+        ("12", at("2014-01-20T09:27:40"), at("2014-01-20T09:28:20"), "play", 40_000),  # until the next one begins
+        ("11", at("2014-01-20T09:28:20"), at("2014-01-20T09:32:20"), "play", 240_000),  # nothing follows
+        ("12", at("2014-01-21T10:26:40"), at("2014-01-21T10:26:40"), "like", None),
+    ]
+
+
+def test_broken_lines_are_quarantined_with_their_reason(tmp_path: Path) -> None:
+    counts = land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")["thirty_music"]
+    broken = quarantined(tmp_path / "home").sort("source_line")
+    assert broken["source_line"].to_list() == [4, 5, 6, 7, 8, 9] and counts.quarantined == 6
+    expected = [
+        "timestamp -1 says no time",
+        "user is missing",
+        "properties or links are not JSON",
+        "the line is not type, id, timestamp and properties",
+        "no track",
+        "is longer than a day",
+    ]
+    assert all(part in reason for part, reason in zip(expected, broken["reason"], strict=True)), broken["reason"]
+
+
+def test_the_catalogue_has_names_lengths_artists_and_playlists(tmp_path: Path) -> None:
+    land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
+    tracks = landed(tmp_path / "home", "tracks").sort("track_id")
+    assert tracks.select("track_id", "title", "artist_ids", "album_id", "duration_ms").rows() == [
+        ("11", 'Say "Hi"', ["5"], "3", 221_000),
+        ("12", "Т", [], None, None),
+    ]
+    assert landed(tmp_path / "home", "artists").select("artist_id", "name").rows() == [("5", "Ghost B.C.")]
+    assert landed(tmp_path / "home", "albums").select("title", "artist_ids").rows() == [("Meliora", ["5"])]
+    playlists = landed(tmp_path / "home", "playlists").select("playlist_id", "title", "source", "track_ids").rows()
+    assert playlists == [("9", "my own", "ugc", ["12", "11"])]
+
+
+def test_it_lands_once(tmp_path: Path) -> None:
+    land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
+    assert land(tmp_path / "ThirtyMusic", tmp_path / "home")["thirty_music"].landed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "why"),
+    [
+        ("train.csv", "msno,song_id,source_system_tab,source_screen_name,source_type,target", "its rows have no time"),
+        ("user_logs.csv", "msno,date,num_25,num_50,num_75,num_985,num_100,num_unq,total_secs", "counts the plays of a day"),
+    ],
+)  # fmt: skip
+def test_logs_that_cannot_be_read_soundly_are_refused_with_the_reason(
+    tmp_path: Path, name: str, header: str, why: str
+) -> None:
+    (tmp_path / "kkbox").mkdir()
+    (tmp_path / "kkbox" / name).write_text(f"{header}\n")
+    (tmp_path / "kkbox" / "songs.csv").write_text(
+        "song_id,song_length,genre_ids,artist_name,composer,lyricist,language\n"
+    )
+    with pytest.raises(SourceError, match=why):
+        land(tmp_path / "kkbox", tmp_path / "home")

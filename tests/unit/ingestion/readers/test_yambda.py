@@ -1,0 +1,97 @@
+"""Yambda's flat files, made by hand in their exact shape."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ingestion.land import land
+from ingestion.sources import SourceError
+from tests.support.log_sources import landed, quarantined
+
+IDS = {"uid": pl.UInt32, "timestamp": pl.UInt32, "item_id": pl.UInt32, "is_organic": pl.UInt8}
+LISTENS = [(100, 600, 7, 1, 100, 200), (100, 645, 8, 0, 4, 150), (200, 86_400, 7, 1, 130, 200)]
+FEEDBACK = [(100, 650, 7, 1), (200, 90_000, 9, 0)]
+
+
+def at(day: int, clock: str) -> datetime:
+    return datetime.fromisoformat(f"2024-01-{day:02d}T{clock}").replace(tzinfo=UTC)
+
+
+def flat(folder: Path, mappings: bool = True) -> Path:
+    folder.mkdir()
+    listen = IDS | {"played_ratio_pct": pl.UInt16, "track_length_seconds": pl.UInt32}
+    pl.DataFrame(LISTENS, schema=listen, orient="row").write_parquet(folder / "listens.parquet")
+    pl.DataFrame(FEEDBACK[:1], schema=IDS, orient="row").write_parquet(folder / "likes.parquet")
+    pl.DataFrame(FEEDBACK[1:], schema=IDS, orient="row").write_parquet(folder / "unlikes.parquet")
+    if mappings:
+        artists = pl.DataFrame(
+            {"artist_id": [5, 6, 5, 99], "item_id": [7, 7, 8, 1000]}, schema_overrides={"artist_id": pl.UInt32}
+        )
+        artists.write_parquet(folder / "artist_item_mapping.parquet")
+        pl.DataFrame({"album_id": [3], "item_id": [7]}).write_parquet(folder / "album_item_mapping.parquet")
+    return folder
+
+
+def together(folder: Path) -> Path:
+    """The same events in one file."""
+    folder.mkdir()
+    listens = [(*row, "listen") for row in LISTENS]
+    others = [(*FEEDBACK[0], None, None, "like"), (*FEEDBACK[1], None, None, "unlike")]
+    schema = IDS | {"played_ratio_pct": pl.UInt16, "track_length_seconds": pl.UInt32, "event_type": pl.String}
+    rows = pl.DataFrame([*listens, *others], schema=schema, orient="row").sort("uid", "timestamp")
+    rows.with_columns(pl.col("event_type").cast(pl.Categorical)).write_parquet(folder / "multi_event.parquet")
+    return folder
+
+
+def events(home: Path) -> list[tuple]:
+    rows = landed(home).sort("user_id", "ended_at", "action")
+    return rows.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
+
+
+@pytest.mark.parametrize("source", [flat, together])
+def test_listens_end_at_their_time_and_likes_take_none(tmp_path: Path, source) -> None:
+    land(source(tmp_path / "yambda"), tmp_path / "home")
+    assert events(tmp_path / "home") == [
+        ("100", "7", at(1, "00:00"), at(1, "00:10"), "play", 200_000),
+        ("100", "8", at(1, "00:10"), at(1, "00:10:45"), "play", 6_000),
+        ("100", "7", at(1, "00:10:50"), at(1, "00:10:50"), "like", None),
+        ("200", "7", at(1, "23:50"), at(2, "00:00"), "play", 260_000),
+    ]
+    assert quarantined(tmp_path / "home")["reason"].to_list() == ["unlike is no action of the contract"]
+
+
+def test_one_file_and_several_are_the_same_events(tmp_path: Path) -> None:
+    land(flat(tmp_path / "flat"), tmp_path / "home")
+    before = events(tmp_path / "home")
+    land(together(tmp_path / "together"), tmp_path / "home")
+    assert events(tmp_path / "home") == before
+
+
+def test_tracks_have_length_artists_and_album_if_they_were_heard(tmp_path: Path) -> None:
+    land(flat(tmp_path / "flat"), tmp_path / "home")
+    tracks = (
+        landed(tmp_path / "home", "tracks")
+        .sort("track_id")
+        .select("track_id", "duration_ms", "artist_ids", "album_id")
+        .rows()
+    )
+    assert tracks == [("7", 200_000, ["5", "6"], "3"), ("8", 150_000, ["5"], None), ("9", None, [], None)]
+    assert landed(tmp_path / "home", "artists").sort("artist_id")["name"].to_list() == ["artist 5", "artist 6"]
+    assert landed(tmp_path / "home", "albums")["title"].to_list() == ["album 3"]
+
+
+def test_without_the_mappings_tracks_have_no_artists(tmp_path: Path) -> None:
+    land(flat(tmp_path / "flat", mappings=False), tmp_path / "home")
+    assert landed(tmp_path / "home", "tracks")["artist_ids"].to_list() == [[], [], []]
+
+
+def test_the_sequential_form_and_other_parquet_are_not_it(tmp_path: Path) -> None:
+    folder = tmp_path / "sequential"
+    folder.mkdir()
+    pl.DataFrame({"uid": [1], "timestamp": [[1, 2]], "item_id": [[3, 4]]}).write_parquet(folder / "listens.parquet")
+    with pytest.raises(SourceError, match="holds none of the formats"):
+        land(folder, tmp_path / "home")

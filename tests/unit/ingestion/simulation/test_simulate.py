@@ -1,0 +1,195 @@
+"""The simulated world: the same for the same seed, and its planted structure is in the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ingestion.land import land
+from ingestion.simulate import WorldSize, simulate
+from ingestion.simulation.item_sampling import AvailableTracks
+from ingestion.simulation.outcomes import examination
+from ingestion.simulation.users import SimulatedUsers
+from ingestion.simulation.world import build_world
+from tests.support.log_sources import landed, tree
+
+SIZE = WorldSize(users=300, tracks=600, days=30, seed=5)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world") / "sim"
+    simulate(SIZE, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plays(world: Path) -> pl.DataFrame:
+    """Track plays with `interest` and truth, `is_full`, `is_skip`, `is_own` (the interest is one of the user's)."""
+    tracks = read(world / "tracks").select("track_id", "duration_ms")
+    own = read(world / "truth" / "user_interests").select("user_id", "interest").unique().with_columns(is_own=True)
+    return (
+        events(world)
+        .filter(pl.col("action") == "play")
+        .join(tracks, left_on="target_id", right_on="track_id")
+        .join(pl.read_parquet(world / "truth" / "tracks.parquet"), left_on="target_id", right_on="track_id")
+        .join(read(world / "truth" / "events"), on="event_id")
+        .join(own, on=["user_id", "interest"], how="left")
+        .with_columns(
+            is_own=pl.col("is_own").fill_null(False),
+            is_full=pl.col("played_ms") / pl.col("duration_ms") >= 0.9,
+            is_skip=pl.col("played_ms") < 30_000,
+        )
+        .sort("user_id", "sequence_number")
+    )
+
+
+def read(folder: Path) -> pl.DataFrame:
+    return pl.concat([pl.read_parquet(file, hive_partitioning=False) for file in sorted(folder.rglob("*.parquet"))])
+
+
+def events(world: Path) -> pl.DataFrame:
+    return read(world / "listening_events")
+
+
+def test_the_same_seed_gives_the_same_world_and_another_seed_another(tmp_path: Path) -> None:
+    small = {"users": 30, "tracks": 200, "days": 4}
+    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
+        simulate(WorldSize(**small, seed=seed), tmp_path / name)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    assert not events(tmp_path / "one").equals(events(tmp_path / "three"))
+
+
+def test_a_world_that_is_there_is_left_alone_and_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
+    size = WorldSize(users=20, tracks=200, days=2)
+    count = simulate(size, tmp_path / "sim")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "sim").rglob("*")}
+    assert simulate(size, tmp_path / "sim") == count
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "sim").rglob("*")} == times
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    with pytest.raises(ValueError, match="is not empty and no simulated world"):
+        simulate(size, tmp_path / "mine")
+
+
+def test_every_row_keeps_the_contract_and_the_truth_is_not_landed(world: Path, tmp_path: Path) -> None:
+    counts = land(world, tmp_path / "home")["own_events"]
+    assert counts.quarantined == 0 and counts.duplicate == 0
+    assert landed(tmp_path / "home").height == events(world).height
+    assert landed(tmp_path / "home", "landings")["split"].to_list() == ["global_time"]
+    relations = landed(tmp_path / "home", "knowledge_triples")["relation"].unique().to_list()
+    assert relations == ["sang_ost_of"]
+
+
+def test_order_is_time_and_sessions_do_not_overlap(world: Path, plays: pl.DataFrame) -> None:
+    log = events(world).sort("user_id", "sequence_number")
+    steps = log.select(pl.col("ended_at").diff().over("user_id").drop_nulls().dt.total_microseconds() >= 0)
+    assert steps.to_series().all()
+    assert log.select((pl.col("sequence_number") == pl.int_range(pl.len()).over("user_id")).all()).item()
+    gap = pl.col("occurred_at") - pl.col("ended_at").shift(1).over("user_id")
+    assert plays.select((gap.drop_nulls().dt.total_microseconds() >= 0).all()).item()
+
+
+def test_all_actions_targets_and_scenes_occur(world: Path) -> None:
+    log = events(world)
+    assert set(log["action"]) == {
+        "impression",
+        "click",
+        "play",
+        "like",
+        "collect",
+        "share",
+        "download",
+        "dislike",
+        "block",
+    }
+    assert set(log["target_type"]) == {"track", "playlist", "album", "artist", "mlog"}
+    assert set(log["scene"]) == {"library", "private_fm", "daily", "playlists", "mlog", "similar"}
+
+
+def test_listeners_finish_what_interests_them_and_cut_off_the_rest(plays: pl.DataFrame) -> None:
+    rates = plays.group_by("is_own").agg(pl.col("is_full", "is_skip").mean(), pl.len()).sort("is_own")
+    assert rates["len"].min() > 300
+    assert rates["is_full"][1] > rates["is_full"][0] + 0.2
+    assert rates["is_skip"][1] < rates["is_skip"][0] - 0.1
+
+
+def test_moods_last_within_a_session(plays: pl.DataFrame) -> None:
+    near = (pl.col("occurred_at") - pl.col("ended_at").shift(1).over("user_id")).dt.total_seconds() < 60
+    same = pl.col("mood_interest") == pl.col("mood_interest").shift(1).over("user_id")
+    told = plays.select(near.alias("near"), same.alias("same")).drop_nulls()
+    rate = dict(told.group_by("near").agg(pl.col("same").mean()).iter_rows())
+    assert rate[True] > 0.85 and rate[True] > rate[False] + 0.2
+
+
+def test_position_bias_is_as_planted(world: Path) -> None:
+    shown = events(world).filter((pl.col("scene") == "daily") & (pl.col("target_type") == "track"))
+    rate = (
+        shown.group_by("position")
+        .agg(((pl.col("action") == "click").sum() / (pl.col("action") == "impression").sum()).alias("rate"))
+        .sort("position")
+    )
+    planted = examination(rate["position"].to_numpy())
+    measured = rate["rate"].to_numpy()
+    assert np.corrcoef(planted, measured)[0, 1] > 0.9
+    assert measured[0] > 1.5 * measured[-1]
+
+
+def test_songs_are_heard_again(plays: pl.DataFrame) -> None:
+    again = plays.select(pl.int_range(pl.len()).over("user_id", "target_id") > 0).to_series()
+    assert 0.35 < again.mean() < 0.9
+    assert plays.filter(again)["is_full"].mean() > plays.filter(~again)["is_full"].mean()
+
+
+def test_soundtracks_tie_artists_of_several_interests(world: Path) -> None:
+    tracks = dict(pl.read_parquet(world / "truth" / "tracks.parquet").select("track_id", "interest").iter_rows())
+    works = pl.read_parquet(world / "truth" / "works.parquet")["track_ids"].to_list()
+    assert all(len({tracks[track] for track in work}) >= 3 for work in works)
+
+
+def test_new_songs_appear_and_are_not_heard_before(world: Path, plays: pl.DataFrame) -> None:
+    new = read(world / "tracks").filter(pl.col("available_from").is_not_null()).select("track_id", "available_from")
+    heard = plays.join(new, left_on="target_id", right_on="track_id")
+    assert heard.height > 50
+    assert (heard["occurred_at"] >= heard["available_from"]).all()
+
+
+def test_what_is_refused_does_not_come_back(world: Path) -> None:
+    log = events(world)
+    refused = log.filter(pl.col("action") == "dislike").select("user_id", "target_id", refused_at="ended_at")
+    later = log.filter(pl.col("action") == "impression", pl.col("target_type") == "track").join(
+        refused, on=["user_id", "target_id"]
+    )
+    assert refused.height > 20
+    assert not (later["occurred_at"].dt.date() > later["refused_at"].dt.date()).any()
+
+
+def test_interests_drift(world: Path) -> None:
+    shares = read(world / "truth" / "user_interests").sort("day")
+    first, last = (
+        shares.filter(pl.col("day") == shares["day"].min()),
+        shares.filter(pl.col("day") == shares["day"].max()),
+    )
+    moved = first.join(last, on=["user_id", "interest"], suffix="_last")
+    assert (moved["share"] - moved["share_last"]).abs().mean() > 0.03
+
+
+def test_propensities_are_the_shares_with_which_songs_are_drawn() -> None:
+    world = build_world(tracks=200, days=10, seed=1)
+    shelf, random = AvailableTracks(world, 5), np.random.default_rng(0)
+    drawn = shelf.sample_by_interest(random, np.zeros(200_000, np.int64))
+    tracks = np.flatnonzero((world.interest_V == 0) & shelf.is_available_V)
+    measured = np.bincount(drawn, minlength=200)[tracks] / 200_000
+    np.testing.assert_allclose(measured, shelf.probability_in_interest(tracks), atol=0.005)
+
+    listeners = SimulatedUsers(world, users=1, days=10, seed=1)
+    heard = np.array([3, 4, 3, 5, 3])
+    listeners.record_plays(np.zeros(5, np.int64), heard)
+    user = np.zeros(200_000, np.int64)
+    recalled = listeners.sample_repeat(random, user)
+    for track in (3, 4, 5):
+        chance = listeners.repeat_probability(user[:1], np.array([track]))[0]
+        assert abs((recalled == track).mean() - chance) < 0.005

@@ -1,0 +1,128 @@
+"""Each way to break the contract has its own reason, and rows that keep it have none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from ingestion import contract
+from ingestion.validation import conform
+from tests.support.log_sources import event
+
+BROKEN: list[tuple[dict[str, Any], str]] = [
+    ({"event_id": None}, "event_id is missing"),
+    ({"user_id": " "}, "user_id is missing"),
+    ({"target_id": None}, "target_id is missing"),
+    ({"sequence_number": None}, "sequence_number is missing"),
+    ({"action": "hum"}, "action hum is not one of impression"),
+    ({"target_type": "song"}, "target_type song is not one of track"),
+    ({"occurred_at": "yesterday"}, "occurred_at yesterday is not a time"),
+    ({"ended_at": None}, "ended_at is missing"),
+    ({"action": "play", "ended_at": "2026-05-01T10:05:00Z"}, "a play without played_ms"),
+    ({"action": "play", "played_ms": "-1"}, "played_ms -1 is negative"),
+    ({"action": "play", "played_ms": "86400001"}, "played_ms 86400001 is longer than a day"),
+    ({"action": "play", "played_ms": "long"}, "played_ms long is not a whole number"),
+    ({"played_ms": "5"}, "action like has played_ms 5"),
+    ({"ended_at": "2026-05-01T11:00:00Z"}, "action like has an ended_at of its own"),
+    ({"action": "play", "played_ms": "9", "ended_at": "2026-05-01T09:00:00Z"}, "is before occurred_at"),
+    ({"occurred_at": "0", "ended_at": "0"}, "occurred_at 1970-01-01"),
+    ({"occurred_at": "2300-01-01T00:00:00Z", "ended_at": "2300-01-01T00:00:00Z"}, "is not before 2100"),
+    ({"position": "-1"}, "position -1 is negative"),
+    ({"propensity": "0"}, "propensity 0.0 is not in (0, 1]"),
+    ({"propensity": "1.5"}, "propensity 1.5 is not in (0, 1]"),
+    ({"propensity": "NaN"}, "propensity NaN is not a number"),
+    ({"target_id": "t\ufffd"}, "target_id is not UTF-8"),
+    ({"user_id": "u" * 300}, "user_id is longer than 256 bytes"),
+]
+
+
+def reasons(*rows: dict[str, Any]) -> list[str | None]:
+    text = dict.fromkeys(contract.LISTENING_EVENTS.names, pl.String)
+    frame = pl.DataFrame([{k: None if v is None else str(v) for k, v in row.items()} for row in rows], schema=text)
+    return conform("listening_events", frame)["reason"].to_list()
+
+
+@pytest.mark.parametrize(("change", "reason"), BROKEN, ids=[reason for _, reason in BROKEN])
+def test_a_broken_row_says_why(change: dict[str, Any], reason: str) -> None:
+    good, bad = reasons(event(), event(**change))
+    assert good is None
+    assert bad is not None and reason in bad
+
+
+def test_times_are_read_in_every_allowed_form() -> None:
+    forms = [
+        "2026-05-01T10:00:00Z",
+        "2026-05-01 10:00:00",
+        "2026-05-01T10:00",
+        "2026-05-01T12:00:00+02:00",
+        "2026-05-01T10:00:00.000000+00:00",
+        str(int(datetime(2026, 5, 1, 10, tzinfo=UTC).timestamp() * 1_000_000)),
+    ]
+    text = pl.DataFrame({"occurred_at": forms, "ended_at": forms})
+    assert conform("listening_events", text)["occurred_at"].to_list() == [datetime(2026, 5, 1, 10, tzinfo=UTC)] * len(
+        forms
+    )
+
+
+def test_typed_columns_keep_their_values_and_microseconds() -> None:
+    at = datetime(2026, 5, 1, 10, 0, 0, 123456)
+    frame = pl.DataFrame([event(action="play", played_ms=31_000.0, occurred_at=at, ended_at=at)])
+    row = conform("listening_events", frame.with_columns(pl.col("occurred_at", "ended_at").cast(pl.Datetime("ns"))))
+    assert row["reason"].to_list() == [None]
+    assert row["ended_at"].to_list() == [at.replace(tzinfo=UTC)]
+    assert row["played_ms"].to_list() == [31_000]
+
+
+def test_every_column_of_the_contract_is_described() -> None:
+    for table, schema in contract.SCHEMAS.items():
+        assert set(contract.KEYS[table]) <= set(schema.names)
+        for field in schema:
+            assert (field.metadata or {}).get(b"description"), f"{table}.{field.name}"
+
+
+def heard_at(*urls: str | None) -> list[str | None]:
+    frame = pl.DataFrame(
+        {"track_id": [f"t{n}" for n in range(len(urls))], "audio_url": urls}, schema_overrides={"audio_url": pl.String}
+    )
+    return conform("tracks", frame)["reason"].to_list()
+
+
+def test_a_track_may_be_heard_over_https_or_from_this_host() -> None:
+    good = [
+        "https://music.example/a/1.ogg?sign=a%20b&x=1#t=3",
+        "https://music.example:8443",
+        "audio/1.ogg",
+        "1.mp3",
+        None,
+        " ",
+    ]
+    assert heard_at(*good) == [None] * len(good)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://music.example/1.ogg", "javascript:alert(1)", "data:audio/wav;base64,aa", "//music.example/1.ogg"),
+        *(
+            "/etc/passwd",
+            "../1.ogg",
+            "a/../../1.ogg",
+            "https://",
+            "https://a b/1.ogg",
+            'https://a/"onerror="x',
+            "file:///1",
+        ),
+        *("https://user@host/1.ogg", "https:music.example", "a\nb"),
+    ],
+)
+def test_nothing_else_is_an_address_of_sound(url: str) -> None:
+    (reason,) = heard_at(url)
+    assert reason is not None and reason.startswith("audio_url ")
+
+
+def test_an_address_is_bounded() -> None:
+    (reason,) = heard_at("https://music.example/" + "a" * 2_000)
+    assert reason == "audio_url is longer than 2000 bytes"

@@ -1,0 +1,233 @@
+"""What `privacy.erase` says and does in a home without a recommender: who is known, who stays away, and after a kill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from config import settings
+from ingestion import contract
+from ingestion.land import land
+from ingestion.land import main as land_command
+from ingestion.quarantined_users import extract_user_ids
+from privacy import parquet
+from privacy.erase import main
+from storage import suppression_list
+from storage.suppression_list import SuppressionList
+from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
+
+ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
+        for user in ("ann", "bob", "eve") for month in range(3) for n in range(5)]  # fmt: skip
+KILLED = """
+import os, sys
+from pathlib import Path
+from ingestion.forget import main
+left = [int(sys.argv[1])]
+def dying(name):
+    real = getattr(Path, name)
+    def call(self, *arguments, **more):
+        left[0] -= 1
+        if left[0] < 0:
+            os._exit(9)
+        return real(self, *arguments, **more)
+    setattr(Path, name, call)
+dying("replace"), dying("unlink")
+main(["ann"])
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    monkeypatch.setenv("SEGUE_HOME", str(home))
+    return home
+
+
+def filled(home: Path) -> Path:
+    """Landed plays of three users, a broken row of each, a mart, and a warehouse."""
+    log = play_log(home.parent / "log", [*ROWS, *(f"{user},never,1,1,5" for user in ("ann", "bob"))])
+    land(log, home)
+    (home / "marts").mkdir()
+    landed(home).select("user_id", "event_id", "ended_at").sort("user_id").write_parquet(
+        home / "marts" / "plays.parquet", row_group_size=7
+    )
+    duckdb.connect(str(home / "warehouse.duckdb")).close()
+    return log
+
+
+def rows(home: Path) -> dict[str, list[tuple[object, ...]]]:
+    plays = pl.read_parquet(home / "marts" / "plays.parquet")
+    return {"landed": landed(home).rows(), "quarantined": quarantined(home).rows(), "plays": plays.rows()}
+
+
+def others(rows: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[object, ...]]]:
+    return {name: [row for row in table if "ann" not in row] for name, table in rows.items()}
+
+
+def test_a_user_leaves_every_table_and_the_others_stay_as_they_were(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = filled(home)
+    before, file = rows(home), next((home / "landing" / "listening_events").glob("dt=2017-07/*.parquet"))
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    assert main(["ann"]) == 0
+    after = rows(home)
+    assert {name: sorted(map(str, table)) for name, table in after.items()} == {
+        name: sorted(map(str, table)) for name, table in others(before).items()
+    }
+    assert after["plays"] == others(before)["plays"]
+    told = capsys.readouterr().out
+    assert "landed events" in told and "15" in told and "ann: forgotten, 31 rows erased" in told
+    assert not (home / "warehouse.duckdb").exists()
+    # Another content is another name, and it counts as landed when it was.
+    (anew,) = (home / "landing" / "listening_events").glob("dt=2017-07/*.parquet")
+    assert anew.name != file.name and anew.stat().st_mtime == 1_000_000_000
+    assert pq.read_schema(anew).equals(contract.LISTENING_EVENTS, check_metadata=True)
+    kept = tree(home)
+    counts = land(log, home)["play_log"]
+    assert (counts.read, counts.landed, counts.quarantined, counts.suppressed) == (52, 0, 1, 16)
+    assert main(["ann"]) == 0
+    assert "was forgotten before" in capsys.readouterr().out
+    assert {name: content for name, content in tree(home).items() if name in kept} == kept
+
+
+def test_who_is_not_there_is_an_error_unless_they_are_to_be_kept_out(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = filled(home)
+    assert main(["zoe", "bob"]) == 2
+    told = capsys.readouterr()
+    assert "bob: forgotten, 31 rows erased" in told.out
+    assert "there is nothing of zoe in" in told.err and "--anyway" in told.err
+    assert suppression_list.read_suppression_list(home / "forgotten.json").intersection(["zoe", "bob", "ann"]) == {
+        "bob"
+    }
+    assert main(["zoe", "--anyway"]) == 0
+    assert suppression_list.read_suppression_list(home / "forgotten.json").intersection(["zoe", "bob", "ann"]) == {
+        "bob",
+        "zoe",
+    }
+    for blank in ("", " bob"):
+        with pytest.raises(SystemExit):
+            main([blank])
+    assert land(log, home)["play_log"].suppressed == 16
+    assert main(["ann", "bob", "--lift"]) == 2 and "not forgotten: ann" in capsys.readouterr().err
+    assert land(log, home)["play_log"].landed == 0
+    assert main(["bob", "--lift"]) == 0
+    assert land(log, home)["play_log"].landed == 15
+
+
+def test_a_personal_export_is_not_called_by_its_user_any_more(home: Path, tmp_path: Path) -> None:
+    log = play_log(tmp_path / "ann", ROWS[:5])
+    land(log, home)
+    land(json_lines(tmp_path / "other" / "own.jsonl", [event()]), home)
+    assert main(["ann"]) == 0
+    assert sorted(landed(home, "landings")["source"]) == ["forgotten", "own.jsonl"]
+    land(log, home)
+    assert sorted(landed(home, "landings")["source"]) == ["forgotten", "own.jsonl"]
+
+
+def test_arrays_that_trainings_share_go(home: Path, tmp_path: Path) -> None:
+    land(json_lines(tmp_path / "own.jsonl", [event()]), home)
+    kept = home / "training" / "kept" / "held_out-1" / "recent_events"
+    kept.mkdir(parents=True)
+    (kept / "users.json").write_text('["u1"]')
+    assert main(["u1"]) == 0
+    assert not kept.exists()
+
+
+def test_the_last_user_leaves_tables_that_can_still_be_read(home: Path, tmp_path: Path) -> None:
+    land(json_lines(tmp_path / "own.jsonl", [event()]), home)
+    assert main(["u1"]) == 0
+    assert landed(home).height == 0
+
+
+@pytest.mark.parametrize("steps", [0, 2, 4, 6])
+def test_killed_anywhere_it_is_finished_by_the_next(home: Path, tmp_path: Path, steps: int) -> None:
+    filled(home)
+    wanted = others(rows(home))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(steps)], check=False, capture_output=True, cwd=settings.ROOT
+    )
+    assert done.returncode == 9, done.stderr
+    assert main(["ann"]) == 0
+    found = rows(home)
+    assert {name: sorted(map(str, table)) for name, table in found.items()} == {
+        name: sorted(map(str, table)) for name, table in wanted.items()
+    }
+    assert not [file for file in home.rglob("*") if file.name.endswith((".tmp", ".forgetting", ".writing"))]
+
+
+def test_a_release_whose_list_is_changed_first_is_whole_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "release"
+    (folder / "channels").mkdir(parents=True)
+    file = folder / "channels" / "heard.parquet"
+    pl.DataFrame({"user_id": ["ann", "bob"], "item": [[1], [2]]}).write_parquet(file)
+    (folder / "manifest.json").write_text("{}")
+    (folder / "files.sha256").write_text(_listing(folder))
+    real = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == file:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            parquet.erase_from_file(file, ["ann"])
+    assert pl.read_parquet(file)["user_id"].to_list() == ["ann", "bob"]
+    assert parquet.erase_from_file(file, ["ann"]) == {"ann": 1}
+    assert pl.read_parquet(file).rows() == [("bob", [2])]
+    assert (folder / "files.sha256").read_text() == _listing(folder)
+
+
+def _listing(folder: Path) -> str:
+    from training.release.model_store import checksum_listing
+
+    return checksum_listing(folder)
+
+
+@pytest.mark.parametrize(
+    ("raw", "users"),
+    [
+        ('{"user_id": "ann", "x": "bob"}', {"ann"}),
+        ('{"user_id": 7}', {"7"}),
+        ('["ann"]', set()),
+        ("ann,1,bob", {"ann", "1", "bob"}),
+    ],
+)
+def test_whom_a_broken_row_names(raw: str, users: set[str]) -> None:
+    assert extract_user_ids(raw) == users
+
+
+def test_torn_json_names_its_texts() -> None:
+    assert "ann" in extract_user_ids('{"user_id": "ann", "acti')
+
+
+def test_the_list_names_nobody_and_another_home_has_another(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        SuppressionList().with_users(["ann"]).write(tmp_path / name)
+    a, b = (suppression_list.read_suppression_list(tmp_path / name) for name in ("a", "b"))
+    assert a.hashes.isdisjoint(b.hashes) and "ann" in a and "ann" in b and "bob" not in a
+    assert b"ann" not in (tmp_path / "a").read_bytes()
+    assert "ann" not in a.without_users(["ann"]) and len(suppression_list.read_suppression_list(tmp_path / "none")) == 0
+
+
+def test_nothing_is_landed_while_the_list_is_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = play_log(home.parent / "log", ROWS)
+    home.mkdir()
+    (home / "forgotten.json").write_text("{")
+    assert land_command([str(log)]) == 2
+    assert "forgotten.json is damaged" in capsys.readouterr().err
+    assert not list(home.rglob("*.parquet"))
+    assert main(["ann"]) == 2

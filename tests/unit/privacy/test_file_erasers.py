@@ -1,0 +1,106 @@
+"""Lines become blanks where they lie, rows leave every page of their file, and others do not notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from privacy import json_lines, sqlite
+from privacy.sqlite import FileBusy
+
+USER = "ann-é"
+
+
+def line(user: str, number: int, **more: object) -> bytes:
+    return json.dumps({"event_id": f"e{number}", "user_id": user, **more}, separators=(",", ":")).encode() + b"\n"
+
+
+def test_only_the_users_lines_become_blanks_and_nothing_moves(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    unescaped = json.dumps({"user_id": USER, "event_id": "e2"}, ensure_ascii=False).encode() + b"\n"
+    torn = b'{"event_id":"e5","user_id":"ann-\\u00e9","acti\n'
+    others = [line("bob", 1), line("bob", 3, target_id=USER), b"no json\n", b"\n", b'{"user_id":"bob","even']
+    lines = [line(USER, 0), others[0], unescaped, others[1], torn, others[2], others[3], others[4]]
+    path.write_bytes(b"".join(lines))
+    inode = path.stat().st_ino
+    assert json_lines.erase(path, [USER, "nobody"]) == {USER: 3}
+    found = path.read_bytes().splitlines(keepends=True)
+    assert [len(one) for one in found] == [len(one) for one in lines]
+    assert [one for one in found if one.strip() or one == b"\n"] == others
+    assert path.stat().st_ino == inode
+    before = path.read_bytes()
+    assert json_lines.erase(path, [USER]) == {} and path.read_bytes() == before
+
+
+def test_what_a_kill_left_half_erased_is_erased_whole(tmp_path: Path) -> None:
+    path = tmp_path / "requests.jsonl"
+    whole = line(USER, 0, views={"recent_events": ["t1", "t2"]})
+    path.write_bytes(b" " * 40 + whole[40:] + line("bob", 1))
+    json_lines.erase(path, [USER])
+    assert path.read_bytes() == b" " * (len(whole) - 1) + b"\n" + line("bob", 1)
+
+
+def test_who_appends_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    writer = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(writer, line(USER, 0) + line("bob", 1))
+    json_lines.erase(path, [USER])
+    os.write(writer, line("bob", 2))
+    os.close(writer)
+    assert path.read_bytes().strip() == (line("bob", 1) + line("bob", 2)).strip()
+
+
+def filled(path: Path) -> sqlite3.Connection:
+    """A file with a log, and a row of the user that was already deleted where a database does not wipe it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript("pragma journal_mode = wal; pragma secure_delete = off;")
+    connection.execute("create table lists (user_id text, tracks text)")
+    connection.execute("create table others (name text)")
+    rows = [(user, f"{user}:{'x' * 3000}") for user in (USER, "bob", USER, "gone")]
+    connection.executemany("insert into lists values (?, ?)", rows)
+    connection.execute("delete from lists where user_id = 'gone'")
+    connection.execute("insert into others values ('kept')")
+    return connection
+
+
+def bytes_of(path: Path) -> bytes:
+    return b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*") if not one.name.endswith("-shm"))
+
+
+def test_rows_leave_the_file_and_its_log_while_another_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "lists.sqlite"
+    connection = filled(path)
+    assert USER.encode() in bytes_of(path) and b"gone:" in bytes_of(path)
+    assert sqlite.erase(path, "user_id", {USER: USER, "nobody": "nobody"}) == {USER: 2}
+    assert USER.encode() not in bytes_of(path) and b"gone:" not in bytes_of(path)
+    assert [user for (user,) in connection.execute("select user_id from lists")] == ["bob"]
+    assert connection.execute("select * from others").fetchall() == [("kept",)]
+    connection.execute("insert into lists values ('eve', 'y')")
+    assert sqlite.erase(path, "user_id", {USER: USER}) == {}
+    assert [user for (user,) in connection.execute("select user_id from lists")] == ["bob", "eve"]
+
+
+def test_a_file_that_is_kept_busy_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "lists.sqlite"
+    connection = filled(path)
+    connection.execute("begin immediate")
+    with pytest.raises(FileBusy, match=r"lists.sqlite is in use.*run this again"):
+        sqlite.erase(path, "user_id", {USER: USER}, wait_s=0.1)
+    connection.execute("commit")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("begin")
+    reader.execute("select * from lists").fetchone()
+    with pytest.raises(FileBusy, match=r"lists.sqlite.*run this again"):
+        sqlite.erase(path, "user_id", {USER: USER}, wait_s=0.1)
+    reader.execute("commit")
+    sqlite.erase(path, "user_id", {USER: USER})
+    assert USER.encode() not in bytes_of(path)
+
+
+def test_a_file_that_is_not_there_stays_away(tmp_path: Path) -> None:
+    assert sqlite.erase(tmp_path / "none.sqlite", "user_id", {USER: USER}) == {}
+    assert list(tmp_path.iterdir()) == []

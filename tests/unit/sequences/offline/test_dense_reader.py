@@ -1,0 +1,173 @@
+"""The dense reader against the oracle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequences.offline.dense_reader import DenseReader, EventTableError
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.event_rows import EVENT_SCHEMA, event_rows, oracle, us, write_events
+
+ENCODERS = {"track_id": {f"t{n}": n + 1 for n in range(1, 6)}, "behaviour": {"full_play": 2, "skip": 4}}
+
+
+def history(user: str, count: int, start: float = 0) -> list[dict[str, object]]:
+    return [
+        {
+            "event_id": f"{user}-{n}",
+            "user_id": user,
+            "second": start + 60 * (n // 2),  # every second event ties with the one before
+            "sequence_number": n,
+            "behaviour": ("full_play", "skip", "impression_without_click")[n % 3],
+            "target_id": f"t{1 + n % 7}",
+            "played_ratio": None if n % 5 == 0 else n / 100,
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def rows() -> list[dict[str, object]]:
+    return event_rows([*history("a", 13), *history("b", 1), *history("c", 30, start=1000)])
+
+
+def test_every_cell_is_the_oracles(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    view = replace(SEQUENCE_VIEWS["recent_events"], length=4)
+    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
+    asked = [(user, us(second) + 1) for user in ("c", "a", "nobody", "b") for second in range(-60, 2000, 60)]
+    batch = reader.read([user for user, _ in asked], [time for _, time in asked])
+
+    assert set(batch.columns) == {"track_id", "behaviour", "occurred_at", "ended_at", "played_ratio"}
+    for b, (user, time) in enumerate(asked):
+        expected = oracle(rows, view, user, time)
+        n = len(expected)
+        assert batch.length_B[b] == n
+        assert batch.columns["track_id"][b, :n].tolist() == [
+            ENCODERS["track_id"].get(row["track_id"], 1) for row in expected
+        ]
+        assert batch.columns["behaviour"][b, :n].tolist() == [
+            ENCODERS["behaviour"][row["behaviour"]] for row in expected
+        ]
+        assert batch.columns["ended_at"][b, :n].tolist() == [
+            int(np.datetime64(row["ended_at"], "us").astype(np.int64)) for row in expected
+        ]
+        np.testing.assert_array_equal(
+            batch.columns["played_ratio"][b, :n], np.array([row["played_ratio"] or 0 for row in expected], np.float32)
+        )
+        for column in batch.columns.values():
+            assert not column[b, n:].any()
+    np.testing.assert_array_equal(batch.mask_BL.sum(1), batch.length_B)
+
+
+def test_an_event_known_at_the_time_itself_is_not_before_it(tmp_path: Path) -> None:
+    rows = event_rows(history("a", 2))
+    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), SEQUENCE_VIEWS["played_history"], ENCODERS)
+    assert reader.read(["a", "a"], [us(0), us(0) + 1]).length_B.tolist() == [0, 1]
+
+
+def test_a_length_may_be_asked_for(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    view = SEQUENCE_VIEWS["played_history"]
+    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
+    whole, short = reader.read(["c"], [us(9999)], 30), reader.read(["c"], [us(9999)], 3)
+    n = whole.length_B[0]
+    assert short.columns["track_id"].tolist() == [whole.columns["track_id"][0, n - 3 : n].tolist()]
+
+
+def test_a_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    view = SEQUENCE_VIEWS["played_history"]
+    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
+    for users in (["a"], ["b", "c"], ["nobody"]):
+        times = [us(9999)] * len(users)
+        whole, trimmed = reader.read(users, times), reader.read(users, times, is_trimmed=True)
+        width = max(int(whole.length_B.max()), 1)
+        assert width < view.length
+        np.testing.assert_array_equal(trimmed.length_B, whole.length_B)
+        for name, column_BL in whole.columns.items():
+            np.testing.assert_array_equal(trimmed.columns[name], column_BL[:, :width])
+
+
+def test_flat_arrays_hold_each_users_whole_history(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    view = replace(SEQUENCE_VIEWS["recent_events"], length=2)
+    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
+    everything = replace(view, length=1000)
+    assert reader.users == ["a", "b", "c"]
+    for user in reader.users:
+        place = reader.slice_of(user)
+        assert reader.columns["track_id"][place].tolist() == [
+            ENCODERS["track_id"].get(row["track_id"], 1) for row in oracle(rows, everything, user, us(1e6))
+        ]
+        assert (np.diff(reader.known_at_E[place]) > 0).all()
+
+
+def test_kept_arrays_are_those_of_the_table_which_is_not_read_again(
+    tmp_path: Path, rows: list[dict[str, object]]
+) -> None:
+    path, view, kept = (
+        write_events(tmp_path / "events.parquet", rows),
+        SEQUENCE_VIEWS["recent_events"],
+        tmp_path / "a" / "b",
+    )
+    read = DenseReader(path, view, ENCODERS)
+    DenseReader(path, view, ENCODERS, cache_folder=kept)
+    path.unlink()
+    again = DenseReader(path, view, ENCODERS, cache_folder=kept)
+    assert again.users == read.users
+    asked = ["c", "a", "nobody"], [us(1e6), us(70), us(1e6)]
+    lengths = again.read(*asked).length_B
+    assert (lengths > 0).tolist() == [True, True, False]
+    np.testing.assert_array_equal(lengths, read.read(*asked).length_B)
+    for name, column in read.columns.items():
+        assert again.columns[name].dtype == column.dtype
+        np.testing.assert_array_equal(again.columns[name], column)
+        np.testing.assert_array_equal(again.read(*asked).columns[name], read.read(*asked).columns[name])
+    again.columns["track_id"][:] = 0
+    assert DenseReader(path, view, ENCODERS, cache_folder=kept).columns["track_id"].any(), "the file is not written to"
+    assert [one.name for one in kept.parent.iterdir()] == ["b"]
+
+
+def test_whoever_keeps_arrays_second_takes_the_first_ones(
+    tmp_path: Path, rows: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, view, kept = (
+        write_events(tmp_path / "events.parquet", rows),
+        SEQUENCE_VIEWS["recent_events"],
+        tmp_path / "kept",
+    )
+    keep = DenseReader._save
+
+    def beaten(reader: DenseReader, folder: Path) -> None:
+        keep(reader, folder)
+        keep(reader, folder)
+
+    monkeypatch.setattr(DenseReader, "_save", beaten)
+    assert DenseReader(path, view, ENCODERS, cache_folder=kept).users == ["a", "b", "c"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["events.parquet", "kept"]
+
+
+def test_an_empty_table_gives_empty_sequences(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    pq.write_table(EVENT_SCHEMA.empty_table(), path)
+    batch = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS).read(["a"], [us(0)])
+    assert batch.length_B.tolist() == [0]
+    assert not batch.columns["track_id"].any()
+    for _ in range(2):
+        kept = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS, cache_folder=tmp_path / "kept")
+        assert kept.read(["a"], [us(0)]).length_B.tolist() == [0]
+
+
+def test_an_unsorted_table_is_refused(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    path = tmp_path / "events.parquet"
+    pq.write_table(pa.Table.from_pylist(rows[::-1], schema=EVENT_SCHEMA), path)
+    with pytest.raises(EventTableError, match="not sorted"):
+        DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS)
+
+
+def test_a_missing_table_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(EventTableError, match="dbt build"):
+        DenseReader(tmp_path / "events.parquet", SEQUENCE_VIEWS["recent_events"], ENCODERS)

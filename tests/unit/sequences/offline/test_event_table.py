@@ -1,0 +1,62 @@
+"""What is held of the event table while it is read does not grow with the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequences.offline.event_table import read_view
+from sequences.offline.list_reader import fill_missing
+from sequences.online.batch_rows import encode_batch_rows
+from sequences.views import SEQUENCE_VIEWS, Kind
+from tests.support.sequences.event_rows import EVENT_SCHEMA, at, event_rows
+
+VIEW = SEQUENCE_VIEWS["recent_events"]
+USERS, EVENTS_OF_A_USER, ROWS_OF_A_GROUP = 12, 10, 20
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Row groups of two users, and no track is heard twice: too many texts for a dictionary in the file, as tracks are."""
+    rows = event_rows(
+        {
+            "event_id": f"{user}-{n}",
+            "user_id": f"{user:02}",
+            "second": n,
+            "sequence_number": n,
+            "target_id": f"{user}-{n}",
+        }
+        for user in range(USERS)
+        for n in range(EVENTS_OF_A_USER)
+    )
+    path = tmp_path / "events.parquet"
+    table = pa.Table.from_pylist(rows, EVENT_SCHEMA)
+    pq.write_table(table, path, row_group_size=ROWS_OF_A_GROUP, use_dictionary=["user_id", "behaviour", "target_type"])
+    return path
+
+
+def test_a_batch_has_the_texts_of_its_own_rows(path: Path) -> None:
+    batches = list(read_view(path, VIEW, ["track_id"]))
+    assert sum(map(len, batches)) == USERS * EVENTS_OF_A_USER
+    assert [len(batch["track_id"].dictionary) for batch in batches] == [len(batch) for batch in batches]
+
+
+@pytest.mark.parametrize("events_of_a_piece", [EVENTS_OF_A_USER, 25, 1_000])
+def test_a_piece_of_whole_users_has_the_texts_of_its_own_row_groups(
+    path: Path, monkeypatch: pytest.MonkeyPatch, events_of_a_piece: int
+) -> None:
+    texts: list[int] = []
+
+    def watched(kind: Kind, column: pa.Array) -> pa.Array:
+        if kind == "string" and pa.types.is_dictionary(column.type):
+            texts.append(len(column.dictionary))
+        return fill_missing(kind, column)
+
+    monkeypatch.setattr("sequences.online.batch_rows.fill_missing", watched)
+    pieces = list(encode_batch_rows(path, [VIEW], at(1_000), events_of_a_piece))
+    assert sum(len(piece.rows[VIEW.name]) for piece in pieces) == USERS
+    # A piece ends with the row group that makes it so large; of that a user at most is left for the next.
+    assert max(texts) <= min(events_of_a_piece + ROWS_OF_A_GROUP + EVENTS_OF_A_USER, USERS * EVENTS_OF_A_USER)

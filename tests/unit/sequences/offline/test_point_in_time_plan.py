@@ -1,0 +1,36 @@
+"""How DuckDB joins an ordinary view: by sorting both sides, never by comparing every row with every other."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView, as_of_sql, connect, join
+
+VIEW = {
+    "timestamp": "at",
+    "created": None,
+    "keys": {"user_id": "user_id"},
+    "features": {"n": "n"},
+    "time_to_live": None,
+}
+DAY = datetime(2026, 6, 1)
+
+
+def test_no_entity_row_is_compared_with_every_feature_row(tmp_path: Path) -> None:
+    users, days = 50, 4
+    rows = [(f"u{user}", DAY + timedelta(days=day), day) for user in range(users) for day in range(days)]
+    pl.DataFrame(rows, schema=["user_id", "at", "n"], orient="row").write_parquet(tmp_path / "n.parquet")
+    view = OrdinaryView(path=str(tmp_path / "n.parquet"), **VIEW)
+    asked = [(f"u{user}", DAY + timedelta(days=day, hours=1)) for user in range(users) for day in range(-1, days)]
+    entities = pa.table(
+        {ROW: range(len(asked)), TIME: [time for _, time in asked], "user_id": [user for user, _ in asked]}
+    )
+    with connect(entities, view) as connection:
+        plan = connection.execute(f"explain {as_of_sql(view)}", [view.path]).fetchall()[0][1]
+    assert "ASOF_JOIN" in plan and "LOOP" not in plan
+    answer = join(entities, view)["n"].to_pylist()
+    assert answer == [day if day >= 0 else None for _ in range(users) for day in range(-1, days)]

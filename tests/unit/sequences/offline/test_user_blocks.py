@@ -1,0 +1,101 @@
+"""Rows in the order of users are answered from a block of them at a time, with the lists that all events at once give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sequences.offline.list_reader import ListReader
+from sequences.offline.user_blocks import BlockReader, split_into_blocks
+from sequences.timeline import EventTableError
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.event_rows import event_rows, us, write_events
+
+VIEW = replace(SEQUENCE_VIEWS["recent_events"], length=5)
+NAMES = ["track_id", "behaviour", "ended_at", "played_ratio"]
+COUNTS = {"a": 3, "b": 1, "c": 17, "d": 2, "e": 40, "g": 1, "h": 2}
+"""User ▸ events; f has none."""
+
+
+def history(user: str, count: int) -> list[dict[str, object]]:
+    return [
+        {
+            "event_id": f"{user}-{n}",
+            "user_id": user,
+            "second": 60 * n,
+            "sequence_number": n,
+            "behaviour": ("full_play", "skip")[n % 2],
+            "target_id": f"t{n % 7}",
+            "played_ratio": n / 100,
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    rows = event_rows([row for user, count in COUNTS.items() for row in history(user, count)])
+    return str(write_events(tmp_path / "events.parquet", rows))
+
+
+def asked(users: str) -> tuple[pa.Array, np.ndarray]:
+    rows = [(user, us(second)) for user in users for second in (-1, 30, 500, 5000)]
+    return pa.array([user for user, _ in rows], pa.string()), np.array([time for _, time in rows])
+
+
+def as_lists(columns: list[pa.Array]) -> list[object]:
+    return [column.to_pylist() for column in columns]
+
+
+@pytest.mark.parametrize("users", ["abcdefgh", "0bfz", "hgfedcba", "eeaabbe", "f", "", "z"])
+@pytest.mark.parametrize("piece", [1, 3, 100])
+@pytest.mark.parametrize("at_least", [1, 4, 30, 1_000])
+def test_blocks_give_what_all_events_give(path: str, users: str, piece: int, at_least: int) -> None:
+    of_rows, times_us = asked(users)
+    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=at_least)
+    whole = ListReader.from_file(path, VIEW, NAMES)
+    for start in [*range(0, len(of_rows), piece), 0, len(of_rows) // 2]:
+        some = times_us[start : start + piece]
+        expected = whole.read(of_rows[start : start + piece].to_pylist(), some)
+        found = reader.read(start, some)
+        assert as_lists(found) == as_lists(expected)
+        assert [column.type for column in found] == reader.types == whole.types
+
+
+def test_users_in_order_are_held_a_block_at_a_time(path: str) -> None:
+    of_rows, times_us = asked("abcdefgh")
+    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=4)
+    held = set()
+    for row in range(len(of_rows)):
+        reader.read(row, times_us[row : row + 1])
+        held.add(tuple(reader._reader.timeline.users))
+    # One batch of the file has them all; what is beyond a block is held no longer than until the next.
+    assert sorted(sum(held, ())) == sorted(COUNTS) and len(held) > 1
+
+
+@pytest.mark.parametrize("rows_a_batch", [1, 2, 5, 100])
+@pytest.mark.parametrize("at_least", [1, 4, 30])
+def test_a_block_has_whole_users(path: str, rows_a_batch: int, at_least: int) -> None:
+    users = pa.array([user for user, count in COUNTS.items() for _ in range(count)]).dictionary_encode()
+    table = pa.table({"user_id": users, "n": range(len(users))})
+    found = [pa.Table.from_batches(one) for one in split_into_blocks(table.to_batches(rows_a_batch), at_least)]
+    assert [n for block in found for n in block["n"].to_pylist()] == list(range(len(users)))
+    of_block = [set(block["user_id"].to_pylist()) for block in found]
+    assert sum(len(one) for one in of_block) == len(COUNTS)
+    assert all(block.num_rows + rows_a_batch > at_least for block in found[:-1])
+
+
+def test_a_table_in_another_order_is_refused(tmp_path: Path) -> None:
+    rows = event_rows([row for user in "ab" for row in history(user, 3)])
+    path = str(write_events(tmp_path / "events.parquet", rows[3:] + rows[:3]))
+    for at_least in (1, 1_000):
+        with pytest.raises(EventTableError, match="not sorted"):
+            _all(BlockReader(path, VIEW, NAMES, pa.array(["a", "b"]), min_events=at_least))
+
+
+def _all(reader: BlockReader) -> None:
+    reader.read(0, np.array([us(5000)] * 2))

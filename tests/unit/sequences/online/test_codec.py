@@ -1,0 +1,82 @@
+"""The bytes of stored lists are those of Feast's own classes, and come back as the same values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList, Value
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequences.online.codec import EncodedColumn, LazyColumn, StoredValue, decode_values, encode_list
+
+texts = st.text(max_size=6) | st.sampled_from(["", "é" * 64, "x" * 127, "x" * 128, "\n\n", "x" * 20_000])
+numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 127, 128, -1, 2**63 - 1, 1_700_000_000_000_000])
+ratios = st.floats(width=32, allow_infinity=False)
+
+
+def cut(kind: str, lists: list[list[Any]], column: pa.Array) -> list[bytes]:
+    bounds = np.cumsum([0, *map(len, lists)])
+    return EncodedColumn.from_arrow(kind, column).encode_lists(np.arange(bounds[-1]), bounds)
+
+
+@given(st.lists(st.lists(texts, max_size=5), max_size=4))
+def test_texts(lists: list[list[str]]) -> None:
+    flat = pa.array([value for one in lists for value in one], pa.string())
+    expected = [Value(string_list_val=StringList(val=one)).SerializeToString() for one in lists]
+    assert cut("string", lists, flat) == expected
+    assert cut("string", lists, flat.dictionary_encode()) == expected
+    assert [decode_values(one) for one in expected] == lists
+    assert [encode_list("string", one) for one in lists] == expected
+    assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
+
+
+@given(st.lists(st.lists(numbers, max_size=5), max_size=4))
+def test_numbers(lists: list[list[int]]) -> None:
+    flat = pa.array([value for one in lists for value in one], pa.int64())
+    expected = [Value(int64_list_val=Int64List(val=one)).SerializeToString() for one in lists]
+    assert cut("time", lists, flat) == expected
+    assert [decode_values(one) for one in expected] == lists
+    assert [encode_list("time", one) for one in lists] == expected
+    assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
+
+
+@given(st.lists(st.lists(ratios, max_size=5), max_size=4))
+def test_ratios(lists: list[list[float]]) -> None:
+    flat = pa.array([value for one in lists for value in one], pa.float32())
+    # Value for value, for there is more than one NaN.
+    for encoded, one in zip(cut("ratio", lists, flat), lists, strict=True):
+        assert len(encoded) == len(Value(float_list_val=FloatList(val=one)).SerializeToString())
+        for found, given_value in zip(decode_values(encoded), one, strict=True):
+            assert found == given_value or (math.isnan(found) and math.isnan(given_value))
+
+
+def test_lists_may_take_events_anywhere_and_share_them() -> None:
+    column = EncodedColumn.from_arrow("string", pa.array(["a", "b", "c"]))
+    encoded = column.encode_lists(np.array([2, 0, 0, 1]), np.array([0, 2, 2, 4]))
+    assert [decode_values(one) for one in encoded] == [["c", "a"], [], ["a", "b"]]
+
+
+def test_other_features_and_nothing() -> None:
+    assert decode_values(Value(int64_val=5).SerializeToString()) == [5]
+    assert decode_values(Value().SerializeToString()) == decode_values(None) == []
+
+
+def test_a_stored_value_is_its_bytes_and_says_that_it_is_no_single_value() -> None:
+    assert StoredValue(b"x").SerializeToString() == b"x"
+    assert StoredValue(b"x").WhichOneof("val") is None
+
+
+def test_a_column_is_made_once_and_equals_its_list() -> None:
+    made: list[int] = []
+    column = LazyColumn(lambda: made.append(1) or [1, 2, 3])  # type: ignore[func-returns-value]
+    assert made == []
+    assert (column, column[-2:], len(column), list(column)) == ([1, 2, 3], [2, 3], 3, [1, 2, 3])
+    assert column != [1, 2]
+    assert made == [1]
+    with pytest.raises(TypeError):
+        hash(column)

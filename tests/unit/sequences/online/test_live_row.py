@@ -1,0 +1,92 @@
+"""A row with events laid behind it is the row of all of them; whatever needs more is left to be made anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequences.online import live_events
+from sequences.online.live_row import LIVE_FEATURES, append_events, decode_live_events, encode_live_row
+from sequences.online.row import OnlineRow
+from sequences.views import SEQUENCE_VIEWS, SequenceView
+
+SHORT = tuple(replace(view, length=3) for view in SEQUENCE_VIEWS.values())
+MIXED = tuple(replace(view, length=length) for length, view in enumerate(SEQUENCE_VIEWS.values(), 1))
+EMPTY = OnlineRow(None, dict.fromkeys(LIVE_FEATURES))
+
+
+def event(name: str, ended_at: int, behaviour: str = "full_play", target_type: str = "track") -> live_events.Event:
+    return {
+        "event_id": name,
+        "sequence_number": 0,
+        "target_type": target_type,
+        "target_id": f"t{name}",
+        "track_id": f"t{name}" if target_type == "track" else "",
+        "behaviour": behaviour,
+        "occurred_at": ended_at - 1,
+        "ended_at": ended_at,
+        "played_ratio": 0.5,
+        "scene": "é" * (ended_at % 3),
+    }
+
+
+def stored(values: Any) -> OnlineRow:
+    return OnlineRow(None, {name: value.encoded for name, value in values.items()})
+
+
+def naively(events: list[live_events.Event], views: tuple[SequenceView, ...]) -> list[live_events.Event]:
+    """What is in the last L of some view, by looking at each view."""
+    ordered = sorted({one["event_id"]: one for one in reversed(events)}.values(), key=live_events.sort_key)
+    members = [[one for one in ordered if view.matches(one["behaviour"], one["target_type"])] for view in views]
+    kept = [one["event_id"] for of_view, view in zip(members, views, strict=True) for one in of_view[-view.length :]]
+    return [one for one in ordered if one["event_id"] in kept]
+
+
+events = st.builds(
+    event,
+    st.sampled_from("abcdefghijkl"),
+    st.integers(0, 9),
+    st.sampled_from(["full_play", "skip", "click", "like", "block"]),
+    st.sampled_from(["track", "artist"]),
+)
+
+
+@given(st.lists(st.lists(events, min_size=1, max_size=4), max_size=8), st.sampled_from([SHORT, MIXED]))
+def test_events_laid_behind_are_what_all_of_them_come_to(
+    batches: list[list[live_events.Event]], views: tuple[SequenceView, ...]
+) -> None:
+    row, held = EMPTY, []
+    for new in batches:
+        held = naively([*held, *new], views)
+        values = append_events(row, new, views)
+        if values is None:
+            values = encode_live_row(live_events.apply_events(decode_live_events(row), new, views))
+        row = stored(values)
+        assert decode_live_events(row) == held
+
+
+FULL = stored(encode_live_row([event("a", 1), event("b", 2), event("c", 3)]))
+
+
+@pytest.mark.parametrize(
+    ("new", "is_laid_behind"),
+    [
+        ([event("d", 4, "click")], True),
+        ([event("e", 5, "click"), event("d", 4, "click")], True),
+        ([event("d", 3, "click")], True),  # equal times go by the id
+        ([event("d", 2, "click")], False),
+        ([event("c", 3)], False),
+        ([event("d", 4, "click"), event("d", 4, "click")], False),
+        ([event("d", 4)], False),  # a fourth play: the first one goes
+        ([event("d", 4, "like", "artist")], False),  # no view shows it
+    ],
+)
+def test_only_what_comes_in_order_and_lets_no_other_go_is_laid_behind(
+    new: list[live_events.Event], is_laid_behind: bool
+) -> None:
+    assert (append_events(FULL, new, SHORT) is not None) == is_laid_behind
+    assert append_events(EMPTY, new[:1], SHORT) is not None or new[0]["target_type"] == "artist"

@@ -1,0 +1,271 @@
+"""What counts as skew and what does not, case by case on a history made by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequences.skew import arrivals, request_log
+from sequences.skew.compare import SkewReport, compare_requests, count_values
+from sequences.skew.request_log import LoggedRequest, LogPosition, nan_to_none
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.event_rows import EPOCH_US, at, event_rows, oracle_values, us, write_events
+from tests.support.sequences.feast_stores import sqlite_store
+
+HOUR, DAY = 3600, 86_400
+FILE = "dt=2024-01-02/events-1.jsonl"
+
+
+def play(event_id: str, second: float, **more: Any) -> dict[str, Any]:
+    row = {"event_id": event_id, "user_id": "u", "second": second, "sequence_number": 0, "target_id": "t1"}
+    return row | {"played_ms": 95_000, "played_ratio": 0.75, "behaviour": "full_play"} | more
+
+
+BATCH = [play("b1", 0.5 * DAY), play("b2", 0.9 * DAY, target_id="t2", played_ratio=None, behaviour="play")]
+LIVE = [play("l1", DAY + 1 * HOUR), play("l2", DAY + 2 * HOUR, target_id="t2"), play("l3", DAY + 3 * HOUR)]
+NOON = DAY + 12 * HOUR
+PROFILES = [("u", at(DAY), 2), ("u", at(2 * DAY), 5)]
+
+
+class World:
+    """A home whose events of the first day were landed and materialised at one, and those of the second reported."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.rows = home, event_rows([*BATCH, *LIVE])
+        self.marts = home / "marts"
+        write_events(self.marts / "events.parquet", self.rows)
+        names = ["user_id", "known_at", "plays_total"]
+        columns = [pa.array([row[n] for row in PROFILES]) for n in range(3)]
+        pq.write_table(pa.table(columns, names=names), self.marts / "user_profiles.parquet")
+        tracks = pa.table({"track_id": ["t1", "t2"], "is_duration_estimated": [False, True]})
+        pq.write_table(tracks, self.marts / "tracks.parquet")
+        self.land("first", BATCH, DAY + 0.5 * HOUR)
+        self.land("second", LIVE, 2 * DAY + 0.5 * HOUR)
+        self.report([event["event_id"] for event in LIVE])
+        (home / "feast").mkdir()
+        self.materialized(us(DAY), us(DAY + 0.8 * HOUR), us(DAY + HOUR))
+        self.store = sqlite_store(self.marts, SEQUENCE_VIEWS)
+
+    def land(self, name: str, events: list[dict[str, Any]], second: float) -> None:
+        folder = self.home / "landing" / "listening_events" / "dt=2024-01-01"
+        folder.mkdir(parents=True, exist_ok=True)
+        table = pa.table({"event_id": [e["event_id"] for e in events], "user_id": ["u"] * len(events)})
+        pq.write_table(table, folder / f"{name}.parquet")
+        os.utime(folder / f"{name}.parquet", (us(second) / 1e6, us(second) / 1e6))
+
+    def report(self, event_ids: list[str]) -> None:
+        """The live log: these events, a hundred bytes each."""
+        path = self.home / "live" / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({"event_id": event_id, "user_id": "u"}) for event_id in event_ids]
+        path.write_text("".join(line.ljust(99) + "\n" for line in lines))
+
+    def materialized(self, as_of_us: int, events_us: int, finished_us: int) -> None:
+        with (self.home / "feast" / arrivals.MATERIALIZATION_LOG).open("a") as file:
+            file.write(json.dumps({"as_of_us": as_of_us, "events_us": events_us, "finished_us": finished_us}) + "\n")
+
+    def request(
+        self, second: float, *, without: tuple[str, ...] = (), applied: LogPosition | None = (FILE, 300)
+    ) -> Any:
+        """What a request reads when everything but `without` is there."""
+        rows = [row for row in self.rows if row["event_id"] not in without]
+        views = {}
+        for name, view in SEQUENCE_VIEWS.items():
+            values = oracle_values(rows, view, "u", us(second))
+            views[name] = {one: nan_to_none(one, of_one) for one, of_one in values.items()}
+        profile: dict[str, float | None] = {"user_profile__plays_total": 2}
+        return LoggedRequest("q", "u", us(second), "r", applied, views, profile)
+
+    def compare(self, *requests: LoggedRequest) -> SkewReport:
+        return compare_requests(self.store, requests, self.marts, self.home)
+
+
+OF_A_LISTEN = sum(len(view.attributes) for view in SEQUENCE_VIEWS.values() if view.matches("full_play", "track"))
+"""How many values one listen is, in all the views that show it."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_the_same_is_the_same_and_every_value_counts(world: World) -> None:
+    request = world.request(NOON)
+    found = world.compare(request, request)
+    assert (found.requests, found.compared, found.unequal, found.late) == (2, 2, 0, 0)
+    assert found.values == 2 * (5 * OF_A_LISTEN + 1) == 2 * count_values(request)
+
+
+def test_an_event_logged_after_the_mark_is_late_and_one_before_it_is_skew(world: World) -> None:
+    late = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 100)))
+    assert (late.unequal, late.late, late.compared) == (0, 1, 1)
+    nothing_yet = world.compare(world.request(NOON, without=("l1", "l2", "l3"), applied=None))
+    assert (nothing_yet.unequal, nothing_yet.late) == (0, 1)
+    lost = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 200)))
+    assert lost.late == 1 and lost.unequal > 0
+    assert lost.by_feature["recent_events:event_id"] == 4
+
+
+def test_an_event_that_was_applied_after_the_mark_was_noted_may_be_read(world: World) -> None:
+    found = world.compare(world.request(NOON, without=("l3",), applied=(FILE, 100)))
+    assert (found.unequal, found.late) == (0, 1)
+
+
+def test_an_event_ahead_of_the_request_is_early(world: World) -> None:
+    request = replace(world.request(NOON), at_us=us(DAY + 2.5 * HOUR))
+    found = world.compare(request)
+    assert (found.unequal, found.early, found.late) == (0, 1, 0)
+    assert found.values == count_values(request) - OF_A_LISTEN
+
+
+def test_an_event_from_a_file_is_late_until_it_is_materialised(world: World) -> None:
+    world.report(["l2", "l3"])  # l1 came in a file, at the end of its day
+    assert world.compare(world.request(NOON, without=("l1",))).unequal == 0
+    lost = world.compare(world.request(NOON, without=("b2",)))
+    assert lost.unequal > 0 and lost.late == 0
+    world.land("first", BATCH, DAY + 2 * HOUR)  # after the event table that was materialised
+    assert world.compare(world.request(NOON, without=("b2",))).unequal == 0
+
+
+def test_before_the_first_materialisation_files_are_not_known(world: World) -> None:
+    request = world.request(DAY + 0.2 * HOUR, without=("b1", "b2"), applied=None)
+    request = replace(request, profile={"user_profile__plays_total": None})
+    found = world.compare(request)
+    assert (found.unequal, found.late, found.stale) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("plays_total", "outcome"), [(2, {}), (5, {"stale": 0, "unequal": 1}), (None, {"unequal": 1}), (3, {"unequal": 1})]
+)
+def test_a_profile_is_the_one_of_the_day(world: World, plays_total: int | None, outcome: dict[str, int]) -> None:
+    found = world.compare(replace(world.request(NOON), profile={"user_profile__plays_total": plays_total}))
+    assert {"unequal": found.unequal, "stale": found.stale} == {"unequal": 0, "stale": 0} | outcome
+
+
+def test_a_profile_is_stale_until_the_next_materialisation_and_skew_after_it(world: World) -> None:
+    yesterdays = world.request(2 * DAY + 0.9 * HOUR)
+    assert world.compare(yesterdays).stale == 1
+    world.materialized(us(2 * DAY), us(2 * DAY + 0.6 * HOUR), us(2 * DAY + 0.8 * HOUR))
+    found = world.compare(yesterdays)
+    assert (found.stale, dict(found.by_feature)) == (0, {"user_profile:plays_total": 1})
+
+
+def test_a_profile_that_late_events_changed_is_late(world: World) -> None:
+    world.land("first", BATCH, DAY + 2 * HOUR)
+    found = world.compare(replace(world.request(NOON), profile={"user_profile__plays_total": 1}))
+    assert (found.unequal, found.late) == (0, 1)
+
+
+def left(event_id: str, second: float) -> dict[str, Any]:
+    row = play(event_id, second, action="impression", behaviour="impression_without_click")
+    return row | {"played_ms": None, "played_ratio": None}
+
+
+@pytest.fixture
+def shown(world: World) -> World:
+    """With two tracks left alone on the first day and one on the second."""
+    more = [left("i1", 0.6 * DAY), left("i2", 0.7 * DAY), left("i3", 1.4 * DAY)]
+    world.rows = event_rows([*BATCH, *more, *LIVE])
+    write_events(world.marts / "events.parquet", world.rows)
+    world.land("third", more[:2], DAY + 0.5 * HOUR)
+    world.land("fourth", more[2:], 2 * DAY + 0.5 * HOUR)
+    return world
+
+
+def test_what_was_left_alone_is_known_from_midnight_on(shown: World) -> None:
+    request = shown.request(NOON)
+    assert request.views["impressions_left"]["event_id"] == ["i1", "i2"]
+    assert shown.compare(request).unequal == 0
+    lost = shown.compare(shown.request(NOON, without=("i1",)))
+    assert lost.late == 0 and set(lost.by_feature) == {
+        f"impressions_left:{name}" for name in request.views["impressions_left"]
+    }
+
+
+def test_what_was_left_alone_is_stale_until_the_next_materialisation(shown: World) -> None:
+    tomorrow = 2 * DAY + 0.9 * HOUR
+    before = replace(shown.request(tomorrow, without=("i3",)), profile={"user_profile__plays_total": 5})
+    found = shown.compare(before)
+    assert (found.unequal, found.stale) == (0, 1)
+    shown.materialized(us(2 * DAY), us(2 * DAY + 0.6 * HOUR), us(2 * DAY + 0.8 * HOUR))
+    assert shown.compare(before).unequal > 0
+    now = replace(shown.request(tomorrow), profile=before.profile)
+    assert (shown.compare(now).unequal, shown.compare(now).stale) == (0, 0)
+
+
+def test_an_answer_that_lands_late_undoes_what_was_left_alone(shown: World) -> None:
+    request = shown.request(NOON)
+    shown.rows = [row for row in shown.rows if row["event_id"] != "i1"]
+    write_events(shown.marts / "events.parquet", shown.rows)
+    found = shown.compare(request)
+    assert found.unequal > 0 and found.late == 0  # nothing came that could have undone it
+    shown.land("first", BATCH, DAY + 2 * HOUR)  # after the event table that was materialised
+    found = shown.compare(request)
+    assert (found.unequal, found.late) == (0, 1)
+    lost = shown.compare(
+        replace(request, views=request.views | {"impressions_left": shown.request(0).views["impressions_left"]})
+    )
+    assert lost.unequal > 0  # i2 had landed in time
+
+
+def with_ratio(request: LoggedRequest, place: int, ratio: float) -> LoggedRequest:
+    view = request.views["recent_events"]
+    values = list(view["played_ratio"])
+    values[place] = ratio
+    return replace(request, views=request.views | {"recent_events": view | {"played_ratio": values}})
+
+
+def test_a_share_of_an_estimated_length_is_restated_and_of_a_known_one_skew(world: World) -> None:
+    request = world.request(NOON)
+    found = world.compare(with_ratio(request, 3, 0.25))
+    assert (found.restated, found.unequal) == (1, 0)
+    found = world.compare(with_ratio(request, 4, 0.25))
+    assert (found.restated, dict(found.by_feature)) == (0, {"recent_events:played_ratio": 1})
+    assert found.examples == [
+        {"request_id": "q", "at_us": us(NOON), "release": "r", "feature": "recent_events:played_ratio", "ago": 1}
+        | {"online": 0.25, "offline": 0.75}
+    ]
+
+
+def test_what_is_not_landed_yet_is_compared_another_day(world: World) -> None:
+    for file in world.home.glob("landing/*/*/second.parquet"):
+        file.unlink()
+    world.rows = event_rows(BATCH)
+    write_events(world.marts / "events.parquet", world.rows)
+    world.rows = event_rows([*BATCH, *LIVE])
+    found = world.compare(world.request(NOON))
+    assert (found.pending, found.compared, found.unequal) == (1, 0, 0)
+
+
+def test_an_event_that_landing_lost_is_skew(world: World) -> None:
+    write_events(world.marts / "events.parquet", event_rows([*BATCH, *LIVE[:2]]))
+    found = world.compare(world.request(NOON))
+    assert found.unequal > 0
+
+
+def test_a_request_that_was_given_nothing_is_only_counted(world: World) -> None:
+    found = world.compare(replace(world.request(NOON), views={}, profile={}, is_read=False))
+    assert (found.requests, found.unread, found.compared, found.unequal) == (1, 1, 0, 0)
+
+
+def test_no_request_is_no_skew(world: World) -> None:
+    assert (world.compare().requests, world.compare().rate) == (0, 0.0)
+
+
+def test_a_line_comes_back_as_it_was_and_days_are_the_requests_own(world: World, tmp_path: Path) -> None:
+    requests = [world.request(NOON), replace(world.request(2 * DAY - 1), applied=None), world.request(2 * DAY)]
+    folder = tmp_path / "requests" / "dt=2024-01-03"
+    folder.mkdir(parents=True)
+    lines = b"".join(request.to_line() for request in requests)
+    (folder / "requests-1.jsonl").write_bytes(b"not a line\n" + lines + requests[0].to_line()[:50])
+    assert us(0) == EPOCH_US
+    day = date(2024, 1, 2)
+    assert list(request_log.read_requests(tmp_path / "requests", day, day)) == requests[:2]

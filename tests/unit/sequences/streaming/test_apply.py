@@ -1,0 +1,145 @@
+"""Applying: together, once more where the store is away, one by one where a row is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sequences.streaming import apply
+from sequences.streaming.apply import ConsumerStopped, EventApplier
+from sequences.streaming.message import DeadLetter, Message
+from sequences.streaming.metrics import ConsumerMetrics
+from storage import suppression_list
+
+
+class Store:
+    """What a writer was given; fails as often as it is told, and always where a row says so."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.calls: list[dict[str, list[Any]]] = []
+        self.failures = failures
+
+    def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("store is away")
+        for events in events_of.values():
+            for one in events:
+                if one["event_id"].startswith("bad"):
+                    raise ValueError(f"what is {one['event_id']}?")
+        self.calls.append({user: [one["event_id"] for one in events] for user, events in events_of.items()})
+        return sum(map(len, events_of.values()))
+
+
+def content(user: str, *ids: str, **duration_ms: int) -> bytes:
+    return Message(user, [{"event_id": one} for one in ids], duration_ms).to_bytes()
+
+
+def made(store: Any, folder: Path) -> tuple[EventApplier, CollectorRegistry]:
+    registry = CollectorRegistry()
+    return EventApplier(lambda _: store, folder / "forgotten.json", ConsumerMetrics(registry)), registry
+
+
+def all_of(work: EventApplier, *jobs: list[bytes]) -> list[list[DeadLetter]]:
+    async def run() -> list[list[DeadLetter]]:
+        return await asyncio.gather(*map(work.apply, jobs))
+
+    return asyncio.run(run())
+
+
+def test_what_several_partitions_read_is_applied_in_one_go_and_a_user_in_order(tmp_path: Path) -> None:
+    store = Store()
+    work, _ = made(store, tmp_path)
+    assert all_of(work, [content("u", "1"), content("v", "2")], [content("w", "3"), content("w", "4", "5")]) == [[], []]
+    assert store.calls == [{"u": ["1"], "v": ["2"], "w": ["3", "4", "5"]}]
+
+
+def test_a_bad_row_is_a_dead_letter_of_its_own_job_and_everything_else_is_applied(tmp_path: Path) -> None:
+    store = Store()
+    work, registry = made(store, tmp_path)
+    first, second = all_of(work, [content("u", "1", "bad2", "3")], [content("v", "4"), b"{}", b"\xff"])
+    assert [letter.reason for letter in first] == ["ValueError('what is bad2?')"]
+    assert first[0].user_id == "u" and "bad2" in first[0].content
+    assert len(second) == 2
+    assert [one for call in store.calls for ids in call.values() for one in ids] == ["1", "3", "4"]
+    assert registry.get_sample_value("segue_broker_events_total", {"outcome": "dead"}) == 3
+    assert registry.get_sample_value("segue_broker_events_total", {"outcome": "applied"}) == 3
+
+
+def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(apply, "RETRY_S", 0.001)
+    store = Store(failures=5)
+    work, registry = made(store, tmp_path)
+    assert all_of(work, [content("u", "1")]) == [[]]
+    assert store.calls == [{"u": ["1"]}]
+    assert registry.get_sample_value("segue_broker_retries_total") == 5
+
+
+def test_who_ends_while_the_store_is_away_says_so(tmp_path: Path) -> None:
+    work, _ = made(Store(failures=1_000_000), tmp_path)
+    work.stop()
+    with pytest.raises(ConsumerStopped):
+        all_of(work, [content("u", "1")])
+
+
+def test_a_store_that_cannot_be_opened_yet_is_opened_later(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(apply, "RETRY_S", 0.001)
+    store, tries = Store(), []
+
+    def opened(duration_of: Any) -> Store:
+        tries.append(1)
+        if len(tries) < 3:
+            raise LookupError("no such feature view")
+        return store
+
+    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
+    assert all_of(work, [content("u", "1")]) == [[]]
+    assert store.calls == [{"u": ["1"]}]
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_store_may_be_opened_before_the_first_events(tmp_path: Path, failures: int) -> None:
+    store, tries = Store(), []
+
+    def opened(duration_of: Any) -> Store:
+        tries.append(1)
+        if len(tries) <= failures:
+            raise LookupError("no such feature view")
+        return store
+
+    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
+    work.open()
+    assert len(tries) == 1
+    assert all_of(work, [content("u", "1")], [content("u", "2")]) == [[], []]
+    assert len(tries) == failures + 1 and store.calls == [{"u": ["1", "2"]}]
+
+
+def test_lengths_of_tracks_come_with_the_message(tmp_path: Path) -> None:
+    known = {}
+
+    def opened(duration_of: Any) -> Any:
+        class Asking(Store):
+            def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
+                known.update({track: duration_of(track) for track in ("t1", "t2")})
+                return super().apply_together(events_of)
+
+        return Asking()
+
+    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
+    all_of(work, [content("u", "1", t1=5)])
+    assert known == {"t1": 5, "t2": None}
+
+
+def test_nothing_of_a_forgotten_user_is_applied_and_the_list_is_told(tmp_path: Path) -> None:
+    store = Store()
+    work, registry = made(store, tmp_path)
+    suppression_list.SuppressionList().with_users(["u"]).write(tmp_path / "forgotten.json")
+    assert all_of(work, [content("u", "1"), content("v", "2")]) == [[]]
+    assert store.calls == [{"v": ["2"]}]
+    assert registry.get_sample_value("segue_broker_events_total", {"outcome": "forgotten"}) == 1
+    assert work.suppression_digest() == suppression_list.content_digest((tmp_path / "forgotten.json").read_bytes())

@@ -1,0 +1,80 @@
+"""The behaviour of an action: the thresholds of dbt's vars, at their edges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sequences import behaviours
+
+SEED = """behaviour_id,behaviour,action,polarity,is_explicit,description
+1,full_play,play,positive,false,heard to the end
+2,play,play,neutral,false,a partial listen
+3,skip,play,negative,false,cut off
+4,like,like,positive,true,red heart
+5,impression_without_click,impression,negative,false,shown and passed over
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> behaviours.Behaviours:
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "behaviours.csv").write_text(SEED)
+    (tmp_path / "dbt_project.yml").write_text(
+        "vars: {segue: {skip_below_ms: 30000, full_play_ratio: 0.9, session_gap_minutes: 30}}"
+    )
+    return behaviours.load_behaviours(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("action", "played_ms", "duration_ms", "behaviour"),
+    [
+        ("play", 29_999, 30_000, "skip"),
+        ("play", 30_000, 60_000, "play"),
+        ("play", 89_999, 100_000, "play"),
+        ("play", 90_000, 100_000, "full_play"),
+        ("play", 500_000, 100_000, "full_play"),
+        ("play", 500_000, None, "play"),
+        ("like", None, None, "like"),
+        ("impression", None, None, None),
+    ],
+)
+def test_behaviour_of(
+    table: behaviours.Behaviours, action: str, played_ms: int | None, duration_ms: int | None, behaviour: str | None
+) -> None:
+    assert table.behaviour_of(action, played_ms, duration_ms) == behaviour
+
+
+def test_codes_leave_room_for_padding_and_unknown(table: behaviours.Behaviours) -> None:
+    assert table.encoder == {"full_play": 2, "play": 3, "skip": 4, "like": 5, "impression_without_click": 6}
+    assert table.with_polarity("negative") == ("skip", "impression_without_click")
+
+
+def test_errors_name_the_value(table: behaviours.Behaviours, tmp_path: Path) -> None:
+    with pytest.raises(behaviours.BehaviourError, match="'hum' is not known"):
+        table.behaviour_of("hum", None, None)
+    with pytest.raises(behaviours.BehaviourError, match="played_ms"):
+        table.behaviour_of("play", None, 1000)
+    other = tmp_path / "other"
+    (other / "seeds").mkdir(parents=True)
+    (other / "seeds" / "behaviours.csv").write_text(SEED)
+    (other / "dbt_project.yml").write_text("vars: {}")
+    with pytest.raises(behaviours.BehaviourError, match="skip_below_ms"):
+        behaviours.load_behaviours(other)
+
+
+def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:
+    assert behaviours.played_ratio(50, 100) == 0.5
+    assert behaviours.played_ratio(150, 100) == 1.0
+    assert behaviours.played_ratio(50, None) is None
+    assert behaviours.played_ratio(50, 0) is None
+
+
+def test_the_projects_own_seed_has_every_behaviour_of_the_views() -> None:
+    from sequences.views import SEQUENCE_VIEWS
+
+    known = behaviours.load_behaviours().ids
+    assert min(known.values()) == 1
+    for view in SEQUENCE_VIEWS.values():
+        assert set(view.behaviours) <= set(known)

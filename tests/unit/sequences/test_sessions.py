@@ -1,0 +1,97 @@
+"""Sessions of a sequence against the rule read aloud."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequences import behaviours, sessions
+from sequences.batch import encode
+from sequences.sessions import is_in_current_session, sessionize
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.random_histories import examples
+
+VIEW = SEQUENCE_VIEWS["recent_events"]
+MINUTE = 60_000_000
+Event = tuple[str, int, int]
+
+events = st.lists(
+    st.tuples(st.sampled_from(["skip", "play", "full_play", "like", "block"]), st.integers(0, 45), st.integers(0, 5)),
+    max_size=12,
+)
+
+
+def row(timed: list[Event]) -> dict[str, list[object]]:
+    known: dict[str, list[object]] = {name: [0] * len(timed) for name in VIEW.attribute_names}
+    return known | {
+        "behaviour": [behaviour for behaviour, _, _ in timed],
+        "occurred_at": [began for _, began, _ in timed],
+        "ended_at": [ended for _, _, ended in timed],
+    }
+
+
+def timed(steps: list[Event]) -> list[Event]:
+    """(behaviour, idle minutes before it, minutes long) as (behaviour, began, ended), one after the other."""
+    now, found = 1_700_000_000_000_000, []
+    for behaviour, idle, length in steps:
+        began = now + idle * MINUTE
+        now = began + (length * MINUTE if behaviour in ("skip", "play", "full_play") else 0)
+        found.append((behaviour, began, now))
+    return found
+
+
+def oracle(timed: list[Event]) -> list[int]:
+    session, last_end, found = 1, None, []
+    for behaviour, began, ended in timed:
+        if behaviour in ("skip", "play", "full_play"):
+            session += last_end is not None and began - last_end > 30 * MINUTE
+            last_end = ended
+        found.append(session)
+    return found
+
+
+@examples(100, 2_000)
+@given(st.lists(events, min_size=1, max_size=3))
+def test_sessions_break_after_thirty_idle_minutes_between_plays(steps: list[list[Event]]) -> None:
+    users = [timed(one) for one in steps]
+    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
+    wanted = [oracle(one) + [0] * (12 - len(one)) for one in users]
+    np.testing.assert_array_equal(sessionize(batch), wanted)
+
+
+def test_a_like_does_not_bridge_two_sessions_and_exactly_thirty_minutes_is_no_gap() -> None:
+    steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("play", 20, 3), ("skip", 30, 0), ("play", 31, 3)]
+    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=5)
+    assert sessionize(batch).tolist() == [[1, 1, 2, 2, 3]]
+
+
+def test_this_session_is_the_newest_one_until_the_gap_has_passed() -> None:
+    steps: list[Event] = [("play", 0, 3), ("play", 31, 3), ("like", 1, 0), ("skip", 2, 0), ("play", 3, 1)]
+    batch = encode(VIEW, [row(timed(steps))] * 4, {"behaviour": behaviours.load_behaviours().encoder}, length=6)
+    ends = [ended for _, _, ended in timed(steps)]
+    request_at = np.array([ends[-1] + 30 * MINUTE, ends[-1] + 30 * MINUTE + 1, ends[3] + 1, ends[3] + 1])
+    found = is_in_current_session(batch, np.array([5, 5, 4, 0]), request_at)
+    assert found.tolist() == [
+        [False, True, True, True, True, False],
+        [False] * 6,
+        [False, True, True, True, False, False],
+        [False] * 6,
+    ]
+
+
+@examples(100, 2_000)
+@given(st.lists(events, min_size=1, max_size=3), st.integers(0, 40), st.integers(1, 12))
+def test_this_session_is_the_same_however_few_events_are_looked_at_first(
+    steps: list[list[Event]], minutes: int, window: int
+) -> None:
+    users = [timed(one) for one in steps]
+    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
+    request_at = np.array([one[-1][2] if one else 0 for one in users]) + minutes * MINUTE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "WINDOW", window)
+        found = is_in_current_session(batch, batch.length_B, request_at)
+    numbers = sessionize(batch)
+    is_newest = (numbers == numbers.max(axis=1, keepdims=True)) & (numbers > 0)
+    np.testing.assert_array_equal(found, is_newest & (minutes <= 30))

@@ -1,0 +1,178 @@
+"""What a request showed is one record, and each of its items lands as an impression and as an exposure."""
+
+import json
+import threading
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from ingestion.land import land
+from serving.events.daily_jsonl import DailyJsonlFile
+from serving.events.exposures import Exposure, ExposureLog, hash_features
+from serving.pipeline.daily_lists import ListedTrack
+from serving.pipeline.fuse import RequestCandidates
+from serving.pipeline.request import read_request
+from serving.pipeline.response import TrackItem
+from tests.support.log_sources import landed
+from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.small_release import ListChannel, history, release, tracks
+
+# The clock of landing is real, and live events may not lie in its future.
+AT = 1_780_000_000_000_000
+POPULARITY = ListChannel("popularity", range(2, 10))
+
+
+def item(track_id, channels=("popularity",), **chance):
+    return TrackItem(track_id, "", [], [], 0, 0.5, list(channels), "because", **chance)
+
+
+def exposure(request_id, *items, **request):
+    asked = replace(read_request("u", "daily", None, AT, request_id=request_id), **request)
+    return Exposure(asked, "r1", "f" * 32, items)
+
+
+def written(folder, *exposures):
+    log = ExposureLog(folder, lambda: AT)
+    for one in exposures:
+        log.write(one)
+    log.close()
+    return [json.loads(line) for path in sorted(folder.glob("dt=*/exposures-*")) for line in path.open()]
+
+
+def test_one_answer_is_one_record_and_an_empty_one_is_none(tmp_path):
+    explored = item("t2", [], propensity=0.1, is_exploration=True)
+    first, second = written(tmp_path, exposure("q", item("t1"), explored), exposure("p"), exposure("o", item("t1")))
+    assert (first["request_id"], second["request_id"]) == ("q", "o")
+    assert {name: first[name] for name in ("user_id", "scene", "shown_at", "release", "arm")} == {
+        "user_id": "u", "scene": "daily", "shown_at": AT, "release": "r1", "arm": "r1",
+    }  # fmt: skip
+    same = {"target_type": "track"}
+    assert first["items"] == [
+        same | {"target_id": "t1", "position": 0, "channels": ["popularity"], "propensity": 1, "is_exploration": False},
+        same | {"target_id": "t2", "position": 1, "channels": [], "propensity": 0.1, "is_exploration": True},
+    ]
+
+
+def test_a_disk_that_refuses_once_is_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.exposures.SYNC_INTERVAL_S", 0.0)
+    tried, again = [], threading.Event()
+
+    def sync(file):
+        tried.append(file)
+        if len(tried) == 1:
+            raise OSError("input/output error")
+        again.set()
+
+    monkeypatch.setattr(DailyJsonlFile, "sync", sync)
+    log = ExposureLog(tmp_path, lambda: NOW)
+    assert again.wait(30)
+    log.close()
+
+
+def test_an_experiment_says_the_arm(tmp_path):
+    (record,) = written(tmp_path, exposure("q", item("t1"), arm="r2"))
+    assert (record["release"], record["arm"]) == ("r1", "r2")
+
+
+def test_a_place_of_a_list_that_another_release_began_is_its_own(tmp_path):
+    (record,) = written(tmp_path / "live", exposure("q", item("t1", release="r0"), item("t2", release="r1")))
+    assert [shown.get("release") for shown in record["items"]] == ["r0", None]
+    land(tmp_path / "live", tmp_path)
+    assert landed(tmp_path, "exposures").sort("position")["release"].to_list() == ["r0", "r1"]
+
+
+def test_items_land_once_as_impressions_and_as_exposures(tmp_path):
+    explored = item("t2", ["popularity", "realtime"], propensity=0.25, is_exploration=True)
+    written(tmp_path / "live", exposure("q", item("t1"), explored), exposure("o", item("t1")))
+    for times in (1, 2):
+        counts = land(tmp_path / "live", tmp_path)["exposure_log"]
+        assert (counts.landed, counts.duplicate, counts.quarantined) == ((6, 0, 0) if times == 1 else (0, 6, 0))
+    shown = landed(tmp_path, "exposures").sort("request_id", "position")
+    assert shown["event_id"].to_list() == ["o-0", "q-0", "q-1"]
+    assert shown.row(2, named=True) | {"shown_at": None} == {
+        "event_id": "q-1", "request_id": "q", "user_id": "u", "scene": "daily", "shown_at": None, "release": "r1",
+        "arm": "r1", "features_hash": "f" * 32, "target_type": "track", "target_id": "t2", "position": 1,
+        "channels": ["popularity", "realtime"], "propensity": 0.25, "is_exploration": True,
+    }  # fmt: skip
+    assert (shown["shown_at"].dt.epoch("us") == AT).all()
+    events = landed(tmp_path).sort("event_id")
+    assert events["event_id"].to_list() == ["o-0", "q-0", "q-1"]
+    assert events["action"].to_list() == ["impression"] * 3
+    assert events["propensity"].to_list() == [1, 1, 0.25]
+    assert (events["ended_at"] == events["occurred_at"]).all() and (events["occurred_at"].dt.epoch("us") == AT).all()
+    same = ["event_id", "user_id", "scene", "request_id", "position", "target_type", "target_id"]
+    assert events.select(same).equals(shown.select(same).sort("event_id"))
+
+
+def test_broken_records_are_quarantined_with_the_reason_and_the_others_land(tmp_path):
+    written(tmp_path / "live", exposure("q", item("t1"), item("t2", propensity=2.0)))
+    (log,) = (tmp_path / "live").glob("dt=*/exposures-*")
+    with log.open("a") as file:
+        file.write('torn\n{"request_id": "p", "items": [1]}\n{"request_id": "p", "items": [{"target_id": "t"}]}\n')
+    counts = land(tmp_path / "live", tmp_path)["exposure_log"]
+    assert (counts.read, counts.landed, counts.duplicate, counts.quarantined) == (8, 2, 0, 6)
+    files = sorted((tmp_path / "quarantine" / "exposures").glob("dt=*/*.parquet"))
+    rejected = pl.read_parquet(files, hive_partitioning=False).sort("source_line")
+    assert dict(rejected.select("source_line", "reason").iter_rows()) == {
+        1: "propensity 2.0 is not in (0, 1]",
+        2: "the line is not JSON",
+        3: "items is not a list of objects",
+        4: "event_id is missing",
+    }
+
+
+def test_the_path_records_its_release_features_and_channels(tmp_path):
+    bench = Bench(tmp_path)
+    bench.store.users["u"] = history("t0", "t1")
+    answer = bench.answer(release(tracks(8), [POPULARITY]), limit=2)
+    (record,) = bench.shown.exposures
+    assert (record.request.request_id, record.release) == (answer.request_id, "r1")
+    assert [(one.track_id, one.channels, one.propensity, one.is_exploration) for one in record.items] == [
+        (one.track_id, ["popularity"], 1.0, False) for one in answer.items
+    ]
+    users = bench.hydrate.load_user_state(record.request, release(tracks(8), [POPULARITY])).users
+    assert record.features_hash == hash_features(users)
+
+
+def test_the_hash_is_of_what_models_read_and_not_of_padding(tmp_path):
+    bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
+
+    def hashed(*track_ids, padding=0):
+        bench.store.users["u"] = history(*track_ids)
+        users = bench.hydrate.load_user_state(read_request("u", "daily", None, NOW), of).users
+        padded = {
+            name: replace(view, columns={key: np.pad(one, ((0, 0), (0, padding))) for key, one in view.columns.items()})
+            for name, view in users.views.items()
+        }
+        return hash_features(replace(users, views=padded))
+
+    assert hashed("t0", "t1") == hashed("t0", "t1") == hashed("t0", "t1", padding=3)
+    assert len({hashed(), hashed("t0"), hashed("t1"), hashed("t0", "t1"), hashed("t1", "t0")}) == 5
+
+
+def test_chance_stays_with_a_candidate_whatever_is_done_to_the_others():
+    def candidates(*items, **chance):
+        return RequestCandidates(np.array(items), np.zeros(len(items)), [["popularity"]] * len(items), **chance)
+
+    fused = candidates(2, 3, 4, explored={3: 0.2})
+    assert (
+        fused.take([1]).exploration_propensity
+        == fused.top_k(2).exploration_propensity
+        == fused.with_scores(np.ones(3)).exploration_propensity
+        == {3: 0.2}
+    )
+    assert fused.concatenate(candidates(9, explored={9: 0.5})).exploration_propensity == {3: 0.2, 9: 0.5}
+
+
+def test_the_list_of_the_day_remembers_what_chance_gave(tmp_path):
+    bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
+    given = [ListedTrack("t1", 0.5, ["popularity"], "because"), ListedTrack("t2", 0.4, [], "luck", 0.1, True)]
+    bench.lists.write("u", NOW, None, given, 7)
+    bench.answer(of, limit=3)
+    (record,) = bench.shown.exposures
+    assert [(one.track_id, one.propensity, one.is_exploration) for one in record.items] == [
+        ("t1", 1.0, False), ("t2", 0.1, True), ("t0", 1.0, False),
+    ]  # fmt: skip
+    bench.start()  # what was written down with the grown list
+    assert bench.answer(of, limit=3).items == list(record.items)

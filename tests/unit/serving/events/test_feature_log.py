@@ -1,0 +1,133 @@
+"""The log of what requests read: which requests, how much, and that no request ever feels it."""
+
+import threading
+from datetime import UTC, date, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sequences.skew import request_log
+from serving.events.feature_log import MAX_QUEUED_REQUESTS, FeatureLog
+from serving.observability.metrics import Metrics
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.request import read_request
+from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
+
+DAY = date(2026, 5, 4)
+NOON = int(datetime(2026, 5, 4, 12, tzinfo=UTC).timestamp()) * 1_000_000
+HOUR = 3_600_000_000
+MARK = ("dt=2026-05-04/events-1.jsonl", 120)
+
+
+class Bench:
+    """A feature log with a clock that is set by hand."""
+
+    def __init__(self, folder, share=1.0, **limits):
+        self.folder, self.now = folder, NOON
+        self.log = FeatureLog(folder, share, lambda: self.now, lambda: MARK, **limits)
+
+    def write(self, views=None, profile=None):
+        request = read_request("u", "daily", 3, self.now)
+        if self.log.is_sampled(request):
+            self.log.write(request, "r1", MARK, views or {}, profile or {})
+        return request
+
+    def written(self, first=DAY, last=DAY):
+        self.log.close()
+        return list(request_log.read_requests(self.folder, first, last))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path / "requests")
+
+
+def test_a_request_comes_back_with_what_it_read(bench):
+    views = {"recent_events": {"event_id": ["a", "b"], "played_ratio": [0.5, float("nan")]}}
+    request = bench.write(views, {"user_profile__plays_total": None})
+    (logged,) = bench.written()
+    assert (logged.request_id, logged.user_id, logged.at_us, logged.release) == (request.request_id, "u", NOON, "r1")
+    assert logged.views == {"recent_events": {"event_id": ["a", "b"], "played_ratio": [0.5, None]}}
+    assert (logged.profile, logged.applied, logged.is_read) == ({"user_profile__plays_total": None}, MARK, True)
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.25, 130, 270), (1.0, 800, 800)])
+def test_the_share_is_of_the_requests_and_the_same_for_the_same_id(tmp_path, share, low, high):
+    log = Bench(tmp_path, share).log
+    requests = [read_request("u", "daily", 3, NOON) for _ in range(800)]
+    sample = [log.is_sampled(request) for request in requests]
+    assert low <= sum(sample) <= high
+    assert sample == [log.is_sampled(request) for request in requests]
+    log.close()
+
+
+def test_an_hour_takes_so_many_bytes_and_the_next_hour_again(tmp_path):
+    bench = Bench(tmp_path, bytes_an_hour=1)
+    first = bench.write()
+    bench.write()
+    while bench.log._requests.qsize():
+        pass
+    bench.now += HOUR
+    third = bench.write()
+    assert [logged.request_id for logged in bench.written()] == [first.request_id, third.request_id]
+
+
+def test_old_days_are_removed_and_the_last_week_is_kept(tmp_path):
+    for day in ("2026-04-20", "2026-04-27"):
+        (tmp_path / f"dt={day}").mkdir()
+    bench = Bench(tmp_path)
+    bench.write()
+    bench.log.close()
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["dt=2026-04-27", "dt=2026-05-04"]
+
+
+def test_a_disk_that_refuses_is_no_matter_for_the_request(tmp_path, caplog):
+    (tmp_path / "requests").write_text("a file where the folder should be")
+    bench = Bench(tmp_path / "requests")
+    bench.write()
+    bench.log.close()
+    assert "could not be written" in caplog.text
+
+
+def test_what_does_not_fit_the_queue_is_left_out_at_once(bench, monkeypatch):
+    busy, go = threading.Event(), threading.Event()
+    write = bench.log._write
+
+    def slow(request):
+        busy.set()
+        assert go.wait(30)
+        write(request)
+
+    monkeypatch.setattr(bench.log, "_write", slow)
+    bench.write()
+    assert busy.wait(30)
+    for _ in range(MAX_QUEUED_REQUESTS + 5):
+        bench.write()
+    go.set()
+    assert len(bench.written()) == 1 + MAX_QUEUED_REQUESTS
+
+
+def test_a_torn_last_line_of_a_killed_process_is_cut(tmp_path):
+    bench = Bench(tmp_path)
+    bench.write()
+    assert len(bench.written()) == 1
+    (file,) = tmp_path.glob("dt=*/*.jsonl")
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole[:40])
+    again = Bench(tmp_path)
+    assert file.read_bytes() == whole
+    again.log.close()
+
+
+def test_hydrate_logs_what_the_models_get_and_when_they_get_nothing(bench):
+    store = MemoryStore()
+    store.users["u"] = history("t0", "t1") | {"a view that the contract does not name": {"event_id": ["x"]}}
+    hydrate = Hydrator(store, Metrics(CollectorRegistry()), bench.log)
+    of = release(tracks(4), [ListChannel("popularity", [2])])
+    hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
+    store.is_away = True
+    hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
+    known, unknown = bench.written()
+    assert known.views == {"played_history": history("t0", "t1")["played_history"]}
+    assert (known.profile, known.applied, known.is_read) == ({"user_profile__plays_total": 5}, MARK, True)
+    assert (unknown.views, unknown.is_read) == ({}, False)

@@ -1,0 +1,141 @@
+"""A list of forgotten users is taken up when no turn sees the one of before, and only then acknowledged."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from config import settings
+from privacy.recommender_files import SuppressionNotAcknowledged, erase_users, wait_for_acknowledgement
+from serving.events import suppression
+from serving.events.suppression import SuppressionListFollower, read_acknowledgement
+from serving.events.write_ahead_log import EventLog
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.request import read_request
+from storage import suppression_list
+from storage.suppression_list import SuppressionList, SuppressionListError
+from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
+
+WAIT_S = 60
+
+
+class Place:
+    """A list, and who follows it."""
+
+    def __init__(self, home: Path) -> None:
+        self.file, self.state = home / "forgotten.json", home / "serving"
+        self.state.mkdir()
+        self.dropped: list[SuppressionList] = []
+
+    def forget(self, *users: str) -> None:
+        suppression_list.read_suppression_list(self.file).with_users(users).write(self.file)
+
+    def follow(self) -> SuppressionListFollower:
+        following = SuppressionListFollower(self.file, self.state)
+        following.start(self.dropped.append)
+        return following
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return read_acknowledgement(self.state) == suppression_list.content_digest(
+            suppression_list.read_content(self.file)
+        )
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(suppression, "POLL_INTERVAL_S", 0.01)
+    return Place(tmp_path)
+
+
+def wait_until(is_so) -> None:
+    ended = threading.Event()
+    for _ in range(WAIT_S * 100):
+        if is_so():
+            return
+        ended.wait(0.01)
+    raise AssertionError("it never was so")
+
+
+def test_a_list_waits_for_the_turns_that_see_the_one_of_before(place: Place) -> None:
+    following = place.follow()
+    assert place.is_acknowledged
+    with ExitStack() as older:
+        seen = older.enter_context(following.snapshot())
+        place.forget("u")
+        wait_until(lambda: following._version.users is not seen)
+        with following.snapshot() as users:
+            assert "u" in users
+        assert "u" not in seen and not place.dropped and not place.is_acknowledged
+    wait_until(lambda: place.is_acknowledged)
+    assert ["u" in users for users in place.dropped] == [True]
+    following.close()
+
+
+def test_a_start_acknowledges_what_it_read_and_a_damaged_list_is_refused(place: Place) -> None:
+    place.forget("u")
+    SuppressionListFollower(place.file, place.state).close()
+    assert place.is_acknowledged
+    for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
+        place.file.write_text(damaged)
+        with pytest.raises(SuppressionListError, match=r"forgotten.json is damaged.*backup"):
+            SuppressionListFollower(place.file, place.state)
+
+
+def test_a_list_that_breaks_later_leaves_the_one_of_before(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.forget("u")
+    following = place.follow()
+    place.file.write_text("{")
+    wait_until(lambda: "cannot be read" in caplog.text)
+    with following.snapshot() as users:
+        assert "u" in users
+    following.close()
+
+
+def test_memory_that_cannot_be_dropped_is_not_acknowledged_until_it_is(place: Place) -> None:
+    following, tries = SuppressionListFollower(place.file, place.state), []
+
+    def drop(_: SuppressionList) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("not now")
+
+    following.start(drop)
+    place.forget("u")
+    wait_until(lambda: place.is_acknowledged)
+    assert len(tries) == 3
+    following.close()
+
+
+def test_nothing_is_erased_before_the_running_service_knows(place: Place, tmp_path: Path) -> None:
+    place.forget("u")
+    wait_for_acknowledgement(place.file, place.state, 0)  # nobody runs
+    log = EventLog(tmp_path / "live", place.state, lambda: NOW)
+    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    with pytest.raises(SuppressionNotAcknowledged, match=r"process \d+ runs the recommender.*make stop"):
+        erase_users(["u"], here, timeout_s=0)
+    following = place.follow()
+    assert set(erase_users(["u"], here, timeout_s=0)) == {"event log", "exposure log", "daily lists"}
+    following.close()
+    log.close()
+    place.forget("v")
+    wait_for_acknowledgement(place.file, place.state, 0)
+
+
+def test_what_is_kept_in_memory_of_a_user_is_dropped(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    known: Hydrator = bench.hydrate
+    served = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+    for user in ("u", "v"):
+        bench.store.users[user] = history("t0") | excluded(("track", "t1"))
+        bench.ask(served, user_id=user)
+    bench.store.is_away = True
+    known.erase_users({"u"})
+    for user, state in (("u", "nothing"), ("v", "memory")):
+        found = known.load_user_state(read_request(user, "daily", 3, NOW), served)
+        assert found.state_from == state
+        assert bool(found.exclusions) == (user == "v")

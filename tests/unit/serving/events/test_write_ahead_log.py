@@ -1,0 +1,305 @@
+"""Durability: what was acknowledged is in the log once, whatever kills the process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from serving.events import daily_jsonl
+from serving.events.daily_jsonl import DailyJsonlFile
+from serving.events.event_pusher import EventPusher
+from serving.events.event_schema import MICROSECONDS_PER_SECOND, read_event
+from serving.events.user_writers import UserWriters
+from serving.events.write_ahead_log import EVENT_LOG_PREFIX, EventLog, LogLocked
+
+NOW = 1_800_000_000 * MICROSECONDS_PER_SECOND
+DAY = 86_400 * MICROSECONDS_PER_SECOND
+
+
+def event(event_id, user_id="u", **columns):
+    row = {
+        "event_id": event_id,
+        "user_id": user_id,
+        "target_type": "track",
+        "target_id": "t",
+        "action": "click",
+    } | columns
+    return read_event(row, NOW)
+
+
+def open_log(home: Path, now_us=lambda: NOW) -> EventLog:
+    return EventLog(home / "live", home / "serving", now_us, lock_timeout_s=0.2)
+
+
+def logged(home: Path) -> list[dict]:
+    return [
+        json.loads(line)
+        for path in daily_jsonl.list_files(home / "live", EVENT_LOG_PREFIX)
+        for line, _ in daily_jsonl.read_lines(path)
+    ]
+
+
+def test_an_event_is_logged_once_within_a_report_between_reports_and_over_restarts(tmp_path):
+    log = open_log(tmp_path)
+    assert [len(log.append([event("a"), event("b"), event("a")]).events), log.append([event("b")]).duplicate] == [2, 1]
+    log.close()
+    log = open_log(tmp_path)
+    answer = log.append([event("a"), event("c")])
+    log.close()
+    assert (answer.duplicate, [one["event_id"] for one in answer.events]) == (1, ["c"])
+    assert [row["event_id"] for row in logged(tmp_path)] == ["a", "b", "c"]
+
+
+def test_numbers_grow_in_log_order_and_a_given_number_is_kept(tmp_path):
+    log = open_log(tmp_path)
+    log.append([event("a"), event("b", sequence_number=7)])
+    log.append([event("c")])
+    log.close()
+    numbers = [row["sequence_number"] for row in logged(tmp_path)]
+    assert numbers[1] == 7
+    assert numbers[0] < numbers[2]
+
+
+def test_concurrent_reports_share_a_sync(tmp_path, monkeypatch):
+    syncs = []
+    held = threading.Event()
+    sync = DailyJsonlFile.sync
+
+    def counted(self):
+        syncs.append(1)
+        if len(syncs) == 1:
+            held.wait(5)
+        sync(self)
+
+    monkeypatch.setattr(DailyJsonlFile, "sync", counted)
+    log = open_log(tmp_path)
+    with ThreadPoolExecutor(40) as clients:
+        answers = [clients.submit(log.append, [event(f"e{number}")]) for number in range(40)]
+        while log._reports.qsize() < 30:
+            pass
+        held.set()
+        assert all(len(answer.result().events) == 1 for answer in answers)
+    taken = len(syncs)
+    log.close()
+    assert taken <= 12
+    assert {row["event_id"] for row in logged(tmp_path)} == {f"e{number}" for number in range(40)}
+
+
+def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path):
+    log = open_log(tmp_path)
+    log.append([event("a")])
+    log.close()
+    (path,) = daily_jsonl.list_files(tmp_path / "live", EVENT_LOG_PREFIX)
+    with path.open("ab") as file:
+        file.write(b'{"event_id":"torn","user_')
+    log = open_log(tmp_path)
+    assert log.repaired_files == [path]
+    assert len(log.append([event("torn")]).events) == 1
+    log.close()
+    assert [row["event_id"] for row in logged(tmp_path)] == ["a", "torn"]
+
+
+@pytest.mark.parametrize("text", [b"", b"torn", b"a\n", b"a\nb", b"a\n" + b"x" * (daily_jsonl.TAIL_BYTES + 9)])
+def test_repair_leaves_exactly_the_whole_lines(tmp_path, text):
+    path = tmp_path / "log"
+    path.write_bytes(text)
+    cut = daily_jsonl.truncate_torn_line(path)
+    whole = text[: text.rfind(b"\n") + 1]
+    assert path.read_bytes() == whole
+    assert cut == len(text) - len(whole)
+
+
+def test_a_new_day_is_a_new_file(tmp_path):
+    days = iter([NOW] * 4 + [NOW + DAY] * 9)
+    log = open_log(tmp_path, lambda: next(days))
+    for name in ("a", "b", "c", "d"):
+        log.append([event(name)])
+    log.close()
+    folders = {path.parent.name for path in daily_jsonl.list_files(tmp_path / "live", EVENT_LOG_PREFIX)}
+    assert folders == {"dt=2027-01-15", "dt=2027-01-16"}
+
+
+def test_a_refusing_disk_acknowledges_nothing_and_the_report_can_be_repeated(tmp_path, monkeypatch):
+    log = open_log(tmp_path)
+    log.append([event("a")])
+    with monkeypatch.context() as broken:
+        broken.setattr(DailyJsonlFile, "sync", lambda self: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            log.append([event("b")])
+    assert len(log.append([event("b")]).events) == 1
+    log.close()
+
+
+def test_a_log_has_one_writer(tmp_path):
+    log = open_log(tmp_path)
+    with pytest.raises(LogLocked, match=str(os.getpid())):
+        open_log(tmp_path)
+    log.close()
+    open_log(tmp_path).close()
+
+
+class Store:
+    """An online store that keeps events by id, and can be away."""
+
+    def __init__(self):
+        self.events, self.is_away = {}, False
+
+    def apply(self, events_of):
+        if self.is_away:
+            raise ConnectionError("store is away")
+        for user_id, events in events_of.items():
+            for one in events:
+                assert one["user_id"] == user_id
+                self.events[one["event_id"]] = one
+
+
+def test_events_that_were_not_pushed_are_replayed_at_the_next_start(tmp_path):
+    store = Store()
+    log = open_log(tmp_path)
+    push = EventPusher(log, UserWriters(store.apply))
+    assert push.start() == 0
+    assert push.push(log.append([event("a"), event("b", "v")]))
+    store.is_away = True
+    assert not push.push(log.append([event("c")]))
+    assert push.pending_reports == 1
+    push.close()
+    log.close()
+
+    store.events.clear()
+    store.is_away = False
+    log = open_log(tmp_path)
+    push = EventPusher(log, UserWriters(store.apply))
+    assert push.start() == 1
+    assert set(store.events) == {"c"}
+    push.close()
+    log.close()
+    log = open_log(tmp_path)
+    assert list(log.read_unpushed()) == []
+    log.close()
+
+
+def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 0.01)
+    store = Store()
+    log = open_log(tmp_path)
+    push = EventPusher(log, UserWriters(store.apply))
+    push.start()
+    store.is_away = True
+    for name in ("a", "b", "c"):
+        assert not push.push(log.append([event(name)]))
+    save, failed = log.low_watermark.save, []
+
+    def on_a_full_disk():
+        if len(failed) < 2:
+            failed.append(None)
+            raise OSError("no space left on device")
+        save()
+
+    monkeypatch.setattr(log.low_watermark, "save", on_a_full_disk)
+    store.is_away = False
+    for _ in range(500):
+        if push.pending_reports == 0:
+            break
+        threading.Event().wait(0.01)
+    assert set(store.events) == {"a", "b", "c"}
+    for _ in range(500):
+        if len(failed) == 2:
+            break
+        threading.Event().wait(0.01)
+    store.is_away = True
+    assert not push.push(log.append([event("d")]))
+    store.is_away = False
+    for _ in range(500):
+        if push.pending_reports == 0:
+            break
+        threading.Event().wait(0.01)
+    assert "d" in store.events
+    push.close()
+    log.close()
+
+
+def test_a_user_is_applied_by_one_thread_in_order():
+    seen, threads = {}, {}
+
+    def apply(events_of):
+        for user_id, events in events_of.items():
+            threads.setdefault(user_id, set()).add(threading.current_thread().name)
+            seen.setdefault(user_id, []).extend(one["event_id"] for one in events)
+
+    writers = UserWriters(apply, writers=3)
+    answers = [writers.submit(f"u{number % 7}", [event(str(number), f"u{number % 7}")]) for number in range(300)]
+    for answer in answers:
+        answer.result(5)
+    writers.close()
+    assert {len(names) for names in threads.values()} == {1}
+    assert seen == {f"u{user}": [str(number) for number in range(300) if number % 7 == user] for user in range(7)}
+
+
+def test_users_that_wait_are_applied_together_and_one_bad_event_fails_alone():
+    calls, is_busy, held = [], threading.Event(), threading.Event()
+
+    def apply(events_of):
+        calls.append(sorted(events_of))
+        is_busy.set()
+        held.wait(5)
+        if any(one["event_id"] == "bad" for events in events_of.values() for one in events):
+            raise ValueError("what is this?")
+
+    writers = UserWriters(apply)
+    first = writers.submit("first", [event("0", "first")])
+    assert is_busy.wait(5)
+    rest = [writers.submit(f"u{n}", [event("bad" if n == 2 else str(n), f"u{n}")]) for n in range(4)]
+    held.set()
+    assert [answer.exception(5) is None for answer in (first, *rest)] == [True, True, True, False, True]
+    writers.close()
+    assert calls[:2] == [["first"], ["u0", "u1", "u2", "u3"]]
+
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from serving.event_log import EventLog
+from serving.event_schema import read_event
+from concurrent.futures import ThreadPoolExecutor
+home, first = Path(sys.argv[1]), int(sys.argv[2])
+clock = lambda: time.time_ns() // 1000
+log = EventLog(home / "live", home / "serving", clock)
+def report(number):
+    row = {"event_id": f"e{number}", "user_id": "u", "target_type": "track", "target_id": "t", "action": "click"}
+    log.append([read_event(row, clock())])
+    os.write(1, f"e{number}\\n".encode())
+with ThreadPoolExecutor(8) as clients:
+    list(clients.map(report, range(first, first + 100_000)))
+"""
+
+
+def test_kill_9_loses_no_acknowledged_event_and_doubles_none(tmp_path):
+    acknowledged = set()
+    for round_number in range(3):
+        # The second round begins before where the first ended: the client sends again what nobody acknowledged.
+        first = max((int(name[1:]) for name in acknowledged), default=0)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(max(0, first - 50))], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            seen = []
+            while len(seen) < 200 + 37 * round_number:
+                line = process.stdout.readline()
+                assert line, "the writer ended by itself"
+                seen.append(line)
+        finally:
+            process.send_signal(signal.SIGKILL)
+        seen += process.stdout.readlines()
+        process.wait()
+        process.stdout.close()
+        acknowledged |= {line.strip() for line in seen if line.endswith("\n")}
+    open_log(tmp_path).close()
+    names = [row["event_id"] for row in logged(tmp_path)]
+    assert acknowledged <= set(names)
+    assert len(names) == len(set(names))

@@ -1,0 +1,176 @@
+"""Who is let in and how often: keys, addresses and buckets, over ASGI and against a slow oracle."""
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config import settings
+from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
+from serving.http.rate_limit import BURST_S, RateLimit
+
+KEY, OTHER = "k" * 20, "o" * 20
+
+
+class House:
+    """An app that answers everything, behind the door; `ask` gives status, headers and body."""
+
+    def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0):
+        self.away, self.came = [], []
+        door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None)
+        self.clients = AccessControl(self.app, lambda: door, self.away.append)
+
+    async def app(self, scope, receive, send):
+        self.came.append(scope.get("path"))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def ask(self, path="/recommend", method="POST", key=None, server=("127.0.0.1", 3000), client=("10.0.0.1", 5)):
+        sent, headers = [], [] if key is None else [(b"authorization", key)]
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path, "headers": headers}
+        asyncio.run(self.clients(scope | {"server": server, "client": client}, None, send))
+        return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
+
+
+@pytest.mark.parametrize(
+    "server", [("127.0.0.1", 3000), ("::1", 3000), ("127.8.8.8", 1), ("/run/segue.sock", None), None]
+)
+def test_without_keys_this_machine_is_answered(server):
+    assert House().ask(server=server)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "server", [("10.0.0.7", 3000), ("::ffff:10.0.0.7", 3000), ("0.0.0.0", 3000), ("testserver", 80)]
+)
+def test_without_keys_nobody_else_is_answered_wherever_the_server_listens(server):
+    house = House()
+    status, _, body = house.ask(server=server)
+    assert (status, house.came, house.away) == (403, [], ["not_local"])
+    assert "SEGUE_API_KEYS" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/livez", "/readyz", "/metrics", "/", "/docs", "/page/app.js", "/docs.json", "/static_content/swagger-ui.css"],
+)
+def test_probes_prometheus_and_the_page_need_no_key_and_only_where_they_are_read(path):
+    house = House([KEY])
+    assert house.ask(path, "GET", server=("10.0.0.7", 3000))[0] == 200
+    assert house.ask(path, "HEAD")[0] == 200
+    assert house.ask(path, "POST")[0] == 401
+
+
+@pytest.mark.parametrize("shown", [f"Bearer {KEY}", f"bearer  {OTHER} ", f"BEARER {KEY}"])
+def test_each_key_opens(shown):
+    assert House([KEY, OTHER]).ask(key=shown.encode(), server=("10.0.0.7", 3000))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/recommend", "/similar", "/events", "/schema.json", "/nowhere", "/livez/"])
+@pytest.mark.parametrize(
+    "shown",
+    [None, b"", b"Bearer", f"Basic {KEY}".encode(), KEY.encode(), f"Bearer {KEY}x".encode(), b"Bearer \xff\xe9"],
+)
+def test_without_a_right_key_nothing_else_opens(path, shown):
+    house = House([KEY])
+    status, headers, body = house.ask(path, "GET", key=shown)
+    assert (status, headers[b"www-authenticate"], house.came) == (401, b"Bearer", [])
+    assert "Authorization: Bearer" in json.loads(body)["error"] and KEY not in body.decode()
+
+
+def test_each_key_and_each_address_has_a_bucket_of_its_own_and_is_told_when_to_come_back():
+    now = [0.0]
+    house = House([KEY, OTHER], per_s=2, now_s=lambda: now[0])
+    mine, others = f"Bearer {KEY}".encode(), f"Bearer {OTHER}".encode()
+    assert [house.ask(key=mine)[0] for _ in range(5)] == [200] * 4 + [429]
+    assert house.ask(key=mine)[1][b"retry-after"] == b"1"
+    assert house.ask(key=others)[0] == 200
+    assert [house.ask(key=b"Bearer guess")[0] for _ in range(5)] == [401] * 4 + [429]
+    assert house.ask(key=b"Bearer guess", client=("10.0.0.2", 5))[0] == 401
+    assert house.ask("/livez", "GET")[0] == 200
+    now[0] = 0.5
+    assert [house.ask(key=mine)[0] for _ in range(2)] == [200, 429]
+    assert house.away.count("too_often") == 4 and house.away.count("no_key") == 5
+
+
+def test_other_connections_pass():
+    house = House([KEY])
+    asyncio.run(house.clients({"type": "lifespan"}, None, lambda message: asyncio.sleep(0)))
+    assert house.came == [None]
+
+
+@given(st.floats(0.1, 50), st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 3)), max_size=60))
+def test_a_client_gets_what_its_bucket_holds_and_no_more(per_s, story):
+    """Held against a bucket that is filled in small steps; who waits as long as told is let in."""
+    now = [0.0]
+    limit, tokens, at = RateLimit(per_s, clock_s=lambda: now[0]), {}, {}
+    full = max(1.0, per_s * BURST_S)
+    for client, later in story:
+        now[0] += later
+        has = min(full, tokens.get(client, full) + (now[0] - at.get(client, now[0])) * per_s)
+        wait = limit.take(client)
+        if abs(has - 1) > 1e-6:
+            assert (wait == 0) == (has >= 1)
+        tokens[client], at[client] = has - (wait == 0), now[0]
+        if wait:
+            assert has + wait * per_s >= 1 - 1e-6 > has + (wait - 1) * per_s - 1e-3
+
+
+def test_buckets_are_bounded_and_the_oldest_goes_first():
+    limit = RateLimit(1, max_clients=3, clock_s=lambda: 0.0)
+    for client in "abcd":
+        assert [limit.take(client) > 0 for _ in range(3)] == [False, False, True]
+    assert len(limit) == 3
+    assert limit.take("d") > 0 and limit.take("a") == 0
+
+
+def test_a_key_that_is_no_secret_is_refused_and_not_told():
+    with pytest.raises(ValueError, match=r"API key 2 of 2 has less than 16") as error:
+        ApiKeys([KEY, "short"])
+    assert "short" not in str(error.value)
+    assert KEY not in repr(vars(ApiKeys([KEY])))
+
+
+def test_keys_come_from_the_environment_and_from_a_file(monkeypatch, tmp_path):
+    assert settings.load_api_keys() == ()
+    (tmp_path / "keys").write_text(f"{OTHER}\n\n")
+    monkeypatch.setenv("SEGUE_API_KEYS", f"{KEY}, ")
+    monkeypatch.setenv("SEGUE_API_KEYS_FILE", str(tmp_path / "keys"))
+    assert settings.load_api_keys() == (KEY, OTHER)
+    assert KEY not in repr(settings.load_settings())
+    monkeypatch.setenv("SEGUE_API_KEYS_FILE", str(tmp_path / "none"))
+    with pytest.raises(settings.SettingError, match="SEGUE_API_KEYS_FILE"):
+        settings.load_api_keys()
+
+
+def test_a_limit_stands_where_others_can_ask(monkeypatch):
+    assert settings.load_settings().requests_per_s == 0
+    monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
+    assert settings.load_settings().requests_per_s == settings.DEFAULT_REQUESTS_PER_S
+    monkeypatch.setenv("SEGUE_REQUESTS_PER_S", "7")
+    assert settings.load_settings().requests_per_s == 7
+
+
+def test_it_listens_to_others_only_with_keys():
+    check_host("127.0.0.1", ApiKeys([]))
+    check_host("0.0.0.0", ApiKeys([KEY]))
+    for host in ("0.0.0.0", "::", "10.0.0.7", "recommender"):
+        with pytest.raises(ApiKeysRequired, match="SEGUE_API_KEYS"):
+            check_host(host, ApiKeys([]))
+
+
+def test_the_command_refuses_to_start_for_others_without_keys(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "serving"], cwd=settings.ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1 and "SEGUE_API_KEYS" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,108 @@
+"""Who gets a turn, who waits and who is sent away, over ASGI."""
+
+import asyncio
+import json
+
+import pytest
+
+from serving.http.admission import Admission, RequestQueue
+
+
+class House:
+    """An app whose requests stay until they are let go, behind an admission."""
+
+    def __init__(self):
+        self.refused, self.begun, self.go = [], [], {}
+        queues = [RequestQueue(("/recommend", "/similar"), 2, 1), RequestQueue(("/events",), 1, 0)]
+        self.admission = Admission(self.app, lambda: queues, self.refused.append)
+
+    async def app(self, scope, receive, send):
+        self.begun.append(scope["name"])
+        await self.go.setdefault(scope["name"], asyncio.Event()).wait()
+        if scope.get("is_failing"):
+            raise RuntimeError("the app fails")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def ask(self, name, path="/recommend", method="POST", scope_type="http", **more):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        async def call():
+            await self.admission({"type": scope_type, "method": method, "path": path, "name": name, **more}, None, send)
+            return sent
+
+        return asyncio.create_task(call())
+
+    def let_go(self, name):
+        self.go.setdefault(name, asyncio.Event()).set()
+
+
+async def settled():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_beyond_those_at_work_and_those_waiting_the_next_is_sent_away_at_once():
+    async def scene():
+        house = House()
+        inside = [house.ask("a"), house.ask("b", path="/similar"), house.ask("c")]
+        await settled()
+        status, body = await house.ask("d")
+        assert (status["status"], dict(status["headers"])[b"retry-after"]) == (503, b"1")
+        assert json.loads(body["body"])["error"] == "3 requests are being answered or wait; ask again in 1 s"
+        assert (house.begun, house.refused) == (["a", "b"], ["/recommend"])
+        house.let_go("b")
+        await settled()
+        assert house.begun == ["a", "b", "c"] and inside[1].done() and not inside[0].done()
+        house.let_go("a"), house.let_go("c"), house.let_go("e")
+        assert (await house.ask("e"))[0]["status"] == 200
+        assert [(await one)[0]["status"] for one in inside] == [200, 200, 200]
+        assert house.refused == ["/recommend"]
+
+    asyncio.run(scene())
+
+
+def test_those_who_wait_come_in_the_order_they_came():
+    async def scene():
+        house = House()
+        house.admission = Admission(house.app, lambda: [RequestQueue(("/recommend",), 1, 9)], house.refused.append)
+        names = list("abcde")
+        inside = [house.ask(name) for name in names]
+        for name in names:
+            house.let_go(name)
+        await asyncio.gather(*inside)
+        assert house.begun == names
+
+    asyncio.run(scene())
+
+
+def test_paths_of_other_queues_methods_and_connections_do_not_wait():
+    async def scene():
+        house = House()
+        for name in "abc":
+            house.ask(name)
+        others = [house.ask("events", path="/events"), house.ask("ready", path="/readyz")]
+        others += [house.ask("get", method="GET"), house.ask("life", scope_type="lifespan")]
+        await settled()
+        assert house.begun == ["a", "b", "events", "ready", "get", "life"] and house.refused == []
+        for name in ("a", "b", "c", "events", "ready", "get", "life"):
+            house.let_go(name)
+        await asyncio.gather(*others)
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_fails_gives_its_turn_back():
+    async def scene():
+        house = House()
+        for number in range(5):
+            failing = house.ask(f"f{number}", path="/events", is_failing=True)
+            house.let_go(f"f{number}")
+            with pytest.raises(RuntimeError, match="the app fails"):
+                await failing
+        assert house.refused == []
+
+    asyncio.run(scene())

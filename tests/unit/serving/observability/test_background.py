@@ -1,0 +1,41 @@
+"""What is done in the background goes on after it failed, and ends when it is told to."""
+
+import threading
+
+from serving.observability.background import PeriodicTask
+
+
+def test_what_fails_is_tried_again(caplog):
+    calls, twice = [], threading.Event()
+
+    def work():
+        calls.append(None)
+        if len(calls) == 1:
+            raise OSError("no space left on device")
+        twice.set()
+
+    polling = PeriodicTask("sync", 0.0, work)
+    polling.start()
+    assert twice.wait(30)
+    polling.close()
+    assert "sync failed and tries again in 0 s" in caplog.text and "no space left" in caplog.text
+
+
+def test_closing_waits_for_what_is_being_done_and_is_told_to_it():
+    begun, seen = threading.Event(), []
+
+    def work():
+        begun.set()
+        while not polling.is_closing:
+            pass
+        seen.append(polling.is_closing)
+
+    polling = PeriodicTask("retry", 3600, work)
+    polling.start()
+    assert begun.wait(30)
+    polling.close()
+    assert seen == [True]
+
+
+def test_it_may_be_closed_before_it_began():
+    PeriodicTask("watch", 3600, list).close()

@@ -1,0 +1,49 @@
+"""A line is one JSON object, whatever was logged, and names its request."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from serving.observability import structured_log
+
+
+@pytest.fixture
+def stream():
+    logger, stream = logging.getLogger(structured_log.PACKAGE), io.StringIO()
+    before = logger.handlers, logger.propagate, logger.level
+    structured_log.configure_logging(io.StringIO())
+    structured_log.configure_logging(stream)
+    yield stream
+    logger.handlers, logger.propagate, logger.level = before
+
+
+def lines(stream):
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_has_its_request_its_fields_and_its_traceback(stream):
+    logger = logging.getLogger("serving.pipeline.track_pipeline")
+    told = structured_log.REQUEST_ID.set("r1")
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        logger.exception("channel %s failed", "realtime", extra={"fields": {"ms": 1.5, "folder": stream}})
+    structured_log.REQUEST_ID.reset(told)
+    logger.info("later")
+    first, second = lines(stream)
+    assert (first["level"], first["logger"], first["message"]) == (
+        "error",
+        "serving.pipeline.track_pipeline",
+        "channel realtime failed",
+    )
+    assert (first["request_id"], first["ms"]) == ("r1", 1.5)
+    assert "ValueError: two\nlines" in first["traceback"] and "StringIO" in first["folder"]
+    assert first["at"].endswith("+00:00")
+    assert (second["message"], "request_id" in second, "traceback" in second) == ("later", False, False)
+
+
+def test_other_packages_write_where_they_always_did(stream):
+    logging.getLogger("somebody.else").warning("not ours")
+    assert lines(stream) == []

@@ -1,0 +1,173 @@
+"""Scenes of playlists and mlogs: what may be shown, what answers when the source does not, and a click that changes the next
+answer, over HTTP on a release of small fitted models.
+"""
+
+import json
+import logging
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config import settings
+from sequences.views import SEQUENCE_VIEWS
+from serving import runtime, service
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from serving.pipeline.collection_pipeline import CollectionPipeline, NoCollections
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall
+from serving.pipeline.request import RequestRejected, read_request
+from serving.releases.warm_up import warm_up
+from tests.support.serving.asgi_client import client_of
+from tests.support.serving.collection_release import opened_release
+from tests.support.serving.list_source import ListSource
+from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.small_release import MemoryStore, excluded, release, tracks
+from tests.support.training.collection_world import PLAYLISTS
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
+    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+    of_release = release(catalogue if catalogue is not None else tracks(8), [], collection_channels={source.name: source})
+    return path.recommend(read_request(user_id, scene, limit, NOW, **wanted), of_release)
+
+
+def test_a_playlist_says_why_and_names_the_tracks_that_may_be_played(bench):
+    source = ListSource("playlist", [[2, 3], [4, 5, 6, 7, 8, 9], [9]], [3, 2])
+    bench.store.users["u"] = excluded(("track", "t2"), ("artist", "a3"))
+    answer = ask(bench, source, "playlists")
+    first, second = answer.items
+    assert (first.playlist_id, first.title, first.channels) == ("p3", "p3", ["playlists"])
+    assert first.reason == "because p3 fits"
+    # Of p3 track t2 is blocked and t6 and t7 are by a3; p4 has only t7 and is left out, though it is opened much.
+    assert [track.track_id for track in first.tracks] == ["t3", "t4", "t5"]
+    assert second.playlist_id == "p2" and [track.title for track in second.tracks] == ["Song 0", "Song 1"]
+    assert answer.trace.removed == {"unplayable_playlists": 1}
+    (shown,) = bench.shown.exposures
+    record = json.loads(shown.to_line())
+    assert [(one["target_type"], one["target_id"], one["position"]) for one in record["items"]] == [
+        ("playlist", "p3", 0),
+        ("playlist", "p2", 1),
+    ]
+    assert (record["scene"], record["items"][0]["channels"]) == ("playlists", ["playlists"])
+
+
+def test_an_mlog_with_a_track_that_may_not_be_played_is_not_shown(bench):
+    source = ListSource("mlog", [[2, 3], [4], [5]], [2, 3, 4])
+    bench.store.users["u"] = excluded(("track", "t1"))
+    assert [item.mlog_id for item in ask(bench, source, "mlog").items] == ["m3", "m4"]
+    explicit = tracks(8, is_explicit=[False, False, True, *[False] * 5])
+    shown = ask(bench, source, "mlog", "somebody", catalogue=explicit, is_explicit_wanted=False).items
+    assert [item.mlog_id for item in shown] == ["m2", "m4"]
+
+
+@pytest.mark.parametrize("kind", ["playlist", "mlog"])
+def test_what_was_blocked_never_comes_back_and_only_of_its_own_kind(bench, kind):
+    source = ListSource(kind, [[2], [3], [4]], [2, 3, 4])
+    other = {"playlist": "mlog", "mlog": "playlist"}[kind]
+    bench.store.users["u"] = excluded((kind, f"{kind[0]}3"), (other, f"{kind[0]}2"), ("track", f"{kind[0]}4"))
+    answer = ask(bench, source, {"playlist": "playlists", "mlog": "mlog"}[kind])
+    assert [item.target for item in answer.items] == [(kind, f"{kind[0]}2"), (kind, f"{kind[0]}4")]
+    assert answer.trace.removed == {f"excluded_{kind}s": 1}
+
+
+def test_where_the_source_fails_what_is_opened_most_answers(bench):
+    source = ListSource("playlist", [[2], [3], [4]], [], is_failing=True)
+    answer = ask(bench, source, "playlists", limit=2)
+    assert [item.playlist_id for item in answer.items] == ["p2", "p3"]
+    assert {(item.reason, *item.channels) for item in answer.items} == {("because it is among the most opened",)}
+    assert answer.trace.left_out == {"playlists": "failed"}
+
+
+def test_with_the_store_away_there_is_an_answer(bench):
+    bench.store.is_away = True
+    answer = ask(bench, ListSource("mlog", [[2], [3]], [3, 2]), "mlog")
+    assert [item.mlog_id for item in answer.items] == ["m3", "m2"]
+
+
+def test_a_release_without_any_says_so_and_discovery_is_for_tracks(bench):
+    for source in (ListSource("mlog", [], []), ListSource("playlist", [[2]], [2])):
+        with pytest.raises(NoCollections, match="release r1 has no mlogs; land some and train"):
+            ask(bench, source, "mlog")
+    with pytest.raises(RequestRejected, match="scene mlog is of mlogs, which have no discovery"):
+        read_request("u", "mlog", None, NOW, 0.5)
+    with pytest.raises(RequestRejected, match="'shower' is not one of daily, private_fm, playlists, mlog"):
+        read_request("u", "shower", None, NOW)
+
+
+class LiveStore(MemoryStore):
+    """The store as the runtime opens it; it keeps the clicks that are reported."""
+
+    def __init__(self, duration_of):
+        super().__init__()
+
+    def open(self):
+        pass
+
+    def apply(self, events_of):
+        view = SEQUENCE_VIEWS["recent_clicks"]
+        for user_id, events in events_of.items():
+            rows = self.users.setdefault(user_id, {}).setdefault(view.name, {name: [] for name in view.attribute_names})
+            for event in events:
+                if view.matches(event["action"], event["target_type"]):
+                    known = event | {"behaviour": event["action"], "track_id": "", "played_ratio": None, "scene": ""}
+                    for name, column in rows.items():
+                        column.append(known[name])
+
+    def contract(self):
+        raise AssertionError("the release is made here")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    return opened_release(tmp_path_factory.mktemp("marts"))
+
+
+def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkeypatch):
+    warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0, threads=1), Ranking())
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
+    for name, value in settings.tool_environment(settings.load_settings()).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "bentoml").mkdir()
+    (tmp_path / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made here"}))
+    monkeypatch.setattr(runtime, "OnlineStore", LiveStore)
+    monkeypatch.setattr(runtime.Runtime, "_load", lambda self, folder: served)
+    monkeypatch.setattr(runtime, "warm_up", lambda *_: None)
+    monkeypatch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
+    service._metrics.cache_clear()
+    logger = logging.getLogger(structured_log.PACKAGE)
+    before = logger.handlers, logger.propagate, logger.level
+    with client_of(service.Recommender.to_asgi()) as client:
+
+        def asked(scene):
+            answer = client.post("/recommend", json={"user_id": "u", "scene": scene, "limit": 4, "debug": True})
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        first = asked("playlists")
+        assert {item["reason"] for item in first["items"]} == {"because many open it"}
+        opened = next(name for name in PLAYLISTS if name not in [item["playlist_id"] for item in first["items"]])
+        event = {"user_id": "u", "action": "click", "target_type": "playlist", "target_id": opened}
+        assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
+        second = asked("playlists")
+        assert second["items"][0]["playlist_id"] == opened
+        assert second["items"][0]["reason"] == "because you opened it not long ago"
+        assert set(second["items"][0]) == {"playlist_id", "title", "score", "channels", "reason", "tracks"}
+        assert [track["track_id"] for track in second["items"][0]["tracks"]] == PLAYLISTS[opened]
+        assert asked("mlog")["items"] and all("mlog_id" in item for item in asked("mlog")["items"])
+        event |= {"action": "dislike"}
+        client.post("/events", json={"events": [event]})
+        assert opened not in [item["playlist_id"] for item in asked("playlists")["items"]]
+        refused = client.post("/recommend", json={"user_id": "u", "scene": "shower"})
+        assert (refused.status_code, refused.json()["error"]) == (
+            400,
+            "scene 'shower' is not one of daily, private_fm, playlists, mlog",
+        )
+    logger.handlers, logger.propagate, logger.level = before
+    service._metrics.cache_clear()

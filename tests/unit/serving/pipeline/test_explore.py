@@ -1,0 +1,125 @@
+"""What chance puts into an answer: only new tracks, in the last places, as often as it says."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serving.pipeline.explore import explore
+from serving.pipeline.fuse import RequestCandidates
+from serving.scenes import SCENES
+from tests.support.serving.pipeline_harness import Bench
+from tests.support.serving.small_release import ListChannel, history, release, tracks
+from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
+from training.data.vocabulary import Vocabulary
+from training.experiments.off_policy import estimate_off_policy
+
+COUNT, DRAWS = 9, 4000
+
+
+def catalogue(new=(), **columns):
+    plays = [0 if n in new else NEW_TRACK_PLAY_THRESHOLD for n in range(COUNT)]
+    table = tracks(COUNT, plays_total=plays, artist_ids=[[f"a{n}"] for n in range(COUNT)]).with_columns(
+        **{name: pl.Series(values) for name, values in columns.items()}
+    )
+    return Catalog.build(table, Vocabulary.build(table, table.select("track_id")))
+
+
+def fused(count=COUNT):
+    return RequestCandidates(np.arange(2, 2 + count), np.linspace(1, 0.5, count), [["popularity"]] * count)
+
+
+def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
+    """Item ▸ place ▸ how often of DRAWS it was explored there, and how likely each said it was."""
+    of, candidates = catalogue(new, **columns), fused()
+    seen, said = Counter(), {}
+    for seed in range(DRAWS):
+        answer = explore(candidates.top_k(chosen), candidates, of, per_artist, shares, first, f"r{seed}")
+        assert len(set(answer.items_C.tolist())) == len(answer) == chosen
+        for item, propensity in answer.exploration_propensity.items():
+            place = answer.items_C.tolist().index(item)
+            seen[item, place] += 1
+            said[item, place] = propensity
+        kept = [item for item in answer.items_C.tolist() if item not in answer.exploration_propensity]
+        assert kept == candidates.items_C[: len(kept)].tolist()
+    return seen, said
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.7])
+def test_a_track_is_shown_in_a_place_as_often_as_its_propensity_says(share):
+    seen, said = draws(share, new=(1, 5, 6, 8))
+    assert {item for item, _ in seen} == {7, 8, 10}  # track 1 is chosen without chance
+    for at, propensity in said.items():
+        # Four standard errors: one of some dozen comparisons fails by chance once in a thousand runs, and seeds are fixed.
+        assert seen[at] / DRAWS == pytest.approx(propensity, abs=4 * np.sqrt(propensity / DRAWS))
+    assert sum(seen.values()) / DRAWS == pytest.approx(share * 4, abs=0.05)
+    assert {place for _, place in seen} == {1: {3}, 2: {3, 2}, 3: {3, 2, 1}}[int(np.ceil(share * 4))]
+
+
+def test_equal_requests_draw_alike_and_others_do_not():
+    of, candidates = catalogue((5, 6, 7, 8)), fused()
+    again = [explore(candidates.top_k(4), candidates, of, 15, 0.25, 0, "same").items_C.tolist() for _ in range(5)]
+    assert all(items == again[0] for items in again)
+    other = {tuple(explore(candidates.top_k(4), candidates, of, 15, 0.25, 0, f"r{n}").items_C) for n in range(50)}
+    assert len(other) == 4
+
+
+@pytest.mark.parametrize(
+    ("share", "new", "first"), [(0.0, (5, 6), 0), (0.5, (), 0), (0.5, (6,), 0), (0.5, (0, 1), 0), (0.5, (5, 6), 4)]
+)
+def test_where_there_is_nothing_to_draw_from_or_for_the_answer_stays(share, new, first):
+    assert not draws(share, new, first=first)[0]
+
+
+def test_what_stands_already_is_not_drawn_for():
+    seen, _ = draws(0.5, new=(5, 6, 7), first=2)
+    assert {place for _, place in seen} == {3}
+
+
+def test_no_artist_gets_more_places_than_it_may_have_by_chance_either():
+    artists = [["a"], ["a"], ["b"], ["c"], ["a"], ["b"], ["b"], ["d"], ["d"]]
+    seen, said = draws(0.5, new=(4, 5, 6, 7, 8), per_artist=2, artist_ids=artists)
+    # a has its two; of b and of d the better one may come.
+    assert {item for item, _ in seen} == {7, 9}
+    assert set(said.values()) == {0.5}
+
+
+def test_an_answer_says_what_chance_did_and_the_list_of_the_day_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(SCENES, "daily", replace(SCENES["daily"], exploration_rate=0.25))
+    bench = Bench(tmp_path)
+    bench.store.users["u"] = history("t0")
+    table = tracks(8, plays_total=[NEW_TRACK_PLAY_THRESHOLD] * 4 + [0] * 4)
+    of = release(table, [ListChannel("popularity", range(2, 10))])
+    first = bench.answer(of, limit=4)
+    last = first.items[-1]
+    assert [item.is_exploration for item in first.items] == [False] * 3 + [True]
+    # t4 to t7 are new, two and two of an artist, and the better one of each is in the draw.
+    assert last.track_id in {"t4", "t6"} and last.propensity == 0.5
+    assert [item.propensity for item in first.items[:3]] == [1.0] * 3
+    assert (first.trace.explored, bench.count("segue_explored", scene="daily")) == (1, 1)
+    again = bench.answer(of, limit=4)
+    assert again.items[-1] == last and again.trace.explored == 0
+    assert bench.answer(of, user_id="u", limit=4, discovery=0.0).trace.explored == 0
+
+
+def test_a_policy_is_judged_by_what_the_service_draws():
+    """Of the new tracks one earns four times as much as the others; a policy that always drew it would earn that."""
+    new, best = (5, 6, 7, 8), 10
+    of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)
+    users, rewards, propensities, probabilities = [], [], [], []
+    for seed in range(DRAWS):
+        answer = explore(candidates.top_k(4), candidates, of, 15, 0.15, 0, f"r{seed}")
+        for item, propensity in answer.exploration_propensity.items():
+            users.append(f"u{seed % 200}")
+            rewards.append(float(random.random() < (0.8 if item == best else 0.2)))
+            propensities.append(propensity)
+            # The place is left to chance as often as before: 0.15 of four places.
+            probabilities.append(0.6 if item == best else 0.0)
+    found = estimate_off_policy(users, np.array(rewards), np.array(propensities), np.array(probabilities))
+    assert np.mean(rewards) == pytest.approx(0.35, abs=0.05)
+    assert found.snips.value == pytest.approx(0.8, abs=0.07)
+    assert found.ips.value == pytest.approx(0.8, abs=0.15)
+    _, low, high = found.mean_weight.interval()
+    assert low < 1 < high

@@ -1,0 +1,80 @@
+"""Tracks like a given one: who finds them, what is filtered, and what is not answered."""
+
+import pytest
+
+from serving.pipeline.request import RequestRejected, read_similar
+from serving.pipeline.track_pipeline import UnknownTrack
+from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from training.slate.blend import Blend
+
+VECTORS = ListChannel("realtime", [2], near={5: [7, 8, 9], 4: []})
+GRAPH = ListChannel("knowledge_graph", [2], near={5: [9, 2, 3]})
+POPULARITY = ListChannel("popularity", range(2, 10))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def similar(bench, of, track_id="t3", limit=None, user_id=None):
+    return bench.path.answer(read_similar(track_id, limit, user_id, NOW), of)
+
+
+def ids(answer):
+    return [item.track_id for item in answer.items]
+
+
+def test_channels_that_know_what_is_near_are_fused_by_rank_and_named(bench):
+    answer = similar(bench, release(tracks(8), [POPULARITY, VECTORS, GRAPH], ranker=FavourRanker(3), blend=Blend(1.0)))
+    # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62 (the smaller number first), t1 1/63. The ranker is not asked.
+    assert ids(answer) == ["t7", "t5", "t0", "t6", "t1"]
+    assert answer.items[0].channels == ["knowledge_graph", "realtime"]
+    assert {item.reason for item in answer.items} == {"because it is close to Song 3 by Artist 1"}
+    assert (answer.trace.discovery, answer.trace.candidates) == (
+        None,
+        {"popularity": 0, "realtime": 3, "knowledge_graph": 3},
+    )
+    assert ids(similar(bench, release(tracks(8), [VECTORS, GRAPH]), limit=2)) == ["t7", "t5"]
+
+
+def test_nothing_is_written_down_for_nobody_and_impressions_for_a_user(bench):
+    of = release(tracks(8), [VECTORS])
+    similar(bench, of)
+    assert bench.shown.rows == []
+    answer = similar(bench, of, user_id="u")
+    assert bench.shown.rows == [(answer.request_id, ["t5", "t6", "t7"])]
+
+
+def test_what_the_user_blocked_other_releases_of_the_track_and_what_is_not_served_stay_away(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t5"), ("artist", "a0"))
+    table = tracks(8, recording_id=[None, None, None, "x", None, None, None, "x"])
+    of = release(table, [VECTORS, GRAPH])
+    assert set(ids(similar(bench, of))) == {"t0", "t1", "t5", "t6"}
+    assert ids(similar(bench, of, user_id="u")) == ["t6"]
+    gone = release(tracks(8, is_in_catalogue=[True] * 7 + [False]), [VECTORS])
+    assert ids(similar(bench, gone)) == ["t5", "t6"]
+
+
+def test_where_little_is_near_the_answer_is_short_and_not_what_is_popular(bench):
+    assert ids(similar(bench, release(tracks(8), [POPULARITY, VECTORS]), track_id="t2")) == []
+
+
+def test_a_track_that_the_release_does_not_know_is_named(bench):
+    with pytest.raises(UnknownTrack, match="track 'nowhere' is not in release r1; give the id of another"):
+        similar(bench, release(tracks(8), [VECTORS]), track_id="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("track_id", "limit", "user_id", "message"),
+    [
+        (" ", None, None, "track_id"),
+        ("t" * 257, None, None, "track_id"),
+        ("t", None, "", "user_id"),
+        ("t", 101, None, "limit 101"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(track_id, limit, user_id, message):
+    with pytest.raises(RequestRejected, match=message):
+        read_similar(track_id, limit, user_id, NOW)

@@ -1,0 +1,253 @@
+"""The request path on a release made by hand: order, reasons, failures left out, exclusions."""
+
+import threading
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from serving.observability.metrics import Metrics
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall, WarmUpFailed
+from serving.pipeline.request import RequestRejected, read_request
+from serving.releases.warm_up import warm_up
+from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from training.ranking.task_weights import TaskWeights
+from training.slate.blend import Blend
+from training.slate.diversity import MAX_TRACKS_PER_ARTIST
+from training.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
+from training.slate.reciprocal_rank import ReciprocalRank
+
+RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=1)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
+ONLY_REALTIME = ReciprocalRank({"popularity": 0.0, "realtime": 1.0})
+
+
+def test_channels_are_fused_by_rank_and_each_track_says_who_found_it(bench):
+    bench.store.users["u"] = history("t0")
+    answer = bench.answer(release(tracks(8), [POPULARITY, REALTIME]), limit=4)
+    # By hand: t0 is a repeat and first. Of the others t7 has 1/61 + 1/67, t6 1/62 + 1/66, t5 1/63 + 1/65, t1 only 1/61.
+    assert [item.track_id for item in answer.items] == ["t0", "t7", "t6", "t5"]
+    assert answer.items[0].channels == ["popularity"]
+    assert answer.items[1].channels == ["realtime", "popularity"]
+    assert answer.items[1].reason == "realtime says so"
+    assert (answer.items[1].title, answer.items[1].artists) == ("Song 7", ["Artist 3"])
+    assert bench.shown.rows == [(answer.request_id, ["t0", "t7", "t6", "t5"])]
+
+
+def test_an_unknown_user_gets_popularity_even_where_it_weighs_nothing(bench):
+    of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion(discoveries=ONLY_REALTIME))
+    assert bench.ask(of, limit=3) == ["t0", "t1", "t2"]
+
+
+def test_a_failing_channel_is_left_out_and_counted(bench):
+    bench.store.users["u"] = history("t0")
+    of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9], is_failing=True)])
+    assert bench.ask(of, limit=2) == ["t0", "t1"]
+    assert bench.count("segue_skipped", part="realtime") == 1
+
+
+def test_with_every_channel_gone_there_are_the_most_played_tracks(bench):
+    bench.store.users["u"] = history("t0")
+    failing = [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")]
+    answer = bench.answer(release(tracks(4), failing))
+    assert [(item.track_id, item.channels) for item in answer.items] == [(f"t{n}", []) for n in range(4)]
+    assert answer.items[0].reason == "because it is among the most played tracks"
+
+
+def test_a_late_channel_is_cut_off_counted_and_left_alone_until_it_has_ended(tmp_path):
+    bench, until = Bench(tmp_path, deadline_s=1.0), threading.Event()
+    bench.store.users["u"] = history("t0")
+    late = ListChannel("realtime", [9, 8, 7], until=until)
+    of = release(tracks(8), [POPULARITY, late])
+    assert bench.ask(of, limit=2, scene="private_fm") == ["t0", "t2"]
+    assert bench.ask(of, limit=2, scene="private_fm") == ["t0", "t2"]
+    assert late.calls == 1
+    assert bench.count("segue_cut_off", channel="realtime", why="late") == 1
+    assert bench.count("segue_cut_off", channel="realtime", why="busy") == 1
+    until.set()
+    while bench.ask(of, limit=2, scene="private_fm") != ["t0", "t7"]:
+        pass
+
+
+def test_popularity_that_hangs_costs_an_answer_its_channel_and_nothing_else(tmp_path):
+    bench = Bench(tmp_path, deadline_s=1.0)
+    of = release(tracks(4), [ListChannel("popularity", [5], until=threading.Event())])
+    assert bench.ask(of) == bench.ask(of) == ["t0", "t1", "t2", "t3"]
+
+
+def test_the_ranker_moves_the_order_by_its_share(bench):
+    bench.store.users["u"] = history("t0")
+    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
+    for share, best in ((0.0, "t0"), (0.9, "t4")):
+        of = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(share))
+        assert bench.ask(of, limit=1, scene="private_fm") == [best]
+
+
+def test_a_scene_orders_by_its_own_weights_of_the_heads(bench):
+    class TwoHeads(FavourRanker):
+        def score(self, users, items_BC):
+            return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
+
+    bench.store.users["u"] = history("t0")
+    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
+    heads = TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
+    of = release(tracks(8), channels, ranker=TwoHeads(6), blend=Blend(0.9, heads))
+    assert bench.ask(of, limit=1, scene="private_fm") == ["t5"]
+    assert bench.ask(of, limit=1, scene="daily") == ["t4"]
+    without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, TaskWeights({"": {"like": 1.0}})))
+    with pytest.raises(WarmUpFailed, match="no head like"):
+        warm_up(without, NOW, RECALL, Ranking())
+
+
+def test_a_failing_ranker_leaves_the_fused_order_and_is_counted(bench):
+    bench.store.users["u"] = history("t0")
+    of = release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2, is_failing=True), blend=Blend(0.5))
+    assert bench.ask(of, limit=2) == ["t0", "t7"]
+    assert bench.count("segue_skipped", part="ranker") == 1
+
+
+def test_excluded_tracks_and_artists_do_not_come_back_and_popularity_fills_up(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t7"), ("artist", "a2"))
+    of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9, 7, 6])])
+    assert bench.ask(of) == ["t0", "t1", "t2", "t3", "t6"]
+    assert bench.count("segue_removed", filter="excluded_artists") > 0
+
+
+def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t0"))
+    of = release(tracks(8), [POPULARITY])
+    assert "t0" not in bench.ask(of)
+    bench.store.is_away = True
+    assert bench.ask(of, limit=2) == ["t1", "t2"]
+    assert bench.count("segue_skipped", part="online_store") == 1
+
+
+def test_what_is_blocked_while_the_store_is_away_leaves_at_once_and_stays_away(bench):
+    of = release(tracks(8), [POPULARITY])
+    bench.store.users["u"] = history("t0") | excluded(("track", "t5"))
+    assert bench.ask(of)[:2] == ["t0", "t1"]
+    bench.store.is_away = True
+    events = [
+        ("block", "track", "t0"),
+        ("dislike", "artist", "a1"),
+        ("like", "track", "t6"),
+        ("block", "playlist", "t7"),
+    ]
+    bench.hydrate.exclude(
+        [dict(zip(("user_id", "action", "target_type", "target_id"), ("u", *one), strict=True)) for one in events]
+    )
+    assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
+    bench.store.is_away = False  # and it has not heard of them yet
+    assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
+    assert "t0" in bench.ask(of, user_id="v")
+
+
+def test_the_artist_cap_is_the_scenes(bench):
+    many = MAX_TRACKS_PER_ARTIST + 2
+    table = tracks(many + 2, artist_ids=[["a"]] * many + [["b"], ["b"]])
+    of = release(table, [ListChannel("popularity", range(2, many + 4))])
+    for scene, most in (("private_fm", 1), ("daily", MAX_TRACKS_PER_ARTIST)):
+        answer = bench.ask(of, scene=scene, limit=many)
+        assert sum(track not in (f"t{many}", f"t{many + 1}") for track in answer) == most
+
+
+def test_a_stream_does_not_come_back_to_a_track_in_the_session_that_goes_on(bench):
+    minute = 60_000_000
+    happened = [("t0", "full_play", 300), ("t1", "skip", 20), ("t2", "full_play", 10), ("t3", "like", 5)]  # minutes ago
+    bench.store.users["u"] = {
+        "recent_events": {
+            "event_id": [f"r{n}" for n in range(4)],
+            "track_id": [track for track, _, _ in happened],
+            "behaviour": [behaviour for _, behaviour, _ in happened],
+            "occurred_at": [NOW - (ago + 3) * minute for _, _, ago in happened],
+            "ended_at": [NOW - ago * minute for _, _, ago in happened],
+            "played_ratio": [1.0] * 4,
+            "scene": ["private_fm"] * 4,
+        }
+    }
+    of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+    stream = bench.ask(of, scene="private_fm", limit=8)
+    assert {"t0", "t3"} <= set(bench.ask(of, scene="daily", limit=8)) and "t1" not in stream and "t2" not in stream
+    assert stream[0] == "t0"
+    bench.now = NOW + 60 * minute  # the session has ended
+    assert bench.ask(of, scene="private_fm", limit=8)[:2] == ["t0", "t2"]  # one track an artist: t1 is of t0's
+
+
+def test_stages_are_timed(bench):
+    bench.ask(release(tracks(8), [POPULARITY]))
+    for stage in ("hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"):
+        assert bench.registry.get_sample_value("segue_stage_seconds_count", {"stage": stage}) == 1
+
+
+def test_a_request_may_ask_for_its_own_share_of_discoveries(bench):
+    bench.store.users["u"] = history("t0", "t1", "t2", "t3")
+    of = release(tracks(8), [POPULARITY], fusion=Fusion(shares={"": 0.0, "private_fm": 1.0}))
+    known, new = ["t0", "t1", "t2", "t3"], ["t4", "t5", "t6", "t7"]
+    assert bench.ask(of) == bench.ask(of, discovery=0.0) == known + new
+    assert bench.ask(of, discovery=1.0) == new + known
+    for scene, asked, used in (("daily", None, 0.0), ("private_fm", None, 1.0), ("private_fm", 0.3, 0.3)):
+        assert bench.answer(of, scene=scene, discovery=asked).trace.discovery == used
+
+
+def test_the_trace_says_what_became_of_the_candidates(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t1"), ("artist", "a2"))
+    table = tracks(8, recording_id=["x", *"abcdef", "x"])
+    channels = [POPULARITY, ListChannel("realtime", [9, 8, 7]), ListChannel("favourites", [], is_failing=True)]
+    trace = bench.answer(release(table, channels), limit=4).trace
+    assert (trace.release, trace.discovery) == ("r1", DEFAULT_DISCOVERY_SHARE)
+    assert list(trace.stage_ms) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
+    assert (trace.candidates, trace.left_out) == ({"popularity": 8, "realtime": 3}, {"favourites": "failed"})
+    # t1 is disliked, t4 and t5 are by a2, t7 is the recording of t0 again: t0, t2, t3 and t6 stay.
+    removed = {"excluded_tracks": 1, "excluded_artists": 2, "duplicate_recordings": 1}
+    assert {name: count for name, count in trace.removed.items() if count} == removed
+    assert (trace.fused, trace.ranked) == (8, 4)
+
+
+@pytest.mark.parametrize("discovery", [-0.1, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(discovery):
+    with pytest.raises(RequestRejected, match=r"discovery .* is not between 0"):
+        read_request("u", "daily", None, NOW, discovery)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "scene", "limit", "message"),
+    [
+        ("u", "shower", None, "'shower' is not one of daily, private_fm"),
+        ("u", "daily", 0, "limit 0 is not between 1 and 100"),
+        ("u", "private_fm", 31, "limit 31 is not between 1 and 30"),
+        (" ", "daily", 1, "user_id"),
+        ("u" * 257, "daily", 1, "user_id"),
+        ("\ud800", "daily", 1, "user_id"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_with_the_remedy(user_id, scene, limit, message):
+    with pytest.raises(RequestRejected, match=message):
+        read_request(user_id, scene, limit, NOW)
+
+
+def test_the_scene_gives_the_limit():
+    assert read_request("u", "private_fm", None, NOW).limit == 3
+
+
+def test_warm_up_passes_a_release_whose_fusion_gives_popularity_no_weight():
+    fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)
+    warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion), NOW, RECALL, Ranking())
+
+
+def test_warm_up_passes_a_good_release_and_names_the_part_that_fails():
+    warm_up(release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)), NOW, RECALL, Ranking())
+    with pytest.raises(WarmUpFailed, match="fails in realtime"):
+        warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW, RECALL, Ranking())
+    with pytest.raises(WarmUpFailed, match="fails in ranker"):
+        warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW, RECALL, Ranking())
+    with pytest.raises(WarmUpFailed, match="nothing to show"):
+        warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW, RECALL, Ranking())

@@ -1,0 +1,79 @@
+"""What people see of a listener: the events as they were, the sessions between them, and what is long and short."""
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from serving.observability.metrics import Metrics
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.recall import Recall
+from serving.pipeline.request import read_request
+from serving.pipeline.user_profile import describe_user
+from tests.support.serving.small_release import MemoryStore, history, release, tracks
+
+MINUTE = 60_000_000
+NOW = 10_000 * MINUTE
+
+
+def recent(*events: tuple[str, str, int]) -> dict:
+    """(track, behaviour, minute it began) each; everything takes a minute."""
+    count = len(events)
+    return {
+        "recent_events": {
+            "event_id": [f"r{n}" for n in range(count)],
+            "track_id": [track for track, _, _ in events],
+            "behaviour": [behaviour for _, behaviour, _ in events],
+            "occurred_at": [minute * MINUTE for _, _, minute in events],
+            "ended_at": [(minute + 1) * MINUTE for _, _, minute in events],
+            "played_ratio": [1.0 if behaviour == "full_play" else 0.1 for _, behaviour, _ in events],
+            "scene": ["daily"] * count,
+        }
+    }
+
+
+def seen(**views):
+    store = MemoryStore()
+    store.users["u"] = views
+    hydrate = Hydrator(store, Metrics(CollectorRegistry()))
+    served = release(tracks(8), [])
+    recall = Recall(Metrics(CollectorRegistry()), 60.0, threads=1)
+    return describe_user(hydrate.load_user_state(read_request("u", "daily", 3, NOW), served), served, recall)
+
+
+def test_events_are_told_in_order_with_their_sessions():
+    told = seen(**recent(("t0", "full_play", 0), ("t2", "skip", 1), ("t4", "full_play", 500)))
+    assert [(one.track_id, one.title, one.behaviour, one.session) for one in told.events] == [
+        ("t0", "Song 0", "full_play", 1),
+        ("t2", "Song 2", "skip", 1),
+        ("t4", "Song 4", "full_play", 2),
+    ]
+    assert [one.played_ratio for one in told.events] == [1.0, 0.1, 1.0]
+    assert told.is_known and told.release == "r1" and told.interests == []
+
+
+def test_short_term_is_the_last_session_without_what_was_not_wanted():
+    told = seen(**recent(("t0", "full_play", 0), ("t4", "full_play", 500), ("t6", "skip", 501)))
+    assert told.short_term.titles == ["Song 4"] and told.short_term.artists == ["Artist 2"]
+
+
+def test_long_term_is_everything_that_was_listened_to_most_first():
+    told = seen(**history("t0", "t2", "t2", "t6"))
+    assert told.long_term.titles == ["Song 2", "Song 0", "Song 6"]
+    assert told.long_term.name == "Artist 1 · Artist 0 · Artist 3"
+
+
+def test_a_stranger_has_nothing():
+    told = seen()
+    assert (told.is_known, told.events, told.interests, told.short_term, told.long_term) == (False, [], [], None, None)
+
+
+def test_a_track_the_release_does_not_know_is_an_event_without_a_name():
+    told = seen(**recent(("elsewhere", "full_play", 0)))
+    assert [(one.title, one.artists) for one in told.events] == [("", [])]
+    assert told.short_term is None
+
+
+def test_artists_of_an_item_by_id():
+    served = release(tracks(4, artist_ids=[["a0", "a9"], ["a0"], ["a1"], []]), [])
+    item_of = served.vocabulary.track_code
+    assert [served.catalog.artist_ids_of(item_of[f"t{n}"]) for n in range(4)] == [["a0", "a9"], ["a0"], ["a1"], []]
+    assert served.catalog.artist_ids_of(0) == [] and np.asarray(served.catalog.artists_of(0)).size == 0

@@ -1,0 +1,85 @@
+"""What is remembered of users while the store is away, and how much."""
+
+import numpy as np
+import pytest
+
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.request import read_request
+from serving.pipeline.user_state_cache import UserStateCache
+from tests.support.serving.pipeline_harness import DAY, NOW, Bench
+from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
+from training.data.user_batch import UserBatch
+
+OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def users(bench, user_id, *track_ids) -> UserBatch:
+    bench.store.users[user_id] = history(*track_ids)
+    return Hydrator(bench.store, bench.metrics).load_user_state(read_request(user_id, "daily", None, NOW), OF).users
+
+
+def test_with_the_store_away_a_user_is_as_they_were_last_read(bench):
+    bench.store.users["u"] = history("t3", "t5") | excluded(("track", "t3"))
+    hydrate = Hydrator(bench.store, bench.metrics)
+    read = hydrate.load_user_state(read_request("u", "daily", None, NOW), OF)
+    bench.store.is_away = True
+    request = read_request("u", "private_fm", None, NOW + DAY)
+    last = hydrate.load_user_state(request, OF)
+    assert (read.state_from, last.state_from, last.is_known) == ("store", "memory", True)
+    assert last.exclusions == read.exclusions
+    assert (last.users.user_ids, last.users.scene_B, last.users.request_at_B.tolist()) == (
+        ["u"],
+        ["private_fm"],
+        [NOW + DAY],
+    )
+    assert last.users.profile == read.users.profile
+    for name, view in read.users.views.items():
+        assert last.users.views[name].length_B.tolist() == view.length_B.tolist()
+        for column, values in view.columns.items():
+            again = last.users.views[name].columns[column]
+            assert again.dtype == values.dtype and np.array_equal(again, values)
+    other = release(tracks(8), [ListChannel("popularity", [2])], release_id="r2")
+    for asking, of in ((request, other), (read_request("v", "daily", None, NOW), OF)):
+        nobody = hydrate.load_user_state(asking, of)
+        assert (nobody.state_from, nobody.is_known) == ("nothing", False)
+
+
+def test_an_answer_from_memory_is_the_answer_from_the_store(bench):
+    bench.store.users["u"] = history("t3", "t5")
+    before = bench.ask(OF, scene="private_fm")
+    bench.store.is_away = True
+    answer = bench.answer(OF, scene="private_fm")
+    assert [item.track_id for item in answer.items] == before
+    assert answer.trace.state_from == "memory"
+    assert bench.count("segue_skipped", part="online_store") == 1
+
+
+def test_memory_is_bounded_and_the_one_read_longest_ago_is_forgotten(bench):
+    some = {name: users(bench, name, "t1", "t2") for name in "abc"}
+    size = 0
+    for most in range(0, 20_000, 50):
+        last = UserStateCache(most)
+        last.put("r1", some["a"])
+        if last.get("r1", "a", NOW, "daily") is not None:
+            size = most
+            break
+    last = UserStateCache(2 * size)
+    for name in "abab":
+        last.put("r1", some[name])
+    last.put("r1", some["a"])
+    last.put("r1", some["c"])
+    assert [last.get("r1", name, NOW, "daily") is not None for name in "abc"] == [True, False, True]
+
+
+def test_what_was_read_later_takes_the_place_of_what_was_before(bench):
+    last = UserStateCache()
+    for track_ids in (("t1", "t2"), ("t4",)):
+        last.put("r1", users(bench, "u", *track_ids))
+    found = last.get("r1", "u", NOW, "daily")
+    assert found.views["played_history"].length_B.tolist() == [1]
+    assert found.views["played_history"].columns["track_id"][0, 0] == 6

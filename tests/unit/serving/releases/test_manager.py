@@ -1,0 +1,162 @@
+"""New releases are swapped in whole, for everybody or for a share; one that fails is refused and the old one goes on."""
+
+import gc
+import json
+import threading
+import time
+import weakref
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from serving.observability.metrics import Metrics
+from serving.releases.manager import ReleaseManager
+from tests.support.serving.small_release import ListChannel, release, tracks
+from training.release import traffic_split
+from training.release.traffic_split import CanaryRelease, TrafficSplit
+
+USERS = [f"u{number}" for number in range(300)]
+
+
+class Held:
+    """A holder over a folder, a number of what it measures, and which releases it loaded."""
+
+    def __init__(self, folder, poll_s=60.0):
+        self.pointer, self.shares = folder / "active.json", folder / "shares.json"
+        self.registry, self.loaded = CollectorRegistry(), []
+        self.holder = ReleaseManager(self.pointer, self.load, self.warm_up, Metrics(self.registry), poll_s)
+
+    def load(self, folder):
+        self.loaded.append(folder.name)
+        if folder.name == "missing":
+            raise FileNotFoundError(folder)
+        return release(tracks(4), [ListChannel("popularity", [2])], release_id=folder.name)
+
+    @staticmethod
+    def warm_up(one):
+        if one.release_id.startswith("broken"):
+            raise RuntimeError("cannot answer")
+
+    def point(self, name):
+        self.pointer.write_text(json.dumps({"release": name, "path": f"/releases/{name}"}))
+        return self.holder.poll()
+
+    def share(self, **beside):
+        rows = tuple(CanaryRelease(name, f"/releases/{name}", share) for name, share in beside.items())
+        traffic_split.write(self.shares, TrafficSplit("colours" if rows else "", rows))
+        return self.holder.poll()
+
+    def of(self, user):
+        found, arm = self.holder.release_for(user)
+        return found.release_id if found else None, arm
+
+    def number(self, name, **labels):
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def held(tmp_path):
+    return Held(tmp_path)
+
+
+def test_a_release_is_served_swapped_and_kept_when_the_next_one_fails(held):
+    holder = held.holder
+    assert (holder.poll(), holder.current) == (False, None)
+    assert (held.point("one"), holder.poll(), holder.current.release_id) == (True, False, "one")
+    for name in ("broken", "missing"):
+        assert (held.point(name), holder.current.release_id) == (False, "one")
+        assert [one["release"] for one in holder.status()["refused"]] == [name]
+        assert held.number("segue_releases_refused") == 1
+    held.pointer.write_text(json.dumps({"release": "two", "path": "/releases/three"}))
+    assert (holder.poll(), holder.current.release_id) == (False, "one")
+    assert holder.status()["refused"][0]["why"] == "/releases/three holds release three, not two; release it again"
+    held.pointer.write_text("{")
+    assert (holder.poll(), holder.current.release_id) == (False, "one")
+    assert (held.point("two"), holder.current.release_id) == (True, "two")
+    assert holder.status() == {"release": "two", "experiment": None, "beside": [], "refused": []}
+    assert held.number("segue_releases_total", outcome="refused") == 4
+    assert held.number("segue_releases_total", outcome="served") == 2
+    assert held.number("segue_releases_refused") == 0
+
+
+def test_the_pointer_is_followed_in_the_background(tmp_path):
+    held = Held(tmp_path, poll_s=0.01)
+    held.holder.start()
+    held.pointer.write_text(json.dumps({"release": "one", "path": "/releases/one"}))
+    deadline = time.monotonic() + 5
+    while held.holder.current is None and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    held.holder.close()
+    assert held.holder.current.release_id == "one"
+
+
+def test_a_share_of_the_users_gets_another_release_and_the_arm_says_so(held):
+    held.point("one")
+    assert held.of("u1") == ("one", "")
+    assert held.share(two=0.3) and not held.holder.poll()
+    wanted = traffic_split.read(held.shares)
+    for user in USERS:
+        name = wanted.assign_release(user)
+        assert held.of(user) == (name or "one", f"colours/{name or 'production'}")
+    assert held.of("") == ("one", "")
+    assert {held.of(user)[0] for user in USERS} == {"one", "two"}
+    assert held.number("segue_release_share", release="two") == 0.3
+    assert held.number("segue_release_share", release="one") == 0.7
+    assert held.holder.status()["beside"] == [{"release": "two", "share": 0.3, "is_in_service": True}]
+
+
+def test_a_share_changes_and_ends_without_loading_anything(held):
+    held.point("one")
+    held.share(two=0.3)
+    assert held.share(two=1.0) and {held.of(user)[0] for user in USERS} == {"two"}
+    assert held.share() and {held.of(user) for user in USERS} == {("one", "")}
+    assert held.loaded == ["one", "two"]
+    assert held.number("segue_release_share", release="two") == 0
+
+
+def test_what_was_in_a_share_becomes_production_without_being_loaded_again(held):
+    held.point("one")
+    held.share(two=0.3)
+    assert held.point("two") and held.share()
+    assert held.loaded == ["one", "two"] and held.of("u1") == ("two", "")
+
+
+@pytest.mark.parametrize("name", ["broken", "missing"])
+def test_users_of_a_share_that_was_refused_get_production_and_are_in_no_arm(held, name):
+    held.point("one")
+    held.share(**{name: 0.5, "two": 0.2})
+    wanted = traffic_split.read(held.shares)
+    answered = {wanted.assign_release(user): held.of(user) for user in USERS}
+    assert answered == {name: ("one", ""), "two": ("two", "colours/two"), None: ("one", "colours/production")}
+    (refused,) = held.holder.status()["refused"]
+    assert refused["release"] == name and refused["why"]
+    assert held.number("segue_releases_refused") == 1
+    assert held.number("segue_release_share", release="one") == pytest.approx(0.8)
+
+
+def test_a_file_of_shares_that_cannot_be_read_leaves_them_as_they_are(held):
+    held.point("one")
+    held.share(two=1.0)
+    for text in ("{", json.dumps({"experiment": "x", "beside": [{"release": "two", "path": "/two", "share": 2}]})):
+        held.shares.write_text(text)
+        held.holder.poll()
+        assert held.of("u1") == ("two", "colours/two")
+        assert held.number("segue_releases_refused") == 1
+
+
+def test_what_has_left_service_is_gone_from_memory_though_it_refers_to_itself(held):
+    held.point("one")
+    held.share(two=0.3)
+    gone = []
+    for one in (held.holder.current, held.holder.of(next(u for u in USERS if held.of(u)[0] == "two"))[0]):
+        channel = one.channels["popularity"]
+        channel.itself = channel
+        gone.append(weakref.ref(channel))
+    del one, channel
+    held.holder.poll()
+    for leave, left in ((held.share, gone[1]), (lambda: held.point("three"), gone[0])):
+        leave()
+        assert left() is not None  # frozen: no collection of the collector's own sees it
+        held.holder.poll()
+        assert left() is None
+    gc.unfreeze()

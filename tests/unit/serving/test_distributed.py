@@ -1,0 +1,325 @@
+"""Recall and ranking over a hop give what they give without one, and read nothing but our JSON."""
+
+import io
+import json
+import logging
+import pickle
+from dataclasses import replace
+
+import httpx
+import numpy as np
+import pytest
+from _bentoml_impl.server.app import ServiceAppFactory
+from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
+
+from serving import distributed
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from serving.pipeline.collection_pipeline import CollectionPipeline
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall, WarmUpFailed
+from serving.pipeline.request import read_request, read_similar
+from serving.pipeline.track_pipeline import TrackPipeline
+from serving.pipeline.user_profile import describe_user
+from serving.releases.cache import NoSuchRelease
+from serving.releases.served_release import REMOTE_MODEL
+from serving.releases.warm_up import warm_up
+from serving.remote import array_json
+from serving.remote.array_json import InvalidPayload
+from serving.remote.client import RemoteCallError, RemoteRanking, RemoteRecall
+from serving.scenes import SCENES, TRACKS
+from tests.support.serving.collection_release import opened_release
+from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.small_release import (
+    FavourRanker,
+    ListChannel,
+    MemoryStore,
+    clicked,
+    excluded,
+    history,
+    release,
+    tracks,
+)
+from training.slate.blend import Blend
+
+WHOLE = release(
+    tracks(8),
+    [
+        ListChannel("popularity", range(2, 10)),
+        ListChannel("realtime", [9, 8, 7], near={2: [9, 8]}),
+        ListChannel("long_short", [], is_failing=True),
+    ],
+    ranker=FavourRanker(6),
+    blend=Blend(0.5),
+)
+
+
+class Store(dict):
+    """Has these releases."""
+
+    def get(self, release_id):
+        if release_id not in self:
+            raise NoSuchRelease(f"release {release_id!r} is not in the store, or not whole")
+        return self[release_id]
+
+
+def client_of(service, host="127.0.0.1"):
+    """BentoML's own metrics can be registered once a process: they are left out."""
+    service.inject_config()
+    return TestClient(ServiceAppFactory(service, is_main=False, enable_metrics=False)(), base_url=f"http://{host}")
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    return opened_release(tmp_path_factory.mktemp("marts"), "opened")
+
+
+@pytest.fixture(scope="module")
+def clients(opened):
+    """Both services as BentoML serves what another depends on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
+        patch.setattr(distributed, "_releases", lambda parts: Store(r1=WHOLE, opened=opened))
+        patch.setattr(distributed, "Metrics", lambda: Metrics(CollectorRegistry()))
+        with client_of(distributed.RecallService) as recall, client_of(distributed.RankingService) as ranking:
+            yield recall, ranking
+
+
+@pytest.fixture
+def remote(clients):
+    recall, ranking = (distributed._make_call(client) for client in clients)
+    return RemoteRecall(recall, Metrics(CollectorRegistry()), 60), RemoteRanking(ranking)
+
+
+def asked():
+    for user in ("u", "nobody"):
+        yield read_request(user, "private_fm", 3, NOW, None, "q")
+        yield read_request(user, "daily", 8, NOW, 0.5, "q")
+    yield read_similar("t0", 3, None, NOW, "q")
+
+
+def test_answers_over_a_hop_are_those_without_one(tmp_path, remote):
+    here, there = Bench(tmp_path / "here"), Bench(tmp_path / "there")
+    there.path = TrackPipeline(there.hydrate, remote[0], there.lists, there.shown, there.metrics, remote[1])
+    for bench in (here, there):
+        bench.store.users["u"] = history("t0", "t1")
+    for request in asked():
+        plain, hopped = here.path.recommend(request, WHOLE), there.path.recommend(request, WHOLE)
+        assert len(plain.items) >= 2 and plain.items == hopped.items
+        assert (plain.trace.candidates, plain.trace.left_out) == (hopped.trace.candidates, hopped.trace.left_out)
+    assert plain.trace.left_out == {} and "t0" not in {item.track_id for item in plain.items}
+
+
+def loaded_elsewhere(release):
+    """As a process has it that loads no model."""
+    return replace(release, channels=dict.fromkeys(release.channels, REMOTE_MODEL), collection_channels={})
+
+
+@pytest.mark.parametrize("scene", list(SCENES))
+def test_every_scene_is_answered_over_a_hop_as_without_one(tmp_path, remote, opened, scene):
+    answers = []
+    for name, recall, served in (
+        ("here", Recall(Metrics(CollectorRegistry()), 60, 1), opened),
+        ("there", remote[0], loaded_elsewhere(opened)),
+    ):
+        bench = Bench(tmp_path / name)
+        tracks = TrackPipeline(bench.hydrate, recall, bench.lists, bench.shown, bench.metrics)
+        path = (
+            tracks
+            if SCENES[scene].item_type == TRACKS
+            else CollectionPipeline(bench.hydrate, recall, bench.shown, bench.metrics)
+        )
+        bench.store.users["u"] = history("t0", "t1") | clicked(("playlist", "p3")) | excluded(("mlog", "m0"))
+        for user in ("u", "nobody"):
+            answer = path.recommend(read_request(user, scene, 4, NOW, None, "q"), served)
+            answers.append((name, answer.items, answer.trace.candidates, answer.trace.removed, answer.trace.left_out))
+    half = len(answers) // 2
+    assert [one[1:] for one in answers[:half]] == [one[1:] for one in answers[half:]]
+    assert all(items and not left_out for _, items, _, _, left_out in answers)
+
+
+def test_a_listener_is_described_over_a_hop_as_without_one(remote, opened):
+    told = []
+    for recall, served in (
+        (Recall(Metrics(CollectorRegistry()), 60, 1), opened),
+        (remote[0], loaded_elsewhere(opened)),
+    ):
+        store = MemoryStore()
+        store.users["u"] = history("t0", "t1", "t2", "t0")
+        hydrate = Hydrator(store, Metrics(CollectorRegistry()))
+        told += [
+            describe_user(hydrate.load_user_state(read_request(user, "daily", 3, NOW), served), served, recall)
+            for user in "ux"
+        ]
+    assert told[:2] == told[2:]
+    assert sum(one.share for one in told[0].interests) == pytest.approx(1, abs=0.01)
+    assert told[0].long_term.name == opened.channels["multi_interest"].names.name(
+        opened.vocabulary.encode(["t0", "t1", "t2", "t0"])
+    )
+
+
+def test_a_listener_is_described_without_interests_where_nobody_names_them(opened):
+    store = MemoryStore()
+    store.users["u"] = history("t0")
+    hydrate = Hydrator(store, Metrics(CollectorRegistry()))
+    served = loaded_elsewhere(opened)
+    told = describe_user(
+        hydrate.load_user_state(read_request("u", "daily", 3, NOW), served),
+        served,
+        RemoteRecall(silent, Metrics(CollectorRegistry()), 60),
+    )
+    artists = told.long_term.artists
+    assert (told.interests, told.long_term.titles, told.long_term.name) == ([], ["Song t0"], " · ".join(artists))
+
+
+def test_a_warm_up_over_a_hop_names_the_part_that_fails(remote):
+    with pytest.raises(RemoteCallError, match="release r1 fails in long_short: long_short is out of order"):
+        warm_up(WHOLE, NOW, *remote)
+    with pytest.raises(WarmUpFailed, match="fails in long_short"):
+        warm_up(WHOLE, NOW, Recall(Metrics(CollectorRegistry()), 60, 1), Ranking())
+
+
+def silent(name, content, timeout_s):
+    raise RemoteCallError("nobody there", is_timeout=timeout_s is not None and timeout_s < 1)
+
+
+@pytest.mark.parametrize(("hop_s", "why"), [(1.0, "failed"), (0.1, "late")])
+def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path, monkeypatch, hop_s, why):
+    monkeypatch.setattr("serving.remote.client.RECALL_GRACE_S", hop_s)
+    bench = Bench(tmp_path)
+    lost = RemoteRecall(silent, bench.metrics, 0.4), RemoteRanking(silent)
+    bench.path = TrackPipeline(bench.hydrate, lost[0], bench.lists, bench.shown, bench.metrics, lost[1])
+    bench.store.users["u"] = history("t0")
+    answer = bench.answer(WHOLE, limit=3, scene="private_fm")
+    assert answer.trace.left_out == dict.fromkeys(WHOLE.channels, why)
+    for channel in WHOLE.channels:
+        assert bench.count("segue_skipped", part=channel) == (why == "failed")
+        assert bench.count("segue_cut_off", channel=channel, why="late") == (why == "late")
+    assert [item.track_id for item in answer.items] == ["t0", "t2", "t4"]
+
+
+def test_what_a_service_logs_has_the_id_of_the_request(remote):
+    logger, stream = logging.getLogger(structured_log.PACKAGE), io.StringIO()
+    before = logger.handlers, logger.propagate, logger.level
+    structured_log.configure_logging(stream)
+    told = structured_log.REQUEST_ID.set("q7")
+    try:
+        assert remote[0].of_users(WHOLE, users(), 3).left_out == {"long_short": "failed"}
+    finally:
+        structured_log.REQUEST_ID.reset(told)
+        logger.handlers, logger.propagate, logger.level = before
+    (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert line["request_id"] == "q7" and line["message"].startswith("channel long_short failed")
+
+
+def test_a_service_that_hangs_is_not_waited_for_longer_than_it_may():
+    asked = []
+
+    def hangs(request):
+        asked.append(request.extensions["timeout"]["read"])
+        raise httpx.ReadTimeout("nothing came", request=request)
+
+    client = httpx.Client(transport=httpx.MockTransport(hangs), base_url="http://127.0.0.1", timeout=30)
+    registry = CollectorRegistry()
+    recall = RemoteRecall(distributed._make_call(client), Metrics(registry), 0.4)
+    recalled = recall.recall_for_users(WHOLE, users(), 3)
+    assert recalled.left_out == dict.fromkeys(WHOLE.channels, "late") and recalled.candidates == {}
+    with pytest.raises(RemoteCallError):
+        RemoteRanking(distributed._make_call(client)).score(WHOLE, users(), np.array([2]))
+    assert asked == [1.4, 5]
+
+
+class Runs:
+    """Something that would run when it is unpickled."""
+
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+def test_neither_service_unpickles_or_reads_more_than_it_should(clients, capsys):
+    for client, path in zip(clients, ("/of_users", "/score"), strict=True):
+        for kind in ("application/vnd.bentoml+pickle", "multipart/form-data", "text/plain"):
+            answer = client.post(path, content=pickle.dumps(Runs()), headers={"content-type": kind})
+            assert answer.status_code == 415
+        large = client.post(
+            path, content=b" " * (distributed.MAX_BODY_BYTES + 1), headers={"content-type": "application/json"}
+        )
+        assert large.status_code == 413
+    assert "must not run" not in capsys.readouterr().out
+
+
+def test_only_this_machine_is_answered_without_a_key(clients):
+    for service in (distributed.RecallService, distributed.RankingService):
+        stranger = client_of(service, "10.0.0.7")
+        assert stranger.post("/of_users", json={}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"release": "r9"}, 404),
+        ({"release": "../r1"}, 404),
+        ({"k": 0}, 400),
+        ({"k": 10**9}, 400),
+        ({"users": {}}, 400),
+        ({"users": None}, 400),
+    ],
+)
+def test_what_is_no_question_is_refused(clients, change, status):
+    content = {"release": "r1", "k": 3, "only": ["popularity"], "users": array_json.encode_users(users())}
+    assert clients[0].post("/of_users", json={"content": content}).status_code == 200
+    answer = clients[0].post("/of_users", json={"content": content | change})
+    assert answer.status_code == status and answer.json()["error"]
+
+
+def users():
+    store = MemoryStore()
+    store.users["u"] = history("t0", "t1")
+    return (
+        Hydrator(store, Metrics(CollectorRegistry())).load_user_state(read_request("u", "daily", 3, NOW), WHOLE).users
+    )
+
+
+def test_users_come_over_as_they_were():
+    before = users()
+    after = array_json.decode_users(json.loads(json.dumps(array_json.encode_users(before))))
+    assert (after.user_ids, after.scene_B) == (before.user_ids, before.scene_B)
+    assert np.array_equal(after.request_at_B, before.request_at_B) and set(after.views) == set(before.views)
+    assert {name: one.tolist() for name, one in after.profile.items()} == {
+        name: one.tolist() for name, one in before.profile.items()
+    }
+    for name, view in before.views.items():
+        assert np.array_equal(after.views[name].length_B, view.length_B)
+        for column, array in view.columns.items():
+            assert after.views[name].columns[column].dtype == array.dtype
+            assert np.array_equal(after.views[name].columns[column], array)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "|O", "shape": [1], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [2], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [-1], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [1, 1, 1, 1], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [True], "bytes": "AAAAAAAAAAA="},
+        {"type": "<i8", "shape": [1], "bytes": "not base64"},
+        {"type": "<i8", "shape": [1]},
+        {"type": ["<i8"], "shape": [1], "bytes": "AAAAAAAAAAA="},
+        [1],
+        None,
+    ],
+)
+def test_what_is_no_array_is_refused(content):
+    with pytest.raises(InvalidPayload):
+        array_json.decode_array(content)
+    assert array_json.decode_array({"type": "<i8", "shape": [1], "bytes": "AQAAAAAAAAA="}).tolist() == [1]
+
+
+def test_the_recommender_has_the_same_calls_and_the_same_doors():
+    assert set(distributed.Recommender.apis) == set(distributed.service.Recommender.apis)
+    assert [kind for kind, _ in distributed.Recommender.middlewares] == [
+        kind for kind, _ in distributed.service.Recommender.middlewares
+    ]

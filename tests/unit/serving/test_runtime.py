@@ -1,0 +1,92 @@
+"""A whole recommender in one process, without a release and without a registry: what still holds, and what it says."""
+
+import json
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config import settings
+from serving.events.write_ahead_log import LogBusy
+from serving.observability.metrics import Metrics
+from serving.pipeline.request import RequestRejected
+from serving.runtime import NotReady, Runtime
+
+EVENT = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
+
+
+class Started:
+    """Starts runtimes in one home, one after the other."""
+
+    def __init__(self, home):
+        self.home, self.running = home, None
+
+    def start(self):
+        self.stop()
+        self.registry = CollectorRegistry()
+        here = settings.Settings(self.home, "127.0.0.1", 1, 1, 1, 1)
+        self.running = Runtime(here, Metrics(self.registry))
+        return self.running
+
+    def stop(self):
+        if self.running:
+            self.running.close()
+        self.running = None
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    for name, value in settings.tool_environment(settings.load_settings()).items():
+        monkeypatch.setenv(name, value)
+    started = Started(tmp_path)
+    yield started
+    started.stop()
+
+
+def test_without_a_release_it_takes_events_and_says_how_to_get_one(started):
+    runtime = started.start()
+    assert runtime.is_alive and not runtime.is_ready
+    with pytest.raises(NotReady, match="make run"):
+        runtime.recommend("u", "daily", None)
+    with pytest.raises(RequestRejected, match="scene 'shower'"):
+        runtime.recommend("u", "shower", None)
+    for outcome in ("NotReady", "RequestRejected"):
+        labels = {"scene": "", "outcome": outcome, "release": ""}
+        assert started.registry.get_sample_value("segue_recommend_requests_total", labels) == 1
+    assert runtime.report([EVENT, {"user_id": "u"}]).accepted == 1
+
+
+def test_every_request_is_a_line_of_the_log(started, caplog):
+    caplog.set_level("INFO", logger="serving")
+    runtime = started.start()
+    for call in (lambda: runtime.recommend("u", "shower", None), lambda: runtime.similar("t", None, None)):
+        with pytest.raises((NotReady, RequestRejected)):
+            call()
+    refused, early = (record.fields for record in caplog.records if record.message == "request")
+    assert (refused["outcome"], refused["scene"]) == ("RequestRejected", "shower")
+    assert refused["error"].startswith("scene 'shower' is not one of")
+    assert (early["outcome"], early["scene"]) == ("NotReady", "similar") and "ms" in early
+
+
+def test_what_was_accepted_is_on_the_disk_and_a_restart_knows_it(started):
+    assert started.start().report([EVENT]).accepted == 1
+    started.stop()
+    (file,) = started.home.glob("live/dt=*/events-*.jsonl")
+    assert [json.loads(line)["event_id"] for line in file.read_text().splitlines()] == ["e"]
+    report = started.start().report([EVENT])
+    assert (report.accepted, report.duplicate) == (0, 1)
+
+
+def test_what_the_online_store_did_not_take_is_counted_until_it_does(started):
+    started.start().report([EVENT])
+    assert started.registry.get_sample_value("segue_unpushed_reports") == 1
+    started.start().report([EVENT | {"event_id": "f"}])
+    assert started.registry.get_sample_value("segue_unpushed_reports") == 2
+
+
+def test_a_closed_one_takes_no_more_events(started):
+    runtime = started.start()
+    started.stop()
+    with pytest.raises(LogBusy):
+        runtime.report([EVENT])
+    assert not runtime.is_alive

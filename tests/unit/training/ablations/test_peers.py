@@ -1,0 +1,83 @@
+"""Somebody else's rankers in a study: the numbers of the trees against a walk, the same cases for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.support.training.tiny_world import START, random_plays, write_marts
+from training.ablations import gbdt, peer_trial, ranker_trial, rechub
+from training.ablations.gbdt import GbdtConfig
+from training.ablations.peer_trial import RechubConfig
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures, ServiceContract
+from training.ranking.features.ranking_features import VIEWS
+from training.recipes import recipe
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OfflineFeatures:
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr(OfflineFeatures, "store", None)
+    marts = write_marts(tmp_path / "marts", random_plays())
+    counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
+    rows = pl.DataFrame({"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}})
+    rows.with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(marts / "track_statistics.parquet")
+    return OfflineFeatures(TrainingData(marts, "held_out", recipe("debug")))
+
+
+def test_every_number_of_the_trees_is_from_earlier_plays(offline: OfflineFeatures) -> None:
+    plays = offline.data.plays
+    rows, names = gbdt.features(plays)
+    assert len(names) == 26
+    for row in np.random.default_rng(0).choice(len(plays), 60, replace=False):
+        mine = np.flatnonzero(plays.user_P == plays.user_P[row])
+        before = mine[plays.play_number_P[mine] < plays.play_number_P[row]]
+        label, at = plays.is_listened_P[before].astype(float), plays.request_at_P[row]
+        found = rows.filter((pl.col("user") == plays.user_P[row]) & (pl.col("play_number") == plays.play_number_P[row]))
+        expected = {
+            "plays_before": len(before),
+            "label_2_ago": label[-2] if len(before) > 1 else None,
+            "gap": at - plays.known_at_P[before[-1]] if len(before) else None,
+            "rate_20": label[-20:].mean() if len(before) else None,
+            "rate_all": label.sum() / (len(before) + 1),
+            "hour": at // 3_600_000_000 % 24,
+            "same_track": float(plays.track_P[before[-1]] == plays.track_P[row]) if len(before) else None,
+        }
+        for key, values in (("track", plays.track_P), ("artist", plays.artist_P)):
+            same = before[values[before] == values[row]]
+            listened = plays.is_listened_P[same].astype(float)
+            expected |= {
+                f"{key}_plays": len(same),
+                f"{key}_rate": listened.sum() / (len(same) + 1),
+                f"{key}_last": listened[-1] if len(same) else None,
+                f"{key}_since": at - plays.known_at_P[same[-1]] if len(same) else None,
+            }
+        assert {name: found[name][0] for name in expected} == pytest.approx(expected)
+
+
+def test_peers_answer_for_the_same_plays_as_a_ranker(
+    offline: OfflineFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.ranking import RANKERS
+
+    ours, _, _ = ranker_trial.measure("sum_pooling", offline, RANKERS["sum_pooling"].config("debug"), tmp_path / "a")
+    trees, _, told = peer_trial.measure("gbdt", offline, GbdtConfig(cases=200, min_data_in_leaf=5), tmp_path / "b")
+    assert trees.select("user", "label").equals(ours.select("user", "label"))
+    assert trees["probability"].is_between(0, 1).all() and told["cases"] <= 204
+
+    def read(command: list[str], **options) -> object:
+        cases = np.load(Path(command[4]) / rechub.CASES)
+        assert cases["train_history"].shape == (len(cases["train_label"]), 7)
+        assert (np.diff((cases["validation_history"] > 0).astype(int), axis=1) <= 0).all(), "zeros stand at the end"
+        np.save(Path(command[4]) / rechub.PREDICTIONS, np.full(len(cases["validation_item"]), 0.5, np.float32))
+        return type("Done", (), {"returncode": 0, "stdout": 'noise\n{"seconds": 1.0, "parameters": 3}\n'})
+
+    monkeypatch.setattr(peer_trial.subprocess, "run", read)
+    monkeypatch.setattr(peer_trial, "ensure_environment", lambda *packages: Path("python"))
+    said, _, told = peer_trial.measure("DIN", offline, RechubConfig(cases=200, events=7), tmp_path / "c")
+    assert said.select("user", "label").equals(ours.select("user", "label"))
+    assert told["parameters"] == 3 and set(said["probability"].to_list()) == {0.5}

@@ -1,0 +1,117 @@
+"""The Last.FM protocol on tiny files, and the published figure where the data are at hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from config import settings
+from training.benchmarks import knowledge_graph as benchmark
+from training.benchmarks.__main__ import main
+from training.benchmarks.light_gcn import LabeledPairs, LightGCN, LightGCNConfig
+
+REAL = settings.ROOT.parent / "shared" / "data" / "lastfm_knowledge_graph"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two tastes of 30 users and 20 artists each; artists of a taste share an entity. One artist is not in the graph."""
+    random = np.random.default_rng(0)
+    heard, triples = [], []
+    for user in range(60):
+        for artist in random.choice(20, size=6, replace=False):
+            heard.append(f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5")
+        heard.append(f"{user + 100}\t9\t1")
+    triples = [f"{artist}\tmusic.artist.genre\t{40 + artist // 20}" for artist in range(40)]
+    (tmp_path / "user_artists.dat").write_text("\n".join(["userID\tartistID\tweight", *heard]) + "\n")
+    (tmp_path / "kg.txt").write_text("\n".join(triples) + "\n")
+    (tmp_path / "item_index2entity_id.txt").write_text("".join(f"{1000 + one}\t{one}\n" for one in range(40)))
+    pairs = benchmark.kgcn_pairs(tmp_path, 0)
+    rows = np.stack([pairs.user_P, pairs.item_P, pairs.label_P], axis=1)
+    np.savetxt(tmp_path / "mcclk_ratings_final.txt", rows, fmt="%d", delimiter="\t")
+    return tmp_path
+
+
+def test_pairs_are_all_likes_and_as_many_unheard_artists(folder: Path) -> None:
+    pairs = benchmark.kgcn_pairs(folder, 1)
+    for user in range(60):
+        mine = pairs.user_P == user
+        liked, drawn = (set(pairs.item_P[mine & (pairs.label_P == label)].tolist()) for label in (1, 0))
+        assert len(liked) == len(drawn) == 6
+        assert not liked & drawn
+        assert (np.array(sorted(liked)) // 20 == user % 2).all()
+    assert not np.array_equal(pairs.item_P, benchmark.kgcn_pairs(folder, 2).item_P), "a seed draws anew"
+
+
+def test_split_is_six_two_two_and_covers_everything_once(folder: Path) -> None:
+    pairs = benchmark.kgcn_pairs(folder, 0)
+    parts = benchmark.split(pairs, 3)
+    assert [len(part) for part in parts] == [len(pairs) - 2 * (len(pairs) // 5), *[len(pairs) // 5] * 2]
+    rows = sorted(row for part in parts for row in zip(part.user_P, part.item_P, part.label_P, strict=True))
+    assert rows == sorted(zip(pairs.user_P, pairs.item_P, pairs.label_P, strict=True))
+
+
+def test_best_cut_against_trying_every_value() -> None:
+    random = np.random.default_rng(0)
+    logit, label = random.normal(size=80), random.integers(0, 2, 80)
+    tried = max(f1_score(label, logit >= value) for value in logit)
+    assert f1_score(label, logit >= benchmark.best_f1_threshold(logit, label)) == pytest.approx(tried)
+
+
+def test_network_vectors_against_dense_matrices() -> None:
+    """Two users, three items, one entity: the mean of the layers, by plain matmul."""
+    likes, triples = np.array([[0, 0], [1, 1], [1, 2]]), np.array([[0, 3], [1, 3]])
+    torch.manual_seed(0)
+    network = LightGCN(2, 4, likes, triples, LightGCNConfig(width=5, layers=2)).eval()
+    total = np.zeros((6, 6))
+    for edges in (likes + np.array([0, 2]), triples + 2):
+        one = np.zeros((6, 6))
+        for source, target in edges:
+            one[source, target] = one[target, source] = 1
+        degree = np.maximum(one.sum(1), 1)
+        total += one / np.sqrt(degree[:, None] * degree[None, :])
+    own = network.vector.weight.detach().numpy()
+    expected = (own + total @ own + total @ total @ own) / 3
+    np.testing.assert_allclose(network.vectors().detach().numpy(), expected, rtol=1e-4, atol=1e-6)
+    score = network.score(LabeledPairs(np.array([1]), np.array([2]), np.array([1])))
+    assert score[0] == pytest.approx(5 * expected[1] @ expected[4], rel=1e-4)
+
+
+def test_command_learns_the_tastes_and_writes_the_spread(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    assert main(["knowledge_graph", "--folder", str(folder), "--seeds", "2", "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    for protocol in ("kgcn", "mcclk"):
+        assert result[protocol]["auc"]["mean"] > 0.7 > 0.6 > result[protocol]["popularity_auc"]["mean"]
+        assert result[protocol]["auc"]["standard_deviation"] is not None
+        assert len(result[protocol]["runs"]) == 2
+
+
+def test_interrupting_writes_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "run_seed", interrupted)
+    out = tmp_path / "result.json"
+    assert main(["knowledge_graph", "--folder", str(folder), "--json", str(out)]) == 130
+    assert not out.exists()
+
+
+def test_a_missing_file_and_no_seed_are_errors_with_a_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["knowledge_graph", "--folder", str(tmp_path)]) == 2
+    assert "kg.txt" in capsys.readouterr().err
+    assert main(["knowledge_graph", "--folder", str(tmp_path), "--seeds", "0"]) == 2
+    assert "--seeds 0" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the Last.FM files are not beside the repository")
+def test_real_files_have_the_published_size() -> None:
+    assert len(benchmark.kgcn_pairs(REAL, 0)) == len(benchmark.mcclk_pairs(REAL)) == 42_346
+    assert benchmark.read_triples(REAL / "kg.txt").max() == 9365

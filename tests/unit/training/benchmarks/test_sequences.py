@@ -1,0 +1,289 @@
+"""Next item of plain sequences: the parser, the metrics and the command on planted sequences."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from config import settings
+from training.benchmarks import sequences as benchmark
+from training.benchmarks.__main__ import main
+from training.benchmarks.sequence_dataset import SequenceDataset
+from training.benchmarks.sequence_file import read_attributes, read_sequences
+from training.recall import CHANNELS, Candidates
+from training.recall.realtime.channel import Realtime
+
+CYCLE = 8
+
+
+@pytest.fixture
+def cycle(tmp_path: Path) -> Path:
+    """Forty users go around eight items, so that everybody comes back to each."""
+    lines = [f"u{user} " + " ".join(f"i{(user + step) % CYCLE}" for step in range(10 + user % 5)) for user in range(40)]
+    (tmp_path / "cycle.txt").write_text("\n".join(lines) + "\n")
+    return tmp_path / "cycle.txt"
+
+
+def test_leave_one_out_holds_out_the_last_two(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("7 a b c d\n\n9 d e f\n")
+    found = read_sequences(path)
+    assert found.train == [["a", "b"], ["d"]]
+    assert found.validation == ["c", "e"]
+    assert found.test == [(["a", "b", "c"], "d"), (["d", "e"], "f")]
+    assert found.items == ["a", "b", "c", "d", "e", "f"], "the published catalogue is the whole file"
+    assert not found.has_repeats
+
+
+def test_a_test_file_has_its_own_requests_and_adds_no_items(tmp_path: Path) -> None:
+    path, test = tmp_path / "file.txt", tmp_path / "test.txt"
+    path.write_text("7 a b a c\n")
+    test.write_text("a b\tz\n\ta\n")
+    found = read_sequences(path, test)
+    assert (found.train, found.validation) == ([["a", "b", "a"]], ["c"])
+    assert found.test == [(["a", "b"], "z"), ([], "a")]
+    assert found.items == ["a", "b", "c"]
+    assert found.has_repeats
+
+
+@pytest.mark.parametrize(
+    ("text", "test", "message"),
+    [
+        ("1 a b c\n2 a b\n", None, "line 2: 2 items after id '2'"),
+        ("1 a b c\n2\n", None, "line 2: 0 items after id '2'"),
+        ("1 a b c\n1 a b c\n", None, "line 2: id '1' was on line 1 already; join"),
+        ("\n", None, "has no line; write `id item"),
+        ("1 a b\n", "a b c\n", "line 1: no single item after a tab; write `item item"),
+        ("1 a b\n", "a\tb\na\tb c\n", "line 2: no single item after a tab"),
+        ("1 a b\n", "", "has no line; write `item item"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_line_and_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, test: str | None, message: str
+) -> None:
+    path, other = tmp_path / "file.txt", tmp_path / "test.txt"
+    path.write_text(text)
+    asked = ["sequences", "--file", str(path), "--channel", "realtime"]
+    if test is not None:
+        other.write_text(test)
+        asked += ["--test", str(other)]
+    assert main(asked) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_missing_and_binary_files_no_seed_and_unknown_numbers_are_errors(
+    cycle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    binary = cycle.with_name("binary")
+    binary.write_bytes(b"\xff\xfe\x00")
+    good = ["sequences", "--channel", "realtime", "--file", str(cycle)]
+    for asked, message in (
+        ([*good[:3], "--file", str(cycle) + "x"], "no file"),
+        ([*good[:3], "--file", str(binary)], "not UTF-8"),
+        ([*good, "--seeds", "0"], "--seeds 0"),
+        ([*good, "--set", "wdth=3"], "no 'wdth'"),
+        ([*good, "--set", "width=wide"], "'wide' is not like the present 64"),
+        ([*good, "--attributes", str(cycle)], "not JSON"),
+    ):
+        assert main(asked) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_attributes_are_of_the_files_items_and_distinct_most_named_first(tmp_path: Path) -> None:
+    path = tmp_path / "attributes.json"
+    path.write_text(json.dumps({"a": [3, 1, 1], "b": [], "z": [1]}))
+    assert read_attributes(path, ["a", "b"]) == {"a": ["1", "3"]}
+    with pytest.raises(ValueError, match="none of the 1 items"):
+        read_attributes(path, ["c"])
+
+
+def test_metrics_against_an_oracle() -> None:
+    rank_R = np.array([0, 4, 5, 12, np.inf])
+    found = benchmark.metrics(rank_R)
+    for k in (5, 10, 20):
+        hit = [rank for rank in rank_R if rank < k]
+        assert found[f"recall_at_{k}"] == pytest.approx(len(hit) / 5)
+        assert found[f"ndcg_at_{k}"] == pytest.approx(sum(1 / np.log2(rank + 2) for rank in hit) / 5)
+        assert found[f"mrr_at_{k}"] == pytest.approx(sum(1 / (rank + 1) for rank in hit) / 5)
+
+
+def test_ranks_count_places_with_and_without_what_was_heard(tmp_path: Path) -> None:
+    """A channel that always says the items of the vocabulary in order."""
+    path = tmp_path / "file.txt"
+    path.write_text(
+        "".join(f"{user} " + " ".join(f"i{(user + step) % 9}" for step in range(5)) + "\n" for user in range(9))
+    )
+    world = SequenceDataset.build(read_sequences(path), tmp_path / "marts")
+
+    class InOrder(CHANNELS["popularity"]):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.asked: list[list[str]] = []
+
+        def recall(self, users: object, k: int) -> Candidates:
+            history = users.views["recent_events"]  # type: ignore[attr-defined]
+            self.asked += [
+                world.data.vocabulary.decode(row[:length])
+                for row, length in zip(history.columns["track_id"], history.length_B, strict=True)
+            ]
+            items_BK = np.tile(np.arange(2, 11), (len(users), 1))  # type: ignore[arg-type]
+            return Candidates.pad_or_truncate(items_BK, -np.arange(9.0)[None].repeat(len(items_BK), 0), k)
+
+    order = world.data.vocabulary.track_ids_V[2:].tolist()
+    for leave_heard in (False, True):
+        channel = InOrder()
+        found_R = benchmark.target_ranks(channel, world, world.test, leave_heard, "test")
+        for user in range(9):
+            history = [f"i{(user + step) % 9}" for step in range(4)]
+            assert channel.asked[user] == history, "everything before the last item, and that alone"
+            candidates = [item for item in order if not (leave_heard and item in history)]
+            assert found_R[user] == candidates.index(f"i{(user + 4) % 9}")
+
+
+def test_nothing_of_the_held_out_items_is_learned(cycle: Path, tmp_path: Path) -> None:
+    from training.recall.window_sampler import WindowSampler
+
+    found = read_sequences(cycle)
+    sampler = WindowSampler(SequenceDataset.build(found, tmp_path / "marts").data, 50, 1, 0.5, "full")
+    assert sampler.count_V.sum() == sum(len(items) for items in found.train)
+    windows = sampler.windows(0, 0, 200)
+    longest = max(len(items) for items in found.train)
+    assert (windows.item_BL > 0).sum(1).max() == (windows.next_BL > 0).sum(1).max() + 1 == longest
+
+
+def test_a_refit_learns_from_validation_items_and_never_from_test(cycle: Path, tmp_path: Path) -> None:
+    from training.recall.window_sampler import WindowSampler
+
+    found, test = read_sequences(cycle), tmp_path / "test.txt"
+    test.write_text("i0 i1\ti2\n")
+    for sequences in (found, read_sequences(cycle, test)):
+        world = SequenceDataset.build(sequences, tmp_path / "marts", is_final=True)
+        sampler = WindowSampler(world.data, 50, 1, 0.5, "full")
+        learned = [[*items, last] for items, last in zip(sequences.train, sequences.validation, strict=True)]
+        histories = sampler.histories
+        told = [
+            world.data.vocabulary.decode(histories.item_P[histories.offset_U1[user] : histories.offset_U1[user + 1]])
+            for user in range(len(histories.offset_U1) - 1)
+        ]
+        assert [items for items in told if items] == learned, "whoever only asks teaches nothing"
+        assert len(world.data.recall_cases("validation")) == 0
+
+
+def test_refitted_and_not_are_both_told_and_no_refit_leaves_one(cycle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    asked = ["sequences", "--file", str(cycle), "--channel", "realtime", "--seeds", "1", "--json", str(out)]
+    changes = ["--set=width=16", "--set=steps=4", "--set=validate_every=2"]
+    assert main([*asked, *changes]) == 0
+    both = json.loads(out.read_text())
+    assert both["refit"] and {"validation", "test", "test_without_refit"} <= set(both)
+    assert main([*asked, *changes, "--no-refit"]) == 0
+    one = json.loads(out.read_text())
+    assert not one["refit"] and "test_without_refit" not in one
+    assert one["test"] == both["test_without_refit"]
+
+
+def test_full_windows_reach_back_as_far_as_they_may(cycle: Path, tmp_path: Path) -> None:
+    from training.recall.window_sampler import WindowSampler
+
+    data = SequenceDataset.build(read_sequences(cycle), tmp_path / "marts").data
+    lengths = {
+        kind: (WindowSampler(data, 9, 1, 0.5, kind).windows(0, 0, 300).item_BL > 0).sum(1) for kind in ("any", "full")
+    }
+    assert set(lengths["full"].tolist()) == {8, 9}, "a user with eight events gives all of them"
+    assert lengths["any"].min() == 1
+
+
+@pytest.mark.parametrize("softmax", ["full", "sampled"])
+@pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
+def test_realtime_finds_what_comes_next_in_a_cycle(cycle: Path, tmp_path: Path, block: str, softmax: str) -> None:
+    out = tmp_path / "result.json"
+    changes = [
+        "width=16",
+        "steps=80",
+        "validate_every=40",
+        "uniform_negatives=16",
+        f"block={block}",
+        f"softmax={softmax}",
+    ]
+    asked = ["sequences", "--file", str(cycle), "--channel", "realtime", "--seeds", "2", "--json", str(out)]
+    assert main([*asked, *(f"--set={one}" for one in changes)]) == 0
+    result = json.loads(out.read_text())
+    assert result["heard_are_candidates"] is True
+    assert len(result["test"]["runs"]) == 2
+    assert result["test"]["mrr_at_5"]["mean"] > 0.95
+    assert result["test"]["mrr_at_5"]["standard_deviation"] is not None
+
+
+def test_a_test_file_is_asked_and_validation_alone_leaves_it(cycle: Path, tmp_path: Path) -> None:
+    test, out = tmp_path / "test.txt", tmp_path / "result.json"
+    test.write_text("".join(f"i{item} i{(item + 1) % CYCLE}\ti{(item + 2) % CYCLE}\n" for item in range(CYCLE)))
+    asked = ["sequences", "--file", str(cycle), "--test", str(test), "--channel", "realtime", "--seeds", "1"]
+    changes = ["--json", str(out), "--set=width=16", "--set=steps=80", "--set=validate_every=40"]
+    assert main([*asked, *changes]) == 0
+    result = json.loads(out.read_text())
+    assert (result["requests"], result["test"]["recall_at_5"]["mean"]) == (CYCLE, 1.0)
+    assert main([*asked, *changes, "--part", "validation"]) == 0
+    assert "test" not in json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("name", sorted(CHANNELS))
+def test_every_channel_takes_plain_sequences(cycle: Path, tmp_path: Path, name: str) -> None:
+    asked = ["sequences", "--file", str(cycle), "--channel", name, "--seeds", "1", "--json", str(tmp_path / "out.json")]
+    assert main([*asked, *(["--set=steps=4", "--set=width=16"] if name in ("realtime", "long_short") else [])]) == 0
+    assert set(json.loads((tmp_path / "out.json").read_text())["test"]) >= {"recall_at_10", "ndcg_at_10", "mrr_at_20"}
+
+
+def test_ctrl_c_in_the_middle_of_a_fit_leaves_no_traceback(cycle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    command = [sys.executable, "-m", "training.benchmarks", "sequences", "--channel", "realtime", "--seeds", "1"]
+    command += ["--file", str(cycle), "--json", str(out), "--set=steps=100000", "--set=validate_every=1"]
+    command += ["--set=patience=100000", "--set=width=16"]
+    # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        command, cwd=settings.ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert process.stderr is not None
+    told = ""
+    while "step 2:" not in told and (line := process.stderr.readline()):
+        told += line
+    process.send_signal(signal.SIGINT)
+    told += process.stderr.read()
+    assert process.wait() == 130, told
+    assert "stopped; nothing was written" in told
+    assert "Traceback" not in told
+    assert not out.exists()
+    assert not list(tmp_path.glob("segue-sequences-*")), "what it worked in is gone"
+
+
+def test_a_config_that_json_held_equals_the_one_that_was_written() -> None:
+    config = Realtime.config("sequences")
+    assert type(config)(**json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_trimmed_windows_give_the_same_loss(cycle: Path, tmp_path: Path) -> None:
+    from training.nn.item_tower import ItemCodes
+    from training.recall.realtime.model import RealtimeNetwork
+    from training.recall.realtime.objective import WindowLoss
+    from training.recall.window_sampler import WindowSampler
+
+    data = SequenceDataset.build(read_sequences(cycle), tmp_path / "marts").data
+    sampler = WindowSampler(data, 20, 1, 0.5)
+    losses = []
+    for trim in (False, True):
+        torch.manual_seed(0)
+        config = replace(
+            Realtime.config("sequences"), width=8, length=20, dropout=0.0, item_dropout=0.0, length_bucketing=trim
+        )
+        network = RealtimeNetwork(config, ItemCodes.of(data, sampler.count_V, 1))
+        loss = WindowLoss(network, config, sampler, data.catalog_V)
+        losses.append(loss.compute_window_loss(loss.batch_at(0)))
+    torch.testing.assert_close(losses[0], losses[1])

@@ -1,0 +1,117 @@
+"""Content of a handful of tracks: what is missing adds nothing, and vectors are their principal components."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.support.training.tiny_world import random_plays, write_marts
+from training.content.track_content import COMMENT_SCHEMA, WIDTH, TrackContent, pca_whiten
+from training.data.training_data import TrainingData
+from training.recipes import recipe
+
+NOBODY = pl.DataFrame(schema=COMMENT_SCHEMA)
+
+
+def said(*rows: tuple[str, str, datetime | None]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=NOBODY.schema, orient="row")
+
+
+def test_ids_alone_have_no_content() -> None:
+    content = TrackContent.of(pl.DataFrame({"track_id": ["a", "b"]}), NOBODY)
+    assert content.row_VW.shape == (2, 0)
+    for use in ("off", "described", "all"):
+        assert not content.has_content(use).any()
+
+
+def test_names_alone_are_content_only_where_all_is_used() -> None:
+    titles = ["Blue Train", "Blue Trane", None, ""]
+    tracks = pl.DataFrame({"track_id": list("abcd"), "title": titles, "artist_names": [["Jon"], ["Jon"], None, [None]]})
+    content = TrackContent.of(tracks, NOBODY)
+    assert content.row_VW.dtype == np.float16
+    assert content.has_content("all").tolist() == [True, True, False, False]
+    assert not content.has_content("described").any()
+    with pytest.raises(ValueError, match="content='some' is unknown; choose off, described or all"):
+        content.has_content("some")
+
+
+def test_words_and_vectors_describe_and_each_block_has_length_one_or_zero() -> None:
+    random = np.random.default_rng(0)
+    tracks = pl.DataFrame(
+        {
+            "track_id": list("abcdef"),
+            "title": ["one day", "one night", "day", "night", "day night", "x"],
+            "lyrics": ["la la river", "la river", None, "", "river", None],
+            "audio_vector": [random.normal(size=5).tolist() for _ in range(4)] + [None, []],
+            "image_vector": [None] * 6,
+        },
+        schema_overrides={"image_vector": pl.List(pl.Float32)},
+    )
+    content = TrackContent.of(tracks, said(("f", "river la", None)))
+    assert content.has_descriptive_content_V.tolist() == [True] * 6
+    assert content.row_VW.shape[1] <= WIDTH
+    audio = content.row_VW[:, -3:].astype(np.float32)
+    lengths = np.linalg.norm(audio, axis=1)
+    np.testing.assert_allclose(lengths[:4], 1, atol=2e-3)
+    assert not audio[4:].any()
+
+
+def test_only_the_newest_comments_are_read_and_only_the_beginning_of_lyrics() -> None:
+    tracks = pl.DataFrame({"track_id": ["a", "b", "c"], "lyrics": ["x" * 300 + "zebra", "", ""]})
+    times = [datetime(2024, 1, day) for day in range(1, 7)]
+    texts = ["zebra", "kind", "kind", "kind", "kind", "kind"]
+    comments = said(*(("b", text, time) for text, time in zip(texts, times, strict=True)), ("c", "zebra", None))
+    row = TrackContent.of(tracks, comments).row_VW
+    # Nobody else says anything about zebras, so that the only one who does shares no n-gram with anybody.
+    assert row.shape[1] == 0 or not row[2].any()
+
+
+def test_vectors_of_several_lengths_are_refused() -> None:
+    tracks = pl.DataFrame({"track_id": ["a", "b"], "audio_vector": [[1.0, 2.0], [1.0]]})
+    with pytest.raises(ValueError, match=r"audio_vector has vectors of lengths \[1, 2\]; land those of one model"):
+        TrackContent.of(tracks, NOBODY)
+
+
+def test_principal_components_are_those_of_a_full_svd() -> None:
+    random = np.random.default_rng(0)
+    vectors = (random.normal(size=(30, 3)) @ random.normal(size=(3, 7))).astype(np.float32)
+    vectors[[4, 9]] = 0
+    known = np.delete(np.arange(30), [4, 9])
+    left, *_ = np.linalg.svd(vectors[known] - vectors[known].mean(0), full_matrices=False)
+    for width, kept in ((2, 2), (16, 3)):
+        found = pca_whiten(vectors, width)
+        assert found.shape == (30, kept) and not found[[4, 9]].any()
+        expected = left[:, :kept] / np.linalg.norm(left[:, :kept], axis=1, keepdims=True)
+        signs = np.sign((found[known] * expected).sum(0))
+        np.testing.assert_allclose(found[known], expected * signs, atol=1e-3)
+    assert pca_whiten(np.zeros((3, 4), dtype=np.float32), 8).shape == (3, 0)
+
+
+def test_saved_content_is_read_again_and_not_made_again(tmp_path: Path) -> None:
+    marts = write_marts(tmp_path / "marts", random_plays())
+    kept = tmp_path / "kept"
+    data = TrainingData(marts, "held_out", recipe("debug"), cache_folder=kept)
+    made = data.content
+    assert len(made.row_VW) == len(data.vocabulary) and not made.row_VW[:2].any()
+    pl.read_parquet(marts / "tracks.parquet").with_columns(title=pl.lit("same")).write_parquet(marts / "tracks.parquet")
+    again = TrainingData(marts, "held_out", recipe("debug"), cache_folder=kept).content
+    assert np.array_equal(again.row_VW, made.row_VW) and np.array_equal(
+        again.has_descriptive_content_V, made.has_descriptive_content_V
+    )
+
+
+def test_held_out_parameters_do_not_read_later_comments(tmp_path: Path) -> None:
+    marts = write_marts(tmp_path, random_plays())
+    cut = datetime(2024, 1, 5)
+    pl.DataFrame({"split": ["global_time"], "validation_from": [cut]}).write_parquet(marts / "train_cuts.parquet")
+    said(("t0", "early bird", datetime(2024, 1, 4)), ("t1", "early bird", cut), ("t2", "early bird", None),
+         ("t3", "early bird", datetime(2024, 1, 1))).write_parquet(marts / "track_comments.parquet")  # fmt: skip
+    described = {}
+    for fit in ("held_out", "final"):
+        data = TrainingData(marts, fit, recipe("debug"))
+        described[fit] = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
+    assert described == {"held_out": {"t0", "t3"}, "final": {"t0", "t1", "t2", "t3"}}

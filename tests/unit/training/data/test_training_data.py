@@ -1,0 +1,166 @@
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from config import settings
+from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
+from training.data.plays import PARTS
+from training.data.training_data import TrainingData
+from training.recipes import recipe
+
+CASES_SCRIPT = settings.ROOT.parent / "shared" / "anchors" / "cases.py"
+
+
+def test_cases_by_hand(tmp_path: Path) -> None:
+    """Twenty plays: 16 train, 2 validation, 2 test. Session 2 begins in validation, session 3 in test."""
+    plays = [("u", f"t{number % 4}", START + timedelta(minutes=4 * number), 180_000) for number in range(16)]
+    later = START + timedelta(hours=9)
+    plays += [("u", "t9", later, 180_000), ("u", "t0", later + timedelta(minutes=4), 180_000)]
+    last = later + timedelta(hours=9)
+    plays += [("u", "t8", last, 20_000), ("u", "t9", last + timedelta(minutes=4), 180_000)]
+    data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
+    named = {
+        part: {kind: data.vocabulary.decode(lists[0]) for kind, lists in data.recall_cases(part).items.items()}
+        for part in ("validation", "test")
+    }
+    assert named["validation"] == {
+        "targets": ["t9", "t0"],
+        "repeat": ["t0"],
+        "discovery": ["t9"],
+        "reachable": [],
+    }
+    assert named["test"] == {"targets": ["t9"], "repeat": ["t9"], "discovery": [], "reachable": []}
+    assert data.recall_cases("test").play_number_C.tolist() == [18]
+    assert not data.catalog_V[data.vocabulary.track_code["t8"]]
+
+
+def test_cases_equal_a_slow_oracle(data: TrainingData) -> None:
+    rows = pl.read_parquet(data.marts / "plays.parquet").to_dicts()
+    expected = []
+    for session in dict.fromkeys((row["user_id"], row["session_id"]) for row in rows):
+        inside = [row for row in rows if (row["user_id"], row["session_id"]) == session]
+        if inside[0]["part"] != "validation":
+            continue
+        before = {
+            row["track_id"]
+            for row in rows
+            if row["user_id"] == session[0] and row["play_number"] < inside[0]["play_number"]
+        }
+        targets = list(dict.fromkeys(row["track_id"] for row in inside if row["is_listened"]))
+        if targets:
+            expected.append((session[0], inside[0]["play_number"], targets, [one for one in targets if one in before]))
+    cases = data.recall_cases("validation")
+    decode = data.vocabulary.decode
+    found = [
+        (
+            cases.user_ids[case],
+            cases.play_number_C[case],
+            decode(cases.items["targets"][case]),
+            decode(cases.items["repeat"][case]),
+        )
+        for case in range(len(cases))
+    ]
+    assert found == expected
+    assert len(expected) > 3
+
+
+def test_validation_does_not_look_for_what_only_it_knows(tmp_path: Path) -> None:
+    plays = random_plays()
+    user, _, ended, _ = plays[125]
+    plays[125] = (user, "t99", ended, 180_000)
+    data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
+    (only_there,) = data.vocabulary.encode(["t99"])
+    assert data.catalog_V[only_there] and not data.validation_catalog_V[only_there]
+    assert data.validation_catalog_V.sum() == data.catalog_V.sum() - 1
+    kinds = data.recall_cases("validation").items
+    assert only_there in kinds["discovery"].items and only_there not in kinds["reachable"].items
+    dated = pl.read_parquet(data.marts / "tracks.parquet").with_columns(
+        released_on=pl.when(pl.col("track_id") == "t99").then(pl.date(2020, 1, 1))
+    )
+    dated.write_parquet(data.marts / "tracks.parquet")
+    assert TrainingData(data.marts, "held_out", recipe("debug"), services=SERVICES).validation_catalog_V[only_there]
+
+
+def test_final_learns_from_everything(marts: Path, data: TrainingData) -> None:
+    final = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
+    assert set(final.plays.part_P.tolist()) == {PARTS.index("train")}
+    assert len(final.recall_cases("validation")) == 0
+    assert final.catalog_V.sum() >= data.catalog_V.sum()
+    assert final.catalog_V[final.plays.track_P].all()
+
+
+def test_sample_keeps_order_and_bounds(data: TrainingData) -> None:
+    cases = data.recall_cases("validation")
+    some = cases.sample(1, seed=0)
+    assert np.unique(some.user_C).tolist() == np.unique(cases.user_C).tolist()
+    assert np.bincount(some.user_C).max() == 1
+    assert some.take(np.arange(len(some))).items["targets"].items.tolist() == some.items["targets"].items.tolist()
+
+
+def test_wrong_fit_is_refused(marts: Path) -> None:
+    with pytest.raises(ValueError, match="held_out or final"):
+        TrainingData(marts, "other", recipe("debug"))
+
+
+@pytest.mark.skipif(not CASES_SCRIPT.exists(), reason="needs the reference script ../shared/anchors/cases.py")
+def test_cases_equal_the_reference(tmp_path: Path) -> None:
+    """The reference reads a play log of seconds; marts are made from its own plays, so only the cases are compared."""
+    generator = np.random.default_rng(3)
+    lines = ["user_id,ts,track_id,artist_id,ms_played"]
+    for user in range(3):
+        now = 1_600_000_000
+        for _ in range(300):
+            now += int(generator.choice([0, 60, 240, 5000], p=[0.1, 0.3, 0.5, 0.1]))
+            lines.append(f"{user},{now},{generator.integers(60)},{generator.integers(5)},{generator.integers(240_000)}")
+    source = tmp_path / "log"
+    source.mkdir()
+    pl.read_csv("\n".join(lines).encode()).write_csv(source / "events.csv")
+    subprocess.run(["gzip", str(source / "events.csv")], check=True)
+    subprocess.run([sys.executable, str(CASES_SCRIPT), str(source), str(tmp_path / "cases")], check=True)
+    plays = pl.read_parquet(tmp_path / "cases" / "plays.parquet")
+    catalogue = set(plays.filter(pl.col("part") != "test")["track_id"].to_list())
+    marts = tmp_path / "marts"
+    marts.mkdir()
+    text, at = pl.String, pl.Datetime("us")
+    plays.select(
+        pl.col("user_id").cast(text),
+        pl.col("track_id").cast(text),
+        pl.col("known_at").cast(at),
+        pl.col("request_at").cast(at),
+        pl.format("{}-{}", "user_id", "session").alias("session_id"),
+        "part",
+        play_number="sequence_number",
+        is_listened=pl.col("label") == 1,
+        behaviour=pl.lit("play"),
+        played_ratio=pl.lit(1.0),
+        scene=pl.lit(None, text),
+    ).write_parquet(marts / "plays.parquet")
+    pl.DataFrame({"user_id": []}).write_parquet(marts / "events.parquet")
+    ids = sorted(plays["track_id"].unique().to_list())
+    pl.DataFrame(
+        {
+            "track_id": [str(one) for one in ids],
+            "artist_id": ["a" for _ in ids],
+            "title": ["t" for _ in ids],
+            "artist_names": [["a"] for _ in ids],
+            "is_in_catalogue": [one in catalogue for one in ids],
+            "available_from": [None for _ in ids],
+            "released_on": [None for _ in ids],
+        },
+        schema_overrides={"available_from": at, "released_on": pl.Date},
+    ).write_parquet(marts / "tracks.parquet")
+    data = TrainingData(marts, "held_out", recipe("debug"))
+    reference = pl.read_parquet(tmp_path / "cases" / "recall_cases.parquet")
+    for part in ("validation", "test"):
+        rows = reference.filter(pl.col("part") == part).sort("user_id", "sequence_number")
+        cases = data.recall_cases(part)
+        assert cases.play_number_C.tolist() == rows["sequence_number"].to_list()
+        assert cases.request_at_C.tolist() == rows["request_at"].to_list()
+        for kind, lists in cases.items.items():
+            found = [[int(track) for track in data.vocabulary.decode(lists[case])] for case in range(len(cases))]
+            assert found == rows[kind].to_list(), kind

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import polars as pl
+
+from training.data.vocabulary import Vocabulary
+
+TRACKS = pl.DataFrame(
+    {
+        "track_id": ["b", "a", "c", "d"],
+        "artist_id": ["x", "y", None, "x"],
+        "title": ["B", "A", "C", None],
+        "artist_names": [["X"], ["Y"], [], ["X"]],
+    },
+    schema_overrides={"artist_names": pl.List(pl.String)},
+)
+PLAYS = pl.DataFrame({"track_id": ["c", "c", "a", "b"]})
+
+
+def test_most_played_first_then_by_id() -> None:
+    vocabulary = Vocabulary.build(TRACKS, PLAYS)
+    assert vocabulary.track_ids_V.tolist() == ["", "", "c", "a", "b", "d"]
+    assert vocabulary.encode(["d", "c", "nobody"]).tolist() == [5, 2, 1]
+    assert vocabulary.decode(vocabulary.encode(["a", "b"])) == ["a", "b"]
+
+
+def test_artists_are_numbered_too_and_a_track_without_one_is_unknown() -> None:
+    vocabulary = Vocabulary.build(TRACKS, PLAYS)
+    of_track = dict(zip(vocabulary.track_ids_V.tolist(), vocabulary.artist_of_track_V.tolist(), strict=True))
+    assert of_track["c"] == 1
+    assert of_track["b"] == of_track["d"] != of_track["a"]
+    assert vocabulary.describe(vocabulary.track_code["b"]) == "B by X"
+    assert vocabulary.describe(vocabulary.track_code["d"]) == "a track by X"
+
+
+def test_save_and_load_give_the_same(tmp_path: Path) -> None:
+    vocabulary = Vocabulary.build(TRACKS, PLAYS)
+    vocabulary.save(tmp_path)
+    loaded = Vocabulary.load(tmp_path)
+    for name in ("track_ids_V", "artist_of_track_V", "artist_ids_A", "titles_V", "artist_names_A"):
+        assert getattr(loaded, name).tolist() == getattr(vocabulary, name).tolist()
+    assert loaded.encoders()["behaviour"] == vocabulary.encoders()["behaviour"]

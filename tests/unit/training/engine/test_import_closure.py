@@ -1,0 +1,136 @@
+"""A change of any module that a result depends on changes its cache key; a change elsewhere does not."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import settings
+from training.ablations import ABLATIONS
+from training.engine.import_closure import code_hash, import_closure
+from training.engine.workspace import DATA_MODULE
+from training.evaluate import evaluation_inputs
+from training.train import producer_modules
+
+PRODUCERS = {
+    "evaluation": ("training.evaluate",),
+    "preparation": ("training.prepare",),
+    "cached arrays": (DATA_MODULE,),
+    **{
+        f"{kind} {name}": producer_modules(kind, name)
+        for kind, names in {
+            "channel": ("popularity", "favourites", "realtime", "multi_interest", "long_short", "knowledge_graph"),
+            "container": ("playlists", "mlogs"),
+            "ranker": ("sum_pooling", "target_attention", "interest_evolution", "session_domains"),
+            "head": ("listened",),
+        }.items()
+        for name in names
+    },
+    **{f"study {name}": study.code for name, study in ABLATIONS.items()},
+}
+PACKAGES = ("ingestion", "quality", "sequences", "training", "serving", "local", "feature_repo")
+MODULES = sorted(
+    str(path.relative_to(settings.ROOT))
+    for path in (
+        *settings.ROOT.glob("*.py"),
+        *(file for one in PACKAGES for file in (settings.ROOT / one).rglob("*.py")),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    """A copy of the source tree."""
+    copy = tmp_path_factory.mktemp("tree")
+    for module in MODULES:
+        (copy / module).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(settings.ROOT / module, copy / module)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def unchanged(tree) -> dict[str, str]:
+    return {name: code_hash(*modules, root=tree) for name, modules in PRODUCERS.items()}
+
+
+@pytest.fixture(scope="module")
+def closures(tree) -> dict[str, set[str]]:
+    """The files in the closure of each producer; all depend on the feature definitions."""
+    definitions = [f"feature_repo.{path.stem}" for path in (tree / "feature_repo").glob("*.py")]
+    return {
+        name: {str(path.relative_to(tree)) for path in import_closure(*modules, *definitions, root=tree).values()}
+        for name, modules in PRODUCERS.items()
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_changed_module_changes_exactly_the_keys_that_depend_on_it(module, tree, unchanged, closures):
+    path = tree / module
+    source = path.read_bytes()
+    path.write_bytes(source + b"\n# changed\n")
+    try:
+        changed = {name for name, modules in PRODUCERS.items() if code_hash(*modules, root=tree) != unchanged[name]}
+    finally:
+        path.write_bytes(source)
+    assert changed == {name for name, files in closures.items() if module in files}
+
+
+@pytest.mark.parametrize("name", ["evaluation", "cached arrays", "channel realtime", "ranker session_domains"])
+def test_the_closure_holds_every_module_that_python_loads(name):
+    """The oracle is Python: what importing the producers loads is in the closure, but for the `__init__` of packages."""
+    show = "import importlib, json, sys; [importlib.import_module(m) for m in sys.argv[1:]]; print(json.dumps(list(sys.modules)))"
+    command = [sys.executable, "-c", show, *PRODUCERS[name]]
+    result = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True)
+    files = {module.replace(".", "/") + ".py": module for module in json.loads(result.stdout.splitlines()[-1])}
+    loaded = {files[file] for file in MODULES if file in files}
+    assert loaded
+    registries = "training.recall", "training.ranking"
+    reached_by_registries = set(import_closure(*registries)) if name.startswith(("channel", "ranker")) else set()
+    assert loaded - reached_by_registries <= set(import_closure(*PRODUCERS[name]))
+
+
+@pytest.mark.parametrize(
+    "module", ["training/slate/filters.py", "training/slate/exclusions.py", "training/data/catalog.py"]
+)
+def test_the_evaluation_depends_on_the_filters_of_the_slate(module, closures):
+    assert module in closures["evaluation"]
+
+
+@pytest.mark.parametrize(
+    "module", ["training/data/unique_keys.py", "training/data/feature_services.py", "training/release/traffic_split.py"]
+)
+def test_every_model_depends_on_how_its_features_are_read(module, closures):
+    assert all(module in closures[name] for name in PRODUCERS if name.startswith(("channel", "ranker")))
+
+
+def test_an_evaluation_is_keyed_by_the_code_that_measures(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("training.evaluate.code_hash", lambda *modules: seen.append(modules) or "the hash")
+    monkeypatch.setattr("training.evaluate.model_input_hashes", lambda *_: {})
+
+    class Recorded:
+        """A workspace that returns what it is given."""
+
+        def inputs(self, **parts):
+            return parts
+
+    assert evaluation_inputs(Recorded())["code"] == "the hash"
+    assert seen == [("training.evaluate",)]
+
+
+def test_siblings_of_a_folder_that_is_no_package_are_followed():
+    assert "feature_repo.sources" in import_closure("feature_repo.services")
+
+
+def test_a_relative_import_is_refused(tmp_path):
+    (tmp_path / "one.py").write_text("from . import two\n")
+    with pytest.raises(ImportError, match="import by the full name"):
+        import_closure("one", root=tmp_path)
+
+
+def test_a_module_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ModuleNotFoundError, match=r"no module training\.nothing"):
+        import_closure("training.nothing", root=tmp_path)

@@ -1,0 +1,104 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from config import settings
+from training.engine import trainer
+
+STEPS = 60
+
+
+class Line(lightning.LightningModule):
+    """Learns y = 3x, with dropout, so that a step depends on its random numbers."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.pause = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Dropout(0.1)), pause
+
+    def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
+        time.sleep(self.pause)
+        return (self.layer(batch) - 3 * batch.sum(1, keepdim=True)).square().mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=0.05)
+
+
+def batch_at(step: int) -> torch.Tensor:
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+
+
+def fit_line(folder: Path, pause: float = 0.0) -> trainer.FitRecord:
+    module = Line(pause)
+
+    def validate() -> float:
+        weight = module.layer[0].weight
+        return -float((weight - 3).square().sum())
+
+    schedule = trainer.Schedule(STEPS, validate_every=20, patience=10, checkpoint_every=10)
+    return trainer.fit(module, batch_at, schedule, folder, validate)
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    whole = fit_line(tmp_path / "whole")
+    code = f"from pathlib import Path; from tests.unit.training.engine.test_trainer import fit_line; fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=settings.ROOT, env={**os.environ, "PYTHONPATH": "."})
+    last = tmp_path / "cut" / trainer.LAST_CHECKPOINT_FILE
+    deadline = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert last.exists(), "the fit was not killed in the middle"
+    assert not (tmp_path / "cut" / trainer.FIT_RECORD_FILE).exists()
+    resumed = fit_line(tmp_path / "cut")
+    first, second = (
+        load_file(tmp_path / "whole" / trainer.BEST_WEIGHTS_FILE),
+        load_file(tmp_path / "cut" / trainer.BEST_WEIGHTS_FILE),
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert resumed.steps == whole.steps
+    assert [row["value"] for row in resumed.history] == [row["value"] for row in whole.history]
+
+
+def test_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path: Path) -> None:
+    values = iter([1.0, 3.0, 2.0, 2.5, 9.0])
+    record = trainer.fit(Line(), batch_at, trainer.Schedule(1000, 5, patience=2), tmp_path, lambda: next(values))
+    assert (record.steps, record.value) == (10, 3.0)
+    assert len(record.history) == 4
+
+
+def test_without_validation_runs_all_steps_and_is_not_repeated(tmp_path: Path) -> None:
+    record = trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path)
+    assert record.steps == 15
+    assert trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path) == record
+
+
+def test_the_log_says_how_much_of_the_time_steps_waited_for_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
+    # In one thread, so that this clock says who took the time
+    monkeypatch.setattr(trainer, "Prefetcher", lambda batches: batches)
+
+    class Slow(Line):
+        def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+            now[0] += 3
+            return super().training_step(batch, index)
+
+    def made(step: int) -> torch.Tensor:
+        now[0] += 1
+        return batch_at(step)
+
+    record = trainer.fit(Slow(), made, trainer.Schedule(8), tmp_path)
+    assert record.data_wait_share == 0.25
+    assert "8 steps, 25.0% of the steps' time waiting for data" in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""AUC, GAUC, log loss and calibration error against pairs counted one by one."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from tests.support.training import reference_metrics
+from training.evaluation.metrics import ranking_metrics
+
+
+def world(plays: int = 4000, users: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities (many tied) and users; user 0 always listens."""
+    random = np.random.default_rng(11)
+    user = random.integers(0, users, plays)
+    probability = np.round(random.random(plays), 2)
+    label = (random.random(plays) < 0.3 + 0.5 * probability).astype(int)
+    label[user == 0] = 1
+    return label, probability, user
+
+
+def test_gauc_is_each_users_pairs_weighted_by_plays() -> None:
+    label, probability, user = world(600, 12)
+    by_user = reference_metrics.auc_by_user(
+        [(f"{u:02}", int(y), float(p)) for u, y, p in zip(user, label, probability, strict=True)]
+    )
+    values, weights = np.array(list(by_user.values())).T
+    assert "00" not in by_user
+    assert ranking_metrics.measure(label, probability, user)["gauc"].interval() == pytest.approx(
+        reference_metrics.interval(values, weights)
+    )
+
+
+def test_auc_and_logloss_are_sklearns() -> None:
+    label, probability, user = world()
+    measured = ranking_metrics.measure(label, probability, user)
+    assert measured["auc"].value == pytest.approx(roc_auc_score(label, probability))
+    assert measured["logloss"].value == pytest.approx(log_loss(label, np.clip(probability, 1e-7, 1 - 1e-7)))
+
+
+def test_auc_draws_are_aucs_of_the_drawn_users() -> None:
+    label, probability, user = world()
+    draws = ranking_metrics.measure(label, probability, user)["auc"].draws_R
+    drawn = np.random.default_rng(0).integers(30, size=(1000, 30))
+    for row in (0, 1, 999):
+        rows = np.concatenate([np.flatnonzero(user == one) for one in drawn[row]])
+        assert draws[row] == pytest.approx(roc_auc_score(label[rows], probability[rows]), abs=1e-4)
+
+
+def test_calibration_error_by_hand() -> None:
+    label = np.array([1, 0, 1, 1])
+    probability = np.array([0.30, 0.31, 0.95, 0.99])  # bins of 1/15: 0.30 and 0.31 share one, 0.95 and 0.99 the last
+    measured = ranking_metrics.measure(label, probability, np.zeros(4, dtype=int))
+    assert measured["ece"].value == pytest.approx((abs(0.61 - 1) + abs(1.94 - 2)) / 4)
+    said = ranking_metrics.calibration_curve(label, probability)
+    assert said == [pytest.approx((0.305, 0.5, 2)), pytest.approx((0.97, 1.0, 2))]
+
+
+def test_certainty_that_was_wrong_is_finite() -> None:
+    measured = ranking_metrics.measure(np.array([1, 0]), np.array([0.0, 1.0]), np.array([0, 0]))
+    assert measured["logloss"].value == pytest.approx(-log(1e-7), rel=1e-3)
+
+
+def test_one_class_has_no_auc() -> None:
+    measured = ranking_metrics.measure(np.ones(5), np.full(5, 0.5), np.arange(5))
+    assert np.isnan(measured["auc"].interval()).all() and np.isnan(measured["gauc"].interval()).all()
+
+
+def test_a_logit_is_not_a_probability() -> None:
+    with pytest.raises(ValueError, match=r"outside \[0, 1\]"):
+        ranking_metrics.measure(np.array([1, 0]), np.array([2.5, 0.1]), np.array([0, 0]))
+
+
+def test_of_one_user_there_is_no_interval() -> None:
+    label, said = np.array([1, 0, 1, 1, 0]), np.array([0.9, 0.2, 0.6, 0.3, 0.4])
+    alone = ranking_metrics.measure(label, said, np.zeros(5, dtype=np.int64))
+    for name, estimate in alone.items():
+        value, low, high = estimate.interval()
+        assert np.isfinite(value) and np.isnan([low, high]).all(), name
+    assert alone["auc"].value == pytest.approx(5 / 6)

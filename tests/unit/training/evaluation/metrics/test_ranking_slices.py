@@ -1,0 +1,64 @@
+"""Slices against a walk over the plays, case by case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.training.evaluation_marts import write
+from tests.support.training.fitted_workspace import TRACKS, plays
+from training.data.training_data import TrainingData
+from training.evaluation.metrics import ranking_metrics, ranking_slices
+from training.evaluation.metrics.ranking_slices import measure_by_slice, slice_masks
+from training.ranking.cases import ranking_cases
+from training.recipes import recipe
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    folder: Path = tmp_path_factory.mktemp("marts")
+    write(folder, plays(3), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
+    return TrainingData(folder, "held_out", recipe("debug"))
+
+
+def test_slices_are_what_a_walk_over_the_plays_finds(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking_slices, "HISTORY_EDGES", (0, 60, 70))
+    cases = ranking_cases(data)
+    cases = cases.take(np.random.default_rng(0).permutation(len(cases)))
+    masks = slice_masks(data, cases)
+    log = data.plays
+    for row in range(0, len(cases), 7):
+        mine = np.flatnonzero(log.user_P == cases.user_R[row])
+        before = mine[log.request_at_P[mine] < cases.request_at_R[row]]
+        train = mine[log.part_P[mine] == 0]
+        expected = {
+            "plays 0-59": len(before) < 60,
+            "plays 60-69": 60 <= len(before) < 70,
+            "plays 70+": len(before) >= 70,
+            "track played before": cases.item_R[row] > 1 and cases.item_R[row] in log.track_P[before],
+            "skips 20% to 40%": 0.2 <= 1 - log.is_listened_P[train].mean() < 0.4,
+        }
+        assert {name: bool(masks[name][row]) for name in expected} == {k: bool(v) for k, v in expected.items()}
+    assert (sum(masks[name].astype(int) for name in masks if name.startswith("plays")) == 1).all()
+    assert (sum(masks[name].astype(int) for name in masks if name.startswith("track")) == 1).all()
+    assert masks["track played before"].any() and masks["track new to the user"].any()
+
+
+def test_a_slice_is_measured_like_any_cases_and_rankers_are_subtracted() -> None:
+    random = np.random.default_rng(0)
+    user, label = np.arange(2000) % 10, (random.random(2000) < 0.5).astype(np.float32)
+    label[:100] = np.nan
+    said = {name: random.random(2000).astype(np.float32) for name in ("low", "middle", "high")}
+    mask = np.arange(2000) < 900
+    found = measure_by_slice({"some": mask, "few": np.arange(2000) < 150, "none": mask & False}, label, said, user)
+    assert set(found) == {"some"}
+    rows = np.arange(100, 900)
+    measured = {name: ranking_metrics.measure(label[rows], one[rows], user[rows]) for name, one in said.items()}
+    some = found["some"]
+    assert (some["cases"], some["users"]) == (800, 10)
+    assert some["rankers"]["low"]["gauc"] == measured["low"]["gauc"].interval()
+    assert set(some["differences"]) == {"middle - low", "high - low", "high - middle"}
+    difference = (measured["high"]["auc"] - measured["low"]["auc"]).interval()
+    assert some["differences"]["high - low"]["auc"] == difference

@@ -1,0 +1,114 @@
+"""Recall, NDCG and coverage against figures worked out by hand and the anchor's own formulas."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+import pytest
+
+from tests.support.training import reference_metrics
+from tests.support.training.recall_cases import Case, ragged, recall_cases
+from training.data.recall_cases import RecallCases
+from training.evaluation.metrics import recall_metrics
+
+
+@pytest.fixture
+def three_cases() -> RecallCases:
+    """User a has two sessions, user b one; track 9 is in nobody's catalogue."""
+    return recall_cases(
+        [
+            Case("a", repeat=[2, 3], discovery=[4, 9], reachable=[4]),
+            Case("a", repeat=[5], discovery=[], reachable=[]),
+            Case("b", repeat=[], discovery=[6], reachable=[6]),
+        ]
+    )
+
+
+ITEMS = np.array([[3, 7, 4], [8, 5, 0], [0, 0, 0]])
+
+
+def test_recall_by_hand(three_cases: RecallCases) -> None:
+    found = recall_metrics.measure_by_case(ITEMS, three_cases, ["recall_at_1", "recall_at_3"])
+    assert found["recall_at_1"]["all"] == pytest.approx([1 / 4, 0, 0])
+    assert found["recall_at_3"]["all"] == pytest.approx([2 / 4, 1, 0])
+    assert found["recall_at_3"]["repeat"] == pytest.approx([1 / 2, 1, np.nan], nan_ok=True)
+    assert found["recall_at_3"]["discovery"] == pytest.approx([1 / 2, np.nan, 0], nan_ok=True)
+    assert found["recall_at_3"]["reachable"] == pytest.approx([1, np.nan, 0], nan_ok=True)
+
+
+def test_averages_cases_of_a_user_then_users(three_cases: RecallCases) -> None:
+    measured = recall_metrics.measure(ITEMS, three_cases, ["recall_at_3"])["recall_at_3"]
+    assert measured["all"].value == pytest.approx(((0.5 + 1) / 2 + 0) / 2)
+    assert measured["repeat"].value == pytest.approx((0.5 + 1) / 2)
+    assert measured["reachable"].value == pytest.approx((1 + 0) / 2)
+
+
+def test_ndcg_by_hand(three_cases: RecallCases) -> None:
+    found = recall_metrics.measure_by_case(ITEMS, three_cases, ["ndcg_at_10"])["ndcg_at_10"]
+    best_of_four = 1 + 1 / log2(3) + 1 / log2(4) + 1 / log2(5)
+    assert found["all"] == pytest.approx([(1 + 1 / log2(4)) / best_of_four, 1 / log2(3), 0])
+
+
+def test_ndcg_of_a_perfect_list_is_one_however_many_targets() -> None:
+    cases = recall_cases([Case("a", repeat=list(range(2, 2 + n)), discovery=[], reachable=[]) for n in (1, 3, 25)])
+    items = np.tile(np.arange(2, 32), (3, 1))
+    assert recall_metrics.measure_by_case(items, cases, ["ndcg_at_10"])["ndcg_at_10"]["all"] == pytest.approx([1, 1, 1])
+
+
+def test_none_is_never_a_hit() -> None:
+    assert not ragged([1, 2]).contains(np.zeros((1, 5), dtype=np.int64)).any()
+    assert not ragged([]).contains(np.array([[5, 6]])).any()
+
+
+def test_equals_the_anchor_on_random_lists() -> None:
+    random = np.random.default_rng(3)
+    rows, items = [], []
+    for number in range(200):
+        targets = random.choice(np.arange(2, 60), size=random.integers(1, 12), replace=False).tolist()
+        cut = int(random.integers(0, len(targets) + 1))
+        rows.append(Case(f"u{number % 17:02}", targets[:cut], targets[cut:], targets[cut::2]))
+        items.append(random.choice(np.arange(2, 60), size=20, replace=False))
+    cases = recall_cases(rows)
+    measured = recall_metrics.measure(np.array(items), cases, ["recall_at_5", "recall_at_20"])
+    for name, part in [("recall_at_5", "all"), ("recall_at_20", "reachable"), ("recall_at_20", "repeat")]:
+        lists = cases.items[recall_metrics.TARGETS_OF_PART[part]]
+        plain = [(case.user, set(lists[row].tolist()), items[row].tolist()) for row, case in enumerate(rows)]
+        by_user = reference_metrics.recall_by_user(plain, int(name.rpartition("_")[2]))
+        values = np.array([by_user[user] for user in sorted(by_user)])
+        assert measured[name][part].interval() == pytest.approx(
+            reference_metrics.interval(values, np.ones(len(values)))
+        )
+
+
+@pytest.mark.parametrize("users", [1, 2, 9])
+def test_of_few_users_their_sessions_are_drawn(users: int) -> None:
+    random = np.random.default_rng(users)
+    user_C = np.sort(random.integers(users, size=60))
+    values_C = np.where(random.random(60) < 0.2, np.nan, random.random(60))
+    kept = ~np.isnan(values_C)
+    weights = 1 / np.bincount(user_C[kept])[user_C[kept]]
+    value, low, high = recall_metrics.mean_over_users(values_C, user_C).interval()
+    assert [value, low, high] == pytest.approx(reference_metrics.interval(values_C[kept], weights))
+    assert value == pytest.approx(np.nanmean(recall_metrics.mean_by_user(values_C, user_C, users)))
+    assert low < value - 0.01 and value + 0.01 < high
+
+
+def test_of_more_users_the_users_are_drawn() -> None:
+    values_C, user_C = np.tile(np.arange(10) / 10, 50), np.tile(np.arange(10), 50)
+    assert recall_metrics.mean_over_users(values_C, user_C).interval() == pytest.approx(
+        reference_metrics.interval(np.arange(10) / 10, np.ones(10))
+    )
+
+
+def test_coverage_counts_catalogue_tracks_once() -> None:
+    catalogue = np.zeros(12, dtype=bool)
+    catalogue[[3, 4, 5, 10]] = True
+    assert recall_metrics.coverage(ITEMS, catalogue) == pytest.approx(3 / 4)
+
+
+def test_unknown_metric_and_missing_lists_are_errors(three_cases: RecallCases) -> None:
+    with pytest.raises(ValueError, match="recall_at_K or ndcg_at_K"):
+        recall_metrics.measure_by_case(ITEMS, three_cases, ["precision_at_5"])
+    with pytest.raises(ValueError, match="2 lists for 3 cases"):
+        recall_metrics.measure_by_case(ITEMS[:2], three_cases, ["recall_at_5"])

@@ -1,0 +1,87 @@
+"""The index with a boundary against sorting everything, one request at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.data.ragged import Ragged
+from training.index.cold_start import ColdStartIndex, score_positives_as_cold
+from training.index.exact import ExactIndex
+from training.index.ivf import IVFIndex
+from training.nn.item_tower import ItemCodes
+
+ITEMS = np.arange(2, 42)
+
+
+def world(cold: int) -> tuple[torch.Tensor, ItemCodes]:
+    """42 vectors that half precision holds exactly, of whose items the last `cold` are cold; the even ones have content."""
+    torch.manual_seed(1)
+    vector_VD = torch.nn.functional.normalize(torch.randn(42, 5), dim=1).half().float()
+    number_V = torch.arange(42)
+    content_V = torch.where((number_V % 2 == 0) & (number_V > 1), number_V // 2, 0)
+    codes = ItemCodes(number_V, number_V, torch.zeros((42, 0)), content_V, torch.zeros((21, 1)), number_V >= 42 - cold)
+    return vector_VD, codes
+
+
+def guarded(vector_VD: torch.Tensor, codes: ItemCodes, kind: str = "exact") -> ColdStartIndex:
+    """Of ITEMS; an approximate index of the warm ones reads all of its lists."""
+    is_cold = codes.is_cold_V.numpy()[ITEMS]
+    warm, cold = (ExactIndex.of(items, vector_VD[items]) for items in (ITEMS[~is_cold], ITEMS[is_cold]))
+    return ColdStartIndex(warm if kind == "exact" else IVFIndex.of(warm, 1_000, seed=0), cold)
+
+
+def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]:
+    kept = [item for item in ITEMS.tolist() if is_allowed_V[item]]
+    best = sorted(kept, key=lambda item: (-score_V[item], item))[:k]
+    return best + [0] * (k - len(best))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cold"), [("exact", 0), ("exact", 15), ("exact", 40), ("approximate", 0), ("approximate", 15)]
+)
+@pytest.mark.parametrize("least", [-2.0, 0.1, 0.5, np.inf])
+def test_cold_items_enter_from_the_boundary_on(kind: str, cold: int, least: float) -> None:
+    vector_VD, codes = world(cold)
+    index = guarded(vector_VD, codes, kind)
+    query_BD = torch.randn(6, 5)
+    exclude_BX = np.array([[2, 39, 40]] * 6)
+    items_BK, score_BK = index.search(query_BD, 12, exclude_BX, least)
+    for row in range(6):
+        score_V = (vector_VD @ query_BD[row]).numpy()
+        is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= least)
+        is_allowed_V[exclude_BX[row]] = False
+        assert items_BK[row].tolist() == expected(score_V, is_allowed_V, 12)
+        found = items_BK[row] > 0
+        np.testing.assert_allclose(score_BK[row][found], score_V[items_BK[row][found]], rtol=1e-5)
+        assert np.isneginf(score_BK[row][~found]).all()
+
+
+def test_each_row_of_several_queries_has_its_own_boundary() -> None:
+    vector_VD, codes = world(20)
+    index = guarded(vector_VD, codes)
+    query_BQD = torch.randn(2, 3, 5).repeat(2, 1, 1)
+    items_BK, _ = index.search_best(query_BQD, 40, None, np.array([np.inf, np.inf, -2.0, 0.3]))
+    cold = codes.is_cold_V.numpy()
+    assert not cold[items_BK[:2]].any()
+    assert set(items_BK[2].tolist()) == set(ITEMS.tolist())
+    score_V = (vector_VD @ query_BQD[3].T).amax(1).numpy()
+    assert {item for item in items_BK[3].tolist() if cold[item]} == {
+        item for item in ITEMS.tolist() if cold[item] and score_V[item] >= 0.3
+    }
+
+
+def test_positives_count_by_their_best_query_as_if_cold_and_only_with_content() -> None:
+    vector_VD, codes = world(0)
+    query_BQD = torch.randn(2, 3, 5)
+    targets = Ragged(np.array([4, 5, 7, 6]), np.array([0, 2, 4]))
+
+    def vectors(items: torch.Tensor, as_cold: bool) -> torch.Tensor:
+        assert as_cold
+        return vector_VD[items]
+
+    found = score_positives_as_cold(query_BQD, targets, vectors, codes)
+    by_hand = [max(float(query @ vector_VD[item]) for query in query_BQD[case]) for case, item in ((0, 4), (1, 6))]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+    assert not len(score_positives_as_cold(query_BQD, Ragged(np.array([5]), np.array([0, 1, 1])), vectors, codes))

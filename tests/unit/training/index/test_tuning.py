@@ -1,0 +1,167 @@
+"""Which index a channel gets, and what is written down of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.training.tiny_world import users_at
+from training.data.training_data import TrainingData
+from training.engine.workspace import Workspace
+from training.index.exact import ExactIndex
+from training.index.ivf import IVFIndex
+from training.index.tuning import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
+from training.recall import CHANNELS
+from training.recall.neural_channel import NeuralChannel
+from training.recall.realtime.channel import Realtime
+from training.recall.realtime.config import RealtimeConfig
+from training.release.manifest import _indexes
+from training.train import MEASURES_FILE
+
+INDEXED = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
+
+
+def _watched(count: int = 3_000) -> RecordingIndex:
+    """Sixty directions, items near them, and what forty queries find."""
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.randn(60, 16, generator=generator)
+    of_item = torch.randint(0, 60, (count,), generator=generator)
+    vectors = torch.nn.functional.normalize(centre[of_item] + 0.5 * torch.randn(count, 16, generator=generator), dim=1)
+    index = RecordingIndex.wrap(ExactIndex.of(np.arange(2, count + 2), vectors))
+    queries = torch.nn.functional.normalize(vectors[:40] + 0.1 * torch.randn(40, 16, generator=generator), dim=1)
+    index.search_best(queries.view(20, 2, 16), 50, np.arange(2, 42).reshape(20, 2))
+    return index
+
+
+def test_agreement_is_the_share_found_again() -> None:
+    index = ExactIndex.of(np.array([5, 6, 7]), torch.eye(3))
+    query = torch.tensor([[[3.0, 2.0, 1.0]], [[1.0, 2.0, 3.0]]])
+    search = RecordedSearch(query, np.array([[6], [0]]), np.array([[5, 6], [7, 0]]))
+    # The first row gets 5 and 7, so one of two; the second 7 and 6, so one of one.
+    assert recall_against_exact(index, [search]) == pytest.approx(0.75)
+    assert recall_against_exact(index, [RecordedSearch(query, None, np.zeros((2, 2), dtype=np.int64))]) == 1
+
+
+def test_few_vectors_are_searched_exactly() -> None:
+    watched = _watched()
+    for exact_up_to in (None, 3_000):
+        index, known = choose_index(watched, exact_up_to, watched.searches, seed=0)
+        assert index is watched
+        assert known == {"kind": "exact", "vectors": 3_000, "recall_at_200": 1.0}
+
+
+def test_many_vectors_are_searched_nearly_as_well() -> None:
+    watched = _watched()
+    index, known = choose_index(watched, 2_999, watched.searches, seed=0)
+    assert isinstance(index, IVFIndex)
+    assert known["kind"] == "approximate"
+    assert (known["lists"], known["probes"]) == (54, index.probes)
+    assert MIN_RECALL <= known["recall_at_200"] == round(recall_against_exact(index, watched.searches), 4)
+    again = IVFIndex.of(watched, index.probes, seed=0)
+    assert recall_against_exact(again, watched.searches) == recall_against_exact(index, watched.searches)
+
+
+def test_probes_rise_until_enough_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = _watched()
+    monkeypatch.setattr("training.index.tuning.INITIAL_PROBES", 1)
+    index, known = choose_index(watched, 0, watched.searches, seed=0)
+    assert isinstance(index, IVFIndex)
+    assert index.probes > 1
+    assert recall_against_exact(IVFIndex.of(watched, 1, 0), watched.searches) < MIN_RECALL <= known["recall_at_200"]
+
+
+def test_search_stays_exact_where_too_little_is_found(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = _watched()
+    monkeypatch.setattr("training.index.tuning.INITIAL_PROBES", 1)
+    monkeypatch.setattr("training.index.tuning.MAX_PROBED_FRACTION", 0.02)
+    index, known = choose_index(watched, 0, watched.searches, seed=0)
+    assert index is watched
+    assert known["kind"] == "exact"
+    assert "every search over 3000 vectors stays exact" in caplog.text
+
+
+def test_nobody_asks_so_nothing_is_measured() -> None:
+    watched = _watched()
+    index, known = choose_index(watched, 0, [], seed=0)
+    assert index is watched
+    assert known["kind"] == "exact"
+
+
+@pytest.mark.parametrize("name", INDEXED)
+@pytest.mark.parametrize("recipe", ["debug", "small", "full"])
+def test_only_full_ever_searches_approximately(name: str, recipe: str) -> None:
+    assert CHANNELS[name].config(recipe).exact_up_to == (200_000 if recipe == "full" else None)
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData, tmp_path: Path) -> None:
+    kind = CHANNELS[name]
+    config = replace(kind.config("debug"), exact_up_to=5, **({"new_share": 0.3} if name == "long_short" else {}))
+    channel = kind.fit(data, config, tmp_path / "fit")
+    assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
+    known = channel.measures()["index"]
+    assert known["kind"] == "approximate"
+    assert known["probes"] == channel.resolved_config.probes == channel.index.warm.probes
+    assert MIN_RECALL <= known["recall_at_200"] <= 1
+    channel.save(tmp_path / "saved")
+    loaded = kind.load(tmp_path / "saved", data.vocabulary)
+    assert isinstance(loaded, NeuralChannel) and isinstance(loaded.index.warm, IVFIndex)
+    users = users_at(data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
+    assert np.array_equal(channel.recall(users, 10).items_BK, loaded.recall(users, 10).items_BK)
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
+    name: str, described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dataclasses import replace
+
+    kind = CHANNELS[name]
+    channel = kind.fit(described_data, replace(kind.config("debug"), exact_up_to=0, new_share=0.9), tmp_path / "fit")
+    assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
+    cold, known = channel.index.cold.items, channel.measures()["index"]
+    assert (
+        cold.item_N.tolist() == np.flatnonzero(described_data.catalog_V & channel.item_codes.is_cold_V.numpy()).tolist()
+    )
+    assert known["cold_vectors"] == len(cold) > 0
+    assert f"{len(cold)} vectors of tracks that nobody has played are searched exactly" in caplog.text
+    users = users_at(described_data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
+    # All lists are read, so that a larger boundary can only take cold tracks away.
+    for probes in (None, 1_000):
+        found = {}
+        for least in (2.0, -1.0):
+            boundaries = dict.fromkeys(("next", "new"), least)
+            channel.resolved_config = replace(channel.resolved_config, probes=probes, boundaries=boundaries)
+            channel.save(tmp_path / "saved")
+            loaded = kind.load(tmp_path / "saved", described_data.vocabulary)
+            found[least] = loaded.recall(users, 60).items_BK
+        assert not np.isin(found[2.0], cold.item_N).any()
+        assert np.isin(found[-1.0], cold.item_N).any(axis=1).all()
+        for with_cold, without in zip(found[-1.0], found[2.0], strict=True):
+            assert np.isin(without, with_cold).all()
+
+
+def test_no_vector_is_cold_without_content(data: TrainingData, tmp_path: Path) -> None:
+    channel = Realtime.fit(data, Realtime.config("debug"), tmp_path)
+    assert not len(channel.index.cold.items)
+    assert channel.measures()["index"].keys() == {"kind", "vectors", "recall_at_200"}
+
+
+def test_inner_products_are_searched_exactly() -> None:
+    with pytest.raises(ValueError, match="similarity='dot' needs exact search"):
+        RealtimeConfig(similarity="dot", exact_up_to=200_000)
+
+
+def test_the_manifest_names_each_index(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, tmp_path, "2026-01-01", "full")
+    known = {"kind": "approximate", "recall_at_200": 0.981}
+    for name, measures in (("realtime", {"steps": 3, "index": known}), ("popularity", {})):
+        folder = workspace.channel_folder("final", name)
+        folder.mkdir(parents=True)
+        (folder / MEASURES_FILE).write_text(json.dumps(measures))
+    assert _indexes(workspace, ["popularity", "realtime"]) == {"realtime": known}

@@ -1,0 +1,210 @@
+"""Further searches against counting by hand, one candidate at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tests.support.training.ranking_cases import (
+    ARTIST_OF_TRACK,
+    LISTEN,
+    MINUTE,
+    NOW,
+    SKIP,
+    TRACKS,
+    history,
+    ranking_features,
+    user_batch,
+)
+from training.ranking.features import context_search, neighbour_search, recency_search, time_decay_search
+from training.ranking.features.history_match import MATCH_FEATURES
+from training.ranking.features.history_search import MISSING_DISTANCE
+from training.ranking.features.search_registry import SEARCHES, count_match_features, count_user_features
+
+Events = list[tuple[int, int, int]]
+ROWS: list[Events] = [
+    history(60, 1),
+    [],
+    [(5, SKIP, NOW - MINUTE)],
+    [(5 + n % 3, LISTEN if n % 4 else SKIP, NOW - (900 - 40 * n) * MINUTE) for n in range(22)],
+    [(1, LISTEN, NOW - 3 * MINUTE), (10_000, SKIP, NOW - 2 * MINUTE), (7, LISTEN, NOW - MINUTE)],
+]
+ITEMS = [5, 6, 7, 15, 30, 39, 1]
+
+
+def found(name: str, length: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """What a search adds: numbers of the user [B, ·] and of the candidates [B, C, ·]."""
+    features = ranking_features(searches=(name,))
+    side = features.prepare_users(user_batch(ROWS, length=length))
+    candidates = features.prepare_candidates(side, np.tile(ITEMS, (len(ROWS), 1)))
+    before = side.inputs.context_BU.shape[1] - SEARCHES[name].user_feature_count
+    return side.inputs.context_BU.numpy()[:, before:], candidates.matches_BCM.numpy()[..., MATCH_FEATURES:]
+
+
+def known(events: Events) -> list[int]:
+    """The tracks, -1 for one that nobody knows."""
+    return [track if 1 < track < TRACKS else -1 for track, _, _ in events]
+
+
+def artists(tracks: list[int]) -> list[int]:
+    """Their artists, -1 for a track that nobody knows."""
+    return [int(ARTIST_OF_TRACK[track]) if track > 1 else -1 for track in tracks]
+
+
+def facets(events: Events, item: int) -> list[tuple[list[int], int, list[int]]]:
+    """For track and artist: the plays' values, the wanted one, and the places where it is."""
+    tracks = known(events)
+    wanted = item if item > 1 else -2
+    of_artists = artists(tracks), artists([wanted])[0] if wanted > 1 else -2
+    return [
+        (values, one, [place for place, value in enumerate(values) if value == one])
+        for values, one in ((tracks, wanted), of_artists)
+    ]
+
+
+def share(listens: float, plays: float) -> float:
+    """Drawn to .7 where there are few."""
+    return (listens + 0.7) / (plays + 1)
+
+
+def is_listen(events: Events, place: int) -> bool:
+    """Whether that play was listened to."""
+    return events[place][1] == LISTEN
+
+
+def lately_by_hand(events: Events, item: int) -> list[float]:
+    columns: list[float] = []
+    for _, _, places in facets(events, item):
+        newest_first = [is_listen(events, place) for place in reversed(places)]
+        ago = [len(events) - 1 - place for place in reversed(places)]
+        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in recency_search.OWN_WINDOWS]
+        ratios = [1.0 if listened else 0.1 for listened in newest_first[: recency_search.RATIO_WINDOW]]
+        columns.append(sum(ratios) / len(ratios) if ratios else -1)
+        for k in recency_search.RECENT_WINDOWS:
+            inside = [listened for listened, one in zip(newest_first, ago, strict=True) if one < k]
+            columns += [np.log2(1 + len(inside)), share(sum(inside), len(inside))]
+        for wanted in ((True, False), (True,), (False,)):
+            when = [one for listened, one in zip(newest_first, ago, strict=True) if listened in wanted]
+            columns.append(np.log2(1 + when[0]) if when else MISSING_DISTANCE)
+        run = 0
+        while run < len(newest_first) and newest_first[run] == newest_first[0]:
+            run += 1
+        columns.append(np.log2(1 + run) * (1 if newest_first and newest_first[0] else -1))
+    return columns
+
+
+def fading_by_hand(events: Events, item: int) -> list[float]:
+    columns: list[float] = []
+    for _, _, places in facets(events, item):
+        day = 24 * 60 * MINUTE
+        age = {place: NOW - events[place][2] for place in places}
+        weights = [
+            {p: 0.5 ** ((len(events) - 1 - p) / half) for p in places} for half in time_decay_search.PLAY_HALF_LIVES
+        ]
+        weights += [{p: 0.5 ** (age[p] / (half * day)) for p in places} for half in time_decay_search.DAY_HALF_LIVES]
+        near = time_decay_search.HOUR_WINDOW * 60 * MINUTE
+        weights.append({p: float(age[p] % day <= near or day - age[p] % day <= near) for p in places})
+        for weight in weights:
+            plays, listens = sum(weight.values()), sum(weight[p] for p in places if is_listen(events, p))
+            columns += [np.log2(1 + plays), share(listens, plays)]
+    return columns
+
+
+def neighbours_by_hand(events: Events, item: int) -> list[float]:
+    columns: list[float] = []
+    begin = max(len(events) - neighbour_search.RECENT_PLAYS, 0)
+    for values, _, places in facets(events, item):
+        now = {values[place]: place for place in range(begin, len(events)) if values[place] >= 0}
+        for window in neighbour_search.WINDOWS:
+            sums = {}
+            for place in places:
+                around = [p for p in range(place - window, place + window + 1) if p != place and 0 <= p < begin]
+                sums[place] = [0.0, 0.0]
+                for one in around:
+                    if values[one] in now:
+                        newest = now[values[one]]
+                        weight = 0.5 ** ((len(events) - 1 - newest) / neighbour_search.HALF_LIFE)
+                        sums[place][0 if is_listen(events, newest) else 1] += weight
+            near, against = (sum(sums[place][side] for place in places) for side in (0, 1))
+            listens = sum(sums[place][0] for place in places if is_listen(events, place))
+            columns += [np.log2(1 + near), share(listens, near), np.log2(1 + against)]
+    return columns
+
+
+def situation(events: Events, place: int, item: int) -> tuple[tuple[int, bool], tuple[bool, int, int]]:
+    """How a track was known before that place, and what stood before it."""
+    tracks = known(events)
+    before = [p for p in range(place) if item > 1 and tracks[p] == item]
+    often = sum(len(before) >= bound for bound in (1, *context_search.PLAY_COUNT_BOUNDS))
+    artist, previous = (artists([one])[0] for one in (item, tracks[place - 1] if place else -1))
+    outcome = [1 if is_listen(events, place - k) else -1 for k in (1, 2) if place >= k]
+    one, two = [*outcome, 0, 0][:2]
+    return (often, bool(before) and is_listen(events, before[-1])), (artist == previous and artist > 0, one, two)
+
+
+def situations_by_hand(events: Events, item: int) -> list[float]:
+    tracks, columns = known(events), []
+    past = [situation(events, place, tracks[place]) for place in range(len(events))]
+    mine = situation(events, len(events), item)
+    for half_life in context_search.HALF_LIVES:
+        for same in (lambda one: one[0] == mine[0], lambda one: one == mine):
+            weight = {
+                place: 0.5 ** ((len(events) - 1 - place) / half_life) for place, one in enumerate(past) if same(one)
+            }
+            plays, listens = sum(weight.values()), sum(w for place, w in weight.items() if is_listen(events, place))
+            columns += [np.log2(1 + plays), share(listens, plays)]
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("name", "by_hand"),
+    [
+        ("lately", lately_by_hand),
+        ("fading", fading_by_hand),
+        ("neighbours", neighbours_by_hand),
+        ("situations", situations_by_hand),
+    ],
+)
+def test_candidates_are_what_counting_finds(name: str, by_hand: Callable[[Events, int], list[float]]) -> None:
+    _, numbers = found(name)
+    for b, events in enumerate(ROWS):
+        for c, item in enumerate(ITEMS):
+            np.testing.assert_allclose(
+                numbers[b, c], by_hand(events, item), rtol=1e-4, atol=1e-5, err_msg=f"{b} {item}"
+            )
+    assert numbers.std((0, 1)).min() > 1e-3  # every column says something here
+
+
+def test_the_newest_plays_that_ended_alike_are_counted() -> None:
+    runs, _ = found("lately")
+    for events, (run,) in zip(ROWS, runs, strict=True):
+        listens = [is_listen(events, place) for place in range(len(events))][::-1]
+        ends = [place for place, (one, other) in enumerate(pairwise(listens), 1) if one != other]
+        length = ends[0] if ends else len(listens)
+        assert run == pytest.approx((1 if listens and listens[0] else -1) * np.log2(1 + length))
+
+
+def test_shares_of_the_user_fade() -> None:
+    shares, _ = found("fading")
+    for events, row in zip(ROWS, shares, strict=True):
+        for half_life, value in zip(time_decay_search.USER_HALF_LIVES, row, strict=True):
+            weight = [0.5 ** ((len(events) - 1 - place) / half_life) for place in range(len(events))]
+            listens = sum(w for place, w in enumerate(weight) if is_listen(events, place))
+            assert value == pytest.approx(share(listens, sum(weight)), rel=1e-4)
+
+
+def test_a_share_of_the_user_for_each_way_to_know_a_track() -> None:
+    shares, _ = found("situations")
+    assert shares.shape == (len(ROWS), context_search.FAMILIARITY_CODES)
+    np.testing.assert_allclose(shares[1], 0.7)
+    # One play, skipped, of a track that was new.
+    np.testing.assert_allclose(shares[2], [0.35] + [0.7] * (context_search.FAMILIARITY_CODES - 1))
+
+
+def test_only_searches_of_the_table_can_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="choose from lately"):
+        ranking_features(searches=("later",)).prepare_users(user_batch([[]]))
+    assert count_user_features(False, tuple(SEARCHES)) == count_match_features(False, tuple(SEARCHES)) == 0

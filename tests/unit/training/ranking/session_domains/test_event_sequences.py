@@ -1,0 +1,161 @@
+"""The sequences of domains and sessions, and what is left of them without negative behaviours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sequences import behaviours
+from tests.support.training.ranking_cases import (
+    CODES,
+    LEFT_ALONE,
+    LISTEN,
+    MINUTE,
+    NOW,
+    SKIP,
+    history,
+    new_ranker,
+    ranking_features,
+    sequence,
+    user_batch,
+)
+from training.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
+from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS
+from training.ranking.session_domains.model import SessionDomains
+
+LIKE = 7
+ROW = [
+    (5, LISTEN, NOW - 90 * MINUTE),
+    (6, SKIP, NOW - 89 * MINUTE),
+    (7, LISTEN, NOW - 20 * MINUTE),
+    (5, LIKE, NOW - 19 * MINUTE),
+    (8, SKIP, NOW - 2 * MINUTE),
+]
+
+
+def test_plays_carry_their_session_and_acts_are_what_is_no_play() -> None:
+    users = user_batch([ROW, []])
+    plays_only = [event for event in ROW if event[1] != LIKE]
+    users.views["played_history"] = user_batch([plays_only, []]).views["played_history"]
+    inputs = ranking_features(plays=3).prepare_users(users).inputs
+    assert inputs.plays is not None and inputs.explicit_feedback is not None
+    assert inputs.plays.track_BL.tolist() == [[6, 7, 8], [0, 0, 0]]
+    assert inputs.plays.behaviour_BL.tolist() == [[SKIP, LISTEN, SKIP], [0, 0, 0]]
+    assert inputs.plays.session_BL.tolist() == [[2, 1, 1], [0, 0, 0]]
+    assert inputs.explicit_feedback.track_BL[0].tolist()[:2] == [5, 0]
+    assert inputs.explicit_feedback.mask_BL.sum(1).tolist() == [1, 0]
+
+
+def test_an_event_at_the_request_is_in_no_sequence() -> None:
+    users = user_batch([[*history(3, 0), (9, SKIP, NOW)]])
+    inputs = ranking_features(plays=8).prepare_users(users).inputs
+    assert inputs.plays is not None and inputs.plays.mask_BL.sum() == 3 and 9 not in inputs.plays.track_BL
+
+
+def test_without_negatives_a_skip_changes_no_sequence_and_no_match() -> None:
+    features = ranking_features(plays=8, negatives=False)
+    listens = [(5, LISTEN, NOW - 9 * MINUTE), (6, LISTEN, NOW - 6 * MINUTE)]
+    with_skip = user_batch([[listens[0], (7, SKIP, NOW - 8 * MINUTE), listens[1]]])
+    items = np.array([[5, 6, 7, 8]])
+    found = [
+        (side, features.prepare_candidates(side, items))
+        for side in map(features.prepare_users, (user_batch([listens]), with_skip))
+    ]
+    (side, candidates), (other_side, other) = found
+    assert candidates.matches_BCM.shape[-1] == MATCH_FEATURES
+    assert torch.equal(candidates.matches_BCM, other.matches_BCM)
+    for part, other_part in (
+        (side.inputs.plays, other_side.inputs.plays),
+        (side.inputs.explicit_feedback, other_side.inputs.explicit_feedback),
+    ):
+        assert all(
+            torch.equal(one, another)
+            for one, another in zip(vars(part).values(), vars(other_part).values(), strict=True)
+        )
+    seeing = replace(features, negative_feedback=True)
+    assert not torch.equal(
+        seeing.prepare_candidates(seeing.prepare_users(with_skip), items).matches_BCM, other.matches_BCM
+    )
+
+
+def test_each_part_of_the_session_model_is_a_switch() -> None:
+    users = user_batch([[*history(8, 1), (5, LIKE, NOW - MINUTE)]], length=16)
+    items = np.arange(2, 20)[None]
+    whole = new_ranker("session_domains")
+    names = {name.split(".")[0] for name, _ in whole.model.named_parameters()}
+    assert {"wide_skip_connection", "decoders", "sessions", "head"} <= names
+    switches = (
+        {"sessions": 0},
+        {"negative_feedback": False},
+        {"impressions": 0},
+        {"denoise_impressions": False},
+        {"wide_skip_connection": False},
+    )
+    for switch in (*switches, {"genres": False}, {"experts": 0}, {"self_attention": True}):
+        other = new_ranker("session_domains", **switch)
+        assert np.isfinite(other.score(users, items)["not_skipped"]).all()
+        sizes = [sum(parameter.numel() for parameter in one.model.parameters()) for one in (whole, other)]
+        assert sizes[0] != sizes[1], switch
+
+
+def test_what_was_left_alone_is_a_sequence_of_its_own_and_searched() -> None:
+    features = ranking_features(plays=4, impressions=2)
+    users = user_batch([[]])
+    left = [(5, LEFT_ALONE, NOW - 60 * MINUTE), (6, LEFT_ALONE, NOW - 50 * MINUTE), (7, LEFT_ALONE, NOW - 40 * MINUTE)]
+    users.views[UNCLICKED_IMPRESSIONS] = sequence([[*left, (8, LEFT_ALONE, NOW)]], 8)
+    side = features.prepare_users(users)
+    assert side.inputs.unclicked_impressions is not None
+    assert side.inputs.unclicked_impressions.track_BL.tolist() == [
+        [7, 0]
+    ]  # of the newest two the second is not known yet
+    users.views[UNCLICKED_IMPRESSIONS] = sequence([left], 8)
+    side = features.prepare_users(users)
+    assert side.inputs.unclicked_impressions is not None
+    assert side.inputs.unclicked_impressions.track_BL.tolist() == [[6, 7]]
+    assert side.inputs.unclicked_impressions.behaviour_BL.tolist() == [[LEFT_ALONE] * 2]
+    matches_CM = features.prepare_candidates(side, np.array([[5, 9]])).matches_BCM[0]
+    assert matches_CM.shape[-1] == MATCH_FEATURES + 2 * EVENT_MATCH_FEATURES
+    times, minutes = matches_CM[0, MATCH_FEATURES : MATCH_FEATURES + 2].tolist()
+    assert (times, minutes) == (1.0, pytest.approx(np.log2(61)))
+    assert matches_CM[1, MATCH_FEATURES] == 0
+
+
+def test_feedback_cleans_what_was_left_alone() -> None:
+    """What is asked of the noisy domain depends on the feedback, and is nothing where there is none."""
+    ranker = new_ranker("session_domains")
+    assert isinstance(ranker.model, SessionDomains) and len(ranker.model.denoising_groups) == 2
+    left = sequence([[(track, LEFT_ALONE, NOW - 90 * MINUTE) for track in range(4, 12)]], 16)
+    dislike = behaviours.load_behaviours().encoder["dislike"]
+    found = []
+    for row in ([], [(5, LISTEN, NOW - MINUTE)], [(6, LISTEN, NOW - MINUTE)], [(6, dislike, NOW - MINUTE)]):
+        users = user_batch([row], length=16)
+        users.views["played_history"] = user_batch([[event for event in row if event[1] == LISTEN]], 16).views[
+            "played_history"
+        ]
+        users.views[UNCLICKED_IMPRESSIONS] = left
+        side = ranker.features.prepare_users(users)
+        items = ranker.features.prepare_candidates(side, np.arange(2, 20)[None])
+        with torch.no_grad():
+            state = ranker.model.encode_user(side.inputs)
+            told = ranker.model.interest(state, ranker.model.embedding.embed_candidates(items))
+        found.append(told.chunk(len(ranker.model.decoders), dim=-1)[-2:])
+    assert all(part.abs().max() == 0 for part in found[0])
+    (liked, unasked), (otherwise, _), (nothing, refused) = found[1:]
+    assert unasked.abs().max() == 0 and nothing.abs().max() == 0
+    assert (liked - otherwise).abs().max() > 1e-4 and refused.abs().max() > 1e-4
+
+
+def test_the_codes_of_negative_behaviours_are_known() -> None:
+    assert SKIP in CODES.negative and LISTEN in CODES.play_codes
+
+
+def test_a_track_outside_the_vocabulary_has_an_unknown_artist() -> None:
+    features = ranking_features(plays=2)
+    inputs = features.prepare_users(
+        user_batch([[(10_000, LISTEN, NOW - 2 * MINUTE), (5, LISTEN, NOW - MINUTE)]], length=2)
+    ).inputs
+    assert inputs.plays is not None
+    assert inputs.plays.artist_BL.tolist() == inputs.event_artist_BL.tolist() == [[1, features.artist_of_track_V[5]]]

@@ -1,0 +1,96 @@
+"""Each layer of the session model against the obvious loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from training.ranking.session_domains.layers import (
+    Attention,
+    CandidateDecoder,
+    Encoder,
+    MultiGateExperts,
+    SessionPooling,
+)
+
+B, C, N, D, HEADS = 3, 4, 5, 8, 2
+MASK = torch.tensor([[True, True, False, True, False], [False] * N, [True] * N])
+
+
+def sequences(seed: int) -> torch.Tensor:
+    return torch.randn(B, N, D, generator=torch.Generator().manual_seed(seed))
+
+
+def test_attention_is_the_loop() -> None:
+    torch.manual_seed(0)
+    layer = Attention(D, HEADS)
+    item, event, size = torch.randn(B, C, D), sequences(1), D // HEADS
+    with torch.no_grad():
+        found = layer(item, layer.project_keys_values(event), MASK)
+        query, key_value = layer.query(item).numpy(), layer.keys_values(event).numpy()
+        expected = np.zeros((B, C, D), np.float32)
+        for b in range(B):
+            places = np.flatnonzero(MASK[b])
+            for c in range(C):
+                for h in range(HEADS if len(places) else 0):
+                    part = slice(h * size, (h + 1) * size)
+                    score = [math.exp(query[b, c, part] @ key_value[b, n, part] / math.sqrt(size)) for n in places]
+                    values = [key_value[b, n, D + h * size : D + (h + 1) * size] for n in places]
+                    expected[b, c, part] = sum(s * v for s, v in zip(score, values, strict=True)) / sum(score)
+        expected = expected @ layer.output.weight.numpy().T
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_padding_changes_nothing_and_no_event_gives_zeros() -> None:
+    torch.manual_seed(0)
+    encoder, decoder = Encoder(D, HEADS, 0.0).eval(), CandidateDecoder(D, HEADS, 0.0).eval()
+    item, event = torch.randn(B, C, D), sequences(1)
+    other = torch.where(MASK[..., None], event, torch.full_like(event, 7.0))
+    with torch.no_grad():
+        encoded, encoded_other = encoder(event, MASK), encoder(other, MASK)
+        told, told_other = (decoder(item, decoder.project_keys_values(one), MASK) for one in (event, other))
+    torch.testing.assert_close(encoded, encoded_other)
+    torch.testing.assert_close(told, told_other)
+    assert encoded[~MASK].abs().max() == 0
+    assert told[1].abs().max() == 0 and told[0].abs().max() > 0
+
+
+def test_a_row_without_events_leaves_gradients_finite() -> None:
+    torch.manual_seed(0)
+    decoder, event = CandidateDecoder(D, HEADS, 0.0), sequences(1).requires_grad_()
+    item = torch.randn(B, C, D, requires_grad=True)
+    decoder(item, decoder.project_keys_values(event), MASK).square().sum().backward()
+    for tensor in (event, item, *decoder.parameters()):
+        assert tensor.grad is not None and tensor.grad.isfinite().all()
+
+
+def test_sessions_are_means_of_their_plays_before_they_are_related() -> None:
+    torch.manual_seed(0)
+    layer, seen = SessionPooling(D, 2, HEADS, 0.0).eval(), []
+    layer.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    play = sequences(2)
+    session = torch.tensor([[3, 2, 2, 1, 0], [0] * N, [1, 1, 1, 1, 1]])
+    with torch.no_grad():
+        _, mask = layer(play, session)
+    (related, _), ago = seen[0], layer.recency_embedding.weight
+    assert mask.tolist() == [[True, True], [False, False], [True, False]]
+    torch.testing.assert_close(related[0, 0], play[0, 3] + ago[0])
+    torch.testing.assert_close(related[0, 1], play[0, 1:3].mean(0) + ago[1])  # the third session is too long ago
+    torch.testing.assert_close(related[2, 0], play[2].mean(0) + ago[0])
+    assert related[1].abs().max() == 0 and related[2, 1].abs().max() == 0
+
+
+def test_experts_are_mixed_for_each_task_by_its_own_gate() -> None:
+    torch.manual_seed(0)
+    hidden, tasks, experts = 6, 3, 4
+    layer, x = MultiGateExperts(D, hidden, tasks, experts, 0.5).eval(), torch.randn(B, D)
+    with torch.no_grad():
+        found = layer(x)
+        answers = torch.nn.functional.gelu(layer.experts(x))
+        for b in range(B):
+            for task in range(tasks):
+                gate = layer.gates(x)[b, task * experts : (task + 1) * experts].softmax(0)
+                mixed = sum(gate[e] * answers[b, e * hidden : (e + 1) * hidden] for e in range(experts))
+                torch.testing.assert_close(found[b, task], mixed @ layer.weight_TD[task] + layer.bias_T[task])

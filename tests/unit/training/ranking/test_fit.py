@@ -1,0 +1,202 @@
+"""Cases from marts, and a whole fit on a tiny world."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from tests.support.training.tiny_world import START, random_plays, write_marts
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures, ServiceContract
+from training.ranking import RANKERS
+from training.ranking.case_batches import CaseBatches
+from training.ranking.cases import missing_tasks, ranking_cases
+from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
+from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
+from training.ranking.fitted_ranker import FittedRanker
+from training.recipes import recipe
+
+SERVICES = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
+
+
+@pytest.fixture(scope="module")
+def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny world of the training tests, with statistics of one track."""
+    folder = write_marts(tmp_path_factory.mktemp("ranking_marts"), random_plays())
+    counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
+    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}}
+    pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(
+        folder / "track_statistics.parquet"
+    )
+    return folder
+
+
+def open_data(marts: Path, fit: str = "held_out") -> TrainingData:
+    """The world with both rankers' feature services."""
+    return TrainingData(marts, fit, recipe("debug"), services=SERVICES)
+
+
+def test_every_play_is_a_case(marts: Path) -> None:
+    data = open_data(marts)
+    cases = ranking_cases(data)
+    assert cases.tasks == ("not_skipped", "full_play") and missing_tasks(cases) == ("click", "like")
+    plays = pl.read_parquet(marts / "plays.parquet").sort("user_id", "play_number")
+    assert cases.labels_RT[:, 0].tolist() == plays["is_listened"].cast(pl.Float64).to_list()
+    assert cases.labels_RT[:, 1].tolist() == (plays["behaviour"] == "full_play").cast(pl.Float64).to_list()
+    assert data.vocabulary.decode(cases.item_R) == plays["track_id"].to_list()
+    assert cases.request_at_R.tolist() == plays["request_at"].dt.epoch("us").to_list()
+    counted = {part: len(cases.filter_part(part)) for part in ("train", "validation", "test")}
+    assert counted == dict(plays.group_by("part").len().iter_rows())
+
+
+def test_the_newest_cases_are_a_share_of_every_user(marts: Path) -> None:
+    cases = ranking_cases(open_data(marts)).filter_part("train")
+    kept = cases.newest_per_user(len(cases) // 4)
+    for user in np.unique(cases.user_R):
+        mine, chosen = cases.request_at_R[cases.user_R == user], kept.request_at_R[kept.user_R == user]
+        assert chosen.tolist() == mine[-len(chosen) :].tolist() and len(chosen) == len(mine) // 4
+    assert cases.newest_per_user(10**9) is cases
+
+
+def with_impressions(marts: Path, folder: Path) -> Path:
+    """The same world, in which two listeners were shown something: clicked, left alone, and begun by itself."""
+    for path in marts.glob("*.parquet"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    shown = {
+        "user_id": ["u1", "u1", "u1", "nobody"],
+        "track_id": ["t5", "t6", "t7", "t5"],
+        "shown_at": [START + timedelta(seconds=n) for n in range(4)],
+        "is_clicked": [True, False, False, True],
+        "is_played": [True, False, True, True],
+        "is_liked": [False] * 4,
+        "position": [0, 1, 2, 0],
+        "scene": ["daily"] * 4,
+        "part": ["train", "test", "train", "train"],
+    }
+    pl.DataFrame(shown).write_parquet(folder / "impressions.parquet")
+    return folder
+
+
+def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None:
+    with_impressions(marts, tmp_path)
+    plays = pl.read_parquet(marts / "plays.parquet").sort("user_id", "play_number")
+    first = plays.row(0, named=True)
+    liked = {"user_id": ["u0", "u0"], "target_type": ["track", "artist"], "target_id": [first["track_id"], "a0"]}
+    at = first["request_at"] + timedelta(minutes=2)
+    pl.DataFrame({**liked, "liked_at": [at, at]}).write_parquet(tmp_path / "likes.parquet")
+    cases = ranking_cases(open_data(tmp_path))
+    assert cases.tasks == ("not_skipped", "full_play", "click", "like") and len(cases) == len(plays) + 3
+    is_impression = cases.play_number_R == -1
+    expected = [[np.nan] * 2 + said for said in ([1, 0], [0, 0], [np.nan, 0])]
+    np.testing.assert_array_equal(cases.labels_RT[is_impression], expected)
+    assert np.isnan(cases.labels_RT[~is_impression, 2]).all()
+    assert cases.position_R[is_impression].tolist() == [1, 2, 3] and not cases.position_R[~is_impression].any()
+    tracks = plays["track_id"].to_list()
+    soon = [
+        user == "u0" and track == first["track_id"] and timedelta(0) <= at - request <= timedelta(minutes=30)
+        for user, track, request in zip(plays["user_id"], tracks, plays["request_at"], strict=True)
+    ]
+    assert cases.labels_RT[~is_impression, 3].tolist() == [float(one) for one in soon] and sum(soon) >= 1
+
+
+def test_impressions_that_were_left_alone_are_read_where_there_are_some(
+    marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(RANKERS["session_domains"].config("debug"), steps=2, dense_epochs=0, trees=0, searches=())
+    folder = with_impressions(marts, tmp_path)
+    data = TrainingData(
+        folder,
+        "held_out",
+        recipe("debug"),
+        services=dict.fromkeys(RANKERS, ServiceContract((*VIEWS, UNCLICKED_IMPRESSIONS))),
+    )
+    with caplog.at_level(logging.WARNING):
+        ranker = fit_ranker("session_domains", data, config, tmp_path / "with")
+    assert (
+        UNCLICKED_IMPRESSIONS in ranker.features.views
+        and ranker.resolved_config.impressions == 50
+        and "impressions" not in caplog.text
+    )
+    with caplog.at_level(logging.WARNING):
+        ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "without")
+    assert UNCLICKED_IMPRESSIONS not in ranker.features.views and ranker.resolved_config.impressions == 0
+    assert "without impressions that were left alone: the log holds no impression" in caplog.text
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
+    name: str, marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(RANKERS[name].config("debug"), epochs=3, dense_epochs=1, batch_size=64, validate_every=4)
+    data = open_data(marts)
+    with caplog.at_level(logging.WARNING):
+        ranker = fit_ranker(name, data, config, tmp_path / "a")
+    assert "click, like" in caplog.text
+    assert 0 < ranker.resolved_config.steps <= 25 and len(ranker.resolved_config.temperatures) == 2
+    again = fit_ranker(name, data, config, tmp_path / "b")
+    cases = ranking_cases(data).filter_part("validation")
+    batches = CaseBatches(cases, OfflineFeatures(data), name, ranker.features)
+    users, items = batches.user_batch(range(len(cases))), cases.item_R[:, None]
+    found = ranker.score(users, items)
+    for task, probability in again.score(users, items).items():
+        # The same weights; kernels may round the last bit by where the arrays lie in memory.
+        np.testing.assert_allclose(found[task], probability, rtol=1e-6)
+    assert (ranker.resolved_config.tree_weight >= 0) is bool(config.trees)
+    assert (
+        len(ranker.resolved_config.secondary_tree_weights)
+        == len(ranker.resolved_config.secondary_tree_offsets)
+        == bool(config.trees)
+    )
+    ranker.save(tmp_path / "saved")
+    read = FittedRanker.load(tmp_path / "saved", data.vocabulary)
+    np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
+    final = fit_ranker(name, open_data(marts, "final"), ranker.resolved_config, tmp_path / "c")
+    assert final.resolved_config == ranker.resolved_config
+
+
+def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None:
+    """The same fit cut after different steps: what learns differs, the ids of a fit without an epoch for them do not."""
+    config = RANKERS["session_domains"].config("debug")
+    config = replace(config, dense_epochs=0, id_epochs=0, batch_size=64, validate_every=0)
+    short, long = (
+        fit_ranker("session_domains", open_data(marts, "final"), replace(config, steps=steps), tmp_path / str(steps))
+        for steps in (2, 6)
+    )
+    ids, behaviours = (
+        [getattr(ranker.model.embedding, table) for ranker in (short, long)] for table in ("track", "behaviour")
+    )
+    assert torch.equal(ids[0].table.weight, ids[1].table.weight)
+    assert not torch.equal(behaviours[0].weight, behaviours[1].weight)
+
+
+def test_passes_over_numbers_teach_nothing_of_ids_and_histories(marts: Path, tmp_path: Path) -> None:
+    """After them the whole network says what its numbers say; the pass over everything makes the difference."""
+    config = replace(RANKERS["session_domains"].config("debug"), dense_epochs=2, validate_every=0, batch_size=64)
+    data = open_data(marts, "final")
+    cases = ranking_cases(data)
+    number_steps = 2 * -(-len(cases) // DENSE_BATCH_SIZE)
+    for steps, is_level in ((number_steps, True), (number_steps + 4, False)):
+        ranker = fit_ranker("session_domains", data, replace(config, steps=steps), tmp_path / str(steps))
+        batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", ranker.features)
+        batches.precompute_dense_features(1)
+        rows = np.arange(0, len(cases), 7)
+        with torch.no_grad():
+            whole, numbers = (
+                ranker.model(ranker.model.encode_user(one.users), one.candidates)
+                for one in (batches[rows], batches.dense_only_batch(rows))
+            )
+        assert torch.allclose(whole, numbers, atol=1e-6) is is_level
+        assert numbers.std() > 1e-3
+
+
+def test_a_service_without_a_needed_view_is_named(marts: Path, tmp_path: Path) -> None:
+    data = TrainingData(marts, "held_out", recipe("debug"), services={"target_attention": ServiceContract(VIEWS[:1])})
+    with pytest.raises(LookupError, match="played_history"):
+        fit_ranker("target_attention", data, RANKERS["target_attention"].config("debug"), tmp_path)

@@ -1,0 +1,58 @@
+"""The bias tower learns that late places are seldom looked at, and whoever ranks does not ask it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from tests.support.training.ranking_cases import TRACKS, catalogue, ranking_features, user_batch
+from training.ranking.case_batches import CaseBatch
+from training.ranking.fit import RankerModule
+from training.ranking.session_domains.model import SessionDomains
+
+PLACES = 10
+LIKED = 0.9
+
+
+def shown(generator: np.random.Generator, cases: int) -> CaseBatch:
+    """Even tracks are clicked when somebody looks, which the place decides: .8 at the first one, less at each next."""
+    features = ranking_features(hard_search=False, plays=4)
+    side = features.prepare_users(user_batch([[]] * cases, length=4))
+    items, places = generator.integers(4, 28, cases), generator.integers(1, PLACES + 1, cases)
+    looked_at = generator.random(cases) < 0.8 / places**0.7
+    clicked = looked_at & (generator.random(cases) < np.where(items % 2 == 0, LIKED, 1 - LIKED))
+    candidates = features.prepare_candidates(side, items[:, None])
+    return CaseBatch(side.inputs, candidates, torch.tensor(clicked[:, None], dtype=torch.float32), torch.tensor(places))
+
+
+def test_the_place_is_explained_by_the_tower_and_the_track_by_the_rest() -> None:
+    torch.manual_seed(0)
+    generator = np.random.default_rng(0)
+    numbers = {
+        "hard_search": False,
+        "plays": 4,
+        "impressions": 0,
+        "minimum_count": 1,
+        "learning_rate": 1e-2,
+        "steps": 300,
+    }
+    config = replace(SessionDomains.config("debug"), **numbers)
+    module = RankerModule(SessionDomains(config, catalogue(), ("click",)), config, config.steps)
+    optimizer = torch.optim.Adam(module.parameters(), lr=config.learning_rate)
+    for step in range(config.steps):
+        loss = module.training_step(shown(generator, 512), step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model, places = module.model.eval(), torch.arange(1, PLACES + 1)
+    with torch.no_grad():
+        bias = model.position_bias(places)[:, 0]
+        test = shown(generator, TRACKS)
+        logits = model(model.encode_user(test.users), test.candidates)[:, 0, 0]
+        assert (model.position_bias(torch.zeros(3, dtype=torch.int64)) == 0).all()
+    assert spearmanr(bias, -places).statistic >= 0.9
+    is_even = test.candidates.track_BC[:, 0] % 2 == 0
+    assert logits[is_even].min() > logits[~is_even].max()

@@ -1,0 +1,275 @@
+"""The channel on the simulated world, whose soundtracks are planted, and on the tiny world by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ingestion.simulate import WorldSize, simulate
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
+from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
+from training.recall.channel import Candidates
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recall.knowledge_graph.config import (
+    HEARD_NEAR,
+    EmbeddingConfig,
+    KnowledgeGraphConfig,
+    knowledge_graph_config,
+)
+from training.recall.knowledge_graph.cooccurrence_edges import build_cooccurrence_edges
+from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
+from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.path_explanations import PathExplainer
+from training.recall.knowledge_graph.tuning import is_significant_gain
+from training.recall.knowledge_graph.user_item_history import UserItemHistory
+from training.recipes import recipe
+
+FACETS = ("styles", "scenes", "emotions", "themes")
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated world; `truth/` is read by tests only."""
+    folder = tmp_path_factory.mktemp("world") / "sim"
+    simulate(WorldSize(users=5, tracks=800, days=1, seed=3), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tracks(world: Path) -> pl.DataFrame:
+    return pl.read_parquet(world / "tracks" / "part.parquet")
+
+
+@pytest.fixture(scope="module")
+def triples(world: Path, tracks: pl.DataFrame) -> pl.DataFrame:
+    """The curated soundtracks, and the catalogue's own triples as dbt derives them."""
+    heads = pl.lit("track:") + pl.col("track_id")
+    lists = {"performed_by": ("artist", "artist_ids")} | {f"has_{name[:-1]}": (name[:-1], name) for name in FACETS}
+    derived = [
+        tracks.explode(column, empty_as_null=True)
+        .drop_nulls(column)
+        .select(head=heads, relation=pl.lit(relation), tail=pl.lit(f"{kind}:") + pl.col(column))
+        for relation, (kind, column) in lists.items()
+    ]
+    language = tracks.select(head=heads, relation=pl.lit("has_language"), tail=pl.lit("language:") + pl.col("language"))
+    curated = pl.read_parquet(world / "knowledge_triples" / "part.parquet").select("head", "relation", "tail")
+    return pl.concat([curated, language, *derived])
+
+
+@pytest.fixture(scope="module")
+def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
+    """Nobody has played anything in this world yet: every candidate is a cold track."""
+    rows = tracks.select("track_id", "title", artist_id=pl.col("artist_ids").list.first(), artist_names="artist_ids")
+    vocabulary = Vocabulary.build(rows, pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
+    graph = KnowledgeGraph.build(triples, vocabulary)
+    may_serve_V = np.arange(len(vocabulary)) >= 2
+    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    config = replace(knowledge_graph_config("debug"), is_tuned=True)
+    nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
+    return KnowledgeGraphWalks(config, graph, nothing_V, may_serve_V, nobody, PathExplainer(graph, {}))
+
+
+def listener_of(item: int) -> UserBatch:
+    """Somebody who listened to one track an hour ago, and to nothing else."""
+    full_play = behaviours.load_behaviours().encoder["full_play"]
+    columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]]), "behaviour": np.array([[full_play]])}
+    return UserBatch(["u"], np.array([HOUR_US]), {"played_history": SequenceBatch(columns, np.array([1]))})
+
+
+def test_artists_who_share_only_a_soundtrack_are_reached_and_the_answer_says_so(
+    world: Path, tracks: pl.DataFrame, channel: KnowledgeGraphWalks
+) -> None:
+    """For every two artists of a planted soundtrack: from a song of one to a song of the other that has nothing in
+    common with it, and the soundtrack is why."""
+    sung_by = dict(tracks.select("track_id", pl.col("artist_ids").list.first()).iter_rows())
+    facets = {
+        row["track_id"]: {row["language"], *(value for name in FACETS for value in row[name] or [])}
+        for row in tracks.iter_rows(named=True)
+    }
+    songs: dict[str, list[str]] = {}
+    for track, artist in sung_by.items():
+        songs.setdefault(artist, []).append(track)
+    artists_of = {
+        work: {sung_by[track] for track in soundtrack}
+        for work, soundtrack in pl.read_parquet(world / "truth" / "works.parquet").iter_rows()
+    }
+    checked = 0
+    for together in artists_of.values():
+        for one, other in permutations(sorted(together), 2):
+            apart = [(a, b) for a in songs[one] for b in songs[other] if not facets[a] & facets[b]]
+            if not apart:
+                continue
+            listened, wanted = (channel.graph.node(f"track:{track}") for track in apart[0])
+            user = listener_of(listened)
+            assert wanted in channel.recall(user, 800).items_BK[0]
+            # Two artists may have sung together more than once: any such work is true.
+            shared = [work for work, artists in artists_of.items() if {one, other} <= artists]
+            assert channel.reasons(user, [wanted])[0] in {
+                f"because you listen to {one}: {one} and {other} both sang for the soundtrack of w{work}"
+                for work in shared
+            }
+            checked += 1
+    assert checked >= 5
+
+
+def test_without_the_soundtracks_they_are_out_of_reach(channel: KnowledgeGraphWalks, triples: pl.DataFrame) -> None:
+    """What the sentence names is what does it: no soundtrack, no such candidate."""
+    curated = triples.filter(pl.col("relation") == "sang_ost_of")
+    sung = curated.join(curated, on="tail").filter(pl.col("head") != pl.col("head_right"))
+    bare = KnowledgeGraph.build(triples.filter(pl.col("relation").is_in(["performed_by"])), channel.graph.vocabulary)
+    with_work = KnowledgeGraph.build(
+        triples.filter(pl.col("relation").is_in(["performed_by", "sang_ost_of"])), channel.graph.vocabulary
+    )
+    config, one, other = channel.resolved_config, sung["head"][0], sung["head_right"][0]
+
+    def reached(graph: KnowledgeGraph) -> bool:
+        walks = KnowledgeGraphWalks(
+            config,
+            graph,
+            channel.listeners_V,
+            channel.is_servable_V,
+            channel.user_item_history,
+            PathExplainer(graph, {}),
+        )
+        artist_V = graph.first_artist + graph.vocabulary.artist_of_track_V
+        mine, theirs = np.flatnonzero(artist_V == graph.node(one)), np.flatnonzero(artist_V == graph.node(other))
+        return bool(np.isin(theirs, walks.recall(listener_of(int(mine[0])), 800).items_BK[0]).any())
+
+    assert reached(with_work)
+    assert not reached(bare)
+
+
+def test_what_was_heard_is_left_to_the_memories(data: TrainingData) -> None:
+    fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
+    users = users_at(data, fitted.feature_service, ["u0", "u1", "u2", "u3"], [NEVER] * 4)
+    found = fitted.recall(users, 40).items_BK
+    plays, heard = data.plays, 0
+    for user in range(4):
+        mine = np.unique(plays.track_P[plays.user_P == user])
+        heard += len(mine)
+        assert not np.isin(found[user], mine).any()
+    assert heard
+    assert (found > 0).any(1).all()
+
+
+def test_heard_is_remembered_point_in_time_and_the_newest_only(data: TrainingData, tmp_path: Path) -> None:
+    plays = data.plays
+    UserItemHistory.of(data, 10_000).save(tmp_path)
+    everything, last = UserItemHistory.load(tmp_path), UserItemHistory.of(data, 3)
+    for user, name in enumerate(data.user_ids_U):
+        rows = np.flatnonzero((plays.user_P == user) & (plays.part_P == 0))
+        time = int(plays.known_at_P[rows[len(rows) // 2]])
+        before = rows[plays.known_at_P[rows] < time]
+        assert set(everything.items_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
+        in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
+        assert last.items_before(str(name), NEVER).tolist() == in_order[-3:]
+    assert not len(everything.items_before("nobody", NEVER))
+
+
+@pytest.mark.parametrize("lengths", [(3,), (2, 2), (2, 0), ()])
+def test_heard_is_kept_whoever_heard_how_much(lengths: tuple[int, ...], tmp_path: Path) -> None:
+    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    item, known = np.arange(2, 2 + sum(lengths), dtype=np.int32), np.arange(sum(lengths), dtype=np.int64)
+    users = tuple(f"u{user}" for user in range(len(lengths)))
+    UserItemHistory(users, offset, item, known).save(tmp_path)
+    kept = UserItemHistory.load(tmp_path)
+    assert kept.user_ids == users
+    for name, wanted in (("offset_U1", offset), ("item_F", item), ("known_at_F", known)):
+        assert np.array_equal(getattr(kept, name), wanted) and getattr(kept, name).dtype == wanted.dtype
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_near_tracks_against_counting_by_hand(data: TrainingData, window: int) -> None:
+    plays = data.plays
+    by: dict[tuple[int, int], set[int]] = {}
+    rows = np.flatnonzero((plays.part_P == 0) & plays.is_listened_P)
+    for place, row in enumerate(rows.tolist()):
+        for other in rows[place + 1 : place + 1 + window].tolist():
+            a, b = int(plays.track_P[row]), int(plays.track_P[other])
+            if plays.session_start_P[row] == plays.session_start_P[other] and a != b:
+                by.setdefault((a, b), set()).add(int(plays.user_P[row]))
+                by.setdefault((b, a), set()).add(int(plays.user_P[row]))
+    expected = []
+    for track in sorted({a for a, _ in by}):
+        near = sorted((-len(users), b) for (a, b), users in by.items() if a == track)
+        expected += [(track, b, -count) for count, b in near[:4]]
+    found = build_cooccurrence_edges(data, window, 4)
+    assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
+
+
+def test_embeddings_place_artists_of_one_scene_together() -> None:
+    """Two scenes that share no node: an artist's nearest ones are those of its scene."""
+    artists = [f"a{number}" for number in range(12)]
+    rows = {"track_id": [f"t{a}" for a in artists], "artist_id": artists, "title": artists}
+    vocabulary = Vocabulary.build(
+        pl.DataFrame(rows | {"artist_names": [[a] for a in artists]}),
+        pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}),
+    )
+    triples = [
+        (f"artist:{artist}", "has_genre", f"genre:{number % 2}-{genre}")
+        for number, artist in enumerate(artists)
+        for genre in range(6)
+        if (number // 2 + genre) % 3
+    ]
+    graph = KnowledgeGraph.build(pl.DataFrame(triples, schema=["head", "relation", "tail"], orient="row"), vocabulary)
+    config = EmbeddingConfig(models=("TransE", "ComplEx"), width=16, epochs=60, batch=64, learning_rate=0.1)
+    found = fit_embedding(graph, config, 0)
+    again = fit_embedding(graph, config, 0)
+    assert found is not None and again is not None
+    assert np.array_equal(found.vector_NW, again.vector_NW)
+    assert set(found.reciprocal_rank) == {"TransE", "ComplEx"}
+    source, target, _ = similar_artist_edges(graph, found, 3)
+    scene = {graph.node(f"artist:{artist}"): number % 2 for number, artist in enumerate(artists)}
+    same = [scene[a] == scene[b] for a, b in zip(source.tolist(), target.tolist(), strict=True)]
+    assert len(same) > 20
+    assert np.mean(same) > 0.8
+
+
+def test_choosing_never_brings_what_only_validation_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plays = random_plays()
+    user, _, ended, _ = plays[125]
+    plays[125] = (user, "t99", ended, 180_000)
+    data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
+    (only_there,) = data.vocabulary.encode(["t99"])
+    brought: list[np.ndarray] = []
+    recall = KnowledgeGraphWalks.recall
+
+    def noted(channel: KnowledgeGraphWalks, users: UserBatch, k: int) -> Candidates:
+        brought.append(recall(channel, users, k).items_BK)
+        return recall(channel, users, k)
+
+    monkeypatch.setattr(KnowledgeGraphWalks, "recall", noted)
+    fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
+    assert any(items_BK.any() for items_BK in brought)
+    assert not any((items_BK == only_there).any() for items_BK in brought)
+    assert (fitted.is_servable_V == data.catalog_V).all(), "what is chosen on is not what is served"
+    assert fitted.resolved_config.is_settled
+    assert HEARD_NEAR in fitted.graph.relations
+
+
+def test_another_number_must_gain_more_than_chance() -> None:
+    assert is_significant_gain(np.array([0.02, 0.01, 0.03])) and is_significant_gain(np.array([0.01]))
+    assert not is_significant_gain(np.array([0.3, -0.1, -0.15])), "one user's luck"
+    assert not is_significant_gain(np.array([0.0, 0.0])) and not is_significant_gain(np.array([-0.01]))
+
+
+def test_a_settled_config_comes_back_from_json_and_chooses_nothing(data: TrainingData) -> None:
+    """What `training.train` writes after the held-out fit and gives to the final one."""
+    fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
+    given = KnowledgeGraphConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
+    assert given == fitted.resolved_config
+    again = KnowledgeGraphWalks.fit(data, given, Path())
+    assert again.resolved_config == given
+    assert "tried" in fitted.measures()
+    assert "tried" not in again.measures()

@@ -1,0 +1,17 @@
+"""Sums by node against a table of all nodes."""
+
+import numpy as np
+
+from training.recall.knowledge_graph.segment_sum import SegmentSum
+
+
+def test_sums_and_places_whatever_was_asked_before() -> None:
+    random, sums = np.random.default_rng(0), SegmentSum(50)
+    for count in (200, 3, 0, 5, 40, 1):
+        node, value = random.integers(0, 50, count), random.integers(0, 3, count) / 7
+        found, total = sums.sum_by_node(node, value)
+        expected = np.bincount(node, value, 50)
+        assert found.tolist() == np.flatnonzero(expected).tolist()
+        assert total.tolist() == expected[found].tolist()
+        asked = random.integers(0, 50, 30)
+        assert found[sums.positions_of(found, asked)].tolist() == [one for one in asked.tolist() if expected[one] > 0]

@@ -1,0 +1,202 @@
+"""Walks over a tiny graph made by hand, against an enumeration of every path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import polars as pl
+import pytest
+
+from training.data.vocabulary import Vocabulary
+from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
+from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.path_explanations import PathExplainer
+from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
+
+ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
+TRIPLES = [
+    *((f"track:{track}", "performed_by", f"artist:{artist}") for track, artist in ARTIST_OF.items()),
+    ("track:t5", "performed_by", "artist:a2"),
+    ("artist:a0", "sang_ost_of", "work:Moon River"),
+    ("artist:a1", "sang_ost_of", "work:Moon River"),
+    ("artist:a1", "has_genre", "genre:folk"),
+    ("artist:a2", "has_genre", "genre:folk"),
+    ("track:t2", "on_album", "album:l1"),
+    ("track:t3", "on_album", "album:l1"),
+    ("track:t4", "has_style", "style:metal"),
+]
+WALK = WalkConfig(
+    relation_weights=(("performed_by", 1.0), ("has_genre", 0.5), ("sang_ost_of", 0.7)), default_relation_weight=0.2
+)
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    """Nobody has played anything: every track is cold."""
+    rows = {
+        "track_id": list(ARTIST_OF),
+        "artist_id": list(ARTIST_OF.values()),
+        "title": [f"Song {track}" for track in ARTIST_OF],
+        "artist_names": [[f"Band {artist}"] for artist in ARTIST_OF.values()],
+    }
+    return Vocabulary.build(pl.DataFrame(rows), pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
+
+
+@pytest.fixture(scope="module")
+def graph(vocabulary: Vocabulary) -> KnowledgeGraph:
+    """The triples above and one link of the log."""
+    table = pl.DataFrame(TRIPLES, schema=["head", "relation", "tail"], orient="row")
+    built = KnowledgeGraph.build(table, vocabulary)
+    near = [built.node("track:t3")], [built.node("track:t4")], [3.0]
+    return built.with_edges(HEARD_NEAR, *(np.array(one) for one in near))
+
+
+@pytest.fixture(scope="module")
+def listeners_V(vocabulary: Vocabulary) -> np.ndarray:
+    return np.arange(len(vocabulary), dtype=np.float32)
+
+
+def every_edge(graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> list[tuple[int, int, str, float]]:
+    """Source, target, relation, weight of each directed edge, one at a time from the definition."""
+    ends = [(h, t) for h, t in zip(graph.head_T.tolist(), graph.tail_T.tolist(), strict=True)]
+    degree = {node: sum(node in pair for pair in ends) for node in range(len(graph))}
+
+    def worth(node: int) -> float:
+        if node < graph.first_artist:
+            return float(listeners_V[node] + 0.5) ** config.popularity
+        if node < graph.first_entity:
+            tracks = np.flatnonzero(graph.vocabulary.artist_of_track_V == node - graph.first_artist)
+            return float(listeners_V[tracks].sum() + 0.5) ** config.popularity
+        return degree[node] ** -config.damping
+
+    edges = []
+    for (head, tail), number, strength in zip(ends, graph.relation_T.tolist(), graph.strength_T.tolist(), strict=True):
+        relation = graph.relations[number]
+        edges.append((head, tail, relation, strength if relation == HEARD_NEAR else worth(tail)))
+        if relation != HEARD_NEAR:
+            edges.append((tail, head, relation + "^-1", worth(head)))
+    total = {
+        (source, relation): sum(edge[3] for edge in edges if (edge[0], edge[2]) == (source, relation))
+        for source, _, relation, _ in edges
+    }
+    return [
+        (
+            source,
+            target,
+            relation,
+            config.weight(relation.removesuffix("^-1")) * weight / total[source, relation] ** config.damping,
+        )
+        for source, target, relation, weight in edges
+    ]
+
+
+def every_path(edges, starts: dict[int, float], hops: int):
+    """Each walk of at most `hops` edges from a start: its nodes and what it carries."""
+    reached = []
+    for start, activation in starts.items():
+        alive = [((start,), activation)]
+        for hop, _ in product(range(hops), (0,)):
+            alive = [
+                ((*nodes, target), carried * weight)
+                for nodes, carried in alive
+                for source, target, relation, weight in edges
+                if source == nodes[-1] and not (hop == 0 and relation == "performed_by")
+            ]
+            reached += alive
+    return reached
+
+
+def arrived_V(walks: WalkGraph, start: np.ndarray, activation: np.ndarray) -> np.ndarray:
+    """What arrives at each track, 0 where nothing."""
+    item, arrived = walks.spread_activation(start, activation)
+    assert (np.diff(item) > 0).all() and (arrived > 0).all()
+    all_V = np.zeros(walks.graph.first_artist)
+    all_V[item] = arrived
+    return all_V
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+@pytest.mark.parametrize("damping", [0.5, 1.0])
+def test_spread_is_the_sum_over_every_path(graph, listeners_V, hops: int, damping: float) -> None:
+    config = replace(WALK, hops=hops, damping=damping)
+    starts = {graph.node("track:t0"): 0.7, graph.node("track:t2"): 0.3, graph.node("artist:a0"): 0.6}
+    walks = WalkGraph.build(graph, listeners_V, config)
+    arrived = arrived_V(walks, np.array(list(starts)), np.array(list(starts.values())))
+    expected = np.zeros(graph.first_artist)
+    for nodes, carried in every_path(every_edge(graph, listeners_V, config), starts, hops):
+        if nodes[-1] < graph.first_artist:
+            expected[nodes[-1]] += carried
+    assert expected.any()
+    np.testing.assert_allclose(arrived, expected, rtol=1e-6)
+
+
+def test_shortest_path_is_the_shortest_of_all_and_of_those_carries_most(graph, listeners_V) -> None:
+    starts = {graph.node("track:t0"): 0.7, graph.node("artist:a0"): 0.6}
+    walks = WalkGraph.build(graph, listeners_V, WALK)
+    paths = every_path(every_edge(graph, listeners_V, WALK), starts, 3)
+    reached = 0
+    for track in ARTIST_OF:
+        item = graph.node(f"track:{track}")
+        found = walks.shortest_path(np.array(list(starts)), np.array(list(starts.values())), item)
+        leading = [(len(nodes), -carried, nodes) for nodes, carried in paths if nodes[-1] == item]
+        if not leading:
+            assert found == []
+            continue
+        reached += 1
+        _, _, nodes = min(leading)
+        assert (found[0].source, *(step.target for step in found)) == nodes
+    assert 0 < reached < len(ARTIST_OF), "some are out of reach"
+
+
+def test_artists_who_share_only_a_soundtrack_reach_each_other_and_the_sentence_says_so(graph, listeners_V) -> None:
+    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {})
+    item = graph.node("track:t2")
+    start = np.array([graph.node("track:t0"), graph.node("artist:a0")])
+    assert arrived_V(walks, start, np.ones(2))[item] > 0
+    sentence = words.explain(walks.shortest_path(start, np.ones(2), item))
+    assert sentence == ("because you listen to Band a0: Band a0 and Band a1 both sang for the soundtrack of Moon River")
+
+
+def test_own_artist_album_log_and_unnamed_relations_in_words(graph, listeners_V) -> None:
+    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
+
+    def said(start: str, item: str) -> str:
+        return words.explain(walks.shortest_path(np.array([graph.node(start)]), np.ones(1), graph.node(item)))
+
+    assert said("artist:a0", "track:t1") == "because you listen to Band a0"
+    assert said("track:t2", "track:t3") == (
+        "because you listen to Song t2 by Band a1: Song t2 by Band a1 and Song t3 by Band a2 are both on Blue"
+    )
+    assert said("track:t3", "track:t4").endswith("people play Song t4 by Band a3 next to Song t3 by Band a2")
+    table = pl.DataFrame([("artist:a0", "toured_with", "artist:a3")], schema=["head", "relation", "tail"], orient="row")
+    curated = KnowledgeGraph.build(
+        pl.concat([table, pl.DataFrame(TRIPLES, schema=table.columns, orient="row")]), graph.vocabulary
+    )
+    path = WalkGraph.build(curated, listeners_V, WALK).shortest_path(
+        np.array([curated.node("artist:a0")]), np.ones(1), curated.node("track:t4")
+    )
+    assert PathExplainer(curated, {}).explain(path) == "because you listen to Band a0: Band a0 toured with Band a3"
+
+
+def test_fan_out_keeps_the_weightiest_edges(graph, listeners_V) -> None:
+    walks = WalkGraph.build(graph, listeners_V, replace(WALK, fan_out=1, hops=1))
+    arrived = arrived_V(walks, np.array([graph.node("artist:a0")]), np.ones(1))
+    tracks = sorted((graph.node("track:t0"), graph.node("track:t1")), key=lambda track: listeners_V[track])
+    assert arrived[tracks[0]] == 0 < arrived[tracks[1]]
+
+
+def test_most_active_against_sorting() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        activation = random.integers(0, 5, 30).astype(float)
+        for count in (1, 7, 100):
+            expected = sorted(np.argsort(-activation, kind="stable")[:count].tolist())
+            assert top_k_positions(activation, count).tolist() == expected
+
+
+def test_a_node_without_a_type_is_an_error(vocabulary: Vocabulary) -> None:
+    table = pl.DataFrame([("Radiohead", "has_genre", "genre:rock")], schema=["head", "relation", "tail"], orient="row")
+    with pytest.raises(ValueError, match="Radiohead"):
+        KnowledgeGraph.build(table, vocabulary)

@@ -1,0 +1,155 @@
+"""What long- and short-term interest, lifting and the gate do, on histories made by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+from tests.support.training.tiny_world import users_at
+from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.nn.item_tower import ItemCodes
+from training.recall.long_short.channel import LongShort, _CandidateLists
+from training.recall.long_short.config import Lifting, LongShortConfig, long_short_config
+from training.recall.long_short.data import SessionSampler, build_requests
+from training.recall.long_short.model import LongShortNetwork, RequestBatch
+from training.recall.long_short.objective import repeat_loss
+
+DAY_US = 86_400_000_000
+NOW = 1_700_000_000_000_000
+NEVER = 4_000_000_000_000_000
+
+
+def codes(tracks: int) -> ItemCodes:
+    every = torch.arange(tracks)
+    return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
+
+
+def favourite_of_a_year_ago() -> UserBatch:
+    """Track 2 was heard 60 times over a month a year ago; since then 300 other tracks twice each."""
+    old = [(2, 365 * DAY_US - n * DAY_US // 2) for n in range(60)]
+    since = [(3 + n % 300, 200 * DAY_US - n * DAY_US // 4) for n in range(600)]
+    track = np.array([[one for one, _ in old + since]])
+    ended = NOW - np.array([[ago for _, ago in old + since]])
+    full_play = np.full_like(track, behaviours.load_behaviours().encoder["full_play"])
+    columns = {"track_id": track, "ended_at": ended, "occurred_at": ended - 1, "behaviour": full_play}
+    history = SequenceBatch(columns, np.array([track.shape[1]]))
+    newest = {name: column[:, -50:] for name, column in columns.items()}
+    return UserBatch(
+        ["u"],
+        np.array([NOW]),
+        {"played_history": history, "recent_events": SequenceBatch(newest, np.array([50]))},
+    )
+
+
+def place_of_the_favourite(lifting: Lifting) -> int:
+    torch.manual_seed(0)
+    config = LongShortConfig(width=16, hidden=8, lifting=lifting, discovery_share=0.0)
+    network = LongShortNetwork(config, codes(310)).eval()
+    requests = build_requests(favourite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
+    network.fit_normalization(requests.feature_BMF[requests.repeat_item_BM > 0])
+    with torch.no_grad():
+        scores = network.repeat_scores(requests, network.interests(requests))[0]
+    order = requests.repeat_item_BM[0][scores.argsort(descending=True)].tolist()
+    return order.index(2)
+
+
+def test_lifting_brings_a_favourite_of_a_year_ago_back_before_anything_is_learned() -> None:
+    assert place_of_the_favourite("dormant") < 30
+    assert place_of_the_favourite("both") < 30
+    assert place_of_the_favourite("off") > 30
+
+
+def test_activation_is_a_mixture_of_power_laws() -> None:
+    network = LongShortNetwork(LongShortConfig(width=8), codes(10))
+    numbers = torch.randn(2, 3, network.mean_F.shape[0])
+    with torch.no_grad():
+        network.mixture_P.copy_(torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5]))
+        weight = network.mixture_P.softmax(0)
+        expected = (numbers[..., :5].exp() * weight).sum(-1).log()
+    torch.testing.assert_close(network.base_level_activation(numbers), expected)
+
+
+def test_gate_mixes_the_two_interests() -> None:
+    torch.manual_seed(1)
+    requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
+    network = LongShortNetwork(LongShortConfig(width=16), codes(310)).eval()
+    with torch.no_grad():
+        found = network.interests(requests)
+        network.gate.weight.zero_()
+        network.gate.bias.fill_(100.0)
+        torch.testing.assert_close(network.interests(requests).gated_BD, found.short_BD)
+        network.gate.bias.fill_(-100.0)
+        torch.testing.assert_close(network.interests(requests).gated_BD, found.long_BD)
+        half = LongShortNetwork(LongShortConfig(width=16, gate=False), codes(310)).eval()
+        half.load_state_dict(network.state_dict())
+        torch.testing.assert_close(half.interests(requests).gated_BD, (found.short_BD + found.long_BD) / 2)
+
+
+def test_repeat_loss_by_hand() -> None:
+    score = torch.tensor([[1.0, 2.0, -torch.inf], [0.0, 0.0, 0.0], [3.0, 1.0, 2.0]])
+    again = torch.tensor([[False, True, False], [False, False, False], [True, False, True]])
+    first = -torch.log(torch.tensor([1.0, 2.0]).softmax(0))[1]
+    third = -torch.log(torch.tensor([3.0, 1.0, 2.0]).softmax(0))[[0, 2]].mean()
+    torch.testing.assert_close(repeat_loss(score, again), (first + third) / 2)
+    assert repeat_loss(score, torch.zeros_like(again)).item() == 0.0
+
+
+@pytest.mark.parametrize("nothing", ["events", "memory"])
+def test_half_a_past_is_no_nan(nothing: str) -> None:
+    requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
+    given = vars(requests) | (
+        {"length_B": torch.zeros(1, dtype=torch.int64)}
+        if nothing == "events"
+        else {
+            "remembered_BM": torch.zeros((1, 0), dtype=torch.int64),
+            "numbers_BMF": requests.feature_BMF[:, :0],
+        }
+    )
+    network = LongShortNetwork(LongShortConfig(width=16), codes(310)).eval()
+    with torch.no_grad():
+        found = network.interests(RequestBatch(**given))
+    assert torch.isfinite(found.gated_BD).all()
+    assert not (found.short_BD if nothing == "events" else found.long_BD).any()
+
+
+def test_training_sessions_know_nothing_of_themselves(data: TrainingData) -> None:
+    config = replace(long_short_config("debug"), min_history_plays=3)
+    sampler = SessionSampler(data, config, LongShort.feature_service)
+    assert len(sampler) > 0
+    batch = sampler.sessions(0, 7, 16)
+    again = sampler.sessions(0, 7, 16)
+    assert torch.equal(batch.target_BT, again.target_BT)
+    assert torch.equal(batch.requests.feature_BMF, again.requests.feature_BMF)
+    remembered, repeated = batch.requests.repeat_item_BM, batch.is_repeated_BM
+    for row in range(16):
+        wanted = set(batch.target_BT[row].tolist()) - {0}
+        if len(wanted) < config.targets_per_session:
+            assert set(remembered[row][repeated[row]].tolist()) <= wanted
+        new = set(batch.target_BT[row][batch.is_new_BT[row]].tolist())
+        assert not new & set(remembered[row].tolist())
+
+
+def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> None:
+    config = replace(long_short_config("debug"), discovery_share=0.5)
+    channel = LongShort.fit(data, config, tmp_path)
+    users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
+    heard = users.views["played_history"].columns["track_id"]
+    for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
+        channel.resolved_config = replace(channel.resolved_config, new_share=share)
+        found = channel.recall(users, 8).items_BK
+        for row in range(2):
+            some = found[row][found[row] > 0]
+            unheard = int((~np.isin(some, heard[row])).sum())
+            assert least <= unheard <= most
+
+
+def test_lists_of_any_width_become_one_of_k() -> None:
+    lists = _CandidateLists(np.array([[3, 4]]), np.array([[5, 6, 7]]))
+    assert lists.merge(0.0, 4).tolist() == [[3, 4, 0, 0]]
+    assert lists.merge(0.5, 4).tolist() == [[3, 5, 4, 6]]
+    assert lists.merge(0.0, 1).tolist() == [[3]]

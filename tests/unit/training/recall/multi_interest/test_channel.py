@@ -1,0 +1,374 @@
+"""The channel on a simulated world whose interests are planted, and its parts by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from tests.support.training.planted_world import PlantedWorld, listener_of
+from tests.support.training.tiny_world import NEVER, users_at
+from training.data.recall_at_k import recall_table
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures, UserBatch
+from training.data.user_history import concat_history_items
+from training.data.vocabulary import Vocabulary
+from training.nn.item_tower import ItemCodes
+from training.recall.multi_interest.channel import MultiInterest, recent_listens
+from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
+from training.recall.multi_interest.interest_names import InterestNames
+from training.recall.multi_interest.model import DynamicRouting, Interests, MultiInterestNetwork, count_distinct
+from training.recall.multi_interest.objective import split_windows
+from training.recall.popularity import Popularity
+
+THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
+DRAWN = 10
+
+
+@pytest.fixture(scope="module")
+def world(planted: PlantedWorld) -> PlantedWorld:
+    return planted
+
+
+@pytest.fixture(scope="module")
+def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> MultiInterest:
+    """The `small` numbers at half the width and length, 300 steps."""
+    config = replace(
+        multi_interest_config("small"), width=32, length=128, batch=32, warmup=10, steps=300, early_stopping_step=300
+    )
+    config = replace(config, in_batch_negatives=256, uniform_negatives=256)
+    return MultiInterest.fit(world.data, config, tmp_path_factory.mktemp("multi_interest"))
+
+
+@pytest.fixture(scope="module")
+def listeners(world: PlantedWorld) -> list[UserBatch]:
+    """Listeners of Cantonese songs, britpop and western electronic: twelve songs of each."""
+    return [world.listener([world.number(*one) for one in THREE], 12, seed) for seed in range(DRAWN)]
+
+
+def rand_index(world: PlantedWorld, channel: MultiInterest, user: UserBatch) -> float:
+    """Adjusted Rand index of the user's tracks by interest found against the planted ones; 1 is the same partition."""
+    found = channel.interests(user)
+    item_N = np.concatenate([one.items for one in found])
+    assert sorted(item_N.tolist()) == sorted(set(concat_history_items(user.views)[0].tolist()) - {0}), (
+        "a track in no interest"
+    )
+    label_N = np.repeat(np.arange(len(found)), [len(one.items) for one in found])
+    return float(adjusted_rand_score(world.interest_V[item_N], label_N))
+
+
+def test_a_listener_of_three_interests_gets_three_and_candidates_from_each(
+    world: PlantedWorld, channel: MultiInterest, listeners: list[UserBatch]
+) -> None:
+    planted = [world.number(*one) for one in THREE]
+    threes = [user for user in listeners if len(channel.interests(user)) == len(THREE)]
+    # Somebody may get a fourth interest, of tracks that lie apart from their own.
+    assert len(threes) > len(listeners) / 2
+    for user in threes:
+        found = channel.interests(user)
+        names = [" · ".join(one.name.split(" · ")[:2]) for one in found]
+        assert sorted(names) == sorted(" · ".join(one) for one in THREE)
+        assert sum(one.share for one in found) == pytest.approx(1)
+    user = threes[0]
+    items = channel.recall(user, 60).items_BK[0]
+    new = items[~np.isin(items, concat_history_items(user.views))]
+    for one in planted:
+        assert (world.interest_V[items] == one).sum() >= 6
+        assert (world.interest_V[new] == one).sum() >= 3
+    assert np.isin(world.interest_V[items], planted).mean() > 0.8
+
+
+def test_interests_are_the_planted_ones(
+    world: PlantedWorld, channel: MultiInterest, listeners: list[UserBatch]
+) -> None:
+    found = [rand_index(world, channel, user) for user in listeners]
+    assert np.mean(found) >= 0.7
+    counts = [len(channel.interests(user)) for user in listeners]
+    assert np.median(counts) == len(THREE)
+
+
+def test_reason_names_the_interest_that_found_the_song(
+    world: PlantedWorld, channel: MultiInterest, listeners: list[UserBatch]
+) -> None:
+    user = listeners[0]
+    names = [one.name for one in channel.interests(user)]
+    fits = []
+    items = channel.recall(user, 30).items_BK[0].tolist()
+    for item, reason in zip(items, channel.reasons(user, items), strict=True):
+        name = reason.removeprefix("because you listen to ")
+        assert name in names
+        fits.append(name.split(" · ")[:2] == list(world.names[world.interest_V[item]]))
+    assert np.mean(fits) > 0.8
+
+
+def test_who_says_why_does_not_look_for_the_interests_again_unless_it_learns(
+    world: PlantedWorld,
+    channel: MultiInterest,
+    listeners: list[UserBatch],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    channel.save(tmp_path)
+    loaded = MultiInterest.load(tmp_path, world.data.vocabulary)
+    found_by = MultiInterestNetwork.interests
+    looked: list[object] = []
+    monkeypatch.setattr(
+        MultiInterestNetwork, "interests", lambda self, item_BL: looked.append(self) or found_by(self, item_BL)
+    )
+    reasons = []
+    for one in (channel, loaded):
+        user = replace(listeners[0])
+        items = one.recall(user, 30).items_BK[0].tolist()
+        reasons.append(one.reasons(user, items))
+    assert reasons[0] == reasons[1]
+    assert looked == [channel.network, channel.network, loaded.network]
+
+
+def test_more_is_found_than_by_popularity(world: PlantedWorld, channel: MultiInterest, tmp_path: Path) -> None:
+    """On later sessions of the simulated listeners: half as much again of what is new to them, a seventh more of all."""
+    cases = world.data.recall_cases("validation")
+    tables = {}
+    for one in (channel, Popularity.fit(world.data, Popularity.config("small"), tmp_path)):
+        users = OfflineFeatures(world.data).load_user_batch(
+            one.feature_service, cases.user_ids.tolist(), cases.request_at_C
+        )
+        tables[one.name] = recall_table(one.recall(users, 50).items_BK, cases, cutoffs=(20, 50))
+    mine, popular = tables["multi_interest"], tables["popularity"]
+    for k in (20, 50):
+        assert mine[f"recall_at_{k}/reachable"] > 1.5 * popular[f"recall_at_{k}/reachable"]
+        assert mine[f"recall_at_{k}/all"] > 1.15 * popular[f"recall_at_{k}/all"]
+
+
+def codes(tracks: int) -> ItemCodes:
+    every = torch.arange(tracks)
+    return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("tracks", "expected"), [(0, 0), (1, 1), (2, 1), (3, 1), (4, 2), (7, 2), (8, 3), (15, 3), (16, 4), (40, 4)]
+)
+def test_number_of_interests_grows_with_the_logarithm_of_the_tracks(tracks: int, expected: int) -> None:
+    """However often each was heard."""
+    network = MultiInterestNetwork(MultiInterestConfig(width=8, interests=4), codes(50)).eval()
+    item_BL = torch.zeros((1, 90), dtype=torch.int64)
+    item_BL[0, : 2 * tracks] = torch.arange(2, tracks + 2).repeat(2)
+    assert count_distinct(item_BL).tolist() == [tracks]
+    with torch.no_grad():
+        found = network.interests(item_BL)
+    assert int(found.is_active_BK.sum()) == expected
+    assert torch.isfinite(found.vector_BKD).all()
+
+
+def test_routing_against_the_algorithm_of_the_paper() -> None:
+    """One start, so that there is nothing to choose; loops over listens and interests, one user at a time."""
+    torch.manual_seed(3)
+    config = MultiInterestConfig(width=6, interests=3, routing_restarts=1, routing_sharpness=4.0)
+    routing = DynamicRouting(config)
+    torch.nn.init.normal_(routing.bilinear.weight)
+    item_BLD = torch.nn.functional.normalize(torch.randn(2, 9, 6), dim=-1)
+    weight_BL = torch.rand(2, 9) + 0.5
+    item_BLD[1, 5:], weight_BL[1, 5:] = 0, 0
+    with torch.no_grad():
+        vector_BKD, _ = routing(item_BLD, weight_BL, torch.tensor([[True] * 3, [True, True, False]]))
+        for user, (listens_of_user, interests) in enumerate([(9, 3), (5, 2)]):
+            seen = [routing.bilinear(item_BLD[user, i]) for i in range(listens_of_user)]
+            seen = [one / one.norm() for one in seen]
+            first = torch.stack([one @ routing.start_SDK[0] for one in seen])
+            logit = ((first - first.mean(0)) / first.std(0, unbiased=False)).tolist()
+            for turn in range(3):
+                share = [torch.tensor(row[:interests]).softmax(0) for row in logit]
+                capsules = []
+                for k in range(interests):
+                    total = sum(weight_BL[user, i] * share[i][k] * seen[i] for i in range(listens_of_user))
+                    capsules.append(total.norm() ** 2 / (1 + total.norm() ** 2) * total / total.norm())
+                if turn == 2:
+                    break
+                for i in range(listens_of_user):
+                    for k in range(interests):
+                        logit[i][k] += 4.0 * float(capsules[k] @ seen[i])
+            torch.testing.assert_close(vector_BKD[user, :interests], torch.stack(capsules), rtol=1e-4, atol=1e-5)
+
+
+def test_of_several_starts_the_one_that_agrees_best() -> None:
+    torch.manual_seed(0)
+    item_BLD = torch.nn.functional.normalize(torch.randn(20, 30, 6), dim=-1)
+    weight_BL, is_there_BK = torch.ones(20, 30), torch.ones(20, 3, dtype=torch.bool)
+    many = DynamicRouting(MultiInterestConfig(width=6, interests=3, routing_restarts=4))
+    agreement = []
+    for start in (*range(4), None):
+        one = DynamicRouting(MultiInterestConfig(width=6, interests=3, routing_restarts=1))
+        one.start_SDK = many.start_SDK[start : start + 1] if start is not None else many.start_SDK
+        with torch.no_grad():
+            vector_BKD, _ = one(item_BLD, weight_BL, is_there_BK)
+            agreement.append((vector_BKD @ item_BLD.mT).amax(1).sum(-1))
+    torch.testing.assert_close(agreement[4], torch.stack(agreement[:4]).amax(0))
+
+
+@pytest.mark.parametrize("extractor", ["routing", "attention"])
+def test_a_track_belongs_to_one_interest_wherever_it_stands(extractor: str) -> None:
+    torch.manual_seed(0)
+    network = MultiInterestNetwork(MultiInterestConfig(width=8, extractor=extractor), codes(50)).eval()
+    item_L = torch.randint(2, 50, (60,))
+    shuffled = torch.randperm(60)
+    with torch.no_grad():
+        first, second = (network.interests(one[None]).listen_interest_BL[0] for one in (item_L, item_L[shuffled]))
+    assert torch.equal(first[shuffled], second)
+    for item in item_L.unique():
+        assert len(first[item_L == item].unique()) == 1
+
+
+@pytest.mark.parametrize("extractor", ["routing", "attention"])
+def test_gradients_are_finite_whatever_is_missing(extractor: str) -> None:
+    torch.manual_seed(0)
+    network = MultiInterestNetwork(MultiInterestConfig(width=8, extractor=extractor), codes(50))
+    item_BL = torch.randint(2, 50, (3, 20))
+    item_BL[1], item_BL[2, 3:] = 0, 0
+    network.interests(item_BL).vector_BKD.sum().backward()
+    learned = [parameter.grad.to_dense() for parameter in network.parameters() if parameter.grad is not None]
+    assert learned
+    assert all(torch.isfinite(gradient).all() for gradient in learned)
+
+
+def test_interests_that_point_the_same_way_are_one_and_small_ones_none() -> None:
+    vector = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]])[None]
+    #                       12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
+    owner = torch.tensor([0] * 5 + [1] * 4 + [2] * 2 + [3])
+    share = torch.nn.functional.one_hot(owner, 4).T[None].float()
+    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).merge_similar(
+        merge_cosine_threshold=0.8, min_interest_share=0.1
+    )
+    assert found.is_active_BK.tolist() == [[True, True, False, False]]
+    torch.testing.assert_close(found.vector_BKD[0, 0], (5 * vector[0, 0] + 2 * vector[0, 2]) / 7)
+    torch.testing.assert_close(found.vector_BKD[0, 1], vector[0, 1])
+    of_listen = found.listen_interest_BL[0].tolist()
+    assert of_listen[:11] == [0] * 5 + [1] * 4 + [0] * 2
+    assert of_listen[11] in (0, 1), "what is left belongs to an interest that is there"
+
+
+def test_likeness_is_passed_on() -> None:
+    """The first is like the third by way of the second only."""
+    angle = torch.tensor([0.0, 0.6, 1.2, 3.0])
+    vector = torch.stack([angle.cos(), angle.sin()], dim=-1)[None]
+    share = torch.full((1, 4, 8), 0.25)
+    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).merge_similar(
+        merge_cosine_threshold=0.8, min_interest_share=0.0
+    )
+    assert found.share_BKL.sum(-1).tolist() == [[6.0, 0.0, 0.0, 2.0]]
+
+
+def test_label_aware_attention() -> None:
+    torch.manual_seed(0)
+    config = MultiInterestConfig(width=8, interests=3)
+    network = MultiInterestNetwork(config, codes(50)).eval()
+    interests = Interests(torch.randn(2, 3, 8), torch.rand(2, 3, 4), torch.tensor([[True] * 3, [True, True, False]]))
+    row, positive = torch.tensor([0, 1, 1, 0]), torch.tensor([7, 8, 9, 10])
+    query = network.query("next", interests.vector_BKD)
+    with torch.no_grad():
+        hard = network.label_aware_query("next", interests, row, positive)
+        for m in range(4):
+            there = 3 - int(row[m])
+            score = query[row[m], :there] @ network.vectors(positive)[m]
+            torch.testing.assert_close(hard[m], query[row[m], score.argmax()])
+        network.settings = replace(config, label_attention_power=100.0)
+        torch.testing.assert_close(
+            network.label_aware_query("next", interests, row, positive), hard, rtol=1e-3, atol=1e-3
+        )
+        network.settings = replace(config, label_attention_power=0.0)
+        even = network.label_aware_query("next", interests, row, positive)
+        torch.testing.assert_close(even[1], query[1, :2].mean(0))
+        torch.testing.assert_close(even[0], query[0].mean(0))
+
+
+def test_a_window_is_history_and_then_targets() -> None:
+    from sequences import behaviours
+
+    code = behaviours.load_behaviours().encoder
+    heard = [code["full_play"], code["skip"], code["like"], code["click"], code["play"], code["full_play"]]
+    windows = {
+        "item_BL": np.array([[11, 12, 13, 14, 15, 16], [21, 22, 0, 0, 0, 0]]),
+        "behaviour_BL": np.array([heard, [*heard[:1] * 2, 0, 0, 0, 0]]),
+        "next_BL": np.array([[31, 32, 33, 34, 35, 0], [41, 42, 0, 0, 0, 0]]),
+        "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
+        "skip_BL": np.array([[12, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]),
+    }
+    found = split_windows(windows, targets=3)
+    assert found["listened"].tolist() == [[11, 0, 13, 0, 0, 0], [21, 0, 0, 0, 0, 0]]
+    assert found["next"].tolist() == [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]]
+    assert found["new"].tolist() == [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]
+    assert found["skipped"].tolist() == [[0, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]
+
+
+def test_listens_are_plays_and_kind_acts_in_order(data: TrainingData) -> None:
+    users = users_at(data, "multi_interest", ["u0", "u1", "nobody"], [NEVER, NEVER, NEVER])
+    found = recent_listens(users, 30)
+    assert found.shape == (3, 30)
+    plays = data.plays
+    for row in range(2):
+        mine = plays.track_P[(plays.user_P == row) & plays.is_listened_P]
+        assert found[row].tolist() == mine[-30:].tolist()
+    assert not found[2].any()
+
+    from sequences import behaviours
+
+    user = listener_of(np.array([5, 6, 7, 8]))
+    code = behaviours.load_behaviours().encoder
+    recent = user.views["recent_events"].columns | {
+        "behaviour": np.array([[code["like"], code["skip"], code["full_play"], code["dislike"]]])
+    }
+    user.views["recent_events"] = replace(user.views["recent_events"], columns=recent)
+    assert recent_listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]
+    assert recent_listens(user, 2).tolist() == [[7, 8]]
+
+
+def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> None:
+    channel = MultiInterest.fit(data, multi_interest_config("debug"), tmp_path)
+    users = users_at(data, "multi_interest", ["u0", "u1"], [NEVER, NEVER])
+    heard = concat_history_items(users.views)
+    for share, least, most in ((0.0, 0, 3), (0.5, 3, 5), (1.0, 8, 8)):
+        channel.resolved_config = replace(channel.resolved_config, new_share=share)
+        found = channel.recall(users, 8).items_BK
+        for row in range(2):
+            assert len(set(found[row].tolist()) - {0}) == 8
+            assert least <= int((~np.isin(found[row], heard[row])).sum()) <= most
+
+
+@pytest.mark.parametrize("extractor", ["routing", "attention"])
+def test_both_extractors_learn(data: TrainingData, tmp_path: Path, extractor: str) -> None:
+    config = replace(multi_interest_config("debug"), extractor=extractor, steps=60, validate_every=20)
+    fitted = MultiInterest.fit(data, config, tmp_path)
+    losses = [row["loss"] for row in fitted.measures()["history"]]
+    assert all(later < earlier for earlier, later in pairwise(losses))
+    given = MultiInterestConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
+    assert given == fitted.resolved_config
+    assert fitted.resolved_config.stop_after in (20, 40, 60)
+
+
+def named(facets: list[list[int]]) -> InterestNames:
+    tracks = [f"t{number}" for number in range(len(facets))]
+    rows = {"track_id": tracks, "title": tracks, "artist_id": [f"a{n % 3}" for n in range(len(facets))]}
+    rows |= {"artist_names": [[f"Band {n % 3}"] for n in range(len(facets))]}
+    vocabulary = Vocabulary.build(pl.DataFrame(rows), pl.DataFrame({"track_id": tracks[::-1]}))
+    width = max((len(one) for one in facets), default=0)
+    facet_VF = np.zeros((len(facets) + 2, width), dtype=np.int64)
+    for row, values in enumerate(facets, start=2):
+        facet_VF[row, : len(values)] = values
+    return InterestNames(["Cantonese", "Western", "britpop", "electronic", "night"], facet_VF, vocabulary)
+
+
+def test_names_are_what_stands_out_language_first() -> None:
+    names = named([[1, 5], [1, 5], [2, 3, 5], [2, 3, 5], [2, 3], [2, 4], [2, 4, 5], [2, 4, 5]])
+    assert names.name(np.array([2, 3])) == "Cantonese · night"
+    assert names.name(np.array([4, 5, 6])) == "Western · britpop"
+    assert names.name(np.array([7, 8, 9])) == "Western · electronic"
+
+
+def test_without_facets_an_interest_is_called_by_its_artists() -> None:
+    names = named([[]] * 6)
+    assert names.name(np.array([2, 5, 3])) == "Band 0 · Band 1"

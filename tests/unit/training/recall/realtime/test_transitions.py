@@ -1,0 +1,181 @@
+"""Linear transitions against a ridge regression by hand, and in one list with vectors."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases
+from training.data.training_data import TrainingData
+from training.index.cold_start import ColdStartIndex
+from training.index.exact import ExactIndex
+from training.recall.realtime import transition_tuning
+from training.recall.realtime.blended_search import BlendedSearch
+from training.recall.realtime.channel import Realtime
+from training.recall.realtime.transitions import (
+    Histories,
+    TransitionConfig,
+    Transitions,
+    concatenate_histories,
+    fit_transitions,
+)
+
+NUMBERS = TransitionConfig(
+    ridge=0.7, consistency_weight=0.3, past_decay=0.4, future_decay=0.9, split_age_decay=0.3, query_decay=0.5
+)
+LENGTH = 4
+
+
+def histories(seed: int = 0, users: int = 12) -> tuple[Histories, list[list[int]]]:
+    """Of items 3, 6, 9, …, some of them more than once."""
+    generator = np.random.default_rng(seed)
+    lists = [(3 * generator.integers(1, 9, size)).tolist() for size in generator.integers(0, 9, users)]
+    counts = [len(items) for items in lists]
+    return Histories(np.array([item for items in lists for item in items]), np.append(0, np.cumsum(counts))), lists
+
+
+def by_hand(lists: list[list[int]], items: list[int]) -> np.ndarray:
+    """Rows of a regression: whole histories that tell of other items, and every split's past that tells of its future."""
+    seen, said = [], []
+    whole = np.array([[float(item in mine) for item in items] for mine in lists])
+    for mine in lists:
+        for split in range(1, len(mine)):
+            past, future = np.zeros(len(items)), np.zeros(len(items))
+            for age, item in enumerate(reversed(mine[:split][-LENGTH:])):
+                past[items.index(item)] += np.exp(-NUMBERS.past_decay * age)
+            for ahead, item in enumerate(mine[split:][:LENGTH]):
+                future[items.index(item)] += np.exp(-NUMBERS.future_decay * ahead)
+            weight = np.exp(-NUMBERS.split_age_decay * (len(mine) - 1 - split)) ** 0.5
+            seen.append(weight * past)
+            said.append(weight * future)
+    S, T = np.array(seen), np.array(said)
+    beside = whole.T @ whole - np.diag((whole.T @ whole).diagonal())
+    gram = NUMBERS.consistency_weight * whole.T @ whole + (1 - NUMBERS.consistency_weight) * S.T @ S
+    ridge = NUMBERS.ridge * gram.diagonal().mean() * np.eye(len(items))
+    return np.linalg.solve(
+        gram + ridge, NUMBERS.consistency_weight * beside + (1 - NUMBERS.consistency_weight) * S.T @ T
+    )
+
+
+def test_weights_are_those_of_a_ridge_regression(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.recall.realtime.transitions.SPLITS_PER_CHUNK", 7)
+    known, lists = histories()
+    found = fit_transitions(known, NUMBERS, LENGTH)
+    assert found.item_I.tolist() == sorted({item for mine in lists for item in mine})
+    np.testing.assert_allclose(found.weight_II, by_hand(lists, found.item_I.tolist()), atol=1e-5)
+
+
+def test_scores_add_the_weights_of_what_was_heard(tmp_path: Path) -> None:
+    known, _ = histories()
+    transitions = fit_transitions(known, NUMBERS, LENGTH)
+    items, item_N = transitions.item_I.tolist(), np.array([2, *transitions.item_I[1:].tolist(), 99])
+    asked = Histories(np.array([items[2], 98, items[0], items[1]]), np.array([0, 3, 3, 4]))
+    expected = np.zeros((3, len(item_N)))
+    for column, item in enumerate(item_N.tolist()):
+        if item in items:
+            to = items.index(item)
+            expected[0, column] = np.exp(-1.0) * transitions.weight_II[2, to] + transitions.weight_II[0, to]
+            expected[2, column] = transitions.weight_II[1, to]
+    np.testing.assert_allclose(transitions.scores(asked, item_N), expected, atol=1e-6)
+    transitions.save(tmp_path)
+    loaded = Transitions.load(tmp_path, NUMBERS)
+    assert np.array_equal(loaded.scores(asked, item_N), transitions.scores(asked, item_N))
+
+
+def test_histories_of_the_same_items_are_the_same_key() -> None:
+    (one, lists), (same, _), (other, _) = histories(), histories(), histories(1)
+    assert one == same and hash(one) == hash(same) and one != other
+    assert fit_transitions(one, NUMBERS, LENGTH) is fit_transitions(same, NUMBERS, LENGTH)
+    rows = np.array([3, 0])
+    both = concatenate_histories([one, other]).take(np.array([3, len(lists)]))
+    assert one.take(rows).item_P.tolist() == lists[3] + lists[0]
+    assert both.item_P.tolist() == lists[3] + histories(1)[1][0]
+
+
+@pytest.mark.parametrize("most", [4, 100])
+def test_what_chooses_scores_as_what_is_learned_and_takes_the_best(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(transition_tuning, "MAX_ITEMS", most)
+    known, lists = histories()
+    heard = sorted(
+        {item for mine in lists for item in mine}, key=lambda item: (-known.item_P.tolist().count(item), item)
+    )
+    looked_at = known.restrict_to(np.array(sorted(heard[:most])))
+    users = [user for user, mine in enumerate(lists) if len(mine) > 2]
+    asked, targets = known.take(np.array(users)), Ragged(np.full(len(users), 24), np.arange(len(users) + 1))
+    none = Ragged(np.zeros(0, dtype=np.int64), np.zeros(len(users) + 1, dtype=np.int64))
+    kinds = {"targets": targets, "repeat": none, "discovery": targets, "reachable": targets}
+    names, code = np.array(users).astype(str), np.arange(len(users))
+    cases = RecallCases(names, code, code, code, names, kinds)
+    given = []
+    monkeypatch.setattr(transition_tuning, "recall_table", lambda items_CK, *_: given.append(items_CK) or len(given))
+    monkeypatch.setattr(transition_tuning, "validation_objective", lambda table, _: -abs(table - 4))
+    best, tried = transition_tuning.tune_transitions(known, asked, cases, np.arange(30) != 6, LENGTH, (2, 3), False)
+    assert vars(best) == {name: value for name, value in tried[3].items() if name != "value"}
+    for items_CK, point in zip(given, tried, strict=True):
+        numbers = TransitionConfig(**{name: value for name, value in point.items() if name != "value"})
+        score_BI = fit_transitions(looked_at, numbers, LENGTH).scores(asked, looked_at.items)
+        score_BI[:, looked_at.items == 6] = -np.inf
+        expected_CK = looked_at.items[np.argsort(-score_BI, axis=1)[:, :3]]
+        np.testing.assert_array_equal(items_CK[expected_CK != 6], expected_CK[expected_CK != 6])
+
+
+@pytest.mark.parametrize("least", [np.inf, 0.1, 99.0])
+def test_blended_scores_are_a_sum_of_standard_scores(least: float) -> None:
+    known, _ = histories()
+    transitions = fit_transitions(known, NUMBERS, LENGTH)
+    generator = np.random.default_rng(2)
+    warm, cold = np.arange(2, 30), np.array([40, 41])
+    vectors = torch.from_numpy(generator.normal(size=(len(warm) + 2, 5)).astype(np.float32))
+    index = ColdStartIndex(ExactIndex.of(warm, vectors[:-2]), ExactIndex.of(cold, vectors[-2:]))
+    query = torch.from_numpy(generator.normal(size=(2, 5)).astype(np.float32))
+    asked = Histories(np.array([3, 9, 12]), np.array([0, 2, 3]))
+    excluded = np.array([[3, 5], [9, 0]])
+    items_BK, scores_BK = BlendedSearch(index, transitions, 0.4).search_best(
+        query, asked, 35, excluded, np.full(2, least)
+    )
+    for row in range(2):
+        near = (vectors @ query[row]).numpy()
+        near_warm = near[:-2]
+        item = np.concatenate([warm, cold])
+        is_in = np.concatenate([np.ones(len(warm), dtype=bool), near[-2:] >= least])
+        item = item if least < np.inf else warm
+        likely = transitions.scores(asked, item)[row]
+        near = (near[: len(item)] - near_warm.mean()) / near_warm.std()
+        score = near + 0.4 * (likely - likely.mean()) / likely.std()
+        score[~is_in[: len(item)] | np.isin(item, excluded[row])] = -np.inf
+        order = np.argsort(-score)[: np.isfinite(score).sum()]
+        assert items_BK[row, : len(order)].tolist() == item[order].tolist()
+        np.testing.assert_allclose(scores_BK[row, : len(order)], score[order], rtol=1e-4, atol=1e-4)
+        assert (items_BK[row, len(order) :] == 0).all()
+
+
+def test_a_catalogue_too_large_goes_without_and_says_so(
+    described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(Realtime.config("debug"), steps=2, validate_every=2, transitions=True, max_transition_items=5)
+    with caplog.at_level(logging.WARNING):
+        channel = Realtime.fit(described_data, config, tmp_path)
+    assert channel.transitions is None
+    assert "more than transitions_up_to=5" in caplog.text
+
+
+def test_an_index_that_may_become_approximate_is_refused() -> None:
+    with pytest.raises(ValueError, match="exact_up_to=100 may end that"):
+        replace(Realtime.config("debug"), transitions=True, exact_up_to=100)
+
+
+def test_numbers_and_weight_are_chosen_once(described_data: TrainingData, tmp_path: Path) -> None:
+    config = replace(Realtime.config("debug"), steps=2, validate_every=2, transitions=True)
+    channel = Realtime.fit(described_data, config, tmp_path / "first")
+    settled, told = channel.resolved_config, channel.measures()["transitions"]
+    assert settled.transition_weight == max(told["weights"], key=told["weights"].__getitem__)
+    assert settled.transition_numbers is not None and len(told["tried"]) > 1
+    again = Realtime.fit(described_data, settled, tmp_path / "again")
+    assert again.resolved_config == settled
+    assert again.measures()["transitions"]["tried"] == []

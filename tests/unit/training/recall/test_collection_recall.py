@@ -1,0 +1,273 @@
+"""Playlists and mlogs: what there is of them, who opened them when, and which are recalled, by hand and on a simulated world."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from sequences import behaviours
+from sequences.batch import SequenceBatch
+from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, container_marts, of
+from tests.support.training.planted_world import PlantedWorld
+from tests.support.training.tiny_world import random_plays, users_at
+from training.data.collections import Collections, build_collection_cases
+from training.data.recall_at_k import load_user_batches, recall_table
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures
+from training.evaluation.collection_evaluation import measure_collections
+from training.evaluation.held_out_models import HeldOutModels
+from training.recall.collection_recall import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
+from training.recall.realtime.channel import Realtime
+from training.recall.realtime.config import realtime_config
+
+NEVER = 4_000_000_000_000_000
+NOON = datetime(2024, 1, 20, 12)
+
+
+def shown(data: TrainingData, containers: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
+    """User, id, whether it is a repeat, and when it was asked for."""
+    cases = build_collection_cases(data, containers, part)
+    epoch = datetime(1970, 1, 1)
+    return [
+        (
+            cases.user_ids[case],
+            containers.ids_N[cases.items["targets"][case][0]],
+            bool(len(cases.items["repeat"][case])),
+            epoch + timedelta(microseconds=int(cases.request_at_C[case])),
+        )
+        for case in range(len(cases))
+    ]
+
+
+def test_containers_hold_tracks_of_the_catalogue(tmp_path: Path) -> None:
+    data = of(container_marts(tmp_path / "marts", []))
+    found = Collections.of(data, "playlist")
+    code = data.vocabulary.track_code
+    for name, number in found.number_by_id.items():
+        known = [code[track] for track in PLAYLISTS[name] if track in code and data.catalog_V[code[track]]]
+        assert found.tracks[number].tolist() == known != []
+    assert {"p91", "p92"}.isdisjoint(found.number_by_id)
+    assert data.vocabulary.collection_ids_N[2:].tolist() == sorted({*PLAYLISTS, *MLOGS})
+    found.save(tmp_path)
+    again = Collections.load(tmp_path, "playlist")
+    assert again.ids_N.tolist() == found.ids_N.tolist() and again.titles_N.tolist() == found.titles_N.tolist()
+    assert [again.tracks[n].tolist() for n in range(len(again))] == [
+        found.tracks[n].tolist() for n in range(len(found))
+    ]
+
+
+def test_an_opening_is_what_was_clicked_and_played_from_until_a_sessions_gap(tmp_path: Path) -> None:
+    minute, just_before = timedelta(minutes=1), timedelta(microseconds=1)
+    opened = [
+        ("u0", "impression", "playlist:p0", NOON, ""),
+        ("u0", "click", "playlist:p1", NOON + minute, ""),
+        ("u0", "play", "track:t1", NOON + 5 * minute, "playlist:p1"),
+        ("u0", "collect", "playlist:p1", NOON + 20 * minute, ""),
+        ("u0", "play", "track:t1", NOON + 80 * minute, "playlist:p1"),
+        ("u0", "click", "mlog:p1", NOON + 82 * minute, ""),
+        ("u0", "block", "playlist:p2", NOON + 83 * minute, ""),
+        ("u0", "click", "playlist:p91", NOON + 84 * minute, ""),
+        ("u1", "click", "playlist:p1", NOON + 2 * minute, ""),
+    ]
+    data = of(container_marts(tmp_path / "marts", opened), "final")
+    assert shown(data, Collections.of(data, "playlist"), "train") == [
+        ("u0", "p1", False, NOON + minute - just_before),
+        ("u0", "p1", True, NOON + 80 * minute - just_before),
+        ("u1", "p1", False, NOON + 2 * minute - just_before),
+    ]
+    assert [row[:2] for row in shown(data, Collections.of(data, "mlog"), "train")] == [("u0", "p1")]
+    with pytest.raises(ValueError, match="part='later' is unknown"):
+        build_collection_cases(data, Collections.of(data, "mlog"), "later")
+
+
+@pytest.mark.parametrize("split", ["user_time", "global_time"])
+def test_an_opening_is_in_the_part_of_its_request(tmp_path: Path, split: str) -> None:
+    data = of(marts := container_marts(tmp_path / "marts", [], split))
+    if split == "user_time":
+        plays = pl.read_parquet(marts / "plays.parquet").filter(user_id="u2")
+        validation, test = (plays.filter(part=part)["request_at"].min() for part in ("validation", "test"))
+    else:
+        validation, test = datetime(2024, 1, 19), datetime(2024, 1, 21)
+    moment = timedelta(microseconds=1)
+    # The request lies a microsecond before the event.
+    opened = [
+        ("u2", "click", f"playlist:p{n}", at, "")
+        for n, at in enumerate([validation, validation + moment, test, test + moment])
+    ]
+    data = of(container_marts(tmp_path / "again", opened, split))
+    containers = Collections.of(data, "playlist")
+    parts = {part: [row[1] for row in shown(data, containers, part)] for part in ("train", "validation", "test")}
+    assert parts == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realtime]:
+    """The tiny world in which p3 was opened often, p4 once, and everybody opened p5 last; u0 played nothing since."""
+    folder = tmp_path_factory.mktemp("containers")
+    after = max(play[2] for play in random_plays() if play[0] == "u0") + timedelta(minutes=1)
+    opened = [("u1", "click", "playlist:p3", NOON - timedelta(days=18, hours=-2 * n), "") for n in range(3)]
+    opened += [("u2", "click", "playlist:p4", NOON - timedelta(days=18), ""), ("u0", "click", "playlist:p5", after, "")]
+    data = of(container_marts(folder / "marts", opened))
+    return data, Realtime.fit(data, realtime_config("debug"), folder / "realtime")
+
+
+def test_the_nearest_to_what_realtime_asks_for_and_to_what_was_opened(small: tuple[TrainingData, Realtime]) -> None:
+    data, realtime = small
+    settled = CollectionConfig(opened_weight=0.3, popular_weight=0.2)
+    recaller = Playlists.fit(data, settled, realtime)
+    assert recaller.resolved_config == settled
+    users = users_at(data, "realtime", ["u0", "u1", "u2"], [NEVER] * 3)
+    found = recaller.recall(users, 20)
+    _, query = realtime.encode_queries(users)
+
+    def unit(vector: np.ndarray) -> np.ndarray:
+        return vector / max(np.linalg.norm(vector), 1e-12)
+
+    def vector_of(name: str) -> np.ndarray:
+        tracks = [data.vocabulary.track_code.get(track, 1) for track in PLAYLISTS[name]]
+        return unit(
+            sum(
+                unit(realtime.vectors(torch.tensor([one]))[0].detach().numpy()) for one in tracks if data.catalog_V[one]
+            )
+        )
+
+    # u0 opened p5 after the last play, u1 p3 three times long before it and u2 p4 once.
+    weights = {0: {"p5": 1.0}, 1: {"p3": 0.3 * (1 + OPENING_DECAY + OPENING_DECAY**2)}, 2: {"p4": 0.3}}
+    times = {"p3": 3, "p4": 1}
+    for row, weight in weights.items():
+        asked = unit(query["next"][row, 0].numpy()) + sum(one * vector_of(name) for name, one in weight.items())
+        score = {
+            name: unit(asked) @ vector_of(name) + 0.2 * np.log1p(times.get(name, 0)) / np.log1p(3)
+            for name in recaller.collections.number_by_id
+        }
+        expected = sorted(score, key=lambda name: -score[name])
+        assert [recaller.collections.ids_N[number] for number in found.items_BK[row] if number] == expected
+        np.testing.assert_allclose(found.scores_BK[row][: len(expected)], [score[name] for name in expected], rtol=1e-4)
+
+
+def test_a_stranger_gets_what_is_opened_most_and_is_told_so(small: tuple[TrainingData, Realtime]) -> None:
+    data, realtime = small
+    recaller = Playlists.fit(data, Playlists.config("debug"), realtime)
+    stranger = users_at(data, "realtime", ["nobody"], [NEVER])
+    items = recaller.recall(stranger, 3).items_BK[0].tolist()
+    assert [recaller.collections.ids_N[number] for number in items[:2]] == ["p3", "p4"]
+    assert recaller.reasons(stranger, items) == ["because many open it"] * 3
+    assert recaller.reasons(stranger, []) == []
+
+
+def test_every_answer_is_the_users_own_and_survives_saving(
+    small: tuple[TrainingData, Realtime], tmp_path: Path
+) -> None:
+    data, realtime = small
+    for kind in (Playlists, Mlogs):
+        recaller = kind.fit(data, kind.config("debug"), realtime)
+        users = users_at(data, "realtime", ["u0", "nobody", "u1", "u3"], [NEVER] * 4)
+        together = recaller.recall(users, 40)
+        recaller.save(tmp_path / kind.name)
+        loaded = kind.load(tmp_path / kind.name, realtime)
+        assert loaded.resolved_config == recaller.resolved_config
+        for row in range(4):
+            alone = loaded.recall(users.take([row]), 40).items_BK[0]
+            assert alone.tolist() == together.items_BK[row].tolist()
+            real = alone[alone > 0]
+            assert len(set(real.tolist())) == len(real) == len(recaller.collections) - 2
+            assert all(reason.startswith("because ") for reason in recaller.reasons(users.take([row]), real.tolist()))
+    first = Playlists.fit(data, Playlists.config("debug"), realtime)
+    u0 = users_at(data, "realtime", ["u0"], [NEVER])
+    assert first.reasons(u0, [first.collections.number_by_id["p5"]]) == ["because you opened it not long ago"]
+
+
+def test_without_containers_there_is_nothing_and_no_error(data: TrainingData, tmp_path: Path) -> None:
+    realtime = Realtime.fit(data, replace(realtime_config("debug"), early_stopping_step=1), tmp_path)
+    recaller = Mlogs.fit(data, Mlogs.config("debug"), realtime)
+    found = recaller.recall(users_at(data, "realtime", ["u0", "nobody"], [NEVER] * 2), 5)
+    assert found.items_BK.tolist() == [[0] * 5] * 2
+    assert "target_id" not in data.vocabulary.encoders(), "nobody pays for what is not there"
+
+
+@pytest.fixture(scope="module")
+def opened_world(planted: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[PlantedWorld, Realtime]:
+    """The simulated world with its playlists and mlogs and what was clicked of them, and `realtime` after a hundred steps."""
+    folder, simulated = tmp_path_factory.mktemp("opened"), planted.data.marts.parent / "simulated"
+    marts = shutil.copytree(planted.data.marts, folder / "marts")
+    for mart in ("playlists", "mlogs"):
+        pl.read_parquet(simulated / mart / "part.parquet").write_parquet(marts / f"{mart}.parquet")
+    clicks = pl.read_parquet(simulated / "listening_events").filter(action="click")
+    clicks = clicks.filter(pl.col("target_type").is_in(["playlist", "mlog"])).select(
+        "user_id",
+        pl.concat_str("target_type", pl.lit(":"), "target_id"),
+        pl.col("ended_at").dt.replace_time_zone(None),
+    )
+    add_events(marts, [(user, "click", target, at, "") for user, target, at in clicks.iter_rows()])
+    pl.DataFrame({"split": ["user_time"]}).write_parquet(marts / "train_cuts.parquet")
+    data = of(marts)
+    sizes = {"width": 32, "length": 32, "batch": 32, "warmup": 10, "in_batch_negatives": 256, "uniform_negatives": 256}
+    config = replace(realtime_config("small"), **sizes, layers=1, steps=100, early_stopping_step=100)
+    world = PlantedWorld(data, planted.interest_V, planted.names)
+    return world, Realtime.fit(data, config, folder / "realtime")
+
+
+@pytest.mark.parametrize("kind", [Playlists, Mlogs])
+def test_what_is_opened_next_is_found_more_often_than_by_popularity(
+    opened_world: tuple[PlantedWorld, Realtime], kind: type[Playlists | Mlogs]
+) -> None:
+    """Of a few dozen there are, so that the first five of what is opened most find a third."""
+    world, realtime = opened_world
+    recaller = kind.fit(world.data, kind.config("small"), realtime)
+    held_out = HeldOutModels(world.data, OfflineFeatures(world.data), {}, {}, {kind.name: recaller})
+    measured = measure_collections(held_out)[kind.name]
+    cases = build_collection_cases(world.data, recaller.collections, "test")
+    users = load_user_batches(world.data, cases, "realtime")
+    found = np.concatenate([recaller.recall(one, 10).items_BK for one in users])
+    popular = np.tile(recaller.collection_index.popular_K[:10], (len(cases), 1))
+    mine, theirs = (recall_table(items, cases, (5, 10)) for items in (found, popular))
+    assert mine["recall_at_5/all"] > 1.5 * theirs["recall_at_5/all"]
+    assert mine["recall_at_5/discovery"] > theirs["recall_at_5/discovery"]
+    assert (measured["openings"], measured["containers"]) == (len(cases), len(recaller.collections) - 2)
+    for name, table in ((kind.name, mine), ("most_opened", theirs)):
+        assert measured["recall"][name]["recall_at_10"]["all"][0] == pytest.approx(table["recall_at_10/all"])
+    difference = measured["difference"]["most_opened"]["recall_at_10"]["all"]
+    assert difference[0] == pytest.approx(mine["recall_at_10/all"] - theirs["recall_at_10/all"])
+    assert "last_opened" in measured["recall"]
+
+
+def test_a_click_on_an_electronic_playlist_changes_the_very_next_answer(
+    opened_world: tuple[PlantedWorld, Realtime], tmp_path: Path
+) -> None:
+    """A listener of Cantonese pop opens one electronic playlist and has played nothing of it yet."""
+    world, realtime = opened_world
+    recaller = Playlists.fit(world.data, Playlists.config("small"), realtime)
+    truth = [
+        Counter(world.interest_V[recaller.collections.tracks[n]].tolist()).most_common(1)
+        for n in range(2, len(recaller.collections))
+    ]
+    interest_N = np.array([-1, -1, *(found[0][0] for found in truth)])
+    electronic, pop = world.number("Western", "electronic"), world.number("Cantonese", "pop")
+    listener = world.listener([pop], 15, seed=0)
+    views = dict(listener.views)
+
+    def electronic_of_ten(opened: list[int]) -> int:
+        code = world.data.vocabulary.collection_code
+        columns = {
+            "target_type": np.full((1, len(opened)), 3),
+            "target_id": np.array([[code[recaller.collections.ids_N[one]] for one in opened]], dtype=np.int64),
+            "track_id": np.ones((1, len(opened)), dtype=np.int64),
+            "behaviour": np.full((1, len(opened)), behaviours.load_behaviours().encoder["click"]),
+            "occurred_at": np.full((1, len(opened)), listener.request_at_B[0] - 1),
+            "ended_at": np.full((1, len(opened)), listener.request_at_B[0] - 1),
+        }
+        asking = replace(listener, views=views | {"recent_clicks": SequenceBatch(columns, np.array([len(opened)]))})
+        items = recaller.recall(asking, 10).items_BK[0]
+        assert recaller.reasons(asking, items[:1].tolist())
+        return int((interest_N[items] == electronic).sum())
+
+    first = int(np.flatnonzero(interest_N == electronic)[0])
+    assert electronic_of_ten([first]) > electronic_of_ten([])

@@ -1,0 +1,68 @@
+"""What `popularity` says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.training.tiny_world import START, random_plays, write_marts
+from training.data.training_data import TrainingData
+from training.data.vocabulary import Vocabulary
+from training.recall.popularity import BOOSTED_FACETS, COUNT_ARRAYS, Popularity, PopularityConfig, _FacetMatcher
+from training.recipes import recipe
+
+EMPTY = Vocabulary(*[np.array([""])] * 5)
+HEARD, SKIPPED = 180_000, 10_000
+
+
+def fitted(marts: Path, plays: list) -> tuple[Popularity, TrainingData]:
+    data = TrainingData(write_marts(marts, plays), "final", recipe("debug"))
+    return Popularity.fit(data, PopularityConfig(), marts), data
+
+
+def test_a_reason_says_how_many_people_listened_and_of_one_how_often(tmp_path: Path) -> None:
+    said = [("u0", "t1"), ("u1", "t1"), ("u0", "t1"), ("u0", "t2"), ("u0", "t2"), ("u1", "t3")]
+    plays = [(user, track, START + timedelta(hours=hour), HEARD) for hour, (user, track) in enumerate(said)]
+    plays.append(("u1", "t2", START + timedelta(hours=9), SKIPPED))
+    channel, data = fitted(tmp_path, plays)
+    assert channel.reasons(None, [data.vocabulary.track_code[f"t{number}"] for number in (1, 2, 3, 4)]) == [
+        "because 2 people have listened to it",
+        "because it has been listened to 2 times",
+        "because it has been listened to once",
+        "because it is among the most played tracks",
+    ]
+
+
+def test_counts_are_those_of_plain_python(tmp_path: Path) -> None:
+    plays = random_plays()
+    channel, data = fitted(tmp_path, plays)
+    listened = [(user, track) for user, track, _, played in plays if played >= 30_000]
+    times, people = Counter(track for _, track in listened), Counter(track for _, track in set(listened))
+    ids = data.vocabulary.track_ids_V[channel.item_N].tolist()
+    assert len(set(times.values())) > 2
+    assert channel.times_N.tolist() == [times[track] for track in ids]
+    assert channel.people_N.tolist() == [people[track] for track in ids]
+
+
+@pytest.mark.parametrize(("people", "times"), [(0, 0), (1, 1), (1, 37), (20_000, 90_000)])
+def test_a_release_says_what_its_channel_said_and_one_from_before_says_nothing_of_numbers(
+    tmp_path: Path, people: int, times: int
+) -> None:
+    items, nothing = np.array([2, 3]), {name: np.zeros((2, 0), dtype=bool) for name in BOOSTED_FACETS}
+    facets = _FacetMatcher(items, {name: [] for name in BOOSTED_FACETS}, nothing)
+    weight = np.array([2.0, 1.0])
+    channel = Popularity(PopularityConfig(), items, weight, facets, np.full(2, people), np.full(2, times))
+    channel.save(tmp_path)
+    assert Popularity.load(tmp_path, EMPTY).reasons(None, [2, 3]) == channel.reasons(None, [2, 3])
+
+    with np.load(tmp_path / "popularity.npz") as arrays:
+        before = {name: array for name, array in arrays.items() if name not in COUNT_ARRAYS}
+    np.savez(tmp_path / "popularity.npz", **before)
+    file = tmp_path / "popularity.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"listeners": 20_000}))
+    assert Popularity.load(tmp_path, EMPTY).reasons(None, [2]) == ["because it is among the most played tracks"]

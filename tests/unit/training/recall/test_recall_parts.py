@@ -1,0 +1,267 @@
+"""Index, merging and loss against plain loops."""
+
+import numpy as np
+import pytest
+import torch
+
+from sequences.batch import SequenceBatch
+from training.data.recall_at_k import validation_objective
+from training.data.user_batch import UserBatch
+from training.index.exact import ExactIndex
+from training.nn.sampled_softmax import full_softmax, logq_correction, sampled_softmax
+from training.nn.user_tower import GAP_BUCKETS, BlockKind, GatedBlock, HSTUBlock, Pooling, UserTower, bucketize_gap
+from training.recall.sequence_merge import interleave, merge_clicks
+
+
+def test_index_equals_argsort_without_the_excluded() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 4, generator=generator)
+    items = np.arange(10, 60)
+    found, scores = ExactIndex.of(items, vectors).search(queries, 5, np.array([[10, 59], [0, 0], [3, 20]]))
+    for row, excluded in enumerate(({10, 59}, set(), {20})):
+        inner = (vectors @ queries[row]).numpy()
+        expected = [item for item in items[np.argsort(-inner)].tolist() if item not in excluded][:5]
+        assert found[row].tolist() == expected
+        np.testing.assert_allclose(scores[row], inner[np.array(expected) - 10], rtol=1e-5)
+
+
+def test_equal_items_are_found_as_if_each_stood_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    distinct = torch.randn(12, 4, generator=generator)
+    of_item = torch.randint(0, 12, (60,), generator=generator)
+    vectors, queries, items = distinct[of_item], torch.randn(4, 4, generator=generator), np.arange(100, 160)
+    of_one_group = items[(of_item == 3).numpy()]
+    excluded = [set(of_one_group.tolist()), set(of_one_group[1:].tolist()), set(items[5:].tolist()), {100, 7}]
+    padded = np.array([sorted(row) + [0] * (60 - len(row)) for row in excluded])
+    found, scores = ExactIndex.of(items, vectors).search(queries, 30, padded)
+    for row, left_out in enumerate(excluded):
+        inner = (distinct @ queries[row])[of_item]
+        ordered = sorted(zip((-inner).tolist(), items.tolist(), strict=True))
+        expected = [item for _, item in ordered if item not in left_out][:30]
+        assert found[row].tolist() == expected + [0] * (30 - len(expected))
+        assert np.isneginf(scores[row, len(expected) :]).all()
+        assert (np.diff(scores[row, : len(expected)]) <= 0).all()
+
+
+def test_equal_scores_at_the_last_place_are_given_by_smaller_item() -> None:
+    """Vectors that differ and score the same, and items of the same vector, some left out; whole numbers, so exactly."""
+    vectors = torch.tensor([[1.0, float(number)] for number in (5, 3, 5, 4, 3, 1, 2, 0)] * 5)
+    items = np.arange(2, 42)
+    index = ExactIndex.of(items, vectors)
+    for left_out in ([], [2, 3, 12], list(range(2, 39)), items.tolist()):
+        for k in (1, 3, 7, 40):
+            found, scores = index.search(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), k, np.array([[*left_out, 0]] * 2))
+            expected = [item for item in items.tolist() if item not in left_out][:k]
+            for row, score in enumerate((1.0, 0.0)):
+                assert found[row].tolist() == expected + [0] * (k - len(expected))
+                assert scores[row].tolist() == [score] * len(expected) + [-np.inf] * (k - len(expected))
+
+
+def test_many_rows_are_searched_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.index.exact.GROUPS_PER_CHUNK", 7)
+    monkeypatch.setattr("training.index.exact.SCORES_PER_CHUNK", 100)
+    generator = torch.Generator().manual_seed(0)
+    vectors, queries = torch.randn(45, 4, generator=generator), torch.randn(9, 3, 4, generator=generator)
+    index = ExactIndex.of(np.arange(5, 50), vectors)
+    excluded = np.random.default_rng(0).integers(0, 50, (9, 20))
+    found, _ = index.search_best(queries, 6, excluded)
+    for row in range(9):
+        best = (queries[row] @ vectors.T).amax(0)
+        best[torch.from_numpy(np.isin(index.items.item_N, excluded[row]))] = -torch.inf
+        assert found[row].tolist() == index.items.item_N[best.topk(6).indices.numpy()].tolist()
+
+
+def test_nothing_indexed_gives_nothing() -> None:
+    found, scores = ExactIndex.of(np.zeros(0, dtype=np.int64), torch.zeros(0, 4)).search(
+        torch.zeros(2, 4), 3, np.array([[1], [2]])
+    )
+    assert found.tolist() == [[0] * 3] * 2
+    assert np.isneginf(scores).all()
+
+
+def test_no_query_finds_nothing() -> None:
+    found, scores = ExactIndex.of(np.arange(2, 12), torch.ones(10, 4)).search_best(torch.zeros(2, 0, 4), 3)
+    assert found.tolist() == [[0] * 3] * 2
+    assert np.isneginf(scores).all()
+
+
+def test_best_of_several_queries_against_searches_of_each_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 2, 4, generator=generator)
+    index = ExactIndex.of(np.arange(10, 60), vectors)
+    excluded = np.array([[10, 59], [0, 0], [3, 20]])
+    found, scores = index.search_best(queries, 6, excluded)
+    for row in range(3):
+        best: dict[int, float] = {}
+        for query in range(2):
+            alone = index.search(queries[row, query][None], 50, excluded[row][None])
+            for item, score in zip(alone[0][0].tolist(), alone[1][0].tolist(), strict=True):
+                best[item] = max(best.get(item, -np.inf), score)
+        best.pop(0, None)
+        expected = sorted(best, key=lambda item: -best[item])[:6]
+        assert found[row].tolist() == expected
+        np.testing.assert_allclose(scores[row], [best[item] for item in expected], rtol=1e-5)
+
+
+def test_interleave_gives_each_list_its_share() -> None:
+    first, second = np.array([[1, 2, 3, 4]]), np.array([[11, 2, 13, 14]])
+    assert interleave(first, second, 0.5, 4).tolist() == [[1, 11, 2, 3]]
+    assert interleave(first, second, 0.0, 4).tolist() == [[1, 2, 3, 4]]
+    assert interleave(np.array([[1, 0]]), np.array([[0, 0]]), 0.5, 3).tolist() == [[1, 0, 0]]
+
+
+def _sequence(items: list[int], ends: list[int], length: int) -> SequenceBatch:
+    def row(values: list[int]) -> np.ndarray:
+        return np.array([values + [0] * (length - len(values))], dtype=np.int64)
+
+    columns = {"track_id": row(items), "behaviour": row([3] * len(items)), "occurred_at": row([e - 1 for e in ends])}
+    return SequenceBatch(columns | {"ended_at": row(ends)}, np.array([len(items)]))
+
+
+def test_older_clicks_come_first_and_newer_ones_are_not_repeated() -> None:
+    recent = _sequence([10, 11], [100, 130], 4)
+    clicks = _sequence([7, 8, 11], [50, 60, 130], 4)
+    users = UserBatch(["u"], np.array([200]), {"recent_events": recent, "recent_clicks": clicks})
+    merged = merge_clicks(users, 3)
+    assert merged.columns["track_id"].tolist() == [[8, 10, 11]]
+    assert merged.columns["gap"].tolist() == [[0, 39, 29]]
+    assert merged.length_B.tolist() == [3]
+
+
+def test_sampled_softmax_over_everything_is_the_softmax() -> None:
+    """Every item drawn exactly once, so there is nothing to correct: the full cross-entropy."""
+    generator = torch.Generator().manual_seed(1)
+    items, query = torch.randn(6, 3, generator=generator), torch.randn(2, 3, generator=generator)
+    positive = torch.tensor([4, 0])
+    log_draws = logq_correction(torch.zeros(6), torch.ones(6, dtype=torch.bool), 0, 6)
+    loss = sampled_softmax(
+        query, items[positive], items, positive, torch.arange(6), logq_V=log_draws, scale=torch.tensor(2.0)
+    )
+    full = torch.nn.functional.cross_entropy(2.0 * query @ items.T, positive)
+    torch.testing.assert_close(loss, full)
+
+
+def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
+    generator = torch.Generator().manual_seed(1)
+    items, query = (torch.randn(rows, 3, generator=generator, requires_grad=True) for rows in (9, 3))
+    positive, drawn, hard = torch.tensor([4, 3, 2]), torch.arange(6), torch.tensor([7, 0, 2])
+    log_draws = torch.linspace(-2, 1, 9)
+    loss = sampled_softmax(
+        query,
+        items[positive],
+        items[drawn],
+        positive,
+        drawn,
+        logq_V=log_draws,
+        scale=torch.tensor(2.0),
+        hard_MD=items[hard],
+        hard_M=hard,
+    )
+    corrected = 2.0 * query @ items.T - log_draws
+    first = torch.cat([corrected[0, :6], 2.0 * (query[0] @ items[7])[None]])
+    rows = [(first, 4), (corrected[1, :6], 3), (corrected[2, :6], 2)]  # none, and one that is the positive itself
+    expected = torch.stack([torch.nn.functional.cross_entropy(row, torch.tensor(one)) for row, one in rows]).mean()
+    torch.testing.assert_close(loss, expected)
+    slopes = [torch.autograd.grad(one, (items, query)) for one in (loss, expected)]
+    torch.testing.assert_close(*slopes)
+
+
+def test_a_position_whose_negatives_are_all_its_positive_has_nothing_to_learn() -> None:
+    items = torch.ones(2, 3, requires_grad=True)
+    one = torch.tensor([1])
+    loss = sampled_softmax(items[one], items[one], items[one], one, one, logq_V=torch.zeros(2), scale=torch.ones(()))
+    (slope,) = torch.autograd.grad(loss, items)
+    assert loss == 0
+    assert torch.equal(slope, torch.zeros(2, 3))
+
+
+def test_rarely_drawn_items_are_raised() -> None:
+    log_draws = logq_correction(torch.tensor([0.9, 0.1]), torch.tensor([True, True]), 10, 2)
+    torch.testing.assert_close(log_draws.exp(), torch.tensor([10.0, 2.0]))
+
+
+def test_full_softmax_is_the_cross_entropy_of_positives_that_are_items() -> None:
+    generator = torch.Generator().manual_seed(1)
+    vectors, query = torch.randn(4, 3, generator=generator), torch.randn(3, 3, generator=generator)
+    items, positive = torch.tensor([2, 5, 6, 9]), torch.tensor([9, 7, 2])
+    found = full_softmax(query, vectors, positive, items, scale=torch.tensor(2.0), label_smoothing=0.1)
+    parts = []
+    for row, place in ((0, 3), (2, 0)):
+        log_share = torch.log_softmax(2.0 * vectors @ query[row], dim=0)
+        parts.append(-0.9 * log_share[place] - 0.1 * log_share.mean())
+    torch.testing.assert_close(found, torch.stack(parts).mean())
+    none = full_softmax(query, vectors, torch.tensor([1, 3, 10]), items, scale=torch.tensor(1.0), label_smoothing=0.0)
+    assert float(none) == 0
+
+
+def test_a_gated_block_against_its_formula() -> None:
+    """A single position reads itself alone, so that attention is the value's projection."""
+    torch.manual_seed(0)
+    block = GatedBlock(4, 2, 0.0).eval()
+    token = torch.randn(1, 1, 4)
+    value = torch.nn.functional.linear(block.attention_norm(token), *(p[8:] for p in block.projections.parameters()))
+    after = token + torch.sigmoid(block.attention_gate(token)) * block.output(value)
+    after = after + torch.sigmoid(block.feed_gate(after)) * block.feed(block.feed_norm(after))
+    torch.testing.assert_close(block(token), after)
+
+
+def test_worth_is_recall_at_both_cutoffs_and_of_reachable_discoveries() -> None:
+    table = {"recall_at_10/all": 0.1, "recall_at_20/all": 0.2, "recall_at_20/reachable": 0.4}
+    assert validation_objective(table, (10, 20)) == pytest.approx(0.7)
+    assert validation_objective(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
+
+
+def test_a_pointwise_block_against_loops() -> None:
+    torch.manual_seed(0)
+    block = HSTUBlock(4, 2, 0.0).eval()
+    torch.nn.init.normal_(block.distance.weight)
+    token_LD = torch.randn(5, 4)
+    gate_LD, query_LD, key_LD, value_LD = torch.nn.functional.silu(block.projections(block.norm(token_LD))).split(4, 1)
+    for place in range(5):
+        read_D = torch.zeros(4)
+        for head in (slice(0, 2), slice(2, 4)):
+            for earlier in range(place + 1):
+                bias = block.distance.weight[int(np.log2(place - earlier + 1)), 0]
+                weight = torch.nn.functional.silu(query_LD[place, head] @ key_LD[earlier, head] + bias)
+                read_D[head] += weight * value_LD[earlier, head] / (place + 1)
+        expected = token_LD[place] + block.output(block.read_norm(read_D) * gate_LD[place])
+        torch.testing.assert_close(block(token_LD[None])[0, place], expected)
+
+
+@pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
+def test_states_do_not_see_the_future(block: BlockKind) -> None:
+    for pooling in ("average", "attention"):
+        torch.manual_seed(0)
+        tower = UserTower(8, 6, pooling, layers=2, heads=2, dropout=0.0, block=block).eval()
+        items = torch.randn(1, 6, 8)
+        codes = torch.full((1, 6), 3)
+        before = tower(items, codes, codes)
+        items[0, 4:] = 9.0
+        after = tower(items, codes, codes)
+        torch.testing.assert_close(before[0, :4], after[0, :4])
+        assert not torch.allclose(before[0, 4:], after[0, 4:])
+
+
+@pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
+@pytest.mark.parametrize("pooling", ["average", "attention"])
+def test_the_last_state_is_the_one_that_all_states_end_with(block: BlockKind, pooling: Pooling) -> None:
+    torch.manual_seed(0)
+    tower = UserTower(16, 9, pooling, layers=2, heads=2, dropout=0.1, block=block).eval()
+    items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
+    length = torch.tensor([9, 3, 1, 5])
+    expected = tower(items, codes, gaps)[torch.arange(4), length - 1]
+    torch.testing.assert_close(tower.forward_last(items, codes, gaps, length), expected)
+    row_M, place_M = torch.tensor([2, 0, 0]), torch.tensor([1, 4, 0])
+    expected = tower(items, codes, gaps)[row_M, place_M]
+    torch.testing.assert_close(tower.forward_at(items, codes, gaps, row_M, place_M), expected)
+
+
+def test_a_gap_has_one_code_more_a_doubling_of_the_seconds() -> None:
+    generator = np.random.default_rng(0)
+    edges = [(2**power - 1) * 1_000_000 + beside for power in range(40) for beside in (-1, 0, 1)]
+    gap = np.concatenate([[-5, 0, 1], edges, 10 ** generator.uniform(0, 17, 1000)]).astype(np.int64)
+    # In whole numbers: the first code whose longest gap is not exceeded.
+    expected = [
+        next(code for code in range(99) if us <= (2**code - 1) * 1_000_000) for us in np.maximum(gap, 0).tolist()
+    ]
+    assert bucketize_gap(torch.from_numpy(gap)).tolist() == np.minimum(expected, GAP_BUCKETS - 1).tolist()

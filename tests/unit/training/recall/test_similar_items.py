@@ -1,0 +1,76 @@
+"""What is near a track, against slow oracles: every pair of item vectors, and every walk of a small graph."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from training.data.vocabulary import Vocabulary
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recall.knowledge_graph.config import PERFORMED_BY
+from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.path_explanations import PathExplainer
+from training.recall.knowledge_graph.user_item_history import UserItemHistory
+from training.recall.multi_interest.channel import MultiInterest
+from training.recall.realtime.channel import Realtime
+
+K = 5
+
+
+@pytest.mark.parametrize("kind", [Realtime, MultiInterest])
+def test_item_vectors_are_compared_with_all_others(kind, data, tmp_path):
+    channel = kind.fit(data, kind.config("debug"), tmp_path)
+    for item in (2, 7, 30):
+        with torch.no_grad():
+            vector = {
+                int(one): channel.network.vectors(torch.tensor([int(one)]))[0] for one in (item, *channel.catalogue)
+            }
+        score = {other: float(vector[other] @ vector[item]) for other in vector if other != item}
+        best = sorted(score, key=lambda other: (-round(score[other], 5), other))[:K]
+        found = channel.near(item, K)
+        assert [round(score[other], 5) for other in found.items_BK[0].tolist()] == [
+            round(score[one], 5) for one in best
+        ]
+        np.testing.assert_allclose(found.scores_BK[0], [score[one] for one in best], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Realtime, MultiInterest])
+def test_what_nobody_has_played_is_near_to_nothing_by_vectors(kind, described_data, tmp_path):
+    channel = kind.fit(described_data, kind.config("debug"), tmp_path)
+    cold = set(np.flatnonzero(channel.codes.is_cold_V.numpy() & described_data.catalogue_V).tolist())
+    assert cold and channel.settled.boundaries
+    for item in channel.catalogue.tolist():
+        found = channel.near(item, len(channel.catalogue)).items_BK[0]
+        assert set(found[found > 0].tolist()) == set(channel.catalogue.tolist()) - cold - {item}
+
+
+def test_walks_begin_at_the_track_and_at_its_artist():
+    tracks = pl.DataFrame(
+        {
+            "track_id": ["t0", "t1", "t2", "t3"],
+            "artist_id": ["a", "a", "b", "b"],
+            "title": ["Song"] * 4,
+            "artist_names": [["A"], ["A"], ["B"], ["B"]],
+        }
+    )
+    vocabulary = Vocabulary.build(tracks, tracks.select("track_id"))
+    rows = [("track:t0", PERFORMED_BY, "artist:a"), ("track:t1", PERFORMED_BY, "artist:a")]
+    rows += [("track:t2", PERFORMED_BY, "artist:b"), ("track:t3", PERFORMED_BY, "artist:b")]
+    rows += [("track:t1", "on_album", "album:x"), ("track:t2", "on_album", "album:x")]
+    graph = KnowledgeGraph.build(pl.DataFrame(rows, schema=["head", "relation", "tail"], orient="row"), vocabulary)
+    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    may_serve_V = np.array([False, False, True, True, True, True])
+    config = KnowledgeGraphWalks.config("small")
+
+    def near(track, may_serve_V=may_serve_V):
+        channel = KnowledgeGraphWalks(
+            config, graph, np.ones(6, dtype=np.float32), may_serve_V, nobody, PathExplainer(graph, {})
+        )
+        found = channel.similar_items(vocabulary.track_code[track], K).items_BK[0]
+        return vocabulary.decode(found[found > 0])
+
+    # From t0 by its artist to t1, then by the album to t2, which ends the three hops.
+    assert near("t0") == ["t1", "t2"]
+    assert near("t0", np.array([False, False, True, False, True, True])) == ["t2"]
+    # From t1 by its artist to t0, by the album to t2; t3 is a hop too far.
+    assert set(near("t1")) == {"t0", "t2"}

@@ -1,0 +1,44 @@
+"""What stands after a position, against a plain loop over the user's events."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sequences import behaviours
+from training.data.training_data import TrainingData
+from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
+
+
+def test_targets_and_skips_are_the_next_ones_of_their_kind(data: TrainingData) -> None:
+    sampler = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
+    windows = sampler.windows(0, 0, 40)
+    code = behaviours.load_behaviours().encoder
+    positive = [code[name] for name in POSITIVE_BEHAVIOURS]
+    reader = data.reader("recent_events")
+    seen = 0
+    for row in range(40):
+        length = int((windows.item_BL[row] > 0).sum())
+        user, last = place(reader, sampler, windows.item_BL[row, :length], windows.behaviour_BL[row, :length])
+        for column in range(length):
+            at = last - length + 1 + column
+            after = range(at + 1, int(sampler.end_U[user]))
+            listened = [int(sampler.item_E[one]) for one in after if sampler.behaviour_E[one] in positive]
+            skipped = [int(sampler.item_E[one]) for one in after if sampler.behaviour_E[one] == code["skip"]]
+            assert windows.next_BL[row, column] == (listened[0] if listened else 0)
+            assert windows.skip_BL[row, column] == (skipped[0] if skipped else 0)
+            seen += bool(skipped)
+    assert seen > 100
+
+
+def place(reader, sampler: WindowSampler, items: np.ndarray, behaviour: np.ndarray) -> tuple[int, int]:
+    """The user and the last event of the only place where these events follow each other."""
+    found = []
+    for user in range(len(reader.users)):
+        for last in range(int(sampler.first_U[user]) + len(items) - 1, int(sampler.end_U[user])):
+            here = slice(last - len(items) + 1, last + 1)
+            is_same = (sampler.item_E[here] == items).all() and (sampler.behaviour_E[here] == behaviour).all()
+            # A short window is one that begins with the user's first event.
+            if is_same and (len(items) == sampler.length or here.start == sampler.first_U[user]):
+                found.append((user, last))
+    assert len(found) == 1
+    return found[0]

@@ -1,0 +1,96 @@
+"""What the parts of the recall channels bring: blocks and lengths, ways to find interests, lifting, content, skips."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from training.ablations.grid import Ablation, Cell
+
+HISTORY_LENGTHS = (16, 32, 64, 128)
+LONG_STEPS = 1_000
+AVERAGE_POOLING_LENGTHS = {"average pooling": 64, "average pooling, L = 128": 128}
+
+RECALL_BLOCK = Ablation(
+    name="recall_block",
+    question="Which user tower finds most, how far back does it need to look, and does learning for longer change the order?",
+    cells=(
+        *(
+            Cell(name, "realtime", {"pooling": "average", "length": length})
+            for name, length in AVERAGE_POOLING_LENGTHS.items()
+        ),
+        *(
+            Cell(name, "realtime", {"pooling": "attention", "length": 64, "block": block})
+            for name, block in (("SASRec", "residual"), ("LiGR", "gated"), ("HSTU", "pointwise"))
+        ),
+        *(
+            Cell(f"SASRec, L = {length}", "realtime", {"pooling": "attention", "length": length})
+            for length in HISTORY_LENGTHS
+            if length != 64
+        ),
+        *(
+            Cell(f"{name}, {LONG_STEPS:,} steps", "realtime", {"pooling": pooling, "length": 64, "steps": LONG_STEPS})
+            for name, pooling in (("average pooling", "average"), ("SASRec", "attention"))
+        ),
+    ),
+    pairs=(
+        ("SASRec", "average pooling"),
+        (f"SASRec, {LONG_STEPS:,} steps", f"average pooling, {LONG_STEPS:,} steps"),
+        (f"SASRec, {LONG_STEPS:,} steps", "SASRec"),
+        ("average pooling, L = 128", "average pooling"),
+        ("LiGR", "SASRec"),
+        ("HSTU", "SASRec"),
+        ("SASRec, L = 32", "SASRec, L = 16"),
+        ("SASRec", "SASRec, L = 32"),
+        ("SASRec, L = 128", "SASRec"),
+    ),
+)
+
+RECALL_INTERESTS = Ablation(
+    name="recall_interests",
+    question="Are several interests found better by routing or by self-attention, and how many of them?",
+    cells=(
+        *(Cell(f"routing, K = {count}", "multi_interest", {"interests": count}) for count in (1, 2, 4, 8)),
+        Cell("self-attention, K = 4", "multi_interest", {"extractor": "attention"}),
+    ),
+    pairs=(
+        *((f"routing, K = {more}", f"routing, K = {fewer}") for fewer, more in pairwise((1, 2, 4, 8))),
+        ("routing, K = 4", "self-attention, K = 4"),
+    ),
+)
+
+RECALL_LIFTING = Ablation(
+    name="recall_lifting",
+    question="What do slow, strong signals bring when they are carried past the deep layers, and what does the gate?",
+    cells=(
+        *(Cell(f"lifting {way}", "long_short", {"lifting": way}) for way in ("off", "bypass", "dormant", "both")),
+        Cell("without a gate", "long_short", {"gate": False}),
+    ),
+    pairs=(
+        ("lifting bypass", "lifting off"),
+        ("lifting dormant", "lifting off"),
+        ("lifting both", "lifting bypass"),
+        ("lifting both", "lifting dormant"),
+        ("lifting both", "without a gate"),
+    ),
+)
+
+RECALL_CONTENT = Ablation(
+    name="recall_content",
+    question="What does the item tower gain from what a track is: nothing known, what is described, or names as well?",
+    cells=tuple(Cell(f"content {use}", "realtime", {"content": use}) for use in ("off", "described", "all")),
+    pairs=(("content described", "content off"), ("content all", "content off")),
+)
+
+RECALL_SKIPS = Ablation(
+    name="recall_skips",
+    question="Does it help to hold a track that was skipped soon after against what was listened to?",
+    cells=tuple(
+        Cell(f"{channel}, {'with' if on else 'without'} skips", channel, {"skip_negatives": on})
+        for channel in ("realtime", "multi_interest", "long_short")
+        for on in (False, True)
+    ),
+    pairs=tuple(
+        (f"{channel}, with skips", f"{channel}, without skips")
+        for channel in ("realtime", "multi_interest", "long_short")
+    ),
+)

@@ -1,0 +1,1 @@
+"""Text, audio and image features of tracks."""

@@ -1,0 +1,1 @@
+"""Training data: vocabulary, histories, cases and features as arrays."""

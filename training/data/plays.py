@@ -1,0 +1,87 @@
+"""Every play of every user as flat columns.
+
+Legend: P plays, U users. Rows are sorted by user, then `play_number`; times are int64 µs since 1970, UTC, and the numbers
+of a play int32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from sequences.batch import FIRST_CODE, UNKNOWN
+from training.data.vocabulary import Vocabulary
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Plays:
+    """Every play of every user. `part_P` indexes PARTS, `start_P` is the row of the first play of the play's
+    session.
+    """
+
+    user_P: np.ndarray
+    play_number_P: np.ndarray
+    track_P: np.ndarray
+    artist_P: np.ndarray
+    known_at_P: np.ndarray
+    request_at_P: np.ndarray
+    part_P: np.ndarray
+    is_listened_P: np.ndarray
+    is_full_play_P: np.ndarray
+    session_start_P: np.ndarray
+    offset_U1: np.ndarray
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, vocabulary: Vocabulary) -> Plays:
+        """The columns of `read_rows`."""
+        user_P, track_P = rows["user"].to_numpy(), rows["track"].to_numpy()
+        session_P = rows.select(pl.struct("user", "session").rle_id()).to_series().to_numpy()
+        starts = np.unique(session_P, return_index=True)[1].astype(np.int32)
+        return cls(
+            user_P=user_P,
+            play_number_P=rows["number"].to_numpy(),
+            track_P=track_P,
+            artist_P=vocabulary.artist_of_track_V.astype(np.int32)[track_P],
+            known_at_P=rows["known_at"].to_numpy(),
+            request_at_P=rows["request_at"].to_numpy(),
+            part_P=rows["part"].to_numpy(),
+            is_listened_P=rows["is_listened"].to_numpy(),
+            is_full_play_P=rows["is_full_play"].to_numpy(),
+            session_start_P=starts[session_P],
+            offset_U1=np.concatenate([np.unique(user_P, return_index=True)[1], [len(user_P)]]).astype(np.int64),
+        )
+
+    def __len__(self) -> int:
+        """P."""
+        return len(self.user_P)
+
+
+def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
+    """The plays in order. Texts become numbers piece by piece as they are read: in memory they would be most of it."""
+    rows = plays.select(
+        user=_encode_texts("user_id", user_ids),
+        number=pl.col("play_number").cast(pl.Int32),
+        track=(_encode_texts("track_id", vocabulary.track_ids_V[FIRST_CODE:].tolist()) + FIRST_CODE).fill_null(UNKNOWN),
+        known_at=_to_microseconds("known_at"),
+        request_at=_to_microseconds("request_at"),
+        part=_encode_texts("part", PARTS).cast(pl.Int8),
+        is_listened="is_listened",
+        is_full_play=pl.col("behaviour") == "full_play",
+        session=pl.col("session_id").cast(pl.Categorical),
+        scene=pl.col("scene").cast(pl.Categorical),
+    )
+    return rows.sort("user", "number").collect(engine="streaming")
+
+
+def _encode_texts(column: str, texts: Sequence[str]) -> pl.Expr:
+    """The place of each text among `texts`; null where it is not among them."""
+    return pl.col(column).cast(pl.Enum(texts), strict=False).to_physical().cast(pl.Int32)
+
+
+def _to_microseconds(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Datetime("us")).cast(pl.Int64)

@@ -1,0 +1,245 @@
+"""What a model learns from: the plays of every user, the vocabulary, the catalogue and the recall cases.
+
+Legend: P plays, U users, V vocabulary, C cases. Knows nothing about torch or any model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from config import settings
+from sequences.batch import FIRST_CODE
+from sequences.views import SEQUENCE_VIEWS
+from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
+from training.data.plays import PARTS, Plays, read_plays
+from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases
+from training.data.user_sampling import sample_users
+from training.data.vocabulary import Vocabulary
+from training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from sequences.offline.dense_reader import DenseReader
+    from training.data.user_batch import ServiceContract
+
+COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
+"""What holds tracks and is opened as one: type of target ▸ the mart that says what there is of it."""
+FACETS = ("languages", "styles", "scenes", "emotions", "themes")
+
+
+@dataclass
+class TrainingData:
+    """The marts as a model sees them.
+
+    `fit` = `held_out`: parts as the marts say; learn from `train`, choose on `validation`. `fit` = `final`: every play
+    is `train`, the catalogue is whatever anybody has played or may be played by `as_of`. `kept`: a folder
+    for what is made of the marts once for all models, the content of the tracks and the arrays of the sequence views; None:
+    they are made for this one. `most_plays`: how
+    many are held in memory; of more, listeners are drawn (`listeners.drawn`), and nothing is known of the others.
+
+    Raises:
+        FileNotFoundError: a mart is missing. ValueError: `fit` is neither of the two.
+    """
+
+    marts: Path
+    fit: str
+    recipe: Recipe
+    services: Mapping[str, ServiceContract] = field(default_factory=dict)
+    cache_folder: Path | None = None
+    max_plays: int = field(default_factory=lambda: settings.load_settings().training_plays)
+    vocabulary: Vocabulary = field(init=False)
+    plays: Plays = field(init=False)
+    catalog_V: np.ndarray = field(init=False)
+    user_ids_U: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("held_out", "final"):
+            raise ValueError(f"fit={self.fit!r} is unknown; choose held_out or final")
+        for name in ("plays", "tracks", "events"):
+            if not (self.marts / f"{name}.parquet").exists():
+                raise FileNotFoundError(f"no {name}.parquet in {self.marts}; run `dbt build` first")
+        self.sampled_user_ids = sample_users(pl.scan_parquet(self.marts / "plays.parquet"), self.max_plays)
+        plays = self.scan_mart("plays")
+        if self.fit == "final":
+            plays = plays.with_columns(part=pl.lit("train"))
+        # Words and vectors are larger than all the rest, and only `content` needs them.
+        self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
+        learned = plays.filter(pl.col("part") == "train").select("track_id")
+        self.vocabulary = Vocabulary.build(self._track_rows, learned, _collection_ids(self.marts))
+        users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
+        self.user_ids_U = users["user_id"].to_numpy().astype(object)
+        rows = read_plays(plays, self.user_ids_U.tolist(), self.vocabulary)
+        self.plays = Plays.of(rows, self.vocabulary)
+        self.scene_P = rows["scene"]
+        self.catalog_V = self._catalog_mask()
+        self._readers: dict[str, DenseReader] = {}
+
+    def scan_mart(self, mart: str) -> pl.LazyFrame:
+        """The rows of a mart with a column user_id, of those listeners that are learned from."""
+        rows = pl.scan_parquet(self.marts / f"{mart}.parquet")
+        return (
+            rows
+            if self.sampled_user_ids is None
+            else rows.filter(pl.col("user_id").is_in(self.sampled_user_ids.implode()))
+        )
+
+    def _catalog_mask(self) -> np.ndarray:
+        catalogue_V = np.zeros(len(self.vocabulary), dtype=bool)
+        known = self._track_rows.filter(pl.col("is_in_catalogue"))["track_id"].to_list()
+        catalogue_V[self.vocabulary.encode(known)] = True
+        if self.fit == "final":
+            played = pl.scan_parquet(self.marts / "plays.parquet").select(pl.col("track_id").unique())
+            catalogue_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
+            newest = self.plays.known_at_P.max(initial=0)
+            day = date(1970, 1, 1).toordinal() + newest // 86_400_000_000
+            catalogue_V[self.vocabulary.encode(self._track_ids_available_by(date.fromordinal(int(day))))] = True
+        catalogue_V[:2] = False
+        return catalogue_V
+
+    def _track_ids_available_by(self, day: date) -> list[str]:
+        by_release = pl.col("released_on").cast(pl.Date) <= day
+        by_right = pl.col("available_from").cast(pl.Datetime("us")) <= datetime(day.year, day.month, day.day)
+        ids: list[str] = self._track_rows.filter(by_release | by_right)["track_id"].to_list()
+        return ids
+
+    @cached_property
+    def track_rows(self) -> pl.DataFrame:
+        """The mart `tracks` in vocabulary order, rows 2.. of V (facets, titles, dates)."""
+        order = pl.DataFrame({"track_id": self.vocabulary.track_ids_V[2:].tolist()}, schema={"track_id": pl.String})
+        return order.join(self._track_rows, on="track_id", how="left", maintain_order="left")
+
+    @cached_property
+    def facets(self) -> dict[str, tuple[list[str], Ragged]]:
+        """Facet name → (its values sorted, for each of the V tracks the numbers of its values, from 0)."""
+        found = {}
+        for facet in FACETS:
+            lists = self.track_rows.select(pl.col(facet).cast(pl.List(pl.String)).fill_null([]))[facet]
+            values = sorted(
+                value for value in lists.explode(empty_as_null=False).unique().to_list() if value is not None
+            )
+            code = {value: number for number, value in enumerate(values)}
+            numbers = np.array([code[value] for one in lists.to_list() for value in one], dtype=np.int64)
+            lengths = np.concatenate([[0, 0, 0], lists.list.len().to_numpy()]).astype(np.int64)
+            found[facet] = (values, Ragged(numbers, np.cumsum(lengths)))
+        return found
+
+    @cached_property
+    def content(self) -> TrackContent:
+        """What each of the V tracks is by its names, words and vectors; of the comments those that the fit may know."""
+        file = self.cache_folder / "content.safetensors" if self.cache_folder else None
+        if file is not None and file.exists():
+            return TrackContent.load(file)
+        content = TrackContent.of(
+            *load_content_tables(self.marts, self.track_rows, self.fit == "final")
+        ).prepend_empty_rows(FIRST_CODE)
+        if file is not None:
+            content.save(file)
+        return content
+
+    def reader(self, view: str) -> DenseReader:
+        """The dense reader of a sequence view, over all of `events` of whom is learned from: what it returns depends on the
+        time asked for only.
+
+        Raises:
+            KeyError: no such view.
+        """
+        from sequences.offline.dense_reader import DenseReader
+
+        if view not in self._readers:
+            self._readers[view] = DenseReader(
+                self.marts / "events.parquet",
+                SEQUENCE_VIEWS[view],
+                self.vocabulary.encoders(),
+                None if self.sampled_user_ids is None else self.sampled_user_ids.to_arrow(),
+                self.cache_folder / view if self.cache_folder else None,
+            )
+        return self._readers[view]
+
+    def recall_cases(self, part: str) -> RecallCases:
+        """Sessions that begin in `part` with something listened to, by user and time.
+
+        A case's `targets` are the session's distinct tracks listened to (30 s and more), in order of first appearance;
+        `repeat`: those the user had played before the session, at any length; `discovery`: the others; `reachable`:
+        discoveries in the catalogue, of `validation` those that `known_V` holds.
+
+        Raises:
+            ValueError: no such part.
+        """
+        if part not in PARTS:
+            raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
+        begins = np.unique(self.plays.session_start_P)
+        reachable_V = self.validation_catalog_V if part == "validation" else self.catalog_V
+        return self.recall_cases_from_rows(begins[self.plays.part_P[begins] == PARTS.index(part)], reachable_V)
+
+    def recall_cases_from_rows(self, rows: np.ndarray, reachable_V: np.ndarray | None = None) -> RecallCases:
+        """What was listened to from some plays on to the end of their session: `rows` of `plays`, one a session, ascending.
+
+        The request is the play's own. Who listened to nothing more is left out. `reachable_V`: which discoveries are; None:
+        those in the catalogue.
+        """
+        if reachable_V is None:
+            reachable_V = self.catalog_V
+        plays = self.plays
+        case_of_start = np.full(len(plays), -1, dtype=np.int64)
+        case_of_start[plays.session_start_P[rows]] = np.arange(len(rows))
+        heard = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.session_start_P] >= 0))
+        heard = heard[heard >= rows[case_of_start[plays.session_start_P[heard]]]]
+        case, track = case_of_start[plays.session_start_P[heard]], plays.track_P[heard]
+        _, first = np.unique(np.stack([case, track]), axis=1, return_index=True)
+        first.sort()
+        heard, case, track = heard[first], case[first], track[first]
+        is_repeat = self.first_play_row_P[heard] < rows[case]
+        kept, case = np.unique(case, return_inverse=True)
+        begins = rows[kept]
+        is_kind = {
+            "targets": np.ones(len(heard), dtype=bool),
+            "repeat": is_repeat,
+            "discovery": ~is_repeat,
+            "reachable": ~is_repeat & reachable_V[track],
+        }
+        return RecallCases(
+            user_ids=self.user_ids_U[plays.user_P[begins]],
+            user_C=plays.user_P[begins].astype(np.int64),
+            play_number_C=plays.play_number_P[begins].astype(np.int64),
+            request_at_C=plays.request_at_P[begins],
+            scenes=self.scene_P.gather(begins).cast(pl.String).to_numpy(),
+            items={kind: Ragged.of(track[mask], case[mask], len(begins)) for kind, mask in is_kind.items()},
+        )
+
+    @cached_property
+    def validation_catalog_V(self) -> np.ndarray:
+        """What of the catalogue a fit of the `train` part may bring in a validation session, bool [V]: played in `train`, or
+        dated by the catalogue.
+
+        The catalogue of a log is made of the log: it holds tracks whose first play is the very session to predict.
+        """
+        known_V = np.zeros(len(self.vocabulary), dtype=bool)
+        known_V[self.plays.track_P[self.plays.part_P == PARTS.index("train")]] = True
+        dated = self.track_rows.select(pl.col("released_on").is_not_null() | pl.col("available_from").is_not_null())
+        known_V[FIRST_CODE:] |= dated.to_series().to_numpy()
+        known_V &= self.catalog_V
+        return known_V
+
+    @cached_property
+    def first_play_row_P(self) -> np.ndarray:
+        """For each play, the row of the user's first play of that track."""
+        plays = self.plays
+        key = plays.user_P * np.int64(len(self.vocabulary)) + plays.track_P
+        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        return first[inverse]
+
+
+def _collection_ids(marts: Path) -> list[str]:
+    """Ids of all playlists and mlogs that the marts know."""
+    paths = {kind: marts / f"{mart}.parquet" for kind, mart in COLLECTION_MARTS.items()}
+    return [
+        name for kind, path in paths.items() if path.exists() for name in pl.read_parquet(path)[f"{kind}_id"].to_list()
+    ]

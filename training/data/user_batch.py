@@ -1,0 +1,251 @@
+"""Features to arrays, the same for training and serving: the only code that does it.
+
+A model names a Feast FeatureService; the service says which views it may see. Sequence views come from the dense
+reader (offline) or as lists from the online store; ordinary views from Feast's `get_historical_features` or
+`get_online_features`. Legend: B requests, L events. Knows nothing about torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from sequences.batch import FIRST_CODE, SequenceBatch, encode
+from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
+from training.data.feature_services import read_cached_registry
+from training.data.ragged import Ragged
+from training.data.training_data import TrainingData
+from training.data.user_history import unique_history_items
+from training.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class UserBatch:
+    """B requests: who asks, when (µs UTC), in which scene, and what may be known of them before that.
+
+    `views` maps a sequence view to its batch (oldest first, padded right); `profile` maps `view__feature` to float32
+    [B], 0 where unknown; `scene_B` holds scene names, "" when none.
+    """
+
+    user_ids: list[str]
+    request_at_B: np.ndarray
+    views: dict[str, SequenceBatch]
+    scene_B: list[str] = field(default_factory=list)
+    profile: dict[str, np.ndarray] = field(default_factory=dict)
+    _cache: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.user_ids)
+
+    def get_or_compute(self, owner: object, make: Callable[[], Value]) -> Value:
+        """What `make` gives, kept for when the same owner asks again of this batch: a channel that says why after what."""
+        if owner not in self._cache:
+            self._cache[owner] = make()
+        made: Value = self._cache[owner]
+        return made
+
+    @cached_property
+    def history_items(self) -> Ragged:
+        """See `training.data.user_history.heard`; read once for all who ask, as is `heard_BH`."""
+        return unique_history_items(self.views)
+
+    @cached_property
+    def history_items_BH(self) -> np.ndarray:
+        """The same [B, H], 0 behind the last of a row."""
+        count_B = self.history_items.count_C
+        heard_BH = np.zeros((len(self), int(count_B.max(initial=0))), dtype=np.int64)
+        heard_BH[np.arange(heard_BH.shape[1]) < count_B[:, None]] = self.history_items.items
+        return heard_BH
+
+    def take(self, rows: Sequence[int]) -> UserBatch:
+        """The requests of `rows`, in that order."""
+        index = np.asarray(rows, dtype=np.int64)
+        return UserBatch(
+            user_ids=[self.user_ids[row] for row in index],
+            request_at_B=self.request_at_B[index],
+            views={name: _take(batch, index) for name, batch in self.views.items()},
+            scene_B=[self.scene_B[row] for row in index] if self.scene_B else [],
+            profile={name: values[index] for name, values in self.profile.items()},
+        )
+
+
+@dataclass(frozen=True)
+class ServiceContract:
+    """What a feature service holds: sequence views by name, ordinary features of the user as `view:feature`."""
+
+    sequence_views: tuple[str, ...]
+    features: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, store: FeatureStore, service: str) -> ServiceContract:
+        """The contract of a registered service.
+
+        Raises:
+            LookupError: the registry has no such service.
+        """
+        try:
+            projections = store.get_feature_service(service).feature_view_projections
+        except Exception as error:
+            raise LookupError(
+                f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
+            ) from error
+        # A view of tracks is read in process, by track: what a service says of it is not about the user. The live part
+        # reaches a model merged into its sequence views.
+        others = [one for one in projections if one.name_to_use() not in {*SEQUENCE_VIEWS, LIVE_SOURCE}]
+        ordinary = [one for one in others if list(store.get_feature_view(one.name).entities) == ["user"]]
+        return cls(
+            sequence_views=tuple(one.name_to_use() for one in projections if one.name_to_use() in SEQUENCE_VIEWS),
+            features=tuple(f"{one.name_to_use()}:{feature.name}" for one in ordinary for feature in one.features),
+        )
+
+
+@dataclass
+class OfflineFeatures:
+    """Point-in-time features of past requests, by feature service."""
+
+    data: TrainingData
+
+    def __post_init__(self) -> None:
+        self._store: FeatureStore | None = None
+        self._contracts: dict[str, ServiceContract] = {}
+
+    @property
+    def store(self) -> FeatureStore:
+        """The Feast repository, opened on first use."""
+        if self._store is None:
+            from sequences.feast_store import open_store
+
+            self._store = open_store()
+        return self._store
+
+    def contract(self, service: str) -> ServiceContract:
+        """What `service` holds; asked of the registry once.
+
+        Raises:
+            LookupError: the registry has no such service.
+        """
+        if service in self.data.services:
+            return self.data.services[service]
+        if not self._contracts:
+            said = read_cached_registry(self._read_registry)
+            self._contracts = {name: ServiceContract(*map(tuple, parts)) for name, parts in said.items()}
+        if service not in self._contracts:
+            self._contracts[service] = ServiceContract.of(self.store, service)
+        return self._contracts[service]
+
+    def _read_registry(self) -> dict[str, Any]:
+        names = [service.name for service in self.store.list_feature_services()]
+        return {name: astuple(ServiceContract.of(self.store, name)) for name in names}
+
+    def preload(self, service: str) -> None:
+        """Reads what is kept in memory for `service`, so that processes that are forked later share it."""
+        for view in self.contract(service).sequence_views:
+            self.data.reader(view)
+
+    def load_user_batch(
+        self,
+        service: str,
+        user_ids: Sequence[str],
+        times: np.ndarray,
+        scenes: Sequence[str] | None = None,
+        profile: dict[str, np.ndarray] | None = None,
+    ) -> UserBatch:
+        """Features of each (user, time in µs) as they were known before that time.
+
+        A question to Feast takes as long for one row as for thousands: who asks for many batches gives each its `profile`,
+        asked for all of them at once.
+        """
+        contract, times = self.contract(service), np.asarray(times, dtype=np.int64)
+        ids = [str(user) for user in user_ids]
+        return UserBatch(
+            user_ids=ids,
+            request_at_B=times,
+            views={view: self.data.reader(view).read(ids, times) for view in contract.sequence_views},
+            scene_B=_fill_scenes(scenes, len(ids)),
+            profile=self.load_profile(service, ids, times) if profile is None else profile,
+        )
+
+    def load_profile(self, service: str, user_ids: Sequence[str], times: np.ndarray) -> dict[str, np.ndarray]:
+        """The ordinary features of each (user, time in µs) as they were known before that time; empty of a service without
+        any.
+        """
+        features = list(self.contract(service).features)
+        if not features:
+            return {}
+        # A request's position is kept beside it: Feast does not promise to keep the order of the rows.
+        rows = pd.DataFrame(
+            {
+                "user_id": list(user_ids),
+                "event_timestamp": pd.to_datetime(times, unit="us", utc=True),
+                "request": np.arange(len(times)),
+            }
+        )
+        found = self.store.get_historical_features(entity_df=rows, features=features, full_feature_names=True).to_df()
+        found = found.sort_values("request", kind="stable")
+        return {_column_name(feature): _to_floats(found[_column_name(feature)]) for feature in features}
+
+
+def user_batch_from_online(
+    vocabulary: Vocabulary,
+    contract: ServiceContract,
+    user_ids: Sequence[str],
+    times: np.ndarray,
+    *,
+    sequences: Sequence[Mapping[str, Mapping[str, Sequence[Any]]]],
+    profiles: Sequence[Mapping[str, float | None]] = (),
+    scenes: Sequence[str] | None = None,
+) -> UserBatch:
+    """The same arrays from what the online store answered: one `{view: {attribute: list, oldest first}}` and one
+    profile (`view__feature` → value) a user. A view or value that is missing counts as empty.
+    """
+    encoders = vocabulary.encoders()
+    empty: Mapping[str, float | None] = {}
+    views = {}
+    for name in contract.sequence_views:
+        view = SEQUENCE_VIEWS[name]
+        nothing: dict[str, Sequence[Any]] = {attribute: [] for attribute in view.attribute_names}
+        views[name] = encode(view, [user.get(name) or nothing for user in sequences], encoders)
+    given = list(profiles) or [empty] * len(user_ids)
+    names = [_column_name(feature) for feature in contract.features]
+    return UserBatch(
+        user_ids=[str(user) for user in user_ids],
+        request_at_B=np.asarray(times, dtype=np.int64),
+        views=views,
+        scene_B=_fill_scenes(scenes, len(user_ids)),
+        profile={name: np.array([one.get(name) or 0.0 for one in given], dtype=np.float32) for name in names},
+    )
+
+
+def has_known_code(codes: np.ndarray) -> np.ndarray:
+    """Where a code is neither padding nor unknown."""
+    known: np.ndarray = codes >= FIRST_CODE
+    return known
+
+
+def _column_name(feature: str) -> str:
+    return feature.replace(":", "__")
+
+
+def _to_floats(column: pd.Series) -> np.ndarray:
+    values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
+    values[np.isnan(values)] = 0.0
+    return values
+
+
+def _fill_scenes(scenes: Sequence[str] | None, count: int) -> list[str]:
+    return [scene or "" for scene in scenes] if scenes is not None else [""] * count
+
+
+def _take(batch: SequenceBatch, rows: np.ndarray) -> SequenceBatch:
+    return SequenceBatch({name: column[rows] for name, column in batch.columns.items()}, batch.length_B[rows])

@@ -1,0 +1,1 @@
+"""Training loop, distribution, caching and tracking."""

@@ -1,0 +1,103 @@
+"""Cache keys of code: a hash of every module that a result depends on, derived from the import statements.
+
+A fitted model, an evaluation or a cached array is reused only while the code that produced it is unchanged. Which code that
+is follows from the imports, so nothing has to be listed by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from config import settings
+
+FEATURE_REPOSITORY = "feature_repo"
+
+
+def code_hash(*modules: str, root: Path = settings.ROOT) -> str:
+    """Hash of the source of `modules`, of everything they import, and of the feature definitions.
+
+    Feature definitions count because training reads them by name, through Feast's registry, and never imports them.
+
+    Args:
+        modules: Dotted names below `root`, for example `training.evaluate`.
+        root: The source tree.
+
+    Returns:
+        16 hexadecimal digits; equal for equal names and bytes of the modules in the closure.
+
+    Raises:
+        ModuleNotFoundError: one of `modules` is not below `root`.
+    """
+    definitions = (f"{FEATURE_REPOSITORY}.{path.stem}" for path in (root / FEATURE_REPOSITORY).glob("*.py"))
+    digest = hashlib.sha256()
+    for name, path in sorted(import_closure(*modules, *definitions, root=root).items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def import_closure(*modules: str, root: Path = settings.ROOT) -> dict[str, Path]:
+    """The modules below `root` that `modules` import, directly or not, with `modules` themselves: name to file.
+
+    Imports inside functions and under `TYPE_CHECKING` count. The `__init__` of a package counts only where something is
+    imported from the package itself: `training.recall` lists all channels, so each channel would depend on all others.
+
+    Raises:
+        ModuleNotFoundError: one of `modules` is not below `root`.
+    """
+    closure: dict[str, Path] = {}
+    to_visit = list(modules)
+    while to_visit:
+        name = to_visit.pop()
+        if name in closure:
+            continue
+        path = _source(name, root)
+        if path is None:
+            raise ModuleNotFoundError(f"no module {name} in {root}; cache keys are made of modules that are there")
+        closure[name] = path
+        to_visit += (found for found in _imported(path.read_bytes(), name, root) if found not in closure)
+    return closure
+
+
+@lru_cache(maxsize=65536)
+def _source(name: str, root: Path) -> Path | None:
+    """The file of a module or package below `root`; None for a library, a namespace package or an attribute."""
+    place = root.joinpath(*name.split("."))
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def _imported(source: bytes, name: str, root: Path) -> Iterator[str]:
+    """The modules below `root` that the import statements of module `name` refer to."""
+    for base, attributes in _import_statements(source):
+        for parent in (base, _sibling(base, name, root)):
+            found = [f"{parent}.{attribute}" for attribute in attributes]
+            submodules = [one for one in found if _source(one, root)]
+            yield from submodules
+            if len(submodules) < len(attributes) or not attributes:
+                yield from [parent] if _source(parent, root) else []
+
+
+def _sibling(base: str, importer: str, root: Path) -> str:
+    """`base` as a file beside its importer: in a folder that is no package (`feature_repo`) siblings are imported flat."""
+    package = importer.rpartition(".")[0]
+    is_package = _source(package, root) is not None if package else True
+    return base if is_package else f"{package}.{base}"
+
+
+@lru_cache(maxsize=4096)
+def _import_statements(source: bytes) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """`(module, names)` of each import statement; without names for `import module`."""
+    statements: list[tuple[str, tuple[str, ...]]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            statements += ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or node.module is None:
+                raise ImportError(
+                    f"line {node.lineno}: relative import; import by the full name, which cache keys follow"
+                )
+            statements.append((node.module, tuple(alias.name for alias in node.names)))
+    return tuple(statements)

@@ -1,0 +1,1 @@
+"""Heuristic and tuned baselines."""

@@ -1,0 +1,69 @@
+"""EASE: a linear item-to-item model in closed form, solved over users, who are far fewer than tracks.
+
+Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (WWW 2019, arXiv:1905.03251): `B = I − P·diag(1 / P_jj)`
+with `P = (X'X + λI)⁻¹` and X the listens of users. P has a row and a column a track. By Woodbury's identity
+`P = (I − X'KX) / λ` with `K = (XX' + λI)⁻¹`, which has a row and a column a user; so λ cancels and a case with past q
+scores `(qX'KX − d∘q) / (1 − d)`, `d_j` being `x_j'Kx_j`. Differs from the paper: X holds counts raised to a power.
+Legend: U users, I tracks, T tracks of one user, C cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+
+from training.evaluation.baselines.listen_matrix import ListenMatrix, raise_counts
+
+TRACK_BATCH_SIZE = 16_384
+
+
+@dataclass(frozen=True)
+class EaseConfig:
+    """`regularization` is λ; a listen that was repeated n times counts n^`power`."""
+
+    regularization: float
+    power: float
+
+    def fit(self, listens: ListenMatrix) -> Ease:
+        """The baseline with these parameters."""
+        return Ease(listens, self)
+
+
+class Ease:
+    """Takes U² to fit, and U for each track that is scored."""
+
+    def __init__(self, listens: ListenMatrix, config: EaseConfig) -> None:
+        self.power = config.power
+        strength_UI = listens.raise_counts(config.power)
+        gram_UU = (strength_UI.astype(np.float64) @ strength_UI.T).toarray()
+        inverse_UU = np.linalg.inv(gram_UU + config.regularization * np.eye(len(gram_UU)))
+        strength_IU = strength_UI.T.tocsr()
+        own_I = np.concatenate(
+            [np.zeros(0), *(_self_similarity(part_IU, inverse_UU) for part_IU in _track_batches(strength_IU))]
+        )
+        self.inverse_UU = inverse_UU
+        self.strength_IU = strength_IU
+        self.scaled_IU: csr_array = (diags_array((1 / (1 - own_I)).astype(np.float32)) @ strength_IU).tocsr()
+        self.self_similarity_I = (own_I / (1 - own_I)).astype(np.float32)
+
+    def scores(self, columns_T: NDArray[np.int64], counts_CT: NDArray[np.int64]) -> NDArray[np.float32]:
+        """A score of every track for every case, [I, C]."""
+        past_TC = raise_counts(counts_CT.T, self.power)
+        # Where users outnumber tracks most of K cancels out, too much of it for float32.
+        alike_UC = self.inverse_UU @ (self.strength_IU[columns_T].T @ past_TC.astype(np.float64))
+        scores_IC: NDArray[np.float32] = self.scaled_IU @ alike_UC.astype(np.float32)
+        scores_IC[columns_T] -= self.self_similarity_I[columns_T, None] * past_TC
+        return scores_IC
+
+
+def _track_batches(strength_IU: csr_array) -> list[csr_array]:
+    return [strength_IU[start : start + TRACK_BATCH_SIZE] for start in range(0, strength_IU.shape[0], TRACK_BATCH_SIZE)]
+
+
+def _self_similarity(part_IU: csr_array, inverse_UU: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x_j'Kx_j of some tracks."""
+    own_I: NDArray[np.float64] = part_IU.multiply(part_IU @ inverse_UU).sum(1)
+    return own_I

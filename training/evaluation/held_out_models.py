@@ -1,0 +1,142 @@
+"""The models of a workspace that were held out from validation and test, and what they say about those parts.
+
+Features are point-in-time, read the same way as in training. Legend: C cases, K candidates, R ranking cases, T tasks.
+Knows nothing about metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases
+from training.data.training_data import TrainingData
+from training.data.user_batch import OfflineFeatures
+from training.engine.parallel_map import parallel_map
+from training.engine.workspace import MissingInput, Workspace
+from training.ranking import RANKERS
+from training.ranking.case_batches import CaseBatches
+from training.ranking.cases import RankingCases
+from training.ranking.fit import load_track_statistics
+from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.listwise_head import LambdaMARTHead
+from training.ranking.task_weights import LISTWISE_HEAD
+from training.recall import CHANNELS, COLLECTIONS, CollectionRecall, load_channels, load_collection_recall
+from training.recall.channel import Candidates, RecallChannel
+from training.recipes import recipe
+from training.slate.candidate_lists import load_case_history, recall_candidates
+
+RANKING_BATCH_SIZE = 2048
+
+
+@dataclass(frozen=True)
+class HeldOutModels:
+    """Everything of the `held_out` fit. Channels, rankers and containers by name, in the recipe's order."""
+
+    data: TrainingData
+    offline: OfflineFeatures
+    channels: Mapping[str, RecallChannel]
+    rankers: Mapping[str, FittedRanker]
+    collection_recallers: Mapping[str, CollectionRecall] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, workspace: Workspace) -> HeldOutModels:
+        """Load what was fitted; a model of the recipe that was not trained this time is left out.
+
+        Raises:
+            MissingInput: no channel was fitted at all.
+        """
+        data = TrainingData(
+            workspace.marts, "held_out", recipe(workspace.recipe), cache_folder=workspace.cache_folder("held_out")
+        )
+        # A saved ranker carries the newest statistics of each track, as serving wants it. Here every request sees those of its own day.
+        statistics = load_track_statistics(data)
+        rankers = {}
+        for name in list_fitted_models(workspace, "held_out", "ranker"):
+            rankers[name] = FittedRanker.load(workspace.ranker_folder("held_out", name), data.vocabulary)
+            rankers[name].features = replace(rankers[name].features, statistics=statistics)
+        for name in list_fitted_models(workspace, "held_out", "head"):
+            head = LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
+            rankers = {ranker: one.with_listwise_head(head) for ranker, one in rankers.items()}
+        folders = {
+            name: workspace.channel_folder("held_out", name)
+            for name in list_fitted_models(workspace, "held_out", "channel")
+        }
+        channels = load_channels(folders, data.vocabulary)
+        if not channels:
+            raise MissingInput(
+                f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
+            )
+        folders = {
+            name: workspace.model_folder("container", "held_out", name)
+            for name in list_fitted_models(workspace, "held_out", "container")
+        }
+        return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
+
+    def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
+        """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
+        return recall_candidates(self.channels, self.offline, cases, what)
+
+    def read_user_history(self, cases: RecallCases) -> Ragged:
+        """What the user of each case had heard before it, as the request reads it."""
+        return load_case_history(self.data, cases)
+
+    def predict(self, cases: RankingCases, what: str) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probability [R, T] of every task of each ranker, tasks in the ranker's order.
+
+        Rankers that read the same features share the reading of them.
+        """
+        found: dict[str, NDArray[np.float32]] = {}
+        groups: dict[Any, list[str]] = {}
+        for name, ranker in self.rankers.items():
+            features = ranker.features
+            reads = (
+                self.offline.contract(ranker.feature_service),
+                features.hard_search,
+                features.negative_feedback,
+                features.searches,
+            )
+            groups.setdefault(reads, []).append(name)
+        for names in groups.values():
+            # Whoever reads no plays is not disturbed by them.
+            reader = max((self.rankers[name] for name in names), key=lambda ranker: ranker.features.plays)
+            batches = CaseBatches(cases, self.offline, reader.feature_service, reader.features)
+            pieces = [
+                range(start, min(start + RANKING_BATCH_SIZE, len(cases)))
+                for start in range(0, len(cases), RANKING_BATCH_SIZE)
+            ]
+            parts = list(parallel_map(partial(self._probabilities, batches, names), pieces, f"rank {what}"))
+            for name in names:
+                empty = np.zeros((0, len(self.rankers[name].tasks)), dtype=np.float32)
+                found[name] = np.concatenate([empty, *(part[name] for part in parts)])
+        return found
+
+    def _probabilities(self, batches: CaseBatches, names: list[str], rows: range) -> dict[str, NDArray[np.float32]]:
+        batch = batches[rows]
+        return {name: _probabilities(self.rankers[name], batch) for name in names}
+
+
+def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:
+    """Names of the channels, containers, rankers or heads (`kind`) that a fit holds, finished."""
+    tables: dict[str, Iterable[str]] = {
+        "channel": CHANNELS,
+        "container": COLLECTIONS,
+        "ranker": RANKERS,
+        "head": (LISTWISE_HEAD,),
+    }
+    return workspace.list_fitted(kind, fit, tables[kind])
+
+
+@torch.no_grad()
+def _probabilities(ranker: FittedRanker, batch: Any) -> NDArray[np.float32]:
+    logits_BT = ranker.model(ranker.model.encode_user(batch.users), batch.candidates)[:, 0]
+    temperatures = torch.tensor(ranker.resolved_config.temperatures or [1.0] * len(ranker.tasks))
+    probability_BT: NDArray[np.float32] = torch.sigmoid(logits_BT / temperatures).numpy()
+    return probability_BT

@@ -1,0 +1,1 @@
+"""Recall and ranking metrics with confidence intervals."""

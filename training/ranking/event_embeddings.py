@@ -1,0 +1,69 @@
+"""The two embeddings that every ranker starts from: of an event in the history, and of a candidate.
+
+An event is what was played, by whom, what came of it, how long ago and how much of it: the sum of five embeddings. A
+candidate has the first two, from the same tables, so that "the same track" is something a dot product can see.
+
+Shape letters: B requests, C candidates, L events, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from training.nn.layers import FrequencyCutEmbedding, Lookup
+from training.ranking.features.user_features import GAP_BUCKETS, RATIO_BUCKETS
+from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+
+BEHAVIOUR_CODES = 32
+
+
+@dataclass(frozen=True)
+class ItemFrequencies:
+    """How often training saw each track and artist: what decides who gets an embedding of its own."""
+
+    track_counts_V: Tensor
+    artist_counts_A: Tensor
+
+
+class EventEmbedding(nn.Module):
+    """Events and candidates in one space."""
+
+    def __init__(self, catalogue: ItemFrequencies, width: int, minimum: int, id_dropout: float) -> None:
+        super().__init__()
+        self.track = FrequencyCutEmbedding(catalogue.track_counts_V, width, minimum, id_dropout)
+        self.artist = FrequencyCutEmbedding(catalogue.artist_counts_A, width, minimum, id_dropout)
+        self.behaviour = Lookup(BEHAVIOUR_CODES, width, padding_idx=0)
+        self.gap = Lookup(GAP_BUCKETS, width, padding_idx=0)
+        self.ratio = Lookup(RATIO_BUCKETS, width, padding_idx=0)
+        for table in (self.behaviour, self.gap, self.ratio):
+            nn.init.normal_(table.weight, std=0.05)
+            table._fill_padding_idx_with_zero()
+
+    def set_ids_trainable(self, do: bool) -> None:
+        """Whether training changes the vectors of tracks and artists."""
+        self.track.requires_grad_(do)
+        self.artist.requires_grad_(do)
+
+    def embed_events(self, users: UserInputs) -> Tensor:
+        """[B, L, D]; zeros at padding."""
+        identity_BLD = self.embed_tracks(users.event_track_BL, users.event_artist_BL)
+        return self._event(identity_BLD, users.event_behaviour_BL, users.event_ratio_BL, users.event_gap_BL)
+
+    def embed_sequence(self, events: EventInputs) -> Tensor:
+        """[B, L, D]; zeros at padding."""
+        identity_BLD = self.embed_tracks(events.track_BL, events.artist_BL)
+        return self._event(identity_BLD, events.behaviour_BL, events.ratio_BL, events.gap_BL)
+
+    def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
+        """[B, C, D]."""
+        return self.embed_tracks(candidates.track_BC, candidates.artist_BC)
+
+    def embed_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
+        """[..., D] of tracks and their artists [...]."""
+        return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
+
+    def _event(self, identity_BLD: Tensor, behaviour_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
+        what_BLD = self.behaviour(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(ratio_BL)
+        return identity_BLD + what_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]

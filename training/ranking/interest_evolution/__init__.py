@@ -1,0 +1,1 @@
+"""DIEN-style ranker: interest extraction and AUGRU."""

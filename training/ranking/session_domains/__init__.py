@@ -1,0 +1,1 @@
+"""Ranker over sessions and behavior groups."""

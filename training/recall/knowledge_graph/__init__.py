@@ -1,0 +1,1 @@
+"""Recall channel over a music knowledge graph."""

@@ -1,0 +1,115 @@
+"""Choosing the walk's numbers on validation sessions, one number at a time.
+
+Another value must gain more than chance does: than the standard error of its gain over users. Only tracks that could be
+known before (`TrainingData.known_V`) are looked for and brought here. Knows nothing about how a walk works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.data.recall_at_k import load_user_batches, mean_per_user, recall_at_k
+from training.data.recall_cases import RecallCases
+from training.data.training_data import TrainingData
+from training.recall.knowledge_graph.config import PERFORMED_BY, KnowledgeGraphConfig
+from training.recall.knowledge_graph.graph import ONE_WAY_RELATIONS
+
+if TYPE_CHECKING:
+    from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+
+DECAY_GRID = (0.7, 1.0, 1.3, 1.6)
+POPULARITY_GRID = (0.5, 1.0, 1.5)
+DAMPING_GRID = (0.75, 1.0)
+RELATION_WEIGHT_GRID = (0.03, 0.1, 0.3, 1.0)
+"""None is 0: what the catalogue says reaches tracks that nobody has played yet, and no validation session asks for one."""
+DERIVED_RELATION_WEIGHT_GRID = (0.0, *RELATION_WEIGHT_GRID)
+MIN_GAIN = 1e-4
+
+
+def tune_walk(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
+    """Give `channel` the numbers with the most unheard tracks found: recall@50 + recall@200 of reachable targets.
+
+    Returns what was tried and the recall of the choice.
+    """
+    cases = data.recall_cases("validation")
+    cases = cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0))
+    cases = _sample_cases(
+        cases.sample(channel.resolved_config.cases_per_user, channel.resolved_config.seed), channel.resolved_config
+    )
+    config = replace(channel.resolved_config, is_settled=True)
+    if not len(cases):
+        channel.apply_config(config)
+        return {}
+    wanted = cases.items["reachable"]
+    batches = load_user_batches(data, cases, channel.feature_service)
+    serving_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
+    tried: list[dict[str, Any]] = []
+
+    def worth(trial: KnowledgeGraphConfig) -> np.ndarray:
+        channel.apply_config(trial)
+        items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
+        found = {k: mean_per_user(recall_at_k(items_CK, wanted, k), cases.user_C) for k in (50, 200)}
+        tried.append(
+            {"walk": _walk_parameters(trial), **{f"recall_at_{k}": float(one.mean()) for k, one in found.items()}}
+        )
+        worth_U: np.ndarray = found[50] + found[200]
+        return worth_U
+
+    best, worth_U = config, worth(config)
+    for _ in range(config.rounds):
+        before = best
+        for number in range(_count_parameters(channel)):
+            for trial in list(_trials(best, channel, number)):
+                gained_U = worth(trial)
+                if is_significant_gain(gained_U - worth_U):
+                    best, worth_U = trial, gained_U
+        if best is before:
+            break
+    channel.is_servable_V = serving_V
+    channel.apply_config(best)
+    return {"validation": {"cases": len(cases), "worth": float(worth_U.mean())}, "tried": tried}
+
+
+def is_significant_gain(difference_U: np.ndarray) -> bool:
+    """Whether users gain, on average, by more than the standard error; one user alone by anything."""
+    error = difference_U.std(ddof=1) / np.sqrt(len(difference_U)) if len(difference_U) > 1 else 0.0
+    return bool(difference_U.mean() > max(error, MIN_GAIN))
+
+
+def _sample_cases(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:
+    """Some of the cases, drawn: with many users a few each are more than it takes to choose a number."""
+    drawn = np.random.default_rng(config.seed).permutation(len(cases))[: config.max_validation_cases]
+    return cases.take(np.sort(drawn))
+
+
+def _count_parameters(channel: KnowledgeGraphWalks) -> int:
+    return 3 + len([name for name in channel.graph.relations if name != PERFORMED_BY])
+
+
+def _trials(best: KnowledgeGraphConfig, channel: KnowledgeGraphWalks, number: int) -> Iterator[KnowledgeGraphConfig]:
+    """The config with other values of one of its numbers: weights of relations first, rarest relation first."""
+    walk, graph = best.walk, channel.graph
+    count = np.bincount(graph.relation_T, minlength=len(graph.relations))
+    names = [graph.relations[place] for place in np.argsort(count, kind="stable")]
+    names = [name for name in names if name != PERFORMED_BY]
+    if number < len(names):
+        name = names[number]
+        weights = DERIVED_RELATION_WEIGHT_GRID if name in ONE_WAY_RELATIONS else RELATION_WEIGHT_GRID
+        walks = [walk.with_relation_weight(name, weight) for weight in weights if weight != walk.weight(name)]
+    else:
+        walks = [
+            [replace(walk, decay=value) for value in DECAY_GRID if value != walk.decay],
+            [replace(walk, popularity=value) for value in POPULARITY_GRID if value != walk.popularity],
+            [replace(walk, damping=value) for value in DAMPING_GRID if value != walk.damping],
+        ][number - len(names)]
+    for one in walks:
+        yield replace(best, walk=one)
+
+
+def _walk_parameters(config: KnowledgeGraphConfig) -> dict[str, Any]:
+    walk = config.walk
+    return {"decay": walk.decay, "popularity": walk.popularity, "damping": walk.damping} | dict(walk.relation_weights)

@@ -1,0 +1,1 @@
+"""Recall channel with separate long-term and short-term interest."""

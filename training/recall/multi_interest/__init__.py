@@ -1,0 +1,1 @@
+"""Recall channel with interest capsules."""

@@ -1,0 +1,53 @@
+"""What an interest is called, for people to see: "Cantonese · britpop · electronic".
+
+Legend: V vocabulary, F facet values, N tracks. Knows nothing about how interests are found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sequences.batch import FIRST_CODE
+from training.data.training_data import FACETS, TrainingData
+from training.data.vocabulary import Vocabulary
+
+MAX_WORDS = 3
+MIN_SHARE = 0.3
+"""A value that fewer of the tracks have does not describe them."""
+
+
+class InterestNames:
+    """`value_F`: every facet's values in the order of `facet_VF`, which holds their numbers from 1 (0 none)."""
+
+    def __init__(self, value_F: list[str], facet_VF: np.ndarray, vocabulary: Vocabulary) -> None:
+        self.value_F, self.facet_VF, self.vocabulary = value_F, facet_VF, vocabulary
+        self._catalog_share_F = self._shares(np.arange(FIRST_CODE, len(facet_VF)))
+
+    @classmethod
+    def of(cls, data: TrainingData, facet_VF: np.ndarray) -> InterestNames:
+        """The names for codes that `ItemCodes.of` made of the same data."""
+        return cls([value for facet in FACETS for value in data.facets[facet][0]], facet_VF, data.vocabulary)
+
+    def name(self, item_N: np.ndarray) -> str:
+        """The values that stand out against all tracks, language first; where no facet is known, the artists heard
+        most.
+        """
+        share_F = self._shares(item_N)
+        worth_F = np.where(share_F >= MIN_SHARE, share_F * np.log(np.maximum(share_F / self._catalog_share_F, 1e-9)), 0)
+        best = np.argsort(-worth_F, kind="stable")[:MAX_WORDS]
+        words = [self.value_F[value] for value in np.sort(best) if worth_F[value] > 0]
+        return " · ".join(words or self._artists(item_N))
+
+    def _shares(self, item_N: np.ndarray) -> np.ndarray:
+        """Share of the tracks with each value, among those of which any facet is known; slightly above 0 for none."""
+        facet_NF = self.facet_VF[item_N]
+        count_F = np.bincount(facet_NF[facet_NF > 0], minlength=len(self.value_F) + 1)[1:]
+        share_F: np.ndarray = (count_F + 1e-9) / max(int((facet_NF > 0).any(1).sum()), 1)
+        return share_F
+
+    def _artists(self, item_N: np.ndarray) -> list[str]:
+        artist_N = self.vocabulary.artist_of_track_V[item_N]
+        artist, count = np.unique(artist_N[artist_N >= FIRST_CODE], return_counts=True)
+        best = artist[np.argsort(-count, kind="stable")[:MAX_WORDS]]
+        names = [str(self.vocabulary.artist_names_A[one]) for one in best]
+        return [name for name in names if name] or [self.vocabulary.describe(int(item_N[-1]))]

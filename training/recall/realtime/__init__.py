@@ -1,0 +1,1 @@
+"""Recall channel that computes the user vector at request time."""

@@ -1,0 +1,235 @@
+"""What a user remembers: every track of a history of plays with how present it is, in numbers that a network can weigh.
+
+The numbers are those that memory research and re-listening studies name: frequency, recency, spacing over sessions and
+days, the hour of the day, the artist, what used to be heard next to what has just been heard, and what was skipped. Base-level
+activation: Anderson et al., "An Integrated Theory of the Mind" (2004); re-consumption: Anderson, Kumar, Tomkins,
+Vassilvitskii, "The Dynamics of Repeat Consumption" (WWW 2014); with music sessions: Tran, Tricard, Hennequin,
+"Transformers Meet ACT-R" (2024), arXiv 2408.16578.
+
+Legend: B requests, N plays of one user, M remembered tracks, F numbers, D decays. Knows nothing about networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences.batch import FIRST_CODE, SequenceBatch
+from training.data.listens import is_listened
+from training.data.unique_keys import unique_inverse, unique_values
+
+Array = NDArray[Any]
+
+DECAYS = (0.3, 0.5, 0.7, 1.0, 1.3)
+MIN_AGE_S = 60.0
+DAY_S, HOUR_S = 86_400.0, 3_600.0
+DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
+SESSION_GAP_S = 30 * 60.0
+RECENT_LISTENS = 10
+"""How many of the newest listens say what usually comes next."""
+COOCCURRENCE_KERNEL = 1.0 / (4 + np.arange(1, 21))
+"""Weight of a listen that came 1, 2, … 20 places after (or before) an earlier hearing of what has just been heard."""
+SESSION_START_PLAYS = 8
+SKIP_WEIGHT = 0.3
+"""How present a skip keeps a track, a listen being 1."""
+
+TRACK_FEATURES = (
+    *(f"activation_{decay}" for decay in DECAYS),
+    "listens",
+    "last_age",
+    "first_age",
+    "last_place",
+    "sessions",
+    "sessions_ago",
+    "days",
+    "listens_1d",
+    "listens_7d",
+    "listens_30d",
+    "activation_at_hour",
+    "share_at_hour",
+    "activation_at_start",
+    "comes_next",
+    "came_before",
+    "next_beyond_count",
+    "with_this_session",
+    "skips",
+    "skip_activation",
+    "last_outcome",
+    "outcome_before",
+)
+ARTIST_FEATURES = ("artist_activation_0.5", "artist_activation_1.0", "artist_listens", "artist_comes_next")
+REQUEST_FEATURES = ("since_last_listen", "plays_7d", "distinct_share", "hour_sine", "hour_cosine", "history_length")
+FEATURE_NAMES = (*TRACK_FEATURES, *ARTIST_FEATURES, *REQUEST_FEATURES)
+LOG_SMOOTHING = 1e-3
+
+
+@dataclass(frozen=True)
+class RepeatConsumptionFeatures:
+    """The M most present tracks of each of B users, most present first: `item_BM` int64 (0 none), `numbers_BMF`
+    float32 in the order of NUMBERS (0 where none).
+    """
+
+    item_BM: Array
+    feature_BMF: Array
+
+    @property
+    def mask_BM(self) -> Array:
+        """Where there is a track."""
+        mask: Array = self.item_BM > 0
+        return mask
+
+
+def repeat_consumption_features(
+    history: SequenceBatch, request_at_B: Array, artist_of_track_V: Array, max_items: int
+) -> RepeatConsumptionFeatures:
+    """The `most` tracks of each history of plays with the highest activation (decay .7), ties by smaller item.
+
+    A track that was only skipped is remembered too, though less: it counts SKIP of a listen there, and nothing elsewhere.
+    """
+    rows = []
+    is_listened_BL = is_listened(history)
+    for row, now in enumerate(request_at_B.tolist()):
+        length = int(history.length_B[row])
+        track_N = history.columns["track_id"][row, :length]
+        known = np.flatnonzero((track_N >= FIRST_CODE) & (track_N < len(artist_of_track_V)))
+        ended_N, listened_N = history.columns["ended_at"][row, known], is_listened_BL[row, known]
+        rows.append(_features_of_user(track_N[known], ended_N, listened_N, now, artist_of_track_V, max_items))
+    width = max((len(items) for items, _ in rows), default=0)
+    item_BM = np.zeros((len(rows), width), dtype=np.int64)
+    numbers_BMF = np.zeros((len(rows), width, len(FEATURE_NAMES)), dtype=np.float32)
+    for row, (items, numbers) in enumerate(rows):
+        item_BM[row, : len(items)] = items
+        numbers_BMF[row, : len(items)] = numbers
+    return RepeatConsumptionFeatures(item_BM, numbers_BMF)
+
+
+def _features_of_user(
+    track_N: Array, ended_N: Array, listened_N: Array, now_us: int, artist_of_track_V: Array, most: int
+) -> tuple[Array, Array]:
+    """Items [m], their numbers [m, F]."""
+    if not listened_N.any():
+        return np.zeros(0, dtype=np.int64), np.zeros((0, len(FEATURE_NAMES)), dtype=np.float32)
+    N, ended_s, now_s = len(track_N), ended_N / 1e6, now_us / 1e6
+    age_N = np.maximum(now_s - ended_s, MIN_AGE_S)
+    log_age_N = np.log(age_N)
+    item_M, of_N = unique_inverse(track_N)
+    M = len(item_M)
+    place_N = np.arange(N)
+    last_M, first_M = np.zeros(M, dtype=np.int64), np.zeros(M, dtype=np.int64)
+    last_M[of_N] = place_N
+    first_M[of_N[::-1]] = place_N[::-1]
+
+    begins_N = np.ones(N, dtype=bool)
+    begins_N[1:] = ended_s[1:] - ended_s[:-1] > SESSION_GAP_S
+    session_N = np.cumsum(begins_N) - 1
+    day_N, in_day_N = np.divmod(ended_N, DAY_US)
+    is_start_N = place_N - np.flatnonzero(begins_N)[session_N] < SESSION_START_PLAYS
+    hour = now_s % DAY_S / HOUR_S
+    apart_N = np.abs(in_day_N / HOUR_US - hour)
+    at_hour_N = np.exp(-(np.minimum(apart_N, 24 - apart_N) ** 2) / 8)
+    present_N = np.where(listened_N, 1.0, SKIP_WEIGHT)
+    weight = dict(zip(DECAYS, present_N * np.exp(np.outer(DECAYS, -log_age_N)), strict=True))
+    listens = np.flatnonzero(listened_N)
+
+    def total(values_N: Array) -> Array:
+        return np.bincount(of_N, values_N, M)
+
+    listens_M, skips_M = total(listened_N), total(~listened_N)
+    activation = {decay: total(weight[decay]) for decay in DECAYS}
+    next_M, before_M = (np.bincount(of_N[listens], beside_N, M) for beside_N in _cooccurrence_weights(of_N[listens], M))
+    session_M, together_M = _session_features(of_N[listens], session_N[listens], M)
+    next_log_M = np.log(next_M + LOG_SMOOTHING)
+    outcome_N = np.where(listened_N, 1.0, -1.0)
+    columns = [
+        *(np.log(activation[decay]) for decay in DECAYS),
+        np.log1p(listens_M),
+        log_age_N[last_M],
+        log_age_N[first_M],
+        np.log1p(N - last_M),
+        np.log1p(session_M),
+        np.log1p(session_N[-1] - session_N[last_M]),
+        np.log1p(_count_distinct_groups(of_N[listens], day_N[listens], M)),
+        *(np.log1p(total(listened_N & (age_N < days * DAY_S))) for days in (1, 7, 30)),
+        np.log(total(at_hour_N * weight[0.5]) + 1e-9),
+        total(at_hour_N * listened_N) / np.maximum(listens_M, 1),
+        np.log(total(is_start_N * weight[0.7]) + 1e-9),
+        next_log_M,
+        np.log(before_M + LOG_SMOOTHING),
+        next_log_M - np.log1p(listens_M),
+        np.log(together_M + LOG_SMOOTHING),
+        np.log1p(skips_M),
+        np.log(total(~listened_N * age_N**-0.5) + 1e-6),
+        outcome_N[last_M],
+        _second_last_outcome(of_N, outcome_N, last_M),
+    ]
+    columns += _artist_features(artist_of_track_V[item_M], of_N, listens, weight)
+    request = (
+        log_age_N[-1],
+        np.log1p((age_N < 7 * DAY_S).sum()),
+        M / N,
+        np.sin(hour / 24 * 2 * np.pi),
+        np.cos(hour / 24 * 2 * np.pi),
+        np.log1p(N),
+    )
+    best = np.lexsort((item_M, -activation[0.7]))[:most]
+    numbers_MF = np.empty((len(best), len(FEATURE_NAMES)), dtype=np.float32)
+    numbers_MF[:, : len(columns)], numbers_MF[:, len(columns) :] = np.stack(columns)[:, best].T, request
+    return item_M[best], numbers_MF
+
+
+def _second_last_outcome(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
+    """What came of the last play but one of each track; 0 where there was none."""
+    found_M = np.zeros(len(last_M))
+    earlier = np.flatnonzero(np.arange(len(of_N)) != last_M[of_N])
+    found_M[of_N[earlier]] = outcome_N[earlier]
+    return found_M
+
+
+def _cooccurrence_weights(of_N: Array, count: int) -> Iterator[Array]:
+    """How much each listen came after earlier hearings of what the newest listens were of, [N], then before them."""
+    recent_R = of_N[-RECENT_LISTENS:][::-1]
+    earlier = of_N[: -len(recent_R)]
+    just_heard_M = np.bincount(recent_R, 1 / (1 + 0.1 * np.arange(len(recent_R))), count)
+    signal_N = np.zeros(len(of_N))
+    signal_N[: len(earlier)] = just_heard_M[earlier]
+    yield np.convolve(signal_N, np.concatenate([[0], COOCCURRENCE_KERNEL]))[: len(of_N)]
+    yield np.convolve(signal_N[::-1], np.concatenate([[0], COOCCURRENCE_KERNEL]))[: len(of_N)][::-1]
+
+
+def _count_distinct_groups(of_N: Array, group_N: Array, count: int) -> Array:
+    """In how many groups each thing occurs."""
+    pairs = unique_values(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
+    return np.bincount(pairs // (group_N[-1] - group_N[0] + 1), minlength=count)
+
+
+def _session_features(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
+    """Sessions in which each track was heard; and how much they resemble the newest one, itself left out (cosine)."""
+    sessions = int(session_N[-1]) + 1
+    track_P, session_P = np.divmod(unique_values(of_N * np.int64(sessions) + session_N), sessions)
+    size_S = np.bincount(session_P, minlength=sessions)
+    in_newest_M = np.zeros(count)
+    in_newest_M[track_P[session_P == sessions - 1]] = 1
+    shared_S = np.bincount(session_P, in_newest_M[track_P], sessions)
+    # A session in which nothing was listened to has no size, and nobody asks for its likeness.
+    likeness_S = shared_S / np.sqrt(np.maximum(size_S, 1) * size_S[-1])
+    likeness_S[-1] = 0
+    return np.bincount(track_P, minlength=count), np.bincount(track_P, likeness_S[session_P], count)
+
+
+def _artist_features(artist_M: Array, of_N: Array, listens: Array, weight: dict[float, Array]) -> list[Array]:
+    """OF_THE_ARTIST for each track; tracks whose artist nobody knows count as one artist with nothing to its name."""
+    artist_A, artist_of_M = unique_inverse(artist_M)
+    artist_of_N = artist_of_M[of_N]
+    A, heard = len(artist_A), artist_of_N[listens]
+    next_A = np.bincount(heard, next(_cooccurrence_weights(heard, A)), A)
+    columns_A = [
+        *(np.log(np.bincount(artist_of_N, weight[decay], A)) for decay in (0.5, 1.0)),
+        np.log1p(np.bincount(heard, minlength=A)),
+        np.log(next_A + 1e-2),
+    ]
+    is_known_A = artist_A >= FIRST_CODE
+    return [np.where(is_known_A, column_A, 0.0)[artist_of_M] for column_A in columns_A]

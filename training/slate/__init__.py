@@ -1,0 +1,1 @@
+"""From candidates to the served list: fusion, filters, diversity, blend."""
