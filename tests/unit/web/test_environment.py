@@ -1,0 +1,69 @@
+"""Shared template environment: escaping, undefined variables, the base template and the filters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+
+from web import create_environment
+
+
+def render(templates: Path, text: str, **context: object) -> str:
+    (templates / "page.html").write_text(text)
+    return create_environment(templates).get_template("page.html").render(**context)
+
+
+def test_values_are_escaped(tmp_path: Path) -> None:
+    assert render(tmp_path, "<b>{{ name }}</b>", name="<script>") == "<b>&lt;script&gt;</b>"
+
+
+def test_undefined_variable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UndefinedError, match="name"):
+        render(tmp_path, "{{ name }}")
+
+
+def test_page_extends_base_with_inlined_style(tmp_path: Path) -> None:
+    page = render(
+        tmp_path,
+        '{% extends "base.html" %}{% block title %}A & {{ b }}{% endblock %}{% block main %}<h1>{{ b }}</h1>{% endblock %}',
+        b="<b>",
+    )
+    assert page.startswith("<!doctype html>") and "<h1>&lt;b&gt;</h1>" in page
+    assert "<title>A & &lt;b&gt;</title>" in page and ".wide { overflow-x: auto; }" in page
+    assert "http" not in page and "src=" not in page  # nothing is loaded from the network
+
+
+def test_template_of_the_package_overrides_a_shared_one(tmp_path: Path) -> None:
+    (tmp_path / "style.css").write_text("p { color: red; }")
+    assert "p { color: red; }" in render(tmp_path, '{% extends "base.html" %}')
+
+
+def test_table_escapes_cells_and_aligns_numbers(tmp_path: Path) -> None:
+    page = render(
+        tmp_path,
+        '{% from "macros.html" import data_table %}{{ data_table(["name", "count"], [["<a>", 3]], numeric=(1,)) }}',
+    )
+    assert '<div class="wide" tabindex="0">' in page
+    assert '<tr><td>&lt;a&gt;</td><td class="number">3</td></tr>' in page
+
+
+def test_definition_list_and_link(tmp_path: Path) -> None:
+    page = render(
+        tmp_path,
+        '{% from "macros.html" import definition_list, link %}{{ definition_list([("size", link("/a?b&c", "<x>"))]) }}',
+    )
+    assert '<dt>size</dt><dd><a href="/a?b&amp;c">&lt;x&gt;</a></dd>' in page
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [("2026-07-01T12:30:59Z", "2026-07-01 12:30 UTC"), ("2026-07-01", "2026-07-01"), ("", "")],
+)
+def test_timestamps_are_shown_to_the_minute(tmp_path: Path, timestamp: str, expected: str) -> None:
+    assert render(tmp_path, "{{ timestamp | utc_minute }}", timestamp=timestamp) == expected
+
+
+def test_metric_names_are_shown_with_their_cutoff(tmp_path: Path) -> None:
+    assert render(tmp_path, "{{ 'recall_at_30' | metric_name }}") == "recall@30"

@@ -1,0 +1,42 @@
+"""Jinja2 environment of the HTML pages: autoescape, the shared templates and a few number and date filters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+SHARED_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def create_environment(templates: Path) -> Environment:
+    """Environment that finds templates in `templates` first and in the shared folder second.
+
+    All values are escaped; an undefined variable is an error. A page starts with `{% extends "base.html" %}` and fills
+    the blocks `title`, `style` (optional) and `main`. `macros.html` has the shared elements: tables, definition lists.
+
+    Args:
+        templates: Folder of the calling package, usually `Path(__file__).parent / "templates"`.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([templates, SHARED_TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["utc_minute"] = format_utc_minute
+    environment.filters["metric_name"] = format_metric_name
+    return environment
+
+
+def format_utc_minute(timestamp: str) -> str:
+    """An ISO 8601 UTC timestamp to the minute, `2026-07-01 12:30 UTC`; any other text unchanged."""
+    is_timestamp = len(timestamp) >= 16 and timestamp[10] == "T"
+    return f"{timestamp[:10]} {timestamp[11:16]} UTC" if is_timestamp else timestamp
+
+
+def format_metric_name(name: str) -> str:
+    """A metric key as shown in a table header: `recall_at_30` becomes `recall@30`."""
+    return name.replace("_at_", "@")
