@@ -17,8 +17,7 @@ import feast
 from feast.infra.key_encoding_utils import serialize_entity_key
 
 from config import settings
-from privacy import broker
-from privacy import json_lines, sqlite
+from privacy import broker, json_lines, sqlite
 from privacy.broker import SuppressionListNotApplied
 from privacy.sqlite import FileBusy
 from sequences.feast_store import open_store

@@ -169,12 +169,14 @@ def format_summary(result: Result) -> str:
     lines = [f"{'recall':24} {'@50':>24} {'@200':>24}"]
     for name, table in result.recall.items():
         lines.append(
-            f"  {name:22} {_format_interval(table['recall_at_50']['all'].interval())} {_format_interval(table['recall_at_200']['all'].interval())}"
+            f"  {name:22} {_format_interval(table['recall_at_50']['all'].interval())} "
+            f"{_format_interval(table['recall_at_200']['all'].interval())}"
         )
     lines.append(f"{'slate':24} {'recall@30':>24} {'ndcg@10':>24}")
     for name, table in result.slate.items():
         lines.append(
-            f"  {name:22} {_format_interval(table['recall_at_30']['all'].interval())} {_format_interval(table['ndcg_at_10']['all'].interval())}"
+            f"  {name:22} {_format_interval(table['recall_at_30']['all'].interval())} "
+            f"{_format_interval(table['ndcg_at_10']['all'].interval())}"
         )
     lines.append(f"{'ranking':24} {'auc':>24} {'gauc':>24}")
     for name, tasks in result.ranking.items():

@@ -36,8 +36,8 @@ def explain_unsupported(files: list[Member]) -> str | None:
                     return f"{member.name} {reason}; land a log that says who played what, and when"
     if table := next((member.name for member in files if member.file.endswith(TABLE_SUFFIXES)), None):
         return (
-            f"nothing says what the columns of {table} mean; write {column_mapping.MAPPING_FILE} beside it, as ingestion/readers/parsing/column_mapping.py "
-            "shows, and land the folder of both"
+            f"nothing says what the columns of {table} mean; write {column_mapping.MAPPING_FILE} beside it, as "
+            "ingestion/readers/parsing/column_mapping.py shows, and land the folder of both"
         )
     return None
 

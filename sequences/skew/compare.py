@@ -202,7 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
         (worst, count), *_ = skew.by_feature.most_common(1)
         print(
             f"skew: models were given other values than training will read, most often {worst} ({count:,} values); "
-            f"at most {MAX_SKEW_RATE:.1%} may differ. {file} has examples: compare `sequences/online/live_events.py` with the mart `events`",
+            f"at most {MAX_SKEW_RATE:.1%} may differ. {file} has examples: "
+            "compare `sequences/online/live_events.py` with the mart `events`",
             file=sys.stderr,
         )
         return 1

@@ -54,7 +54,9 @@ ELSEWHERE = {
     ".venv/bin/pytest tests/contract/training/test_channel_conformance.py": "contract/training/test_channel_conformance.py",
     "make bench ONLY=land_memory_play_log": "unit/benchmarks/test_landing.py",
     "make bench ONLY=recall_together": "unit/benchmarks/test_recall.py",
-    "python -m local.environment python -m sequences.online.materialize --as-of 2026-06-30 --force": "integration/sequences/online/test_materialize.py",
+    "python -m local.environment python -m sequences.online.materialize --as-of 2026-06-30 --force": (
+        "integration/sequences/online/test_materialize.py"
+    ),
     "python -m local.environment python -m training.release canary ID --share 0.1": "integration/training/release/test_release.py",
     "python -m local.environment python -m training.release activate ID": "integration/training/release/test_release.py",
     "python -m local.environment python -m training.release rollback": "integration/training/release/test_release.py",

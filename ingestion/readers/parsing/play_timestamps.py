@@ -37,7 +37,8 @@ select
     sequence_number,
     'track' as target_type,
     track_id as target_id,
-    case when began - previous_end < {CLOCK_GRANULARITY_US} then previous_end else began // {CLOCK_GRANULARITY_US} * {CLOCK_GRANULARITY_US} end
+    case when began - previous_end < {CLOCK_GRANULARITY_US} then previous_end
+        else began // {CLOCK_GRANULARITY_US} * {CLOCK_GRANULARITY_US} end
         as occurred_at,
     ended_us as ended_at,
     'play' as action,

@@ -33,7 +33,9 @@ def bench(tmp_path):
 
 def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
     path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
-    of_release = release(catalogue if catalogue is not None else tracks(8), [], collection_channels={source.name: source})
+    of_release = release(
+        catalogue if catalogue is not None else tracks(8), [], collection_channels={source.name: source}
+    )
     return path.recommend(read_request(user_id, scene, limit, NOW, **wanted), of_release)
 
 

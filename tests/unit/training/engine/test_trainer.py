@@ -49,7 +49,8 @@ def fit_line(folder: Path, pause: float = 0.0) -> trainer.FitRecord:
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     whole = fit_line(tmp_path / "whole")
-    code = f"from pathlib import Path; from tests.unit.training.engine.test_trainer import fit_line; fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
+    code = "from pathlib import Path; from tests.unit.training.engine.test_trainer import fit_line; "
+    code += f"fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=settings.ROOT, env={**os.environ, "PYTHONPATH": "."})
     last = tmp_path / "cut" / trainer.LAST_CHECKPOINT_FILE
     deadline = time.monotonic() + 120
