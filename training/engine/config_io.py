@@ -1,0 +1,54 @@
+"""Configs composed of nested frozen dataclasses: reading them from JSON and copying them with changed fields.
+
+`dataclasses.asdict` writes a config; `config_from_dict` is its inverse after a round trip through JSON, which has lists
+instead of tuples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+Config = TypeVar("Config")
+
+
+def config_from_dict(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+    """Return a config of the given class; a missing field keeps its default.
+
+    Raises:
+        ValueError: The class has no field of that name.
+    """
+    types = get_type_hints(config_class)
+    if unknown := values.keys() - {field.name for field in fields(config_class)}:  # type: ignore[arg-type]
+        raise ValueError(f"{config_class.__name__} has no field {', '.join(sorted(unknown))}; fit the model again")
+    return config_class(**{name: _decode(types[name], value) for name, value in values.items()})
+
+
+def change_config(config: Config, changes: Mapping[str, Any]) -> Config:
+    """Return a copy with changed fields; dots separate levels, as in `{"seed": 1, "features.hard_search": False}`.
+
+    Raises:
+        ValueError: The config has no field of that name.
+    """
+    nested: dict[str, dict[str, Any]] = {}
+    direct: dict[str, Any] = {}
+    for path, value in changes.items():
+        name, _, rest = path.partition(".")
+        if not hasattr(config, name):
+            raise ValueError(f"{type(config).__name__} has no field {name!r} (from {path!r})")
+        if rest:
+            nested.setdefault(name, {})[rest] = value
+        else:
+            direct[name] = value
+    for name, inner in nested.items():
+        direct[name] = change_config(direct.get(name, getattr(config, name)), inner)
+    return replace(config, **direct)  # type: ignore[type-var]
+
+
+def _decode(annotation: Any, value: Any) -> Any:
+    if is_dataclass(annotation) and isinstance(annotation, type) and isinstance(value, Mapping):
+        return config_from_dict(annotation, value)
+    if isinstance(value, list) and get_origin(annotation) is not list:
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    return value
