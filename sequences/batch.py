@@ -1,7 +1,7 @@
-"""Sequences of many users as numpy arrays, ready to become tensors.
+"""Sequences of many users as numpy arrays that can be converted to tensors.
 
-Legend: B users, L events. Oldest first, padded on the RIGHT. Strings are codes: 0 padding, 1 unknown, 2.. known.
-Knows nothing about torch or where the rows came from.
+Legend: B users, L events. Oldest event first, padded on the RIGHT. Strings are codes: 0 padding, 1 unknown, known
+texts from 2. Independent of torch and of the source of the rows.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from sequences.views import Attribute, SequenceView
 PADDING, UNKNOWN, FIRST_CODE = 0, 1, 2
 
 Encoders = Mapping[str, Mapping[str, int]]
-"""attribute name ▸ {text: code}, codes from `FIRST`. A string attribute without an encoder is left out of the batch."""
+"""attribute name ▸ {text: code}, codes from `FIRST_CODE`. String attributes without an encoder are left out of a batch."""
 
 
 @dataclass(frozen=True)
 class SequenceBatch:
     """B sequences: `columns[attribute]` is [B, L], `length_B` int64 counts the real events of each row.
 
-    Strings are int64 codes, times int64 µs UTC, ratios float32 in 0..1 with 0 where unknown (so that no NaN reaches a
-    model). Positions from `length_B` on are 0.
+    Strings are int64 codes, times int64 µs UTC, ratios float32 in 0..1 with 0 for unknown (no NaN reaches a model).
+    Positions from `length_B` on are 0.
     """
 
-    columns: dict[str, NDArray[Any]]
-    length_B: NDArray[np.int64]
+    columns: dict[str, NDArray[Any]]  # attribute ▸ [B, L]
+    length_B: NDArray[np.int64]  # number of events in each row
 
     @property
     def mask_BL(self) -> NDArray[np.bool_]:
-        """True where there is an event."""
+        """True at events, False at padding [B, L]."""
         L = next(iter(self.columns.values())).shape[1]
         return np.arange(L) < self.length_B[:, None]
 
     def where(self, is_kept_BL: NDArray[np.bool_]) -> SequenceBatch:
-        """Only the events that are kept, as far to the left as they go; the rest of a row is 0."""
+        """The selected events only, moved to the left; the remaining positions are 0."""
         is_kept_BL = is_kept_BL & self.mask_BL
         length_B = is_kept_BL.sum(1)
         is_left_BL = np.arange(is_kept_BL.shape[1]) < length_B[:, None]
@@ -51,7 +51,7 @@ class SequenceBatch:
         return SequenceBatch(columns, length_B)
 
     def newest(self, length: int) -> SequenceBatch:
-        """At most `length` events of each row, the newest; L becomes `length` where it was more."""
+        """The newest `length` events of each row; L becomes `length` if it was larger."""
         L = next(iter(self.columns.values())).shape[1]
         if length >= L:
             return self
@@ -61,12 +61,12 @@ class SequenceBatch:
 
 
 def encoded_attributes(view: SequenceView, encoders: Encoders) -> tuple[Attribute, ...]:
-    """The attributes of a view that a batch holds: times, ratios, and the strings that have an encoder."""
+    """The attributes of a view that a batch contains: times, ratios, and strings with an encoder."""
     return tuple(a for a in view.attributes if a.kind in ("time", "ratio") or a.name in encoders)
 
 
 def dtype_of(attribute: Attribute) -> type[np.int64] | type[np.float32]:
-    """The numpy type of an attribute in a batch."""
+    """The numpy dtype of an attribute in a batch."""
     return np.float32 if attribute.kind == "ratio" else np.int64
 
 
@@ -76,9 +76,13 @@ def encode(
     encoders: Encoders,
     length: int | None = None,
 ) -> SequenceBatch:
-    """A batch from one mapping attribute ▸ list a user, oldest first: what the online reader and Feast give.
+    """A batch of rows as the online reader and Feast return them.
 
-    L is `length` or the view's; of a longer list the newest L are kept.
+    Args:
+        view: The view that was read.
+        rows: Per user, attribute ▸ list of values, oldest first.
+        encoders: Codes of the string attributes.
+        length: L, the view's length by default; of a longer list the newest L events are kept.
     """
     L = length or view.length
     counts = [min(len(row["event_id"]), L) for row in rows]

@@ -1,7 +1,7 @@
-"""What an action of the log means: the behaviour it is, whether that is good or bad, and its number.
+"""Behaviors of logged actions: names, ids, polarity and the thresholds between them; also the session gap.
 
-SQL and Python read the same two files: the seed `dbt/seeds/behaviours.csv` and the vars of `dbt/dbt_project.yml`.
-Nothing is read at import; `load()` reads once a process.
+The single source for SQL and Python is the seed `dbt/seeds/behaviours.csv` and the vars of `dbt/dbt_project.yml`.
+Nothing is read at import; `load_behaviours()` reads once per process.
 """
 
 from __future__ import annotations
@@ -16,31 +16,32 @@ import yaml
 from config import settings
 
 DBT_FOLDER = settings.ROOT / "dbt"
+MINUTE_US = 60_000_000
 
 
 class BehaviourError(ValueError):
-    """An action or a threshold cannot be turned into a behaviour; the message names the value and the remedy."""
+    """An action or a threshold is invalid; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)
 class Behaviour:
     """One row of the seed."""
 
-    behaviour_id: int
-    behaviour: str
-    action: str
-    polarity: str
-    is_explicit: bool
+    behaviour_id: int  # from 1
+    behaviour: str  # e.g. `full_play`
+    action: str  # logged action that it derives from, e.g. `play`
+    polarity: str  # `positive`, `negative` or `neutral`
+    is_explicit: bool  # explicit feedback (like, dislike, ...) as opposed to implicit
 
 
 @dataclass(frozen=True)
 class Behaviours:
-    """The table of behaviours and the thresholds that tell plays apart."""
+    """The behavior table and the thresholds that classify plays and sessions."""
 
-    rows: tuple[Behaviour, ...]
-    skip_below_ms: int
-    full_play_ratio: float
-    session_gap_minutes: int
+    rows: tuple[Behaviour, ...]  # in the seed's order
+    skip_below_ms: int  # a shorter play is a skip
+    full_play_ratio: float  # a play of at least this fraction of the track is a full play
+    session_gap_minutes: int  # a longer pause between two plays begins a new session
 
     @property
     def ids(self) -> dict[str, int]:
@@ -49,27 +50,36 @@ class Behaviours:
 
     @cached_property
     def encoder(self) -> dict[str, int]:
-        """behaviour ▸ code in a `SequenceBatch`: behaviour_id + 1, as 0 is padding and 1 is unknown."""
+        """behaviour ▸ code in a `SequenceBatch`: behaviour_id + 1, because 0 is padding and 1 is unknown."""
         return {row.behaviour: row.behaviour_id + 1 for row in self.rows}
 
+    @property
+    def session_gap_us(self) -> int:
+        """The session gap in microseconds."""
+        return self.session_gap_minutes * MINUTE_US
+
     def with_polarity(self, polarity: str) -> tuple[str, ...]:
-        """Behaviours that are `positive`, `negative` or `neutral`, in the seed's order."""
+        """Behaviors with the polarity `positive`, `negative` or `neutral`, in the seed's order."""
         return tuple(row.behaviour for row in self.rows if row.polarity == polarity)
 
-    def behaviour_of(self, action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
-        """The behaviour of a logged action; None for an impression, which becomes one only by its outcome.
+    def with_action(self, action: str) -> tuple[str, ...]:
+        """Behaviors that derive from a logged action, in the seed's order: of `play`, the full play, play and skip."""
+        return tuple(row.behaviour for row in self.rows if row.action == action)
 
-        A play is a `skip` below `skip_below_ms`, a `full_play` from `full_play_ratio` of the track on, else a `play`
-        (a partial listen, or one of a track whose length nobody knows).
+    def behaviour_of(self, action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
+        """The behavior of a logged action; None for an impression, whose behavior depends on its outcome.
+
+        A play shorter than `skip_below_ms` is a `skip`; a play of at least `full_play_ratio` of the track is a
+        `full_play`; all others are a `play` (a partial listen, or a track of unknown length).
 
         Raises:
-            BehaviourError: the action is not in the seed, or a play has no `played_ms`.
+            BehaviourError: The action is not in the seed, or a play has no `played_ms`.
         """
         if action == "impression":
             return None
         if action == "play":
             if played_ms is None:
-                raise BehaviourError("a play without played_ms has no behaviour; send how long it was played")
+                raise BehaviourError("a play without played_ms has no behaviour; send the time played")
             if played_ms < self.skip_below_ms:
                 return "skip"
             ratio = played_ratio(played_ms, duration_ms)
@@ -79,12 +89,12 @@ class Behaviours:
                 return row.behaviour
         known = sorted({row.action for row in self.rows})
         raise BehaviourError(
-            f"action {action!r} is not known; use one of {known}, or add it to dbt/seeds/behaviours.csv"
+            f"action {action!r} is unknown; use one of {known}, or add it to dbt/seeds/behaviours.csv"
         )
 
 
 def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None:
-    """Share of the track that was played, 0..1; None when either is unknown. The same rule as dbt's."""
+    """Fraction of the track that was played, 0..1; None if either value is unknown. Same rule as in dbt."""
     if played_ms is None or duration_ms is None or duration_ms <= 0:
         return None
     return min(1.0, played_ms / duration_ms)
@@ -92,10 +102,10 @@ def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None
 
 @lru_cache(maxsize=8)
 def load_behaviours(dbt_folder: Path = DBT_FOLDER) -> Behaviours:
-    """The behaviours of a dbt project.
+    """The behaviors of a dbt project, read once per process.
 
     Raises:
-        BehaviourError: the project lacks a threshold.
+        BehaviourError: The project lacks a threshold.
     """
     with (dbt_folder / "seeds" / "behaviours.csv").open(encoding="utf-8", newline="") as seed:
         rows = tuple(
@@ -118,12 +128,22 @@ def load_behaviours(dbt_folder: Path = DBT_FOLDER) -> Behaviours:
 
 
 def behaviour_of(action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
-    """`Behaviours.behaviour_of` of this repository's dbt project."""
+    """`Behaviours.behaviour_of` with the definitions of this repository's dbt project."""
     return load_behaviours().behaviour_of(action, played_ms, duration_ms)
 
 
+def session_gap_us() -> int:
+    """The session gap in microseconds: a longer pause between two plays begins a new session (dbt's var)."""
+    return load_behaviours().session_gap_us
+
+
+def play_behaviours() -> tuple[str, ...]:
+    """Behaviors of plays: `full_play`, `play`, `skip`."""
+    return load_behaviours().with_action("play")
+
+
 def _variable(project: dict[str, dict[str, object]], name: str, dbt_folder: Path) -> str:
-    # dbt allows vars at the top or under the project's name.
+    # dbt accepts vars at the top level or under the project's name.
     variables = dict(project.get("vars") or {})
     for scope in list(variables.values()):
         if isinstance(scope, dict):

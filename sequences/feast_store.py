@@ -1,6 +1,6 @@
-"""Opening Feast's store with the environment that its YAML needs.
+"""Opening the Feast store with the environment variables that its YAML requires.
 
-Knows nothing about sequences.
+Independent of sequences.
 """
 
 from __future__ import annotations
@@ -20,31 +20,34 @@ FEATURE_REPOSITORY = settings.ROOT / "feature_repo"
 
 
 def local_marts_folder() -> Path:
-    """The folder of the published marts on this machine: `SEGUE_MARTS`, else the settings' own.
+    """Local folder of the published marts: `SEGUE_MARTS` if set, else the default of the settings.
 
     Raises:
-        SettingError: `SEGUE_MARTS` is on object storage, `SEGUE_TABLES` is not.
+        SettingError: `SEGUE_MARTS` is on object storage but `SEGUE_TABLES` is not.
     """
-    named, current = os.environ.get("SEGUE_MARTS"), settings.load_settings()
-    if current.tables_url or not named:
+    marts, current = os.environ.get("SEGUE_MARTS"), settings.load_settings()
+    if current.tables_url or not marts:
         return object_store.fetch_marts(current)
-    if named.startswith(settings.OBJECT_STORE_SCHEME):
-        raise settings.SettingError(f"SEGUE_MARTS={named!r} is no folder; set SEGUE_TABLES to what `marts` is below")
-    return Path(named).resolve()
+    if marts.startswith(settings.OBJECT_STORE_SCHEME):
+        raise settings.SettingError(
+            f"SEGUE_MARTS={marts!r} is not a folder; set SEGUE_TABLES to the parent folder of `marts`"
+        )
+    return Path(marts).resolve()
 
 
 def published_marts() -> Path:
-    """Where the marts are published, which Feast knows them by: the same, or a folder on object storage."""
+    """Location of the published marts as registered in Feast: the local folder, or a folder on object storage."""
     current = settings.load_settings()
     return current.marts if current.tables_url else local_marts_folder()
 
 
 def require_absolute_home(home: str | None) -> str | None:
-    """`${SEGUE_HOME}` in the repository's YAML: Feast leaves an unset variable as it stands, and takes a relative path
-    from the repository's folder.
+    """Validate `${SEGUE_HOME}` of the repository's YAML and return it.
+
+    Feast does not replace an unset variable, and resolves a relative path against the repository's folder.
 
     Raises:
-        ValueError: it is not an absolute path.
+        ValueError: The path is not absolute.
     """
     if home is not None and not Path(home).is_absolute():
         raise ValueError(f"SEGUE_HOME is {home!r}; export it as an absolute path, for instance SEGUE_HOME=$PWD/var")
@@ -52,10 +55,10 @@ def require_absolute_home(home: str | None) -> str | None:
 
 
 def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
-    """A Feast store of its own connections, placed by the settings.
+    """A new Feast store with separate connections, located by the settings.
 
-    Do not share one between a writer and a reader thread pool: Feast's SQLite store has one connection an instance, and
-    on one connection a reader sees half of a writer's row.
+    Do not share an instance between a writer and a reader thread pool: Feast's SQLite store has one connection per
+    instance, and a reader on that connection sees partially written rows.
     """
     current = settings.load_settings()
     for name, value in settings.tool_environment(current).items():
@@ -70,8 +73,9 @@ def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
 
 
 def import_feast() -> Any:
-    """Feast, whose classes are not made anew to check how their methods are called, where it was not imported before: that
-    takes longer than all the rest of the import.
+    """The `feast` module, imported without typeguard's instrumentation, which takes longer than the rest of the import.
+
+    Has no effect if Feast is already imported.
     """
     import typeguard
 
@@ -85,7 +89,7 @@ def import_feast() -> Any:
 
 
 def _enable_wal(store: FeatureStore) -> None:
-    """Puts an SQLite online store into WAL mode (the file remembers): a commit does not wait for readers."""
+    """Switch a SQLite online store to WAL mode (persistent in the file), so that a commit does not wait for readers."""
     if store.config.online_store.type != "sqlite":
         return
     path = Path(store.config.online_store.path)

@@ -1,6 +1,6 @@
-"""Where each user's events lie in flat arrays sorted by (user, known_at), and which of them are known before a time.
+"""Index over flat arrays sorted by (user, known_at): each user's slice, and point-in-time bounds within it.
 
-Legend: E events, U users, B requests. Knows nothing about what an event holds.
+Legend: E events, U users, B requests. Independent of the content of events.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 
 class EventTableError(ValueError):
-    """The event table is not what a reader needs; the message names the file and the remedy."""
+    """The event table is missing, incomplete or unsorted; the message names the file and the remedy."""
 
 
 class Timeline:
-    """The times of E events and the places of U users among them.
+    """Times of E events and the offsets of U users among them.
 
     Attributes:
         users: the U user ids, in the arrays' order.
@@ -32,7 +32,7 @@ class Timeline:
 
     @property
     def is_sorted(self) -> bool:
-        """Whether every user is one run of rows with increasing times: what all of this rests on."""
+        """Whether each user's rows are contiguous and strictly increasing in time, as all other methods require."""
         step_E = np.diff(self.known_at_E)
         step_E[self.offset_U1[1:-1] - 1] = 1
         return len(self._index_of) == len(self.users) and not bool((step_E <= 0).any())
@@ -46,23 +46,28 @@ class Timeline:
         return np.fromiter((place(user, -1) for user in user_ids), dtype=np.int64, count=len(user_ids))
 
     def slice_of(self, user_id: str) -> slice:
-        """Where one user's events lie; empty for a user without events."""
+        """The slice of one user's events; empty for a user without events."""
         index = self._index_of.get(user_id)
         return slice(0, 0) if index is None else slice(int(self.offset_U1[index]), int(self.offset_U1[index + 1]))
 
     def bounds(
         self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where each user's events with `known_at < time` begin and end: (first_B, end_B)."""
+        """Begin and end of each user's events with `known_at < time`: (first_B, end_B).
+
+        Args:
+            user_index_B: Indices of `index_of`; -1 gives an empty range.
+            times_us_B: Times in µs UTC.
+        """
         if not self.users:
-            nothing = np.zeros(len(user_index_B), dtype=np.int64)
-            return nothing, nothing.copy()
-        is_known_B = user_index_B >= 0
-        safe_B = np.where(is_known_B, user_index_B, 0)
+            empty_B = np.zeros(len(user_index_B), dtype=np.int64)
+            return empty_B, empty_B.copy()
+        has_events_B = user_index_B >= 0
+        safe_B = np.where(has_events_B, user_index_B, 0)
         first_B = self.offset_U1[safe_B]
-        low_B, high_B = first_B.copy(), np.where(is_known_B, self.offset_U1[safe_B + 1], first_B)
+        low_B, high_B = first_B.copy(), np.where(has_events_B, self.offset_U1[safe_B + 1], first_B)
         last = len(self.known_at_E) - 1
-        # One binary search for the whole batch: every user's interval is halved at once.
+        # One vectorized binary search for the whole batch.
         while True:
             is_open_B = low_B < high_B
             if not is_open_B.any():
@@ -74,7 +79,7 @@ class Timeline:
 
 
 def build_timeline(user_ids: Sequence[pa.DictionaryArray], known_at: Sequence[NDArray[np.int64]]) -> Timeline:
-    """The timeline of rows that come in parts: user ids as Arrow dictionaries and times in µs, part by part."""
+    """The timeline of rows given in parts: dictionary-encoded user ids and times in µs UTC, per part."""
     users: list[str] = []
     counts: list[int] = []
     for part in user_ids:
@@ -96,5 +101,5 @@ def build_timeline(user_ids: Sequence[pa.DictionaryArray], known_at: Sequence[ND
 
 def microseconds(column: pa.Array) -> NDArray[np.int64]:
     """A timestamp column as int64 µs since 1970 UTC; null becomes 0."""
-    whole = pc.fill_null(column.cast(pa.timestamp("us")).cast(pa.int64()), 0)
-    return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=np.int64)
+    times = pc.fill_null(column.cast(pa.timestamp("us")).cast(pa.int64()), 0)
+    return np.asarray(times.to_numpy(zero_copy_only=False), dtype=np.int64)

@@ -1,17 +1,17 @@
-"""What a sequence feature is: the last L events of a user before time t, of some behaviours.
+"""Sequence views: definitions of sequence features, i.e. the last L events of a user before time t with some behaviors.
 
-This is the one place. The offline store, the dense reader, materialisation and the online reader all answer the
-views declared here; Feast's feature views are made from them (`feature_repo/sequence_views.py`).
+The single definition: the offline stores, the dense reader, materialization and the online reader all serve the views
+declared here, and Feast's feature views are generated from them (`feature_repo/sequence_views.py`).
 
-Order and time are the event table's: rows sorted by `known_at` within a user, which is the contract's order
-(`ended_at`, then `sequence_number`, then `event_id`). "Before t" is `known_at < t`; a request's time never equals a
+Order and time are those of the event table: rows sorted by `known_at` within a user, which is the order of the contract
+(`ended_at`, then `sequence_number`, then `event_id`). "Before t" means `known_at < t`; a request time never equals a
 `known_at`, so `<=` gives the same rows.
 
-A **daily** view shows a request what was known before the midnight (UTC) before it. So it can hold what nobody reports:
-`impression_without_click` becomes known by the absence of an outcome, and the day's materialisation brings it, as it
-brings the profile (docs/adr/0033-impressions-left-alone.md). Such a behaviour has no place in any other view.
+A **daily** view contains the events known before the last midnight (UTC) before the request. Only a daily view can
+contain inferred behaviors: `impression_without_click` is inferred from the absence of an outcome and arrives with the
+daily materialization, as the profile does (docs/adr/0033-impressions-left-alone.md).
 
-Knows nothing about storage, Feast or tensors.
+Independent of storage, Feast and tensors.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ Times = TypeVar("Times", int, NDArray[np.int64])
 
 DAY_US = 86_400_000_000
 INFERRED_BEHAVIOURS = ("impression_without_click",)
-"""Behaviours that no event reports: they follow from what did not happen."""
+"""Behaviors that no event reports; they are inferred from the absence of an event."""
 
 SEQUENCE_TAG = "sequence"
 """The Feast tag that marks a feature view as a sequence view; its value is `SequenceView.to_json()`."""
 
 
 class SequenceViewError(ValueError):
-    """A sequence view cannot be used as asked; the message names the view and the remedy."""
+    """A sequence view is invalid or used incorrectly; the message names the view and the remedy."""
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One value an event contributes: a column of the event table.
+    """One attribute of an event: a column of the event table.
 
-    `string` is text ("" when the event has none), `time` is int64 µs since 1970 UTC, `ratio` is float32 (NaN when
-    unknown), `order` is an int64 that only orders events: readers of lists give it, batches for models leave it out.
+    Kinds: `string` is text ("" if missing), `time` is int64 µs since 1970 UTC, `ratio` is float32 (NaN if unknown),
+    `order` is an int64 used only for sorting, included in lists but not in batches for models.
     """
 
-    name: str
+    name: str  # column name
     kind: Kind
 
 
@@ -79,24 +79,21 @@ ATTRIBUTES: dict[str, Attribute] = {
 }
 
 SORT_KEY_ATTRIBUTES = (ENDED_AT, SEQUENCE_NUMBER, EVENT_ID)
-"""The contract's order of a user's events. Every view has these, so that a landed and a live event of one `ended_at`
-come in the order in which the event table will have them.
+"""The contract's sort key of a user's events. Every view has these attributes, so that landed and live events with the
+same `ended_at` are merged in the order of the event table.
 """
 
 
 @dataclass(frozen=True)
 class SequenceView:
-    """The last `length` events with one of `behaviours` on one of `target_types` (empty: any), oldest first.
+    """The last `length` events with one of `behaviours` on one of `target_types`, oldest first."""
 
-    `is_daily`: of the events known before the last midnight.
-    """
-
-    name: str
-    behaviours: tuple[str, ...]
-    length: int
-    attributes: tuple[Attribute, ...]
-    target_types: tuple[str, ...] = ()
-    is_daily: bool = False
+    name: str  # name of the feature view
+    behaviours: tuple[str, ...]  # behaviors that belong to the view
+    length: int  # L: maximum number of events
+    attributes: tuple[Attribute, ...]  # the sort key is required
+    target_types: tuple[str, ...] = ()  # target types that belong to the view; empty: all
+    is_daily: bool = False  # only events known before the last midnight (UTC) before the request
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -104,29 +101,29 @@ class SequenceView:
         lacking = [attribute.name for attribute in SORT_KEY_ATTRIBUTES if attribute not in self.attributes]
         if lacking:
             raise SequenceViewError(
-                f"view {self.name!r} lacks {lacking}; batch and live parts are merged by them, add them"
+                f"view {self.name!r} lacks {lacking}; add them, batch and live parts are merged by them"
             )
         unreported = sorted({*self.behaviours}.intersection(INFERRED_BEHAVIOURS))
         if unreported and (not self.is_daily or len(unreported) < len(self.behaviours)):
             raise SequenceViewError(
-                f"view {self.name!r} has {unreported}, which nobody reports; give it a daily view without other behaviours"
+                f"view {self.name!r} has {unreported}, which is inferred; put it into a daily view without other behaviours"
             )
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
-        """Names of the attributes, in the view's order."""
+        """Attribute names, in the view's order."""
         return tuple(attribute.name for attribute in self.attributes)
 
     def matches(self, behaviour: str, target_type: str) -> bool:
-        """Whether an event of this behaviour on this type of target belongs to the view."""
+        """Whether an event with this behavior and target type belongs to the view."""
         return behaviour in self.behaviours and (not self.target_types or target_type in self.target_types)
 
     def cutoff_us(self, time_us: Times) -> Times:
-        """What a request at a time sees is what was known before this time, both in µs UTC."""
+        """Time before which an event must be known to be visible to a request at `time_us`; both in µs UTC."""
         return time_us // DAY_US * DAY_US if self.is_daily else time_us
 
     def to_json(self) -> str:
-        """The definition as one line of JSON: what `feast apply` writes into the registry."""
+        """The definition as one line of JSON, as `feast apply` stores it in the registry."""
         return json.dumps(
             {
                 "name": self.name,
@@ -140,16 +137,16 @@ class SequenceView:
 
     @classmethod
     def from_json(cls, text: str) -> SequenceView:
-        """The view that `to_json` wrote.
+        """The view of a `to_json` text.
 
         Raises:
-            SequenceViewError: the text names an attribute that no event has.
+            SequenceViewError: The text names an unknown attribute.
         """
         stored = json.loads(text)
         unknown = set(stored["attributes"]) - ATTRIBUTES.keys()
         if unknown:
             raise SequenceViewError(
-                f"view {stored['name']!r} has attributes {sorted(unknown)} that no event has; run `feast apply` again"
+                f"view {stored['name']!r} has unknown attributes {sorted(unknown)}; run `feast apply` again"
             )
         return cls(
             name=stored["name"],
@@ -227,7 +224,7 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
 }
 
 LIVE_SOURCE = "live_events"
-"""The push source, and the feature view, of the users' live parts."""
+"""Name of the push source and of the feature view that hold the users' live events."""
 
 LIVE_ATTRIBUTES = _ALL_ATTRIBUTES
-"""What a live event keeps: every attribute that any view shows."""
+"""Attributes of a live event: those of all views."""

@@ -52,7 +52,7 @@ def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.n
     recent = views.get(RECENT_VIEW)
     if recent is None or not recent.length_B[0]:
         return np.zeros(0, dtype=np.int64)
-    plays = [behaviours.load_behaviours().encoder[name] for name in sessions.PLAYS]
+    plays = [behaviours.load_behaviours().encoder[name] for name in behaviours.play_behaviours()]
     is_now = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
     item_L = recent.columns["track_id"][is_now & np.isin(recent.columns["behaviour"], plays)]
     return np.unique(item_L[item_L >= FIRST_CODE])
