@@ -88,9 +88,7 @@ class Behaviours:
             if row.action == action:
                 return row.behaviour
         known = sorted({row.action for row in self.rows})
-        raise BehaviourError(
-            f"action {action!r} is unknown; use one of {known}, or add it to dbt/seeds/behaviours.csv"
-        )
+        raise BehaviourError(f"action {action!r} is unknown; use one of {known}, or add it to dbt/seeds/behaviours.csv")
 
 
 def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None:
