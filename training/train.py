@@ -77,10 +77,10 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
     measures["ranks"] = distributed.rank_and_world_size()[1]
-    write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.settled))
+    write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
     mark_done(folder, inputs)
-    tracking.log_fit(f"{kind}-{name}-{fit}", asdict(model.settled), measures)
+    tracking.log_fit(f"{kind}-{name}-{fit}", asdict(model.resolved_config), measures)
     _print_summary(name, fit, measures)
     return True
 

@@ -83,7 +83,7 @@ class UserTower(nn.Module):
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
-        return self.norm(self.blocks[-1].at(token_BLD, row_M, place_M))  # type: ignore[no-any-return,operator]
+        return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, place_M))  # type: ignore[no-any-return,operator]
 
     def forward_last(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """States [B, D] after the last of `length_B` events, after the first where there is none; but for rounding those
@@ -95,7 +95,7 @@ class UserTower(nn.Module):
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
-        return self.norm(self.blocks[-1].at_one(token_BLD, last_B))  # type: ignore[no-any-return,operator]
+        return self.norm(self.blocks[-1].forward_last(token_BLD, last_B))  # type: ignore[no-any-return,operator]
 
     def _tokens(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
         behaviour_BL = behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)

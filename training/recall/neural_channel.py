@@ -86,20 +86,20 @@ class NeuralChannel(RecallChannel):
 
     def needs_cold_item_thresholds(self, cases: RecallCases) -> bool:
         """Whether `settle_boundaries` has something to learn, and cases to learn it from."""
-        return self.item_codes.is_cold_V is not None and self.resolved_config.boundaries is None and len(cases) > 0
+        return self.item_codes.is_cold_V is not None and self.resolved_config.cold_item_thresholds is None and len(cases) > 0
 
     def fit_cold_item_thresholds(self, cases: RecallCases, batches: Sequence[UserBatch]) -> None:
         """Learn `settled.boundaries` if they are lacking; `batches` are the requests of `cases`."""
         if self.needs_cold_item_thresholds(cases):
-            quantile = self.resolved_config.boundary_quantile
+            quantile = self.resolved_config.cold_item_quantile
             learned = compute_cold_item_thresholds(
                 cases, batches, self.encode_queries, self.vectors, self.item_codes, quantile
             )
-            self.resolved_config = replace(self.resolved_config, boundaries=learned)
+            self.resolved_config = replace(self.resolved_config, cold_item_thresholds=learned)
 
     def cold_item_threshold(self, task: str) -> float:
         """The score from which on a cold item may answer the task; infinity where none may."""
-        learned: dict[str, float] = self.resolved_config.boundaries or {}
+        learned: dict[str, float] = self.resolved_config.cold_item_thresholds or {}
         return learned.get(task, np.inf)
 
     @torch.no_grad()

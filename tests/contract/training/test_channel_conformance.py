@@ -54,7 +54,7 @@ def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
 def test_content_is_there_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
     assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "nobody has played some tracks"
     if channel.name in WITH_CONTENT:
-        boundaries = channel.resolved_config.boundaries
+        boundaries = channel.resolved_config.cold_item_thresholds
         assert boundaries is None if channel.resolved_config.content == "off" else "new" in boundaries
 
 

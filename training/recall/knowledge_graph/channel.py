@@ -159,7 +159,7 @@ class KnowledgeGraphWalks(RecallChannel):
         artist, of_artist = self.walk_graph.performers(track, activation)
         nodes, activations = [], []
         for node, active in ((track, activation), (artist, of_artist)):
-            kept = top_k_positions(active, walk.starts)
+            kept = top_k_positions(active, walk.max_start_nodes)
             nodes.append(node[kept])
             activations.append(active[kept] / max(float(active.sum()), np.finfo(float).tiny))
         return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)

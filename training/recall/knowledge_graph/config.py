@@ -64,7 +64,7 @@ class WalkConfig:
 @dataclass(frozen=True)
 class KnowledgeGraphConfig:
     """`near`: tracks that others heard just before or after, kept as edges of each track (0: the log adds no edges);
-    `is_settled`: the walk's numbers are given; else they are chosen on `cases_per_user` validation cases a user and
+    `is_tuned`: the walk's numbers are given; else they are chosen on `cases_per_user` validation cases a user and
     `most_cases` in all, one number at a time, `rounds` times over. `heard_per_user`: tracks of a user remembered as heard, the newest.
     """
 

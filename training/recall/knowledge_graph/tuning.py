@@ -40,7 +40,7 @@ def tune_walk(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any
     cases = _sample_cases(
         cases.sample(channel.resolved_config.cases_per_user, channel.resolved_config.seed), channel.resolved_config
     )
-    config = replace(channel.resolved_config, is_settled=True)
+    config = replace(channel.resolved_config, is_tuned=True)
     if not len(cases):
         channel.apply_config(config)
         return {}
@@ -60,7 +60,7 @@ def tune_walk(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any
         return worth_U
 
     best, worth_U = config, worth(config)
-    for _ in range(config.rounds):
+    for _ in range(config.tuning_rounds):
         before = best
         for number in range(_count_parameters(channel)):
             for trial in list(_trials(best, channel, number)):

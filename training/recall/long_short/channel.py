@@ -126,7 +126,7 @@ class LongShort(NeuralChannel):
             found = [channel._candidate_lists(users, 200) for users in batches]
             tried = {share: table(found, share) for share in config.discovery_share_grid}
             chosen = max(tried, key=lambda share: (round(validation_objective(tried[share]), 6), -share))
-            channel.resolved_config = replace(channel.resolved_config, new_share=chosen)
+            channel.resolved_config = replace(channel.resolved_config, discovery_share=chosen)
             channel._measures |= {
                 "validation": tried[chosen],
                 "new_shares": {str(share): one for share, one in tried.items()},
@@ -163,7 +163,7 @@ class LongShort(NeuralChannel):
         order_BM = np.lexsort((remembered_BM, -score_BM), axis=1)[:, :k]
         repeated_BK = np.take_along_axis(remembered_BM, order_BM, axis=1)
         new_BK = np.zeros((len(users), 0), dtype=np.int64)
-        if self.resolved_config.new_share != 0:  # where nothing new is wanted, nothing need be searched
+        if self.resolved_config.discovery_share != 0:  # where nothing new is wanted, nothing need be searched
             query_BD = self.network.query("new", requests, interests)
             new_BK, _ = self.index.search(query_BD, k, users.history_items_BH, self.cold_item_threshold("new"))
         has_past_B = (requests.length_B > 0).numpy() | (remembered_BM > 0).any(1)

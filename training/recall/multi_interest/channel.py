@@ -143,7 +143,7 @@ class MultiInterest(NeuralChannel):
     @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """Nothing for a request without a single known listen; else `k` items, `new_share` of them unheard."""
-        (_, interests), share = self._interests(users), self.resolved_config.new_share
+        (_, interests), share = self._interests(users), self.resolved_config.discovery_share
         has_any_B = interests.is_active_BK.any(1).numpy()
         # One pass over the index for both tasks; what is heard is left out of the second.
         tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
@@ -174,7 +174,7 @@ class MultiInterest(NeuralChannel):
         def make() -> tuple[np.ndarray, Interests]:
             config, item_BL = self.resolved_config, recent_listens(users, self.resolved_config.length)
             return item_BL, self.network.interests(torch.from_numpy(item_BL)).merge_similar(
-                config.alike, config.least_share
+                config.merge_cosine_threshold, config.min_interest_share
             )
 
         # While it learns, other weights are asked the same requests again.

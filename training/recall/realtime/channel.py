@@ -166,7 +166,7 @@ class Realtime(NeuralChannel):
         rows, query = self.encode_queries(users)
         if not len(rows):
             return Candidates.from_ranking(items_BK)
-        share = self.resolved_config.new_share
+        share = self.resolved_config.discovery_share
         # One pass over the index for both tasks; what is heard is left out of the second.
         tasks = TASKS if share > 0 else TASKS[:1]
         heard_BH = users.history_items_BH[rows]

@@ -112,7 +112,7 @@ def test_the_boundary_decides_how_much_of_an_answer_is_cold(
         ("chosen", chosen.boundaries),
         ("all", dict.fromkeys(chosen.boundaries, -1.0)),
     ):
-        channel.resolved_config = replace(chosen, boundaries=boundaries)
+        channel.resolved_config = replace(chosen, cold_item_thresholds=boundaries)
         items = np.concatenate([channel.recall(user, FOUND).items_BK for user in users])
         share[name] = is_new_V[items].mean()
     channel.resolved_config = chosen
@@ -127,13 +127,13 @@ def test_the_boundary_decides_how_much_of_an_answer_is_cold(
 def test_the_other_channels_bound_cold_tracks_as_well(
     kind: type, config, world: PlantedWorld, is_new_V: np.ndarray, tmp_path: Path
 ) -> None:
-    config = replace(config, new_share=1.0, stop_after=config.steps)
+    config = replace(config, discovery_share=1.0, early_stopping_step=config.steps)
     channel = kind.fit(world.data, config, tmp_path)
-    learned = channel.settled.boundaries
+    learned = channel.resolved_config.cold_item_thresholds
     users = [user for _, user in listeners(world, is_new_V)]
     share = []
     for least in (2.0, -1.0):
-        channel.settled = replace(channel.settled, boundaries=dict.fromkeys(learned, least))
+        channel.resolved_config = replace(channel.resolved_config, cold_item_thresholds=dict.fromkeys(learned, least))
         share.append(is_new_V[np.concatenate([channel.recall(user, FOUND).items_BK for user in users])].mean())
     assert share[0] == 0 < share[1]
 
@@ -141,5 +141,5 @@ def test_the_other_channels_bound_cold_tracks_as_well(
 def test_final_fits_keep_the_boundaries_that_validation_chose(
     world: PlantedWorld, channel: Realtime, tmp_path: Path
 ) -> None:
-    again = Realtime.fit(world.data, replace(channel.resolved_config, steps=1, stop_after=1), tmp_path)
-    assert again.resolved_config.boundaries == channel.resolved_config.boundaries
+    again = Realtime.fit(world.data, replace(channel.resolved_config, steps=1, early_stopping_step=1), tmp_path)
+    assert again.resolved_config.cold_item_thresholds == channel.resolved_config.cold_item_thresholds

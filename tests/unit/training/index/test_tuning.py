@@ -122,7 +122,7 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
     from dataclasses import replace
 
     kind = CHANNELS[name]
-    channel = kind.fit(described_data, replace(kind.config("debug"), exact_up_to=0, new_share=0.9), tmp_path / "fit")
+    channel = kind.fit(described_data, replace(kind.config("debug"), exact_up_to=0, discovery_share=0.9), tmp_path / "fit")
     assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
     cold, known = channel.index.cold.items, channel.measures()["index"]
     assert (
@@ -136,7 +136,7 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
         found = {}
         for least in (2.0, -1.0):
             boundaries = dict.fromkeys(("next", "new"), least)
-            channel.resolved_config = replace(channel.resolved_config, probes=probes, boundaries=boundaries)
+            channel.resolved_config = replace(channel.resolved_config, probes=probes, cold_item_thresholds=boundaries)
             channel.save(tmp_path / "saved")
             loaded = kind.load(tmp_path / "saved", described_data.vocabulary)
             found[least] = loaded.recall(users, 60).items_BK

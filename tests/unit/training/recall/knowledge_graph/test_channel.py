@@ -254,7 +254,7 @@ def test_choosing_never_brings_what_only_validation_knows(tmp_path: Path, monkey
     assert any(items_BK.any() for items_BK in brought)
     assert not any((items_BK == only_there).any() for items_BK in brought)
     assert (fitted.is_servable_V == data.catalog_V).all(), "what is chosen on is not what is served"
-    assert fitted.resolved_config.is_settled
+    assert fitted.resolved_config.is_tuned
     assert HEARD_NEAR in fitted.graph.relations
 
 

@@ -140,7 +140,7 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
     heard = users.views["played_history"].columns["track_id"]
     for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
-        channel.resolved_config = replace(channel.resolved_config, new_share=share)
+        channel.resolved_config = replace(channel.resolved_config, discovery_share=share)
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             some = found[row][found[row] > 0]

@@ -332,7 +332,7 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
     users = users_at(data, "multi_interest", ["u0", "u1"], [NEVER, NEVER])
     heard = concat_history_items(users.views)
     for share, least, most in ((0.0, 0, 3), (0.5, 3, 5), (1.0, 8, 8)):
-        channel.resolved_config = replace(channel.resolved_config, new_share=share)
+        channel.resolved_config = replace(channel.resolved_config, discovery_share=share)
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             assert len(set(found[row].tolist()) - {0}) == 8
@@ -347,7 +347,7 @@ def test_both_extractors_learn(data: TrainingData, tmp_path: Path, extractor: st
     assert all(later < earlier for earlier, later in pairwise(losses))
     given = MultiInterestConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
     assert given == fitted.resolved_config
-    assert fitted.resolved_config.stop_after in (20, 40, 60)
+    assert fitted.resolved_config.early_stopping_step in (20, 40, 60)
 
 
 def named(facets: list[list[int]]) -> InterestNames:

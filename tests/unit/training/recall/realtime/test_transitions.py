@@ -175,7 +175,7 @@ def test_numbers_and_weight_are_chosen_once(described_data: TrainingData, tmp_pa
     channel = Realtime.fit(described_data, config, tmp_path / "first")
     settled, told = channel.resolved_config, channel.measures()["transitions"]
     assert settled.transition_weight == max(told["weights"], key=told["weights"].__getitem__)
-    assert settled.transition_numbers is not None and len(told["tried"]) > 1
+    assert settled.transition_config is not None and len(told["tried"]) > 1
     again = Realtime.fit(described_data, settled, tmp_path / "again")
     assert again.resolved_config == settled
     assert again.measures()["transitions"]["tried"] == []
