@@ -77,7 +77,9 @@ class SyntheticWorld:
             "favourites": lambda: Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary),
             "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork, self.vocabulary),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._interest_names()),
-            "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, self.vocabulary, discovery_share=0.2),
+            "long_short": lambda: self._neural_channel(
+                LongShort, LongShortNetwork, self.vocabulary, discovery_share=0.2
+            ),
             "knowledge_graph": self._knowledge_graph_channel,
         }
         return {name: make() for name, make in makers.items()}

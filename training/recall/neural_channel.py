@@ -86,7 +86,11 @@ class NeuralChannel(RecallChannel):
 
     def needs_cold_item_thresholds(self, cases: RecallCases) -> bool:
         """Whether `settle_boundaries` has something to learn, and cases to learn it from."""
-        return self.item_codes.is_cold_V is not None and self.resolved_config.cold_item_thresholds is None and len(cases) > 0
+        return (
+            self.item_codes.is_cold_V is not None
+            and self.resolved_config.cold_item_thresholds is None
+            and len(cases) > 0
+        )
 
     def fit_cold_item_thresholds(self, cases: RecallCases, batches: Sequence[UserBatch]) -> None:
         """Learn `settled.boundaries` if they are lacking; `batches` are the requests of `cases`."""

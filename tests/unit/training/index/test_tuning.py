@@ -122,7 +122,9 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
     from dataclasses import replace
 
     kind = CHANNELS[name]
-    channel = kind.fit(described_data, replace(kind.config("debug"), exact_up_to=0, discovery_share=0.9), tmp_path / "fit")
+    channel = kind.fit(
+        described_data, replace(kind.config("debug"), exact_up_to=0, discovery_share=0.9), tmp_path / "fit"
+    )
     assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
     cold, known = channel.index.cold.items, channel.measures()["index"]
     assert (
