@@ -36,6 +36,7 @@ from serving.remote.array_json import InvalidPayload, Json
 from serving.remote.client import RemoteCall, RemoteCallError, RemoteRanking, RemoteRecall
 from serving.runtime import Runtime
 from training.data.user_batch import ServiceContract, UserBatch
+from training.recall.reason import Reason
 
 MAX_BODY_BYTES = 8 << 20
 MAX_CANDIDATES = 1 << 16
@@ -85,7 +86,7 @@ class RecallService:
     @bentoml.api
     def reasons(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.reasons`."""
-        return _respond(content, lambda: {"reasons": self._reasons(content)})
+        return _respond(content, lambda: {"reasons": [reason.to_json() for reason in self._reasons(content)]})
 
     @bentoml.api
     def find_user_interests(self, content: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +112,7 @@ class RecallService:
             },
         )
 
-    def _reasons(self, content: Json) -> list[str]:
+    def _reasons(self, content: Json) -> list[Reason]:
         release, users = self._release_and_users(content)
         return self._recall.reasons(release, content["name"], users, [int(item) for item in content["items"]])
 
@@ -161,8 +162,8 @@ def _access_policy() -> AccessPolicy:
 
 
 def _add_middleware(inner: Any) -> None:
-    inner.add_asgi_middleware(AccessControl, door=_access_policy, turned_away=lambda _: None)
-    inner.add_asgi_middleware(RequestGuard, description=dict, most_bytes=MAX_BODY_BYTES)
+    inner.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=lambda _: None)
+    inner.add_asgi_middleware(RequestGuard, description=dict, max_body_bytes=MAX_BODY_BYTES)
 
 
 _add_middleware(RecallService)

@@ -13,7 +13,7 @@ from serving.http import openapi_examples
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult
 from serving.pipeline.user_profile import InterestSummary, ProfileEvent
-from serving.reasons.translations import Language, translate_reason
+from serving.reasons.messages import Language, render_reason
 
 Territory = Annotated[
     str | None,
@@ -182,7 +182,7 @@ def render_recommendation(answer: RecommendationResponse, language: Language, is
     items = [
         vars(item)
         | {
-            "reason": translate_reason(language, item.reason),
+            "reason": render_reason(item.reason, language),
             "release": None if item.release == answer.release else item.release,
         }
         for item in answer.items

@@ -227,10 +227,10 @@ def _count_denied_request(reason: str) -> None:
 
 
 # The first is the outermost.
-Recommender.add_asgi_middleware(AccessControl, door=_access_policy, turned_away=_count_denied_request)  # type: ignore[attr-defined]
+Recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(ListeningPage)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(RequestGuard, description=_openapi_document, status=_status)  # type: ignore[attr-defined]  # it is a Service now
-Recommender.add_asgi_middleware(Admission, queues=_queues, refused=_count_shed_request)  # type: ignore[attr-defined]
+Recommender.add_asgi_middleware(Admission, queues=_queues, on_rejected=_count_shed_request)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(ValidationErrorFormatter)  # type: ignore[attr-defined]
 
 

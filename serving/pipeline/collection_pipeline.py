@@ -24,10 +24,11 @@ from serving.pipeline.trace import Trace
 from serving.pipeline.track_pipeline import ExposureWriter
 from serving.releases.served_release import ServedRelease
 from training.data.collections import CollectionIndex
+from training.recall.reason import Reason
 from training.slate.filters import FilterContext, apply_filters
 
 TRACKS_PER_COLLECTION = 5
-MOST_OPENED = "because it is among the most opened"
+MOST_OPENED = Reason("most_opened")
 AnyCollectionItem = PlaylistItem | MlogItem
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class CollectionPipeline:
         self, chosen: list[_SelectedCollection], shelf: CollectionIndex, user: UserState, release: ServedRelease
     ) -> list[AnyCollectionItem]:
         recalled = [one.index for one in chosen if one.is_recalled]
-        said: dict[int, str] = {}
+        said: dict[int, Reason] = {}
         try:
             if recalled:
                 told = self._recall.reasons(release, shelf.name, user.users, recalled)
@@ -136,9 +137,7 @@ class CollectionPipeline:
         except Exception:
             logger.exception("%s give no reason", shelf.name)
             self._metrics.skipped.labels(f"reason_{shelf.name}").inc()
-        return [
-            _item(one, shelf, release, said.get(one.index, "") if one.is_recalled else MOST_OPENED) for one in chosen
-        ]
+        return [_item(one, shelf, release, said.get(one.index) if one.is_recalled else MOST_OPENED) for one in chosen]
 
     def _side_effects(
         self, request: Request, release: ServedRelease, user: UserState, items: list[AnyCollectionItem]
@@ -153,7 +152,7 @@ class CollectionPipeline:
 
 
 def _item(
-    chosen: _SelectedCollection, shelf: CollectionIndex, release: ServedRelease, reason: str
+    chosen: _SelectedCollection, shelf: CollectionIndex, release: ServedRelease, reason: Reason | None
 ) -> AnyCollectionItem:
     name, title = (str(column[chosen.index]) for column in (shelf.collections.ids_N, shelf.collections.titles_N))
     catalogue, track_ids_V = release.catalog, release.vocabulary.track_ids_V

@@ -16,6 +16,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from training.recall.reason import Reason
 
 DAY_US = 86_400_000_000
 DAILY_LISTS_FILE = "daily_lists.sqlite"
@@ -40,7 +43,7 @@ class ListedTrack:
     track_id: str
     score: float
     channels: list[str]
-    reason: str
+    reason: Reason | None
     propensity: float = 1.0
     is_exploration: bool = False
     release: str = ""
@@ -90,7 +93,7 @@ class DailyLists:
         query = "select day, discovery, tracks from daily_lists where user_id = ? and day between ? and ?"
         with self._lock:
             rows = self._database.execute(query, (user_id, today - days, today)).fetchall()
-        lists = [(day, name, [ListedTrack(**track) for track in json.loads(tracks)]) for day, name, tracks in rows]
+        lists = [(day, name, _decode_tracks(tracks)) for day, name, tracks in rows]
         return DailyListHistory(
             today=next((tracks for day, name, tracks in lists if (day, name) == (today, share)), []),
             recent_track_ids=frozenset(track.track_id for day, _, tracks in lists if day < today for track in tracks),
@@ -104,7 +107,7 @@ class DailyLists:
         Raises:
             sqlite3.Error: the file cannot be written.
         """
-        day, text = at_us // DAY_US, json.dumps([vars(track) for track in tracks], separators=(",", ":"))
+        day, text = at_us // DAY_US, _encode_tracks(tracks)
         with self._lock, self._database:
             if day > self._last_cleanup_day:
                 self._database.execute("delete from daily_lists where day < ?", (day - days,))
@@ -128,6 +131,21 @@ def _open_database(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _encode_tracks(tracks: Sequence[ListedTrack]) -> str:
+    rows = [vars(track) | {"reason": track.reason.to_json() if track.reason else None} for track in tracks]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def _decode_tracks(text: str) -> list[ListedTrack]:
+    return [ListedTrack(**row | {"reason": _decode_reason(row["reason"])}) for row in json.loads(text)]
+
+
+def _decode_reason(content: Any) -> Reason | None:
+    if isinstance(content, str):  # written by a version that stored English sentences
+        return Reason("verbatim", {"text": content}) if content else None
+    return None if content is None else Reason.from_json(content)
 
 
 def _discovery_key(discovery: float | None) -> str:

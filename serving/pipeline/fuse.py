@@ -97,5 +97,5 @@ def _merge_candidates(
     return RequestCandidates(
         merged.items_BK[0, :count],
         merged.scores_BK[0, :count].astype(np.float64),
-        merged.found_by(0, count),
+        merged.source_channels(0, count),
     )

@@ -22,6 +22,7 @@ from serving.pipeline.user_interests import UserInterests, find_user_interests
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates, CandidateSource
+from training.recall.reason import Reason
 
 POPULARITY = "popularity"
 """The channel that answers for users nobody knows and when all else fails."""
@@ -72,9 +73,9 @@ class Recall:
 
     def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
         """The `k` most like an item, of every channel."""
-        return self.run_channels(release.channels, lambda channel: channel.near(item, k))
+        return self.run_channels(release.channels, lambda channel: channel.similar_items(item, k))
 
-    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
+    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
         """Why one source finds these items for the one request in `users`, in order."""
         return list(release.source(name).reasons(users, items))
 
@@ -99,7 +100,7 @@ class Recall:
                 if first:
                     source.reasons(users, [first])
                     if name in release.channels:
-                        source.near(first, k)
+                        source.similar_items(first, k)
             except Exception as error:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return {name: found[name] for name in release.channels}

@@ -15,8 +15,9 @@ from serving.pipeline.recall import Recall
 from serving.pipeline.trace import Trace
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
+from training.recall.reason import Reason, track_phrase
 
-MOST_PLAYED = "because it is among the most played tracks"
+MOST_PLAYED = Reason("most_played")
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class TrackItem:
     duration_ms: int
     score: float
     channels: list[str]
-    reason: str
+    reason: Reason | None
     propensity: float = 1.0
     is_exploration: bool = False
     release: str = ""
@@ -67,7 +68,7 @@ class CollectionItem:
     title: str
     score: float
     channels: list[str]
-    reason: str
+    reason: Reason | None
     tracks: list[CollectionTrack]
     propensity: float = 1.0
     is_exploration: bool = False
@@ -134,7 +135,7 @@ def build_items(
         fresh = {item: channels for item, channels in found_by if item not in before}
         said = before | _collect_reasons(fresh, users, release, recall, metrics)
     else:
-        nearness = f"because it is close to {release.vocabulary.describe(near)}"
+        nearness = Reason("close_to_track", {"track": track_phrase(release.vocabulary, near)})
         said = dict.fromkeys(chosen_items, nearness) | before
     given = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
@@ -159,9 +160,9 @@ def build_items(
 
 def _collect_reasons(
     found_by: Mapping[int, list[str]], users: UserBatch, release: ServedRelease, recall: Recall, metrics: Metrics
-) -> dict[int, str]:
+) -> dict[int, Reason | None]:
     """Each item's reason by the first of its channels that gives one; every channel is asked once for all of its items."""
-    said = {item: "" if channels else MOST_PLAYED for item, channels in found_by.items()}
+    said: dict[int, Reason | None] = {item: None if channels else MOST_PLAYED for item, channels in found_by.items()}
     left = {item: list(channels) for item, channels in found_by.items() if channels}
     while left:
         name = next(iter(left.values()))[0]

@@ -289,4 +289,4 @@ def _discovery_share(request: Request, release: ServedRelease) -> float | None:
     """The share of discoveries that the answer is made with."""
     if request.track_id is not None:
         return None
-    return float(release.fusion.share(request.scene.name) if request.discovery is None else request.discovery)
+    return float(release.fusion.discovery_share(request.scene.name) if request.discovery is None else request.discovery)

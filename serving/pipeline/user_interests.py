@@ -33,4 +33,6 @@ def find_user_interests(
     channel = release.channels.get(INTEREST_CHANNEL)
     if channel is None:
         return None
-    return UserInterests(channel.interests(users), {key: channel.names.name(items) for key, items in items_of.items()})
+    return UserInterests(
+        channel.interests(users), {key: channel.interest_names.name(items) for key, items in items_of.items()}
+    )

@@ -22,6 +22,7 @@ from serving.remote import array_json
 from serving.remote.array_json import Json
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
+from training.recall.reason import Reason
 
 WARM_UP_TIMEOUT_S = 120.0
 """How long a release may take to be loaded over there."""
@@ -63,16 +64,18 @@ class RemoteRecall(Recall):
     ) -> RecallResult:
         """See `Recall.of_users`."""
         names = list(release.channels if only is None else only)
-        return self._call_recall("of_users", names, _request_payload(release, users) | {"k": k, "only": names})
+        return self._call_recall("recall_for_users", names, _request_payload(release, users) | {"k": k, "only": names})
 
     def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
         """See `Recall.near`."""
-        return self._call_recall("near", list(release.channels), {"release": release.release_id, "item": item, "k": k})
+        return self._call_recall(
+            "recall_similar", list(release.channels), {"release": release.release_id, "item": item, "k": k}
+        )
 
-    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[str]:
+    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
         """See `Recall.reasons`."""
         told = self._call("reasons", _request_payload(release, users) | {"name": name, "items": items}, self._timeout_s)
-        return [str(one) for one in told["reasons"]]
+        return [Reason.from_json(one) for one in told["reasons"]]
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
@@ -81,7 +84,7 @@ class RemoteRecall(Recall):
         if INTEREST_CHANNEL not in release.channels:
             return None
         content = _request_payload(release, users) | {"items_of": array_json.encode_arrays(items_of)}
-        return array_json.decode_user_interests(self._call("tastes", content, self._timeout_s))
+        return array_json.decode_user_interests(self._call("find_user_interests", content, self._timeout_s))
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """See `Recall.warm`; waits until the release is loaded over there."""

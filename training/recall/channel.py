@@ -16,6 +16,7 @@ import numpy as np
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
+from training.recall.reason import Reason
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class CandidateSource(ABC):
         """The `k` best items for each request."""
 
     @abstractmethod
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
-        """Why each of `items` was found for the single request `user`, as short sentences for a person."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
+        """Why each of `items` was found for the single request `user`, in order."""
 
     def measures(self) -> dict[str, Any]:
         """What the fit is worth knowing by: steps, chosen numbers, validation recall."""

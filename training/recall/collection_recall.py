@@ -32,6 +32,7 @@ from training.engine.workspace import write_json
 from training.index.exact import ExactIndex
 from training.recall.channel import Candidates, CandidateSource
 from training.recall.realtime.channel import Realtime
+from training.recall.reason import Reason
 
 ITEMS_PER_CHUNK = 65_536
 MAX_OPENINGS = 10
@@ -192,7 +193,7 @@ class CollectionRecall(CandidateSource):
         return newest_BC, is_fresh_BC
 
     @torch.inference_mode()
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """By what was opened where that is nearer than any track that was played lately, else by that track."""
         opened = self.recent_openings(user)[0][0]
         opened = opened[opened >= FIRST_CODE]
@@ -200,7 +201,7 @@ class CollectionRecall(CandidateSource):
         if not len(items):
             return []
         if not len(opened) and not len(played):
-            return ["because many open it"] * len(items)
+            return [Reason("often_opened")] * len(items)
         vectors = [self.vector_ND[torch.from_numpy(opened)]]
         vectors.append(functional.normalize(self.realtime.vectors(torch.from_numpy(played)), dim=-1))
         nearest = (self.vector_ND[torch.tensor(list(items))] @ torch.cat(vectors).T).argmax(1).tolist()
@@ -210,11 +211,12 @@ class CollectionRecall(CandidateSource):
             for item, place in zip(items, nearest, strict=True)
         ]
 
-    def _reason(self, item: int, opened: list[int], nearest: int, played: np.ndarray, just_now: set[int]) -> str:
+    def _reason(self, item: int, opened: list[int], nearest: int, played: np.ndarray, just_now: set[int]) -> Reason:
         if item in opened:
-            return "because you opened it not long ago"
+            return Reason("opened_recently")
         if nearest < len(opened):
-            return f"because you opened {self.collections.titles_N[opened[nearest]] or 'one like it'}"
+            title = str(self.collections.titles_N[opened[nearest]])
+            return Reason("opened_collection", {"collection": title}) if title else Reason("opened_similar_collection")
         return self.realtime.explain_by_track(int(played[nearest - len(opened)]), just_now)
 
     def save(self, folder: Path) -> None:

@@ -29,6 +29,7 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.reason import Reason
 
 MIN_AGE_S = 60.0
 DECAY_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -124,7 +125,7 @@ class Favourites(RecallChannel):
         scores_BK[row[kept], rank[kept]] = np.log(activation[kept])
         return Candidates(items_BK, scores_BK)
 
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """How often each song was heard lately."""
         history = user.views[HISTORY_VIEW]
         times = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist())
@@ -145,10 +146,10 @@ def _with_value(config: FavouritesConfig, name: str, value: float) -> Favourites
     return replace(config, decay=value) if name == "decay" else replace(config, skip=value)
 
 
-def _play_count_reason(times: int) -> str:
+def _play_count_reason(times: int) -> Reason:
     if not times:
-        return "because you keep coming across it"
-    return f"because you have listened to it {times} times" if times > 1 else "because you have listened to it before"
+        return Reason("recurring_in_history")
+    return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")
 
 
 def _validation_objective(table: dict[str, float]) -> float:

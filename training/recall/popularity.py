@@ -23,6 +23,7 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.reason import Reason
 
 DAY_US = 86_400_000_000
 BOOSTED_FACETS = ("languages", "scenes")
@@ -94,7 +95,7 @@ class Popularity(RecallChannel):
         scores_BK = np.take_along_axis(score_BN, place_BK, 1).astype(np.float32)
         return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
 
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """How many people have listened to each song; where one has, how often, for that may be the very one who asks."""
         del user
         return [_listen_count_reason(*self._counts.get(item, (0, 0))) for item in items]
@@ -127,12 +128,12 @@ class Popularity(RecallChannel):
             return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets, **counts)
 
 
-def _listen_count_reason(people: int, times: int) -> str:
+def _listen_count_reason(people: int, times: int) -> Reason:
     if people > 1:
-        return f"because {people} people have listened to it"
+        return Reason("listened_by_people", {"people": people})
     if times > 1:
-        return f"because it has been listened to {times} times"
-    return "because it has been listened to once" if times else "because it is among the most played tracks"
+        return Reason("listened_times_overall", {"times": times})
+    return Reason("listened_once_overall") if times else Reason("most_played")
 
 
 def _top_k(score_N: np.ndarray, k: int) -> np.ndarray:

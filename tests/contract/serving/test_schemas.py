@@ -17,8 +17,9 @@ from serving.pipeline.response import (
 )
 from serving.pipeline.trace import Trace
 from serving.schemas import render_recommendation
+from training.recall.reason import Reason
 
-REASON = "because you have listened to it before"
+REASON = Reason("listened_before")
 TRACKS = [CollectionTrack("t1", "One", ["A", "B"], 1000, "https://host/1"), CollectionTrack("t2", "Two", [], 0)]
 
 

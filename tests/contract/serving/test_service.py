@@ -124,9 +124,9 @@ def test_where_the_listener_is_and_whether_explicit_tracks_are_wanted_may_be_sai
 
 def test_reasons_come_in_the_language_that_is_asked_for(client):
     (near,) = ask(client, "/similar", user_id="u", track_id="t0", limit=1, language="zh")["items"]
-    assert near["reason"] == "因为它与 Song 0 by Artist 0 相近"
+    assert near["reason"] == "因为它与 Artist 0 的《Song 0》 相近"
     (unknown,) = ask(client, limit=1, language="zh")["items"]
-    assert unknown["reason"] == "popularity says so"  # a sentence that has no counterpart
+    assert unknown["reason"] == "popularity says so"  # its channel gives text instead of a message code
     refused = client.post("/recommend", json={"user_id": "u", "language": "nl"})
     assert refused.status_code == 400 and "language" in refused.text
 
@@ -140,8 +140,8 @@ def test_an_operator_sees_what_is_in_service(client):
 
 def test_in_an_experiment_an_answer_names_the_arm(client, monkeypatch):
     these = TrafficSplit("colours", (CanaryRelease("r1", "made by hand", 1.0),))
-    holder = bentoml.get_current_service()._runtime._holder
-    monkeypatch.setattr(holder, "_now", replace(holder._now, shares=these, beside={"r1": holder.current}))
+    holder = bentoml.get_current_service()._runtime._release_manager
+    monkeypatch.setattr(holder, "_now", replace(holder._now, traffic_split=these, canaries={"r1": holder.current}))
     answer = ask(client, scene="private_fm")
     assert (answer["release"], answer["arm"]) == ("r1", "colours/r1")
     monkeypatch.undo()

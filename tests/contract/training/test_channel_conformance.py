@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 
 from sequences.batch import SequenceBatch
+from serving.reasons.messages import LANGUAGES, render_reason
 from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.recall import CHANNELS, RecallChannel
+from training.recall.reason import Reason
 from training.recipes import recipe
 
 K = 7
@@ -118,14 +120,15 @@ def test_reasons_are_sentences_whatever_else_is_asked(channel: RecallChannel, re
         items = [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
         together = channel.reasons(single, items)
         assert together == [reason for item in items for reason in channel.reasons(single, [item])]
-        assert all(reason.startswith("because ") for reason in together)
+        for language in LANGUAGES:
+            assert all(render_reason(reason, language) for reason in together)
     assert channel.reasons(requests.take([0]), []) == []
 
 
 def test_nothing_was_just_now_for_a_listener_who_comes_back_after_months(
     channel: RecallChannel, requests: UserBatch
 ) -> None:
-    def said(request_at_B: np.ndarray) -> list[str]:
+    def said(request_at_B: np.ndarray) -> list[Reason]:
         asked = UserBatch(requests.user_ids, request_at_B, requests.views, requests.scene_B)
         singles = [asked.take([row]) for row in range(len(asked))]
         return [
@@ -137,10 +140,10 @@ def test_nothing_was_just_now_for_a_listener_who_comes_back_after_months(
         ]
 
     months = 60 * 86_400_000_000
-    assert not any("just now" in reason for reason in said(requests.request_at_B + months))
+    assert not any("just_now" in reason.code for reason in said(requests.request_at_B + months))
     if channel.name == "realtime":
         newest_B = requests.views["recent_events"].columns["ended_at"].max(axis=1)
-        assert any("just now" in reason for reason in said(newest_B + 1_000_000))
+        assert any("just_now" in reason.code for reason in said(newest_B + 1_000_000))
 
 
 def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(

@@ -32,6 +32,6 @@ def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
         [realtime, interests, ListChannel("popularity", range(2, 10))],
         release_id=release_id,
         vocabulary=data.vocabulary,
-        containers={kind.name: kind.fit(data, kind.config("debug"), realtime) for kind in (Playlists, Mlogs)},
+        collection_channels={kind.name: kind.fit(data, kind.config("debug"), realtime) for kind in (Playlists, Mlogs)},
         contract=CONTRACT,
     )

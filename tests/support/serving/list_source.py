@@ -7,6 +7,7 @@ import numpy as np
 from training.data.collections import CollectionIndex, Collections
 from training.data.ragged import Ragged
 from training.recall.channel import Candidates, CandidateSource
+from training.recall.reason import Reason
 
 
 class ListSource(CandidateSource):
@@ -32,4 +33,4 @@ class ListSource(CandidateSource):
         )
 
     def reasons(self, user, items):
-        return [f"because {self.shelf.collections.ids_N[item]} fits" for item in items]
+        return [Reason("verbatim", {"text": f"because {self.shelf.collections.ids_N[item]} fits"}) for item in items]

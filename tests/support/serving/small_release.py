@@ -11,6 +11,7 @@ from training.data.catalog import Catalog
 from training.data.user_batch import ServiceContract
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.reason import Reason
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
 
@@ -42,7 +43,7 @@ class ListChannel(RecallChannel):
         self.nearest = near or {}
         self.calls = 0
 
-    def near(self, item, k):
+    def similar_items(self, item, k):
         items = np.array([self.nearest.get(item, [])], dtype=np.int64)
         return Candidates.pad_or_truncate(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
 
@@ -58,7 +59,7 @@ class ListChannel(RecallChannel):
         )
 
     def reasons(self, user, items):
-        return [f"{self.name} says so"] * len(items)
+        return [Reason("verbatim", {"text": f"{self.name} says so"})] * len(items)
 
     @classmethod
     def config(cls, recipe):

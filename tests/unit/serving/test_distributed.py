@@ -155,7 +155,7 @@ def test_a_listener_is_described_over_a_hop_as_without_one(remote, opened):
         ]
     assert told[:2] == told[2:]
     assert sum(one.share for one in told[0].interests) == pytest.approx(1, abs=0.01)
-    assert told[0].long_term.name == opened.channels["multi_interest"].names.name(
+    assert told[0].long_term.name == opened.channels["multi_interest"].interest_names.name(
         opened.vocabulary.encode(["t0", "t1", "t2", "t0"])
     )
 
@@ -206,7 +206,7 @@ def test_what_a_service_logs_has_the_id_of_the_request(remote):
     structured_log.configure_logging(stream)
     told = structured_log.REQUEST_ID.set("q7")
     try:
-        assert remote[0].of_users(WHOLE, users(), 3).left_out == {"long_short": "failed"}
+        assert remote[0].recall_for_users(WHOLE, users(), 3).left_out == {"long_short": "failed"}
     finally:
         structured_log.REQUEST_ID.reset(told)
         logger.handlers, logger.propagate, logger.level = before
@@ -239,7 +239,7 @@ class Runs:
 
 
 def test_neither_service_unpickles_or_reads_more_than_it_should(clients, capsys):
-    for client, path in zip(clients, ("/of_users", "/score"), strict=True):
+    for client, path in zip(clients, ("/recall_for_users", "/score"), strict=True):
         for kind in ("application/vnd.bentoml+pickle", "multipart/form-data", "text/plain"):
             answer = client.post(path, content=pickle.dumps(Runs()), headers={"content-type": kind})
             assert answer.status_code == 415
@@ -253,7 +253,7 @@ def test_neither_service_unpickles_or_reads_more_than_it_should(clients, capsys)
 def test_only_this_machine_is_answered_without_a_key(clients):
     for service in (distributed.RecallService, distributed.RankingService):
         stranger = client_of(service, "10.0.0.7")
-        assert stranger.post("/of_users", json={}).status_code == 403
+        assert stranger.post("/recall_for_users", json={}).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_only_this_machine_is_answered_without_a_key(clients):
 )
 def test_what_is_no_question_is_refused(clients, change, status):
     content = {"release": "r1", "k": 3, "only": ["popularity"], "users": array_json.encode_users(users())}
-    assert clients[0].post("/of_users", json={"content": content}).status_code == 200
-    answer = clients[0].post("/of_users", json={"content": content | change})
+    assert clients[0].post("/recall_for_users", json={"content": content}).status_code == 200
+    answer = clients[0].post("/recall_for_users", json={"content": content | change})
     assert answer.status_code == status and answer.json()["error"]
 
 

@@ -35,6 +35,7 @@ from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.tuning import tune_walk
 from training.recall.knowledge_graph.user_item_history import UserItemHistory
 from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
+from training.recall.reason import Reason
 
 RECENT_EVENTS = "recent_events"
 MIN_AGE_S = 60.0
@@ -164,13 +165,11 @@ class KnowledgeGraphWalks(RecallChannel):
             activations.append(active[kept] / max(float(active.sum()), np.finfo(float).tiny))
         return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)
 
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
-        """The shortest path to each from what the user listens to, in words."""
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
+        """The shortest path from the user's listening history to each item."""
         starts = self.start_nodes(select_listens(user.views[HISTORY_VIEW]), int(user.request_at_B[0]), 0)
         paths = [self.walk_graph.shortest_path(*starts, item) for item in items]
-        return [
-            self.path_explainer.explain(path) if path else "because it is near to what you listen to" for path in paths
-        ]
+        return [self.path_explainer.explain(path) if path else Reason("near_interests") for path in paths]
 
     def save(self, folder: Path) -> None:
         """Config and titles as JSON, the graph and who heard what as arrays and Parquet."""

@@ -1,4 +1,4 @@
-"""A path of the music graph in words: "because you listen to A: A and B both sang for the soundtrack of X".
+"""Explanations of paths in the music graph, as in "because you listen to A: A and B both sang for the soundtrack of X".
 
 Knows nothing about how paths are found.
 """
@@ -13,40 +13,49 @@ import polars as pl
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY, RESEMBLES
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.walk import Step
+from training.recall.reason import Reason, ReasonParameter, track_phrase
 
-TWO_STEP_TEMPLATES = {
-    "sang_ost_of": "{x} and {y} both sang for the soundtrack of {z}",
-    "has_genre": "{x} and {y} are both {z}",
-    "has_style": "{x} and {y} are both {z}",
-    "has_emotion": "{x} and {y} are both {z}",
-    "has_language": "{x} and {y} are both in {z}",
-    "has_scene": "{x} and {y} both go with {z}",
-    "has_theme": "{x} and {y} are both of the theme {z}",
-    "on_album": "{x} and {y} are both on {z}",
-    "in_playlist": "{x} and {y} are both in the playlist {z}",
-    PERFORMED_BY: "{x} and {y} are both by {z}",
+SHARED_TARGET_CODES = {
+    "sang_ost_of": "shared_soundtrack",
+    "has_genre": "shared_facet",
+    "has_style": "shared_facet",
+    "has_emotion": "shared_facet",
+    "has_language": "shared_language",
+    "has_scene": "shared_listening_scene",
+    "has_theme": "shared_theme",
+    "on_album": "shared_album",
+    "in_playlist": "shared_playlist",
+    PERFORMED_BY: "shared_artist",
 }
-"""Two steps over one relation, `x ▸ z ◂ y`. A relation that is not here is said by its name."""
+"""Relation of two steps `x ▸ z ◂ y` → message code. Other relations are named by `shared_relation`."""
 
-ONE_STEP_TEMPLATES = {
-    HEARD_NEAR: "people play {y} next to {x}",
-    RESEMBLES: "the music graph places {y} near {x}",
-    PERFORMED_BY: "{x} is by {y}",
+STEP_CODES = {
+    HEARD_NEAR: "played_next_to",
+    RESEMBLES: "near_in_graph",
+    PERFORMED_BY: "performed_by",
 }
-"""One step, `x ▸ y`, read from head to tail."""
+"""Relation of one step `x ▸ y`, read from head to tail → message code. Other relations are named by `related_by`."""
+
+FACET_RELATIONS = ("has_genre", "has_style", "has_emotion", "has_language", "has_scene", "has_theme")
+"""Relations whose targets are facet values, which have a name in each language."""
 
 MART_BY_TITLED_ENTITY = {"album": "albums", "playlist": "playlists"}
 
 
 class PathExplainer:
-    """Says paths; `titles` gives the words of nodes whose name is only an id, by typed text."""
+    """Turns paths into reasons.
+
+    Attributes:
+        graph: The graph that paths refer to.
+        titles: Typed entity text (`album:7`) → title, for entities whose name is only an id.
+    """
 
     def __init__(self, graph: KnowledgeGraph, titles: dict[str, str]) -> None:
         self.graph, self.titles = graph, titles
 
     @classmethod
     def of(cls, graph: KnowledgeGraph, marts: Path) -> PathExplainer:
-        """With the titles of albums and playlists, where the marts have them."""
+        """An explainer with the titles of albums and playlists that the marts have."""
         titles: dict[str, str] = {}
         for kind, mart in MART_BY_TITLED_ENTITY.items():
             path = marts / f"{mart}.parquet"
@@ -55,47 +64,62 @@ class PathExplainer:
                 titles |= {f"{kind}:{name}": title for name, title in rows.iter_rows()}
         return cls(graph, {text: titles[text] for text in graph.entities if text in titles})
 
-    def explain(self, path: Sequence[Step]) -> str:
-        """A path of at least one step, from what the user listens to to a track."""
+    def explain(self, path: Sequence[Step]) -> Reason:
+        """The reason for a path of at least one step, from a node that the user listens to to a track."""
         start = self.name(path[0].source)
-        # The track itself is on the screen: that the last artist performs it needs no words.
-        told = path[:-1] if self._is_performer_to_track(path[-1]) else path
-        if not told:
-            return f"because you listen to {start}"
-        return f"because you listen to {start}: {', '.join(self._step_phrases(told))}"
+        # The recommended track is on the screen, so its performer step needs no words.
+        steps = path[:-1] if self._is_performer_to_track(path[-1]) else path
+        if not steps:
+            return Reason("listens_to", {"start": start})
+        return Reason("listens_to_path", {"start": start, "steps": tuple(self._step_phrases(steps))})
 
-    def name(self, node: int) -> str:
-        """A node in words."""
+    def name(self, node: int) -> str | Reason:
+        """The display name of a node."""
         vocabulary = self.graph.vocabulary
         if node < self.graph.first_artist:
-            return vocabulary.describe(node)
+            return track_phrase(vocabulary, node)
         if node < self.graph.first_entity:
             artist = node - self.graph.first_artist
-            return str(vocabulary.artist_names_A[artist]) or f"artist {vocabulary.artist_ids_A[artist]}"
+            name = str(vocabulary.artist_names_A[artist])
+            return name or Reason("unnamed_artist", {"artist_id": str(vocabulary.artist_ids_A[artist])})
         text = self.graph.entities[node - self.graph.first_entity]
         return self.titles.get(text) or text.partition(":")[2]
 
-    def _step_phrases(self, path: Sequence[Step]) -> list[str]:
+    def _step_phrases(self, path: Sequence[Step]) -> list[Reason]:
         phrases, place = [], 0
         while place < len(path):
             step = path[place]
             following = path[place + 1] if place + 1 < len(path) else None
             if following and step.is_forward and not following.is_forward and following.relation == step.relation:
-                phrases.append(self._two_step_phrase(step, following))
+                phrases.append(self._shared_target_phrase(step, following))
                 place += 2
             else:
-                phrases.append(self._one_step_phrase(step))
+                phrases.append(self._step_phrase(step))
                 place += 1
         return phrases
 
-    def _two_step_phrase(self, step: Step, following: Step) -> str:
-        words = TWO_STEP_TEMPLATES.get(step.relation, f"{{x}} and {{y}} both {_relation_text(step.relation)} {{z}}")
-        return words.format(x=self.name(step.source), z=self.name(step.target), y=self.name(following.target))
+    def _shared_target_phrase(self, step: Step, following: Step) -> Reason:
+        names: dict[str, ReasonParameter] = {
+            "x": self.name(step.source),
+            "y": self.name(following.target),
+            "z": self._target_name(step),
+        }
+        code = SHARED_TARGET_CODES.get(step.relation)
+        if code:
+            return Reason(code, names)
+        return Reason("shared_relation", {**names, "relation": _relation_text(step.relation)})
 
-    def _one_step_phrase(self, step: Step) -> str:
+    def _step_phrase(self, step: Step) -> Reason:
         head, tail = (step.source, step.target) if step.is_forward else (step.target, step.source)
-        words = ONE_STEP_TEMPLATES.get(step.relation, f"{{x}} {_relation_text(step.relation)} {{y}}")
-        return words.format(x=self.name(head), y=self.name(tail))
+        names: dict[str, ReasonParameter] = {"x": self.name(head), "y": self.name(tail)}
+        code = STEP_CODES.get(step.relation)
+        return (
+            Reason(code, names) if code else Reason("related_by", {**names, "relation": _relation_text(step.relation)})
+        )
+
+    def _target_name(self, step: Step) -> ReasonParameter:
+        name = self.name(step.target)
+        return (name,) if step.relation in FACET_RELATIONS and isinstance(name, str) else name
 
     def _is_performer_to_track(self, step: Step) -> bool:
         return step.relation == PERFORMED_BY and not step.is_forward

@@ -31,6 +31,7 @@ from training.recall.long_short.config import LongShortConfig, long_short_config
 from training.recall.long_short.data import SessionSampler, build_requests
 from training.recall.long_short.model import LongShortNetwork, short_term_config
 from training.recall.neural_channel import NeuralChannel, sample_tuning_requests
+from training.recall.reason import Reason, track_phrase
 from training.recall.sequence_merge import interleave
 from training.recall.window_sampler import WindowSampler
 
@@ -177,7 +178,7 @@ class LongShort(NeuralChannel):
         return np.arange(len(users)), {"new": query_BD[:, None]}
 
     @torch.no_grad()
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """How often and how long ago each was heard; for a new track, the remembered one that is closest to it."""
         history = select_listens(user.views[HISTORY_VIEW])
         track_L, ended_L = (history.columns[name][0][: history.length_B[0]] for name in ("track_id", "ended_at"))
@@ -192,14 +193,13 @@ class LongShort(NeuralChannel):
             for item in items
         ]
 
-    def _closest_track_reasons(self, items: list[int], known_N: np.ndarray) -> dict[int, str]:
+    def _closest_track_reasons(self, items: list[int], known_N: np.ndarray) -> dict[int, Reason]:
         if not len(known_N) or not items:
-            return dict.fromkeys(items, "because it fits what is playing now")
+            return dict.fromkeys(items, Reason("fits_session"))
         vector_ND, vector_MD = (self.network.vectors(torch.as_tensor(of)) for of in (known_N, items))
         closest_M = known_N[(vector_MD @ vector_ND.T).argmax(1).numpy()].tolist()
-        describe = self.vocabulary.describe
         return {
-            item: f"because you keep listening to {describe(closest)}"
+            item: Reason("keeps_listening_to_track", {"track": track_phrase(self.vocabulary, closest)})
             for item, closest in zip(items, closest_M, strict=True)
         }
 
@@ -235,11 +235,9 @@ class _CandidateLists:
         return interleave(self.repeat_BK, new_BK, share, k)
 
 
-def _repeat_reason(times: int, days: int) -> str:
+def _repeat_reason(times: int, days: int) -> Reason:
     if days > 30:
-        return (
-            f"because you have listened to it once, last {days} days ago"
-            if times == 1
-            else f"because you have listened to it {times} times, last {days} days ago"
-        )
-    return "because you have listened to it once" if times == 1 else f"because you have listened to it {times} times"
+        if times == 1:
+            return Reason("listened_once_days_ago", {"days": days})
+        return Reason("listened_times_days_ago", {"times": times, "days": days})
+    return Reason("listened_once") if times == 1 else Reason("listened_times", {"times": times})

@@ -33,6 +33,7 @@ from training.recall.multi_interest.interest_names import InterestNames
 from training.recall.multi_interest.model import Interests, MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel, sample_tuning_requests
 from training.recall.realtime.model import TASKS
+from training.recall.reason import Reason
 from training.recall.sequence_merge import interleave
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
 
@@ -191,12 +192,12 @@ class MultiInterest(NeuralChannel):
         return [Interest(self.interest_names.name(items), n / int(count.sum()), items) for items, n in found]
 
     @torch.no_grad()
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """Names the interest that is closest to each of `items`."""
         item_BL, interests = self._interests(user)
         is_there_K = interests.is_active_BK[0]
         if not bool(is_there_K.any()):
-            return ["because it fits what you listen to"] * len(items)
+            return [Reason("fits_interests")] * len(items)
         heard = set(user.history_items.items.tolist())  # `np.isin` takes ten times as long for so few
         is_new_N = torch.tensor([item not in heard for item in items], dtype=torch.bool)
         vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64))
@@ -204,8 +205,8 @@ class MultiInterest(NeuralChannel):
         score_NK = torch.where(is_new_N[:, None], new_NK, next_NK).masked_fill(~is_there_K, -torch.inf)
         best_N = score_NK.argmax(1).tolist()
         of_listen_L = interests.listen_interest_BL[0].numpy()
-        name = {best: self.interest_names.name(item_BL[0][of_listen_L == best]) for best in set(best_N)}
-        return [f"because you listen to {name[best]}" for best in best_N]
+        interest = {best: self.interest_names.name_parts(item_BL[0][of_listen_L == best]) for best in set(best_N)}
+        return [Reason("listens_to_interest", {"interest": interest[best]}) for best in best_N]
 
     def similar_items(self, item: int, k: int) -> Candidates:
         """By item vectors."""

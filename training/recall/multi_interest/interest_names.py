@@ -29,14 +29,18 @@ class InterestNames:
         return cls([value for facet in FACETS for value in data.facets[facet][0]], facet_VF, data.vocabulary)
 
     def name(self, item_N: np.ndarray) -> str:
-        """The values that stand out against all tracks, language first; where no facet is known, the artists heard
-        most.
+        """The name in English, e.g. "Cantonese · britpop"."""
+        return " · ".join(self.name_parts(item_N))
+
+    def name_parts(self, item_N: np.ndarray) -> tuple[str, ...]:
+        """Facet values that are more frequent here than in the catalog, language first; without facets, the most frequent
+        artists.
         """
         share_F = self._shares(item_N)
         worth_F = np.where(share_F >= MIN_SHARE, share_F * np.log(np.maximum(share_F / self._catalog_share_F, 1e-9)), 0)
         best = np.argsort(-worth_F, kind="stable")[:MAX_WORDS]
         words = [self.value_F[value] for value in np.sort(best) if worth_F[value] > 0]
-        return " · ".join(words or self._artists(item_N))
+        return tuple(words or self._artists(item_N))
 
     def _shares(self, item_N: np.ndarray) -> np.ndarray:
         """Share of the tracks with each value, among those of which any facet is known; slightly above 0 for none."""

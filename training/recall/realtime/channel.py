@@ -35,6 +35,7 @@ from training.recall.realtime.config import RealtimeConfig, realtime_config
 from training.recall.realtime.model import TASKS, RealtimeNetwork
 from training.recall.realtime.transition_tuning import tune_and_fit_transitions
 from training.recall.realtime.transitions import TRANSITIONS_FILE, Transitions, concatenate_histories
+from training.recall.reason import Reason, track_phrase
 from training.recall.sequence_merge import MergedSequences, interleave, listened_histories, merge_clicks
 from training.recall.window_sampler import WindowSampler
 
@@ -209,27 +210,27 @@ class Realtime(NeuralChannel):
         return state_BD, torch.from_numpy(request_at_B) - ended_B
 
     @torch.no_grad()
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[str]:
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """Names the recent track that is closest to each of `items`."""
         heard = self.recent_listens(user)
         if not len(heard):
-            return ["because it fits what is playing now"] * len(items)
+            return [Reason("fits_session")] * len(items)
         vector_LD, vector_ND = (self.network.vectors(torch.as_tensor(of, dtype=torch.int64)) for of in (heard, items))
         closest_N = heard[(vector_ND @ vector_LD.T).argmax(1).numpy()]
         lately, just_now = set(heard.tolist()), self.recently_ended_items(user)
-        itself = dict.fromkeys(lately, "because it is among the last songs that you played")
-        itself |= dict.fromkeys(just_now & lately, "because you played it just now")
+        itself = dict.fromkeys(lately, Reason("played_recently"))
+        itself |= dict.fromkeys(just_now & lately, Reason("played_just_now"))
         return [
             itself[item] if item in itself else self.explain_by_track(int(closest), just_now)
             for item, closest in zip(items, closest_N, strict=True)
         ]
 
-    def explain_by_track(self, item: int, just_now: set[int]) -> str:
+    def explain_by_track(self, item: int, just_now: set[int]) -> Reason:
         """That `item` is one of the recent events, and `just_now` only where it is: an export may have ended months ago."""
-        track = self.vocabulary.describe(item)
+        track = track_phrase(self.vocabulary, item)
         if item in just_now:
-            return f"because you played {track} just now"
-        return f"because {track} is among the last songs that you played"
+            return Reason("played_track_just_now", {"track": track})
+        return Reason("played_track_recently", {"track": track})
 
     def recently_ended_items(self, user: UserBatch) -> set[int]:
         """The items of events that ended less than an hour before the single request `user`."""

@@ -24,7 +24,7 @@ POPULARITY = ListChannel("popularity", range(2, 10))
 
 
 def item(track_id, channels=("popularity",), **chance):
-    return TrackItem(track_id, "", [], [], 0, 0.5, list(channels), "because", **chance)
+    return TrackItem(track_id, "", [], [], 0, 0.5, list(channels), None, **chance)
 
 
 def exposure(request_id, *items, **request):
@@ -155,19 +155,19 @@ def test_chance_stays_with_a_candidate_whatever_is_done_to_the_others():
     def candidates(*items, **chance):
         return RequestCandidates(np.array(items), np.zeros(len(items)), [["popularity"]] * len(items), **chance)
 
-    fused = candidates(2, 3, 4, explored={3: 0.2})
+    fused = candidates(2, 3, 4, exploration_propensity={3: 0.2})
     assert (
         fused.take([1]).exploration_propensity
         == fused.top_k(2).exploration_propensity
         == fused.with_scores(np.ones(3)).exploration_propensity
         == {3: 0.2}
     )
-    assert fused.concatenate(candidates(9, explored={9: 0.5})).exploration_propensity == {3: 0.2, 9: 0.5}
+    assert fused.concatenate(candidates(9, exploration_propensity={9: 0.5})).exploration_propensity == {3: 0.2, 9: 0.5}
 
 
 def test_the_list_of_the_day_remembers_what_chance_gave(tmp_path):
     bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
-    given = [ListedTrack("t1", 0.5, ["popularity"], "because"), ListedTrack("t2", 0.4, [], "luck", 0.1, True)]
+    given = [ListedTrack("t1", 0.5, ["popularity"], None), ListedTrack("t2", 0.4, [], None, 0.1, True)]
     bench.lists.write("u", NOW, None, given, 7)
     bench.answer(of, limit=3)
     (record,) = bench.shown.exposures

@@ -62,7 +62,7 @@ def test_the_share_is_of_the_requests_and_the_same_for_the_same_id(tmp_path, sha
 
 
 def test_an_hour_takes_so_many_bytes_and_the_next_hour_again(tmp_path):
-    bench = Bench(tmp_path, bytes_an_hour=1)
+    bench = Bench(tmp_path, max_bytes_per_hour=1)
     first = bench.write()
     bench.write()
     while bench.log._requests.qsize():

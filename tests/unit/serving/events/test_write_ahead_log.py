@@ -264,8 +264,8 @@ def test_users_that_wait_are_applied_together_and_one_bad_event_fails_alone():
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from serving.event_log import EventLog
-from serving.event_schema import read_event
+from serving.events.write_ahead_log import EventLog
+from serving.events.event_schema import read_event
 from concurrent.futures import ThreadPoolExecutor
 home, first = Path(sys.argv[1]), int(sys.argv[2])
 clock = lambda: time.time_ns() // 1000

@@ -24,6 +24,7 @@ from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import MemoryStore, excluded, release, tracks
 from tests.support.training.collection_world import PLAYLISTS
+from training.recall.reason import Reason
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_playlist_says_why_and_names_the_tracks_that_may_be_played(bench):
     answer = ask(bench, source, "playlists")
     first, second = answer.items
     assert (first.playlist_id, first.title, first.channels) == ("p3", "p3", ["playlists"])
-    assert first.reason == "because p3 fits"
+    assert first.reason == Reason("verbatim", {"text": "because p3 fits"})
     # Of p3 track t2 is blocked and t6 and t7 are by a3; p4 has only t7 and is left out, though it is opened much.
     assert [track.track_id for track in first.tracks] == ["t3", "t4", "t5"]
     assert second.playlist_id == "p2" and [track.title for track in second.tracks] == ["Song 0", "Song 1"]
@@ -82,7 +83,7 @@ def test_where_the_source_fails_what_is_opened_most_answers(bench):
     source = ListSource("playlist", [[2], [3], [4]], [], is_failing=True)
     answer = ask(bench, source, "playlists", limit=2)
     assert [item.playlist_id for item in answer.items] == ["p2", "p3"]
-    assert {(item.reason, *item.channels) for item in answer.items} == {("because it is among the most opened",)}
+    assert {(item.reason, *item.channels) for item in answer.items} == {(Reason("most_opened"),)}
     assert answer.trace.left_out == {"playlists": "failed"}
 
 

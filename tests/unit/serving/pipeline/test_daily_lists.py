@@ -8,12 +8,13 @@ import pytest
 from serving.pipeline.daily_lists import DAILY_LISTS_FILE, DailyLists, ListedTrack
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
+from training.recall.reason import Reason
 
 COUNT = 30
 
 
 def listed(*track_ids):
-    return [ListedTrack(track, 0.5, ["popularity"], "because") for track in track_ids]
+    return [ListedTrack(track, 0.5, ["popularity"], Reason("listened_times", {"times": 3})) for track in track_ids]
 
 
 def popular(*numbers, release_id="r1", **columns):

@@ -85,7 +85,7 @@ def may_be_shown(catalogue, item, territory, is_explicit_wanted):
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(worlds(), days(), st.lists(st.sampled_from(TRACKS), max_size=4))
 def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
-    user, gone, lists, catalogue, code = uuid.uuid4().hex, [], {}, of.catalogue, of.vocabulary.track_code
+    user, gone, lists, catalogue, code = uuid.uuid4().hex, [], {}, of.catalog, of.vocabulary.track_code
     artist = {number: name for name, number in catalogue.artist_code.items()}
     artists = {track: {artist[number] for number in catalogue.artists_of(code[track]).tolist()} for track in TRACKS}
 
@@ -161,13 +161,13 @@ def test_no_playlist_or_mlog_is_shown_that_must_not_be(
     """What is blocked or disliked stays away, read from the store or only reported, and takes nothing of another kind along; what
     is collected or opened may come again.
     """
-    user, code, catalogue = uuid.uuid4().hex, of.vocabulary.track_code, of.catalogue
+    user, code, catalogue = uuid.uuid4().hex, of.vocabulary.track_code, of.catalog
     bench.store.is_away = False
     bench.store.users[user] = clicked(*liked) | (excluded(*gone) if known_as != "reported" else {})
     reported = [(target, "collect") for target in liked]
     if known_as == "reported":
         reported += [(target, "dislike") for target in gone]
-    bench.hydrate.exclude(
+    bench.hydrate.record_exclusions(
         [{"user_id": user, "action": did, "target_type": kind, "target_id": name} for (kind, name), did in reported]
     )
     if known_as == "remembered":

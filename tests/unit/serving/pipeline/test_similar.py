@@ -4,6 +4,7 @@ import pytest
 
 from serving.pipeline.request import RequestRejected, read_similar
 from serving.pipeline.track_pipeline import UnknownTrack
+from serving.reasons.messages import render_reason
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.slate.blend import Blend
@@ -19,7 +20,7 @@ def bench(tmp_path):
 
 
 def similar(bench, of, track_id="t3", limit=None, user_id=None):
-    return bench.path.answer(read_similar(track_id, limit, user_id, NOW), of)
+    return bench.path.recommend(read_similar(track_id, limit, user_id, NOW), of)
 
 
 def ids(answer):
@@ -31,7 +32,7 @@ def test_channels_that_know_what_is_near_are_fused_by_rank_and_named(bench):
     # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62 (the smaller number first), t1 1/63. The ranker is not asked.
     assert ids(answer) == ["t7", "t5", "t0", "t6", "t1"]
     assert answer.items[0].channels == ["knowledge_graph", "realtime"]
-    assert {item.reason for item in answer.items} == {"because it is close to Song 3 by Artist 1"}
+    assert {render_reason(item.reason, "en") for item in answer.items} == {"because it is close to Song 3 by Artist 1"}
     assert (answer.trace.discovery, answer.trace.candidates) == (
         None,
         {"popularity": 0, "realtime": 3, "knowledge_graph": 3},

@@ -14,6 +14,7 @@ from serving.releases.warm_up import warm_up
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.ranking.task_weights import TaskWeights
+from training.recall.reason import Reason
 from training.slate.blend import Blend
 from training.slate.diversity import MAX_TRACKS_PER_ARTIST
 from training.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
@@ -38,7 +39,7 @@ def test_channels_are_fused_by_rank_and_each_track_says_who_found_it(bench):
     assert [item.track_id for item in answer.items] == ["t0", "t7", "t6", "t5"]
     assert answer.items[0].channels == ["popularity"]
     assert answer.items[1].channels == ["realtime", "popularity"]
-    assert answer.items[1].reason == "realtime says so"
+    assert answer.items[1].reason == Reason("verbatim", {"text": "realtime says so"})
     assert (answer.items[1].title, answer.items[1].artists) == ("Song 7", ["Artist 3"])
     assert bench.shown.rows == [(answer.request_id, ["t0", "t7", "t6", "t5"])]
 
@@ -60,7 +61,7 @@ def test_with_every_channel_gone_there_are_the_most_played_tracks(bench):
     failing = [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")]
     answer = bench.answer(release(tracks(4), failing))
     assert [(item.track_id, item.channels) for item in answer.items] == [(f"t{n}", []) for n in range(4)]
-    assert answer.items[0].reason == "because it is among the most played tracks"
+    assert answer.items[0].reason == Reason("most_played")
 
 
 def test_a_late_channel_is_cut_off_counted_and_left_alone_until_it_has_ended(tmp_path):
@@ -142,7 +143,7 @@ def test_what_is_blocked_while_the_store_is_away_leaves_at_once_and_stays_away(b
         ("like", "track", "t6"),
         ("block", "playlist", "t7"),
     ]
-    bench.hydrate.exclude(
+    bench.hydrate.record_exclusions(
         [dict(zip(("user_id", "action", "target_type", "target_id"), ("u", *one), strict=True)) for one in events]
     )
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}

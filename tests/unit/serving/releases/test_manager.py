@@ -148,7 +148,7 @@ def test_what_has_left_service_is_gone_from_memory_though_it_refers_to_itself(he
     held.point("one")
     held.share(two=0.3)
     gone = []
-    for one in (held.holder.current, held.holder.of(next(u for u in USERS if held.of(u)[0] == "two"))[0]):
+    for one in (held.holder.current, held.holder.release_for(next(u for u in USERS if held.of(u)[0] == "two"))[0]):
         channel = one.channels["popularity"]
         channel.itself = channel
         gone.append(weakref.ref(channel))

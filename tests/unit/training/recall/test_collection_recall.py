@@ -15,6 +15,7 @@ import torch
 
 from sequences import behaviours
 from sequences.batch import SequenceBatch
+from serving.reasons.messages import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, container_marts, of
 from tests.support.training.planted_world import PlantedWorld
 from tests.support.training.tiny_world import random_plays, users_at
@@ -27,6 +28,7 @@ from training.evaluation.held_out_models import HeldOutModels
 from training.recall.collection_recall import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
+from training.recall.reason import Reason
 
 NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
@@ -159,7 +161,7 @@ def test_a_stranger_gets_what_is_opened_most_and_is_told_so(small: tuple[Trainin
     stranger = users_at(data, "realtime", ["nobody"], [NEVER])
     items = recaller.recall(stranger, 3).items_BK[0].tolist()
     assert [recaller.collections.ids_N[number] for number in items[:2]] == ["p3", "p4"]
-    assert recaller.reasons(stranger, items) == ["because many open it"] * 3
+    assert recaller.reasons(stranger, items) == [Reason("often_opened")] * 3
     assert recaller.reasons(stranger, []) == []
 
 
@@ -179,10 +181,10 @@ def test_every_answer_is_the_users_own_and_survives_saving(
             assert alone.tolist() == together.items_BK[row].tolist()
             real = alone[alone > 0]
             assert len(set(real.tolist())) == len(real) == len(recaller.collections) - 2
-            assert all(reason.startswith("because ") for reason in recaller.reasons(users.take([row]), real.tolist()))
+            assert all(render_reason(reason, "en") for reason in recaller.reasons(users.take([row]), real.tolist()))
     first = Playlists.fit(data, Playlists.config("debug"), realtime)
     u0 = users_at(data, "realtime", ["u0"], [NEVER])
-    assert first.reasons(u0, [first.collections.number_by_id["p5"]]) == ["because you opened it not long ago"]
+    assert first.reasons(u0, [first.collections.number_by_id["p5"]]) == [Reason("opened_recently")]
 
 
 def test_without_containers_there_is_nothing_and_no_error(data: TrainingData, tmp_path: Path) -> None:

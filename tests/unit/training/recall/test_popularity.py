@@ -14,6 +14,7 @@ from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
 from training.recall.popularity import BOOSTED_FACETS, COUNT_ARRAYS, Popularity, PopularityConfig, _FacetMatcher
+from training.recall.reason import Reason
 from training.recipes import recipe
 
 EMPTY = Vocabulary(*[np.array([""])] * 5)
@@ -31,10 +32,10 @@ def test_a_reason_says_how_many_people_listened_and_of_one_how_often(tmp_path: P
     plays.append(("u1", "t2", START + timedelta(hours=9), SKIPPED))
     channel, data = fitted(tmp_path, plays)
     assert channel.reasons(None, [data.vocabulary.track_code[f"t{number}"] for number in (1, 2, 3, 4)]) == [
-        "because 2 people have listened to it",
-        "because it has been listened to 2 times",
-        "because it has been listened to once",
-        "because it is among the most played tracks",
+        Reason("listened_by_people", {"people": 2}),
+        Reason("listened_times_overall", {"times": 2}),
+        Reason("listened_once_overall"),
+        Reason("most_played"),
     ]
 
 
@@ -65,4 +66,4 @@ def test_a_release_says_what_its_channel_said_and_one_from_before_says_nothing_o
     np.savez(tmp_path / "popularity.npz", **before)
     file = tmp_path / "popularity.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"listeners": 20_000}))
-    assert Popularity.load(tmp_path, EMPTY).reasons(None, [2]) == ["because it is among the most played tracks"]
+    assert Popularity.load(tmp_path, EMPTY).reasons(None, [2]) == [Reason("most_played")]

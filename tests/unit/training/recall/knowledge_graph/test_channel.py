@@ -14,6 +14,7 @@ import pytest
 from ingestion.simulate import WorldSize, simulate
 from sequences import behaviours
 from sequences.batch import SequenceBatch
+from serving.reasons.messages import render_reason
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
@@ -115,7 +116,7 @@ def test_artists_who_share_only_a_soundtrack_are_reached_and_the_answer_says_so(
             assert wanted in channel.recall(user, 800).items_BK[0]
             # Two artists may have sung together more than once: any such work is true.
             shared = [work for work, artists in artists_of.items() if {one, other} <= artists]
-            assert channel.reasons(user, [wanted])[0] in {
+            assert render_reason(channel.reasons(user, [wanted])[0], "en") in {
                 f"because you listen to {one}: {one} and {other} both sang for the soundtrack of w{work}"
                 for work in shared
             }

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from serving.reasons.messages import render_reason
 from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
@@ -155,7 +156,7 @@ def test_artists_who_share_only_a_soundtrack_reach_each_other_and_the_sentence_s
     item = graph.node("track:t2")
     start = np.array([graph.node("track:t0"), graph.node("artist:a0")])
     assert arrived_V(walks, start, np.ones(2))[item] > 0
-    sentence = words.explain(walks.shortest_path(start, np.ones(2), item))
+    sentence = render_reason(words.explain(walks.shortest_path(start, np.ones(2), item)), "en")
     assert sentence == ("because you listen to Band a0: Band a0 and Band a1 both sang for the soundtrack of Moon River")
 
 
@@ -163,7 +164,8 @@ def test_own_artist_album_log_and_unnamed_relations_in_words(graph, listeners_V)
     walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
 
     def said(start: str, item: str) -> str:
-        return words.explain(walks.shortest_path(np.array([graph.node(start)]), np.ones(1), graph.node(item)))
+        reason = words.explain(walks.shortest_path(np.array([graph.node(start)]), np.ones(1), graph.node(item)))
+        return render_reason(reason, "en")
 
     assert said("artist:a0", "track:t1") == "because you listen to Band a0"
     assert said("track:t2", "track:t3") == (
@@ -177,7 +179,8 @@ def test_own_artist_album_log_and_unnamed_relations_in_words(graph, listeners_V)
     path = WalkGraph.build(curated, listeners_V, WALK).shortest_path(
         np.array([curated.node("artist:a0")]), np.ones(1), curated.node("track:t4")
     )
-    assert PathExplainer(curated, {}).explain(path) == "because you listen to Band a0: Band a0 toured with Band a3"
+    sentence = render_reason(PathExplainer(curated, {}).explain(path), "en")
+    assert sentence == "because you listen to Band a0: Band a0 toured with Band a3"
 
 
 def test_fan_out_keeps_the_weightiest_edges(graph, listeners_V) -> None:

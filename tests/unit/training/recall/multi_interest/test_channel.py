@@ -102,7 +102,7 @@ def test_reason_names_the_interest_that_found_the_song(
     fits = []
     items = channel.recall(user, 30).items_BK[0].tolist()
     for item, reason in zip(items, channel.reasons(user, items), strict=True):
-        name = reason.removeprefix("because you listen to ")
+        name = " · ".join(reason.parameters["interest"])
         assert name in names
         fits.append(name.split(" · ")[:2] == list(world.names[world.interest_V[item]]))
     assert np.mean(fits) > 0.8

@@ -1,0 +1,58 @@
+"""Message catalogs: every text that a listener reads, one JSON file per language, shared with the listening page.
+
+Sections of `messages/<language>.json`: `reasons` (by reason code), `page`, `behaviours`, `scenes`, `channels` and `facets`
+(names of languages, styles, listening scenes, emotions and themes by their value in the data).
+Knows nothing about HTTP or channels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from training.recall.reason import Reason, ReasonParameter
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+MESSAGES_FOLDER = Path(__file__).parent / "messages"
+FACET_SEPARATOR = " · "
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def load_messages(language: Language) -> dict[str, Any]:
+    """The catalog of a language."""
+    catalog: dict[str, Any] = json.loads((MESSAGES_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+    return catalog
+
+
+def render_reason(reason: Reason | None, language: Language) -> str:
+    """A reason as a sentence; empty for None and for a code without a message, which is logged once."""
+    if reason is None:
+        return ""
+    template = load_messages(language)["reasons"].get(reason.code)
+    if template is None:
+        _log_missing_message(reason.code)
+        return ""
+    names = {name: _render_parameter(value, language) for name, value in reason.parameters.items()}
+    return str(template.format(**names))
+
+
+def _render_parameter(value: ReasonParameter, language: Language) -> str:
+    if isinstance(value, Reason):
+        return render_reason(value, language)
+    if not isinstance(value, tuple):
+        return str(value)
+    messages = load_messages(language)
+    if any(isinstance(one, Reason) for one in value):
+        return str(messages["stepSeparator"]).join(_render_parameter(one, language) for one in value)
+    return FACET_SEPARATOR.join(messages["facets"].get(one, one) for one in value)
+
+
+@cache
+def _log_missing_message(code: str) -> None:
+    logger.warning("reason %r has no message; add it to the catalogs in %s", code, MESSAGES_FOLDER)

@@ -1,0 +1,111 @@
+"""The message catalogs are complete in every language, and reasons are rendered with their parameters unchanged."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from config import settings
+from ingestion.simulation import facets
+from serving.reasons.messages import LANGUAGES, Language, load_messages, render_reason
+from serving.scenes import SCENES
+from training.recall import CHANNELS
+from training.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
+from training.recall.reason import Reason
+
+PARAMETERS = ("Song 1 by A, B", "Just now: because", "夜曲", "{x} 100%")
+
+
+def texts(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text of a catalog with its path of keys."""
+    for key, value in messages.items():
+        if isinstance(value, dict):
+            yield from texts(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def produced_codes() -> set[str]:
+    """Codes of every `Reason("...")` in the sources, and those that the music graph looks up by relation."""
+    codes = {*SHARED_TARGET_CODES.values(), *STEP_CODES.values()}
+    for folder in ("training", "serving"):
+        for file in (settings.ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reason":
+                    assert isinstance(node.args[0], ast.Constant | ast.Name), f"{file} computes the code of a reason"
+                    codes |= {str(node.args[0].value)} if isinstance(node.args[0], ast.Constant) else set()
+    return codes
+
+
+def test_catalogs_have_the_same_keys_and_placeholders() -> None:
+    catalogs = [{path: placeholders(text) for path, text in texts(load_messages(language))} for language in LANGUAGES]
+    assert len(catalogs) == 2 and len(catalogs[0]) > 150
+    assert catalogs[0] == catalogs[1]
+    assert all(text for language in LANGUAGES for _, text in texts(load_messages(language)))
+
+
+def test_every_code_has_a_message_and_every_message_a_code() -> None:
+    assert produced_codes() == set(load_messages("en")["reasons"])
+
+
+def test_channels_scenes_and_facets_have_names() -> None:
+    messages = load_messages("zh")
+    assert set(messages["channels"]) >= {*CHANNELS, "playlists", "mlogs"}
+    assert set(messages["scenes"]) >= set(SCENES)
+    known = (*facets.LANGUAGES, *facets.STYLES, *facets.SCENES, *facets.EMOTIONS, *facets.THEMES)
+    assert set(messages["facets"]) >= set(known)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", sorted(load_messages("en")["reasons"]))
+def test_parameters_appear_unchanged(code: str, language: Language) -> None:
+    template = load_messages(language)["reasons"][code]
+    for text in PARAMETERS:
+        reason = Reason(code, dict.fromkeys(placeholders(template), text))
+        assert render_reason(reason, language) == re.sub(r"\{\w+\}", lambda _, text=text: text, template)
+
+
+def test_phrases_facets_and_steps_are_rendered_in_the_language() -> None:
+    steps = (
+        Reason("shared_facet", {"x": "A", "y": "C", "z": ("britpop",)}),
+        Reason("played_next_to", {"x": "C", "y": Reason("track_by_artist", {"title": "D", "artist": "E, F"})}),
+    )
+    reason = Reason("listens_to_path", {"start": "A", "steps": steps})
+    expected = "because you listen to A: A and C are both britpop, people play D by E, F next to C"
+    assert render_reason(reason, "en") == expected
+    assert render_reason(reason, "zh") == "因为你在听 A：A 和 C 都属于 英伦，人们会接着 C 播放 E, F 的《D》"
+    interest = Reason("listens_to_interest", {"interest": ("Cantonese", "unlisted genre")})
+    assert render_reason(interest, "en") == "because you listen to Cantonese · unlisted genre"
+    assert render_reason(interest, "zh") == "因为你在听 粤语 · unlisted genre"
+
+
+def test_a_reason_without_a_message_renders_empty() -> None:
+    assert render_reason(None, "en") == render_reason(Reason("no_such_code"), "zh") == ""
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason("most_played"),
+        Reason("listened_times_days_ago", {"times": 2, "days": 31}),
+        Reason("listens_to_path", {"start": Reason("untitled_track"), "steps": (Reason("x", {"z": ("jazz",)}),)}),
+    ],
+)
+def test_json_round_trip(reason: Reason) -> None:
+    assert Reason.from_json(json.loads(json.dumps(reason.to_json()))) == reason
+
+
+@pytest.mark.parametrize("content", [None, "text", {"code": "x"}, {"code": "x", "parameters": {"y": None}}])
+def test_other_json_is_rejected(content: Any) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        Reason.from_json(content)
