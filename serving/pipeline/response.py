@@ -129,7 +129,7 @@ def build_items(
     are there for the item that they are `near`, if there is one.
     """
     chosen_items = chosen.items_C.tolist()
-    before = {item: listed[item].reason for item in chosen_items if item in listed}
+    before: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
     if near is None:
         found_by = zip(chosen_items, chosen.channels_C, strict=True)
         fresh = {item: channels for item, channels in found_by if item not in before}
