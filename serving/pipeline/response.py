@@ -130,13 +130,14 @@ def build_items(
     """
     chosen_items = chosen.items_C.tolist()
     before: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
+    said: dict[int, Reason | None]
     if near is None:
         found_by = zip(chosen_items, chosen.channels_C, strict=True)
         fresh = {item: channels for item, channels in found_by if item not in before}
         said = before | _collect_reasons(fresh, users, release, recall, metrics)
     else:
         nearness = Reason("close_to_track", {"track": track_phrase(release.vocabulary, near)})
-        said = dict.fromkeys(chosen_items, nearness) | before
+        said = {**dict.fromkeys(chosen_items, nearness), **before}
     given = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
     return [
