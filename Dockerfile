@@ -10,7 +10,7 @@ RUN apt-get update \
 WORKDIR /opt/segue
 COPY pyproject.toml requirements.lock LICENSE README.md ./
 # The packages' folders must be there for the editable install; their code comes after, so that it does not cost the layer.
-RUN mkdir config web storage ingestion quality sequences training serving privacy console local \
+RUN mkdir config web storage ingestion quality sequences training serving privacy console local dags \
     && pip install --no-cache-dir --constraint requirements.lock --editable '.[cluster]'
 COPY --chown=segue . .
 

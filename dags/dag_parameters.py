@@ -1,6 +1,6 @@
-"""What the four DAGs of the line have in common: the Params, the assets that tie them, and how they run.
+"""Params, assets and arguments shared by the DAGs.
 
-Imports Airflow and the standard library only, as every file here.
+Imports Airflow and the standard library only, like every file in `dags/`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param
-from line_remedies import DAG_REMEDY_DOC
+from task_catalog import DAG_REMEDY_DOC, PIPELINE_DAGS, RECIPES
 
 EVENTS, FEATURES, MODELS, RELEASE = (Asset(f"{noun}_ready") for noun in ("events", "features", "models", "release"))
 
@@ -21,11 +21,11 @@ PARAMS = {
         format="date",
         pattern=r"^\d{4}-\d{2}-\d{2}$",
         title="As of",
-        description="Nothing known on or after this UTC day is used. Empty: the day after the newest landed event.",
+        description="UTC day; data of this day and later is not used. Empty: the day after the newest landed event.",
     ),
     "recipe": Param(
         "small",
-        enum=["debug", "small", "full"],
+        enum=list(RECIPES),
         title="Recipe",
         description="Size of models and simulated world: debug (a minute), small (a laptop), full (a server).",
     ),
@@ -34,17 +34,15 @@ PARAMS = {
         type=["null", "array"],
         items={"type": "string", "pattern": "^[a-z_]+$"},
         title="Channels",
-        description="Recall channels to train, one a line. Empty: every channel of the table in training/recall.",
+        description="Recall channels to train, one per line. Empty: every channel of the table in training/recall.",
     ),
     "logs": Param(
         os.environ.get("SEGUE_LOGS"),
         type=["null", "string"],
         title="Logs",
-        description="File or folder of listening logs. Empty: what is landed already, or else the simulated world.",
+        description="File or folder of listening logs. Empty: logs that are already landed, otherwise the simulated world.",
     ),
 }
-
-PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "release_models")
 
 # One run of a DAG at a time, because its runs write the same marts and the same online store.
 DAG_ARGUMENTS: dict[str, Any] = {
@@ -58,6 +56,7 @@ DAG_ARGUMENTS: dict[str, Any] = {
 
 
 def build_dag_arguments(dag_id: str, doc: str | None) -> dict[str, Any]:
-    """What DAG() is told besides its id and schedule; its place in the line shows in the UI, which sorts by name."""
+    """Arguments of `DAG` other than id and schedule. The display name starts with the position in the pipeline, because
+    the UI sorts by name."""
     doc_md = f"{doc}{DAG_REMEDY_DOC}"
     return {"dag_display_name": f"{PIPELINE_DAGS.index(dag_id) + 1} {dag_id}", "doc_md": doc_md, **DAG_ARGUMENTS}

@@ -1,20 +1,21 @@
-"""### Refit, gate and release
+"""### Refit, check against the gate, release
 
-Refits what validation chose on everything through `as_of`, for as long as validation chose, and releases it whole if
-the slate on held-out requests is no worse than the release in service and the best memory. A release that does not pass
-stops here and says why; the one in service goes on. The same inputs give the same release: the task says "unchanged".
+Refits the validated models on all data through `as_of`, for the validated number of epochs, and releases them as a unit if
+the slate on held-out requests is not worse than that of the current release and of the best heuristic baseline. A rejected
+release fails here with the reason; the current release stays in service. Identical inputs give the identical release: the
+task logs "unchanged".
 
-Against the gate: `python -m training.release --force --reason "…"`. Back, or for a share of the users: `set_release`.
+To override the gate: `python -m training.release --force --reason "…"`. To roll back, or to release to a share of the users:
+`set_release`.
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from line import MODELS, RELEASE, build_dag_arguments
-from line_tasks import (
+from dag_parameters import MODELS, RELEASE, build_dag_arguments
+from task_factory import (
+    create_all_training_tasks,
     create_asset_event_task,
     create_command_task,
-    create_model_list_task,
     create_parameters_task,
-    create_training_tasks,
 )
 
 with DAG(
@@ -23,16 +24,7 @@ with DAG(
     **build_dag_arguments("release_models", __doc__),
 ):
     run_parameters = create_parameters_task(are_events_landed=True)
-    release = create_command_task(
-        "release",
-        'python -m training.release --as-of "$AS_OF" --recipe "$RECIPE"',
-        "Puts the refitted models through the gate and into the model store; the recommender swaps to them by itself.",
-        run_parameters,
-    )
-    tables = create_model_list_task(run_parameters)
-    channels, containers, rankers, heads = (
-        create_training_tasks(kind, run_parameters, tables, fit="final")
-        for kind in ("channel", "container", "ranker", "head")
-    )
+    release = create_command_task("release", run_parameters)
+    channels, containers, rankers, heads = create_all_training_tasks(run_parameters, fit="final")
     chain(run_parameters, [channels, rankers], release, create_asset_event_task(RELEASE, run_parameters))
     chain(channels, [containers, heads], release)

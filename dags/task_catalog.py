@@ -1,64 +1,255 @@
-"""What to do when a task failed: stands under its documentation in the UI, and last in its log.
+"""The table of pipeline tasks: command, description, remedy and result page of each.
 
-Knows words only.
+Used by the DAGs (`task_factory.py`) and by the runner without a scheduler (`local/pipeline.py`). Imports nothing but the
+standard library, so that it can be read without Airflow.
 """
 
 from __future__ import annotations
 
-TRAINING_REMEDY = (
-    "the log ends with the reason. Clear this task: it goes on from its last checkpoint. No memory left: the recipe `debug`, or "
-    "fewer tasks at a time."
-)
-VALIDATION_REMEDY = (
-    "each failed expectation stands in the log and in the data docs. Land the corrected log and trigger `ingest_listening_logs`; "
-    "for a log that ended long ago set `as_of` to the day after its last event."
-)
-MODEL_LIST_REMEDY = "the log names the file in `training/` that cannot be imported. Mend it, then clear this task."
+from dataclasses import dataclass
 
-REMEDIES = {
-    "land_logs": "the log names the file and what is wrong with it. Mend it, or `logs`, and trigger this DAG again: nothing lands twice.",
-    "land_live_events": "the log names the file below `SEGUE_HOME/live`. No space left: free some. Clear this task: nothing lands twice.",
-    "validate_landed": VALIDATION_REMEDY,
-    "marts_are_free": "a run of `train_models` or `release_models` has not ended for a day. End it, then clear this task.",
-    "build_marts": "the log names the model or the test. Mend it, or land the corrected log, then clear this task; the old marts stay.",
-    "publish_marts": "the log has the reason. No space: free some; object storage away: start it. Clear this task: the old marts stay.",
-    "document_marts": "nothing waits for it. The log has the reason; clear this task.",
-    "validate_marts": VALIDATION_REMEDY,
-    "apply_features": "the log names what is wrong in `feature_repo/`, or the online store does not answer: start it. Clear this task.",
-    "materialize": "the online store does not answer: start it and clear this task. It holds a later day: `python -m local.environment "
-    "python -m sequences.online.materialize --as-of DAY --force`.",
-    "compare_features": "nothing waits for it. The report has view, attribute and reason of each difference: mend that code.",
-    "prepare": "the log ends with the reason. No marts: trigger `ingest_listening_logs`. Otherwise clear this task.",
-    "train_channel": TRAINING_REMEDY,
-    "train_container": TRAINING_REMEDY,
-    "train_head": TRAINING_REMEDY,
-    "train_ranker": TRAINING_REMEDY,
-    "evaluate": "the log ends with the reason. A model is missing: clear its training. Otherwise clear this task.",
-    "report_experiment": "nothing waits for it. Users are not divided as asked: trust no comparison of these releases, and look with "
-    "`set_release` at what is in service.",
-    "release": "the log says why, and production goes on. Refused by the gate: the slate is worse than that of the release in service or "
-    "of the best memory. Read the evaluation report; train on more or corrected logs, or overrule the gate as the DAG's text says. An "
-    "evaluation of other models: trigger `ingest_listening_logs`, what did not change is not done again.",
-    "set_release": "nothing was changed. The log names the wrong value; action `list` says which releases there are. Trigger it again.",
-    "request": "the log says what could not be read. Nothing is landed: trigger `ingest_listening_logs`. Otherwise clear this task.",
-    "asked": "trigger the DAG again with Params that its table allows.",
-    "list_models": MODEL_LIST_REMEDY,
-    "list_channels": "a name in `channels` is wrong: trigger `ingest_listening_logs` with names that there are. Otherwise clear this task.",
-    **{f"list_{kind}s": "clear this task: nothing else is done again." for kind in ("container", "head", "ranker")},
-    **{
-        f"announce_{noun}_ready": "clear this task: nothing else is done again."
-        for noun in ("events", "features", "models", "release")
-    },
-}
-"""Task, its group left out ▸ the remedy."""
+PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "release_models")
+"""The DAGs of the pipeline in order; each triggers the next through an asset."""
+
+RECIPES = ("debug", "small", "full")
+MODEL_KINDS = ("channel", "container", "ranker", "head")
+"""Kinds of models that `python -m training.train` fits."""
+
+XCOM_PAGE = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcom"
+ASSETS_PAGE = "/assets"
+RERUN = "Then clear this task."
+TRIGGER_INGESTION = "Then trigger `ingest_listening_logs`; unchanged work is not repeated."
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the pipeline.
+
+    Attributes:
+        name: Task id without its task group.
+        description: What the task does, as Markdown.
+        remedy: What to correct after a failure.
+        page: Page with the result: a path of the console (`console/server.py`), or a path of the Airflow UI if it starts
+            with "/". Empty if the task has no result to show.
+        command: Shell command, run from the repository root. Parameters are environment variables: AS_OF, RECIPE, LOGS,
+            NAME (model) and FIT ("held_out" or "final"). Empty for tasks that are not commands.
+        rerun: How to continue in Airflow after the correction.
+        short: Description of a few words for the terminal; empty for tasks that `local/pipeline.py` does not run.
+    """
+
+    name: str
+    description: str
+    remedy: str
+    page: str = ""
+    command: str = ""
+    rerun: str = RERUN
+    short: str = ""
+
+
+def _validation_task(stage: str, subject: str, short: str) -> Task:
+    return Task(
+        f"validate_{stage}",
+        f"Validates {subject} against their Great Expectations suites and renders the data docs. The log lists failed "
+        "expectations.",
+        "The log and the data docs list every failed expectation. Land the corrected log; if the log ended long ago, set "
+        "`as_of` to the day after its last event.",
+        f"reports/data_docs/{stage}/outcome.html",
+        f'python -m quality.validate --as-of "$AS_OF" --stage {stage}',
+        TRIGGER_INGESTION,
+        short,
+    )
+
+
+def _training_task(kind: str) -> Task:
+    return Task(
+        f"train_{kind}",
+        f"Fits one {kind}. A killed fit resumes from its last checkpoint; unchanged inputs are not fitted again.",
+        "The log ends with the reason. If memory was exhausted, use the recipe `debug` or run fewer tasks in parallel. A "
+        "rerun resumes from the last checkpoint.",
+        "data#models",
+        f'python -m training.train {kind} "$NAME" --fit "$FIT" --as-of "$AS_OF" --recipe "$RECIPE"',
+        short=kind,
+    )
+
+
+def _list_task(kind: str) -> Task:
+    return Task(
+        f"list_{kind}s",
+        f"Lists the requested {kind}s; the next task is mapped over them.",
+        "`channels` contains an unknown name. Use names of the table in `training/recall`."
+        if kind == "channel"
+        else "The log ends with the reason; no other work is repeated.",
+        XCOM_PAGE,
+        rerun="Then trigger `ingest_listening_logs` with the corrected names." if kind == "channel" else RERUN,
+    )
+
+
+def _asset_event_task(noun: str) -> Task:
+    return Task(
+        f"announce_{noun}_ready",
+        f"Emits the asset event `{noun}_ready` for this day and recipe.",
+        "The log ends with the reason; no other work is repeated.",
+        ASSETS_PAGE,
+    )
+
+
+_TASKS = (
+    Task(
+        "request",
+        "Resolves the parameters of this run: its own Params take precedence over those of the asset event that triggered "
+        "it, then the defaults apply.",
+        "The log names the value that could not be read. If nothing is landed, trigger `ingest_listening_logs`.",
+        XCOM_PAGE,
+    ),
+    Task(
+        "land_logs",
+        "Lands `logs`. Without `logs` and without earlier landings, generates and lands the simulated world.",
+        "The log names the file and its error. Correct the file or the parameter `logs`; rows are never landed twice.",
+        "data#landings",
+        'python -m local.land --logs "$LOGS" --recipe "$RECIPE"',
+        "Then trigger this DAG again.",
+        "listening logs, or the simulated world",
+    ),
+    Task(
+        "land_live_events",
+        "Lands the events and impressions that the recommender recorded, which closes the feedback loop.",
+        "The log names the file below `SEGUE_HOME/live`. If the disk is full, free space; rows are never landed twice.",
+        "data#landings",
+        "python -m local.land --live",
+        short="events that the recommender recorded",
+    ),
+    _validation_task("landed", "the newest landed events", "expectations on the newest events, data docs"),
+    Task(
+        "marts_are_free",
+        "Waits while models are trained or released from the current marts.",
+        "A run of `train_models` or `release_models` has been active for a day. End it.",
+    ),
+    Task(
+        "build_marts",
+        "Builds and tests every dbt model and publishes the marts as Parquet.",
+        "The log names the failed model or test. Correct it, or land the corrected log; the previous marts stay published.",
+        "data#marts",
+        "dbt build --project-dir dbt --vars \"{as_of: '$AS_OF'}\"",
+        short="every dbt model, tested and published as marts",
+    ),
+    Task(
+        "publish_marts",
+        "Publishes marts that dbt cannot publish itself: built by Spark, or stored on object storage.",
+        "The log ends with the reason. If the disk is full, free space; if object storage is down, start it. The previous "
+        "marts stay published.",
+        "data#marts",
+        "python -m local.publish",
+        short="marts built by Spark or stored on object storage",
+    ),
+    Task(
+        "document_marts",
+        "Renders the dbt docs: every model, its columns, tests and lineage.",
+        "The log ends with the reason. No other task depends on this one.",
+        "dbt/target/static_index.html",
+        "dbt docs generate --project-dir dbt --static --no-compile",
+        short="dbt docs: models, columns, tests, lineage",
+    ),
+    _validation_task("marts", "the published marts", "expectations on the marts, data docs"),
+    Task(
+        "apply_features",
+        "Registers entities, feature views and feature services with Feast.",
+        "The log names the error in `feature_repo/`, or the online store is down: start it.",
+        "data#features",
+        "feast -c feature_repo apply",
+        short="entities, feature views, feature services",
+    ),
+    Task(
+        "materialize",
+        "Writes the newest features and sequences of every user to the online store.",
+        "If the online store is down, start it. If it holds a later day, run `python -m local.environment python -m "
+        "sequences.online.materialize --as-of DAY --force`.",
+        "data#features",
+        'python -m sequences.online.materialize --as-of "$AS_OF"',
+        short="newest features to the online store",
+    ),
+    Task(
+        "compare_features",
+        "Compares the features that the day's requests read online with those that training reads (training/serving skew); "
+        "fails if they differ.",
+        "The report lists view, attribute and reason of each difference. Correct that code. No other task depends on this one.",
+        "read/skew",
+        'python -m sequences.skew.compare --as-of "$AS_OF"',
+    ),
+    Task(
+        "prepare",
+        "Reads the marts, builds the vocabulary, and records the hash of all training inputs.",
+        "The log ends with the reason. If the marts are missing, trigger `ingest_listening_logs`.",
+        "data#models",
+        'python -m training.prepare --as-of "$AS_OF" --recipe "$RECIPE"',
+        short="vocabulary, catalog, hash of all inputs",
+    ),
+    Task(
+        "list_models",
+        "Reads the tables of trainable models.",
+        "The log names the file in `training/` that cannot be imported. Correct it.",
+        XCOM_PAGE,
+    ),
+    *map(_list_task, MODEL_KINDS),
+    *map(_training_task, MODEL_KINDS),
+    Task(
+        "evaluate",
+        "Compares every channel, the fused order, the heuristic baselines and the rankers on the test part and writes the "
+        "report.",
+        "The log ends with the reason. If a model is missing, clear its training task.",
+        "reports/evaluation.html",
+        'python -m training.evaluate --as-of "$AS_OF" --recipe "$RECIPE"',
+        short="channels and rankers against the baselines, on held-out time",
+    ),
+    Task(
+        "report_experiment",
+        "Compares the releases that were shown to users (A/B test); fails on a sample-ratio mismatch.",
+        "Users are not assigned in the configured proportions: do not trust a comparison of these releases, and check the "
+        "releases in service with `set_release`. No other task depends on this one.",
+        "reports/experiment.html",
+        "python -m training.experiments compare",
+    ),
+    Task(
+        "release",
+        "Checks the refitted models against the release gate and stores them as a release; the recommender loads it within "
+        "a second.",
+        "The log states the reason; the current release stays in service. If the gate rejected the release, its slate is "
+        "worse than that of the current release or of the best heuristic baseline: read the evaluation report, then train "
+        "on more or corrected logs, or override the gate as described in the documentation of the DAG. If the evaluation "
+        "belongs to other models, trigger `ingest_listening_logs`; unchanged work is not repeated.",
+        "#releases",
+        'python -m training.release --as-of "$AS_OF" --recipe "$RECIPE"',
+        short="release gate and model store",
+    ),
+    Task(
+        "asked",
+        "Reads ACTION, RELEASE and SHARE for the environment of the command; empty if not given.",
+        "A Param is not valid; the table in the documentation of the DAG lists valid values.",
+        XCOM_PAGE,
+        rerun="Then trigger this DAG again.",
+    ),
+    Task(
+        "set_release",
+        "Changes the releases in service and prints them.",
+        "Nothing was changed. The log names the invalid value; action `list` prints the stored releases.",
+        "#releases",
+        'python -m training.release "$ACTION" ${RELEASE:+"$RELEASE"} ${SHARE:+--share "$SHARE"}',
+        "Then trigger this DAG again.",
+    ),
+    *map(_asset_event_task, ("events", "features", "models", "release")),
+)
+
+TASKS = {task.name: task for task in _TASKS}
+"""Task name → task."""
 
 DAG_REMEDY_DOC = """
-#### When it fails
-Open the red task: the last line of its log says what to do, and so does its documentation; *What it made* leads to what it
-left. Then clear that task. What is done stays done, the line goes on from there, and the release in service goes on serving.
+#### When a task fails
+Open the failed task: the last line of its log and its documentation say how to correct the failure; *Result* links to its
+output. Then clear the task. Finished tasks are not repeated, the pipeline continues from there, and the current release
+stays in service.
 """
 
 
-def format_task_documentation(doc: str, task_id: str) -> str:
-    """What stands under a task's documentation: what it does, and what to do when it failed."""
-    return f"{doc}\n\n**If it fails:** {REMEDIES[task_id]}"
+def format_task_documentation(name: str) -> str:
+    """Documentation of a task for the Airflow UI: description and remedy, as Markdown."""
+    task = TASKS[name]
+    return f"{task.description}\n\n**If it fails:** {task.remedy} {task.rerun}"

@@ -1,7 +1,7 @@
-"""How a command becomes a task, how a run learns what is asked of it, and how it passes that on.
+"""Factories that turn rows of the task table into Airflow tasks, and the resolution of run parameters.
 
-A value from a Param reaches a command as an environment variable and is only read as "$NAME", so it cannot become part
-of the command. A command that was killed is tried again; one that says no has answered.
+A Param reaches a command as an environment variable that the command reads as "$NAME", so it cannot be executed as shell
+code. A killed command is retried; a command that exits with an error is not.
 """
 
 from __future__ import annotations
@@ -15,207 +15,227 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import Asset, TaskGroup, task
+from airflow.sdk import Asset, BaseOperatorLink, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from line import PARAMS
-from line_links import ResultLink, add_result_link
-from line_remedies import REMEDIES, format_task_documentation
+from dag_parameters import PARAMS
+from task_catalog import MODEL_KINDS, TASKS, format_task_documentation
 
 ROOT = Path(__file__).resolve().parent.parent
-DISK_FULL_BYTES = 16 << 20
-"""With so little left a disk is as good as full."""
+DISK_FULL_BYTES = 16 << 20  # a disk with less free space counts as full
+
+
+class ResultLink(BaseOperatorLink):
+    """Button on a task's page in the UI that opens the result of the task."""
+
+    name = "Result"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """URL of the result page."""
+        page = TASKS[_task_name(operator.task_id)].page
+        if page.startswith("/"):
+            return page.format(dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
+        host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
+        # A container listens on all interfaces; its ports are published on the loopback interface of the user's machine.
+        reachable_host = "localhost" if host == "0.0.0.0" else host
+        return f"http://{reachable_host}:{os.environ.get('SEGUE_PAGES_PORT') or 8090}/{page}"
 
 
 class Command(BashOperator):
-    """A command that leads to what it made, and says what to do when it failed."""
+    """Shell command with a link to its result and a remedy in its error."""
 
     custom_operator_name = "command"
     operator_extra_links = (ResultLink(),)
 
     def execute(self, context: Any) -> Any:
-        """Run it; the last line of its log says what to do if it fails.
+        """Run the command; on failure the last log line states the remedy.
 
         Raises:
-            AirflowException: it ended with an error, or was killed; the message ends with the remedy.
+            AirflowException: The command exited with an error or was killed; the message ends with the remedy.
         """
         try:
             return super().execute(context)
         except AirflowException as error:
-            raise log_error(self.build_exception(error)) from None  # where it was raised says nothing of the command
+            raise log_error(self.build_exception(error)) from None  # the traceback does not concern the command
 
     def build_exception(self, error: AirflowException) -> AirflowException:
-        """What is raised instead of `error`."""
+        """Exception to raise instead of `error`."""
         process = self.subprocess_hook.sub_process
-        return AirflowException(
-            format_failure(self.task_id, error if process is None else format_exit_code(process.returncode))
-        )
+        reason = error if process is None else format_exit_code(process.returncode)
+        return AirflowException(format_failure(self.task_id, reason))
 
 
 class FailFastCommand(Command):
-    """A command whose error is an answer, which another try would only repeat: tried again only when it was killed."""
+    """Command that is retried only if it was killed, because an error would repeat."""
 
     def build_exception(self, error: AirflowException) -> AirflowException:
-        """A failure for good, unless it was killed."""
+        """Exception without retry, unless the command was killed."""
         process, failure = self.subprocess_hook.sub_process, super().build_exception(error)
         is_killed = process is None or process.returncode < 0
         return failure if is_killed else AirflowFailException(*failure.args)
 
 
-def format_failure(task_id: str, why: object) -> str:
-    """What the log of a failed task says last: what happened and what to do."""
-    return f"{why}. What to do: {disk_full_remedy()}{REMEDIES[task_id.rpartition('.')[2]]}"
+def _task_name(task_id: str) -> str:
+    """Task id without its task group."""
+    return task_id.rpartition(".")[2]
+
+
+def format_failure(task_id: str, reason: object) -> str:
+    """Last log line of a failed task: reason and remedy."""
+    failed = TASKS[_task_name(task_id)]
+    return f"{reason}. What to do: {disk_full_remedy()}{failed.remedy} {failed.rerun}"
 
 
 def format_exit_code(code: int) -> str:
-    """How a command ended, which has said why itself."""
-    return f"exit code {code}: the reason stands above"
+    """Reason of a failed command, which has logged the details itself."""
+    return f"exit code {code}: see the log lines above"
 
 
 def log_error(error: AirflowException) -> AirflowException:
-    """The error, told as the last line of the log: in the UI the message of an exception is folded away."""
+    """Log the error as a line of its own, because the UI folds exception messages, and return it."""
     logging.getLogger("airflow.task").error("%s", error)
     return error
 
 
 def disk_full_remedy() -> str:
-    """The remedy for a full disk, of which a log may say nothing; empty where there is room."""
+    """Remedy for a full disk, which the log may not mention; empty if there is free space."""
     home = os.environ.get("SEGUE_HOME")
     if not home or shutil.disk_usage(home).free >= DISK_FULL_BYTES:
         return ""
-    return f"the disk of SEGUE_HOME={home} is full: free some, then clear this task. Otherwise "
+    return f"The disk of SEGUE_HOME={home} is full: free space, then clear this task. If that does not help: "
 
 
-def wrap_with_process_lock(name: str, line: str) -> str:
-    """What bash runs: `line`, once what is left of a killed try of the same `name` has ended."""
-    return f"exec python -m local.process_lock {name} {line}"
+def wrap_with_process_lock(name: str, command: str) -> str:
+    """Shell command that waits until no process of a killed try of the same `name` is left, then runs `command`."""
+    return f"exec python -m local.process_lock {name} {command}"
 
 
-def create_command_task(
-    task_id: str, line: str, doc: str, asked: Any, operator: type[Command] = FailFastCommand
-) -> Command:
-    """A task that runs `line` from the repository root with what is `asked` of the run in its environment."""
+def create_command_task(name: str, parameters: Any, operator: type[Command] = FailFastCommand) -> Command:
+    """Task that runs a command of the task table from the repository root.
+
+    Args:
+        name: Name in the task table.
+        parameters: Run parameters, added to the environment of the command.
+        operator: `Command` if errors are transient and worth a retry.
+    """
     return operator(
-        task_id=task_id,
-        bash_command=wrap_with_process_lock(task_id, line),
-        env=asked,
+        task_id=name,
+        bash_command=wrap_with_process_lock(name, TASKS[name].command),
+        env=parameters,
         append_env=True,
         cwd=str(ROOT),
-        doc_md=format_task_documentation(doc, task_id),
+        doc_md=format_task_documentation(name),
     )
 
 
-def read_last_output_line(task_id: str, *arguments: str) -> str:
-    """The last line that `python -m ...` prints to its standard output.
+def add_result_link(output: Any) -> Any:
+    """Add the result link to the task of a decorated function's output, and return the output."""
+    output.operator.operator_extra_links = (ResultLink(),)
+    return output
+
+
+def read_last_output_line(name: str, *arguments: str) -> str:
+    """Last line that `python -m ...` prints to standard output, run for the task `name`.
 
     Raises:
-        AirflowException: it was killed.
-        AirflowFailException: it ended with an error, which another try would only repeat; the log's last line says what to do.
+        AirflowException: The command was killed.
+        AirflowFailException: The command exited with an error; the last log line states the remedy.
     """
-    done = subprocess.run(["python", "-m", *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        said = format_failure(task_id, format_exit_code(done.returncode))
-        raise log_error(AirflowException(said) if done.returncode < 0 else AirflowFailException(said))
-    return done.stdout.splitlines()[-1]
+    process = subprocess.run(["python", "-m", *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    if process.returncode:
+        message = format_failure(name, format_exit_code(process.returncode))
+        raise log_error(AirflowException(message) if process.returncode < 0 else AirflowFailException(message))
+    return process.stdout.splitlines()[-1]
 
 
-def resolve_as_of(asked: str, dag_run: Any, task_id: str) -> str:
-    """The asked day, else the day after the newest landed event; a scheduled or backfilled run stops at its own day."""
-    if asked:
-        return asked
-    newest = read_last_output_line(task_id, "ingestion.as_of")
+def resolve_as_of(requested: str, dag_run: Any, name: str) -> str:
+    """The requested day, else the day after the newest landed event, limited to a scheduled or backfilled run's own day."""
+    if requested:
+        return requested
+    newest = read_last_output_line(name, "ingestion.as_of")
     is_scheduled = dag_run.run_type in ("scheduled", "backfill")
     return min(newest, dag_run.logical_date.date().isoformat()) if is_scheduled else newest
 
 
 def create_parameters_task(are_events_landed: bool) -> Any:
-    """The task that says what is asked of this run."""
+    """Task that resolves the parameters of a run."""
     return add_result_link(resolve_run_parameters(are_events_landed))
 
 
-RUN_PARAMETERS_DOC = (
-    "What this run works on: its own Params before the asset event that started it, before the defaults."
-)
-
-
-@task(task_id="request", doc_md=format_task_documentation(RUN_PARAMETERS_DOC, "request"))
+@task(task_id="request", doc_md=format_task_documentation("request"))
 def resolve_run_parameters(
     are_events_landed: bool, dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None
 ) -> dict[str, str]:
-    """AS_OF, RECIPE, CHANNELS and LOGS for the commands' environment; "" where nothing was asked.
+    """AS_OF, RECIPE, CHANNELS and LOGS for the environment of commands; "" for a parameter that is not set.
 
-    `are_events_landed` is False in the DAG that lands them: the newest day is not known before.
+    `are_events_landed` is False in the DAG that lands them, because the newest day is unknown before.
     """
     events = [event for queued in triggering_asset_events.values() for event in queued]
     extra = max(events, key=lambda event: event.timestamp).extra if events else {}
-    asked = {name: (dag_run.conf or {}).get(name) or extra.get(name) or params[name] for name in PARAMS}
-    as_of = asked["as_of"] or ""
+    values = {name: (dag_run.conf or {}).get(name) or extra.get(name) or params[name] for name in PARAMS}
+    as_of = values["as_of"] or ""
     return {
         "AS_OF": resolve_as_of(as_of, dag_run, "request") if are_events_landed else as_of,
-        "RECIPE": asked["recipe"],
-        "CHANNELS": " ".join(asked["channels"] or []),
-        "LOGS": asked["logs"] or "",
+        "RECIPE": values["recipe"],
+        "CHANNELS": " ".join(values["channels"] or []),
+        "LOGS": values["logs"] or "",
     }
 
 
-def create_asset_event_task(asset: Asset, asked: Any) -> Any:
-    """A task that emits `asset` for one partition, its day and recipe, with the Params in the event's `extra`."""
+def create_asset_event_task(asset: Asset, parameters: Any) -> Any:
+    """Task that emits `asset` for one partition (day and recipe), with the Params in the event's `extra`."""
+    name = f"announce_{asset.name}"
 
-    task_id = f"announce_{asset.name}"
-
-    @task(
-        task_id=task_id,
-        outlets=[asset],
-        doc_md=format_task_documentation(f"Says that `{asset.name}` for this day and recipe.", task_id),
-    )
-    def say(asked: dict[str, str], dag_run: Any = None, outlet_events: Any = None) -> None:
-        as_of, channels = resolve_as_of(asked["AS_OF"], dag_run, task_id), asked["CHANNELS"].split()
-        extra = {"as_of": as_of, "recipe": asked["RECIPE"], "channels": channels or None, "logs": asked["LOGS"] or None}
+    @task(task_id=name, outlets=[asset], doc_md=format_task_documentation(name))
+    def emit(parameters: dict[str, str], dag_run: Any = None, outlet_events: Any = None) -> None:
+        recipe, channels = parameters["RECIPE"], parameters["CHANNELS"].split()
+        as_of = resolve_as_of(parameters["AS_OF"], dag_run, name)
+        extra = {"as_of": as_of, "recipe": recipe, "channels": channels or None, "logs": parameters["LOGS"] or None}
         outlet_events[asset].extra = extra
-        outlet_events[asset].add_partitions("/".join([as_of, asked["RECIPE"], *channels]))
+        outlet_events[asset].add_partitions("/".join([as_of, recipe, *channels]))
 
-    return add_result_link(say(asked))
-
-
-def create_model_list_task(asked: Any) -> Any:
-    """A task that says which models there are, as soon as the run knows what is asked of it."""
-    return add_result_link(read_model_tables(asked))
+    return add_result_link(emit(parameters))
 
 
-@task(task_id="list_models", doc_md=format_task_documentation("Reads the tables of what is trained.", "list_models"))
-def read_model_tables(asked: dict[str, str]) -> dict[str, list[str]]:
-    """Table ▸ the names in it. One command for all of them: most of its time is Python's, to import every model."""
+@task(task_id="list_models", doc_md=format_task_documentation("list_models"))
+def read_model_tables(parameters: dict[str, str]) -> dict[str, list[str]]:
+    """Table → its model names. One command reads all tables, because importing every model takes most of its time."""
     tables: dict[str, list[str]] = json.loads(
-        read_last_output_line("list_models", "training.train", "list", "all", "--recipe", asked["RECIPE"])
+        read_last_output_line("list_models", "training.train", "list", "all", "--recipe", parameters["RECIPE"])
     )
     return tables
 
 
-def create_training_tasks(kind: str, asked: Any, tables: Any, fit: str) -> Any:
-    """Trains each of the table of channels, containers, rankers or heads in a mapped task that shows its name.
+def create_all_training_tasks(parameters: Any, fit: str) -> list[Any]:
+    """Mapped training tasks of the four kinds, in the order of `MODEL_KINDS`; `fit` is "held_out" or "final"."""
+    tables = add_result_link(read_model_tables(parameters))
+    return [create_training_tasks(kind, parameters, tables, fit) for kind in MODEL_KINDS]
 
-    Only the training is returned, for others to be before and after.
+
+def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> Any:
+    """Mapped task that trains each model of one kind; the UI shows the model's name.
+
+    Returns:
+        The training task only, so that callers can set its dependencies.
     """
     with TaskGroup(f"{kind}s"):
-        listed = f"Takes the {kind}s that are asked for, over which the next task is mapped."
 
-        @task(task_id=f"list_{kind}s", doc_md=format_task_documentation(listed, f"list_{kind}s"))
-        def names(asked: dict[str, str], tables: dict[str, list[str]]) -> list[dict[str, str]]:
-            chosen = asked["CHANNELS"].split() if kind == "channel" else []
-            if strange := [name for name in chosen if name not in tables["channels"]]:
-                why = f"there is no channel {', '.join(strange)}, but {', '.join(tables['channels'])}"
-                raise log_error(AirflowFailException(format_failure("list_channels", why)))
-            return [{**asked, "NAME": name} for name in tables[f"{kind}s"] if not chosen or name in chosen]
+        @task(task_id=f"list_{kind}s", doc_md=format_task_documentation(f"list_{kind}s"))
+        def list_names(parameters: dict[str, str], tables: dict[str, list[str]]) -> list[dict[str, str]]:
+            requested = parameters["CHANNELS"].split() if kind == "channel" else []
+            if unknown := [name for name in requested if name not in tables["channels"]]:
+                reason = f"unknown channel {', '.join(unknown)}; known are {', '.join(tables['channels'])}"
+                raise log_error(AirflowFailException(format_failure("list_channels", reason)))
+            names = [name for name in tables[f"{kind}s"] if not requested or name in requested]
+            return [{**parameters, "NAME": name, "FIT": fit} for name in names]
 
-        train = f'python -m training.train {kind} "$NAME" --fit {fit} --as-of "$AS_OF" --recipe "$RECIPE"'
-        trains = f"Trains one {kind} ({fit}). Killed, it resumes; with the same inputs it is unchanged."
         return Command.partial(
             task_id=f"train_{kind}",
-            bash_command=wrap_with_process_lock('"train_$NAME"', train),
+            bash_command=wrap_with_process_lock('"train_$NAME"', TASKS[f"train_{kind}"].command),
             append_env=True,
             cwd=str(ROOT),
-            # Airflow begins with what most waits for, the channels. A head takes longest of what comes after them, so it does
-            # not wait for the rankers, which fill the cores beside it.
+            # Airflow starts the task with most dependents first: the channels. Of the rest a head takes longest, so it must
+            # not wait for the rankers, which fill the remaining cores.
             priority_weight=10 if kind == "head" else 1,
             map_index_template="{{ task.env['NAME'] }}",
-            doc_md=format_task_documentation(trains, f"train_{kind}"),
-        ).expand(env=add_result_link(names(asked, tables)))
+            doc_md=format_task_documentation(f"train_{kind}"),
+        ).expand(env=add_result_link(list_names(parameters, tables)))

@@ -1,53 +1,32 @@
-"""### Train recall channels and rankers, and compare them
+"""### Train recall channels and rankers, and evaluate them
 
-One mapped task a recall channel, a kind of container (playlists, mlogs) and a ranker, straight from the tables in
-`training/recall` and `training/ranking`, less the rankers that the recipe leaves out. Containers come after the channels,
-for they have the vectors of one, and so do the heads that all rankers share, for they learn from the channels' candidates.
-They learn from the train part only and are chosen on validation; `evaluate` scores the test part once and writes the
-report. Beside them `report_experiment` compares what listeners were shown.
+One mapped task per recall channel, kind of container (playlists, mlogs) and ranker, from the tables in `training/recall` and
+`training/ranking`, without the rankers that the recipe excludes. Containers and heads run after the channels: containers use
+the vectors of a channel, heads learn from the channels' candidates.
+Models are fitted on the train part and tuned on validation; `evaluate` scores the test part once and writes the report.
+`report_experiment` compares the releases that were shown to users.
 
-A killed training goes on from its last checkpoint; a task whose inputs did not change says "unchanged".
+A killed training resumes from its last checkpoint; a task with unchanged inputs logs "unchanged".
 Then **release_models** starts.
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from line import FEATURES, MODELS, build_dag_arguments
-from line_tasks import (
+from dag_parameters import FEATURES, MODELS, build_dag_arguments
+from task_factory import (
+    create_all_training_tasks,
     create_asset_event_task,
     create_command_task,
-    create_model_list_task,
     create_parameters_task,
-    create_training_tasks,
 )
 
 with DAG(
     "train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **build_dag_arguments("train_models", __doc__)
 ):
     run_parameters = create_parameters_task(are_events_landed=True)
-    prepare = create_command_task(
-        "prepare",
-        'python -m training.prepare --as-of "$AS_OF" --recipe "$RECIPE"',
-        "Reads the marts once, builds the vocabulary, and notes the hash of everything that training reads.",
-        run_parameters,
-    )
-    evaluate = create_command_task(
-        "evaluate",
-        'python -m training.evaluate --as-of "$AS_OF" --recipe "$RECIPE"',
-        "Compares every channel, the fused order, the memories and the rankers on the test part; writes the report.",
-        run_parameters,
-    )
-    # Beside the line, not in it: what is wrong with what was served must not hold up the models that may mend it.
-    report_experiment = create_command_task(
-        "report_experiment",
-        "python -m training.experiments compare",
-        "Compares the releases that listeners were shown; fails where users are not divided as asked.",
-        run_parameters,
-    )
-    run_parameters >> report_experiment
-    tables = create_model_list_task(run_parameters)
-    channels, containers, rankers, heads = (
-        create_training_tasks(kind, run_parameters, tables, fit="held_out")
-        for kind in ("channel", "container", "ranker", "head")
-    )
+    prepare = create_command_task("prepare", run_parameters)
+    evaluate = create_command_task("evaluate", run_parameters)
+    # A leaf: a fault in the served experiment must not block the models that may correct it.
+    run_parameters >> create_command_task("report_experiment", run_parameters)
+    channels, containers, rankers, heads = create_all_training_tasks(run_parameters, fit="held_out")
     chain(run_parameters, prepare, [channels, rankers], evaluate, create_asset_event_task(MODELS, run_parameters))
     chain(channels, [containers, heads], evaluate)

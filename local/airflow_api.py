@@ -1,7 +1,4 @@
-"""Airflow's REST API, as far as the line needs it: trigger a run, find the runs it caused, read their tasks and logs.
-
-Knows HTTP and JSON; decides nothing.
-"""
+"""Client of Airflow's REST API: trigger a run, find the runs that it triggered, read their tasks and logs."""
 
 from __future__ import annotations
 
@@ -14,19 +11,17 @@ import httpx
 from config.settings import Settings
 from local import airflow_server
 
-MAX_ATTEMPTS, RETRY_DELAY_S = 5, 5.0
-"""How often a question is put to an Airflow that does not answer, and how long we wait in between."""
-
+MAX_ATTEMPTS, RETRY_DELAY_S = 5, 5.0  # of GET requests to an Airflow that does not respond
 AIRFLOW_ERROR_PREFIXES = ("Command exited with return code", "Task failed with exception")
-"""What Airflow says of a failed task beside what the task says itself."""
+"""Beginnings of the lines that Airflow adds to the log of a failed task."""
 
 
 class AirflowError(RuntimeError):
-    """Airflow refused a request, and the message is its own; or it does not answer, and the message says what to do."""
+    """Airflow rejected a request (the message is Airflow's) or does not respond (the message states the remedy)."""
 
 
 class RunQueuedError(AirflowError):
-    """The asked-for run waits for its turn behind another run of its DAG."""
+    """The triggered run is queued behind another run of its DAG."""
 
 
 @dataclass(frozen=True)
@@ -39,28 +34,25 @@ class DagRun:
 
     @property
     def is_finished(self) -> bool:
-        """True when nothing more will happen in it."""
+        """True if the run has succeeded or failed."""
         return self.state in ("success", "failed")
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """One task of a run, mapped tasks each on their own; `name` as in the UI; `duration_s` None until its end.
-
-    A mapped task has a number for a name until it has begun and said its own, then `is_named`.
-    """
+    """State of one task of a run; each mapped instance is a task of its own."""
 
     task_id: str
-    map_index: int
-    name: str
-    is_named: bool
+    map_index: int  # -1 if the task is not mapped
+    name: str  # as shown in the UI; a mapped task has its index until it has started and rendered its name
+    is_named: bool  # False while `name` is an index
     state: str | None
     try_number: int
-    duration_s: float | None
+    duration_s: float | None  # None until the task has ended
 
 
 class AirflowClient:
-    """A logged-in client; use it as a context manager."""
+    """HTTP client that logs in when needed; use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self.url = f"http://{settings.host}:{settings.airflow_port}"
@@ -75,21 +67,21 @@ class AirflowClient:
         self._client.close()
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
-        """Start a run with Params, as the UI's Trigger button does.
+        """Start a run with Params, like the Trigger button of the UI.
 
         Raises:
-            AirflowError: a Param is not valid, or the DAG is not there.
+            AirflowError: A Param is not valid, or the DAG does not exist.
         """
         return _parse_run(
             self._request_json("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
         )
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun:
-        """The run as it is now."""
+        """Current state of a run."""
         return _parse_run(self._request_json("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
 
     def dag_exists(self, dag_id: str) -> bool:
-        """True once the DAG's file has been parsed."""
+        """True once Airflow has parsed the DAG's file."""
         try:
             self._request_json("GET", f"/dags/{dag_id}")
         except AirflowError:
@@ -97,24 +89,24 @@ class AirflowClient:
         return True
 
     def find_triggered_run(self, dag_id: str, cause: DagRun) -> DagRun | None:
-        """The run of `dag_id` that an asset event of the run `cause` started; None as long as there is none.
+        """Run of `dag_id` that an asset event of the run `cause` started; None if there is none yet.
 
         Raises:
-            NotStartedError: there is one and it is still queued. Airflow 3.3 cannot say which: it answers 500 because
-                a queued run has no start date.
+            RunQueuedError: The run is still queued. Airflow 3.3 responds with 500 in this case, because a queued run has no
+                start date.
         """
-        caused = {"source_dag_id": cause.dag_id, "source_run_id": cause.run_id}
-        answer = self._request_authorized("GET", "/assets/events", params=caused)
-        if answer.is_server_error:
-            raise RunQueuedError(f"the run of {dag_id} after {cause.run_id} waits for its turn")
-        for event in self._parse_response(answer)["asset_events"]:
+        source = {"source_dag_id": cause.dag_id, "source_run_id": cause.run_id}
+        response = self._request_authorized("GET", "/assets/events", params=source)
+        if response.is_server_error:
+            raise RunQueuedError(f"the run of {dag_id} after {cause.run_id} is queued")
+        for event in self._parse_response(response)["asset_events"]:
             for row in event["created_dagruns"]:
                 if row["dag_id"] == dag_id:
                     return DagRun(dag_id, row["run_id"], row["state"])
         return None
 
     def list_tasks(self, run: DagRun) -> list[TaskState]:
-        """Every task of a run."""
+        """All tasks of a run."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
         return [
             TaskState(
@@ -130,14 +122,14 @@ class AirflowClient:
         ]
 
     def read_log_tail(self, run: DagRun, task: TaskState, lines: int = 25) -> list[str]:
-        """The last lines of a task's log, without what Airflow says there of its own work."""
+        """Last lines of a task's log, without the messages of Airflow itself."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
         content = self._request_json("GET", path, params={"map_index": task.map_index, "full_content": True})["content"]
-        said = [str(line["event"] if isinstance(line, dict) else line) for line in content]
-        return filter_task_output(said)[-lines:]
+        messages = [str(line["event"] if isinstance(line, dict) else line) for line in content]
+        return filter_task_output(messages)[-lines:]
 
     def task_url(self, run: DagRun, task: TaskState) -> str:
-        """Where a person sees the task in the UI."""
+        """URL of the task in the UI."""
         mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
         return f"{self.url}/dags/{run.dag_id}/runs/{run.run_id}/tasks/{task.task_id}{mapped}"
 
@@ -145,49 +137,53 @@ class AirflowClient:
         return self._parse_response(self._request_authorized(method, path, **arguments))
 
     def _request_authorized(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        # What is ordered may have been heard even if nobody answered: only questions are put again
-        tries = MAX_ATTEMPTS if method == "GET" else 1
-        answer = self._request_with_retries(method, f"/api/v2{path}", tries, **arguments)
-        if answer.status_code != httpx.codes.UNAUTHORIZED:
-            return answer
+        # Only GET is idempotent: a request that timed out may have been processed
+        attempts = MAX_ATTEMPTS if method == "GET" else 1
+        response = self._request_with_retries(method, f"/api/v2{path}", attempts, **arguments)
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return response
         token = self._request_with_retries("POST", "/auth/token", MAX_ATTEMPTS, json=self._login)
         if token.is_error:
-            raise AirflowError(f"Airflow at {self.url} does not accept our password: is it another installation's?")
+            raise AirflowError(
+                f"Airflow at {self.url} does not accept the password; does it belong to another installation?"
+            )
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        return self._request_with_retries(method, f"/api/v2{path}", tries, **arguments)
+        return self._request_with_retries(method, f"/api/v2{path}", attempts, **arguments)
 
-    def _request_with_retries(self, method: str, path: str, tries: int, **arguments: Any) -> httpx.Response:
+    def _request_with_retries(self, method: str, path: str, attempts: int, **arguments: Any) -> httpx.Response:
         try:
             return self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
-            if tries == 1:
+            if attempts == 1:
                 raise AirflowError(
-                    f"Airflow at {self.url} does not answer ({type(error).__name__}; its log: {self._log}); what runs there goes "
-                    "on without this command: watch it there, or give the same command again, what is done stays done"
+                    f"Airflow at {self.url} does not respond ({type(error).__name__}; its log: {self._log}); its runs "
+                    "continue without this command: follow it there, or give the same command again, finished work is not repeated"
                 ) from error
         time.sleep(RETRY_DELAY_S)
-        return self._request_with_retries(method, path, tries - 1, **arguments)
+        return self._request_with_retries(method, path, attempts - 1, **arguments)
 
-    def _parse_response(self, answer: httpx.Response) -> Any:
-        if answer.is_error:
-            request = answer.request
-            raise AirflowError(f"Airflow answers {answer.status_code} to {request.method} {request.url}: {answer.text}")
-        return answer.json()
+    def _parse_response(self, response: httpx.Response) -> Any:
+        if response.is_error:
+            request = response.request
+            raise AirflowError(
+                f"Airflow returned {response.status_code} to {request.method} {request.url}: {response.text}"
+            )
+        return response.json()
 
 
 def filter_task_output(lines: list[str]) -> list[str]:
-    """The lines of a log that are not Airflow's: no folded groups, nothing before a command's output, no ends that repeat it."""
-    own, depth = list[str](), 0
+    """Log lines of the task itself: without folded groups, lines before a command's output, and Airflow's error lines."""
+    output, depth = list[str](), 0
     for line in lines:
         if line.startswith("::group::"):
             depth += 1
         elif line.startswith("::endgroup::"):
             depth -= 1
         elif line == "Output:":
-            own.clear()
+            output.clear()
         elif depth == 0 and not line.startswith(AIRFLOW_ERROR_PREFIXES):
-            own.append(line)
-    return own
+            output.append(line)
+    return output
 
 
 def _parse_run(row: dict[str, Any]) -> DagRun:

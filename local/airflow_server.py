@@ -1,4 +1,4 @@
-"""Airflow on one machine: LocalExecutor on SQLite, one admin with a random password, all of it below SEGUE_HOME.
+"""Airflow on one machine: LocalExecutor on SQLite, one admin with a random password, everything below SEGUE_HOME.
 
 `python -m local.airflow_server` prepares Airflow's database and the admin's password (AIRFLOW_PASSWORD, or random).
 """
@@ -11,19 +11,19 @@ import secrets
 from pathlib import Path
 
 from config.settings import ROOT, Settings, load_settings
-from local.environment import environment as environment_of_tools
+from local.environment import environment as tool_environment
 from local.ports import free_port
 
 USER = "segue"
 
 
 def passwords_file(settings: Settings) -> Path:
-    """Where the simple auth manager reads users' passwords, and where a person finds theirs."""
+    """File from which the simple auth manager reads passwords, readable by its owner only."""
     return settings.airflow / "passwords.json"
 
 
 def load_or_create_password(settings: Settings) -> str:
-    """The admin's password, made at the first call and kept in a file that only its owner reads."""
+    """Password of the admin, created on the first call."""
     path = passwords_file(settings)
     if not path.exists():
         settings.airflow.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -33,7 +33,7 @@ def load_or_create_password(settings: Settings) -> str:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Airflow's own variables. Tasks inherit its environment, so what they need is set by the caller."""
+    """Airflow's own variables. Tasks inherit the server's environment, so the caller adds the variables of the tools."""
     url = f"http://{settings.host}:{settings.airflow_port}"
     cores = os.cpu_count() or 1
     return {
@@ -41,41 +41,41 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        # LocalExecutor starts a worker process for each slot
+        # LocalExecutor starts a worker process per slot
         "AIRFLOW__CORE__PARALLELISM": str(cores),
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
-        # A restarted Airflow takes up what a killed one left as "running" after two minutes, not five. Sooner, and a
-        # scheduler that a busy machine held up for half a minute would take itself for dead and end its own tasks
+        # A restarted Airflow resumes runs of a killed scheduler after two minutes instead of five. With a shorter threshold a
+        # scheduler that is delayed for half a minute on a busy machine would consider itself dead and end its own tasks
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
-        # So long a worker may wait before it sees that its task has ended, and its slot is taken for so long
+        # Maximum delay before a worker notices the end of its task and frees its slot
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # A scheduler that starts again may be up long before the API server, to which its first tasks report
+        # A restarted scheduler may run long before the API server, to which its first tasks report
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8",
-        # A task gets its leave to report when it is queued, and LocalExecutor queues all that could run: the last ones wait
-        # for every training before them, and a leave of ten minutes is over by then (apache/airflow#53713)
+        # A task's token is issued when the task is queued. LocalExecutor queues all runnable tasks, so the last ones wait for
+        # every training before them, longer than the default of ten minutes (apache/airflow#53713)
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings)),
         "AIRFLOW__API__HOST": settings.host,
         "AIRFLOW__API__PORT": str(settings.airflow_port),
         "AIRFLOW__API__BASE_URL": url,
-        # A log's lines are broken where the window ends: what is wrong and what to do is not to be scrolled for
+        # Wrap log lines at the window's edge, so that reason and remedy are visible without scrolling
         "AIRFLOW__API__DEFAULT_WRAP": "True",
-        # Tasks report here; without it they go on asking for the default port
+        # URL to which tasks report; the default has the default port
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(settings.host)),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(settings.host)),
-        # Two mapped trainings run beside each other, one on each core: more threads than cores only wait for each other
+        # Mapped trainings run in parallel, one per core: more threads than cores would only compete
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
 
 
 def main() -> None:
-    """Write the password file, then become the command that brings the database up to date."""
+    """Create the password file, then replace this process with the migration of the database."""
     settings = load_settings()
     load_or_create_password(settings)
-    variables = environment_of_tools(settings)
+    variables = tool_environment(settings)
     os.execvpe("airflow", ["airflow", "db", "migrate"], variables)  # noqa: S606
 
 

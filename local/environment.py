@@ -1,7 +1,7 @@
-"""`python -m local.environment COMMAND ...`: runs a command as our services and tasks run it.
+"""`python -m local.environment COMMAND ...`: runs a command in the environment of the services and tasks.
 
-The programs installed with us come first on the path, every tool keeps its files below SEGUE_HOME, and none reports
-usage.
+In this environment the programs of the virtual environment come first on PATH, every tool stores its files below SEGUE_HOME,
+and usage reporting is disabled.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from config.settings import Settings, load_settings, tool_environment
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Variables of every program that we start."""
+    """Environment variables of every program that is started."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    # Airflow gives a task's bash a socket as standard input. An outermost bash takes that for a remote login and reads
-    # ~/.bashrc, which may put another Python first; one that lies two shells deep does not.
-    own = {"PATH": path, "PYTHONUNBUFFERED": "1", "SHLVL": "2"}
-    # What a program of ours loads is what it was started with, wherever the settings came from
+    # Airflow gives a task's bash a socket as standard input. A top-level bash takes that for a remote login and reads
+    # ~/.bashrc, which may put another Python first on PATH; SHLVL=2 marks it as nested.
+    process_variables = {"PATH": path, "PYTHONUNBUFFERED": "1", "SHLVL": "2"}
+    # Child processes load the same settings, wherever the settings of this process came from.
     addresses = {
         "SEGUE_HOST": settings.host,
         "SEGUE_AIRFLOW_PORT": str(settings.airflow_port),
@@ -28,15 +28,15 @@ def environment(settings: Settings) -> dict[str, str]:
         "SEGUE_PAGES_PORT": str(settings.console_port),
         "SEGUE_CONSUMER_PORT": str(settings.consumer_port),
     }
-    return {**os.environ, **tool_environment(settings), **addresses, **own}
+    return {**os.environ, **tool_environment(settings), **addresses, **process_variables}
 
 
 def main() -> None:
-    """Become the command."""
+    """Replace this process with the command."""
     if len(sys.argv) < 2:
-        raise SystemExit("which command? For example: python -m local.environment dbt build --project-dir dbt")
+        raise SystemExit("a command is required, for example: python -m local.environment dbt build --project-dir dbt")
     variables = environment(load_settings())
-    os.environ["PATH"] = variables["PATH"]  # where the next line looks for the program
+    os.environ["PATH"] = variables["PATH"]  # execvpe looks for the program in the PATH of this process
     os.execvpe(sys.argv[1], sys.argv[1:], variables)  # noqa: S606
 
 

@@ -1,7 +1,7 @@
-"""`python -m local.land --logs PATH --recipe NAME`: lands the asked logs; without any, the simulated listening world.
+"""`python -m local.land --logs PATH --recipe NAME`: lands logs; without `--logs` the simulated world, if nothing is landed.
 
-Where logs have been landed before and none are asked for, they stay the line's logs: a simulated world on top of real
-ones would be neither. `--live` lands what the recommender recorded.
+If logs have been landed before and none are given, the pipeline continues with them: a simulated world must not be mixed with
+real logs. `--live` lands the events that the recommender recorded.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
+from local.home_format import HomeFormatError, check_home_format
 from storage import object_store
 
 SEED = 7
@@ -21,7 +22,7 @@ SEED = 7
 
 @dataclass(frozen=True)
 class WorldSize:
-    """Size of a simulated listening world."""
+    """Size of a simulated world."""
 
     users: int
     tracks: int
@@ -36,7 +37,7 @@ WORLD_SIZES = {
 
 
 def list_landed_sources(settings: Settings) -> list[str]:
-    """Names of the sources that were landed, the recommender's own events (they have no split) aside."""
+    """Names of the landed sources, without the recommender's own events (which have no split)."""
     files = [str(file) for file in object_store.list_files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return []
@@ -46,14 +47,11 @@ def list_landed_sources(settings: Settings) -> list[str]:
 
 
 def simulate_world(settings: Settings, recipe: str) -> Path:
-    """The folder of the recipe's simulated world, made if it is not whole yet."""
+    """Folder of the recipe's simulated world, generated unless it is complete."""
     world, folder = WORLD_SIZES[recipe], settings.home / "simulated" / recipe
     complete = folder / "complete"
     if not complete.exists():
-        print(
-            f"simulating a listening world: {world.users:,} users, {world.tracks:,} tracks, {world.days} days",
-            flush=True,
-        )
+        print(f"simulating {world.users:,} users, {world.tracks:,} tracks, {world.days} days", flush=True)
         size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
         _run_module("ingestion.simulate", *size, "--seed", str(SEED), "--out", str(folder))
         complete.touch()
@@ -61,44 +59,45 @@ def simulate_world(settings: Settings, recipe: str) -> Path:
 
 
 def land(settings: Settings, logs: str | None, recipe: str) -> None:
-    """Land `logs`, or the simulated world where nothing was landed yet.
+    """Land `logs`, or the simulated world if nothing is landed.
 
     Raises:
-        SystemExit: the command below failed; it has said why.
+        SystemExit: The landing command failed and has printed the reason.
     """
     if logs:
         _run_module("ingestion.land", logs)
     elif sources := list_landed_sources(settings):
-        print(f"no logs asked for: going on with what is landed in {settings.landing}: {', '.join(sources)}")
+        print(f"no logs given: continuing with the logs landed in {settings.landing}: {', '.join(sources)}")
     else:
-        print("no logs asked for: these are simulated listeners (your own: LOGS=PATH)")
+        print("no logs given: using simulated listeners (to use your own: LOGS=PATH)")
         _run_module("ingestion.land", str(simulate_world(settings, recipe)))
 
 
 def _run_module(module: str, *arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
-    if done.returncode < 0:
-        os.kill(os.getpid(), -done.returncode)  # a killed landing is not one that failed: say so to whoever waits
-    if done.returncode:
-        raise SystemExit(done.returncode)
+    process = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
+    if process.returncode < 0:
+        os.kill(os.getpid(), -process.returncode)  # pass the signal on, so that the caller retries
+    if process.returncode:
+        raise SystemExit(process.returncode)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Land logs, the simulated world, or the recommender's events."""
     parser = argparse.ArgumentParser(prog="python -m local.land", description="Land listening logs")
     parser.add_argument(
-        "--logs", default=None, help="file or folder; empty: what is landed, or else the simulated world"
+        "--logs", default=None, help="file or folder; empty: landed logs, otherwise the simulated world"
     )
     parser.add_argument("--recipe", default="small", choices=list(WORLD_SIZES), help="size of the simulated world")
-    parser.add_argument("--live", action="store_true", help="land what the recommender recorded instead")
+    parser.add_argument("--live", action="store_true", help="land the events that the recommender recorded instead")
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
+        check_home_format(settings)
         if options.live:
             _run_module("ingestion.land", str(settings.event_log))
         else:
             land(settings, options.logs or None, options.recipe)
-    except (SettingError, object_store.StorageError) as error:
+    except (SettingError, HomeFormatError, object_store.StorageError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -1,4 +1,4 @@
-"""`python -m local.mlflow_server`: MLflow's server over SEGUE_HOME/mlflow, small: one worker, no job runners."""
+"""`python -m local.mlflow_server`: MLflow server with its data in SEGUE_HOME/mlflow; one worker, no job runners."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local.environment import environment
 
 
 def command(settings: Settings) -> list[str]:
-    """The server's command line; clients write artifacts themselves, because they share the disk."""
+    """Command line of the server. Clients write artifacts directly, because they share the disk."""
     store = ["--backend-store-uri", f"sqlite:///{settings.mlflow}/mlflow.db"]
     artifacts = ["--no-serve-artifacts", "--default-artifact-root", str(settings.mlflow / "artifacts")]
     address = ["--workers", "1", "--host", settings.host, "--port", str(settings.mlflow_port)]
@@ -17,13 +17,13 @@ def command(settings: Settings) -> list[str]:
 
 
 def main() -> None:
-    """Become the server."""
+    """Replace this process with the server."""
     settings = load_settings()
     settings.mlflow.mkdir(parents=True, exist_ok=True)
-    # The job runners would be eight more processes and 2 GB
+    # Job runners would add eight processes and 2 GB of memory
     variables = {**environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    line = command(settings)
-    os.execvpe(line[0], line, variables)  # noqa: S606
+    words = command(settings)
+    os.execvpe(words[0], words, variables)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -1,219 +1,202 @@
-"""`python -m local.pipeline --logs PATH --recipe NAME --as-of DAY`: the whole line in order, without a scheduler.
+"""`python -m local.pipeline --logs PATH --recipe NAME --as-of DAY`: runs the pipeline in order, without a scheduler.
 
-`steps` is the list; the DAGs run the same commands. A step's output goes to a log of its own below
-`SEGUE_HOME/logs/pipeline`, and the first step that fails ends the run.
+The commands are those of the task table (`dags/task_catalog.py`), which the DAGs run too. The output of each step goes to its
+own log in `SEGUE_HOME/logs/pipeline`; the first failed step ends the run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import string
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
+from dags.task_catalog import MODEL_KINDS, RECIPES, TASKS
 from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
+from local.home_format import HomeFormatError, check_home_format
 
-RECIPES = ("debug", "small", "full")
-DISK_FULL_MB = 16
-"""With so little left a disk is as good as full."""
+DISK_FULL_MB = 16  # a disk with less free space counts as full
+
+LANDING_TASKS = ("land_logs", "land_live_events")
+FEATURE_TASKS = (
+    *("validate_landed", "build_marts", "publish_marts", "document_marts", "validate_marts"),
+    *("apply_features", "materialize"),
+)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the line, and what it does in a few words."""
+    """One command of the pipeline."""
 
     name: str
     command: list[str]
     description: str
+    remedy: str = ""  # what to correct after a failure
 
 
 @dataclass(frozen=True)
 class RunParameters:
-    """What a person asked for: the same four values as the DAGs' Params. `channels` empty: all."""
+    """Parameters of a run; the same four as the Params of the DAGs."""
 
-    logs: str | None = None
+    logs: str | None = None  # file or folder; None: landed logs or the simulated world
     recipe: str = "small"
-    as_of: str | None = None
-    channels: tuple[str, ...] = ()
+    as_of: str | None = None  # ISO date; None: the day after the newest landed event
+    channels: tuple[str, ...] = ()  # recall channels to train; empty: all
 
 
 class StepError(RuntimeError):
-    """A step failed; the message names it and its log."""
+    """A step failed; the message names it, the end of its log and the remedy."""
 
 
-def landing_steps(asked: RunParameters) -> list[Step]:
-    """The steps before `as_of` is known."""
-    logs = ["--logs", asked.logs] if asked.logs else []
-    return [
-        Step(
-            "land",
-            _python_command("local.land", *logs, "--recipe", asked.recipe),
-            "listening logs, or the simulated world",
-        ),
-        Step("land_live", _python_command("local.land", "--live"), "what listeners did with our answers"),
-    ]
+def create_step(task_name: str, name: str = "", prefix: str = "", **parameters: str) -> Step:
+    """Step that runs a task of the task table.
+
+    Args:
+        task_name: Name in the task table.
+        name: Name of the step if it differs from the task's.
+        prefix: Put before the description.
+        parameters: Values of the command's variables (AS_OF, RECIPE, ...).
+    """
+    task = TASKS[task_name]
+    command = [string.Template(word).substitute(parameters) for word in shlex.split(task.command)]
+    return Step(name or task_name, command, f"{prefix}{task.short}", task.remedy)
+
+
+def landing_steps(parameters: RunParameters) -> list[Step]:
+    """Steps before `as_of` is known."""
+    return [create_step(name, LOGS=parameters.logs or "", RECIPE=parameters.recipe) for name in LANDING_TASKS]
 
 
 def feature_steps(as_of: str) -> list[Step]:
-    """From landed events to features."""
-
-    def validate(stage: str, what: str) -> Step:
-        return Step(f"validate_{stage}", _python_command("quality.validate", "--as-of", as_of, "--stage", stage), what)
-
-    return [
-        validate("landed", "whether the newest events may pass: expectations, data docs"),
-        Step(
-            "build",
-            ["dbt", "build", "--project-dir", "dbt", "--vars", json.dumps({"as_of": as_of})],
-            "what the logs mean: every dbt model, tested, published as marts",
-        ),
-        Step(
-            "publish",
-            _python_command("local.publish"),
-            "what dbt could not publish itself, of Spark and for object storage",
-        ),
-        Step(
-            "document",
-            ["dbt", "docs", "generate", "--project-dir", "dbt", "--static", "--no-compile"],
-            "dbt docs: every model, its columns, tests and lineage",
-        ),
-        validate("marts", "whether the marts may pass: expectations, data docs"),
-        Step("apply", ["feast", "-c", "feature_repo", "apply"], "entities, feature views, feature services"),
-        Step(
-            "materialize",
-            _python_command("sequences.online.materialize", "--as-of", as_of),
-            "newest features, for serving",
-        ),
-    ]
+    """Steps from landed events to features."""
+    return [create_step(name, AS_OF=as_of) for name in FEATURE_TASKS]
 
 
-def model_steps(
-    asked: RunParameters,
-    as_of: str,
-    channels: list[str],
-    rankers: list[str],
-    containers: list[str] | None = None,
-    heads: list[str] | None = None,
-) -> list[Step]:
-    """From features to a release: learn, compare, refit, pass the gate."""
-    when = ["--as-of", as_of, "--recipe", asked.recipe]
+def model_steps(parameters: RunParameters, as_of: str, tables: dict[str, Sequence[str]]) -> list[Step]:
+    """Steps from features to a release: train, evaluate, refit, release.
 
-    def fits(fit: str, what: str) -> list[Step]:
-        tables = {"channel": channels, "container": containers or [], "ranker": rankers, "head": heads or []}
-        models = [(kind, name) for kind, names in tables.items() for name in names]
+    Args:
+        parameters: Parameters of the run.
+        as_of: ISO date.
+        tables: "channels", "containers", "rankers" and "heads" → names of the models to train.
+    """
+    values = {"AS_OF": as_of, "RECIPE": parameters.recipe}
+    models = [(kind, name) for kind in MODEL_KINDS for name in tables.get(f"{kind}s", ())]
+
+    def fit_all(fit: str, verb: str) -> list[Step]:
         return [
-            Step(
-                f"{fit}_{name}",
-                _python_command("training.train", kind, name, "--fit", fit, *when),
-                f"{what} {kind} {name}",
-            )
+            create_step(f"train_{kind}", f"{fit}_{name}", f"{verb} {name}, ", NAME=name, FIT=fit, **values)
             for kind, name in models
         ]
 
     return [
-        Step("prepare", _python_command("training.prepare", *when), "vocabulary, catalogue, hash of all inputs"),
-        *fits("held_out", "train"),
-        Step("evaluate", _python_command("training.evaluate", *when), "against the memories, on held-out time"),
-        *fits("final", "refit"),
-        Step("release", _python_command("training.release", *when), "the gate, then the model store"),
+        create_step("prepare", **values),
+        *fit_all("held_out", "train"),
+        create_step("evaluate", **values),
+        *fit_all("final", "refit"),
+        create_step("release", **values),
     ]
 
 
-def run(settings: Settings, asked: RunParameters) -> None:
-    """Run every step in order, one line of progress a step.
+def run(settings: Settings, parameters: RunParameters) -> None:
+    """Run every step in order and print one line per step.
 
     Raises:
-        StepError: a step failed, so the ones after it were not started; or a channel is asked for that there is not.
-        NoRoomError: there is no room for what they write.
+        StepError: A step failed, so the remaining steps were not started; or a requested channel does not exist.
+        DiskSpaceError: The disk is too full for the output.
+        HomeFormatError: Another version wrote the home.
     """
     check_disk_space(settings.home)
+    check_home_format(settings)
     folder = settings.logs / "pipeline"
     folder.mkdir(parents=True, exist_ok=True)
     variables = environment(settings)
-    check_channels(asked, variables)
+    check_channels(parameters, variables)
     numbers = iter(range(1, 100))
 
-    def all_of(steps: list[Step]) -> None:
+    def run_all(steps: list[Step]) -> None:
         for step in steps:
             try:
                 _run_step(step, folder / f"{next(numbers):02d}_{step.name}.log", variables)
             except StepError:
-                check_disk_space(settings.home, DISK_FULL_MB)  # a full disk may have left no reason in the log
+                check_disk_space(settings.home, DISK_FULL_MB)  # on a full disk the log may lack the reason
                 raise
 
-    all_of(landing_steps(asked))
-    as_of = asked.as_of or read_last_output_line(["ingestion.as_of"], variables)
-    print(f"  as_of {as_of}, recipe {asked.recipe}")
-    all_of(feature_steps(as_of))
-    tables = read_model_tables(asked, variables)
-    channels = [name for name in tables["channels"] if not asked.channels or name in asked.channels]
-    all_of(model_steps(asked, as_of, channels, tables["rankers"], tables["containers"], tables["heads"]))
+    run_all(landing_steps(parameters))
+    as_of = parameters.as_of or read_last_output_line(["ingestion.as_of"], variables)
+    print(f"  as_of {as_of}, recipe {parameters.recipe}")
+    run_all(feature_steps(as_of))
+    tables = read_model_tables(parameters, variables)
+    channels = [name for name in tables["channels"] if not parameters.channels or name in parameters.channels]
+    run_all(model_steps(parameters, as_of, {**tables, "channels": channels}))
 
 
-def read_model_tables(asked: RunParameters, variables: dict[str, str]) -> dict[str, list[str]]:
-    """Channels, containers, rankers and heads that the recipe trains."""
+def read_model_tables(parameters: RunParameters, variables: dict[str, str]) -> dict[str, list[str]]:
+    """Names of the channels, containers, rankers and heads that the recipe trains."""
     tables: dict[str, list[str]] = json.loads(
-        read_last_output_line(["training.train", "list", "all", "--recipe", asked.recipe], variables)
+        read_last_output_line(["training.train", "list", "all", "--recipe", parameters.recipe], variables)
     )
     return tables
 
 
-def check_channels(asked: RunParameters, variables: dict[str, str]) -> None:
-    """Return when there is a channel of every name that was asked for, as is known from the first when none was.
+def check_channels(parameters: RunParameters, variables: dict[str, str]) -> None:
+    """Check that every requested channel exists; skipped if none is requested, because listing them takes seconds.
 
     Raises:
-        StepError: there is not.
+        StepError: A requested channel does not exist.
     """
-    there = read_model_tables(asked, variables)["channels"] if asked.channels else []
-    if strange := [name for name in asked.channels if name not in there]:
+    available = read_model_tables(parameters, variables)["channels"] if parameters.channels else []
+    if unknown := [name for name in parameters.channels if name not in available]:
         raise StepError(
-            f"no channel is called {', '.join(strange)}; give CHANNELS some of {', '.join(there)}, or leave it out"
+            f"unknown channel {', '.join(unknown)}; set CHANNELS to some of {', '.join(available)}, or omit it"
         )
 
 
 def read_last_output_line(module: list[str], variables: dict[str, str]) -> str:
-    """The last line that `python -m MODULE ...` prints.
+    """Last line that `python -m MODULE ...` prints.
 
     Raises:
-        StepError: it failed; the message is its own.
+        StepError: The command failed; the message contains its standard error.
     """
-    done = subprocess.run(
-        _python_command(*module), env=variables, cwd=ROOT, check=False, capture_output=True, text=True
+    process = subprocess.run(
+        ["python", "-m", *module], env=variables, cwd=ROOT, check=False, capture_output=True, text=True
     )
-    if done.returncode:
-        raise StepError(f"python -m {' '.join(module)} failed: {done.stderr.strip()[-2000:]}")
-    return done.stdout.splitlines()[-1]
+    if process.returncode:
+        raise StepError(f"python -m {' '.join(module)} failed: {process.stderr.strip()[-2000:]}")
+    return process.stdout.splitlines()[-1]
 
 
 def _run_step(step: Step, log: Path, variables: dict[str, str]) -> None:
     print(f"  {step.name:<26} {step.description} … ", end="", flush=True)
-    began = time.monotonic()
+    started = time.monotonic()
     with log.open("w") as output:
-        done = subprocess.run(
+        process = subprocess.run(
             step.command, env=variables, cwd=ROOT, check=False, stdout=output, stderr=subprocess.STDOUT
         )
-    print(f"{'done' if done.returncode == 0 else 'FAILED'} ({time.monotonic() - began:.0f} s)", flush=True)
-    if done.returncode:
-        raise StepError(f"{step.name} failed; {log} ends with:\n" + "\n".join(_log_tail(log)))
+    state = "done" if process.returncode == 0 else "FAILED"
+    print(f"{state} ({time.monotonic() - started:.0f} s)", flush=True)
+    if process.returncode:
+        lines = [f"{step.name} failed; {log} ends with:", *_log_tail(log)]
+        if step.remedy:
+            lines.append(f"What to do: {step.remedy} Then give the same command again.")
+        raise StepError("\n".join(lines))
 
 
-def _log_tail(log: Path, lines: int = 25) -> Iterator[str]:
-    yield from log.read_text(errors="replace").splitlines()[-lines:]
-
-
-def _python_command(module: str, *arguments: str) -> list[str]:
-    return ["python", "-m", module, *arguments]
+def _log_tail(log: Path, lines: int = 25) -> list[str]:
+    return log.read_text(errors="replace").splitlines()[-lines:]
 
 
 def parse_run_parameters(parser: argparse.ArgumentParser, arguments: list[str] | None) -> RunParameters:
-    """What the command line asks for; an empty value counts as none, because make passes those on."""
+    """Parameters from the command line; empty values count as not given, because make passes them."""
     parser.add_argument("--logs", default="", help="file or folder of listening logs (default: the simulated world)")
     parser.add_argument("--recipe", default="small", choices=RECIPES, help="size of models and simulated world")
     parser.add_argument("--as-of", default="", help="YYYY-MM-DD (default: the day after the newest event)")
@@ -221,9 +204,9 @@ def parse_run_parameters(parser: argparse.ArgumentParser, arguments: list[str] |
     options = parser.parse_args(arguments)
     logs = str(Path(options.logs).expanduser().resolve()) if options.logs else None
     if logs and not Path(logs).exists():
-        parser.error(f"there are no logs at {logs}; give a file or folder that exists, or leave LOGS out")
+        parser.error(f"there are no logs at {logs}; give an existing file or folder, or omit LOGS")
     if options.as_of and not _is_iso_date(options.as_of):
-        parser.error(f"{options.as_of!r} is no day; write AS_OF as 2026-06-30, or leave it out")
+        parser.error(f"{options.as_of!r} is not a date; write AS_OF as 2026-06-30, or omit it")
     return RunParameters(logs, options.recipe, options.as_of or None, tuple(options.channels.split()))
 
 
@@ -235,19 +218,18 @@ def _is_iso_date(text: str) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the line."""
-    asked = parse_run_parameters(
-        argparse.ArgumentParser(prog="python -m local.pipeline", description="The line in order"), arguments
-    )
+    """Run the pipeline."""
+    parser = argparse.ArgumentParser(prog="python -m local.pipeline", description="Run the pipeline without Airflow")
+    parameters = parse_run_parameters(parser, arguments)
     try:
         settings = load_settings()
-        print(f"Segue's line, in {settings.home}")
-        run(settings, asked)
-    except (StepError, DiskSpaceError, SettingError) as error:
+        print(f"Segue pipeline in {settings.home}")
+        run(settings, parameters)
+    except (StepError, DiskSpaceError, HomeFormatError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on with what is done", file=sys.stderr)
+        print("\nstopped; the same command continues with the finished steps", file=sys.stderr)
         return 130
     print(f"released; serve it with: make serve  (report: {settings.reports / 'evaluation.html'})")
     return 0

@@ -1,4 +1,4 @@
-"""Whether a port can be taken, said in one sentence when it cannot."""
+"""Checks of TCP ports."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 
 
 class PortTakenError(RuntimeError):
-    """Another program listens on a port that a service needs; the message names the port and the setting."""
+    """Another program listens on the port of a service; the message names the port and its setting."""
 
 
 def is_free(host: str, port: int) -> bool:
-    """True when nothing listens on `host:port`, so that a service can."""
+    """True if nothing listens on `host:port`."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -23,17 +23,17 @@ def is_free(host: str, port: int) -> bool:
 
 
 def wait_until_free(host: str, port: int, timeout_s: float = 10) -> None:
-    """Return when the port is free, or after `patience_s`: a killed program has its port for a moment longer."""
+    """Return when the port is free, or after `timeout_s`: a killed program releases its port with a delay."""
     deadline = time.monotonic() + timeout_s
     while not is_free(host, port) and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free now; the caller takes it before somebody else does.
+    """A random port that is free at the time of the call.
 
-    It lies below the ports that systems give to outgoing connections (32768 and up on Linux, 49152 and up elsewhere):
-    one of those may be taken again by any connection before the caller listens.
+    It is below the ephemeral port range (from 32768 on Linux, from 49152 elsewhere), so that no outgoing connection takes it
+    before the caller listens on it.
     """
     while not is_free(host, port := random.randrange(20_000, 32_000)):
         continue
@@ -41,10 +41,10 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def check_free(service: str, host: str, port: int, setting: str) -> None:
-    """Return when the port is free.
+    """Check that the port of a service is free.
 
     Raises:
-        PortTakenError: it is not.
+        PortTakenError: Another program listens on it.
     """
     if not is_free(host, port):
         raise PortTakenError(

@@ -1,7 +1,4 @@
-"""A program in the background and its end: everything it started included, everything else left alone.
-
-Knows nothing about what the program does.
-"""
+"""Start and stop of background programs with all their child processes."""
 
 from __future__ import annotations
 
@@ -21,21 +18,21 @@ MARKER_VARIABLE = "SEGUE_SERVICE_MARK"
 
 @dataclass(frozen=True)
 class BackgroundProcess:
-    """A started program: its process id (its session's id too) and the mark that it and its children carry.
+    """A started program, identified by process id and by a marker that its children inherit in their environment.
 
-    A session alone would miss what the program's children put into sessions of their own, as Airflow does with every
-    task; a process id alone would hit a stranger who got the same one after a reboot.
+    The session id alone would miss children in other sessions (Airflow starts one per task); the process id alone could
+    belong to an unrelated program after a reboot.
     """
 
-    pid: int
-    mark: str
+    pid: int  # also the session id
+    mark: str  # value of MARKER_VARIABLE
 
     def members(self) -> list[psutil.Process]:
-        """Processes of this program that are alive."""
+        """Living processes of this program."""
         return [process for process in psutil.process_iter() if self._owns(process)]
 
     def is_running(self) -> bool:
-        """True while the program itself runs."""
+        """True while the program itself (not only its children) runs."""
         return any(process.pid == self.pid for process in self.members())
 
     def _owns(self, process: psutil.Process) -> bool:
@@ -43,20 +40,20 @@ class BackgroundProcess:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             environment = process.environ()
-            # In the moment in which a program becomes another one (exec) it has none.
+            # During exec the environment is empty for a moment.
             return bool(environment.get(MARKER_VARIABLE) == self.mark if environment else process.pid == self.pid)
         except psutil.Error:
             return False
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> BackgroundProcess:
-    """Start `command` in `folder` in a session of its own; its output is appended to `log`."""
+    """Start `command` in `folder` in a new session and append its output to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     mark = secrets.token_hex(8)
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
-            # SPT_NOENV: a program that renames itself (Airflow's do) keeps its environment readable, and so the mark
+            # SPT_NOENV: setproctitle (used by Airflow) leaves the environment, and so the marker, readable
             env={**environment, MARKER_VARIABLE: mark, "SPT_NOENV": "1"},
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -68,23 +65,23 @@ def start(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
 
 
 def stop(program: BackgroundProcess, timeout_s: float = 20) -> None:
-    """End every process of the program: ask, wait up to `patience_s`, then kill what is left."""
+    """End every process of the program: SIGTERM, and SIGKILL after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     for process in program.members():
         _send_signal(process, kill=False)
-    while (left := program.members()) and time.monotonic() < deadline:
+    while (remaining := program.members()) and time.monotonic() < deadline:
         _reap(program.pid)
         time.sleep(0.1)
-    while left:
-        for process in left:
+    while remaining:
+        for process in remaining:
             _send_signal(process, kill=True)
         _reap(program.pid)
         time.sleep(0.1)
-        left = program.members()
+        remaining = program.members()
 
 
 def save(program: BackgroundProcess, path: Path) -> None:
-    """Write the pid file, whole or not at all."""
+    """Write the pid file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(asdict(program)))
@@ -92,7 +89,7 @@ def save(program: BackgroundProcess, path: Path) -> None:
 
 
 def load(path: Path) -> BackgroundProcess | None:
-    """The program of a pid file; None when there is no file."""
+    """Program of a pid file; None if the file does not exist."""
     return BackgroundProcess(**json.loads(path.read_text())) if path.exists() else None
 
 
@@ -107,7 +104,7 @@ def _send_signal(process: psutil.Process, kill: bool) -> None:
 
 
 def _reap(pid: int) -> None:
-    """Take note of our own child's end, so that it does not stay as a zombie."""
+    """Collect the exit status of our child, so that it does not stay a zombie."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:

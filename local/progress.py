@@ -1,32 +1,38 @@
-"""Watching the line in Airflow: from the triggered run through the runs that its assets start, task by task."""
+"""Progress of a pipeline run in Airflow: follows the triggered run and the runs that its assets trigger, task by task."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from dags.task_catalog import PIPELINE_DAGS
 from local.airflow_api import AirflowClient, DagRun, RunQueuedError, TaskState
 
-PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "release_models")
 STATE_LABELS = {
     "running": "running",
     "success": "done",
     "failed": "FAILED",
-    "up_for_retry": "failed, tries again",
+    "up_for_retry": "failed, will be retried",
     "up_for_reschedule": "waiting",
     "skipped": "skipped",
 }
 
 
 class PipelineError(RuntimeError):
-    """The line stopped; the message holds the task, the end of its log and the page in the UI."""
+    """The pipeline stopped; the message contains the task, the end of its log and its URL in the UI."""
 
 
 def follow_pipeline(airflow: AirflowClient, first: DagRun, say: Callable[[str], None], timeout_s: float = 90) -> None:
-    """Return when the last DAG's run, which `first` caused through the others, has succeeded.
+    """Return when the run of the last DAG, triggered by `first` through the other DAGs, has succeeded.
+
+    Args:
+        airflow: Client of the Airflow server.
+        first: Run of the first DAG.
+        say: Receives lines of progress.
+        timeout_s: Maximum time between the end of a run and the start of the next.
 
     Raises:
-        LineError: a run failed, or its asset event did not start the next DAG within `patience_s`.
+        PipelineError: A run failed, or its asset event did not start the next DAG in time.
     """
     run = first
     for number, dag_id in enumerate(PIPELINE_DAGS):
@@ -39,9 +45,9 @@ def follow_pipeline(airflow: AirflowClient, first: DagRun, say: Callable[[str], 
 
 
 def _wait_for_triggered_run(
-    airflow: AirflowClient, dag_id: str, cause: DagRun, say: Callable[[str], None], patience_s: float
+    airflow: AirflowClient, dag_id: str, cause: DagRun, say: Callable[[str], None], timeout_s: float
 ) -> DagRun:
-    deadline, is_queued = time.monotonic() + patience_s, False
+    deadline, is_queued = time.monotonic() + timeout_s, False
     while time.monotonic() < deadline:
         try:
             if run := airflow.find_triggered_run(dag_id, cause):
@@ -49,33 +55,33 @@ def _wait_for_triggered_run(
         except RunQueuedError:
             if not is_queued:
                 say(f"{dag_id}  queued")
-            deadline, is_queued = time.monotonic() + patience_s, True
+            deadline, is_queued = time.monotonic() + timeout_s, True
         time.sleep(1)
     raise PipelineError(
-        f"{cause.dag_id} ended well but {dag_id} was not started within {patience_s:.0f} s; "
+        f"{cause.dag_id} succeeded but {dag_id} was not started within {timeout_s:.0f} s; "
         f"is it paused? See {airflow.url}/dags/{dag_id}"
     )
 
 
 def _wait_until_finished(airflow: AirflowClient, run: DagRun, say: Callable[[str], None]) -> DagRun:
-    seen: dict[tuple[str, int], str | None] = {}
+    printed: dict[tuple[str, int], str | None] = {}
     while True:
-        run = airflow.get_run(run.dag_id, run.run_id)  # before its tasks, so that the last look at them is complete
+        run = airflow.get_run(run.dag_id, run.run_id)  # before its tasks, so that the last list of tasks is complete
         for task in airflow.list_tasks(run):
             if task.state == "running" and not task.is_named:
-                continue  # by the next look it is
+                continue  # it has a name at the next poll
             key = (task.task_id, task.map_index)
-            if task.state in STATE_LABELS and seen.get(key) != task.state:
-                say(f"  {task.name:<44} {STATE_LABELS[task.state]}{_seconds(task)}")
-            seen[key] = task.state
+            if task.state in STATE_LABELS and printed.get(key) != task.state:
+                say(f"  {task.name:<44} {STATE_LABELS[task.state]}{_format_duration(task)}")
+            printed[key] = task.state
         if run.is_finished:
             return run
         time.sleep(1)
 
 
-def _seconds(task: TaskState) -> str:
-    is_over = task.state in ("success", "failed")
-    return f" ({task.duration_s:.0f} s)" if is_over and task.duration_s is not None else ""
+def _format_duration(task: TaskState) -> str:
+    is_finished = task.state in ("success", "failed")
+    return f" ({task.duration_s:.0f} s)" if is_finished and task.duration_s is not None else ""
 
 
 def _failure_reason(airflow: AirflowClient, run: DagRun) -> str:

@@ -1,8 +1,8 @@
-"""`python -m local.publish`: what dbt could not publish itself, each mart as the one sorted file that every reader expects.
+"""`python -m local.publish`: publishes the marts that dbt cannot publish itself, one sorted Parquet file per mart.
 
-dbt on Spark leaves a folder of part files a mart, whose names are in the order of the rows; they are put one after the
-other, row group by row group, and the file appears when it is whole. Marts for object storage are left in a folder of this
-machine and uploaded. Otherwise dbt has published already, and there is nothing to do.
+dbt on Spark writes each mart as a folder of part files, named in row order; they are concatenated row group by row group, and
+the published file is replaced atomically. Marts for object storage are built on the local disk and uploaded. In all other
+cases dbt has published the marts already and this command does nothing.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from storage import object_store
 
 
 def publish(written: Path, marts: Path) -> list[str]:
-    """Turns every folder in `written` into `marts/<name>.parquet` and removes it; returns the names."""
+    """Convert every mart folder in `written` to `marts/<name>.parquet` and remove it; return the names."""
     folders = sorted(path.parent for path in written.glob("*/_SUCCESS"))
     marts.mkdir(parents=True, exist_ok=True)
     for folder in folders:
-        writing = marts / f".{folder.name}.parquet.writing"
-        _merge_parts(sorted(folder.glob("part-*.parquet")), writing)
-        writing.replace(marts / f"{folder.name}.parquet")
+        draft = marts / f".{folder.name}.parquet.writing"
+        _merge_parts(sorted(folder.glob("part-*.parquet")), draft)
+        draft.replace(marts / f"{folder.name}.parquet")
         shutil.rmtree(folder)
     return [folder.name for folder in folders]
 
 
 def upload(built: Path, marts: Path) -> list[str]:
-    """Puts every file in `built` on object storage and removes it; returns the names. Killed, it is finished by the next."""
-    written = sorted(built.glob("[!.]*.parquet"))
-    for file in written:
+    """Upload every file in `built` to object storage and remove it; return the names. A killed upload can be repeated."""
+    files = sorted(built.glob("[!.]*.parquet"))
+    for file in files:
         object_store.upload(file, marts / file.name)
         file.unlink()
-    return [file.stem for file in written]
+    return [file.stem for file in files]
 
 
 def _merge_parts(parts: list[Path], path: Path) -> None:
@@ -47,10 +47,10 @@ def _merge_parts(parts: list[Path], path: Path) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Publish and upload what the settings require."""
     here = settings.load_settings()
     if not here.tables_url and here.engine != "spark":
-        print("dbt on DuckDB has published the marts itself")
+        print("dbt on DuckDB has already published the marts")
         return
     names: list[str] = []
     if here.engine == "spark":

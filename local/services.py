@@ -1,7 +1,7 @@
-"""The services of the one-machine profile, each in the background: `python -m local.services start|stop|status`.
+"""Background services of the one-machine profile: `python -m local.services start|stop|status`.
 
-The table `SERVICES`, with `CONSUMER` where there is a broker, is the only place that knows which there are. Pid files lie in
-`SEGUE_HOME/run`, logs in `SEGUE_HOME/logs`.
+`SERVICES`, with `CONSUMER_SERVICE` if a broker is configured, is the table of services. Pid files are in `SEGUE_HOME/run`,
+logs in `SEGUE_HOME/logs`.
 """
 
 from __future__ import annotations
@@ -19,44 +19,45 @@ from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
 from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
+from local.home_format import HomeFormatError, check_home_format
 from local.ports import PortTakenError, check_free, wait_until_free
 
 
 class ServiceError(RuntimeError):
-    """A service did not come up; the message names it and its log."""
+    """A service did not start; the message names it and the end of its log."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """How one service is started and how one sees that it is up."""
+    """One service: how to start it and how to check it."""
 
     name: str
     command: Callable[[Settings], list[str]]
     port: Callable[[Settings], int]
-    setting: str
-    health_path: str
-    ready_path: str = ""
+    setting: str  # name of the setting of the port, for error messages
+    health_path: str  # responds with success once the service is up
+    ready_path: str = ""  # responds with success once the service can do its work; empty: same as `health_path`
     startup_timeout_s: float = 300
     extra_environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
 
     def url(self, settings: Settings) -> str:
-        """Where the service answers."""
+        """Base URL."""
         return f"http://{settings.host}:{self.port(settings)}"
 
     def pid_file(self, settings: Settings) -> Path:
-        """Where its process is written down."""
+        """File with the id of its process."""
         return settings.home / "run" / f"{self.name}.json"
 
     def log(self, settings: Settings) -> Path:
-        """Where its output goes."""
+        """File with its output."""
         return settings.logs / f"{self.name}.log"
 
     def is_healthy(self, settings: Settings) -> bool:
-        """True when the service is up."""
+        """True if the service is up."""
         return self._responds(settings, self.health_path)
 
     def is_ready(self, settings: Settings) -> bool:
-        """True when it is up and has what it needs to do its work."""
+        """True if the service is up and has loaded everything that it needs."""
         return self._responds(settings, self.ready_path or self.health_path)
 
     def _responds(self, settings: Settings, path: str) -> bool:
@@ -106,34 +107,36 @@ CONSUMER_SERVICE = Service(
     setting="SEGUE_CONSUMER_PORT",
     health_path="/metrics",
 )
-"""Only where events go through a broker."""
+"""Started only if events go through a broker."""
 
 
 def installed_services(settings: Settings) -> tuple[Service, ...]:
-    """Those of this installation, in the order in which they are started."""
+    """Services of this installation, in start order."""
     return (*SERVICES, CONSUMER_SERVICE) if settings.broker else SERVICES
 
 
 def find_running_process(service: Service, settings: Settings) -> process.BackgroundProcess | None:
-    """The service's program if it runs."""
+    """Program of the service, None if it does not run."""
     program = process.load(service.pid_file(settings))
     return program if program and program.is_running() else None
 
 
 def start(settings: Settings, say: Callable[[str], None] = print) -> None:
-    """Start what does not run yet and wait until all answer.
+    """Start the services that do not run and wait until all respond.
 
     Raises:
-        PortTakenError, NoRoomError: before anything is started, when a port is taken by another program or a disk is full.
-        ServiceError: a service ended or did not answer in time.
+        HomeFormatError, PortTakenError, DiskSpaceError: Nothing was started, because another version wrote the home, a port
+            is taken by another program, or the disk is full.
+        ServiceError: A service ended or did not respond in time.
     """
     check_disk_space(settings.home)
+    check_home_format(settings)
     airflow_server.load_or_create_password(settings)
     missing = [service for service in installed_services(settings) if not find_running_process(service, settings)]
     for service in missing:
-        # What a killed service left behind may still listen, and its tasks may still write
-        if left := process.load(service.pid_file(settings)):
-            process.stop(left)
+        # Children of a killed service may still listen on the port, and its tasks may still write
+        if orphaned := process.load(service.pid_file(settings)):
+            process.stop(orphaned)
             wait_until_free(settings.host, service.port(settings))
     for service in missing:
         check_free(service.name, settings.host, service.port(settings), service.setting)
@@ -142,14 +145,14 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         program = process.start(service.command(settings), variables, ROOT, service.log(settings))
         process.save(program, service.pid_file(settings))
     for service in installed_services(settings):
-        began = time.monotonic()
+        started = time.monotonic()
         _wait_until_healthy(service, settings)
-        state = f"started ({time.monotonic() - began:.0f} s)" if service in missing else "was running"
+        state = f"started ({time.monotonic() - started:.0f} s)" if service in missing else "was running"
         say(f"  {service.name:<12} {service.url(settings):<28} {state}")
 
 
 def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
-    """End every service of this SEGUE_HOME with all that it started."""
+    """Stop every service of this SEGUE_HOME with all its child processes."""
     for service in reversed((*SERVICES, CONSUMER_SERVICE)):
         program = process.load(service.pid_file(settings))
         if program is None:
@@ -162,19 +165,21 @@ def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
 def _wait_until_healthy(service: Service, settings: Settings) -> None:
     deadline = time.monotonic() + service.startup_timeout_s
     while not service.is_healthy(settings):
-        ended = find_running_process(service, settings) is None
-        if ended or time.monotonic() > deadline:
-            what = "ended at once" if ended else f"did not answer within {service.startup_timeout_s:.0f} s"
+        has_ended = find_running_process(service, settings) is None
+        if has_ended or time.monotonic() > deadline:
+            failure = (
+                "ended during startup" if has_ended else f"did not respond within {service.startup_timeout_s:.0f} s"
+            )
             lines = service.log(settings).read_text(errors="replace").splitlines()[-15:]
             raise ServiceError(
-                f"{service.name} {what}; its log {service.log(settings)} ends with:\n" + "\n".join(lines)
+                f"{service.name} {failure}; its log {service.log(settings)} ends with:\n" + "\n".join(lines)
             )
         time.sleep(0.3)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Start, stop or list the services."""
-    parser = argparse.ArgumentParser(prog="python -m local.services", description="Segue's services on this machine")
+    parser = argparse.ArgumentParser(prog="python -m local.services", description="Services on this machine")
     parser.add_argument("verb", choices=["start", "stop", "status"])
     verb = parser.parse_args(arguments).verb
     try:
@@ -186,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             for service in installed_services(settings):
                 print(f"  {service.name:<12} {'running' if find_running_process(service, settings) else 'stopped'}")
-    except (PortTakenError, DiskSpaceError, ServiceError, SettingError) as error:
+    except (PortTakenError, DiskSpaceError, HomeFormatError, ServiceError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""The DAGs parse, stay thin, and pass Params on as they promise."""
+"""DAGs: parsing, dependencies, retries, documentation, result links, and the propagation of Params."""
 
 import ast
 import importlib
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +16,12 @@ import httpx
 import pytest
 
 from config import settings
+from dags.task_catalog import TASKS
+from local import pipeline
 from tests.support import console_home
 
 DAGS = Path(__file__).parents[3] / "dags"
-LINE = ["ingest_listening_logs", "build_features", "train_models", "release_models"]
+PIPELINE_DAGS = ["ingest_listening_logs", "build_features", "train_models", "release_models"]
 
 DESCRIBE = """
 import json, sys
@@ -26,24 +29,24 @@ from airflow.dag_processing.dagbag import DagBag
 sys.path.insert(0, sys.argv[1])
 
 def first_run(dag):
-    # By an Airflow that is new and starts five minutes after a midnight
+    # First run of a new Airflow that starts five minutes after midnight
     from airflow.serialization.serialized_objects import DagSerialization
     from airflow.timetables import trigger
     from airflow.timetables.base import TimeRestriction
     from pendulum import datetime
     trigger.utcnow = lambda: datetime(2026, 1, 2, 0, 5)
     timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
-    asked = {"last_automated_data_interval": None, "restriction": TimeRestriction(None, None, False)}
-    return timetable.next_dagrun_info(**asked).run_after.isoformat()
+    arguments = {"last_automated_data_interval": None, "restriction": TimeRestriction(None, None, False)}
+    return timetable.next_dagrun_info(**arguments).run_after.isoformat()
 
-def links_kept(dag):
-    # What the UI has: the DAG as Airflow stores it
+def stored_links(dag):
+    # The UI reads the DAG as Airflow stores it
     from airflow.serialization.serialized_objects import DagSerialization
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     return {task.task_id: {link.name: link.xcom_key for link in task.operator_extra_links} for task in stored.tasks}
 
 def weights(dag):
-    # What the scheduler orders by, which has the DAG as Airflow stores it
+    # The scheduler orders by the weights of the DAG as Airflow stores it
     from types import SimpleNamespace
     from airflow.serialization.serialized_objects import DagSerialization
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
@@ -59,14 +62,14 @@ print(json.dumps({
             "undescribed_params": [name for name in dag.params if not dag.params.get_param(name).description],
             "undocumented_tasks": [task.task_id for task in dag.tasks if "**If it fails:** " not in (task.doc_md or "")],
             "unlinked_tasks": [task.task_id for task in dag.tasks if not list(task.operator_extra_links)],
-            "links_kept": links_kept(dag),
+            "stored_links": stored_links(dag),
             "max_active_runs": dag.max_active_runs,
             "catchup": dag.catchup,
             "schedule": type(dag.timetable).__name__,
-            "hears": [dag.timetable.asset_condition.name]
+            "triggered_by": [dag.timetable.asset_condition.name]
             if getattr(dag.timetable, "asset_condition", None) else [],
             "first": first_run(dag) if "Cron" in type(dag.timetable).__name__ else None,
-            "says": [outlet.name for task in dag.tasks for outlet in task.outlets],
+            "emits": [outlet.name for task in dag.tasks for outlet in task.outlets],
             "upstream": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
             "retries": {task.task_id: task.retries for task in dag.tasks},
             "weights": weights(dag),
@@ -81,88 +84,93 @@ print(json.dumps({
 def bag(tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow")
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", DESCRIBE, str(DAGS)], env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def test_every_dag_parses_and_is_named_after_its_file(bag):
     assert bag["errors"] == {}
     assert {dag_id: Path(dag["file"]).stem for dag_id, dag in bag["dags"].items()} == {
-        name: name for name in [*LINE, "set_release"]
+        name: name for name in [*PIPELINE_DAGS, "set_release"]
     }
 
 
 def test_each_dag_starts_the_next_by_its_asset(bag):
     dags = bag["dags"]
-    assert dags[LINE[0]]["schedule"] == "CronTriggerTimetable"
-    for before, after in pairwise(LINE):
+    assert dags[PIPELINE_DAGS[0]]["schedule"] == "CronTriggerTimetable"
+    for before, after in pairwise(PIPELINE_DAGS):
         assert dags[after]["schedule"] == "PartitionedAssetTimetable"
-        assert dags[before]["says"] == dags[after]["hears"] != []
+        assert dags[before]["emits"] == dags[after]["triggered_by"] != []
 
 
 def test_starting_airflow_starts_nothing_before_the_next_midnight(bag):
-    assert bag["dags"][LINE[0]]["first"] == "2026-01-03T00:00:00+00:00"
+    assert bag["dags"][PIPELINE_DAGS[0]]["first"] == "2026-01-03T00:00:00+00:00"
 
 
-def test_a_person_finds_documentation_on_every_dag_param_and_task(bag):
+def test_every_dag_param_and_task_is_documented(bag):
     for dag in bag["dags"].values():
         assert dag["doc"].startswith("###")
         assert dag["undescribed_params"] == []
         assert dag["undocumented_tasks"] == []
-        assert "it fails" in dag["doc"] or "fails and says why" in dag["doc"]
+        assert "task fails" in dag["doc"]
 
 
-def test_every_task_leads_to_what_it_made_but_the_one_that_makes_nothing(bag):
+def test_every_task_but_the_sensor_links_to_its_result(bag):
     unlinked = [task for dag in bag["dags"].values() for task in dag["unlinked_tasks"]]
     assert unlinked == ["marts_are_free"]
-    kept = {task: links for dag in bag["dags"].values() for task, links in dag["links_kept"].items()}
-    assert {"channels.train_channel", "request", "announce_events_ready", "release", "set_release"} <= set(kept)
-    assert {tuple(links) for task, links in kept.items() if task != "marts_are_free"} == {("What it made",)}
+    stored = {task: links for dag in bag["dags"].values() for task, links in dag["stored_links"].items()}
+    assert {"channels.train_channel", "request", "announce_events_ready", "release", "set_release"} <= set(stored)
+    assert {tuple(links) for task, links in stored.items() if task != "marts_are_free"} == {("Result",)}
 
 
-def test_a_link_leads_to_a_page_that_the_reading_room_has(line_tasks, in_dags, tmp_path, monkeypatch):
+def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.delenv("SEGUE_HOST", raising=False)
     monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
     console_home.write_reports(settings.load_settings())
-    links, key = in_dags("line_links"), SimpleNamespace(dag_id="d", run_id="manual__1", task_id="request")
+    key = SimpleNamespace(dag_id="d", run_id="manual__1", task_id="request")
     with console_home.opened(settings.load_settings()) as url:
-        for task_id, page in links.PAGES.items():
-            task = SimpleNamespace(task_id=f"group.{task_id}")
-            address = links.WhatItMade().get_link(task, ti_key=key)
+        for name, page in ((task.name, task.page) for task in task_catalog.TASKS.values() if task.page):
+            operator = SimpleNamespace(task_id=f"group.{name}")
+            address = task_factory.ResultLink().get_link(operator, ti_key=key)
             if page.startswith("/"):
                 assert address in ("/dags/d/runs/manual__1/tasks/request/xcom", "/assets")
                 continue
             assert address == f"http://127.0.0.1:8090/{page}"
             path, _, anchor = page.partition("#")
-            answer = httpx.get(f"{url}/{path}")
-            is_told = answer.status_code == 404 and "not made yet: <code>make" in answer.text
-            assert answer.status_code == 200 or is_told, page
-            assert not anchor or f'id="{anchor}"' in answer.text
+            response = httpx.get(f"{url}/{path}")
+            is_missing_report = response.status_code == 404 and "<code>make" in response.text
+            assert response.status_code == 200 or is_missing_report, page
+            assert not anchor or f'id="{anchor}"' in response.text
         assert httpx.get(f"{url}/reports/nothing.html").status_code == 404
 
 
-def test_in_a_container_a_link_leads_to_this_machine(in_dags, monkeypatch):
+def test_result_links_of_a_container_point_to_localhost(task_factory, monkeypatch):
     monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
     monkeypatch.setenv("SEGUE_PAGES_PORT", "9999")
-    link = in_dags("line_links").WhatItMade()
+    link = task_factory.ResultLink()
     assert link.get_link(SimpleNamespace(task_id="evaluate"), ti_key=None).startswith("http://localhost:9999/reports/")
 
 
-def test_remedies_and_links_are_of_tasks_that_there_are(bag, in_dags):
+def test_the_task_table_has_exactly_the_tasks_of_the_dags(bag, task_catalog):
     tasks = {name.rpartition(".")[2] for dag in bag["dags"].values() for name in dag["upstream"]}
-    assert set(in_dags("line_remedies").REMEDIES) == tasks
-    assert set(in_dags("line_links").PAGES) == tasks - {"marts_are_free"}
+    assert set(task_catalog.TASKS) == tasks
+    assert [task.name for task in task_catalog.TASKS.values() if not task.page] == ["marts_are_free"]
+
+
+def test_every_task_of_the_runner_without_scheduler_has_a_command_and_a_short_description():
+    names = [*pipeline.LANDING_TASKS, *pipeline.FEATURE_TASKS, "prepare", "train_head", "evaluate", "release"]
+    assert [name for name in names if not (TASKS[name].command and TASKS[name].short)] == []
 
 
 def test_one_run_at_a_time_because_runs_share_the_marts(bag):
     assert {(dag["max_active_runs"], dag["catchup"]) for dag in bag["dags"].values()} == {(1, False)}
 
 
-def test_marts_are_replaced_only_when_no_model_is_trained_from_them(bag):
+def test_marts_are_replaced_only_when_no_model_is_trained(bag):
     assert bag["dags"]["build_features"]["upstream"]["build_marts"] == ["marts_are_free", "request"]
 
 
@@ -170,7 +178,7 @@ def test_marts_are_replaced_only_when_no_model_is_trained_from_them(bag):
     ("dag", "task", "after"),
     [("build_features", "compare_features", "apply_features"), ("train_models", "report_experiment", "request")],
 )
-def test_what_was_served_is_judged_beside_the_line(bag, dag, task, after):
+def test_checks_of_served_requests_do_not_block_the_pipeline(bag, dag, task, after):
     upstream = bag["dags"][dag]["upstream"]
     assert after in upstream[task]
     assert not any(task in tasks for tasks in upstream.values())
@@ -178,7 +186,7 @@ def test_what_was_served_is_judged_beside_the_line(bag, dag, task, after):
 
 @pytest.mark.parametrize(("dag", "last"), [("train_models", "evaluate"), ("release_models", "release")])
 @pytest.mark.parametrize("kind", ["container", "head"])
-def test_what_learns_from_channels_waits_for_them_and_not_for_rankers(bag, kind, dag, last):
+def test_containers_and_heads_wait_for_channels_but_not_for_rankers(bag, kind, dag, last):
     upstream = bag["dags"][dag]["upstream"]
     assert "channels.train_channel" in upstream[f"{kind}s.train_{kind}"]
     assert "rankers.train_ranker" not in upstream[f"{kind}s.train_{kind}"]
@@ -194,14 +202,14 @@ def test_tables_are_read_before_anything_is_trained_and_channels_are_trained_fir
     assert weight["channels.train_channel"] > weight["heads.train_head"] > weight["rankers.train_ranker"]
 
 
-def test_nothing_is_announced_before_the_work_is_done(bag):
+def test_the_release_is_announced_after_all_training(bag):
     upstream = bag["dags"]["release_models"]["upstream"]
     assert "release" in upstream["announce_release_ready"]
     assert {"channels.train_channel", "rankers.train_ranker"} <= set(upstream["release"])
 
 
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.name)
-def test_a_dag_file_is_thin_and_knows_airflow_and_the_standard_library_only(path):
+def test_dag_files_are_short_and_import_only_airflow_and_the_standard_library(path):
     source = path.read_text()
     siblings = {file.stem for file in DAGS.glob("*.py")}
     imported = set()
@@ -211,13 +219,13 @@ def test_a_dag_file_is_thin_and_knows_airflow_and_the_standard_library_only(path
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module.split(".")[0])
     assert imported <= sys.stdlib_module_names | {"airflow"} | siblings
-    if path.stem in LINE:
+    if path.stem in PIPELINE_DAGS:
         assert len(source.splitlines()) < 80
 
 
 @pytest.fixture(scope="module")
 def in_dags(tmp_path_factory):
-    """Imports a module as Airflow does."""
+    """Function that imports a module the way Airflow does."""
     os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     sys.path.insert(0, str(DAGS))
     yield importlib.import_module
@@ -225,8 +233,13 @@ def in_dags(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def line_tasks(in_dags):
-    return in_dags("line_tasks")
+def task_factory(in_dags):
+    return in_dags("task_factory")
+
+
+@pytest.fixture(scope="module")
+def task_catalog(in_dags):
+    return in_dags("task_catalog")
 
 
 @pytest.fixture(scope="module")
@@ -234,13 +247,13 @@ def set_release(in_dags):
     return in_dags("set_release")
 
 
-def asked_of(line_tasks, conf, extras):
-    """What `request` makes of a run's Params and of the events that started it, oldest first."""
+def resolve(task_factory, conf, extras):
+    """Run parameters resolved from a run's Params and the `extra` of its triggering events (oldest first)."""
     events = [
         SimpleNamespace(extra=extra, timestamp=datetime(2026, 7, 1, 0, minute, tzinfo=UTC))
         for minute, extra in enumerate(extras)
     ]
-    return line_tasks.asked_of_run.function(
+    return task_factory.resolve_run_parameters.function(
         are_events_landed=False,
         dag_run=SimpleNamespace(conf=conf, run_type="manual"),
         params={"as_of": None, "recipe": "small", "channels": None, "logs": None},
@@ -248,36 +261,36 @@ def asked_of(line_tasks, conf, extras):
     )
 
 
-def test_param_before_event_before_default(line_tasks):
+def test_params_take_precedence_over_events_and_events_over_defaults(task_factory):
     event = {"as_of": "2026-07-01", "recipe": "debug", "channels": ["popularity"], "logs": None}
-    asked = asked_of(line_tasks, {"as_of": "2026-08-01"}, [event])
-    assert asked == {"AS_OF": "2026-08-01", "RECIPE": "debug", "CHANNELS": "popularity", "LOGS": ""}
-    assert asked_of(line_tasks, {}, []) == {"AS_OF": "", "RECIPE": "small", "CHANNELS": "", "LOGS": ""}
+    resolved = resolve(task_factory, {"as_of": "2026-08-01"}, [event])
+    assert resolved == {"AS_OF": "2026-08-01", "RECIPE": "debug", "CHANNELS": "popularity", "LOGS": ""}
+    assert resolve(task_factory, {}, []) == {"AS_OF": "", "RECIPE": "small", "CHANNELS": "", "LOGS": ""}
 
 
-def test_the_newest_of_several_events_for_one_partition_counts(line_tasks):
+def test_the_newest_of_several_events_of_a_partition_is_used(task_factory):
     events = [{"as_of": "2026-07-01", "recipe": "debug", "logs": name} for name in ("old", "new")]
-    assert asked_of(line_tasks, None, events)["LOGS"] == "new"
+    assert resolve(task_factory, None, events)["LOGS"] == "new"
 
 
 @pytest.mark.parametrize(
     ("run_type", "as_of"), [("manual", "2026-07-05"), ("scheduled", "2026-07-03"), ("backfill", "2026-07-03")]
 )
-def test_a_backfilled_day_does_not_look_beyond_itself(line_tasks, monkeypatch, run_type, as_of):
-    monkeypatch.setattr(line_tasks, "read_last_output_line", lambda *_: "2026-07-05")
+def test_a_backfilled_run_uses_no_data_after_its_day(task_factory, monkeypatch, run_type, as_of):
+    monkeypatch.setattr(task_factory, "read_last_output_line", lambda *_: "2026-07-05")
     run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 7, 3, tzinfo=UTC))
-    assert line_tasks.settled_as_of("", run, "request") == as_of
-    assert line_tasks.settled_as_of("2026-06-01", run, "request") == "2026-06-01"
+    assert task_factory.resolve_as_of("", run, "request") == as_of
+    assert task_factory.resolve_as_of("2026-06-01", run, "request") == "2026-06-01"
 
 
-def test_every_task_of_the_line_is_tried_again_when_it_was_killed(bag):
-    # A rollback is not: the second would go one further back.
+def test_all_tasks_but_those_of_set_release_are_retried(bag):
+    # A second rollback would go back one release further.
     assert {dag_id for dag_id, dag in bag["dags"].items() if min(dag["retries"].values()) < 1} == {"set_release"}
     assert set(bag["dags"]["set_release"]["retries"].values()) == {0}
 
 
-def test_only_a_person_sets_a_release(bag):
-    assert (bag["dags"]["set_release"]["schedule"], bag["dags"]["set_release"]["hears"]) == ("NullTimetable", [])
+def test_set_release_is_only_triggered_manually(bag):
+    assert (bag["dags"]["set_release"]["schedule"], bag["dags"]["set_release"]["triggered_by"]) == ("NullTimetable", [])
 
 
 @pytest.mark.parametrize(
@@ -289,84 +302,93 @@ def test_only_a_person_sets_a_release(bag):
         ({"action": "rollback", "release": None, "share": None}, ["rollback"]),
     ],
 )
-def test_set_release_calls_the_command_with_what_was_asked(set_release, tmp_path, params, words):
-    asked = set_release.dag.get_task("asked").python_callable(params=params)
-    line = set_release.dag.get_task("set_release").bash_command
+def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, params, words):
+    variables = set_release.dag.get_task("asked").python_callable(params=params)
+    command = set_release.dag.get_task("set_release").bash_command
     fake = tmp_path / "python"
     fake.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     fake.chmod(0o755)
-    done = subprocess.run(
-        ["bash", "-c", line],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"} | asked,
+    process = subprocess.run(
+        ["bash", "-c", command],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"} | variables,
         capture_output=True,
         text=True,
         check=True,
     )
-    called = json.loads(done.stdout)
+    called = json.loads(process.stdout)
     assert called[:3] == ["-m", "local.process_lock", "set_release"]
     assert called[3:] == ["python", "-m", "training.release", *words]
 
 
-@pytest.mark.parametrize(
-    ("line", "ending"), [("sh -c 'exit 3'", "AirflowFailException"), ("sh -c 'kill -9 $$'", "AirflowException")]
-)
-def test_a_command_that_says_no_has_answered_and_a_killed_one_has_not(line_tasks, tmp_path, monkeypatch, line, ending):
+@pytest.fixture
+def create_command(task_factory, tmp_path, monkeypatch):
+    """Function that creates the task `name` with another command, in a home of its own."""
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    task = line_tasks.command("prepare", line, "A command.", {})
-    assert type(task).__name__ == "FinalCommand"
+
+    def create(name, command, **options):
+        monkeypatch.setitem(task_factory.TASKS, name, replace(task_factory.TASKS[name], command=command))
+        return task_factory.create_command_task(name, {}, **options)
+
+    return create
+
+
+@pytest.mark.parametrize(
+    ("command", "raised"), [("sh -c 'exit 3'", "AirflowFailException"), ("sh -c 'kill -9 $$'", "AirflowException")]
+)
+def test_a_killed_command_is_retried_and_a_failed_one_is_not(create_command, command, raised):
+    task = create_command("prepare", command)
+    assert type(task).__name__ == "FailFastCommand"
     with pytest.raises(
-        Exception, match=r"exit code (3|-9).*What to do: the log ends with the reason. No marts: "
+        Exception, match=r"exit code (3|-9).*What to do: The log ends with the reason. If the marts are missing"
     ) as error:
         task.execute({})
-    assert type(error.value).__name__ == ending
+    assert type(error.value).__name__ == raised
 
 
-def test_a_command_that_is_tried_again_says_what_to_do_as_well(line_tasks, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    task = line_tasks.command("materialize", "false", "A command.", {}, operator=line_tasks.Command)
-    with pytest.raises(Exception, match=r"exit code 1.*What to do: the online store") as error:
+def test_a_retried_command_states_the_remedy_too(create_command, task_factory):
+    task = create_command("materialize", "false", operator=task_factory.Command)
+    with pytest.raises(Exception, match=r"exit code 1.*What to do: If the online store is down") as error:
         task.execute({})
     assert type(error.value).__name__ == "AirflowException"
 
 
-def test_a_task_that_failed_on_a_full_disk_says_so_first(line_tasks, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(line_tasks, "DISK_FULL_BYTES", 1 << 62)
-    task = line_tasks.command("prepare", "false", "A command.", {})
-    with pytest.raises(
-        Exception, match=r"What to do: the disk of SEGUE_HOME=.* is full: free some.* Otherwise the log"
-    ):
-        task.execute({})
+def test_a_full_disk_is_the_first_remedy(create_command, task_factory, monkeypatch):
+    monkeypatch.setattr(task_factory, "DISK_FULL_BYTES", 1 << 62)
+    with pytest.raises(Exception, match=r"What to do: The disk of SEGUE_HOME=.* is full: free space.*: The log ends"):
+        create_command("prepare", "false").execute({})
 
 
-@pytest.mark.parametrize(("ends", "ending"), [("exit 2", "AirflowFailException"), ("kill -9 $$", "AirflowException")])
-def test_a_task_that_asks_a_command_says_what_to_do_when_it_has_no_answer(
-    line_tasks, tmp_path, monkeypatch, caplog, ends, ending
+@pytest.mark.parametrize(
+    ("command", "raised"), [("exit 2", "AirflowFailException"), ("kill -9 $$", "AirflowException")]
+)
+def test_a_task_that_reads_the_output_of_a_failed_command_states_the_remedy(
+    task_factory, tmp_path, monkeypatch, caplog, command, raised
 ):
     fake = tmp_path / "python"
-    fake.write_text(f"#!/bin/sh\n{ends}\n")
+    fake.write_text(f"#!/bin/sh\n{command}\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("SEGUE_HOME", raising=False)
-    with pytest.raises(Exception, match=r"exit code .*What to do: the log says what could not be read") as error:
-        line_tasks.settled_as_of("", SimpleNamespace(run_type="manual"), "request")
-    assert type(error.value).__name__ == ending
-    assert "What to do: the log says what could not be read" in caplog.records[-1].getMessage()
+    remedy = "What to do: The log names the value that could not be read"
+    with pytest.raises(Exception, match=rf"exit code .*{remedy}") as error:
+        task_factory.resolve_as_of("", SimpleNamespace(run_type="manual"), "request")
+    assert type(error.value).__name__ == raised
+    assert remedy in caplog.records[-1].getMessage()
 
 
-def test_a_channel_that_there_is_not_is_named_where_it_was_asked_for(in_dags, monkeypatch, caplog):
+def test_an_unknown_channel_is_named_in_the_error(task_factory, in_dags, monkeypatch, caplog):
     monkeypatch.delenv("SEGUE_HOME", raising=False)
-    with in_dags("airflow.sdk").DAG("of_channels"):
-        trained = in_dags("line_tasks").train_every("channel", {}, {}, "held_out")
-    names = trained.dag.get_task("channels.list_channels").python_callable
+    with in_dags("airflow.sdk").DAG("dag_of_channels"):
+        train = task_factory.create_training_tasks("channel", {}, {}, "held_out")
+    list_names = train.dag.get_task("channels.list_channels").python_callable
     tables = {"channels": ["popularity", "realtime"]}
-    assert [one["NAME"] for one in names({"CHANNELS": "realtime"}, tables)] == ["realtime"]
+    assert list_names({"CHANNELS": "realtime"}, tables) == [
+        {"CHANNELS": "realtime", "NAME": "realtime", "FIT": "held_out"}
+    ]
     with pytest.raises(
-        Exception, match=r"no channel popularty, but popularity, realtime. What to do: a name in"
+        Exception, match=r"unknown channel popularty; known are popularity, realtime. What to do: `channels` contains"
     ) as error:
-        names({"CHANNELS": "popularty realtime"}, tables)
+        list_names({"CHANNELS": "popularty realtime"}, tables)
     assert type(error.value).__name__ == "AirflowFailException"
     assert caplog.records[-1].getMessage() == str(error.value)

@@ -1,4 +1,4 @@
-"""A service ends with everything it started, and nothing else does."""
+"""Background processes: stop ends all children and nothing else."""
 
 import os
 import subprocess
@@ -25,8 +25,8 @@ time.sleep(600)
 """
 
 
-def test_stop_ends_children_in_sessions_of_their_own_even_stubborn_ones(tmp_path):
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+def test_stop_ends_children_in_other_sessions_that_ignore_sigterm(tmp_path):
+    unrelated = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     log = tmp_path / "log"
     program = process.start([sys.executable, "-c", PARENT], os.environ, tmp_path, log)
     wait_for(lambda: log.read_text().strip().isdigit() and len(program.members()) == 2)
@@ -35,34 +35,34 @@ def test_stop_ends_children_in_sessions_of_their_own_even_stubborn_ones(tmp_path
     process.stop(program, timeout_s=1)
     assert not program.is_running()
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()
+    assert unrelated.poll() is None
+    unrelated.kill()
+    unrelated.wait()
 
 
-def test_a_process_id_given_to_another_program_is_not_ours(tmp_path):
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+def test_a_reused_process_id_is_not_recognized(tmp_path):
+    unrelated = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     pid_file = tmp_path / "run" / "service.json"
-    process.save(process.BackgroundProcess(stranger.pid, "0123456789abcdef"), pid_file)
-    remembered = process.load(pid_file)
-    assert not remembered.is_running()
-    process.stop(remembered)
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()
+    process.save(process.BackgroundProcess(unrelated.pid, "0123456789abcdef"), pid_file)
+    loaded = process.load(pid_file)
+    assert not loaded.is_running()
+    process.stop(loaded)
+    assert unrelated.poll() is None
+    unrelated.kill()
+    unrelated.wait()
 
 
-def test_a_program_that_becomes_another_one_is_running_all_the_while(tmp_path, monkeypatch):
+def test_a_program_is_running_during_exec(tmp_path, monkeypatch):
     program = process.start(
         [sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path, tmp_path / "log"
     )
     try:
-        # Between two programs a process has no environment yet; a stranger without one has another id.
+        # During exec the environment is empty; an unrelated process without environment has another id.
         monkeypatch.setattr(psutil.Process, "environ", lambda self: {})
         assert program.is_running()
         assert [member.pid for member in program.members()] == [program.pid]
         monkeypatch.undo()
-        wait_for(psutil.Process(program.pid).environ)  # just started, it may itself have none yet
+        wait_for(psutil.Process(program.pid).environ)  # empty just after the start
         assert not process.BackgroundProcess(program.pid, "another mark").is_running()
     finally:
         process.stop(program, timeout_s=1)

@@ -1,4 +1,4 @@
-"""A command waits for what is left of its own name, and only for that."""
+"""Process lock: commands of the same name run one at a time."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-ALONE = [sys.executable, "-m", "local.process_lock"]
+WITH_LOCK = [sys.executable, "-m", "local.process_lock"]
 
 
 @pytest.fixture
@@ -16,10 +16,10 @@ def here(tmp_path):
 
 
 def start(here, name, *command):
-    return subprocess.Popen([*ALONE, name, *command], env=here, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([*WITH_LOCK, name, *command], env=here, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_second_command_of_the_same_name_waits_for_the_end_of_the_first(here, tmp_path):
+def test_a_command_waits_for_another_of_the_same_name_only(here, tmp_path):
     first = start(here, "build", "sh", "-c", "echo begun; exec sleep 600")
     assert first.stdout.readline() == "begun\n"
     other = start(here, "train", "echo", "at once")
@@ -34,11 +34,11 @@ def test_a_second_command_of_the_same_name_waits_for_the_end_of_the_first(here, 
     first.wait()
 
 
-def test_the_exit_code_is_the_commands(here):
-    assert subprocess.run([*ALONE, "build", "sh", "-c", "exit 7"], env=here, check=False).returncode == 7
+def test_the_exit_code_is_that_of_the_command(here):
+    assert subprocess.run([*WITH_LOCK, "build", "sh", "-c", "exit 7"], env=here, check=False).returncode == 7
 
 
-def test_a_command_is_needed(here):
-    done = subprocess.run([*ALONE, "build"], env=here, capture_output=True, text=True, check=False)
+def test_a_missing_command_is_an_error(here):
+    done = subprocess.run([*WITH_LOCK, "build"], env=here, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "which command?" in done.stderr
+    assert "a name and a command are required" in done.stderr

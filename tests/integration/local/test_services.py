@@ -1,4 +1,4 @@
-"""Ports are checked in one sentence, and secrets stay private."""
+"""Services: port checks, private password, environment, and orphaned processes on a port."""
 
 import dataclasses
 import json
@@ -23,19 +23,19 @@ def here(tmp_path, monkeypatch):
     return settings.load_settings()
 
 
-def test_a_taken_port_is_named_with_its_setting_before_anything_starts(here):
+def test_a_taken_port_is_reported_with_its_setting_before_anything_starts(here):
     with socket.socket() as other:
         other.bind((here.host, 0))
         other.listen()
         taken = other.getsockname()[1]
-        ports = {name: free_port() for name in ("airflow_port", "recommender_port", "pages_port")}
-        asked = dataclasses.replace(here, mlflow_port=taken, **ports)
+        ports = {name: free_port() for name in ("airflow_port", "recommender_port", "console_port")}
+        chosen = dataclasses.replace(here, mlflow_port=taken, **ports)
         with pytest.raises(PortTakenError, match=rf"port {taken} .*mlflow.*SEGUE_MLFLOW_PORT=NUMBER"):
-            services.start(asked)
-    assert not list((here.home / "run").glob("*")) if (here.home / "run").exists() else True
+            services.start(chosen)
+    assert not (here.home / "run").exists()
 
 
-def test_the_password_is_random_kept_and_private(here):
+def test_the_password_is_random_persistent_and_private(here):
     password = airflow_server.load_or_create_password(here)
     path = airflow_server.passwords_file(here)
     assert len(password) >= 12
@@ -44,22 +44,24 @@ def test_the_password_is_random_kept_and_private(here):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_usage_reporting_is_off_and_two_cores_are_two_tasks(here, monkeypatch):
+def test_usage_reporting_is_off_and_parallelism_equals_the_cores(here, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     variables = {**services.environment(here), **airflow_server.environment(here)}
     assert variables["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
     assert variables["AIRFLOW__CORE__PARALLELISM"] == "2"
 
 
-def test_a_queued_task_keeps_its_leave_to_report_for_a_day_of_trainings_before_it(here):
-    asked = ["config", "get-value", "execution_api", "jwt_expiration_time"]
+def test_the_token_of_a_queued_task_is_valid_for_a_day(here):
+    arguments = ["config", "get-value", "execution_api", "jwt_expiration_time"]
     variables = {**services.environment(here), **airflow_server.environment(here)}
-    done = subprocess.run(["airflow", *asked], env=variables, capture_output=True, text=True, check=True)
+    done = subprocess.run(["airflow", *arguments], env=variables, capture_output=True, text=True, check=True)
     assert int(done.stdout.split()[-1]) >= 24 * 60 * 60
 
 
-def test_a_program_of_ours_loads_the_settings_it_was_started_with(here):
-    asked = dataclasses.replace(here, airflow_port=1, recommender_port=2, mlflow_port=3, pages_port=4, host="127.0.0.9")
+def test_a_child_process_loads_the_same_settings(here):
+    chosen = dataclasses.replace(
+        here, airflow_port=1, recommender_port=2, mlflow_port=3, console_port=4, host="127.0.0.9"
+    )
     command = [
         sys.executable,
         "-m",
@@ -68,11 +70,11 @@ def test_a_program_of_ours_loads_the_settings_it_was_started_with(here):
         "-c",
         "from config import settings; print(settings.load_settings())",
     ]
-    done = subprocess.run(command, env=services.environment(asked), capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(asked)
+    done = subprocess.run(command, env=services.environment(chosen), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(chosen)
 
 
-def test_a_free_port_is_none_that_an_outgoing_connection_may_get():
+def test_free_ports_are_below_the_ephemeral_range():
     ports = [free_port() for _ in range(50)]
     assert max(ports) < 32_768
     assert len(set(ports)) > 1
@@ -82,15 +84,15 @@ CHILD = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.a
 PARENT = (
     "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]], start_new_session=True)"
 )
-ANSWERS = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
+SERVER = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
 
 
-def test_what_a_killed_service_left_on_its_port_ends_before_it_starts_again(here, monkeypatch):
+def test_an_orphaned_child_on_the_port_is_ended_before_a_restart(here, monkeypatch):
     port = free_port()
     program = process.start([sys.executable, "-c", PARENT, CHILD, str(port)], os.environ, here.home, here.home / "log")
     service = services.Service(
         name="pages",
-        command=lambda _: [sys.executable, "-c", ANSWERS, str(port)],
+        command=lambda _: [sys.executable, "-c", SERVER, str(port)],
         port=lambda _: port,
         setting="SEGUE_PAGES_PORT",
         health_path="/",

@@ -1,4 +1,4 @@
-"""The line's order, its stop at the first failure, and what is landed when nothing is asked for."""
+"""Pipeline without a scheduler: order, stop at the first failure, checks of parameters and disk, choice of logs."""
 
 import argparse
 import shutil
@@ -21,8 +21,9 @@ def here(tmp_path, monkeypatch):
     return settings.load_settings()
 
 
-def test_models_are_trained_compared_refitted_and_released_in_that_order():
-    steps = pipeline.model_steps(RunParameters(recipe="debug"), "2026-07-01", ["popularity"], ["sum_pooling"])
+def test_models_are_trained_evaluated_refitted_and_released_in_that_order():
+    tables = {"channels": ["popularity"], "rankers": ["sum_pooling"]}
+    steps = pipeline.model_steps(RunParameters(recipe="debug"), "2026-07-01", tables)
     assert [step.name for step in steps] == [
         "prepare",
         "held_out_popularity",
@@ -32,24 +33,34 @@ def test_models_are_trained_compared_refitted_and_released_in_that_order():
         "final_sum_pooling",
         "release",
     ]
-    more = pipeline.model_steps(
-        RunParameters(), "2026-07-01", ["realtime"], ["sum_pooling"], ["playlists"], ["listened"]
-    )
-    learned = ["realtime", "playlists", "sum_pooling", "listened"]
-    assert [step.name for step in more][1:5] == [f"held_out_{name}" for name in learned]
     assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)
+    tables = {
+        **{"heads": ["listened"], "rankers": ["sum_pooling"]},
+        **{"containers": ["playlists"], "channels": ["realtime"]},
+    }
+    steps = pipeline.model_steps(RunParameters(), "2026-07-01", tables)
+    order = ["realtime", "playlists", "sum_pooling", "listened"]
+    assert [step.name for step in steps][1:5] == [f"held_out_{name}" for name in order]
+    assert steps[2].command[2:7] == ["training.train", "container", "playlists", "--fit", "held_out"]
 
 
-def test_the_first_step_that_fails_ends_the_run_and_names_its_log(here, monkeypatch):
-    bad = Step("bad", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], "fails")
+def test_parameters_are_single_words_of_a_command():
+    land_logs, _ = pipeline.landing_steps(RunParameters(logs="/my logs; $HOME", recipe="debug"))
+    assert land_logs.command == ["python", "-m", "local.land", "--logs", "/my logs; $HOME", "--recipe", "debug"]
+    build = pipeline.feature_steps("2026-07-01")[1]
+    assert build.command == ["dbt", "build", "--project-dir", "dbt", "--vars", "{as_of: '2026-07-01'}"]
+
+
+def test_the_first_failed_step_ends_the_run_with_its_log_and_remedy(here, monkeypatch):
+    bad = Step("bad", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], "fails", "Correct it.")
     never = Step("never", ["touch", str(here.home / "ran")], "must not run")
     monkeypatch.setattr(pipeline, "landing_steps", lambda _: [bad, never])
-    with pytest.raises(StepError, match=r"bad failed.*01_bad\.log.*\n.*the reason"):
+    with pytest.raises(StepError, match=r"bad failed.*01_bad\.log.*\n.*the reason\nWhat to do: Correct it."):
         pipeline.run(here, RunParameters())
     assert not (here.home / "ran").exists()
 
 
-def test_a_step_that_failed_on_a_full_disk_is_not_asked_for_its_reason(here, monkeypatch):
+def test_a_step_failed_on_a_full_disk_reports_the_disk(here, monkeypatch):
     monkeypatch.setattr(pipeline, "landing_steps", lambda _: [Step("bad", ["false"], "fails")])
     monkeypatch.setattr(pipeline, "DISK_FULL_MB", 1 << 40)
     with pytest.raises(
@@ -59,7 +70,7 @@ def test_a_step_that_failed_on_a_full_disk_is_not_asked_for_its_reason(here, mon
 
 
 @pytest.mark.parametrize("started", [services.start, lambda here: pipeline.run(here, RunParameters())])
-def test_nothing_begins_without_room(here, monkeypatch, started):
+def test_nothing_starts_without_free_disk_space(here, monkeypatch, started):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 20))
     with pytest.raises(DiskSpaceError, match="has 3 MB left where 512 are needed; free some, or choose"):
         started(here)
@@ -72,46 +83,46 @@ def test_a_home_that_cannot_be_written_is_named_with_its_setting(tmp_path):
         check_disk_space(tmp_path / "file" / "home")
 
 
-def test_missing_logs_are_refused_before_anything_runs(tmp_path, capsys):
+def test_missing_logs_are_rejected(tmp_path, capsys):
     with pytest.raises(SystemExit):
         pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
     assert f"there are no logs at {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
-def test_a_channel_that_there_is_not_is_refused_before_anything_starts(here, monkeypatch):
+def test_an_unknown_channel_is_rejected_before_anything_starts(here, monkeypatch):
     started = []
     monkeypatch.setattr(services, "start", lambda *_: started.append("services"))
     monkeypatch.setattr(pipeline, "landing_steps", lambda _: started.append("landing") or [])
     monkeypatch.setattr(pipeline, "read_last_output_line", lambda *_: '{"channels": ["popularity", "realtime"]}')
     for command in (run, pipeline):
-        with pytest.raises(
-            StepError, match="no channel is called popularty; give CHANNELS some of popularity, realtime"
-        ):
+        with pytest.raises(StepError, match="unknown channel popularty; set CHANNELS to some of popularity, realtime"):
             command.run(here, RunParameters(channels=("popularity", "popularty")))
     assert started == []
 
 
 @pytest.mark.parametrize(
-    ("command", "remedy"), [(run, "`make stop` ends them"), (pipeline, "the same command goes on with what is done")]
+    ("command", "remedy"),
+    [(run, "`make stop` stops them"), (pipeline, "the same command continues with the finished steps")],
 )
-def test_who_stops_a_command_is_told_what_goes_on(here, monkeypatch, capsys, command, remedy):
-    def stopped(*_):
+def test_an_interrupted_command_says_what_continues(here, monkeypatch, capsys, command, remedy):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run", stopped)
+    monkeypatch.setattr(command, "run", interrupt)
     assert command.main([]) == 130
     assert remedy in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("day", ["30.06.2026", "2026-13-01", "20260630", "yesterday"])
-def test_what_is_no_day_is_refused_before_anything_runs(capsys, day):
+def test_an_invalid_date_is_rejected(capsys, day):
     with pytest.raises(SystemExit):
         pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--as-of", day])
-    assert f"'{day}' is no day; write AS_OF as 2026-06-30" in capsys.readouterr().err
+    assert f"'{day}' is not a date; write AS_OF as 2026-06-30" in capsys.readouterr().err
     assert pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
 
 
-def landings(here, sources):
+def write_landings(here, sources):
+    """Landing records of (source, split) pairs."""
     folder = here.landing / "landings" / "dt=2026-07-01"
     folder.mkdir(parents=True)
     table = pa.table(
@@ -124,7 +135,7 @@ def landings(here, sources):
 
 
 @pytest.mark.parametrize(
-    ("asked", "already", "runs"),
+    ("logs", "landed", "modules"),
     [
         ("my_logs", [], ["ingestion.land my_logs"]),
         (None, [], ["ingestion.simulate", "ingestion.land"]),
@@ -132,16 +143,15 @@ def landings(here, sources):
         (None, [("my_logs", "user_time")], []),
     ],
 )
-def test_a_simulated_world_is_made_only_where_nothing_was_landed(here, monkeypatch, asked, already, runs):
-    landings(here, already)
-    done = []
-    monkeypatch.setattr(
-        land,
-        "_run",
-        lambda *arguments: (
-            (here.home / "simulated" / "debug").mkdir(parents=True, exist_ok=True) or done.append(" ".join(arguments))
-        ),
-    )
-    land.land(here, asked, "debug")
-    assert len(done) == len(runs)
-    assert all(line.startswith(start) for line, start in zip(done, runs, strict=True))
+def test_a_world_is_simulated_only_if_nothing_is_landed(here, monkeypatch, logs, landed, modules):
+    write_landings(here, landed)
+    commands = []
+
+    def run_module(*arguments):
+        (here.home / "simulated" / "debug").mkdir(parents=True, exist_ok=True)
+        commands.append(" ".join(arguments))
+
+    monkeypatch.setattr(land, "_run_module", run_module)
+    land.land(here, logs, "debug")
+    assert len(commands) == len(modules)
+    assert all(command.startswith(module) for command, module in zip(commands, modules, strict=True))

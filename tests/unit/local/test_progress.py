@@ -1,4 +1,4 @@
-"""The line is followed by the names of its tasks, through an Airflow that is held up, and ends in a sentence when it is gone."""
+"""Airflow client and progress display: retries, error messages, names of mapped tasks, filtering of logs."""
 
 import httpx
 import pytest
@@ -9,52 +9,56 @@ from local.airflow_api import AirflowClient, AirflowError, DagRun
 
 
 @pytest.fixture
-def asked(tmp_path, monkeypatch):
-    """An Airflow whose answers are given here: exceptions are raised, everything else is JSON; what it was asked, by method."""
+def connect(tmp_path, monkeypatch):
+    """Function that connects a client to an Airflow with the given responses.
+
+    Exceptions are raised, everything else is JSON; the last response repeats. Returns the client and the list of the methods
+    of its requests so far.
+    """
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setattr(airflow_api, "RETRY_DELAY_S", 0)
 
-    def of(*answers):
-        left, heard = list(answers), []
+    def create_client(*responses):
+        remaining, methods = list(responses), []
 
-        def answer(request):
-            heard.append(request.method)
-            one = left.pop(0) if len(left) > 1 else left[0]
-            if isinstance(one, Exception):
-                raise one
-            return httpx.Response(200, json=one)
+        def respond(request):
+            methods.append(request.method)
+            response = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+            if isinstance(response, Exception):
+                raise response
+            return httpx.Response(200, json=response)
 
         airflow = AirflowClient(settings.load_settings())
-        airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(recommendations))
-        return airflow, heard
+        airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(respond))
+        return airflow, methods
 
-    return of
+    return create_client
 
 
 RUN = {"dag_id": "train_models", "dag_run_id": "one", "state": "success"}
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout("slow"), httpx.ConnectError("away")])
-def test_an_airflow_that_is_held_up_is_asked_again(asked, error):
-    airflow, heard = asked(error, error, error, error, RUN)
-    assert airflow.run("train_models", "one").is_over
-    assert len(heard) == 5
+def test_get_requests_are_retried(connect, error):
+    airflow, methods = connect(error, error, error, error, RUN)
+    assert airflow.get_run("train_models", "one").is_finished
+    assert len(methods) == 5
 
 
-def test_an_airflow_that_does_not_answer_ends_in_a_sentence_with_a_remedy(asked, tmp_path):
-    airflow, heard = asked(httpx.ReadTimeout("slow"))
+def test_an_unreachable_airflow_ends_in_an_error_with_a_remedy(connect, tmp_path):
+    airflow, methods = connect(httpx.ReadTimeout("slow"))
     with pytest.raises(
-        AirflowError, match=rf"does not answer \(ReadTimeout; its log: {tmp_path}/logs.*same command again"
+        AirflowError, match=rf"does not respond \(ReadTimeout; its log: {tmp_path}/logs.*same command again"
     ):
-        airflow.run("train_models", "one")
-    assert len(heard) == 5
+        airflow.get_run("train_models", "one")
+    assert len(methods) == 5
 
 
-def test_a_run_is_not_triggered_twice_by_an_answer_that_does_not_come(asked):
-    airflow, heard = asked(httpx.ReadTimeout("slow"))
-    with pytest.raises(AirflowError, match="watch it there"):
+def test_triggering_a_run_is_not_retried(connect):
+    airflow, methods = connect(httpx.ReadTimeout("slow"))
+    with pytest.raises(AirflowError, match="follow it there"):
         airflow.trigger("train_models", {})
-    assert heard == ["POST"]
+    assert methods == ["POST"]
 
 
 def task(index, name, state):
@@ -68,44 +72,44 @@ def task(index, name, state):
     }
 
 
-def test_a_mapped_task_is_told_by_its_name_from_the_first_line_on(asked, monkeypatch):
+def test_a_mapped_task_is_first_printed_once_it_has_a_name(connect, monkeypatch):
     monkeypatch.setattr(progress.time, "sleep", lambda _: None)
-    looks = ([("0", "running")], [("target_attention", "running")], [("target_attention", "success")])
-    answers = []
-    for number, tasks in enumerate(looks):
-        answers.append(RUN | {"state": "success" if number == 2 else "running"})
-        answers.append({"task_instances": [task(0, *one) for one in tasks]})
-    airflow, _ = asked(*answers)
-    said = []
-    progress._wait_until_finished(airflow, DagRun("train_models", "one", "running"), said.append)
-    assert [line.split() for line in said] == [
+    polls = ([("0", "running")], [("target_attention", "running")], [("target_attention", "success")])
+    responses = []
+    for number, tasks in enumerate(polls):
+        responses.append(RUN | {"state": "success" if number == 2 else "running"})
+        responses.append({"task_instances": [task(0, *one) for one in tasks]})
+    airflow, _ = connect(*responses)
+    lines = []
+    progress._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    assert [line.split() for line in lines] == [
         ["rankers.train_ranker", "target_attention", "running"],
         ["rankers.train_ranker", "target_attention", "done"],
     ]
 
 
-def test_a_mapped_task_that_ended_before_it_had_a_name_is_told_by_its_number(asked):
-    airflow, _ = asked(RUN, {"task_instances": [task(3, "3", "failed")]})
-    said = []
-    progress._wait_until_finished(airflow, DagRun("train_models", "one", "running"), said.append)
-    assert [line.split() for line in said] == [["rankers.train_ranker", "3", "FAILED"]]
+def test_a_mapped_task_that_ended_without_a_name_is_printed_with_its_index(connect):
+    airflow, _ = connect(RUN, {"task_instances": [task(3, "3", "failed")]})
+    lines = []
+    progress._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    assert [line.split() for line in lines] == [["rankers.train_ranker", "3", "FAILED"]]
 
 
-def test_a_recommender_that_does_not_answer_ends_in_a_sentence_with_a_remedy(tmp_path, monkeypatch):
+def test_an_unreachable_recommender_ends_in_an_error_with_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
 
-    def held_up(*_, **__):
+    def time_out(*_, **__):
         raise httpx.ReadTimeout("slow")
 
-    monkeypatch.setattr(httpx, "post", held_up)
+    monkeypatch.setattr(httpx, "post", time_out)
     with pytest.raises(
         recommendations.RecommendationError,
-        match=r"does not answer \(ReadTimeout\); see .*recommender.log, `make serve`",
+        match=r"does not respond \(ReadTimeout\); see .*recommender.log, `make serve`",
     ):
         recommendations.recommend(settings.load_settings(), "u1")
 
 
-def test_of_a_failed_task_is_told_what_it_said_itself():
+def test_the_log_of_a_task_is_shown_without_the_messages_of_airflow():
     log = [
         "::group::Pre Execute",
         "Filling up the DagBag",

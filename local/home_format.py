@@ -1,0 +1,60 @@
+"""Format number of a SEGUE_HOME: detects homes written by another version, whose derived state this version cannot read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config.settings import Settings
+
+HOME_FORMAT = 2  # increase if derived state of the previous version cannot be read
+DERIVED_STATE = (
+    *("training", "bentoml", "feast", "marts", "built", "dbt", "spark", "cache", "study"),
+    *("warehouse.duckdb*", "*.spill"),
+)
+"""Glob patterns of files and folders below SEGUE_HOME that a run rebuilds."""
+
+
+class HomeFormatError(RuntimeError):
+    """Another version wrote SEGUE_HOME; the message is one sentence with the remedy."""
+
+    def __init__(self, home: Path, is_older: bool) -> None:
+        self.is_older = is_older
+        remedy = (
+            "an earlier version of Segue; run `python -m local.migrate` once, which removes models, releases and other "
+            "derived state and keeps logs and recorded events"
+            if is_older
+            else "a newer version of Segue; use that version, or another folder: SEGUE_HOME=PATH"
+        )
+        super().__init__(f"SEGUE_HOME={home} was written by {remedy}")
+
+
+def check_home_format(settings: Settings) -> None:
+    """Check that this version can use the home. A home without derived state is marked with the current format.
+
+    Raises:
+        HomeFormatError: The home has derived state of another version.
+    """
+    found = _read_home_format(settings)
+    has_derived_state = any(any(settings.home.glob(name)) for name in DERIVED_STATE)
+    if found > HOME_FORMAT or (found < HOME_FORMAT and has_derived_state):
+        raise HomeFormatError(settings.home, is_older=found < HOME_FORMAT)
+    if found < HOME_FORMAT:
+        write_home_format(settings)
+
+
+def write_home_format(settings: Settings) -> None:
+    """Mark the home as written by this version."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    _format_file(settings).write_text(f"{HOME_FORMAT}\n")
+
+
+def _read_home_format(settings: Settings) -> int:
+    """Format number of the home; 1 if it has none."""
+    try:
+        return int(_format_file(settings).read_text())
+    except (OSError, ValueError):
+        return 1
+
+
+def _format_file(settings: Settings) -> Path:
+    return settings.home / "home_format"

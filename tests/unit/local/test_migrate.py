@@ -1,0 +1,96 @@
+"""Home format: an old home is rejected with one sentence and can be migrated without losing recorded data."""
+
+import pytest
+
+from config import settings
+from local import land, migrate, pipeline, run, services
+from local.home_format import HOME_FORMAT, HomeFormatError, check_home_format
+from local.pipeline import RunParameters
+
+DERIVED = (
+    "training/2026-07-01-debug/final/channels/realtime/inputs.json",
+    "bentoml/models/segue/r1/manifest.json",
+    "bentoml/active.json",
+    "feast/registry.db",
+    "feast/online.db",
+    "marts/plays.parquet",
+    "built/plays.parquet",
+    "dbt/target/manifest.json",
+    "warehouse.duckdb",
+    "warehouse.duckdb.wal",
+    "warehouse.spill/1.tmp",
+    "cache/marts/plays.parquet",
+    "study/cell.json",
+)
+KEPT = (
+    "landing/listening_events/dt=2026-06-01/a.parquet",
+    "live/dt=2026-06-01/events-1.jsonl",
+    "requests/dt=2026-06-01/requests-1.jsonl",
+    "quarantine/plays/dt=2026-06-01/a.parquet",
+    "serving/daily_lists.json",
+    "forgotten.json",
+    "simulated/debug/complete",
+    "airflow/passwords.json",
+    "mlflow/mlflow.db",
+    "reports/evaluation.json",
+    "notes.txt",
+)
+
+
+@pytest.fixture
+def old_home(tmp_path, monkeypatch):
+    """A home of the previous version, which had no `home_format` file."""
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    for name in (*DERIVED, *KEPT):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return settings.load_settings()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [services.start, *(lambda here, module=module: module.run(here, RunParameters()) for module in (run, pipeline))],
+)
+def test_an_old_home_is_rejected_before_anything_starts(old_home, monkeypatch, start):
+    monkeypatch.setattr(services.process, "start", lambda *_: pytest.fail("a service was started"))
+    monkeypatch.setattr(pipeline, "landing_steps", lambda _: pytest.fail("a step was started"))
+    with pytest.raises(
+        HomeFormatError, match=r"written by an earlier version.*`python -m local.migrate` once"
+    ) as error:
+        start(old_home)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("main", [run.main, pipeline.main, land.main, lambda _: services.main(["start"])])
+def test_commands_print_the_remedy_without_a_traceback(old_home, capsys, main):
+    assert main([]) != 0
+    assert "run `python -m local.migrate` once" in capsys.readouterr().err
+
+
+def test_migration_removes_derived_state_and_keeps_the_rest(old_home, capsys):
+    (old_home.home / "home_format").write_text(f"{HOME_FORMAT - 1}\n")
+    assert migrate.main() == 0
+    assert "removed from" in capsys.readouterr().out
+    assert [name for name in DERIVED if (old_home.home / name).exists()] == []
+    assert [name for name in KEPT if (old_home.home / name).read_text() != name] == []
+    check_home_format(old_home)
+    assert migrate.main() == 0
+    assert "has the current format" in capsys.readouterr().out
+
+
+def test_a_new_home_is_marked_and_stays_usable_with_derived_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "new"))
+    here = settings.load_settings()
+    check_home_format(here)
+    (here.home / "training").mkdir()
+    check_home_format(here)
+    assert migrate.migrate(here) == []
+    assert (here.home / "training").exists()
+
+
+def test_a_home_of_a_newer_version_is_never_migrated(old_home, capsys):
+    (old_home.home / "home_format").write_text(f"{HOME_FORMAT + 1}\n")
+    assert migrate.main() == 1
+    assert "newer version" in capsys.readouterr().err
+    assert all((old_home.home / name).exists() for name in DERIVED)
