@@ -6,7 +6,7 @@ returns to have long tails.
 
 Weights drawn evenly would point queries nowhere, and there is no searching less than everything for those. So artists
 of one style are near to each other, and a block adds less to a token than it would by chance. How much was chosen by
-what lists find for `realtime` trained on real logs, recipe `small` (docs/adr/0028-bytes-first.md). Legend: V
+what lists find for `realtime` trained on real logs, recipe `small` (docs/adr/0028-prefilter-exact-search-with-int8.md). Legend: V
 vocabulary, A artists, B listeners, D width.
 """
 

@@ -4,7 +4,7 @@ whose centroids are nearest.
 An inverted file (Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", 2011) as faiss has it: reading
 is what a search takes its time for. Few vectors are read in half precision; of many only codes are, an eighth of the bytes
 (products of pairs of numbers, looked up in registers: André, Kermarrec, Le Scouarnec, "Cache locality is not enough", VLDB
-2015), and what they find best is scored again. Why not a graph (HNSW): docs/adr/0021-approximate-index.md. Legend: N
+2015), and what they find best is scored again. Why not a graph (HNSW): docs/adr/0021-search-exactly-up-to-200000-vectors.md. Legend: N
 indexed items, G groups of equal ones, B rows of Q queries, K results, D width. Knows nothing about what the vectors mean.
 """
 
