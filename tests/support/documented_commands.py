@@ -18,7 +18,7 @@ from config import settings
 PAGES = (
     "README.md",
     "docs/tutorial.md",
-    "docs/how-to.md",
+    "docs/extending.md",
     "docs/operations.md",
     "serving/README.md",
     "ingestion/readers/README.md",
