@@ -16,7 +16,9 @@ MODELS = [name for table in MODEL_TABLES for name in model_names(table)]
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_a_diagram_and_a_measured_result(name: str) -> None:
     (diagram,) = re.findall(r"```mermaid\nflowchart LR\n(.*?)```", SECTIONS[name], flags=re.DOTALL)
-    assert all(re.fullmatch(r"  n\d+(\[\"[^\"]+\"\])? --> n\d+(\[\"[^\"]+\"\])?", line) for line in diagram.splitlines())
+    assert all(
+        re.fullmatch(r"  n\d+(\[\"[^\"]+\"\])? --> n\d+(\[\"[^\"]+\"\])?", line) for line in diagram.splitlines()
+    )
     assert re.search(r"\*\*Measured\*\*.*\d", SECTIONS[name], flags=re.DOTALL)
 
 
