@@ -1,4 +1,4 @@
-"""`python docs/contract_page.py`: `docs/contract.md`, the data contract as a page, from the code that is the contract."""
+"""Write `docs/contract.md` from the contract in code: `python docs/contract_page.py`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ingestion import contract
 PAGE = Path(__file__).parent / "contract.md"
 INTRODUCTION = """# The data contract
 
-Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*.parquet`, and only what keeps the contract
-lands: the rest lies in `SEGUE_HOME/quarantine/<table>` with its reason. This page is written by `python docs/contract_page.py`
-from [contract.py](../ingestion/contract.py).
+Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*.parquet`. Only rows that satisfy the
+contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. This page is written by
+`python docs/contract_page.py` from [contract.py](../ingestion/contract.py).
 
-- A row lands once: of a key the newest landed row counts, and an event that landed before is a duplicate.
-- All times are UTC with microseconds, all ids are text. A column marked with `*` is never empty.
-- `occurred_at` is when something began, by a clock that gives no outcome away; `ended_at` when the outcome became known. A model
-  sees an event from then on.
-- Your own service's log in these columns, as JSON lines or Parquet, lands as it is (`own_events` of the
+- Landing is idempotent: the newest landed row of a key counts, and an event id that has landed before is a duplicate.
+- All times are UTC with microseconds; all ids are text. A column marked with `*` is required.
+- `occurred_at` is when an event began, by a clock that does not reveal its outcome; `ended_at` is when the outcome became
+  known. A model sees an event from `ended_at` on.
+- Your own service's log in these columns, as JSON lines or Parquet, lands without conversion (`own_events` of the
   [readers](../ingestion/readers/README.md)).
 """
 TYPE_NAMES = {

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "python -m privacy.erase USER --lift": "unit/privacy/test_erase_user.py",
     "python -m local.publish": "integration/storage/test_tables.py",
     "make run": "e2e/test_pipeline.py",
+    "make run RECIPE=debug": "e2e/test_pipeline.py",
     "make stop": "e2e/test_pipeline.py",
     "make clean": "e2e/test_pipeline.py",
     "make test": "e2e/test_pipeline.py",  # what is running now
