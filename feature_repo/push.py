@@ -1,8 +1,8 @@
-"""The live part of every sequence: one row a user, the newest events that the marts may not have yet.
+"""Live events: one row per user with the newest events, which the marts may not contain yet.
 
-Only the user's single writer (`sequences/online/reader_writer.py`) pushes here; its timestamp is an apply time, never an event time.
-Readers merge the row with the batch parts. There is no offline side: live events reach the marts through the landing
-zone.
+Only the single writer of a user (`sequences/online/reader_writer.py`) pushes rows; the row's timestamp is the time of the
+write, not of an event. Readers merge the row with the batch part of each sequence. There is no offline data: live
+events reach the marts through the landing zone.
 """
 
 from datetime import timedelta

@@ -1,6 +1,6 @@
-"""The sequence views, as declared in `sequences/views.py`: one array an attribute, oldest event first.
+"""Feature views of the sequences declared in `sequences/views.py`: one array per attribute, oldest event first.
 
-Feast registers what stands at the top of a module under a name, so each view is named here.
+Feast registers the global variables of a module, so each view is assigned to one.
 """
 
 from datetime import timedelta
@@ -16,6 +16,7 @@ FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int
 
 
 def build_sequence_view(name: str) -> FeatureView:
+    """Feature view of the sequence with this name."""
     view = SEQUENCE_VIEWS[name]
     return FeatureView(
         name=name,

@@ -1,7 +1,7 @@
-"""One feature service a model: the contract between what is stored and what a model may see."""
+"""One feature service per model: the features that it may read."""
 
 from feast import FeatureService
-from profile_views import track_statistics, user_profile
+from profile_views import user_profile
 from push import live_events
 from sequence_views import (
     exclusions,
@@ -12,7 +12,7 @@ from sequence_views import (
     recent_negatives,
 )
 
-popularity = FeatureService(name="popularity", features=[recent_events, track_statistics])
+popularity = FeatureService(name="popularity", features=[recent_events])
 realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, played_history])
 favourites = FeatureService(name="favourites", features=[played_history])
 long_short = FeatureService(name="long_short", features=[recent_events, recent_clicks, played_history])
@@ -43,5 +43,5 @@ recommender = FeatureService(
         live_events,
         user_profile,
     ],
-    description="Everything about a user that one request reads online, the live part included.",
+    description="All user features that a request reads online, including the live events.",
 )

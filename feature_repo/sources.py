@@ -1,4 +1,4 @@
-"""The marts that features are read from: Parquet, times naive UTC."""
+"""Feast sources: the marts in Parquet files, timestamps in UTC without time zone."""
 
 from feast import FileSource
 from feast.data_format import ParquetFormat
@@ -12,14 +12,8 @@ user_profiles = FileSource(
     file_format=ParquetFormat(),
     timestamp_field="known_at",
 )
-track_statistics_by_day = FileSource(
-    name="track_statistics_by_day",
-    path=str(published_marts() / "track_statistics.parquet"),
-    file_format=ParquetFormat(),
-    timestamp_field="known_at",
-)
 
-# Every sequence view reads the one event table. The tag carries the view's definition to the offline store.
+# All sequence views read the same event table. The tag carries the view's definition to the offline store.
 event_sources = {
     name: FileSource(
         name=f"{name}_source",

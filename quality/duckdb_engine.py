@@ -1,4 +1,4 @@
-"""Tables judged on one machine: DuckDB counts over all rows, pandas holds the ones that are validated."""
+"""Validation engine for one machine: DuckDB computes metrics over all rows, pandas holds the validated rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from storage import object_store
 
 
 class DuckDBEngine:
-    """An `Engine` whose memory is bounded; it reads what is below `tables` (None: on this machine)."""
+    """`Engine` with a memory limit of 1 GB.
+
+    Args:
+        tables: Root folder of the tables, which may be on object storage; None for the local disk.
+    """
 
     def __init__(self, tables: Path | None = None) -> None:
-        # Without a place of its own DuckDB would spill into the folder that the command happens to run in.
+        # By default DuckDB would spill into the current working directory.
         spill = settings.load_settings().home / "quality.spill"
         config = {"threads": 2, "memory_limit": "1GB", "temp_directory": str(spill)}
         self._connection = object_store.connect_duckdb(tables or Path(), config=config)
@@ -26,7 +30,7 @@ class DuckDBEngine:
         """See `Engine`."""
         return "read_parquet([{}], union_by_name = true)".format(", ".join(f"'{path}'" for path in paths))
 
-    def micros(self, column: str) -> str:
+    def epoch_micros(self, column: str) -> str:
         """See `Engine`."""
         return f"epoch_us({column})"
 
@@ -35,23 +39,23 @@ class DuckDBEngine:
         return self._connection.execute(query).fetchone()
 
     def has_rows(self, partition: Path) -> bool:
-        """See `Engine`. Only the files' footers are read."""
-        found = self.first_row(
+        """See `Engine`. Reads only the footers of the files."""
+        row = self.first_row(
             f"select coalesce(sum(num_rows), 0) from parquet_file_metadata('{partition}/*.parquet')"  # noqa: S608
         )
-        return bool(found and found[0])
+        return bool(row and row[0])
 
     def newest_rows(
-        self, source: str, columns: set[str], newest: str | None, facts: Mapping[str, float | None]
+        self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
     ) -> pd.DataFrame:
         """See `Engine`."""
         present = [row[0] for row in self._connection.execute(f"describe select * from {source}").fetchall()]  # noqa: S608
-        # A table none of whose columns is needed still has a number of rows.
-        wanted = [f'"{name}"' for name in present if name in columns] or [f'"{present[0]}"']
+        # Without a required column, read the first one, so that the number of rows is right.
+        selected = [f'"{name}"' for name in present if name in columns] or [f'"{present[0]}"']
         order = f"order by {newest} desc" if newest in present else ""
-        query = f"select {', '.join(wanted)} from {source} {order} limit {MAX_ROWS}"  # noqa: S608
+        query = f"select {', '.join(selected)} from {source} {order} limit {MAX_ROWS}"  # noqa: S608
         frame = self._connection.execute(query).df()
-        for name, value in facts.items():
+        for name, value in metrics.items():
             frame[f"table_{name}"] = pd.Series(value, index=frame.index, dtype="float64")
         return frame
 

@@ -1,6 +1,7 @@
-"""What reads tables, counts over them and judges their rows: DuckDB with pandas on one machine, or Spark.
+"""Interface of the engines that read tables for validation: DuckDB with pandas on one machine, or Spark.
 
-Queries are written once; an engine supplies the few words in which the two differ. Knows nothing about suites.
+Queries are written once; an engine supplies the few expressions in which the two SQL dialects differ.
+`quality.engine_factory` creates the engine that the settings choose.
 """
 
 from __future__ import annotations
@@ -10,42 +11,34 @@ from pathlib import Path
 from typing import Any, Protocol
 
 MAX_ROWS = 200_000
+"""Maximum number of rows of a table that Great Expectations validates; table metrics are computed over all rows."""
 
 
 class Engine(Protocol):
-    """One way to judge tables; closed when everything was judged."""
+    """Reads tables for validation. Call `close` after the last table."""
 
     def parquet_relation(self, paths: Sequence[str]) -> str:
-        """Parquet files or globs as a relation, columns matched by name."""
+        """SQL relation over Parquet files or globs, columns matched by name."""
 
-    def micros(self, column: str) -> str:
-        """A time as µs since 1970 UTC, whether it has a zone or not."""
+    def epoch_micros(self, column: str) -> str:
+        """SQL expression of a timestamp, with or without time zone, as microseconds since 1970 UTC."""
 
     def first_row(self, query: str) -> tuple[Any, ...] | None:
-        """The first row of an answer."""
+        """First row of a query result; None if the result is empty."""
 
     def has_rows(self, partition: Path) -> bool:
         """Whether any Parquet file of a folder has a row."""
 
-    def newest_rows(self, source: str, columns: set[str], newest: str | None, facts: Mapping[str, float | None]) -> Any:
-        """At most `MAX_ROWS` rows with the largest `newest`, as Great Expectations takes them.
+    def newest_rows(
+        self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
+    ) -> Any:
+        """Data frame with at most `MAX_ROWS` rows, those with the largest values of column `newest`.
 
-        They have those of the `columns` that the relation has, and every fact as a column `table_NAME`.
+        It has those of `columns` that the relation has, and each table metric as a constant column `table_<name>`.
         """
 
     def data_source(self, context: Any) -> Any:
-        """Where a Great Expectations context takes such rows from."""
+        """Data source of a Great Expectations context that accepts the data frames of `newest_rows`."""
 
     def close(self) -> None:
-        """Gives back what it holds."""
-
-
-def create_engine(name: str, tables: Path | None = None) -> Engine:
-    """The engine that the setting `SEGUE_ENGINE` names; it reads what is below `tables` (None: on this machine)."""
-    if name == "spark":
-        from quality.spark_engine import SparkEngine
-
-        return SparkEngine()
-    from quality.duckdb_engine import DuckDBEngine
-
-    return DuckDBEngine(tables)
+        """Release connections and sessions."""

@@ -1,4 +1,4 @@
-"""Tables judged by Spark: the same queries and the same rows as on one machine."""
+"""Validation engine on Spark: the same queries and the same validated rows as on one machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quality.engine import MAX_ROWS
 
 
 class SparkEngine:
-    """An `Engine` on the session of this process, which the settings describe (`settings.spark_environment`)."""
+    """`Engine` that uses this process's Spark session, configured by `settings.spark_environment`."""
 
     def __init__(self) -> None:
         self._owns_session = SparkSession.getActiveSession() is None
@@ -21,13 +21,13 @@ class SparkEngine:
         self._views = 0
 
     def parquet_relation(self, paths: Sequence[str]) -> str:
-        """See `Engine`: a temporary view."""
+        """See `Engine`. Registers a temporary view."""
         self._views += 1
         name = f"quality_{self._views}"
         self._session.read.option("mergeSchema", True).parquet(*paths).createOrReplaceTempView(name)
         return name
 
-    def micros(self, column: str) -> str:
+    def epoch_micros(self, column: str) -> str:
         """See `Engine`."""
         return f"unix_micros(cast({column} as timestamp_ltz))"
 
@@ -41,20 +41,20 @@ class SparkEngine:
         return not self._session.read.parquet(str(partition)).isEmpty()
 
     def newest_rows(
-        self, source: str, columns: set[str], newest: str | None, facts: Mapping[str, float | None]
+        self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
     ) -> DataFrame:
         """See `Engine`."""
         table = self._session.table(source)
         rows = table.orderBy(F.col(newest).desc()) if newest in table.columns else table
-        wanted = [name for name in table.columns if name in columns] or table.columns[:1]
-        values = {f"table_{name}": F.lit(value).cast("double") for name, value in facts.items()}
-        return rows.select(*wanted).limit(MAX_ROWS).withColumns(values)
+        selected = [name for name in table.columns if name in columns] or table.columns[:1]
+        values = {f"table_{name}": F.lit(value).cast("double") for name, value in metrics.items()}
+        return rows.select(*selected).limit(MAX_ROWS).withColumns(values)
 
     def data_source(self, context: Any) -> Any:
         """See `Engine`."""
         return context.data_sources.add_spark("segue")
 
     def close(self) -> None:
-        """See `Engine`."""
+        """See `Engine`. Stops the session only if this engine created it."""
         if self._owns_session:
             self._session.stop()

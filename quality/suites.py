@@ -1,9 +1,10 @@
-"""What must hold: one suite a mart and one for the landed events. Adding an expectation is adding a line.
+"""Expectation suites: one per mart and one for the landed events. Adding an expectation is adding a line.
 
-A column that begins with `table_` is a fact about the whole table (see `measures.py`); others are columns of the rows.
+A column that begins with `table_` is a metric of the whole table (see `table_metrics.py`); others are columns of the
+rows.
 """
 
-# Great Expectations re-exports its expectations without saying so, which strict mypy takes for missing names.
+# Great Expectations does not declare the re-export of its expectations, so strict mypy reports missing names.
 # mypy: disable-error-code="attr-defined"
 
 from __future__ import annotations
@@ -26,43 +27,46 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Suite:
-    """The key of a table, the column that says which of its rows are newest, and what must hold."""
+    """Expectations of one table."""
 
-    key: tuple[str, ...]
-    newest: str | None
+    key: tuple[str, ...]  # columns of the unique key
+    newest: str | None  # column whose largest values mark the newest rows; None: the table has no time
     expectations: tuple[Expectation, ...]
-    has_time: bool = False
+    has_time: bool = False  # freshness, volume and drift are computed
 
 
 def not_null(*columns: str) -> list[Expectation]:
-    """These columns are never null."""
+    """The columns contain no nulls."""
     return [gxe.ExpectColumnValuesToNotBeNull(column=column) for column in columns]
 
 
 def in_set(column: str, values: Sequence[str]) -> Expectation:
-    """The column has no other values than these."""
+    """The column contains only these values; nulls pass."""
     return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
 
 
 def between(column: str, low: float | None, high: float | None) -> Expectation:
-    """The column stays in this range, ends included; nulls pass."""
+    """The values are within the closed range [low, high]; None: no limit. Nulls pass."""
     return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
 
 
 def not_after(earlier: str, later: str, or_equal: bool = True) -> Expectation:
-    """One column is not after the other; nulls pass, as engines differ about them, so that `required` must find them."""
+    """`earlier` is not greater than `later` in any row.
+
+    Nulls pass because engines treat them differently; add `not_null` for required columns.
+    """
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
         column_A=later, column_B=earlier, or_equal=or_equal, ignore_row_if="either_value_is_missing"
     )
 
 
 def row_count(low: int, high: int | None = None) -> Expectation:
-    """So many rows at least, and at most."""
+    """The number of rows is between `low` and `high`; None: no upper limit."""
     return gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high)
 
 
 def unique_key() -> Expectation:
-    """No two rows of the whole table share a key, and no key has a null."""
+    """No two rows of the whole table have the same key, and no key contains a null."""
     return between("table_duplicate_keys", 0, 0)
 
 

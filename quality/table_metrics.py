@@ -1,7 +1,7 @@
-"""What one row cannot say: facts about a whole table, as columns that expectations can name.
+"""Metrics of a whole table that no single row shows, as constant columns that expectations can name.
 
-Every fact is computed over all rows, and stands in each validated row under its name. A fact that cannot be
-known is null, which every expectation passes, and `notes` says why.
+Metrics are computed over all rows and repeated in every validated row as `table_<name>`. A metric that cannot be
+computed is null, which every expectation accepts; `TableMetrics.notes` gives the reason.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from quality.engine import Engine
 from quality.tables import Table
 
 MIN_WEEK_EVENTS = 10_000
+"""Minimum number of events in the trailing week for volume and drift to be computed."""
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
+"""Last bin of play lengths; it also holds all longer plays (10 minutes and more)."""
 
 _DAYS = """
-with numbered as (select *, floor({micros} / 86400000000) as day from {source}),
+with numbered as (select *, floor({epoch_micros} / 86400000000) as day from {source}),
 newest as (select max(day) as newest_day from numbered),
 days as (select *, day = newest_day as is_newest from numbered cross join newest where day >= newest_day - 7)
 """
@@ -39,14 +41,14 @@ cross join (select nullif(sum(today), 0) as today, nullif(sum(before), 0) as bef
 
 @dataclass
 class TableMetrics:
-    """`values`: fact ▸ number or None. `notes`: why something could not be judged, one line each."""
+    """Metrics of one table."""
 
-    values: dict[str, float | None] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    values: dict[str, float | None] = field(default_factory=dict)  # metric name to value; None: not computable
+    notes: list[str] = field(default_factory=list)  # one line per group of metrics that could not be computed, and why
 
 
 def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
-    """Rows whose key stands in an earlier row, too, or has a null."""
+    """Number of rows whose key occurs in an earlier row, or contains a null."""
     columns = ", ".join(key)
     nulls = " or ".join(f"{column} is null" for column in key)
     return _number(
@@ -57,44 +59,45 @@ def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
 
 
 def hours_since_newest(engine: Engine, table: Table, as_of: date) -> float | None:
-    """Hours from the newest `ended_at` to `as_of`; negative when something ended after it; None for an empty table."""
-    found = engine.first_row(f"select {engine.micros('max(ended_at)')} from {table.source}")  # noqa: S608
-    if found is None or found[0] is None:
+    """Hours from the newest `ended_at` to `as_of`; negative if an event ended later; None for an empty table."""
+    row = engine.first_row(f"select {engine.epoch_micros('max(ended_at)')} from {table.source}")  # noqa: S608
+    if row is None or row[0] is None:
         return None
-    limit = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
-    return float(limit - found[0] / 1e6) / 3600
+    limit_s = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
+    return float(limit_s - row[0] / 1e6) / 3600
 
 
 def trailing_week_metrics(engine: Engine, table: Table) -> TableMetrics:
-    """The newest day against the seven before it.
+    """Metrics that compare the newest day with the seven days before it.
 
-    `volume_ratio`: its events over their daily mean. `action_drift`, `length_drift`: total variation (0 the same, 1
-    disjoint) between the shares of actions, and of play lengths in bins of 30 s.
+    `volume_ratio` is the number of events of the day divided by the daily mean of the week. `action_drift` and
+    `length_drift` are total variation distances (0 identical, 1 disjoint) of the distributions of actions and of play
+    lengths in bins of 30 s.
     """
-    facts = TableMetrics({"volume_ratio": None, "action_drift": None, "length_drift": None})
-    days = _DAYS.format(source=table.source, micros=engine.micros("ended_at"))
+    metrics = TableMetrics({"volume_ratio": None, "action_drift": None, "length_drift": None})
+    days = _DAYS.format(source=table.source, epoch_micros=engine.epoch_micros("ended_at"))
     before, today = (
         _number(engine, f"{days} select count(*) from days where is_newest = {newest}")  # noqa: S608
         for newest in (False, True)
     )
     if before < MIN_WEEK_EVENTS:
-        facts.notes.append(
+        metrics.notes.append(
             f"volume and drift: not enough data ({before:,.0f} events in the trailing week, {MIN_WEEK_EVENTS:,} needed)"
         )
-        return facts
-    facts.values["volume_ratio"] = today / (before / 7)
+        return metrics
+    metrics.values["volume_ratio"] = today / (before / 7)
     length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {MAX_LENGTH_BIN})"
     for name, value, rows in (("action_drift", "action", "true"), ("length_drift", length, "action = 'play'")):
-        facts.values[name] = _number(engine, days + _TOTAL_VARIATION.format(value=value, rows=rows))
-    return facts
+        metrics.values[name] = _number(engine, days + _TOTAL_VARIATION.format(value=value, rows=rows))
+    return metrics
 
 
 def historical_load_metrics() -> TableMetrics:
-    """A historical load is one batch: it has no day to compare with the week before."""
+    """Null metrics of a historical load, which is one batch without a preceding week to compare with."""
     values: dict[str, float | None] = {"volume_ratio": None, "action_drift": None, "length_drift": None}
-    return TableMetrics(values, ["freshness, volume and drift: not judged, a historical load is one batch"])
+    return TableMetrics(values, ["freshness, volume and drift: not evaluated, a historical load is one batch"])
 
 
 def _number(engine: Engine, query: str) -> float:
-    found = engine.first_row(query)
-    return float(found[0]) if found and found[0] is not None else 0.0
+    row = engine.first_row(query)
+    return float(row[0]) if row and row[0] is not None else 0.0

@@ -1,4 +1,4 @@
-"""Where the tables to validate are, as relations of an engine. Knows nothing about expectations."""
+"""Locates the tables to validate and exposes them as SQL relations of an engine."""
 
 from __future__ import annotations
 
@@ -10,50 +10,47 @@ from storage import object_store
 
 
 class TableError(ValueError):
-    """A table to validate is not there; the message names the file and the remedy."""
+    """A table to validate does not exist; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table as SQL: `source` is a relation, `newest` the column whose largest values are the newest rows."""
+    """A table to validate."""
 
     name: str
-    source: str
-    newest: str | None = None
+    source: str  # SQL relation
+    newest: str | None = None  # column whose largest values mark the newest rows; None: no order
 
 
 def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Table:
-    """A published mart.
+    """Return a published mart.
 
     Raises:
-        TableError: it has not been published.
+        TableError: The mart has not been published.
     """
     path = marts / f"{name}.parquet"
     if not path.is_file():
-        raise TableError(f"{path} is not there; run `dbt build --project-dir dbt` first")
+        raise TableError(f"{path} does not exist; run `dbt build --project-dir dbt` first")
     return Table(name, engine.parquet_relation([str(path)]), newest)
 
 
 @dataclass(frozen=True)
 class LandedEvents:
-    """The newest landed events: `table` is the newest partition, `week` that day and the seven before it.
+    """The newest landed events."""
 
-    `is_historical`: the partition is a month of a historical load, which is one batch without a week before it.
-    """
-
-    table: Table
-    week: Table
-    is_historical: bool
+    table: Table  # newest partition
+    week: Table  # newest day and the seven days before it
+    is_historical: bool  # the newest partition is a month of a historical load, which has no preceding week
 
 
 def find_landed_events(engine: Engine, landing: Path) -> LandedEvents:
-    """The newest partition of the landed events that holds rows.
+    """Return the newest partition of the landed events that has rows.
 
     Raises:
-        TableError: nothing has been landed.
+        TableError: No event has been landed.
     """
     folder = landing / "listening_events"
-    # A month sorts before its days: the newest partition is the last name either way.
+    # A month sorts before its days, so the last name is the newest partition in either case.
     partitions = sorted({path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}, key=str)
     newest = next((path for path in reversed(partitions) if engine.has_rows(path)), None)
     if newest is None:

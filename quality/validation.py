@@ -1,4 +1,4 @@
-"""Runs suites over tables with Great Expectations, and builds the data docs. Knows nothing about the command line."""
+"""Runs expectation suites over tables with Great Expectations and builds the data docs."""
 
 from __future__ import annotations
 
@@ -24,42 +24,44 @@ LANDED_SUITE = "landed_listening_events"
 
 
 class SuiteError(LookupError):
-    """There is no suite of that name; the message says where they are."""
+    """There is no suite with the requested name; the message names the file that defines the suites."""
 
 
 @dataclass(frozen=True)
 class MeasuredMetric:
-    """A fact about a table and what it may be; None: not known, or any."""
+    """Value of a table metric and its limits."""
 
-    value: float | None
-    least: float | None
-    most: float | None
+    value: float | None  # None: could not be computed
+    minimum: float | None  # None: no lower limit
+    maximum: float | None  # None: no upper limit
 
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """What one suite found: `failed` names each expectation that did not hold and what was there, `held` each other one;
-    `notes` what could not be judged; `measured` has the facts about the whole table.
-    """
+    """Result of one suite."""
 
     suite: str
-    expectations: int
-    failed: tuple[str, ...]
-    notes: tuple[str, ...]
-    measured: dict[str, MeasuredMetric] = field(default_factory=dict)
-    held: tuple[str, ...] = ()
+    expectations: int  # number of expectations
+    failed: tuple[str, ...]  # each failed expectation with the observed values
+    notes: tuple[str, ...]  # metrics that could not be computed, and why
+    measured: dict[str, MeasuredMetric] = field(default_factory=dict)  # metrics of the whole table by name
+    passed: tuple[str, ...] = ()  # each expectation that held
 
 
 class Validator:
-    """One validation run: validates tables one after the other, then builds one site over all of them."""
+    """One validation run: validates tables one after the other, then builds one site for all of them.
+
+    Args:
+        site_folder: Folder of the data docs.
+        engine: Source of the validated rows.
+    """
 
     def __init__(self, site_folder: Path, engine: Engine) -> None:
         self.engine = engine
         self._context = gx.get_context(mode="ephemeral")
-        # A log that somebody reads for a failed expectation is no place for hundreds of bars
-        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)  # they would fill the task logs
         self._source = engine.data_source(self._context)
-        # The three sites that GX would build by default are not wanted, ours is.
+        # Replace the three sites that Great Expectations builds by default with one in `site_folder`.
         for name in list(self._context.get_site_names()):
             self._context.delete_data_docs_site(name)
         backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site_folder)}
@@ -70,80 +72,92 @@ class Validator:
         }
         self._context.add_data_docs_site(SITE, site)
 
-    def run(self, name: str, frame: Any, suite: Suite, facts: table_metrics.TableMetrics) -> SuiteResult:
-        """Judges one table's rows, facts included, by its suite."""
-        # An expectation belongs to the suite it was put in: the table of suites keeps its own.
+    def run(self, name: str, frame: Any, suite: Suite, metrics: table_metrics.TableMetrics) -> SuiteResult:
+        """Validate the rows of one table, including its metric columns.
+
+        Args:
+            name: Name of the suite and the table.
+            frame: Rows from `Engine.newest_rows`.
+            suite: The expectations.
+            metrics: Metrics of the whole table.
+        """
+        # Adding an expectation to a suite changes it, so add copies.
         expectations = [copy(expectation) for expectation in suite.expectations]
         stored = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
         batches = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("newest")
         definition = gx.ValidationDefinition(name=name, data=batches, suite=stored)
         result = self._context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})
-        failed = tuple(_describe_failure(item) for item in result.results if not item.success)
-        held = tuple(_describe_expectation(item.expectation_config) for item in result.results if item.success)
-        return SuiteResult(name, len(result.results), failed, tuple(facts.notes), _limited_metrics(suite, facts), held)
+        return SuiteResult(
+            suite=name,
+            expectations=len(result.results),
+            failed=tuple(_describe_failure(item) for item in result.results if not item.success),
+            notes=tuple(metrics.notes),
+            measured=_limited_metrics(suite, metrics),
+            passed=tuple(_describe_expectation(item.expectation_config) for item in result.results if item.success),
+        )
 
     def build_docs(self) -> None:
-        """Writes `index.html` and a page for each suite and result."""
+        """Write `index.html` and one page per suite and result."""
         self._context.build_data_docs(site_names=[SITE])
 
 
 def validate_landed(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
 ) -> list[SuiteResult]:
-    """The newest landed partition; nothing where `only` names another suite.
+    """Validate the newest landed partition; the list is empty if `only` names another suite.
 
     Raises:
-        tables.TableError: nothing has been landed.
+        tables.TableError: No event has been landed.
     """
     if only not in (None, LANDED_SUITE):
         return []
     engine = validator.engine
     landed = tables.find_landed_events(engine, object_store.fetch_landing(home))
-    facts = (
+    metrics = (
         table_metrics.historical_load_metrics()
         if landed.is_historical
         else table_metrics.trailing_week_metrics(engine, landed.week)
     )
-    age = None if landed.is_historical else table_metrics.hours_since_newest(engine, landed.table, as_of)
-    facts.values["hours_before_as_of"] = age
-    frame = _frame(engine, landed.table, suites.LANDED_EVENTS, facts)
-    return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, facts)]
+    age_hours = None if landed.is_historical else table_metrics.hours_since_newest(engine, landed.table, as_of)
+    metrics.values["hours_before_as_of"] = age_hours
+    frame = _frame(engine, landed.table, suites.LANDED_EVENTS, metrics)
+    return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, metrics)]
 
 
 def validate_marts(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
 ) -> list[SuiteResult]:
-    """Every published mart, or the one that `only` names.
+    """Validate every published mart, or only the named one.
 
     Raises:
-        tables.TableError: a mart has not been published.
+        tables.TableError: A mart has not been published.
     """
     engine = validator.engine
     is_historical = _is_historical(engine, home)
     marts = object_store.fetch_marts(home)
-    outcomes = []
+    results = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
         table = tables.mart_table(engine, marts, name, suite.newest)
-        facts = table_metrics.TableMetrics()
+        metrics = table_metrics.TableMetrics()
         if suite.has_time:
-            facts = (
+            metrics = (
                 table_metrics.historical_load_metrics()
                 if is_historical
                 else table_metrics.trailing_week_metrics(engine, table)
             )
-            age = table_metrics.hours_since_newest(engine, table, as_of)
-            facts.values |= {
-                "hours_before_as_of": age,
-                "hours_before_as_of_if_daily": None if is_historical else age,
+            age_hours = table_metrics.hours_since_newest(engine, table, as_of)
+            metrics.values |= {
+                "hours_before_as_of": age_hours,
+                "hours_before_as_of_if_daily": None if is_historical else age_hours,
             }
-        facts.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, table, suite.key)
-        outcomes.append(validator.run(name, _frame(engine, table, suite, facts), suite, facts))
-    return outcomes
+        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, table, suite.key)
+        results.append(validator.run(name, _frame(engine, table, suite, metrics), suite, metrics))
+    return results
 
 
-# Where the line asks whether it may go on: before marts are built, and before features are.
+# Gates of the pipeline: before marts are built, and before features are built.
 STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], list[SuiteResult]]] = {
     "landed": validate_landed,
     "marts": validate_marts,
@@ -154,31 +168,34 @@ def _is_historical(engine: Engine, home: settings.Settings) -> bool:
     try:
         return tables.find_landed_events(engine, object_store.fetch_landing(home)).is_historical
     except tables.TableError:
-        # Marts can be judged where there is no landing zone; then they are as fresh as a daily load must be.
+        # Marts can be validated without a landing zone; they must then be as fresh as a daily load.
         return False
 
 
-def _frame(engine: Engine, table: Table, suite: Suite, facts: table_metrics.TableMetrics) -> Any:
-    return engine.newest_rows(table.source, _columns(suite), table.newest, facts.values)
+def _frame(engine: Engine, table: Table, suite: Suite, metrics: table_metrics.TableMetrics) -> Any:
+    return engine.newest_rows(table.source, _columns(suite), table.newest, metrics.values)
 
 
 def _columns(suite: Suite) -> set[str]:
-    named = [getattr(item, field, None) for item in suite.expectations for field in ("column", "column_A", "column_B")]
-    return {name for name in named if isinstance(name, str)}
+    """Names of the columns that the suite's expectations refer to."""
+    names = [getattr(item, field, None) for item in suite.expectations for field in ("column", "column_A", "column_B")]
+    return {name for name in names if isinstance(name, str)}
 
 
-def _limited_metrics(suite: Suite, facts: table_metrics.TableMetrics) -> dict[str, MeasuredMetric]:
-    """Every fact that the suite has an expectation of."""
-    limits = {getattr(one, "column", None): one for one in suite.expectations}
-    known = {name: limits[f"table_{name}"] for name in facts.values if f"table_{name}" in limits}
+def _limited_metrics(suite: Suite, metrics: table_metrics.TableMetrics) -> dict[str, MeasuredMetric]:
+    """Metrics that the suite has an expectation for, with their limits."""
+    limits = {getattr(expectation, "column", None): expectation for expectation in suite.expectations}
+    limited = {name: limits[f"table_{name}"] for name in metrics.values if f"table_{name}" in limits}
     return {
-        name: MeasuredMetric(facts.values[name], getattr(one, "min_value", None), getattr(one, "max_value", None))
-        for name, one in known.items()
+        name: MeasuredMetric(
+            metrics.values[name], getattr(expectation, "min_value", None), getattr(expectation, "max_value", None)
+        )
+        for name, expectation in limited.items()
     }
 
 
 def _describe_expectation(config: Any) -> str:
-    """An expectation, the columns that it is about, and what may be in them."""
+    """Type of an expectation, its columns and its limits."""
     names = [str(value) for key, value in config.kwargs.items() if key in ("column", "column_A", "column_B")]
     limits = {
         key: value for key, value in config.kwargs.items() if key in ("min_value", "max_value", "value_set", "regex")
@@ -190,10 +207,10 @@ def _describe_failure(result: Any) -> str:
     line = _describe_expectation(result.expectation_config)
     if result.exception_info and result.exception_info.get("raised_exception", False):
         return f"{line}: {result.exception_info.get('exception_message')}"
-    found = result.result or {}
-    if "observed_value" in found:
-        return f"{line}: observed {found['observed_value']}"
-    if "unexpected_count" in found:
-        examples = found.get("partial_unexpected_list", [])[:3]
-        return f"{line}: {found['unexpected_count']:,} of {found.get('element_count', 0):,} rows, e.g. {examples}"
+    details = result.result or {}
+    if "observed_value" in details:
+        return f"{line}: observed {details['observed_value']}"
+    if "unexpected_count" in details:
+        examples = details.get("partial_unexpected_list", [])[:3]
+        return f"{line}: {details['unexpected_count']:,} of {details.get('element_count', 0):,} rows, e.g. {examples}"
     return f"{line}: {dict(result.exception_info or {})}"

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-import yaml
+from config.dbt_variables import DBT_FOLDER, load_dbt_variables
 
-from config import settings
-
-DBT_FOLDER = settings.ROOT / "dbt"
 MINUTE_US = 60_000_000
 
 
@@ -116,12 +113,11 @@ def load_behaviours(dbt_folder: Path = DBT_FOLDER) -> Behaviours:
             )
             for row in csv.DictReader(seed)
         )
-    project = yaml.safe_load((dbt_folder / "dbt_project.yml").read_text(encoding="utf-8"))
     return Behaviours(
         rows=rows,
-        skip_below_ms=int(_variable(project, "skip_below_ms", dbt_folder)),
-        full_play_ratio=float(_variable(project, "full_play_ratio", dbt_folder)),
-        session_gap_minutes=int(_variable(project, "session_gap_minutes", dbt_folder)),
+        skip_below_ms=int(_variable("skip_below_ms", dbt_folder)),
+        full_play_ratio=float(_variable("full_play_ratio", dbt_folder)),
+        session_gap_minutes=int(_variable("session_gap_minutes", dbt_folder)),
     )
 
 
@@ -140,12 +136,8 @@ def play_behaviours() -> tuple[str, ...]:
     return load_behaviours().with_action("play")
 
 
-def _variable(project: dict[str, dict[str, object]], name: str, dbt_folder: Path) -> str:
-    # dbt accepts vars at the top level or under the project's name.
-    variables = dict(project.get("vars") or {})
-    for scope in list(variables.values()):
-        if isinstance(scope, dict):
-            variables.update(scope)
+def _variable(name: str, dbt_folder: Path) -> str:
+    variables = load_dbt_variables(dbt_folder)
     if name not in variables:
         raise BehaviourError(f"{dbt_folder / 'dbt_project.yml'} has no var {name!r}; add it under vars")
     return str(variables[name])

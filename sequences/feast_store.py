@@ -62,11 +62,11 @@ def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
     """
     current = settings.load_settings()
     for name, value in settings.tool_environment(current).items():
-        if name.startswith("SEGUE_") or name == "FEAST_USAGE":
-            os.environ.setdefault(name, value)
+        if (name.startswith("SEGUE_") or name == "FEAST_USAGE") and not os.environ.get(name):
+            os.environ[name] = value
     current.feast.mkdir(parents=True, exist_ok=True)
     store: FeatureStore = import_feast().FeatureStore(
-        repo_path=str(repository), fs_yaml_file=repository / current.feature_store_yaml
+        repo_path=str(repository), fs_yaml_file=repository / "feature_store.yaml"
     )
     _enable_wal(store)
     return store

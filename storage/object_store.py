@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from config import settings
 
@@ -31,14 +31,6 @@ MAX_FETCH_ATTEMPTS = 5
 
 class StorageError(RuntimeError):
     """Object storage does not do what is asked; the message names the address, the cause and the remedy."""
-
-
-def remote_folder(address: str) -> Path:
-    """The folder at `s3://bucket/prefix`. It is no `Path`, but has the methods of one that are named above."""
-    from upath import UPath
-
-    # Somebody else may write there, so what was listed once is not believed again.
-    return cast(Path, UPath(address, use_listings_cache=False))
 
 
 def is_remote(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The log formats that Segue reads: one file a format, one line in this table."""
+"""Registry of the log readers: one file per format and one line in this table."""
 
 from ingestion.readers import (
     artist_genres,

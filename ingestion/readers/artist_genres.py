@@ -1,7 +1,7 @@
 """`artist_genre.tsv`: curated triples of artists and their genres, by artist name.
 
-Columns `artist_name, relation (or has_genre), genre_or_tag, sources`. The head stays `artist_name:<name>`: names are
-joined to artist ids in dbt, where the catalogue is known.
+Columns `artist_name, relation (or has_genre), genre_or_tag, sources`. The head of a triple is `artist_name:<name>`; dbt
+replaces names by artist ids, because it knows the whole catalog.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ DEFAULT_RELATION = "has_genre"
 
 
 def _select_files(files: list[Member]) -> list[Member]:
-    wanted = {"artist_name", "genre_or_tag"}
+    required = {"artist_name", "genre_or_tag"}
     return [
         member
         for member in files
-        if member.file.endswith((".tsv", ".tsv.gz")) and wanted <= set(delimited.read_header(member, "\t"))
+        if member.file.endswith((".tsv", ".tsv.gz")) and required <= set(delimited.read_header(member, "\t"))
     ]
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     for member in files:
         relation = [name for name in ("relation", "has_genre") if name in delimited.read_header(member, "\t")]
         columns = ["artist_name", *relation[:1], "genre_or_tag"]
-        for rows, broken in delimited.stream_blocks(member, "\t", columns, reading.report_progress):
+        for rows, broken in delimited.stream_blocks(member, "\t", columns, context.report_progress):
             if broken.height:
                 yield Rows("knowledge_triples", broken.with_columns(source_file=pl.lit(member.name)))
             if rows.height:

@@ -1,7 +1,7 @@
-"""The recommender's exposure log: one JSON record a shown answer, `live/dt=<day>/exposures-*.jsonl`.
+"""The recommender's exposure log: one JSON record per shown response, `live/dt=<day>/exposures-*.jsonl`.
 
-Each item of a record becomes an impression, which is what training learns from, and a row of `exposures`, which says
-who showed it and why. Both have the id `<request_id>-<position>`, so that a record that is landed twice counts once.
+Each item of a record becomes an impression, which training reads, and a row of `exposures` with the release and the
+channels that selected it. Both have the id `<request_id>-<position>`, so that landing is idempotent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 FILE_PATTERN = re.compile(r"exposures-\d+-\d+\.jsonl")
-BATCH = 5_000  # records, of up to 100 items each
+BATCH_RECORDS = 5_000  # with up to 100 items each
 
 Objects = list[dict[str, Any]]
 
@@ -28,21 +28,21 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 
 def _has_records(member: Member) -> bool:
-    """Before there were records, files of this name held impressions, which are read as events."""
+    """Whether a file holds exposure records. Files of older releases hold impressions, which are read as events."""
     objects = (json_rows.parse_object(line.decode("utf-8", "replace"))[0] for line in member.peek().split(b"\n"))
-    return any("items" in one for one in objects)
+    return any("items" in record for record in objects)
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     for member in files:
         lines: list[tuple[int, str]] = []
         try:
-            with member.open(reading.report_progress) as stream:
+            with member.open(context.report_progress) as stream:
                 for number, line in enumerate(stream, start=1):
                     text = line.decode("utf-8", "replace").strip()
                     if text:
                         lines.append((number, text))
-                    if len(lines) == BATCH:
+                    if len(lines) == BATCH_RECORDS:
                         yield from _tables(member.name, lines)
                         lines = []
         except (OSError, EOFError) as error:

@@ -1,9 +1,9 @@
-"""Last.fm Dataset - 1K users (Celma 2010): scrobbles of 992 people until May 2009, for non-commercial use.
+"""Last.fm Dataset - 1K users (Celma 2010): scrobbles of 992 users until May 2009, for non-commercial use.
 
-`userid-timestamp-artid-artname-traid-traname.tsv`, without a header: user, begin of the play (ISO 8601), MusicBrainz id and
+`userid-timestamp-artid-artname-traid-traname.tsv` has no header: user, start of the play (ISO 8601), MusicBrainz id and
 name of the artist, MusicBrainz id and name of the track; the ids may be empty. Get `lastfm-dataset-1K.tar.gz` from
-ocelma.net/MusicRecommendationDataset, unpack it and land the folder. The profiles beside it are not read: nobody's age or
-country is needed. The file is not in the order of time; scrobbles have no length (`beginnings.py`).
+ocelma.net/MusicRecommendationDataset, unpack it and land the folder. The user profiles (age, country) are not read. The
+file is not sorted by time; scrobbles have no duration (see `StartTimestampStager`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def _select_files(files: list[Member]) -> list[Member]:
     return [member for member in files if MAPPING.matches(member.file)]
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
-    yield from mapped_csv.read_mapped_files(files, MAPPING, reading)
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    yield from mapped_csv.read_mapped_files(files, MAPPING, context)
 
 
 READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")

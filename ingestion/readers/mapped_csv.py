@@ -1,4 +1,4 @@
-"""Anybody's CSV or TSV of plays, with `segue-mapping.yaml` beside it that says what the columns mean (`mapping.py`)."""
+"""CSV or TSV files of plays in any layout, described by a `segue-mapping.yaml` in the same folder."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 MAX_EPOCH_S = 10_000_000_000
-"""Seconds since 1970 that can be computed with; what lies beyond fails the contract by its value."""
+"""Limit of timestamps in seconds since 1970, so that conversion cannot overflow; later ones violate the contract."""
 
 
 def _select_files(files: list[Member]) -> list[Member]:
     return [member for member in files if member.file == column_mapping.MAPPING_FILE] and list(files)
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
-    says = [member for member in files if member.file == column_mapping.MAPPING_FILE]
-    if len(says) > 1:
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    mapping_files = [member for member in files if member.file == column_mapping.MAPPING_FILE]
+    if len(mapping_files) > 1:
         raise SourceError(
-            f"{', '.join(one.name for one in says)}: only one mapping a folder; land each folder by itself"
+            f"{', '.join(member.name for member in mapping_files)}: only one mapping per source; land each folder separately"
         )
-    mapped = column_mapping.parse_mapping(says[0].read(reading.report_progress), says[0].name)
-    meant = [member for member in files if mapped.matches(member.name) or mapped.matches(member.file)]
-    if not meant:
-        raise SourceError(f"{says[0].name} is about {mapped.file}, and no file here is called so")
-    yield from read_mapped_files(meant, mapped, reading)
+    mapping_file = mapping_files[0]
+    mapping = column_mapping.parse_mapping(mapping_file.read(context.report_progress), mapping_file.name)
+    described = [member for member in files if mapping.matches(member.name) or mapping.matches(member.file)]
+    if not described:
+        raise SourceError(f"{mapping_file.name} describes {mapping.file}, but there is no such file")
+    yield from read_mapped_files(described, mapping, context)
 
 
-def read_mapped_files(files: list[Member], mapped: ColumnMapping, reading: ReadContext) -> Iterator[Rows]:
-    """Events, tracks, artists and albums of delimited files whose columns are known."""
-    plays = NamedPlays(reading.scratch, mapped.means)
-    wanted = list(dict.fromkeys(mapped.columns.values()))
-    raw = pl.concat_str(wanted, separator=mapped.delimiter)
+def read_mapped_files(files: list[Member], mapping: ColumnMapping, context: ReadContext) -> Iterator[Rows]:
+    """Yield events, tracks, artists and albums of delimited files with a column mapping."""
+    plays = NamedPlays(context.scratch, mapping.means)
+    columns = list(dict.fromkeys(mapping.columns.values()))
+    raw = pl.concat_str(columns, separator=mapping.delimiter)
     try:
         for member in files:
             for rows, broken in delimited.stream_blocks(
-                member, mapped.delimiter, wanted, reading.report_progress, mapped.header
+                member, mapping.delimiter, columns, context.report_progress, mapping.header
             ):
                 if broken.height:
                     yield Rows(EVENTS, broken.with_columns(source_file=pl.lit(member.name)))
                 if rows.height:
                     yield from plays.add(
-                        _rename_columns(rows, mapped, member), rows.lazy().select("source_line", raw=raw)
+                        _rename_columns(rows, mapping, member), rows.lazy().select("source_line", raw=raw)
                     )
         yield from plays.events()
         yield from plays.catalog()
@@ -55,42 +56,42 @@ def read_mapped_files(files: list[Member], mapped: ColumnMapping, reading: ReadC
         plays.close()
 
 
-def _rename_columns(rows: pl.DataFrame, mapped: ColumnMapping, member: Member) -> pl.DataFrame:
-    """The rows by what their columns mean, "" as null, and `at_us`, `played_ms`, `action`, `reason`."""
-    given = {key: pl.col(column).str.strip_chars() for key, column in mapped.columns.items()}
+def _rename_columns(rows: pl.DataFrame, mapping: ColumnMapping, member: Member) -> pl.DataFrame:
+    """Rename mapped columns, replace "" by null, and add `at_us`, `played_ms`, `action` and `reason`."""
+    stripped = {key: pl.col(column).str.strip_chars() for key, column in mapping.columns.items()}
     named = rows.select(
         "source_line",
-        *(pl.when(column != "").then(column).alias(key) for key, column in given.items()),
+        *(pl.when(column != "").then(column).alias(key) for key, column in stripped.items()),
         source_file=pl.lit(member.name),
     )
-    missing = [pl.lit(None, pl.String).alias(key) for key in column_mapping.COLUMNS if key not in given]
+    missing = [pl.lit(None, pl.String).alias(key) for key in column_mapping.COLUMNS if key not in stripped]
     named = named.with_columns(missing)
-    action = pl.col("action").replace(dict(mapped.actions)) if "action" in given else pl.lit("play")
-    played = pl.col("played").cast(pl.Float64, strict=False) * (1000 if mapped.played == "s" else 1)
+    action = pl.col("action").replace(dict(mapping.actions)) if "action" in stripped else pl.lit("play")
+    played = pl.col("played").cast(pl.Float64, strict=False) * (1000 if mapping.played == "s" else 1)
     named = named.with_columns(
-        at_us=_time_expression(mapped), action=action.fill_null("play"), played_ms=played.round()
+        at_us=_time_expression(mapping), action=action.fill_null("play"), played_ms=played.round()
     )
     problems = {
         "time is missing": pl.col("time").is_null(),
-        f"time is not {'ISO 8601' if mapped.time == 'iso' else f'a number of {mapped.time} since 1970'}": pl.col(
+        f"time is not {'ISO 8601' if mapping.time == 'iso' else f'a number of {mapping.time} since 1970'}": pl.col(
             "at_us"
         ).is_null(),
         "played is not a number": pl.col("played").is_not_null() & pl.col("played_ms").is_null(),
     }
-    reason = pl.coalesce(pl.when(is_so).then(pl.lit(why)) for why, is_so in problems.items())
+    reason = pl.coalesce(pl.when(condition).then(pl.lit(reason)) for reason, condition in problems.items())
     return named.with_columns(reason=reason, played_ms=pl.col("played_ms").cast(pl.Int64, strict=False))
 
 
-def _time_expression(mapped: ColumnMapping) -> pl.Expr:
-    """µs since 1970."""
-    if mapped.time == "iso":
+def _time_expression(mapping: ColumnMapping) -> pl.Expr:
+    """Expression of the timestamp in microseconds since 1970."""
+    if mapping.time == "iso":
         iso = pl.col("time").str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
         zoned = pl.when(iso.str.contains(r"[+-]\d\d:?\d\d$")).then(iso).otherwise(iso + "+00:00")
         forms = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z")
         return pl.coalesce(
             zoned.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in forms
         ).dt.epoch("us")
-    number = pl.col("time").cast(pl.Float64, strict=False) / (1000 if mapped.time == "ms" else 1)
+    number = pl.col("time").cast(pl.Float64, strict=False) / (1000 if mapping.time == "ms" else 1)
     return pl.when(number.is_between(-MAX_EPOCH_S, MAX_EPOCH_S)).then(
         (number * 1e6).round().cast(pl.Int64, strict=False)
     )

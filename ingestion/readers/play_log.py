@@ -1,7 +1,7 @@
-"""A play log folder: `events.csv.gz`, with `tracks.tsv.gz` and `artists.tsv.gz` where they exist.
+"""Play log folder: `events.csv.gz`, optionally with `tracks.tsv.gz` and `artists.tsv.gz`.
 
 `events.csv.gz` has `user_id, ts, track_id, artist_id, ms_played` (ts: END of the play, seconds since 1970, UTC; other
-columns are left alone), `tracks.tsv.gz` has `track_id, artist_id, track_name`, `artists.tsv.gz` has `artist_id,
+columns are ignored), `tracks.tsv.gz` has `track_id, artist_id, track_name`, `artists.tsv.gz` has `artist_id,
 artist_name`.
 """
 
@@ -22,36 +22,36 @@ ARTISTS = ["artist_id", "artist_name"]
 
 
 def _select_files(files: list[Member]) -> list[Member]:
-    named = {"events.csv": EVENTS[:3], "tracks.tsv": TRACKS, "artists.tsv": ARTISTS}
-    found = []
+    required_columns = {"events.csv": EVENTS[:3], "tracks.tsv": TRACKS, "artists.tsv": ARTISTS}
+    selected = []
     for member in files:
-        columns = named.get(member.file.removesuffix(".gz"))
+        columns = required_columns.get(member.file.removesuffix(".gz"))
         delimiter = "," if ".csv" in member.file else "\t"
         if columns and set(columns) <= set(delimited.read_header(member, delimiter)):
-            found.append(member)
-    return found if any(member.file.startswith("events.csv") for member in found) else []
+            selected.append(member)
+    return selected if any(member.file.startswith("events.csv") for member in selected) else []
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     has_tracks = any(member.file.startswith("tracks.tsv") for member in files)
-    endings = EndTimestampStager(reading.scratch)
+    stager = EndTimestampStager(context.scratch)
     try:
         for member in files:
             if member.file.startswith("events.csv"):
-                yield from _read_plays(member, endings, reading)
+                yield from _read_plays(member, stager, context)
             elif member.file.startswith("tracks.tsv"):
-                yield from _read_catalog(member, "tracks", TRACKS, reading)
+                yield from _read_catalog(member, "tracks", TRACKS, context)
             else:
-                yield from _read_catalog(member, "artists", ARTISTS, reading)
-        yield from endings.events()
+                yield from _read_catalog(member, "artists", ARTISTS, context)
+        yield from stager.events()
         if not has_tracks:
-            yield Rows("tracks", _contract_tracks(endings.track_artists()))
+            yield Rows("tracks", _contract_tracks(stager.track_artists()))
     finally:
-        endings.close()
+        stager.close()
 
 
-def _read_plays(member: Member, endings: EndTimestampStager, reading: ReadContext) -> Iterator[Rows]:
-    for rows, broken in delimited.stream_blocks(member, ",", EVENTS, reading.report_progress):
+def _read_plays(member: Member, stager: EndTimestampStager, context: ReadContext) -> Iterator[Rows]:
+    for rows, broken in delimited.stream_blocks(member, ",", EVENTS, context.report_progress):
         if broken.height:
             yield Rows("listening_events", broken.with_columns(source_file=pl.lit(member.name)))
         if rows.height == 0:
@@ -60,20 +60,20 @@ def _read_plays(member: Member, endings: EndTimestampStager, reading: ReadContex
         unreadable = pl.format("ts {} is not a whole number of seconds since 1970", pl.col("ts").str.head(80))
         plays = rows.with_columns(
             source_file=pl.lit(member.name),
-            # In-range seconds only, so that the product cannot overflow; the rest fails the contract by its value.
+            # Seconds out of range would overflow; they become null and violate the contract.
             ended_at=pl.when(seconds.is_between(-10_000_000_000, 10_000_000_000)).then(seconds * 1_000_000),
             reason=pl.when(seconds.is_null() & (pl.col("ts") != "")).then(unreadable),
             played_ms=pl.col("ms_played"),
         )
-        rejected = endings.add(plays.drop("ts", "ms_played"))
+        rejected = stager.add(plays.drop("ts", "ms_played"))
         if rejected.height:
             text = rows.select("source_line", raw=pl.concat_str(EVENTS, separator=","))
             rejected = rejected.select("source_file", "source_line", "reason", "user_id").join(text, on="source_line")
             yield Rows("listening_events", rejected)
 
 
-def _read_catalog(member: Member, table: str, columns: list[str], reading: ReadContext) -> Iterator[Rows]:
-    for rows, broken in delimited.stream_blocks(member, "\t", columns, reading.report_progress):
+def _read_catalog(member: Member, table: str, columns: list[str], context: ReadContext) -> Iterator[Rows]:
+    for rows, broken in delimited.stream_blocks(member, "\t", columns, context.report_progress):
         if broken.height:
             yield Rows(table, broken.with_columns(source_file=pl.lit(member.name)))
         if rows.height:
@@ -82,7 +82,7 @@ def _read_catalog(member: Member, table: str, columns: list[str], reading: ReadC
 
 
 def _contract_tracks(rows: pl.DataFrame) -> pl.DataFrame:
-    """Contract tracks from `track_id, artist_id` and, where there is one, `track_name`."""
+    """Contract tracks from `track_id`, `artist_id` and the optional `track_name`."""
     artists = pl.when(pl.col("artist_id").fill_null("") == "").then(pl.lit([], pl.List(pl.String)))
     tracks = rows.with_columns(artist_ids=artists.otherwise(pl.concat_list("artist_id"))).drop("artist_id")
     return tracks.rename({"track_name": "title"}) if "track_name" in tracks.columns else tracks

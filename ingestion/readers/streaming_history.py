@@ -1,9 +1,9 @@
-"""Personal streaming-history exports: the zip that a person downloads, its folder, or a folder of several people's.
+"""Personal streaming-history exports: a downloaded zip, its folder, or a folder with the exports of several users.
 
 Basic form, `StreamingHistory*.json`: `endTime` ("YYYY-MM-DD HH:MM", UTC), `artistName`, `trackName`, `msPlayed`.
 Extended form, `Streaming_History_Audio_*.json` and `endsong_*.json`: `ts` (ISO 8601), `ms_played`,
 `master_metadata_track_name`, `master_metadata_album_artist_name`, `spotify_track_uri`, `episode_name` … Both log the
-END of a play. Of everything else in an export (addresses, payments, devices) nothing is read.
+END of a play. The rest of an export (addresses, payments, devices) is not read.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 import polars as pl
 
-from ingestion.readers.parsing.names import name_id
+from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
 BASIC_PATTERN = re.compile(r"StreamingHistory(_music_)?\d*\.json$")
 EXTENDED_PATTERN = re.compile(r"(Streaming_History_Audio_.*|endsong_\d*)\.json$")
-# Folders that every export has: they do not tell one person from another.
+# Folders that every export contains; they do not identify the user.
 EXPORT_FOLDERS = {"MyData", "my_spotify_data", "Spotify Account Data", "Spotify Extended Streaming History"}
 COLUMNS = [
     "user_id",
@@ -43,54 +43,65 @@ def _select_files(files: list[Member]) -> list[Member]:
     return [member for member in files if BASIC_PATTERN.match(member.file) or EXTENDED_PATTERN.match(member.file)]
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
-    endings = EndTimestampStager(reading.scratch)
-    catalogue: dict[str, dict[str, Play]] = {"tracks": {}, "artists": {}, "albums": {}}
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    stager = EndTimestampStager(context.scratch)
+    catalog: dict[str, dict[str, Play]] = {"tracks": {}, "artists": {}, "albums": {}}
     covered_until: dict[str, str] = {}
     try:
-        # Extended first: where a person gives both forms, the basic one repeats the same plays at coarser times.
+        # Extended form first: if a user exports both forms, the basic one repeats the plays with coarser timestamps.
         for member in sorted(files, key=lambda member: (not EXTENDED_PATTERN.match(member.file), member.name)):
             yield from _plays(
                 member,
-                _user_id(member, files, reading.user_id or reading.source_name),
+                _user_id(member, files, context.user_id or context.source_name),
                 covered_until,
-                endings,
-                catalogue,
-                reading,
+                stager,
+                catalog,
+                context,
             )
-        yield from endings.events()
-        for table, rows in catalogue.items():
+        yield from stager.events()
+        for table, rows in catalog.items():
             if rows:
                 yield Rows(table, pl.DataFrame(list(rows.values()), infer_schema_length=None))
     finally:
-        endings.close()
+        stager.close()
 
 
 def _plays(
     member: Member,
-    listener: str,
+    user_id: str,
     covered_until: dict[str, str],
-    endings: EndTimestampStager,
-    catalogue: dict[str, dict[str, Play]],
-    reading: ReadContext,
+    stager: EndTimestampStager,
+    catalog: dict[str, dict[str, Play]],
+    context: ReadContext,
 ) -> Iterator[Rows]:
-    rows = _array(member, reading)
+    """Stage the plays of one file and yield the rejected ones.
+
+    Args:
+        member: The file.
+        user_id: User of the file.
+        covered_until: Newest minute ("YYYY-MM-DD HH:MM") of each user's extended files; updated by extended files. Plays
+            of basic files up to that minute are dropped as duplicates.
+        stager: Receives the plays.
+        catalog: Receives tracks, artists and albums.
+        context: Context of the run.
+    """
+    rows = _array(member, context)
     is_extended = EXTENDED_PATTERN.match(member.file) is not None
     plays = [(_extended if is_extended else _basic)(row) for row in rows]
     for line, play in enumerate(plays, start=1):
-        play |= {"user_id": listener, "source_file": member.name, "source_line": line}
+        play |= {"user_id": user_id, "source_file": member.name, "source_line": line}
     duplicate = 0
     if is_extended:
         ends = [play["ended_at"] for play in plays if play["ended_at"]]
-        covered_until[listener] = max([covered_until.get(listener, ""), *(end[:16].replace("T", " ") for end in ends)])
+        covered_until[user_id] = max([covered_until.get(user_id, ""), *(end[:16].replace("T", " ") for end in ends)])
     else:
-        kept = [play for play in plays if play["reason"] or play["ended_at"][:16] > covered_until.get(listener, "")]
-        duplicate, plays = len(plays) - len(kept), kept
+        new = [play for play in plays if play["reason"] or play["ended_at"][:16] > covered_until.get(user_id, "")]
+        duplicate, plays = len(plays) - len(new), new
     for play in plays:
-        _add_ids(play, catalogue)
+        _add_ids(play, catalog)
     schema = dict.fromkeys((*COLUMNS, "track_id", "artist_id"), pl.String) | {"source_line": pl.Int64}
     frame = pl.DataFrame(plays, schema=schema)
-    rejected = endings.add(
+    rejected = stager.add(
         frame.select("user_id", "ended_at", "track_id", "played_ms", "source_file", "source_line", "reason")
     )
     raw = [json.dumps(rows[line - 1], ensure_ascii=False) for line in rejected["source_line"]]
@@ -100,9 +111,9 @@ def _plays(
     yield Rows("listening_events", rejects, duplicate)
 
 
-def _array(member: Member, reading: ReadContext) -> list[Any]:
+def _array(member: Member, context: ReadContext) -> list[Any]:
     try:
-        rows = json.loads(member.read(reading.report_progress).decode("utf-8-sig"))
+        rows = json.loads(member.read(context.report_progress).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{member.name} is not valid JSON ({error}); download the export again") from error
     if not isinstance(rows, list):
@@ -145,8 +156,8 @@ def _invalid_row() -> Play:
     return empty | {"ended_at": "", "reason": "the row is not a JSON object"}
 
 
-def _add_ids(play: Play, catalogue: dict[str, dict[str, Play]]) -> None:
-    """Gives a play its track and artist ids, and the catalogue a row for each of them."""
+def _add_ids(play: Play, catalog: dict[str, dict[str, Play]]) -> None:
+    """Add the track and artist ids to a play, and a row for each of them to the catalog."""
     artist, title, uri = play["artist"], play["title"], play["uri"]
     by_name = name_id(artist, title) if artist and title else None
     by_uri = uri.removeprefix("spotify:track:") if uri and uri.startswith("spotify:track:") else None
@@ -159,16 +170,16 @@ def _add_ids(play: Play, catalogue: dict[str, dict[str, Play]]) -> None:
     origin = {"source_file": play["source_file"], "source_line": play["source_line"]}
     album_id = name_id(artist, play["album"]) if artist and play["album"] else None
     artist_ids = [artist_id] if artist_id else []
-    catalogue["tracks"].setdefault(
+    catalog["tracks"].setdefault(
         track,
         {"track_id": track, "recording_id": by_name, "title": title, "artist_ids": artist_ids, "album_id": album_id}
         | origin,
     )
     if artist_id:
-        catalogue["artists"].setdefault(artist_id, {"artist_id": artist_id, "name": artist} | origin)
+        catalog["artists"].setdefault(artist_id, {"artist_id": artist_id, "name": artist} | origin)
     if album_id:
         album = {"album_id": album_id, "title": play["album"], "artist_ids": artist_ids} | origin
-        catalogue["albums"].setdefault(album_id, album)
+        catalog["albums"].setdefault(album_id, album)
 
 
 def _text(value: Any) -> str | None:
@@ -178,13 +189,11 @@ def _text(value: Any) -> str | None:
     return text.encode("utf-8", "replace").decode().strip() or None  # a lone surrogate cannot be written as UTF-8
 
 
-def _user_id(member: Member, files: list[Member], alone: str) -> str:
-    """The user of a file: its first folder when the files lie in several people's folders, else the name of the
-    source.
-    """
+def _user_id(member: Member, files: list[Member], default: str) -> str:
+    """User of a file: its first folder if the files are in folders of several users, otherwise `default`."""
     if len({_user_folder(file) for file in files}) > 1:
-        return _user_folder(member) or alone
-    return alone
+        return _user_folder(member) or default
+    return default
 
 
 def _user_folder(member: Member) -> str:

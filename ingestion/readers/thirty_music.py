@@ -2,13 +2,13 @@
 
 Get `ThirtyMusic.tar.gz` from recsys.deib.polimi.it/datasets, unpack it and land the folder, or some of its files:
 `relations/events.idomaar` (plays), `relations/love.idomaar` (likes), `entities/tracks.idomaar`, `persons`, `albums`,
-`playlist`. A line is `type, id, timestamp` (seconds since 1970, UTC; -1: none) and two JSON objects, its properties and what it
-is linked to; between them are tabs or, in some of the files, spaces. A play has `playtime` in seconds, -1 or 0 where nobody
-knows it, and `subjects` (the user) and `objects` (the track).
+`playlist`. A line is `type, id, timestamp` (seconds since 1970, UTC; -1: none) and two JSON objects, the properties and the
+links; they are separated by tabs or, in some files, by spaces. A play has `playtime` in seconds (-1 or 0: unknown),
+`subjects` (the user) and `objects` (the track).
 
-Different from the data: a timestamp is the begin of a play (Last.fm's), and a play of unknown length gets one from
-`beginnings.py`. Titles and names are as in addresses (`Say+%22Hi%22`) and are turned back; a track's `ARTIST/_/TITLE` gives
-its title. Sessions are not read: dbt finds its own. Neither are tags, and nothing of users.
+Differences from the data: a timestamp is the start of a play, as in Last.fm, and `StartTimestampStager` derives unknown
+durations. Titles and names are URL-encoded (`Say+%22Hi%22`) and are decoded; the title of a track is taken from
+`ARTIST/_/TITLE`. Sessions (dbt derives its own), tags and user attributes are not read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import unquote_plus
 
 import polars as pl
 
-from ingestion.readers.parsing import json_rows, lines
+from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member
@@ -30,7 +30,7 @@ FILE_SUFFIXES = (".idomaar", ".idomaar.gz")
 LINE_PATTERN = re.compile(r"([^\t]+)\t([^\t]+)\t(-?\d+)\s+(?=\{)")
 DECODE_JSON = json.JSONDecoder().raw_decode
 Line = tuple[str, int, dict[str, Any], dict[str, Any]]
-"""id, timestamp, properties, links"""
+"""Id, timestamp in seconds, properties, links."""
 
 
 def _select_files(files: list[Member]) -> list[Member]:
@@ -45,12 +45,12 @@ def _name(member: Member) -> str:
     return member.file.split(".")[0]
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
-    plays = NamedPlays(reading.scratch, "begin")
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    plays = NamedPlays(context.scratch, "begin")
     try:
         for member in files:
-            with member.open(reading.report_progress) as stream:
-                for block in lines.read_line_blocks(stream, member.name):
+            with member.open(context.report_progress) as stream:
+                for block in json_rows.read_line_blocks(stream, member.name):
                     if _name(member) in ACTIONS:
                         text = pl.LazyFrame(block, schema={"source_line": pl.Int64, "raw": pl.String}, orient="row")
                         yield from plays.add(_events(block, member), text)
@@ -64,31 +64,31 @@ def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
 
 
 def parse_line(text: str) -> tuple[Line, str | None]:
-    """The parts of a line, or empty ones and the reason why it has none."""
-    nothing: Line = ("", -1, {}, {})
-    begin = LINE_PATTERN.match(text)
-    if begin is None:
-        return nothing, "the line is not type, id, timestamp and properties"
+    """Split a line into its parts; if that fails, return empty parts and the reason."""
+    empty: Line = ("", -1, {}, {})
+    match = LINE_PATTERN.match(text)
+    if match is None:
+        return empty, "the line is not type, id, timestamp and properties"
     try:
-        properties, end = DECODE_JSON(text, begin.end())
+        properties, end = DECODE_JSON(text, match.end())
         rest = text[end:].strip()
         links = json.loads(rest) if rest else {}
     except (ValueError, RecursionError):
-        return nothing, "properties or links are not JSON"
+        return empty, "properties or links are not JSON"
     if not isinstance(properties, dict) or not isinstance(links, dict):
-        return nothing, "properties or links are not a JSON object"
-    return (begin[2], int(begin[3]), properties, links), None
+        return empty, "properties or links are not a JSON object"
+    return (match[2], int(match[3]), properties, links), None
 
 
 def _ids(links: dict[str, Any], key: str) -> list[str]:
-    """Ids of what is linked; the dataset writes some lists with empty lists in them, or null."""
-    linked = links.get(key)
-    given = linked if isinstance(linked, list) else []
-    return [str(one["id"]) for one in given if isinstance(one, dict) and one.get("id") is not None]
+    """Ids of linked objects. Some lists of the dataset are null or contain empty lists."""
+    value = links.get(key)
+    linked = value if isinstance(value, list) else []
+    return [str(item["id"]) for item in linked if isinstance(item, dict) and item.get("id") is not None]
 
 
 def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
-    """Plays or likes as NamedPlays takes them."""
+    """Parse plays or likes into the columns of `NamedPlays`."""
     action, rows = ACTIONS[_name(member)], []
     for number, text in block:
         (_, timestamp, properties, links), reason = parse_line(text)
@@ -100,7 +100,7 @@ def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
                 "track": tracks[0] if tracks else None,
                 "action": action,
                 "played_ms": _play_length_ms(properties.get("playtime")),
-                "reason": reason or (None if timestamp > 0 else f"timestamp {timestamp} says no time"),
+                "reason": reason or (None if timestamp > 0 else f"timestamp {timestamp} is not positive"),
                 "source_line": number,
             }
         )
@@ -115,9 +115,9 @@ def _play_length_ms(seconds: Any) -> int | None:
 
 def _entities(block: list[tuple[int, str]], member: Member) -> Rows:
     table, row_of = CATALOG_TABLES[_name(member)]
-    lines_parsed = [parse_line(text) for _, text in block]
-    objects = [row_of(line) for line, _ in lines_parsed]
-    frame = json_rows.to_frame(table, objects, [reason for _, reason in lines_parsed])
+    parsed = [parse_line(text) for _, text in block]
+    objects = [row_of(line) for line, _ in parsed]
+    frame = json_rows.to_frame(table, objects, [reason for _, reason in parsed])
     return Rows(
         table,
         frame.with_columns(
@@ -129,7 +129,7 @@ def _entities(block: list[tuple[int, str]], member: Member) -> Rows:
 
 
 def _decode_text(text: Any) -> str | None:
-    """Text as people read it: an address has no spaces, and its `+` and `%..` stand for characters."""
+    """Decode URL-encoded text; text with spaces is not encoded."""
     if not isinstance(text, str):
         return None
     plain = text if " " in text else unquote_plus(text, errors="replace")

@@ -1,7 +1,4 @@
-"""Files that are known here and cannot be read soundly, and why: who lands one is told, not left to guess.
-
-Knows nothing about how to read them.
-"""
+"""Recognizes files that cannot be landed, so that the error message can explain why."""
 
 from __future__ import annotations
 
@@ -16,37 +13,37 @@ KKBOX_PLAYS = {"msno", "song_id", "source_system_tab"}
 KKBOX_DAYS = {"msno", "date", "num_25", "num_unq"}
 UNSUPPORTED_REASONS = {
     frozenset(KKBOX_PLAYS): (
-        "is KKBox's of the WSDM Cup 2018 (music recommendation): its rows have no time, so there are no sequences in it to learn"
+        "is from KKBox's WSDM Cup 2018 data (music recommendation): its rows have no time, so it contains no sequences"
     ),
     frozenset(KKBOX_DAYS): (
-        "is KKBox's of the WSDM Cup 2018 (churn): it counts the plays of a day and does not say of which songs"
+        "is from KKBox's WSDM Cup 2018 data (churn): it counts plays per day and does not name the songs"
     ),
 }
 
 
 def explain_unsupported(files: list[Member]) -> str | None:
-    """What one of the files is and why it cannot be landed; None if none of them is known."""
+    """Why the files cannot be landed, from the first one that is recognized; None if none is."""
     for member in files:
         if member.file.endswith(".zip"):
             return f"{member.name} is a zip within a zip; unpack the outer one and land its folder"
         if member.file.endswith((".csv", ".csv.gz")):
             columns = set(delimited.read_header(member, ","))
-            for wanted, reason in UNSUPPORTED_REASONS.items():
-                if wanted <= columns:
-                    return f"{member.name} {reason}; land a log that says who played what, and when"
+            for unsupported_columns, reason in UNSUPPORTED_REASONS.items():
+                if unsupported_columns <= columns:
+                    return f"{member.name} {reason}; land a log with users, tracks and times"
     if table := next((member.name for member in files if member.file.endswith(TABLE_SUFFIXES)), None):
         return (
-            f"nothing says what the columns of {table} mean; write {column_mapping.MAPPING_FILE} beside it, as "
-            "ingestion/readers/parsing/column_mapping.py shows, and land the folder of both"
+            f"the columns of {table} are unknown; write a {column_mapping.MAPPING_FILE} in the same folder (see "
+            "ingestion/readers/parsing/column_mapping.py) and land the folder"
         )
     return None
 
 
 def find_truncated(files: list[Member]) -> str | None:
-    """Which of the files is half a Parquet file: nobody can tell what it holds; None if each is whole."""
+    """Error message for the first truncated Parquet file, whose content cannot be determined; None if there is none."""
     for member in files:
         if member.file.endswith(".parquet") and not _is_whole(member):
-            return f"{member.name} is damaged (a Parquet file without its end); get the file again"
+            return f"{member.name} is damaged (a Parquet file without its footer); get the file again"
     return None
 
 

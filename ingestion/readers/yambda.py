@@ -1,13 +1,14 @@
 """Yambda (Ploshkin et al., "Yambda-5B", 2025, arXiv 2505.22238): listens and likes of a streaming service, Apache-2.0.
 
-The flat form: `multi_event.parquet`, or `listens.parquet` with `likes.parquet` and `dislikes.parquet`. Columns `uid,
-timestamp` (seconds, in steps of five, since a day that was not told), `item_id, is_organic`; listens have `played_ratio_pct,
-track_length_seconds`, and `multi_event` says its `event_type`. Get a size (`flat/50m`, `flat/500m`, `flat/5b`) from the
-dataset yandex/yambda on the Hugging Face hub, with `artist_item_mapping.parquet` and `album_item_mapping.parquet` beside it for
-artists and albums, and land the folder.
+Flat form: `multi_event.parquet`, or `listens.parquet` with `likes.parquet` and `dislikes.parquet`. Columns `uid, timestamp`
+(seconds in steps of five since an undisclosed day), `item_id, is_organic`; listens have `played_ratio_pct,
+track_length_seconds`, and `multi_event` has `event_type`. Get one size (`flat/50m`, `flat/500m`, `flat/5b`) from the dataset
+yandex/yambda on the Hugging Face hub, put `artist_item_mapping.parquet` and `album_item_mapping.parquet` into the same
+folder for artists and albums, and land the folder.
 
-Different from the data: day 0 is taken to be 2024-01-01. A listen's time is taken to be its end, when its ratio is known. An
-unlike or undislike is no action of the contract and is set apart. Nothing has a name.
+Differences from the data: day 0 is assumed to be 2024-01-01. The time of a listen is assumed to be its end, because its
+played ratio is known. Unlikes and undislikes are not actions of the contract and are quarantined. The data has no names;
+artists and albums are named by their ids.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.readers.parsing.names import name_id
+from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.readers.parsing.staging import BATCH_ROWS, open_staging_database
@@ -33,28 +34,28 @@ EVENTS = ("multi_event.parquet", *ACTION_FILES)
 MAPPINGS = {"artist_item_mapping.parquet": "artist_id", "album_item_mapping.parquet": "album_id"}
 CATALOG_QUERIES = {
     "tracks": """
-        with lengths as (select track_id, max(length_ms) as duration_ms from heard group by track_id),
-        artists as (select track_id, list(artist_id order by artist_id) as artist_ids from of_artist_id group by track_id),
-        albums as (select track_id, min(album_id) as album_id from of_album_id group by track_id)
+        with lengths as (select track_id, max(length_ms) as duration_ms from played group by track_id),
+        artists as (select track_id, list(artist_id order by artist_id) as artist_ids from track_artist_id group by track_id),
+        albums as (select track_id, min(album_id) as album_id from track_album_id group by track_id)
         select track_id, duration_ms, coalesce(artist_ids, []) as artist_ids, album_id
         from lengths left join artists using (track_id) left join albums using (track_id) order by track_id""",
     "artists": """
-        select distinct artist_id, 'artist ' || artist_id as name from of_artist_id
-        where track_id in (select track_id from heard) order by artist_id""",
+        select distinct artist_id, 'artist ' || artist_id as name from track_artist_id
+        where track_id in (select track_id from played) order by artist_id""",
     "albums": """
-        select distinct album_id, 'album ' || album_id as title, []::varchar[] as artist_ids from of_album_id
-        where track_id in (select track_id from heard) order by album_id""",
+        select distinct album_id, 'album ' || album_id as title, []::varchar[] as artist_ids from track_album_id
+        where track_id in (select track_id from played) order by album_id""",
 }
 LISTEN_COLUMNS = ("played_ratio_pct", "track_length_seconds")
 
 
 def _select_files(files: list[Member]) -> list[Member]:
-    known = [member for member in files if member.file in (*EVENTS, *MAPPINGS)]
-    if not any(member.file in EVENTS and _is_flat(member) for member in known):
+    selected = [member for member in files if member.file in (*EVENTS, *MAPPINGS)]
+    if not any(member.file in EVENTS and _is_flat(member) for member in selected):
         return []
-    # multi_event repeats what the other files say.
-    has_all = any(member.file == EVENTS[0] for member in known)
-    return [member for member in known if not has_all or member.file not in ACTION_FILES]
+    # multi_event contains the rows of all other event files.
+    has_multi_event = any(member.file == EVENTS[0] for member in selected)
+    return [member for member in selected if not has_multi_event or member.file not in ACTION_FILES]
 
 
 def _is_flat(member: Member) -> bool:
@@ -66,43 +67,43 @@ def _is_flat(member: Member) -> bool:
     return {"uid", "timestamp", "item_id"} <= set(schema.names) and pa.types.is_integer(schema.field("item_id").type)
 
 
-def _read(files: list[Member], reading: ReadContext) -> Iterator[Rows]:
-    endings = EndTimestampStager(reading.scratch)
-    catalogue = _CatalogStager(reading)
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    stager = EndTimestampStager(context.scratch)
+    catalog = _CatalogStager(context)
     try:
         for member in files:
-            for begin, rows in _blocks(member, reading):
+            for first_row, rows in _blocks(member, context):
                 if member.file in MAPPINGS:
-                    catalogue.add_mapping(MAPPINGS[member.file], rows)
+                    catalog.add_mapping(MAPPINGS[member.file], rows)
                     continue
-                named = _rename_columns(member, begin, rows)
-                catalogue.add_tracks(named)
-                yield from _events(named, endings)
-        yield from endings.events()
-        yield from catalogue.rows(files)
+                named = _rename_columns(member, first_row, rows)
+                catalog.add_tracks(named)
+                yield from _events(named, stager)
+        yield from stager.events()
+        yield from catalog.rows(files)
     finally:
-        endings.close()
-        catalogue.close()
+        stager.close()
+        catalog.close()
 
 
-def _blocks(member: Member, reading: ReadContext) -> Iterator[tuple[int, pl.DataFrame]]:
-    """(number of the first row, from 1; rows), a bounded block at a time."""
+def _blocks(member: Member, context: ReadContext) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield blocks of bounded size as (number of the first row, from 1; rows)."""
     try:
         with member.opener() as opened:
             file: IO[bytes] = opened
-            parquet, begin = pq.ParquetFile(file), 1
+            parquet, first_row = pq.ParquetFile(file), 1
             for batch in parquet.iter_batches(BATCH_ROWS):
-                yield begin, pl.DataFrame(pa.Table.from_batches([batch]))
-                begin += batch.num_rows
-                reading.report_progress(member.size * batch.num_rows // max(parquet.metadata.num_rows, 1))
+                yield first_row, pl.DataFrame(pa.Table.from_batches([batch]))
+                first_row += batch.num_rows
+                context.report_progress(member.size * batch.num_rows // max(parquet.metadata.num_rows, 1))
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(
             f"{member.name} is damaged ({str(error).splitlines()[0][:200]}); get the file again"
         ) from error
 
 
-def _rename_columns(member: Member, begin: int, rows: pl.DataFrame) -> pl.DataFrame:
-    """Events by the contract's names: µs, ms, and `length_ms` of the track."""
+def _rename_columns(member: Member, first_row: int, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rename columns as in the contract, convert times to µs and ms, and add `length_ms` of the track."""
     kind = pl.lit(ACTION_FILES[member.file]) if member.file in ACTION_FILES else pl.col("event_type").cast(pl.String)
     length = [
         pl.col(name).cast(pl.Float64) if name in rows.columns else pl.lit(None, pl.Float64).alias(name)
@@ -116,22 +117,22 @@ def _rename_columns(member: Member, begin: int, rows: pl.DataFrame) -> pl.DataFr
             track_id=pl.col("item_id").cast(pl.String),
             kind=kind,
             length_ms=(pl.col("track_length_seconds") * 1000).round().cast(pl.Int64),
-            # More than all of it: parts were played again.
+            # The ratio exceeds 100 % if parts of the track were replayed.
             played_ms=(pl.col("played_ratio_pct") * pl.col("track_length_seconds") * 10).round().cast(pl.Int64),
             source_file=pl.lit(member.name),
         )
-        .with_columns(source_line=pl.int_range(begin, begin + rows.height, dtype=pl.Int64))
+        .with_columns(source_line=pl.int_range(first_row, first_row + rows.height, dtype=pl.Int64))
     )
 
 
-def _events(named: pl.DataFrame, endings: EndTimestampStager) -> Iterator[Rows]:
+def _events(named: pl.DataFrame, stager: EndTimestampStager) -> Iterator[Rows]:
     is_listen = pl.col("kind") == "listen"
     listens = named.filter(is_listen).with_columns(ended_at="at_us", reason=pl.lit(None, pl.String))
-    rejected = endings.add(listens) if listens.height else listens
+    rejected = stager.add(listens) if listens.height else listens
     others = named.filter(~is_listen)
     is_action = pl.col("kind").is_in(list(ACTIONS))
-    unknown = pl.format("{} is no action of the contract", pl.col("kind").fill_null("nothing"))
-    apart = pl.concat(
+    unknown = pl.format("{} is not an action of the contract", pl.col("kind").fill_null("null"))
+    quarantined = pl.concat(
         [
             rejected.select("source_file", "source_line", "reason", "user_id", raw=_raw()),
             others.filter(~is_action.fill_null(False)).select(
@@ -139,8 +140,8 @@ def _events(named: pl.DataFrame, endings: EndTimestampStager) -> Iterator[Rows]:
             ),
         ]
     )
-    if apart.height:
-        yield Rows("listening_events", apart)
+    if quarantined.height:
+        yield Rows("listening_events", quarantined)
     feedback = others.filter(is_action.fill_null(False))
     if feedback.height:
         ids = [name_id(*map(str, row)) for row in feedback.select("user_id", "at_us", "track_id", "kind").iter_rows()]
@@ -166,25 +167,25 @@ def _raw() -> pl.Expr:
 
 
 class _CatalogStager:
-    """Tracks that were heard, with length, artists and album; on disk, so that memory does not grow with them."""
+    """Played tracks with length, artists and album, staged on disk so that memory does not grow with the catalog."""
 
-    def __init__(self, reading: ReadContext) -> None:
-        self._connection = open_staging_database(reading.scratch, "catalogue")
-        self._connection.execute("create table heard (track_id varchar, length_ms bigint)")
+    def __init__(self, context: ReadContext) -> None:
+        self._connection = open_staging_database(context.scratch, "catalog")
+        self._connection.execute("create table played (track_id varchar, length_ms bigint)")
         for column in MAPPINGS.values():
-            self._connection.execute(f"create table of_{column} (track_id varchar, {column} varchar)")
+            self._connection.execute(f"create table track_{column} (track_id varchar, {column} varchar)")
 
     def add_tracks(self, named: pl.DataFrame) -> None:
         block = named.group_by("track_id").agg(pl.col("length_ms").max()).to_arrow()  # noqa: F841 - DuckDB reads it by name
-        self._connection.execute("insert into heard select * from block")
+        self._connection.execute("insert into played select * from block")
 
     def add_mapping(self, column: str, rows: pl.DataFrame) -> None:
         texts = rows.select(pl.col("item_id").cast(pl.String), pl.col(column).cast(pl.String))
         block = texts.to_arrow()  # noqa: F841 - DuckDB reads it by name
-        self._connection.execute(f"insert into of_{column} select * from block")  # noqa: S608 - one of MAPPINGS
+        self._connection.execute(f"insert into track_{column} select * from block")  # noqa: S608 - one of MAPPINGS
 
     def rows(self, files: list[Member]) -> Iterator[Rows]:
-        """Contract rows of tracks, artists and albums; what has no name is called by its id."""
+        """Contract rows of tracks, artists and albums."""
         for table, query in CATALOG_QUERIES.items():
             for batch in self._connection.execute(query).to_arrow_reader(BATCH_ROWS):
                 rows = pl.DataFrame(pa.Table.from_batches([batch]))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.behaviours import session_gap_us
 from training.data.listens import is_listened
 from training.data.unique_keys import unique_inverse, unique_values
 
@@ -28,7 +29,6 @@ DECAYS = (0.3, 0.5, 0.7, 1.0, 1.3)
 MIN_AGE_S = 60.0
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
-SESSION_GAP_S = 30 * 60.0
 RECENT_LISTENS = 10
 """How many of the newest listens say what usually comes next."""
 COOCCURRENCE_KERNEL = 1.0 / (4 + np.arange(1, 21))
@@ -124,7 +124,7 @@ def _features_of_user(
     first_M[of_N[::-1]] = place_N[::-1]
 
     begins_N = np.ones(N, dtype=bool)
-    begins_N[1:] = ended_s[1:] - ended_s[:-1] > SESSION_GAP_S
+    begins_N[1:] = ended_s[1:] - ended_s[:-1] > session_gap_us() / 1e6
     session_N = np.cumsum(begins_N) - 1
     day_N, in_day_N = np.divmod(ended_N, DAY_US)
     is_start_N = place_N - np.flatnonzero(begins_N)[session_N] < SESSION_START_PLAYS

@@ -36,10 +36,10 @@ clocked as (
     select
         *,
         case
-            when began_us - previous_ended_us < {{ minutes_us(var("sitting_minutes")) }} then previous_ended_us
+            when began_us - previous_ended_us < {{ minutes_us(var("clock_granularity_minutes")) }} then previous_ended_us
             else
-                {{ quotient("began_us", minutes_us(var("sitting_minutes"))) }}
-                * {{ minutes_us(var("sitting_minutes")) }}
+                {{ quotient("began_us", minutes_us(var("clock_granularity_minutes"))) }}
+                * {{ minutes_us(var("clock_granularity_minutes")) }}
         end as clock_us
     from followed
 

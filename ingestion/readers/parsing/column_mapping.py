@@ -1,25 +1,23 @@
-"""What the columns of somebody's CSV mean: a small YAML file beside it, `segue-mapping.yaml`.
+"""Mapping of the columns of a user's own CSV files: `segue-mapping.yaml` in the same folder.
 
-    file: plays*.csv          # names or patterns, below the folder
-    delimiter: ","            # "," or "\\t"
-    columns:
-      user: listener
-      time: played_at
-      title: song             # a track id, or a title and an artist
-      artist: artist
-      track: song_id          # these and all below may be left out
-      artist_id: artist_id
-      album: album
-      played: seconds
-      action: what
-      audio_url: link           # where a track can be heard: https, or a path of the recommender's host
-    header: [listener, played_at]   # all columns in order, where the file has no first line with names
-    time: iso                 # iso (UTC unless it says otherwise), s or ms since 1970
-    means: begin              # whether the time is that of the begin or the end of a play
-    played: s                 # s or ms
-    actions: {heart: like}    # what the values of `action` mean; plays are `play`
-
-Knows nothing about rows.
+file: plays*.csv          # name or glob pattern, relative to the folder
+delimiter: ","            # "," or "\\t"
+columns:
+  user: listener
+  time: played_at
+  title: song             # required: a track id, or a title and an artist
+  artist: artist
+  track: song_id          # this and all following columns are optional
+  artist_id: artist_id
+  album: album
+  played: seconds
+  action: what
+  audio_url: link         # URL of the audio: https, or a path on the recommender's host
+header: [listener, played_at]   # all columns in order, if the file has no header line
+time: iso                 # iso (UTC unless it has an offset), s or ms since 1970
+means: begin              # whether `time` is the begin or the end of a play
+played: s                 # unit of the played duration: s or ms
+actions: {heart: like}    # values of `action` and the contract's actions; plays are `play`
 """
 
 from __future__ import annotations
@@ -42,68 +40,74 @@ KEYS = ("file", "columns", "header", "actions", *CHOICES)
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """Which columns hold what; see the module."""
+    """A parsed `segue-mapping.yaml`; see the module docstring."""
 
-    file: str
-    columns: Map[str, str]
-    header: list[str] | None = None
+    file: str  # name or glob pattern
+    columns: Map[str, str]  # one of COLUMNS to the file's column
+    header: list[str] | None = None  # all columns of a file without a header line
     delimiter: str = ","
-    time: Literal["iso", "s", "ms"] = "iso"
-    means: Literal["begin", "end"] = "begin"
-    played: Literal["s", "ms"] = "ms"
-    actions: Map[str, str] = field(default_factory=dict)
+    time: Literal["iso", "s", "ms"] = "iso"  # format of the timestamps; s and ms are counted from 1970
+    means: Literal["begin", "end"] = "begin"  # whether timestamps are starts or ends of plays
+    played: Literal["s", "ms"] = "ms"  # unit of the played duration
+    actions: Map[str, str] = field(default_factory=dict)  # value of the action column to the contract's action
 
     def matches(self, name: str) -> bool:
-        """Whether a file of this name is meant."""
+        """Whether the mapping applies to a file of this name."""
         return fnmatch(name, self.file) or fnmatch(name, f"{self.file}.gz")
 
 
 def parse_mapping(text: bytes, name: str) -> ColumnMapping:
-    """The mapping that a file says.
+    """Parse a mapping file.
+
+    Args:
+        text: Content of the file.
+        name: Name of the file for error messages.
 
     Raises:
-        SourceError: it is not one; the message names the file, the key and what may stand there.
+        SourceError: The mapping is invalid; the message names the file, the key and the allowed values.
     """
     try:
-        said = yaml.safe_load(text)
+        mapping = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SourceError(
             f"{name} is not YAML ({str(error).splitlines()[0]}); see ingestion/readers/parsing/column_mapping.py"
         ) from error
-    if not isinstance(said, dict):
+    if not isinstance(mapping, dict):
         raise SourceError(
             f"{name} holds no keys; it needs file and columns, see ingestion/readers/parsing/column_mapping.py"
         )
-    if unknown := [str(key) for key in said if key not in KEYS]:
-        raise SourceError(f"{name} has {', '.join(unknown)}, which means nothing; known are {', '.join(KEYS)}")
+    if unknown := [str(key) for key in mapping if key not in KEYS]:
+        raise SourceError(f"{name} has unknown keys {', '.join(unknown)}; valid keys are {', '.join(KEYS)}")
     for key, allowed in CHOICES.items():
-        if key in said and said[key] not in allowed:
-            raise SourceError(f"{name} says {key}: {said[key]!r}; give one of {', '.join(map(repr, allowed))}")
-    columns = _texts(said.get("columns"), "columns", name)
-    if not isinstance(said.get("file"), str) or not said["file"]:
-        raise SourceError(f"{name} does not say which file it is about; add file: plays.csv")
-    _check_columns(columns, said, name)
-    actions = _texts(said.get("actions") or {}, "actions", name)
-    if wrong := [action for action in actions.values() if action not in ACTIONS]:
-        raise SourceError(f"{name} turns something into {', '.join(wrong)}; known actions are {', '.join(ACTIONS)}")
-    header = said.get("header")
-    if header is not None and not (isinstance(header, list) and all(isinstance(one, str) for one in header)):
-        raise SourceError(f"{name} has a header that is no list of names; give all columns in order")
-    return ColumnMapping(**{**said, "columns": columns, "actions": actions})
+        if key in mapping and mapping[key] not in allowed:
+            raise SourceError(f"{name} has {key}: {mapping[key]!r}; use one of {', '.join(map(repr, allowed))}")
+    columns = _texts(mapping.get("columns"), "columns", name)
+    if not isinstance(mapping.get("file"), str) or not mapping["file"]:
+        raise SourceError(f"{name} does not name the file that it describes; add file: plays.csv")
+    _check_columns(columns, mapping, name)
+    actions = _texts(mapping.get("actions") or {}, "actions", name)
+    if unknown := [action for action in actions.values() if action not in ACTIONS]:
+        raise SourceError(
+            f"{name} maps to unknown actions {', '.join(unknown)}; valid actions are {', '.join(ACTIONS)}"
+        )
+    header = mapping.get("header")
+    if header is not None and not (isinstance(header, list) and all(isinstance(item, str) for item in header)):
+        raise SourceError(f"{name} has a header that is not a list of names; list all columns in order")
+    return ColumnMapping(**{**mapping, "columns": columns, "actions": actions})
 
 
-def _check_columns(columns: Map[str, str], said: Map[str, Any], name: str) -> None:
+def _check_columns(columns: Map[str, str], mapping: Map[str, Any], name: str) -> None:
     if unknown := [key for key in columns if key not in COLUMNS]:
-        raise SourceError(f"{name} maps {', '.join(unknown)}; what can be mapped is {', '.join(COLUMNS)}")
-    if lacking := [key for key in ("user", "time") if key not in columns]:
-        raise SourceError(f"{name} does not say which column is the {' and the '.join(lacking)}")
+        raise SourceError(f"{name} maps unknown columns {', '.join(unknown)}; valid columns are {', '.join(COLUMNS)}")
+    if missing := [key for key in ("user", "time") if key not in columns]:
+        raise SourceError(f"{name} does not map the column {' and the column '.join(missing)}")
     if "track" not in columns and not {"title", "artist"} <= columns.keys():
-        raise SourceError(f"{name} does not say which column is the track; map track, or title and artist")
-    if said.get("means") == "end" and "played" not in columns:
-        raise SourceError(f"{name} gives only ends; map played as well, or say means: begin if the times are begins")
+        raise SourceError(f"{name} does not map the track; map track, or title and artist")
+    if mapping.get("means") == "end" and "played" not in columns:
+        raise SourceError(f"{name} has only ends of plays; map played as well, or set means: begin if times are starts")
 
 
 def _texts(value: Any, key: str, name: str) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(one, str) for pair in value.items() for one in pair):
-        raise SourceError(f"{name} needs {key} as names and names, like user: listener")
+    if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
+        raise SourceError(f"{name} needs {key} as pairs of names, such as user: listener")
     return value

@@ -1,4 +1,4 @@
-"""Streams a CSV or TSV file as text columns, with line numbers, and keeps lines that have the wrong number of fields."""
+"""Streams a CSV or TSV file as text columns with line numbers and collects lines with a wrong number of fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 
 from ingestion.sources import READ_ERRORS, Member, SourceError
 
-BLOCK = 8 << 20
+BLOCK_BYTES = 8 << 20
 
 
 def read_header(member: Member, delimiter: str) -> list[str]:
@@ -26,36 +26,48 @@ def stream_blocks(
     member: Member,
     delimiter: str,
     columns: list[str],
-    watch: Callable[[int], object],
+    report_progress: Callable[[int], object],
     headerless_columns: list[str] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Blocks of (rows, broken): `rows` has the columns as text and `source_line`; `broken` has `raw, reason, source_line`.
+    """Yield blocks of (rows, broken lines). Invalid UTF-8 bytes become U+FFFD; tab-separated files have no quoting.
 
-    `without_header` names all columns of a file that begins with a row. Fields are not quoted in tab-separated files. Bytes
-    that are not UTF-8 become U+FFFD.
+    Args:
+        member: The file.
+        delimiter: "," or a tab.
+        columns: Columns to read.
+        report_progress: Called with the number of bytes read.
+        headerless_columns: Names of all columns of a file without a header line.
+
+    Yields:
+        rows: `columns` as text and `source_line` (from 1).
+        broken lines: `raw`, `reason` and `source_line`.
 
     Raises:
-        SourceError: the file is damaged, empty, or lacks one of `columns`.
+        SourceError: The file is damaged, empty, or lacks one of `columns`.
     """
     names = headerless_columns or read_header(member, delimiter)
-    if lacking := [column for column in columns if column not in names]:
+    if missing := [column for column in columns if column not in names]:
         raise SourceError(
-            f"{member.name} has no column {', '.join(lacking)} in its first line ({', '.join(names)[:200] or 'empty'}); "
+            f"{member.name} has no column {', '.join(missing)} in its first line ({', '.join(names)[:200] or 'empty'}); "
             f"add a header with {', '.join(columns)}"
         )
-    bad: list[tuple[int | None, str, int]] = []
+    invalid: list[tuple[int | None, str, int]] = []
 
-    def keep(row: pa_csv.InvalidRow) -> str:
-        bad.append((row.number, row.text or "", row.actual_columns))
+    def collect_invalid(row: pa_csv.InvalidRow) -> str:
+        invalid.append((row.number, row.text or "", row.actual_columns))
         return "skip"
 
     try:
-        with member.open(watch) as raw:
+        with member.open(report_progress) as raw:
             reader = pa_csv.open_csv(
                 pa.PythonFile(_Utf8Stream(raw), mode="r"),
-                read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=headerless_columns),
+                read_options=pa_csv.ReadOptions(
+                    use_threads=False, block_size=BLOCK_BYTES, column_names=headerless_columns
+                ),
                 parse_options=pa_csv.ParseOptions(
-                    delimiter=delimiter, quote_char='"' if delimiter == "," else False, invalid_row_handler=keep
+                    delimiter=delimiter,
+                    quote_char='"' if delimiter == "," else False,
+                    invalid_row_handler=collect_invalid,
                 ),
                 convert_options=pa_csv.ConvertOptions(
                     column_types={name: pa.string() for name in names},
@@ -65,14 +77,14 @@ def stream_blocks(
             )
             next_line = 1 if headerless_columns else 2
             for batch in reader:
-                broken = [(line, text, fields) for line, text, fields in bad if line is not None]
-                bad.clear()
+                broken = [(line, text, fields) for line, text, fields in invalid if line is not None]
+                invalid.clear()
                 lines = np.arange(next_line, next_line + batch.num_rows + len(broken), dtype=np.int64)
                 lines = lines[~np.isin(lines, [line for line, _, _ in broken])]
                 next_line += batch.num_rows + len(broken)
                 yield _frame(batch, lines), _broken(broken, len(names))
-            if bad:
-                yield pl.DataFrame(), _broken([(line or 0, text, fields) for line, text, fields in bad], len(names))
+            if invalid:
+                yield pl.DataFrame(), _broken([(line or 0, text, fields) for line, text, fields in invalid], len(names))
     except (*READ_ERRORS, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0][:200]
         raise SourceError(f"{member.name} is damaged ({reason}); get the file again") from error
@@ -95,7 +107,7 @@ def _broken(rows: list[tuple[int, str, int]], expected: int) -> pl.DataFrame:
 
 
 class _Utf8Stream(io.RawIOBase):
-    """A byte stream in which everything that is not UTF-8 has become U+FFFD, and a byte-order mark is gone."""
+    """Byte stream with invalid UTF-8 replaced by U+FFFD and without a byte-order mark."""
 
     def __init__(self, raw: io.IOBase | object) -> None:
         self._raw = raw

@@ -1,40 +1,116 @@
-"""Plays whose source names tracks, artists and albums, with or without ids: their events and the catalogue they tell of.
+"""Events and catalog of sources that name tracks, artists and albums in each play, with or without ids.
 
-What the source gives no id gets one of its names. Knows nothing about formats.
+Objects without an id in the source get one derived from their names.
 """
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
+import pyarrow as pa
 
-from ingestion.readers.parsing.named_catalog import NamedCatalog
-from ingestion.readers.parsing.names import name_id
-from ingestion.readers.parsing.play_timestamps import EndTimestampStager
+from ingestion.readers.parsing.play_timestamps import EndTimestampStager, StartTimestampStager
 from ingestion.readers.parsing.reader import Rows
-from ingestion.readers.parsing.start_timestamps import StartTimestampStager
+from ingestion.readers.parsing.staging import BATCH_ROWS, open_staging_database
 from ingestion.validation import conform
 
 EVENTS = "listening_events"
 COLUMNS = ("user", "at_us", "track", "title", "artist", "artist_id", "album", "action", "played_ms")
-"""What a row is, null where the source says nothing: user, µs since 1970 (UTC), ids and names, action, ms played."""
+"""Columns of the rows, null where the source has no value; `at_us` is in microseconds since 1970 UTC."""
+
+CATALOG_COLUMNS = (
+    "track_id",
+    "recording_id",
+    "title",
+    "artist_id",
+    "artist",
+    "album_id",
+    "album",
+    "audio_url",
+    "source_file",
+    "source_line",
+)
+ARTIST_IDS_SQL = "case when artist_id is null then []::varchar[] else [artist_id] end"
+CATALOG_TABLES = {
+    "tracks": ("track_id", f"recording_id, title, {ARTIST_IDS_SQL} as artist_ids, album_id, audio_url"),
+    "artists": ("artist_id", "artist as name"),
+    "albums": ("album_id", f"album as title, {ARTIST_IDS_SQL} as artist_ids"),
+}
+"""Contract table to its key and the other selected columns."""
+REQUIRED_COLUMNS = {"tracks": "track_id", "artists": "artist", "albums": "album"}
+
+
+def name_id(*names: str) -> str:
+    """Id derived from names; independent of case and Unicode normalization form."""
+    text = "\x1f".join(unicodedata.normalize("NFKC", name).casefold().strip() for name in names)
+    return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:22]
+
+
+class NamedCatalog:
+    """Tracks, artists and albums named in plays, each with the values of its first occurrence.
+
+    Rows are staged in DuckDB, which spills to disk, so memory does not grow with the log.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._connection = open_staging_database(scratch, "names")
+        columns = ", ".join(f"{name} {'bigint' if name == 'source_line' else 'varchar'}" for name in CATALOG_COLUMNS)
+        self._connection.execute(f"create table named ({columns}, number bigint)")
+        self._blocks = 0
+
+    def add(self, plays: pl.DataFrame) -> None:
+        """Stage plays in source order; they have CATALOG_COLUMNS, of which `audio_url` is optional."""
+        if "audio_url" not in plays.columns:
+            plays = plays.with_columns(audio_url=pl.lit(None, pl.String))
+        distinct = plays.select(CATALOG_COLUMNS).unique(list(CATALOG_COLUMNS[:7]), keep="first", maintain_order=True)
+        block = distinct.with_columns(number=pl.lit(self._blocks << 32) + pl.int_range(pl.len())).to_arrow()  # noqa: F841
+        self._connection.execute("insert into named select * from block")
+        self._blocks += 1
+
+    def rows(self) -> Iterator[Rows]:
+        """Contract rows, ordered by id."""
+        for table, (key, values) in CATALOG_TABLES.items():
+            is_named = f"{REQUIRED_COLUMNS[table]} is not null and {key} is not null"
+            is_first = f"row_number() over (partition by {key} order by number) = 1"
+            query = (
+                f"select {key}, {values}, source_file, source_line from named where {is_named} "  # noqa: S608
+                f"qualify {is_first} order by {key}"
+            )
+            for batch in self._connection.execute(query).to_arrow_reader(BATCH_ROWS):
+                yield Rows(table, pl.DataFrame(pa.Table.from_batches([batch])))
+
+    def close(self) -> None:
+        """Close the staging database."""
+        self._connection.close()
 
 
 class NamedPlays:
-    """Collects rows block by block, then gives events, tracks, artists and albums."""
+    """Collects rows block by block and produces events, tracks, artists and albums.
 
-    def __init__(self, scratch: Path, means: Literal["begin", "end"]) -> None:
-        self._stager = EndTimestampStager(scratch) if means == "end" else StartTimestampStager(scratch)
+    Args:
+        scratch: Folder of the staging databases.
+        timestamp_kind: Whether `at_us` is the start ("begin") or the end of a play.
+    """
+
+    def __init__(self, scratch: Path, timestamp_kind: Literal["begin", "end"]) -> None:
+        self._stager = EndTimestampStager(scratch) if timestamp_kind == "end" else StartTimestampStager(scratch)
         self._catalog = NamedCatalog(scratch)
 
-    def add(self, named: pl.DataFrame, text: pl.LazyFrame) -> Iterator[Rows]:
-        """Stages rows in source order; gives those at once that take no time or break the contract.
+    def add(self, named: pl.DataFrame, raw_lines: pl.LazyFrame) -> Iterator[Rows]:
+        """Stage rows in source order.
 
-        `named` has COLUMNS, source_file, source_line and `reason`; `text` has source_line and `raw`, read only if a row is
-        to be quarantined.
+        Args:
+            named: COLUMNS, source_file, source_line and `reason`.
+            raw_lines: source_line and `raw`; read only if a row is quarantined.
+
+        Yields:
+            Rows that violate the contract and, if `at_us` is an end, the actions other than plays. All other rows are
+            returned by `events`.
         """
         named = _add_ids(_add_reasons(named))
         if isinstance(self._stager, EndTimestampStager):
@@ -51,23 +127,23 @@ class NamedPlays:
                     "reason",
                 )
             )
-            good = named.join(rejected.select("source_line"), on="source_line", how="anti")
+            valid = named.join(rejected.select("source_line"), on="source_line", how="anti")
             if others.height:
-                yield Rows(EVENTS, _events(others))
+                yield Rows(EVENTS, _instant_events(others))
         else:
-            checked = conform(EVENTS, _events(named))["reason"]
-            named = named.with_columns(reason=pl.coalesce(pl.col("reason"), checked))
-            rejected, good = named.filter(pl.col("reason").is_not_null()), named.filter(pl.col("reason").is_null())
-            self._stager.add(good.rename({"user": "user_id", "at_us": "began_us"}))
-        self._catalog.add(good)
+            reason = conform(EVENTS, _instant_events(named))["reason"]
+            named = named.with_columns(reason=pl.coalesce(pl.col("reason"), reason))
+            rejected, valid = named.filter(pl.col("reason").is_not_null()), named.filter(pl.col("reason").is_null())
+            self._stager.add(valid.rename({"user": "user_id", "at_us": "start_us"}))
+        self._catalog.add(valid)
         if rejected.height:
-            said = text.select("source_line", "raw").collect()
-            who = pl.col("user_id" if "user_id" in rejected.columns else "user").alias("user_id")
-            apart = rejected.select("source_file", "source_line", "reason", who)
-            yield Rows(EVENTS, apart.join(said, on="source_line"))
+            raw = raw_lines.select("source_line", "raw").collect()
+            user = pl.col("user_id" if "user_id" in rejected.columns else "user").alias("user_id")
+            quarantined = rejected.select("source_file", "source_line", "reason", user)
+            yield Rows(EVENTS, quarantined.join(raw, on="source_line"))
 
     def events(self) -> Iterator[Rows]:
-        """Contract rows of the events that take time, by month, user and time."""
+        """Contract rows of the staged events, ordered by month, user and time."""
         return self._stager.events()
 
     def catalog(self) -> Iterator[Rows]:
@@ -75,40 +151,43 @@ class NamedPlays:
         return self._catalog.rows()
 
     def close(self) -> None:
+        """Close the staging databases."""
         self._stager.close()
         self._catalog.close()
 
 
 def _add_reasons(named: pl.DataFrame) -> pl.DataFrame:
-    """With the reason of rows that name no user or no track."""
+    """Add the rejection reason of rows without a user or a track."""
     problems = {
         "user is missing": pl.col("user").is_null(),
         "no track: neither a track id nor a title and an artist": pl.col("track").is_null()
         & (pl.col("title").is_null() | pl.col("artist").is_null()),
     }
-    found = (pl.when(is_so).then(pl.lit(why)) for why, is_so in problems.items())
-    return named.with_columns(reason=pl.coalesce("reason", *found))
+    reasons = (pl.when(condition).then(pl.lit(reason)) for reason, condition in problems.items())
+    return named.with_columns(reason=pl.coalesce("reason", *reasons))
 
 
 def _add_ids(named: pl.DataFrame) -> pl.DataFrame:
-    """With `track_id`, `by_name` and the ids of artist and album, made of names where the source has none."""
+    """Add `track_id`, `recording_id`, `artist_id` and `album_id`, derived from names where the source has no id."""
 
     def ids(*columns: str) -> pl.DataFrame:
         names = named.select(columns).unique().drop_nulls()
         return names.with_columns(pl.Series("id", [name_id(*row) for row in names.iter_rows()], pl.String))
 
     named = named.join(
-        ids("artist", "title").rename({"id": "by_name"}), on=["artist", "title"], how="left", maintain_order="left"
+        ids("artist", "title").rename({"id": "recording_id"}), on=["artist", "title"], how="left", maintain_order="left"
     )
-    named = named.join(ids("artist").rename({"id": "of_artist"}), on="artist", how="left", maintain_order="left")
+    named = named.join(ids("artist").rename({"id": "artist_name_id"}), on="artist", how="left", maintain_order="left")
     named = named.join(
         ids("artist", "album").rename({"id": "album_id"}), on=["artist", "album"], how="left", maintain_order="left"
     )
-    return named.with_columns(track_id=pl.coalesce("track", "by_name"), artist_id=pl.coalesce("artist_id", "of_artist"))
+    return named.with_columns(
+        track_id=pl.coalesce("track", "recording_id"), artist_id=pl.coalesce("artist_id", "artist_name_id")
+    )
 
 
-def _events(named: pl.DataFrame) -> pl.DataFrame:
-    """Rows as events that take no time; for plays, to be checked by the contract."""
+def _instant_events(named: pl.DataFrame) -> pl.DataFrame:
+    """Contract rows whose start equals their end; of plays these are only checked against the contract."""
     is_play = pl.col("action") == "play"
     return named.select(
         event_id=pl.concat_str(["user", "at_us", "track_id", "action"], separator="|", ignore_nulls=True).map_elements(

@@ -1,9 +1,6 @@
-"""Plays of sources that log only the END of a play: their honest clock, their order and their ids.
+"""Derives the missing start or end timestamp of plays, their order within the user and their event ids.
 
-A start computed from a coarse end and the played length gives the length, and so the skip, away. So `occurred_at` is
-what an honest clock knew when the play began: the end of the user's play before, if that was under ten minutes
-earlier, else the start floored to ten minutes. (dbt later lifts it above the time at which the play before became
-known.) Rows are staged in DuckDB, which spills to disk: memory does not grow with the log.
+Rows are staged in DuckDB, which spills to disk, so memory does not grow with the log.
 """
 
 from __future__ import annotations
@@ -14,32 +11,35 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from config.dbt_variables import load_dbt_variables
 from ingestion.readers.parsing.reader import Rows
 from ingestion.readers.parsing.staging import BATCH_ROWS, open_staging_database
 from ingestion.validation import conform
 
-CLOCK_GRANULARITY_US = 600 * 1_000_000
+MAX_SCROBBLE_MS, MIN_SCROBBLE_MS = 240_000, 30_000
+"""Limits of the assumed duration of a play whose source does not log one."""
 
-END_EVENTS_QUERY = f"""
+END_EVENTS_QUERY = """
 with ordered as (
     select
         *,
         row_number() over in_user - 1 as sequence_number,
-        lag(ended_us) over in_user as previous_end,
-        ended_us - played_ms // 1000 * 1000000 as began,
-        row_number() over (partition by user_id, ended_us, track_id, played_ms order by row_number) as repeat
+        lag(ended_us) over in_user as previous_end_us,
+        ended_us - played_ms // 1000 * 1000000 as start_us,
+        row_number() over (partition by user_id, ended_us, track_id, played_ms order by row_number) as copy_number
     from staged
     window in_user as (partition by user_id order by ended_us, row_number)
 )
 select
-    md5(concat_ws('|', user_id, ended_us, track_id, played_ms, repeat)) as event_id,
+    md5(concat_ws('|', user_id, ended_us, track_id, played_ms, copy_number)) as event_id,
     user_id,
     sequence_number,
     'track' as target_type,
     track_id as target_id,
-    case when began - previous_end < {CLOCK_GRANULARITY_US} then previous_end
-        else began // {CLOCK_GRANULARITY_US} * {CLOCK_GRANULARITY_US} end
-        as occurred_at,
+    case
+        when start_us - previous_end_us < {granularity_us} then previous_end_us
+        else start_us // {granularity_us} * {granularity_us}
+    end as occurred_at,
     ended_us as ended_at,
     'play' as action,
     played_ms,
@@ -47,11 +47,58 @@ select
     source_line
 from ordered
 order by date_trunc('month', make_timestamp(ended_us)), user_id, sequence_number
-"""  # noqa: S608 - the only value put in is a number of ours
+"""
+
+START_EVENTS_QUERY = f"""
+with ordered as (
+    select
+        *,
+        lead(start_us) over (partition by user_id, action order by start_us, row_number) as next_start_us,
+        row_number() over (partition by user_id order by start_us, row_number) - 1 as sequence_number,
+        row_number() over (partition by user_id, start_us, track_id, action order by row_number) as copy_number
+    from staged
+), with_durations as (
+    select
+        *,
+        case when action = 'play' then coalesce(
+            played_ms,
+            greatest(
+                {MIN_SCROBBLE_MS},
+                least({MAX_SCROBBLE_MS}, coalesce((next_start_us - start_us) // 1000, {MAX_SCROBBLE_MS}))
+            )
+        ) end as duration_ms
+    from ordered
+)
+select
+    md5(concat_ws('|', user_id, start_us, track_id, action, copy_number)) as event_id,
+    user_id,
+    sequence_number,
+    'track' as target_type,
+    track_id as target_id,
+    start_us as occurred_at,
+    start_us + coalesce(duration_ms, 0) * 1000 as ended_at,
+    action,
+    duration_ms as played_ms,
+    source_file,
+    source_line
+from with_durations
+order by date_trunc('month', make_timestamp(start_us)), user_id, sequence_number
+"""  # noqa: S608 - the only values inserted are the constants above
+
+
+def clock_granularity_us() -> int:
+    """Granularity of derived start timestamps in microseconds: dbt's `clock_granularity_minutes`."""
+    return int(str(load_dbt_variables()["clock_granularity_minutes"])) * 60 * 1_000_000
 
 
 class EndTimestampStager:
-    """Collects plays block by block, then gives them back as contract rows, month after month."""
+    """Contract events from plays of which the source logs only the end.
+
+    A start computed as end minus played duration reveals the duration, and so whether the track was skipped (label
+    leakage). `occurred_at` is therefore the end of the user's previous play if that was less than
+    `clock_granularity_minutes` earlier, otherwise the start rounded down to a multiple of that granularity. (dbt later
+    moves it after the time at which the previous play became known.)
+    """
 
     def __init__(self, scratch: Path) -> None:
         self._connection = open_staging_database(scratch, "plays")
@@ -62,22 +109,26 @@ class EndTimestampStager:
         self._rows = 0
 
     def add(self, plays: pl.DataFrame) -> pl.DataFrame:
-        """Stages plays in source order; returns those that break the contract, with `reason`.
+        """Stage plays in source order.
 
-        `plays` has user_id, ended_at, track_id, played_ms, source_file, source_line, perhaps artist_id and `reason`.
+        Args:
+            plays: user_id, ended_at, track_id, played_ms, source_file, source_line, optionally artist_id and `reason`.
+
+        Returns:
+            The plays that violate the contract, with `reason`; these are not staged.
         """
-        candidate = plays.rename({"track_id": "target_id"}).with_columns(
+        candidates = plays.rename({"track_id": "target_id"}).with_columns(
             occurred_at=pl.col("ended_at"),
             action=pl.lit("play"),
             target_type=pl.lit("track"),
             sequence_number=pl.lit(0, pl.Int64),
             event_id=pl.lit("-"),
         )
-        checked = conform("listening_events", candidate)
-        broken = checked["reason"].is_not_null()
-        good = checked.filter(~broken).with_row_index("row_number", offset=self._rows)
-        artist = pl.col("artist_id") if "artist_id" in good.columns else pl.lit(None, pl.String).alias("artist_id")
-        block = good.select(  # noqa: F841 - DuckDB reads it by name
+        checked = conform("listening_events", candidates)
+        is_invalid = checked["reason"].is_not_null()
+        valid = checked.filter(~is_invalid).with_row_index("row_number", offset=self._rows)
+        artist = pl.col("artist_id") if "artist_id" in valid.columns else pl.lit(None, pl.String).alias("artist_id")
+        block = valid.select(  # noqa: F841 - DuckDB reads it by name
             "user_id",
             pl.col("ended_at").dt.timestamp("us").alias("ended_us"),
             pl.col("target_id").alias("track_id"),
@@ -88,13 +139,13 @@ class EndTimestampStager:
             pl.col("row_number").cast(pl.Int64),
         ).to_arrow()
         self._connection.execute("insert into staged select * from block")
-        self._rows += good.height
-        return plays.with_columns(checked["reason"]).filter(broken)
+        self._rows += valid.height
+        return plays.with_columns(checked["reason"]).filter(is_invalid)
 
     def events(self) -> Iterator[Rows]:
         """Contract rows of `listening_events` ordered by month, user and sequence_number."""
-        result = self._connection.execute(END_EVENTS_QUERY).to_arrow_reader(BATCH_ROWS)
-        for batch in result:
+        query = END_EVENTS_QUERY.format(granularity_us=clock_granularity_us())
+        for batch in self._connection.execute(query).to_arrow_reader(BATCH_ROWS):
             yield Rows("listening_events", pl.DataFrame(pa.Table.from_batches([batch])))
 
     def track_artists(self) -> pl.DataFrame:
@@ -107,4 +158,44 @@ class EndTimestampStager:
         )
 
     def close(self) -> None:
+        """Close the staging database."""
+        self._connection.close()
+
+
+class StartTimestampStager:
+    """Contract events from plays of which the source logs the start.
+
+    A play ends after its logged duration if there is one. Scrobbles have none: a scrobble only says that the track was
+    played for half its length or four minutes. Its play is assumed to end when the user's next play starts, but after 30
+    seconds at the earliest (a shorter play would count as a skip) and after four minutes at the latest (also before a
+    break and for the user's last play).
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._connection = open_staging_database(scratch, "starts")
+        self._connection.execute(
+            "create table staged (user_id varchar, start_us bigint, track_id varchar, action varchar, played_ms bigint, "
+            "source_file varchar, source_line bigint, row_number bigint)"
+        )
+        self._rows = 0
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Stage valid rows in source order.
+
+        Args:
+            rows: user_id, start_us, track_id, action, played_ms (null: unknown), source_file, source_line.
+        """
+        numbered = rows.with_row_index("row_number", offset=self._rows)
+        columns = ("user_id", "start_us", "track_id", "action", "played_ms", "source_file", "source_line")
+        block = numbered.select(*columns, pl.col("row_number").cast(pl.Int64)).to_arrow()  # noqa: F841 - DuckDB reads it by name
+        self._connection.execute("insert into staged select * from block")
+        self._rows += rows.height
+
+    def events(self) -> Iterator[Rows]:
+        """Contract rows of `listening_events` ordered by month, user and sequence_number."""
+        for batch in self._connection.execute(START_EVENTS_QUERY).to_arrow_reader(BATCH_ROWS):
+            yield Rows("listening_events", pl.DataFrame(pa.Table.from_batches([batch])))
+
+    def close(self) -> None:
+        """Close the staging database."""
         self._connection.close()

@@ -1,4 +1,4 @@
-"""What every reader is: which files it finds, how it reads them, and what that means for landing."""
+"""Interface of the log readers: which files a reader selects, how it reads them, and how landing treats the rows."""
 
 from __future__ import annotations
 
@@ -17,32 +17,30 @@ Split = Literal["global_time", "user_time"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows for one table of the contract, in any types that `validation.conform` can take over.
-
-    Beside the contract's columns `frame` has `source_file`, `source_line` (from 1) and, where the reader already knows
-    that a row is no good, `reason` and `raw`.
-    """
+    """A block of rows of one contract table, in any types that `validation.conform` can convert."""
 
     table: str
-    frame: pl.DataFrame
-    duplicate: int = 0  # rows the reader itself recognised as told twice, not in `frame`
+    frame: (
+        pl.DataFrame
+    )  # contract columns, `source_file`, `source_line` (from 1); optionally `reason` and `raw` of rejects
+    duplicate: int = 0  # number of repeated rows that the reader dropped; they are not in `frame`
 
 
 @dataclass(frozen=True)
 class ReadContext:
-    """One run of a reader: where it may keep large intermediate rows, whom to tell of progress, whose export it is."""
+    """Inputs of one run of a reader besides the files."""
 
-    scratch: Path  # an existing empty folder, removed afterwards
-    report_progress: Callable[[int], object]  # bytes read
-    source_name: str  # name of the path that is landed
-    user_id: str | None = None  # user id that was asked for; None: the one that the source tells, or its name
+    scratch: Path  # empty folder for large intermediate data; deleted afterwards
+    report_progress: Callable[[int], object]  # called with the number of bytes read
+    source_name: str  # name of the landed path
+    user_id: str | None = None  # user id requested on the command line; None: from the source, or the source's name
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One log format. `finds` picks its files out of a source; `read` turns them into rows of the contract."""
+    """Reader of one log format."""
 
-    select_files: Callable[[list[Member]], list[Member]]
-    read: Callable[[list[Member], ReadContext], Iterator[Rows]]
-    period: Period  # historical loads land by month, running services by day
-    split: Split | None  # parts for learning: one clock for all, or each user's own; None: there are no events in it
+    select_files: Callable[[list[Member]], list[Member]]  # picks the files of this format from a source
+    read: Callable[[list[Member], ReadContext], Iterator[Rows]]  # converts the files to contract rows
+    period: Period  # partition length: historical loads land by month, running services by day
+    split: Split | None  # train/test split: by global time or by each user's own time; None: the format has no events

@@ -1,4 +1,4 @@
-"""Where a reader keeps rows until it has seen all of them: a database on the disk, so that memory does not grow with the log."""
+"""On-disk staging database for rows that a reader can only process after it has seen the whole log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import duckdb
 
 MEMORY_LIMIT = "500MB"
 BATCH_ROWS = 122_880
-"""Rows that are read back at once."""
+"""Number of rows per batch that is read back."""
 
 
 def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:
-    """An empty database of this name in `scratch`; what it gives back has an order only where a query says so."""
+    """Open a new, empty database in folder `scratch`. Query results are unordered unless the query orders them."""
     connection = duckdb.connect(str(scratch / f"{name}.duckdb"))
     connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
     connection.execute(f"set temp_directory = '{scratch / f'spill_{name}'}'")

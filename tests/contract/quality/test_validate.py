@@ -1,17 +1,19 @@
-"""The command over homes made by hand: a good one passes, and each fault is found by the expectation that names it."""
+"""`quality.validate` on handmade homes: valid tables pass, and each fault violates the expected expectation."""
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from quality.duckdb_engine import DuckDBEngine
+from quality.page import render_page
 from quality.validate import main
+from quality.validation import SuiteResult
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
 
@@ -25,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.environ.update(before)
 
 
-def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_tables_pass_and_docs_are_built(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--as-of", AS_OF]) == 0
     printed = capsys.readouterr().out
     assert "FAILED" not in printed
@@ -36,13 +38,13 @@ def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.Ca
         page = (home / "reports" / "data_docs" / stage / "outcome.html").read_text()
         assert "0 failed expectations" in page
         for suite in json.loads((home / "reports" / "data_docs" / stage / "outcome.json").read_text())["suites"]:
-            assert len(suite["held"]) == suite["expectations"] > 0
-            assert all(f"<li>{html.escape(line)}</li>" in page for line in suite["held"])
+            assert len(suite["passed"]) == suite["expectations"] > 0
+            assert all(f"<li>{escape(line)}</li>" in page for line in suite["passed"])
         assert not any(remote in page for remote in ("http://", "https://", "<script", "<link"))
 
 
 @pytest.mark.parametrize(
-    ("mart", "good", "bad", "named"),
+    ("mart", "valid", "invalid", "expectation"),
     [
         ("tracks", "1000 as", "-1 as", "expect_column_values_to_be_between(duration_ms)"),
         ("playlists", "'ugc'", "'friend'", "expect_column_values_to_be_in_set(source)"),
@@ -60,26 +62,35 @@ def test_good_tables_pass_and_their_docs_are_built(home: Path, capsys: pytest.Ca
         ("train_cuts", "select", "select unnest(['a', 'b']) as x,", "expect_table_row_count_to_be_between()"),
     ],
 )
-def test_a_broken_mart_fails_by_name(
-    home: Path, capsys: pytest.CaptureFixture[str], mart: str, good: str, bad: str, named: str
+def test_invalid_mart_fails_its_expectation(
+    home: Path, capsys: pytest.CaptureFixture[str], mart: str, valid: str, invalid: str, expectation: str
 ) -> None:
-    write_mart(home, mart, ROWS[mart].replace(good, bad, 1))
+    write_mart(home, mart, ROWS[mart].replace(valid, invalid, 1))
     assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
     printed = capsys.readouterr().out
     assert f"FAILED {mart}:" in printed
     assert printed.count("FAILED") == 1
-    assert f"failed: {named}" in printed
+    assert f"failed: {expectation}" in printed
     page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
-    assert page.count("<td class='failed'>") == 1
-    assert html.escape(named) in page
+    assert page.count('<td class="failed">') == 1
+    assert escape(expectation) in page
     suites = json.loads((home / "reports" / "data_docs" / "marts" / "outcome.json").read_text())["suites"]
-    (broken,) = (suite for suite in suites if suite["suite"] == mart)
-    assert len(broken["held"]) == broken["expectations"] - len(broken["failed"])
+    (failed_suite,) = (suite for suite in suites if suite["suite"] == mart)
+    assert len(failed_suite["passed"]) == failed_suite["expectations"] - len(failed_suite["failed"])
     results = (home / "reports" / "data_docs" / "marts" / "validations").rglob("*.html")
     assert any(mart in str(path) for path in results)
 
 
-def test_another_days_mix_of_actions_and_lengths_is_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_page_escapes_values_from_the_data() -> None:
+    result = SuiteResult("<suite>", 1, failed=("<script>alert(1)</script>",), notes=("a & b",))
+    page = render_page("marts", AS_OF, [result], error=None)
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "&lt;suite&gt;" in page
+    assert "a &amp; b" in page
+
+
+def test_changed_distribution_of_actions_or_lengths_is_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     last_day = "ended_at >= timestamp '2026-06-09'"
     drifted = f"select * replace (if({last_day}, 'click', action) as action) from ({EVENTS})"
     write_landing(home, drifted)
@@ -92,13 +103,13 @@ def test_another_days_mix_of_actions_and_lengths_is_drift(home: Path, capsys: py
     assert "table_action_drift" not in printed
 
 
-def test_a_day_of_few_events_fails_by_volume(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_day_with_few_events_fails_by_volume(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_landing(home, f"select * from ({EVENTS}) where ended_at < timestamp '2026-06-09' or event_id[-1:] = '1'")
     assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
     assert "failed: expect_column_values_to_be_between(table_volume_ratio)" in capsys.readouterr().out
 
 
-def test_old_events_are_not_fresh_and_later_ones_are_not_known(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_must_be_recent_and_before_as_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--as-of", "2026-06-14"]) == 1
     printed = capsys.readouterr().out
     assert "failed: expect_column_values_to_be_between(table_hours_before_as_of) " in printed
@@ -107,27 +118,27 @@ def test_old_events_are_not_fresh_and_later_ones_are_not_known(home: Path, capsy
     assert "failed: expect_column_values_to_be_between(table_hours_before_as_of) " in capsys.readouterr().out
 
 
-def test_few_events_are_not_enough_to_see_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drift_needs_a_minimum_number_of_events(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_landing(home, f"select * from ({EVENTS}) where event_number % 10 = 0")
     assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
     assert "not enough data" in capsys.readouterr().out
 
 
-def test_a_historical_load_is_one_batch_of_any_age(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_historical_load_is_one_batch_of_any_age(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_landing(home, EVENTS, monthly=True)
     assert main(["--as-of", "2026-12-01"]) == 0
     assert "a historical load is one batch" in capsys.readouterr().out
 
 
-def test_a_table_that_is_not_there_is_named_with_the_remedy(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_table_is_reported_with_the_remedy(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "marts" / "likes.parquet").unlink()
     assert main(["--as-of", AS_OF]) == 2
     error = capsys.readouterr().err
-    assert "likes.parquet is not there; run `dbt build" in error
-    assert "likes.parquet is not there" in (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
+    assert "likes.parquet does not exist; run `dbt build" in error
+    assert "likes.parquet does not exist" in (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
 
 
-def test_one_suite_is_looked_at_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_single_suite(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
     assert main(["--as-of", AS_OF, "--suite", "artists"]) == 0
     assert capsys.readouterr().out.splitlines()[0].startswith("ok     artists:")
@@ -139,7 +150,7 @@ def test_one_suite_is_looked_at_alone(home: Path, capsys: pytest.CaptureFixture[
     assert not (home / "reports").exists()
 
 
-def test_a_stage_does_not_look_at_the_other(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stages_are_independent(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
     assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
     write_home(home)
@@ -149,7 +160,7 @@ def test_a_stage_does_not_look_at_the_other(home: Path, capsys: pytest.CaptureFi
     assert "failed: expect_column_values_to_be_in_set(action)" in capsys.readouterr().out
 
 
-def test_what_does_not_fit_into_memory_is_put_into_the_home(home: Path) -> None:
+def test_duckdb_spills_into_the_home_folder(home: Path) -> None:
     engine = DuckDBEngine()
     assert engine.first_row("select current_setting('temp_directory')") == (str(home / "quality.spill"),)
     engine.close()

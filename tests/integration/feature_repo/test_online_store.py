@@ -1,4 +1,4 @@
-"""The setting chooses the online store: Feast loads either configuration, and the same views are applied to both."""
+"""`SEGUE_ONLINE_STORE` selects Feast's online store; the same views are applied to both stores."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ from sequences.online.reader_writer import OnlineReader, OnlineWriter
 from tests.support import valkey
 from tests.support.sequences.event_rows import write_events
 
-REPOSITORY = settings.ROOT / "feature_repo"
-NAMES = ("feature_store.yaml", "feature_store_redis.yaml")
-
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in ("SEGUE_ONLINE_STORE", "SEGUE_REDIS", "SEGUE_MARTS", "FEAST_FS_YAML_FILE_PATH"):
+    for name in ("SEGUE_ONLINE_STORE", "SEGUE_REDIS", "SEGUE_MARTS", "SEGUE_ENGINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     write_events(tmp_path / "marts" / "events.parquet", [])
@@ -37,42 +34,35 @@ def apply() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def written_and_read() -> list[str]:
+def write_and_read_click() -> list[str]:
     row = {"event_id": "e1", "target_type": "track", "target_id": "t1", "action": "click", "occurred_at": 10**15}
     OnlineWriter(open_store(), lambda _: None).apply("u1", [row])
     return list(OnlineReader(open_store()).read("u1")["recent_clicks"]["track_id"])
 
 
-def test_redis_when_it_is_chosen(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with valkey.running() as server:
         redis.Redis(port=server.port).config_set("requirepass", "sesame")
         monkeypatch.setenv("SEGUE_ONLINE_STORE", "redis")
         monkeypatch.setenv("SEGUE_REDIS", f"{server.host}:{server.port},db=1,password=sesame")
         apply()
-        assert written_and_read() == ["t1"]
+        assert write_and_read_click() == ["t1"]
     assert not (home / "feast" / "online.db").exists()
 
 
-def test_sqlite_otherwise(home: Path) -> None:
+def test_sqlite_by_default(home: Path) -> None:
     apply()
-    assert written_and_read() == ["t1"]
+    assert write_and_read_click() == ["t1"]
     assert (home / "feast" / "online.db").exists()
 
 
-def test_nothing_but_the_online_store_differs() -> None:
-    files = {name: yaml.safe_load((REPOSITORY / name).read_text()) for name in NAMES}
-    stores = [file.pop("online_store")["type"] for file in files.values()]
-    assert sorted(stores) == sorted(settings.ONLINE_STORES)
-    assert files["feature_store.yaml"] == files["feature_store_redis.yaml"]
-
-
-def test_an_unknown_store_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_store_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_ONLINE_STORE", "memory")
     with pytest.raises(settings.SettingError, match="SEGUE_ONLINE_STORE"):
         settings.load_settings()
 
 
-def test_compose_chooses_redis_for_everything_that_reads_or_writes_features() -> None:
+def test_compose_selects_redis_for_all_services_that_read_or_write_features() -> None:
     services = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
     for name in ("airflow-worker", "recommender"):
         assert services[name]["environment"]["SEGUE_ONLINE_STORE"] == "redis"

@@ -1,4 +1,4 @@
-"""`feast apply` on the repository as a person runs it, and what the registry holds afterwards."""
+"""Content of the registry after `feast apply`, run from the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.recall import CHANNELS
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
     home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, "SEGUE_HOME": str(home), "SEGUE_MARTS": str(home / "marts"), "FEAST_USAGE": "False"}
+    environment = {**os.environ, **settings.tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))}
     write_events(home / "marts" / "events.parquet", [])
     done = subprocess.run(
         [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],
@@ -31,11 +31,10 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SEGUE_HOME", str(home))
-    store = feast.FeatureStore(repo_path=str(settings.ROOT / "feature_repo"))
-    patch.undo()
-    return store
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return feast.FeatureStore(repo_path=str(settings.ROOT / "feature_repo"))
 
 
 def test_every_declared_sequence_is_a_view_with_its_attributes(applied: feast.FeatureStore) -> None:
@@ -45,19 +44,31 @@ def test_every_declared_sequence_is_a_view_with_its_attributes(applied: feast.Fe
         assert SequenceView.from_json(stored.batch_source.tags[SEQUENCE_TAG]) == view
 
 
-def test_one_service_a_model(applied: feast.FeatureStore) -> None:
+def test_one_service_per_model(applied: feast.FeatureStore) -> None:
     names = {service.name for service in applied.list_feature_services()}
     assert names == {*CHANNELS, *RANKERS, "recommender"}
     online = {projection.name for projection in applied.get_feature_service("recommender").feature_view_projections}
     assert online == {*SEQUENCE_VIEWS, LIVE_SOURCE, "user_profile"}
 
 
-def test_live_events_are_pushed_by_that_name(applied: feast.FeatureStore) -> None:
+def test_every_view_is_used_by_a_service(applied: feast.FeatureStore) -> None:
+    views = {view.name for view in applied.list_batch_feature_views()}
+    used = {
+        projection.name
+        for service in applied.list_feature_services()
+        for projection in service.feature_view_projections
+    }
+    assert views == used
+    assert {entity.name for entity in applied.list_entities()} == {"user"}
+
+
+def test_live_events_have_a_push_source(applied: feast.FeatureStore) -> None:
     assert applied.get_feature_view(LIVE_SOURCE).stream_source.name == LIVE_SOURCE
 
 
-def test_an_unset_home_is_named_before_anything_is_written(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "SEGUE_HOME"}
+def test_unset_home_is_reported_before_anything_is_written(tmp_path: Path) -> None:
+    variables = {**os.environ, **settings.tool_environment(settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1))}
+    environment = {name: value for name, value in variables.items() if name != "SEGUE_HOME"}
     done = subprocess.run(
         [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],
         env=environment,

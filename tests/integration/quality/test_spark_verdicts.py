@@ -1,4 +1,4 @@
-"""The same suites on Spark and on pandas: equal verdicts, expectation by expectation, of good tables and of broken ones."""
+"""Spark and pandas give equal results for every expectation of valid and of invalid tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config import settings
-from quality.engine import create_engine
+from quality.engine_factory import create_engine
 from quality.validation import STAGES, Validator
 from tests.support import spark
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart

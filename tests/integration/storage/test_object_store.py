@@ -67,7 +67,10 @@ def test_half_a_table_is_never_there_when_its_upload_is_killed(here: settings.Se
 
 def test_a_landed_file_is_there_whole_or_not_at_all(here: settings.Settings, server: dict[str, str]) -> None:
     file = here.landing / "listening_events" / "dt=2026-06-01" / "some.parquet"
-    code = f"from storage import object_store; object_store.write(object_store.remote_folder({str(file)!r}), bytes(4_000_000))"
+    code = (
+        "from config import settings; from storage import object_store; "
+        f"object_store.write(settings.remote_folder({str(file)!r}), bytes(4_000_000))"
+    )
     killed(server, "to", code)
     assert object_store.list_files(here.landing, "*/*/*") == []
     object_store.write(file, b"whole")
@@ -165,7 +168,7 @@ def test_what_is_not_there_or_lets_nobody_in_is_named(
     from ingestion.land import main
 
     with pytest.raises(object_store.StorageError, match=r"s3://no-such-bucket/x is not to be had .*AWS_ENDPOINT_URL"):
-        object_store.check_bucket_access(object_store.remote_folder("s3://no-such-bucket/x"))
+        object_store.check_bucket_access(settings.remote_folder("s3://no-such-bucket/x"))
     monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
     assert main([str(here.home)]) == 2
     assert "s3://no-such-bucket/x is not to be had" in capfd.readouterr().err

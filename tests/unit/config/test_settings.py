@@ -57,7 +57,7 @@ def test_what_a_request_leaves_open_is_unknown_or_allowed_unless_it_is_set(monke
 def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     assert settings.load_settings().recall_deadline_ms == 400
     monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", bad)
-    with pytest.raises(settings.SettingError, match=r"SEGUE_RECALL_DEADLINE_MS.*give 1 to 30000"):
+    with pytest.raises(settings.SettingError, match=r"SEGUE_RECALL_DEADLINE_MS.*set it to 1 to 30000"):
         settings.load_settings()
 
 
@@ -97,7 +97,7 @@ def test_tables_are_in_the_home_folder_or_below_a_bucket(monkeypatch: pytest.Mon
     assert (variables["SEGUE_TABLES"], variables["SEGUE_MARTS"]) == ("s3://bucket/of/ours", "s3://bucket/of/ours/marts")
     for bad in ("bucket", "/bucket", "s3://", "gs://bucket/x", "s3://bucket/a b", "s3://bucket/it's", "s3://bucket//x"):
         monkeypatch.setenv("SEGUE_TABLES", bad)
-        with pytest.raises(settings.SettingError, match=r"SEGUE_TABLES=.*give s3://bucket/prefix"):
+        with pytest.raises(settings.SettingError, match=r"SEGUE_TABLES=.*set it to s3://bucket/prefix"):
             settings.load_settings()
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.behaviours import load_behaviours
+from sequences.behaviours import load_behaviours, session_gap_us
 
 SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
-SESSION_GAP_US = 30 * 60 * SECOND_US
+
 GAP_BUCKETS, RATIO_BUCKETS = 28, 12
 LAGS = 8
 WINDOWS = (3, 5, 10, 20, 50)
@@ -102,7 +102,7 @@ def compute_user_features(
         listens = listened_BL[:, :window].sum(1)
         columns.append(listens / np.maximum(listens + skipped_BL[:, :window].sum(1), 1))
     columns += [log_seconds(_column(gap_BL, k, 100 * 365 * DAY_US)) for k in (0, 1, 2, 5, 10, 20)]
-    broken_BL = np.diff(gap_BL, axis=1, prepend=0) > SESSION_GAP_US
+    broken_BL = np.diff(gap_BL, axis=1, prepend=0) > session_gap_us()
     session_BL = valid_BL & (np.cumsum(broken_BL, axis=1) == 0)
     plays_B = (session_BL & (outcome_BL != 0)).sum(1)
     columns += [np.log2(1 + plays_B), (session_BL & listened_BL).sum(1) / np.maximum(plays_B, 1), np.log2(1 + length_B)]

@@ -142,18 +142,21 @@ def test_what_breaks_the_contract_is_quarantined_with_its_reason(tmp_path: Path)
     [
         ("just words", "holds no keys"),
         ("file: [", "is not YAML"),
-        ("file: plays.csv\ncolumns: {user: u, when: t}", "maps when; what can be mapped is user, time"),
-        ("file: plays.csv\ncolumns: {user: u, track: x}", "does not say which column is the time"),
+        ("file: plays.csv\ncolumns: {user: u, when: t}", "unknown columns when; valid columns are user, time"),
+        ("file: plays.csv\ncolumns: {user: u, track: x}", "does not map the column time"),
         ("file: plays.csv\ncolumns: {user: u, time: t, title: x}", "map track, or title and artist"),
-        ("columns: {user: u, time: t, track: x}", "does not say which file"),
+        ("columns: {user: u, time: t, track: x}", "does not name the file"),
         (
             "file: plays.csv\ncolumns: {user: u, time: t, track: x}\ntime: days",
-            "say" + "s time: 'days'; give one of 'iso'",
+            "has time: 'days'; use one of 'iso'",
         ),
         ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nmeans: end", "map played as well"),
-        ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nactions: {a: dance}", "known actions are impression"),
-        ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nshape: round", "shape, which means nothing"),
-        ("file: other.csv\ncolumns: {user: u, time: t, track: x}", "no file here is called so"),
+        ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nactions: {a: dance}", "valid actions are impression"),
+        (
+            "file: plays.csv\ncolumns: {user: u, time: t, track: x}\nshape: round",
+            "unknown keys shape; valid keys are file",
+        ),
+        ("file: other.csv\ncolumns: {user: u, time: t, track: x}", "but there is no such file"),
         ("file: plays.csv\ncolumns: {user: nobody, time: t, track: x}", "has no column nobody"),
     ],
 )

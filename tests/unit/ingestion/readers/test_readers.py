@@ -294,5 +294,5 @@ def test_half_a_parquet_file_is_not_passed_over(tmp_path: Path) -> None:
 
 def test_a_table_without_a_mapping_is_an_error_that_asks_for_one(tmp_path: Path) -> None:
     (tmp_path / "plays.csv").write_text("who,what,when\n")
-    with pytest.raises(SourceError, match=r"columns of plays\.csv mean; write segue-mapping\.yaml beside it"):
+    with pytest.raises(SourceError, match=r"columns of plays\.csv are unknown; write a segue-mapping\.yaml"):
         land(tmp_path / "plays.csv", tmp_path / "home")

@@ -73,7 +73,7 @@ def test_broken_lines_are_quarantined_with_their_reason(tmp_path: Path) -> None:
     broken = quarantined(tmp_path / "home").sort("source_line")
     assert broken["source_line"].to_list() == [4, 5, 6, 7, 8, 9] and counts.quarantined == 6
     expected = [
-        "timestamp -1 says no time",
+        "timestamp -1 is not positive",
         "user is missing",
         "properties or links are not JSON",
         "the line is not type, id, timestamp and properties",
@@ -105,7 +105,7 @@ def test_it_lands_once(tmp_path: Path) -> None:
     ("name", "header", "why"),
     [
         ("train.csv", "msno,song_id,source_system_tab,source_screen_name,source_type,target", "its rows have no time"),
-        ("user_logs.csv", "msno,date,num_25,num_50,num_75,num_985,num_100,num_unq,total_secs", "counts the plays of a day"),
+        ("user_logs.csv", "msno,date,num_25,num_50,num_75,num_985,num_100,num_unq,total_secs", "counts plays per day"),
     ],
 )  # fmt: skip
 def test_logs_that_cannot_be_read_soundly_are_refused_with_the_reason(

@@ -61,7 +61,7 @@ def test_listens_end_at_their_time_and_likes_take_none(tmp_path: Path, source) -
         ("100", "7", at(1, "00:10:50"), at(1, "00:10:50"), "like", None),
         ("200", "7", at(1, "23:50"), at(2, "00:00"), "play", 260_000),
     ]
-    assert quarantined(tmp_path / "home")["reason"].to_list() == ["unlike is no action of the contract"]
+    assert quarantined(tmp_path / "home")["reason"].to_list() == ["unlike is not an action of the contract"]
 
 
 def test_one_file_and_several_are_the_same_events(tmp_path: Path) -> None:
