@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
-
 from quality.validation import MeasuredMetric, SuiteResult
+from web.environment import create_environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -33,8 +32,7 @@ def render_page(stage: str, as_of: str, results: Sequence[SuiteResult], error: s
         if metric.minimum != metric.maximum  # a metric with a single allowed value is listed as a failure if it differs
     ]
     failures = sum(len(result.failed) for result in results)
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
-    return environment.get_template("validation.html").render(
+    return create_environment(TEMPLATES).get_template("validation.html").render(
         stage=stage, as_of=as_of, results=results, error=error, failures=failures, metrics=metrics
     )
 

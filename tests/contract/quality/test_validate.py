@@ -40,7 +40,7 @@ def test_valid_tables_pass_and_docs_are_built(home: Path, capsys: pytest.Capture
         for suite in json.loads((home / "reports" / "data_docs" / stage / "outcome.json").read_text())["suites"]:
             assert len(suite["passed"]) == suite["expectations"] > 0
             assert all(f"<li>{escape(line)}</li>" in page for line in suite["passed"])
-        assert not any(remote in page for remote in ("http://", "https://", "<script", "<link"))
+        assert not any(remote in page for remote in ("http://", "https://", "<script", "stylesheet"))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_invalid_mart_fails_its_expectation(
     assert printed.count("FAILED") == 1
     assert f"failed: {expectation}" in printed
     page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
-    assert page.count('<td class="failed">') == 1
+    assert page.count('<td class="bad">') == 1
     assert escape(expectation) in page
     suites = json.loads((home / "reports" / "data_docs" / "marts" / "outcome.json").read_text())["suites"]
     (failed_suite,) = (suite for suite in suites if suite["suite"] == mart)

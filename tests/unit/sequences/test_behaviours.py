@@ -52,7 +52,7 @@ def test_codes_leave_room_for_padding_and_unknown(table: behaviours.Behaviours) 
 
 
 def test_errors_name_the_value(table: behaviours.Behaviours, tmp_path: Path) -> None:
-    with pytest.raises(behaviours.BehaviourError, match="'hum' is not known"):
+    with pytest.raises(behaviours.BehaviourError, match="'hum' is unknown"):
         table.behaviour_of("hum", None, None)
     with pytest.raises(behaviours.BehaviourError, match="played_ms"):
         table.behaviour_of("play", None, 1000)
