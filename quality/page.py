@@ -32,8 +32,10 @@ def render_page(stage: str, as_of: str, results: Sequence[SuiteResult], error: s
         if metric.minimum != metric.maximum  # a metric with a single allowed value is listed as a failure if it differs
     ]
     failures = sum(len(result.failed) for result in results)
-    return create_environment(TEMPLATES).get_template("validation.html").render(
-        stage=stage, as_of=as_of, results=results, error=error, failures=failures, metrics=metrics
+    return (
+        create_environment(TEMPLATES)
+        .get_template("validation.html")
+        .render(stage=stage, as_of=as_of, results=results, error=error, failures=failures, metrics=metrics)
     )
 
 
