@@ -35,7 +35,8 @@ from serving.remote import array_json
 from serving.remote.array_json import InvalidPayload, Json
 from serving.remote.client import RemoteCall, RemoteCallError, RemoteRanking, RemoteRecall
 from serving.runtime import Runtime
-from training.data.user_batch import ServiceContract, UserBatch
+from training.data.feature_services import ServiceContract
+from training.data.user_batch import UserBatch
 from training.recall.reason import Reason
 
 MAX_BODY_BYTES = 8 << 20

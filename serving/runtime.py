@@ -41,8 +41,7 @@ from serving.releases.served_release import ServedRelease
 from serving.releases.warm_up import warm_up
 from serving.scenes import SCENES, SIMILAR, TRACKS
 from storage.suppression_list import SuppressionList
-from training.slate.exclusions import Exclusions
-from training.slate.filters import FilterContext
+from training.slate.filters import Exclusions, FilterContext
 
 NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models makes one"
 

@@ -25,7 +25,7 @@ import torch
 
 from config import settings
 from training.engine.import_closure import code_hash
-from training.engine.peak_memory import peak_mb
+from training.engine.process_memory import peak_mb
 from training.engine.tracking import open_experiment
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics

@@ -26,7 +26,7 @@ from config import settings
 from training.data.training_data import TrainingData
 from training.engine import distributed, tracking
 from training.engine.import_closure import code_hash
-from training.engine.peak_memory import peak_mb
+from training.engine.process_memory import peak_mb
 from training.engine.workspace import FITS, INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 from training.recipes import RECIPES, recipe

@@ -20,7 +20,7 @@ import duckdb
 from benchmarks.result import Result, result_with_limit
 from config import settings
 from ingestion.land import land
-from training.engine.peak_memory import peak_bytes
+from training.engine.process_memory import peak_bytes
 
 MIB, LIMIT_MIB = 1 << 20, 1536
 START_S, SECONDS = 1_230_768_000, 59 * 86_400

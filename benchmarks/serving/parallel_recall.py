@@ -23,7 +23,8 @@ from config.settings import Settings
 from sequences.views import SEQUENCE_VIEWS
 from serving.observability.metrics import Metrics
 from serving.pipeline.recall import Recall
-from training.data.user_batch import ServiceContract, UserBatch, user_batch_from_online
+from training.data.feature_services import ServiceContract
+from training.data.user_batch import UserBatch, user_batch_from_online
 from training.data.vocabulary import Vocabulary
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import RecallChannel

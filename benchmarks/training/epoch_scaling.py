@@ -132,9 +132,9 @@ def _measure_epochs(events: int, most_held: Sequence[int]) -> Iterator[EpochCost
 
 def _measure(marts: Path) -> EpochCost:
     """In a process of its own, or its memory would be somebody else's too."""
+    from training.data.feature_services import ServiceContract
     from training.data.training_data import TrainingData
-    from training.data.user_batch import ServiceContract
-    from training.engine.peak_memory import peak_mb
+    from training.engine.process_memory import peak_mb
     from training.recall.realtime.channel import Realtime
     from training.recipes import recipe
 

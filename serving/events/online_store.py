@@ -15,7 +15,7 @@ from sequences.online.reader_writer import OnlineReader, OnlineWriter
 from sequences.views import LIVE_SOURCE
 from serving.events.event_schema import Event
 from serving.pipeline.hydrate import FeatureRows
-from training.data.user_batch import ServiceContract
+from training.data.feature_services import ServiceContract
 
 SERVICE = "recommender"
 

@@ -20,8 +20,9 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
 from serving.pipeline.user_state_cache import UserStateCache
 from serving.releases.served_release import ServedRelease
-from training.data.user_batch import ServiceContract, UserBatch, user_batch_from_online
-from training.slate.exclusions import EXCLUSIONS_VIEW, Exclusions
+from training.data.feature_services import ServiceContract
+from training.data.user_batch import UserBatch, user_batch_from_online
+from training.slate.filters import EXCLUSIONS_VIEW, Exclusions
 
 MAX_CACHED_EXCLUSIONS = 100_000
 STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "nothing"

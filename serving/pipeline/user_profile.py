@@ -20,7 +20,7 @@ from serving.pipeline.hydrate import UserState
 from serving.pipeline.recall import Recall
 from serving.pipeline.user_interests import UserInterests
 from serving.releases.served_release import ServedRelease
-from training.data.listens import HISTORY_VIEW, is_listened
+from training.data.user_history import HISTORY_VIEW, is_listened
 
 T = TypeVar("T")
 

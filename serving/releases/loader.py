@@ -10,7 +10,7 @@ from typing import Any
 
 from serving.releases.served_release import REMOTE_MODEL, ServedRelease
 from training.data.catalog import Catalog
-from training.data.user_batch import ServiceContract
+from training.data.feature_services import ServiceContract
 
 
 @dataclass(frozen=True)

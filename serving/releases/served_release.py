@@ -8,7 +8,7 @@ from typing import Any
 
 from training.data.catalog import Catalog
 from training.data.collections import CollectionIndex
-from training.data.user_batch import ServiceContract
+from training.data.feature_services import ServiceContract
 from training.data.vocabulary import Vocabulary
 from training.slate.blend import Blend
 

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from training.benchmarks.sequence_file import Sequences
+from training.data.feature_services import ServiceContract
 from training.data.training_data import FACETS, TrainingData
-from training.data.user_batch import ServiceContract
 from training.recall import CHANNELS
 from training.recipes import recipe
 

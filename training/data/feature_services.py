@@ -1,6 +1,7 @@
-"""What Feast's registry says, noted beside it: to open Feast takes longer than many a channel to learn.
+"""Feature services as training and serving read them: which views and features a service holds, cached per registry.
 
-A note is of one registry, to the byte, so what is applied anew is asked of Feast again. Knows nothing about what is noted.
+Opening Feast takes longer than fitting some channels, so the contracts of all services are written next to the registry
+and reused while the registry is unchanged, byte for byte.
 """
 
 from __future__ import annotations
@@ -9,28 +10,61 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from config import settings
+from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
 
-REGISTRY_FILE, REGISTRY_CACHE_FILE = "registry.db", "noted.json"
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+REGISTRY_FILE, REGISTRY_CACHE_FILE = "registry.db", "feature_services.json"
 
 
-def read_cached_registry(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `ask` answers, as JSON has it; what was answered before, where that was asked of the same registry.
+@dataclass(frozen=True)
+class ServiceContract:
+    """Views and features that a Feast feature service holds."""
 
-    Nothing where there is no registry to ask.
-    """
+    sequence_views: tuple[str, ...]  # names of sequence views
+    features: tuple[str, ...] = ()  # ordinary features of the user, each as `view:feature`
+
+    @classmethod
+    def of(cls, store: FeatureStore, service: str) -> ServiceContract:
+        """The contract of a registered service.
+
+        Raises:
+            LookupError: the registry has no such service.
+        """
+        try:
+            projections = store.get_feature_service(service).feature_view_projections
+        except Exception as error:
+            raise LookupError(
+                f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
+            ) from error
+        # Views of tracks are excluded: they are read in process, by track. The live view is excluded because it reaches a
+        # model merged into its sequence views.
+        names = {*SEQUENCE_VIEWS, LIVE_SOURCE}
+        others = [projection for projection in projections if projection.name_to_use() not in names]
+        of_user = [view for view in others if list(store.get_feature_view(view.name).entities) == ["user"]]
+        return cls(
+            sequence_views=tuple(view.name_to_use() for view in projections if view.name_to_use() in SEQUENCE_VIEWS),
+            features=tuple(f"{view.name_to_use()}:{feature.name}" for view in of_user for feature in view.features),
+        )
+
+
+def read_cached_registry(read_registry: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The result of `read_registry` as JSON has it, cached while the registry file is unchanged; {} without a registry."""
     folder = settings.load_settings().feast
-    registry, note = folder / REGISTRY_FILE, folder / REGISTRY_CACHE_FILE
+    registry, cache = folder / REGISTRY_FILE, folder / REGISTRY_CACHE_FILE
     if not registry.exists():
         return {}
-    of = hashlib.sha256(registry.read_bytes()).hexdigest()
-    if note.exists() and (known := json.loads(note.read_text()))["registry"] == of:
-        return dict(known["said"])
-    said = ask()
-    # Tasks run beside each other: each writes a file of its own, and the last one stays.
-    writing = note.with_name(f"{REGISTRY_CACHE_FILE}.{os.getpid()}")
-    writing.write_text(json.dumps({"registry": of, "said": said}, indent=2) + "\n")
-    writing.replace(note)
-    return said
+    registry_hash = hashlib.sha256(registry.read_bytes()).hexdigest()
+    if cache.exists() and (cached := json.loads(cache.read_text()))["registry"] == registry_hash:
+        return dict(cached["services"])
+    services = read_registry()
+    # Concurrent tasks each write their own temporary file; the last rename wins.
+    writing = cache.with_name(f"{REGISTRY_CACHE_FILE}.{os.getpid()}")
+    writing.write_text(json.dumps({"registry": registry_hash, "services": services}, indent=2) + "\n")
+    writing.replace(cache)
+    return services

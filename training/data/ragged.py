@@ -1,4 +1,4 @@
-"""Lists of different lengths, flat: what most of the arrays of cases and tracks are kept in. Knows numpy alone."""
+"""Lists of different lengths stored as one flat array: the format of most arrays of cases and tracks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ class Ragged:
 
     @classmethod
     def of(cls, items: np.ndarray, list_of_items: np.ndarray, lists: int) -> Ragged:
-        """So many lists of items that lie one list after the other."""
+        """Lists from items that are already sorted by list.
+
+        Args:
+            items: The items of all lists, one list after the other.
+            list_of_items: Index of each item's list, ascending.
+            lists: Number of lists; lists without items are empty.
+        """
         counts = np.bincount(list_of_items, minlength=lists)
         return cls(items.astype(np.int64), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
@@ -31,22 +37,33 @@ class Ragged:
 
     @property
     def case_per_item(self) -> np.ndarray:
-        """The case of every flat item."""
+        """Case index of every flat item."""
         return np.repeat(np.arange(len(self.offset_C1) - 1), self.count_C)
 
     def contains(self, items_CK: np.ndarray) -> np.ndarray:
-        """Whether each of K items is in its row's list, bool [C, K]; none (0) never is."""
+        """Whether each of K items is in its row's list, bool [C, K]; padding (0) never is."""
         size = int(max(items_CK.max(initial=0), self.items.max(initial=0))) + 1
-        held = np.unique(self.case_per_item * size + self.items)
-        if len(held) == 0:
+        keys = np.unique(self.case_per_item * size + self.items)
+        if len(keys) == 0:
             return np.zeros(items_CK.shape, dtype=bool)
-        asked_CK = np.arange(len(items_CK))[:, None] * size + items_CK
-        place_CK = np.minimum(np.searchsorted(held, asked_CK), len(held) - 1)
-        is_held_CK: np.ndarray = (held[place_CK] == asked_CK) & (items_CK > 0)
-        return is_held_CK
+        query_CK = np.arange(len(items_CK))[:, None] * size + items_CK
+        position_CK = np.minimum(np.searchsorted(keys, query_CK), len(keys) - 1)
+        is_contained_CK: np.ndarray = (keys[position_CK] == query_CK) & (items_CK > 0)
+        return is_contained_CK
 
     def take(self, rows: np.ndarray) -> Ragged:
         """The lists of `rows`, in that order."""
         lists = [self[row] for row in rows]
-        offset = np.concatenate([[0], np.cumsum([len(one) for one in lists], dtype=np.int64)])
+        offset = np.concatenate([[0], np.cumsum([len(items) for items in lists], dtype=np.int64)])
         return Ragged(np.concatenate([*lists, np.zeros(0, dtype=np.int64)]).astype(np.int64), offset.astype(np.int64))
+
+
+def concatenate_ranges(begin_R: np.ndarray, end_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The integers of R half-open ranges, one range after the other.
+
+    Returns:
+        All N integers [N], and for each the index of its range [N].
+    """
+    count_R = end_R - begin_R
+    range_N = np.arange(len(count_R)).repeat(count_R)
+    return np.arange(len(range_N)) + (begin_R - count_R.cumsum() + count_R)[range_N], range_N

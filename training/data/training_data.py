@@ -19,6 +19,7 @@ from config import settings
 from sequences.batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
+from training.data.feature_services import ServiceContract
 from training.data.plays import PARTS, Plays, read_plays
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
@@ -28,7 +29,6 @@ from training.recipes import Recipe
 
 if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
-    from training.data.user_batch import ServiceContract
 
 COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
 """What holds tracks and is opened as one: type of target ▸ the mart that says what there is of it."""

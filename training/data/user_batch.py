@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from sequences.batch import FIRST_CODE, SequenceBatch, encode
-from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
-from training.data.feature_services import read_cached_registry
+from sequences.views import SEQUENCE_VIEWS
+from training.data.feature_services import ServiceContract, read_cached_registry
 from training.data.ragged import Ragged
 from training.data.training_data import TrainingData
 from training.data.user_history import unique_history_items
@@ -80,36 +80,6 @@ class UserBatch:
         )
 
 
-@dataclass(frozen=True)
-class ServiceContract:
-    """What a feature service holds: sequence views by name, ordinary features of the user as `view:feature`."""
-
-    sequence_views: tuple[str, ...]
-    features: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, store: FeatureStore, service: str) -> ServiceContract:
-        """The contract of a registered service.
-
-        Raises:
-            LookupError: the registry has no such service.
-        """
-        try:
-            projections = store.get_feature_service(service).feature_view_projections
-        except Exception as error:
-            raise LookupError(
-                f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
-            ) from error
-        # A view of tracks is read in process, by track: what a service says of it is not about the user. The live part
-        # reaches a model merged into its sequence views.
-        others = [one for one in projections if one.name_to_use() not in {*SEQUENCE_VIEWS, LIVE_SOURCE}]
-        ordinary = [one for one in others if list(store.get_feature_view(one.name).entities) == ["user"]]
-        return cls(
-            sequence_views=tuple(one.name_to_use() for one in projections if one.name_to_use() in SEQUENCE_VIEWS),
-            features=tuple(f"{one.name_to_use()}:{feature.name}" for one in ordinary for feature in one.features),
-        )
-
-
 @dataclass
 class OfflineFeatures:
     """Point-in-time features of past requests, by feature service."""
@@ -138,8 +108,8 @@ class OfflineFeatures:
         if service in self.data.services:
             return self.data.services[service]
         if not self._contracts:
-            said = read_cached_registry(self._read_registry)
-            self._contracts = {name: ServiceContract(*map(tuple, parts)) for name, parts in said.items()}
+            registered = read_cached_registry(self._read_registry)
+            self._contracts = {name: ServiceContract(*map(tuple, parts)) for name, parts in registered.items()}
         if service not in self._contracts:
             self._contracts[service] = ServiceContract.of(self.store, service)
         return self._contracts[service]

@@ -1,7 +1,7 @@
-"""What a request knows its user to have heard: the line between a repeat and a discovery.
+"""User history of a request: which tracks the user has played, and which of those plays count as listens.
 
-Only what the request itself reads counts, so that evaluation and service draw the same line: whoever returns to a song
-after two thousand others discovers it anew. Knows nothing about candidates.
+A candidate is a repeat if it is in the history that the request itself reads, else a discovery. Evaluation and serving
+read the same views and therefore agree; a track last played more events ago than the views hold counts as a discovery.
 """
 
 from __future__ import annotations
@@ -12,54 +12,78 @@ import numpy as np
 
 from sequences import behaviours, sessions
 from sequences.batch import FIRST_CODE, SequenceBatch
-from training.data.listens import HISTORY_VIEW
 from training.data.ragged import Ragged
 from training.data.unique_keys import unique_values
 
+HISTORY_VIEW = "played_history"  # all plays of a user, including skips
 RECENT_VIEW = "recent_events"
 USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
+LISTEN_BEHAVIOURS = ("full_play", "play")
+
+
+def is_listened(history: SequenceBatch) -> np.ndarray:
+    """Which events are listens, bool [B, L]; padding is not."""
+    return has_behaviour(history, LISTEN_BEHAVIOURS)
+
+
+def has_behaviour(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
+    """Which events have one of the named behaviors, bool [B, L]; padding has none."""
+    code_of = behaviours.load_behaviours().encoder
+    is_named_V = np.zeros(max(code_of.values()) + 1, dtype=bool)
+    is_named_V[[code_of[name] for name in names]] = True
+    has_BL: np.ndarray = is_named_V[events.columns["behaviour"]] & events.mask_BL
+    return has_BL
+
+
+def select_listens(history: SequenceBatch, columns: Sequence[str] = ()) -> SequenceBatch:
+    """The listens of each row, moved to the left and padded with 0; of `columns`, or of all columns if it is empty."""
+    is_listened_BL = is_listened(history)
+    selected = {name: history.columns[name] for name in columns} or history.columns
+    return SequenceBatch(selected, history.length_B).where(is_listened_BL)
+
 
 def concat_history_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
-    """The item of every event in HEARD_VIEWS, [B, H], 0 where none; a missing view is empty.
+    """The item of every event in USER_HISTORY_VIEWS, [B, H], 0 for padding; a missing view is empty.
 
     Raises:
-        KeyError: none of HEARD_VIEWS was read, so that nobody knows how many requests there are.
+        KeyError: none of USER_HISTORY_VIEWS is in `views`, so the number of requests is unknown.
     """
-    known = [views[name].columns["track_id"] for name in USER_HISTORY_VIEWS if name in views]
-    if not known:
+    found = [views[name].columns["track_id"] for name in USER_HISTORY_VIEWS if name in views]
+    if not found:
         raise KeyError(f"none of the views {', '.join(USER_HISTORY_VIEWS)} was read; add them to the feature service")
-    return np.concatenate(known, axis=1)
+    return np.concatenate(found, axis=1)
 
 
 def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
-    """The distinct items of `heard_items`, ascending, unknown ones left out, a list for each request.
+    """The distinct items of USER_HISTORY_VIEWS for each request, ascending, without unknown items.
 
     Raises:
-        KeyError: as `heard_items`.
+        KeyError: see `concat_history_items`.
     """
     items_BL = concat_history_items(views)
     row, column = np.nonzero(items_BL >= FIRST_CODE)
-    top = np.int64(items_BL.max(initial=0) + 1)
-    row, item = np.divmod(unique_values(row * top + items_BL[row, column]), top)
+    size = np.int64(items_BL.max(initial=0) + 1)
+    row, item = np.divmod(unique_values(row * size + items_BL[row, column]), size)
     return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
 
 
 def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.ndarray) -> np.ndarray:
-    """The distinct items, ascending, that the single request's user played or skipped in the session that it goes on with;
-    none without the view RECENT.
+    """Distinct items, ascending, that the user of the first request played or skipped in the current session.
+
+    Empty without the view RECENT_VIEW.
     """
     recent = views.get(RECENT_VIEW)
     if recent is None or not recent.length_B[0]:
         return np.zeros(0, dtype=np.int64)
     plays = [behaviours.load_behaviours().encoder[name] for name in behaviours.play_behaviours()]
-    is_now = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
-    item_L = recent.columns["track_id"][is_now & np.isin(recent.columns["behaviour"], plays)]
+    is_current = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
+    item_L = recent.columns["track_id"][is_current & np.isin(recent.columns["behaviour"], plays)]
     return np.unique(item_L[item_L >= FIRST_CODE])
 
 
 def concatenate_ragged(parts: Sequence[Ragged]) -> Ragged:
-    """The lists of all parts, one after the other."""
+    """The lists of all parts, one part after the other."""
     items = np.concatenate([np.zeros(0, dtype=np.int64), *(part.items for part in parts)])
     counts = np.concatenate([np.zeros(1, dtype=np.int64), *(part.count_C for part in parts)])
     return Ragged(items, counts.cumsum())

@@ -17,8 +17,7 @@ from sequences.views import SEQUENCE_VIEWS
 from training.data.catalog import Catalog
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.slate.exclusions import Exclusions
-from training.slate.filters import FilterContext, apply_filters
+from training.slate.filters import Exclusions, FilterContext, apply_filters
 
 Ints = NDArray[np.int64]
 

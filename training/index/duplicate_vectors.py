@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import unique_counts, unique_values
-from training.recall.ranges import concatenate_ranges
 
 
 @dataclass(frozen=True)

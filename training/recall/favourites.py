@@ -21,11 +21,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sequences.batch import FIRST_CODE
-from training.data.listens import HISTORY_VIEW, is_listened
 from training.data.recall_at_k import load_user_batches, recall_table
 from training.data.training_data import TrainingData
 from training.data.unique_keys import unique_inverse
 from training.data.user_batch import UserBatch
+from training.data.user_history import HISTORY_VIEW, is_listened
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.behaviours import session_gap_us
-from training.data.listens import is_listened
 from training.data.unique_keys import unique_inverse, unique_values
+from training.data.user_history import is_listened
 
 Array = NDArray[Any]
 

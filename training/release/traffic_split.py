@@ -11,12 +11,13 @@ Knows nothing about what a release is.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from training.data.user_sampling import hash_bucket
 
 TRAFFIC_SPLIT_FILE = "shares.json"
 MAX_CANARY_RELEASES = 4
@@ -97,13 +98,6 @@ class TrafficSplit:
         if share == 0:
             kept.remove(one)
         return TrafficSplit((self.experiment if self.canaries else experiment or release) if kept else "", tuple(kept))
-
-
-def hash_bucket(user_id: str, salt: str) -> float:
-    """The user's place in [0, 1), always the same for one salt, and independent of it for another."""
-    key = hashlib.sha256(salt.encode()).digest()
-    number = int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8, key=key).digest())
-    return (number >> 11) / (1 << 53)  # as many bits as a float has, or the largest would round to 1
 
 
 def parse(text: str) -> TrafficSplit:

@@ -1,97 +1,133 @@
-"""Which candidates may not be shown, one function a filter, named for what it removes.
+"""Filters of candidates: one function per filter, named for the items that it removes.
 
-A filter marks what it removes among C items that are already in order of preference. The service and the evaluation of
-slates both call `keep`. Adding a filter: a function and a line in `FILTERS`. Legend: C candidates, V vocabulary. Knows
-nothing about scores.
+A filter marks the items to remove among C candidates that are sorted by preference. Serving and the evaluation of slates
+both call `apply_filters`. To add a filter, write a function and add a line to `FILTERS`. Legend: C candidates,
+V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from training.data.catalog import Catalog
-from training.slate.exclusions import Exclusions
+
+EXCLUSIONS_VIEW = "exclusions"
+
+
+@dataclass(frozen=True)
+class Exclusions:
+    """Ids that a user has blocked or disliked, as the events name them."""
+
+    track_ids: frozenset[str] = field(default_factory=frozenset)
+    artist_ids: frozenset[str] = field(default_factory=frozenset)
+    collections: frozenset[tuple[str, str]] = field(default_factory=frozenset)  # (type, id) of playlists and mlogs
+
+    def __or__(self, other: Exclusions) -> Exclusions:
+        """The union of both."""
+        return Exclusions(
+            self.track_ids | other.track_ids, self.artist_ids | other.artist_ids, self.collections | other.collections
+        )
+
+    def __bool__(self) -> bool:
+        """Whether anything is excluded."""
+        return bool(self.track_ids or self.artist_ids or self.collections)
+
+    @classmethod
+    def of(cls, sequences: Mapping[str, Mapping[str, Sequence[Any]]]) -> Exclusions:
+        """From the sequence view `exclusions` of a user's online sequences; empty if the view is missing."""
+        rows = sequences.get(EXCLUSIONS_VIEW) or {}
+        return cls.of_targets(list(zip(rows.get("target_type", ()), rows.get("target_id", ()), strict=True)))
+
+    @classmethod
+    def of_targets(cls, pairs: Sequence[tuple[str, str]]) -> Exclusions:
+        """From the (target type, target id) of each dislike and block."""
+        return cls(
+            track_ids=frozenset(target for kind, target in pairs if kind == "track"),
+            artist_ids=frozenset(target for kind, target in pairs if kind == "artist"),
+            collections=frozenset(pair for pair in pairs if pair[0] in ("playlist", "mlog")),
+        )
 
 
 @dataclass(frozen=True)
 class FilterContext:
-    """To whom and when (µs UTC) the candidates would be shown, out of which catalogue.
-
-    `already`: items that must not be shown again, be it of the same answer or of earlier ones. `territory`: upper-case
-    code of the country they would be shown in; "" where nobody knows it, None where it does not matter.
-    """
+    """Catalog, user and request that candidates are filtered for."""
 
     catalog: Catalog
     exclusions: Exclusions
-    track_code: Mapping[str, int]
-    at_us: int
-    already_shown_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    territory: str | None = None
+    track_code: Mapping[str, int]  # track id to item
+    at_us: int  # time of the request, µs UTC
+    already_shown_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # in any response
+    territory: str | None = None  # upper-case country code of the user; "" unknown, None for no territory filter
     is_explicit_wanted: bool = True
 
 
-def outside_catalog(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
+def outside_catalog(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Padding, unknown tracks and tracks that the release may not serve."""
-    removed: np.ndarray = ~shown.catalog.is_served_V[items_C]
+    removed: np.ndarray = ~context.catalog.is_served_V[items_C]
     return removed
 
 
-def unavailable(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
-    """Tracks before their first day or from their last moment on."""
-    begins, ends = shown.catalog.available_from_V[items_C], shown.catalog.available_until_V[items_C]
-    removed: np.ndarray = (shown.at_us < begins) | (shown.at_us >= ends)
+def unavailable(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Tracks before the start or from the end of their availability on."""
+    begins, ends = context.catalog.available_from_V[items_C], context.catalog.available_until_V[items_C]
+    removed: np.ndarray = (context.at_us < begins) | (context.at_us >= ends)
     return removed
 
 
-def outside_territory(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
-    """Tracks that may not be served in the territory; in one that nobody knows, those that may not be served everywhere."""
-    if shown.territory is None:
+def outside_territory(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Tracks that may not be served in the territory; if it is unknown, all tracks with a territory restriction."""
+    if context.territory is None:
         return np.zeros(len(items_C), dtype=bool)
-    sets, of_item = np.unique(shown.catalog.territories_V[items_C], return_inverse=True)
-    countries = [shown.catalog.territories[number] for number in sets]
-    is_outside = np.array([bool(one) and shown.territory not in one for one in countries], dtype=bool)
-    removed: np.ndarray = is_outside[of_item]
+    sets, set_C = np.unique(context.catalog.territories_V[items_C], return_inverse=True)
+    territories = [context.catalog.territories[number] for number in sets]
+    is_outside = np.array(
+        [bool(countries) and context.territory not in countries for countries in territories], dtype=bool
+    )
+    removed: np.ndarray = is_outside[set_C]
     return removed
 
 
-def explicit(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
-    """Tracks with an advisory label, where they are not wanted; one that nobody labelled has none."""
-    removed: np.ndarray = shown.catalog.is_explicit_V[items_C] & (not shown.is_explicit_wanted)
+def explicit(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Tracks with an advisory label, unless explicit tracks are wanted; unlabeled tracks count as not explicit."""
+    removed: np.ndarray = context.catalog.is_explicit_V[items_C] & (not context.is_explicit_wanted)
     return removed
 
 
-def excluded_tracks(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
-    """Tracks that the user blocked or disliked, in whatever release of the recording."""
-    codes = [code for track in shown.exclusions.track_ids if (code := shown.track_code.get(track)) is not None]
-    recordings = shown.catalog.recording_V
+def excluded_tracks(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Tracks that the user blocked or disliked, in any release of the recording."""
+    codes = [code for track in context.exclusions.track_ids if (code := context.track_code.get(track)) is not None]
+    recordings = context.catalog.recording_V
     removed: np.ndarray = np.isin(recordings[items_C], recordings[np.array(codes, dtype=np.int64)])
     return removed
 
 
-def excluded_artists(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
+def excluded_artists(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks with any artist that the user blocked or disliked."""
     codes = {
-        code for artist in shown.exclusions.artist_ids if (code := shown.catalog.artist_code.get(artist)) is not None
+        code
+        for artist in context.exclusions.artist_ids
+        if (code := context.catalog.artist_code.get(artist)) is not None
     }
     if not codes:
         return np.zeros(len(items_C), dtype=bool)
-    return np.array([not codes.isdisjoint(shown.catalog.artists_of(item).tolist()) for item in items_C], dtype=bool)
+    return np.array([not codes.isdisjoint(context.catalog.artists_of(item).tolist()) for item in items_C], dtype=bool)
 
 
-def already_shown(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
-    """Tracks that must not be shown again, in whatever release of the recording."""
-    recordings = shown.catalog.recording_V
-    removed: np.ndarray = np.isin(recordings[items_C], recordings[shown.already_shown_items])
+def already_shown(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Tracks that were shown already, in any release of the recording."""
+    recordings = context.catalog.recording_V
+    removed: np.ndarray = np.isin(recordings[items_C], recordings[context.already_shown_items])
     return removed
 
 
-def duplicate_recordings(items_C: np.ndarray, shown: FilterContext) -> np.ndarray:
-    """All but the first of the items with the same recording."""
+def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """All but the first item of each recording."""
     removed = np.ones(len(items_C), dtype=bool)
-    _, first = np.unique(shown.catalog.recording_V[items_C], return_index=True)
+    _, first = np.unique(context.catalog.recording_V[items_C], return_index=True)
     removed[first] = False
     return removed
 
@@ -104,16 +140,20 @@ FILTERS: dict[str, Callable[[np.ndarray, FilterContext], np.ndarray]] = {
     "excluded_tracks": excluded_tracks,
     "excluded_artists": excluded_artists,
     "already_shown": already_shown,
-    "duplicate_recordings": duplicate_recordings,  # last: a removed release must not hide a served one
+    "duplicate_recordings": duplicate_recordings,  # last, so that a removed release cannot hide a servable one
 }
 
 
-def apply_filters(items_C: np.ndarray, shown: FilterContext) -> tuple[np.ndarray, dict[str, int]]:
-    """Places in `items_C` of the items that may be shown, in order, and how many each filter removed."""
-    places = np.arange(len(items_C))
+def apply_filters(items_C: np.ndarray, context: FilterContext) -> tuple[np.ndarray, dict[str, int]]:
+    """Apply all FILTERS in order.
+
+    Returns:
+        Positions in `items_C` of the remaining items, ascending, and the number of items that each filter removed.
+    """
+    positions = np.arange(len(items_C))
     removed: dict[str, int] = {}
-    for name, marks in FILTERS.items():
-        is_removed = marks(items_C[places], shown)
+    for name, mark in FILTERS.items():
+        is_removed = mark(items_C[positions], context)
         removed[name] = int(is_removed.sum())
-        places = places[~is_removed]
-    return places, removed
+        positions = positions[~is_removed]
+    return positions, removed

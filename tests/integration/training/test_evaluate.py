@@ -16,8 +16,8 @@ from tests.support.serving.small_release import release, tracks
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import VIEWS, workspace
 from training import train as train_module
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import ServiceContract
 from training.engine.workspace import Workspace
 from training.evaluate import evaluate
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES

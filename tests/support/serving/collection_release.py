@@ -11,7 +11,7 @@ import polars as pl
 from serving.releases.served_release import ServedRelease
 from tests.support.serving.small_release import ListChannel, release
 from tests.support.training.collection_world import container_marts, of
-from training.data.user_batch import ServiceContract
+from training.data.feature_services import ServiceContract
 from training.recall.collection_recall import Mlogs, Playlists
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.config import multi_interest_config

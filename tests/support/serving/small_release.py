@@ -8,7 +8,7 @@ import polars as pl
 
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
-from training.data.user_batch import ServiceContract
+from training.data.feature_services import ServiceContract
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.reason import Reason

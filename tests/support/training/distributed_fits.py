@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.training.tiny_world import SERVICES
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import ServiceContract
 from training.engine import distributed, trainer
 from training.ranking import RANKERS
 from training.ranking.features.ranking_features import VIEWS

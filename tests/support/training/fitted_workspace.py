@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from tests.support.training.evaluation_marts import Play, write
-from training.data.user_batch import ServiceContract
+from training.data.feature_services import ServiceContract
 from training.engine.workspace import Workspace
 from training.recall import COLLECTIONS
 from training.train import train

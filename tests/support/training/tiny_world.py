@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, ServiceContract, UserBatch
+from training.data.user_batch import OfflineFeatures, UserBatch
 from training.recall import CHANNELS
 from training.recipes import recipe
 

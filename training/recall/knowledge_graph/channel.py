@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 
 from sequences.batch import FIRST_CODE, SequenceBatch
-from training.data.listens import HISTORY_VIEW, select_listens
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
+from training.data.user_history import HISTORY_VIEW, select_listens
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel

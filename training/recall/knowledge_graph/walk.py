@@ -15,11 +15,11 @@ from functools import cached_property
 
 import numpy as np
 
+from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import first_occurrence_mask
 from training.recall.knowledge_graph.config import PERFORMED_BY, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.segment_sum import SegmentSum
-from training.recall.ranges import concatenate_ranges
 
 
 @dataclass(frozen=True)

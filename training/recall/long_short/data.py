@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.listens import HISTORY_VIEW
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
+from training.data.user_history import HISTORY_VIEW
 from training.recall.long_short.config import LongShortConfig
 from training.recall.long_short.model import RequestBatch
 from training.recall.repeat_consumption import repeat_consumption_features

@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sequences.batch import FIRST_CODE
-from training.data.listens import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened
 from training.data.recall_at_k import load_user_batches, recall_table, validation_objective
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
+from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.nn.item_tower import ItemCodes

@@ -10,8 +10,7 @@ from serving.pipeline.select import select
 from tests.support.serving.small_release import tracks
 from training.data.catalog import Catalog
 from training.data.vocabulary import Vocabulary
-from training.slate.exclusions import Exclusions
-from training.slate.filters import FilterContext, apply_filters
+from training.slate.filters import Exclusions, FilterContext, apply_filters
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 COUNTRIES = st.sampled_from([None, [], ["DE"], ["us", "FR"], ["US", "DE"]])

@@ -2,8 +2,7 @@
 
 from serving.pipeline.search import search
 from tests.support.serving.small_release import release, tracks
-from training.slate.exclusions import Exclusions
-from training.slate.filters import FilterContext
+from training.slate.filters import Exclusions, FilterContext
 
 NOW = 1_000
 

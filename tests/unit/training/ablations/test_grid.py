@@ -17,8 +17,9 @@ from training.ablations.channel_trial import CASES_PER_USER, CASES_SEED
 from training.ablations.evaluation_scope import EvaluationScope
 from training.ablations.grid import Ablation, Cell, CellResult, Grid
 from training.ablations.table import render_markdown
+from training.data.feature_services import ServiceContract
 from training.data.recall_at_k import recall_table
-from training.data.user_batch import OfflineFeatures, ServiceContract
+from training.data.user_batch import OfflineFeatures
 from training.engine.workspace import Workspace
 from training.ranking.features.ranking_features import VIEWS
 from training.recall.realtime.channel import Realtime

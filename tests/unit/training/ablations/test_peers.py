@@ -12,8 +12,9 @@ from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.ablations import gbdt, peer_trial, ranker_trial, rechub
 from training.ablations.gbdt import GbdtConfig
 from training.ablations.peer_trial import RechubConfig
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, ServiceContract
+from training.data.user_batch import OfflineFeatures
 from training.ranking.features.ranking_features import VIEWS
 from training.recipes import recipe
 

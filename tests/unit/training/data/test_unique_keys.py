@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import unique_counts, unique_inverse, unique_values
-from training.recall.ranges import concatenate_ranges
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 500])

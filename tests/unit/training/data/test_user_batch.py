@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import sqlite_store
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, ServiceContract, UserBatch, user_batch_from_online
+from training.data.user_batch import OfflineFeatures, UserBatch, user_batch_from_online
 from training.recipes import recipe
 
 CONTRACT = ServiceContract(tuple(SEQUENCE_VIEWS), ())

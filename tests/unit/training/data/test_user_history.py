@@ -3,9 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sequences import behaviours
 from sequences.batch import SequenceBatch
 from tests.support.training.recall_cases import ragged
-from training.data.user_history import concatenate_ragged, unique_history_items
+from training.data.user_history import concatenate_ragged, select_listens, unique_history_items
+
+CODE = behaviours.load_behaviours().encoder
 
 
 def _view(*rows: list[int]) -> SequenceBatch:
@@ -14,21 +17,35 @@ def _view(*rows: list[int]) -> SequenceBatch:
     return SequenceBatch({"track_id": tracks}, np.array([len(row) for row in rows]))
 
 
-def test_what_either_view_shows_was_heard_once_and_unknown_tracks_were_not() -> None:
-    found = unique_history_items(
+def test_select_listens_drops_skips_and_moves_the_rest_left() -> None:
+    played = [["full_play", "skip", "play"], ["skip", "skip"], ["play"], []]
+    behaviour, track = np.zeros((4, 3), dtype=np.int64), np.zeros((4, 3), dtype=np.int64)
+    for row, names in enumerate(played):
+        behaviour[row, : len(names)] = [CODE[name] for name in names]
+        track[row, : len(names)] = np.arange(len(names)) + 10 * row + 2
+    history = SequenceBatch({"track_id": track, "behaviour": behaviour}, np.array([3, 2, 1, 0]))
+    listens = select_listens(history)
+    assert listens.columns["track_id"].tolist() == [[2, 4, 0], [0, 0, 0], [22, 0, 0], [0, 0, 0]]
+    assert listens.columns["behaviour"].tolist()[0] == [CODE["full_play"], CODE["play"], 0]
+    assert listens.length_B.tolist() == [2, 0, 1, 0]
+    assert track[0].tolist() == [2, 3, 4]
+
+
+def test_history_is_the_union_of_both_views_without_unknown_tracks() -> None:
+    items = unique_history_items(
         {"played_history": _view([7, 3, 7, 1], [], [5]), "recent_events": _view([9, 3], [4, 1], [])}
     )
-    assert [found[row].tolist() for row in range(3)] == [[3, 7, 9], [4], [5]]
+    assert [items[row].tolist() for row in range(3)] == [[3, 7, 9], [4], [5]]
 
 
-def test_other_views_say_nothing_and_one_may_be_missing() -> None:
-    found = unique_history_items({"recent_events": _view([9]), "exclusions": _view([4])})
-    assert found[0].tolist() == [9]
+def test_other_views_are_ignored_and_one_history_view_suffices() -> None:
+    items = unique_history_items({"recent_events": _view([9]), "exclusions": _view([4])})
+    assert items[0].tolist() == [9]
     with pytest.raises(KeyError, match="played_history, recent_events"):
         unique_history_items({"exclusions": _view([4])})
 
 
-def test_parts_are_joined_in_order() -> None:
+def test_concatenate_ragged_keeps_the_order_of_the_parts() -> None:
     whole = concatenate_ragged([ragged([2, 3], []), ragged([], [9])])
     assert [whole[row].tolist() for row in range(4)] == [[2, 3], [], [], [9]]
     assert len(concatenate_ragged([]).count_C) == 0

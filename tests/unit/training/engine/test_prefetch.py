@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader
 
 from config import settings
 from tests.support.training.tiny_world import random_plays, write_marts
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, ServiceContract
+from training.data.user_batch import OfflineFeatures
 from training.engine import distributed
 from training.engine.prefetch import Prefetcher, StepBatchDataset
 from training.ranking.case_batches import CaseBatches

@@ -1,4 +1,4 @@
-"""Freed memory that stays."""
+"""Peak memory of a process, and reuse of freed memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import sys
 
 import pytest
 
-PROGRAM = """
+from config import settings
+
+PRINT_PEAK = "from training.engine.process_memory import peak_mb; block = bytearray({}); print(peak_mb())"
+
+COUNT_PAGE_FAULTS = """
 import resource, sys, torch
-if sys.argv[1] == "kept":
-    from training.allocator import keep_freed_memory
-    assert keep_freed_memory()
+if sys.argv[1] == "retained":
+    from training.engine.process_memory import retain_freed_memory
+    assert retain_freed_memory()
 def step():
     big = [torch.ones(1 << 20) for _ in range(4)]
 for _ in range(3):
@@ -23,12 +27,20 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(way: str) -> int:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, way], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+def _run(program: str, *arguments: str) -> int:
+    command = [sys.executable, "-c", program, *arguments]
+    return int(subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True).stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is asked")
-def test_a_step_finds_the_memory_of_the_step_before() -> None:
-    # Sixteen MiB a step, in pages of four KiB: 80,000 in all where each step asks the system anew.
-    assert faults("kept") < faults("as it is") / 10
+def test_peak_includes_own_blocks_and_excludes_the_parent() -> None:
+    parents = bytearray(300 << 20)
+    small, large = (_run(PRINT_PEAK.format(size << 20)) for size in (0, 100))
+    assert 90 <= large - small <= 130
+    assert small < 200
+    assert len(parents) == 300 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc's allocator")
+def test_steps_reuse_freed_memory() -> None:
+    # 16 MiB per step in pages of 4 KiB: 80,000 page faults in all if every step gets fresh memory from the system.
+    assert _run(COUNT_PAGE_FAULTS, "retained") < _run(COUNT_PAGE_FAULTS, "default") / 10

@@ -23,8 +23,7 @@ from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from training.recipes import recipe
 from training.slate import blend
 from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
-from training.slate.exclusions import Exclusions
-from training.slate.filters import FilterContext, apply_filters
+from training.slate.filters import Exclusions, FilterContext, apply_filters
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000

@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from tests.unit.training.experiments.exposure_mart import AT, row, write
+from training.data.user_sampling import hash_bucket
 from training.experiments.__main__ import main
 from training.release import traffic_split
-from training.release.traffic_split import TrafficSplit, hash_bucket
+from training.release.traffic_split import TrafficSplit
 
 SINCE = AT - timedelta(hours=1)
 

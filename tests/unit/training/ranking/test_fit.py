@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from tests.support.training.tiny_world import START, random_plays, write_marts
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, ServiceContract
+from training.data.user_batch import OfflineFeatures
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from training.data.user_sampling import hash_bucket
 from training.release import traffic_split
-from training.release.traffic_split import CanaryRelease, InvalidTrafficSplit, TrafficSplit, hash_bucket
+from training.release.traffic_split import CanaryRelease, InvalidTrafficSplit, TrafficSplit
 
 USERS = [f"u{number}" for number in range(20_000)]
 # Five standard deviations of a share of 20,000 fair draws at most.
