@@ -1,9 +1,8 @@
-"""`python -m training.evaluate`: measure the held-out models against memories and baselines, and choose what is served.
+"""`python -m training.evaluate`: evaluate the held-out models against baselines and select what is served.
 
-Fusion weights, the ranker, its share of the order and the baselines are chosen on validation; test is scored once. Writes
-`$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the choices (`fusion.json`,
-`blend.json`, `choice.json`), every prediction as Parquet, and the slate request by request, which the release's gate
-reads.
+Fusion weights, ranker, blend weight and baselines are selected on validation; the test part is scored once. Writes
+`$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the selection (`fusion.json`,
+`blend.json`, `choice.json`), all predictions as Parquet, and slate metrics per request for the release gate.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 
 
 def evaluate(workspace: Workspace) -> bool:
-    """Measure, choose, report; False when that was done already for the same models.
+    """Evaluate, select and report; False if the existing evaluation has the same inputs.
 
     Raises:
-        MissingInput: no channel was trained.
+        MissingInput: no channel was fitted.
     """
     folder, inputs = workspace.folder / "evaluation", evaluation_inputs(workspace)
     if is_unchanged(folder, inputs):
@@ -62,7 +61,7 @@ def evaluate(workspace: Workspace) -> bool:
     choice.blend.save(folder / "blend.json")
     write_json(folder / "choice.json", {"ranker": choice.ranker, **choice.notes})
     print(
-        f"chosen on validation: {choice.fusion.format_summary()}; ranker {choice.ranker}, blend {choice.blend.weight}"
+        f"selected on validation: {choice.fusion.format_summary()}; ranker {choice.ranker}, blend {choice.blend.weight}"
     )
 
     result = Result(workspace.as_of, read_split(workspace.marts))
@@ -89,12 +88,12 @@ def evaluate(workspace: Workspace) -> bool:
 
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
-    """What an evaluation depends on: marts, the held-out models' own inputs, the code that measures."""
+    """Inputs of an evaluation: the marts, the inputs of the held-out models and the evaluation code."""
     return workspace.inputs(code=code_hash("training.evaluate"), models=model_input_hashes(workspace, "held_out"))
 
 
 def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
-    """`channel/NAME`, `container/NAME`, `ranker/NAME` or `head/NAME` → hash of everything the model was made from."""
+    """Hash of the inputs of each fitted model, by `channel/NAME`, `container/NAME`, `ranker/NAME` or `head/NAME`."""
     return {
         f"{kind}/{name}": workspace.input_hash(kind, fit, name)
         for kind in ("channel", "container", "ranker", "head")
@@ -103,34 +102,36 @@ def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
 
 
 def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
-    """Which differences are worth an interval: fused and channels against the best memory and the best baseline of
-    discoveries, served against fused, ranker by ranker.
+    """Add the pairs whose metric differences are reported with confidence intervals.
+
+    These are fused and channels against the best heuristic and the best baseline on discoveries, served against fused, and
+    every ranker against all simpler ones.
     """
-    known = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
-    best, best_channel = _best_by_recall(known, "all", result), _best_by_recall(held_out.channels, "all", result)
-    discoverer = _best_by_recall([*BASELINES, *known], "reachable", result)
+    heuristic_names = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
+    best, best_channel = _best_by_recall(heuristic_names, "all", result), _best_by_recall(held_out.channels, "all", result)
+    discoverer = _best_by_recall([*BASELINES, *heuristic_names], "reachable", result)
     result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
-    result.pairs = [("fused", name) for name in (*known, *BASELINES, best_channel)]
+    result.pairs = [("fused", name) for name in (*heuristic_names, *BASELINES, best_channel)]
     result.pairs += [(name, other) for name in held_out.channels for other in (best, discoverer)]
-    result.pairs += [("served", name) for name in ("fused", *known)] + [("ranker", "fused")]
-    ladder = list(result.ranking)
-    result.pairs += [(ladder[high], ladder[low]) for high in range(len(ladder)) for low in range(high)]
+    result.pairs += [("served", name) for name in ("fused", *heuristic_names)] + [("ranker", "fused")]
+    rankers = list(result.ranking)
+    result.pairs += [(rankers[high], rankers[low]) for high in range(len(rankers)) for low in range(high)]
     result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result._difference(*pair)]
 
 
 def _best_by_recall(names: Iterable[str], part: str, result: Result) -> str:
-    """Who has the highest recall@200 of `part`."""
+    """The name with the highest recall@200 on targets of kind `part`."""
     return max(names, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"][part].value))
 
 
 def read_split(marts: Path) -> str:
-    """How the marts are split: `user_time` or `global_time`."""
+    """Type of the time split of the marts: `user_time` or `global_time`."""
     (value,) = pl.read_parquet(marts / "train_cuts.parquet")["split"].to_list()
     return str(value)
 
 
 def publish_reports(folder: Path) -> None:
-    """Put the reports of a finished evaluation where people look."""
+    """Copy the reports of a finished evaluation to the folder of reports."""
     reports = settings.load_settings().reports
     reports.mkdir(parents=True, exist_ok=True)
     for name in (JSON_FILE, HTML_FILE):
@@ -139,24 +140,24 @@ def publish_reports(folder: Path) -> None:
 
 
 def log_run(result: Result, folder: Path) -> None:
-    """One MLflow run with every figure and both reports."""
-    here = settings.load_settings()
-    here.mlflow.mkdir(parents=True, exist_ok=True)
-    known = settings.tool_environment(here)
+    """Log one MLflow run with all metrics and both reports."""
+    config = settings.load_settings()
+    config.mlflow.mkdir(parents=True, exist_ok=True)
+    environment = settings.tool_environment(config)
     for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
-        os.environ.setdefault(name, known[name])
+        os.environ.setdefault(name, environment[name])
     import mlflow
 
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or known["MLFLOW_TRACKING_URI"])
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or environment["MLFLOW_TRACKING_URI"])
     open_experiment()
     with mlflow.start_run(run_name=f"evaluation-{folder.parent.name}"):
-        chosen = result.notes["chosen"]
+        selected = result.notes["chosen"]
         mlflow.log_params(
             {
                 "as_of": result.as_of,
                 "split": result.split,
-                "ranker": chosen["ranker"],
-                "blend": chosen["blend"]["weight"],
+                "ranker": selected["ranker"],
+                "blend": selected["blend"]["weight"],
             }
         )
         mlflow.log_metrics(result.flat_metrics())
@@ -165,25 +166,20 @@ def log_run(result: Result, folder: Path) -> None:
 
 
 def format_summary(result: Result) -> str:
-    """The figures to look at first, as lines."""
+    """Table of the main metrics as text."""
     lines = [f"{'recall':24} {'@50':>24} {'@200':>24}"]
     for name, table in result.recall.items():
-        lines.append(
-            f"  {name:22} {_format_interval(table['recall_at_50']['all'].interval())} "
-            f"{_format_interval(table['recall_at_200']['all'].interval())}"
-        )
+        intervals = [_format_interval(table[metric]["all"].interval()) for metric in ("recall_at_50", "recall_at_200")]
+        lines.append(f"  {name:22} {' '.join(intervals)}")
     lines.append(f"{'slate':24} {'recall@30':>24} {'ndcg@10':>24}")
     for name, table in result.slate.items():
-        lines.append(
-            f"  {name:22} {_format_interval(table['recall_at_30']['all'].interval())} "
-            f"{_format_interval(table['ndcg_at_10']['all'].interval())}"
-        )
+        intervals = [_format_interval(table[metric]["all"].interval()) for metric in ("recall_at_30", "ndcg_at_10")]
+        lines.append(f"  {name:22} {' '.join(intervals)}")
     lines.append(f"{'ranking':24} {'auc':>24} {'gauc':>24}")
     for name, tasks in result.ranking.items():
         for task, metrics in tasks.items():
-            lines.append(
-                f"  {name + ' ' + task:22} {_format_interval(metrics['auc'].interval())} {_format_interval(metrics['gauc'].interval())}"
-            )
+            intervals = [_format_interval(metrics[metric].interval()) for metric in ("auc", "gauc")]
+            lines.append(f"  {name + ' ' + task:22} {' '.join(intervals)}")
     lines.append(
         f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {settings.load_settings().reports / HTML_FILE}"
     )
@@ -191,17 +187,18 @@ def format_summary(result: Result) -> str:
 
 
 def _format_interval(interval: list[float]) -> str:
+    """Value and confidence interval."""
     return f"{interval[0]:8.4f} [{interval[1]:.4f}, {interval[2]:.4f}]"
 
 
 def main() -> None:
-    """The command."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, recipe(arguments.recipe).name)
-    # Two trainings run beside each other and share the cores; nothing runs beside this.
+    # Fits may run concurrently and share the cores; an evaluation runs alone and uses all of them.
     torch.set_num_threads(os.cpu_count() or 1)
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
@@ -212,4 +209,4 @@ if __name__ == "__main__":
         main()
     except MissingInput as error:
         sys.exit(f"error: {error}")
-    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    gc.freeze()  # skip garbage collection of all imported objects at exit

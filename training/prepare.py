@@ -1,6 +1,6 @@
-"""`python -m training.prepare`: the workspace's vocabulary, cases and content, before anything is trained.
+"""`python -m training.prepare`: write the vocabulary, the evaluation cases and the track content of a workspace.
 
-Knows nothing about models.
+Runs before models are fitted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.recipes import RECIPES, recipe
 
 
 def prepare(workspace: Workspace) -> bool:
-    """Write vocabulary, cases and content of both fits; False when they were there already, made from the same inputs."""
+    """Write vocabulary, cases and content of both fits; False if the existing ones have the same inputs."""
     inputs = workspace.inputs(code=code_hash("training.prepare"))
     if is_unchanged(workspace.folder, inputs):
         return False
@@ -36,18 +36,18 @@ def prepare(workspace: Workspace) -> bool:
                 shutil.rmtree(other)
         if data.sampled_user_ids is not None:
             print(
-                f"{fit}: {len(data.sampled_user_ids):,} listeners were drawn, whose plays are at most {data.max_plays:,} together "
+                f"{fit}: sampled {len(data.sampled_user_ids):,} users with at most {data.max_plays:,} plays in total "
                 "(SEGUE_TRAINING_PLAYS)"
             )
         content = data.content
-        print(f"{fit}: {int(content.has_descriptive_content_V.sum()):,} tracks are described by words or vectors")
-        print(f"{fit}: {len(data.plays):,} plays, {int(data.catalog_V.sum()):,} tracks may be recommended")
+        print(f"{fit}: {int(content.has_descriptive_content_V.sum()):,} tracks have text or vectors")
+        print(f"{fit}: {len(data.plays):,} plays, {int(data.catalog_V.sum()):,} tracks in the catalog")
     mark_done(workspace.folder, inputs)
     return True
 
 
 def cases_to_frame(cases: RecallCases, data: TrainingData) -> pl.DataFrame:
-    """The cases as a table: user_id, play_number, request_at (µs), and the lists of track ids by kind."""
+    """The cases as a table: user_id, play_number, request_at (µs UTC), and a list of track ids per case kind."""
     columns = {"user_id": cases.user_ids.tolist(), "play_number": cases.play_number_C, "request_at": cases.request_at_C}
     lists = {
         kind: [data.vocabulary.decode(cases.items[kind][case]) for case in range(len(cases))] for kind in CASE_KINDS
@@ -56,7 +56,7 @@ def cases_to_frame(cases: RecallCases, data: TrainingData) -> pl.DataFrame:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Prepare vocabulary and cases for training")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
@@ -70,4 +70,4 @@ if __name__ == "__main__":
         main()
     except MissingInput as error:
         sys.exit(f"error: {error}")
-    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    gc.freeze()  # skip garbage collection of all imported objects at exit

@@ -1,8 +1,7 @@
-"""The three sizes of everything: `debug` proves that the line runs, `small` is for a laptop, `full` for the best
-models.
+"""Recipes: sizes of a training run. `debug` checks that the pipeline runs, `small` fits a laptop, `full` gives the best models.
 
-The tables `training.recall.CHANNELS` and `training.ranking.RANKERS` say which models there are; a model's own numbers
-stand beside the model (`Model.config(recipe_name)`).
+`training.recall.CHANNELS` and `training.ranking.RANKERS` list the models; the hyperparameters of a model for each recipe
+are defined next to the model (`Model.config(recipe_name)`).
 """
 
 from __future__ import annotations
@@ -12,16 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """On how many cases a run chooses, at most: `fusion_cases_per_user` for the fusion's weights,
-    `validation_cases_per_user` for the ranker's share of the order. `left_out`: rankers of the table that
-    a run has no time for.
-    """
+    """Settings of a training run that are not specific to a model."""
 
     name: str
     seed: int
-    fusion_cases_per_user: int
-    validation_cases_per_user: int
-    excluded_rankers: tuple[str, ...] = ()
+    fusion_cases_per_user: int  # maximum number of validation cases per user that fusion weights are tuned on
+    validation_cases_per_user: int  # the same for the ranker's blend weight
+    excluded_rankers: tuple[str, ...] = ()  # rankers of RANKERS that this recipe does not train, to save time
 
 
 RECIPES: dict[str, Recipe] = {
@@ -34,10 +30,10 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """The recipe with that name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such recipe.
     """
     if name not in RECIPES:
         raise ValueError(f"recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")

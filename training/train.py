@@ -1,12 +1,12 @@
-"""`python -m training.train channel NAME | container NAME | ranker NAME | head NAME | list TABLE | list all`: fit one model
-of the workspace.
+"""`python -m training.train channel NAME | container NAME | ranker NAME | head NAME | list TABLE | list all`: fit one model.
 
-Containers (playlists, mlogs) are fitted after the channel `realtime`, whose vectors they have, and heads that all rankers
-share after the channels, whose candidates they learn from. A model whose inputs (marts, configs, code) are those of the
-last time is not fitted again. `--fit final` learns from everything, with what `--fit held_out` chose; a head, which knows
-users and tracks by their numbers alone, is taken over as it was measured. What learns in steps is trained by as many ranks
-as `SEGUE_TRAINING_RANKS` says, or as torchrun started. Knows nothing about what a model is: the tables CHANNELS,
-CONTAINERS, RANKERS and HEADS do.
+The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (playlists, mlogs) are fitted after the channel
+`realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A model is not
+fitted again while its inputs (marts, configs, code) are unchanged.
+
+`--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit final` learns from all data with
+those hyperparameters; the listwise head, whose features do not contain ids, is copied from `held_out`. Models that are
+trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from config import settings
 from training.data.training_data import TrainingData
@@ -31,33 +31,53 @@ from training.engine.workspace import FITS, INPUTS_FILE, MissingInput, Workspace
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 from training.recipes import RECIPES, recipe
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 RESOLVED_CONFIG_FILE, MEASURES_FILE = "settled.json", "measures.json"
-FitFunction = Callable[[TrainingData, Any, Path], Any]
 MODEL_TABLES = ("channels", "containers", "rankers", "heads")
 ALL = "all"
 MODEL_KINDS = ("channel", "container", "ranker", "head")
 
 
-def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
-    """Fit one model into the workspace; False when it was there already, made from the same inputs.
+class FittedModel(Protocol):
+    """What a fit returns: a model that can be saved, with its hyperparameters and metrics."""
 
-    Of several ranks the first alone does what is not learned in steps.
+    @property
+    def resolved_config(self) -> DataclassInstance:
+        """The config with all hyperparameters that the fit tuned."""
+
+    @property
+    def measures(self) -> Callable[[], Mapping[str, Any]] | Mapping[str, Any]:
+        """Metrics of the fit."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model into `folder`."""
+
+
+FitFunction = Callable[[TrainingData, Any, Path], FittedModel]
+"""Fit a model on the data with a config; the folder is for checkpoints."""
+
+
+def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
+    """Fit one model into the workspace; False if the existing model has the same inputs.
+
+    Work that is not distributed is done by rank 0 only.
 
     Raises:
-        LeftToFirst: this is not the first rank.
-        ValueError: no such model.
-        NothingToLearn: the log holds nothing for a head to learn from.
-        MissingInput: `final` is asked for before `held_out` was fitted, containers before `realtime`, or heads before any
-            channel.
+        NotRank0: this is another rank.
+        ValueError: there is no such model.
+        NoTrainingExamples: the log has no examples for the head.
+        MissingInput: `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
     """
     config, fit_model = resolve_model(kind, name, workspace, fit)
-    place = partial(workspace.model_folder, kind)
-    folder = place(fit, name)
+    folder_of = partial(workspace.model_folder, kind)
+    folder = folder_of(fit, name)
     if fit == "final":
-        config = _load_resolved_config(place("held_out", name), config, name)
-    needed = _upstream_input_hashes(workspace, kind, name, fit)
+        config = _load_resolved_config(folder_of("held_out", name), config, name)
+    upstream = _upstream_input_hashes(workspace, kind, name, fit)
     inputs = workspace.inputs(
-        fit=fit, config=config, name=name, code=code_hash(*producer_modules(kind, name)), **needed
+        fit=fit, config=config, name=name, code=code_hash(*producer_modules(kind, name)), **upstream
     )
     if distributed.broadcast_from_rank0(lambda: is_unchanged(folder, inputs)):
         distributed.require_rank0()
@@ -66,11 +86,11 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         distributed.require_rank0()
     began = time.monotonic()
     data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
-    # Checkpoints of other inputs must not be taken up: their folder has the inputs' name.
+    # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
     try:
         model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
     except NoTrainingExamples:
-        (folder / INPUTS_FILE).unlink(missing_ok=True)  # what was fitted before is of another log
+        (folder / INPUTS_FILE).unlink(missing_ok=True)  # the previous model is of another log
         raise
     distributed.require_rank0()
     model.save(folder)
@@ -85,19 +105,19 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     return True
 
 
-def supports_distributed_training(config: Any) -> bool:
-    """Whether ranks can share the fit of a model with such a config."""
+def supports_distributed_training(config: DataclassInstance) -> bool:
+    """Whether a model with this config is trained in steps, which several ranks can share."""
     return hasattr(config, "steps")
 
 
 def is_unselected_ranker(workspace: Workspace, ranker: str) -> bool:
-    """Whether evaluation chose another ranker: only the one that is served needs what `final` learns from."""
+    """Whether evaluation selected another ranker; only the served ranker needs a `final` fit."""
     choice = workspace.folder / "evaluation" / "choice.json"
     return choice.exists() and json.loads(choice.read_text())["ranker"] not in (ranker, None)
 
 
 def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
-    """The names in a table, one of TABLES; those that a recipe trains, where one is given."""
+    """Names in a table (one of MODEL_TABLES); with a recipe, only those that it trains."""
     if kind == "heads":
         return [LISTWISE_HEAD]
     if kind in ("channels", "containers"):
@@ -106,12 +126,12 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
         return list(CHANNELS if kind == "channels" else COLLECTIONS)
     from training.ranking import RANKERS
 
-    left_out = recipe(recipe_name).excluded_rankers if recipe_name else ()
-    return [name for name in RANKERS if name not in left_out]
+    excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
+    return [name for name in RANKERS if name not in excluded]
 
 
 def producer_modules(kind: str, name: str) -> tuple[str, ...]:
-    """The modules that fit a model: what they import is the code that it depends on."""
+    """Modules that fit a model; their import closure is the code that the model depends on."""
     if kind == "head":
         return ("training.slate.listwise_training", "training.ranking.listwise_head")
     if kind == "ranker":
@@ -123,8 +143,14 @@ def producer_modules(kind: str, name: str) -> tuple[str, ...]:
     return ((CHANNELS | COLLECTIONS)[name].__module__,)
 
 
-def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[Any, FitFunction]:
-    """Config and fit of a model. Imported here: a list of channels should not wait for the rankers."""
+def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[DataclassInstance, FitFunction]:
+    """Config and fit function of a model.
+
+    Models are imported here, so that listing one table does not import the others.
+
+    Raises:
+        ValueError: there is no such model.
+    """
     recipe_name = workspace.recipe
     if name not in model_names(f"{kind}s"):
         raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(model_names(f'{kind}s'))}")
@@ -136,20 +162,20 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
         from training.recall import COLLECTIONS
         from training.recall.realtime.channel import Realtime
 
-        def fit_containers(data: TrainingData, config: Any, folder: Path) -> Any:
-            del folder  # it takes seconds: there is nothing to go on from
+        def fit_collection(data: TrainingData, config: Any, folder: Path) -> FittedModel:
+            del folder  # takes seconds, no checkpoints
             realtime = Realtime.load(workspace.model_folder("channel", fit, Realtime.name), data.vocabulary)
             return COLLECTIONS[name].fit(data, config, realtime)
 
-        return COLLECTIONS[name].config(recipe_name), fit_containers
+        return COLLECTIONS[name].config(recipe_name), fit_collection
     if kind == "head":
         from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead
 
-        def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
-            del folder  # trees are grown at once: there is nothing to go on from
+        def fit_head(data: TrainingData, config: Any, folder: Path) -> FittedModel:
+            del folder  # trees are grown in one go, no checkpoints
             if fit == "final":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
-            # To take a head over should not wait for what fits one.
+            # Imported here, since copying a head does not need them.
             from training.recall import load_channels
             from training.slate.listwise_training import fit_listwise_head
 
@@ -163,14 +189,14 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
     from training.ranking import RANKERS
     from training.ranking.fit import fit_ranker
 
-    def fit_one(data: TrainingData, config: Any, folder: Path) -> Any:
+    def fit_named_ranker(data: TrainingData, config: Any, folder: Path) -> FittedModel:
         return fit_ranker(name, data, config, folder)
 
-    return RANKERS[name].config(recipe_name), fit_one
+    return RANKERS[name].config(recipe_name), fit_named_ranker
 
 
 def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:
-    """What was fitted before and goes into a model, by the hash of what that was made from."""
+    """Hashes of the inputs of all models that this one is built on."""
     if kind == "container":
         return {"realtime": _realtime_input_hash(workspace, fit)}
     if kind == "head" and fit == "final":
@@ -191,21 +217,22 @@ def _channel_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
 
 
 def _realtime_input_hash(workspace: Workspace, fit: str) -> str:
-    """The hash of what the channel was made from whose vectors the containers get."""
+    """Hash of the inputs of the channel `realtime`, whose vectors collections use."""
     if not workspace.list_fitted("channel", fit, ["realtime"]):
         raise MissingInput(
-            "containers have the vectors of channel realtime, and "
+            "containers use the vectors of channel realtime, and "
             f"{workspace.channel_folder(fit, 'realtime')} has none; train it first"
         )
     return workspace.input_hash("channel", fit, "realtime")
 
 
-def _load_resolved_config(held_out: Path, config: Any, name: str) -> Any:
+def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) -> DataclassInstance:
+    """The config that the held-out fit resolved, in the type of `config`."""
     path = held_out / RESOLVED_CONFIG_FILE
     if not path.exists():
-        raise MissingInput(f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, it chooses")
+        raise MissingInput(f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, which tunes it")
     stored = json.loads(path.read_text())
-    # JSON has no tuples, the config has.
+    # JSON has lists where the config has tuples.
     return type(config)(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
 
 
@@ -218,7 +245,7 @@ def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
     parser.add_argument("what", choices=[*MODEL_KINDS, "list"])
     parser.add_argument("name", help=f"the model; for list: {', '.join(MODEL_TABLES)}, or {ALL}")
@@ -235,33 +262,36 @@ def main() -> None:
         print(json.dumps(tables if arguments.name == ALL else tables[arguments.name]))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
-    asked, wanted = (arguments.what, arguments.name, arguments.fit), settings.load_settings().training_ranks
-    why_not = _skip_reason(workspace, *asked)
-    is_shared = (
-        wanted > 1 and not why_not and supports_distributed_training(resolve_model(*asked[:2], workspace, asked[2])[0])
+    kind, name, fit = arguments.what, arguments.name, arguments.fit
+    ranks = settings.load_settings().training_ranks
+    skip_reason = _skip_reason(workspace, kind, name, fit)
+    is_distributed = (
+        ranks > 1
+        and not skip_reason
+        and supports_distributed_training(resolve_model(kind, name, workspace, fit)[0])
     )
-    if is_shared and not distributed.is_torchrun_worker():
-        distributed.launch_torchrun(wanted)
+    if is_distributed and not distributed.is_torchrun_worker():
+        distributed.launch_torchrun(ranks)
     with distributed.process_group():
-        if why_not:
+        if skip_reason:
             distributed.require_rank0()
-            print(why_not)
+            print(skip_reason)
             return
         try:
-            if not train(workspace, *asked):
-                print(f"unchanged: {arguments.name} ({arguments.fit})")
+            if not train(workspace, kind, name, fit):
+                print(f"unchanged: {name} ({fit})")
         except NoTrainingExamples as error:
-            print(f"not fitted: {arguments.name}; {error}")
+            print(f"not fitted: {name}; {error}")
 
 
 def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
-    """Why a model that is asked for is not fitted; "" where nothing is against it."""
+    """Why the model is not fitted; "" if it is."""
     if fit == "final" and kind == "ranker" and is_unselected_ranker(workspace, name):
-        return f"not refitted: evaluation chose another ranker than {name}"
+        return f"not refitted: evaluation selected another ranker than {name}"
     if kind == "container" and not workspace.list_fitted("channel", fit, ["realtime"]):
-        return f"not fitted: {name} have the vectors of channel realtime, which was not trained"
+        return f"not fitted: {name} use the vectors of channel realtime, which was not trained"
     if kind == "head" and fit == "final" and not workspace.list_fitted("head", "held_out", [name]):
-        return f"not refitted: {name} had nothing to learn from the train part"
+        return f"not refitted: {name} has no examples in the train part"
     return ""
 
 
@@ -270,4 +300,4 @@ if __name__ == "__main__":
         main()
     except MissingInput as error:
         sys.exit(f"error: {error}")
-    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    gc.freeze()  # skip garbage collection of all imported objects at exit

@@ -1,11 +1,9 @@
-"""Processes that train one model together, each of them a rank: which one this is, what all of them know, and what the
-first does alone.
+"""Data-parallel training: the ranks that train one model together, and what they exchange.
 
-torchrun starts them: `torchrun --standalone --nproc-per-node 2 -m training.train …`. Every rank works on its rows of each
-batch, and `DistributedDataParallel` makes the mean of their gradients. A mean over things of which ranks have unequal
-numbers is weighed before (`weighted`), and what is drawn for a whole batch is drawn by all ranks alike (`draws`), so that a
-batch says the same whoever shares it. A process that trains alone weighs, gathers and waits for nothing. Knows nothing
-about models or batches.
+torchrun starts the ranks: `torchrun --standalone --nproc-per-node 2 -m training.train …`. Each rank computes its rows of
+every batch, and `DistributedDataParallel` averages the gradients. To make the result independent of the number of ranks,
+means over unequal counts are weighted (`weight_for_global_mean`) and random draws for a whole batch come from a generator
+that all ranks share (`shared_generator`). A single process skips all communication.
 """
 
 from __future__ import annotations
@@ -25,35 +23,33 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-COLLECTIVE_TIMEOUT = timedelta(hours=12)
-"""How long ranks wait for the first one, which validates, grows trees and chooses an index alone."""
-MAX_RESTARTS = 3
-"""How often torchrun starts all ranks again when one of them died; each time they go on from the last checkpoint."""
+COLLECTIVE_TIMEOUT = timedelta(hours=12)  # ranks wait while rank 0 validates, grows trees and tunes an index
+MAX_RESTARTS = 3  # restarts of all ranks by torchrun after one died; each resumes from the last checkpoint
 SEPARATE_STORE_VARIABLE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
-"""Set to 1, torchrun gives each start of the ranks a store of its own. Else ranks that start again may read the addresses
-that dead ones left in the store, and end by connecting to them (pytorch#135712).
+"""Set to 1, torchrun gives each restart its own rendezvous store. Otherwise restarted ranks may read the addresses of dead
+ranks from the shared store and fail to connect (pytorch#135712).
 """
 PARENT_POLL_SECONDS = 0.5
 
 
 class NotRank0(Exception):
-    """What follows is done by the first rank alone."""
+    """The rest of the work is done by rank 0 only."""
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """This process's place among those that train one model together; (0, 1) when it trains alone."""
+    """Rank of this process and number of ranks; (0, 1) for a single process."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 def is_distributed() -> bool:
-    """Whether others train the same model."""
+    """Whether several ranks train the model."""
     return rank_and_world_size()[1] > 1
 
 
 def is_rank0() -> bool:
-    """Whether this is the rank that writes."""
+    """Whether this is rank 0, the only one that writes files."""
     return rank_and_world_size()[0] == 0
 
 
@@ -63,7 +59,7 @@ def is_torchrun_worker() -> bool:
 
 
 def launch_torchrun(ranks: int) -> None:
-    """Become torchrun, which starts this very command `ranks` times on this machine; the cores are shared evenly."""
+    """Replace this process by torchrun running this command with `ranks` ranks, each with an equal share of the cores."""
     threads = max(1, (os.cpu_count() or 1) // ranks)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault(SEPARATE_STORE_VARIABLE, "1")
@@ -75,8 +71,9 @@ def launch_torchrun(ranks: int) -> None:
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """In here the processes that torchrun started are ranks of one group; at the end they wait for the first. Nothing to a
-    process alone.
+    """Context in which the processes started by torchrun form a process group; at its end all wait for rank 0.
+
+    Does nothing in a single process.
     """
     if not is_torchrun_worker() or int(os.environ["WORLD_SIZE"]) == 1:
         yield
@@ -87,7 +84,7 @@ def process_group() -> Iterator[None]:
         and os.environ.get(SEPARATE_STORE_VARIABLE) != "1"
     ):
         warnings.warn(
-            f"set {SEPARATE_STORE_VARIABLE}=1 before torchrun, or ranks may not find each other when one died",
+            f"set {SEPARATE_STORE_VARIABLE}=1 before torchrun; otherwise ranks may fail to reconnect after a restart",
             stacklevel=2,
         )
     threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
@@ -102,56 +99,56 @@ def process_group() -> Iterator[None]:
 
 
 def require_rank0() -> None:
-    """Only the first rank goes on.
+    """Stop all ranks but rank 0.
 
     Raises:
-        LeftToFirst: this is another one.
+        NotRank0: this is another rank.
     """
     if not is_rank0():
         raise NotRank0
 
 
-def broadcast_from_rank0(ask: Callable[[], float]) -> float:
-    """What `ask` answers on the first rank, told to all."""
+def broadcast_from_rank0(compute: Callable[[], float]) -> float:
+    """The result of `compute`, which is called on rank 0 only, on all ranks."""
     if not is_distributed():
-        return ask()
-    said = torch.tensor([ask() if is_rank0() else 0.0], dtype=torch.float64)
-    torch.distributed.broadcast(said, 0)
-    return float(said)
+        return compute()
+    value = torch.tensor([compute() if is_rank0() else 0.0], dtype=torch.float64)
+    torch.distributed.broadcast(value, 0)
+    return float(value)
 
 
 def rank_slice(count: int) -> slice:
-    """The rows of this rank among so many, which the ranks take in order and as evenly as may be."""
+    """This rank's part of `count` rows, which are split over the ranks in order and as evenly as possible."""
     rank, ranks = rank_and_world_size()
     return slice(count * rank // ranks, count * (rank + 1) // ranks)
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
-    """The sum over all ranks, with its gradient."""
+    """Sum over all ranks, differentiable."""
     summed: Tensor = _AllReduceSum.apply(tensor) if is_distributed() else tensor
     return summed
 
 
 def all_reduce_mean(value: float) -> float:
-    """The mean over all ranks."""
+    """Mean over all ranks."""
     if not is_distributed():
         return value
     return float(all_reduce_sum(torch.tensor([value], dtype=torch.float64))) / rank_and_world_size()[1]
 
 
 def weight_for_global_mean(mean: Tensor, count: Tensor | int) -> Tensor:
-    """`mean` over `count` things of this rank, so weighed that the mean over ranks is the one over all their things."""
+    """`mean` of this rank's `count` values, weighted so that the mean over ranks equals the mean over all values."""
     _, ranks = rank_and_world_size()
     if ranks == 1:
         return mean
     own = torch.as_tensor(count, device=mean.device).to(mean.dtype)
     weight = ranks * own / all_reduce_sum(own).clamp(min=1)
-    # A mean of nothing is no number.
+    # The mean of zero values is NaN.
     return torch.where(own > 0, mean * weight, 0.0)
 
 
 def all_gather_rows(rows: Tensor) -> tuple[Tensor, int]:
-    """The rows of all ranks in their order, and where this rank's begin; without a gradient."""
+    """The rows of all ranks, in order of the ranks, and the offset of this rank's rows; not differentiable."""
     rank, ranks = rank_and_world_size()
     if ranks == 1:
         return rows, 0
@@ -161,13 +158,18 @@ def all_gather_rows(rows: Tensor) -> tuple[Tensor, int]:
         return rows, 0
     padded = rows.new_zeros((max(counts), *rows.shape[1:]))
     padded[: len(rows)] = rows.detach()
-    kept = [part[:count] for part, count in zip(_all_gather(padded, ranks), counts, strict=True)]
-    return torch.cat(kept), sum(counts[:rank])
+    parts = [part[:count] for part, count in zip(_all_gather(padded, ranks), counts, strict=True)]
+    return torch.cat(parts), sum(counts[:rank])
 
 
 def seed_step(number: int) -> int:
-    """Begin a step: `number` decides what all ranks draw alike (`draws`). Returns the seed of what each draws for itself,
-    as dropout does; alone it is `number`.
+    """Seed the shared generator for a step.
+
+    Args:
+        number: Seed of all draws that the ranks share (`shared_generator`).
+
+    Returns:
+        Seed of the draws that each rank makes by itself, for example dropout; `number` in a single process.
     """
     rank, ranks = rank_and_world_size()
     if ranks == 1:
@@ -177,7 +179,7 @@ def seed_step(number: int) -> int:
 
 
 def shared_generator() -> torch.Generator | None:
-    """What draws for a batch that ranks share; None, which is torch's own generator, where there is one rank."""
+    """Generator of draws that all ranks share; None (torch's default generator) in a single process."""
     return _cached_generator() if is_distributed() else None
 
 
@@ -194,9 +196,9 @@ class _AllReduceSum(torch.autograd.Function):
         return summed
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:  # noqa: ARG004
-        # What one rank adds to the sum, every rank's loss depends on.
-        return all_reduce_sum(slope)
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        # The loss of every rank depends on each rank's summand.
+        return all_reduce_sum(gradient)
 
 
 def _all_gather(tensor: Tensor, ranks: int) -> list[Tensor]:
@@ -206,13 +208,13 @@ def _all_gather(tensor: Tensor, ranks: int) -> list[Tensor]:
 
 
 def _current_command() -> list[str]:
-    """The arguments that start this program again."""
+    """Arguments that start this program again."""
     module = sys.modules["__main__"].__spec__
     return ["-m", module.name, *sys.argv[1:]] if module is not None else sys.argv
 
 
 def _exit_with_parent(parent: int) -> None:
-    """End when torchrun does: whoever kills it wants the ranks to end, which would go on without it."""
+    """Exit when torchrun exits; otherwise ranks would keep running after torchrun was killed."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_SECONDS)
     os._exit(1)

@@ -1,8 +1,8 @@
-"""Training batches by number, shared out over loader workers, and how long somebody waited for them.
+"""Training batches by step number: split over loader workers, prefetched, with the waiting time measured.
 
-Batch i depends on the seed and on i alone, so sharing out is arithmetic: worker w of W makes the batches of every W-th
-step. None is made twice and none is left out, and a `DataLoader` hands them on in the order of the steps. Of each batch a
-rank has its own rows (`training.engine.distributed`): whoever makes a batch sees to that. Knows nothing about what is in a batch.
+Batch i depends only on the seed and on i, so worker w of W makes the batches of every W-th step: none is made twice, none is
+skipped, and a `DataLoader` returns them in the order of the steps. Each distributed rank makes its own rows of a batch
+(`training.engine.distributed.rank_slice`); the function that makes batches is responsible for that.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 
 class StepBatchDataset(IterableDataset[Any]):
-    """The batches of steps `first()` to `steps`, of this worker.
+    """This worker's batches of steps `first_step()` to `steps`.
 
-    `first` is asked when iteration begins: a model that was read from a checkpoint knows its step only then.
+    `first_step` is called when iteration begins, since a model restored from a checkpoint knows its step only then.
     """
 
-    def __init__(self, batch_at: Callable[[int], Any], steps: int, first: Callable[[], int] = lambda: 0) -> None:
-        self.batch_at, self.steps, self.first_step = batch_at, steps, first
+    def __init__(self, batch_at: Callable[[int], Any], steps: int, first_step: Callable[[], int] = lambda: 0) -> None:
+        self.batch_at, self.steps, self.first_step = batch_at, steps, first_step
 
     def __iter__(self) -> Iterator[Any]:
         info = get_worker_info()
@@ -33,48 +33,48 @@ class StepBatchDataset(IterableDataset[Any]):
 
 
 class Prefetcher:
-    """The same batches, the next ones made by a thread while the model works on this one.
+    """The same batches, made ahead by a thread while the model trains.
 
-    What makes them may use no random numbers but its own: those of the process belong to the step that runs.
+    The iterable that makes them must use its own random generator: the global one belongs to the training step.
     """
 
     def __init__(self, batches: Iterable[Any], buffer_size: int = 2) -> None:
         self.batches, self.buffer_size = batches, buffer_size
 
     def __iter__(self) -> Iterator[Any]:
-        made: Queue[tuple[bool, Any]] = Queue(maxsize=self.buffer_size)
-        is_over = Event()
-        thread = Thread(target=self._produce, args=(made, is_over), name="batches", daemon=True)
+        queue: Queue[tuple[bool, Any]] = Queue(maxsize=self.buffer_size)
+        is_stopped = Event()
+        thread = Thread(target=self._produce, args=(queue, is_stopped), name="batches", daemon=True)
         thread.start()
         try:
             while True:
-                is_batch, what = made.get()
+                is_batch, message = queue.get()
                 if is_batch:
-                    yield what
-                elif what is None:
+                    yield message
+                elif message is None:
                     return
                 else:
-                    raise what
+                    raise message
         finally:
-            is_over.set()
+            is_stopped.set()
             thread.join()
 
-    def _produce(self, made: Queue[tuple[bool, Any]], is_over: Event) -> None:
+    def _produce(self, queue: Queue[tuple[bool, Any]], is_stopped: Event) -> None:
         end = None
         try:
             for batch in self.batches:
-                if not _put(made, (True, batch), is_over):
+                if not _put(queue, (True, batch), is_stopped):
                     return
-        except BaseException as error:  # whatever it is, the one who takes batches must hear of it
+        except BaseException as error:  # any error is raised again in the consuming thread
             end = error
-        _put(made, (False, end), is_over)
+        _put(queue, (False, end), is_stopped)
 
 
-def _put(made: Queue[tuple[bool, Any]], what: tuple[bool, Any], is_over: Event) -> bool:
-    """Waits for room; False when nobody takes batches any more."""
-    while not is_over.is_set():
+def _put(queue: Queue[tuple[bool, Any]], message: tuple[bool, Any], is_stopped: Event) -> bool:
+    """Put `message` once there is space; False if the consumer has stopped."""
+    while not is_stopped.is_set():
         try:
-            made.put(what, timeout=0.1)
+            queue.put(message, timeout=0.1)
         except Full:
             continue
         return True
@@ -82,7 +82,7 @@ def _put(made: Queue[tuple[bool, Any]], what: tuple[bool, Any], is_over: Event) 
 
 
 class DataWaitTimer:
-    """The same batches; `seconds` says how long whoever takes them has waited for one so far."""
+    """The same batches; `wait_seconds` is the total time that the consumer has waited for them."""
 
     def __init__(self, batches: Iterable[Any]) -> None:
         self.batches, self.wait_seconds = batches, 0.0

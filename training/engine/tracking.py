@@ -1,4 +1,4 @@
-"""One MLflow run a fit, where MLFLOW_TRACKING_URI says where; nothing otherwise. Knows nothing about training."""
+"""MLflow tracking: one run per fit if MLFLOW_TRACKING_URI is set, nothing otherwise."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from config import settings
 EXPERIMENT = "segue"
 
 
-def log_fit(name: str, numbers: dict[str, Any], measures: dict[str, Any]) -> None:
-    """Log a fit's numbers as parameters, what is a number in `measures` as metrics, and `history` by step."""
+def log_fit(name: str, parameters: dict[str, Any], measures: dict[str, Any]) -> None:
+    """Log a fit: `parameters` as parameters, the numbers in `measures` as metrics, the rows of its `history` by step."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return
     import mlflow
 
     open_experiment()
     with mlflow.start_run(run_name=name):
-        mlflow.log_params({key: str(value)[:500] for key, value in numbers.items()})
+        mlflow.log_params({key: str(value)[:500] for key, value in parameters.items()})
         mlflow.log_metrics(_flatten_metrics(measures))
         for row in measures.get("history") or []:
             mlflow.log_metrics({key: row[key] for key in row if key != "step"}, step=int(row["step"]))
 
 
 def open_experiment() -> None:
-    """Make Segue's experiment the current one; its artifacts lie under `SEGUE_HOME/mlflow`, not in the working folder."""
+    """Select Segue's experiment, creating it on first use with its artifacts below `SEGUE_HOME/mlflow`."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -33,7 +33,7 @@ def open_experiment() -> None:
         try:
             mlflow.create_experiment(EXPERIMENT, (settings.load_settings().mlflow / "artifacts").as_uri())
         except MlflowException as error:
-            # Another task, started at the same time, was first.
+            # A concurrent task may have created it in the meantime.
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
     mlflow.set_experiment(EXPERIMENT)

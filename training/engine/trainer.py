@@ -1,10 +1,8 @@
-"""Fitting a neural model: progress, checkpoints, going on after a kill, early stopping; the same seed gives the same
-model.
+"""Fitting loop of neural models: progress, checkpoints, resuming, early stopping; deterministic for a seed.
 
-Batch number i depends on the seed and i alone, and so do the random numbers of step i, so a fit that was killed goes
-on from its last checkpoint and ends with the very weights of one that was not. Several ranks (`training.engine.distributed`) step
-together, each on its rows of the batch; the first of them validates and writes. Lightning does the stepping. Knows
-nothing about what is learned.
+Batch i and the random numbers of step i depend only on the seed and on i, so a fit that was killed resumes from its last
+checkpoint and ends with the same weights as an uninterrupted one. Distributed ranks (`training.engine.distributed`) each
+compute their rows of a batch; rank 0 validates and writes. Lightning runs the steps.
 """
 
 from __future__ import annotations
@@ -36,35 +34,33 @@ MAX_GRAD_NORM = 1.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to learn: at most `steps`; every `validate_every` steps (0: never) the model is validated, and after
-    `patience` of them without a better value the fit ends. `checkpoint_every` steps the state is written.
-    """
+    """Length of a fit, validation and checkpoint intervals."""
 
-    steps: int
-    validate_every: int = 0
-    patience: int = 3
-    checkpoint_every: int = 100
+    steps: int  # maximum number of steps
+    validate_every: int = 0  # steps between validations; 0: no validation
+    patience: int = 3  # validations without improvement before the fit stops early
+    checkpoint_every: int = 100  # steps between checkpoints
     seed: int = 0
 
 
 @dataclass
 class FitRecord:
-    """How a fit went. `steps`: those of the weights that were kept; `history`: one row a validation, with its loss
-    since the last one; `data_wait_share`: of the time of all steps, the part in which the model waited for a batch.
-    """
+    """Result of a fit besides its weights."""
 
-    steps: int = 0
-    data_wait_share: float = 0.0
-    value: float | None = None
+    steps: int = 0  # step of the best weights
+    data_wait_share: float = 0.0  # share of the total time of all steps that was spent waiting for batches
+    value: float | None = None  # best validation value
     seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)  # step, value and mean loss of each validation
 
 
 def configure_threads() -> int:
-    """Give torch as many threads as `SEGUE_THREADS` says, else `OMP_NUM_THREADS`, else the machine's cores; and see that
-    they find the memory of the step before again.
+    """Set torch's thread count from `SEGUE_THREADS`, else `OMP_NUM_THREADS`, else all cores; retain freed memory.
 
-    Models that train side by side must share the cores: two with every core each take several times as long.
+    Concurrent fits must share the cores: two fits with a thread per core each take several times as long.
+
+    Returns:
+        The number of threads.
     """
     threads = int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     torch.set_num_threads(threads)
@@ -81,15 +77,19 @@ def fit(
     *,
     mixed_precision: bool = False,
 ) -> FitRecord:
-    """Train `module` in place on `batch_at(0)`, `batch_at(1)`, … and leave in it the weights of the best validation
-    (higher is better). `mixed`: a GPU that can multiplies in bfloat16; weights, losses and sums stay in single precision.
+    """Train `module` in place and load the weights of its best validation into it.
 
-    Without `validate` the weights after the last step stay. What is needed to go on is kept in `folder`; a fit that
-    finished there is not repeated, its weights are read. Of several ranks, which must see the same `folder`, only the
-    first calls `validate`.
+    Args:
+        module: The model with its loss and optimizer.
+        batch_at: Batch of a step, from 0.
+        schedule: Length of the fit and its intervals.
+        folder: Checkpoints and results. All ranks must see the same folder. A fit that finished there is not repeated;
+            its weights are loaded.
+        validate: Validation value, higher is better; only rank 0 calls it. None: the weights of the last step are used.
+        mixed_precision: Multiply in bfloat16 on GPUs that support it; weights, losses and sums stay in float32.
 
     Raises:
-        LeftToFirst: the fit is over, and this is not the first rank.
+        NotRank0: the fit is finished, and this is not rank 0.
     """
     configure_threads()
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,9 +97,9 @@ def fit(
         distributed.require_rank0()
         module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
         return FitRecord(**json.loads((folder / FIT_RECORD_FILE).read_text()))
-    numbered = StepBatchDataset(batch_at, schedule.steps, lambda: int(module.global_step))
-    batches = DataWaitTimer(Prefetcher(DataLoader(numbered, batch_size=None)))
-    keeper = CheckpointAndEarlyStop(schedule, folder, validate, batches)
+    dataset = StepBatchDataset(batch_at, schedule.steps, lambda: int(module.global_step))
+    batches = DataWaitTimer(Prefetcher(DataLoader(dataset, batch_size=None)))
+    callback = CheckpointAndEarlyStop(schedule, folder, validate, batches)
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(
         **_device_settings(),
@@ -110,47 +110,47 @@ def fit(
         enable_checkpointing=False,
         enable_model_summary=False,
         default_root_dir=str(folder),
-        callbacks=[keeper, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
+        callbacks=[callback, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
     last = folder / LAST_CHECKPOINT_FILE
-    is_going_on = distributed.broadcast_from_rank0(last.exists)
-    trainer.fit(module, batches, ckpt_path=str(last) if is_going_on else None, weights_only=False)
-    keeper.finish(trainer, module)
+    is_resuming = distributed.broadcast_from_rank0(last.exists)
+    trainer.fit(module, batches, ckpt_path=str(last) if is_resuming else None, weights_only=False)
+    callback.finish(trainer, module)
     distributed.require_rank0()
     module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
-    write_json(folder / FIT_RECORD_FILE, asdict(keeper.record))
+    write_json(folder / FIT_RECORD_FILE, asdict(callback.record))
     last.unlink(missing_ok=True)
-    return keeper.record
+    return callback.record
 
 
 def has_bfloat16() -> bool:
-    """Whether there is a GPU that multiplies in bfloat16 itself."""
+    """Whether there is a GPU with native bfloat16 support."""
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _device_settings() -> dict[str, Any]:
-    """Where Lightning runs: alone on the best device there is; of several ranks each on its own."""
+    """Lightning's device settings: the best device for a single process, one device per rank otherwise."""
     if not distributed.is_distributed():
         return {"accelerator": "auto", "devices": 1}
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    together = DDPStrategy(
-        # A group of its own: what losses exchange while gradients are on their way must not get between them.
+    local_ranks = int(os.environ["LOCAL_WORLD_SIZE"])
+    strategy = DDPStrategy(
+        # Separate process group, so that collectives of losses cannot interleave with those of gradients.
         process_group=torch.distributed.new_group(timeout=distributed.COLLECTIVE_TIMEOUT),
-        # A task without a target in a batch leaves its part of the network without a gradient.
+        # A task without targets in a batch leaves its part of the network without a gradient.
         find_unused_parameters=True,
-        # What is not learned is the same everywhere: codes, and statistics of all ranks' rows.
+        # Buffers are equal on all ranks: codes, and statistics over the rows of all ranks.
         broadcast_buffers=False,
     )
     return {
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
-        "devices": here,
-        "num_nodes": distributed.rank_and_world_size()[1] // here,
-        "strategy": together,
+        "devices": local_ranks,
+        "num_nodes": distributed.rank_and_world_size()[1] // local_ranks,
+        "strategy": strategy,
     }
 
 
 class CheckpointAndEarlyStop(Callback):
-    """Seeds each step, validates, keeps the best weights and the last state, and stops when nothing gets better."""
+    """Seeds each step, validates, saves the best weights and the last state, and stops early without improvement."""
 
     def __init__(
         self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None, batches: DataWaitTimer
@@ -170,33 +170,32 @@ class CheckpointAndEarlyStop(Callback):
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
         step = trainer.global_step
         self.step_seconds += time.monotonic() - self._step_began
-        waited = self.batches.wait_seconds
-        self.record.data_wait_share = round(waited / max(waited + self.step_seconds, 1e-9), 4)
+        wait_seconds = self.batches.wait_seconds
+        self.record.data_wait_share = round(wait_seconds / max(wait_seconds + self.step_seconds, 1e-9), 4)
         self.loss_sum += distributed.all_reduce_mean(float(outputs["loss"]))
         self.loss_count += 1
         if self.validate and self.schedule.validate_every and step % self.schedule.validate_every == 0:
             self._validate(trainer, module, step)
         if step % self.schedule.checkpoint_every == 0:
-            # Written beside and renamed: a kill while writing leaves the previous checkpoint whole.
+            # Renamed after writing, so that a kill in between leaves the previous checkpoint intact.
             writing = self.folder / f"{LAST_CHECKPOINT_FILE}.writing"
             trainer.save_checkpoint(str(writing), weights_only=False)
             if distributed.is_rank0():
                 writing.replace(self.folder / LAST_CHECKPOINT_FILE)
 
     def finish(self, trainer: Any, module: Any) -> None:
-        """Validate the end where the last step was not validated, and see that there are weights to read."""
-        done = {row["step"] for row in self.record.history}
+        """Validate the last step unless that was done, and make sure that weights were saved."""
+        validated_steps = {row["step"] for row in self.record.history}
         if (
             self.validate
-            and trainer.global_step not in done
+            and trainer.global_step not in validated_steps
             and self.checks_without_improvement < self.schedule.patience
         ):
             self._validate(trainer, module, trainer.global_step)
         if self.record.value is None:
             self._save_best_weights(module, trainer.global_step)
         self.record.seconds += time.monotonic() - self._began
-        waiting = f"{self.record.data_wait_share:.1%} of the steps' time waiting for data"
-        _log_from_rank0(f"  {trainer.global_step} steps, {waiting}")
+        _log_from_rank0(f"  {trainer.global_step} steps, {self.record.data_wait_share:.1%} of step time waiting for data")
 
     def _validate(self, trainer: Any, module: Any, step: int) -> None:
         module.eval()
@@ -237,7 +236,7 @@ class CheckpointAndEarlyStop(Callback):
 
 
 def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Shorten gradients, sparse ones among them, that together are longer than LONGEST_GRADIENT."""
+    """Scale gradients, sparse ones included, down to a total norm of MAX_GRAD_NORM."""
     gradients = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
@@ -247,9 +246,9 @@ def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
             gradients.append(parameter.grad)
     if not gradients:
         return
-    length = torch.nn.utils.get_total_norm(gradients)
-    share = (MAX_GRAD_NORM / (length + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(gradients, share)
+    norm = torch.nn.utils.get_total_norm(gradients)
+    scale = (MAX_GRAD_NORM / (norm + 1e-6)).clamp(max=1.0)
+    torch._foreach_mul_(gradients, scale)
 
 
 def _log_from_rank0(line: str) -> None:
@@ -258,7 +257,7 @@ def _log_from_rank0(line: str) -> None:
 
 
 def _seed_torch(seed: int) -> None:
-    """As `torch.manual_seed`, which also notes down, with a traceback each, a seed for devices that are not there."""
+    """`torch.manual_seed` without its overhead of recording a traceback per call if there is no accelerator."""
     if torch.accelerator.is_available():
         torch.manual_seed(seed)
     else:

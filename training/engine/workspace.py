@@ -1,8 +1,8 @@
-"""Where a training run keeps its results, and how it knows that nothing has to be done again.
+"""Workspace: folder of a training run, and cache keys that avoid repeating unchanged work.
 
-`SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder a fit (`held_out`, `final`), in it `vocabulary/`,
-`channels/<name>/`, `containers/<name>/`, `rankers/<name>/`, `heads/<name>/`. Every finished output carries `inputs.json`:
-the hash of all that went into it. An output whose hash equals is reused. Knows nothing about models.
+`SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder per fit (`held_out`, `final`) with `vocabulary/`,
+`channels/<name>/`, `containers/<name>/`, `rankers/<name>/` and `heads/<name>/`. Every finished output contains
+`inputs.json` with the hash of all its inputs; an output with an equal hash is reused.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from config import settings
+from sequences.behaviours import load_behaviours
 from storage import object_store
 from training.engine.import_closure import code_hash
 
@@ -28,47 +29,51 @@ FITS = ("held_out", "final")
 INPUTS_FILE = "inputs.json"
 CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
 DATA_MODULE = "training.data.training_data"
-"""The module that makes the arrays which all models of a fit share."""
+"""Module that makes the arrays shared by all models of a fit; its code is part of their cache key."""
 LANDINGS_MART = "landings"
-"""The mart that says where the others come from. Nothing learns from it, so it is no input: the same rows are the same
-whenever they were landed.
+"""Mart with the provenance of the others. It is not an input of any model: equal rows give equal models, whenever they were
+landed.
 """
 
 
 class MissingInput(RuntimeError):
-    """Something that an earlier task writes is not there; the message names it and the command that makes it."""
+    """The output of an earlier task is missing; the message names it and the command that creates it."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """One `as_of` and recipe; `marts` are the tables it learns from."""
+    """Paths and cache keys of one training run."""
 
     folder: Path
-    marts: Path
-    as_of: str
+    marts: Path  # tables to learn from
+    as_of: str  # YYYY-MM-DD
     recipe: str
 
     @classmethod
     def open(cls, as_of: str | None = None, recipe: str = "small") -> Workspace:
-        """The workspace of `as_of` (YYYY-MM-DD; None: the day after the newest event in the marts) and `recipe`.
+        """The workspace of a day and a recipe.
+
+        Args:
+            as_of: YYYY-MM-DD; None: the day after the newest event in the marts.
+            recipe: Name of a recipe.
 
         Raises:
-            MissingInput: there are no marts, or no event in them to derive `as_of` from, or they cannot be fetched.
+            MissingInput: the marts are missing, cannot be fetched, or have no events to derive `as_of` from.
         """
-        here = settings.load_settings()
+        config = settings.load_settings()
         try:
-            marts = object_store.fetch_marts(here)
+            marts = object_store.fetch_marts(config)
         except object_store.StorageError as error:
             raise MissingInput(str(error)) from error
         if not (marts / "plays.parquet").exists():
             raise MissingInput(
-                f"no mart plays in {here.marts}; run `dbt build --project-dir dbt` first, or set SEGUE_HOME to where they are"
+                f"no mart plays in {config.marts}; run `dbt build --project-dir dbt` first, or set SEGUE_HOME to the folder that has them"
             )
         day = as_of or day_after_newest_event(marts)
-        return cls(folder=here.training / f"{day}-{recipe}", marts=marts, as_of=day, recipe=recipe)
+        return cls(folder=config.training / f"{day}-{recipe}", marts=marts, as_of=day, recipe=recipe)
 
     def fit_folder(self, fit: str) -> Path:
-        """Everything one fit writes.
+        """Folder of all outputs of a fit.
 
         Raises:
             ValueError: `fit` is not one of FITS.
@@ -78,71 +83,84 @@ class Workspace:
         return self.folder / fit
 
     def vocabulary_folder(self, fit: str) -> Path:
-        """Where `training.prepare` puts the vocabulary of a fit."""
+        """Folder of the vocabulary of a fit, written by `training.prepare`."""
         return self.fit_folder(fit) / "vocabulary"
 
     def cache_folder(self, fit: str) -> Path:
-        """Where what all models of a fit make of the marts is kept, under a name that only the same marts, listeners and code
-        have. Recipes share it.
+        """Folder of the arrays that all models of a fit share, named by the hash of everything they depend on.
+
+        Recipes share the folder.
         """
-        made_from = json.dumps([self.mart_hashes, self._sampling_inputs, code_hash(DATA_MODULE)], sort_keys=True)
-        return self.folder.parent / CACHE_FOLDER / f"{fit}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
+        inputs = [self.mart_hashes, self._sampling_inputs, behaviours_hash(), code_hash(DATA_MODULE)]
+        key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
+        return self.folder.parent / CACHE_FOLDER / f"{fit}-{key}"
 
     def model_folder(self, kind: str, fit: str, name: str) -> Path:
-        """Where a fitted model is saved; `kind` is `channel`, `container`, `ranker` or `head`."""
+        """Folder of a fitted model; `kind` is `channel`, `container`, `ranker` or `head`."""
         return self.fit_folder(fit) / f"{kind}s" / name
 
     def list_fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
-        """Which of the names are models that a fit holds, finished."""
+        """Those of `names` whose model is completely fitted."""
         return [name for name in names if (self.model_folder(kind, fit, name) / INPUTS_FILE).exists()]
 
     def input_hash(self, kind: str, fit: str, name: str) -> str:
-        """The hash of everything that a fitted model was made from."""
+        """Hash of all inputs of a fitted model."""
         return str(json.loads((self.model_folder(kind, fit, name) / INPUTS_FILE).read_text())["hash"])
 
     def channel_folder(self, fit: str, name: str) -> Path:
-        """Where a fitted recall channel is saved."""
+        """Folder of a fitted recall channel."""
         return self.model_folder("channel", fit, name)
 
     def ranker_folder(self, fit: str, name: str) -> Path:
-        """Where a fitted ranker is saved."""
+        """Folder of a fitted ranker."""
         return self.model_folder("ranker", fit, name)
 
     @cached_property
     def mart_hashes(self) -> dict[str, str]:
-        """Hash of every mart's rows (not of its bytes: row groups and compression may differ between runs). A file that is
-        the very one of last time is not read again.
+        """Hash of the rows of every mart, by name.
+
+        Rows are hashed rather than bytes, since row groups and compression may differ between runs. Hashes are cached by
+        size, modification time and inode of the file.
         """
-        record = self.folder.parent / MART_HASHES_FILE
-        known = json.loads(record.read_text()) if record.exists() else {}
-        found = {}
+        cache = self.folder.parent / MART_HASHES_FILE
+        cached = json.loads(cache.read_text()) if cache.exists() else {}
+        hashes = {}
         for path in sorted(self.marts.glob("*.parquet")):
             if path.stem != LANDINGS_MART:
-                stat, last = path.stat(), known.get(str(path), {})
+                stat, last = path.stat(), cached.get(str(path), {})
                 file = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
                 is_same = last.get("file") == file
-                found[str(path)] = last if is_same else {"file": file, "hash": content_hash(path)}
-        if found != known:
-            write_json(record, found)
-        return {Path(path).stem: one["hash"] for path, one in found.items()}
+                hashes[str(path)] = last if is_same else {"file": file, "hash": content_hash(path)}
+        if hashes != cached:
+            write_json(cache, hashes)
+        return {Path(path).stem: entry["hash"] for path, entry in hashes.items()}
 
     @property
     def _sampling_inputs(self) -> dict[str, int]:
-        """How many plays are held (`listeners.drawn`), where that is not all of them."""
-        most = settings.load_settings().training_plays
-        return {"most_plays": most} if pq.read_metadata(self.marts / "plays.parquet").num_rows > most else {}
+        """The limit of plays in memory, if there are more plays than that (`training.data.user_sampling`)."""
+        max_plays = settings.load_settings().training_plays
+        return {"most_plays": max_plays} if pq.read_metadata(self.marts / "plays.parquet").num_rows > max_plays else {}
 
     def inputs(self, **parts: Any) -> dict[str, Any]:
-        """What an output depends on: the marts, `as_of`, the recipe's name, how many plays are held where that is not all
-        of them, and `parts` (configs, fit, code), with their joint `hash`.
+        """Everything that an output depends on, with the joint hash under `hash`.
+
+        Args:
+            parts: Inputs besides `as_of`, the recipe, the marts, the table of behaviors and the limit of plays: configs,
+                fit, code.
         """
-        known: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
-        known |= self._sampling_inputs
-        known |= {
+        inputs: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
+        inputs |= self._sampling_inputs | {"behaviours": behaviours_hash()}
+        inputs |= {
             name: asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
             for name, part in parts.items()
         }
-        return known | {"hash": hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()}
+        return inputs | {"hash": hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()}
+
+
+def behaviours_hash() -> str:
+    """Hash of the behaviors and thresholds that Python reads from dbt (`sequences.behaviours`), which no mart contains."""
+    table = json.dumps(asdict(load_behaviours()), sort_keys=True)
+    return hashlib.sha256(table.encode()).hexdigest()[:16]
 
 
 def day_after_newest_event(marts: Path) -> str:
@@ -161,27 +179,25 @@ def day_after_newest_event(marts: Path) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Hash of a Parquet file's rows as a multiset: equal rows give an equal hash however the file was written."""
+    """Hash of a Parquet file's rows as a multiset, independent of their order and of the file's layout."""
     query = "select count(*), sum(hash(mart)) from read_parquet(?) as mart"
     (rows, total), *_ = duckdb.execute(query, [str(path)]).fetchall()
     return hashlib.sha256(f"{rows}-{total}".encode()).hexdigest()[:16]
 
 
 def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
-    """Whether `output` was finished from exactly these inputs."""
+    """Whether `output` is finished and was made from the same inputs."""
     record = output / INPUTS_FILE
     return record.exists() and json.loads(record.read_text()).get("hash") == inputs["hash"]
 
 
 def mark_done(output: Path, inputs: dict[str, Any]) -> None:
-    """Record what `output` was made from: the last step of a task, atomic, so that a killed task is never taken for a
-    finished one.
-    """
+    """Write the inputs of a finished `output`, atomically and as the last step, so that a killed task is never reused."""
     write_json(output / INPUTS_FILE, inputs)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON so that a reader sees the old file or the new one, never half of it."""
+    """Write indented JSON atomically: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.writing")
     temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
