@@ -108,7 +108,10 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     every ranker against all simpler ones.
     """
     heuristic_names = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
-    best, best_channel = _best_by_recall(heuristic_names, "all", result), _best_by_recall(held_out.channels, "all", result)
+    best, best_channel = (
+        _best_by_recall(heuristic_names, "all", result),
+        _best_by_recall(held_out.channels, "all", result),
+    )
     discoverer = _best_by_recall([*BASELINES, *heuristic_names], "reachable", result)
     result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
     result.pairs = [("fused", name) for name in (*heuristic_names, *BASELINES, best_channel)]

@@ -230,7 +230,9 @@ def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) 
     """The config that the held-out fit resolved, in the type of `config`."""
     path = held_out / RESOLVED_CONFIG_FILE
     if not path.exists():
-        raise MissingInput(f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, which tunes it")
+        raise MissingInput(
+            f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, which tunes it"
+        )
     stored = json.loads(path.read_text())
     # JSON has lists where the config has tuples.
     return type(config)(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
@@ -266,9 +268,7 @@ def main() -> None:
     ranks = settings.load_settings().training_ranks
     skip_reason = _skip_reason(workspace, kind, name, fit)
     is_distributed = (
-        ranks > 1
-        and not skip_reason
-        and supports_distributed_training(resolve_model(kind, name, workspace, fit)[0])
+        ranks > 1 and not skip_reason and supports_distributed_training(resolve_model(kind, name, workspace, fit)[0])
     )
     if is_distributed and not distributed.is_torchrun_worker():
         distributed.launch_torchrun(ranks)

@@ -195,7 +195,9 @@ class CheckpointAndEarlyStop(Callback):
         if self.record.value is None:
             self._save_best_weights(module, trainer.global_step)
         self.record.seconds += time.monotonic() - self._began
-        _log_from_rank0(f"  {trainer.global_step} steps, {self.record.data_wait_share:.1%} of step time waiting for data")
+        _log_from_rank0(
+            f"  {trainer.global_step} steps, {self.record.data_wait_share:.1%} of step time waiting for data"
+        )
 
     def _validate(self, trainer: Any, module: Any, step: int) -> None:
         module.eval()
