@@ -39,9 +39,9 @@ from serving.releases.loader import ALL_PARTS, ReleaseParts, load_release
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ServedRelease
 from serving.releases.warm_up import warm_up
-from serving.scenes import SCENES, SIMILAR, TRACKS
 from storage.suppression_list import SuppressionList
 from training.slate.filters import Exclusions, FilterContext
+from training.slate.scenes import SCENES, SIMILAR, TRACKS
 
 NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models makes one"
 

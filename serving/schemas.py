@@ -1,6 +1,6 @@
-"""What the API takes and gives, as pydantic models; their descriptions stand in the API's own page.
+"""Pydantic models of the HTTP API; their field descriptions appear in the OpenAPI document.
 
-Knows nothing about how an answer comes about.
+Knows nothing about how a response is computed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.http import openapi_examples
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult
 from serving.pipeline.user_profile import InterestSummary, ProfileEvent
@@ -19,173 +18,172 @@ Territory = Annotated[
     str | None,
     Field(
         pattern=r"^[A-Za-z]{2}$",
-        description="Country of the listener, ISO 3166-1 alpha-2; by default the service's (`SEGUE_TERRITORY`). Where nobody "
-        "knows it, only tracks come that may be served everywhere",
+        description="Country of the listener, ISO 3166-1 alpha-2; default: that of the service (`SEGUE_TERRITORY`). Without "
+        "either, only tracks that are available everywhere are returned",
     ),
 ]
 Explicit = Annotated[
     bool | None,
     Field(
-        description="Whether tracks with an advisory label may come; by default as the service has it (`SEGUE_EXPLICIT`, yes)"
+        description="Whether tracks with an advisory label are allowed; default: `SEGUE_EXPLICIT` of the service (yes)"
     ),
 ]
 ReasonLanguage = Annotated[Language, Field(description="Language of the reasons: English or Chinese")]
 
 
 class RecommendedTrack(BaseModel):
-    """One track and why it is there."""
+    """One recommended track."""
 
     track_id: str
     title: str
     artists: list[str]
-    duration_ms: int = Field(description="0 where nobody knows it")
-    artist_ids: list[str] = Field(description="To block one: an event with target_type artist")
+    duration_ms: int = Field(description="0 if unknown")
+    artist_ids: list[str] = Field(description="To block an artist, report an event with target_type artist")
     score: float
-    channels: list[str] = Field(description="Recall channels that found it, the one that ranked it best first")
-    reason: str
+    channels: list[str] = Field(
+        description="Recall channels that found the track, the one that ranked it highest first"
+    )
+    reason: str = Field(description="Why the track is recommended, as a sentence in the requested language")
     release: str | None = Field(
         default=None,
         exclude_if=lambda release: release is None,
-        description="The release that gave it, where that is not the answer's: in a daily list that another one began",
+        description="Release that recommended the track, if it differs from that of the response: in a daily list that an "
+        "earlier release began",
     )
     audio_url: str | None = Field(
         default=None,
         exclude_if=lambda url: url is None,
-        description="Where it can be heard: an https address, or a path of this host; left out where nobody knows",
+        description="Audio: an https address or a path of this host; absent if unknown",
     )
 
 
 class CollectionTrack(BaseModel):
-    """A track that a playlist or an mlog holds."""
+    """A track of a playlist or an mlog."""
 
     model_config = ConfigDict(from_attributes=True)
 
     track_id: str
     title: str
     artists: list[str]
-    duration_ms: int = Field(description="0 where nobody knows it")
+    duration_ms: int = Field(description="0 if unknown")
     audio_url: str | None = Field(
         default=None,
         exclude_if=lambda url: url is None,
-        description="Where it can be heard: an https address, or a path of this host; left out where nobody knows",
+        description="Audio: an https address or a path of this host; absent if unknown",
     )
 
 
 class RecommendedCollection(BaseModel):
-    """What playlists and mlogs have in common."""
+    """Common fields of recommended playlists and mlogs."""
 
     title: str
     score: float
-    channels: list[str] = Field(description="`playlists` or `mlogs`; nothing where it is there for being opened most")
-    reason: str
-    tracks: list[CollectionTrack] = Field(description="The first of its tracks that may be played")
+    channels: list[str] = Field(description="`playlists` or `mlogs`; empty for an item recommended for its popularity")
+    reason: str = Field(description="Why the item is recommended, as a sentence in the requested language")
+    tracks: list[CollectionTrack] = Field(description="The first playable tracks")
 
 
 class RecommendedPlaylist(RecommendedCollection):
-    """One playlist and why it is there."""
-
-    model_config = ConfigDict(json_schema_extra={"example": openapi_examples.PLAYLIST})
+    """One recommended playlist."""
 
     playlist_id: str
 
 
 class RecommendedMlog(RecommendedCollection):
-    """One short video and why it is there."""
-
-    model_config = ConfigDict(json_schema_extra={"example": openapi_examples.MLOG})
+    """One recommended short video."""
 
     mlog_id: str
 
 
 class Trace(BaseModel):
-    """How one answer came about."""
+    """How one response was computed."""
 
     release: str
     discovery: float | None = Field(
-        description="Share of discoveries that was asked of fusion, by the request or the release; null for similar tracks"
+        description="Fraction of new tracks requested from fusion, by the request or the release; null for similar tracks"
     )
     state_from: str = Field(
-        description="What is known of the user is from the store; or from memory, or from nothing, where it did not answer"
+        description="Source of the user state: `store`, or if the store failed `memory` (cached) or `nothing`"
     )
-    stage_ms: dict[str, float] = Field(description="Stage of the path, in order, and how many milliseconds it took")
-    candidates: dict[str, int] = Field(description="Recall channel and how many tracks it found")
+    stage_ms: dict[str, float] = Field(description="Stage of the pipeline, in order → milliseconds")
+    candidates: dict[str, int] = Field(description="Recall channel → number of candidates")
     left_out: dict[str, str] = Field(
-        description="Recall channel without a part in the answer and why: failed, late, or busy with an earlier request"
+        description="Recall channel without a part in the response → reason: failed, late, or busy with an earlier request"
     )
-    fused: int = Field(description="Distinct tracks of all channels")
-    removed: dict[str, int] = Field(description="Filter and how many tracks it removed")
-    ranked: int = Field(description="Tracks that were put in order")
-    listed: int = Field(description="Tracks that the list of the day had already; with enough of them nobody is asked")
-    explored: int = Field(description="New tracks that chance put into the answer")
+    fused: int = Field(description="Distinct candidates of all channels")
+    removed: dict[str, int] = Field(description="Filter → number of candidates removed")
+    ranked: int = Field(description="Candidates that were ranked")
+    listed: int = Field(description="Tracks already in today's list; if they suffice, no channel is called")
+    explored: int = Field(description="Random new tracks in the response")
 
 
 class Recommendation(BaseModel):
-    """One answer, all of it from one release."""
+    """One response, computed by one release."""
 
-    request_id: str = Field(description="Send it with the events that this answer leads to")
+    request_id: str = Field(description="To be sent with the events that result from this response")
     release: str
     arm: str | None = Field(
         default=None,
         exclude_if=lambda arm: not arm,
-        description="Experiment and arm of the user; not there without an experiment",
+        description="Experiment and arm of the user; absent without an experiment",
     )
     items: list[RecommendedTrack | RecommendedPlaylist | RecommendedMlog] = Field(
-        description="Playlists in the scene `playlists`, mlogs in `mlog`, tracks elsewhere"
+        description="Playlists in the scene `playlists`, mlogs in `mlog`, tracks in all other scenes"
     )
     trace: Trace | None = Field(
-        default=None, exclude_if=lambda trace: trace is None, description='Only where the request says `"debug": true`'
+        default=None, exclude_if=lambda trace: trace is None, description='Only if the request has `"debug": true`'
     )
 
 
 class SearchResults(BaseModel):
-    """Tracks that hold the words, the most played first."""
+    """Matching tracks, the most played first."""
 
     items: list[SearchResult]
 
 
 class UserIds(BaseModel):
-    """Some users that the online store knows."""
+    """Some users of the online store."""
 
     user_ids: list[str]
 
 
 class UserProfileResponse(BaseModel):
-    """A listener as one release sees them."""
+    """A user as one release represents them."""
 
     user_id: str
     is_known: bool
     release: str
-    events: list[ProfileEvent] = Field(description="The newest ones, oldest first; `ended_at` in µs since 1970")
+    events: list[ProfileEvent] = Field(description="The newest events, oldest first; `ended_at` in µs since 1970")
     interests: list[InterestSummary]
-    short_term: InterestSummary | None = Field(description="The session that was last")
-    long_term: InterestSummary | None = Field(description="The last 2,000 plays that were listened to")
+    short_term: InterestSummary | None = Field(description="The latest session")
+    long_term: InterestSummary | None = Field(description="The last 2,000 listened plays")
 
 
 class RejectedEvent(BaseModel):
-    """A row that is no event of the contract."""
+    """A row that violates the data contract."""
 
-    index: int
+    index: int = Field(description="Position of the row in the report, from 0")
     reason: str
 
 
 class EventReport(BaseModel):
-    """What became of the reported rows."""
+    """What happened to the reported rows."""
 
-    accepted: int = Field(description="On the disk, and in the user's next recommendation")
-    duplicate: int = Field(description="Reported before, by event_id")
+    accepted: int = Field(description="Rows that are durable and visible to the user's next request")
+    duplicate: int = Field(description="Rows whose event_id was reported before")
     rejected: list[RejectedEvent]
 
 
-def render_recommendation(answer: RecommendationResponse, language: Language, is_debugged: bool) -> Recommendation:
-    """An answer as it is sent: with reasons in a language, and with its trace or without."""
-    # Shallow: what is copied deeply on its way into a model is copied twice.
+def render_recommendation(response: RecommendationResponse, language: Language, has_trace: bool) -> Recommendation:
+    """The HTTP form of a response: reasons as sentences, and the trace if requested."""
+    # vars() instead of asdict(): pydantic copies the nested values anyway.
     items = [
         vars(item)
         | {
             "reason": render_reason(item.reason, language),
-            "release": None if item.release == answer.release else item.release,
+            "release": None if item.release == response.release else item.release,
         }
-        for item in answer.items
+        for item in response.items
     ]
-    trace = vars(answer.trace) if is_debugged else None
-    return Recommendation(**vars(answer) | {"items": items, "trace": trace})
+    trace = vars(response.trace) if has_trace else None
+    return Recommendation(**vars(response) | {"items": items, "trace": trace})

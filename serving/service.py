@@ -1,4 +1,7 @@
-"""The recommender over HTTP: thin methods over `serving.runtime`. Only this file and `composed.py` import bentoml."""
+"""BentoML service of the recommender: thin methods over `serving.runtime`.
+
+Only this file and `distributed.py` import bentoml. Docstrings of API methods are their OpenAPI texts.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,6 @@ from serving.pipeline.collection_pipeline import NoCollections
 from serving.pipeline.request import MAX_ID_BYTES, RequestRejected
 from serving.pipeline.track_pipeline import UnknownTrack
 from serving.runtime import NotReady, Runtime
-from serving.scenes import SCENES, SIMILAR
 from serving.schemas import (
     EventReport,
     Explicit,
@@ -39,21 +41,22 @@ from serving.schemas import (
     UserProfileResponse,
     render_recommendation,
 )
+from training.slate.scenes import SCENES, SIMILAR
 
 MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
 MAX_CONCURRENCY = 256
-MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128  # fewer than MOST_WAITING in all, where BentoML would say 429
+MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128  # together below MAX_CONCURRENCY, where BentoML answers 429
 MAX_EVENTS = 1000
 MAX_LISTED, MAX_QUERY_LENGTH = 50, 100
 
 
 @bentoml.service(threads=THREADS, workers=1, traffic={"timeout": 30, "max_concurrency": MAX_CONCURRENCY})
 class Recommender:
-    """Recommends tracks and takes the events that follow.
+    """Recommends tracks and logs the events that follow.
 
-    `POST /recommend` answers with tracks and why each is there, `POST /similar` with tracks like one; `POST /events`
-    reports what people did with them. A report is durable when it is answered, and the user's next recommendation knows it.
+    `POST /recommend` returns tracks with reasons, `POST /similar` tracks similar to one; `POST /events` reports what users
+    did with them. A report is durable when the response arrives, and visible to the user's next request.
     """
 
     def __init__(self) -> None:
@@ -70,21 +73,35 @@ class Recommender:
     @bentoml.api(output_spec=Recommendation)
     def recommend(
         self,
-        user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Who listens")],
-        scene: Annotated[str, Field(max_length=64, description=f"Where: {', '.join(SCENES)}")] = "daily",
-        limit: Annotated[int | None, Field(ge=1, description="How many tracks; by default the scene's")] = None,
+        user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")],
+        scene: Annotated[str, Field(max_length=64, description=f"Place in the product: {', '.join(SCENES)}")] = "daily",
+        limit: Annotated[int | None, Field(ge=1, description="Number of items; default: that of the scene")] = None,
         discovery: Annotated[
             float | None,
             Field(
-                ge=0, le=1, description="Share of tracks new to the listener; by default what suits most in the scene"
+                ge=0, le=1, description="Fraction of tracks new to the user; default: the release's share for the scene"
             ),
         ] = None,
         territory: Territory = None,
         explicit: Explicit = None,
         language: ReasonLanguage = "en",
-        debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
+        debug: Annotated[bool, Field(description="Whether the response has a `trace`")] = False,
     ) -> Recommendation | Response:
-        """Tracks for a user, best first; playlists or mlogs in their scenes."""
+        """Tracks, playlists or short videos for a user, best first.
+
+        Every item names the recall channels that found it and the reason. One response comes from one release. A channel
+        that fails or exceeds the deadline is left out; if none is left, popular tracks are returned.
+
+        `discovery` is the fraction of tracks that are new to the user, from 0 (none) to 1 (all); the first positions have
+        fewer of them than the later ones. The list of `daily` stays the same within the UTC day, grows if more tracks are
+        requested, and has no track of the lists of the last 7 days; if `discovery` is below one half, only tracks that were
+        listed and not played since are excluded. A blocked or disliked track leaves the list immediately. `debug` adds a
+        `trace` of the computation.
+
+        The scene `playlists` returns playlists, `mlog` short videos (mlogs), each with its id, a reason and some of its
+        playable tracks; a click on one, reported as an event with `target_type` playlist or mlog, influences the next
+        response. These scenes have no `discovery`. 404: the release has no items of the scene's type.
+        """
         try:
             return render_recommendation(
                 self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), language, debug
@@ -99,24 +116,27 @@ class Recommender:
     @bentoml.api(output_spec=Recommendation)
     def similar(
         self,
-        track_id: Annotated[
-            str, Field(min_length=1, max_length=MAX_ID_BYTES, description="What the tracks should be like")
-        ],
-        limit: Annotated[int | None, Field(ge=1, description=f"How many tracks; by default {SIMILAR.limit}")] = None,
+        track_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Track to compare with")],
+        limit: Annotated[int | None, Field(ge=1, description=f"Number of tracks; default: {SIMILAR.limit}")] = None,
         user_id: Annotated[
             str | None,
             Field(
                 min_length=1,
                 max_length=MAX_ID_BYTES,
-                description="Who listens: what they blocked or disliked stays away",
+                description="Id of the user, whose blocked and disliked tracks are excluded",
             ),
         ] = None,
         territory: Territory = None,
         explicit: Explicit = None,
         language: ReasonLanguage = "en",
-        debug: Annotated[bool, Field(description="Whether the answer says how it came about, in `trace`")] = False,
+        debug: Annotated[bool, Field(description="Whether the response has a `trace`")] = False,
     ) -> Recommendation | Response:
-        """Tracks like a given one, nearest first."""
+        """Tracks similar to a given one, most similar first.
+
+        By item vectors and the music graph; every item names the channels that found it. The filters are those of
+        `/recommend`, and every release of the given recording is excluded. If few tracks are similar, the response is short:
+        it is not filled with popular tracks.
+        """
         try:
             return render_recommendation(
                 self._runtime.similar(track_id, limit, user_id, territory, explicit), language, debug
@@ -136,7 +156,12 @@ class Recommender:
             Field(min_length=1, max_length=MAX_EVENTS, json_schema_extra={"items": openapi.event_schema()}),
         ],
     ) -> EventReport | Response:
-        """Report events, rows of the data contract's `listening_events`."""
+        """Report events of users.
+
+        Each row is a `listening_events` row of the data contract. Accepted rows are durable when the response arrives and
+        visible to the user's next request. A row with a known `event_id` is a duplicate and has no effect; a row that violates
+        the contract is rejected with the reason, and the other rows are accepted. Missing times default to now.
+        """
         try:
             return EventReport(**asdict(self._runtime.ingest_events(events)))
         except (LogBusy, OSError) as error:
@@ -144,9 +169,13 @@ class Recommender:
 
     @bentoml.api(output_spec=UserProfileResponse)
     def listener(
-        self, user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Who listens")]
+        self, user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")]
     ) -> UserProfileResponse | Response:
-        """What is known of a listener: the newest events, interests, and what is long- and short-term."""
+        """Events and interests of a user.
+
+        The newest events with their sessions; the interests that `multi_interest` finds in the listened tracks, each named by
+        its distinctive facets; and summaries of the latest session and of the last 2,000 plays.
+        """
         try:
             return UserProfileResponse(**asdict(self._runtime.describe_user(user_id)))
         except RequestRejected as error:
@@ -158,32 +187,35 @@ class Recommender:
     def search(
         self,
         words: Annotated[
-            str, Field(max_length=MAX_QUERY_LENGTH, description="Words of title and artists; none: any")
+            str, Field(max_length=MAX_QUERY_LENGTH, description="Words of title and artists; empty: any track")
         ] = "",
-        limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many tracks")] = 20,
+        limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="Number of tracks")] = 20,
     ) -> SearchResults | Response:
-        """Tracks by words, the most played first."""
+        """Search tracks by words, the most played first.
+
+        Every word must occur in the title or in an artist's name; case is ignored. Searches the 50,000 most played tracks.
+        """
         try:
             return SearchResults(items=self._runtime.search(words, limit))
         except NotReady as error:
             return _error(503, error)
 
     @bentoml.api(output_spec=UserIds)
-    def listeners(self, limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many ids")] = 20) -> UserIds:
-        """Some listeners, to look at what the models make of them."""
+    def listeners(self, limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="Number of ids")] = 20) -> UserIds:
+        """Ids of some users, in order, whose features were materialized."""
         return UserIds(user_ids=self._runtime.list_users(limit))
 
     async def __is_ready__(self) -> bool:
-        """`/readyz`: a warm release is in service."""
+        """Answer of `/readyz`: whether a warm release is in service."""
         return self._runtime.is_ready
 
     async def __is_alive__(self) -> bool:
-        """`/livez`: events can be logged; with or without a release."""
+        """Answer of `/livez`: whether events can be logged, with or without a release."""
         return self._runtime.is_alive
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Bring everything that was acknowledged to its place before the process ends."""
+        """Flush everything that was acknowledged before the process ends."""
         self._runtime.close()
 
 
@@ -205,12 +237,12 @@ def _metrics() -> Metrics:
 
 
 def _queues() -> list[RequestQueue]:
-    answers = RequestQueue(
+    recommendations = RequestQueue(
         ("/recommend", "/similar", "/listener", "/search"),
         settings.load_settings().concurrent_requests,
         MAX_WAITING_REQUESTS,
     )
-    return [answers, RequestQueue(("/events",), MAX_CONCURRENT_REPORTS, MAX_WAITING_REPORTS)]
+    return [recommendations, RequestQueue(("/events",), MAX_CONCURRENT_REPORTS, MAX_WAITING_REPORTS)]
 
 
 def _count_shed_request(path: str) -> None:
@@ -226,7 +258,7 @@ def _count_denied_request(reason: str) -> None:
     _metrics().turned_away.labels(reason).inc()
 
 
-# The first is the outermost.
+# The first middleware is the outermost.
 Recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(ListeningPage)  # type: ignore[attr-defined]
 Recommender.add_asgi_middleware(RequestGuard, description=_openapi_document, status=_status)  # type: ignore[attr-defined]  # it is a Service now
@@ -235,6 +267,6 @@ Recommender.add_asgi_middleware(ValidationErrorFormatter)  # type: ignore[attr-d
 
 
 def _error(status: int, error: Exception) -> Response:
-    # BentoML passes a ready response on as it is.
+    # BentoML returns a Response object unchanged.
     headers = {"Retry-After": "1"} if status == 503 else None
     return JSONResponse({"error": str(error)}, status_code=status, headers=headers)

@@ -1,7 +1,7 @@
-"""What a reported event must look like before it is logged: one row of the data contract's `listening_events`.
+"""Validation of reported events: one row of the data contract's `listening_events`.
 
-The landing zone validates again and more slowly; this is the quick check at the door, so that a client hears at once
-what is wrong. Behaviours come from the same seed as everywhere; a test holds this file against the landing contract.
+The landing zone validates again, more slowly; this check lets a client see its error in the response. Behaviors come from
+the dbt seed that all stages read; a contract test compares this file with the landing contract.
 Knows nothing about HTTP or storage.
 """
 
@@ -14,27 +14,41 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from sequences import behaviours
 
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
-COLUMNS = (
-    "event_id",
-    "user_id",
-    "sequence_number",
-    "target_type",
-    "target_id",
-    "occurred_at",
-    "ended_at",
-    "action",
-    "played_ms",
-    "scene",
-    "context_id",
-    "request_id",
-    "position",
-    "propensity",
-    "device",
-)
-MICROSECONDS_PER_SECOND = 1_000_000  # times are µs since 1970, UTC
+
+
+class ReportedEvent(BaseModel):
+    """The columns of a reported event, for documentation; `read_event` validates rows."""
+
+    event_id: str | None = Field(
+        default=None, description="Rows with the same id are one event; default: a hash of the event"
+    )
+    user_id: str = Field(description="User who acted")
+    sequence_number: int | None = Field(
+        default=None, description="The client's order of events that end at the same time"
+    )
+    target_type: str = Field(description="Type of the target", json_schema_extra={"enum": list(TARGET_TYPES)})
+    target_id: str = Field(description="Id of the target within its type")
+    occurred_at: str | int | None = Field(
+        default=None, description="Start: ISO 8601 in UTC, or µs since 1970; default: derived from the end"
+    )
+    ended_at: str | int | None = Field(default=None, description="End of a play, in the same formats; default: now")
+    action: str = Field(description="What the user did")
+    played_ms: int | None = Field(default=None, description="Played time in ms; required for plays, invalid otherwise")
+    scene: str | None = Field(default=None, description="Place in the product")
+    context_id: str | None = Field(default=None, description="Where the target came from, typed: playlist:7, album:3")
+    request_id: str | None = Field(default=None, description="Response that showed the target")
+    position: int | None = Field(default=None, description="Position in that response, from 0")
+    propensity: float | None = Field(default=None, description="Probability with which that response showed the target")
+    device: str | None = Field(default=None, description="Kind of device")
+
+
+COLUMNS = tuple(ReportedEvent.model_fields)
+MICROSECONDS_PER_SECOND = 1_000_000  # times are in µs since 1970, UTC
 MAX_FUTURE_US = 5 * 60 * MICROSECONDS_PER_SECOND
 MAX_AGE_US = 30 * 24 * 3600 * MICROSECONDS_PER_SECOND
 MAX_PLAY_MS = 24 * 3600 * 1000
@@ -43,28 +57,28 @@ MAX_INTEGER = 2**63 - 1
 MAX_POSITION = 2**31 - 1
 
 Event = dict[str, Any]
-"""A row with every column of `COLUMNS`: times int µs UTC, None where absent; the log fills in `sequence_number`."""
+"""A row with every column of `COLUMNS`: times in µs UTC, None if absent; the log fills in `sequence_number`."""
 
 
 class EventRejected(ValueError):
-    """A row breaks the contract; the message is the reason the client gets."""
+    """A row violates the contract; the message is returned to the client."""
 
 
 @lru_cache(maxsize=1)
 def allowed_actions() -> tuple[str, ...]:
-    """Every action a client may report, in the seed's order, `impression` first."""
+    """The actions that a client may report: `impression`, then those of the seed in its order."""
     rows = behaviours.load_behaviours().rows
     return tuple(dict.fromkeys(("impression", *(row.action for row in rows))))
 
 
 def read_event(row: object, now_us: int) -> Event:
-    """The event a row means, with what it left out filled in.
+    """Parse a row and fill in the columns that it omits.
 
-    A missing time is `now_us`; a play without `occurred_at` began `played_ms` before it ended. A missing `event_id` is
-    a hash of the event, so that the same row sent twice is one event: a client that knows real repeats sends ids.
+    A missing time is `now_us`; a play without `occurred_at` began `played_ms` before it ended. A missing `event_id` is a
+    hash of the event, so the same row sent twice is one event; clients that report real repeats must send ids.
 
     Raises:
-        EventRejected: the row is no event of the contract; the message names the column and the remedy.
+        EventRejected: The row violates the contract; the message names the column and the remedy.
     """
     if not isinstance(row, Mapping):
         raise EventRejected(f"an event is an object with columns, not {type(row).__name__}")
@@ -76,9 +90,9 @@ def read_event(row: object, now_us: int) -> Event:
         event[column] = read(column, row.get(column))
     is_play = event["action"] == "play"
     if is_play and event["played_ms"] is None:
-        raise EventRejected("played_ms is missing; a play says how long it lasted, in milliseconds")
+        raise EventRejected("played_ms is missing; plays need it, in milliseconds")
     if not is_play and event["played_ms"] is not None:
-        raise EventRejected(f"action {event['action']} has played_ms {event['played_ms']}; only plays have")
+        raise EventRejected(f"action {event['action']} has played_ms {event['played_ms']}; only plays may have it")
     event["occurred_at"], event["ended_at"] = _times(row, is_play, event["played_ms"] or 0, now_us)
     event["event_id"] = event["event_id"] or _event_id(event)
     return event
@@ -92,11 +106,11 @@ def _times(row: Mapping[str, Any], is_play: bool, played_ms: int, now_us: int) -
     if began is None:
         began = ended - length
     if began > ended:
-        raise EventRejected(
-            "occurred_at is after ended_at; an event ends when its outcome is known, not before it began"
-        )
+        raise EventRejected("occurred_at is after ended_at; an event cannot end before it begins")
     if not is_play and began != ended:
-        raise EventRejected(f"action {row['action']} has an ended_at of its own; only plays last")
+        raise EventRejected(
+            f"action {row['action']} has an ended_at that differs from occurred_at; only plays may have a duration"
+        )
     for name, time in (("occurred_at", began), ("ended_at", ended)):
         if time > now_us + MAX_FUTURE_US:
             raise EventRejected(
@@ -120,7 +134,7 @@ def _time(column: str, value: object) -> int | None:
             return _microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             pass
-    raise EventRejected(f"{column} is no time; give ISO 8601 in UTC or an integer of microseconds since 1970")
+    raise EventRejected(f"{column} is not a time; use ISO 8601 in UTC or an integer of microseconds since 1970")
 
 
 def _microseconds(moment: datetime) -> int:
@@ -144,9 +158,9 @@ def _text(column: str, value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
-        raise EventRejected(f"{column} must be text that is not empty")
+        raise EventRejected(f"{column} must be non-empty text")
     if not value.isprintable() or "\ufffd" in value:
-        raise EventRejected(f"{column} holds a character that cannot be printed")
+        raise EventRejected(f"{column} contains an unprintable character")
     if len(value.encode()) > MAX_TEXT_BYTES:
         raise EventRejected(f"{column} is longer than {MAX_TEXT_BYTES} bytes")
     return value

@@ -1,62 +1,143 @@
-"""How the API describes itself: what BentoML derives from the code, in our words and with examples that can be tried.
+"""OpenAPI document of the service: what BentoML derives from the code, plus an overview, tags, examples and errors.
 
-Only changes the description; knows nothing about HTTP.
+Summaries and descriptions of operations are the docstrings of the API methods; those of fields are pydantic field
+descriptions. Examples are in `openapi_examples.yaml`. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-from serving.events.event_schema import COLUMNS, allowed_actions
-from serving.http import openapi_examples as examples
-from serving.http import openapi_texts as words
-from serving.scenes import SCENES
+import yaml
+
+from serving.events.event_schema import ReportedEvent, allowed_actions
+from training.slate.scenes import SCENES
 
 Spec = dict[str, Any]
 
 NULL = {"type": "null"}
 SECURITY_SCHEME = "api_key"
+EXAMPLES_FILE = Path(__file__).with_name("openapi_examples.yaml")
+
+OVERVIEW = """\
+Segue recommends tracks, playlists and short videos, and learns from what listeners do with them.
+
+1. **Request**: `POST /recommend` returns tracks, best first, with the reason for each.
+2. **Report**: `POST /events` reports what the listener did, with the `request_id` of the response.
+3. **Request again**: the next response takes the events into account. A blocked or disliked track or artist never returns.
+
+`POST /similar` returns tracks similar to a given one.
+
+To try it here, open *Recommend*, press *Try it out*, then *Execute*. Unknown users get popular tracks.
+
+| scene | items | default limit | maximum |
+|---|---|---|---|
+"""
+
+TAGS = {
+    "Recommend": "Tracks for a listener.",
+    "Events": "Feedback of the listener.",
+    "Inspect": "For people who want to see the inputs of the models; used by the listening page.",
+    "Operations": "For load balancers and monitoring.",
+}
+
+TAG_OF_PATH = {
+    "/recommend": "Recommend",
+    "/similar": "Recommend",
+    "/events": "Events",
+    "/listener": "Inspect",
+    "/listeners": "Inspect",
+    "/search": "Inspect",
+    "/livez": "Operations",
+    "/readyz": "Operations",
+    "/status": "Operations",
+    "/metrics": "Operations",
+}
+
+OPERATIONS_DOCS = {
+    "/livez": "Liveness: whether events can be logged\n\n503: only a restart helps.",
+    "/readyz": "Readiness: whether a release is in service\n\n503 until the first release is loaded and warm. Later releases "
+    "are swapped in without interruption.",
+    "/status": "Releases in service, and rejected releases\n\nThe production release, the canary releases with their share of "
+    "the users, and which releases were rejected, with the reason. The previous release stays in service instead.",
+    "/metrics": "Metrics for Prometheus\n\nText format; the service's own metrics begin with `segue_`.",
+}
+"""Path of an operation without an API method → its docstring."""
+
+ERROR_DESCRIPTIONS = {
+    400: "Invalid request",
+    401: "Missing or unknown API key, if the service has keys",
+    403: "The service has no keys, and the request does not come from its own machine",
+    404: "The release does not have the track, or has no items of the scene's type",
+    413: "The body is too large",
+    415: "The body is not JSON",
+    429: "Too many requests from this client; see Retry-After",
+    503: "No release in service yet, or too many requests are queued; see Retry-After",
+}
+
+
+@cache
+def load_examples() -> Spec:
+    """The content of `openapi_examples.yaml`."""
+    examples: Spec = yaml.safe_load(EXAMPLES_FILE.read_text(encoding="utf-8"))
+    return examples
 
 
 def event_schema() -> Spec:
-    """The schema of one event of a report: the contract's columns, all but four optional."""
-    properties = {name: words.COLUMN_SCHEMAS[name] for name in COLUMNS}
-    properties["action"] = properties["action"] | {"enum": list(allowed_actions())}
+    """The schema of one reported event: the columns of the data contract."""
+    schema = ReportedEvent.model_json_schema()
+    properties = {
+        name: {key: value for key, value in column.items() if key not in ("title", "default")}
+        for name, column in _without_null_types(schema["properties"]).items()
+    }
+    properties["action"] |= {"enum": list(allowed_actions())}
     return {
         "type": "object",
-        "required": ["user_id", "target_type", "target_id", "action"],
+        "required": schema["required"],
         "properties": properties,
-        "example": examples.REQUESTS["/events"]["A play to the end"]["events"][0],
+        "example": load_examples()["requests"]["/events"]["A full play"]["events"][0],
     }
 
 
 def build_openapi_document(derived: Spec) -> Spec:
-    """The OpenAPI document of the service, from the one that BentoML derives."""
+    """The OpenAPI document of the service.
+
+    Args:
+        derived: The document that BentoML derives from the service class.
+    """
     spec: Spec = json.loads(json.dumps(derived))
     scenes = "\n".join(
         f"| `{scene.name}` | {scene.item_type} | {scene.limit} | {scene.max_limit} |" for scene in SCENES.values()
     )
-    spec["info"] = {"title": "Segue recommender", "version": _version(), "description": words.OVERVIEW + scenes}
-    del spec["servers"]  # it is the page's own
-    spec["tags"] = [{"name": name, "description": what} for name, what in words.TAGS.items()]
-    spec["paths"]["/status"] = {"get": _status()}
-    paths = {path: spec["paths"][path] for path in words.OPERATIONS}
+    spec["info"] = {"title": "Segue recommender", "version": _version(), "description": OVERVIEW + scenes}
+    del spec["servers"]  # the address of the page itself
+    spec["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
+    # Answered by middleware, so BentoML does not know it.
+    spec["paths"]["/status"] = {"get": {"responses": {"200": {"content": {"application/json": {}}}}}}
+    paths = {path: spec["paths"][path] for path in TAG_OF_PATH}
     for path, operations in paths.items():
         for operation in operations.values():
             _mark_nullable_columns(path, operation, spec["components"]["schemas"])
     spec["components"] = _without_null_types(spec["components"])
-    for path, (tag, summary) in words.OPERATIONS.items():
+    for path, tag in TAG_OF_PATH.items():
         (operation,) = paths[path].values()
-        operation |= {"tags": [tag], "summary": summary, "description": words.DETAILS[path]}
-        if path in examples.REQUESTS:
-            _add_examples(path, operation)
+        doc = inspect.cleandoc(OPERATIONS_DOCS.get(path) or operation["description"])
+        summary, _, description = doc.partition("\n")
+        operation |= {"tags": [tag], "summary": summary.removesuffix("."), "description": description.strip() or doc}
+        _add_examples(path, operation)
     spec["paths"] = paths
+    schemas = _referenced_schemas(spec)
+    for name, example in load_examples()["schemas"].items():
+        schemas[name]["example"] = example
     spec["components"] = {
-        "schemas": _referenced_schemas(spec),
+        "schemas": schemas,
         "securitySchemes": {
-            SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "Where the service has keys"}
+            SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "If the service has API keys"}
         },
     }
     return spec
@@ -65,26 +146,26 @@ def build_openapi_document(derived: Spec) -> Spec:
 def _version() -> str:
     try:
         return version("segue")
-    except PackageNotFoundError:  # a bento has the source and no package
+    except PackageNotFoundError:  # a bento contains the source without package metadata
         return "bento"
 
 
 def _mark_nullable_columns(path: str, operation: Spec, schemas: Spec) -> None:
-    """Take the columns that may be null from the named schemas: in the operations BentoML leaves the null out."""
-    contents = [answer.get("content", {}) for answer in operation["responses"].values()]
+    """Copy nullable columns from the named schemas: BentoML drops the null type in operations."""
+    contents = [response.get("content", {}) for response in operation["responses"].values()]
     contents.append(operation.get("requestBody", {}).get("content", {}))
     for content in contents:
         for media in content.values():
-            schema = media["schema"]
+            schema = media.get("schema", {})
             name = schema.get("title", "")
-            known = schemas.get(f"{path[1:]}__Input" if name == "Input" else name, {}).get("properties", {})
-            for column, told in known.items():
-                if NULL in told.get("anyOf", ()) and column in schema.get("properties", {}):
-                    schema["properties"][column] = _without_null_types(told)
+            properties = schemas.get(f"{path[1:]}__Input" if name == "Input" else name, {}).get("properties", {})
+            for column, named in properties.items():
+                if NULL in named.get("anyOf", ()) and column in schema.get("properties", {}):
+                    schema["properties"][column] = _without_null_types(named)
 
 
 def _without_null_types(schema: Any) -> Any:
-    """The same in the words of OpenAPI 3.0, which knows `nullable` and no type of null."""
+    """The schema with `nullable` in place of the null type, which OpenAPI 3.0 does not have."""
     if isinstance(schema, list):
         return [_without_null_types(one) for one in schema]
     if not isinstance(schema, dict):
@@ -94,44 +175,38 @@ def _without_null_types(schema: Any) -> Any:
     if NULL not in choices:
         return inner
     others = [one for one in inner.pop("anyOf") if one != NULL]
-    # What stands beside a reference is not read.
+    # OpenAPI 3.0 ignores the siblings of a reference.
     plain = others[0] if len(others) == 1 and "$ref" not in others[0] else {"anyOf": others}
     return plain | inner | {"nullable": True}
 
 
 def _add_examples(path: str, operation: Spec) -> None:
-    requests = {name: {"value": value} for name, value in examples.REQUESTS[path].items()}
-    operation["requestBody"]["content"]["application/json"]["examples"] = requests
-    answer = operation["responses"]["200"]
-    answer["description"] = "The answer"
-    answer["content"]["application/json"]["example"] = examples.RESPONSES[path]
-    told = dict(sorted((examples.ERRORS[path] | examples.ACCESS_ERRORS).items()))
-    operation["responses"] = {"200": answer} | {str(status): _error(status, error) for status, error in told.items()}
+    examples = load_examples()
+    if path in examples["requests"]:
+        requests = {name: {"value": value} for name, value in examples["requests"][path].items()}
+        operation["requestBody"]["content"]["application/json"]["examples"] = requests
+    if path not in examples["responses"]:
+        return
+    response, example = operation["responses"]["200"], examples["responses"][path]
+    response["description"] = "The response"
+    content = response["content"]["application/json"]
+    content.setdefault("schema", {"type": "object", "required": list(example)})
+    content["example"] = example
+    errors = sorted(examples["errors"][path].items())
+    operation["responses"] = {"200": response} | {str(status): _error(status, error) for status, error in errors}
     operation["security"] = [{}, {SECURITY_SCHEME: []}]
-
-
-def _status() -> Spec:
-    """The operation that is answered before BentoML, which does not know of it."""
-    schema = {"type": "object", "required": list(examples.STATUS)}
-    answer = {
-        "description": "The answer",
-        "content": {"application/json": {"schema": schema, "example": examples.STATUS}},
-    }
-    told = {str(status): _error(status, error) for status, error in examples.ACCESS_ERRORS.items()}
-    return {"responses": {"200": answer} | told, "security": [{}, {SECURITY_SCHEME: []}]}
 
 
 def _error(status: int, error: str) -> Spec:
     schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-    example = {"error": error}
     return {
-        "description": words.ERRORS[status],
-        "content": {"application/json": {"schema": schema, "example": example}},
+        "description": ERROR_DESCRIPTIONS[status],
+        "content": {"application/json": {"schema": schema, "example": {"error": error}}},
     }
 
 
 def _referenced_schemas(spec: Spec) -> dict[str, Spec]:
-    """The schemas that the paths refer to, and those that these refer to; the others are errors of a generic service."""
+    """The schemas that the paths refer to, directly or through other schemas; the rest are BentoML's generic errors."""
     schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
     used: dict[str, Spec] = {}
     while more := {

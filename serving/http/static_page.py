@@ -1,4 +1,8 @@
-"""The listening page at `/` and its files below `/page/`: ASGI middleware that knows nothing about what the page asks."""
+"""Listening page at `/`, its files below `/page/`: ASGI middleware.
+
+Besides the files of `serving/page`, it serves the message catalogs (`/page/messages/<language>.json`) and the scene table
+(`/page/scenes.json`). Knows nothing about the requests that the page sends.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +13,44 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from serving.http.request_guard import App, Message, Receive, Send
+from serving.reasons.messages import MESSAGES_FOLDER
+from training.slate.scenes import SCENES
 
 FOLDER = Path(__file__).parents[1] / "page"
 FILES = "/page"
 
 
 class ListeningPage:
-    """Serves the page, passes every other request on."""
+    """Serves the page and passes every other request on."""
 
     def __init__(self, app: App) -> None:
         self._app = app
         index = (FOLDER / "index.html").read_text()
         headers = {
-            "Content-Security-Policy": _policy(index),
+            "Content-Security-Policy": _content_security_policy(index),
             "X-Content-Type-Options": "nosniff",
-            # Whoever has the sound learns nothing of who listens here
+            # Audio hosts must not learn the URL of the page, which contains the user id.
             "Referrer-Policy": "no-referrer",
         }
 
         def page(_: Request) -> Response:
             return HTMLResponse(index, headers=headers)
 
-        self._page = Starlette(routes=[Route("/", page), Mount(FILES, StaticFiles(directory=FOLDER))])
+        routes = [
+            Route("/", page),
+            Route(f"{FILES}/scenes.json", _scenes),
+            Mount(f"{FILES}/messages", StaticFiles(directory=MESSAGES_FOLDER)),
+            Mount(FILES, StaticFiles(directory=FOLDER)),
+        ]
+        self._page = Starlette(routes=routes)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
+        """Handle one ASGI connection."""
         is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         if is_read and (scope["path"] == "/" or scope["path"].startswith(f"{FILES}/")):
             await self._page(dict(scope), receive, send)
@@ -46,8 +58,18 @@ class ListeningPage:
             await self._app(scope, receive, send)
 
 
-def _policy(index: str) -> str:
-    """Nothing from other hosts but what is heard, and no script but our files and the inline import map."""
+def _scenes(_: Request) -> Response:
+    """The scene table as the page needs it."""
+    return JSONResponse(
+        [
+            {"name": scene.name, "target_type": scene.target_type, "is_stream": scene.excludes_session_plays}
+            for scene in SCENES.values()
+        ]
+    )
+
+
+def _content_security_policy(index: str) -> str:
+    """A policy that allows the service's own files, the inline import map and audio over https, and nothing else."""
     inline = re.findall(r'<script type="importmap">(.*?)</script>', index, flags=re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline]
     scripts = " ".join(["'self'", *(f"'sha256-{one}'" for one in hashes)])

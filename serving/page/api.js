@@ -1,8 +1,10 @@
-// The recommender's HTTP API as the page needs it. Knows nothing about what is shown.
+// Client of the recommender's HTTP API. Knows nothing about the display.
+
+import { LANGUAGES, preferred } from "./messages.js";
 
 const KEY = "segue-api-key";
 
-// `message` is what the service said, or a word of words.js.
+// `message` is the error of the service, or a key of the page's texts.
 export class ApiError extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -21,7 +23,8 @@ async function post(path, body) {
     throw new ApiError("unreachable");
   }
   if (response.status === 401) {
-    const given = window.prompt("API key of this service / 此服务的 API 密钥:");
+    const texts = LANGUAGES[preferred()];
+    const given = window.prompt(texts.apiKey);
     if (given) {
       sessionStorage.setItem(KEY, given.trim());
       return post(path, body);
@@ -32,22 +35,26 @@ async function post(path, body) {
   return answer;
 }
 
+export async function scenes() {
+  return (await fetch("./page/scenes.json")).json();
+}
+
 export const listeners = () => post("listeners", { limit: 20 }).then((answer) => answer.user_ids);
 export const listener = (userId) => post("listener", { user_id: userId });
 export const search = (words) => post("search", { words, limit: 12 }).then((answer) => answer.items);
 
-// A release without playlists or mlogs answers 404: there are none then.
+// A release without playlists or mlogs responds with 404: an empty list.
 export async function recommend(userId, scene, discovery, language) {
-  const asked = { user_id: userId, scene, language, ...(discovery === null ? {} : { discovery }) };
+  const body = { user_id: userId, scene, language, ...(discovery === null ? {} : { discovery }) };
   try {
-    return await post("recommend", asked);
+    return await post("recommend", body);
   } catch (error) {
     if (error.status === 404) return { request_id: "", items: [] };
     throw error;
   }
 }
 
-// One thing that the listener did; `shown` says which answer led to it, and at which place.
+// Reports one event; `shown` names the response that led to it and the position in it.
 export async function report(userId, targetType, targetId, action, shown = {}, playedMs = undefined) {
   const event = { user_id: userId, target_type: targetType, target_id: targetId, action, device: "page", ...shown };
   if (action === "play") event.played_ms = Math.round(playedMs);

@@ -1,6 +1,7 @@
-// A song that is heard where the catalogue has an address of it, and otherwise plays on a simulated clock: time passes.
+// Player of one song: its audio if the catalog has a URL, otherwise a simulated clock.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
+import { format } from "./messages.js";
 
 export const SPEED = 20;
 const TICK_MS = 250;
@@ -8,7 +9,7 @@ const UNKNOWN_MS = 210_000;
 
 const durationOf = (track) => track.duration_ms || UNKNOWN_MS;
 
-// Where a song can be heard: over https, or from this host; null otherwise.
+// URL of the audio, over https or from this host; null otherwise.
 function addressOf(track) {
   if (!track.audio_url) return null;
   const url = new URL(track.audio_url, document.baseURI);
@@ -20,15 +21,15 @@ function clock(ms) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-// `onEnd(playedMs)` is called once, when the song is over or skipped.
-export function Player({ track, words, onEnd, onAct }) {
+// Calls `onEnd(playedMs)` once, when the song ends or is skipped.
+export function Player({ track, texts, onEnd, onAct }) {
   const [playedMs, setPlayedMs] = useState(0);
   const [isPaused, setPaused] = useState(false);
   const ended = useRef(false);
   const audio = useRef(null);
   const [address, setAddress] = useState(() => addressOf(track));
   const [whole, setWhole] = useState(durationOf(track));
-  const cannotBeHeard = () => {
+  const onAudioError = () => {
     setAddress(null);
     setWhole(durationOf(track));
   };
@@ -38,11 +39,11 @@ export function Player({ track, words, onEnd, onAct }) {
     onEnd(ms);
   };
   useEffect(() => {
-    const heard = audio.current;
-    if (heard && isPaused) heard.pause();
-    // A browser that plays nothing without a click leaves the song paused; a song that is gone is nobody's fault.
-    else if (heard) heard.play().catch((error) => (error.name === "NotAllowedError" ? setPaused(true) : null));
-    if (heard) return () => heard.pause();
+    const element = audio.current;
+    if (element && isPaused) element.pause();
+    // Browsers that block autoplay leave the song paused. Other failures are handled by onError.
+    else if (element) element.play().catch((error) => (error.name === "NotAllowedError" ? setPaused(true) : null));
+    if (element) return () => element.pause();
     if (isPaused) return undefined;
     const timer = setInterval(() => setPlayedMs((ms) => Math.min(ms + TICK_MS * SPEED, whole)), TICK_MS);
     return () => clearInterval(timer);
@@ -65,14 +66,14 @@ export function Player({ track, words, onEnd, onAct }) {
   return html`
     <p class="playing"><strong>${track.title || track.track_id}</strong> <span class="artists">${track.artists.join(", ")}</span></p>
     ${address &&
-    html`<audio ref=${audio} src=${address} preload="auto" onError=${cannotBeHeard} onEnded=${() => end(whole)}
+    html`<audio ref=${audio} src=${address} preload="auto" onError=${onAudioError} onEnded=${() => end(whole)}
       onDurationChange=${({ target }) => Number.isFinite(target.duration) && setWhole(Math.round(target.duration * 1000))}
       onTimeUpdate=${({ target }) => setPlayedMs(Math.round(target.currentTime * 1000))}></audio>`}
-    <progress value=${playedMs} max=${whole} aria-label=${words.nowPlaying}></progress>
-    <p class="hint">${clock(playedMs)} / ${clock(whole)}${!address && ` · ${words.simulated(SPEED)}`}</p>
+    <progress value=${playedMs} max=${whole} aria-label=${texts.nowPlaying}></progress>
+    <p class="hint">${clock(playedMs)} / ${clock(whole)}${!address && ` · ${format(texts.simulated, { speed: SPEED })}`}</p>
     <div class="buttons">
-      <button type="button" onClick=${() => setPaused(!isPaused)}>${isPaused ? words.play : words.pause}</button>
-      <button type="button" onClick=${() => end(playedMs)}>${words.skip}</button>
-      <button type="button" onClick=${() => onAct("like")}>${words.like}</button>
+      <button type="button" onClick=${() => setPaused(!isPaused)}>${isPaused ? texts.play : texts.pause}</button>
+      <button type="button" onClick=${() => end(playedMs)}>${texts.skip}</button>
+      <button type="button" onClick=${() => onAct("like")}>${texts.like}</button>
     </div>`;
 }

@@ -1,12 +1,13 @@
-// Who listens: somebody the recommender knows, or somebody new with three songs to begin with.
+// Choice of the listener: a known one, or a new one who likes three songs first.
 import { useEffect, useState } from "preact/hooks";
 import * as api from "./api.js";
 import { html } from "./html.js";
+import { format } from "./messages.js";
 
-const WANTED = 3;
+const REQUIRED_SONGS = 3;
 const byNumber = new Intl.Collator(undefined, { numeric: true }).compare;
 
-function Newcomer({ words, onStart, onError }) {
+function NewListener({ texts, onStart, onError }) {
   const [text, setText] = useState("");
   const [found, setFound] = useState([]);
   const [picked, setPicked] = useState([]);
@@ -16,16 +17,16 @@ function Newcomer({ words, onStart, onError }) {
   }, [text]);
   const isPicked = (track) => picked.some((one) => one.track_id === track.track_id);
   const toggle = (track) =>
-    setPicked(isPicked(track) ? picked.filter((one) => one.track_id !== track.track_id) : [...picked, track].slice(-WANTED));
+    setPicked(isPicked(track) ? picked.filter((one) => one.track_id !== track.track_id) : [...picked, track].slice(-REQUIRED_SONGS));
   const begin = async () => {
     const userId = `guest-${crypto.randomUUID()}`;
     for (const track of picked) await api.report(userId, "track", track.track_id, "like");
     onStart(userId);
   };
   return html`
-    <h2>${words.start}</h2>
-    <label for="find">${words.pick}</label>
-    <input id="find" type="search" placeholder=${words.find} value=${text} maxlength="100"
+    <h2>${texts.start}</h2>
+    <label for="find">${texts.pick}</label>
+    <input id="find" type="search" placeholder=${texts.find} value=${text} maxlength="100"
       onInput=${(event) => setText(event.target.value)} />
     <ul class="found">
       ${found.map(
@@ -36,12 +37,12 @@ function Newcomer({ words, onStart, onError }) {
         </li>`,
       )}
     </ul>
-    <p role="status">${words.picked(picked.length)}${picked.length > 0 && `: ${picked.map((one) => one.title).join(", ")}`}</p>
-    <button type="button" class="main" disabled=${picked.length < WANTED}
-      onClick=${() => begin().catch(onError)}>${words.begin}</button>`;
+    <p role="status">${format(texts.picked, { count: picked.length })}${picked.length > 0 && `: ${picked.map((one) => one.title).join(", ")}`}</p>
+    <button type="button" class="main" disabled=${picked.length < REQUIRED_SONGS}
+      onClick=${() => begin().catch(onError)}>${texts.begin}</button>`;
 }
 
-export function Welcome({ words, onStart, onError }) {
+export function Welcome({ texts, onStart, onError }) {
   const [known, setKnown] = useState([]);
   const [userId, setUserId] = useState("");
   useEffect(() => {
@@ -53,7 +54,7 @@ export function Welcome({ words, onStart, onError }) {
   };
   return html`<div class="welcome">
     <section>
-      <h2>${words.choose}</h2>
+      <h2>${texts.choose}</h2>
       ${known.length > 0 &&
       html`<ul class="chips">
         ${known.map(
@@ -61,11 +62,11 @@ export function Welcome({ words, onStart, onError }) {
         )}
       </ul>`}
       <form onSubmit=${open}>
-        <label for="user">${words.other}</label>
+        <label for="user">${texts.other}</label>
         <input id="user" value=${userId} maxlength="256" onInput=${(event) => setUserId(event.target.value)} />
-        <button>${words.open}</button>
+        <button>${texts.open}</button>
       </form>
     </section>
-    <section><${Newcomer} words=${words} onStart=${onStart} onError=${onError} /></section>
+    <section><${NewListener} texts=${texts} onStart=${onStart} onError=${onError} /></section>
   </div>`;
 }

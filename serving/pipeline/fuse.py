@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from serving.releases.served_release import ServedRelease
-from serving.scenes import Scene
 from training.data.ragged import Ragged
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.slate.fusion import ANY_SCENE, Fusion
+from training.slate.scenes import Scene
 
 EMPTY_HISTORY = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))
 

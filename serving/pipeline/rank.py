@@ -10,9 +10,9 @@ import numpy as np
 from serving.observability.metrics import Metrics
 from serving.pipeline.fuse import RequestCandidates
 from serving.releases.served_release import ServedRelease
-from serving.scenes import Scene
 from training.data.user_batch import UserBatch
 from training.slate.blend import argsort_descending, blend_scores
+from training.slate.scenes import Scene
 
 logger = logging.getLogger(__name__)
 

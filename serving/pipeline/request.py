@@ -6,7 +6,7 @@ import re
 import uuid
 from dataclasses import dataclass
 
-from serving.scenes import SCENES, SIMILAR, TRACKS, Scene
+from training.slate.scenes import SCENES, SIMILAR, TRACKS, Scene
 
 MAX_ID_BYTES = 256
 REPEAT_DISCOVERY_THRESHOLD = 0.5

@@ -15,9 +15,9 @@ from serving.pipeline import fuse
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
-from serving.scenes import SCENES, Scene
 from training.data.user_batch import UserBatch, user_batch_from_online
 from training.slate.filters import Exclusions, FilterContext, apply_filters
+from training.slate.scenes import SCENES, Scene
 
 SYNTHETIC_TRACK_US = 200_000_000
 SYNTHETIC_HISTORY_LENGTH = 20

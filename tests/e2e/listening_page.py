@@ -89,7 +89,7 @@ def opens_what_holds_songs_and_they_play_one_after_another(url: str, user_id: st
                 "context_id": f"{kind}:{target}",
                 "request_id": None,  # the answer showed the playlist, not the song
             }
-            expect(player).to_contain_text(tracks[1]["title"] if len(tracks) > 1 else "Nothing plays")
+            expect(player).to_contain_text(tracks[1]["title"] if len(tracks) > 1 else "Nothing is playing")
 
 
 def every_act_is_an_event(url: str, user_id: str) -> None:

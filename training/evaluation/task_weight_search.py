@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from training.evaluation.metrics.ranking_metrics import auc_per_group
 from training.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, TaskWeights, WeightByTask, combine_log_odds
+from training.slate.scenes import LIST_TASK_IMPORTANCE, SCENES
 
 TASK_IMPORTANCE: Mapping[str, Mapping[str, float]] = {
-    # A list that somebody looks through: what is chosen should be heard to its end, and kept.
-    ANY_SCENE: {"not_skipped": 1.0, "full_play": 1.0, "like": 1.0, "click": 0.5},
-    # A radio plays by itself: a skip is the only way out of what was wrong.
-    "private_fm": {"not_skipped": 2.0, "full_play": 1.0, "like": 1.0},
+    ANY_SCENE: LIST_TASK_IMPORTANCE,
+    **{scene.name: scene.task_importance for scene in SCENES.values()},
 }
+"""Scene → importance of each task in it; `ANY_SCENE` for scenes that the service does not serve."""
 GRID_STEPS = 4
 MIN_CASES, MIN_CASES_PER_CLASS = 2_000, 50
 

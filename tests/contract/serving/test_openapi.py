@@ -8,7 +8,6 @@ import pytest
 from serving.events.event_schema import COLUMNS, read_event
 from serving.http import openapi
 from serving.pipeline.request import read_request, read_similar
-from serving.scenes import SCENES
 from serving.schemas import (
     EventReport,
     Recommendation,
@@ -19,6 +18,7 @@ from serving.schemas import (
     UserProfileResponse,
 )
 from serving.service import Recommender
+from training.slate.scenes import SCENES
 
 NOW = 1_800_000_000_000_000
 PATHS = {

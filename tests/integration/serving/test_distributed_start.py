@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.serving import release_swap, synthetic_release
 from config.settings import is_loopback
-from serving.scenes import SCENES
+from training.slate.scenes import SCENES
 from tests.support import recommender_service
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]

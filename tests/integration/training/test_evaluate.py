@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from serving.pipeline.fuse import fuse
-from serving.scenes import SCENES
+from training.slate.scenes import SCENES
 from tests.support.serving.small_release import release, tracks
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import VIEWS, workspace

@@ -29,7 +29,6 @@ from serving.releases.warm_up import warm_up
 from serving.remote import array_json
 from serving.remote.array_json import InvalidPayload
 from serving.remote.client import RemoteCallError, RemoteRanking, RemoteRecall
-from serving.scenes import SCENES, TRACKS
 from tests.support.serving.collection_release import opened_release
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import (
@@ -43,6 +42,7 @@ from tests.support.serving.small_release import (
     tracks,
 )
 from training.slate.blend import Blend
+from training.slate.scenes import SCENES, TRACKS
 
 WHOLE = release(
     tracks(8),

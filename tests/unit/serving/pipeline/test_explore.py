@@ -9,12 +9,12 @@ import pytest
 
 from serving.pipeline.explore import explore
 from serving.pipeline.fuse import RequestCandidates
-from serving.scenes import SCENES
 from tests.support.serving.pipeline_harness import Bench
 from tests.support.serving.small_release import ListChannel, history, release, tracks
 from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
 from training.data.vocabulary import Vocabulary
 from training.experiments.off_policy import estimate_off_policy
+from training.slate.scenes import SCENES
 
 COUNT, DRAWS = 9, 4000
 

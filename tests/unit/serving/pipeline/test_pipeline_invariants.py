@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_request, read_similar
-from serving.scenes import SCENES
 from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, clicked, excluded, history, release, tracks
 from training.slate.blend import Blend
+from training.slate.scenes import SCENES
 
 COUNT = 12
 TRACKS, ARTISTS = [f"t{n}" for n in range(COUNT)], ["a", "b", "c"]

@@ -14,10 +14,10 @@ import pytest
 from config import settings
 from ingestion.simulation import facets
 from serving.reasons.messages import LANGUAGES, Language, load_messages, render_reason
-from serving.scenes import SCENES
 from training.recall import CHANNELS
 from training.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
 from training.recall.reason import Reason
+from training.slate.scenes import SCENES
 
 PARAMETERS = ("Song 1 by A, B", "Just now: because", "夜曲", "{x} 100%")
 

@@ -1,0 +1,76 @@
+"""Scenes: the places of the product that show recommendations, one row each.
+
+The request path, the OpenAPI document, the listening page and the evaluation read this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from training.slate.diversity import MAX_TRACKS_PER_ARTIST
+from training.slate.fusion import CANDIDATES_PER_CHANNEL, MAX_RANKED_CANDIDATES
+
+TRACKS = "tracks"
+TARGET_TYPES = {TRACKS: "track", "playlists": "playlist", "mlogs": "mlog"}
+"""Item type of a scene → target type of the events about its items."""
+EXPLORATION_RATE = 1 / 30
+"""One slot of a daily list of 30, or of every tenth response with 3 tracks."""
+LIST_TASK_IMPORTANCE: Mapping[str, float] = {"not_skipped": 1.0, "full_play": 1.0, "like": 1.0, "click": 0.5}
+"""For lists that users browse: a chosen track should be played to its end and kept."""
+RADIO_TASK_IMPORTANCE: Mapping[str, float] = {"not_skipped": 2.0, "full_play": 1.0, "like": 1.0}
+"""For radio, which plays without a choice: a skip is the only negative feedback."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Settings of one scene. `max_per_artist` and all fields after `candidates_per_channel` concern scenes of tracks only."""
+
+    name: str
+    limit: int  # default number of items in a response
+    max_limit: int  # largest `limit` that a request may have
+    item_type: str = TRACKS  # `tracks`, or the name of the release's collection index: `playlists`, `mlogs`
+    max_per_artist: int = MAX_TRACKS_PER_ARTIST  # tracks of one main artist in a response
+    candidates_per_channel: int = CANDIDATES_PER_CHANNEL  # as many as fusion was fitted and evaluated with
+    max_ranked_candidates: int = MAX_RANKED_CANDIDATES  # fused candidates that the ranker scores
+    repeat_cooldown_days: int = 0  # > 0: one list per UTC day, without tracks of the lists of that many previous days
+    excludes_session_plays: bool = False  # exclude what was played or skipped in the current session (streams)
+    is_diverse: bool = False  # rerank for diversity, with the strength that the release was fitted to
+    exploration_rate: float = 0.0  # fraction of slots given to a random new track
+    task_importance: Mapping[str, float] = field(default_factory=lambda: LIST_TASK_IMPORTANCE)  # ranking task → weight
+
+    @property
+    def target_type(self) -> str:
+        """Target type of the events about this scene's items: `track`, `playlist` or `mlog`."""
+        return TARGET_TYPES[self.item_type]
+
+
+SCENES: dict[str, Scene] = {
+    scene.name: scene
+    for scene in (
+        Scene(
+            name="daily",
+            limit=30,
+            max_limit=100,
+            repeat_cooldown_days=7,
+            is_diverse=True,
+            exploration_rate=EXPLORATION_RATE,
+        ),
+        Scene(
+            name="private_fm",
+            limit=3,
+            max_limit=30,
+            max_per_artist=1,
+            max_ranked_candidates=200,
+            excludes_session_plays=True,
+            is_diverse=True,
+            exploration_rate=EXPLORATION_RATE,
+            task_importance=RADIO_TASK_IMPORTANCE,
+        ),
+        Scene(name="playlists", limit=10, max_limit=50, item_type="playlists"),
+        Scene(name="mlog", limit=6, max_limit=50, item_type="mlogs"),
+    )
+}
+
+SIMILAR = Scene(name="similar", limit=20, max_limit=100, max_per_artist=5)
+"""Scene of `POST /similar`, which is about a track instead of a user."""
