@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.serving import release_swap, synthetic_release
 from config.settings import is_loopback
-from training.slate.scenes import SCENES
 from tests.support import recommender_service
+from training.slate.scenes import SCENES
 
 pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
 USERS = 12

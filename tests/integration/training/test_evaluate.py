@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from serving.pipeline.fuse import fuse
-from training.slate.scenes import SCENES
 from tests.support.serving.small_release import release, tracks
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import VIEWS, workspace
@@ -28,6 +27,7 @@ from training.recipes import recipe
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import CANDIDATES_PER_CHANNEL, ChannelWeights, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
+from training.slate.scenes import SCENES
 
 
 @pytest.fixture(scope="module")

@@ -88,8 +88,8 @@ def test_weights_that_mean_nothing_are_refused() -> None:
 
 
 def test_every_scene_of_the_service_wants_tasks_that_exist() -> None:
-    from training.slate.scenes import SCENES
     from training.ranking.cases import TASKS as KNOWN
+    from training.slate.scenes import SCENES
 
     assert set(task_weight_search.TASK_IMPORTANCE) == {"", *SCENES}
     assert all(set(wants) <= set(KNOWN) for wants in task_weight_search.TASK_IMPORTANCE.values())
