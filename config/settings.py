@@ -119,7 +119,7 @@ class Settings:
 
     @property
     def request_log(self) -> Path:
-        """Features that sampled requests read, for `sequences.skew.compare`: `requests/dt=*/*.jsonl`."""
+        """Features that sampled requests read, for `sequences.skew`: `requests/dt=*/*.jsonl`."""
         return self.home / "requests"
 
     @property

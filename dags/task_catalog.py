@@ -173,7 +173,7 @@ _TASKS = (
         "fails if they differ.",
         "The report lists view, attribute and reason of each difference. Correct that code. No other task depends on this one.",
         "read/skew",
-        'python -m sequences.skew.compare --as-of "$AS_OF"',
+        'python -m sequences.skew --as-of "$AS_OF"',
     ),
     Task(
         "prepare",

@@ -23,9 +23,9 @@ from config import settings
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.online.batch_rows import EncodedRow, encode_batch_rows
 from sequences.online.codec import StoredValue
+from sequences.online.materialization_log import record_materialization
 from sequences.online.materialization_state import MaterializationState, digests_file, materialization_lock, row_digest
 from sequences.online.row import to_int_value, write_rows
-from sequences.skew import arrivals
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
 PROFILE = "user_profile"
@@ -169,7 +169,7 @@ def main() -> None:
     if written is None:
         print(f"the online store already holds a later day than {arguments.as_of}; --force sets it back")
         return
-    arrivals.record_materialization(folder, arguments.as_of, local_marts_folder() / "events.parquet")
+    record_materialization(folder, arguments.as_of, local_marts_folder() / "events.parquet")
     print("materialized " + ", ".join(f"{name} {rows:,}" for name, rows in written.items()))
 
 

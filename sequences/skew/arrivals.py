@@ -1,7 +1,7 @@
-"""When events came to us, which is another thing than when they happened: what a request could know, and what not.
+"""Arrival times of events: when each event became available to the online store, as opposed to when it happened.
 
-An event reported to the service has a place in the live log; one that came in a file was landed when its file was
-written, and reached the online store with a materialisation after that. Knows nothing about features.
+An event reported to the service has a position in the live log. An event from a file was landed when the Parquet file was
+written, and reached the online store with a later materialization run. Independent of features.
 """
 
 from __future__ import annotations
@@ -9,56 +9,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
+from sequences.online.materialization_log import MaterializationRun, read_materializations
 from sequences.skew.request_log import LoggedRequest, LogPosition
 from storage import object_store
-
-MATERIALIZATION_LOG = "materialized.jsonl"
-
-
-@dataclass(frozen=True)
-class MaterializationRun:
-    """One finished materialisation, times in µs UTC: what was known before `as_of_us`, of an event table that was
-    published at `events_us`.
-    """
-
-    as_of_us: int
-    events_us: int
-    finished_us: int
-
-
-def record_materialization(feast_folder: Path, as_of: date, events: Path) -> None:
-    """Notes that a materialisation of the event table `events` has just finished."""
-    midnight = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
-    line = {
-        "as_of_us": int(midnight.timestamp()) * 1_000_000,
-        "events_us": events.stat().st_mtime_ns // 1000,
-        "finished_us": int(datetime.now(UTC).timestamp() * 1_000_000),
-    }
-    with (feast_folder / MATERIALIZATION_LOG).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def read_materializations(feast_folder: Path) -> list[MaterializationRun]:
-    """The finished materialisations, oldest first."""
-    path = feast_folder / MATERIALIZATION_LOG
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [MaterializationRun(**json.loads(line)) for line in lines]
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Event ▸ place in the live log, event ▸ when it was landed (µs UTC), and the materialisations."""
+    """Arrivals of events of some users, and the materialization runs."""
 
-    live_positions: dict[str, LogPosition]
-    landed_us: dict[str, int]
-    materializations: list[MaterializationRun]
+    live_positions: dict[str, LogPosition]  # event_id ▸ position in the live log
+    landed_us: dict[str, int]  # event_id ▸ landing time, µs UTC
+    materializations: list[MaterializationRun]  # oldest first
 
     @classmethod
     def load(cls, user_ids: Iterable[str], home: Path, since: date, landing: Path | None = None) -> Arrivals:
-        """Of every event of these users, reported since a day or landed ever; `landing` is below `home` or given."""
+        """Arrivals of these users' events.
+
+        Args:
+            user_ids: The users.
+            home: Folder with the live log, the materialization log and, by default, the landing zone.
+            since: First day of the live log to read; landed events are read from the whole landing zone.
+            landing: Landing zone, if it is not below `home`.
+        """
         users, landing = set(user_ids), landing or home / "landing"
         return cls(
             _live_positions(users, home / "live", since),
@@ -67,29 +43,29 @@ class Arrivals:
         )
 
     def materialization_for(self, request: LoggedRequest) -> MaterializationRun | None:
-        """The materialisation that a request's batch part is at least from; None before the first."""
-        finished = [batch for batch in self.materializations if batch.finished_us <= request.at_us]
+        """The last run that finished before the request; None before the first run. A later run may have been active."""
+        finished = [run for run in self.materializations if run.finished_us <= request.at_us]
         return finished[-1] if finished else None
 
     def arrived_after(self, event_id: str, known_us: int, request: LoggedRequest) -> bool:
-        """Whether the online store need not have had the event when the request read it.
+        """Whether the online store may have lacked the event when the request read it.
 
-        Of a reported event: it was logged after the mark that the request noted. Of an event from a file: it was
-        landed, or became known, after what had been materialised.
+        A reported event: it was logged after the log position that the request recorded. An event from a file: it was
+        landed, or became known, after the last materialization.
         """
         position = self.live_positions.get(event_id)
         if position is not None:
             return request.applied is None or position > request.applied
-        batch = self.materialization_for(request)
-        return batch is None or known_us >= batch.as_of_us or self.landed_us.get(event_id, 0) > batch.events_us
+        run = self.materialization_for(request)
+        return run is None or known_us >= run.as_of_us or self.landed_us.get(event_id, 0) > run.events_us
 
     def is_landed(self, event_id: str) -> bool:
-        """Whether the event could be in the event table by now."""
+        """Whether the event has been landed and can be in the event table."""
         return event_id in self.landed_us
 
 
 def _live_positions(users: set[str], folder: Path, since: date) -> dict[str, LogPosition]:
-    found: dict[str, LogPosition] = {}
+    positions: dict[str, LogPosition] = {}
     for path in sorted(folder.glob("dt=*/events-*.jsonl"), key=lambda path: (path.parent.name, path.name)):
         if path.parent.name < f"dt={since}":
             continue
@@ -102,8 +78,8 @@ def _live_positions(users: set[str], folder: Path, since: date) -> dict[str, Log
                 except ValueError:
                     continue
                 if isinstance(event, dict) and event.get("user_id") in users:
-                    found.setdefault(event["event_id"], (name, offset))
-    return found
+                    positions.setdefault(event["event_id"], (name, offset))
+    return positions
 
 
 def _landing_times(users: set[str], folder: Path) -> dict[str, int]:
@@ -116,8 +92,8 @@ def _landing_times(users: set[str], folder: Path) -> dict[str, int]:
             "where user_id in (select unnest(?))",
             [list(paths), sorted(users)],
         ).fetchall()
-    written = {file: paths[file].stat().st_mtime_ns // 1000 for file in {file for _, file in rows}}
-    landed: dict[str, int] = {}
+    written_us = {file: paths[file].stat().st_mtime_ns // 1000 for file in {file for _, file in rows}}
+    landed_us: dict[str, int] = {}
     for event_id, file in rows:
-        landed[event_id] = min(written[file], landed.get(event_id, written[file]))
-    return landed
+        landed_us[event_id] = min(written_us[file], landed_us.get(event_id, written_us[file]))
+    return landed_us

@@ -1,8 +1,8 @@
-"""Why what a request read is not what the offline store has for it: what came later, and what is skew.
+"""Classification of differences between online and offline features: by late arrival, or as skew.
 
 A view is compared again with the events that had arrived when the request read it, position by position from the newest
-on: that end is what a model looks at, and an event missing there shifts all the others. Legend: E events of one user.
-Knows nothing about Feast.
+event, because models read that end and a missing event shifts all older positions. Legend: E events of one user.
+Independent of Feast.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from sequences.timeline import microseconds
 from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS, SequenceView
 
 MAX_EVENT_AGE = timedelta(days=31)
-"""The service takes events that are up to 30 days old."""
+"""Upper bound of the age of reported events: the service accepts events up to 30 days old."""
 
 PROFILE = "user_profile"
 DURATION_ATTRIBUTES = ("played_ratio", "behaviour")
-"""What follows from a track's length."""
+"""Attributes that depend on the track length."""
 
 
 @dataclass
 class Difference:
-    """What became of one request: `values` were compared, `unequal` has one entry a value that is skew."""
+    """Classified difference of one request; see `sequences/skew/compare.py` for the terms."""
 
-    values: int = 0
-    restated: int = 0
+    values: int = 0  # compared values
+    restated: int = 0  # values that changed with an estimated track length
     is_late: bool = False
     is_early: bool = False
     is_stale: bool = False
     is_pending: bool = False
-    unequal: list[dict[str, Any]] = field(default_factory=list)
+    unequal: list[dict[str, Any]] = field(default_factory=list)  # one entry per value with skew
 
 
 @dataclass(frozen=True)
 class UserEvents:
-    """One user's events of one view in the event table, in its order."""
+    """One user's events of one view, in the order of the event table."""
 
-    known_us_E: NDArray[np.int64]
+    known_us_E: NDArray[np.int64]  # µs UTC
     event_ids: list[str]
-    columns: pa.RecordBatch
+    columns: pa.RecordBatch  # the view's attributes
 
     def take(self, places: Sequence[int]) -> FeatureLists:
-        """Attribute ▸ list of the events at these places."""
+        """Attribute ▸ list of the events at these positions."""
         rows = self.columns.take(pa.array(places, pa.int64()))
         return {
             name: nan_to_none(name, fill_missing(ATTRIBUTES[name].kind, rows[name]).to_pylist())
@@ -65,18 +65,18 @@ class UserEvents:
 
 @dataclass(frozen=True)
 class SkewClassifier:
-    """What is known of the users of some requests. `events` is view ▸ user; `estimated` holds tracks of unknown length."""
+    """Classifier of differences, with all data of the users of some requests."""
 
     arrivals: Arrivals
-    events: dict[str, dict[str, UserEvents]]
-    profiles: dict[str, list[dict[str, Any]]]
-    estimated_tracks: frozenset[str]
+    events: dict[str, dict[str, UserEvents]]  # view ▸ user ▸ events
+    profiles: dict[str, list[dict[str, Any]]]  # user ▸ rows of the profile mart, oldest first
+    estimated_tracks: frozenset[str]  # tracks whose length is estimated
 
     @classmethod
     def load(
         cls, requests: Sequence[LoggedRequest], marts_folder: Path, home: Path, landing: Path | None = None
     ) -> SkewClassifier:
-        """Of the users of these requests; `landing` is below `home` or given."""
+        """A classifier for these requests; the landing zone is below `home` unless `landing` is given."""
         users = sorted({request.user_id for request in requests})
         first = datetime.fromtimestamp(min(request.at_us for request in requests) / 1e6, tz=UTC)
         profiles: dict[str, list[dict[str, Any]]] = {}
@@ -96,28 +96,28 @@ class SkewClassifier:
         )
 
     def classify(self, online: LoggedRequest, offline: LoggedRequest) -> Difference:
-        """How the two differ, for a reason or without."""
-        found = Difference()
+        """Classify the differences between a request's online and offline features."""
+        difference = Difference()
         if self._reads_unlanded(online):
-            found.is_pending = True
-            return found
+            difference.is_pending = True
+            return difference
         for name, view in online.views.items():
             if view == offline.views[name]:
-                found.values += sum(len(values) for values in view.values())
+                difference.values += sum(len(values) for values in view.values())
             elif SEQUENCE_VIEWS[name].is_daily:
-                self._compare_daily(online, SEQUENCE_VIEWS[name], found)
+                self._compare_daily(online, SEQUENCE_VIEWS[name], difference)
             else:
-                self._compare_view(online, SEQUENCE_VIEWS[name], found)
-        self._compare_profile(online, offline, found)
-        return found
+                self._compare_view(online, SEQUENCE_VIEWS[name], difference)
+        self._compare_profile(online, offline, difference)
+        return difference
 
     def _reads_unlanded(self, request: LoggedRequest) -> bool:
         read = {event for view in request.views.values() for event in view["event_id"]}
         return any(event in self.arrivals.live_positions and event not in self.arrivals.landed_us for event in read)
 
-    def _compare_view(self, request: LoggedRequest, view: SequenceView, found: Difference) -> None:
-        online, nobody = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
-        events = self.events[view.name].get(request.user_id, nobody)
+    def _compare_view(self, request: LoggedRequest, view: SequenceView, difference: Difference) -> None:
+        online, no_events = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
+        events = self.events[view.name].get(request.user_id, no_events)
         before = int(np.searchsorted(events.known_us_E, request.at_us))
         read, early = set(online["event_id"]), set(online["event_id"]) & set(events.event_ids[before:])
         places: list[int] = []
@@ -128,77 +128,81 @@ class SkewClassifier:
             if event in read or not self.arrivals.arrived_after(event, int(events.known_us_E[place]), request):
                 places.append(place)
             else:
-                found.is_late = True
-        found.is_early = found.is_early or bool(early)
-        shown = [place for place, event in enumerate(online["event_id"]) if event not in early]
-        given = {name: [values[place] for place in shown] for name, values in online.items()}
-        wanted = events.take(places[::-1]) if places else {name: [] for name in online}
-        self._compare_lists(view.name, given, {name: wanted[name] for name in online}, found)
+                difference.is_late = True
+        difference.is_early = difference.is_early or bool(early)
+        compared = [place for place, event in enumerate(online["event_id"]) if event not in early]
+        actual = {name: [values[place] for place in compared] for name, values in online.items()}
+        expected = events.take(places[::-1]) if places else {name: [] for name in online}
+        self._compare_lists(view.name, actual, {name: expected[name] for name in online}, difference)
 
-    def _compare_daily(self, request: LoggedRequest, view: SequenceView, found: Difference) -> None:
-        """What the last materialisation had is all that a request can know of a daily view.
+    def _compare_daily(self, request: LoggedRequest, view: SequenceView, difference: Difference) -> None:
+        """Compare a daily view with the event table as of the last materialization.
 
-        What it knew besides follows from something missing, which may have landed since: those events are left out.
+        Inferred events that the request read may since have been invalidated by an event that landed later; they are
+        left out of the comparison.
         """
-        online, nobody = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
-        events = self.events[view.name].get(request.user_id, nobody)
-        batch = self.arrivals.materialization_for(request)
-        as_of_us = min(view.cutoff_us(request.at_us), batch.as_of_us) if batch else 0
-        found.is_stale = found.is_stale or as_of_us < view.cutoff_us(request.at_us)
-        shown, there = list(range(len(online["event_id"]))), set(events.event_ids)
-        if batch and self._has_landed_later(request.user_id, as_of_us, batch.events_us):
-            shown = [place for place in shown if online["event_id"][place] in there]
+        online, no_events = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
+        events = self.events[view.name].get(request.user_id, no_events)
+        run = self.arrivals.materialization_for(request)
+        as_of_us = min(view.cutoff_us(request.at_us), run.as_of_us) if run else 0
+        difference.is_stale = difference.is_stale or as_of_us < view.cutoff_us(request.at_us)
+        compared, current_ids = list(range(len(online["event_id"]))), set(events.event_ids)
+        if run and self._has_landed_later(request.user_id, as_of_us, run.events_us):
+            compared = [place for place in compared if online["event_id"][place] in current_ids]
         before = range(int(np.searchsorted(events.known_us_E, as_of_us)))
-        landed_us, events_us = self.arrivals.landed_us, batch.events_us if batch else 0
+        landed_us, events_us = self.arrivals.landed_us, run.events_us if run else 0
         places = [place for place in before if landed_us.get(events.event_ids[place], 0) <= events_us]
-        undone = len(online["event_id"]) - len(shown)
-        found.is_late = found.is_late or undone > 0 or len(places) < len(before)
-        places = places[max(len(places) - view.length + undone, 0) :]
-        given = {name: [values[place] for place in shown] for name, values in online.items()}
-        wanted = events.take(places) if places else {name: [] for name in online}
-        self._compare_lists(view.name, given, {name: wanted[name] for name in online}, found)
+        invalidated = len(online["event_id"]) - len(compared)
+        difference.is_late = difference.is_late or invalidated > 0 or len(places) < len(before)
+        places = places[max(len(places) - view.length + invalidated, 0) :]
+        actual = {name: [values[place] for place in compared] for name, values in online.items()}
+        expected = events.take(places) if places else {name: [] for name in online}
+        self._compare_lists(view.name, actual, {name: expected[name] for name in online}, difference)
 
-    def _compare_lists(self, view: str, given: FeatureLists, wanted: FeatureLists, found: Difference) -> None:
-        both = min(len(given["event_id"]), len(wanted["event_id"]))
-        longest = max(len(given["event_id"]), len(wanted["event_id"]))
-        is_same_E = [False] + [given["event_id"][-ago] == wanted["event_id"][-ago] for ago in range(1, both + 1)]
-        for name, values in given.items():
-            found.values += longest
+    def _compare_lists(self, view: str, actual: FeatureLists, expected: FeatureLists, difference: Difference) -> None:
+        shortest = min(len(actual["event_id"]), len(expected["event_id"]))
+        longest = max(len(actual["event_id"]), len(expected["event_id"]))
+        # Index `ago`: 1 is the newest event.
+        is_same_E = [False] + [actual["event_id"][-ago] == expected["event_id"][-ago] for ago in range(1, shortest + 1)]
+        for name, values in actual.items():
+            difference.values += longest
             for ago in range(1, longest + 1):
                 online = values[-ago] if ago <= len(values) else None
-                offline = wanted[name][-ago] if ago <= len(wanted[name]) else None
-                if ago <= both and online == offline:
+                offline = expected[name][-ago] if ago <= len(expected[name]) else None
+                if ago <= shortest and online == offline:
                     continue
-                is_same = ago <= both and is_same_E[ago]
-                if is_same and name in DURATION_ATTRIBUTES and given["track_id"][-ago] in self.estimated_tracks:
-                    found.restated += 1
+                is_same = ago <= shortest and is_same_E[ago]
+                if is_same and name in DURATION_ATTRIBUTES and actual["track_id"][-ago] in self.estimated_tracks:
+                    difference.restated += 1
                     continue
-                found.unequal.append({"feature": f"{view}:{name}", "ago": ago, "online": online, "offline": offline})
+                difference.unequal.append(
+                    {"feature": f"{view}:{name}", "ago": ago, "online": online, "offline": offline}
+                )
 
-    def _compare_profile(self, online: LoggedRequest, offline: LoggedRequest, found: Difference) -> None:
-        found.values += len(online.profile)
-        odd = [name for name, value in online.profile.items() if value != offline.profile[name]]
-        if not odd:
+    def _compare_profile(self, online: LoggedRequest, offline: LoggedRequest, difference: Difference) -> None:
+        difference.values += len(online.profile)
+        different = [name for name, value in online.profile.items() if value != offline.profile[name]]
+        if not different:
             return
-        batch = self.arrivals.materialization_for(online)
-        known = [
+        run = self.arrivals.materialization_for(online)
+        visible = [
             row for row in self.profiles.get(online.user_id, []) if _microseconds_of(row["known_at"]) <= online.at_us
         ]
-        reached = sum(_microseconds_of(row["known_at"]) <= batch.as_of_us for row in known) if batch else 0
-        # What was materialised last, or anything newer: a run that was under way had reached some users already.
-        might: list[dict[str, Any]] = [*([] if reached else [{}]), *known[max(reached - 1, 0) :]]
-        given = {name.removeprefix(f"{PROFILE}__"): value for name, value in online.profile.items()}
-        if any(all(row.get(name) == value for name, value in given.items()) for row in might):
-            found.is_stale = True
-        elif batch and self._has_landed_later(online.user_id, batch.as_of_us, batch.events_us):
-            found.is_late = True
+        materialized = sum(_microseconds_of(row["known_at"]) <= run.as_of_us for row in visible) if run else 0
+        # The last materialized row or a newer one: a run that was active may already have written some users.
+        acceptable: list[dict[str, Any]] = [*([] if materialized else [{}]), *visible[max(materialized - 1, 0) :]]
+        profile = {name.removeprefix(f"{PROFILE}__"): value for name, value in online.profile.items()}
+        if any(all(row.get(name) == value for name, value in profile.items()) for row in acceptable):
+            difference.is_stale = True
+        elif run and self._has_landed_later(online.user_id, run.as_of_us, run.events_us):
+            difference.is_late = True
         else:
-            for name in odd:
+            for name in different:
                 values = {"online": online.profile[name], "offline": offline.profile[name]}
-                found.unequal.append({"feature": name.replace("__", ":"), **values})
+                difference.unequal.append({"feature": name.replace("__", ":"), **values})
 
     def _has_landed_later(self, user_id: str, as_of_us: int, events_us: int) -> bool:
-        """Whether an event that a materialised profile should count was landed after its event table was made."""
+        """Whether an event known before `as_of_us` was landed after the event table of `events_us` was published."""
         return any(
             known_us < as_of_us and self.arrivals.landed_us.get(event, 0) > events_us
             for users in self.events.values()
@@ -216,12 +220,12 @@ def _user_events(path: Path, view: SequenceView, users: list[str]) -> dict[str, 
     for place, user in enumerate(rows["user_id"].to_pylist()):
         starts.setdefault(user, place)
     ends = [*list(starts.values())[1:], rows.num_rows]
-    found = {}
+    events_of = {}
     for (user, start), end in zip(starts.items(), ends, strict=True):
-        (mine,) = rows.slice(start, end - start).to_batches()
-        columns = mine.select(list(view.attribute_names))
-        found[user] = UserEvents(microseconds(mine["known_at"]), mine["event_id"].to_pylist(), columns)
-    return found
+        (events,) = rows.slice(start, end - start).to_batches()
+        columns = events.select(list(view.attribute_names))
+        events_of[user] = UserEvents(microseconds(events["known_at"]), events["event_id"].to_pylist(), columns)
+    return events_of
 
 
 def _microseconds_of(time: datetime) -> int:

@@ -1,7 +1,6 @@
-"""What a request read, as a line of JSON: written by the service for a sample of requests, read by `sequences.skew.compare`.
+"""Request log: features of a sample of requests as JSON lines, written by the service and read by `sequences.skew`.
 
-`requests/dt=<day>/requests-*.jsonl`. A line holds ids, times and the features as the models received them, no more.
-Knows nothing about who writes, or what the features should have been.
+Files are `requests/dt=<day>/requests-*.jsonl`. A line contains ids, times and the features as the models received them.
 """
 
 from __future__ import annotations
@@ -19,43 +18,35 @@ from sequences.views import ATTRIBUTES
 REQUEST_LOG_PREFIX = "requests"
 
 LogPosition = tuple[str, int]
-"""A place in the live event log: the file relative to its folder, and the offset after the line. They sort by time."""
+"""Position in the live event log: file name relative to its folder, and the offset after the line. Sorted by time."""
 
 FeatureLists = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
 class LoggedRequest:
-    """One request's features.
-
-    Attributes:
-        at_us: the request's time, µs UTC.
-        applied: everything up to here in the live log was in the online store before it was read; None: nothing yet.
-        views: view ▸ attribute ▸ list, oldest first; an unknown ratio is None, for JSON has no NaN.
-        profile: `view__feature` ▸ value of the ordinary features.
-        is_read: False where the online store did not answer, so that the models were given nothing.
-    """
+    """Features that one request read."""
 
     request_id: str
     user_id: str
-    at_us: int
-    release: str
-    applied: LogPosition | None
-    views: dict[str, FeatureLists]
-    profile: dict[str, float | None]
-    is_read: bool = True
+    at_us: int  # time of the request, µs UTC
+    release: str  # release that served it
+    applied: LogPosition | None  # the live log was in the online store up to here before the read; None: nothing yet
+    views: dict[str, FeatureLists]  # view ▸ attribute ▸ list, oldest first; an unknown ratio is None (JSON has no NaN)
+    profile: dict[str, float | None]  # `view__feature` ▸ value of the ordinary features
+    is_read: bool = True  # False if the online store did not respond, so that the models got no features
 
     def to_line(self) -> bytes:
-        """One line, with its newline."""
-        # Not `asdict`: that copies every element on its own, 65 ms for a long history where this takes one.
+        """The request as one JSON line, including the newline."""
+        # Not `asdict`: it copies every element, 65 ms instead of 1 ms for a long history.
         return json.dumps(vars(self), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> LoggedRequest:
-        """What `to_line` wrote.
+        """The request of a `to_line` line.
 
         Raises:
-            ValueError, KeyError, TypeError: the line is something else.
+            ValueError, KeyError, TypeError: The line has another format.
         """
         row = json.loads(line)
         applied = row["applied"]
@@ -63,9 +54,9 @@ class LoggedRequest:
 
 
 def read_requests(folder: Path, first: date, last: date) -> Iterator[LoggedRequest]:
-    """The requests of the days `first` to `last`, both included, by their own time; torn lines are passed over.
+    """The requests of the days `first` to `last` (inclusive) by request time; incomplete lines are skipped.
 
-    A file's day is the day of writing, which a request just before midnight may miss by a moment.
+    A file's day is the day of writing, so a request just before midnight may be in the next day's file.
     """
     begin_us, end_us = _midnight_us(first), _midnight_us(last + timedelta(days=1))
     for offset in range((last - first).days + 2):
@@ -81,7 +72,7 @@ def read_requests(folder: Path, first: date, last: date) -> Iterator[LoggedReque
 
 
 def nan_to_none(attribute: str, values: Sequence[Any]) -> list[Any]:
-    """The values of an attribute with None for NaN."""
+    """The values of an attribute, with NaN replaced by None."""
     if ATTRIBUTES[attribute].kind != "ratio":
         return list(values)
     return [None if value is None or math.isnan(value) else value for value in values]

@@ -1,4 +1,4 @@
-"""What a sample of requests read, written down so that `python -m sequences.skew.compare` can hold it against the offline store.
+"""What a sample of requests read, written down so that `python -m sequences.skew` can hold it against the offline store.
 
 `SEGUE_HOME/requests/dt=<day>/requests-*.jsonl`: ids, times and features, nothing else of anybody. A request is in the
 sample by a hash of its id. Disk and time are bounded: so many bytes an hour, so that every hour of the day is in the

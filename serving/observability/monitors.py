@@ -25,7 +25,7 @@ class ServiceMonitor:
     """Looks every `EVERY_S` seconds, in a thread of its own.
 
     Args:
-        skew: the file that `python -m sequences.skew.compare` writes; it may not be there yet.
+        skew: the file that `python -m sequences.skew` writes; it may not be there yet.
         waiting: how many reports the online store lacks.
         release: the one in production, None before the first.
     """

@@ -71,7 +71,7 @@ ELSEWHERE = {
     "python -m training.experiments off_policy FILE": "unit/training/experiments/test_command.py",
     "python -m serving": "contract/serving/test_service.py",
     "python -m serving --composed": "integration/serving/test_distributed_start.py",
-    "python -m sequences.skew.compare": "integration/serving/test_request_skew.py",
+    "python -m sequences.skew": "integration/serving/test_request_skew.py",
     "BENTOML_HOME=$SEGUE_HOME/bentoml bentoml build": "integration/serving/test_bento_build.py",
     "bentoml serve segue:latest": "integration/serving/test_bento_build.py",
 }  # fmt: skip

@@ -22,7 +22,9 @@ from ingestion import simulate
 from ingestion.land import land
 from sequences.feast_store import open_store
 from sequences.online import materialize
-from sequences.skew import arrivals, compare, request_log
+from sequences.online.materialization_log import MATERIALIZATION_LOG
+from sequences.skew import __main__ as skew_command
+from sequences.skew import compare, request_log
 from sequences.skew.request_log import LoggedRequest, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
 from serving.events.event_pusher import EventPusher
@@ -166,7 +168,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
         patch.setattr(sys, "argv", ["materialize", "--as-of", str(DAY)])
         materialize.main()
         then = us(MIDNIGHT) + 10 * MINUTE
-        (home / "feast" / arrivals.MATERIALIZATION_LOG).write_text(
+        (home / "feast" / MATERIALIZATION_LOG).write_text(
             json.dumps({"as_of_us": us(MIDNIGHT), "events_us": then, "finished_us": then + 10 * MINUTE}) + "\n"
         )
         done = replay(home, rows)
@@ -257,15 +259,15 @@ def test_what_a_wrong_reader_would_give_is_found(replayed: Replayed) -> None:
 def test_the_command_reports_and_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFixture[str]) -> None:
     report = replayed.home / "reports" / "skew.json"
     tomorrow = str(DAY + timedelta(days=1))
-    assert compare.main(["--as-of", tomorrow]) == 0
+    assert skew_command.main(["--as-of", tomorrow]) == 0
     assert json.loads(report.read_text())["skew_rate"] == 0 and json.loads(report.read_text())["compared"] == REQUESTS
     (file,) = (replayed.home / "requests").glob(f"dt={DAY}/*.jsonl")
     good = file.read_bytes()
     file.write_bytes(good.replace(b'"full_play"', b'"wrong"'))
     assert good != file.read_bytes()
-    assert compare.main(["--as-of", tomorrow]) == 1
+    assert skew_command.main(["--as-of", tomorrow]) == 1
     assert "most often played_history:behaviour" in capsys.readouterr().err
     file.write_bytes(good)
-    assert compare.main(["--as-of", "2026-05-01"]) == 0
+    assert skew_command.main(["--as-of", "2026-05-01"]) == 0
     assert "no request was logged on 2026-04-30" in capsys.readouterr().out
     assert json.loads(report.read_text())["requests"] == 0

@@ -28,7 +28,7 @@ ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n *
 KILLED = """
 import os, sys
 from pathlib import Path
-from ingestion.forget import main
+from privacy.erase import main
 left = [int(sys.argv[1])]
 def dying(name):
     real = getattr(Path, name)

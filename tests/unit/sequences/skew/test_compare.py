@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequences.skew import arrivals, request_log
+from sequences.online.materialization_log import MATERIALIZATION_LOG
+from sequences.skew import request_log
 from sequences.skew.compare import SkewReport, compare_requests, count_values
 from sequences.skew.request_log import LoggedRequest, LogPosition, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
@@ -69,7 +70,7 @@ class World:
         path.write_text("".join(line.ljust(99) + "\n" for line in lines))
 
     def materialized(self, as_of_us: int, events_us: int, finished_us: int) -> None:
-        with (self.home / "feast" / arrivals.MATERIALIZATION_LOG).open("a") as file:
+        with (self.home / "feast" / MATERIALIZATION_LOG).open("a") as file:
             file.write(json.dumps({"as_of_us": as_of_us, "events_us": events_us, "finished_us": finished_us}) + "\n")
 
     def request(
