@@ -1,9 +1,9 @@
-"""Training's reader: batches of sequences cut by offset from the event table, which is held once as flat arrays.
+"""Dense reader for training: batches of sequences sliced from the event table, which is held as flat arrays.
 
-Nothing of size examples × L exists beyond the batch that is asked for. Legend: E events, U users, B requests, L events
-of a row. The arrays are sorted by (user, known_at), as the event table is.
+Memory is proportional to the events plus one batch, never to examples × L. Legend: E events, U users, B requests, L
+events of a row. The arrays are sorted by (user, known_at), as the event table is.
 
-Knows nothing about torch, Feast or which examples training wants.
+Independent of torch, Feast and the selection of examples.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ USERS, OFFSETS, TIMES = "users.json", "_offset_U1", "_known_at_E"
 
 
 class DenseReader:
-    """The events of one view, in memory or mapped into it, with every user's place in them.
+    """Point-in-time reader of one view, in memory or memory-mapped.
 
     Args:
         events_path: `marts/events.parquet`, sorted by user_id, known_at.
-        view: which events count, and which attributes are read.
+        view: Determines the events and attributes that are read.
         encoders: attribute ▸ {text: code from 2}. String attributes without an encoder are not read.
-        user_ids: whose events; None: everybody's.
-        kept: a folder for the arrays of exactly this file, view, encoders and users: mapped from there, and written there
-            where it is missing. None: they are held in memory.
+        user_ids: Users to read; None: all.
+        cache_folder: Folder for the arrays of exactly this file, view, encoders and users. They are memory-mapped from it,
+            and written to it if it is missing. None: the arrays are held in memory.
 
     Attributes:
-        columns: attribute ▸ flat [E] array: strings codes (1 unknown) in as few bytes as hold them all, times int64 µs,
-            ratios float32 (0 where unknown). For full-sequence training take `columns["track_id"]`, `known_at_E` and
-            `offset_U1`.
+        columns: attribute ▸ flat [E] array: strings as codes (1 unknown) of the smallest sufficient integer type, times
+            int64 µs UTC, ratios float32 (0 if unknown). For full-sequence training use `columns["track_id"]`,
+            `known_at_E` and `offset_U1`.
 
     Raises:
-        EventTableError: the file is missing, lacks a column, or is not sorted.
+        EventTableError: The file is missing, lacks a column, or is not sorted.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class DenseReader:
 
     def _read(self, events_path: Path | str, user_ids: pa.Array | None) -> None:
         encode = {a.name: _TextEncoder(self.encoders[a.name]) for a in self._attributes if a.kind == "string"}
-        found: list[pa.Array] = []
+        ids: list[pa.Array] = []
         known_at: list[NDArray[np.int64]] = []
         parts: dict[str, list[NDArray[Any]]] = {a.name: [] for a in self._attributes}
         for rows in read_view(events_path, self.view, list(parts), user_ids):
-            found.append(rows["user_id"])
+            ids.append(rows["user_id"])
             known_at.append(microseconds(rows["known_at"]))
             for attribute in self._attributes:
                 parts[attribute.name].append(_to_flat_array(attribute, rows[attribute.name], encode))
-        self.timeline = build_timeline(found, known_at)
+        self.timeline = build_timeline(ids, known_at)
         if not self.timeline.is_sorted:
             raise EventTableError(
                 f"{events_path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`"
@@ -91,7 +91,7 @@ class DenseReader:
         }
 
     def _save(self, folder: Path) -> None:
-        """Write the arrays; whoever looks for them sees all of them or none."""
+        """Write the arrays atomically: readers see all of them or none."""
         writing = folder.with_name(f".{folder.name}.{os.getpid()}")
         writing.mkdir(parents=True, exist_ok=True)
         (writing / USERS).write_text(json.dumps(self.timeline.users))
@@ -100,18 +100,18 @@ class DenseReader:
             np.save(writing / f"{name}.npy", array)
         try:
             writing.rename(folder)
-        except OSError:  # another process was first, with the same
+        except OSError:  # another process has written the same arrays
             shutil.rmtree(writing)
 
     def _load_mapped(self, folder: Path) -> None:
-        """Take the arrays from files: nothing is read before it is asked for, and all processes share what was."""
+        """Memory-map the arrays: pages are read on demand and shared between processes."""
         users = json.loads((folder / USERS).read_text())
         self.timeline = Timeline(users, _memory_map(folder, OFFSETS), _memory_map(folder, TIMES))
         self.columns = {attribute.name: _memory_map(folder, attribute.name) for attribute in self._attributes}
 
     @property
     def users(self) -> list[str]:
-        """The U user ids, in the table's order."""
+        """The U user ids, in the order of the table."""
         return self.timeline.users
 
     @property
@@ -121,21 +121,21 @@ class DenseReader:
 
     @property
     def known_at_E(self) -> NDArray[np.int64]:
-        """When each event became known, µs UTC; increasing within a user."""
+        """Time at which each event became known, µs UTC; increasing within a user."""
         return self.timeline.known_at_E
 
     def index_of(self, user_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Each user's index in `users`, -1 for a user without events. Look up once, then `read_at`."""
+        """Each user's index in `users`, -1 for a user without events; look it up once, then use `read_at`."""
         return self.timeline.index_of(user_ids)
 
     def slice_of(self, user_id: str) -> slice:
-        """Where one user's whole history lies in the flat arrays; empty for a user without events."""
+        """The slice of one user's whole history in the flat arrays; empty for a user without events."""
         return self.timeline.slice_of(user_id)
 
     def bounds(
         self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where each user's whole history as seen at the time begins and ends in the flat arrays: (first_B, end_B)."""
+        """Begin and end of each user's whole history visible at the time, in the flat arrays: (first_B, end_B)."""
         return self.timeline.bounds(user_index_B, self.view.cutoff_us(times_us_B))
 
     def read(
@@ -145,10 +145,15 @@ class DenseReader:
         length: int | None = None,
         is_trimmed: bool = False,
     ) -> SequenceBatch:
-        """The last `length` (the view's by default) events of each user seen at the time, in µs UTC: `known_at < time`, or
-        before the midnight before it in a daily view.
+        """The last events of each user that are visible at a time.
 
-        Trimmed, the batch is as wide as its longest sequence, else `length`.
+        Visible means `known_at < time`; in a daily view, before the last midnight before the time.
+
+        Args:
+            user_ids: B users.
+            times_us: B times, µs UTC.
+            length: Maximum number of events per row, the view's length by default.
+            is_trimmed: Whether the batch is as wide as its longest sequence instead of `length`.
         """
         return self.read_at(self.index_of(user_ids), np.asarray(times_us, dtype=np.int64), length, is_trimmed)
 
@@ -159,7 +164,7 @@ class DenseReader:
         length: int | None = None,
         is_trimmed: bool = False,
     ) -> SequenceBatch:
-        """`read` for users given by their index (see `index_of`)."""
+        """`read` for users given by index (see `index_of`)."""
         L = length or self.view.length
         first_B, end_B = self.bounds(user_index_B, times_us_B)
         start_B = np.maximum(first_B, end_B - L)
@@ -167,7 +172,7 @@ class DenseReader:
             L = max(int((end_B - start_B).max(initial=0)), 1)
         position_BL = start_B[:, None] + np.arange(L)
         padding_BL = position_BL >= end_B[:, None]
-        # Any place inside the array will do for padding: it is overwritten.
+        # Any valid position will do for padding; the values are overwritten.
         np.minimum(position_BL, max(len(self.known_at_E) - 1, 0), out=position_BL)
         columns: dict[str, NDArray[Any]] = {}
         for attribute in self._attributes:
@@ -182,11 +187,11 @@ class DenseReader:
 
 
 def _memory_map(folder: Path, name: str) -> NDArray[Any]:
-    """An array of a file. Who writes into it changes their own copy of the page, not the file."""
+    """A memory-mapped array (copy-on-write: writing to it does not change the file)."""
     path = folder / f"{name}.npy"
     try:
         return np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)  # type: ignore[no-any-return]
-    except ValueError:  # nothing cannot be mapped
+    except ValueError:  # an empty array cannot be mapped
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
 
 
@@ -200,23 +205,23 @@ def _to_flat_array(attribute: Attribute, column: pa.Array, encode: Mapping[str, 
 
 
 class _TextEncoder:
-    """Texts to codes, a column at a time, in as few bytes as hold them all: with millions of events that is worth it."""
+    """Encoder of text columns to codes of the smallest sufficient integer type, which saves memory per event."""
 
     def __init__(self, code_of: Mapping[str, int]) -> None:
         self._texts = pa.array(code_of.keys(), pa.string())
-        # Past the known texts: one that is not among them, which index_in gives as null.
+        # The last code is for unknown texts, which index_in returns as null.
         codes = np.array([*code_of.values(), UNKNOWN])
         self._codes = codes.astype(np.min_scalar_type(codes.max()))
-        self._nothing = code_of.get("", UNKNOWN)
+        self._null_code = code_of.get("", UNKNOWN)
 
     def encode(self, column: pa.Array) -> NDArray[np.unsignedinteger[Any]]:
         if pa.types.is_dictionary(column.type):
-            # Looked up once a text, not once an event. No text is the same as the empty one, as in readers' lists.
-            codes = np.append(self.encode(column.dictionary), self._codes.dtype.type(self._nothing))
+            # One lookup per distinct text. Null is encoded as the empty text, as in the lists of other readers.
+            codes = np.append(self.encode(column.dictionary), self._codes.dtype.type(self._null_code))
             return codes.take(_fill_null(column.indices, len(codes) - 1))
         place = _fill_null(pc.index_in(column, self._texts), len(self._texts))
         codes = self._codes.take(place)
-        codes[column.is_null().to_numpy(zero_copy_only=False)] = self._nothing
+        codes[column.is_null().to_numpy(zero_copy_only=False)] = self._null_code
         return codes
 
 

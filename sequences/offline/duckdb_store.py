@@ -1,8 +1,8 @@
 """Feast's offline store for sequences: `offline_store: {type: sequences.offline.duckdb_store.SequenceOfflineStore}`.
 
-Sequence views (their source carries the tag `sequence`) are cut from the event table, ordinary views are joined as of
-each row's time; one call may ask for several of both. What is neither Parquet nor a sequence goes to Feast's own DuckDB
-store.
+Sequence views (their source has the tag `sequence`) are read from the event table, ordinary views are joined
+point-in-time; one call may request several of both. Sources that are neither Parquet nor a sequence are delegated to
+Feast's own DuckDB store.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sequences.offline.joined_views import (
     parquet_path,
     sequence_view_of,
 )
-from sequences.offline.latest import read_latest
+from sequences.offline.list_reader import read_latest
 from sequences.offline.retrieval_job import SequenceRetrievalJob
 from sequences.views import SequenceViewError
 
@@ -42,13 +42,12 @@ MAX_ELEMENTS_PER_CHUNK = 4_194_304
 
 
 class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
-    """Feast's DuckDB configuration under our class path."""
+    """Feast's DuckDB configuration with this store's class path."""
 
     type: StrictStr = "sequences.offline.duckdb_store.SequenceOfflineStore"
 
     home: StrictStr | None = None
-    """`${SEGUE_HOME}` in the repository's YAML, only to be checked: Feast leaves an unset variable as it stands, and takes
-    a relative path from the repository's folder."""
+    """`${SEGUE_HOME}` of the repository's YAML; only validated, see `require_absolute_home`."""
 
     @field_validator("home")
     @classmethod
@@ -57,7 +56,7 @@ class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
 
 
 class SequenceOfflineStore(DuckDBOfflineStore):
-    """Point-in-time features, exact to the event, streamed."""
+    """Offline store with exact point-in-time features, computed in chunks."""
 
     @staticmethod
     def get_historical_features(
@@ -71,21 +70,23 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         filter_by_created_timestamp: bool = False,
         **unsupported: Any,
     ) -> RetrievalJob:
-        """The features of every entity row, in its order; duplicates and any order of times are fine.
+        """The features of every entity row, in the order of the rows, which may be unsorted and contain duplicates.
 
-        A sequence holds the events with `known_at < event_timestamp` and is empty, not null, where there are none.
+        A sequence contains the events with `known_at < event_timestamp` and is empty, not null, if there are none.
 
         Raises:
-            ValueError: there are no entity rows to answer, only a range of times.
-            SequenceViewError: a sequence is asked together with a view that is not a Parquet file.
-            FeastEntityDFMissingColumnsError: the entity rows lack a column that a view is joined on.
+            ValueError: Only a time range is given, no entity rows.
+            SequenceViewError: A sequence is requested together with a view that is not a Parquet file.
+            FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """
         if entity_df is None:
             raise ValueError(f"entity rows are needed (got {sorted(unsupported)}); pass entity_df")
         if not all(is_parquet(view.batch_source) for view in feature_views):
-            odd = [view.name for view in feature_views if not is_parquet(view.batch_source)]
+            unsupported_views = [view.name for view in feature_views if not is_parquet(view.batch_source)]
             if any(sequence_view_of(view.batch_source) for view in feature_views):
-                raise SequenceViewError(f"views {odd} are not Parquet files; ask for them in a call without sequences")
+                raise SequenceViewError(
+                    f"views {unsupported_views} are not Parquet files; request them in a call without sequences"
+                )
             return DuckDBOfflineStore.get_historical_features(
                 config,
                 feature_views,
@@ -104,7 +105,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         schema = pa.schema([*rows.input_table.schema, *(field for view in views for field in view.fields)])
         step = _rows_per_chunk(views)
 
-        def pieces() -> Iterator[pa.RecordBatch]:
+        def read_chunks() -> Iterator[pa.RecordBatch]:
             for start in range(0, len(rows), step):
                 length = min(step, len(rows) - start)
                 columns = list(rows.input_table.slice(start, length).columns)
@@ -115,7 +116,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         earliest, latest_time = rows.time_range
         return SequenceRetrievalJob(
             schema,
-            pieces,
+            read_chunks,
             full_feature_names,
             OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             RetrievalMetadata(
@@ -138,7 +139,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """The newest state of every entity, for `feast materialize`: of a sequence source, all users' last L events."""
+        """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user."""
         sequence = sequence_view_of(data_source)
         if sequence is None:
             return DuckDBOfflineStore.pull_latest_from_table_or_query(
@@ -163,7 +164,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         """All rows of an ordinary source.
 
         Raises:
-            SequenceViewError: the source is a sequence, of which every moment has another row.
+            SequenceViewError: The source is a sequence, whose rows depend on the time of reading.
         """
         sequence = sequence_view_of(data_source)
         if sequence is not None:
@@ -176,7 +177,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
 
 
 def _rows_per_chunk(views: Sequence[JoinedView]) -> int:
-    """As many rows as keep a piece within bounds, however long its sequences are."""
+    """Number of entity rows per chunk, limited so that the list elements of a chunk stay within bounds."""
     return max(
         1, min(MAX_ROWS_PER_CHUNK, MAX_ELEMENTS_PER_CHUNK // max(1, sum(view.max_list_elements for view in views)))
     )

@@ -1,6 +1,6 @@
-"""The rows that a retrieval answers: who, and at which moment.
+"""Entity rows of a retrieval: the users (or other entities) and times for which features are requested.
 
-Knows nothing about features.
+Independent of features.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from sequences.timeline import microseconds
 
 
 class EntityRows:
-    """Entity rows as given, and with their number and time for joining.
+    """Entity rows with row numbers and times for joining.
 
     Args:
-        entity_df: a data frame, or DuckDB SQL that gives one. Times without an offset are UTC.
+        entity_df: A data frame, or DuckDB SQL that returns one. Times without an offset are UTC.
 
     Attributes:
-        given: the rows in their order, with the time column as UTC.
-        table: the same with `as_of_join.ROW` and `as_of_join.TIME`.
-        times_us: int64 µs UTC, one a row.
+        input_table: The rows in their original order, with the time column in UTC.
+        table: The same with the columns `point_in_time_join.ROW` and `point_in_time_join.TIME`.
+        times_us: int64 µs UTC, one per row.
 
     Raises:
-        EntityTimestampInferenceError: there is no `event_timestamp`, nor exactly one other column of times.
+        EntityTimestampInferenceError: There is no `event_timestamp` and not exactly one other time column.
     """
 
     def __init__(self, entity_df: pd.DataFrame | str) -> None:
@@ -51,28 +51,28 @@ class EntityRows:
 
     @property
     def keys(self) -> list[str]:
-        """Every column but the time."""
+        """All columns except the time."""
         return [column for column in self.input_table.column_names if column != self.time_column]
 
     @property
     def time_range(self) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
-        """The earliest and the latest time."""
+        """Earliest and latest time; None without rows."""
         if not len(self):
             return None, None
         return self._times.min().to_pydatetime(), self._times.max().to_pydatetime()
 
     def require(self, columns: list[str]) -> None:
-        """Checks that a view can be joined on the columns.
+        """Check that the join columns exist.
 
         Raises:
-            FeastEntityDFMissingColumnsError: some are not there.
+            FeastEntityDFMissingColumnsError: Columns are missing.
         """
         missing = set(columns) - set(self.input_table.column_names)
         if missing:
             raise FeastEntityDFMissingColumnsError(set(columns), missing)
 
     def text(self, column: str) -> pa.Array:
-        """A column as text: a frame may hold as numbers what the marts hold as text."""
+        """A column cast to text, because data frames may contain numeric ids and the marts contain text."""
         if column not in self._texts:
             self._texts[column] = self.input_table[column].cast(pa.string()).combine_chunks()
         return self._texts[column]

@@ -1,7 +1,4 @@
-"""Reading a view's events from the event table, in file order and bounded pieces.
-
-Knows nothing about what its callers make of the columns.
-"""
+"""Reading of a view's events from the event table, in file order and in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -21,19 +18,25 @@ KEY_COLUMNS = ("user_id", "behaviour", "target_type")
 DICTIONARY_COLUMNS = frozenset(
     {*KEY_COLUMNS, *(a.name for a in ATTRIBUTES.values() if a.kind == "string" and a != EVENT_ID)}
 )
-"""Columns of texts that many events share: they are read as Arrow dictionaries, each text once a piece."""
+"""Text columns with few distinct values, which are read as Arrow dictionaries."""
 
 
 def read_view(
     path: Path | str, view: SequenceView, columns: Sequence[str], user_ids: pa.Array | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The view's events with `user_id`, `known_at` and `columns`; of `user_ids` only, when given.
+    """The view's events with `user_id`, `known_at` and `columns`.
+
+    Args:
+        path: The event table.
+        view: Determines the behaviors and target types.
+        columns: Further columns to return.
+        user_ids: Users whose events to return; None: all.
 
     Raises:
-        EventTableError: the file is missing or lacks a column.
+        EventTableError: The file is missing or lacks a column.
     """
-    given = list(dict.fromkeys(["user_id", "known_at", *columns]))
-    needed = list(dict.fromkeys([*given, *KEY_COLUMNS]))
+    output_columns = list(dict.fromkeys(["user_id", "known_at", *columns]))
+    needed = list(dict.fromkeys([*output_columns, *KEY_COLUMNS]))
     wanted = {"behaviour": frozenset(view.behaviours)}
     if view.target_types:
         wanted["target_type"] = frozenset(view.target_types)
@@ -43,7 +46,7 @@ def read_view(
         belongs = np.ones(batch.num_rows, dtype=bool)
         for name, values in wanted.items():
             belongs &= is_in(batch[name], values)
-        rows = batch.select(given)
+        rows = batch.select(output_columns)
         if belongs.all():
             yield rows
         elif belongs.any():
@@ -51,13 +54,13 @@ def read_view(
 
 
 def read_batches(path: Path, columns: Sequence[str], rows_per_batch: int) -> Iterator[pa.RecordBatch]:
-    """The columns of the event table, a row group at a time; texts that many events share as Arrow dictionaries.
+    """Columns of the event table, `DICTIONARY_COLUMNS` as Arrow dictionaries.
 
-    Arrow's reader keeps the texts and bytes of all groups that it was asked for together: memory, and the time that a
-    batch takes, would grow with the table.
+    Row groups are read one by one: Arrow keeps dictionaries and buffers of all row groups of one call, so memory and the
+    time per batch would grow with the table.
 
     Raises:
-        EventTableError: the file is missing or lacks a column.
+        EventTableError: The file is missing or lacks a column.
     """
     if not path.exists():
         raise EventTableError(f"{path} does not exist; run `dbt build` first, it publishes the marts")
@@ -70,12 +73,12 @@ def read_batches(path: Path, columns: Sequence[str], rows_per_batch: int) -> Ite
 
 
 def is_in(column: pa.DictionaryArray, values: frozenset[str]) -> np.ndarray:
-    """Where the column's text is among the values: asked once a text, not once a row.
+    """Mask of the rows whose text is one of `values`; looked up once per distinct text.
 
-    A set, for all users that are asked for are held against piece after piece: Arrow would hash them anew for each.
+    `values` is a Python set because it is reused for every batch, while `pyarrow.compute.is_in` would hash it each time.
     """
-    # One more place at the end, for rows without text.
-    is_wanted = np.array([*(text in values for text in column.dictionary.to_pylist()), False])
-    places: np.ndarray = pc.fill_null(column.indices, len(is_wanted) - 1).to_numpy(zero_copy_only=False)
-    found: np.ndarray = is_wanted[places]
-    return found
+    # The last position is for null.
+    is_member = np.array([*(text in values for text in column.dictionary.to_pylist()), False])
+    places: np.ndarray = pc.fill_null(column.indices, len(is_member) - 1).to_numpy(zero_copy_only=False)
+    mask: np.ndarray = is_member[places]
+    return mask

@@ -1,7 +1,8 @@
-"""Feature views joined to entity rows, ready to be given out a slice at a time.
+"""Feature views joined to entity rows, returned in slices of rows.
 
-An ordinary view is joined whole, a few numbers a row; a sequence view is cut when a slice is asked for, as rows × L would
-not fit, out of its users' events, or a block of them where rows are in the order of users. Knows nothing about where an answer goes.
+An ordinary view is joined as a whole, because it has a few scalars per row. A sequence view is computed slice by slice,
+because rows × L values would not fit in memory; its reader holds the events of the requested users, or only a block of
+them if the rows are sorted by user.
 """
 
 from __future__ import annotations
@@ -25,50 +26,45 @@ from storage import object_store
 
 
 class JoinedView(Protocol):
-    """What one view contributes to the answer.
+    """Columns that one view contributes to a result."""
 
-    Attributes:
-        fields: the columns, in order.
-        elements: most list elements that one row may get, over all columns; 0 without lists.
-    """
-
-    fields: list[pa.Field]
-    max_list_elements: int
+    fields: list[pa.Field]  # names and types of the columns, in order
+    max_list_elements: int  # maximum number of list elements per row, summed over the columns; 0 without lists
 
     def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
         """The columns for entity rows `start` to `start + length`."""
 
 
 class RequestedView:
-    """What a call asks of one view.
+    """The features of one view that a call requests.
 
     Attributes:
-        names: feature ▸ column of the answer.
-        keys: join key of the view ▸ column of the entity rows.
-        source: the Parquet file or folder behind it.
+        output_columns: feature ▸ column of the result.
+        join_keys: join key of the view ▸ column of the entity rows.
+        source: Parquet file or folder of the view.
     """
 
     def __init__(self, view: FeatureView, feature_refs: Sequence[str], full_feature_names: bool) -> None:
         self.view = view
-        asked = view.projection.name_to_use()
-        features = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == asked]
-        shown = view.projection.name_alias or view.name
+        requested = view.projection.name_to_use()
+        features = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == requested]
+        prefix = view.projection.name_alias or view.name
         self.output_columns = {
-            feature: f"{shown}__{feature}" if full_feature_names else feature for feature in features
+            feature: f"{prefix}__{feature}" if full_feature_names else feature for feature in features
         }
         self.join_keys = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
-        assert isinstance(view.batch_source, FileSource)  # noqa: S101 - the store has seen to it by `is_parquet`
+        assert isinstance(view.batch_source, FileSource)  # noqa: S101 - the store has checked it with `is_parquet`
         self.source: FileSource = view.batch_source
 
     def to_ordinary_view(self, path: str) -> point_in_time_join.OrdinaryView:
-        """The view over the file at `path`, in the file's own names."""
-        old_name = {new: old for old, new in self.source.field_mapping.items()}
+        """The view over the file at `path`, with the column names of the file."""
+        file_name = {new: old for old, new in self.source.field_mapping.items()}
         return point_in_time_join.OrdinaryView(
             path=path,
             timestamp=self.source.timestamp_field,
             created=self.source.created_timestamp_column or None,
-            keys={old_name.get(theirs, theirs): ours for theirs, ours in self.join_keys.items()},
-            features={old_name.get(feature, feature): name for feature, name in self.output_columns.items()},
+            keys={file_name.get(key, key): column for key, column in self.join_keys.items()},
+            features={file_name.get(feature, feature): name for feature, name in self.output_columns.items()},
             time_to_live=self.view.ttl,
         )
 
@@ -81,19 +77,19 @@ def join_view(
     full_feature_names: bool,
     by_created: bool,
 ) -> JoinedView:
-    """The view's requested features for the entity rows.
+    """The requested features of a view for the entity rows.
 
     Raises:
-        FeastEntityDFMissingColumnsError: the rows lack a join key.
-        EventTableError: the event table is missing, lacks a column or is not sorted.
+        FeastEntityDFMissingColumnsError: The rows lack a join key.
+        EventTableError: The event table is missing, lacks a column or is not sorted.
     """
-    asked = RequestedView(view, feature_refs, full_feature_names)
-    rows.require(list(asked.join_keys.values()))
-    path, sequence = parquet_path(repo_path, asked.source), sequence_view_of(asked.source)
+    requested = RequestedView(view, feature_refs, full_feature_names)
+    rows.require(list(requested.join_keys.values()))
+    path, sequence = parquet_path(repo_path, requested.source), sequence_view_of(requested.source)
     if sequence is not None:
-        (user_column,) = asked.join_keys.values()
-        return _JoinedSequences(rows, user_column, asked.output_columns, sequence, path, view)
-    return _JoinedTable(point_in_time_join.join(rows.table, asked.to_ordinary_view(path), by_created))
+        (user_column,) = requested.join_keys.values()
+        return _JoinedSequences(rows, user_column, requested.output_columns, sequence, path, view)
+    return _JoinedTable(point_in_time_join.join(rows.table, requested.to_ordinary_view(path), by_created))
 
 
 class _JoinedTable:
@@ -127,13 +123,13 @@ class _JoinedSequences:
 
 
 def sequence_view_of(source: DataSource | None) -> SequenceView | None:
-    """The sequence view that a source stands for; None for an ordinary source."""
+    """The sequence view of a tagged source; None for an ordinary source."""
     text = source.tags.get(SEQUENCE_TAG) if source is not None else None
     return SequenceView.from_json(text) if text else None
 
 
 def is_parquet(source: DataSource | None) -> bool:
-    """Whether a source is Parquet on this machine, or a mart on object storage."""
+    """Whether a source is a local Parquet file or folder, or a mart on object storage."""
     return (
         isinstance(source, FileSource)
         and ("://" not in source.path or object_store.is_mart(settings.load_settings(), source.path))
@@ -145,13 +141,13 @@ def is_parquet(source: DataSource | None) -> bool:
 
 
 def parquet_path(repo_path: Path | None, source: FileSource) -> str:
-    """Where a source lies, as DuckDB reads it: a file, or every Parquet file below a folder."""
+    """Path of a source for DuckDB: a file, or a glob of all Parquet files below a folder."""
     path = Path(source_path(repo_path, source))
     return str(path / "**" / "*.parquet") if path.is_dir() else str(path)
 
 
 def source_path(repo_path: Path | None, source: DataSource) -> str:
-    """Where a source lies: a file or a folder; of a mart on object storage, the copy of it."""
+    """Local path of a source: a file or folder; for a mart on object storage, its local copy."""
     assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
     if "://" in source.path and object_store.is_mart(current := settings.load_settings(), source.path):
         return str(object_store.fetch_mart(current, source.path))
@@ -159,7 +155,7 @@ def source_path(repo_path: Path | None, source: DataSource) -> str:
 
 
 def localize_source(repo_path: Path | None, source: DataSource) -> DataSource:
-    """A source as Feast's own DuckDB store can read it: a mart on object storage by its copy, any other as it is."""
+    """A source that Feast's own DuckDB store can read: a mart on object storage is replaced by its local copy."""
     if not isinstance(source, FileSource) or "://" not in source.path or not is_parquet(source):
         return source
     copied: FileSource = FileSource.from_proto(source.to_proto())

@@ -1,6 +1,7 @@
-"""Sequences of many (user, time) rows as Arrow lists, cut from the event table in pieces.
+"""Sequences of many (user, time) rows as Arrow lists, read from the event table in chunks of rows.
 
-Cost grows with events + rows × L of one piece. Legend: E events, B rows of a piece. Knows nothing about Feast.
+Memory is proportional to the events plus rows × L of one chunk. Legend: E events, B rows of a chunk. Independent of
+Feast.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ def list_types(features: Sequence[str]) -> list[pa.DataType]:
 
 
 def fill_missing(kind: Kind, column: pa.Array) -> pa.Array:
-    """An attribute as readers give it: "" for no text, µs for times, NaN for an unknown ratio."""
+    """An attribute column as readers return it: null text becomes "", times µs UTC, an unknown ratio NaN."""
     if kind == "string":
-        # A track's id repeats over plays: it stays a dictionary, held once and with 4 bytes an event.
+        # Track ids repeat: as a dictionary they take 4 bytes per event.
         if pa.types.is_dictionary(column.type):
             return _replace_null(column)
         return pc.fill_null(column, "")
@@ -45,17 +46,17 @@ def fill_missing(kind: Kind, column: pa.Array) -> pa.Array:
 
 
 class ListReader:
-    """The events of some users, ready to be cut into lists.
+    """Point-in-time reader of lists over the events of some users.
 
     Args:
-        events: the view's events, sorted by user and time, with `user_id` as an Arrow dictionary.
-        view: how many of them count.
-        features: the attributes to give, in this order.
-        time_to_live: events older than this at a row's time are left out; zero or None keeps all.
-        place: where the events lie, for errors.
+        events: The view's events, sorted by user and time, with `user_id` as an Arrow dictionary.
+        view: Determines the list length and whether the view is daily.
+        features: Attributes to return, in this order.
+        time_to_live: Events older than this at a row's time are left out; zero or None keeps all.
+        source: Origin of the events, for error messages.
 
     Raises:
-        EventTableError: the events are not sorted.
+        EventTableError: The events are not sorted.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class ListReader:
         user_ids: pa.Array | None = None,
         time_to_live: timedelta | None = None,
     ) -> ListReader:
-        """The events in the event table at `path`; of `user_ids` only, when given."""
+        """A reader of the event table at `path`, restricted to `user_ids` if given."""
         return cls(read_view(path, view, features, user_ids), view, features, time_to_live, path)
 
     @property
@@ -100,11 +101,11 @@ class ListReader:
         return list_types(self.features)
 
     def read(self, user_ids: Sequence[str], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
-        """One list column a feature: the last L events seen at the time, oldest first; empty for nobody's."""
+        """One list column per feature: the last L visible events, oldest first; empty for a user without events."""
         return self.read_at(self.timeline.index_of(user_ids), times_us_B)
 
     def read_at(self, index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
-        """`read` for users given by their index in the timeline, -1 for nobody."""
+        """`read` for users given by their index in the timeline; -1 is a user without events."""
         first_B, end_B = self.timeline.bounds(index_B, self.view.cutoff_us(times_us_B))
         if self._time_to_live_us is not None:
             _, first_B = self.timeline.bounds(index_B, times_us_B - self._time_to_live_us)
@@ -113,7 +114,7 @@ class ListReader:
         offsets = np.concatenate([[0], np.cumsum(count_B)])
         if offsets[-1] > np.iinfo(np.int32).max:
             raise EventTableError(
-                f"{offsets[-1]} list elements in one piece exceed Arrow's lists; read fewer rows at once"
+                f"{offsets[-1]} list elements in one chunk exceed the limit of Arrow lists; read fewer rows per call"
             )
         places = np.repeat(start_B - offsets[:-1], count_B) + np.arange(offsets[-1])
         arrow_offsets, arrow_places = pa.array(offsets.astype(np.int32)), pa.array(places)
@@ -121,6 +122,32 @@ class ListReader:
             pa.ListArray.from_arrays(arrow_offsets, _decode_dictionary(self._columns[name].take(arrow_places)))
             for name in self.features
         ]
+
+
+def read_latest(
+    path: str, view: SequenceView, features: Sequence[str], as_of_us: int, user_ids: pa.Array | None = None
+) -> pa.Table:
+    """Every user's newest events at a time, as materialization writes them.
+
+    Returns:
+        One row per user with events before `as_of_us` (µs UTC): user_id, known_at of the newest event, and one list per
+        feature.
+    """
+    return latest_from_reader(ListReader.from_file(path, view, features, user_ids), as_of_us)
+
+
+def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:
+    """`read_latest` of the events of a reader."""
+    users = reader.timeline.users
+    as_of_B = np.full(len(users), reader.view.cutoff_us(as_of_us), dtype=np.int64)
+    first_B, end_B = reader.timeline.bounds(np.arange(len(users)), as_of_B)
+    columns = reader.read(users, as_of_B)
+    newest_B = reader.timeline.known_at_E[np.maximum(end_B, 1) - 1] if len(users) else np.zeros(0, dtype=np.int64)
+    table = pa.table(
+        [pa.array(users, pa.string()), pa.array(newest_B).cast(pa.timestamp("us")), *columns],
+        names=["user_id", "known_at", *reader.features],
+    )
+    return table.filter(pa.array(end_B > first_B))
 
 
 def _replace_null(column: pa.DictionaryArray) -> pa.DictionaryArray:

@@ -1,11 +1,11 @@
-"""Ordinary feature views joined as of each row's time, by DuckDB.
+"""Point-in-time join of ordinary feature views, in DuckDB.
 
-Feast's promises, in SQL: the newest row of the entity with `timestamp <= time`; of equal timestamps the one created
-last; nothing when that row is older than the view's time to live; with `by_created`, only rows created by then.
-Legend: e entity rows, f feature rows. Knows nothing about sequences.
+Semantics of Feast: the newest row of the entity with `timestamp <= time`; of equal timestamps, the row created last; null
+if that row is older than the view's time to live; with `by_created`, only rows created by that time. Legend: e entity
+rows, f feature rows. Independent of sequences.
 """
 
-# ruff: noqa: S608 - the SQL is made of quoted column names; values are bound
+# ruff: noqa: S608 - the SQL consists of quoted column names; values are bound
 
 from __future__ import annotations
 
@@ -16,48 +16,41 @@ import duckdb
 import pyarrow as pa
 
 ROW, TIME = "__row", "__time"
-"""Columns that the caller adds to the entity rows: their number, and their time as naive UTC µs."""
+"""Columns that the caller adds to the entity rows: the row number, and the time as a naive UTC timestamp in µs."""
 
 
 @dataclass(frozen=True)
 class OrdinaryView:
-    """One feature view to join.
+    """One feature view to join."""
 
-    Attributes:
-        path: Parquet file or glob.
-        keys: column of the file ▸ column of the entity rows.
-        features: column of the file ▸ column of the answer.
-        time_to_live: zero or None means that a value never expires.
-    """
-
-    path: str
-    timestamp: str
-    created: str | None
-    keys: dict[str, str]
-    features: dict[str, str]
-    time_to_live: timedelta | None
+    path: str  # Parquet file or glob
+    timestamp: str  # column of the event timestamp
+    created: str | None  # column of the creation timestamp
+    keys: dict[str, str]  # column of the file ▸ column of the entity rows
+    features: dict[str, str]  # column of the file ▸ column of the result
+    time_to_live: timedelta | None  # zero or None: values never expire
 
 
 def join(entities: pa.Table, view: OrdinaryView, by_created: bool = False) -> pa.Table:
-    """The view's features, one row an entity row, in the order of `ROW`; null where nothing is known."""
+    """The view's features, one row per entity row in the order of `ROW`; null without a feature row."""
     with connect(entities, view) as connection:
         sql = _window_sql(view) if by_created and view.created else as_of_sql(view)
-        answer: pa.Table = connection.execute(sql, [view.path]).to_arrow_table()
-        return answer
+        features: pa.Table = connection.execute(sql, [view.path]).to_arrow_table()
+        return features
 
 
 def connect(entities: pa.Table, view: OrdinaryView) -> duckdb.DuckDBPyConnection:
-    """A new connection that knows the entity rows."""
+    """A new connection with the entity rows registered."""
     connection = duckdb.connect()
     connection.execute("set preserve_insertion_order = false")
-    # DuckDB does not know how many rows an Arrow table has, takes them for few and compares each with every feature row.
+    # DuckDB cannot estimate the size of an Arrow table, assumes few rows and would choose a nested-loop join.
     connection.execute("set asof_loop_join_threshold = 0")
     connection.register("entity_rows", entities.select(list(dict.fromkeys([ROW, TIME, *view.keys.values()]))))
     return connection
 
 
 def as_of_sql(view: OrdinaryView) -> str:
-    """The join, of the file that is the first parameter."""
+    """SQL of the join; its parameter is the path of the file."""
     return f"""
         with {_feature_rows(view)}
         select {_select_list(view)}
@@ -68,7 +61,7 @@ def as_of_sql(view: OrdinaryView) -> str:
 
 
 def _window_sql(view: OrdinaryView) -> str:
-    # What was created by a time does not follow the event times, so the newest of them needs a sort, not a merge.
+    # Creation times are not ordered like event times, so the newest row needs a sort instead of a merge.
     return f"""
         with {_feature_rows(view, every=True)},
         newest as (
@@ -99,19 +92,19 @@ def _feature_rows(view: OrdinaryView, every: bool = False) -> str:
 
 
 def _key_equality(view: OrdinaryView) -> str:
-    # Compared as text: an entity frame may hold as numbers what the mart holds as text.
-    # A view without entities has no keys: the same value for everybody.
-    same = [f"e.{_quote(mine)}::varchar = f.{_quote(theirs)}::varchar" for theirs, mine in view.keys.items()]
-    return " and ".join(same or ["true"])
+    # Compared as text, because data frames may contain numeric ids and the marts contain text.
+    # A view without entities has no keys: every row gets the same value.
+    equalities = [f"e.{_quote(column)}::varchar = f.{_quote(key)}::varchar" for key, column in view.keys.items()]
+    return " and ".join(equalities or ["true"])
 
 
 def _select_list(view: OrdinaryView) -> str:
     if not view.time_to_live:
-        return ", ".join(f"f.{_quote(theirs)} as {_quote(ours)}" for theirs, ours in view.features.items())
-    lives = f"f.{_quote(view.timestamp)} + interval ({view.time_to_live // timedelta(microseconds=1)}) microsecond"
+        return ", ".join(f"f.{_quote(feature)} as {_quote(output)}" for feature, output in view.features.items())
+    expires = f"f.{_quote(view.timestamp)} + interval ({view.time_to_live // timedelta(microseconds=1)}) microsecond"
     return ", ".join(
-        f"case when {lives} >= e.{_quote(TIME)} then f.{_quote(theirs)} end as {_quote(ours)}"
-        for theirs, ours in view.features.items()
+        f"case when {expires} >= e.{_quote(TIME)} then f.{_quote(feature)} end as {_quote(output)}"
+        for feature, output in view.features.items()
     )
 
 

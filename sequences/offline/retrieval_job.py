@@ -1,7 +1,4 @@
-"""A Feast retrieval that is computed piece by piece, so that its answer never has to fit in memory.
-
-Knows nothing about how a piece is computed.
-"""
+"""A Feast retrieval job that is computed in chunks, so that its result does not have to fit in memory."""
 
 # ruff: noqa: ARG002 - the signatures are Feast's
 
@@ -22,51 +19,60 @@ from feast.saved_dataset import SavedDatasetStorage
 
 
 class SequenceRetrievalJob(RetrievalJob):
-    """A retrieval with `to_df`, `to_arrow`, `persist` as Feast has them, and by pieces `to_batches`, `to_parquet`."""
+    """Feast's `RetrievalJob` plus the streaming methods `to_batches` and `to_parquet`.
+
+    Args:
+        schema: Schema of the result.
+        read_chunks: Starts a new iteration over the chunks of the result.
+        full_feature_names: Whether feature columns are prefixed with the name of their view.
+        on_demand_feature_views: Transformations that Feast applies after the join.
+        metadata: Features, keys and times of the request.
+        staging_location: Local folder for `to_remote_storage`.
+    """
 
     def __init__(
         self,
         schema: pa.Schema,
-        pieces: Callable[[], Iterator[pa.RecordBatch]],
+        read_chunks: Callable[[], Iterator[pa.RecordBatch]],
         full_feature_names: bool,
         on_demand_feature_views: list[OnDemandFeatureView],
         metadata: RetrievalMetadata | None,
         staging_location: str | None = None,
     ) -> None:
         self._schema = schema
-        self._read_batches = pieces
+        self._read_chunks = read_chunks
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = on_demand_feature_views
         self._metadata = metadata
         self._staging_location = staging_location
 
     def to_batches(self) -> pa.RecordBatchReader:
-        """The answer as a stream, in the order of the entity rows. On-demand views are not applied to it."""
-        return pa.RecordBatchReader.from_batches(self._schema, self._read_batches())
+        """The result as a stream, in the order of the entity rows; on-demand views are not applied."""
+        return pa.RecordBatchReader.from_batches(self._schema, self._read_chunks())
 
     def to_parquet(self, path: Path | str) -> int:
-        """Writes the answer piece by piece; returns the number of rows. On-demand views are not applied to it.
+        """Write the result chunk by chunk and return the number of rows; on-demand views are not applied.
 
-        The file appears when it is whole.
+        The file is renamed into place when it is complete.
         """
         rows, path = 0, Path(path)
         writing = path.with_name(f".{path.name}.writing")
         with pq.ParquetWriter(writing, self._schema) as file:
-            for piece in self._read_batches():
-                file.write_batch(piece)
-                rows += piece.num_rows
+            for chunk in self._read_chunks():
+                file.write_batch(chunk)
+                rows += chunk.num_rows
         writing.replace(path)
         return rows
 
     def supports_remote_storage_export(self) -> bool:
-        """Whether the offline store names a `staging_location`."""
+        """Whether the offline store has a `staging_location`."""
         return self._staging_location is not None
 
     def to_remote_storage(self) -> list[str]:
-        """Streams the answer into a new Parquet file of the staging location; returns its path.
+        """Stream the result into a new Parquet file in the staging location and return its path.
 
         Raises:
-            ValueError: the offline store has no `staging_location`, or it is not a folder of this machine.
+            ValueError: The offline store has no `staging_location`, or it is not a local folder.
         """
         if self._staging_location is None or "://" in self._staging_location:
             raise ValueError(
@@ -78,11 +84,11 @@ class SequenceRetrievalJob(RetrievalJob):
         return [str(folder / "features.parquet")]
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Streams the answer to a Parquet file.
+        """Stream the result to a Parquet file.
 
         Raises:
-            ValueError: the storage is not a file.
-            SavedDatasetLocationAlreadyExists: it exists, and `allow_overwrite` is off.
+            ValueError: The storage is not a file.
+            SavedDatasetLocationAlreadyExists: The file exists and `allow_overwrite` is False.
         """
         if not isinstance(storage, SavedDatasetFileStorage):
             raise ValueError(f"cannot persist to {type(storage).__name__}; use SavedDatasetFileStorage(path=…)")
@@ -93,7 +99,7 @@ class SequenceRetrievalJob(RetrievalJob):
 
     @property
     def full_feature_names(self) -> bool:
-        """Whether features carry their view's name."""
+        """Whether feature columns are prefixed with the name of their view."""
         return self._full_feature_names
 
     @property
@@ -103,11 +109,11 @@ class SequenceRetrievalJob(RetrievalJob):
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
-        """The features, keys and times of the request."""
+        """Features, keys and times of the request."""
         return self._metadata
 
     def _write(self, path: Path) -> None:
-        # Feast applies on-demand views to a whole table only.
+        # Feast applies on-demand views only to a whole table.
         if self._on_demand_feature_views:
             pq.write_table(self.to_arrow(), path)
         else:

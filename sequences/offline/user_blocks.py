@@ -1,7 +1,6 @@
-"""An event table read from one end to the other, some whole users at a time, for whoever asks for users in its order.
+"""Sequential reading of an event table in blocks of whole users, for requests sorted by user.
 
-Memory is bounded by a block, however many users there are. Legend: E events of a block. Knows nothing about what is
-asked of a block.
+Memory is bounded by a block, independent of the number of users. Legend: E events of a block, R requested rows.
 """
 
 from __future__ import annotations
@@ -27,33 +26,36 @@ EVENTS_PER_BLOCK = 1_048_576
 def split_into_blocks(
     events: Iterable[pa.RecordBatch], min_events: int = EVENTS_PER_BLOCK
 ) -> Iterator[list[pa.RecordBatch]]:
-    """The events in blocks of whole users, which end with the batch that makes them so many; `user_id` is an Arrow dictionary."""
-    held: list[pa.RecordBatch] = []
+    """The events in blocks of whole users; a block ends with the batch that brings it to `min_events`.
+
+    `user_id` is an Arrow dictionary.
+    """
+    pending: list[pa.RecordBatch] = []
     count = 0
     for rows in events:
-        held.append(rows)
+        pending.append(rows)
         count += rows.num_rows
         place_E = np.asarray(rows["user_id"].indices)
         begins = np.flatnonzero(np.diff(place_E)) + 1
         if count >= min_events and len(begins):
             last = int(begins[-1])
-            yield [*held[:-1], rows.slice(0, last)]
-            held, count = [rows.slice(last)], rows.num_rows - last
-    if held:
-        yield held
+            yield [*pending[:-1], rows.slice(0, last)]
+            pending, count = [rows.slice(last)], rows.num_rows - last
+    if pending:
+        yield pending
 
 
 class BlockReader:
-    """Lists of features for rows of users, as `ListReader` cuts them.
+    """Reader of the lists of `ListReader` for R rows whose users are known in advance.
 
     Args:
-        path, view, features, time_to_live: see `ListReader`.
-        users: the user of each of the R rows that will be asked for, as text. Where they are in order, as the event table
-            is, one block of events is held at a time; else all events of these users.
-        at_least: so many events make a block.
+        path, view, features, time_to_live: See `ListReader`.
+        users: User id of each of the R rows, as text. If they are sorted like the event table, one block of events is held
+            in memory at a time; otherwise all events of these users.
+        min_events: Minimum number of events of a block.
 
     Raises:
-        EventTableError: the event table is missing, lacks a column or is not sorted.
+        EventTableError: The event table is missing, lacks a column or is not sorted.
     """
 
     def __init__(
@@ -73,13 +75,13 @@ class BlockReader:
         self._is_in_order = (
             None not in self._order and bool((np.diff(place_R) >= 0).all()) and _is_ascending(self._order)
         )
-        # Where the rows of each distinct user begin, if they are in order.
+        # First row of each distinct user, if the rows are sorted.
         self._begins = np.searchsorted(place_R, np.arange(len(self._order) + 1)) if self._is_in_order else place_R[:0]
-        self._at_least = min_events
+        self._min_events = min_events
         self._restart()
 
     def read(self, start: int, times_us_B: NDArray[np.int64]) -> list[pa.ChunkedArray]:
-        """One list column a feature for the rows from `start` on, as many as there are times."""
+        """One list column per feature for the rows `start` to `start + len(times_us_B)`; times in µs UTC."""
         if start < self._first:
             self._restart()
         at, end = start, start + len(times_us_B)
@@ -92,7 +94,7 @@ class BlockReader:
             parts.append(self._reader.read_at(index, times_us_B[at - start : stop - start]))
             at = stop
         if end == len(self._users):
-            # Events of these users that still come are out of order, and rows were answered without them.
+            # Further events of these users would be out of order and missing from rows already returned.
             for events in self._blocks:
                 self._check_order(ListReader(events, self._view, []).timeline.users)
         return [
@@ -101,20 +103,20 @@ class BlockReader:
 
     def _restart(self) -> None:
         events = read_view(self._path, self._view, self._features, self._distinct)
-        self._blocks = split_into_blocks(events, self._at_least) if self._is_in_order else iter([list(events)])
+        self._blocks = split_into_blocks(events, self._min_events) if self._is_in_order else iter([list(events)])
         self._last_user: str | None = None
         self._end = 0
         self._load_next_block()
 
     def _load_next_block(self) -> None:
-        """Takes the next block, which has the events of the rows from `_first` on, but none of those from `_after` on."""
+        """Load the next block, which covers the rows `_first` to `_end` (exclusive)."""
         events = next(self._blocks, [])
         self._reader = ListReader(events, self._view, self._features, self._time_to_live, self._path)
         self._first, self._end = self._end, len(self._users)
-        known = self._reader.timeline.users
-        if known and self._is_in_order:
-            self._check_order(known)
-            self._end = int(self._begins[bisect_right(self._order, known[-1])])
+        users = self._reader.timeline.users
+        if users and self._is_in_order:
+            self._check_order(users)
+            self._end = int(self._begins[bisect_right(self._order, users[-1])])
         self._index_B = self._reader.timeline.index_of(self._users.slice(self._first, self._end - self._first))
 
     def _check_order(self, users: list[str]) -> None:
@@ -126,4 +128,4 @@ class BlockReader:
 
 
 def _is_ascending(texts: Sequence[str]) -> bool:
-    return all(one < other for one, other in pairwise(texts))
+    return all(previous < following for previous, following in pairwise(texts))

@@ -12,11 +12,16 @@ from itertools import compress
 from typing import Any
 
 from sequences.behaviours import Behaviours, played_ratio
-from sequences.online.codec import LazyColumn
-from sequences.views import SORT_KEY_ATTRIBUTES, SequenceView
+from sequences.online.codec import LazyColumn, StoredValue, decode_values, encode_list
+from sequences.online.row import OnlineRow
+from sequences.views import LIVE_ATTRIBUTES, SORT_KEY_ATTRIBUTES, SequenceView
 
 Event = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+LIVE_FEATURES = tuple(attribute.name for attribute in LIVE_ATTRIBUTES)
+
+StoredValues = Mapping[str, StoredValue]
 
 
 class LiveEventError(ValueError):
@@ -166,6 +171,40 @@ class _LazyMerge:
         both = [(key, 0, place) for place, key in enumerate(batch_order)]
         both += [(sort_key(event), 1, place) for place, event in enumerate(self._new_events)]
         return [(part, place) for _, part, place in sorted(both)[-self._view.length :]]
+
+
+def decode_live_events(row: OnlineRow) -> list[Event]:
+    """The stored live part, column by column, as events, oldest first."""
+    columns = {name: decode_values(row.values[name]) for name in LIVE_FEATURES}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def encode_live_row(events: Sequence[Event]) -> StoredValues:
+    """The row of these events."""
+    return {
+        one.name: StoredValue(encode_list(one.kind, [event[one.name] for event in events])) for one in LIVE_ATTRIBUTES
+    }
+
+
+def append_events(row: OnlineRow, new: Sequence[Event], views: Sequence[SequenceView]) -> StoredValues | None:
+    """The row of `live.applied`, where that is what is stored and all new events behind it; else None."""
+    ended_at, sequence_number, event_id = (
+        decode_values(row.values[attribute.name]) for attribute in SORT_KEY_ATTRIBUTES
+    )
+    ordered = sorted(new, key=sort_key)
+    if event_id and sort_key(ordered[0]) <= (ended_at[-1], sequence_number[-1], event_id[-1]):
+        return None
+    if len({*event_id, *(event["event_id"] for event in new)}) < len(event_id) + len(new):
+        return None
+    kinds = [(event["behaviour"], event["target_type"]) for event in ordered]
+    if len(event_id) + len(new) > min(view.length for view in views):
+        kinds[:0] = zip(decode_values(row.values["behaviour"]), decode_values(row.values["target_type"]), strict=True)
+    if not all(mark_visible(kinds, views)):
+        return None
+    # The bytes of two messages, one after the other, are the bytes of a message with the lists of both.
+    return {
+        name: StoredValue((row.values[name] or b"") + value.encoded) for name, value in encode_live_row(ordered).items()
+    }
 
 
 def _sort_key_at(part: Mapping[str, Sequence[Any]], place: int) -> tuple[int, int, str]:

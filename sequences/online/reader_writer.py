@@ -24,7 +24,6 @@ import feast
 from sequences import behaviours
 from sequences.online import live_events
 from sequences.online.codec import LazyColumn, decode_values
-from sequences.online.live_row import LIVE_FEATURES, StoredValues, append_events, decode_live_events, encode_live_row
 from sequences.online.row import STORE_MARKER_USER, OnlineRow, OnlineRowReader, compare_and_set_rows
 from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS, SORT_KEY_ATTRIBUTES, SequenceView
 
@@ -56,7 +55,7 @@ class OnlineWriter:
         self._duration_of = duration_of
         self._views = tuple(views.values())
         self._view = store.get_feature_view(LIVE_SOURCE)
-        self._live = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
+        self._live = OnlineRowReader(store, {LIVE_SOURCE: live_events.LIVE_FEATURES})
         self._batch = OnlineRowReader(
             store, {view.name: [attribute.name for attribute in SORT_KEY_ATTRIBUTES] for view in self._views}
         )
@@ -117,16 +116,16 @@ class OnlineWriter:
 
     def _merge_row(
         self, row: OnlineRow, new: Sequence[live_events.Event], batch: Mapping[str, Mapping[str, LazyColumn]] | None
-    ) -> tuple[int, StoredValues | None]:
+    ) -> tuple[int, live_events.StoredValues | None]:
         """(how many events are new, the user's row with them; None where it stays as it is)."""
-        if batch is None and (values := append_events(row, new, self._views)) is not None:
+        if batch is None and (values := live_events.append_events(row, new, self._views)) is not None:
             return len(new), values
-        stored = decode_live_events(row)
+        stored = live_events.decode_live_events(row)
         fresh = {event["event_id"] for event in new} - {event["event_id"] for event in stored}
         events = live_events.apply_events(stored, new, self._views)
         if batch is not None:
             events = live_events.select_uncovered(events, batch, self._views)
-        return len(fresh), encode_live_row(events) if fresh or len(events) != len(stored) else None
+        return len(fresh), live_events.encode_live_row(events) if fresh or len(events) != len(stored) else None
 
     def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, LazyColumn]]]:
         if not users:
@@ -161,7 +160,7 @@ class OnlineReader:
         found: dict[str, Mapping[str, Sequence[Any]]] = {
             view: _lazy_columns(part) for view, part in row.items() if view != LIVE_SOURCE
         }
-        events = decode_live_events(row[LIVE_SOURCE])
+        events = live_events.decode_live_events(row[LIVE_SOURCE])
         for name, view in self._views.items():
             found[name] = live_events.merge_parts(view, found[name], events)
         return found
@@ -171,7 +170,7 @@ class OnlineReader:
         features = {one.name: [feature.name for feature in one.features] for one in projections}
         # The live part first: what its writer leaves out of it, because the batch part has it by now, is then in the
         # batch part that is read after it.
-        return OnlineRowReader(self._store, {LIVE_SOURCE: LIVE_FEATURES, **features})
+        return OnlineRowReader(self._store, {LIVE_SOURCE: live_events.LIVE_FEATURES, **features})
 
 
 def _lazy_columns(row: OnlineRow) -> dict[str, LazyColumn]:

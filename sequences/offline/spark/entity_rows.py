@@ -1,6 +1,6 @@
-"""The rows that a retrieval on Spark answers: who, and at which moment.
+"""Entity rows of a retrieval on Spark: the users (or other entities) and times for which features are requested.
 
-Knows nothing about features.
+Independent of features.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sequences.offline.point_in_time_join import ROW, TIME
 
 
 class SparkEntityRows:
-    """Entity rows as given, and with their number and time for joining.
+    """Entity rows with row numbers and times for joining.
 
     Args:
-        entity_df: a data frame of pandas or Spark, or Spark SQL that gives one. Times without an offset are UTC.
+        entity_df: A pandas or Spark data frame, or Spark SQL that returns one. Times without an offset are UTC.
 
     Attributes:
-        table: the rows, their time column as an instant, with `ROW` and `TIME` (naive UTC).
-        time_column: which column has the moment.
+        table: The rows with the time column as `timestamp_ltz`, and the columns `ROW` and `TIME` (naive UTC).
+        time_column: Name of the time column.
 
     Raises:
-        EntityTimestampInferenceError: there is no `event_timestamp`, nor exactly one other column of times.
+        EntityTimestampInferenceError: There is no `event_timestamp` and not exactly one other time column.
     """
 
     def __init__(self, session: SparkSession, entity_df: pd.DataFrame | str | DataFrame) -> None:
@@ -38,34 +38,34 @@ class SparkEntityRows:
             self.time_column = rows.time_column
             self.table = session.createDataFrame(rows.input_table.append_column(ROW, rows.table[ROW]))
         else:
-            given = session.sql(entity_df) if isinstance(entity_df, str) else entity_df
-            types = dict(zip(given.columns, spark_schema_to_np_dtypes(given.dtypes), strict=True))
+            frame = session.sql(entity_df) if isinstance(entity_df, str) else entity_df
+            types = dict(zip(frame.columns, spark_schema_to_np_dtypes(frame.dtypes), strict=True))
             self.time_column = offline_utils.infer_event_timestamp_from_entity_df(types)
-            # A number must stay with its row, however often Spark computes it.
-            self.table = given.withColumn(ROW, F.monotonically_increasing_id()).localCheckpoint()
+            # The checkpoint keeps row numbers stable when Spark recomputes the frame.
+            self.table = frame.withColumn(ROW, F.monotonically_increasing_id()).localCheckpoint()
         instant = F.col(_quote(self.time_column)).cast("timestamp_ltz")
         self.table = self.table.withColumn(self.time_column, instant).withColumn(TIME, instant.cast("timestamp_ntz"))
 
     @property
     def input_columns(self) -> list[str]:
-        """The columns that were given."""
+        """The columns of the input."""
         return [column for column in self.table.columns if column not in (ROW, TIME)]
 
     @property
     def keys(self) -> list[str]:
-        """Every given column but the time."""
+        """All input columns except the time."""
         return [column for column in self.input_columns if column != self.time_column]
 
     def time_range(self) -> tuple[datetime | None, datetime | None]:
-        """The earliest and the latest time; reads the rows."""
+        """Earliest and latest time; runs a Spark job."""
         first, last = self.table.agg(F.min(TIME), F.max(TIME)).collect()[0]
         return first, last
 
     def require(self, columns: list[str]) -> None:
-        """Checks that a view can be joined on the columns.
+        """Check that the join columns exist.
 
         Raises:
-            FeastEntityDFMissingColumnsError: some are not there.
+            FeastEntityDFMissingColumnsError: Columns are missing.
         """
         missing = set(columns) - set(self.input_columns)
         if missing:

@@ -1,7 +1,7 @@
 """Feast's offline store for sequences on Spark: `{type: sequences.offline.spark.spark_store.SparkSequenceOfflineStore}`.
 
-It answers the same views over the same Parquet files as `offline_store.py`, element by element: sources stay
-`FileSource`s, so nothing in `feature_repo/` knows which of the two is configured.
+Returns exactly the same values as `duckdb_store.py` for the same views and Parquet files. Sources remain `FileSource`s, so
+`feature_repo/` is independent of the configured store.
 """
 
 # ruff: noqa: ARG002 - the signatures are Feast's
@@ -38,18 +38,18 @@ from pyspark.sql import functions as F
 from sequences.feast_store import require_absolute_home
 from sequences.offline.joined_views import RequestedView, is_parquet, sequence_view_of, source_path
 from sequences.offline.point_in_time_join import ROW, OrdinaryView
-from sequences.offline.spark import point_in_time_join, view_joins
+from sequences.offline.spark import view_joins
 from sequences.offline.spark.entity_rows import SparkEntityRows
 from sequences.views import SequenceViewError
 
 
 class SparkSequenceOfflineStoreConfig(SparkOfflineStoreConfig):
-    """Feast's Spark configuration under our class path."""
+    """Feast's Spark configuration with this store's class path."""
 
     type: StrictStr = "sequences.offline.spark.spark_store.SparkSequenceOfflineStore"
 
     home: StrictStr | None = None
-    """As in `SequenceOfflineStoreConfig`."""
+    """See `SequenceOfflineStoreConfig.home`."""
 
     @field_validator("home")
     @classmethod
@@ -58,7 +58,7 @@ class SparkSequenceOfflineStoreConfig(SparkOfflineStoreConfig):
 
 
 class SparkSequenceOfflineStore(SparkOfflineStore):
-    """Point-in-time features, exact to the event, computed by Spark."""
+    """Offline store with exact point-in-time features, computed by Spark."""
 
     @staticmethod
     def get_historical_features(
@@ -72,32 +72,32 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         filter_by_created_timestamp: bool = False,
         **unsupported: Any,
     ) -> RetrievalJob:
-        """The features of every entity row, as `SequenceOfflineStore` gives them; a data frame's rows in its order.
+        """The features of every entity row, equal to `SequenceOfflineStore`; rows of a data frame keep their order.
 
         Raises:
-            ValueError: there are no entity rows to answer, only a range of times.
-            SequenceViewError: a view is not a Parquet file.
-            FeastEntityDFMissingColumnsError: the entity rows lack a column that a view is joined on.
+            ValueError: Only a time range is given, no entity rows.
+            SequenceViewError: A view is not a Parquet file.
+            FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """
         if entity_df is None:
             raise ValueError(f"entity rows are needed (got {sorted(unsupported)}); pass entity_df")
-        odd = [view.name for view in feature_views if not is_parquet(view.batch_source)]
-        if odd:
-            raise SequenceViewError(f"views {odd} are not Parquet files; give them a FileSource")
+        unsupported_views = [view.name for view in feature_views if not is_parquet(view.batch_source)]
+        if unsupported_views:
+            raise SequenceViewError(f"views {unsupported_views} are not Parquet files; give them a FileSource")
         session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
         rows = SparkEntityRows(session, entity_df)
-        answer, columns = rows.table, rows.input_columns
+        result, columns = rows.table, rows.input_columns
         for view in feature_views:
-            asked = RequestedView(view, feature_refs, full_feature_names)
-            rows.require(list(asked.join_keys.values()))
-            answer = answer.join(
-                _join_features(rows.table, asked, config.repo_path, filter_by_created_timestamp), ROW, "left"
+            requested = RequestedView(view, feature_refs, full_feature_names)
+            rows.require(list(requested.join_keys.values()))
+            result = result.join(
+                _join_features(rows.table, requested, config.repo_path, filter_by_created_timestamp), ROW, "left"
             )
-            columns = [*columns, *asked.output_columns.values()]
+            columns = [*columns, *requested.output_columns.values()]
         first, last = rows.time_range()
         return SparkSequenceRetrievalJob(
             session,
-            answer.orderBy(ROW).select(*(F.col(f"`{column}`") for column in columns)),
+            result.orderBy(ROW).select(*(F.col(f"`{column}`") for column in columns)),
             config,
             full_feature_names,
             OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
@@ -117,7 +117,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """The newest state of every entity, for `feast materialize`: of a sequence source, all users' last L events."""
+        """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user."""
         sequence = sequence_view_of(data_source)
         if sequence is None:
             return SparkOfflineStore.pull_latest_from_table_or_query(
@@ -143,7 +143,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         """All rows of an ordinary source.
 
         Raises:
-            SequenceViewError: the source is a sequence, of which every moment has another row.
+            SequenceViewError: The source is a sequence, whose rows depend on the time of reading.
         """
         sequence = sequence_view_of(data_source)
         if sequence is not None:
@@ -156,7 +156,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
 
 
 class SparkSequenceRetrievalJob(SparkRetrievalJob):
-    """Feast's retrieval on Spark, of a data frame that is computed when somebody asks for its rows."""
+    """Feast's Spark retrieval job over a lazily computed data frame."""
 
     def __init__(
         self,
@@ -171,16 +171,16 @@ class SparkSequenceRetrievalJob(SparkRetrievalJob):
         self._frame = frame
 
     def to_spark_df(self) -> DataFrame:
-        """The answer, still on Spark."""
+        """The result as a Spark data frame."""
         return self._frame
 
     def persist(
         self, storage: SavedDatasetStorage, allow_overwrite: bool | None = False, timeout: int | None = None
     ) -> None:
-        """Writes the answer to a Parquet file, or to what else Feast's Spark store writes to.
+        """Write the result to a Parquet file, or to another storage that Feast's Spark store supports.
 
         Raises:
-            SavedDatasetLocationAlreadyExists: the file exists, and `allow_overwrite` is off.
+            SavedDatasetLocationAlreadyExists: The file exists and `allow_overwrite` is False.
         """
         if not isinstance(storage, SavedDatasetFileStorage):
             super().persist(storage, allow_overwrite, timeout)
@@ -198,19 +198,23 @@ class SparkSequenceRetrievalJob(SparkRetrievalJob):
         return frame
 
 
-def _join_features(entities: DataFrame, asked: RequestedView, repo_path: Path | None, by_created: bool) -> DataFrame:
-    """The view's features with `ROW`."""
-    path, sequence = source_path(repo_path, asked.source), sequence_view_of(asked.source)
+def _join_features(
+    entities: DataFrame, requested: RequestedView, repo_path: Path | None, by_created: bool
+) -> DataFrame:
+    """The requested features of a view, with the column `ROW`."""
+    path, sequence = source_path(repo_path, requested.source), sequence_view_of(requested.source)
     if sequence is None:
-        view: OrdinaryView = asked.to_ordinary_view(path)
-        return point_in_time_join.join_ordinary_view(entities, view, by_created)
-    (user_column,) = asked.join_keys.values()
-    return view_joins.join_sequence_view(entities, user_column, path, sequence, asked.output_columns, asked.view.ttl)
+        view: OrdinaryView = requested.to_ordinary_view(path)
+        return view_joins.join_ordinary_view(entities, view, by_created)
+    (user_column,) = requested.join_keys.values()
+    return view_joins.join_sequence_view(
+        entities, user_column, path, sequence, requested.output_columns, requested.view.ttl
+    )
 
 
 def _spark_source(source: DataSource, repo_path: Path | None) -> SparkSource:
-    """The source as Feast's Spark store reads it."""
-    assert isinstance(source, FileSource)  # noqa: S101 - `feature_repo/` has no others
+    """The source converted for Feast's Spark store."""
+    assert isinstance(source, FileSource)  # noqa: S101 - `feature_repo/` has only file sources
     return SparkSource(
         name=source.name,
         path=source_path(repo_path, source),

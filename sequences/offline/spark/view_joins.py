@@ -1,27 +1,30 @@
-"""Sequences of many (user, time) rows, cut by Spark: every user's events meet the user's rows in one worker.
+"""Joins of feature views to entity rows on Spark: sequence views and ordinary views.
 
-The cutting itself is `offline_sequences.py`, the same as on one machine. Cost grows with events + rows × L, spread over
-the workers; a worker holds one user's events at a time. Knows nothing about Feast.
+Sequences: each user's events and entity rows are grouped in one worker and read with `ListReader`, as on a single machine.
+The cost is proportional to events + rows × L, distributed over the workers; a worker holds one user's events at a time.
+Ordinary views: the point-in-time join with the semantics of `sequences/offline/point_in_time_join.py`. Legend: e entity
+rows, f feature rows. Independent of Feast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from sequences.offline.latest import latest_from_reader
-from sequences.offline.list_reader import ListReader, list_types
-from sequences.offline.point_in_time_join import ROW, TIME
+from sequences.offline.list_reader import ListReader, latest_from_reader, list_types
+from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView
 from sequences.timeline import microseconds
 from sequences.views import SequenceView
 
 USER = "__user"
+NEWEST, AT, CREATED = "__newest", "__at", "__created"
 
 
 def join_sequence_view(
@@ -32,13 +35,25 @@ def join_sequence_view(
     names: dict[str, str],
     time_to_live: timedelta | None,
 ) -> DataFrame:
-    """`ROW` and one list a feature (feature ▸ column): the user's last L events with `known_at < TIME`, oldest first."""
-    asked = entities.select(ROW, TIME, F.col("`" + user_column + "`").cast("string").alias(USER))
+    """The user's last L events with `known_at < TIME`, oldest first.
+
+    Args:
+        entities: Entity rows with `ROW` and `TIME`.
+        user_column: Their column of user ids.
+        path: The event table.
+        view: The sequence view.
+        names: feature ▸ column of the result.
+        time_to_live: Older events are left out; zero or None keeps all.
+
+    Returns:
+        `ROW` and one list column per feature.
+    """
+    requests = entities.select(ROW, TIME, F.col("`" + user_column + "`").cast("string").alias(USER))
     events = read_view_events(entities.sparkSession, path, view, list(names))
-    events = events.join(asked.select(USER).distinct(), events["user_id"] == F.col(USER), "left_semi")
+    events = events.join(requests.select(USER).distinct(), events["user_id"] == F.col(USER), "left_semi")
     schema = pa.schema([(ROW, pa.int64()), *zip(names.values(), list_types(list(names)), strict=True)])
     return (
-        asked.groupBy(USER)
+        requests.groupBy(USER)
         .cogroup(events.groupBy("user_id"))
         .applyInArrow(_make_user_join(view, list(names), time_to_live, schema, path), from_arrow_schema(schema))
     )
@@ -47,7 +62,7 @@ def join_sequence_view(
 def read_latest_sequences(
     session: SparkSession, path: str, view: SequenceView, features: Sequence[str], as_of_us: int
 ) -> DataFrame:
-    """One row a user with events before `as_of_us` (µs UTC): user_id, known_at of the newest, a list a feature."""
+    """One row per user with events before `as_of_us` (µs UTC): user_id, known_at of the newest event, feature lists."""
     names = list(features)
     schema = pa.schema(
         [("user_id", pa.string()), ("known_at", pa.timestamp("us")), *zip(names, list_types(names), strict=True)]
@@ -61,7 +76,7 @@ def read_latest_sequences(
 
 
 def read_view_events(session: SparkSession, path: str, view: SequenceView, features: Sequence[str]) -> DataFrame:
-    """The view's events with `user_id`, `known_at` and the features, in any order."""
+    """The view's events with `user_id`, `known_at` and the features, unordered."""
     events = session.read.parquet(path).where(F.col("behaviour").isin(*view.behaviours))
     if view.target_types:
         events = events.where(F.col("target_type").isin(*view.target_types))
@@ -71,21 +86,58 @@ def read_view_events(session: SparkSession, path: str, view: SequenceView, featu
 def _make_user_join(
     view: SequenceView, features: list[str], time_to_live: timedelta | None, schema: pa.Schema, path: str
 ) -> Callable[[pa.Table, pa.Table], pa.Table]:
-    def cut_of_user(rows: pa.Table, events: pa.Table) -> pa.Table:
+    def join_user(rows: pa.Table, events: pa.Table) -> pa.Table:
         reader = ListReader(_sorted_batches(events), view, features, time_to_live, path)
         times_us_B = microseconds(rows[TIME].combine_chunks())
-        # All rows and all events are of one user.
+        # All rows and events belong to one user.
         index_B = np.full(len(rows), 0 if len(events) else -1, dtype=np.int64)
         return pa.table([rows[ROW], *reader.read_at(index_B, times_us_B)], schema=schema)
 
-    return cut_of_user
+    return join_user
 
 
 def _sorted_batches(events: pa.Table) -> list[pa.RecordBatch]:
-    """One user's events by time, as a reader of the event table gives them."""
+    """One user's events sorted by time, in the format of `read_view`."""
     if not len(events):
         return []
     ordered = events.sort_by("known_at").combine_chunks()
     place = ordered.column_names.index("user_id")
     ordered = ordered.set_column(place, "user_id", ordered["user_id"].cast(pa.string()).dictionary_encode())
     return list(ordered.combine_chunks().to_batches())
+
+
+def join_ordinary_view(entities: DataFrame, view: OrdinaryView, by_created: bool = False) -> DataFrame:
+    """The view's features with `ROW`: one row per entity row that has a feature row, unordered."""
+    keys = {column: _column(column).cast("string") for column in view.keys.values()}
+    e = entities.select(ROW, TIME, *keys.values()).alias("e")
+    f = _feature_rows(entities.sparkSession.read.parquet(view.path), view).alias("f")
+    is_known = F.col(f"f.{AT}") <= F.col(f"e.{TIME}")
+    if by_created and view.created:
+        is_known &= F.col(f"f.{CREATED}") <= F.col(f"e.{TIME}")
+    # Compared as text, because data frames may contain numeric ids and the marts contain text.
+    key_equalities = [_column(column, "e") == F.col(f"f.__key{n}") for n, column in enumerate(view.keys.values())]
+    order = F.struct(f"f.{AT}", f"f.{CREATED}")
+    newest = (
+        e.join(f, reduce(Column.__and__, [*key_equalities, is_known]))
+        .groupBy(f"e.{ROW}", f"e.{TIME}")
+        .agg(F.max_by(F.struct("f.*"), order).alias(NEWEST))
+    )
+    if view.time_to_live:
+        lifetime_us = view.time_to_live // timedelta(microseconds=1)
+        expires_at = F.col(f"{NEWEST}.{AT}") + F.expr(f"make_dt_interval(0, 0, 0, {lifetime_us / 1e6:.6f})")
+        newest = newest.where(expires_at >= F.col(TIME))
+    values = [F.col(f"{NEWEST}.__feature{n}").alias(output) for n, output in enumerate(view.features.values())]
+    return newest.select(ROW, *values)
+
+
+def _feature_rows(file: DataFrame, view: OrdinaryView) -> DataFrame:
+    keys = [_column(key).cast("string").alias(f"__key{n}") for n, key in enumerate(view.keys)]
+    features = [_column(feature).alias(f"__feature{n}") for n, feature in enumerate(view.features)]
+    at = _column(view.timestamp).cast("timestamp_ntz")
+    created = _column(view.created).cast("timestamp_ntz") if view.created else F.lit(None).cast("timestamp_ntz")
+    return file.select(*keys, at.alias(AT), created.alias(CREATED), *features).where(F.col(AT).isNotNull())
+
+
+def _column(name: str, of: str | None = None) -> Column:
+    quoted = "`" + name.replace("`", "``") + "`"
+    return F.col(f"{of}.{quoted}" if of else quoted)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from sequences import behaviours
 from sequences.online.codec import decode_values
-from sequences.online.live_row import LIVE_FEATURES, decode_live_events
+from sequences.online.live_events import LIVE_FEATURES, decode_live_events
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader, OnlineWriter, WriteConflict
 from sequences.online.row import OnlineRowReader

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sequences.online import live_events
-from sequences.online.live_row import LIVE_FEATURES, append_events, decode_live_events, encode_live_row
+from sequences.online.live_events import LIVE_FEATURES, append_events, decode_live_events, encode_live_row
 from sequences.online.row import OnlineRow
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
