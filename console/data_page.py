@@ -1,115 +1,90 @@
-"""What the line has made of data, as one page: landings, published marts, the online store, what was trained.
+"""Page about data and models: landings, published marts, the online store, trained models.
 
-Reads file names, sizes and the few columns that say what was landed; nothing of any listener.
+Reads file names, sizes and landing records only; no data of users.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from config.settings import Settings
-from console.style import INDEX_LINK, format_datetime, render_page, render_table
+from console.templates import render
 from storage import object_store
+from web.environment import format_utc_minute
+
+LANDING_COLUMNS = ("landed_at", "source", "format", "read", "landed", "duplicate", "quarantined", "landing_id")
 
 
 def render_data_page(settings: Settings) -> str:
-    """The page; a part that is not there yet says what makes it."""
-    parts = (
-        ("landings", "Landed logs", _landings(settings)),
-        ("marts", "Published marts", _marts(settings)),
-        ("features", "Features for serving", _features(settings)),
-        ("models", "Trained models", _models(settings)),
+    """HTML page; parts without content name the command that generates them."""
+    return render(
+        "data.html",
+        landings=_landings(settings),
+        quarantine=_quarantine(settings),
+        quarantine_folder=settings.quarantine if settings.tables_url else "SEGUE_HOME/quarantine",
+        marts=_marts(settings),
+        features=_features(settings),
+        models=_models(settings),
     )
-    nothing = '<p class="soft">Not made yet: <code>make run</code>.</p>'
-    body = "".join(f'<h2 id="{anchor}">{title}</h2>{found or nothing}' for anchor, title, found in parts)
-    return render_page("What the line has made", f"{INDEX_LINK}<h1>What the line has made</h1>{body}")
 
 
-def _landings(settings: Settings) -> str:
+def _landings(settings: Settings) -> list[dict[str, Any]]:
     files = [str(file) for file in object_store.list_files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
-        return ""
-    columns = "landed_at::timestamp::varchar, source, format, read, landed, duplicate, quarantined, landing_id"
+        return []
+    columns = ", ".join(LANDING_COLUMNS).replace("landed_at", "strftime(landed_at::timestamp, '%Y-%m-%dT%H:%M')", 1)
     with object_store.connect_duckdb(settings.landing) as connection:
-        query = f"select {columns} from read_parquet(?) order by landed_at"  # noqa: S608 - the columns above
-        found = connection.execute(query, [files]).fetchall()
-    rows = [
-        [format_datetime(at[:16].replace(" ", "T")), escape(source), escape(reader)]
-        + [f"{count:,}" for count in counts]
-        + [f"<code>{escape(landing_id[:12])}</code>"]
-        for at, source, reader, *counts, landing_id in found
-    ]
-    heads = ["landed", "source", "format", "read", "landed", "duplicate", "quarantined", "id"]
-    return render_table(heads, rows, (3, 4, 5, 6)) + _quarantine(settings) if rows else ""
+        query = f"select {columns} from read_parquet(?) order by landed_at"  # noqa: S608
+        rows = connection.execute(query, [files]).fetchall()
+    return [dict(zip(LANDING_COLUMNS, row, strict=True)) for row in rows]
 
 
-def _quarantine(settings: Settings) -> str:
-    """Rows of each table; not the reasons, which quote what stood there."""
-    import pyarrow.parquet as pq
-
+def _quarantine(settings: Settings) -> list[tuple[str, int]]:
+    """(table, rows) of each quarantined table; not the reasons, which quote the rejected values."""
     counts: dict[str, int] = {}
     for file in object_store.list_files(settings.quarantine, "*/dt=*/*.parquet"):
-        counts[file.parts[-3]] = (
-            counts.get(file.parts[-3], 0) + pq.read_metadata(object_store.open_arrow_source(file)).num_rows
-        )
-    told = ", ".join(f"{count:,} of {escape(name)}" for name, count in counts.items())
-    place = settings.quarantine if settings.tables_url else "SEGUE_HOME/quarantine"
-    where = f"<code>{escape(str(place))}</code> has source line and reason of each"
-    return f"<p>In quarantine: {told}; {where}.</p>" if told else "<p>Nothing is in quarantine.</p>"
+        rows = pq.read_metadata(object_store.open_arrow_source(file)).num_rows
+        counts[file.parts[-3]] = counts.get(file.parts[-3], 0) + rows
+    return list(counts.items())
 
 
-def _marts(settings: Settings) -> str:
-    import pyarrow.parquet as pq
-
-    rows = [
-        [
-            f"<code>{escape(file.stem)}</code>",
-            f"{pq.read_metadata(file).num_rows:,}",
-            f"{file.stat().st_size / 1e3:,.0f} KB",
-            _format_modified_time(file),
-        ]
+def _marts(settings: Settings) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": file.stem,
+            "rows": pq.read_metadata(file).num_rows,
+            "bytes": file.stat().st_size,
+            "published_at": _modified_at(file),
+        }
         for file in sorted(object_store.fetch_marts(settings).glob("*.parquet"))
     ]
-    return render_table(["mart", "rows", "size", "published"], rows, (1, 2)) if rows else ""
 
 
-def _features(settings: Settings) -> str:
-    rows = [
-        [what, _format_modified_time(file)]
-        for what, file in (
-            ("entities, views and services registered", settings.feast / "registry.db"),
-            (
-                "newest features written to the online store",
-                settings.feast / f"materialized-{settings.online_store}.db",
-            ),
-        )
-        if file.exists()
-    ]
-    return render_table(["", "last"], rows) if rows else ""
+def _features(settings: Settings) -> list[tuple[str, str]]:
+    files = (
+        ("entities, views and services registered", settings.feast / "registry.db"),
+        ("newest features written to the online store", settings.feast / f"materialized-{settings.online_store}.db"),
+    )
+    return [(description, format_utc_minute(_modified_at(file))) for description, file in files if file.exists()]
 
 
-def _models(settings: Settings) -> str:
+def _models(settings: Settings) -> list[tuple[str, ...]]:
     rows = []
     for file in sorted(settings.training.glob("*/*/*/*/inputs.json")):
         workspace, fit, kind, name = file.parts[-5:-1]
-        measures = _load_measures(file.with_name("measures.json"))
-        seconds = measures.get("total_seconds")
-        rows.append(
-            [
-                escape(workspace),
-                escape(f"{kind.removesuffix('s')} {name}"),
-                escape(fit.replace("_", " ")),
-                "" if seconds is None else f"{seconds:,.0f} s",
-                _format_modified_time(file),
-            ]
-        )
-    return render_table(["as of, recipe", "model", "fit", "took", "finished"], rows, (3,)) if rows else ""
+        seconds = _read_measures(file.with_name("measures.json")).get("total_seconds")
+        duration = "" if seconds is None else f"{seconds:,.0f} s"
+        model = f"{kind.removesuffix('s')} {name}"
+        rows.append((workspace, model, fit.replace("_", " "), duration, format_utc_minute(_modified_at(file))))
+    return rows
 
 
-def _load_measures(file: Path) -> dict[str, float]:
+def _read_measures(file: Path) -> dict[str, float]:
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):
@@ -117,5 +92,5 @@ def _load_measures(file: Path) -> dict[str, float]:
     return content if isinstance(content, dict) else {}
 
 
-def _format_modified_time(file: Path) -> str:
-    return format_datetime(datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat())
+def _modified_at(file: Path) -> str:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat()

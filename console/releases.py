@@ -1,6 +1,6 @@
-"""The releases in BentoML's store and what each does now, read from its files: manifests, the pointer, the shares.
+"""Releases in BentoML's store and their states, read from manifests, the active pointer and the traffic split.
 
-Knows nothing about how a release is made, and opens none of its models.
+Does not load any model.
 """
 
 from __future__ import annotations
@@ -17,30 +17,38 @@ FOLDER = "models/segue"
 
 
 @dataclass(frozen=True)
+class ReleaseState:
+    """State of a release, such as "in service since", and the ISO time that completes the text; empty if there is none."""
+
+    text: str
+    since: str = ""
+
+
+@dataclass(frozen=True)
 class Release:
-    """One release: what it says of itself, and what it does: `state` is "in service", a share, or when it left."""
+    """One release of the store."""
 
     release_id: str
     manifest: dict[str, Any]
-    state: str
+    state: ReleaseState
     is_active: bool = False
 
 
 def list_releases(settings: Settings) -> list[Release]:
-    """Every whole release of the store, the one in service first, then the newest."""
+    """Complete releases of the store: the one in service first, then the newest first."""
     pointer, shares = _read_json(settings.releases / "active.json"), _read_json(settings.releases / "shares.json")
-    found = []
+    releases = []
     for file in (settings.releases / FOLDER).glob("*/manifest.json"):
-        # The list of hashes is written last: without it the release is half there.
+        # The list of hashes is written last: without it the release is incomplete.
         if (file.parent / "files.sha256").exists() and (manifest := _read_json(file)).get("release"):
             name = str(manifest["release"])
-            found.append(Release(name, manifest, _state(name, pointer, shares), name == pointer.get("release")))
-    found.sort(key=lambda one: str(one.manifest.get("released_at", "")), reverse=True)
-    return sorted(found, key=lambda one: not one.is_active)
+            releases.append(Release(name, manifest, _state(name, pointer, shares), name == pointer.get("release")))
+    releases.sort(key=lambda release: str(release.manifest.get("released_at", "")), reverse=True)
+    return sorted(releases, key=lambda release: not release.is_active)
 
 
 def landed_source_names(settings: Settings) -> dict[str, str]:
-    """Hash of a landed source → the name of its file or folder, as the landing zone has it now."""
+    """Landing id → current name of its file or folder in the landing zone."""
     files = [str(file) for file in object_store.list_files(settings.landing / "landings", "dt=*/*.parquet")]
     if not files:
         return {}
@@ -50,16 +58,17 @@ def landed_source_names(settings: Settings) -> dict[str, str]:
     return {str(landing): str(source) for landing, source in rows}
 
 
-def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> str:
+def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> ReleaseState:
     if name == pointer.get("release"):
-        return f"in service since {pointer['activated_at']}"
-    for beside in shares.get("beside", []):
-        if beside["release"] == name:
-            return f"beside it for {beside['share']:.0%} of the users since {shares['since']}"
-    left = [row for row in pointer.get("history", []) if row["release"] == name]
-    if left:
-        return f"{'rolled back' if left[-1]['why'] == 'rollback' else 'replaced'} {left[-1]['left_at']}"
-    return "in the store, never in service for everybody"
+        return ReleaseState("in service since", str(pointer["activated_at"]))
+    for canary in shares.get("beside", []):
+        if canary["release"] == name:
+            return ReleaseState(f"canary for {canary['share']:.0%} of the users since", str(shares["since"]))
+    history = [row for row in pointer.get("history", []) if row["release"] == name]
+    if history:
+        last = history[-1]
+        return ReleaseState("rolled back" if last["why"] == "rollback" else "replaced", str(last["left_at"]))
+    return ReleaseState("in the store, never in service for all users")
 
 
 def _read_json(file: Path) -> dict[str, Any]:

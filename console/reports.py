@@ -1,7 +1,4 @@
-"""The reports that the line leaves below SEGUE_HOME: where each lies, what it is, and the verb that makes it.
-
-`REPORTS` is the only place that knows which there are. Knows nothing about how a report is made.
-"""
+"""Table of the reports that the pipeline writes below SEGUE_HOME."""
 
 from __future__ import annotations
 
@@ -18,21 +15,21 @@ ReportContent = dict[str, Any]
 
 
 def no_summary(_: ReportContent) -> str:
-    """No figure stands on the index."""
+    """Empty summary."""
     return ""
 
 
 def summarize_evaluation(content: ReportContent) -> str:
-    """What a listener's slate is worth, beside the best memory."""
+    """Recall of the slate with its interval, and that of the best heuristic baseline."""
     value, low, high = content["slate"]["served"]["recall_at_30"]["all"]
-    memory = content["best_memory"]
-    beside = content["slate"].get(memory, {}).get("recall_at_30", {}).get("all", [None])[0]
+    baseline = content["best_memory"]
+    baseline_value = content["slate"].get(baseline, {}).get("recall_at_30", {}).get("all", [None])[0]
     text = f"as of {content['as_of']}: recall@30 of the slate {value:.3f} [{low:.3f}, {high:.3f}]"
-    return text + (f", {memory} {beside:.3f}" if beside is not None else "")
+    return text + (f", {baseline} {baseline_value:.3f}" if baseline_value is not None else "")
 
 
 def summarize_validation(content: ReportContent) -> str:
-    """How many expectations failed."""
+    """Number of failed expectations."""
     if content["error"]:
         return str(content["error"])
     failed = sum(len(suite["failed"]) for suite in content["suites"])
@@ -41,64 +38,66 @@ def summarize_validation(content: ReportContent) -> str:
 
 
 def summarize_drift(content: ReportContent) -> str:
-    """How far the newest day is from the week before it."""
+    """Distance of the newest day from the week before it."""
     measured = {name: fact for suite in content["suites"] for name, fact in suite["measured"].items()}
-    shown = [f"{name.replace('_', ' ')} {measured[name]['value']:.3f}" for name in ("action_drift", "length_drift", "volume_ratio")
-             if measured.get(name, {}).get("value") is not None]  # fmt: skip
+    values = [
+        f"{name.replace('_', ' ')} {measured[name]['value']:.3f}"
+        for name in ("action_drift", "length_drift", "volume_ratio")
+        if measured.get(name, {}).get("value") is not None
+    ]
     notes = [note for suite in content["suites"] for note in suite["notes"]]
-    return f"as of {content['as_of']}: " + (", ".join(shown) or "; ".join(notes) or "nothing to compare")
+    return f"as of {content['as_of']}: " + (", ".join(values) or "; ".join(notes) or "nothing to compare")
 
 
 def summarize_skew(content: ReportContent) -> str:
-    """The share of values that differ."""
+    """Share of differing values."""
     if not content["requests"]:
         return f"as of {content['as_of']}: no request was logged on the day before"
-    return f"as of {content['as_of']}: {content['unequal']:,} of {content['values']:,} values differ ({content['skew_rate']:.3%})"
+    counts = f"{content['unequal']:,} of {content['values']:,} values differ ({content['skew_rate']:.3%})"
+    return f"as of {content['as_of']}: {counts}"
 
 
 def summarize_benchmark(content: ReportContent) -> str:
-    """How many figures are as good as what they are held against."""
+    """Number of measurements that are at least as good as their peer or limit."""
     ratios = [row["ratio"] for row in content["results"] if row["ratio"] is not None]
-    return f"{len(content['results'])} figures; {sum(ratio >= 1 for ratio in ratios)} of {len(ratios)} reach their peer or limit"
+    good = sum(ratio >= 1 for ratio in ratios)
+    return f"{len(content['results'])} measurements; {good} of {len(ratios)} reach their peer or limit"
 
 
 def summarize_experiment(content: ReportContent) -> str:
-    """Which releases were shown."""
+    """Number of users of each arm."""
     arms = content["arms"]
-    return f"{len(arms)} arm{'s'[: len(arms) != 1]}: " + ", ".join(
-        f"{name} ({arm['users']:,} users)" for name, arm in arms.items()
-    )
+    users = ", ".join(f"{name} ({arm['users']:,} users)" for name, arm in arms.items())
+    return f"{len(arms)} arm{'s'[: len(arms) != 1]}: {users}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """One report. `path` is what a person reads, below SEGUE_HOME; `verb` makes it; `content` is the JSON beside it, of
-    which `fact` says the first thing to know. JSON and Markdown are shown as pages at `address`.
-    """
+    """One report. JSON and Markdown files are shown as pages of the console."""
 
     name: str
-    path: str
+    path: str  # file below SEGUE_HOME that is shown, optionally with an anchor
     description: str
-    make_command: str
-    json_path: str = ""
+    make_command: str  # command that generates the report
+    json_path: str = ""  # JSON content below SEGUE_HOME from which the summary is computed
     summarize: Callable[[ReportContent], str] = no_summary
 
     @property
     def url_path(self) -> str:
-        """Where the pages service shows it."""
+        """URL path in the console."""
         file = Path(self.path)
         return f"/read/{file.stem}" if file.suffix in (".json", ".md") else f"/{self.path}"
 
     def exists(self, settings: Settings) -> bool:
-        """Whether it is there."""
+        """True if the report has been generated."""
         return (settings.home / self.path.partition("#")[0]).exists()
 
     def modified_at(self, settings: Settings) -> datetime:
-        """When it was written, UTC."""
+        """UTC time at which the report was written."""
         return datetime.fromtimestamp((settings.home / self.path.partition("#")[0]).stat().st_mtime, UTC)
 
     def read_summary(self, settings: Settings) -> str:
-        """The first thing to know; "" where the content is not there, or not what it should be."""
+        """Summary of the content; "" if the content is missing or malformed."""
         try:
             return self.summarize(json.loads((settings.home / self.json_path).read_text())) if self.json_path else ""
         except (OSError, ValueError, KeyError, TypeError):
@@ -106,38 +105,39 @@ class Report:
 
 
 REPORTS = (
-    Report("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against the memories, with plots",
+    Report("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against heuristic baselines, with plots",
            "make run", "reports/evaluation.json", summarize_evaluation),
-    Report("Data docs, landed", "reports/data_docs/landed/outcome.html", "what was expected of landed events, and the outcome",
+    Report("Data docs, landed", "reports/data_docs/landed/outcome.html", "expectations on landed events, and their results",
            "make run", "reports/data_docs/landed/outcome.json", summarize_validation),
-    Report("Data docs, marts", "reports/data_docs/marts/outcome.html", "what was expected of every mart, and the outcome",
+    Report("Data docs, marts", "reports/data_docs/marts/outcome.html", "expectations on every mart, and their results",
            "make run", "reports/data_docs/marts/outcome.json", summarize_validation),
     Report("Drift", "reports/data_docs/landed/outcome.html#measured", "the newest day of events against the week before it",
            "make run", "reports/data_docs/landed/outcome.json", summarize_drift),
     Report("dbt docs", "dbt/target/static_index.html", "every model, its columns, tests and lineage", "make run"),
-    Report("Skew", "reports/skew.json", "what requests read online, held against what training reads",
+    Report("Skew", "reports/skew.json", "features that requests read online against those that training reads",
            "make run", "reports/skew.json", summarize_skew),
-    Report("Experiment", "reports/experiment.html", "releases that listeners were shown, side by side, once they were",
+    Report("Experiment", "reports/experiment.html", "comparison of releases that were shown to users (A/B test)",
            "make run", "reports/experiment.json", summarize_experiment),
-    Report("Benchmark", "reports/benchmark.json", "speed beside our peers", "make bench", "reports/benchmark.json", summarize_benchmark),
+    Report("Benchmark", "reports/benchmark.json", "speed compared with other libraries", "make bench",
+           "reports/benchmark.json", summarize_benchmark),
 )  # fmt: skip
 
 
 def list_ablations(settings: Settings) -> list[Report]:
-    """A report for each study that was made."""
+    """One report per ablation that has been run."""
     files = sorted(settings.reports.glob("study_*.md"))
     return [
         Report(
-            f"Study {file.stem.removeprefix('study_')}",
+            f"Ablation {file.stem.removeprefix('study_')}",
             f"reports/{file.name}",
             read_ablation_question(file),
-            "make study",
+            "make ablation",
         )
         for file in files
     ]
 
 
-def read_ablation_question(study: Path) -> str:
-    """What a study asks: its first line that is no heading."""
-    lines = study.read_text(encoding="utf-8").splitlines()
+def read_ablation_question(report: Path) -> str:
+    """Question of an ablation report: its first line that is not a heading."""
+    lines = report.read_text(encoding="utf-8").splitlines()
     return next((line for line in lines if line and not line.startswith("#")), "")

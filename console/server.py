@@ -1,6 +1,6 @@
-"""`python -m console.server`: the reading room, one index page with links to every report and service, and the reports.
+"""`python -m console.server`: HTTP server of the console, an index of reports, services and releases, and their pages.
 
-Serves what lies in two folders of SEGUE_HOME and the pages made of it; knows nothing about how a report was made.
+Serves generated pages and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays private.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from console.report_pages import render_missing_report, render_report
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Answers with pages and with the two folders that hold reports; the rest of SEGUE_HOME stays private."""
+    """Request handler: generated pages first, then files of the two public folders."""
 
     def __init__(self, *arguments: object, settings: Settings) -> None:
         self.settings = settings
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        """One page."""
+        """Respond with a page or a file."""
         if not self._respond(has_body=True):
             super().do_GET()
 
     def do_HEAD(self) -> None:
-        """The head of one page."""
+        """Respond with the headers of a page or a file."""
         if not self._respond(has_body=False):
             super().do_HEAD()
 
     def _respond(self, has_body: bool) -> bool:
-        """Whether the answer is no file that is there: a page made now, or one that says what is missing."""
-        made = self._render()
-        if self.path == "/favicon.ico":  # browsers ask for it, whatever the report
+        """Send a generated page or an error; False if the path is a public file."""
+        page = self._render()
+        if self.path == "/favicon.ico":  # browsers request it for reports without an icon
             self._send(204, "", has_body=False)
-        elif made is not None:
-            self._send(200, made, has_body)
-        elif wanted := render_missing_report(self.path, self.settings):
-            self._send(404, wanted, has_body)
+        elif page is not None:
+            self._send(200, page, has_body)
+        elif missing := render_missing_report(self.path, self.settings):
+            self._send(404, missing, has_body)
         elif not self._is_public():
             self.send_error(404)
         else:
@@ -49,7 +49,7 @@ class Handler(SimpleHTTPRequestHandler):
         return True
 
     def _render(self) -> str | None:
-        """The page that is made when it is asked for."""
+        """Page generated for this request; None if there is none at the path."""
         _, *parts = self.path.partition("?")[0].split("/")
         if parts == [""]:
             return render_index(self._settings_for_client())
@@ -60,7 +60,7 @@ class Handler(SimpleHTTPRequestHandler):
         return render_report(parts[1], self.settings) if len(parts) == 2 and parts[0] == "read" else None
 
     def _settings_for_client(self) -> Settings:
-        """The settings with the host under which the reader reached this service: in a container we listen on 0.0.0.0."""
+        """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""
         name = self.headers.get("Host", "").rpartition(":")[0]
         return replace(self.settings, host=name) if name else self.settings
 
@@ -74,13 +74,13 @@ class Handler(SimpleHTTPRequestHandler):
             self.wfile.write(body)
 
     def _is_public(self) -> bool:
-        asked = Path(self.translate_path(self.path)).resolve()
+        file = Path(self.translate_path(self.path)).resolve()
         folders = (self.settings.reports, self.settings.home / "dbt" / "target")
-        return any(asked.is_relative_to(folder) for folder in folders)
+        return any(file.is_relative_to(folder) for folder in folders)
 
 
 def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is stopped."""
     settings = load_settings()
     handler = functools.partial(Handler, settings=settings)
     with ThreadingHTTPServer((settings.host, settings.console_port), handler) as server:

@@ -1,4 +1,4 @@
-"""A home with reports and releases made by hand, and the reading room over it."""
+"""Hand-made home with reports and releases, and the console that shows it."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ MANIFEST: dict[str, Any] = {
 
 
 def write(file: Path, content: object) -> None:
-    """Text as it is, anything else as JSON."""
+    """Write text unchanged, anything else as JSON."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
 def add_release(here: Settings, manifest: dict[str, Any], is_whole: bool = True) -> None:
-    """A release in the store, as far as its manifest."""
+    """Add the manifest of a release to the store; `is_whole`: also its list of hashes."""
     folder = here.releases / "models" / "segue" / manifest["release"]
     write(folder / "manifest.json", manifest)
     if is_whole:
@@ -74,7 +74,7 @@ def add_release(here: Settings, manifest: dict[str, Any], is_whole: bool = True)
 
 
 def write_reports(here: Settings) -> None:
-    """One of each report, and a release in service that replaced another."""
+    """Write one of each report, and a release in service that replaced another."""
     write(here.reports / "evaluation.html", "the report")
     write(here.reports / "evaluation.json", {"as_of": "2026-06-10", "slate": SLATE, "best_memory": "most_played"})
     rows = [{"name": "pit_join", "value": 34.0, "unit": "x", "peer": "Feast", "peer_value": 1.0, "ratio": 34.0},
@@ -85,8 +85,8 @@ def write_reports(here: Settings) -> None:
     one = {"request_id": "q", "feature": "recent_events.scene"}
     rest = {"skew_rate": 0.001, "by_feature": {"recent_events.scene": 1}, "examples": [one]}
     write(here.reports / "skew.json", {"as_of": "2026-06-10"} | counts | rest)
-    study = "# ranking_history\n\nDoes <more> help?\n\n| cell | ranker | AUC |\n|---|---|---|\n| `L20` | x | 0.7 [0.6, 0.8] |\n"
-    write(here.reports / "study_ranking_history.md", study)
+    ablation = "# ranking_history\n\nDoes <more> help?\n\n| cell | ranker | AUC |\n|---|---|---|\n| `L20` | x | 0.7 [0.6, 0.8] |\n"
+    write(here.reports / "study_ranking_history.md", ablation)
     facts = {"action_drift": {"value": 0.0312, "least": 0, "most": 0.2}}
     suite = {"suite": "landed_listening_events", "expectations": 17, "failed": [], "notes": [], "measured": facts}
     outcome = {"stage": "landed", "as_of": "2026-06-10", "error": None, "suites": [suite]}
@@ -102,7 +102,7 @@ def write_reports(here: Settings) -> None:
 
 
 def land(here: Settings, source: str) -> None:
-    """The landing zone's own record of LANDED, whose file is called `source`."""
+    """Write the landing record of LANDED with the file name `source`."""
     folder = here.landing / "landings" / "dt=2026-06-09"
     folder.mkdir(parents=True, exist_ok=True)
     counts = {"read": 903, "landed": 900, "duplicate": 0, "quarantined": 3}
@@ -113,7 +113,7 @@ def land(here: Settings, source: str) -> None:
 
 @contextmanager
 def opened(here: Settings) -> Iterator[str]:
-    """The address of the reading room."""
+    """Start the console and yield its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
