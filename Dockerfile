@@ -1,4 +1,4 @@
-# One image for every process of docker-compose.yml: the lock, the code, no secrets, no data.
+# One image for every process of docker-compose.yml: locked dependencies and code, no secrets, no data.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
@@ -9,12 +9,12 @@ RUN apt-get update \
 
 WORKDIR /opt/segue
 COPY pyproject.toml requirements.lock LICENSE README.md ./
-# The packages' folders must be there for the editable install; their code comes after, so that it does not cost the layer.
+# The editable install needs the package folders; the code is copied after it, so that a change of code keeps this layer.
 RUN mkdir config web storage ingestion quality sequences training serving privacy console local dags \
     && pip install --no-cache-dir --constraint requirements.lock --editable '.[cluster]'
 COPY --chown=segue . .
 
-# Airflow's own Helm chart asks its processes whether they live through this program (deploy/airflow).
+# The probes of Airflow's Helm chart run this program (deploy/airflow).
 RUN printf '#!/bin/sh\nexec python -m local.environment "$@"\n' > /entrypoint && chmod 755 /entrypoint
 
 USER segue

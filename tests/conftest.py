@@ -1,7 +1,7 @@
-"""What every test relies on: the plugin of shared fixtures, and an import order."""
+"""Shared fixtures, and the import order that all tests rely on."""
 
-# Prometheus decides at import where its numbers live. BentoML, imported first, makes that files shared by every registry
-# of the process; tests count in registries of their own.
+# prometheus_client chooses the storage of its metrics at import. If BentoML is imported first, all registries of the process
+# share files; tests need separate registries.
 import prometheus_client  # noqa: F401
 import pytest
 

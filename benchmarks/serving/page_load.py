@@ -26,7 +26,7 @@ WARM_UP_VISITS = 3
 
 def run(visits: int) -> list[Result]:
     """Each visit is another listener's first of the day, in a browser context of its own."""
-    with serve_release(SMALL, "small") as service, browser.launched() as opened:
+    with serve_release(SMALL, "small") as service, browser.launch() as opened:
         address = f"http://127.0.0.1:{service.port}/?user=u"
         seen = [visit(opened, f"{address}{number:06d}") for number in range(WARM_UP_VISITS + visits)]
     times, sizes = zip(*seen[WARM_UP_VISITS:], strict=True)

@@ -1,7 +1,7 @@
-"""Airflow as `docker-compose.yml` has it, without containers: its commands and environment, on real PostgreSQL and Redis.
+"""Airflow as in `docker-compose.yml` but without containers: the same commands and environment, on real PostgreSQL and Redis.
 
-What differs from compose is written here and nowhere else: where the servers are, the ports, the home, and how soon a
-worker that says nothing is taken for dead.
+The only differences from compose are the addresses of the servers, the ports, the home, and the timeout after which a silent
+worker counts as dead.
 """
 
 from __future__ import annotations
@@ -37,27 +37,29 @@ DEAD_AFTER_S = 15
 
 
 class Cluster:
-    """Airflow's processes and its Celery workers; use `running`."""
+    """Airflow's processes and its Celery workers; created by `running`."""
 
-    def __init__(self, home: Path, uri: str, server: str, password: str, at_once: int) -> None:
+    def __init__(self, home: Path, uri: str, server: str, password: str, parallelism: int) -> None:
         self._home, self._programs, self._number = home, dict[str, process.BackgroundProcess](), 0
         self.settings = settings.Settings(home, "127.0.0.1", *(free_port() for _ in range(4)))
         url = f"http://127.0.0.1:{self.settings.airflow_port}"
         host, port = server.split(":")
-        given = {name: secrets.token_urlsafe(24) for name in re.findall(r"^([A-Z_]+)=$", _ENV_EXAMPLE, re.MULTILINE)}
-        given |= {"REDIS_PASSWORD": password, "AIRFLOW_FERNET_KEY": _fernet_key()}
-        self._here = {
+        secret_values = {
+            name: secrets.token_urlsafe(24) for name in re.findall(r"^([A-Z_]+)=$", _ENV_EXAMPLE, re.MULTILINE)
+        }
+        secret_values |= {"REDIS_PASSWORD": password, "AIRFLOW_FERNET_KEY": _fernet_key()}
+        self._replacements = {
             "/var/segue": str(home),
             "/opt/segue": str(settings.ROOT),
             "http://airflow-api-server:8080": url,
-            f"segue:{given['POSTGRES_PASSWORD']}@postgres/airflow": uri.split("://")[1],
+            f"segue:{secret_values['POSTGRES_PASSWORD']}@postgres/airflow": uri.split("://")[1],
             "@redis:6379": f"@{host}:{port}",
             "redis:6379,": f"{host}:{port},",
             "0.0.0.0": "127.0.0.1",
         }
-        self._given = given
-        self._own = {
-            "AIRFLOW__CORE__PARALLELISM": str(at_once),
+        self._secrets = secret_values
+        self._overrides = {
+            "AIRFLOW__CORE__PARALLELISM": str(parallelism),
             "AIRFLOW__API__PORT": str(self.settings.airflow_port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -66,16 +68,16 @@ class Cluster:
         }
 
     def start(self) -> None:
-        """Everything but workers."""
+        """Start everything except workers."""
         init = self._start("airflow-init")
-        wait_until(lambda: not init.is_running(), "a database that is up to date")
+        wait_until(lambda: not init.is_running(), "the migration of the database")
         for name in SERVERS:
             self._start(name)
         health = f"http://127.0.0.1:{self.settings.airflow_port}/api/v2/monitor/health"
-        wait_until(lambda: _answers(health), "the API server")
+        wait_until(lambda: _responds(health), "the API server")
 
     def start_worker(self) -> str:
-        """A worker more; its name, once it takes tasks."""
+        """Start a worker; return its name once it accepts tasks."""
         self._number += 1
         name = f"worker{self._number}"
         self._start("airflow-worker", name, "--celery-hostname", f"{name}@%h", "--skip-serve-logs")
@@ -84,89 +86,87 @@ class Cluster:
         return name
 
     def kill_worker(self, name: str) -> None:
-        """SIGKILL to the worker and to all that works for it, commands of tasks too."""
+        """Send SIGKILL to a worker and its child processes, including commands of tasks."""
         program = self._programs.pop(name)
         while members := program.members():
-            for one in members:
+            for member in members:
                 try:
-                    one.send_signal(signal.SIGKILL)
+                    member.send_signal(signal.SIGKILL)
                 except psutil.Error:
                     continue
             with suppress(ChildProcessError):
                 os.waitpid(program.pid, os.WNOHANG)
             time.sleep(0.02)
 
-    def working(self, *words: str) -> list[psutil.Process]:
-        """Processes of workers whose command line has all the words."""
-        found = []
+    def find_processes(self, *words: str) -> list[psutil.Process]:
+        """Processes of workers whose command line contains all words."""
+        processes = []
         for name, program in self._programs.items():
             if name.startswith("worker"):
-                found += [one for one in program.members() if _has(one, words)]
-        return found
+                processes += [member for member in program.members() if _has(member, words)]
+        return processes
 
-    def begun(self) -> Iterator[tuple[psutil.Process, str, TaskName]]:
-        """Tasks that workers have begun, each with the process that watches over it, which is held meanwhile, and its id: every
-        try has another.
-        """
-        for one in self.working("airflow supervisor:"):
+    def started_tasks(self) -> Iterator[tuple[psutil.Process, str, TaskName]]:
+        """Started tasks: the supervising process (suspended meanwhile), the id of the attempt, the task's name."""
+        for supervisor in self.find_processes("airflow supervisor:"):
             try:
-                own = one.cmdline()[0].split()[-1]
-                one.suspend()
+                attempt_id = supervisor.cmdline()[0].split()[-1]
+                supervisor.suspend()
             except (psutil.Error, IndexError):
                 continue
-            if own in (running := self.running_tasks()):
-                yield one, own, running[own]
+            if attempt_id in (running := self.running_tasks()):
+                yield supervisor, attempt_id, running[attempt_id]
             with suppress(psutil.Error):
-                one.resume()
+                supervisor.resume()
 
     def running_tasks(self) -> dict[str, TaskName]:
-        """Id of each task that Airflow takes for running ▸ its DAG, name and place among those that it is mapped over."""
+        """Attempt id → DAG, task id and map index of each task in state "running"."""
         return self._tasks("running")
 
     def done_tasks(self) -> set[TaskName]:
-        """All tasks of all runs that ended well, without those that no worker is asked for."""
+        """Succeeded tasks of all runs that were executed by a worker."""
         return set(self._tasks("success", has_worker=True).values())
 
     def _tasks(self, state: str, has_worker: bool = False) -> dict[str, TaskName]:
         with AirflowClient(self.settings) as airflow:
-            asked = {"state": state, "limit": 100}
-            rows = airflow._request_json("GET", "/dags/~/dagRuns/~/taskInstances", params=asked)["task_instances"]
-        wanted = [row for row in rows if row["hostname"] or not has_worker]
-        return {row["id"]: (row["dag_id"], row["task_id"], row["map_index"]) for row in wanted}
+            query = {"state": state, "limit": 100}
+            rows = airflow._request_json("GET", "/dags/~/dagRuns/~/taskInstances", params=query)["task_instances"]
+        rows = [row for row in rows if row["hostname"] or not has_worker]
+        return {row["id"]: (row["dag_id"], row["task_id"], row["map_index"]) for row in rows}
 
     def trigger(self, dag_id: str, **conf: Any) -> DagRun:
-        """A run of a DAG, once Airflow knows it."""
+        """Trigger a DAG once Airflow has parsed it."""
         with AirflowClient(self.settings) as airflow:
             wait_until(lambda: airflow.dag_exists(dag_id), dag_id)
             return airflow.trigger(dag_id, conf)
 
     def tries(self, run: DagRun) -> dict[str, int]:
-        """task ▸ how often it was tried."""
+        """Task name → number of attempts."""
         with AirflowClient(self.settings) as airflow:
             return {task.name: task.try_number for task in airflow.list_tasks(run)}
 
     def state(self, run: DagRun) -> str:
-        """How the run is."""
+        """State of a run."""
         with AirflowClient(self.settings) as airflow:
             return airflow.get_run(run.dag_id, run.run_id).state
 
     def stop(self) -> None:
-        """Ends everything."""
+        """Kill all processes."""
         for program in self._programs.values():
-            for one in program.members():
+            for member in program.members():
                 try:
-                    one.kill()
+                    member.kill()
                 except psutil.Error:
                     continue
         for program in self._programs.values():
             process.stop(program)
 
     def _start(self, service: str, name: str = "", *more: str) -> process.BackgroundProcess:
-        told = COMPOSE[service]
-        ours = {key: self._in_place(value) for key, value in told["environment"].items()}
-        variables = {**environment(self.settings), **ours, **self._own}
-        # As the image's entry point does, which says what follows from the settings
-        command = [sys.executable, "-m", "local.environment", *told["command"], *more]
+        definition = COMPOSE[service]
+        compose_variables = {key: self._substitute(value) for key, value in definition["environment"].items()}
+        variables = {**environment(self.settings), **compose_variables, **self._overrides}
+        # Like the entry point of the image, which derives variables from the settings
+        command = [sys.executable, "-m", "local.environment", *definition["command"], *more]
         program = process.start(command, variables, settings.ROOT, self._log(name or service))
         self._programs[name or service] = program
         return program
@@ -174,21 +174,21 @@ class Cluster:
     def _log(self, name: str) -> Path:
         return self._home / "logs" / f"{name}.log"
 
-    def _in_place(self, value: str) -> str:
-        text = re.sub(r"\$\{([A-Z_]+)(?::-([^}]*)|[^}]*)\}", lambda found: self._given.get(found[1], found[2]), value)
-        for there, here in self._here.items():
-            text = text.replace(there, here)
+    def _substitute(self, value: str) -> str:
+        text = re.sub(r"\$\{([A-Z_]+)(?::-([^}]*)|[^}]*)\}", lambda match: self._secrets.get(match[1], match[2]), value)
+        for old, new in self._replacements.items():
+            text = text.replace(old, new)
         return text
 
 
 @contextmanager
-def running(home: Path, at_once: int = 2) -> Iterator[Cluster]:
-    """A cluster without workers, with so many tasks at the same time."""
+def running(home: Path, parallelism: int = 2) -> Iterator[Cluster]:
+    """A cluster without workers that runs at most `parallelism` tasks at the same time."""
     password = secrets.token_urlsafe(12)
     with valkey.running() as server, postgres.running(home.parent / "postgres") as uri:
-        # Not from the start: whoever starts it asks without a password whether it is there
+        # Set after the start, because the start checks the server without a password
         redis.Redis(host=server.host, port=server.port).config_set("requirepass", password)
-        cluster = Cluster(home, uri, f"{server.host}:{server.port}", password, at_once)
+        cluster = Cluster(home, uri, f"{server.host}:{server.port}", password, parallelism)
         try:
             cluster.start()
             yield cluster
@@ -205,16 +205,16 @@ def _fernet_key() -> str:
     return Fernet.generate_key().decode()
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5).is_success
     except httpx.HTTPError:
         return False
 
 
-def _has(one: psutil.Process, words: Sequence[str]) -> bool:
+def _has(process: psutil.Process, words: Sequence[str]) -> bool:
     try:
-        line = " ".join(one.cmdline())
+        line = " ".join(process.cmdline())
     except psutil.Error:
         return False
     return all(word in line for word in words)

@@ -1,4 +1,4 @@
-"""An installation of its own for tests that break things: a home, free ports, its services and what runs in them."""
+"""Separate installation for destructive tests: home, free ports, services and their processes."""
 
 from __future__ import annotations
 
@@ -12,100 +12,101 @@ from typing import Any
 import psutil
 
 from config import settings
+from dags.task_catalog import PIPELINE_DAGS
 from local import process, services
 from local.airflow_api import AirflowClient, DagRun
 from local.pipeline import RunParameters
 from local.ports import free_port
-from local.progress import PIPELINE_DAGS, follow_pipeline
+from local.progress import follow_pipeline
 from local.run import build_dag_conf, wait_for_dags
 
-PATIENCE_S = 900
+TIMEOUT_S = 900
 
 
 class Installation:
-    """Segue in `home`, on ports that were free when it was made."""
+    """Segue in `home`, on free ports."""
 
     def __init__(self, home: Path) -> None:
         self.settings = settings.Settings(home, "127.0.0.1", *(free_port() for _ in range(4)))
 
     def start(self) -> None:
-        """Starts what does not run, as `make run` does."""
+        """Start the services that do not run, like `make run`."""
         services.start(self.settings)
         with AirflowClient(self.settings) as airflow:
             wait_for_dags(airflow)
 
     def stop(self) -> None:
-        """What `make stop` does."""
+        """Stop the services, like `make stop`."""
         services.stop(self.settings)
 
-    def trigger(self, **asked: Any) -> DagRun:
-        """A new run of the line."""
+    def trigger(self, **parameters: Any) -> DagRun:
+        """Trigger a run of the pipeline with recipe debug."""
         with AirflowClient(self.settings) as airflow:
-            return airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(RunParameters(recipe="debug", **asked)))
+            return airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(RunParameters(recipe="debug", **parameters)))
 
     def follow(self, first: DagRun) -> str:
-        """Waits until the line that `first` began is green; what was seen of it.
+        """Wait until the pipeline that `first` started has succeeded; return the lines of progress.
 
         Raises:
-            LineError: it stopped.
+            PipelineError: It stopped.
         """
-        seen: list[str] = []
+        lines: list[str] = []
         with AirflowClient(self.settings) as airflow:
-            follow_pipeline(airflow, first, seen.append)
-        return "\n".join(seen)
+            follow_pipeline(airflow, first, lines.append)
+        return "\n".join(lines)
 
     def retries(self) -> set[Path]:
-        """Logs of second tries, `dag_id=…/run_id=…/task_id=…/…`."""
+        """Logs of second attempts: `dag_id=…/run_id=…/task_id=…/…`."""
         logs = self.settings.airflow / "logs"
         return {log.relative_to(logs) for log in logs.glob("dag_id=*/**/attempt=2.log")}
 
     def airflow(self) -> process.BackgroundProcess:
-        """The program that is Airflow."""
+        """Program of the Airflow service."""
         program = process.load(self.settings.home / "run" / "airflow.json")
         assert program is not None
         return program
 
     def kill_airflow(self) -> None:
-        """SIGKILL to Airflow's process group: all of Airflow, none of its tasks' commands."""
+        """Send SIGKILL to Airflow's process group, which does not contain the commands of its tasks."""
         os.killpg(self.airflow().pid, signal.SIGKILL)
 
-    def working(self, *words: str) -> list[psutil.Process]:
-        """Airflow's processes whose command line has all the words, the oldest first."""
-        found = []
+    def find_processes(self, *words: str) -> list[psutil.Process]:
+        """Airflow's processes whose command line contains all words, oldest first."""
+        processes = []
         for member in self.airflow().members():
             try:
                 line = " ".join(member.cmdline())
             except psutil.Error:
                 continue
             if all(word in line for word in words):
-                found.append(member)
-        return sorted(found, key=lambda member: member.create_time())
+                processes.append(member)
+        return sorted(processes, key=lambda member: member.create_time())
 
     def wait_for(self, *words: str, seconds: float = 0) -> psutil.Process:
-        """The command with these words, once it has used the processor for so long."""
+        """Wait for a process whose command line contains all words and that has used `seconds` of CPU time."""
 
-        def found() -> psutil.Process | None:
-            some = [one for one in self.working(*words) if _cpu_seconds(one) >= seconds]
-            return some[0] if some else None
+        def find() -> psutil.Process | None:
+            busy = (process for process in self.find_processes(*words) if _cpu_seconds(process) >= seconds)
+            return next(busy, None)
 
-        return wait_until(found, " ".join(words))
+        return wait_until(find, " ".join(words))
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """What `condition` says once it says something.
+def wait_until(condition: Callable[[], Any], description: str) -> Any:
+    """Wait until `condition()` is true and return its value.
 
     Raises:
-        AssertionError: that took too long.
+        AssertionError: It was not within TIMEOUT_S.
     """
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"never saw {what}"
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"timed out waiting for {description}"
         time.sleep(0.05)
-    return found
+    return value
 
 
-def _cpu_seconds(one: psutil.Process) -> float:
+def _cpu_seconds(process: psutil.Process) -> float:
     try:
-        return float(one.cpu_times().user)
+        return float(process.cpu_times().user)
     except psutil.Error:
         return 0.0

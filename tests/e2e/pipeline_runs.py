@@ -1,4 +1,4 @@
-"""A whole run of the line in a home of its own: how long it took and how much memory it had at most."""
+"""A run of the whole pipeline in a separate home, with its duration and peak memory."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ import psutil
 
 from tests.support import acceptance_plugin
 
-LOOKS_EVERY_S = 3
+POLL_INTERVAL_S = 3
 
 
 def environment(home: Path, ports: dict[str, str]) -> dict[str, str]:
-    """Environment of a command that works in `home`."""
+    """Environment of a command that uses `home`."""
     return {**os.environ, **ports, "SEGUE_HOME": str(home)}
 
 
-def of_home(home: Path) -> list[psutil.Process]:
-    """Every process that works in `home`: the services and all that they started."""
-    found = []
+def find_processes(home: Path) -> list[psutil.Process]:
+    """Processes that use `home`: the services and their children."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("SEGUE_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def gigabytes(processes: list[psutil.Process]) -> float:
-    """Memory of all of them together; what several share counts once."""
+    """Total memory of the processes in GiB; shared memory counts once."""
     total = 0
     for process in processes:
         try:
@@ -46,47 +46,52 @@ def gigabytes(processes: list[psutil.Process]) -> float:
     return total / 2**30
 
 
-def end_what_is_left(home: Path, variables: dict[str, str]) -> None:
-    """Ends what a killed acceptance left at work in `home`: its services, and the run that it watched."""
+def stop_leftovers(home: Path, variables: dict[str, str]) -> None:
+    """Stop the processes that a killed acceptance run left in `home`."""
     subprocess.run(
         [sys.executable, "-m", "local.services", "stop"], cwd=acceptance_plugin.ROOT, env=variables, check=True
     )
-    for process in of_home(home):
+    for process in find_processes(home):
         with suppress(psutil.Error):
             process.kill()
 
 
 def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dict[str, object]:
-    """Runs `local.run` in a fresh home unless a run with this code and these inputs has ended well there.
+    """Run `local.run` in a fresh home, unless a run with this code and these inputs has succeeded there.
 
-    What it says: `minutes`, `peak_gb`, `attempts`, `output`, `as_of`. A run that was killed goes on in its home, and its minutes
-    count. Fails with the output's end when the run does.
+    A killed run continues in its home, and its minutes are added.
+
+    Returns:
+        `minutes`, `peak_gb`, `attempts`, `output`, `as_of`.
+
+    Raises:
+        AssertionError: The run failed; the message is the end of its output.
     """
-    end_what_is_left(home, variables)
-    notes = home.with_name(f"{home.name}.json")
-    noted = acceptance_plugin.read(notes)
-    if noted.get("key") != acceptance_plugin.key():
+    stop_leftovers(home, variables)
+    record_file = home.with_name(f"{home.name}.json")
+    record = acceptance_plugin.read(record_file)
+    if record.get("key") != acceptance_plugin.key():
         shutil.rmtree(home, ignore_errors=True)
-        noted = {"key": acceptance_plugin.key(), "minutes": 0.0, "peak_gb": 0.0, "attempts": 0, "is_done": False}
-    if noted["is_done"]:
-        return noted
-    noted["attempts"] += 1
-    before, began = noted["minutes"], time.monotonic()
+        record = {"key": acceptance_plugin.key(), "minutes": 0.0, "peak_gb": 0.0, "attempts": 0, "is_done": False}
+    if record["is_done"]:
+        return record
+    record["attempts"] += 1
+    minutes_before, start = record["minutes"], time.monotonic()
     home.mkdir(parents=True, exist_ok=True)
-    log = home / f"run_{noted['attempts']}.log"
+    log = home / f"run_{record['attempts']}.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "local.run", *arguments]
         run = subprocess.Popen(command, cwd=acceptance_plugin.ROOT, env=variables, stdout=output, stderr=output)
     try:
         while run.poll() is None:
-            noted["peak_gb"] = max(noted["peak_gb"], round(gigabytes(of_home(home)), 2))
-            noted["minutes"] = round(before + (time.monotonic() - began) / 60, 2)
-            acceptance_plugin.write(notes, noted)
-            time.sleep(LOOKS_EVERY_S)
+            record["peak_gb"] = max(record["peak_gb"], round(gigabytes(find_processes(home)), 2))
+            record["minutes"] = round(minutes_before + (time.monotonic() - start) / 60, 2)
+            acceptance_plugin.write(record_file, record)
+            time.sleep(POLL_INTERVAL_S)
     finally:
         run.terminate()
-    noted |= {"minutes": round(before + (time.monotonic() - began) / 60, 2), "output": log.read_text()}
-    assert run.wait() == 0, noted["output"][-6000:]
-    noted |= {"as_of": acceptance_plugin.read(home / "reports" / "evaluation.json")["as_of"], "is_done": True}
-    acceptance_plugin.write(notes, noted)
-    return noted
+    record |= {"minutes": round(minutes_before + (time.monotonic() - start) / 60, 2), "output": log.read_text()}
+    assert run.wait() == 0, record["output"][-6000:]
+    record |= {"as_of": acceptance_plugin.read(home / "reports" / "evaluation.json")["as_of"], "is_done": True}
+    acceptance_plugin.write(record_file, record)
+    return record

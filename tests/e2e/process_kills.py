@@ -1,4 +1,4 @@
-"""Ends a command in the middle, the hard way, at a moment that can be seen from outside."""
+"""Kill a command at a moment that is observable from outside, and compare the resulting homes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ from local.environment import environment
 
 
 def home_environment(home: Path) -> dict[str, str]:
-    """The environment of every command of the line, with everything below `home`."""
+    """Environment of the pipeline's commands, with everything below `home`."""
     return environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
 
 
-def complete(command: Sequence[str], variables: Mapping[str, str]) -> str:
-    """What the command prints; it must succeed."""
-    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
-    return done.stdout
+def run_to_end(command: Sequence[str], variables: Mapping[str, str]) -> str:
+    """Output of a command, which must succeed."""
+    process = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, f"{process.stdout[-5000:]}\n{process.stderr[-5000:]}"
+    return process.stdout
 
 
-def killed(command: Sequence[str], variables: Mapping[str, str], log: Path, is_moment: Callable[[], bool]) -> bool:
-    """True when the command and all it started was killed once `is_moment`; False: it was done before.
+def run_and_kill(
+    command: Sequence[str], variables: Mapping[str, str], log: Path, is_moment: Callable[[], bool]
+) -> bool:
+    """Run a command and kill its process group once `is_moment()` is true.
 
-    Its output goes to `log`, which a moment may look at.
+    Args:
+        command: Command line.
+        variables: Environment.
+        log: File for its output, which `is_moment` may read.
+        is_moment: Polled until it is true.
+
+    Returns:
+        True if the command was killed, False if it succeeded before.
     """
     with log.open("wb") as output:
         program = subprocess.Popen(
@@ -47,23 +56,23 @@ def killed(command: Sequence[str], variables: Mapping[str, str], log: Path, is_m
 
 
 def landed(home: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every landed file's rows: what happened by file name (which is its content), other tables without `landed_at`."""
-    found = {}
+    """Rows of all landed files: events by file name (a hash of the content), other tables without `landed_at`."""
+    rows_by_file = {}
     for table in sorted((home / "landing").glob("[a-z]*")):
         if table.name in contract.EVENT_TIME_COLUMNS:
-            found |= {
+            rows_by_file |= {
                 f"{table.name}/{file.parent.name}/{file.name}": rows(f"'{file}'")
                 for file in table.glob("dt=*/*.parquet")
             }
         elif table.name != "landings":
-            found[table.name] = rows(f"read_parquet('{table}/*/*.parquet', hive_partitioning = false)", "landed_at")
-    return found
+            rows_by_file[table.name] = rows(
+                f"read_parquet('{table}/*/*.parquet', hive_partitioning = false)", "landed_at"
+            )
+    return rows_by_file
 
 
 def marts(home: Path) -> dict[str, tuple[list[tuple[object, ...]], list[tuple[object, ...]]]]:
-    """Every mart's columns with their types, and its rows in the published order; but for `landings`, which tells of every
-    home what was landed when.
-    """
+    """Columns with types and rows in published order of every mart, except `landings`, which has the times of landing."""
     return {
         file.stem: (duckdb.sql(f"describe select * from '{file}'").fetchall(), rows(f"'{file}'", order=False))
         for file in sorted((home / "marts").glob("*.parquet"))
@@ -72,6 +81,6 @@ def marts(home: Path) -> dict[str, tuple[list[tuple[object, ...]], list[tuple[ob
 
 
 def rows(source: str, without: str = "", order: bool = True) -> list[tuple[object, ...]]:
-    """The rows of a Parquet source."""
+    """Rows of a Parquet source."""
     columns = f"* exclude ({without})" if without else "*"
     return duckdb.sql(f"select {columns} from {source} {'order by all' if order else ''}").fetchall()

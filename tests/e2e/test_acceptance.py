@@ -1,4 +1,4 @@
-"""`make acceptance`: the real logs, and the default simulated world, through the whole line, held to what was promised."""
+"""`make acceptance`: the pipeline on real logs and on the default simulated world meets its requirements."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ import pytest
 from local.ports import free_port
 from tests.e2e import pipeline_runs
 from tests.support import acceptance_plugin
-from tests.support.acceptance_plugin import HOME, IS_WHOLE, LOGS, RECIPE, ROWS, report
+from tests.support.acceptance_plugin import HOME, IS_FULL_SIZE, LOGS, RECIPE, ROWS, report
 
 ANCHORS = acceptance_plugin.ROOT.parent / "shared" / "anchors"
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
-MEMORIES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
+BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
 pytestmark = [
-    pytest.mark.line,
     pytest.mark.timeout(4 * 3600),
     pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance"),
 ]
@@ -32,18 +31,18 @@ needs_logs = pytest.mark.skipif(
     reason=f"no play log at {LOGS} (events.csv.gz is missing); name one: SEGUE_ACCEPTANCE_LOGS=FOLDER",
 )
 needs_anchors = pytest.mark.skipif(not ANCHORS.is_dir(), reason=f"no reference scripts at {ANCHORS}")
-about_all_logs = pytest.mark.skipif(not IS_WHOLE, reason="promised of all logs and recipe small, not of a trial")
+needs_full_size = pytest.mark.skipif(not IS_FULL_SIZE, reason="required for all logs and recipe small only")
 
 
-class Place:
-    """A home with its ports and what its first run measured."""
+class Home:
+    """Home with its ports and the measurements of its first run."""
 
     def __init__(self, name: str, arguments: list[str]) -> None:
-        self.home, self.arguments = HOME / name, arguments
-        self.variables = pipeline_runs.environment(self.home, {port: str(free_port()) for port in PORTS})
+        self.folder, self.arguments = HOME / name, arguments
+        self.variables = pipeline_runs.environment(self.folder, {port: str(free_port()) for port in PORTS})
 
     def first_run(self) -> dict[str, object]:
-        return pipeline_runs.run_once(self.home, self.arguments, self.variables)
+        return pipeline_runs.run_once(self.folder, self.arguments, self.variables)
 
     def python(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -61,19 +60,19 @@ class Place:
         return json.loads((self.predictions() / "evaluation.json").read_text())
 
     def predictions(self) -> Path:
-        return self.home / "training" / f"{self.measured['as_of']}-{RECIPE}" / "evaluation"
+        return self.folder / "training" / f"{self.measured['as_of']}-{RECIPE}" / "evaluation"
 
     def release(self) -> str:
-        return str(json.loads((self.home / "bentoml" / "active.json").read_text())["release"])
+        return str(json.loads((self.folder / "bentoml" / "active.json").read_text())["release"])
 
     def landed(self) -> list[tuple[str, int, int]]:
-        files = sorted(file for file in (self.home / "landing").rglob("*.parquet"))
+        files = sorted(file for file in (self.folder / "landing").rglob("*.parquet"))
         return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 @pytest.fixture(scope="module")
 def logs() -> Path:
-    """The logs, or their first rows where only some are asked for."""
+    """The logs, or their first ROWS rows."""
     if not ROWS:
         return LOGS
     folder = HOME / f"logs_{ROWS}"
@@ -88,26 +87,26 @@ def logs() -> Path:
 
 @pytest.fixture(scope="module")
 def real(logs):
-    place = Place("real", ["--logs", str(logs), "--recipe", RECIPE])
+    home = Home("real", ["--logs", str(logs), "--recipe", RECIPE])
     try:
-        place.measured = place.first_run()
-        yield place
+        home.measured = home.first_run()
+        yield home
     finally:
-        place.python("local.services", "stop")
+        home.python("local.services", "stop")
 
 
 @pytest.fixture(scope="module")
 def simulated():
-    place = Place("simulated", ["--recipe", RECIPE])
+    home = Home("simulated", ["--recipe", RECIPE])
     try:
-        place.measured = place.first_run()
-        yield place
+        home.measured = home.first_run()
+        yield home
     finally:
-        place.python("local.services", "stop")
+        home.python("local.services", "stop")
 
 
 @needs_logs
-def test_real_logs_end_with_recommendations(real):
+def test_real_logs_give_recommendations(real):
     report("real logs: minutes", "at most 20, on 2 cores", real.measured["minutes"])
     report("real logs: peak memory, GB", "under 12", real.measured["peak_gb"])
     report("real logs: attempts", "1, or the minutes are a sum", real.measured["attempts"])
@@ -123,25 +122,25 @@ def test_landing_the_real_logs_again_changes_nothing(real, logs):
 
 
 @needs_logs
-def test_a_second_run_is_green_and_everything_is_unchanged(real):
+def test_a_second_run_changes_nothing(real):
     landed, release = real.landed(), real.release()
-    logs = set(real.home.glob("airflow/logs/**/*.log"))
-    # The answer that the first run printed was an impression of today, so without a day this would be another day's run.
-    printed = real.python("local.run", *real.arguments, "--as-of", real.measured["as_of"])
-    assert "release_ready" in printed
+    logs = set(real.folder.glob("airflow/logs/**/*.log"))
+    # The recommendation that the first run printed is an impression of today; without a day the run would be of another day.
+    output = real.python("local.run", *real.arguments, "--as-of", real.measured["as_of"])
+    assert "release_ready" in output
     assert real.release() == release
     assert set(landed) <= set(real.landed())
-    told = {log: log.read_text() for log in set(real.home.glob("airflow/logs/**/*.log")) - logs}
+    texts = {log: log.read_text() for log in set(real.folder.glob("airflow/logs/**/*.log")) - logs}
     tasks = ("prepare", "evaluate", "release", "channels.train_channel", "rankers.train_ranker")
     for task in tasks:
-        mine = [text for log, text in told.items() if f"task_id={task}" in log.parts]
-        assert mine, f"no log of {task}"
-        assert all("unchanged" in text or "not refitted" in text for text in mine), task
+        task_texts = [text for log, text in texts.items() if f"task_id={task}" in log.parts]
+        assert task_texts, f"no log of {task}"
+        assert all("unchanged" in text or "not refitted" in text for text in task_texts), task
 
 
 @pytest.fixture(scope="module")
 def anchor(logs):
-    """The reference cases with the reference's own memories, and its scoring."""
+    """Reference cases, baselines and scoring."""
     folder = HOME / "anchor"
     done = folder / "done.json"
     if acceptance_plugin.read(done) != {"inputs": acceptance_plugin.inputs()}:
@@ -153,7 +152,7 @@ def anchor(logs):
 
 
 class Anchor:
-    """`../shared/anchors` over the logs."""
+    """Reference implementation in `../shared/anchors`, applied to the logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -162,7 +161,7 @@ class Anchor:
         spec.loader.exec_module(self.score)
 
     def recall(self, predictions: Path) -> dict[str, dict[str, tuple[float, float, float]]]:
-        """`recall_at_50 | recall_at_200` ▸ part ▸ value, low, high."""
+        """`recall_at_50` or `recall_at_200` → part → value, low, high."""
         ours = pl.read_parquet(predictions).with_columns(
             pl.col("user_id").cast(pl.Int64), pl.col("tracks").cast(pl.List(pl.Int64))
         )
@@ -178,14 +177,14 @@ class Anchor:
         return self._interval(self.score.auc_by_user(pl.read_parquet(self.folder / "skip_cases.parquet"), ours)["gauc"])
 
     def _interval(self, users: pl.DataFrame) -> tuple[float, float, float]:
-        # Bootstraps draw users by position: the same users in the same order, those of our evaluation
+        # The bootstrap draws users by position, so they need the order of our evaluation
         ordered = users.with_columns(pl.col("user_id").cast(pl.String)).sort("user_id")
         return self.score.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
 
 
 @needs_logs
 @needs_anchors
-def test_base_level_activation_is_the_anchors(real, anchor):
+def test_base_level_activation_equals_the_reference(real, anchor):
     evaluation = real.evaluation()
     assert evaluation["split"] == "user_time"
     theirs = anchor.recall(anchor.folder / "recall_activation.parquet")
@@ -198,7 +197,7 @@ def test_base_level_activation_is_the_anchors(real, anchor):
 
 @needs_logs
 @needs_anchors
-def test_the_anchors_scoring_of_our_predictions_gives_our_figures(real, anchor):
+def test_the_reference_scoring_of_our_predictions_gives_our_metrics(real, anchor):
     evaluation, folder = real.evaluation(), real.predictions()
     for name, ours in evaluation["recall"].items():
         for metric, parts in anchor.recall(folder / f"recall_{name}.parquet").items():
@@ -210,19 +209,19 @@ def test_the_anchors_scoring_of_our_predictions_gives_our_figures(real, anchor):
 
 
 @needs_logs
-@about_all_logs
-def test_fused_recall_is_at_least_the_best_memorys(real):
+@needs_full_size
+def test_fused_recall_is_at_least_that_of_the_best_baseline(real):
     recall = {name: figures["recall_at_200"]["all"][0] for name, figures in real.evaluation()["recall"].items()}
-    best = max(MEMORIES, key=lambda name: recall[name])
+    best = max(BASELINES, key=lambda name: recall[name])
     report("fused recall@200", f"at least {recall[best]:.4f} ({best})", f"{recall['fused']:.4f}")
     assert recall["fused"] >= recall[best]
 
 
 @needs_logs
-def test_every_trained_channel_stands_beside_the_memories_and_the_slate_beside_the_fused_order(real):
+def test_the_evaluation_has_all_channels_and_baselines_and_compares_the_slate_with_the_fused_order(real):
     evaluation = real.evaluation()
     channels = set(json.loads(real.python("training.train", "list", "channels").splitlines()[-1]))
-    assert {*channels, *MEMORIES, "fused"} <= set(evaluation["recall"])
+    assert {*channels, *BASELINES, "fused"} <= set(evaluation["recall"])
     slate = evaluation["slate"]
     assert {"served", "fused"} <= set(slate)
     difference = evaluation["differences"]["served - fused"]
@@ -234,35 +233,35 @@ def test_every_trained_channel_stands_beside_the_memories_and_the_slate_beside_t
 
 
 @needs_logs
-@about_all_logs
-def test_attention_beats_pooling_by_more_than_chance(real):
+@needs_full_size
+def test_attention_is_significantly_better_than_pooling(real):
     difference = real.evaluation()["differences"]["target_attention - sum_pooling"]["not_skipped/gauc"]
     report("target_attention - sum_pooling, GAUC", "above 0 with its interval", _interval(difference))
     assert difference[1] > 0
 
 
 @needs_logs
-def test_stop_leaves_nothing_of_the_real_run_behind(real):
-    _stops(real)
+def test_stop_ends_all_processes_of_the_real_run(real):
+    _check_stop(real)
 
 
-def test_the_simulated_world_ends_with_recommendations(simulated):
+def test_the_simulated_world_gives_recommendations(simulated):
     report("simulated world: minutes", "at most 8, on 2 cores", simulated.measured["minutes"])
     report("simulated world: peak memory, GB", "under 12", simulated.measured["peak_gb"])
     assert "simulated" in simulated.measured["output"]
     assert "For listener" in simulated.measured["output"]
 
 
-def test_stop_leaves_nothing_of_the_simulated_run_behind(simulated):
-    _stops(simulated)
+def test_stop_ends_all_processes_of_the_simulated_run(simulated):
+    _check_stop(simulated)
 
 
-def _stops(place: Place) -> None:
-    place.python("local.services", "start")
-    assert len(pipeline_runs.of_home(place.home)) > 4
-    place.python("local.services", "stop")
-    left = pipeline_runs.of_home(place.home)
-    assert not left, [process.cmdline() for process in left]
+def _check_stop(home: Home) -> None:
+    home.python("local.services", "start")
+    assert len(pipeline_runs.find_processes(home.folder)) > 4
+    home.python("local.services", "stop")
+    remaining = pipeline_runs.find_processes(home.folder)
+    assert not remaining, [process.cmdline() for process in remaining]
 
 
 def _shown(figures: dict[str, dict[str, list[float]]]) -> str:

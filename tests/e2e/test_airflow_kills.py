@@ -1,4 +1,4 @@
-"""Airflow or a task killed in the middle of the line: run again, it ends green and in the same marts. `make acceptance`."""
+"""Airflow or a task is killed during the pipeline: the restarted run succeeds with the same marts. `make acceptance`."""
 
 import os
 import shutil
@@ -10,10 +10,9 @@ import pytest
 
 from local import land, services
 from tests.e2e.installation import Installation, wait_until
-from tests.e2e.process_kills import complete, home_environment, marts
+from tests.e2e.process_kills import home_environment, marts, run_to_end
 
 pytestmark = [
-    pytest.mark.line,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance"),
 ]
@@ -22,19 +21,19 @@ AS_OF, EARLIER = "2026-07-01", "2026-06-28"
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The marts of both days, made by the same commands without Airflow."""
+    """Marts of both days, built by the same commands without Airflow."""
     home = tmp_path_factory.mktemp("undisturbed")
     world, variables = land.WORLD_SIZES["debug"], home_environment(home)
     size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
     log = str(home / "log")
-    complete([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(land.SEED), "--out", log], variables)
-    complete([sys.executable, "-m", "ingestion.land", log], variables)
-    found = {}
+    run_to_end([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(land.SEED), "--out", log], variables)
+    run_to_end([sys.executable, "-m", "ingestion.land", log], variables)
+    marts_by_day = {}
     for as_of in (AS_OF, EARLIER):
-        complete(["dbt", "build", "--project-dir", "dbt", "--vars", f"{{as_of: '{as_of}'}}"], variables)
-        found[as_of] = marts(home)
-    assert found[AS_OF] != found[EARLIER]
-    return found
+        run_to_end(["dbt", "build", "--project-dir", "dbt", "--vars", f"{{as_of: '{as_of}'}}"], variables)
+        marts_by_day[as_of] = marts(home)
+    assert marts_by_day[AS_OF] != marts_by_day[EARLIER]
+    return marts_by_day
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +47,17 @@ def here(tmp_path_factory):
         shutil.rmtree(here.settings.home, ignore_errors=True)
 
 
-def has_begun_models(here, number):
-    told = here.settings.home / "dbt" / "logs" / "dbt.log"
-    before = told.read_bytes().count(b" START ") if told.exists() else 0
-    return lambda: told.exists() and told.read_bytes().count(b" START ") >= before + number
+def has_started_models(here, number):
+    """Function that is true once dbt has started `number` more models."""
+    log = here.settings.home / "dbt" / "logs" / "dbt.log"
+    before = log.read_bytes().count(b" START ") if log.exists() else 0
+    return lambda: log.exists() and log.read_bytes().count(b" START ") >= before + number
 
 
 def test_airflow_killed_while_marts_are_built_and_models_are_trained(here, undisturbed):
-    begun = has_begun_models(here, 30)
+    is_building = has_started_models(here, 30)
     first = here.trigger()
-    wait_until(begun, "dbt in the middle")
+    wait_until(is_building, "dbt")
     orphan = here.wait_for("dbt", "build")
     here.kill_airflow()
     here.start()
@@ -71,11 +71,11 @@ def test_airflow_killed_while_marts_are_built_and_models_are_trained(here, undis
     assert all(service.is_ready(here.settings) for service in services.SERVICES)
 
 
-def test_a_killed_command_is_tried_again(here, undisturbed):
+def test_a_killed_command_is_retried(here, undisturbed):
     before = here.retries()
     first = here.trigger(as_of=EARLIER)
-    begun = has_begun_models(here, 30)
-    wait_until(begun, "dbt in the middle")
+    is_building = has_started_models(here, 30)
+    wait_until(is_building, "dbt")
     here.wait_for("dbt", "build").send_signal(signal.SIGKILL)
     here.wait_for("training.train", "realtime", "held_out", seconds=3).send_signal(signal.SIGKILL)
     here.follow(first)
@@ -85,19 +85,18 @@ def test_a_killed_command_is_tried_again(here, undisturbed):
     assert marts(here.settings.home) == undisturbed[EARLIER]
 
 
-def test_a_killed_task_does_not_work_beside_its_own_retry(here, undisturbed):
-    """Its command outlives it; the retry waits for the command's end."""
+def test_the_retry_waits_for_the_command_of_the_killed_task(here, undisturbed):
     first = here.trigger(as_of=AS_OF)
-    begun = has_begun_models(here, 5)
-    wait_until(begun, "dbt in the middle")
+    is_building = has_started_models(here, 5)
+    wait_until(is_building, "dbt")
     command = here.wait_for("dbt", "build")
     task = command.parent()
     assert task is not None
-    command.suspend()  # so that it is there when the retry comes
+    command.suspend()  # so that it still runs when the retry starts
     task.send_signal(signal.SIGKILL)
-    told = here.settings.airflow / "logs"
+    logs = here.settings.airflow / "logs"
     wait_until(
-        lambda: any("waiting: another build_marts" in log.read_text() for log in told.rglob("*.log")), "a waiting retry"
+        lambda: any("waiting: another build_marts" in log.read_text() for log in logs.rglob("*.log")), "a waiting retry"
     )
     assert command.is_running() and command.status() == psutil.STATUS_STOPPED
     command.resume()

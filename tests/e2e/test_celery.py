@@ -1,4 +1,4 @@
-"""Airflow on Celery, Redis and PostgreSQL as the compose file has it: a worker is killed in a task, the run ends right."""
+"""Airflow on Celery, Redis and PostgreSQL, as in the compose file: runs survive the kill of a worker."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from threading import Thread
 
 import pytest
 
+from dags.task_catalog import PIPELINE_DAGS
 from local.airflow_api import AirflowClient, DagRun
-from local.progress import PIPELINE_DAGS, follow_pipeline
+from local.progress import follow_pipeline
 from tests.e2e.celery_cluster import Cluster, TaskName, running
 from tests.e2e.installation import wait_until
 from tests.e2e.process_kills import landed
 from tests.support.log_sources import event
 
-pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    # PostgreSQL, which is not root's, has to pass through
+    # PostgreSQL runs as another user and needs access to its folder
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     return tmp_path / "home"
 
 
-def test_a_worker_killed_in_a_task_costs_a_try_and_nothing_else(home: Path) -> None:
+def test_a_worker_killed_in_a_task_costs_one_retry(home: Path) -> None:
     log = home.parent / "log.jsonl"
     log.write_text("".join(json.dumps(event(number)) + "\n" for number in range(50)))
     with running(home) as cluster:
         first = cluster.start_worker()
         run = cluster.trigger(PIPELINE_DAGS[0], logs=str(log), recipe="debug")
-        # Held before it can end, so that the kill is in the middle whatever the machine is doing
-        held = wait_until(lambda: cluster.working("local.land", "--logs"), "landing")
-        for one in held:
-            one.suspend()
+        # Suspended, so that the kill is in the middle of the task on any machine
+        processes = wait_until(lambda: cluster.find_processes("local.land", "--logs"), "landing")
+        for process in processes:
+            process.suspend()
         cluster.kill_worker(first)
         cluster.start_worker()
         wait_until(lambda: cluster.state(run) in ("success", "failed"), "the end of the run")
@@ -54,8 +55,8 @@ def test_a_worker_killed_in_a_task_costs_a_try_and_nothing_else(home: Path) -> N
 
 @pytest.fixture
 def cluster(home: Path) -> Iterator[Cluster]:
-    # One task at a time, so that a kill is of one task: it may be tried three times
-    with running(home, at_once=1) as cluster:
+    # One task at a time, so that a kill affects one task, which has three attempts
+    with running(home, parallelism=1) as cluster:
         yield cluster
     shutil.rmtree(home, ignore_errors=True)
 
@@ -63,7 +64,7 @@ def cluster(home: Path) -> Iterator[Cluster]:
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance")
 def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> None:
-    """Tasks of two DAGs take turns, so it is the workers that are watched, not a DAG after the other."""
+    """Observes the workers instead of one DAG after the other, because tasks of two DAGs alternate."""
     killed: set[TaskName] = set()
     seen: set[str] = set()
     worker = cluster.start_worker()
@@ -71,13 +72,13 @@ def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> Non
     first = cluster.trigger(PIPELINE_DAGS[0], recipe="debug")
     Thread(target=lambda: _follow(cluster, first, over), daemon=True).start()
     while not over.done():
-        for _, own, task in cluster.begun():
-            if own not in seen and task not in killed:
+        for _, attempt_id, task in cluster.started_tasks():
+            if attempt_id not in seen and task not in killed:
                 killed.add(task)
                 print(f"killing the worker of {task}", flush=True)
                 cluster.kill_worker(worker)
                 worker = cluster.start_worker()
-            seen.add(own)
+            seen.add(attempt_id)
         time.sleep(0.02)
     over.result()
     assert {dag for dag, _, _ in killed} == set(PIPELINE_DAGS)

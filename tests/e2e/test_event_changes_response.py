@@ -1,6 +1,4 @@
-"""The real service and a real store of features: what a report changes is in the next answer, and a store that goes away
-and comes back costs nobody an error.
-"""
+"""Service with a real online store: an event affects the next response, and an outage of the store causes no error."""
 
 import http.client
 import itertools
@@ -24,35 +22,35 @@ OUTAGES = 5 if FULL else 1
 TRACKS = 2_000
 CLIENTS = 4
 USERS = 400 if FULL else 40
-AWAY_S, PATIENCE_S = 2.0, 60.0
-pytestmark = [pytest.mark.line, pytest.mark.timeout(7200 if FULL else 600)]
+OUTAGE_S, TIMEOUT_S = 2.0, 60.0
+pytestmark = [pytest.mark.timeout(7200 if FULL else 600)]
 
 
 class Client:
-    """One connection; an answer is its status and its JSON."""
+    """HTTP client with one connection."""
 
     def __init__(self, port):
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def post(self, path, **body):
         self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = self._connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        response = self._connection.getresponse()
+        return response.status, json.loads(response.read())
 
     def tracks(self, user, scene, **more):
-        status, told = self.post("/recommend", user_id=user, scene=scene, **more)
-        assert status == 200, told
-        return [item["track_id"] for item in told["items"]]
+        status, content = self.post("/recommend", user_id=user, scene=scene, **more)
+        assert status == 200, content
+        return [item["track_id"] for item in content["items"]]
 
     def block(self, user, track):
         event = {"user_id": user, "action": "block", "target_type": "track", "target_id": track}
-        status, told = self.post("/events", events=[event])
-        assert (status, told.get("accepted")) == (200, 1), told
+        status, content = self.post("/events", events=[event])
+        assert (status, content.get("accepted")) == (200, 1), content
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """A server that keeps its data and its port over a restart."""
+    """Server that keeps its data and its port across a restart."""
     server = ValkeyServer(port=free_port(), data_dir=tmp_path_factory.mktemp("valkey"), config={"appendonly": "yes"})
     server.start()
     yield server
@@ -71,77 +69,77 @@ def port(store, tmp_path_factory):
         yield service.port
 
 
-def test_what_is_blocked_is_gone_from_the_very_next_answer_every_time(port):
-    def story(number):
-        client, changed = Client(port), 0
+def test_a_blocked_track_is_missing_from_the_next_response(port):
+    def run_client(number):
+        client, count = Client(port), 0
         for turn in range(number, BLOCKS, CLIENTS):
             user, scene = f"u{turn % USERS:06d}", ("private_fm", "daily")[turn // USERS % 2]
             first = client.tracks(user, scene)[0]
             client.block(user, first)
             after = client.tracks(user, scene)
-            assert after and first not in after, f"{first} came back to {user} in {scene}"
-            changed += 1
-        return changed
+            assert after and first not in after, f"{first} was returned to {user} in {scene}"
+            count += 1
+        return count
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        assert sum(clients.map(story, range(CLIENTS))) == BLOCKS
+        assert sum(clients.map(run_client, range(CLIENTS))) == BLOCKS
 
 
 @contextmanager
 def load(port):
-    """Everything that clients ask, again and again, in the background; yields the statuses so far, and where states came from."""
+    """Send all kinds of requests in the background; yields the statuses and the sources of user states so far."""
     stop, statuses, states = threading.Event(), [], []
 
-    def ask(number):
+    def send_requests(number):
         client = Client(port)
         for turn in itertools.count(number, CLIENTS):
             if stop.is_set():
                 return
             user = f"u{turn % USERS:06d}"
             event = {"user_id": user, "action": "like", "target_type": "track", "target_id": f"t{turn % TRACKS}"}
-            asked = (
+            requests = (
                 ("/recommend", {"user_id": user, "scene": "private_fm", "debug": True}),
                 ("/recommend", {"user_id": user, "scene": "daily", "debug": True}),
                 ("/similar", {"track_id": f"t{turn % TRACKS}", "user_id": user}),
                 ("/events", {"events": [event | {"event_id": f"like{turn}"}]}),
             )
-            path, body = asked[turn // USERS % len(asked)] if turn % 2 else asked[turn % len(asked)]
-            status, told = client.post(path, **body)
-            statuses.append((status, path, told.get("error")))
-            if "trace" in told:
-                states.append(told["trace"]["state_from"])
+            path, body = requests[turn // USERS % len(requests)] if turn % 2 else requests[turn % len(requests)]
+            status, content = client.post(path, **body)
+            statuses.append((status, path, content.get("error")))
+            if "trace" in content:
+                states.append(content["trace"]["state_from"])
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        asking = [clients.submit(ask, number) for number in range(CLIENTS)]
+        futures = [clients.submit(send_requests, number) for number in range(CLIENTS)]
         try:
             yield statuses, states
         finally:
             stop.set()
-        for one in asking:
-            one.result()
+        for future in futures:
+            future.result()
 
 
-def _wait_for(is_so):
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "nothing is read from the store again, or not everything was asked"
+def _wait_for(condition):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, "the store is not read again, or a kind of request was not sent"
         time.sleep(0.1)
 
 
-def test_a_store_that_goes_and_comes_back_costs_nobody_an_answer(port, store):
+def test_an_outage_of_the_store_causes_no_error(port, store):
     client = Client(port)
     with load(port) as (statuses, states):
         for outage in range(OUTAGES):
             user = f"u{outage:06d}"
             store.stop()
-            begins = len(states)
-            time.sleep(AWAY_S)
+            outage_start = len(states)
+            time.sleep(OUTAGE_S)
             first = client.tracks(user, "private_fm")[0]
             client.block(user, first)
             assert first not in client.tracks(user, "private_fm")
-            assert {"memory", "nothing"} & set(states[begins:])
+            assert {"memory", "nothing"} & set(states[outage_start:])
             store.start()
             _wait_for(lambda: "store" in states[-CLIENTS:])
             assert first not in client.tracks(user, "private_fm")
         _wait_for(lambda: {path for _, path, _ in statuses} == {"/recommend", "/similar", "/events"})
-    assert [one for one in statuses if one[0] != 200] == []
+    assert [response for response in statuses if response[0] != 200] == []

@@ -1,4 +1,4 @@
-"""The whole line once, for real: Airflow, the recommender, MLflow and the pages on free ports, with no way out of the machine."""
+"""The whole pipeline once: Airflow, recommender, MLflow and console on free ports, without network access beyond the machine."""
 
 import json
 import os
@@ -19,20 +19,20 @@ from local.ports import free_port
 from tests.e2e import listening_page
 from tests.support import browser, documented_commands, screenshots
 
-pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 BLOCK_ID = uuid.uuid4().hex
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
 
 
-class Line:
-    """An installation of its own in a temporary home."""
+class Home:
+    """Installation in a temporary home, with connections limited to loopback."""
 
     def __init__(self, home):
-        self.refused = home / "refused.txt"
+        self.refused_connections = home / "refused.txt"
         hook = Path(__file__).parent / "loopback_only"
         path = os.pathsep.join(filter(None, [str(hook), str(ROOT), os.environ.get("PYTHONPATH")]))
-        variables = {"SEGUE_HOME": str(home), "PYTHONPATH": path, "SEGUE_REFUSED": str(self.refused)}
+        variables = {"SEGUE_HOME": str(home), "PYTHONPATH": path, "SEGUE_REFUSED": str(self.refused_connections)}
         variables |= {name: str(free_port()) for name in PORTS}
         self.environment = {**os.environ, **variables}
 
@@ -47,33 +47,35 @@ class Line:
         )
 
     def python(self, *arguments):
-        done = self.run(*arguments)
-        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        return done.stdout
+        process = self.run(*arguments)
+        assert process.returncode == 0, f"{process.stdout[-6000:]}\n{process.stderr[-6000:]}"
+        return process.stdout
 
     def command(self, words, folder=ROOT):
-        """What a command of the documentation prints, run on these services."""
-        return documented_commands.executed(words, self.environment, self.environment["SEGUE_RECOMMENDER_PORT"], folder)
+        """Output of a documented command, run on the services of this home."""
+        return documented_commands.run_command(
+            words, self.environment, self.environment["SEGUE_RECOMMENDER_PORT"], folder
+        )
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory):
-    line = Line(tmp_path_factory.mktemp("home"))
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("home"))
     try:
-        yield line
+        yield home
     finally:
-        line.command("make stop")
+        home.command("make stop")
 
 
 @pytest.fixture(scope="module")
-def first_run(line):
-    return line.command("make run RECIPE=debug")
+def first_run(home):
+    return home.command("make run RECIPE=debug")
 
 
 @pytest.fixture
-def here(line, first_run, monkeypatch):
+def here(home, first_run, monkeypatch):
     for name in ("SEGUE_HOME", *PORTS):
-        monkeypatch.setenv(name, line.environment[name])
+        monkeypatch.setenv(name, home.environment[name])
     return settings.load_settings()
 
 
@@ -81,7 +83,7 @@ def url_of(here):
     return f"http://{here.host}:{here.recommender_port}"
 
 
-def test_it_ends_with_an_answer_and_addresses(first_run, here):
+def test_the_run_ends_with_a_recommendation_and_addresses(first_run, here):
     assert "simulated listeners" in first_run or "simulated listening world" in first_run
     assert "For listener" in first_run
     assert f"http://{here.host}:{here.airflow_port}" in first_run
@@ -89,7 +91,7 @@ def test_it_ends_with_an_answer_and_addresses(first_run, here):
     assert all(service.is_ready(here) for service in services.SERVICES)
 
 
-def test_a_block_shows_in_the_very_next_answer(here):
+def test_a_block_affects_the_next_response(here):
     url = url_of(here)
     user_id = recommendations.find_recent_user(here)
     before = [item["track_id"] for item in recommendations.recommend(here, user_id, limit=10)["items"]]
@@ -105,100 +107,98 @@ def test_a_block_shows_in_the_very_next_answer(here):
         "action": "block",
     }
     for expected in ({"accepted": 1, "duplicate": 0}, {"accepted": 0, "duplicate": 1}):
-        told = httpx.post(f"{url}/events", json={"events": [event]}, timeout=30).json()
-        assert {key: told[key] for key in expected} == expected, told
+        response = httpx.post(f"{url}/events", json={"events": [event]}, timeout=30).json()
+        assert {key: response[key] for key in expected} == expected, response
     after = [item["track_id"] for item in recommendations.recommend(here, user_id, limit=10)["items"]]
     assert before[0] not in after
 
 
 @pytest.mark.parametrize("words", documented_commands.QUICK)
-def test_a_command_of_the_documentation_does_what_is_said(line, here, words):
-    said = line.command(words)
+def test_documented_commands_work(home, here, words):
+    output = home.command(words)
     if words.startswith("curl"):
-        told = json.loads(said)
-        assert told.get("items") or told.get("accepted") == 1, told
-        assert ("trace" in told) == ("debug" in words)
+        response = json.loads(output)
+        assert response.get("items") or response.get("accepted") == 1, response
+        assert ("trace" in response) == ("debug" in words)
     elif words == "make serve":
-        assert said.count("was running") == len(services.SERVICES)
+        assert output.count("was running") == len(services.SERVICES)
     else:
-        assert recommendations.recommend(here, recommendations.find_recent_user(here))["release"] in said
+        assert recommendations.recommend(here, recommendations.find_recent_user(here))["release"] in output
 
 
-def test_make_clean_removes_what_was_written_and_nothing_else(line, tmp_path):
-    home = tmp_path / "home"
-    for name in ("landing/x.parquet", "marts/y.parquet", "mine.txt"):
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / name).touch()
-    line.environment["SEGUE_HOME"], kept = str(home), line.environment["SEGUE_HOME"]
+def test_make_clean_removes_only_files_of_segue(home, tmp_path):
+    folder = tmp_path / "home"
+    for name in ("landing/x.parquet", "marts/y.parquet", "home_format", "mine.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    home.environment["SEGUE_HOME"], original = str(folder), home.environment["SEGUE_HOME"]
     try:
-        line.command("make clean", folder=tmp_path)
+        home.command("make clean", folder=tmp_path)
     finally:
-        line.environment["SEGUE_HOME"] = kept
-    assert [file.name for file in home.iterdir()] == ["mine.txt"]
+        home.environment["SEGUE_HOME"] = original
+    assert [file.name for file in folder.iterdir()] == ["mine.txt"]
 
 
-def test_a_listener_listens_and_the_list_follows(here):
-    listening_page.listens_and_the_list_follows(url_of(here), recommendations.find_recent_user(here))
+def test_the_list_follows_the_listener(here):
+    listening_page.check_list_follows_listener(url_of(here), recommendations.find_recent_user(here))
 
 
-def test_what_holds_songs_opens_and_they_play_one_after_another(here):
-    listening_page.opens_what_holds_songs_and_they_play_one_after_another(
-        url_of(here), recommendations.find_recent_user(here)
-    )
+def test_playlists_and_mlogs_open_and_play_their_tracks(here):
+    listening_page.check_collections_open_and_play(url_of(here), recommendations.find_recent_user(here))
 
 
-def test_every_act_is_an_event(here):
-    listening_page.every_act_is_an_event(url_of(here), recommendations.find_recent_user(here))
+def test_every_action_is_reported_as_an_event(here):
+    listening_page.check_actions_are_events(url_of(here), recommendations.find_recent_user(here))
 
 
-def test_the_page_is_used_by_keyboard_alone(here):
-    listening_page.is_used_by_keyboard_alone(url_of(here), recommendations.find_recent_user(here))
+def test_the_page_can_be_used_by_keyboard(here):
+    listening_page.check_keyboard(url_of(here), recommendations.find_recent_user(here))
 
 
-def test_a_song_with_an_address_is_heard(here):
-    listening_page.hears_what_has_an_address(url_of(here), recommendations.find_recent_user(here))
+def test_a_track_with_an_audio_url_is_played(here):
+    listening_page.check_audio_url(url_of(here), recommendations.find_recent_user(here))
 
 
-def test_somebody_new_begins_with_three_songs(here):
-    listening_page.begins_with_three_songs(url_of(here))
+def test_a_new_listener_starts_with_three_tracks(here):
+    listening_page.check_new_listener(url_of(here))
 
 
-def test_the_page_is_small_and_open_to_everybody(here):
-    listening_page.may_be_used_by_everybody(url_of(here), recommendations.find_recent_user(here))
+def test_the_page_is_small_and_accessible(here):
+    listening_page.check_accessibility(url_of(here), recommendations.find_recent_user(here))
 
 
-def test_a_picture_of_every_page_can_be_taken(line, here, tmp_path):
-    if browser.program() is None or not screenshots.has_chinese_font():
-        pytest.skip("no Chromium or no Chinese font here; install Debian's packages chromium and fonts-wqy-microhei")
-    line.python("tests.support.screenshots", "--into", str(tmp_path))
+def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
+    if browser.find_chromium() is None or not screenshots.has_chinese_font():
+        pytest.skip("Chromium or a Chinese font is missing; install Debian's packages chromium and fonts-wqy-microhei")
+    home.python("tests.support.screenshots", "--into", str(tmp_path))
     assert {file.stem for file in tmp_path.iterdir()} == {shot.name for shot in screenshots.SHOTS}
 
 
-def test_the_reading_room_has_the_line_and_where_its_release_comes_from(here):
-    reading_room = f"http://{here.host}:{here.pages_port}"
-    index = httpx.get(reading_room).text
-    assert set(re.findall(r"not made yet: <code>(make \w+)", index)) == {"make bench", "make run", "make study"}
-    assert re.findall(r"<h3>([^<]+)</h3><p>[^<]+</p><p><small>not made yet", index) == [
+def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
+    console = f"http://{here.host}:{here.console_port}"
+    index = httpx.get(console).text
+    assert set(re.findall(r"not generated yet: <code>(make \w+)", index)) == {"make bench", "make run", "make ablation"}
+    assert re.findall(r"<h3>([^<]+)</h3><p>[^<]+</p>\s*<p><small>not generated yet", index) == [
         "Experiment",
         "Benchmark",
-        "Studies",
+        "Ablations",
     ]
     release = recommendations.recommend(here, recommendations.find_recent_user(here))["release"]
-    lineage = httpx.get(f"{reading_room}/releases/{release}").text
-    assert "does not say" not in lineage and "not said" not in lineage
+    lineage = httpx.get(f"{console}/releases/{release}").text
+    assert "ot recorded" not in lineage
     assert "<dt>source</dt><dd>debug</dd>" in lineage
-    with browser.opened(viewport={"width": 390, "height": 800}) as page:
+    with browser.open_page(viewport={"width": 390, "height": 800}) as page:
         for path in ("/", "/data", f"/releases/{release}", "/reports/data_docs/marts/outcome.html"):
-            page.goto(reading_room + path)
-            assert browser.serious(page) == [], path
+            page.goto(console + path)
+            assert browser.accessibility_violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
 
 
-def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
+def test_a_second_run_reuses_services_and_models_and_lands_the_event(home, here):
     pids = {service.name: services.find_running_process(service, here).pid for service in services.SERVICES}
-    # The block was made today, so the same day is asked for again: nothing else is new before it.
+    # The event is of today, so with the same as_of as before nothing else is new.
     as_of = next(here.training.glob("*-debug")).name.removesuffix("-debug")
-    second = line.command(f"make run RECIPE=debug AS_OF={as_of}")
+    second = home.command(f"make run RECIPE=debug AS_OF={as_of}")
     assert second.count("was running") == len(services.SERVICES)
     assert {service.name: services.find_running_process(service, here).pid for service in services.SERVICES} == pids
     logs = "\n".join(file.read_text() for file in here.airflow.glob("logs/dag_id=*/run_id=*/**/*.log"))
@@ -208,19 +208,19 @@ def test_a_second_run_reuses_what_is_there_and_the_event_came_round(line, here):
     assert blocks.height == 1
 
 
-def test_what_may_not_pass_stops_the_line_by_name_and_the_release_goes_on_serving(line, here):
+def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here):
     user_id = recommendations.find_recent_user(here)
     release = recommendations.recommend(here, user_id)["release"]
-    # Asked for a day weeks after the newest event, landed events are stale.
+    # For an as_of weeks after the newest event, landed events are stale.
     stale = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    done = line.run("local.run", "--recipe", "debug", "--as-of", stale)
-    assert done.returncode == 1
-    assert "task validate_landed failed" in done.stderr
-    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of)" in done.stderr
-    assert "What to do: each failed expectation stands in the log" in done.stderr
-    assert "build_marts" not in done.stdout
+    process = home.run("local.run", "--recipe", "debug", "--as-of", stale)
+    assert process.returncode == 1
+    assert "task validate_landed failed" in process.stderr
+    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of)" in process.stderr
+    assert "What to do: The log and the data docs list every failed expectation" in process.stderr
+    assert "build_marts" not in process.stdout
     assert recommendations.recommend(here, user_id)["release"] == release
 
 
-def test_nothing_tried_to_leave_the_machine(line, here):
-    assert not line.refused.exists(), line.refused.read_text()
+def test_no_connection_left_the_machine(home, here):
+    assert not home.refused_connections.exists(), home.refused_connections.read_text()

@@ -1,4 +1,4 @@
-"""Killed in the middle and run again, the line's data half ends in the same landed files and the same marts."""
+"""Landing and building, killed at many moments and repeated, give the same landed files and marts."""
 
 import os
 import shutil
@@ -8,16 +8,16 @@ import time
 import pytest
 
 from ingestion.simulate import WorldSize, simulate
-from tests.e2e.process_kills import complete, home_environment, killed, landed, marts
+from tests.e2e.process_kills import home_environment, landed, marts, run_and_kill, run_to_end
 
 AS_OF = "2026-07-01"
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
-# How far a command has come when it is killed: files that it landed, steps that dbt began (first over half the days, then
-# over all), marts that it published. `make acceptance` tries them all.
+# Progress of a command when it is killed: landed files, started steps of dbt (first for half the days, then for all),
+# published marts. `make acceptance` tests all of them.
 LANDED_FILES = range(1, 9) if FULL else (1, 8)
-BEGUN_STEPS = (range(1, 37), range(1, 37)) if FULL else ((20,), (5,))
+STARTED_STEPS = (range(1, 37), range(1, 37)) if FULL else ((20,), (5,))
 PUBLISHED_MARTS = range(1, 18) if FULL else (4,)
-pytestmark = [pytest.mark.line, pytest.mark.timeout(7200 if FULL else 600)]
+pytestmark = [pytest.mark.timeout(7200 if FULL else 600)]
 
 BUILD = ["dbt", "build", "--project-dir", "dbt", "--vars", f"{{as_of: '{AS_OF}'}}"]
 BUILD += ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
@@ -25,7 +25,7 @@ BUILD += ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_te
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
-    """Twenty days of a simulated world."""
+    """Log of a simulated world of twenty days."""
     log = tmp_path_factory.mktemp("log")
     simulate(WorldSize(users=60, tracks=400, days=20), log)
     return log
@@ -33,7 +33,7 @@ def log(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first_days(log, tmp_path_factory):
-    """The same world, ten days earlier."""
+    """Its first ten days."""
     earlier = tmp_path_factory.mktemp("first_days")
     shutil.copytree(log, earlier, dirs_exist_ok=True)
     for day in sorted((earlier / "listening_events").glob("dt=*"))[10:]:
@@ -44,8 +44,8 @@ def first_days(log, tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(log, tmp_path_factory):
     home = tmp_path_factory.mktemp("undisturbed")
-    complete(land(log), home_environment(home))
-    complete(BUILD, home_environment(home))
+    run_to_end(land(log), home_environment(home))
+    run_to_end(BUILD, home_environment(home))
     return home
 
 
@@ -54,33 +54,33 @@ def land(log):
 
 
 class Home:
-    """A home in which nothing ends well the first time."""
+    """Home in which commands are killed."""
 
     def __init__(self, home):
         self.home, self.log, self.variables = home, home / "killed.log", home_environment(home)
 
     def kill(self, command, moments):
-        """Kills the command at each moment; one must have hit, or nothing was tried."""
-        hits = [killed(command, self.variables, self.log, moment()) for moment in moments]
-        assert any(hits), f"{command} was always done before"
+        """Run the command once per moment and kill it then; at least one run must have been killed."""
+        are_killed = [run_and_kill(command, self.variables, self.log, moment()) for moment in moments]
+        assert any(are_killed), f"{command} always ended before it could be killed"
 
     def has_landed(self, number):
         def moment():
-            # The tables only: the landing's own `.scratch` folder goes away while one looks.
+            # Tables only: the folder `.scratch` of the landing may disappear during the scan.
             tables = "landing/[a-z]*/dt=*/*.parquet"
             before = self._files(tables)
             return lambda: self._files(tables) >= before + number
 
         return moment
 
-    def has_begun(self, number):
+    def has_started(self, number):
         return lambda: lambda: self.log.read_bytes().count(b" START ") >= number
 
     def has_published(self, number):
         def moment():
-            began = time.time()
+            start = time.time()
             return lambda: (
-                self._files("marts/[a-s]*.parquet", began) + self._files("marts/tr*.parquet", began) >= number
+                self._files("marts/[a-s]*.parquet", start) + self._files("marts/tr*.parquet", start) >= number
             )
 
         return moment
@@ -89,21 +89,21 @@ class Home:
         return sum(file.stat().st_mtime >= since for file in self.home.glob(pattern))
 
 
-def test_killed_and_run_again_it_ends_in_the_same_files_and_marts(log, first_days, undisturbed, tmp_path):
+def test_killed_commands_that_are_repeated_give_the_same_files_and_marts(log, first_days, undisturbed, tmp_path):
     home = Home(tmp_path)
     home.kill(land(first_days), [home.has_landed(number) for number in LANDED_FILES])
-    complete(land(first_days), home.variables)
-    # What dbt made before it was killed is all that the next build knows of these days.
-    home.kill(BUILD, [home.has_begun(number) for number in BEGUN_STEPS[0]])
+    run_to_end(land(first_days), home.variables)
+    # Not completed: the next build continues from the partial state of these days.
+    home.kill(BUILD, [home.has_started(number) for number in STARTED_STEPS[0]])
 
     home.kill(land(log), [home.has_landed(number) for number in LANDED_FILES])
-    complete(land(log), home.variables)
+    run_to_end(land(log), home.variables)
     assert landed(tmp_path) == landed(undisturbed)
     assert not list(tmp_path.glob("landing/**/*.tmp"))
 
-    moments = [home.has_begun(number) for number in BEGUN_STEPS[1]]
+    moments = [home.has_started(number) for number in STARTED_STEPS[1]]
     home.kill(BUILD, [*moments, *(home.has_published(number) for number in PUBLISHED_MARTS)])
-    complete(BUILD, home.variables)
+    run_to_end(BUILD, home.variables)
     expected = marts(undisturbed)
     assert len(expected) == 18
     assert marts(tmp_path) == expected

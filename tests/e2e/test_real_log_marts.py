@@ -1,4 +1,4 @@
-"""On real listening logs the plays agree, row by row, with the reference that defines split, clock and sessions."""
+"""On real listening logs the plays equal those of the reference implementation of split, clock and sessions, row by row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reference() -> ModuleType:
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """The first rows of the logs, or all of them when SEGUE_ACCEPTANCE is set."""
+    """The first rows of the logs, or all rows with SEGUE_ACCEPTANCE."""
     if os.environ.get("SEGUE_ACCEPTANCE"):
         return LOGS
     folder = tmp_path / "logs"
@@ -48,8 +48,7 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.line
-def test_plays_are_those_of_the_reference(tmp_path: Path, logs: Path) -> None:
+def test_plays_equal_those_of_the_reference(tmp_path: Path, logs: Path) -> None:
     land = pytest.importorskip("ingestion.land").land
     home = tmp_path / "home"
     land(logs, home)
@@ -76,6 +75,6 @@ def test_plays_are_those_of_the_reference(tmp_path: Path, logs: Path) -> None:
     assert both.height == expected.height == found.height
     for column in ("known_at", "request_at", "track_id", "artist_id", "ms_played", "part", "label"):
         assert both.filter(pl.col(column).ne_missing(pl.col(f"{column}_found"))).height == 0, column
-    # The same partition into sessions, whatever they are called.
+    # The same partition into sessions; session ids differ.
     pairs = both.select(pl.struct("user_id", "session").alias("ours"), pl.col("session_id").alias("theirs")).unique()
     assert pairs.height == pairs["theirs"].n_unique() == pairs["ours"].n_unique()

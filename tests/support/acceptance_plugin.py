@@ -1,7 +1,7 @@
-"""`make acceptance` goes on where it was killed: what passed with the same code and inputs is not done again.
+"""Pytest plugin that makes `make acceptance` resumable: tests that passed with the same code and inputs are skipped.
 
-A pytest plugin (`-p tests.support.acceptance_plugin`). A marker a passed test lies in `passed/` of the acceptance home (setting
-SEGUE_ACCEPTANCE_HOME, default var/acceptance); `reports/acceptance.json` there says what was asked and what was measured.
+Load it with `-p tests.support.acceptance_plugin`. The acceptance home (SEGUE_ACCEPTANCE_HOME, default var/acceptance) has one
+file per passed test in `passed/` and the required and measured values in `reports/acceptance.json`.
 """
 
 from __future__ import annotations
@@ -23,59 +23,59 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HOME = Path(os.environ.get("SEGUE_ACCEPTANCE_HOME") or ROOT / "var" / "acceptance").resolve()
 REPORT = HOME / "reports" / "acceptance.json"
-# Settings with which acceptance itself is tried on something small. The promises are about their defaults.
+# Settings for a trial on less data. The requirements hold for the defaults.
 LOGS = Path(os.environ.get("SEGUE_ACCEPTANCE_LOGS") or ROOT.parent / "shared" / "data" / "listening_logs").resolve()
 RECIPE = os.environ.get("SEGUE_ACCEPTANCE_RECIPE") or "small"
 ROWS = int(os.environ.get("SEGUE_ACCEPTANCE_ROWS") or 0)
-IS_WHOLE = RECIPE == "small" and not ROWS
+IS_FULL_SIZE = RECIPE == "small" and not ROWS
 CODE = (
     "ingestion dbt quality sequences feature_repo training serving dags local tests/e2e tests/support config storage privacy console "
-    "requirements.lock"
+    "web requirements.lock"
 )
 
 
 @cache
 def code() -> str:
-    """A hash of all the code that runs, committed or not."""
-    found = hashlib.sha256()
+    """Hash of all code, committed or not."""
+    digest = hashlib.sha256()
     for name in CODE.split():
         files = [ROOT / name] if (ROOT / name).is_file() else sorted((ROOT / name).rglob("*"))
         for file in files:
             if file.is_file() and "__pycache__" not in file.parts:
-                found.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
-    return found.hexdigest()[:16]
+                digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @cache
 def inputs() -> str:
-    """A hash of the logs and settings that are worked on."""
+    """Hash of the logs and settings."""
     files = sorted(LOGS.glob("*")) if LOGS.is_dir() else []
     hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
     return hashlib.sha256(" ".join([*hashes, RECIPE, str(ROWS)]).encode()).hexdigest()[:16]
 
 
 def key() -> dict[str, str]:
-    """What a result is good for."""
+    """Code and inputs for which a result is valid."""
     return {"code": code(), "inputs": inputs()}
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON file's content; empty where there is none."""
+    """Content of a JSON file; empty if the file does not exist."""
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.writing")
     draft.write_text(json.dumps(content, indent=2) + "\n")
     draft.replace(path)
 
 
-def report(name: str, asked: str, measured: object) -> None:
-    """Notes what was asked and what was measured, in place of what was noted under that name before."""
+def report(name: str, required: str, measured: object) -> None:
+    """Record the required and the measured value under `name`, replacing an earlier record."""
     content = read(REPORT)
-    results = {**content.get("results", {}), name: {"asked": asked, "measured": measured, **key()}}
+    results = {**content.get("results", {}), name: {"required": required, "measured": measured, **key()}}
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     revision = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -91,15 +91,15 @@ def _marker(test: pytest.Item) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips what passed before, ahead of the fixtures that it would need."""
-    before = read(_marker(item))
-    if before and {name: before[name] for name in key()} == key():
-        pytest.skip(f"passed at {before['at']} with this code and these inputs")
+    """Skip a test that has passed, before its fixtures are set up."""
+    passed = read(_marker(item))
+    if passed and {name: passed[name] for name in key()} == key():
+        pytest.skip(f"passed at {passed['at']} with this code and these inputs")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Marks what has passed."""
+    """Record a passed test."""
     outcome = yield
     if outcome.when == "call" and outcome.passed:
         write(_marker(item), {**key(), "at": datetime.now(UTC).isoformat(timespec="seconds")})
@@ -107,9 +107,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints asked and measured beside each other."""
+    """Print required and measured values."""
     results = read(REPORT).get("results", {})
-    terminalreporter.section(f"asked and measured ({REPORT})")
+    terminalreporter.section(f"required and measured ({REPORT})")
     for name, row in results.items():
-        stale = "" if {one: row[one] for one in key()} == key() else "   [other code or inputs]"
-        terminalreporter.write_line(f"{name:<44} {row['asked']:<34} {row['measured']}{stale}")
+        stale = "" if {field: row[field] for field in key()} == key() else "   [other code or inputs]"
+        terminalreporter.write_line(f"{name:<44} {row['required']:<34} {row['measured']}{stale}")

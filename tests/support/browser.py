@@ -1,4 +1,4 @@
-"""A real Chromium for the pages, without a way out of the machine."""
+"""Chromium for tests of pages, without background network traffic."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,52 +22,49 @@ FLAGS = [
 ]
 
 
-def program() -> str | None:
-    """Where Chromium is; it comes from the operating system (Debian's package chromium), not from an index."""
+def find_chromium() -> str | None:
+    """Path of Chromium, a package of the operating system (Debian: chromium); None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """A new browser.
+def launch() -> Iterator[Browser]:
+    """Start a browser.
 
     Raises:
-        FileNotFoundError: there is no Chromium.
+        FileNotFoundError: Chromium is not installed.
     """
-    found = program()
-    if found is None:
+    path = find_chromium()
+    if path is None:
         raise FileNotFoundError(f"none of {', '.join(NAMES)} is on the PATH; install Debian's package chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 
 
 @contextmanager
-def opened(**context: Any) -> Iterator[Page]:
-    """A page of a new browser; afterwards its console must have been silent.
-
-    Skips where there is no Chromium.
-    """
-    if program() is None:
+def open_page(**context: Any) -> Iterator[Page]:
+    """Page of a new browser; fails if the page logged an error. Skips the test if Chromium is not installed."""
+    if find_chromium() is None:
         pytest.skip(f"none of {', '.join(NAMES)} is on the PATH; install Debian's package chromium")
-    said: list[str] = []
-    with launched() as browser:
+    errors: list[str] = []
+    with launch() as browser:
         page = browser.new_page(**context)
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
-    assert said == []
+    assert errors == []
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds on the page that keeps people out: rule and the element, serious or critical."""
+def accessibility_violations(page: Page) -> list[str]:
+    """Serious and critical accessibility violations that axe finds: rule and element."""
     violations = Axe().run(page).response["violations"]
     return [
-        f"{one['id']}: {node['html']}"
-        for one in violations
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
+        f"{violation['id']}: {node['html']}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
     ]

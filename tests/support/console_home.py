@@ -112,7 +112,7 @@ def land(here: Settings, source: str) -> None:
 
 
 @contextmanager
-def opened(here: Settings) -> Iterator[str]:
+def serve_console(here: Settings) -> Iterator[str]:
     """Start the console and yield its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

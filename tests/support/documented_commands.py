@@ -1,7 +1,7 @@
-"""The commands of the documentation: which there are, and what executes each.
+"""Commands in the documentation, and the test that executes each.
 
-`QUICK` are run as they are written against the line's own services (`test_line.py`). What takes minutes, or is a service, is
-executed by the test that `ELSEWHERE` names.
+`tests/e2e/test_pipeline.py` runs the commands in `QUICK` literally on its own services. Slow commands and services are executed
+by the test that `ELSEWHERE` names.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ELSEWHERE = {
     "make run RECIPE=debug": "e2e/test_pipeline.py",
     "make stop": "e2e/test_pipeline.py",
     "make clean": "e2e/test_pipeline.py",
-    "make test": "e2e/test_pipeline.py",  # what is running now
+    "make test": "e2e/test_pipeline.py",
     "SEGUE_AIRFLOW_PORT=8081 make run": "e2e/test_pipeline.py",
     "make run AS_OF=2026-06-30": "e2e/test_pipeline.py",
     "make run LOGS=PATH": "e2e/test_acceptance.py",
@@ -78,33 +78,37 @@ ELSEWHERE = {
 
 
 def commands(page: str) -> list[str]:
-    """The commands that a page shows, a line of a block or a few words, without what is said behind them."""
+    """Commands on a page, in code blocks and inline code, without trailing comments."""
     text = (settings.ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```[a-z]*\n(.*?)```", text, flags=re.DOTALL)
     without_blocks = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     shown = [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", without_blocks)
-    said = [" ".join(re.sub(r"\s{2,}# .*", "", line).split()) for line in shown]
-    return [one for one in said if COMMAND.fullmatch(one)]
+    lines = [" ".join(re.sub(r"\s{2,}# .*", "", line).split()) for line in shown]
+    return [line for line in lines if COMMAND.fullmatch(line)]
 
 
-def executed(command: str, environment: Mapping[str, str], port: str, folder: Path = settings.ROOT) -> str:
-    """What the command prints, run by a shell in `folder` as it is written, but for the service's port.
+def run_command(command: str, environment: Mapping[str, str], port: str, folder: Path = settings.ROOT) -> str:
+    """Output of a documented command, run by a shell in `folder` with the port of the service replaced.
 
-    A verb is run as what `make` would do, with the Python that runs this; nothing is installed.
+    For a make target the commands that `make` prints are run, with the current Python; nothing is installed.
     """
-    verb, *given = shlex.split(command)
-    line = _verb(given, environment) if verb == "make" else command.replace("localhost:3000", f"localhost:{port}")
+    program, *arguments = shlex.split(command)
+    script = (
+        _make_commands(arguments, environment)
+        if program == "make"
+        else command.replace("localhost:3000", f"localhost:{port}")
+    )
     variables = {**environment, "PATH": f"{BINARIES}:{environment['PATH']}"}
     done = subprocess.run(
-        ["bash", "-euc", line], cwd=folder, env=variables, capture_output=True, text=True, check=False
+        ["bash", "-euc", script], cwd=folder, env=variables, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{line}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    assert done.returncode == 0, f"{script}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
     return done.stdout
 
 
-def _verb(arguments: list[str], environment: Mapping[str, str]) -> str:
-    asked = ["make", "--dry-run", "--no-print-directory", "--assume-old", ".venv/stamp", *arguments]
-    # As asked for in a terminal, also where a make (`make test`) is what runs this.
+def _make_commands(arguments: list[str], environment: Mapping[str, str]) -> str:
+    command = ["make", "--dry-run", "--no-print-directory", "--assume-old", ".venv/stamp", *arguments]
+    # Without the variables of an outer make, which may run this test.
     variables = {name: value for name, value in environment.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    done = subprocess.run(asked, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=True)
     return done.stdout.replace(".venv/bin/", BINARIES)

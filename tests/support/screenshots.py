@@ -1,7 +1,7 @@
-"""`python -m tests.support.screenshots [--into FOLDER] [--only NAME]`: a picture of each page, from the services that run.
+"""`python -m tests.support.screenshots [--into FOLDER] [--only NAME]`: takes a screenshot of each page of the running services.
 
-What `make screenshots` does, after `make run` or `make pipeline` and `make serve`. Only of simulated listeners: in a home where anything
-else was landed it refuses. Each picture has the size that `SHOTS` says, as WebP.
+This is `make screenshots`, after `make run`, or `make pipeline` and `make serve`. Only simulated listeners are shown: a home
+with other landed logs is rejected. Screenshots are WebP files of the sizes in `SHOTS`.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ STILL = "*, *::before, *::after { animation: none !important; transition: none !
 WIDE, PHONE = (1200, 860), (390, 844)
 
 
-class NotShown(RuntimeError):
-    """There is nothing that may be shown; the message says why and the remedy."""
+class ScreenshotError(RuntimeError):
+    """No screenshot can be taken; the message states the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture: `show` brings the page to what is to be seen; `size` is its width and height."""
+    """One screenshot."""
 
     name: str
-    show: Callable[[Page, Settings], None]
-    size: tuple[int, int] = WIDE
+    show: Callable[[Page, Settings], None]  # navigates to the content
+    size: tuple[int, int] = WIDE  # width and height in pixels
     scheme: str = "light"
     locale: str = "en-GB"
 
 
 def daily(page: Page, here: Settings) -> None:
-    """A listener's list of the day."""
+    """Daily list of a listener."""
     page.goto(f"{_recommender(here)}/?user={recommendations.find_recent_user(here)}")
     expect(page.locator(".song").first).to_be_visible()
     expect(page.locator(".sequence li").first).to_be_visible()
 
 
 def private_fm(page: Page, here: Settings) -> None:
-    """A song plays, one was skipped, and the list has changed."""
+    """A track plays after a skip that changed the list."""
     daily(page, here)
     with page.expect_response(lambda response: response.url.endswith("/recommend")):
         page.get_by_role("button", name="Private FM").click()
@@ -65,7 +65,7 @@ def private_fm(page: Page, here: Settings) -> None:
 
 
 def newcomer(page: Page, here: Settings) -> None:
-    """Somebody new picks three songs."""
+    """A new listener selects three tracks."""
     page.goto(_recommender(here))
     expect(page.locator(".found button").first).to_be_visible()
     for place in range(3):
@@ -73,44 +73,46 @@ def newcomer(page: Page, here: Settings) -> None:
 
 
 def interests(page: Page, here: Settings) -> None:
-    """What the models see of a listener, on a phone."""
+    """Interests of a listener, on a phone."""
     daily(page, here)
     page.locator("aside").scroll_into_view_if_needed()
     page.evaluate("document.querySelector('aside').scrollIntoView()")
 
 
 def operator(page: Page, here: Settings) -> None:
-    """The index of everything to read."""
+    """Index of the console."""
     page.goto(_pages(here))
     expect(page.locator(".steps li").first).to_be_visible()
 
 
 def lineage(page: Page, here: Settings) -> None:
-    """Where the release in service comes from."""
+    """Lineage of the release in service."""
     operator(page, here)
     page.locator("#releases").scroll_into_view_if_needed()
     page.evaluate("document.querySelector('#releases').scrollIntoView()")
 
 
 def evaluation(page: Page, here: Settings) -> None:
-    """The report of channels and rankers."""
+    """Evaluation report."""
     page.goto(f"{_pages(here)}/reports/evaluation.html")
-    page.evaluate("[...document.querySelectorAll('h2')].find(one => one.textContent === 'Recall').scrollIntoView()")
+    page.evaluate(
+        "[...document.querySelectorAll('h2')].find(heading => heading.textContent === 'Recall').scrollIntoView()"
+    )
 
 
 def data_docs(page: Page, here: Settings) -> None:
-    """What was expected of the marts."""
+    """Data docs of the marts."""
     page.goto(f"{_pages(here)}/reports/data_docs/marts/outcome.html")
 
 
 def api(page: Page, here: Settings) -> None:
-    """The recommender's own API page."""
+    """API page of the recommender."""
     page.goto(f"{_recommender(here)}/docs")
     expect(page.locator(".opblock").first).to_be_visible()
 
 
 def airflow(page: Page, here: Settings) -> None:
-    """The DAG that trains, as Airflow draws it."""
+    """Graph of the DAG train_models in Airflow."""
     _log_in(page, here)
     page.goto(f"{_airflow(here)}/dags/train_models")
     page.get_by_role("button", name="Show Graph").click()
@@ -138,10 +140,10 @@ SHOTS = (
 
 
 def take(shot: Shot, here: Settings, folder: Path) -> Path:
-    """The picture of one page in `folder`."""
+    """Take a screenshot and store it in `folder`."""
     width, height = shot.size
-    with browser.launched() as opened:
-        page = opened.new_page(
+    with browser.launch() as chromium:
+        page = chromium.new_page(
             viewport={"width": width, "height": height},
             color_scheme=shot.scheme,
             locale=shot.locale,
@@ -153,45 +155,49 @@ def take(shot: Shot, here: Settings, folder: Path) -> Path:
         shot.show(page, here)
         page.add_style_tag(content=STILL)
         page.wait_for_load_state("networkidle")
-        taken = page.context.new_cdp_session(page).send(
+        screenshot = page.context.new_cdp_session(page).send(
             "Page.captureScreenshot", {"format": "webp", "quality": QUALITY}
         )
     file = folder / f"{shot.name}.webp"
-    file.write_bytes(base64.b64decode(taken["data"]))
+    file.write_bytes(base64.b64decode(screenshot["data"]))
     return file
 
 
 def has_chinese_font() -> bool:
-    """Whether Chinese is more than boxes here."""
+    """True if a font with Chinese characters is installed."""
     lister = shutil.which("fc-list")
     return lister is not None and bool(subprocess.run([lister, ":lang=zh"], capture_output=True, check=False).stdout)
 
 
 def check(here: Settings) -> None:
-    """Return when everything runs and there is nobody here but simulated listeners.
+    """Check that all services run and that only simulated logs are landed.
 
     Raises:
-        NotShown: something is missing, or somebody's own log was landed.
+        ScreenshotError: A service or a font is missing, or other logs are landed.
     """
     if not has_chinese_font():
-        raise NotShown("no font here has Chinese characters; install one, as Debian's package fonts-wqy-microhei")
+        raise ScreenshotError(
+            "no installed font has Chinese characters; install one, for example Debian's package fonts-wqy-microhei"
+        )
     down = [service.name for service in services.SERVICES if not service.is_ready(here)]
     if down:
-        raise NotShown(
-            f"{', '.join(down)} not up for {here.home}: `make run` (or `make pipeline` and `make serve`) first"
+        raise ScreenshotError(
+            f"{', '.join(down)} not running in {here.home}: first `make run`, or `make pipeline` and `make serve`"
         )
     files = [str(file) for file in (here.landing / "landings").glob("dt=*/*.parquet")]
     query = "select distinct source from read_parquet(?) where split is not null"
     others = {source for (source,) in duckdb.execute(query, [files]).fetchall()} - set(WORLD_SIZES)
     if others:
-        raise NotShown(
-            f"{here.home} has {', '.join(sorted(others))}: pictures are of simulated listeners only, take another SEGUE_HOME"
+        raise ScreenshotError(
+            f"{here.home} has {', '.join(sorted(others))}: screenshots show simulated listeners only, use another SEGUE_HOME"
         )
 
 
 def main() -> int:
-    """Take every picture, or one."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.screenshots", description="Pictures of every page")
+    """Take all screenshots, or one."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.screenshots", description="Screenshots of every page"
+    )
     parser.add_argument("--into", type=Path, default=FOLDER, help="folder (default: docs/images)")
     parser.add_argument("--only", choices=[shot.name for shot in SHOTS], default=None)
     options = parser.parse_args()
@@ -203,7 +209,7 @@ def main() -> int:
             if options.only in (None, shot.name):
                 file = take(shot, here, options.into)
                 print(f"{file.name:<28} {file.stat().st_size / 1000:6,.0f} KB", flush=True)
-    except (NotShown, SettingError, OSError, Error) as error:
+    except (ScreenshotError, SettingError, OSError, Error) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

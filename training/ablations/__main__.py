@@ -33,7 +33,7 @@ def run(study: Ablation, workspace: Workspace, seeds: int, grid: Grid) -> str:
 def _command(study: Ablation, seeds: int) -> str:
     whole = ABLATIONS.get(study.name)
     if whole is None or whole.cells == study.cells:
-        return f"make study STUDY={study.name} SEEDS={seeds}"
+        return f"make ablation ABLATION={study.name} SEEDS={seeds}"
     cells = shlex.join(cell.name for cell in study.cells)
     return f"python -m training.ablations {study.name} --seeds {seeds} --cells {cells}"
 

@@ -1,4 +1,4 @@
-"""Refuses every connection that leaves this machine and writes it down; put on PYTHONPATH by the whole-line test."""
+"""Rejects and records every connection to another machine; `test_pipeline.py` puts this folder on PYTHONPATH."""
 
 import ipaddress
 import os
@@ -22,7 +22,7 @@ def _is_local(host):
 def _refuse(host):
     with Path(os.environ["SEGUE_REFUSED"]).open("a") as refused:
         refused.write(f"{host} by {' '.join(sys.orig_argv[:6])}\n")
-    raise OSError(f"the test refuses a connection to {host}")
+    raise OSError(f"the test rejects connections to {host}")
 
 
 def _check(self, address):

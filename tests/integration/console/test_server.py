@@ -24,7 +24,7 @@ def here(tmp_path, monkeypatch):
 def console(here):
     console_home.write_reports(here)
     airflow_server.load_or_create_password(here)
-    with console_home.opened(here) as url:
+    with console_home.serve_console(here) as url:
         yield url
 
 
@@ -41,7 +41,7 @@ def test_the_index_links_reports_and_names_the_command_of_missing_ones(here, con
 
 
 def test_the_index_of_a_new_home_names_the_commands(here):
-    with console_home.opened(here) as url:
+    with console_home.serve_console(here) as url:
         index = httpx.get(url).text
     assert index.count("not generated yet: <code>make ") == len(REPORTS) + 1  # the ablations
     assert "No release yet: <code>make run</code>" in index
@@ -141,13 +141,13 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible_on_a_phone(console, scheme):
-    with browser.opened(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
+    with browser.open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
         for path in (
             *("/", "/data", "/releases/second", "/read/benchmark", "/read/skew", "/read/study_ranking_history"),
             "/reports/evaluation.html",  # a report without an icon, which the browser requests
         ):
             page.goto(console + path)
-            assert path.endswith("html") or browser.serious(page) == []
+            assert path.endswith("html") or browser.accessibility_violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
 
 

@@ -132,7 +132,7 @@ def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, 
     monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
     console_home.write_reports(settings.load_settings())
     key = SimpleNamespace(dag_id="d", run_id="manual__1", task_id="request")
-    with console_home.opened(settings.load_settings()) as url:
+    with console_home.serve_console(settings.load_settings()) as url:
         for name, page in ((task.name, task.page) for task in task_catalog.TASKS.values() if task.page):
             operator = SimpleNamespace(task_id=f"group.{name}")
             address = task_factory.ResultLink().get_link(operator, ti_key=key)

@@ -21,7 +21,7 @@ from tests.contract.dbt.test_marts import world
 from tests.support import spark
 from tests.support.landing_zone import at, built, event, write
 
-pytestmark = [pytest.mark.line, spark.needs_spark]
+pytestmark = [spark.needs_spark]
 
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 SIZE = WorldSize(users=2_200, tracks=3_000, days=60) if FULL else WorldSize(users=800, tracks=800, days=6)

@@ -107,7 +107,6 @@ LEFT = {
 }
 
 
-@pytest.mark.line
 @pytest.mark.timeout(900)
 def test_nothing_is_left_and_nobody_else_is_touched(home: Home) -> None:
     kind = home.place.variables["SEGUE_ONLINE_STORE"]
@@ -140,7 +139,6 @@ def test_nothing_is_left_and_nobody_else_is_touched(home: Home) -> None:
     assert again.returncode == 0 and "was forgotten before, and nothing of them is here" in again.stdout
 
 
-@pytest.mark.line
 @pytest.mark.timeout(900)
 def test_they_stay_away_when_their_log_comes_again(home: Home, built_home: Path) -> None:
     assert home.forget(home.user).returncode == 0

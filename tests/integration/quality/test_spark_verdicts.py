@@ -16,7 +16,7 @@ from quality.validation import STAGES, Validator
 from tests.support import spark
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
-pytestmark = [pytest.mark.line, spark.needs_spark]
+pytestmark = [spark.needs_spark]
 
 BROKEN = {
     "tracks": ("1000 as", "-1 as"),

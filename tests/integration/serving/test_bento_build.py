@@ -13,7 +13,6 @@ import pytest
 from config import settings
 from local.ports import free_port
 
-pytestmark = pytest.mark.line
 PROGRAM = str(Path(sys.executable).parent / "bentoml")
 START_S = 120
 IMPORTED = """

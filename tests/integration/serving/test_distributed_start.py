@@ -15,7 +15,7 @@ from config.settings import is_loopback
 from tests.support import recommender_service
 from training.slate.scenes import SCENES
 
-pytestmark = [pytest.mark.line, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 USERS = 12
 
 

@@ -23,7 +23,6 @@ def served(tmp_path_factory):
         yield running
 
 
-@pytest.mark.line
 @pytest.mark.timeout(600)
 def test_no_request_fails_and_no_answer_is_of_two_releases(served):
     seen = release_swap.measure_changes(*served, seconds=6, rate=10, changes=CHANGES[:3])
@@ -94,7 +93,6 @@ def counted(port):
     ]
 
 
-@pytest.mark.line
 @pytest.mark.timeout(600)
 def test_told_to_stop_it_finishes_what_it_has_begun_and_what_it_acknowledged_is_on_the_disk(served):
     place, service = served

@@ -36,7 +36,7 @@ from tests.integration.storage.pipeline_commands import command
 from tests.support.log_sources import event, json_lines
 from training.engine.workspace import Workspace
 
-pytestmark = [pytest.mark.line, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.timeout(1800)]
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 AS_OF = date(2026, 7, 1)

@@ -30,9 +30,9 @@ class Strict(BaseHTTPRequestHandler):
 
 
 def test_a_visit_lasts_until_the_list_is_drawn_and_counts_what_was_fetched():
-    if browser.program() is None:
+    if browser.find_chromium() is None:
         pytest.skip("no Chromium here; install Debian's package chromium")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Strict) as server, browser.launched() as opened:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Strict) as server, browser.launch() as opened:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         drawn_ms, kilobytes = visit(opened, f"http://127.0.0.1:{server.server_address[1]}/")
         server.shutdown()

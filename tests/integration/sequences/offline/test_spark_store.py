@@ -25,7 +25,7 @@ from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_val
 from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store
 from tests.support.sequences.universal_views import NOW, entity_rows, open_world, plain, world
 
-pytestmark = [pytest.mark.line, spark.needs_spark]
+pytestmark = [spark.needs_spark]
 
 USERS = [f"u{n}" for n in range(12)]
 BEHAVIOURS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")

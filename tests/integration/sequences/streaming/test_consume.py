@@ -57,7 +57,6 @@ def consumer(place: Place) -> Iterator[int]:
         assert program.wait(30) == 0, (place.home / "consumer.log").read_text()[-2000:]
 
 
-@pytest.mark.line
 def test_what_the_recommender_acknowledged_a_consumer_applies(tmp_path: Path) -> None:
     with valkey.running() as server:
         address = f"redis://{server.host}:{server.port}/2"

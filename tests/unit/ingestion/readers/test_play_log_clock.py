@@ -64,7 +64,6 @@ def test_event_ids_do_not_depend_on_the_order_of_other_rows(tmp_path: Path) -> N
     assert set(landed(tmp_path / "one")["event_id"]) == set(landed(tmp_path / "two")["event_id"])
 
 
-@pytest.mark.line
 @pytest.mark.skipif(not (SHARED / "data" / "listening_logs").exists(), reason="the real logs are not on this machine")
 def test_clock_is_the_references_on_the_real_logs(tmp_path: Path) -> None:
     import importlib.util
