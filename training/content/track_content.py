@@ -1,9 +1,8 @@
-"""What a track is, whoever plays it: its names, its words, its sound and its cover, as one row of numbers.
+"""Track content: names, texts, sound and cover of a track as one row of numbers, independent of who plays it.
 
-Blocks: names (title and artists) and words (lyrics and comments) by `ngrams`; the vectors of sound and cover by their
-principal components. Every block of a track has length 1 or is zeros where the track has nothing of it, and no catalogue
-takes more than WIDTH numbers of two bytes a track. Legend: N tracks, V vocabulary, W width. Knows nothing about who
-plays what.
+Blocks: names (title and artists) and texts (lyrics and comments) by `text_ngrams`; sound and cover vectors by their principal
+components. Each block of a row has unit length, or is zeros if the track has no such content. Rows have at most WIDTH
+float16 numbers. Legend: N tracks, V vocabulary, W width.
 """
 
 from __future__ import annotations
@@ -22,16 +21,17 @@ from safetensors.numpy import load_file, save_file
 from training.content.text_ngrams import NgramLSA, normalize_rows
 
 ContentUse = Literal["off", "described", "all"]
-"""Which tracks a model sees the content of: none; those that have more than names, of which names are then a part; or
-also those of which only names are known."""
+"""Tracks whose content a model uses: none (`off`), those with texts or vectors besides names (`described`), or `all`.
+
+Names are part of the content in both cases.
+"""
 
 WIDTH = 64
-MAX_LYRICS_CHARACTERS, MAX_COMMENTS_PER_TRACK = 300, 5
-"""So many characters of the lyrics and so many comments, the newest, are read."""
+MAX_LYRICS_CHARACTERS, MAX_COMMENTS_PER_TRACK = 300, 5  # the newest comments are used
 MAX_TEXT_CHARACTERS = 400
 VECTOR_COLUMNS = ("audio_vector", "image_vector")
 CONTENT_COLUMNS = ("lyrics", *VECTOR_COLUMNS)
-"""The columns of the mart `tracks` that only this module reads; they may be missing."""
+"""Columns of the mart `tracks` that only this module reads; they may be missing."""
 COMMENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "track_id": pl.String,
     "text": pl.String,
@@ -43,20 +43,21 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrackContent:
-    """`row_VW` float16, W <= WIDTH (0 where no track has any content); `is_described_V`: the track has words or a
-    vector, not names alone.
-    """
+    """Content rows of all tracks."""
 
-    row_VW: NDArray[np.float16]
-    has_descriptive_content_V: NDArray[np.bool_]
+    row_VW: NDArray[np.float16]  # W <= WIDTH; 0 if no track has content
+    has_descriptive_content_V: NDArray[np.bool_]  # the track has texts or a vector besides its names
 
     @classmethod
     def of(cls, tracks: pl.DataFrame, comments: pl.DataFrame) -> Self:
-        """Rows in the order of `tracks` (track_id, title, artist_names and COLUMNS; all but the id may be missing or
-        null). `comments`: track_id, text, occurred_at, as far as they may be known.
+        """Content rows in the order of `tracks`.
+
+        Args:
+            tracks: track_id, title, artist_names and CONTENT_COLUMNS; all but the id may be missing or null.
+            comments: track_id, text, occurred_at, without comments from after the time cut of the fit.
 
         Raises:
-            ValueError: vectors of one column have more than one length.
+            ValueError: the vectors of a column have different lengths.
         """
         names = _name_texts(tracks)
         words = _lyrics_and_comments(tracks, comments)
@@ -72,10 +73,10 @@ class TrackContent:
         return cls(np.concatenate(blocks, axis=1).astype(np.float16), np.any(described, axis=0))
 
     def has_content(self, use: ContentUse) -> NDArray[np.bool_]:
-        """Which tracks have content by `use`, [V].
+        """Which tracks have content that `use` includes, bool [V].
 
         Raises:
-            ValueError: no such use.
+            ValueError: `use` is unknown.
         """
         if use == "all":
             has_any_V: NDArray[np.bool_] = np.any(self.row_VW, axis=1)
@@ -87,11 +88,11 @@ class TrackContent:
         return np.zeros(len(self.row_VW), dtype=bool)
 
     def prepend_empty_rows(self, rows: int) -> TrackContent:
-        """The same with so many empty rows before it."""
+        """This content with `rows` empty rows in front."""
         return TrackContent(np.pad(self.row_VW, ((rows, 0), (0, 0))), np.pad(self.has_descriptive_content_V, (rows, 0)))
 
     def save(self, path: Path) -> None:
-        """Write so that a reader sees a whole file or none, however many processes write the same at once."""
+        """Write the file atomically; several processes may write the same file concurrently."""
         path.parent.mkdir(parents=True, exist_ok=True)
         writing = path.with_name(f"{path.name}.{os.getpid()}.writing")
         save_file({"row_VW": self.row_VW, "is_described_V": self.has_descriptive_content_V.astype(np.uint8)}, writing)
@@ -99,40 +100,40 @@ class TrackContent:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """What `save` wrote."""
+        """Read the file that `save` wrote."""
         arrays = load_file(path)
         return cls(arrays["row_VW"], arrays["is_described_V"].astype(bool))
 
 
 def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What `Content.of` takes, of some rows of the mart `tracks` in their order.
+    """The arguments of `TrackContent.of` for rows of the mart `tracks`, in their order.
 
-    Unless everything may be known, comments count as far as they were written before the first moment that validates,
-    and one without a time does not; where each user has a first moment of their own, all do.
+    For a held-out fit with a global time cut, only comments written before the start of validation are used, and comments
+    without a time are not. A final fit, and marts that are split per user, use all comments.
     """
     mart = pl.scan_parquet(marts / "tracks.parquet")
-    known = [name for name in CONTENT_COLUMNS if name in mart.collect_schema().names()]
-    rows = tracks.join(mart.select("track_id", *known).collect(), on="track_id", how="left", maintain_order="left")
+    available = [name for name in CONTENT_COLUMNS if name in mart.collect_schema().names()]
+    rows = tracks.join(mart.select("track_id", *available).collect(), on="track_id", how="left", maintain_order="left")
     if not (marts / "track_comments.parquet").exists():
         return rows, pl.DataFrame(schema=dict(COMMENT_SCHEMA))
     comments = pl.read_parquet(marts / "track_comments.parquet", columns=list(COMMENT_SCHEMA))
     cuts = marts / "train_cuts.parquet"
-    first = None if is_final or not cuts.exists() else pl.read_parquet(cuts)["validation_from"].item()
-    return rows, comments if first is None else comments.filter(pl.col("occurred_at") < first)
+    cut = None if is_final or not cuts.exists() else pl.read_parquet(cuts)["validation_from"].item()
+    return rows, comments if cut is None else comments.filter(pl.col("occurred_at") < cut)
 
 
 def pca_whiten(vector_NW: Rows, width: int) -> Rows:
-    """The first principal components of the rows that are not zeros, each of variance 1, then rows of length 1."""
-    is_there_N = vector_NW.any(axis=1)
+    """Unit rows of the first principal components, each scaled to variance 1; zero rows are ignored and stay zero."""
+    is_present_N = vector_NW.any(axis=1)
     row_NW = np.zeros((len(vector_NW), min(width, vector_NW.shape[1])), dtype=np.float32)
-    if not row_NW.size or not is_there_N.any():
+    if not row_NW.size or not is_present_N.any():
         return row_NW[:, :0]
-    centred_NW = vector_NW[is_there_N] - vector_NW[is_there_N].mean(axis=0)
+    centred_NW = vector_NW[is_present_N] - vector_NW[is_present_N].mean(axis=0)
     variance_W, direction_WW = np.linalg.eigh(centred_NW.T @ centred_NW / len(centred_NW))
     largest_first = np.argsort(-variance_W, kind="stable")[: row_NW.shape[1]]
-    kept = largest_first[variance_W[largest_first] > 1e-6 * max(variance_W.max(), 1e-12)]
-    row_NW = row_NW[:, : len(kept)]
-    row_NW[is_there_N] = centred_NW @ (direction_WW[:, kept] / np.sqrt(variance_W[kept]))
+    selected = largest_first[variance_W[largest_first] > 1e-6 * max(variance_W.max(), 1e-12)]
+    row_NW = row_NW[:, : len(selected)]
+    row_NW[is_present_N] = centred_NW @ (direction_WW[:, selected] / np.sqrt(variance_W[selected]))
     return normalize_rows(row_NW)
 
 
@@ -141,7 +142,7 @@ def _empty_rows(texts: Sequence[str]) -> Rows:
 
 
 def _name_texts(tracks: pl.DataFrame) -> list[str]:
-    """Title and artists; a track without a title has its artists, and one without either nothing."""
+    """Title and artist names of each track, as far as they are known."""
     parts = [pl.lit("")]
     if "title" in tracks.columns:
         parts.append(pl.col("title").cast(pl.String).fill_null(""))
@@ -154,30 +155,34 @@ def _name_texts(tracks: pl.DataFrame) -> list[str]:
 def _lyrics_and_comments(tracks: pl.DataFrame, comments: pl.DataFrame) -> list[str]:
     """The beginning of the lyrics and the newest comments."""
     newest = comments.sort("occurred_at", "text", descending=True, nulls_last=True).group_by("track_id")
-    said = newest.agg(said=pl.col("text").head(MAX_COMMENTS_PER_TRACK).str.join(" "))
-    tracks = tracks.join(said, on="track_id", how="left", maintain_order="left")
+    joined = newest.agg(comments=pl.col("text").head(MAX_COMMENTS_PER_TRACK).str.join(" "))
+    tracks = tracks.join(joined, on="track_id", how="left", maintain_order="left")
     parts = [pl.lit("")]
     if "lyrics" in tracks.columns:
         parts.append(pl.col("lyrics").cast(pl.String).str.slice(0, MAX_LYRICS_CHARACTERS).fill_null(""))
-    return [text[:MAX_TEXT_CHARACTERS] for text in _concatenate_texts(tracks, [*parts, pl.col("said").fill_null("")])]
+    return [
+        text[:MAX_TEXT_CHARACTERS] for text in _concatenate_texts(tracks, [*parts, pl.col("comments").fill_null("")])
+    ]
 
 
 def _concatenate_texts(tracks: pl.DataFrame, parts: Sequence[pl.Expr]) -> list[str]:
-    # Not `select`, which has one row where all parts are constants.
+    # Not `select`, which returns a single row if all parts are constants.
     joined = tracks.with_columns(joined=pl.concat_str(parts, separator=" ").str.strip_chars())
     texts: list[str] = joined["joined"].to_list()
     return texts
 
 
 def _read_vectors(tracks: pl.DataFrame, column: str) -> Rows:
-    """The column as a matrix, zeros where there is none; what is no finite number counts as 0."""
+    """The column as a matrix, with zeros for missing vectors and for numbers that are not finite."""
     if column not in tracks.columns:
         return np.zeros((len(tracks), 0), dtype=np.float32)
     lists = tracks[column].cast(pl.List(pl.Float32)).fill_null([])
     length_N = lists.list.len().to_numpy()
     lengths = np.unique(length_N[length_N > 0])
     if len(lengths) > 1:
-        raise ValueError(f"{column} has vectors of lengths {lengths.tolist()}; land those of one model for all tracks")
+        raise ValueError(
+            f"{column} has vectors of lengths {lengths.tolist()}; land vectors of one model for all tracks"
+        )
     vector_NW = np.zeros((len(tracks), int(lengths.max(initial=0))), dtype=np.float32)
     vector_NW[length_N > 0] = (
         lists.explode(empty_as_null=False).to_numpy().reshape(-1, vector_NW.shape[1] or 1)[:, : vector_NW.shape[1]]

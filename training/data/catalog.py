@@ -1,7 +1,7 @@
-"""What a release may serve, as arrays by item: the filters' view of the tracks.
+"""Catalog of a release: metadata of every servable track as arrays by item, read by the filters.
 
-Legend: V vocabulary (0 padding, 1 unknown), A artists of this catalogue. Times int64 µs UTC.
-Knows nothing about users.
+Legend: V vocabulary (0 padding, 1 unknown), A artists of the catalog, F artists of all tracks together. Times are int64 µs
+UTC.
 """
 
 from __future__ import annotations
@@ -20,41 +20,34 @@ from training.data.vocabulary import Vocabulary
 NO_START_LIMIT, NO_END_LIMIT = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 NEW_TRACK_PLAY_THRESHOLD = 10
-"""A track that was played less often, by anybody, is new: too little is known of it to believe in its place."""
+"""A track with fewer plays by all users is new: its rank is not yet reliable."""
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Tracks by item. `duration_ms_V` is 0 where nobody knows it, `main_artist_V` 1 where nobody does, else from 2 on.
+    """Tracks by item."""
 
-    `recording_V` is equal for two items of the same recording. `is_explicit_V` where an advisory label is known,
-    `is_new_V` where fewer than NEW_PLAYS plays are. Item v may be served in the countries `territories[territories_V[v]]`,
-    upper-case codes; none of them means everywhere. `audio_urls_V` is where it can be heard, "" where nobody knows. Its
-    artists, the main one first, are `artist_F[artist_offset_V1[v]:artist_offset_V1[v + 1]]`, codes into `artist_code`
-    (id ▸ code).
-    """
-
-    is_served_V: np.ndarray
-    duration_ms_V: np.ndarray
-    available_from_V: np.ndarray
-    available_until_V: np.ndarray
-    recording_V: np.ndarray
-    territories_V: np.ndarray
-    territories: list[frozenset[str]]
-    is_explicit_V: np.ndarray
-    is_new_V: np.ndarray
+    is_served_V: np.ndarray  # may be served at all
+    duration_ms_V: np.ndarray  # 0: unknown
+    available_from_V: np.ndarray  # µs UTC; NO_START_LIMIT: no limit
+    available_until_V: np.ndarray  # µs UTC, exclusive; NO_END_LIMIT: no limit
+    recording_V: np.ndarray  # equal for items of the same recording
+    territories_V: np.ndarray  # index into `territories`
+    territories: list[frozenset[str]]  # sets of upper-case country codes; the empty set means all countries
+    is_explicit_V: np.ndarray  # has an advisory label
+    is_new_V: np.ndarray  # has fewer than NEW_TRACK_PLAY_THRESHOLD plays
     facets: TrackFacets
-    artist_F: np.ndarray
+    artist_F: np.ndarray  # codes of item v's artists, main artist first: artist_F[offset_V1[v]:offset_V1[v + 1]]
     artist_offset_V1: np.ndarray
-    main_artist_V: np.ndarray
-    artist_code: dict[str, int]
+    main_artist_V: np.ndarray  # from 2; 1: unknown
+    artist_code: dict[str, int]  # artist id to code
     titles_V: list[str]
     artist_names_V: list[list[str]]
-    audio_urls_V: list[str]
+    audio_urls_V: list[str]  # "": unknown
 
     @classmethod
     def build(cls, tracks: pl.DataFrame, vocabulary: Vocabulary) -> Catalog:
-        """From the release's catalogue, columns as in the mart `tracks`: all but `track_id` may be missing or null."""
+        """From a table with the columns of the mart `tracks`; all but `track_id` may be missing or null."""
         V = len(vocabulary)
         order = pl.DataFrame({"track_id": [str(track) for track in vocabulary.track_ids_V], "item": np.arange(V)})
         rows = order.join(_select_columns(tracks), on="track_id", how="left", maintain_order="left").unique(
@@ -63,8 +56,8 @@ class Catalog:
         artists = rows["artist_ids"].to_list()
         artist_code: dict[str, int] = {}
         codes = [
-            [artist_code.setdefault(artist, len(artist_code)) for artist in dict.fromkeys(of_track or [])]
-            for of_track in artists
+            [artist_code.setdefault(artist, len(artist_code)) for artist in dict.fromkeys(track_artists or [])]
+            for track_artists in artists
         ]
         territories_V, territories = _encode_territories(rows["territories"])
         is_served = rows["is_in_catalogue"].fill_null(False).to_numpy().copy()
@@ -80,10 +73,12 @@ class Catalog:
             is_explicit_V=rows["is_explicit"].fill_null(False).to_numpy(),
             is_new_V=(rows["plays_total"] < NEW_TRACK_PLAY_THRESHOLD).fill_null(False).to_numpy(),
             facets=TrackFacets.build(rows),
-            artist_F=np.array([code for of_track in codes for code in of_track], dtype=np.int64),
-            artist_offset_V1=np.concatenate([[0], np.cumsum([len(of_track) for of_track in codes])]).astype(np.int64),
+            artist_F=np.array([code for track_codes in codes for code in track_codes], dtype=np.int64),
+            artist_offset_V1=np.concatenate([[0], np.cumsum([len(track_codes) for track_codes in codes])]).astype(
+                np.int64
+            ),
             main_artist_V=np.array(
-                [of_track[0] + FIRST_CODE if of_track else UNKNOWN for of_track in codes], dtype=np.int64
+                [track_codes[0] + FIRST_CODE if track_codes else UNKNOWN for track_codes in codes], dtype=np.int64
             ),
             artist_code=artist_code,
             titles_V=rows["title"].fill_null("").to_list(),
@@ -92,11 +87,11 @@ class Catalog:
         )
 
     def __len__(self) -> int:
-        """V."""
+        """Size of the vocabulary, V."""
         return len(self.is_served_V)
 
     def artists_of(self, item: int) -> np.ndarray:
-        """Codes of an item's artists, the main one first."""
+        """Codes of an item's artists, main artist first."""
         return self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]
 
     @cached_property
@@ -104,7 +99,7 @@ class Catalog:
         return list(self.artist_code)  # codes count from 0 in this order
 
     def artist_ids_of(self, item: int) -> list[str]:
-        """Ids of an item's artists, the main one first."""
+        """Ids of an item's artists, main artist first."""
         return [self._artist_ids[code] for code in self.artists_of(item).tolist()]
 
 
@@ -132,20 +127,20 @@ def _select_columns(tracks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _to_microseconds(column: pl.Series, absent: int) -> np.ndarray:
-    # A time without a zone is UTC; no time means no bound.
+    # Times without a zone are UTC; null means no limit.
     microseconds: np.ndarray = column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
     return microseconds
 
 
 def _encode_territories(column: pl.Series) -> tuple[np.ndarray, list[frozenset[str]]]:
-    """For each track the number of its set of countries, and the sets: a catalogue has few of them."""
+    """The index of each track's set of countries, and the distinct sets, which are few."""
     code: dict[frozenset[str], int] = {}
     sets = (frozenset(country.upper() for country in countries or [] if country) for countries in column.to_list())
-    return np.array([code.setdefault(one, len(code)) for one in sets], dtype=np.int64), list(code)
+    return np.array([code.setdefault(countries, len(code)) for countries in sets], dtype=np.int64), list(code)
 
 
 def _encode_recordings(column: pl.Series) -> np.ndarray:
-    # A track without a recording id is a recording of its own: its negative item number.
+    # A track without a recording id gets a unique code: its negative item number.
     V = len(column)
     known = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
     codes: np.ndarray = known.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()

@@ -1,7 +1,6 @@
-"""Playlists and mlogs: what holds tracks and is opened as one, and who opened which when.
+"""Collections of tracks (playlists, mlogs): their contents, and recall cases of users opening them.
 
-Legend: N containers, of which 0 is none and 1 unknown, so that they go where items go. Times int64 µs since 1970, UTC.
-Knows nothing about how they are recommended.
+Legend: N collections, of which 0 is padding and 1 unknown, as for items. Times are int64 µs since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -26,18 +25,16 @@ COLLECTIONS_FILE = "containers.parquet"
 
 @dataclass(frozen=True)
 class Collections:
-    """The containers of one `kind` (`playlist` or `mlog`) that hold a track of the catalogue; `tracks[n]` are the items of
-    container n that do, in its order.
-    """
+    """Collections of one kind that contain at least one track of the catalog."""
 
-    kind: str
+    kind: str  # `playlist` or `mlog`
     ids_N: np.ndarray
     titles_N: np.ndarray
-    tracks: Ragged
+    tracks: Ragged  # items of each collection that are in the catalog, in its order
 
     @classmethod
     def of(cls, data: TrainingData, kind: str) -> Self:
-        """What the marts have of a kind, by id; none where there is no such mart."""
+        """All collections of a kind in the marts, sorted by id; empty if the mart is missing."""
         path = data.marts / f"{COLLECTION_MARTS[kind]}.parquet"
         rows: list[tuple[str, str, list[int]]] = []
         if path.exists():
@@ -58,16 +55,16 @@ class Collections:
         )
 
     def __len__(self) -> int:
-        """N, the two reserved ones included."""
+        """N, including the two reserved entries."""
         return len(self.ids_N)
 
     @property
     def number_by_id(self) -> dict[str, int]:
-        """Id ▸ number."""
+        """Collection number by id."""
         return {name: number for number, name in enumerate(self.ids_N.tolist()) if number >= FIRST_CODE}
 
     def save(self, folder: Path) -> None:
-        """One Parquet file in `folder`."""
+        """Write one Parquet file into `folder`."""
         columns = {"id": self.ids_N[FIRST_CODE:].tolist(), "title": self.titles_N[FIRST_CODE:].tolist()}
         lists = [self.tracks[number].tolist() for number in range(FIRST_CODE, len(self))]
         texts = {"id": pl.String, "title": pl.String}
@@ -76,45 +73,41 @@ class Collections:
 
     @classmethod
     def load(cls, folder: Path, kind: str) -> Self:
-        """What `save` wrote."""
+        """Read the file that `save` wrote."""
         return cls._from_rows(kind, list(pl.read_parquet(folder / COLLECTIONS_FILE).iter_rows()))
 
 
 @dataclass(frozen=True, eq=False)
 class CollectionIndex:
-    """The containers that a release recommends under one name, and how often each was opened: what can be shown of them where nobody
-    recalls any.
-
-    `needs_every_track`: whether one can only be shown where all its tracks may be played.
-    """
+    """The collections that a release recommends under one name, with their popularity as a fallback for recall."""
 
     name: str
     collections: Collections
-    open_count_N: np.ndarray
-    requires_all_tracks: bool
+    open_count_N: np.ndarray  # how often each was opened
+    requires_all_tracks: bool  # whether a collection is only shown if all its tracks may be played
 
     @cached_property
     def popular_K(self) -> np.ndarray:
-        """All of them by number, the most opened first."""
+        """Numbers of all collections, most opened first."""
         order_N = np.lexsort((np.arange(len(self.collections)), -self.open_count_N))
         popular_K: np.ndarray = order_N[order_N >= FIRST_CODE]
         return popular_K
 
 
-def build_collection_cases(data: TrainingData, containers: Collections, part: str) -> RecallCases:
-    """Each time in `part` that a user opened a container, by user and time: one target a case, its number, which is a `repeat` if the
-    user had opened it before, else a `discovery` (and `reachable`).
+def build_collection_cases(data: TrainingData, collections: Collections, part: str) -> RecallCases:
+    """One case per opening of a collection in `part`, by user and time; its only target is the collection's number.
 
-    Opened is what was clicked, liked, collected, shared or downloaded, and what a track was played from; all of it within
-    a session's gap is one opening. It is asked for before the first of these events, so that nothing of the opening
-    itself is known to the request.
+    The target is a `repeat` if the user had opened the collection before, else a `discovery` (and `reachable`). Clicking,
+    liking, collecting, sharing and downloading a collection opens it, and so does playing a track from it; such events
+    within one session gap are one opening. The request is made before the first of them, so that it contains no event
+    of the opening itself.
 
     Raises:
-        ValueError: no such part.
+        ValueError: there is no such part.
     """
     if part not in PARTS:
         raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
-    rows = _collection_opens(data, containers).filter(pl.col("part") == part)
+    rows = _collection_opens(data, collections).filter(pl.col("part") == part)
     number_C, is_new_C = rows["number"].to_numpy(), rows["is_first"].to_numpy()
     masks = dict(zip(CASE_KINDS, (np.ones(len(rows), dtype=bool), ~is_new_C, is_new_C, is_new_C), strict=True))
     return RecallCases(
@@ -130,42 +123,42 @@ def build_collection_cases(data: TrainingData, containers: Collections, part: st
     )
 
 
-def _collection_opens(data: TrainingData, containers: Collections) -> pl.DataFrame:
-    """A row an opening: user_id, event_number, request_at, scene, number, is_first, part."""
-    if not containers.number_by_id:
+def _collection_opens(data: TrainingData, collections: Collections) -> pl.DataFrame:
+    """One row per opening: user_id, event_number, request_at, scene, number, is_first, part."""
+    if not collections.number_by_id:
         texts = [(name, pl.String()) for name in ("user_id", "scene", "part")]
-        numbers = [(name, pl.Int64()) for name in ("event_number", "number")]
-        return pl.DataFrame(schema=[*texts, *numbers, ("request_at", pl.Datetime("us")), ("is_first", pl.Boolean())])
-    kind, known = containers.kind, load_behaviours()
-    from_it = pl.col("context_id").str.strip_prefix(f"{kind}:")
-    opening = [row.behaviour for row in known.rows if row.action != "play" and row.polarity != "negative"]
+        integers = [(name, pl.Int64()) for name in ("event_number", "number")]
+        return pl.DataFrame(schema=[*texts, *integers, ("request_at", pl.Datetime("us")), ("is_first", pl.Boolean())])
+    kind, behaviours = collections.kind, load_behaviours()
+    context_collection = pl.col("context_id").str.strip_prefix(f"{kind}:")
+    opening = [row.behaviour for row in behaviours.rows if row.action != "play" and row.polarity != "negative"]
     is_itself = (pl.col("target_type") == kind) & pl.col("behaviour").is_in(opening)
     is_played_from = (pl.col("action") == "play") & pl.col("context_id").str.starts_with(f"{kind}:")
     events = data.scan_mart("events").filter(is_itself | is_played_from)
-    name = pl.when(is_itself).then(pl.col("target_id")).otherwise(from_it)
+    name = pl.when(is_itself).then(pl.col("target_id")).otherwise(context_collection)
     events = events.select("user_id", "event_number", "known_at", "request_at", "scene", name=name)
-    number_of = pl.DataFrame(
-        {"name": list(containers.number_by_id), "number": list(containers.number_by_id.values())},
+    numbers = pl.DataFrame(
+        {"name": list(collections.number_by_id), "number": list(collections.number_by_id.values())},
         schema={"name": pl.String, "number": pl.Int64},
     )
     before = pl.col("known_at").shift().over("user_id", "name")
-    gap = pl.duration(minutes=known.session_gap_minutes)
-    rows = events.collect().join(number_of, on="name").sort("user_id", "event_number")
+    gap = pl.duration(minutes=behaviours.session_gap_minutes)
+    rows = events.collect().join(numbers, on="name").sort("user_id", "event_number")
     rows = rows.with_columns(is_first=before.is_null(), is_opening=(pl.col("known_at") - before > gap).fill_null(True))
     return _assign_parts(data, rows.filter("is_opening"))
 
 
 def _assign_parts(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
-    """With `part`: on a clock for all by its cuts, on each user's own time from the request of the part's first play on."""
+    """The rows with `part`: by the global cuts, or by the request of each user's first play of the part (`user_time`)."""
     if data.fit == "final":
         return rows.with_columns(part=pl.lit("train"))
     (cut,) = pl.read_parquet(data.marts / "train_cuts.parquet").iter_rows(named=True)
     if cut["split"] == "user_time":
         plays = data.scan_mart("plays").group_by("user_id")
-        own = plays.agg(
+        user_cuts = plays.agg(
             pl.col("request_at").filter(pl.col("part") == part).min().alias(f"{part}_from") for part in PARTS[1:]
         )
-        rows = rows.join(own.collect(), on="user_id", how="left", maintain_order="left")
+        rows = rows.join(user_cuts.collect(), on="user_id", how="left", maintain_order="left")
     else:
         rows = rows.with_columns(pl.lit(cut[f"{part}_from"]).alias(f"{part}_from") for part in PARTS[1:])
     is_in = [pl.col("request_at") >= pl.col(f"{part}_from") for part in PARTS[1:]]

@@ -1,9 +1,8 @@
-"""Requests that might have been made in the past: at the beginning of a session or in its midst, and what was listened to
-from then on.
+"""Sampling of past requests: at the start of a session or in its middle, with the tracks listened to from then on as targets.
 
-What a slate should have held, for a head that learns from whole requests. A slate is asked for at the beginning of a
-session and, by who has heard it out, within one; a head that knew beginnings only would take what was heard a minute
-ago for what was heard in the session before. Knows nothing about candidates.
+These are training examples of the listwise head, which learns from whole requests. Slates are requested at the start of a
+session, and within it when the previous slate was played through. Trained on session starts only, the head could not
+distinguish tracks played a minute ago from tracks played in the previous session.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 
 MID_SESSION_SHARE = 0.5
-"""The share of sessions that are asked for in their midst, each at one of its plays."""
+"""Share of sessions that are sampled at a random play rather than at their start."""
 
 
-def sample_past_requests(data: TrainingData, part: str, most: int, seed: int) -> RecallCases:
-    """About `most` of the sessions of a part, the newest of every user and the same share of each; where something more was
-    listened to.
+def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed: int) -> RecallCases:
+    """About `max_sessions` sessions of a part: of every user the same share, the newest ones.
+
+    Requests after which nothing was listened to are left out.
     """
     plays = data.plays
     begins = np.unique(plays.session_start_P)
@@ -30,10 +30,11 @@ def sample_past_requests(data: TrainingData, part: str, most: int, seed: int) ->
     if not len(begins):
         return data.recall_cases_from_rows(begins)
     first, count = np.unique(plays.user_P[begins], return_index=True, return_counts=True)[1:]
-    kept = np.ceil(count * min(1.0, most / len(begins))).astype(np.int64)
+    sampled = np.ceil(count * min(1.0, max_sessions / len(begins))).astype(np.int64)
     position = np.arange(len(begins)) - np.repeat(first, count)
-    rows = np.flatnonzero(position >= np.repeat(count - kept, count))
+    rows = np.flatnonzero(position >= np.repeat(count - sampled, count))
     begins, ends = begins[rows], ends[rows]
     random = np.random.default_rng(seed)
-    is_within, place = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))
-    return data.recall_cases_from_rows(np.where(is_within, begins + (place * (ends - begins)).astype(np.int64), begins))
+    is_mid_session, position = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))
+    mid_session = begins + (position * (ends - begins)).astype(np.int64)
+    return data.recall_cases_from_rows(np.where(is_mid_session, mid_session, begins))

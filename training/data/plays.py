@@ -1,7 +1,7 @@
-"""Every play of every user as flat columns.
+"""All plays of all users as flat columns.
 
-Legend: P plays, U users. Rows are sorted by user, then `play_number`; times are int64 µs since 1970, UTC, and the numbers
-of a play int32.
+Legend: P plays, U users. Rows are sorted by user, then `play_number`. Times are int64 µs since 1970, UTC; other integers
+are int32.
 """
 
 from __future__ import annotations
@@ -20,25 +20,23 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Plays:
-    """Every play of every user. `part_P` indexes PARTS, `start_P` is the row of the first play of the play's
-    session.
-    """
+    """Columns of all plays."""
 
-    user_P: np.ndarray
+    user_P: np.ndarray  # index of the user, from 0
     play_number_P: np.ndarray
     track_P: np.ndarray
     artist_P: np.ndarray
     known_at_P: np.ndarray
     request_at_P: np.ndarray
-    part_P: np.ndarray
+    part_P: np.ndarray  # index into PARTS
     is_listened_P: np.ndarray
     is_full_play_P: np.ndarray
-    session_start_P: np.ndarray
-    offset_U1: np.ndarray
+    session_start_P: np.ndarray  # row of the first play of the same session
+    offset_U1: np.ndarray  # rows of user u: offset_U1[u]:offset_U1[u + 1]
 
     @classmethod
     def of(cls, rows: pl.DataFrame, vocabulary: Vocabulary) -> Plays:
-        """The columns of `read_rows`."""
+        """From the table that `read_plays` returns."""
         user_P, track_P = rows["user"].to_numpy(), rows["track"].to_numpy()
         session_P = rows.select(pl.struct("user", "session").rle_id()).to_series().to_numpy()
         starts = np.unique(session_P, return_index=True)[1].astype(np.int32)
@@ -57,12 +55,15 @@ class Plays:
         )
 
     def __len__(self) -> int:
-        """P."""
+        """Number of plays, P."""
         return len(self.user_P)
 
 
 def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
-    """The plays in order. Texts become numbers piece by piece as they are read: in memory they would be most of it."""
+    """The plays in order, with texts encoded as integers.
+
+    Encoding happens in the streaming engine, since the texts would take most of the memory.
+    """
     rows = plays.select(
         user=_encode_texts("user_id", user_ids),
         number=pl.col("play_number").cast(pl.Int32),
@@ -79,7 +80,7 @@ def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabul
 
 
 def _encode_texts(column: str, texts: Sequence[str]) -> pl.Expr:
-    """The place of each text among `texts`; null where it is not among them."""
+    """Index of each text in `texts`; null if it is not in there."""
     return pl.col(column).cast(pl.Enum(texts), strict=False).to_physical().cast(pl.Int32)
 
 

@@ -1,7 +1,7 @@
-"""How much of what was listened to a channel finds: recall at k, the way the anchors score it.
+"""Recall at k, the metric of recall channels.
 
-Averaged over a user's cases, then over users, so that a heavy listener counts as much as any other. Legend: C cases, K
-candidates. Knows nothing about channels; intervals and reports are `training.evaluation`'s.
+Averaged over the cases of a user, then over users, so that heavy listeners count as much as others. Confidence intervals and
+reports are in `training.evaluation`. Legend: C cases, K candidates, U users.
 """
 
 from __future__ import annotations
@@ -19,35 +19,39 @@ CASES_PER_CHUNK = 256
 
 
 def recall_from_hits(k: int, hits_CK: np.ndarray, targets_C: np.ndarray) -> np.ndarray:
-    """Share of each case's number of targets that its first `k` candidates hit, [C]; NaN for a case without targets."""
-    found_C, nothing_C = hits_CK[:, :k].sum(1), np.full(len(targets_C), np.nan)
-    share_C: np.ndarray = np.divide(found_C, targets_C, out=nothing_C, where=targets_C > 0)
-    return share_C
+    """Recall at k of each case [C], NaN for a case without targets.
+
+    Args:
+        k: Cutoff.
+        hits_CK: Whether each candidate, best first, is a target.
+        targets_C: Number of targets of each case.
+    """
+    hits_C, nan_C = hits_CK[:, :k].sum(1), np.full(len(targets_C), np.nan)
+    recall_C: np.ndarray = np.divide(hits_C, targets_C, out=nan_C, where=targets_C > 0)
+    return recall_C
 
 
 def recall_at_k(items_CK: np.ndarray, targets: Ragged, k: int) -> np.ndarray:
-    """`recall_at` of candidates and targets, [C]."""
+    """Recall at k of each case from its candidates and targets, [C]."""
     return recall_from_hits(k, targets.contains(items_CK[:, :k]), targets.count_C)
 
 
 def mean_over_users(value_C: np.ndarray, user_C: np.ndarray) -> float:
-    """Mean over a user's cases, then over users; cases that are NaN are left out, and users who have no others. NaN if
-    none has.
-    """
+    """Mean over the cases of each user, then over users, without NaN cases; NaN if all cases are NaN."""
     value_U = mean_per_user(value_C, user_C)
     return float(value_U.mean()) if len(value_U) else float("nan")
 
 
 def mean_per_user(value_C: np.ndarray, user_C: np.ndarray) -> np.ndarray:
-    """Mean over the cases of each user who has one that is not NaN, by user [U]."""
-    known = ~np.isnan(value_C)
-    place = np.unique(user_C[known], return_inverse=True)[1]
-    value_U: np.ndarray = np.bincount(place, weights=value_C[known]) / np.bincount(place)
+    """Mean over the cases of each user, by user [U]; NaN cases and users with only NaN cases are left out."""
+    is_valid_C = ~np.isnan(value_C)
+    user = np.unique(user_C[is_valid_C], return_inverse=True)[1]
+    value_U: np.ndarray = np.bincount(user, weights=value_C[is_valid_C]) / np.bincount(user)
     return value_U
 
 
 def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, ...] = (50, 200)) -> dict[str, float]:
-    """`recall_at_<k>/<kind>` for each cutoff and kind (all, repeat, discovery, reachable)."""
+    """Recall by `recall_at_<k>/<kind>` for each cutoff and kind (all, repeat, discovery, reachable)."""
     return {
         f"recall_at_{k}/{'all' if kind == 'targets' else kind}": mean_over_users(
             recall_at_k(items_CK, cases.items[kind], k), cases.user_C
@@ -58,11 +62,10 @@ def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, .
 
 
 def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50, 200)) -> float:
-    """What choices on validation maximise: recall of everything at both cutoffs, and of reachable discoveries at the
-    larger one.
+    """Objective of tuning on validation: recall of all targets at both cutoffs plus that of reachable discoveries at the larger.
 
-    Four in five plays repeat, so that recall of everything alone would leave discoveries no place; they have a term of
-    their own, which is 0 where no case has one.
+    Four of five plays are repeats, so recall of all targets alone would push discoveries out. The term for discoveries is 0
+    if no case has a reachable one.
     """
     first, second = cutoffs
     parts = (f"recall_at_{first}/all", f"recall_at_{second}/all", f"recall_at_{second}/reachable")
@@ -70,19 +73,19 @@ def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50
 
 
 def iterate_chunks(count: int, size: int = CASES_PER_CHUNK) -> Iterator[np.ndarray]:
-    """Row numbers 0..count in pieces that fit in memory."""
+    """Row numbers 0..count in chunks of `size`."""
     for start in range(0, count, size):
         yield np.arange(start, min(start + size, count))
 
 
 def load_user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[UserBatch]:
-    """The cases' requests with their features, in chunks."""
+    """The requests of the cases with their features, in chunks."""
     features = OfflineFeatures(data)
     chunks = [cases.take(rows) for rows in iterate_chunks(len(cases))]
-    return [features.load_user_batch(service, one.user_ids.tolist(), one.request_at_C) for one in chunks]
+    return [features.load_user_batch(service, chunk.user_ids.tolist(), chunk.request_at_C) for chunk in chunks]
 
 
 def recall_in_chunks(cases: RecallCases, recall: Callable[[RecallCases], np.ndarray]) -> np.ndarray:
-    """Candidates of every case, [C, K], asked for in chunks."""
+    """Candidates of every case [C, K], recalled in chunks."""
     parts = [recall(cases.take(rows)) for rows in iterate_chunks(len(cases))]
     return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.int64)

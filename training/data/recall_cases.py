@@ -1,6 +1,6 @@
-"""What recall is asked for: one case a session, with what was listened to in it.
+"""Recall cases: one per session, with the tracks listened to in it as targets. See `TrainingData.recall_cases`.
 
-Legend: C cases. Who makes them: `TrainingData.recall_cases`.
+Legend: C cases.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
 
 @dataclass(frozen=True)
 class RecallCases:
-    """C sessions to predict, one a row: who asks, when, and what was listened to (`items["targets"]`; see
-    `TrainingData.recall_cases`).
-    """
+    """C sessions to predict, one request each."""
 
     user_ids: np.ndarray
-    user_C: np.ndarray
-    play_number_C: np.ndarray
-    request_at_C: np.ndarray
-    scenes: np.ndarray
-    items: dict[str, Ragged]
+    user_C: np.ndarray  # index of the user
+    play_number_C: np.ndarray  # number of the session's first play among the user's plays
+    request_at_C: np.ndarray  # µs UTC
+    scenes: np.ndarray  # None if the log has no scene
+    items: dict[str, Ragged]  # targets by each of CASE_KINDS
 
     def __len__(self) -> int:
-        """C."""
+        """Number of cases, C."""
         return len(self.user_C)
 
     def take(self, rows: np.ndarray) -> RecallCases:
@@ -42,13 +40,13 @@ class RecallCases:
             {kind: lists.take(rows) for kind, lists in self.items.items()},
         )
 
-    def sample(self, per_user: int, seed: int, most: int | None = None) -> RecallCases:
-        """At most `per_user` cases of each user and `most` of all, drawn by `seed`, in the original order."""
+    def sample(self, per_user: int, seed: int, max_cases: int | None = None) -> RecallCases:
+        """A random sample of at most `per_user` cases per user and `max_cases` in all, in the original order."""
         shuffled = np.random.default_rng(seed).permutation(len(self))
         shuffled = shuffled[np.argsort(self.user_C[shuffled], kind="stable")]
         users = self.user_C[shuffled]
         first = np.searchsorted(users, users)
-        drawn = shuffled[np.arange(len(users)) - first < per_user]
-        if most is not None:
-            drawn = np.random.default_rng(seed).permutation(drawn)[:most]
-        return self.take(np.sort(drawn))
+        sampled = shuffled[np.arange(len(users)) - first < per_user]
+        if max_cases is not None:
+            sampled = np.random.default_rng(seed).permutation(sampled)[:max_cases]
+        return self.take(np.sort(sampled))

@@ -1,6 +1,6 @@
-"""What a model learns from: the plays of every user, the vocabulary, the catalogue and the recall cases.
+"""Training data: plays, vocabulary, catalog and recall cases of a fit, read from the marts.
 
-Legend: P plays, U users, V vocabulary, C cases. Knows nothing about torch or any model.
+Legend: P plays, U users, V vocabulary, C cases.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
 
 COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
-"""What holds tracks and is opened as one: type of target ▸ the mart that says what there is of it."""
+"""Mart of each kind of collection, by the target type of its events."""
 FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 
 
@@ -39,14 +39,19 @@ FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 class TrainingData:
     """The marts as a model sees them.
 
-    `fit` = `held_out`: parts as the marts say; learn from `train`, choose on `validation`. `fit` = `final`: every play
-    is `train`, the catalogue is whatever anybody has played or may be played by `as_of`. `kept`: a folder
-    for what is made of the marts once for all models, the content of the tracks and the arrays of the sequence views; None:
-    they are made for this one. `most_plays`: how
-    many are held in memory; of more, listeners are drawn (`listeners.drawn`), and nothing is known of the others.
+    Args:
+        marts: Folder of the marts.
+        fit: `held_out` uses the parts of the marts: models learn from `train` and are tuned on `validation`. `final` treats
+            every play as `train`; the catalog then has all tracks that were played or are available by the newest event.
+        recipe: Recipe of the training run.
+        services: Contracts of feature services; others are read from Feast's registry.
+        cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
+        max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the plays
+            of all others are ignored.
 
     Raises:
-        FileNotFoundError: a mart is missing. ValueError: `fit` is neither of the two.
+        FileNotFoundError: a mart is missing.
+        ValueError: `fit` is unknown.
     """
 
     marts: Path
@@ -70,10 +75,10 @@ class TrainingData:
         plays = self.scan_mart("plays")
         if self.fit == "final":
             plays = plays.with_columns(part=pl.lit("train"))
-        # Words and vectors are larger than all the rest, and only `content` needs them.
+        # Texts and vectors are larger than all other columns, and only `content` needs them.
         self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
-        learned = plays.filter(pl.col("part") == "train").select("track_id")
-        self.vocabulary = Vocabulary.build(self._track_rows, learned, _collection_ids(self.marts))
+        train_plays = plays.filter(pl.col("part") == "train").select("track_id")
+        self.vocabulary = Vocabulary.build(self._track_rows, train_plays, _collection_ids(self.marts))
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
         self.user_ids_U = users["user_id"].to_numpy().astype(object)
         rows = read_plays(plays, self.user_ids_U.tolist(), self.vocabulary)
@@ -83,7 +88,7 @@ class TrainingData:
         self._readers: dict[str, DenseReader] = {}
 
     def scan_mart(self, mart: str) -> pl.LazyFrame:
-        """The rows of a mart with a column user_id, of those listeners that are learned from."""
+        """The rows of a mart with a column `user_id` that belong to sampled users."""
         rows = pl.scan_parquet(self.marts / f"{mart}.parquet")
         return (
             rows
@@ -92,48 +97,50 @@ class TrainingData:
         )
 
     def _catalog_mask(self) -> np.ndarray:
-        catalogue_V = np.zeros(len(self.vocabulary), dtype=bool)
-        known = self._track_rows.filter(pl.col("is_in_catalogue"))["track_id"].to_list()
-        catalogue_V[self.vocabulary.encode(known)] = True
+        catalog_V = np.zeros(len(self.vocabulary), dtype=bool)
+        listed = self._track_rows.filter(pl.col("is_in_catalogue"))["track_id"].to_list()
+        catalog_V[self.vocabulary.encode(listed)] = True
         if self.fit == "final":
             played = pl.scan_parquet(self.marts / "plays.parquet").select(pl.col("track_id").unique())
-            catalogue_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
+            catalog_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
             newest = self.plays.known_at_P.max(initial=0)
             day = date(1970, 1, 1).toordinal() + newest // 86_400_000_000
-            catalogue_V[self.vocabulary.encode(self._track_ids_available_by(date.fromordinal(int(day))))] = True
-        catalogue_V[:2] = False
-        return catalogue_V
+            catalog_V[self.vocabulary.encode(self._track_ids_available_by(date.fromordinal(int(day))))] = True
+        catalog_V[:2] = False
+        return catalog_V
 
     def _track_ids_available_by(self, day: date) -> list[str]:
-        by_release = pl.col("released_on").cast(pl.Date) <= day
-        by_right = pl.col("available_from").cast(pl.Datetime("us")) <= datetime(day.year, day.month, day.day)
-        ids: list[str] = self._track_rows.filter(by_release | by_right)["track_id"].to_list()
+        is_released = pl.col("released_on").cast(pl.Date) <= day
+        is_available = pl.col("available_from").cast(pl.Datetime("us")) <= datetime(day.year, day.month, day.day)
+        ids: list[str] = self._track_rows.filter(is_released | is_available)["track_id"].to_list()
         return ids
 
     @cached_property
     def track_rows(self) -> pl.DataFrame:
-        """The mart `tracks` in vocabulary order, rows 2.. of V (facets, titles, dates)."""
+        """The mart `tracks` in vocabulary order, without the two reserved codes (facets, titles, dates)."""
         order = pl.DataFrame({"track_id": self.vocabulary.track_ids_V[2:].tolist()}, schema={"track_id": pl.String})
         return order.join(self._track_rows, on="track_id", how="left", maintain_order="left")
 
     @cached_property
     def facets(self) -> dict[str, tuple[list[str], Ragged]]:
-        """Facet name → (its values sorted, for each of the V tracks the numbers of its values, from 0)."""
-        found = {}
+        """By facet: its values, sorted, and the indices of each of the V tracks' values (from 0)."""
+        facets = {}
         for facet in FACETS:
             lists = self.track_rows.select(pl.col(facet).cast(pl.List(pl.String)).fill_null([]))[facet]
             values = sorted(
                 value for value in lists.explode(empty_as_null=False).unique().to_list() if value is not None
             )
             code = {value: number for number, value in enumerate(values)}
-            numbers = np.array([code[value] for one in lists.to_list() for value in one], dtype=np.int64)
+            numbers = np.array(
+                [code[value] for track_values in lists.to_list() for value in track_values], dtype=np.int64
+            )
             lengths = np.concatenate([[0, 0, 0], lists.list.len().to_numpy()]).astype(np.int64)
-            found[facet] = (values, Ragged(numbers, np.cumsum(lengths)))
-        return found
+            facets[facet] = (values, Ragged(numbers, np.cumsum(lengths)))
+        return facets
 
     @cached_property
     def content(self) -> TrackContent:
-        """What each of the V tracks is by its names, words and vectors; of the comments those that the fit may know."""
+        """Content vectors of the V tracks; comments written after the fit's time cut are ignored."""
         file = self.cache_folder / "content.safetensors" if self.cache_folder else None
         if file is not None and file.exists():
             return TrackContent.load(file)
@@ -145,11 +152,10 @@ class TrainingData:
         return content
 
     def reader(self, view: str) -> DenseReader:
-        """The dense reader of a sequence view, over all of `events` of whom is learned from: what it returns depends on the
-        time asked for only.
+        """Point-in-time reader of a sequence view over all `events` of the sampled users.
 
         Raises:
-            KeyError: no such view.
+            KeyError: there is no such view.
         """
         from sequences.offline.dense_reader import DenseReader
 
@@ -164,14 +170,14 @@ class TrainingData:
         return self._readers[view]
 
     def recall_cases(self, part: str) -> RecallCases:
-        """Sessions that begin in `part` with something listened to, by user and time.
+        """Sessions that begin in `part` and have a listen, by user and time.
 
-        A case's `targets` are the session's distinct tracks listened to (30 s and more), in order of first appearance;
-        `repeat`: those the user had played before the session, at any length; `discovery`: the others; `reachable`:
-        discoveries in the catalogue, of `validation` those that `known_V` holds.
+        The `targets` of a case are the distinct tracks listened to (30 s or more) in the session, by first appearance.
+        `repeat`: targets that the user had played before the session, for any duration. `discovery`: all other targets.
+        `reachable`: discoveries in the catalog; in `validation`, those in `validation_catalog_V`.
 
         Raises:
-            ValueError: no such part.
+            ValueError: there is no such part.
         """
         if part not in PARTS:
             raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
@@ -180,27 +186,30 @@ class TrainingData:
         return self.recall_cases_from_rows(begins[self.plays.part_P[begins] == PARTS.index(part)], reachable_V)
 
     def recall_cases_from_rows(self, rows: np.ndarray, reachable_V: np.ndarray | None = None) -> RecallCases:
-        """What was listened to from some plays on to the end of their session: `rows` of `plays`, one a session, ascending.
+        """Cases that start at the given plays and end with their session.
 
-        The request is the play's own. Who listened to nothing more is left out. `reachable_V`: which discoveries are; None:
-        those in the catalogue.
+        The request time is that of the play. Cases without a listen are left out.
+
+        Args:
+            rows: Rows of `plays`, ascending, at most one per session.
+            reachable_V: Which discoveries count as reachable; None: those in the catalog.
         """
         if reachable_V is None:
             reachable_V = self.catalog_V
         plays = self.plays
         case_of_start = np.full(len(plays), -1, dtype=np.int64)
         case_of_start[plays.session_start_P[rows]] = np.arange(len(rows))
-        heard = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.session_start_P] >= 0))
-        heard = heard[heard >= rows[case_of_start[plays.session_start_P[heard]]]]
-        case, track = case_of_start[plays.session_start_P[heard]], plays.track_P[heard]
+        listen = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.session_start_P] >= 0))
+        listen = listen[listen >= rows[case_of_start[plays.session_start_P[listen]]]]
+        case, track = case_of_start[plays.session_start_P[listen]], plays.track_P[listen]
         _, first = np.unique(np.stack([case, track]), axis=1, return_index=True)
         first.sort()
-        heard, case, track = heard[first], case[first], track[first]
-        is_repeat = self.first_play_row_P[heard] < rows[case]
+        listen, case, track = listen[first], case[first], track[first]
+        is_repeat = self.first_play_row_P[listen] < rows[case]
         kept, case = np.unique(case, return_inverse=True)
         begins = rows[kept]
         is_kind = {
-            "targets": np.ones(len(heard), dtype=bool),
+            "targets": np.ones(len(listen), dtype=bool),
             "repeat": is_repeat,
             "discovery": ~is_repeat,
             "reachable": ~is_repeat & reachable_V[track],
@@ -216,21 +225,21 @@ class TrainingData:
 
     @cached_property
     def validation_catalog_V(self) -> np.ndarray:
-        """What of the catalogue a fit of the `train` part may bring in a validation session, bool [V]: played in `train`, or
-        dated by the catalogue.
+        """Tracks of the catalog that a fit on `train` could recommend in validation, bool [V].
 
-        The catalogue of a log is made of the log: it holds tracks whose first play is the very session to predict.
+        These were played in `train` or have a release date. The catalog itself is derived from the log, so it contains
+        tracks whose first play is in the session to predict.
         """
-        known_V = np.zeros(len(self.vocabulary), dtype=bool)
-        known_V[self.plays.track_P[self.plays.part_P == PARTS.index("train")]] = True
+        is_valid_V = np.zeros(len(self.vocabulary), dtype=bool)
+        is_valid_V[self.plays.track_P[self.plays.part_P == PARTS.index("train")]] = True
         dated = self.track_rows.select(pl.col("released_on").is_not_null() | pl.col("available_from").is_not_null())
-        known_V[FIRST_CODE:] |= dated.to_series().to_numpy()
-        known_V &= self.catalog_V
-        return known_V
+        is_valid_V[FIRST_CODE:] |= dated.to_series().to_numpy()
+        is_valid_V &= self.catalog_V
+        return is_valid_V
 
     @cached_property
     def first_play_row_P(self) -> np.ndarray:
-        """For each play, the row of the user's first play of that track."""
+        """For each play, the row of the user's first play of the same track."""
         plays = self.plays
         key = plays.user_P * np.int64(len(self.vocabulary)) + plays.track_P
         _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
@@ -238,7 +247,7 @@ class TrainingData:
 
 
 def _collection_ids(marts: Path) -> list[str]:
-    """Ids of all playlists and mlogs that the marts know."""
+    """Ids of all playlists and mlogs in the marts."""
     paths = {kind: marts / f"{mart}.parquet" for kind, mart in COLLECTION_MARTS.items()}
     return [
         name for kind, path in paths.items() if path.exists() for name in pl.read_parquet(path)[f"{kind}_id"].to_list()

@@ -1,8 +1,8 @@
-"""Features to arrays, the same for training and serving: the only code that does it.
+"""User batches: the features of B requests as arrays, the same for training and serving.
 
-A model names a Feast FeatureService; the service says which views it may see. Sequence views come from the dense
-reader (offline) or as lists from the online store; ordinary views from Feast's `get_historical_features` or
-`get_online_features`. Legend: B requests, L events. Knows nothing about torch.
+A model names a Feast feature service, which lists the views that it reads. Sequence views come from the point-in-time reader
+(offline) or as lists from the online store; ordinary views from Feast's `get_historical_features` or `get_online_features`.
+Legend: B requests, L events, H items of a user's history.
 """
 
 from __future__ import annotations
@@ -31,42 +31,38 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class UserBatch:
-    """B requests: who asks, when (µs UTC), in which scene, and what may be known of them before that.
-
-    `views` maps a sequence view to its batch (oldest first, padded right); `profile` maps `view__feature` to float32
-    [B], 0 where unknown; `scene_B` holds scene names, "" when none.
-    """
+    """B requests with all features that are known before them."""
 
     user_ids: list[str]
-    request_at_B: np.ndarray
-    views: dict[str, SequenceBatch]
-    scene_B: list[str] = field(default_factory=list)
-    profile: dict[str, np.ndarray] = field(default_factory=dict)
+    request_at_B: np.ndarray  # µs UTC
+    views: dict[str, SequenceBatch]  # by sequence view; oldest event first, padded right
+    scene_B: list[str] = field(default_factory=list)  # "": no scene
+    profile: dict[str, np.ndarray] = field(default_factory=dict)  # float32 [B] by `view__feature`; 0: unknown
     _cache: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
-        """B."""
+        """Number of requests, B."""
         return len(self.user_ids)
 
-    def get_or_compute(self, owner: object, make: Callable[[], Value]) -> Value:
-        """What `make` gives, kept for when the same owner asks again of this batch: a channel that says why after what."""
+    def get_or_compute(self, owner: object, compute: Callable[[], Value]) -> Value:
+        """The result of `compute`, cached per owner, for example a channel that computes candidates and then reasons."""
         if owner not in self._cache:
-            self._cache[owner] = make()
-        made: Value = self._cache[owner]
-        return made
+            self._cache[owner] = compute()
+        value: Value = self._cache[owner]
+        return value
 
     @cached_property
     def history_items(self) -> Ragged:
-        """See `training.data.user_history.heard`; read once for all who ask, as is `heard_BH`."""
+        """Distinct items of each user's history, ascending (`training.data.user_history.unique_history_items`)."""
         return unique_history_items(self.views)
 
     @cached_property
     def history_items_BH(self) -> np.ndarray:
-        """The same [B, H], 0 behind the last of a row."""
+        """`history_items` as an array [B, H], padded right with 0."""
         count_B = self.history_items.count_C
-        heard_BH = np.zeros((len(self), int(count_B.max(initial=0))), dtype=np.int64)
-        heard_BH[np.arange(heard_BH.shape[1]) < count_B[:, None]] = self.history_items.items
-        return heard_BH
+        history_BH = np.zeros((len(self), int(count_B.max(initial=0))), dtype=np.int64)
+        history_BH[np.arange(history_BH.shape[1]) < count_B[:, None]] = self.history_items.items
+        return history_BH
 
     def take(self, rows: Sequence[int]) -> UserBatch:
         """The requests of `rows`, in that order."""
@@ -100,7 +96,7 @@ class OfflineFeatures:
         return self._store
 
     def contract(self, service: str) -> ServiceContract:
-        """What `service` holds; asked of the registry once.
+        """The contract of a feature service; the registry is read once.
 
         Raises:
             LookupError: the registry has no such service.
@@ -119,7 +115,7 @@ class OfflineFeatures:
         return {name: astuple(ServiceContract.of(self.store, name)) for name in names}
 
     def preload(self, service: str) -> None:
-        """Reads what is kept in memory for `service`, so that processes that are forked later share it."""
+        """Load the arrays of a service's views, so that processes forked later share them."""
         for view in self.contract(service).sequence_views:
             self.data.reader(view)
 
@@ -131,10 +127,15 @@ class OfflineFeatures:
         scenes: Sequence[str] | None = None,
         profile: dict[str, np.ndarray] | None = None,
     ) -> UserBatch:
-        """Features of each (user, time in µs) as they were known before that time.
+        """Features of each request as they were known before its time.
 
-        A question to Feast takes as long for one row as for thousands: who asks for many batches gives each its `profile`,
-        asked for all of them at once.
+        Args:
+            service: Name of a feature service.
+            user_ids: B user ids.
+            times: Request times, µs UTC [B].
+            scenes: Scene of each request.
+            profile: Result of `load_profile` for these requests. A query to Feast takes as long for one row as for thousands,
+                so callers with many batches load the profiles of all of them together. None: load it here.
         """
         contract, times = self.contract(service), np.asarray(times, dtype=np.int64)
         ids = [str(user) for user in user_ids]
@@ -147,13 +148,11 @@ class OfflineFeatures:
         )
 
     def load_profile(self, service: str, user_ids: Sequence[str], times: np.ndarray) -> dict[str, np.ndarray]:
-        """The ordinary features of each (user, time in µs) as they were known before that time; empty of a service without
-        any.
-        """
+        """Ordinary features of each request as they were known before its time (µs UTC); empty if the service has none."""
         features = list(self.contract(service).features)
         if not features:
             return {}
-        # A request's position is kept beside it: Feast does not promise to keep the order of the rows.
+        # The position of a request is a column, since Feast does not guarantee the order of rows.
         rows = pd.DataFrame(
             {
                 "user_id": list(user_ids),
@@ -176,31 +175,39 @@ def user_batch_from_online(
     profiles: Sequence[Mapping[str, float | None]] = (),
     scenes: Sequence[str] | None = None,
 ) -> UserBatch:
-    """The same arrays from what the online store answered: one `{view: {attribute: list, oldest first}}` and one
-    profile (`view__feature` → value) a user. A view or value that is missing counts as empty.
+    """The same arrays from rows of the online store; missing views and values count as empty.
+
+    Args:
+        vocabulary: Codes of tracks and other attributes.
+        contract: Views and features to encode.
+        user_ids: B user ids.
+        times: Request times, µs UTC [B].
+        sequences: Per user, lists by view and attribute, oldest event first.
+        profiles: Per user, values by `view__feature`.
+        scenes: Scene of each request.
     """
     encoders = vocabulary.encoders()
     empty: Mapping[str, float | None] = {}
     views = {}
     for name in contract.sequence_views:
         view = SEQUENCE_VIEWS[name]
-        nothing: dict[str, Sequence[Any]] = {attribute: [] for attribute in view.attribute_names}
-        views[name] = encode(view, [user.get(name) or nothing for user in sequences], encoders)
-    given = list(profiles) or [empty] * len(user_ids)
+        no_events: dict[str, Sequence[Any]] = {attribute: [] for attribute in view.attribute_names}
+        views[name] = encode(view, [user.get(name) or no_events for user in sequences], encoders)
+    rows = list(profiles) or [empty] * len(user_ids)
     names = [_column_name(feature) for feature in contract.features]
     return UserBatch(
         user_ids=[str(user) for user in user_ids],
         request_at_B=np.asarray(times, dtype=np.int64),
         views=views,
         scene_B=_fill_scenes(scenes, len(user_ids)),
-        profile={name: np.array([one.get(name) or 0.0 for one in given], dtype=np.float32) for name in names},
+        profile={name: np.array([row.get(name) or 0.0 for row in rows], dtype=np.float32) for name in names},
     )
 
 
 def has_known_code(codes: np.ndarray) -> np.ndarray:
-    """Where a code is neither padding nor unknown."""
-    known: np.ndarray = codes >= FIRST_CODE
-    return known
+    """Which codes are neither padding nor unknown."""
+    is_known: np.ndarray = codes >= FIRST_CODE
+    return is_known
 
 
 def _column_name(feature: str) -> str:

@@ -1,8 +1,7 @@
-"""Which number a track has inside a model.
+"""Vocabulary: the integer codes of tracks, artists and collections inside a model.
 
-0 is padding, 1 a track this vocabulary has never seen, 2 and up the tracks by plays (most first, then by id). It knows
-titles and artists, so that a channel can say why in words, and numbers the playlists and mlogs that an event may be
-about. Knows nothing about which tracks may be recommended.
+0 is padding, 1 a track that is not in the vocabulary, 2 and up are tracks by descending number of plays, then by id. Titles
+and artist names are included, so that channels can explain recommendations.
 """
 
 from __future__ import annotations
@@ -26,25 +25,27 @@ VOCABULARY_FILE = "vocabulary.parquet"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Index ↔ track id, V entries with the two reserved ones; `artist_of_track_V` numbers artists the same way (0
-    none, 1 unknown, 2 …). `container_ids_N`: ids of playlists and mlogs; one that is of both is there once.
-    """
+    """V tracks, A artists and N collections, each including the two reserved codes (0 padding, 1 unknown)."""
 
     track_ids_V: np.ndarray
-    artist_of_track_V: np.ndarray
+    artist_of_track_V: np.ndarray  # artist code of each track
     artist_ids_A: np.ndarray
     titles_V: np.ndarray
     artist_names_A: np.ndarray
+    # ids of playlists and mlogs; an id that both kinds use has one code
     collection_ids_N: np.ndarray = field(default_factory=lambda: _object_array(["", ""]))
 
     @classmethod
     def build(
-        cls, tracks: pl.DataFrame, plays: pl.DataFrame | pl.LazyFrame, containers: Iterable[str] = ()
+        cls, tracks: pl.DataFrame, plays: pl.DataFrame | pl.LazyFrame, collection_ids: Iterable[str] = ()
     ) -> Vocabulary:
-        """Number every track of the mart `tracks` by its count in `plays` (column track_id): learned-from plays only,
-        or counts leak.
+        """A vocabulary of all tracks.
 
-        `tracks` has track_id, artist_id, title, artist_names.
+        Args:
+            tracks: Rows of the mart `tracks` with track_id, artist_id, title, artist_names.
+            plays: Plays of the `train` part with track_id. Codes depend on their counts, so plays of other parts would
+                leak.
+            collection_ids: Ids of playlists and mlogs.
         """
         counts = plays.lazy().group_by("track_id").agg(plays=pl.len()).collect(engine="streaming")
         rows = tracks.select("track_id", "artist_id", "title", artist_name=pl.col("artist_names").list.first())
@@ -64,72 +65,70 @@ class Vocabulary:
             artist_ids_A=_object_array(["", "", *by_artist["artist_id"].to_list()]),
             titles_V=_object_array(["", "", *rows["title"].fill_null("").to_list()]),
             artist_names_A=_object_array(["", "", *by_artist["artist_name"].fill_null("").to_list()]),
-            collection_ids_N=_object_array(["", "", *sorted(set(containers))]),
+            collection_ids_N=_object_array(["", "", *sorted(set(collection_ids))]),
         )
 
     def __len__(self) -> int:
-        """V, the two reserved entries included."""
+        """V, including the two reserved codes."""
         return len(self.track_ids_V)
 
     @property
     def artist_count(self) -> int:
-        """Number of artist codes, the two reserved ones included."""
+        """Number of artist codes, including the two reserved ones."""
         return len(self.artist_ids_A)
 
     @cached_property
     def track_code(self) -> Mapping[str, int]:
-        """Track id → index."""
+        """Track code by id."""
         return {track: code for code, track in enumerate(self.track_ids_V[FIRST_CODE:].tolist(), start=FIRST_CODE)}
 
     @cached_property
     def artist_code(self) -> Mapping[str, int]:
-        """Artist id → artist code."""
+        """Artist code by id."""
         return {artist: code for code, artist in enumerate(self.artist_ids_A[FIRST_CODE:].tolist(), start=FIRST_CODE)}
 
     @cached_property
     def collection_code(self) -> Mapping[str, int]:
-        """Id of a playlist or an mlog → code; which of the two an event is about its `target_type` says."""
+        """Collection code by id; the kind of collection is in the `target_type` of an event."""
         return {name: code for code, name in enumerate(self.collection_ids_N[FIRST_CODE:].tolist(), start=FIRST_CODE)}
 
     def encode(self, track_ids: list[str] | np.ndarray) -> np.ndarray:
-        """Indices of track ids; 1 for one never seen."""
+        """Codes of track ids; 1 for an unknown track."""
         code = self.track_code
         return np.fromiter((code.get(track, UNKNOWN) for track in track_ids), dtype=np.int64, count=len(track_ids))
 
     def decode(self, items: np.ndarray) -> list[str]:
-        """Track ids of indices; the reserved ones give empty strings."""
+        """Track ids of codes; empty strings for the reserved codes."""
         ids: list[str] = self.track_ids_V[items].tolist()
         return ids
 
     def encoders(self) -> dict[str, Mapping[str, int]]:
-        """What `sequences` needs to turn string attributes into codes: attribute → value → code (0 padding, 1
-        unknown).
-        """
+        """Codes of string attributes of events: attribute to value to code (0 padding, 1 unknown)."""
         fixed = {"target_type": TARGET_TYPES, "scene": SCENES}
-        known = {"track_id": self.track_code, "behaviour": behaviours.load_behaviours().encoder} | {
+        encoders = {"track_id": self.track_code, "behaviour": behaviours.load_behaviours().encoder} | {
             name: {value: code for code, value in enumerate(values, start=FIRST_CODE)} for name, values in fixed.items()
         }
-        # Of targets only containers are looked up: tracks have their own attribute.
-        return known | ({"target_id": self.collection_code} if self.collection_code else {})
+        # Only collections are encoded as targets: tracks have their own attribute.
+        return encoders | ({"target_id": self.collection_code} if self.collection_code else {})
 
     def describe(self, item: int) -> str:
-        """A track in words: `title by artist`, as far as either is known."""
+        """A track as text: `title by artist`, as far as either is known."""
         title, artist = str(self.titles_V[item]), str(self.artist_names_A[self.artist_of_track_V[item]])
         return f"{title or 'a track'} by {artist}" if artist else title or "a track"
 
     def save(self, folder: Path) -> None:
-        """Write a Parquet file each of tracks, of artists and of containers into `folder`."""
+        """Write one Parquet file each for tracks, artists and collections into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         tracks = {"track_id": self.track_ids_V, "title": self.titles_V, "artist": self.artist_of_track_V}
         artists = {"artist_id": self.artist_ids_A, "artist_name": self.artist_names_A}
         pl.DataFrame(_to_lists(tracks)).write_parquet(folder / VOCABULARY_FILE)
         pl.DataFrame(_to_lists(artists)).write_parquet(folder / f"artists_of_{VOCABULARY_FILE}")
-        containers = pl.DataFrame({"container_id": self.collection_ids_N.tolist()}, schema={"container_id": pl.String})
-        containers.write_parquet(folder / f"containers_of_{VOCABULARY_FILE}")
+        collections = pl.DataFrame({"container_id": self.collection_ids_N.tolist()}, schema={"container_id": pl.String})
+        collections.write_parquet(folder / f"containers_of_{VOCABULARY_FILE}")
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
-        """What `save` wrote.
+        """Read the files that `save` wrote.
 
         Raises:
             FileNotFoundError: `folder` holds no vocabulary.
@@ -140,15 +139,15 @@ class Vocabulary:
             pl.read_parquet(folder / VOCABULARY_FILE),
             pl.read_parquet(folder / f"artists_of_{VOCABULARY_FILE}"),
         )
-        others = folder / f"containers_of_{VOCABULARY_FILE}"  # a release from before there were any lacks it
-        containers = pl.read_parquet(others)["container_id"].to_list() if others.exists() else ["", ""]
+        path = folder / f"containers_of_{VOCABULARY_FILE}"  # missing in old releases
+        collections = pl.read_parquet(path)["container_id"].to_list() if path.exists() else ["", ""]
         return cls(
             track_ids_V=_object_array(tracks["track_id"].to_list()),
             artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),
             artist_ids_A=_object_array(artists["artist_id"].to_list()),
             titles_V=_object_array(tracks["title"].to_list()),
             artist_names_A=_object_array(artists["artist_name"].to_list()),
-            collection_ids_N=_object_array(containers),
+            collection_ids_N=_object_array(collections),
         )
 
 

@@ -1,11 +1,11 @@
-"""Nearly the best items without looking at all: vectors lie in lists around centroids, and a query reads the lists
-whose centroids are nearest.
+"""Approximate maximum inner product search: an inverted file (IVF), which reads only the lists with the nearest centroids.
 
-An inverted file (Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", 2011) as faiss has it: reading
-is what a search takes its time for. Few vectors are read in half precision; of many only codes are, an eighth of the bytes
-(products of pairs of numbers, looked up in registers: André, Kermarrec, Le Scouarnec, "Cache locality is not enough", VLDB
-2015), and what they find best is scored again. Why not a graph (HNSW): docs/adr/0021-search-exactly-up-to-200000-vectors.md. Legend: N
-indexed items, G groups of equal ones, B rows of Q queries, K results, D width. Knows nothing about what the vectors mean.
+Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search" (2011), as implemented in faiss. Reading vectors takes
+most of the time of a search. Few vectors are read in half precision. Of many, only product-quantization codes are read, an
+eighth of the bytes (André, Kermarrec, Le Scouarnec, "Cache locality is not enough", VLDB 2015), and the best are scored
+again. For the choice over a graph (HNSW), see docs/adr/0021-approximate-index.md.
+
+Legend: N indexed items, G groups of equal vectors, B rows of Q queries, K results, F vectors found, D width.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from training.index.exact import ExactIndex, Index, kth_best_score
 
 KMEANS_ITERATIONS = 10
 TRAINING_POINTS_PER_CENTROID = 64
-"""Centroids are learned in so many rounds from so many vectors each; more of either finds nothing more."""
+"""Training vectors per centroid; more of them, or more iterations, did not improve recall."""
 UNIT_NORM_TOLERANCE = 1e-3
-MIN_SCANNED_FOR_PQ = 50_000
-"""Where a query reads more vectors than that it reads codes."""
+MIN_SCANNED_FOR_PQ = 50_000  # a query that reads more vectors reads product-quantization codes instead
 DIMENSIONS_PER_PQ_CODE, PQ_BITS = 2, 4
 RERANK_FACTOR = 12
 """Of so many times what is wanted, best by their codes, the scores are taken again."""
@@ -35,37 +34,33 @@ RERANK_FACTOR = 12
 
 @dataclass(frozen=True)
 class IVFIndex(Index):
-    """Reads `probes` lists a query, and more where those have too few items left for a row. The same vectors and seed
-    give the same index; vectors are of length 1 (or 0).
-    """
+    """Index of unit (or zero) vectors that probes the nearest lists; deterministic for the same vectors and seed."""
 
-    faiss_index: Any
-    """faiss's inverted file of the groups' vectors or codes, by group number."""
-    probes: int
-    float16_GD: torch.Tensor | None = None
-    """Where lists hold codes: the vectors."""
+    faiss_index: Any  # inverted file of vectors or codes, by group
+    probes: int  # lists read per query; more if they have too few items that are not excluded
+    float16_GD: torch.Tensor | None = None  # the vectors, if the lists have codes
 
     @classmethod
     def of(cls, exact: ExactIndex, probes: int, seed: int) -> IVFIndex:
-        """The same items and vectors, in as many lists as the root of the number of groups.
+        """Index of the items and vectors of `exact`, with as many lists as the square root of the number of groups.
 
         Raises:
-            ValueError: a vector's length is not 1.
+            ValueError: a vector does not have unit length.
         """
         vector_GD = _check_unit_norm(exact.vector_GD)
         count, D = vector_GD.shape
         centroids = faiss.IndexFlatIP(D)
-        learned = faiss.IndexIVFFlat(centroids, D, list_count(count), faiss.METRIC_INNER_PRODUCT)
-        learned.cp.niter, learned.cp.seed, learned.cp.spherical = KMEANS_ITERATIONS, seed, True
-        learned.cp.min_points_per_centroid, learned.cp.max_points_per_centroid = 1, TRAINING_POINTS_PER_CENTROID
-        learned.train(vector_GD)
+        trained = faiss.IndexIVFFlat(centroids, D, list_count(count), faiss.METRIC_INNER_PRODUCT)
+        trained.cp.niter, trained.cp.seed, trained.cp.spherical = KMEANS_ITERATIONS, seed, True
+        trained.cp.min_points_per_centroid, trained.cp.max_points_per_centroid = 1, TRAINING_POINTS_PER_CENTROID
+        trained.train(vector_GD)
         return cls._from_centroids(exact, vector_GD, centroids, probes, seed)
 
     def with_probes(self, exact: ExactIndex, probes: int, seed: int) -> IVFIndex:
-        """What `of` gives for other probes."""
+        """The index with another number of probes."""
         if _uses_pq(exact.vector_GD, probes) == (self.float16_GD is not None):
             return replace(self, probes=probes)
-        # A copy, since what lists are made of has to outlive them.
+        # A copy, since the quantizer must outlive the index that uses it.
         return self._from_centroids(exact, exact.vector_GD, faiss.clone_index(self.faiss_index.quantizer), probes, seed)
 
     @classmethod
@@ -89,7 +84,7 @@ class IVFIndex(Index):
         return cls(exact.items, lists, probes, half_GD)
 
     def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> IVFIndex:
-        """See `Index`; the centroids and what codes mean stay as they are."""
+        """See `Index`; centroids and codebooks do not change."""
         vector_ND = vector_ND.detach()
         more, first = self.items.with_items(items, vector_ND.numpy())
         lists, vector_GD = faiss.clone_index(self.faiss_index), _check_unit_norm(vector_ND.numpy()[first])
@@ -103,12 +98,12 @@ class IVFIndex(Index):
         for query_QD, groups in zip(query_BQD, excluded, strict=True):
             yield self._best_groups_of_row(np.ascontiguousarray(query_QD), k, groups)
 
-    def _best_groups_of_row(self, query_QD: np.ndarray, k: int, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        wanted = min(k, len(self.items) - len(left_out))
+    def _best_groups_of_row(self, query_QD: np.ndarray, k: int, excluded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        wanted = min(k, len(self.items) - len(excluded))
         if wanted <= 0:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        # Held by a name as long as the search runs: faiss does not keep it alive.
-        selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(left_out)) if len(left_out) else None
+        # Referenced by a variable during the search, since faiss does not keep it alive.
+        selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(excluded)) if len(excluded) else None
         probes = min(self.probes, self.faiss_index.nlist)
         while True:
             group, score = self._search_lists(query_QD, wanted, _search_parameters(nprobe=probes, sel=selector))
@@ -117,7 +112,7 @@ class IVFIndex(Index):
             probes = min(4 * probes, self.faiss_index.nlist)
 
     def _search_lists(self, query_QD: np.ndarray, wanted: int, parameters: Any) -> tuple[np.ndarray, np.ndarray]:
-        # One row at a time, or faiss might round otherwise for other company.
+        # One row at a time: in a larger batch faiss may round differently.
         if self.float16_GD is None:
             score_QK, group_QK = self.faiss_index.search(query_QD, wanted, params=parameters)
             return _best_by_group(group_QK[group_QK >= 0], score_QK[group_QK >= 0])
@@ -132,24 +127,24 @@ class IVFIndex(Index):
 
 
 _search_parameters: Any = faiss.SearchParametersIVF
-"""Whatever faiss's stubs say, it takes its attributes by name."""
+"""faiss accepts attributes as keyword arguments, which its type stubs lack."""
 
 
 def _uses_pq(vector_GD: np.ndarray, probes: int) -> bool:
-    """Whether so many lists hold more vectors than are read whole."""
+    """Whether a query reads more than MIN_SCANNED_FOR_PQ vectors."""
     return len(vector_GD) * probes > MIN_SCANNED_FOR_PQ * list_count(len(vector_GD))
 
 
 def list_count(vectors: int) -> int:
-    """How many lists hold so many vectors."""
+    """Number of lists for a number of vectors."""
     return max(math.isqrt(vectors), 1)
 
 
 def _best_by_group(group_F: np.ndarray, score_F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct groups, ascending, each with the best of its scores."""
-    group_G, number_F = unique_inverse(group_F)
+    """Distinct groups, ascending, each with its best score."""
+    group_G, index_F = unique_inverse(group_F)
     score_G = np.full(len(group_G), -np.inf, dtype=np.float32)
-    np.maximum.at(score_G, number_F, score_F)
+    np.maximum.at(score_G, index_F, score_F)
     return group_G, score_G
 
 
@@ -158,7 +153,7 @@ def _check_unit_norm(vector_ND: np.ndarray) -> np.ndarray:
     wrong = np.flatnonzero((np.abs(length_N - 1) > UNIT_NORM_TOLERANCE) & (length_N > 0))
     if len(wrong):
         raise ValueError(
-            f"a vector has length {length_N[wrong[0]]:.3g}, and an approximate index compares directions; normalise it "
+            f"a vector has norm {length_N[wrong[0]]:.3g}, but the approximate index needs unit vectors; normalize it "
             "(similarity='cosine'), or search exactly (exact_up_to=None)"
         )
     return vector_ND

@@ -1,4 +1,4 @@
-"""The first few of very many scores, without sorting them all. Knows nothing about what is scored.
+"""Top k of very many scores without sorting all of them.
 
 Legend: I items, C cases.
 """
@@ -13,19 +13,19 @@ MIN_SCORE = np.finfo(np.float32).tiny
 
 
 def top_k(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """The `k` items of each case that score highest, [C, k], ties by item; -1 where fewer score above 0."""
+    """The `k` highest scoring items of each case [C, k], ties by smaller item; -1 if fewer score above 0."""
     item, case = np.divmod(np.flatnonzero(scores_IC >= _score_threshold(scores_IC, k)), scores_IC.shape[1])
     order = np.lexsort((item, -scores_IC[item, case], case))
     item, case = item[order], case[order]
-    place = np.arange(len(case)) - np.searchsorted(case, case)
-    kept = place < k
-    found = np.full((scores_IC.shape[1], k), -1, dtype=np.int64)
-    found[case[kept], place[kept]] = item[kept]
-    return found
+    rank = np.arange(len(case)) - np.searchsorted(case, case)
+    is_top = rank < k
+    top_CK = np.full((scores_IC.shape[1], k), -1, dtype=np.int64)
+    top_CK[case[is_top], rank[is_top]] = item[is_top]
+    return top_CK
 
 
 def _score_threshold(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """For each case a score that at least `k` items reach, or LEAST: the k-th best of the best of disjoint groups."""
+    """A score that at least `k` items of each case reach: the k-th best of the maxima of disjoint groups, or MIN_SCORE."""
     items, cases = scores_IC.shape
     size = items // GROUPS
     if not size or k > GROUPS:

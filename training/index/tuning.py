@@ -1,7 +1,6 @@
-"""Which index a channel gets: exact up to a number of vectors, beyond it an approximate one that is held against the exact
-one's answers.
+"""Index selection: exact up to a number of vectors, above that an approximate index tuned to the recall of the exact one.
 
-Legend: B rows of Q queries, K results, D width, X excluded items. Knows nothing about channels.
+Legend: B rows of Q queries, K results, D width, X excluded items.
 """
 
 from __future__ import annotations
@@ -19,18 +18,16 @@ from training.index.exact import ExactIndex, Index
 from training.index.ivf import IVFIndex
 
 RECALL_CUTOFF = 200
-MIN_RECALL, TARGET_RECALL = 0.97, 0.98
-"""What an approximate index has to find of the exact one's first K, and what it is tuned to on queries of its own."""
+MIN_RECALL, TARGET_RECALL = 0.97, 0.98  # recall of the exact top K: required, and aimed at when tuning
 INITIAL_PROBES = 4
-MAX_PROBED_FRACTION = 0.5
-"""Whoever has to read a larger share of the lists for it may as well search exactly."""
+MAX_PROBED_FRACTION = 0.5  # reading a larger share of the lists saves no time over exact search
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RecordedSearch:
-    """What an index was asked and what it found, [B, K]."""
+    """Queries of a search and its result."""
 
     query_BQD: torch.Tensor
     exclude_BX: np.ndarray | None
@@ -39,13 +36,13 @@ class RecordedSearch:
 
 @dataclass(frozen=True)
 class RecordingIndex(ExactIndex):
-    """An exact index that remembers its searches."""
+    """An exact index that records its searches."""
 
     searches: list[RecordedSearch] = field(default_factory=list)
 
     @classmethod
     def wrap(cls, index: ExactIndex) -> RecordingIndex:
-        """One that answers as `index` does."""
+        """A recording index with the contents of `index`."""
         return cls(index.items, index.vector_GD)
 
     def search_best(
@@ -60,38 +57,47 @@ class RecordingIndex(ExactIndex):
 def choose_index(
     exact: ExactIndex, exact_up_to: int | None, searches: Sequence[RecordedSearch], seed: int
 ) -> tuple[Index, dict[str, Any]]:
-    """The index for the vectors of `exact`, and what is known of it: `kind`, `vectors`, `recall_at_200`, and of an
-    approximate one `lists`, `probes` and the `seconds` that it took to make.
+    """Choose the index for the vectors of `exact`.
 
-    `exact_up_to`: so many distinct vectors are searched exactly (None: any number). Beyond, the fewest probes are taken
-    that find AIM of what the `searches` found. Exact after all if nobody searches, or if LEAST_RECALL is out of reach.
+    An approximate index gets the fewest probes that reach TARGET_RECALL on the recorded searches. The index stays exact if
+    there are no searches or if MIN_RECALL cannot be reached.
+
+    Args:
+        exact: Index with all vectors.
+        exact_up_to: Largest number of distinct vectors to search exactly; None: no limit.
+        searches: Recorded searches to tune on.
+        seed: Seed of the centroids.
+
+    Returns:
+        The index and its description: `kind`, `vectors`, `recall_at_200`, and for an approximate index `lists`, `probes`
+        and the `seconds` that building it took.
     """
-    known = {"kind": "exact", "vectors": len(exact.items), "recall_at_200": 1.0}
+    description = {"kind": "exact", "vectors": len(exact.items), "recall_at_200": 1.0}
     if exact_up_to is None or len(exact.items) <= exact_up_to or not searches:
-        return exact, known
+        return exact, description
     began = time.monotonic()
     index = IVFIndex.of(exact, INITIAL_PROBES, seed)
     seconds = round(time.monotonic() - began, 1)
-    most = max(int(MAX_PROBED_FRACTION * index.faiss_index.nlist), 1)
-    while (share := recall_against_exact(index, searches)) < TARGET_RECALL and index.probes < most:
-        index = index.with_probes(exact, min(index.probes + (index.probes + 1) // 2, most), seed)
-    if share < MIN_RECALL:
+    max_probes = max(int(MAX_PROBED_FRACTION * index.faiss_index.nlist), 1)
+    while (recall := recall_against_exact(index, searches)) < TARGET_RECALL and index.probes < max_probes:
+        index = index.with_probes(exact, min(index.probes + (index.probes + 1) // 2, max_probes), seed)
+    if recall < MIN_RECALL:
         logger.warning(
-            "an approximate index finds %.3f of the exact one's first %d in half of its lists, less than %.2f: every search "
-            "over %d vectors stays exact",
-            *(share, RECALL_CUTOFF, MIN_RECALL, len(exact.items)),
+            "approximate index has recall %.3f of the exact top %d when probing half of its lists, below %.2f; "
+            "searches over %d vectors stay exact",
+            *(recall, RECALL_CUTOFF, MIN_RECALL, len(exact.items)),
         )
-        return exact, known
+        return exact, description
     lists = {"kind": "approximate", "lists": index.faiss_index.nlist, "probes": index.probes, "seconds": seconds}
-    return index, known | lists | {"recall_at_200": round(share, 4)}
+    return index, description | lists | {"recall_at_200": round(recall, 4)}
 
 
 def recall_against_exact(index: Index, searches: Sequence[RecordedSearch]) -> float:
-    """Which share of what the searches found `index` finds too, averaged over their rows; 1 if they found nothing."""
-    shares: list[float] = []
+    """Recall of `index` against the recorded results, averaged over rows with results; 1 if there are none."""
+    recalls: list[float] = []
     for search in searches:
-        found_BK, _ = index.search_best(search.query_BQD, search.result_BK.shape[1], search.exclude_BX)
-        for found, right in zip(found_BK, search.result_BK, strict=True):
-            if right.any():
-                shares.append(float(np.isin(right[right > 0], found).mean()))
-    return float(np.mean(shares)) if shares else 1.0
+        result_BK, _ = index.search_best(search.query_BQD, search.result_BK.shape[1], search.exclude_BX)
+        for result, expected in zip(result_BK, search.result_BK, strict=True):
+            if expected.any():
+                recalls.append(float(np.isin(expected[expected > 0], result).mean()))
+    return float(np.mean(recalls)) if recalls else 1.0
