@@ -104,8 +104,8 @@ def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
 def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     """Add the pairs whose metric differences are reported with confidence intervals.
 
-    These are fused and channels against the best heuristic and the best baseline on discoveries, served against fused, and
-    every ranker against all simpler ones.
+    These are fused and channels against the best heuristic and the best baseline on discoveries, served against fused,
+    and every ranker against all simpler ones.
     """
     heuristic_names = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
     best, best_channel = (

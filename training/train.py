@@ -1,12 +1,12 @@
 """`python -m training.train channel NAME | container NAME | ranker NAME | head NAME | list TABLE | list all`: fit one model.
 
-The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (playlists, mlogs) are fitted after the channel
-`realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A model is not
-fitted again while its inputs (marts, configs, code) are unchanged.
+The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (playlists, mlogs) are fitted after the
+channel `realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A
+model is not fitted again while its inputs (marts, configs, code) are unchanged.
 
-`--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit final` learns from all data with
-those hyperparameters; the listwise head, whose features do not contain ids, is copied from `held_out`. Models that are
-trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
+`--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit final` learns from all
+data with those hyperparameters; the listwise head, whose features do not contain ids, is copied from `held_out`. Models
+that are trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Text embeddings: character n-grams, TF-IDF, truncated SVD (latent semantic analysis).
 
-Character n-grams need neither a dictionary nor word boundaries, so titles of any language and script are similar if they share
-spelling. Deerwester et al., "Indexing by Latent Semantic Analysis" (JASIS 1990); TF-IDF as in scikit-learn (smooth idf, unit
-rows). Differences: n-grams are hashed into HASH_BUCKETS; the SVD is fitted on a bounded sample of the texts; coordinates are
-divided by the singular values, so that all directions have equal weight in the projection that is learned on top.
+Character n-grams need neither a dictionary nor word boundaries, so titles of any language and script are similar if
+they share spelling. Deerwester et al., "Indexing by Latent Semantic Analysis" (JASIS 1990); TF-IDF as in scikit-learn
+(smooth idf, unit rows). Differences: n-grams are hashed into HASH_BUCKETS; the SVD is fitted on a bounded sample of the
+texts; coordinates are divided by the singular values, so that all directions have equal weight in the projection that
+is learned on top.
 
 Legend: N texts, G n-grams of all texts, P (text, n-gram) pairs, F features, W width.
 """
@@ -84,8 +85,8 @@ class NgramLSA:
 def hash_ngrams(texts: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
     """For each of NGRAM_SIZES, the text index and the hash bucket of every n-gram, in the order of the texts.
 
-    Texts are normalized (NFKC, case folding, single spaces) and padded with a space on both sides, so that word beginnings and
-    ends are distinguished.
+    Texts are normalized (NFKC, case folding, single spaces) and padded with a space on both sides, so that word
+    beginnings and ends are distinguished.
     """
     folded = [" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts]
     folded = [f" {text} " if text else "" for text in folded]

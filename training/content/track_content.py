@@ -1,8 +1,8 @@
 """Track content: names, texts, sound and cover of a track as one row of numbers, independent of who plays it.
 
-Blocks: names (title and artists) and texts (lyrics and comments) by `text_ngrams`; sound and cover vectors by their principal
-components. Each block of a row has unit length, or is zeros if the track has no such content. Rows have at most WIDTH
-float16 numbers. Legend: N tracks, V vocabulary, W width.
+Blocks: names (title and artists) and texts (lyrics and comments) by `text_ngrams`; sound and cover vectors by their
+principal components. Each block of a row has unit length, or is zeros if the track has no such content. Rows have at
+most WIDTH float16 numbers. Legend: N tracks, V vocabulary, W width.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ class TrackContent:
 def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The arguments of `TrackContent.of` for rows of the mart `tracks`, in their order.
 
-    For a held-out fit with a global time cut, only comments written before the start of validation are used, and comments
-    without a time are not. A final fit, and marts that are split per user, use all comments.
+    For a held-out fit with a global time cut, only comments written before the start of validation are used, and
+    comments without a time are not. A final fit, and marts that are split per user, use all comments.
     """
     mart = pl.scan_parquet(marts / "tracks.parquet")
     available = [name for name in CONTENT_COLUMNS if name in mart.collect_schema().names()]

@@ -1,7 +1,7 @@
 """Catalog of a release: metadata of every servable track as arrays by item, read by the filters.
 
-Legend: V vocabulary (0 padding, 1 unknown), A artists of the catalog, F artists of all tracks together. Times are int64 µs
-UTC.
+Legend: V vocabulary (0 padding, 1 unknown), A artists of the catalog, F artists of all tracks together. Times are int64
+µs UTC.
 """
 
 from __future__ import annotations

@@ -97,10 +97,10 @@ class CollectionIndex:
 def build_collection_cases(data: TrainingData, collections: Collections, part: str) -> RecallCases:
     """One case per opening of a collection in `part`, by user and time; its only target is the collection's number.
 
-    The target is a `repeat` if the user had opened the collection before, else a `discovery` (and `reachable`). Clicking,
-    liking, collecting, sharing and downloading a collection opens it, and so does playing a track from it; such events
-    within one session gap are one opening. The request is made before the first of them, so that it contains no event
-    of the opening itself.
+    The target is a `repeat` if the user had opened the collection before, else a `discovery` (and `reachable`).
+    Clicking, liking, collecting, sharing and downloading a collection opens it, and so does playing a track from it;
+    such events within one session gap are one opening. The request is made before the first of them, so that it
+    contains no event of the opening itself.
 
     Raises:
         ValueError: there is no such part.

@@ -1,7 +1,7 @@
 """Sampling of past requests: at the start of a session or in its middle, with the tracks listened to from then on as targets.
 
-These are training examples of the listwise head, which learns from whole requests. Slates are requested at the start of a
-session, and within it when the previous slate was played through. Trained on session starts only, the head could not
+These are training examples of the listwise head, which learns from whole requests. Slates are requested at the start of
+a session, and within it when the previous slate was played through. Trained on session starts only, the head could not
 distinguish tracks played a minute ago from tracks played in the previous session.
 """
 

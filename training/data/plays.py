@@ -1,7 +1,7 @@
 """All plays of all users as flat columns.
 
-Legend: P plays, U users. Rows are sorted by user, then `play_number`. Times are int64 µs since 1970, UTC; other integers
-are int32.
+Legend: P plays, U users. Rows are sorted by user, then `play_number`. Times are int64 µs since 1970, UTC; other
+integers are int32.
 """
 
 from __future__ import annotations

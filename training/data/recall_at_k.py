@@ -1,7 +1,7 @@
 """Recall at k, the metric of recall channels.
 
-Averaged over the cases of a user, then over users, so that heavy listeners count as much as others. Confidence intervals and
-reports are in `training.evaluation`. Legend: C cases, K candidates, U users.
+Averaged over the cases of a user, then over users, so that heavy listeners count as much as others. Confidence
+intervals and reports are in `training.evaluation`. Legend: C cases, K candidates, U users.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, .
 def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50, 200)) -> float:
     """Objective of tuning on validation: recall of all targets at both cutoffs plus that of reachable discoveries at the larger.
 
-    Four of five plays are repeats, so recall of all targets alone would push discoveries out. The term for discoveries is 0
-    if no case has a reachable one.
+    Four of five plays are repeats, so recall of all targets alone would push discoveries out. The term for discoveries
+    is 0 if no case has a reachable one.
     """
     first, second = cutoffs
     parts = (f"recall_at_{first}/all", f"recall_at_{second}/all", f"recall_at_{second}/reachable")

@@ -44,8 +44,8 @@ class TrackFacets:
     def similarity(self, items_C: NDArray[np.int64]) -> Floats:
         """Similarity of each pair of items, [C, C] in 0..1.
 
-        The cosine similarity of two tracks' values of a facet, averaged over the facets that both tracks have; NaN if there
-        is no such facet.
+        The cosine similarity of two tracks' values of a facet, averaged over the facets that both tracks have; NaN if
+        there is no such facet.
         """
         C = len(items_C)
         count_C = self.offset_V1[items_C + 1] - self.offset_V1[items_C]

@@ -41,13 +41,14 @@ class TrainingData:
 
     Args:
         marts: Folder of the marts.
-        fit: `held_out` uses the parts of the marts: models learn from `train` and are tuned on `validation`. `final` treats
-            every play as `train`; the catalog then has all tracks that were played or are available by the newest event.
+        fit: `held_out` uses the parts of the marts: models learn from `train` and are tuned on `validation`. `final`
+            treats every play as `train`; the catalog then has all tracks that were played or are available by the
+            newest event.
         recipe: Recipe of the training run.
         services: Contracts of feature services; others are read from Feast's registry.
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
-        max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the plays
-            of all others are ignored.
+        max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the
+            plays of all others are ignored.
 
     Raises:
         FileNotFoundError: a mart is missing.

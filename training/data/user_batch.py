@@ -1,8 +1,8 @@
 """User batches: the features of B requests as arrays, the same for training and serving.
 
-A model names a Feast feature service, which lists the views that it reads. Sequence views come from the point-in-time reader
-(offline) or as lists from the online store; ordinary views from Feast's `get_historical_features` or `get_online_features`.
-Legend: B requests, L events, H items of a user's history.
+A model names a Feast feature service, which lists the views that it reads. Sequence views come from the point-in-time
+reader (offline) or as lists from the online store; ordinary views from Feast's `get_historical_features` or
+`get_online_features`. Legend: B requests, L events, H items of a user's history.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ class OfflineFeatures:
             user_ids: B user ids.
             times: Request times, µs UTC [B].
             scenes: Scene of each request.
-            profile: Result of `load_profile` for these requests. A query to Feast takes as long for one row as for thousands,
-                so callers with many batches load the profiles of all of them together. None: load it here.
+            profile: Result of `load_profile` for these requests. A query to Feast takes as long for one row as for
+                thousands, so callers with many batches load the profiles of all of them together. None: load it here.
         """
         contract, times = self.contract(service), np.asarray(times, dtype=np.int64)
         ids = [str(user) for user in user_ids]

@@ -1,8 +1,8 @@
 """Sampling of users whose plays are learned from, where all plays would exceed the memory limit.
 
-A sampled user keeps their whole history, since a history with gaps is a different history. Users are ordered by a salted
-hash (`hash_bucket`), so the sample is the same every day, in every process and for every model: releases are compared on
-the requests of the same users, and a smaller sample is a subset of a larger one.
+A sampled user keeps their whole history, since a history with gaps is a different history. Users are ordered by a
+salted hash (`hash_bucket`), so the sample is the same every day, in every process and for every model: releases are
+compared on the requests of the same users, and a smaller sample is a subset of a larger one.
 """
 
 from __future__ import annotations

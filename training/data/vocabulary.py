@@ -1,7 +1,7 @@
 """Vocabulary: the integer codes of tracks, artists and collections inside a model.
 
-0 is padding, 1 a track that is not in the vocabulary, 2 and up are tracks by descending number of plays, then by id. Titles
-and artist names are included, so that channels can explain recommendations.
+0 is padding, 1 a track that is not in the vocabulary, 2 and up are tracks by descending number of plays, then by id.
+Titles and artist names are included, so that channels can explain recommendations.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Data-parallel training: the ranks that train one model together, and what they exchange.
 
-torchrun starts the ranks: `torchrun --standalone --nproc-per-node 2 -m training.train …`. Each rank computes its rows of
-every batch, and `DistributedDataParallel` averages the gradients. To make the result independent of the number of ranks,
-means over unequal counts are weighted (`weight_for_global_mean`) and random draws for a whole batch come from a generator
-that all ranks share (`shared_generator`). A single process skips all communication.
+torchrun starts the ranks: `torchrun --standalone --nproc-per-node 2 -m training.train …`. Each rank computes its rows
+of every batch, and `DistributedDataParallel` averages the gradients. To make the result independent of the number of
+ranks, means over unequal counts are weighted (`weight_for_global_mean`) and random draws for a whole batch come from a
+generator that all ranks share (`shared_generator`). A single process skips all communication.
 """
 
 from __future__ import annotations

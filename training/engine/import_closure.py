@@ -1,7 +1,7 @@
 """Cache keys of code: a hash of every module that a result depends on, derived from the import statements.
 
-A fitted model, an evaluation or a cached array is reused only while the code that produced it is unchanged. Which code that
-is follows from the imports, so nothing has to be listed by hand.
+A fitted model, an evaluation or a cached array is reused only while the code that produced it is unchanged. Which code
+that is follows from the imports, so nothing has to be listed by hand.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def parallel_map(
         work: The function. Data that it reads must be loaded beforehand, or every process loads it again.
         pieces: Its arguments, one call each.
         description: Label of the progress bar.
-        processes: Number of processes; None uses all cores on Linux if there are MIN_PIECES_TO_FORK pieces or more, else
-            one. With one process everything runs in this process.
+        processes: Number of processes; None uses all cores on Linux if there are MIN_PIECES_TO_FORK pieces or more,
+            else one. With one process everything runs in this process.
 
     Raises:
         BrokenProcessPool: a process was killed, for example for lack of memory.

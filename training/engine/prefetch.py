@@ -1,8 +1,8 @@
 """Training batches by step number: split over loader workers, prefetched, with the waiting time measured.
 
-Batch i depends only on the seed and on i, so worker w of W makes the batches of every W-th step: none is made twice, none is
-skipped, and a `DataLoader` returns them in the order of the steps. Each distributed rank makes its own rows of a batch
-(`training.engine.distributed.rank_slice`); the function that makes batches is responsible for that.
+Batch i depends only on the seed and on i, so worker w of W makes the batches of every W-th step: none is made twice,
+none is skipped, and a `DataLoader` returns them in the order of the steps. Each distributed rank makes its own rows of
+a batch (`training.engine.distributed.rank_slice`); the function that makes batches is responsible for that.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ def peak_mb() -> int:
 def retain_freed_memory() -> bool:
     """Make glibc keep up to MAX_RETAINED_BYTES of freed blocks of up to MAX_BLOCK_BYTES each.
 
-    Every training step frees tensors of some MiB and allocates the same again. By default glibc returns them to the system
-    in between, and the page faults of fresh memory take a fifth of a step of `realtime` (docs/adr/0043).
+    Every training step frees tensors of some MiB and allocates the same again. By default glibc returns them to the
+    system in between, and the page faults of fresh memory take a fifth of a step of `realtime` (docs/adr/0043).
 
     Returns:
         Whether the allocator of this system supports it.

@@ -1,8 +1,9 @@
 """Fitting loop of neural models: progress, checkpoints, resuming, early stopping; deterministic for a seed.
 
-Batch i and the random numbers of step i depend only on the seed and on i, so a fit that was killed resumes from its last
-checkpoint and ends with the same weights as an uninterrupted one. Distributed ranks (`training.engine.distributed`) each
-compute their rows of a batch; rank 0 validates and writes. Lightning runs the steps.
+Batch i and the random numbers of step i depend only on the seed and on i, so a fit that was killed resumes from its
+last checkpoint and ends with the same weights as an uninterrupted one. Distributed ranks
+(`training.engine.distributed`) each compute their rows of a batch; rank 0 validates and writes. Lightning runs the
+steps.
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ class Workspace:
     def mart_hashes(self) -> dict[str, str]:
         """Hash of the rows of every mart, by name.
 
-        Rows are hashed rather than bytes, since row groups and compression may differ between runs. Hashes are cached by
-        size, modification time and inode of the file.
+        Rows are hashed rather than bytes, since row groups and compression may differ between runs. Hashes are cached
+        by size, modification time and inode of the file.
         """
         cache = self.folder.parent / MART_HASHES_FILE
         cached = json.loads(cache.read_text()) if cache.exists() else {}
@@ -145,8 +145,8 @@ class Workspace:
         """Everything that an output depends on, with the joint hash under `hash`.
 
         Args:
-            parts: Inputs besides `as_of`, the recipe, the marts, the table of behaviors and the limit of plays: configs,
-                fit, code.
+            parts: Inputs besides `as_of`, the recipe, the marts, the table of behaviors and the limit of plays:
+                configs, fit, code.
         """
         inputs: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
         inputs |= self._sampling_inputs | {"behaviours": behaviours_hash()}

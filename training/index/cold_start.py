@@ -1,10 +1,10 @@
 """Cold-start index: nearest items, where unplayed items must exceed a score threshold.
 
-A cold item is known only by its content, and there may be many of them. It is returned only if it scores at least as high
-as items that users did listen to would score if they were known only by their content. The threshold is tuned on
+A cold item is known only by its content, and there may be many of them. It is returned only if it scores at least as
+high as items that users did listen to would score if they were known only by their content. The threshold is tuned on
 validation. After Zhuo, Zhu, Yue, Zhao, "Learning Explicit User Interest Boundary for Recommendation" (WWW 2022), arXiv
-2111.11026. Difference: there every user has a threshold that is learned with the model and applies to all items; here one
-number per task, a quantile of the positives' scores, applies to cold items only.
+2111.11026. Difference: there every user has a threshold that is learned with the model and applies to all items; here
+one number per task, a quantile of the positives' scores, applies to cold items only.
 
 Legend: N items, B requests, Q queries per request, K results, T targets, D width.
 """

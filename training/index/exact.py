@@ -26,8 +26,8 @@ MIN_GROUPS_FOR_PREFILTER = 8_192  # smaller indexes are scored as fast without t
 class Index(ABC):
     """Immutable index of item vectors, which may be searched while a changed copy is made.
 
-    Items with equal vectors are searched as one. Rare tracks share the vector of their artist, so on a log with a long tail
-    this saves two thirds of the work.
+    Items with equal vectors are searched as one. Rare tracks share the vector of their artist, so on a log with a long
+    tail this saves two thirds of the work.
     """
 
     items: DuplicateVectorGroups

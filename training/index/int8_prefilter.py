@@ -1,7 +1,7 @@
 """Int8 prefilter: vectors quantized to int8, to select the candidates of an exact search with a quarter of the memory traffic.
 
-The error of a quantized score is bounded by the Cauchy-Schwarz inequality: |q·v - q'·v'| <= |q|·|v - v'| + |q - q'|·|v'|.
-Rescoring all vectors that may be among the best within that bound therefore gives the exact result.
+The error of a quantized score is bounded by the Cauchy-Schwarz inequality: |q·v - q'·v'| <= |q|·|v - v'| + |q -
+q'|·|v'|. Rescoring all vectors that may be among the best within that bound therefore gives the exact result.
 
 Legend: G vectors, B rows of Q queries, R = B · Q, D width.
 """
@@ -48,8 +48,8 @@ class Int8Prefilter:
         """Quantized scores with error bounds.
 
         Returns:
-            The best score of each vector by any query of the row, int32 [B, G], in units that differ between rows, and the
-            maximum error of a row's scores in the same units [B].
+            The best score of each vector by any query of the row, int32 [B, G], in units that differ between rows, and
+            the maximum error of a row's scores in the same units [B].
         """
         B, Q, D = query_BQD.shape
         unit_B = np.abs(query_BQD).max((1, 2)) / INT8_MAX

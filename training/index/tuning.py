@@ -59,8 +59,8 @@ def choose_index(
 ) -> tuple[Index, dict[str, Any]]:
     """Choose the index for the vectors of `exact`.
 
-    An approximate index gets the fewest probes that reach TARGET_RECALL on the recorded searches. The index stays exact if
-    there are no searches or if MIN_RECALL cannot be reached.
+    An approximate index gets the fewest probes that reach TARGET_RECALL on the recorded searches. The index stays exact
+    if there are no searches or if MIN_RECALL cannot be reached.
 
     Args:
         exact: Index with all vectors.
@@ -69,8 +69,8 @@ def choose_index(
         seed: Seed of the centroids.
 
     Returns:
-        The index and its description: `kind`, `vectors`, `recall_at_200`, and for an approximate index `lists`, `probes`
-        and the `seconds` that building it took.
+        The index and its description: `kind`, `vectors`, `recall_at_200`, and for an approximate index `lists`,
+        `probes` and the `seconds` that building it took.
     """
     description = {"kind": "exact", "vectors": len(exact.items), "recall_at_200": 1.0}
     if exact_up_to is None or len(exact.items) <= exact_up_to or not searches:
