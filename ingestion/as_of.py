@@ -1,4 +1,4 @@
-"""`python -m ingestion.as_of`: the day after the newest landed event, YYYY-MM-DD. The default `as_of` of every run."""
+"""`python -m ingestion.as_of`: print the day after the newest landed event (YYYY-MM-DD), the default `as_of` of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from storage import object_store
 
 
 def default_as_of(tables: Path) -> date:
-    """The first day on which everything landed is known: the UTC day after the newest `ended_at`.
+    """Return the UTC day after the newest `ended_at`, on which all landed events are known.
+
+    Args:
+        tables: Folder of the landing zone; may be on object storage.
 
     Raises:
-        LookupError: no event has been landed.
+        LookupError: No event has been landed.
     """
     folder = tables / "landing" / "listening_events"
     files = [str(file) for file in object_store.list_files(folder, "dt=*/*.parquet")]
@@ -28,7 +31,7 @@ def default_as_of(tables: Path) -> date:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command: prints the day."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ingestion.as_of", description=__doc__)
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     options = parser.parse_args(arguments)

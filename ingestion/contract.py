@@ -1,7 +1,7 @@
-"""The data contract: every table of the landing zone, column by column, with what each column means.
+"""Data contract: schemas of all tables of the landing zone with a description of each column.
 
-All times are UTC microseconds, all ids are strings. Knows nothing about files or formats: `readers/` turn a source
-into these tables and `validation.py` says which rows keep the contract.
+All times are UTC microseconds, all ids are strings. The `readers/` convert sources to these tables, `validation.py`
+checks rows against the contract.
 """
 
 from __future__ import annotations
@@ -18,75 +18,81 @@ STRINGS = pa.list_(pa.string())
 VECTOR = pa.list_(pa.float32())
 
 
-def _column(name: str, kind: pa.DataType, description: str, required: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=not required, metadata={"description": description})
+def _column(name: str, data_type: pa.DataType, description: str, required: bool = False) -> pa.Field:
+    return pa.field(name, data_type, nullable=not required, metadata={"description": description})
 
 
-LANDED_AT = _column("landed_at", TIME, "When the row was landed; the newest row of a key counts", required=True)
+LANDED_AT = _column("landed_at", TIME, "Time of landing; the newest row of a key is valid", required=True)
 
 LISTENING_EVENTS = pa.schema(
     [
-        _column("event_id", pa.string(), "Idempotency key: an event landed twice is one event", required=True),
-        _column("user_id", pa.string(), "Who acted, a pseudonym", required=True),
-        _column("sequence_number", pa.int64(), "The source's own order within the user; breaks ties of ended_at", True),
-        _column("target_type", pa.string(), f"What was acted on: {', '.join(TARGET_TYPES)}", required=True),
+        _column("event_id", pa.string(), "Idempotency key: duplicates are dropped", required=True),
+        _column("user_id", pa.string(), "Pseudonym of the user", required=True),
+        _column("sequence_number", pa.int64(), "Order in the source within the user; breaks ties of ended_at", True),
+        _column("target_type", pa.string(), f"Type of the target: {', '.join(TARGET_TYPES)}", required=True),
         _column("target_id", pa.string(), "Id of the target within its type", required=True),
-        _column("occurred_at", TIME, "When it began, by a clock that gives no outcome away", required=True),
-        _column("ended_at", TIME, "When the outcome became known; equals occurred_at except for plays", required=True),
-        _column("action", pa.string(), f"What happened: {', '.join(ACTIONS)}", required=True),
-        _column("played_ms", pa.int64(), "Milliseconds played; every play has it, no other action does"),
-        _column("scene", pa.string(), "Where in the product: daily, private_fm, playlists, mlog, similar, library"),
-        _column("context_id", pa.string(), "What it came from, typed: playlist:7, album:3, mlog:9"),
-        _column("request_id", pa.string(), "The answer of ours that exposed the target"),
-        _column("position", pa.int32(), "Place in that answer, from 0"),
-        _column("propensity", pa.float64(), "Probability with which that answer showed the target, in (0, 1]"),
-        _column("device", pa.string(), "Kind of device, coarse"),
+        _column("occurred_at", TIME, "Start of the event, coarse enough not to reveal its outcome", required=True),
+        _column(
+            "ended_at", TIME, "Time at which the outcome was known; equals occurred_at except for plays", required=True
+        ),
+        _column("action", pa.string(), f"Action: {', '.join(ACTIONS)}", required=True),
+        _column("played_ms", pa.int64(), "Played duration in milliseconds; required for plays, null for other actions"),
+        _column("scene", pa.string(), "Product scene: daily, private_fm, playlists, mlog, similar, library"),
+        _column(
+            "context_id",
+            pa.string(),
+            "Collection that the target was played from, with type: playlist:7, album:3, mlog:9",
+        ),
+        _column("request_id", pa.string(), "Recommendation request that exposed the target"),
+        _column("position", pa.int32(), "Position in the response, from 0"),
+        _column("propensity", pa.float64(), "Probability with which the response showed the target, in (0, 1]"),
+        _column("device", pa.string(), "Type of device"),
     ]
 )
 
 EXPOSURES = pa.schema(
     [
-        _column("event_id", pa.string(), "The impression that it is, in listening_events", required=True),
-        _column("request_id", pa.string(), "The answer of ours that showed the target", required=True),
-        _column("user_id", pa.string(), "To whom, a pseudonym", required=True),
-        _column("scene", pa.string(), "Where in the product", required=True),
-        _column("shown_at", TIME, "When", required=True),
-        _column("release", pa.string(), "Release that gave the answer", required=True),
-        _column("arm", pa.string(), "What an experiment assigned the user to; without one, the release", required=True),
-        _column("features_hash", pa.string(), "Hash of everything that its models were given of the user"),
-        _column("target_type", pa.string(), f"What was shown: {', '.join(TARGET_TYPES)}", required=True),
+        _column("event_id", pa.string(), "Id of the impression in listening_events", required=True),
+        _column("request_id", pa.string(), "Recommendation request that showed the target", required=True),
+        _column("user_id", pa.string(), "Pseudonym of the user", required=True),
+        _column("scene", pa.string(), "Product scene", required=True),
+        _column("shown_at", TIME, "Time of the impression", required=True),
+        _column("release", pa.string(), "Release that served the request", required=True),
+        _column("arm", pa.string(), "Experiment arm of the user; the release if there is no experiment", required=True),
+        _column("features_hash", pa.string(), "Hash of all user features that the models read"),
+        _column("target_type", pa.string(), f"Type of the target: {', '.join(TARGET_TYPES)}", required=True),
         _column("target_id", pa.string(), "Id of the target within its type", required=True),
-        _column("position", pa.int32(), "Place in the answer, from 0", required=True),
-        _column("channels", STRINGS, "Recall channels that found it, the one that ranked it best first"),
-        _column("propensity", pa.float64(), "Probability of being shown there, in (0, 1]; 1 unless by chance", True),
-        _column("is_exploration", pa.bool_(), "Chance gave it its place", required=True),
+        _column("position", pa.int32(), "Position in the response, from 0", required=True),
+        _column("channels", STRINGS, "Recall channels that retrieved the target, the one that ranked it best first"),
+        _column(
+            "propensity", pa.float64(), "Probability of this position, in (0, 1]; 1 unless it was randomized", True
+        ),
+        _column("is_exploration", pa.bool_(), "Position was filled at random", required=True),
     ]
 )
 
 TRACKS = pa.schema(
     [
         _column("track_id", pa.string(), "One release of a recording", required=True),
-        _column("recording_id", pa.string(), "The same recording on several releases shares it"),
+        _column("recording_id", pa.string(), "Id of the recording, which several releases may share"),
         _column("title", pa.string(), "Title as printed"),
         _column("artist_ids", STRINGS, "Performers, the main one first"),
         _column("album_id", pa.string(), "Album it is on"),
-        _column("duration_ms", pa.int64(), "Length in milliseconds, when the source knows it"),
+        _column("duration_ms", pa.int64(), "Length in milliseconds, if the source has it"),
         _column("released_on", pa.date32(), "Day of release"),
-        _column("available_from", TIME, "First moment it may be served"),
-        _column("available_until", TIME, "Moment from which it may no longer be served"),
+        _column("available_from", TIME, "Time from which it may be served"),
+        _column("available_until", TIME, "Time from which it may no longer be served"),
         _column("territories", STRINGS, "Countries it may be served in; empty or null: all"),
         _column("is_explicit", pa.bool_(), "Carries an advisory label"),
         _column("language", pa.string(), "Facet: language of the song"),
         _column("styles", STRINGS, "Facet: styles (pop, rock, folk …)"),
-        _column("scenes", STRINGS, "Facet: scenes of life (morning, study, driving …)"),
+        _column("scenes", STRINGS, "Facet: situations (morning, study, driving …)"),
         _column("emotions", STRINGS, "Facet: emotions (nostalgic, happy …)"),
         _column("themes", STRINGS, "Facet: themes (soundtrack, covers, guitar …)"),
-        _column("lyrics", pa.string(), "Words of the song"),
-        _column("audio_vector", VECTOR, "Embedding of the sound"),
-        _column("image_vector", VECTOR, "Embedding of the cover"),
-        _column(
-            "audio_url", pa.string(), "Where it can be heard: an https address, or a path of the recommender's own host"
-        ),
+        _column("lyrics", pa.string(), "Lyrics"),
+        _column("audio_vector", VECTOR, "Audio embedding"),
+        _column("image_vector", VECTOR, "Cover embedding"),
+        _column("audio_url", pa.string(), "URL of the audio: https, or a path on the recommender's host"),
         LANDED_AT,
     ]
 )
@@ -114,7 +120,7 @@ PLAYLISTS = pa.schema(
         _column("playlist_id", pa.string(), "One playlist", required=True),
         _column("title", pa.string(), "Title as printed"),
         _column("source", pa.string(), "ugc: made by a user; mgc: made by an editor or a machine", required=True),
-        _column("track_ids", STRINGS, "Its tracks in order"),
+        _column("track_ids", STRINGS, "Tracks in order"),
         LANDED_AT,
     ]
 )
@@ -123,7 +129,7 @@ MLOGS = pa.schema(
     [
         _column("mlog_id", pa.string(), "One short video", required=True),
         _column("title", pa.string(), "Title as printed"),
-        _column("track_ids", STRINGS, "Tracks it is tied to"),
+        _column("track_ids", STRINGS, "Tracks in the video"),
         LANDED_AT,
     ]
 )
@@ -132,8 +138,8 @@ TRACK_COMMENTS = pa.schema(
     [
         _column("comment_id", pa.string(), "One comment", required=True),
         _column("track_id", pa.string(), "Track it was written under", required=True),
-        _column("text", pa.string(), "What was written", required=True),
-        _column("occurred_at", TIME, "When it was written"),
+        _column("text", pa.string(), "Text of the comment", required=True),
+        _column("occurred_at", TIME, "Time of the comment"),
         LANDED_AT,
     ]
 )
@@ -152,25 +158,30 @@ LANDINGS = pa.schema(
         _column("landing_id", pa.string(), "Hash of the source's content", required=True),
         _column("source", pa.string(), "Name of the landed file or folder", required=True),
         _column("format", pa.string(), "Reader that read it", required=True),
-        _column("split", pa.string(), "How its events are split in time: user_time, global_time; null for live events"),
-        _column("read", pa.int64(), "Rows read", required=True),
-        _column("landed", pa.int64(), "Rows written", required=True),
-        _column("duplicate", pa.int64(), "Rows that had been landed before", required=True),
-        _column("quarantined", pa.int64(), "Rows that broke the contract", required=True),
+        _column("split", pa.string(), "Train/test split of the events: user_time, global_time; null for live events"),
+        _column("read", pa.int64(), "Number of rows read", required=True),
+        _column("landed", pa.int64(), "Number of rows written", required=True),
+        _column("duplicate", pa.int64(), "Number of rows that had been landed before", required=True),
+        _column("quarantined", pa.int64(), "Number of rows that violated the contract", required=True),
         LANDED_AT,
     ]
 )
 
 QUARANTINE = pa.schema(
     [
-        _column("reject_id", pa.string(), "Hash of file name, line and row: a row is quarantined once", required=True),
-        _column("source", pa.string(), "File the row came from", required=True),
+        _column(
+            "reject_id",
+            pa.string(),
+            "Hash of file name, line and row, so that a row is quarantined once",
+            required=True,
+        ),
+        _column("source", pa.string(), "File of the row", required=True),
         _column(
             "source_line", pa.int64(), "Line in that file, from 1 (in a JSON array or Parquet: the row)", required=True
         ),
-        _column("reason", pa.string(), "What it breaks, with the value", required=True),
+        _column("reason", pa.string(), "Violated rule, with the value", required=True),
         _column("raw", pa.string(), "The row as it was read", required=True),
-        _column("user_id", pa.string(), "Whose row it is, where the reader knows"),
+        _column("user_id", pa.string(), "User of the row, if known"),
         LANDED_AT,
     ]
 )
@@ -202,12 +213,12 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 
 EVENT_TIME_COLUMNS = {"listening_events": "ended_at", "exposures": "shown_at"}
-"""Tables of what happened: a row lands once by its id, in the partition of this time. The others are catalogue."""
+"""Event tables and the time that determines a row's partition; rows are landed once per id. Other tables are catalog."""
 
 SOURCE_TABLES = tuple(name for name in SCHEMAS if name != "landings")
 
 
 def source_schema(table: str) -> pa.Schema:
-    """The columns a source gives for a table: the contract without `landed_at`, which landing adds."""
+    """Schema of the rows of a source: the contract without `landed_at`, which landing adds."""
     schema = SCHEMAS[table]
     return pa.schema([field for field in schema if field.name != "landed_at"])

@@ -1,9 +1,9 @@
-"""Which event ids have landed: what a landing asks of every partition that it writes, however many files it has.
+"""Index of landed event ids, used to deduplicate new events.
 
-A file is read once. Of each id a hash and the number of its file are kept (12 bytes), in a few sorted runs that double, so that
-a question costs its own ids and not those that have landed. A run that has grown lies on the disk and is read when a question
-is put, so that memory does not grow with what has landed. An id whose hash is there is looked for in the very files that have
-the hash: nothing is taken for landed that is not. Knows nothing about tables or partitions.
+Each file is read once. For each id the index holds a hash and the number of its file (12 bytes) in a few sorted runs of
+doubling size (as in a log-structured merge tree), so that the cost of a lookup depends on the number of queried ids, not
+on the number of landed ones. Large runs are spilled to disk and loaded for each lookup, so that memory is bounded. Ids
+whose hash is found are compared with the ids in the files, so hash collisions cause no false duplicates.
 """
 
 from __future__ import annotations
@@ -20,44 +20,48 @@ from numpy.typing import NDArray
 from storage import object_store
 
 SPILL_THRESHOLD_IDS = 2_000_000
-"""A run of so many ids goes to the disk: 24 MB."""
+"""Runs with this many ids (24 MB) are spilled to disk."""
 
 
 @dataclass(frozen=True)
 class _SortedRun:
-    """Hashes in order, and the number of the file of each."""
+    """Sorted id hashes with file numbers."""
 
-    hashes: NDArray[np.uint64]
-    files: NDArray[np.uint32]
+    hashes: NDArray[np.uint64]  # ascending
+    files: NDArray[np.uint32]  # number of the file of each hash
 
     def merge(self, other: _SortedRun) -> _SortedRun:
-        """Both as one."""
+        """Merge two runs."""
         hashes = np.concatenate([self.hashes, other.hashes])
         order = np.argsort(hashes, kind="stable")
         return _SortedRun(hashes[order], np.concatenate([self.files, other.files])[order])
 
-    def find(self, asked: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
-        """Which of the hashes (in order) are here, and the files that have them."""
-        first = np.searchsorted(self.hashes, asked, side="left")
-        counts = np.searchsorted(self.hashes, asked, side="right") - first
-        places = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        return counts > 0, np.unique(self.files[places])
+    def find(self, queries: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
+        """Look up sorted hashes; return whether each is in the run, and the numbers of the files that have them."""
+        first = np.searchsorted(self.hashes, queries, side="left")
+        counts = np.searchsorted(self.hashes, queries, side="right") - first
+        matches = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        return counts > 0, np.unique(self.files[matches])
 
 
 @dataclass(frozen=True)
 class _SpilledRun:
-    """A run on the disk, which takes memory while it is asked and no longer."""
+    """A run on disk, loaded into memory only during a lookup."""
 
     path: Path
 
-    def find(self, asked: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
-        """What the run finds."""
+    def find(self, queries: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
+        """See `_SortedRun.find`."""
         with self.path.open("rb") as file:
-            return _SortedRun(np.load(file), np.load(file)).find(asked)
+            return _SortedRun(np.load(file), np.load(file)).find(queries)
 
 
 class EventIdIndex:
-    """The event ids of files that only become more; runs that grow large lie in `folder` (None: all stay in memory)."""
+    """Index of the event ids of a growing set of files.
+
+    Args:
+        folder: Folder of spilled runs; None: all runs stay in memory.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files: list[Path] = []
@@ -66,11 +70,11 @@ class EventIdIndex:
         self._folder = folder
 
     def __len__(self) -> int:
-        """How many ids are in memory."""
+        """Number of ids in memory."""
         return sum(len(run.hashes) for run in self._runs)
 
     def spill(self) -> None:
-        """Nothing of it stays in memory, if there is a folder for it."""
+        """Move all runs from memory to disk; does nothing without a folder."""
         if not self._folder or not self._runs:
             return
         run = self._runs.pop()
@@ -84,23 +88,23 @@ class EventIdIndex:
         self._spilled.append(_SpilledRun(path))
 
     def contains(self, files: Iterable[Path], ids: pl.Series) -> pl.Series:
-        """Which of `ids` are in one of `files`, all files of the calls before among them."""
+        """Whether each id is in one of `files`, which must include the files of earlier calls."""
         for file in sorted(set(files) - set(self._files)):
             self._add(file)
         hashes = _hashes(ids)
         order = np.argsort(hashes)
-        found, holding = np.zeros(len(ids), np.bool_), set[int]()
+        has_hash, matching_files = np.zeros(len(ids), np.bool_), set[int]()
         runs: list[_SortedRun | _SpilledRun] = [*self._runs, *self._spilled]
         for run in runs:
-            here, files_of_run = run.find(hashes[order])
-            found |= here
-            holding.update(files_of_run.tolist())
-        if not holding:
+            is_in_run, files_of_run = run.find(hashes[order])
+            has_hash |= is_in_run
+            matching_files.update(files_of_run.tolist())
+        if not matching_files:
             return pl.repeat(False, len(ids), eager=True)
         is_likely = np.zeros(len(ids), np.bool_)
-        is_likely[order] = found
-        known = pl.concat([_event_ids(self._files[number]) for number in sorted(holding)])
-        return pl.Series(is_likely) & ids.is_in(known.implode())
+        is_likely[order] = has_hash
+        landed_ids = pl.concat([_event_ids(self._files[number]) for number in sorted(matching_files)])
+        return pl.Series(is_likely) & ids.is_in(landed_ids.implode())
 
     def _add(self, file: Path) -> None:
         hashes = _hashes(_event_ids(file))

@@ -1,9 +1,8 @@
-"""The landing zone: `landing/<table>/dt=<day or month>/<content hash>.parquet`, append-only, written so that a kill
-leaves no half file. It is in the home folder or on object storage (`storage.py`); its lock is always in the home folder.
+"""Landing zone: append-only Parquet files `landing/<table>/dt=<day or month>/<content hash>.parquet`.
 
-A row lands once: events by `event_id`, rows of other tables when they differ from the newest landed row of their key.
-What breaks the contract goes to `quarantine/`, rows of users who were forgotten go nowhere. Knows nothing about formats:
-rows come from `readers/`.
+Files are written atomically, to the home folder or to object storage; the lock is always in the home folder. Landing is
+idempotent: events are deduplicated by `event_id`, rows of other tables are landed only if they differ from the newest
+landed row of their key. Rows that violate the contract go to `quarantine/`, rows of erased users are dropped.
 """
 
 from __future__ import annotations
@@ -32,29 +31,26 @@ from storage import object_store
 from storage.suppression_list import SuppressionList
 
 FLUSH_ROWS = 400_000
-MAX_IDS_IN_MEMORY = 8_000_000  # ids of events in memory, 12 bytes each; the others lie on the disk
-EMPTY_PARTITION = "dt=1970-01-01"  # a zero-row file a table, so that a glob over the table never fails
+MAX_IDS_IN_MEMORY = 8_000_000  # event ids in memory, 12 bytes each; the others are spilled to disk
+EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
 REJECTED_COLUMNS = ("source_file", "source_line", "reason", "raw", "user_id")
 
 
 @dataclass
 class LandingCounts:
-    """What became of the rows of one source: read = landed + duplicate + quarantined + forgotten.
-
-    `first_broken` is where the first quarantined row stands and its reason, for a person.
-    """
+    """Row counts of a landing: read = landed + duplicate + quarantined + suppressed."""
 
     read: int = 0
     landed: int = 0
     duplicate: int = 0
     quarantined: int = 0
-    suppressed: int = 0
-    first_rejected: str = field(default="", compare=False)
+    suppressed: int = 0  # rows of erased users
+    first_rejected: str = field(default="", compare=False)  # file, line and reason of the first quarantined row
 
 
 @contextmanager
 def landing_lock(home: Path) -> Iterator[None]:
-    """One landing at a time in a home; what a killed one left half-written is removed first."""
+    """Hold the lock that allows one landing per home, and delete leftovers of interrupted landings."""
     landing = home / "landing"
     landing.mkdir(parents=True, exist_ok=True)
     with (landing / ".lock").open("w") as lock:
@@ -70,8 +66,15 @@ def landing_lock(home: Path) -> Iterator[None]:
 
 
 class Landing:
-    """Lands the rows of one source below `tables`, without those of users who were `forgotten`; `counts` says what became of
-    them. Ids that have landed may lie in `scratch` (None: all of them are kept in memory).
+    """Lands the rows of one source and counts them in `counts`.
+
+    Args:
+        tables: Root of landing zone and quarantine.
+        period: Partition length of events.
+        landed_at: Time of the landing.
+        latest: Events at or after this time are quarantined.
+        suppressed_users: Users whose rows are dropped.
+        scratch: Folder of spilled event ids; None: all ids are kept in memory.
     """
 
     def __init__(
@@ -80,11 +83,11 @@ class Landing:
         period: Period,
         landed_at: datetime,
         latest: datetime = LATEST,
-        forgotten: SuppressionList | None = None,
+        suppressed_users: SuppressionList | None = None,
         scratch: Path | None = None,
     ) -> None:
         self.counts, self._scratch = LandingCounts(), scratch
-        self._suppression_list = forgotten or SuppressionList()
+        self._suppression_list = suppressed_users or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
         self._id_indexes: dict[tuple[str, str], EventIdIndex] = {}
@@ -92,54 +95,58 @@ class Landing:
         self._rejected: dict[str, list[pl.DataFrame]] = {}
 
     def add(self, rows: Rows) -> None:
-        """Checks rows and keeps them until enough are there to write."""
+        """Validate rows and buffer them; write the buffer when it is large enough."""
         self.counts.read += rows.frame.height + rows.duplicate
         self.counts.duplicate += rows.duplicate
         if rows.frame.height == 0:
             return
         checked, read = conform(rows.table, rows.frame, self._latest), rows.frame
         if self._suppression_list:
-            is_kept = ~self._is_suppressed(checked)
-            self.counts.suppressed += checked.height - int(is_kept.sum())
-            checked, read = checked.filter(is_kept), read.filter(is_kept)
-        broken = checked["reason"].is_not_null()
-        if broken.any():
-            self._reject(rows.table, read.with_columns(checked["reason"]).filter(broken), checked.filter(broken))
-        good = checked.filter(~broken).select(contract.source_schema(rows.table).names)
-        self._pending.setdefault(rows.table, []).append(good)
+            is_allowed = ~self._is_suppressed(checked)
+            self.counts.suppressed += checked.height - int(is_allowed.sum())
+            checked, read = checked.filter(is_allowed), read.filter(is_allowed)
+        is_invalid = checked["reason"].is_not_null()
+        if is_invalid.any():
+            self._reject(
+                rows.table, read.with_columns(checked["reason"]).filter(is_invalid), checked.filter(is_invalid)
+            )
+        valid = checked.filter(~is_invalid).select(contract.source_schema(rows.table).names)
+        self._pending.setdefault(rows.table, []).append(valid)
         if sum(frame.height for frame in self._pending[rows.table]) >= FLUSH_ROWS:
             self._flush(rows.table)
 
     def finish(self) -> LandingCounts:
-        """Writes what waits, and a zero-row file for every table that has none, or none with all of its columns."""
+        """Write all buffered rows, and a zero-row file for every table without files or with missing columns."""
         for table in list(self._pending):
             self._flush(table)
         for table in list(self._rejected):
             self._flush_rejected(table)
         for table, schema in contract.SCHEMAS.items():
-            # The oldest file is the one that a column may be missing in; the zero-row file sorts before all that landed.
+            # Columns may be missing in the oldest file; the zero-row file sorts before all others.
             oldest = next(iter(_files(self._landing / table, "*")), None)
             if oldest is None or not set(schema.names) <= set(_schema(oldest).names):
                 write_parquet(self._landing / table / EMPTY_PARTITION, schema.empty_table())
         return self.counts
 
     def record(self, landing_id: str, source: str, reader: str, split: str | None) -> None:
-        """Appends the landing to `landings`, unless the same content is there and nothing of it was new."""
+        """Append the landing to the table `landings`, unless the same content was landed before and no row is new."""
         folder = self._landing / "landings"
-        known = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
-        same = any(row["landing_id"] == landing_id and row["format"] == reader for rows in known for row in rows)
-        if self.counts.read == 0 or (same and self.counts.landed == 0):
+        recorded = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
+        is_repeated = any(
+            row["landing_id"] == landing_id and row["format"] == reader for rows in recorded for row in rows
+        )
+        if self.counts.read == 0 or (is_repeated and self.counts.landed == 0):
             return
         row = {"landing_id": landing_id, "source": source, "format": reader, "split": split, **vars(self.counts)}
         table = pa.Table.from_pylist([row | {"landed_at": self._landed_at}], contract.LANDINGS)
         write_parquet(folder / self._today, table)
 
     def last_live_landed_at(self, source: str, reader: str) -> datetime | None:
-        """When the newest landing of a log of the recommender began of which there is a record."""
+        """Start time of the newest recorded landing of a log of the recommender; None if there is none."""
         files = _files(self._landing / "landings", "*")
         rows = [row for file in files for row in _read(file, ["source", "format", "split", "landed_at"]).to_pylist()]
-        same = [row for row in rows if (row["source"], row["format"], row["split"]) == (source, reader, None)]
-        return max((row["landed_at"] for row in same), default=None)
+        matching = [row for row in rows if (row["source"], row["format"], row["split"]) == (source, reader, None)]
+        return max((row["landed_at"] for row in matching), default=None)
 
     @property
     def _today(self) -> str:
@@ -164,11 +171,11 @@ class Landing:
         partition = month if self._period == "month" else rows[time].dt.strftime("%Y-%m-%d")
         rows = rows.with_columns(month=month, partition=partition)
         for (dt, dt_month), part in sorted(rows.partition_by("partition", "month", as_dict=True).items()):
-            # The other granularity is looked at too: a month that was loaded as history may come again by day.
+            # Search partitions of both lengths: a month that was landed as history may be landed again by day.
             days = str(dt_month) + "*" if self._period == "month" else str(dt)
             files = {*_files(folder, days), *_files(folder, str(dt_month))}
-            known = self._id_index(table, days)
-            new = part.filter(~known.contains(files, part["event_id"]))
+            landed_ids = self._id_index(table, days)
+            new = part.filter(~landed_ids.contains(files, part["event_id"]))
             new = new.unique("event_id", keep="first", maintain_order=True)
             self.counts.landed += new.height
             self.counts.duplicate += part.height - new.height
@@ -177,14 +184,14 @@ class Landing:
                 write_parquet(folder / f"dt={dt}", _arrow(new, contract.SCHEMAS[table]))
 
     def _id_index(self, table: str, days: str) -> EventIdIndex:
-        """What is known of a partition. Of the others those that were asked last stay in memory, as far as they fit."""
-        if (known := self._id_indexes.pop((table, days), None)) is None:
-            known = EventIdIndex(self._scratch and self._scratch / "known" / str(len(self._id_indexes)))
+        """Index of the event ids of a partition. The least recently used indexes are spilled to limit memory."""
+        if (index := self._id_indexes.pop((table, days), None)) is None:
+            index = EventIdIndex(self._scratch and self._scratch / "event_ids" / str(len(self._id_indexes)))
         for other in self._id_indexes.values():
-            if sum(map(len, self._id_indexes.values())) + len(known) > MAX_IDS_IN_MEMORY:
+            if sum(map(len, self._id_indexes.values())) + len(index) > MAX_IDS_IN_MEMORY:
                 other.spill()
-        self._id_indexes[table, days] = known
-        return known
+        self._id_indexes[table, days] = index
+        return index
 
     def _flush_catalog(self, table: str, rows: pl.DataFrame) -> None:
         key = list(contract.KEYS[table])
@@ -193,53 +200,53 @@ class Landing:
         self.counts.landed += new.height
         self.counts.duplicate += rows.height - new.height
         if new.height:
-            # Two flushes of one landing may hold the same key: the later one must be the newer.
+            # A key may occur in several flushes of a landing; the later row must have the later timestamp.
             self._landed_at += timedelta(microseconds=1)
             new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
             write_parquet(self._landing / table / self._today, _arrow(new, contract.SCHEMAS[table]))
 
     def _changed_rows(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows that are not the same as the newest landed row of their key."""
+        """The rows that differ from the newest landed row of their key."""
         files = [str(file) for file in _files(self._landing / table, "*")]
         if not files:
             return rows
         key = ", ".join(contract.KEYS[table])
         columns = contract.source_schema(table).names
-        same = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
-        nothing = contract.SCHEMAS[table].empty_table()  # a file that landed before a column was added has none of it
+        is_equal = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
+        empty = contract.SCHEMAS[table].empty_table()  # adds columns that are missing in old files
         with object_store.connect_duckdb(self._landing) as connection:
-            connection.register("nothing", nothing)
+            connection.register("empty", empty)
             connection.register("rows", rows.with_row_index("row_number").to_arrow())
             unchanged = connection.execute(
                 f"""
                 with landed as (
-                    select * from nothing union all by name select * from read_parquet(?, union_by_name = true)
+                    select * from empty union all by name select * from read_parquet(?, union_by_name = true)
                 ),
                 candidate as (select * from landed where ({key}) in (select ({key}) from rows)),
                 newest as (
                     select * from candidate
                     qualify row_number() over (partition by {key} order by landed_at desc) = 1
                 )
-                select new.row_number from rows as new inner join newest as old on {same}
-                """,  # noqa: S608 - table and column names are the contract's
+                select new.row_number from rows as new inner join newest as old on {is_equal}
+                """,  # noqa: S608 - table and column names are from the contract
                 [files],
             ).fetchall()
         return rows.filter(~pl.int_range(pl.len()).is_in([row for (row,) in unchanged])) if unchanged else rows
 
     def _is_suppressed(self, checked: pl.DataFrame) -> pl.Series:
-        """Which rows are of a forgotten user: by their `user_id`, of a broken row that has none by what it names."""
+        """Whether each row belongs to an erased user, by `user_id` or, if an invalid row has none, by its raw text."""
         if "user_id" not in checked.columns:
             return pl.repeat(False, checked.height, eager=True)
-        gone = self._suppression_list.intersection(checked["user_id"].unique().drop_nulls())
-        is_forgotten = checked["user_id"].is_in(list(gone)).fill_null(False)
+        suppressed = self._suppression_list.intersection(checked["user_id"].unique().drop_nulls())
+        is_suppressed = checked["user_id"].is_in(list(suppressed)).fill_null(False)
         if "raw" not in checked.columns:
-            return is_forgotten
-        nobody = checked["user_id"].is_null() & checked["reason"].is_not_null() & checked["raw"].is_not_null()
-        named = [
-            is_asked and bool(self._suppression_list.intersection(extract_user_ids(raw)))
-            for is_asked, raw in zip(nobody, checked["raw"], strict=True)
+            return is_suppressed
+        has_no_user = checked["user_id"].is_null() & checked["reason"].is_not_null() & checked["raw"].is_not_null()
+        is_named = [
+            check_raw and bool(self._suppression_list.intersection(extract_user_ids(raw)))
+            for check_raw, raw in zip(has_no_user, checked["raw"], strict=True)
         ]
-        return is_forgotten | pl.Series(named, dtype=pl.Boolean)
+        return is_suppressed | pl.Series(is_named, dtype=pl.Boolean)
 
     def _reject(self, table: str, rows: pl.DataFrame, checked: pl.DataFrame) -> None:
         if not self.counts.quarantined:
@@ -247,8 +254,10 @@ class Landing:
             self.counts.first_rejected = f"{first['source_file']}, row {first['source_line']}: {first['reason']}"
         self.counts.quarantined += rows.height
         if "raw" not in rows.columns:
-            own = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]
-            raw = [json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(own).iter_rows(named=True)]
+            columns = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]
+            raw = [
+                json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(columns).iter_rows(named=True)
+            ]
             rows = rows.with_columns(pl.Series("raw", raw, pl.String))
         users = checked["user_id"] if "user_id" in checked.columns else pl.lit(None)
         rows = rows.with_columns(user_id=users).cast({"user_id": pl.String})
@@ -262,15 +271,19 @@ class Landing:
         ]
         rows = rows.with_columns(pl.Series("reject_id", ids, pl.String)).unique("reject_id", maintain_order=True)
         folder = self._quarantine / table
-        known = {id_ for file in _files(folder, "*") for id_ in _read(file, ["reject_id"])["reject_id"].to_pylist()}
-        new = rows.filter(~pl.col("reject_id").is_in(list(known)))
+        quarantined = {
+            reject_id
+            for file in _files(folder, "*")
+            for reject_id in _read(file, ["reject_id"])["reject_id"].to_pylist()
+        }
+        new = rows.filter(~pl.col("reject_id").is_in(list(quarantined)))
         if new.height:
             new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
             write_parquet(folder / self._today, _arrow(new, contract.QUARANTINE))
 
 
 def write_parquet(folder: Path, table: pa.Table) -> Path:
-    """Writes a Parquet file named by its content; it is there whole or not at all."""
+    """Atomically write a Parquet file named by the hash of its content; return its path."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     content = buffer.getvalue()

@@ -1,7 +1,4 @@
-"""Whom a row names that broke the contract: rows are told as they were read, JSON or fields between delimiters.
-
-Knows nothing about which columns a source has.
-"""
+"""Finds user ids in the raw text of quarantined rows, so that rows of erased users can be dropped."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ import json
 import re
 
 FIELD_SEPARATORS = re.compile(r"[,;|\t]")
-JSON_SEPARATORS = re.compile(r"[,:{}\[\]]")  # of JSON that is torn
+JSON_SEPARATORS = re.compile(r"[,:{}\[\]]")  # of truncated JSON
 
 
 def extract_user_ids(raw: str) -> set[str]:
-    """The `user_id` of a JSON object; of anything else every field, for one of them may be it."""
+    """The `user_id` of a JSON object; for other text all delimited fields, since any of them may be the user id."""
     try:
         row = json.loads(raw)
     except (ValueError, RecursionError):

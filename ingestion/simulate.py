@@ -1,8 +1,8 @@
-"""`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: a listening world as contract tables in
-Parquet.
+"""`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: simulate a listening log with catalog.
 
-The same arguments give the same world, byte for byte in content. A day is made and written at a time, so memory grows
-with users and tracks, not with days. What lies behind the log goes to `FOLDER/truth/`, which landing never reads.
+Writes the contract tables as Parquet. Equal arguments give equal content. One day is simulated and written at a time, so
+memory grows with the number of users and tracks, not of days. The ground truth goes to `FOLDER/truth/`, which landing
+ignores.
 """
 
 from __future__ import annotations
@@ -30,71 +30,71 @@ from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Ints, build_world
 
 MANIFEST = "world.json"
-VERSION = 1  # raised whenever the same arguments give another world
+VERSION = 1  # increased when equal arguments give a different log
 
 
 @dataclass(frozen=True)
 class WorldSize:
-    """Everything that a world follows from. `last_day` is the last simulated day, UTC."""
+    """Parameters that determine a simulation."""
 
     users: int = 2_000
     tracks: int = 5_000
     days: int = 60
     seed: int = 7
-    last_day: str = "2026-06-30"
+    last_day: str = "2026-06-30"  # last simulated day, UTC
     version: int = VERSION
 
 
 def simulate(size: WorldSize, out: Path) -> int:
-    """Writes the world and returns how many events it has; a world that is there already is left alone.
+    """Write a simulation and return its number of events; does nothing if `out` already holds it.
 
     Raises:
-        ValueError: a size is too small, or `out` holds something that is not a simulated world.
+        ValueError: A size is too small, or `out` holds files that are not a simulation.
     """
-    wanted = asdict(size)
+    parameters = asdict(size)
     manifest = out / MANIFEST
     if manifest.exists():
-        there = json.loads(manifest.read_text())
-        if {key: there.get(key) for key in wanted} == wanted:
-            return int(there["events"])
+        existing = json.loads(manifest.read_text())
+        if {key: existing.get(key) for key in parameters} == parameters:
+            return int(existing["events"])
     elif out.exists() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty and no simulated world; give another --out")
+        raise ValueError(f"{out} is not empty and is not a simulation; choose another --out")
     if size.users < 1:
-        raise ValueError(f"{size.users} users make no log; give at least 1")
+        raise ValueError(f"cannot simulate {size.users} users; use at least 1")
     world = build_world(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
     for table in (*contract.SOURCE_TABLES, "truth"):
         shutil.rmtree(out / table, ignore_errors=True)
 
     first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
-    listeners = SimulatedUsers(world, size.users, size.days, size.seed)
+    users = SimulatedUsers(world, size.users, size.days, size.seed)
     writer = RowWriter(world, size.users, size.seed)
     for name, table in catalog.build_tables(world, first_day, size.seed).items():
         _write(table, out / name / "part.parquet")
-    for name, table in truth.build_tables(world, listeners, writer).items():
+    for name, table in truth.build_tables(world, users, writer).items():
         _write(table, out / "truth" / f"{name}.parquet")
     events = 0
     for number in tqdm(range(size.days), desc="simulate", unit="day", disable=None):
         day = first_day + timedelta(days=number)
-        columns = simulate_day(world, listeners, number, size.seed)
-        rows = writer.events(columns, day, number, _sequence_numbers(columns, listeners))
+        columns = simulate_day(world, users, number, size.seed)
+        rows = writer.events(columns, day, number, _sequence_numbers(columns, users))
         _write(rows, out / "listening_events" / f"dt={day}" / "part.parquet")
         _write(truth.build_events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet")
         if number % truth.INTEREST_INTERVAL_DAYS == 0 or number == size.days - 1:
-            interests = truth.build_user_interests(listeners, writer, day)
+            interests = truth.build_user_interests(users, writer, day)
             _write(interests, out / "truth" / "user_interests" / f"dt={day}" / "part.parquet")
         events += rows.num_rows
-    manifest.write_text(json.dumps(wanted | {"events": events}, indent=2) + "\n")
+    manifest.write_text(json.dumps(parameters | {"events": events}, indent=2) + "\n")
     return events
 
 
-def _sequence_numbers(columns: Columns, listeners: SimulatedUsers) -> Ints:
-    """Numbers a day's events on from each user's last one."""
+def _sequence_numbers(columns: Columns, users: SimulatedUsers) -> Ints:
+    """Sequence number of each event [E], continuing each user's numbers of the previous days."""
     user_E = columns["user"]
     starts = np.flatnonzero(np.r_[True, user_E[1:] != user_E[:-1]]) if len(user_E) else np.zeros(0, np.int64)
     counts = np.diff(np.r_[starts, len(user_E)])
-    number_E = np.arange(len(user_E)) - np.repeat(starts, counts) + listeners.sequence_U[user_E]
-    listeners.sequence_U[user_E[starts]] += counts
+    number_E = np.arange(len(user_E)) - np.repeat(starts, counts) + users.sequence_U[user_E]
+    users.sequence_U[user_E[starts]] += counts
     return number_E
 
 
@@ -104,7 +104,7 @@ def _write(table: pa.Table, path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command: prints how many events there are and how fast they came."""
+    """Run the command; print the number of events and the rate; return the exit code."""
     default = WorldSize()
     parser = argparse.ArgumentParser(prog="python -m ingestion.simulate", description=__doc__)
     parser.add_argument("--users", type=int, default=default.users)
@@ -112,18 +112,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=default.days)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--last-day", default=default.last_day, help="last simulated day, YYYY-MM-DD")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the world")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the simulation")
     options = parser.parse_args(arguments)
     size = WorldSize(options.users, options.tracks, options.days, options.seed, options.last_day)
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
         events = simulate(size, options.out)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     print(
-        f"{options.out}: {events:,} events of {size.users:,} users on {size.tracks:,} tracks, {events / seconds:,.0f} a second"
+        f"{options.out}: {events:,} events of {size.users:,} users on {size.tracks:,} tracks, "
+        f"{events / seconds:,.0f} per second"
     )
     return 0
 

@@ -1,7 +1,4 @@
-"""The files of a path: of a folder, of a zip, or the one file it is, read with bounds and without extracting anything.
-
-Knows nothing about what is in them: `readers/` do.
-"""
+"""Lists and opens the files of a source: a folder, a zip or a single file. Zips are read in place with size limits."""
 
 from __future__ import annotations
 
@@ -16,46 +13,49 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-MAX_MEMBER_BYTES = 1 << 30  # bytes of one file of a zip once it is unpacked; real exports stay under 20 MB
+MAX_MEMBER_BYTES = 1 << 30  # uncompressed size of one file of a zip; real exports stay below 20 MB
 MAX_ZIP_BYTES = 8 << 30
 MAX_MEMBERS = 100_000
-MAX_COMPRESSION_RATIO = 200  # unpacked over packed; JSON of listening logs reaches 30
+MAX_COMPRESSION_RATIO = 200  # uncompressed by compressed size; JSON of listening logs reaches 30
 PEEK_BYTES = 64 << 10
 READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
-"""What a truncated or broken file raises while it is read."""
+"""Exceptions that reading a truncated or damaged file raises."""
 PARTIAL_DOWNLOAD_SUFFIXES = (".crdownload", ".part", ".partial", ".download", ".opdownload")
-"""What browsers call a download that has not ended."""
+"""File suffixes of unfinished browser downloads."""
 
 
 class SourceError(ValueError):
-    """A source cannot be read; the message is one sentence that names the file and the remedy."""
+    """A source cannot be read; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One readable file: its path below the source (POSIX, no `..`), its size in bytes (of a file in a zip: unpacked),
-    how to open it, and when it was written to the last time (of a file in a zip: the zip).
-    """
+    """One readable file of a source."""
 
-    name: str
-    size: int
+    name: str  # path below the source (POSIX, without `..`)
+    size: int  # bytes; uncompressed for a file in a zip
     opener: Callable[[], IO[bytes]]
-    written_at: datetime
-    max_bytes: int | None = None  # most bytes that may come out, for files inside a zip
+    written_at: datetime  # modification time; that of the zip for a file in a zip
+    max_bytes: int | None = None  # limit of the bytes that reading may return, for a file in a zip
 
     @property
     def parts(self) -> tuple[str, ...]:
+        """Components of the path."""
         return PurePosixPath(self.name).parts
 
     @property
     def file(self) -> str:
+        """File name without folders."""
         return self.parts[-1]
 
-    def open(self, watch: Callable[[int], object] | None = None) -> IO[bytes]:
-        """The file's bytes, unpacked if the name ends in `.gz`; `watch` is told how many bytes were read.
+    def open(self, report_progress: Callable[[int], object] | None = None) -> IO[bytes]:
+        """Open the file as a byte stream; `.gz` files are decompressed.
+
+        Args:
+            report_progress: Called with the number of (compressed) bytes of each read.
 
         Raises:
-            SourceError: the file cannot be opened.
+            SourceError: The file cannot be opened.
         """
         try:
             raw = self.opener()
@@ -63,16 +63,16 @@ class Member:
             raise SourceError(
                 f"{self.name} cannot be opened ({error}); check that it is readable and not encrypted"
             ) from error
-        stream: IO[bytes] = io.BufferedReader(_ProgressReader(raw, watch, self), 1 << 20)
+        stream: IO[bytes] = io.BufferedReader(_ProgressReader(raw, report_progress, self), 1 << 20)
         return gzip.open(stream) if self.name.endswith(".gz") else stream  # type: ignore[return-value]
 
-    def read(self, watch: Callable[[int], object] | None = None) -> bytes:
-        """All bytes of the file.
+    def read(self, report_progress: Callable[[int], object] | None = None) -> bytes:
+        """Return the content of the file.
 
         Raises:
-            SourceError: the file is truncated, damaged or unpacks to more than a real one would.
+            SourceError: The file is truncated, damaged or exceeds the size limit.
         """
-        with self.open(watch) as stream:
+        with self.open(report_progress) as stream:
             try:
                 data = stream.read(MAX_MEMBER_BYTES + 1)
             except READ_ERRORS as error:
@@ -84,22 +84,22 @@ class Member:
         return data
 
     def peek(self) -> bytes:
-        """The first bytes of the file, as far as they can be read."""
+        """The first PEEK_BYTES bytes of the file, or as many as can be read."""
         first = b""
         try:
             with self.open() as stream:
                 while len(first) < PEEK_BYTES and (block := stream.read1(PEEK_BYTES - len(first))):  # type: ignore[attr-defined]
                     first += block
         except (*READ_ERRORS, SourceError):
-            pass  # who reads the whole file says so
+            pass  # reading the whole file will report the error
         return first
 
 
 class _ProgressReader(io.RawIOBase):
-    """Tells a progress bar what was read and stops a file of a zip that grows past its declared size."""
+    """Stream that reports progress and stops reading a file of a zip that exceeds its declared size."""
 
-    def __init__(self, raw: IO[bytes], watch: Callable[[int], object] | None, member: Member) -> None:
-        self._raw, self._report_progress, self._member, self._read = raw, watch, member, 0
+    def __init__(self, raw: IO[bytes], report_progress: Callable[[int], object] | None, member: Member) -> None:
+        self._raw, self._report_progress, self._member, self._read = raw, report_progress, member, 0
 
     def readable(self) -> bool:
         return True
@@ -120,23 +120,23 @@ class _ProgressReader(io.RawIOBase):
 
 
 def list_members(path: Path) -> list[Member]:
-    """Every file of a path, sorted by name; zips inside a folder count as folders named like them.
+    """Return all files of a path, sorted by name; a zip in a folder is treated as a folder with its name.
 
     Raises:
-        SourceError: the path does not exist or is half a download, or a zip is damaged, encrypted or would unpack to an
-            absurd size.
+        SourceError: The path does not exist or is an unfinished download, or a zip is damaged, encrypted or exceeds the
+            size limits.
     """
     if not path.exists():
         raise SourceError(f"{path} does not exist; give a file, a folder or a zip of listening logs")
     if path.suffix in PARTIAL_DOWNLOAD_SUFFIXES:
-        raise SourceError(f"{path} is a download that has not ended; wait until the browser has it whole")
+        raise SourceError(f"{path} is an unfinished download; wait until it is complete")
     if path.is_file():
         if zipfile.is_zipfile(path):
             return _zip_members(path, PurePosixPath())
         if path.suffix == ".zip":
             raise SourceError(f"{path} is not a readable zip; download it again")
         return [_file_member(path, path.name)]
-    found: list[Member] = []
+    members: list[Member] = []
     for file in sorted(path.rglob("*")):
         relative = file.relative_to(path)
         if not file.is_file() or any(part.startswith(".") for part in relative.parts):
@@ -144,17 +144,17 @@ def list_members(path: Path) -> list[Member]:
         if file.suffix == ".zip":
             if not zipfile.is_zipfile(file):
                 raise SourceError(f"{file} is not a readable zip; download it again or move it away")
-            found += _zip_members(file, PurePosixPath(relative.with_suffix("").as_posix()))
+            members += _zip_members(file, PurePosixPath(relative.with_suffix("").as_posix()))
         else:
-            found.append(_file_member(file, relative.as_posix()))
-    return sorted(found, key=lambda member: member.name)
+            members.append(_file_member(file, relative.as_posix()))
+    return sorted(members, key=lambda member: member.name)
 
 
 def content_digest(files: list[Member]) -> str:
-    """One hash of the contents of the files, whatever they are called.
+    """Return a hash of the contents of the files, independent of their names.
 
     Raises:
-        SourceError: a file is damaged.
+        SourceError: A file is damaged.
     """
     hashes = []
     for member in files:
@@ -184,27 +184,27 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
     except (OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path} is not a readable zip ({error}); download it again") from error
     if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > MAX_ZIP_BYTES:
-        raise SourceError(f"{path} would unpack to more than {MAX_ZIP_BYTES >> 30} GB; it is no listening export")
-    found = []
+        raise SourceError(f"{path} would unpack to more than {MAX_ZIP_BYTES >> 30} GB; it is not a listening export")
+    members = []
     for info in infos:
         if info.file_size > MAX_MEMBER_BYTES or info.file_size > MAX_COMPRESSION_RATIO * max(
             info.compress_size, 1 << 16
         ):
             raise SourceError(
-                f"{info.filename} in {path} would unpack to {info.file_size >> 20} MB; it is no listening export"
+                f"{info.filename} in {path} would unpack to {info.file_size >> 20} MB; it is not a listening export"
             )
         if info.flag_bits & 1:
             raise SourceError(
                 f"{info.filename} in {path} is encrypted; unpack it with its password and land the folder"
             )
-        # Nothing is extracted, but the name becomes part of a user id: keep no way out of the folder.
+        # Nothing is extracted, but names become part of user ids, so parent folders are removed from the path.
         safe = [part for part in PurePosixPath(info.filename.replace("\\", "/")).parts if part not in ("/", "..", ".")]
         if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
             name = below.joinpath(*safe).as_posix()
-            found.append(
+            members.append(
                 Member(name, info.file_size, _zip_opener(path, info), _written_at(path), max_bytes=info.file_size)
             )
-    return sorted(found, key=lambda member: member.name)
+    return sorted(members, key=lambda member: member.name)
 
 
 def _zip_opener(path: Path, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:

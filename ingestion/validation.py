@@ -1,8 +1,7 @@
-"""Which rows keep the data contract, and why the others do not.
+"""Checks rows against the data contract.
 
-`conform` takes a table in whatever types a source has (text from a CSV, numbers from Parquet) to the contract's types
-and gives every row that breaks it one reason. Knows nothing about files: line numbers and raw text travel along as
-ordinary columns.
+`conform` converts a table from the types of its source (text from a CSV, numbers from Parquet) to those of the contract
+and adds a reason to each row that violates it. Line numbers and raw text are passed through as ordinary columns.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from ingestion import contract
 
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; an epoch of 0 is a missing time
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; a timestamp of 0 is a missing value
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 MAX_PLAY_MS = 24 * 3600 * 1000
 MAX_ID_BYTES = 256
@@ -23,21 +22,25 @@ MAX_URL_BYTES = 2_000
 AUDIO_URL = (
     r"^(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?|[A-Za-z0-9_][A-Za-z0-9._~/%-]*)$"
 )
-"""An https address, or a path without a scheme: what a page may be told to play."""
+"""An https URL, or a relative path without a scheme; other URLs must not reach the player."""
 
 ISO_WITH_ZONE = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
-Check = tuple[pl.Expr, pl.Expr]  # (row breaks it, reason)
+Check = tuple[pl.Expr, pl.Expr]  # (row violates the rule, reason)
 
 
 def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.DataFrame:
-    """The rows in the contract's types, with a column `reason`: null where the row keeps the contract.
+    """Convert rows to the types of the contract and add `reason`, which is null for rows that satisfy it.
 
-    Columns that the contract does not have are kept behind the contract's (line numbers, raw text); missing ones
-    become null. `latest` is the first moment that is too late for an event to be believed.
+    Missing columns become null; additional columns (line numbers, raw text) follow those of the contract.
+
+    Args:
+        table: Contract table.
+        rows: Rows in any types, optionally with `reason` of rows that are already rejected.
+        latest: Events at or after this time are rejected.
     """
     schema = contract.source_schema(table)
     names = set(schema.names)
-    kept = [pl.col(name) for name in rows.columns if name not in names and name != "reason"]
+    additional = [pl.col(name) for name in rows.columns if name not in names and name != "reason"]
     casts, checks = [], []
     for field in schema:
         value, cast_failed = _cast(rows, field)
@@ -49,50 +52,50 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
                     _reason_with_values(f"{field.name} %s is not {_type_description(field.type)}", field.name),
                 )
             )
-    found = pl.coalesce([*(pl.when(broken).then(reason) for broken, reason in checks), pl.lit(None, pl.String)])
+    cast_reason = pl.coalesce([*(pl.when(failed).then(reason) for failed, reason in checks), pl.lit(None, pl.String)])
     earlier = [pl.col("reason")] if "reason" in rows.columns else []
-    typed = rows.select(*casts, *kept, pl.coalesce([*earlier, found]).alias("reason"))
+    typed = rows.select(*casts, *additional, pl.coalesce([*earlier, cast_reason]).alias("reason"))
     rules = [*_column_rules(schema), *RULES.get(table, _no_rules)(latest)]
-    broken = pl.coalesce([pl.col("reason"), *(pl.when(rule).then(reason) for rule, reason in rules)])
-    return typed.with_columns(reason=broken)
+    first_reason = pl.coalesce([pl.col("reason"), *(pl.when(violated).then(reason) for violated, reason in rules)])
+    return typed.with_columns(reason=first_reason)
 
 
 def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]:
-    """The column in the contract's type, and where a value was there but could not be taken over."""
+    """The column in the type of the contract, and whether a non-null value could not be converted."""
     target = _polars_type(field.type)
     if field.name not in rows.columns:
         return pl.lit(None, target), None
-    given, column = rows.schema[field.name], pl.col(field.name)
-    if given in (target, pl.Null):
+    source, column = rows.schema[field.name], pl.col(field.name)
+    if source in (target, pl.Null):
         return column.cast(target), None
-    if given == pl.String:
+    if source == pl.String:
         column = column.str.strip_chars()
         column = pl.when(column != "").then(column)
-    value = _as_time(column, given) if target == TIME else _as_value(column, given, target)
+    value = _as_time(column, source) if target == TIME else _as_value(column, source, target)
     return value, value.is_null() & column.is_not_null()
 
 
-def _as_value(column: pl.Expr, given: pl.DataType, target: pl.DataType) -> pl.Expr:
-    if target == pl.Boolean and given == pl.String:
+def _as_value(column: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.Expr:
+    if target == pl.Boolean and source == pl.String:
         return column.str.to_lowercase().replace_strict(
             {"true": True, "false": False}, default=None, return_dtype=target
         )
-    if target == pl.Date and given == pl.String:
+    if target == pl.Date and source == pl.String:
         return column.str.to_date("%Y-%m-%d", strict=False)
-    if target.is_integer() and given.is_float():
+    if target.is_integer() and source.is_float():
         return pl.when(column == column.round()).then(column).cast(target, strict=False)
-    if target.is_float() and given == pl.String:
+    if target.is_float() and source == pl.String:
         value = column.cast(target, strict=False)
         return pl.when(value.is_finite()).then(value)
     return column.cast(target, strict=False)
 
 
-def _as_time(column: pl.Expr, given: pl.DataType) -> pl.Expr:
-    """UTC microseconds from a datetime, from whole microseconds since 1970, or from ISO 8601 text (no zone: UTC)."""
-    if isinstance(given, pl.Datetime):
-        utc = column.dt.replace_time_zone("UTC") if given.time_zone is None else column.dt.convert_time_zone("UTC")
+def _as_time(column: pl.Expr, source: pl.DataType) -> pl.Expr:
+    """UTC microseconds from a datetime, integer microseconds since 1970, or ISO 8601 text (UTC if it has no offset)."""
+    if isinstance(source, pl.Datetime):
+        utc = column.dt.replace_time_zone("UTC") if source.time_zone is None else column.dt.convert_time_zone("UTC")
         return utc.dt.cast_time_unit("us")
-    if given.is_numeric():
+    if source.is_numeric():
         return column.cast(pl.Int64, strict=False).cast(TIME, strict=False)
     iso = column.str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
     iso = pl.when(iso.str.contains(r"T.*[+-]\d\d:?\d\d$")).then(iso).otherwise(iso + "+00:00")
@@ -107,15 +110,15 @@ def _column_rules(schema: pa.Schema) -> list[Check]:
     checks: list[Check] = []
     for field in schema:
         if not field.nullable:
-            gone = pl.col(field.name).is_null()
+            is_missing = pl.col(field.name).is_null()
             if field.type == pa.string():
-                gone |= pl.col(field.name).str.strip_chars() == ""
-            checks.append((gone, pl.lit(f"{field.name} is missing")))
+                is_missing |= pl.col(field.name).str.strip_chars() == ""
+            checks.append((is_missing, pl.lit(f"{field.name} is missing")))
         if field.type == pa.string() and field.name.endswith("_id"):
             too_long = pl.col(field.name).str.len_bytes() > MAX_ID_BYTES
             checks.append((too_long, pl.lit(f"{field.name} is longer than {MAX_ID_BYTES} bytes")))
-            garbled = pl.col(field.name).str.contains("\ufffd", literal=True)
-            checks.append((garbled, pl.lit(f"{field.name} is not UTF-8")))
+            is_invalid_utf8 = pl.col(field.name).str.contains("\ufffd", literal=True)
+            checks.append((is_invalid_utf8, pl.lit(f"{field.name} is not UTF-8")))
     return checks
 
 
@@ -131,12 +134,12 @@ def _event_rules(latest: datetime) -> list[Check]:
         (ended < occurred, _reason_with_values("ended_at %s is before occurred_at %s", "ended_at", "occurred_at")),
         (
             ~is_play & (ended != occurred),
-            _reason_with_values("action %s has an ended_at of its own; only plays have", "action"),
+            _reason_with_values("action %s has a different ended_at and occurred_at; only plays may", "action"),
         ),
         (is_play & played.is_null(), pl.lit("a play without played_ms")),
         (
             ~is_play & played.is_not_null(),
-            _reason_with_values("action %s has played_ms %s; only plays have", "action", "played_ms"),
+            _reason_with_values("action %s has played_ms %s; only plays may", "action", "played_ms"),
         ),
         (played < 0, _reason_with_values("played_ms %s is negative", "played_ms")),
         (played > MAX_PLAY_MS, _reason_with_values("played_ms %s is longer than a day", "played_ms")),
@@ -205,25 +208,25 @@ def _allowed_values_rule(column: str, allowed: tuple[str, ...]) -> Check:
 
 
 def _reason_with_values(template: str, *columns: str) -> pl.Expr:
-    """The template with each `%s` replaced by a column's value, cut short."""
+    """The template with each `%s` replaced by the value of a column, truncated to 80 characters."""
     values = [pl.col(column).cast(pl.String).str.head(80).fill_null("null") for column in columns]
     return pl.format(template.replace("%s", "{}"), *values)
 
 
-def _type_description(kind: pa.DataType) -> str:
-    if pa.types.is_integer(kind):
+def _type_description(data_type: pa.DataType) -> str:
+    if pa.types.is_integer(data_type):
         return "a whole number"
-    if pa.types.is_floating(kind):
+    if pa.types.is_floating(data_type):
         return "a number"
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_timestamp(data_type):
         return "a time (ISO 8601 or microseconds since 1970)"
     return {pa.date32(): "a date (YYYY-MM-DD)", pa.bool_(): "true or false"}.get(
-        kind, "text" if kind == pa.string() else "a list"
+        data_type, "text" if data_type == pa.string() else "a list"
     )
 
 
-def _polars_type(kind: pa.DataType) -> pl.DataType:
-    return pl.DataFrame(pa.table({"column": pa.array([], kind)})).schema["column"]
+def _polars_type(data_type: pa.DataType) -> pl.DataType:
+    return pl.DataFrame(pa.table({"column": pa.array([], data_type)})).schema["column"]
 
 
 TIME = pl.Datetime("us", "UTC")

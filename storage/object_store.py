@@ -1,12 +1,12 @@
-"""Tables on object storage (`SEGUE_TABLES=s3://bucket/prefix`): what a path there can do, and how tables become files.
+"""Access to tables on disk or on object storage (`SEGUE_TABLES=s3://bucket/prefix`).
 
-A folder of objects answers to pathlib's names (`/`, `exists`, `open`, `stat`, `unlink`). It has no rename and no lock, and
-none is needed: an object is there whole or not at all, and who reads one that is replaced meanwhile gets an error, not a
-mixture. Marts are read as copies on this machine, which are fetched when the objects are others (by ETag), and by Spark so is
-the landing zone. The address of the server and the credentials come from AWS's own chain: `AWS_ENDPOINT_URL`,
+Remote folders support pathlib's interface (`/`, `exists`, `open`, `stat`, `unlink`) but neither rename nor locks. Both are
+unnecessary: writing an object is atomic, and reading an object that is replaced meanwhile fails instead of returning
+mixed content. Marts are read from local copies, which are refreshed when their ETag changes; Spark also reads the landing
+zone from local copies. Server and credentials come from AWS's standard configuration: `AWS_ENDPOINT_URL`,
 `AWS_ACCESS_KEY_ID`, `~/.aws`, …
 
-Where tables are on a disk, everything here does what pathlib does. Knows nothing about what the tables hold.
+For local folders all functions use pathlib.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     import duckdb
 
 MAX_FETCH_ATTEMPTS = 5
-"""So often a copy is begun again whose object is replaced meanwhile."""
+"""Number of attempts to copy an object that is replaced during the copy."""
 
 
 class StorageError(RuntimeError):
-    """Object storage does not do what is asked; the message names the address, the cause and the remedy."""
+    """An operation on object storage failed; the message names the URL, the cause and the remedy."""
 
 
 def is_remote(path: Path) -> bool:
@@ -39,7 +39,7 @@ def is_remote(path: Path) -> bool:
 
 
 def list_files(under: Path, pattern: str) -> list[Path]:
-    """Files below a folder by a glob of pathlib's without `**`, sorted; on object storage in one listing."""
+    """Sorted files of a folder that match a glob pattern without `**`; takes a single listing on object storage."""
     if not is_remote(under):
         return sorted(under.glob(pattern))
     depth = len(PurePosixPath(pattern).parts)
@@ -48,7 +48,7 @@ def list_files(under: Path, pattern: str) -> list[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole or not at all, and stays there when this returns."""
+    """Write a file atomically and durably."""
     if is_remote(path):
         with _storage_errors(path):
             _filesystem(path).pipe_file(_key(path), content)
@@ -63,7 +63,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def open_arrow_source(path: Path) -> Any:
-    """What Arrow reads a file from: the path itself, or the object opened."""
+    """The path of a local file, or the opened object, as input for Arrow's readers."""
     if not is_remote(path):
         return path
     with _storage_errors(path):
@@ -71,29 +71,29 @@ def open_arrow_source(path: Path) -> Any:
 
 
 def upload(file: Path, path: Path) -> None:
-    """Uploads a file of this machine to object storage, where it is seen when it is whole."""
+    """Upload a local file to object storage atomically."""
     with _storage_errors(path):
         _filesystem(path).put_file(str(file), _key(path))
 
 
 def connect_duckdb(under: Path, **options: Any) -> duckdb.DuckDBPyConnection:
-    """A new DuckDB connection that reads `under`, wherever it is.
+    """Open a DuckDB connection that can read files below `under`, whether local or remote.
 
-    It is for reading: DuckDB closes what it could not write to its end, and half a table would take the place of a whole one.
+    Do not write with it: after an error DuckDB closes a partially written object, which would replace a complete table.
     """
     import duckdb
 
-    made = duckdb.connect(**options)
+    connection = duckdb.connect(**options)
     if is_remote(under):
-        made.register_filesystem(_filesystem(under))
-    return made
+        connection.register_filesystem(_filesystem(under))
+    return connection
 
 
 def fetch_marts(here: settings.Settings) -> Path:
-    """The folder of the published marts on this machine; on object storage, of copies that are up to date.
+    """Return a local folder with the published marts; remote marts are copied to it if they have changed.
 
     Raises:
-        StorageError: they cannot be fetched.
+        StorageError: The marts cannot be fetched.
     """
     if not is_remote(here.marts):
         return here.marts
@@ -103,16 +103,15 @@ def fetch_marts(here: settings.Settings) -> Path:
 
 
 def fetch_landing(here: settings.Settings) -> Path:
-    """The landing zone as the home's engine reads it: on object storage DuckDB reads the objects themselves, Spark copies
-    on this machine, which are those of now when this returns.
+    """Return the landing zone that the engine reads: the folder itself for DuckDB, an up-to-date local copy for Spark.
 
     Raises:
-        StorageError: they cannot be fetched.
+        StorageError: The landing zone cannot be fetched.
     """
     if not is_remote(here.landing):
         return here.landing
     if here.engine != "spark":
-        # Whoever is forgotten would stay in copies that nobody renews.
+        # Copies of an earlier Spark installation would no longer be updated and could retain data of erased users.
         shutil.rmtree(here.home / "cache" / "landing", ignore_errors=True)
         return here.landing
     with _locked_cache(here, "landing") as cache:
@@ -121,7 +120,7 @@ def fetch_landing(here: settings.Settings) -> Path:
 
 
 def fetch_mart(here: settings.Settings, address: str) -> Path:
-    """One published mart, by its address, as `marts` has it. It need not exist."""
+    """Return the local copy of one published mart, given its URL; the file does not exist if the mart does not."""
     path = here.marts / PurePosixPath(address).name
     with _locked_cache(here, "marts") as cache:
         if etag := _etags(path).get("."):
@@ -132,15 +131,15 @@ def fetch_mart(here: settings.Settings, address: str) -> Path:
 
 
 def is_mart(here: settings.Settings, address: str) -> bool:
-    """Whether an address is that of one of our marts on object storage."""
+    """Whether a URL is that of a published mart on object storage."""
     return bool(here.tables_url) and address.startswith(f"{here.marts}/")
 
 
 def check_bucket_access(path: Path) -> None:
-    """Asks for the bucket of a path, before much is done for it.
+    """Check that the bucket of a path is accessible, before starting expensive work.
 
     Raises:
-        StorageError: it is not there, does not answer or lets nobody in.
+        StorageError: The bucket does not exist, does not respond or denies access.
     """
     if is_remote(path):
         bucket = _key(path).split("/")[0]
@@ -149,10 +148,10 @@ def check_bucket_access(path: Path) -> None:
 
 
 def is_versioned(path: Path) -> bool:
-    """Whether the bucket of a path still has what was overwritten or deleted there, or would keep it from now on.
+    """Whether the bucket keeps, or has kept, old versions of objects that are overwritten or deleted.
 
     Raises:
-        StorageError: the bucket does not say.
+        StorageError: The bucket does not report its versioning.
     """
     if not is_remote(path):
         return False
@@ -162,28 +161,28 @@ def is_versioned(path: Path) -> bool:
         status = objects.call_s3("get_bucket_versioning", Bucket=bucket).get("Status")
         if status != "Suspended":
             return status is not None
-        more: dict[str, str] = {}
+        markers: dict[str, str] = {}
         while True:
-            page = objects.call_s3("list_object_versions", Bucket=bucket, Prefix=prefix, **more)
-            if page.get("DeleteMarkers") or any(not one["IsLatest"] for one in page.get("Versions", ())):
+            page = objects.call_s3("list_object_versions", Bucket=bucket, Prefix=prefix, **markers)
+            if page.get("DeleteMarkers") or any(not version["IsLatest"] for version in page.get("Versions", ())):
                 return True
             if not page.get("IsTruncated"):
                 return False
-            more = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+            markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
 
 
 def _filesystem(path: Path) -> Any:
-    return path.fs  # type: ignore[attr-defined] # `folder` made it
+    return path.fs  # type: ignore[attr-defined] # a UPath from `settings.remote_folder`
 
 
 def _key(path: Path) -> str:
-    """`bucket/prefix/…`."""
+    """Key of an object including its bucket: `bucket/prefix/…`."""
     return str(path).removeprefix(settings.OBJECT_STORE_SCHEME)
 
 
 @contextmanager
 def _locked_cache(here: settings.Settings, tables: str) -> Iterator[Path]:
-    """Where the copies of `marts` or `landing` lie; one process at a time renews them, others may read."""
+    """Folder of the local copies of `marts` or `landing`, locked for the process that updates them."""
     cache = here.home / "cache" / tables
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".lock").open("w") as lock:
@@ -192,7 +191,7 @@ def _locked_cache(here: settings.Settings, tables: str) -> Iterator[Path]:
 
 
 def _synchronize(under: Path, cache: Path) -> None:
-    """Makes the Parquet files below `cache` those that are below a folder of object storage."""
+    """Make the Parquet files below `cache` equal to those below a remote folder."""
     etags = _etags(under)
     for name, etag in etags.items():
         _fetch(under / name, cache / name, etag)
@@ -203,22 +202,22 @@ def _synchronize(under: Path, cache: Path) -> None:
 
 
 def _etag_file(copy: Path) -> Path:
-    """What says of which ETag a copy is."""
+    """File with the ETag of a local copy."""
     return copy.with_name(f".{copy.name}.etag")
 
 
-def _etags(under: Path, beginning: str = "") -> dict[str, str]:
-    """ETag of every object below a folder by its path there, which begins so; "." is the object of that very name."""
+def _etags(under: Path, prefix: str = "") -> dict[str, str]:
+    """ETags of the objects below a folder by relative path, optionally filtered by prefix; "." is the object `under`."""
     with _storage_errors(under):
-        found = _filesystem(under).find(_key(under), prefix=beginning, detail=True)
-    return {str(PurePosixPath(key).relative_to(_key(under))): one["ETag"] for key, one in found.items()}
+        objects = _filesystem(under).find(_key(under), prefix=prefix, detail=True)
+    return {str(PurePosixPath(key).relative_to(_key(under))): info["ETag"] for key, info in objects.items()}
 
 
 def _fetch(path: Path, copy: Path, etag: str) -> None:
-    """Makes `copy` the object's content and time, if it is not yet. A reader of the old copy keeps what it has opened."""
-    note, draft = _etag_file(copy), copy.with_name(f".{copy.name}.fetching")
+    """Copy the content and time of an object if its ETag has changed. Readers of the old copy can keep reading it."""
+    etag_file, draft = _etag_file(copy), copy.with_name(f".{copy.name}.fetching")
     copy.parent.mkdir(parents=True, exist_ok=True)
-    if copy.exists() and note.exists() and note.read_text() == etag:
+    if copy.exists() and etag_file.exists() and etag_file.read_text() == etag:
         return
     for tries_left in reversed(range(MAX_FETCH_ATTEMPTS)):
         try:
@@ -232,22 +231,22 @@ def _fetch(path: Path, copy: Path, etag: str) -> None:
         except _ObjectReplaced as error:
             if not tries_left:
                 raise StorageError(
-                    f"{path} is replaced again and again; run this again when it is published"
+                    f"{path} was replaced {MAX_FETCH_ATTEMPTS} times while it was read; run this again after publication"
                 ) from error
     os.utime(draft, (written_at, written_at))
-    # Between the two a copy has no note: killed there, it is fetched again.
-    note.unlink(missing_ok=True)
+    # A process killed between these steps leaves a copy without ETag file, which is fetched again.
+    etag_file.unlink(missing_ok=True)
     draft.replace(copy)
-    note.write_text(etag)
+    etag_file.write_text(etag)
 
 
 class _ObjectReplaced(Exception):
-    """An object became another one while it was read."""
+    """An object was replaced while it was read."""
 
 
 @contextmanager
 def _storage_errors(path: Path) -> Iterator[None]:
-    """What goes wrong on the way, in words."""
+    """Convert exceptions of the storage client to `StorageError`."""
     from botocore.exceptions import BotoCoreError, ClientError
     from s3fs.utils import FileExpired
 
@@ -257,6 +256,6 @@ def _storage_errors(path: Path) -> Iterator[None]:
         raise _ObjectReplaced from error
     except (OSError, BotoCoreError, ClientError) as error:
         raise StorageError(
-            f"{path} is not to be had ({error or type(error).__name__}); is the bucket there, is AWS_ENDPOINT_URL (now "
-            f"{os.environ.get('AWS_ENDPOINT_URL')!r}) the server's, and may AWS's credentials read and write?"
+            f"cannot access {path} ({error or type(error).__name__}); check that the bucket exists, that AWS_ENDPOINT_URL "
+            f"({os.environ.get('AWS_ENDPOINT_URL')!r}) is the server's URL, and that the AWS credentials may read and write"
         ) from error

@@ -1,7 +1,7 @@
-"""Who was forgotten, so that they stay forgotten: salted hashes of user ids in one small file, `SEGUE_HOME/forgotten.json`.
+"""Suppression list of erased users: salted hashes of user ids in `SEGUE_HOME/forgotten.json`.
 
-`privacy.erase` writes it, landing and the recommender ask it. The file names nobody, but who holds it and guesses an id
-can find the guess confirmed: ids are too few for a hash to hide them. Knows nothing about what is forgotten of a user.
+`privacy.erase` writes the list; landing and the recommender enforce it, so that erased data does not return. The file
+contains no ids, but allows whoever has it to test guesses: there are too few ids for a hash to hide them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ SALT_BYTES = 32
 
 
 class SuppressionListError(ValueError):
-    """The file of forgotten users cannot be read; the message names it and the remedy."""
+    """The suppression list cannot be read; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class SuppressionList:
-    """A set of user ids that knows only their hashes."""
+    """Immutable set of user ids of which only salted hashes are stored."""
 
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(SALT_BYTES))
     hashes: frozenset[str] = frozenset()
@@ -35,24 +35,24 @@ class SuppressionList:
         return len(self.hashes)
 
     def intersection(self, user_ids: Iterable[str]) -> set[str]:
-        """Those of the ids that were forgotten."""
+        """The ids that are in the list."""
         return {user_id for user_id in user_ids if user_id in self} if self.hashes else set()
 
     def with_users(self, user_ids: Iterable[str]) -> SuppressionList:
-        """The set with these users in it, too."""
+        """Return the list with additional users."""
         return SuppressionList(self.salt, self.hashes.union(map(self._hash, user_ids)))
 
     def without_users(self, user_ids: Iterable[str]) -> SuppressionList:
-        """The set without these users: they may come back."""
+        """Return the list without these users, whose data may then be landed again."""
         return SuppressionList(self.salt, self.hashes.difference(map(self._hash, user_ids)))
 
     def to_bytes(self) -> bytes:
-        """The file."""
+        """Content of the file: JSON with the salt and the sorted hashes."""
         stored = {"salt": self.salt.hex(), "users": sorted(self.hashes)}
         return json.dumps(stored, indent=2).encode() + b"\n"
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all, and on the disk when it returns."""
+        """Write the file atomically and durably."""
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".writing")
         with draft.open("wb") as file:
@@ -66,16 +66,16 @@ class SuppressionList:
 
 
 def read_suppression_list(path: Path) -> SuppressionList:
-    """Who was forgotten: nobody where there is no file.
+    """Read the list; it is empty if the file does not exist.
 
     Raises:
-        ForgottenError: the file is damaged. Nobody goes on without it: people would come back.
+        SuppressionListError: The file is damaged. Callers must stop, because data of erased users could return.
     """
     return parse_content(read_content(path), path)
 
 
 def read_content(path: Path) -> bytes | None:
-    """The bytes of the file; None where there is no file."""
+    """Content of the file; None if it does not exist."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -83,15 +83,19 @@ def read_content(path: Path) -> bytes | None:
 
 
 def content_digest(content: bytes | None) -> str:
-    """What tells one list from another, and from none."""
+    """Hash that identifies a version of the list; a missing file has the hash of empty content."""
     return hashlib.sha256(content or b"").hexdigest()
 
 
 def parse_content(content: bytes | None, path: Path) -> SuppressionList:
-    """Who is in the content of the file: nobody if there is none. An empty file is a damaged one.
+    """Parse the content of the file; None gives an empty list, but empty content is damaged.
+
+    Args:
+        content: Content of the file; None if it does not exist.
+        path: Path for the error message.
 
     Raises:
-        ForgottenError: it is damaged; `path` is named.
+        SuppressionListError: The content is damaged.
     """
     if content is None:
         return SuppressionList()
@@ -100,5 +104,5 @@ def parse_content(content: bytes | None, path: Path) -> SuppressionList:
         return SuppressionList(bytes.fromhex(row["salt"]), frozenset(map(str, row["users"])))
     except (ValueError, KeyError, TypeError) as error:
         raise SuppressionListError(
-            f"{path} is damaged ({error}); take it from a backup, or remove it and forget its users again"
+            f"{path} is damaged ({error}); restore it from a backup, or delete it and erase its users again"
         ) from error

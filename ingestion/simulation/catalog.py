@@ -1,4 +1,4 @@
-"""The catalogue of a simulated world as rows of the contract: ids, names, words, facets, curated triples."""
+"""Converts the simulated catalog to contract rows: ids, names, lyrics, facets, comments and knowledge triples."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SOUNDTRACK_RELATION = "sang_ost_of"
 
 
 def make_ids(target_type: str, count: int) -> list[str]:
-    """Ids of all things of a type, in index order: `t0, t1, …`."""
+    """Ids of all objects of a type, in index order: `t0, t1, …`."""
     return [f"{PREFIX[target_type]}{number}" for number in range(count)]
 
 
 def build_tables(world: World, start: date, seed: int) -> dict[str, pa.Table]:
-    """Every catalogue table of the contract (without `landed_at`), and the soundtracks as triples."""
+    """All catalog tables of the contract without `landed_at`; soundtracks are knowledge triples."""
     random = np.random.default_rng([seed, 4])
     track_ids = np.array(make_ids("track", world.tracks), object)
     artist_ids = np.array(make_ids("artist", len(world.interest_A)), object)
@@ -90,7 +90,7 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
 
 
 def _soundtracks(world: World) -> pa.Table:
-    """Who sang in which work: the only thing that some artists share."""
+    """Triples of artists and the works whose soundtracks they sang in, the only connection between some artists."""
     work_N = np.repeat(np.arange(len(world.tracks_WL)), OST_TRACKS)
     pairs = np.unique(np.stack([world.artist_V[world.tracks_WL.ravel()], work_N], axis=1), axis=0)
     return _contract_table(
@@ -118,7 +118,7 @@ def _comments(world: World, start: date, track_ids: np.ndarray, random: np.rando
 
 
 def _lyrics(world: World, random: np.random.Generator) -> list[str]:
-    """Words of the song's interest, emotions and nothing else: text that tells who may like it."""
+    """Lyrics composed of words of the track's interest and its emotions, so that text predicts affinity."""
     words = np.array(facets.ADJECTIVES + facets.NOUNS, object)
     own_KW = random.random((world.interests, len(words))).argsort(axis=1)[:, :8]
     drawn = own_KW[world.interest_V[:, None], random.integers(0, 8, (world.tracks, LYRIC_WORDS))]
@@ -136,14 +136,14 @@ def _titles(random: np.random.Generator, count: int) -> list[str]:
 
 
 def _artist_names(random: np.random.Generator, count: int) -> list[str]:
-    """Names that are distinct, so that a person can tell artists apart."""
+    """Distinct artist names."""
     pairs = [(a, b, c) for c in facets.COLLECTIVES for a in facets.ADJECTIVES for b in facets.NOUNS]
     order = random.permutation(len(pairs))
     names = []
     for number in range(count):
         first, second, kind = pairs[order[number % len(pairs)]]
-        again = number // len(pairs)
-        names.append(f"The {first.title()} {second.title()}{kind}" + (f" {again + 1}" if again else ""))
+        repetition = number // len(pairs)
+        names.append(f"The {first.title()} {second.title()}{kind}" + (f" {repetition + 1}" if repetition else ""))
     return names
 
 
@@ -155,7 +155,7 @@ def _playlist_title(world: World, playlist: int) -> str:
 
 
 def _names(is_VX: np.ndarray, names: tuple[str, ...]) -> list[list[str]]:
-    return [[name for name, is_one in zip(names, row, strict=True) if is_one] for row in is_VX.tolist()]
+    return [[name for name, is_set in zip(names, row, strict=True) if is_set] for row in is_VX.tolist()]
 
 
 def _vectors(values_VD: np.ndarray) -> pa.Array:

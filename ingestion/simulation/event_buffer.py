@@ -1,7 +1,4 @@
-"""Events of a day as columns of numbers, before they become rows of the contract.
-
-Shape letter: E events.
-"""
+"""Columnar buffer of the events of a simulated day, before conversion to contract rows. Shape letter: E events."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Column -> (type, value where a piece does not say). Times are microseconds after midnight; -1 and NaN mean null.
+# Column -> (type, default value). Times are microseconds after midnight; -1 and NaN mean null.
 COLUMNS: dict[str, tuple[type, float]] = {
     "user": (np.int64, -1),
     "target_type": (np.int8, 0),
@@ -26,7 +23,7 @@ COLUMNS: dict[str, tuple[type, float]] = {
     "position": (np.int32, -1),
     "propensity": (np.float64, np.nan),
     "device": (np.int8, -1),
-    "affinity": (np.float32, np.nan),  # truth: never in the log
+    "affinity": (np.float32, np.nan),  # this and the following columns are ground truth and not in the log
     "mood_interest": (np.int16, -1),
     "mood_emotion": (np.int16, -1),
 }
@@ -35,13 +32,13 @@ Columns = dict[str, NDArray[Any]]
 
 
 class EventBuffer:
-    """Collects pieces of events; a column is an array [E], one value for all, or left out."""
+    """Collects events in blocks. A column is an array [E], a constant, or omitted."""
 
     def __init__(self) -> None:
         self._pieces: list[Columns] = []
 
     def add(self, user: NDArray[Any], **columns: NDArray[Any] | float) -> None:
-        """Adds one event a user entry. An event without `end` ends when it begins."""
+        """Add one event per entry of `user`. Without `end`, events end when they begin."""
         count = len(user)
         if count == 0:
             return
@@ -58,7 +55,7 @@ class EventBuffer:
         if not self._pieces:
             return {name: np.empty(0, kind) for name, (kind, _) in COLUMNS.items()}
         merged = {name: np.concatenate([piece[name] for piece in self._pieces]) for name in COLUMNS}
-        # One integer key sorts faster than three: a day has under 2^37 µs.
+        # One combined integer key sorts faster than three keys; a day has fewer than 2^37 µs.
         key = (merged["user"] << 41) | (merged["end"] << 4) | merged["action"]
         order = np.argsort(key, kind="stable")
         return {name: values[order] for name, values in merged.items()}

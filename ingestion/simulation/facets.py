@@ -1,4 +1,4 @@
-"""The five facets of a song, and the words that songs of a facet are made of."""
+"""The five facets of tracks, and the words that titles and lyrics are composed of."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ THEMES = (
 )
 SOUNDTRACK = THEMES.index("soundtrack")
 
-# Language and style go together in the first interests, so that every world, however small, has these.
+# Combinations of language and style that every simulation contains.
 FIRST_INTERESTS = (
     ("Cantonese", "pop"),
     ("Western", "britpop"),
@@ -43,7 +43,7 @@ FIRST_INTERESTS = (
     ("Western", "jazz"),
 )
 
-# The parts of a day in which a listener may have a session, and what people do in them.
+# Parts of the day, with at most one session each, and their typical scenes.
 DAY_PARTS: tuple[tuple[str, ...], ...] = (
     ("morning", "sport"),
     ("metro", "morning", "driving"),

@@ -1,6 +1,6 @@
-"""What can be chosen on a day, and with which probability: tracks, playlists and mlogs by interest, or any.
+"""Samples tracks, playlists and mlogs by interest or uniformly, and computes the sampling probabilities.
 
-Shape letters: K interests, V tracks, N choices.
+Shape letters: K interests, V tracks, P collections, N samples.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ingestion.simulation.world import Floats, Ints, World
 
-NEW_DAYS, NEW_BOOST = 14, 3.0  # what is new is pushed
+NEW_DAYS, NEW_BOOST = 14, 3.0  # weight multiplier of tracks in their first days
 
 
 class AvailableTracks:
-    """The tracks of a day, ordered by interest, with popularity as weight; new ones are pushed."""
+    """Tracks available on a day, grouped by interest and weighted by popularity; new tracks are boosted."""
 
     def __init__(self, world: World, day: int) -> None:
         self.is_available_V = (world.first_day_V <= day) & (world.last_day_V > day)
@@ -28,7 +28,7 @@ class AvailableTracks:
         self._interest_V = world.interest_V
 
     def sample_by_interest(self, random: np.random.Generator, interest_N: Ints) -> Ints:
-        """A track of the interest each [N], by popularity; -1 if it has none today."""
+        """Sample a track of each interest by popularity [N]; -1 if none is available."""
         low_N = self._cumulative[self._bounds_K[interest_N]]
         at_N = low_N + random.random(len(interest_N)) * self._total_K[interest_N]
         place_N = np.searchsorted(self._cumulative, at_N, side="right") - 1
@@ -36,24 +36,26 @@ class AvailableTracks:
         return np.where(self._total_K[interest_N] > 0, self._order[np.maximum(place_N, 0)], -1)
 
     def probability_in_interest(self, track_N: Ints) -> Floats:
-        """Probability of a track once its own interest was drawn."""
+        """Probability of a track given its interest [N]."""
         total_N = self._total_K[self._interest_V[track_N]]
-        chance_N: Floats = np.divide(self._weight_V[track_N], total_N, out=np.zeros(len(track_N)), where=total_N > 0)
-        return chance_N
+        probability_N: Floats = np.divide(
+            self._weight_V[track_N], total_N, out=np.zeros(len(track_N)), where=total_N > 0
+        )
+        return probability_N
 
     def sample_uniform(self, random: np.random.Generator, count: int) -> Ints:
-        """Tracks drawn uniformly from all of today's."""
+        """Sample available tracks uniformly [N]."""
         drawn: Ints = self._available[random.integers(0, len(self._available), count)]
         return drawn
 
     @property
     def size(self) -> int:
-        """Tracks available today."""
+        """Number of available tracks."""
         return len(self._available)
 
 
 class InterestGroups:
-    """Things that belong to one interest each, drawn evenly within it: playlists, mlogs."""
+    """Playlists or mlogs grouped by interest and sampled uniformly within it."""
 
     def __init__(self, interest_P: Ints, interests: int) -> None:
         self._order = np.argsort(interest_P, kind="stable")
@@ -62,22 +64,29 @@ class InterestGroups:
         self._interest_P = interest_P
 
     def draw(self, random: np.random.Generator, interest_N: Ints, explore: float) -> Ints:
-        """One each [N], of the interest; with probability `explore`, or where the interest has none, any."""
+        """Sample a collection of each interest [N]; any collection with probability `explore` or if the interest has none."""
         own_N = self._bounds_K[interest_N] + (random.random(len(interest_N)) * self._count_K[interest_N]).astype(
             np.int64
         )
-        anything_N = random.integers(0, len(self._order), len(interest_N))
+        any_N = random.integers(0, len(self._order), len(interest_N))
         use_any_N = (random.random(len(interest_N)) < explore) | (self._count_K[interest_N] == 0)
-        return np.where(use_any_N, anything_N, self._order[np.minimum(own_N, len(self._order) - 1)])
+        return np.where(use_any_N, any_N, self._order[np.minimum(own_N, len(self._order) - 1)])
 
     def probability(self, drawn_N: Ints, interest_share_N: Floats, empty_share_N: Floats, explore: float) -> Floats:
-        """Probability of what was drawn, given the share of its interest and that of interests that have none."""
+        """Probability of the sampled collections [N].
+
+        Args:
+            drawn_N: The collections.
+            interest_share_N: The user's weight of their interest.
+            empty_share_N: The user's weight of interests without collections.
+            explore: Exploration probability.
+        """
         within_N = interest_share_N / self._count_K[self._interest_P[drawn_N]]
-        chance_N: Floats = (explore + (1 - explore) * empty_share_N) / len(self._order) + (1 - explore) * within_N
-        return chance_N
+        probability_N: Floats = (explore + (1 - explore) * empty_share_N) / len(self._order) + (1 - explore) * within_N
+        return probability_N
 
     @property
     def is_empty_K(self) -> NDArray[np.bool_]:
-        """Interests to which nothing belongs."""
+        """Whether an interest has no collections [K]."""
         is_empty: NDArray[np.bool_] = self._count_K == 0
         return is_empty

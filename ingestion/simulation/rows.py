@@ -1,7 +1,4 @@
-"""A day's events as rows of the contract, and the truth behind them as rows beside it.
-
-Shape letter: E events.
-"""
+"""Converts the events of a simulated day to contract rows. Shape letter: E events."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from ingestion.simulation.world import Ints, World
 
 
 class RowWriter:
-    """Turns numbers into ids and names; holds the names of a world once."""
+    """Converts indices to ids and names, which are created once per simulation."""
 
     def __init__(self, world: World, users: int, seed: int) -> None:
         counts = {
@@ -37,10 +34,17 @@ class RowWriter:
             [f"{kind}:{name}" for kind, part in zip(contract.TARGET_TYPES, names, strict=True) for name in part]
         )
         self.user_ids = pa.array([f"u{user}" for user in range(users)])
-        assert set(PREFIX) == set(contract.TARGET_TYPES)  # noqa: S101 - ids of two types must never look alike
+        assert set(PREFIX) == set(contract.TARGET_TYPES)  # noqa: S101 - ids of different types must differ
 
     def events(self, columns: Columns, day: date, number: int, sequence_E: Ints) -> pa.Table:
-        """Rows of `listening_events` for one day; `number` is the day's, from 0."""
+        """Rows of `listening_events` of one day.
+
+        Args:
+            columns: The events.
+            day: Date of the day.
+            number: Number of the day, from 0.
+            sequence_E: Sequence number of each event within its user.
+        """
         midnight = np.datetime64(day, "us").astype(np.int64)
         place_E = self._offset[columns["target_type"]] + columns["target"]
         has_context = columns["context_type"] >= 0
@@ -67,7 +71,7 @@ class RowWriter:
         )
 
     def event_ids(self, count: int, number: int) -> pa.Array:
-        """Ids of the events of a day, in order."""
+        """Ids of `count` events of day `number`, in order."""
         return self._numbered(np.arange(count), f"s{self._seed}d{number}n")
 
     @staticmethod

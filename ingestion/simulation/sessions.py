@@ -1,6 +1,7 @@
-"""A day's sessions: who listens when, in which scene of life, in which part of the product, and in what mood.
+"""Sessions of a simulated day: user, time, situation, product scene and mood.
 
-Shape letters: S sessions, N slots (the places for songs of all sessions, one after another), G stretches of one mood.
+Shape letters: S sessions, N slots (positions of tracks in all sessions), G segments with the same mood, U users, P parts
+of the day, I interests of a user, K interests, E emotions.
 """
 
 from __future__ import annotations
@@ -14,48 +15,48 @@ from ingestion.simulation import facets
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Floats, Ints, World
 
-# Parts of the product; the `scene` of an event. In the library the user chooses alone, in the others we do.
+# Product scenes, the `scene` of an event. In the library the user selects tracks, in the others the recommender does.
 PRODUCT_SCENES = ("library", "private_fm", "daily", "playlists", "mlog", "similar")
 LIBRARY, PRIVATE_FM, DAILY, PLAYLISTS, MLOG, SIMILAR = range(len(PRODUCT_SCENES))
 PRODUCT_SCENE_PROBABILITIES = (0.37, 0.25, 0.16, 0.12, 0.06, 0.04)
 DEVICES = ("phone", "desktop", "speaker", "car")
 DAILY_TRACKS, MAX_TRACKS, MEAN_TRACKS = 12, 25, 7
-MOOD_CHANGE = 0.06  # chance a song that the mood turns: a session has about one
-SCENE_PULL = 1.2  # how much a scene of life favours the interests that suit it
+MOOD_CHANGE = 0.06  # probability per track that the mood changes
+SCENE_PULL = 1.2  # logit bonus of interests that suit the situation
 MINUTE = 60_000_000
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """One entry a session, ordered by user and time; times are microseconds after midnight."""
+    """Sessions of a day, ordered by user and time."""
 
     user_S: Ints
-    start_S: Ints
-    scene_S: Ints  # scene of life
-    product_scene_S: Ints
-    tracks_S: Ints
-    seed_S: Ints  # the song that a `similar` session starts from, else -1
-    device_S: Ints
+    start_S: Ints  # microseconds after midnight
+    scene_S: Ints  # situation, index into facets.SCENES
+    product_scene_S: Ints  # index into PRODUCT_SCENES
+    tracks_S: Ints  # number of tracks
+    seed_S: Ints  # track that a `similar` session starts from; -1 otherwise
+    device_S: Ints  # index into DEVICES
 
 
 @dataclass(frozen=True)
 class Moods:
-    """The interest and the emotion a listener is in the mood for, slot by slot."""
+    """Interest and emotion that a user is in the mood for, per slot."""
 
     interest_N: Ints
     emotion_N: Ints
 
 
-def draw_sessions(random: np.random.Generator, listeners: SimulatedUsers, day: int) -> Sessions:
-    """The sessions of a day. Two of one user never overlap and never cross midnight."""
-    chance_UP = np.where(listeners.first_day_U[:, None] <= day, listeners.session_chance_UP, 0)
+def draw_sessions(random: np.random.Generator, users: SimulatedUsers, day: int) -> Sessions:
+    """Sample the sessions of a day. Sessions of a user neither overlap nor cross midnight."""
+    chance_UP = np.where(users.first_day_U[:, None] <= day, users.session_chance_UP, 0)
     user_S, part_S = np.nonzero(random.random(chance_UP.shape) < chance_UP)
     S = len(user_S)
     minute_S = facets.FIRST_MINUTE + part_S * facets.DAY_PART_MINUTES + random.random(S) * 20
     kind_S = random.choice(len(PRODUCT_SCENES), S, p=PRODUCT_SCENE_PROBABILITIES)
-    seed_S = np.where(kind_S == SIMILAR, listeners.sample_repeat(random, user_S), -1)
+    seed_S = np.where(kind_S == SIMILAR, users.sample_repeat(random, user_S), -1)
     kind_S = np.where((kind_S == SIMILAR) & (seed_S < 0), LIBRARY, kind_S)
-    usual_S = listeners.scene_UP[user_S, part_S]
+    usual_S = users.scene_UP[user_S, part_S]
     other_S = np.array([facets.SCENES.index(part[0]) for part in facets.DAY_PARTS])[part_S]
     scene_S = np.where(random.random(S) < 0.75, usual_S, other_S)
     device_S = random.choice(3, S, p=[0.7, 0.2, 0.1])
@@ -74,17 +75,17 @@ def draw_sessions(random: np.random.Generator, listeners: SimulatedUsers, day: i
 def draw_moods(
     random: np.random.Generator,
     world: World,
-    listeners: SimulatedUsers,
+    users: SimulatedUsers,
     sessions: Sessions,
     session_N: Ints,
     number_N: Ints,
 ) -> Moods:
-    """Moods that last: an interest suited to the scene and an emotion of that interest, until the mood turns."""
+    """Sample moods: an interest that suits the situation and an emotion of it, kept until the mood changes."""
     turns_N = (number_N == 0) | (random.random(len(session_N)) < MOOD_CHANGE)
     session_G = session_N[turns_N]
     user_G, scene_G = sessions.user_S[session_G], sessions.scene_S[session_G]
-    interest_GI = listeners.interest_UI[user_G]
-    pull_GI = listeners.logit_UI[user_G] + SCENE_PULL * world.scenes_KS[interest_GI, scene_G[:, None]]
+    interest_GI = users.interest_UI[user_G]
+    pull_GI = users.logit_UI[user_G] + SCENE_PULL * world.scenes_KS[interest_GI, scene_G[:, None]]
     drawn_G = (pull_GI + random.gumbel(size=pull_GI.shape)).argmax(axis=1)
     interest_G = interest_GI[np.arange(len(user_G)), drawn_G]
     seed_G = sessions.seed_S[session_G]
@@ -95,14 +96,14 @@ def draw_moods(
 
 
 def draw_rows(random: np.random.Generator, cumulative_KE: Floats, row_N: Ints) -> Ints:
-    """One column each [N], drawn from the given row of a table of cumulative probabilities."""
+    """Sample a column [N] from the given rows of a table of cumulative probabilities."""
     drawn: NDArray[np.int64] = (cumulative_KE[row_N] < random.random((len(row_N), 1))).sum(axis=1)
     column_N: Ints = np.minimum(drawn, cumulative_KE.shape[1] - 1)
     return column_N
 
 
 def expand_slots(songs_S: Ints) -> tuple[Ints, Ints]:
-    """For each slot its session and its number within the session, from 0."""
+    """Session of each slot [N] and its number within the session, from 0 [N]."""
     session_N = np.repeat(np.arange(len(songs_S)), songs_S)
     first_S = songs_S.cumsum() - songs_S
     return session_N, np.arange(len(session_N)) - first_S[session_N]

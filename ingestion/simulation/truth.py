@@ -1,4 +1,4 @@
-"""The latent truth of a simulated world: what a model should find, for tests only. Landing never reads it."""
+"""Ground truth of a simulation: the latent variables that a model should recover. For tests only; landing ignores it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ingestion.simulation.rows import RowWriter
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import World
 
-INTEREST_INTERVAL_DAYS = 7  # the drifting interests are written once a week
+INTEREST_INTERVAL_DAYS = 7  # the drifting interests are written weekly
 
 
-def build_tables(world: World, listeners: SimulatedUsers, writer: RowWriter) -> dict[str, pa.Table]:
-    """What does not change: interests, each track's interest and quality, each user's loved work, the position bias."""
+def build_tables(world: World, users: SimulatedUsers, writer: RowWriter) -> dict[str, pa.Table]:
+    """Constant variables: interests, interest and quality of tracks, favorite work of users, position bias."""
     K, W = world.interests, len(world.tracks_WL)
     language = [facets.LANGUAGES[language] for language in world.language_K]
     style = [facets.STYLES[style] for style in world.style_K]
-    work_U = listeners.work_U
+    work_U = users.work_U
     position = np.arange(32)
     track_ids = np.array(make_ids("track", world.tracks), object)
     return {
@@ -41,30 +41,30 @@ def build_tables(world: World, listeners: SimulatedUsers, writer: RowWriter) -> 
     }
 
 
-def build_user_interests(listeners: SimulatedUsers, writer: RowWriter, day: date) -> pa.Table:
-    """Interests and their shares on a day, one row a user and interest; absent interests have none."""
-    weights_UI = listeners.interest_weights()
+def build_user_interests(users: SimulatedUsers, writer: RowWriter, day: date) -> pa.Table:
+    """Weights of the interests on a day, one row per user and interest; absent interests have no row."""
+    weights_UI = users.interest_weights()
     user, place = np.nonzero(weights_UI > 0)
     return pa.table(
         {
             "day": pa.repeat(pa.scalar(day), len(user)),
             "user_id": writer.user_ids.take(pa.array(user)),
-            "interest": listeners.interest_UI[user, place],
+            "interest": users.interest_UI[user, place],
             "share": weights_UI[user, place],
         }
     )
 
 
 def build_events(columns: Columns, writer: RowWriter, number: int) -> pa.Table:
-    """Affinity and mood behind each impression, click and play, by event_id."""
-    told = np.isin(columns["action"], [ACTION[name] for name in ("impression", "click", "play")])
-    told &= columns["target_type"] == contract.TARGET_TYPES.index("track")
+    """Affinity and mood of each impression, click and play of a track, by event_id."""
+    is_included = np.isin(columns["action"], [ACTION[name] for name in ("impression", "click", "play")])
+    is_included &= columns["target_type"] == contract.TARGET_TYPES.index("track")
     emotions = pa.array(facets.EMOTIONS)
     return pa.table(
         {
-            "event_id": pc.filter(writer.event_ids(len(told), number), pa.array(told)),
-            "affinity": columns["affinity"][told],
-            "mood_interest": columns["mood_interest"][told],
-            "mood_emotion": emotions.take(pa.array(columns["mood_emotion"][told])),
+            "event_id": pc.filter(writer.event_ids(len(is_included), number), pa.array(is_included)),
+            "affinity": columns["affinity"][is_included],
+            "mood_interest": columns["mood_interest"][is_included],
+            "mood_emotion": emotions.take(pa.array(columns["mood_emotion"][is_included])),
         }
     )

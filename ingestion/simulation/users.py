@@ -1,6 +1,6 @@
-"""The listeners of a simulated world: their drifting interests, their habits, and what they remember.
+"""Simulated users: drifting interests, habits and play history.
 
-Shape letters: U users, I interests a user can have, H remembered plays, W works.
+Shape letters: U users, I interests of a user, H plays in the history, K interests of the world, P parts of the day, N slots.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from ingestion.simulation.world import Floats, Ints, World
 
 MAX_INTERESTS = 5
 HISTORY_LENGTH = 128
-DRIFT = 0.12  # daily random step of an interest's logit
-MEAN_REVERSION = 0.05  # daily pull of a logit to its own level
-INTEREST_SWAP_CHANCE = 0.006  # chance a day that a user's weakest interest gives way to a new one
-DORMANCY_DAYS = 80.0  # period in which some interests fall asleep and wake up again
+DRIFT = 0.12  # standard deviation of the daily random step of an interest's logit
+MEAN_REVERSION = 0.05  # daily reversion of a logit to its level
+INTEREST_SWAP_CHANCE = 0.006  # daily probability that a user's weakest interest is replaced by a new one
+DORMANCY_DAYS = 80.0  # period of the interests that become dormant and active again
 ABSENT_LOGIT = -1e9
-LAG_DECAY = 0.6  # a play at lag j of the memory is heard again with weight (j + 1)^-0.6
+LAG_DECAY = 0.6  # a play at lag j in the history is repeated with weight (j + 1)^-0.6
 
 
 class SimulatedUsers:
-    """State of all users; `start_day` moves it on by a day, `remember` and `refuse` take in what happened."""
+    """State of all users, updated by `start_day`, `record_plays` and `record_rejections`."""
 
     def __init__(self, world: World, users: int, days: int, seed: int) -> None:
         self._random = np.random.default_rng([seed, 2])
@@ -30,7 +30,7 @@ class SimulatedUsers:
         random, K = self._random, world.interests
         count_U = random.choice(np.arange(1, MAX_INTERESTS + 1), users, p=[0.15, 0.25, 0.3, 0.2, 0.1])
         fame_K = 1 / np.arange(1, K + 1) ** 0.5
-        # Gumbel top-I: interests without replacement, by fame.
+        # Gumbel top-k trick: interests sampled without replacement, weighted by popularity.
         self.interest_UI: Ints = (np.log(fame_K) + random.gumbel(size=(users, K))).argsort(axis=1)[:, ::-1][
             :, :MAX_INTERESTS
         ]
@@ -47,7 +47,7 @@ class SimulatedUsers:
         choices = np.array([[facets.SCENES.index(part[n % len(part)]) for n in range(4)] for part in facets.DAY_PARTS])
         self.scene_UP: Ints = choices[np.arange(parts), random.integers(0, 4, (users, parts))]
         self.work_U: Ints = np.where(random.random(users) < 0.4, random.integers(0, len(world.tracks_WL), users), -1)
-        late_U = random.random(users) < 0.2  # users who join while the world runs
+        late_U = random.random(users) < 0.2  # users who join during the simulated period
         self.first_day_U: Ints = np.where(late_U, random.integers(0, days, users), 0)
         self.artist_affinity_seed_U: Ints = random.integers(1, 2**31, users)
 
@@ -59,16 +59,17 @@ class SimulatedUsers:
 
     @property
     def users(self) -> int:
+        """Number of users."""
         return len(self.work_U)
 
     def interest_weights(self) -> Floats:
-        """Share of each interest of each user [U, I]; absent ones have 0."""
+        """Weight of each interest of each user [U, I]; rows sum to 1, absent interests have 0."""
         raised = np.exp(self.logit_UI - self.logit_UI.max(axis=1, keepdims=True))
-        shares: Floats = raised / raised.sum(axis=1, keepdims=True)
-        return shares
+        weights: Floats = raised / raised.sum(axis=1, keepdims=True)
+        return weights
 
     def start_day(self, day: int) -> None:
-        """Interests drift; some are swapped for new ones."""
+        """Let interests drift and replace some of them."""
         random = self._random
         wave_UI = np.where(self._is_dormant_UI, 2 * np.sin(2 * np.pi * (day / DORMANCY_DAYS + self._phase_UI)), 0)
         pull_UI = MEAN_REVERSION * (self.level_UI + wave_UI - self.logit_UI)
@@ -84,7 +85,7 @@ class SimulatedUsers:
         self.logit_UI[swapping, weakest] = -1.0
 
     def sample_repeat(self, random: np.random.Generator, user_N: Ints) -> Ints:
-        """A remembered track each [N]: recent and often-heard ones come back more; -1 for a user without memory."""
+        """Sample a track from each user's play history [N], weighted by recency and frequency; -1 without history."""
         known_N = np.minimum(self.plays_U[user_N], HISTORY_LENGTH)
         total = np.r_[0.0, LAG_WEIGHT.cumsum()]
         lag_N = np.searchsorted(total, random.random(len(user_N)) * total[known_N], side="right") - 1
@@ -93,7 +94,7 @@ class SimulatedUsers:
         return np.where(known_N > 0, self.play_history_UH[user_N, slot_N], -1).astype(np.int64)
 
     def repeat_probability(self, user_N: Ints, track_N: Ints) -> Floats:
-        """Probability with which `recall` gives that track [N]; above 0 exactly if the user remembers it."""
+        """Probability with which `sample_repeat` returns the track [N]; positive if and only if it is in the history."""
         known_N = np.minimum(self.plays_U[user_N], HISTORY_LENGTH)
         is_same_NH = self.play_history_UH[user_N] == track_N[:, None].astype(np.int32)
         rows, slots = np.nonzero(is_same_NH)
@@ -104,7 +105,7 @@ class SimulatedUsers:
         return shares
 
     def record_plays(self, user_N: Ints, track_N: Ints) -> None:
-        """Takes in plays, ordered by user and time."""
+        """Add plays, ordered by user and time, to the history."""
         if not len(user_N):
             return
         starts = np.flatnonzero(np.r_[True, user_N[1:] != user_N[:-1]])
@@ -114,7 +115,7 @@ class SimulatedUsers:
         self.plays_U[user_N[starts]] += counts
 
     def record_rejections(self, user_N: Ints, track_N: Ints, artist_N: Ints) -> None:
-        """Dislikes (track) and blocks (artist), -1 where there is none: they never come back."""
+        """Record disliked tracks and blocked artists [N], -1: none. They are never played again."""
         tracks = user_N[track_N >= 0] * self._world.tracks + track_N[track_N >= 0]
         artists = user_N[artist_N >= 0] * self._world.tracks + artist_N[artist_N >= 0]
         self._disliked_tracks = np.union1d(self._disliked_tracks, tracks)
@@ -128,12 +129,12 @@ class SimulatedUsers:
         )
 
     def artist_affinity(self, user_N: Ints, artist_N: Ints) -> Floats:
-        """How much a user is drawn to an artist beyond all facets: fixed, about standard normal."""
+        """Fixed affinity of a user to an artist independent of all facets [N]; about standard normal."""
         mixed = (self.artist_affinity_seed_U[user_N] * 2_654_435_761 + artist_N * 40_503_000_127) & 0xFFFFFFFFFFFF
         mixed = (mixed ^ (mixed >> 21)) * 0x9E3779B97F4A7 & 0xFFFFFFFFFFFF
         uniform = ((mixed ^ (mixed >> 17)) & 0xFFFFFF) / 0x1000000
-        taste: Floats = (uniform - 0.5) * 12**0.5
-        return taste
+        affinity: Floats = (uniform - 0.5) * 12**0.5
+        return affinity
 
 
 LAG_WEIGHT = (np.arange(HISTORY_LENGTH) + 1.0) ** -LAG_DECAY

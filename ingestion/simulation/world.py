@@ -1,9 +1,8 @@
-"""The catalogue of a simulated world: interests, artists, tracks, albums, playlists, mlogs, works with soundtracks.
+"""Catalog of the simulation as index arrays: interests, artists, tracks, albums, playlists, mlogs, works with soundtracks.
 
-An *interest* is a language with a style, and with the emotions and scenes that go with it. Artists belong to an
-interest, tracks to their artist's; a soundtrack ties artists of unrelated interests together. Index arrays only: ids
-and names are in `catalogue.py`. Shape letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, D
-vector width.
+An *interest* is a language and a style with typical emotions and scenes. Artists belong to an interest, tracks usually to
+that of their artist; a soundtrack connects artists of different interests. `catalog.py` adds ids and names. Shape
+letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, E emotions, S scenes, L list length, D vector width.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ Floats = NDArray[np.float64]
 
 AUDIO_WIDTH, IMAGE_WIDTH = 16, 8
 PLAYLIST_LENGTH = 30
-OST_TRACKS = 5  # soundtrack songs of a work, each by an artist of another interest where possible
+OST_TRACKS = 5  # tracks in the soundtrack of a work, of different interests if possible
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that exists. Days count from the first simulated day; negative: before it."""
+    """Catalog of a simulation. Days count from the first simulated day; negative days are before it."""
 
     language_K: Ints
     style_K: Ints
     emotions_KE: Floats  # probability of each emotion
-    scenes_KS: NDArray[np.bool_]
+    scenes_KS: NDArray[np.bool_]  # scenes that suit the interest
     interest_A: Ints
     popularity_A: Floats
     artist_V: Ints
     interest_V: Ints
     album_V: Ints
-    recording_V: Ints  # tracks of the same recording share it
+    recording_V: Ints  # equal for tracks of the same recording
     first_day_V: Ints
     last_day_V: Ints
     duration_ms_V: Ints
@@ -57,21 +56,25 @@ class World:
 
     @property
     def tracks(self) -> int:
+        """Number of tracks."""
         return len(self.artist_V)
 
     @property
     def interests(self) -> int:
+        """Number of interests."""
         return len(self.language_K)
 
 
 def build_world(tracks: int, days: int, seed: int) -> World:
-    """The same world for the same arguments.
+    """Sample a catalog; equal arguments give equal catalogs.
 
     Raises:
-        ValueError: fewer than 100 tracks (too few for every interest to have some) or no day.
+        ValueError: Fewer than 100 tracks (some interests would have none) or no day.
     """
     if tracks < 100 or days < 1:
-        raise ValueError(f"a world of {tracks} tracks and {days} days is too small; give at least 100 tracks and 1 day")
+        raise ValueError(
+            f"{tracks} tracks and {days} days are not enough to simulate; use at least 100 tracks and 1 day"
+        )
     random = np.random.default_rng([seed, 1])
     K, A = int(np.clip(tracks // 60, len(facets.FIRST_INTERESTS), 48)), max(tracks // 8, 16)
     language_K, style_K = _interests(random, K)
@@ -141,7 +144,7 @@ def _interests(random: np.random.Generator, K: int) -> tuple[Ints, Ints]:
 
 
 def _emotions(random: np.random.Generator, emotions_KE: Floats, interest_V: Ints) -> NDArray[np.bool_]:
-    """One or two emotions a track, drawn from its interest's."""
+    """One or two emotions per track [V, E], sampled from those of its interest."""
     emotions_VE = np.zeros((len(interest_V), emotions_KE.shape[1]), bool)
     rows = np.arange(len(interest_V))
     for _ in range(2):
@@ -151,7 +154,7 @@ def _emotions(random: np.random.Generator, emotions_KE: Floats, interest_V: Ints
 
 
 def _availability(random: np.random.Generator, artist_V: Ints, A: int, days: int) -> tuple[Ints, Ints]:
-    """First and last day of each track: most are old, some appear during the period, a few are withdrawn in it."""
+    """First and last day of each track [V]: most exist before the period, some appear and a few are withdrawn in it."""
     V = len(artist_V)
     first_day_V = -random.integers(1, 15 * 365, V)
     is_new_V = (random.random(V) < 0.10) & (days > 3)
@@ -163,7 +166,7 @@ def _availability(random: np.random.Generator, artist_V: Ints, A: int, days: int
 
 
 def _playlists(random: np.random.Generator, interest_V: Ints, K: int, playlists: int) -> tuple[Ints, Ints]:
-    """Playlists of one interest each, with one track in ten from anywhere."""
+    """Tracks of each playlist [P, L] and its interest [P]; 10 % of the tracks are from any interest."""
     by_interest = [np.flatnonzero(interest_V == k) for k in range(K)]
     interest_P = np.arange(playlists) % K
     tracks_PL = np.stack([random.choice(by_interest[k], PLAYLIST_LENGTH) for k in interest_P])
@@ -172,7 +175,7 @@ def _playlists(random: np.random.Generator, interest_V: Ints, K: int, playlists:
 
 
 def _soundtracks(random: np.random.Generator, interest_V: Ints, weight_V: Floats, works: int) -> Ints:
-    """Tracks of each work, of as many interests as there are tracks."""
+    """Soundtrack of each work [W, L], of different interests if possible."""
     drawn = random.choice(len(interest_V), (works, 40), p=weight_V / weight_V.sum())
     chosen = np.empty((works, OST_TRACKS), np.int64)
     for work in range(works):
@@ -186,7 +189,7 @@ def _soundtracks(random: np.random.Generator, interest_V: Ints, weight_V: Floats
 def _vectors(
     random: np.random.Generator, interest_V: Ints, emotions_VE: NDArray[np.bool_], artist_V: Ints, album_V: Ints
 ) -> dict[str, Any]:
-    """Sound follows interest, emotion and artist; the cover follows interest and album."""
+    """Audio vectors depend on interest, emotion and artist; cover vectors on interest and album."""
     sound_KD = random.normal(0, 1, (interest_V.max() + 1, AUDIO_WIDTH))
     sound_ED = random.normal(0, 0.4, (emotions_VE.shape[1], AUDIO_WIDTH))
     sound_AD = random.normal(0, 0.4, (artist_V.max() + 1, AUDIO_WIDTH))

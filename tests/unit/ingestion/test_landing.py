@@ -177,11 +177,11 @@ def test_the_command_prints_counts_and_names_what_it_cannot_read(
     log = play_log(tmp_path / "log", ROWS[:3])
     assert main([str(log), "--home", str(tmp_path / "home")]) == 0
     said = capsys.readouterr().out
-    assert "play_log: 8 rows of events and catalogue read, 8 landed, 0 duplicate, 0 quarantined" in said
+    assert "play_log: 8 rows of events and catalog read, 8 landed, 0 duplicate, 0 quarantined" in said
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("nothing")
     assert main([str(tmp_path / "other"), "--home", str(tmp_path / "home")]) == 2
-    assert "holds none of the formats" in capsys.readouterr().err
+    assert "holds none of the supported formats" in capsys.readouterr().err
     assert main([str(tmp_path / "nowhere"), "--home", str(tmp_path / "home")]) == 2
     assert "does not exist" in capsys.readouterr().err
 
@@ -196,7 +196,7 @@ def test_a_log_of_which_nothing_can_be_landed_is_an_error_and_says_the_first_rea
     assert main([str(own), "--home", str(home)]) == 2
     said = capsys.readouterr()
     assert "the first is listening_events.jsonl, row 1: action dance is not one of" in said.out
-    assert "has no row that can be landed; land another log, or a mended one" in said.err
+    assert "has no valid row; fix the log or land another one" in said.err
     # What listeners sent may be nothing but nonsense: that is no reason for the night's line to stop.
     json_lines(home / "live" / "dt=2026-05-01" / "events.jsonl", [event(1, action="dance")])
     assert main([str(home / "live"), "--home", str(home)]) == 0

@@ -26,7 +26,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"action": "play", "played_ms": "86400001"}, "played_ms 86400001 is longer than a day"),
     ({"action": "play", "played_ms": "long"}, "played_ms long is not a whole number"),
     ({"played_ms": "5"}, "action like has played_ms 5"),
-    ({"ended_at": "2026-05-01T11:00:00Z"}, "action like has an ended_at of its own"),
+    ({"ended_at": "2026-05-01T11:00:00Z"}, "action like has a different ended_at and occurred_at"),
     ({"action": "play", "played_ms": "9", "ended_at": "2026-05-01T09:00:00Z"}, "is before occurred_at"),
     ({"occurred_at": "0", "ended_at": "0"}, "occurred_at 1970-01-01"),
     ({"occurred_at": "2300-01-01T00:00:00Z", "ended_at": "2300-01-01T00:00:00Z"}, "is not before 2100"),

@@ -261,7 +261,7 @@ def test_a_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path,
 
 def test_a_download_that_has_not_ended_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "my_data.zip.crdownload").write_bytes(b"PK\x03\x04")
-    with pytest.raises(SourceError, match="is a download that has not ended; wait"):
+    with pytest.raises(SourceError, match="is an unfinished download; wait"):
         land(tmp_path / "my_data.zip.crdownload", tmp_path / "home")
 
 

@@ -93,5 +93,5 @@ def test_the_sequential_form_and_other_parquet_are_not_it(tmp_path: Path) -> Non
     folder = tmp_path / "sequential"
     folder.mkdir()
     pl.DataFrame({"uid": [1], "timestamp": [[1, 2]], "item_id": [[3, 4]]}).write_parquet(folder / "listens.parquet")
-    with pytest.raises(SourceError, match="holds none of the formats"):
+    with pytest.raises(SourceError, match="holds none of the supported formats"):
         land(folder, tmp_path / "home")

@@ -71,7 +71,7 @@ def test_a_world_that_is_there_is_left_alone_and_a_folder_of_others_is_not_touch
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "sim").rglob("*")} == times
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
-    with pytest.raises(ValueError, match="is not empty and no simulated world"):
+    with pytest.raises(ValueError, match="is not empty and is not a simulation"):
         simulate(size, tmp_path / "mine")
 
 
