@@ -9,17 +9,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 
 
-def create_environment(templates: Path) -> Environment:
-    """Environment that finds templates in `templates` first and in the shared folder second.
+def create_environment(*templates: Path) -> Environment:
+    """Environment that finds templates in the folders `templates` first, in their order, and in the shared folder last.
 
     All values are escaped; an undefined variable is an error. A page starts with `{% extends "base.html" %}` and fills
     the blocks `title`, `style` (optional) and `main`. `macros.html` has the shared elements: tables, definition lists.
 
     Args:
-        templates: Folder of the calling package, usually `Path(__file__).parent / "templates"`.
+        templates: Folders of the calling package, usually one: `Path(__file__).parent / "templates"`.
     """
     environment = Environment(
-        loader=FileSystemLoader([templates, SHARED_TEMPLATES]),
+        loader=FileSystemLoader([*templates, SHARED_TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

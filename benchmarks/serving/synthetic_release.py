@@ -23,7 +23,7 @@ from sequences.batch import FIRST_CODE
 from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary
-from training.engine.workspace import write_json
+from training.engine.workspace import FORMAT, write_json
 from training.ranking import RANKERS
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
@@ -32,7 +32,7 @@ from training.recall import CHANNELS, COLLECTIONS
 from training.recall.collection_recall import CollectionConfig
 from training.recall.realtime.channel import Realtime
 from training.release import bundle
-from training.release.pointer import Pointer
+from training.release.pointer import MANIFEST, Pointer
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
@@ -65,8 +65,8 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
     world.vocabulary.save(folder / "vocabulary")
     _make_catalog(world).write_parquet(folder / bundle.CATALOG)
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
-    manifest = {"release": name, "channels": list(channels), "ranker": RANKER, "feature_services": services}
-    write_json(folder / bundle.MANIFEST, manifest)
+    manifest = {"format": FORMAT, "release": name, "channels": list(channels), "containers": [], "ranker": RANKER}
+    write_json(folder / MANIFEST, manifest | {"feature_services": services})
 
 
 def add_collections(folder: Path, count: int, tracks: int) -> None:
@@ -84,8 +84,8 @@ def add_collections(folder: Path, count: int, tracks: int) -> None:
         containers = Collections(recaller.kind, ids, ids, Ragged(items, offset))
         found = recaller(CollectionConfig(0.2, 0.1), containers, np.arange(count + FIRST_CODE), realtime)
         found.save(folder / "containers" / recaller.name)
-    manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    write_json(folder / bundle.MANIFEST, manifest | {"containers": list(COLLECTIONS)})
+    manifest = json.loads((folder / MANIFEST).read_text())
+    write_json(folder / MANIFEST, manifest | {"containers": list(COLLECTIONS)})
 
 
 def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:

@@ -27,6 +27,8 @@ from training.engine.import_closure import code_hash
 
 FITS = ("held_out", "final")
 INPUTS_FILE = "inputs.json"
+FORMAT = 2
+"""Version of the files of a training workspace and of a release; files of another version are not read."""
 CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
 DATA_MODULE = "training.data.training_data"
 """Module that makes the arrays shared by all models of a fit; its code is part of their cache key."""
@@ -38,6 +40,16 @@ landed.
 
 class MissingInput(RuntimeError):
     """The output of an earlier task is missing; the message names it and the command that creates it."""
+
+
+class OutdatedFormat(MissingInput):
+    """Derived data of another version of Segue; the message names it and the command that removes it."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f"{name} has format {version}, but this version of Segue reads format {FORMAT}; "
+            "remove the derived data of the other version with `python -m local.migrate`"
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class Workspace:
 
         Raises:
             MissingInput: the marts are missing, cannot be fetched, or have no events to derive `as_of` from.
+            OutdatedFormat: the folder has files of another version.
         """
         config = settings.load_settings()
         try:
@@ -70,6 +83,7 @@ class Workspace:
                 f"no mart plays in {config.marts}; run `dbt build --project-dir dbt` first, or set SEGUE_HOME to the folder that has them"
             )
         day = as_of or day_after_newest_event(marts)
+        check_format(config.training / f"{day}-{recipe}")
         return cls(folder=config.training / f"{day}-{recipe}", marts=marts, as_of=day, recipe=recipe)
 
     def fit_folder(self, fit: str) -> Path:
@@ -185,6 +199,17 @@ def content_hash(path: Path) -> str:
     return hashlib.sha256(f"{rows}-{total}".encode()).hexdigest()[:16]
 
 
+def check_format(folder: Path) -> None:
+    """Check that all finished outputs of a workspace have the current FORMAT; an absent workspace is valid.
+
+    Raises:
+        OutdatedFormat: An output has another format.
+    """
+    for record in (folder / INPUTS_FILE, *sorted(folder.glob(f"*/*/*/{INPUTS_FILE}"))):
+        if record.exists() and (version := json.loads(record.read_text()).get("format", 1)) != FORMAT:
+            raise OutdatedFormat(f"training workspace {folder}", version)
+
+
 def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
     """Whether `output` is finished and was made from the same inputs."""
     record = output / INPUTS_FILE
@@ -193,7 +218,7 @@ def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
 
 def mark_done(output: Path, inputs: dict[str, Any]) -> None:
     """Write the inputs of a finished `output`, atomically and as the last step, so that a killed task is never reused."""
-    write_json(output / INPUTS_FILE, inputs)
+    write_json(output / INPUTS_FILE, inputs | {"format": FORMAT})
 
 
 def write_json(path: Path, value: Any) -> None:

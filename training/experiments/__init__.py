@@ -1,1 +1,1 @@
-"""What was shown to whom, as figures: arms of an experiment side by side, and policies that were never served."""
+"""Analysis of exposures: A/B comparison of the arms of an experiment, and off-policy evaluation."""

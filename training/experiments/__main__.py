@@ -1,16 +1,16 @@
-"""What was shown to whom, as figures.
+"""Analyze the mart `exposures`.
 
     python -m training.experiments compare [--experiment NAME] [--scene S] [--baseline ARM]
     python -m training.experiments off_policy FILE [--reward R]
 
-`compare` writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without one, of
-the releases of the last four weeks), their differences, and whether the arms got the users they were to get.
-`off_policy` writes `reports/off_policy.json`: what a policy would have earned in the places that chance filled. FILE is
-Parquet: `event_id` of each such exposure, and the `probability` with which the policy would have shown it there. As the logged
-`propensity`, it has the chance in it that the place is left to chance at all.
+`compare` writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without an
+experiment: of the releases of the last four weeks), their differences, and the check for a sample-ratio mismatch.
+`off_policy` writes `reports/off_policy.json`: the estimated reward of a policy in the exploration slots. FILE is Parquet with
+the `event_id` of each such exposure and the `probability` with which the policy would have shown that item in that slot. Like
+the logged `propensity`, it includes the probability that the slot is used for exploration.
 
-Exit code 0: done, or nothing was shown yet. 1: the users are not divided as asked, or the exploration says too little of the
-policy. 2: an earlier task has not run, or the call is wrong.
+Exit code 0: done, or there are no exposures yet. 1: sample-ratio mismatch, or the effective sample size is too small for the
+policy. 2: an earlier task has not run, or invalid arguments.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from training.release.traffic_split import TRAFFIC_SPLIT_FILE
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.experiments",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True)
-    comparing = actions.add_parser("compare", help="arms side by side")
-    comparing.add_argument("--experiment", help="default: the newest; without any, releases one after the other")
-    comparing.add_argument("--scene", help="default: all together")
-    comparing.add_argument("--baseline", help="arm that the others are compared with; default: production")
-    asking = actions.add_parser("off_policy", help="a policy that was not served")
-    asking.add_argument("policy", type=Path, metavar="FILE", help="Parquet: event_id, probability")
-    asking.add_argument("--reward", choices=REWARDS, default="is_full_play", help="what a place is to earn")
+    comparison = actions.add_parser("compare", help="compare the arms of an experiment")
+    comparison.add_argument("--experiment", help="default: the newest; if there is none, compare releases")
+    comparison.add_argument("--scene", help="default: all scenes")
+    comparison.add_argument("--baseline", help="arm to compare the others with; default: production")
+    off_policy = actions.add_parser("off_policy", help="estimate the reward of a policy that was not served")
+    off_policy.add_argument("policy", type=Path, metavar="FILE", help="Parquet: event_id, probability")
+    off_policy.add_argument("--reward", choices=REWARDS, default="is_full_play", help="reward of a slot")
     options = parser.parse_args(arguments)
     try:
         return _compare(options) if options.action == "compare" else _off_policy(options)
     except NoExposures as error:
-        print(f"{error}: there is no report")
+        print(f"{error}; no report was written")
         return 0
     except EffectiveSampleTooSmall as error:
         print(f"refused: {error}", file=sys.stderr)
@@ -62,12 +62,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     here = settings.load_settings()
-    asked = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
+    plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
     marts = object_store.fetch_marts(here)
     latest = newest_exposure_at(marts)
     if latest is None:
-        raise NoExposures("nothing was shown yet")
-    content = compare(marts, comparison_period(asked, latest, options.scene), asked, options.baseline)
+        raise NoExposures("there are no exposures yet")
+    content = compare(marts, comparison_period(plan, latest, options.scene), plan, options.baseline)
     write_json(here.reports / "experiment.json", content)
     (here.reports / "experiment.html").write_text(render_page(content))
     print(*report_lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
@@ -77,8 +77,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _off_policy(options: argparse.Namespace) -> int:
     here = settings.load_settings()
-    found = load_exploration_slots(object_store.fetch_marts(here), options.policy, options.reward)
-    result = estimate_off_policy(found.user_N, found.reward_N, found.propensity_N, found.probability_N)
+    slots = load_exploration_slots(object_store.fetch_marts(here), options.policy, options.reward)
+    result = estimate_off_policy(slots.user_N, slots.reward_N, slots.propensity_N, slots.probability_N)
     content = {
         "policy": options.policy.name,
         "reward": options.reward,
@@ -88,14 +88,14 @@ def _off_policy(options: argparse.Namespace) -> int:
         "ips": result.ips.interval(),
         "snips": result.snips.interval(),
         "mean_weight": result.mean_weight.interval(),
-        "as_shown": float(found.reward_N.mean()),
+        "as_shown": float(slots.reward_N.mean()),
     }
     write_json(here.reports / "off_policy.json", content)
     for name, value in content.items():
         print(f"{name}: {value}")
     value, low, high = content["mean_weight"]
     if not low <= 1 <= high:
-        print(f"the weights average {value:.3f} and not 1: the policy is not one of these places, trust SNIPS alone")
+        print(f"the mean weight is {value:.3f} instead of 1: the policy does not match these slots; use SNIPS only")
     return 0
 
 

@@ -1,6 +1,6 @@
-"""What each user was shown and did, summed by arm: all that a comparison of arms needs of the mart `exposures`.
+"""Counts of exposures and outcomes per arm and user, read from the mart `exposures`.
 
-Legend: A arms, U units. A unit is a user, or, where there are very many, a group of users. Knows nothing about intervals.
+Legend: U units. A unit is a user or, with more than MAX_UNITS users, a group of users.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.engine.workspace import MissingInput
 
 COUNTS = ("exposures", "plays", "full_plays", "skips", "likes")
 MAX_UNITS = 20_000
-"""Bootstraps take 8 kB a unit. Users are independent of each other, and so are groups of them."""
+"""A bootstrap takes 8 kB per unit. Groups of users are independent of each other just as users are."""
 
 QUERY = """
 select
@@ -47,69 +47,69 @@ order by user_id, arm
 
 @dataclass(frozen=True)
 class Period:
-    """From `since` to before `until`, naive UTC; in one `scene` or in all."""
+    """Half-open interval [since, until) of exposures, naive UTC."""
 
     since: datetime
     until: datetime
-    scene: str | None = None
+    scene: str | None = None  # None: all scenes
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: its counts a unit, `count` ▸ [U], and what they are in all."""
+    """Exposures of one arm."""
 
     users: int
     requests: int
-    unsettled: int
+    unsettled: int  # exposures whose outcome window is still open
     releases: list[str]
-    counts_U: dict[str, NDArray[np.float64]]
+    counts_U: dict[str, NDArray[np.float64]]  # name of COUNTS → count per unit
 
 
 @dataclass(frozen=True)
 class ArmExposures:
-    """Arms by name; every `counts_U` is over the same units. `shared_users` were exposed in more than one arm."""
+    """Arms by name; all `counts_U` have the same units."""
 
     arms: dict[str, Arm]
-    shared_users: int
+    shared_users: int  # users with exposures in more than one arm
 
 
 def newest_exposure_at(marts: Path) -> datetime | None:
-    """When the newest exposure was shown; None where nothing was shown yet.
+    """Time of the newest exposure, naive UTC; None if there is none.
 
     Raises:
-        MissingInput: there is no mart `exposures`.
+        MissingInput: The mart `exposures` does not exist.
     """
-    (found,) = duckdb.execute("select max(shown_at) from read_parquet(?)", [str(exposures_mart(marts))]).fetchall()[0]
-    return found if found is None else datetime.fromisoformat(str(found))
+    (newest,) = duckdb.execute("select max(shown_at) from read_parquet(?)", [str(exposures_mart(marts))]).fetchall()[0]
+    return newest if newest is None else datetime.fromisoformat(str(newest))
 
 
 def load_arm_exposures(
     marts: Path, period: Period, experiment: str | None = None, max_units: int = MAX_UNITS
 ) -> ArmExposures:
-    """What was shown in the period, of the arms of an `experiment` or of all arms.
+    """Exposures in the period, of the arms of `experiment` or of all arms.
 
     Raises:
-        MissingInput: there is no mart `exposures`.
+        MissingInput: The mart `exposures` does not exist.
     """
     values = {"file": str(exposures_mart(marts)), "experiment": experiment, "scene": period.scene}
-    found = duckdb.execute(QUERY, values | {"since": period.since, "until": period.until})
-    columns = [name for name, *_ in found.description or []]
-    rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
-    number = {user: place for place, user in enumerate(sorted({row["user_id"] for row in rows}))}
-    of_arm: dict[str, list[dict[str, Any]]] = {}
+    result = duckdb.execute(QUERY, values | {"since": period.since, "until": period.until})
+    columns = [name for name, *_ in result.description or []]
+    rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+    user_index = {user: index for index, user in enumerate(sorted({row["user_id"] for row in rows}))}
+    rows_by_arm: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        of_arm.setdefault(row["arm"], []).append(row)
-    units = min(len(number), max_units)
-    arms = {name: _arm(of, number, units) for name, of in sorted(of_arm.items())}
+        rows_by_arm.setdefault(row["arm"], []).append(row)
+    units = min(len(user_index), max_units)
+    arms = {name: _arm(arm_rows, user_index, units) for name, arm_rows in sorted(rows_by_arm.items())}
     arms_of_user = Counter(row["user_id"] for row in rows)
     return ArmExposures(arms, sum(count > 1 for count in arms_of_user.values()))
 
 
 def exposures_mart(marts: Path) -> Path:
-    """The file of the mart.
+    """File of the mart `exposures`.
 
     Raises:
-        MissingInput: it is not there.
+        MissingInput: It does not exist.
     """
     path = marts / "exposures.parquet"
     if not path.exists():
@@ -117,8 +117,8 @@ def exposures_mart(marts: Path) -> Path:
     return path
 
 
-def _arm(rows: Sequence[dict[str, Any]], number: dict[str, int], units: int) -> Arm:
-    unit = np.array([number[row["user_id"]] % units for row in rows])
+def _arm(rows: Sequence[dict[str, Any]], user_index: dict[str, int], units: int) -> Arm:
+    unit = np.array([user_index[row["user_id"]] % units for row in rows])
     return Arm(
         users=len(rows),
         requests=sum(row["requests"] for row in rows),

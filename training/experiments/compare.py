@@ -1,7 +1,4 @@
-"""Arms side by side: the shares they got, the metrics of each, and how each differs from one of them.
-
-Knows nothing about pages or the command line.
-"""
+"""Comparison of arms: sample ratio, metrics per arm, and paired differences from a baseline arm."""
 
 from __future__ import annotations
 
@@ -19,47 +16,46 @@ from training.experiments.plan import ExperimentPlan
 from training.experiments.sample_ratio import check_sample_ratio
 from training.release.traffic_split import PRODUCTION
 
-LOOKBACK_DAYS = 28
-"""How far back it is looked where no experiment says since when."""
+LOOKBACK_DAYS = 28  # period of a comparison without an experiment
 
 
 class NoExposures(LookupError):
-    """There is nothing to compare; the message says where it was looked."""
+    """There are no exposures to compare; the message names the period."""
 
 
-def comparison_period(asked: ExperimentPlan | None, newest: datetime, scene: str | None = None) -> Period:
-    """The time within which the asked shares stood; without an experiment, the DAYS before the newest exposure."""
+def comparison_period(plan: ExperimentPlan | None, newest: datetime, scene: str | None = None) -> Period:
+    """Period with constant shares of the plan; without an experiment, the LOOKBACK_DAYS before the newest exposure."""
     after = newest + timedelta(microseconds=1)
-    if asked is None:
+    if plan is None:
         return Period(newest - timedelta(days=LOOKBACK_DAYS), after, scene)
-    return Period(asked.since, after if asked.until is None else asked.until, scene)
+    return Period(plan.since, after if plan.until is None else plan.until, scene)
 
 
-def compare(marts: Path, period: Period, asked: ExperimentPlan | None, baseline: str | None = None) -> dict[str, Any]:
-    """The shape of `reports/experiment.json`: every figure is [value, low, high], null where it cannot be had.
+def compare(marts: Path, period: Period, plan: ExperimentPlan | None, baseline: str | None = None) -> dict[str, Any]:
+    """Content of `reports/experiment.json`: every metric is [value, low, high], null where it is undefined.
 
     Raises:
-        MissingInput: there is no mart `exposures`.
-        NothingShown: in the period.
-        LookupError: nothing was shown in the arm that others are to be compared with.
+        MissingInput: The mart `exposures` does not exist.
+        NoExposures: There are no exposures in the period.
+        LookupError: The baseline arm has no exposures.
     """
-    found = load_arm_exposures(marts, period, asked.experiment if asked else None)
-    if not found.arms:
+    exposures = load_arm_exposures(marts, period, plan.experiment if plan else None)
+    if not exposures.arms:
         raise NoExposures(
-            f"nothing was shown{f' in experiment {asked.experiment}' if asked else ''} from {period.since} to "
+            f"there are no exposures{f' of experiment {plan.experiment}' if plan else ''} from {period.since} to "
             f"{period.until}{f' in scene {period.scene}' if period.scene else ''}"
         )
-    against = _baseline(found, baseline)
-    estimates = {name: measure_arm(arm.counts_U) for name, arm in found.arms.items()}
-    ratio = check_sample_ratio({name: arm.users for name, arm in found.arms.items()}, asked.shares) if asked else None
+    reference = _baseline(exposures, baseline)
+    estimates = {name: measure_arm(arm.counts_U) for name, arm in exposures.arms.items()}
+    ratio = check_sample_ratio({name: arm.users for name, arm in exposures.arms.items()}, plan.shares) if plan else None
     return {
-        "experiment": asked.experiment if asked else None,
+        "experiment": plan.experiment if plan else None,
         "scene": period.scene,
         "since": period.since.isoformat(),
         "until": period.until.isoformat(),
-        "shared_users": found.shared_users,
+        "shared_users": exposures.shared_users,
         "sample_ratio": asdict(ratio) if ratio else None,
-        "baseline": against,
+        "baseline": reference,
         "arms": {
             name: {
                 "users": arm.users,
@@ -69,26 +65,30 @@ def compare(marts: Path, period: Period, asked: ExperimentPlan | None, baseline:
                 "releases": arm.releases,
                 "metrics": _intervals(estimates[name]),
             }
-            for name, arm in found.arms.items()
+            for name, arm in exposures.arms.items()
         },
         "differences": {
-            f"{name} - {against}": _intervals({metric: one - estimates[against][metric] for metric, one in of.items()})
-            for name, of in estimates.items()
-            if name != against
+            f"{name} - {reference}": _intervals(
+                {metric: estimate - estimates[reference][metric] for metric, estimate in of_arm.items()}
+            )
+            for name, of_arm in estimates.items()
+            if name != reference
         },
     }
 
 
-def _baseline(found: ArmExposures, wanted: str | None) -> str:
-    """The asked arm, else production, else the one with most users."""
-    if wanted is not None and wanted not in found.arms:
-        raise LookupError(f"nothing was shown in arm {wanted!r}; arms: {', '.join(found.arms)}")
-    production = [name for name in found.arms if name.endswith(f"/{PRODUCTION}")]
-    return wanted or next(iter(production), max(found.arms, key=lambda name: found.arms[name].users))
+def _baseline(exposures: ArmExposures, requested: str | None) -> str:
+    """The requested arm, otherwise production, otherwise the arm with the most users."""
+    arms = exposures.arms
+    if requested is not None and requested not in arms:
+        raise LookupError(f"arm {requested!r} has no exposures; arms: {', '.join(arms)}")
+    production = [name for name in arms if name.endswith(f"/{PRODUCTION}")]
+    return requested or next(iter(production), max(arms, key=lambda name: arms[name].users))
 
 
 def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
-    """A draw without a single case leaves the interval unknown."""
+    """[value, low, high] by name; None for values that are not finite, e.g. if a bootstrap sample has no exposure."""
     return {
-        name: [value if math.isfinite(value) else None for value in one.interval()] for name, one in estimates.items()
+        name: [value if math.isfinite(value) else None for value in estimate.interval()]
+        for name, estimate in estimates.items()
     }

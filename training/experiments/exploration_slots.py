@@ -1,6 +1,6 @@
-"""The places that chance filled, from the mart `exposures`, with what a policy would have done there.
+"""Exploration slots of the mart `exposures`, with the probability that a policy shows the same item.
 
-A list is shown again on its day: that is the same draw, which counts once, with whatever came of it.
+A daily list is shown repeatedly; its repeated exposures are one random draw and count once, with the outcomes of all.
 """
 
 from __future__ import annotations
@@ -45,44 +45,44 @@ order by draws.user_id, draws.event_id
 
 @dataclass(frozen=True)
 class ExplorationSlots:
-    """N places: whose, what came of it, with what probability it was filled so, and with what the policy would have."""
+    """N slots that were filled with a random item."""
 
     user_N: list[str]
-    reward_N: NDArray[np.float64]
-    propensity_N: NDArray[np.float64]
-    probability_N: NDArray[np.float64]
+    reward_N: NDArray[np.float64]  # 0 or 1
+    propensity_N: NDArray[np.float64]  # logged probability of showing the item in the slot
+    probability_N: NDArray[np.float64]  # probability under the policy
 
 
 def load_exploration_slots(marts: Path, policy: Path, reward: str) -> ExplorationSlots:
-    """Every exploration place, with the `probability` that the Parquet file `policy` gives its `event_id`.
+    """Every exploration slot, with the `probability` of its `event_id` in the Parquet file `policy`.
 
     Raises:
-        MissingInput: the mart or the policy is not there.
-        ValueError: no such reward, or the policy has other columns, an event twice, or not every place.
+        MissingInput: The mart or the policy file does not exist.
+        ValueError: The reward is unknown, or the policy lacks columns or slots, or contains an event twice.
     """
     if reward not in REWARDS:
         raise ValueError(f"reward {reward!r} is not one of {', '.join(REWARDS)}")
     file = exposures_mart(marts)
     if not policy.is_file():
-        raise MissingInput(f"no policy {policy}; give a Parquet file with event_id and probability")
+        raise MissingInput(f"policy file {policy} does not exist; give a Parquet file with event_id and probability")
     columns = {
         str(row[0]) for row in duckdb.execute("describe select * from read_parquet(?)", [str(policy)]).fetchall()
     }
     if not columns >= {"event_id", "probability"}:
         raise ValueError(f"{policy} has the columns {', '.join(sorted(columns))}; it needs event_id and probability")
-    twice = duckdb.execute(
+    duplicate = duckdb.execute(
         "select event_id from read_parquet(?) group by event_id having count(*) > 1 order by 1 limit 1", [str(policy)]
     ).fetchone()
-    if twice:
-        raise ValueError(f"{policy} names {twice[0]} twice; an event has one probability")
+    if duplicate:
+        raise ValueError(f"{policy} contains {duplicate[0]} twice; give each event one probability")
     rows = duckdb.execute(QUERY.format(reward=reward), [str(file), str(policy)]).fetchall()
-    lacking = [event for event, *_, probability in rows if probability is None]
-    if lacking:
+    missing = [event for event, *_, probability in rows if probability is None]
+    if missing:
         raise ValueError(
-            f"{len(lacking):,} of {len(rows):,} exploration places are not in {policy}, {lacking[0]} among them; "
-            "give each a probability, 0 where the policy would not show the item"
+            f"{len(missing):,} of {len(rows):,} exploration slots are not in {policy}, for example {missing[0]}; "
+            "give each a probability, 0 if the policy would not show the item"
         )
     reward_N, propensity_N, probability_N = (
-        np.array([row[place] for row in rows], dtype=np.float64) for place in (2, 3, 4)
+        np.array([row[column] for row in rows], dtype=np.float64) for column in (2, 3, 4)
     )
     return ExplorationSlots([row[1] for row in rows], reward_N, propensity_N, probability_N)

@@ -1,6 +1,6 @@
-"""Online metrics of one arm, with how sure they are: ratios of sums over users, who are what is drawn.
+"""Online metrics of one arm with confidence intervals: ratios of sums, bootstrapped over users.
 
-Legend: R draws, U units. Knows nothing about arms or files.
+Legend: R bootstrap samples, U units (users or groups of users).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from training.evaluation.metrics.bootstrap import Estimate, Floats
 
 @dataclass(frozen=True)
 class Metric:
-    """`scale` × the sum of one count by the sum of another, and what that is for a reader."""
+    """`scale` × sum of the numerator count / sum of the denominator count."""
 
     numerator: str
     denominator: str
@@ -26,29 +26,38 @@ class Metric:
 
 
 METRICS = {
-    "play_rate": Metric("plays", "exposures", 1, "exposures that were played, of all"),
-    "finish_rate": Metric("full_plays", "plays", 1, "played to nearly the end, of those that were played"),
-    "skip_rate": Metric("skips", "plays", 1, "never listened to, of those that were played"),
+    "play_rate": Metric("plays", "exposures", 1, "fraction of exposures that were played"),
+    "finish_rate": Metric("full_plays", "plays", 1, "fraction of played exposures played nearly to the end"),
+    "skip_rate": Metric("skips", "plays", 1, "fraction of played exposures that were skipped"),
     "likes_per_1000": Metric("likes", "exposures", 1000, "likes per 1,000 exposures"),
 }
 
 
-def ratio(of_U: NDArray[np.float64], by_U: NDArray[np.float64], scale: float = 1) -> Estimate:
-    """`scale` · Σ of / Σ by. Its draws are those of every other ratio over as many units: differences are paired over
-    units that count in both, and units that count in one only are as good as drawn apart.
+def ratio(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64], scale: float = 1) -> Estimate:
+    """`scale` * sum of the numerator / sum of the denominator; NaN if the denominator is zero.
 
-    NaN where nothing is divided by.
+    All ratios over the same number of units use the same bootstrap samples, so differences of two ratios are paired over
+    units that count in both; units that count in only one are as good as resampled independently.
     """
 
-    def of_counts(counts_RU: Floats) -> Floats:
-        below_R = counts_RU @ by_U
-        above_R = scale * (counts_RU @ of_U)
-        ratio_R: Floats = np.divide(above_R, below_R, out=np.full(len(below_R), np.nan), where=below_R > 0)
+    def ratio_of_samples(counts_RU: Floats) -> Floats:
+        denominator_R = counts_RU @ denominator_U
+        numerator_R = scale * (counts_RU @ numerator_U)
+        ratio_R: Floats = np.divide(
+            numerator_R, denominator_R, out=np.full(len(denominator_R), np.nan), where=denominator_R > 0
+        )
         return ratio_R
 
-    return bootstrap.statistic(of_counts, len(of_U))
+    return bootstrap.statistic(ratio_of_samples, len(numerator_U))
 
 
 def measure_arm(counts_U: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
-    """Every metric of one arm."""
-    return {name: ratio(counts_U[one.numerator], counts_U[one.denominator], one.scale) for name, one in METRICS.items()}
+    """All METRICS of one arm.
+
+    Args:
+        counts_U: Count per unit, by name.
+    """
+    return {
+        name: ratio(counts_U[metric.numerator], counts_U[metric.denominator], metric.scale)
+        for name, metric in METRICS.items()
+    }

@@ -1,6 +1,6 @@
-"""What an experiment asked for: its arms, their shares, and since when these shares stand, from `shares.json`.
+"""Planned arms and traffic shares of an experiment, read from `shares.json`.
 
-Shares that change move users between arms, so a comparison is over a stretch of time within which they did not.
+Changing the shares moves users between arms, so a comparison covers a period with constant shares.
 """
 
 from __future__ import annotations
@@ -16,44 +16,49 @@ from training.release.traffic_split import PRODUCTION
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """Arm ▸ share of the users, above 0, summing to 1; they stood from `since` to before `until` (None: they still do), naive
-    UTC.
-    """
+    """Constant traffic shares of an experiment over one period."""
 
     experiment: str
-    shares: dict[str, float]
-    since: datetime
-    until: datetime | None
+    shares: dict[str, float]  # arm → share of the users, above 0, summing to 1
+    since: datetime  # naive UTC
+    until: datetime | None  # naive UTC, exclusive; None: still active
 
 
 class UnknownExperiment(LookupError):
-    """There was no such experiment; the message names those that there were."""
+    """The experiment does not exist; the message lists the existing ones."""
 
 
 def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPlan | None:
-    """The last shares of an experiment; of the newest one where none is named. None where there never was any.
+    """Latest shares of an experiment.
+
+    Args:
+        file: `shares.json`; it need not exist.
+        experiment: Name; None for the newest.
+
+    Returns:
+        None if there was no experiment yet and none is named.
 
     Raises:
-        UnknownExperiment: the named one is not in the file.
+        UnknownExperiment: The named experiment is not in the file.
     """
     content = json.loads(file.read_text()) if file.exists() else {"beside": [], "history": []}
-    now = [content | {"until": None}] if content["beside"] else []
-    stretches = [*content["history"], *now]
-    of_it = [one for one in stretches if experiment in (None, one["experiment"])]
-    if experiment is not None and not of_it:
-        known = ", ".join(sorted({one["experiment"] for one in stretches})) or "none"
-        raise UnknownExperiment(f"experiment {experiment!r} is not in {file}; there: {known}")
-    return _parse_plan(of_it[-1]) if of_it else None
+    active = [content | {"until": None}] if content["beside"] else []
+    periods = [*content["history"], *active]
+    matching = [period for period in periods if experiment in (None, period["experiment"])]
+    if experiment is not None and not matching:
+        known = ", ".join(sorted({period["experiment"] for period in periods})) or "none"
+        raise UnknownExperiment(f"experiment {experiment!r} is not in {file}; known experiments: {known}")
+    return _parse_plan(matching[-1]) if matching else None
 
 
-def _parse_plan(stretch: dict[str, Any]) -> ExperimentPlan:
-    name = stretch["experiment"]
-    shares = {f"{name}/{one['release']}": float(one["share"]) for one in stretch["beside"]}
+def _parse_plan(period: dict[str, Any]) -> ExperimentPlan:
+    name = period["experiment"]
+    shares = {f"{name}/{canary['release']}": float(canary["share"]) for canary in period["beside"]}
     rest = round(1 - sum(shares.values()), 9)
     if rest > 0:
         shares[f"{name}/{PRODUCTION}"] = rest
-    until = stretch["until"]
-    return ExperimentPlan(name, shares, _utc(stretch["since"]), None if until is None else _utc(until))
+    until = period["until"]
+    return ExperimentPlan(name, shares, _utc(period["since"]), None if until is None else _utc(until))
 
 
 def _utc(text: str) -> datetime:

@@ -1,1 +1,1 @@
-"""Releases: assembled, judged, kept, put into service and taken back. `bundle.Release.load(folder)` is what serving needs."""
+"""Releases: build, gate, store, activate and roll back. Serving loads a release with `bundle.Release.load(folder)`."""

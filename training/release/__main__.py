@@ -1,13 +1,13 @@
-"""Puts releases into service, and takes them out again; the recommender follows within a second.
+"""Create, activate and roll back releases; the recommender follows within a second.
 
-    python -m training.release [--share S] [--force --reason R]   the workspace's final models, if the gate lets them pass
-    python -m training.release canary ID --share S                a release beside the one in service, for a share; 0 ends it
-    python -m training.release activate ID                        one release for everybody, shares end
-    python -m training.release rollback                           the release before for everybody, shares end
-    python -m training.release list                               what is in service and what could be
+    python -m training.release [--share S] [--force --reason R]   release the workspace's final models if the gate passes
+    python -m training.release canary ID --share S                give a release to a share of the users; 0 ends it
+    python -m training.release activate ID                        give one release to all users; ends all canaries
+    python -m training.release rollback                           return to the previous release; ends all canaries
+    python -m training.release list                               show the active release, the shares and the stored releases
 
-Exit code 0: done, or unchanged. 1: refused by the gate, production goes on. 2: an earlier task has not run, or the
-call is wrong; nothing has changed.
+Exit code 0: done, or unchanged. 1: refused by the gate, production is unchanged. 2: an earlier task has not run, or invalid
+arguments; nothing is changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIONS = ("release", "canary", "activate", "rollback", "list")
 
 
 def main() -> int:
-    """The command; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = _parser()
     arguments = parser.parse_args()
     _check(parser, arguments)
@@ -52,45 +52,47 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m training.release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("action", nargs="?", choices=ACTIONS, default="release")
-    parser.add_argument("release", nargs="?", metavar="ID", help="which release to activate, or to give a share")
-    parser.add_argument("--share", type=float, help="of the users, 0 to 1; 0 ends it")
-    parser.add_argument("--experiment", help="what the shares are called; users are drawn anew for another name")
+    parser.add_argument("release", nargs="?", metavar="ID", help="release to activate or to give a share")
+    parser.add_argument("--share", type=float, help="fraction of the users, 0 to 1; 0 ends the canary")
+    parser.add_argument("--experiment", help="name of the experiment; users are assigned again for another name")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
-    parser.add_argument("--force", action="store_true", help="release although the gate refuses; needs --reason")
-    parser.add_argument("--reason", help="why the gate is overruled; it is kept in the manifest")
+    parser.add_argument("--force", action="store_true", help="release even if the gate refuses; requires --reason")
+    parser.add_argument("--reason", help="why the gate is overruled; stored in the manifest")
     return parser
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    action, named = arguments.action, arguments.release is not None
+    action, has_id = arguments.action, arguments.release is not None
     if arguments.force != bool((arguments.reason or "").strip()):
-        parser.error("--force and --reason belong together: say why the gate is overruled")
-    if named != (action in ("canary", "activate")):
-        parser.error(f"{action} {'takes no' if named else 'needs an'} ID; `python -m training.release list` shows them")
+        parser.error("--force and --reason must be used together: give the reason for overruling the gate")
+    if has_id != (action in ("canary", "activate")):
+        parser.error(
+            f"{action} {'takes no' if has_id else 'needs an'} ID; `python -m training.release list` lists them"
+        )
     if (action == "canary" and arguments.share is None) or (
         arguments.share is not None and action not in ("canary", "release")
     ):
-        parser.error(f"--share belongs to canary, which needs it, and to release; not to {action}")
+        parser.error(f"--share is required by canary and allowed for release; not for {action}")
     if arguments.share is not None and not 0 <= arguments.share <= 1:
         parser.error(f"--share {arguments.share:g} is not between 0 and 1")
     if arguments.experiment is not None and action != "canary":
-        parser.error(f"--experiment belongs to canary, not to {action}")
+        parser.error(f"--experiment is allowed for canary, not for {action}")
 
 
 def _release(arguments: argparse.Namespace) -> int:
-    from training.release.publish import release  # the models' libraries; a rollback should not wait for them
+    from training.release.publish import release  # imports the models' libraries, which a rollback does not need
 
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     outcome = release(workspace, arguments.reason, arguments.share)
     stream = sys.stderr if outcome.status == "refused" else sys.stdout
     print(f"{outcome.status}: {outcome.release}", *outcome.lines, sep="\n  ", file=stream)
     if outcome.status == "refused":
-        print(f"production goes on with {open_pointer().active or 'no release'}", file=stream)
+        print(f"production stays at {open_pointer().active or 'no release'}", file=stream)
     return 1 if outcome.status == "refused" else 0
 
 
 if __name__ == "__main__":
     code = main()
-    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    gc.freeze()  # skips the final garbage collection over all imported modules
     sys.exit(code)

@@ -1,8 +1,8 @@
-"""A release as one folder: everything an answer needs, and nothing that runs code when it is read.
+"""A release as one folder: everything that serving needs, without executable content.
 
 `manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, heads/<name>/, fusion.json,
-blend.json` and the held-out slate (`slate.parquet`), request by request, for the gate of the next release. Only JSON,
-Parquet, safetensors and trees as text: no pickle. Knows nothing about where releases are kept or which is in service.
+blend.json` and the held-out slate by request (`slate.parquet`) for the gate of the next release. Files are JSON, Parquet,
+safetensors, NumPy arrays and LightGBM trees as text; there are no pickles.
 """
 
 from __future__ import annotations
@@ -26,17 +26,12 @@ from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall import CHANNELS, CollectionRecall, load_collection_indexes, load_collection_recall
 from training.recall.channel import RecallChannel
 from training.recipes import recipe
+from training.release.pointer import MANIFEST, check_format
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
 
-MANIFEST, CATALOG, FUSION, BLEND, SLATE = (
-    "manifest.json",
-    "catalogue.parquet",
-    "fusion.json",
-    "blend.json",
-    "slate.parquet",
-)
-# What only going on with a fit needs.
+CATALOG, FUSION, BLEND, SLATE = "catalogue.parquet", "fusion.json", "blend.json", "slate.parquet"
+# Files that only resuming a fit needs.
 EXCLUDED_PATTERNS = ("checkpoints", "*.ckpt", "*.writing")
 TRACK_COLUMNS = (
     "track_id",
@@ -60,53 +55,55 @@ TRACK_COLUMNS = (
 
 @dataclass(frozen=True)
 class Release:
-    """What the service loads. `catalogue` has a row for each track that may be recommended, with the newest track
-    statistics; `shelves` are the playlists and mlogs that may be, `containers` what recalls them.
-
-    `ranker` is None for a release without one.
-    """
+    """A loaded release."""
 
     channels: Mapping[str, RecallChannel]
-    collection_recallers: Mapping[str, CollectionRecall]
-    collection_indexes: Mapping[str, CollectionIndex]
+    collection_recallers: Mapping[str, CollectionRecall]  # recall of playlists and of mlogs
+    collection_indexes: Mapping[str, CollectionIndex]  # playlists and mlogs that may be recommended
     fusion: Fusion
-    ranker: FittedRanker | None
+    ranker: FittedRanker | None  # None for a release without a ranker
     blend: Blend
     vocabulary: Vocabulary
-    catalog: pl.DataFrame
+    catalog: pl.DataFrame  # one row per track that may be recommended, with its newest statistics
     manifest: dict[str, Any]
 
     @classmethod
     def load(cls, folder: Path, has_channels: bool = True, has_ranker: bool = True) -> Release:
-        """What `write` wrote, whole unless a process does without some of its models.
+        """Load a release written by `write`.
+
+        Args:
+            folder: The release.
+            has_channels: Whether to load the recall channels.
+            has_ranker: Whether to load the ranker.
 
         Raises:
-            FileNotFoundError: a part is missing; the message names it.
+            FileNotFoundError: A part is missing; the message names it.
+            OutdatedFormat: The release was written by another version of Segue.
         """
         for name in (MANIFEST, CATALOG, FUSION, BLEND):
             if not (folder / name).exists():
                 raise FileNotFoundError(
-                    f"no {name} in {folder}; it is not a release, or not a whole one: run `python -m training.release`"
+                    f"no {name} in {folder}; it is not a complete release: run `python -m training.release`"
                 )
+        check_format(folder)
         manifest = json.loads((folder / MANIFEST).read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary")
         channels: dict[str, RecallChannel] = {
             name: CHANNELS[name].load(folder / "channels" / name, vocabulary)
             for name in (manifest["channels"] if has_channels else [])
         }
-        # A release from before there were any names none.
-        folders = {name: folder / "containers" / name for name in manifest.get("containers", [])}
-        containers = load_collection_recall(folders, channels)
-        shelves = (
-            {name: one.collection_index for name, one in containers.items()}
+        folders = {name: folder / "containers" / name for name in manifest["containers"]}
+        recallers = load_collection_recall(folders, channels)
+        indexes = (
+            {name: recaller.collection_index for name, recaller in recallers.items()}
             if has_channels
             else load_collection_indexes(folders)
         )
         blend = Blend.load(folder / BLEND)
         return cls(
             channels=channels,
-            collection_recallers=containers,
-            collection_indexes=shelves,
+            collection_recallers=recallers,
+            collection_indexes=indexes,
             fusion=Fusion.load(folder / FUSION),
             ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] and has_ranker else None,
             blend=blend,
@@ -117,13 +114,13 @@ class Release:
 
 
 def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
-    """Assemble the workspace's `final` models with what the evaluation chose.
+    """Write a release of the `final` models of a workspace with the choices of its evaluation.
 
     Raises:
-        MissingInput: a model that the evaluation chose has no `final` fit.
+        MissingInput: A released model has no `final` fit.
     """
     from training.evaluation.held_out_models import (
-        list_fitted_models,  # learning's libraries, which who only loads a release does without
+        list_fitted_models,  # imports training libraries, which loading a release does not need
     )
 
     evaluation = workspace.folder / "evaluation"
@@ -135,9 +132,9 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
         _copy(workspace.model_folder("container", "final", name), folder / "containers" / name, f"container {name}")
     if ranker:
         _copy(workspace.ranker_folder("final", ranker), folder / "ranker", f"ranker {ranker}")
-    used = Blend.load(evaluation / BLEND).heads.active_tasks
+    active_tasks = Blend.load(evaluation / BLEND).heads.active_tasks
     for name in list_fitted_models(workspace, "held_out", "head"):
-        if name in used:
+        if name in active_tasks:
             _copy(workspace.model_folder("head", "final", name), folder / "heads" / name, f"head {name}")
     for name in (FUSION, BLEND, SLATE):
         shutil.copyfile(evaluation / name, folder / name)
@@ -150,7 +147,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
 
 
 def build_catalog(data: TrainingData) -> pl.DataFrame:
-    """TRACK_COLUMNS of every track that may be recommended, in vocabulary order, and its newest `track_statistics`."""
+    """TRACK_COLUMNS and newest `track_statistics` of every track that may be recommended, in vocabulary order."""
     statistics = pl.read_parquet(data.marts / "track_statistics.parquet").sort("track_id", "known_at")
     newest = statistics.group_by("track_id", maintain_order=True).last().rename({"known_at": "statistics_at"})
     counts = [name for name in newest.columns if name.endswith(("_total", "_7d", "_28d"))]
@@ -161,7 +158,7 @@ def build_catalog(data: TrainingData) -> pl.DataFrame:
 
 
 def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> FittedRanker:
-    """The ranker, and beside it the head of whole requests where that has a weight."""
+    """The ranker, with the listwise head if that has a weight."""
     ranker = FittedRanker.load(folder / "ranker", vocabulary)
     return (
         ranker.with_listwise_head(LambdaMARTHead.load(folder / "heads" / LISTWISE_HEAD))
@@ -170,10 +167,10 @@ def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> FittedRanker:
     )
 
 
-def _copy(source: Path, target: Path, what: str) -> None:
+def _copy(source: Path, target: Path, model: str) -> None:
     if not (source / "inputs.json").exists():
-        kind, name = what.split()
+        kind, name = model.split()
         raise MissingInput(
-            f"{what} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first"
+            f"{model} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first"
         )
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS), dirs_exist_ok=True)

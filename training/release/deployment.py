@@ -1,7 +1,7 @@
-"""What is in service, and how to change it: one release for everybody, or others beside it for a share of the users.
+"""Active release and canaries: activate, roll back, change shares.
 
-The service follows both files within a second. A command that puts one release in service for everybody ends all
-shares, so that nobody keeps a release that was meant to go.
+The service follows both files within a second. Activating a release and rolling back end all canaries, so that no user keeps
+a release that was meant to be removed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config import settings
 from training.release import model_store, traffic_split
-from training.release.pointer import Pointer
+from training.release.pointer import Pointer, check_format
 from training.release.traffic_split import InvalidTrafficSplit, TrafficSplit
 
 ACTIVE_FILE = "active.json"
@@ -18,7 +18,7 @@ MAX_LISTED = 10
 
 
 class UnknownRelease(LookupError):
-    """The store has no such release, or not the whole of it."""
+    """The release is not in the store, or is incomplete."""
 
 
 def open_pointer() -> Pointer:
@@ -27,86 +27,105 @@ def open_pointer() -> Pointer:
 
 
 def traffic_split_file() -> Path:
-    """The shares of this installation."""
+    """File of the traffic split of this installation."""
     return settings.load_settings().releases / traffic_split.TRAFFIC_SPLIT_FILE
 
 
 def activate(release: str) -> list[str]:
-    """Give everybody `release`; what was done, line by line.
+    """Give `release` to all users and end all canaries.
+
+    Returns:
+        Lines that describe the changes.
 
     Raises:
-        UnknownRelease: it is not in the store.
+        UnknownRelease: It is not in the store.
+        OutdatedFormat: It was written by another version of Segue.
     """
     path = _path_of(release)
-    # First the release, then the shares, so that a service need not load again what was in a share.
+    # The release first, then the shares, so that a service does not unload a canary that becomes the active release.
     open_pointer().activate(release, path)
-    return [f"{release} is in service for everybody", *_end_traffic_split()]
+    return [f"{release} is active for all users", *_end_traffic_split()]
 
 
 def rollback() -> list[str]:
-    """Give everybody the release that was in service before; what was done, line by line.
+    """Return to the previously active release and end all canaries.
+
+    Returns:
+        Lines that describe the changes.
 
     Raises:
-        NothingToRollBack: there is none, or it is gone from the store; shares stay as they are.
+        NothingToRollBack: There is no previous release, or it is no longer in the store; the shares are unchanged.
+        OutdatedFormat: It was written by another version of Segue; the shares are unchanged.
     """
-    before = open_pointer()
-    before.previous()
+    pointer = open_pointer()
+    _, path = pointer.previous()
+    check_format(path)
     ended = _end_traffic_split()
-    return [f"rolled back: {before.rollback()} is in service for everybody", *ended]
+    return [f"rolled back: {pointer.rollback()} is active for all users", *ended]
 
 
 def canary(release: str, share: float, experiment: str | None = None) -> list[str]:
-    """Give a share of the users `release`, 0 ends it; what was done, line by line.
+    """Give `release` to a share of the users; a share of 0 ends the canary.
+
+    Returns:
+        Lines that describe the changes.
 
     Raises:
-        UnknownRelease: it is not in the store.
-        SharesRejected: a share out of range, too much in all, another experiment goes on, or there is no production.
+        UnknownRelease: It is not in the store.
+        OutdatedFormat: It was written by another version of Segue.
+        InvalidTrafficSplit: A share is out of range, the total exceeds 1, another experiment is active, or there is no
+            active release.
     """
     active = open_pointer().active
-    now = traffic_split.read(traffic_split_file())
+    split = traffic_split.read(traffic_split_file())
     if share == 0:
-        if release not in {one.release for one in now.canaries}:
-            raise InvalidTrafficSplit(f"release {release} has no share that could end; {_describe_split(now)}")
+        if release not in {canary_release.release for canary_release in split.canaries}:
+            raise InvalidTrafficSplit(f"release {release} has no share to end; {_describe_split(split)}")
         path = Path()
     else:
         path = _path_of(release)
         if active is None:
-            raise InvalidTrafficSplit(f"no release is in service beside which {release} could be; activate one first")
+            raise InvalidTrafficSplit(
+                f"there is no active release, so {release} cannot be a canary; activate a release first"
+            )
         if release == active:
-            raise InvalidTrafficSplit(f"{release} is the release of everybody already; name another")
-    changed = now.with_share(release, path, share, experiment)
+            raise InvalidTrafficSplit(f"{release} is already the active release; name another")
+    changed = split.with_share(release, path, share, experiment)
     traffic_split.write(traffic_split_file(), changed)
     return [_describe_split(changed)]
 
 
 def describe_releases() -> list[str]:
-    """What is in service and what could be, line by line."""
-    known = ", ".join(model_store.list_versions()[:MAX_LISTED]) or "none"
+    """Lines that describe the active release, the shares and the stored releases."""
+    stored = ", ".join(model_store.list_versions()[:MAX_LISTED]) or "none"
     return [
-        f"in service: {open_pointer().active or 'none'}",
+        f"active: {open_pointer().active or 'none'}",
         _describe_split(traffic_split.read(traffic_split_file())),
-        f"in the store, newest first: {known}",
+        f"in the store, newest first: {stored}",
     ]
 
 
-def _describe_split(now: TrafficSplit) -> str:
-    if not now.canaries:
-        return "no shares: everybody gets the release in service"
-    parts = ", ".join(f"{one.release} {one.share:.1%}" for one in now.canaries)
-    return f"experiment {now.experiment}: {parts}, the rest {open_pointer().active}"
+def _describe_split(split: TrafficSplit) -> str:
+    if not split.canaries:
+        return "no canaries: all users get the active release"
+    parts = ", ".join(f"{canary_release.release} {canary_release.share:.1%}" for canary_release in split.canaries)
+    return f"experiment {split.experiment}: {parts}, the rest {open_pointer().active}"
 
 
 def _path_of(release: str) -> Path:
     path = model_store.find_version(release) if model_store.is_valid_version(release) else None
     if path is None:
-        known = ", ".join(model_store.list_versions()[:MAX_LISTED]) or "none, run `python -m training.release` first"
-        raise UnknownRelease(f"release {release[:80]!r} is not in the store, or not whole; there are: {known}")
+        stored = ", ".join(model_store.list_versions()[:MAX_LISTED]) or "none, run `python -m training.release` first"
+        raise UnknownRelease(
+            f"release {release[:80]!r} is not in the store or is incomplete; stored releases: {stored}"
+        )
+    check_format(path)
     return path
 
 
 def _end_traffic_split() -> list[str]:
-    now = traffic_split.read(traffic_split_file())
-    if not now.canaries:
+    split = traffic_split.read(traffic_split_file())
+    if not split.canaries:
         return []
     traffic_split.write(traffic_split_file(), TrafficSplit())
-    return [f"ended: {_describe_split(now).split(', the rest')[0]}"]
+    return [f"ended: {_describe_split(split).split(', the rest')[0]}"]

@@ -1,25 +1,23 @@
-"""May a release go into service? Decided on the slate, the whole request path on held-out requests.
+"""Release gate: non-inferiority of the slate to heuristic baselines and to production, on held-out requests.
 
-Two rules, on `recall_at_30` of all targets, averaged over a user's requests, then over users:
+Two rules on `recall_at_30` of all targets, averaged over the requests of a user and then over users:
 
-1. **No worse than the best memory**: the slate's figure is at least that of the best memory (of the same requests,
-same length), less
-   1 % of it. The point estimate decides, not the lower bound: this rule also stands over the very first release, when
-   there may be few users, and there a lower bound would refuse a release for the size of its data, not for its
-   quality. The best of several memories is taken on the very requests that judge, which already favours the memories.
-2. **Not inferior to production**: the lower bound of the paired difference to the release in service stays above −1 %
-of its figure.
+1. **No worse than the best heuristic baseline**: the metric of the slate is at least that of the best baseline on the same
+   requests with lists of the same length, minus 1 % of it. The point estimate decides, not the lower bound, because this
+   rule also applies to the first release, which may have few users: a lower bound would refuse a release for the size of
+   its data. The best of several baselines is selected on the test requests, which already favors the baselines.
+2. **Not inferior to production**: the lower bound of the paired difference from the active release is above -1 % of its
+   metric.
 
-Production is compared on the requests that both releases were held out from. Its own models have seen everything up to
-its `as_of`, which overlaps the new test part, so to run them again would flatter them; instead each release carries
-its held-out slate, request by request, and the two are paired where user, time and targets are the same. The sample of
-requests is drawn by a hash of user and time, so most requests of a moving window stay common from day to day. Without
-a common request (other logs, another clock) there is nothing honest to compare, and rule 1 alone decides, which the
-manifest says.
+Production is compared on the requests that both releases were held out from. Its models were trained on everything up to
+its `as_of`, which overlaps the new test part, so running them again would be biased in their favor. Instead each release
+contains its held-out slate by request, and the two are paired by user, time and targets. Requests are sampled by a hash of
+user and time, so most requests of a moving window stay common from day to day. Without a common request (other logs, another
+split) no valid comparison exists, and only rule 1 decides, which the manifest states.
 
-Fewer than FEW_USERS users, one person with an export of their own among them, say nothing about other users: there
-requests are drawn, and both rules also hold while the paired difference may be chance. Legend: U users. Knows nothing
-about models or files.
+Fewer than MIN_BOOTSTRAP_USERS users (for example one person with a personal export) do not allow conclusions about other
+users: requests are resampled instead, and both rules also hold if the paired difference is not significant.
+Legend: U users.
 """
 
 from __future__ import annotations
@@ -33,73 +31,84 @@ from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
 
 METRIC = "recall_at_30"
-NON_INFERIORITY_MARGIN = 0.01
+NON_INFERIORITY_MARGIN = 0.01  # relative
 REQUEST_KEY = ("user_id", "request_at", "targets")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a release passes and, rule by rule, why."""
+    """Outcome of the gate."""
 
     is_passed: bool
-    reasons: tuple[str, ...]
-    figures: dict[str, list[float]]
+    reasons: tuple[str, ...]  # one per rule
+    figures: dict[str, list[float]]  # name → [value, low, high]
 
 
-def judge(slate: pl.DataFrame, memories: dict[str, pl.DataFrame], production: pl.DataFrame | None) -> Verdict:
-    """The verdict on a release from held-out slates request by request: `user_id`, `request_at`, `targets` (a hash),
-    METRIC.
+def judge(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame], production: pl.DataFrame | None) -> Verdict:
+    """Apply both rules to held-out slates with one row per request: `user_id`, `request_at`, `targets` (a hash), METRIC.
 
-    `production` is the slate of the release in service, None when there is none.
+    Args:
+        slate: Slate of the release.
+        baselines: Slate of each heuristic baseline, by name.
+        production: Slate of the active release; None if there is none.
 
     Raises:
-        ValueError: the slate has no request, or there is no memory to hold it against.
+        ValueError: The slate has no request, or there is no baseline.
     """
-    if slate.is_empty() or not memories:
+    if slate.is_empty() or not baselines:
         raise ValueError(
-            "the gate needs a held-out slate and at least one memory; run `python -m training.evaluate` first"
+            "the gate needs a held-out slate and at least one heuristic baseline; run `python -m training.evaluate` first"
         )
-    rules = [_compare_with_heuristics(slate, memories), _compare_with_production(slate, production)]
-    figures = {name: figure for rule in rules for name, figure in rule.figures.items()}
-    return Verdict(all(rule.is_passed for rule in rules), tuple(r for rule in rules for r in rule.reasons), figures)
+    rules = [_compare_with_heuristics(slate, baselines), _compare_with_production(slate, production)]
+    figures = {name: interval for rule in rules for name, interval in rule.figures.items()}
+    return Verdict(
+        all(rule.is_passed for rule in rules), tuple(reason for rule in rules for reason in rule.reasons), figures
+    )
 
 
-def _compare_with_heuristics(slate: pl.DataFrame, memories: dict[str, pl.DataFrame]) -> Verdict:
-    mine = _estimate(slate)
-    others = {name: _estimate(rows) for name, rows in memories.items()}
+def _compare_with_heuristics(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame]) -> Verdict:
+    metric = _estimate(slate)
+    others = {name: _estimate(rows) for name, rows in baselines.items()}
     best = max(others, key=lambda name: others[name].value)
-    floor = others[best].value * (1 - NON_INFERIORITY_MARGIN)
-    difference = _paired(slate, memories[best]).interval()
-    is_passed = mine.value >= floor or _may_be_chance(slate, difference)
-    says = f"slate {METRIC} {mine.value:.4f}, best memory {best} {others[best].value:.4f}, difference {_format_interval(difference)}"
+    minimum = others[best].value * (1 - NON_INFERIORITY_MARGIN)
+    difference = _paired(slate, baselines[best]).interval()
+    is_passed = metric.value >= minimum or _is_insignificant_with_few_users(slate, difference)
+    comparison = (
+        f"slate {METRIC} {metric.value:.4f}, best heuristic baseline {best} {others[best].value:.4f}, "
+        f"difference {_format_interval(difference)}"
+    )
     return Verdict(
         is_passed,
         (
-            f"{'passes' if is_passed else 'FAILS'}: {says}; at least {floor:.4f} is needed"
-            + (", or a difference that may be chance, of so few users" if _has_few_users(slate) else ""),
+            f"{'passes' if is_passed else 'FAILS'}: {comparison}; at least {minimum:.4f} is required"
+            + (", or no significant difference because there are few users" if _has_few_users(slate) else ""),
         ),
-        {f"slate - {best}": difference, "slate": mine.interval(), best: others[best].interval()},
+        {f"slate - {best}": difference, "slate": metric.interval(), best: others[best].interval()},
     )
 
 
 def _compare_with_production(slate: pl.DataFrame, production: pl.DataFrame | None) -> Verdict:
     if production is None:
-        return Verdict(True, ("passes: no release is in service to compare with",), {})
+        return Verdict(True, ("passes: there is no active release to compare with",), {})
     common = slate.join(production, on=REQUEST_KEY, suffix="_other")
     if common.is_empty():
         return Verdict(
-            True, ("passes: production and this release share no held-out request, so only the memory decides",), {}
+            True,
+            (
+                "passes: production and this release have no common held-out request, so only the heuristic baseline decides",
+            ),
+            {},
         )
-    theirs = _estimate(common.select("user_id", pl.col(f"{METRIC}_other").alias(METRIC)))
+    production_metric = _estimate(common.select("user_id", pl.col(f"{METRIC}_other").alias(METRIC)))
     difference = _paired(slate, production).interval()
-    allowed = -NON_INFERIORITY_MARGIN * theirs.value
-    # Exactly equal slates are not inferior, even where the figure, and with it the margin, is zero.
-    is_passed = difference[1] > allowed or difference[1] == 0 or _may_be_chance(common, difference)
-    says = f"slate minus production {METRIC} {_format_interval(difference)} on {common.height} common requests"
+    allowed = -NON_INFERIORITY_MARGIN * production_metric.value
+    # Equal slates are not inferior, even if the metric, and therefore the margin, is zero.
+    is_passed = difference[1] > allowed or difference[1] == 0 or _is_insignificant_with_few_users(common, difference)
+    comparison = f"slate minus production {METRIC} {_format_interval(difference)} on {common.height} common requests"
     return Verdict(
         is_passed,
-        (f"{'passes' if is_passed else 'FAILS'}: {says}; a lower bound above {allowed:.4f} is needed",),
-        {"slate - production": difference, "production": theirs.interval()},
+        (f"{'passes' if is_passed else 'FAILS'}: {comparison}; a lower bound above {allowed:.4f} is required",),
+        {"slate - production": difference, "production": production_metric.interval()},
     )
 
 
@@ -107,21 +116,21 @@ def _has_few_users(rows: pl.DataFrame) -> bool:
     return rows["user_id"].n_unique() < MIN_BOOTSTRAP_USERS
 
 
-def _may_be_chance(rows: pl.DataFrame, difference: list[float]) -> bool:
-    """Whether so few users cannot say that something is worse."""
+def _is_insignificant_with_few_users(rows: pl.DataFrame, difference: list[float]) -> bool:
+    """Whether there are few users and the paired difference is not significantly negative."""
     return _has_few_users(rows) and difference[2] >= 0
 
 
 def _estimate(rows: pl.DataFrame) -> Estimate:
-    """The mean over users of their means, and over draws of users; where these are few, over requests and draws of these."""
+    """Mean over users of their means, bootstrapped over users; with few users, mean over requests, bootstrapped over requests."""
     if _has_few_users(rows):
         return bootstrap.mean(rows[METRIC].sort().to_numpy())
     by_user = rows.group_by("user_id").agg(pl.col(METRIC).mean()).sort("user_id")
     return bootstrap.mean(by_user[METRIC].to_numpy())
 
 
-def _paired(mine: pl.DataFrame, other: pl.DataFrame) -> Estimate:
-    pairs = mine.join(other, on=REQUEST_KEY, suffix="_other").with_columns(pl.col(METRIC) - pl.col(f"{METRIC}_other"))
+def _paired(slate: pl.DataFrame, other: pl.DataFrame) -> Estimate:
+    pairs = slate.join(other, on=REQUEST_KEY, suffix="_other").with_columns(pl.col(METRIC) - pl.col(f"{METRIC}_other"))
     return _estimate(pairs) if not pairs.is_empty() else bootstrap.mean(np.zeros(0))
 
 

@@ -1,7 +1,6 @@
-"""What a release is made of, exactly, and the id that follows from it.
+"""Manifest of a release: its inputs, its id, metrics and lineage.
 
-The id is a hash of inputs alone (marts, recipe, models, choices), so the same inputs give the same release whenever
-and wherever they are released. Knows nothing about whether the release is good.
+The id is a hash of the inputs only (marts, recipe, models, choices), so the same inputs always give the same release.
 """
 
 from __future__ import annotations
@@ -9,40 +8,50 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from config import settings
-from training.engine.workspace import MissingInput, Workspace, is_unchanged
+from training.engine.import_closure import code_hash
+from training.engine.workspace import (
+    FORMAT,
+    INPUTS_FILE,
+    LANDINGS_MART,
+    MissingInput,
+    Workspace,
+    is_unchanged,
+)
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.ranking import RANKERS
 from training.recall import CHANNELS
 from training.release.gate import Verdict
-from training.release.lineage import lineage
 from training.slate.blend import Blend
 from training.train import MEASURES_FILE
 
-ID_LENGTH = 12
+ID_LENGTH = 12  # hex digits
 
 
 def release_inputs(workspace: Workspace) -> dict[str, Any]:
-    """Everything the release id is the hash of.
+    """Inputs of a release, whose hash is the release id.
 
     Raises:
-        MissingInput: there is no evaluation of the workspace's present models, or a `final` fit is missing.
+        MissingInput: The evaluation does not cover the current models, or a `final` fit is missing.
     """
     evaluation = workspace.folder / "evaluation"
     if not is_unchanged(evaluation, evaluation_inputs(workspace)):
         raise MissingInput(
-            f"{evaluation} does not measure the models that are there now; run `python -m training.evaluate` first"
+            f"{evaluation} is not an evaluation of the current models; run `python -m training.evaluate` first"
         )
     chosen = json.loads((evaluation / "choice.json").read_text())
     held_out, final = model_input_hashes(workspace, "held_out"), model_input_hashes(workspace, "final")
     blend = Blend.load(evaluation / "blend.json")
-    needed = [name for name in held_out if _is_released(name, chosen["ranker"], blend)]
-    for name in needed:
+    released = [name for name in held_out if _is_released(name, chosen["ranker"], blend)]
+    for name in released:
         if name not in final:
             raise MissingInput(
                 f"{name} has no final fit; run `python -m training.train {name.replace('/', ' ')} --fit final` first"
@@ -51,8 +60,8 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         "as_of": workspace.as_of,
         "recipe": workspace.recipe,
         "marts": workspace.mart_hashes,
-        "held_out": {name: held_out[name] for name in needed},
-        "final": {name: final[name] for name in needed},
+        "held_out": {name: held_out[name] for name in released},
+        "final": {name: final[name] for name in released},
         "ranker": chosen["ranker"],
         "fusion": json.loads((evaluation / "fusion.json").read_text()),
         "blend": json.loads((evaluation / "blend.json").read_text()),
@@ -60,21 +69,27 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
 
 
 def _is_released(name: str, ranker: str | None, blend: Blend) -> bool:
-    """Of rankers only the one that was chosen is released, of heads beside it those that have a weight."""
+    """Whether a model (`kind/name`) is released: only the chosen ranker, only heads with a weight, all others."""
     kind, _, model = name.partition("/")
     return model == ranker if kind == "ranker" else model in blend.heads.active_tasks if kind == "head" else True
 
 
 def release_id(inputs: dict[str, Any]) -> str:
-    """The first 12 hex digits of the hash of the inputs."""
+    """The first ID_LENGTH hex digits of the SHA-256 hash of the inputs."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:ID_LENGTH]
 
 
 def build(
     workspace: Workspace, inputs: dict[str, Any], verdict: Verdict, compared: str | None, reason: str | None
 ) -> dict[str, Any]:
-    """The manifest, with its `lineage`. `compared` is the release the gate held it against; `reason` is why the gate was overruled, None
-    if it was not.
+    """The manifest.
+
+    Args:
+        workspace: Workspace to release.
+        inputs: Its `release_inputs`.
+        verdict: Verdict of the gate.
+        compared: Id of the production release that the gate compared with, if any.
+        reason: Why the gate was overruled; None if it was not.
     """
     channels = [name.removeprefix("channel/") for name in inputs["final"] if name.startswith("channel/")]
     ranker = inputs["ranker"]
@@ -82,6 +97,7 @@ def build(
     if ranker:
         services[ranker] = RANKERS[ranker].feature_service
     return {
+        "format": FORMAT,
         "release": release_id(inputs),
         "as_of": workspace.as_of,
         "recipe": workspace.recipe,
@@ -107,7 +123,7 @@ def build(
 
 
 def revision() -> str:
-    """The git revision of the code, with `+changes` when files differ from it; "unknown" outside a repository."""
+    """Git revision of the code, with `+changes` if files differ from it; "unknown" outside a repository."""
     try:
         head = _git("rev-parse", "HEAD")
         return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
@@ -116,10 +132,10 @@ def revision() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(
+    completed = subprocess.run(
         ["git", "-C", str(settings.ROOT), *arguments], check=True, capture_output=True, text=True, timeout=30
     )
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def _hash(folder: Path) -> str:
@@ -131,11 +147,50 @@ def _hash(folder: Path) -> str:
 
 
 def _indexes(workspace: Workspace, channels: list[str]) -> dict[str, Any]:
-    """What is known of the index of each channel that has one: its kind, and what it finds of what is there."""
+    """Kind, size and measured recall of the index of each channel that has one."""
     measures = {
         name: json.loads((workspace.channel_folder("final", name) / MEASURES_FILE).read_text()) for name in channels
     }
     return {name: measured["index"] for name, measured in measures.items() if "index" in measured}
+
+
+def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
+    """Origin of a release, for display: logs → marts → features → models. Not part of the release id.
+
+    Args:
+        workspace: Workspace to release.
+        models: `kind/name` of its `final` models.
+
+    Returns:
+        `logs`: landings that the marts were built from, oldest first, without file names (the name of a personal export may
+        identify its user). `marts_published_at` and `fitted_at` by model: ISO 8601, UTC. `feature_definitions`: hash of the
+        code that defines the features.
+    """
+    fits = {model: workspace.model_folder(*_kind_fit_name(model)) / INPUTS_FILE for model in models}
+    return {
+        "logs": landed_logs(workspace.marts),
+        "marts_published_at": max(_modified_at(file) for file in workspace.marts.glob("*.parquet")),
+        "feature_definitions": code_hash("sequences.views"),
+        "fitted_at": {model: _modified_at(file) for model, file in fits.items()},
+    }
+
+
+def landed_logs(marts: Path) -> list[dict[str, Any]]:
+    """Rows of the mart of landings with times as text; empty for older marts that lack it."""
+    file = marts / f"{LANDINGS_MART}.parquet"
+    if not file.exists():
+        return []
+    rows = pl.read_parquet(file).sort("landed_at", "landing_id")
+    return rows.with_columns(pl.col("landed_at").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts()
+
+
+def _kind_fit_name(model: str) -> tuple[str, str, str]:
+    kind, name = model.split("/")
+    return kind, "final", name
+
+
+def _modified_at(file: Path) -> str:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
 def _metrics(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""BentoML's model store as the place of releases: the only file of training that imports bentoml.
+"""Storage of releases in BentoML's model store; the only file of training that imports bentoml.
 
-A release is one model `segue:<release id>`, immutable once it is complete. A process uses one store: BENTOML_HOME is
-read by BentoML once. Knows nothing about what is in a release.
+A release is the model `segue:<release id>`, immutable once it is complete. A process uses one store because BentoML reads
+BENTOML_HOME only once.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ CHECKSUM_FILE = "files.sha256"
 
 
 def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
-    """Copy `folder` into the store as `segue:<version>` and return where it lies there.
+    """Copy `folder` into the store as `segue:<version>` and return its folder there.
 
-    A complete version is left as it is. One that a kill left half-written (the list of its files' hashes is copied
-    last) is removed and written again.
+    A complete version is not changed. An incomplete one, without a matching list of checksums (which is written last), is
+    removed and written again.
+
+    Raises:
+        OSError: The copy is incomplete.
     """
     models = _bentoml_models()
     tag = f"{MODEL_NAME}:{version}"
@@ -40,43 +43,45 @@ def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
     published = find_version(version)
     if published is None:
         raise OSError(
-            f"{tag} was not written whole to {settings.load_settings().releases}; check the space left and run it again"
+            f"{tag} was not written completely to {settings.load_settings().releases}; check the free space and run again"
         )
     return published
 
 
 def find_version(version: str) -> Path | None:
-    """Where a complete version lies; None when it is not there or not whole."""
+    """Folder of a complete version; None if it is missing or incomplete."""
     tag = f"{MODEL_NAME}:{version}"
     if not _version_exists(tag):
         return None
     home = Path(_bentoml_models().get(tag).path)
     record = home / CHECKSUM_FILE
-    is_whole = record.exists() and record.read_text() == checksum_listing(home)
-    return home if is_whole else None
+    is_complete = record.exists() and record.read_text() == checksum_listing(home)
+    return home if is_complete else None
 
 
 def list_versions() -> list[str]:
-    """Every version in the store, whole or not, newest first."""
+    """All versions in the store, complete or not, newest first."""
     from bentoml.exceptions import NotFound
 
     try:
-        found = _bentoml_models().list(MODEL_NAME)
+        models = _bentoml_models().list(MODEL_NAME)
     except (NotFound, FileNotFoundError):
         return []
-    found.sort(key=lambda model: model.info.creation_time, reverse=True)
-    return [str(model.tag.version) for model in found]
+    models.sort(key=lambda model: model.info.creation_time, reverse=True)
+    return [str(model.tag.version) for model in models]
 
 
 def is_valid_version(text: str) -> bool:
-    """Whether a version may be called so; `latest` and paths are other things to the store."""
+    """Whether `text` is a valid version; the store interprets `latest` and paths differently."""
     return re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None and text != "latest"
 
 
 def checksum_listing(folder: Path) -> str:
-    """`<sha256>  <path>` of every file, sorted; without what the store itself adds."""
-    own = {CHECKSUM_FILE, "model.yaml"}
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and str(path.relative_to(folder)) not in own)
+    """`<sha256>  <path>` of every file, sorted, without the files that the store adds."""
+    excluded = {CHECKSUM_FILE, "model.yaml"}
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and str(path.relative_to(folder)) not in excluded
+    )
     return "".join(f"{_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
 
 
@@ -95,7 +100,7 @@ def _version_exists(tag: str) -> bool:
 
 
 def _bentoml_models() -> Any:
-    # BentoML reads its home when it is first used, so the environment is set before it is imported.
+    # BentoML reads its home on first use, so the environment is set before the import.
     os.environ.update(
         {name: value for name, value in settings.tool_environment(settings.load_settings()).items() if "BENTO" in name}
     )

@@ -1,7 +1,6 @@
-"""Which release is in service: `bentoml/active.json`, replaced whole, with the releases before it.
+"""Pointer to the active release: `bentoml/active.json`, replaced atomically, with the history of active releases.
 
-`{"release", "path", "activated_at", "history": [{"release", "path", "activated_at", "left_at", "why"}], newest last}`.
-A reader sees the old file or the new one. Knows nothing about what a release is.
+`{"release", "path", "activated_at", "history": [{"release", "path", "activated_at", "left_at", "why"}]}`, newest last.
 """
 
 from __future__ import annotations
@@ -12,21 +11,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-MAX_HISTORY = 50
+from training.engine.workspace import FORMAT, OutdatedFormat
+
+MAX_HISTORY = 50  # entries
+MANIFEST = "manifest.json"
 
 
 class NothingToRollBack(RuntimeError):
-    """There is no release before the active one, or it is gone from the store."""
+    """There is no previous release, or it is no longer in the store."""
+
+
+def check_format(folder: Path) -> None:
+    """Check that the release in `folder` has the current format; a folder without a manifest is not checked.
+
+    Raises:
+        OutdatedFormat: It has another format.
+    """
+    file = folder / MANIFEST
+    if file.exists() and (manifest := json.loads(file.read_text())).get("format", 1) != FORMAT:
+        raise OutdatedFormat(f"release {manifest.get('release', '')} in {folder}", manifest.get("format", 1))
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """The pointer file; it need not exist yet."""
+    """The pointer file, which need not exist yet."""
 
     file: Path
 
     def read(self) -> dict[str, Any] | None:
-        """The pointer; None before the first release."""
+        """Content of the file; None before the first release."""
         if not self.file.exists():
             return None
         content: dict[str, Any] = json.loads(self.file.read_text())
@@ -34,56 +47,56 @@ class Pointer:
 
     @property
     def active(self) -> str | None:
-        """Id of the release in service."""
+        """Id of the active release; None before the first release."""
         content = self.read()
         return str(content["release"]) if content else None
 
     @property
     def path(self) -> Path | None:
-        """Folder of the release in service."""
+        """Folder of the active release; None before the first release."""
         content = self.read()
         return Path(content["path"]) if content else None
 
     def was_rolled_back(self, release: str) -> bool:
-        """Whether the release left service by a rollback and has not been in service since."""
+        """Whether the release was rolled back and has not been active since."""
         content = self.read() or {"history": []}
-        leavings = [row for row in content["history"] if row["release"] == release]
-        return release != content.get("release") and bool(leavings) and leavings[-1]["why"] == "rollback"
+        departures = [row for row in content["history"] if row["release"] == release]
+        return release != content.get("release") and bool(departures) and departures[-1]["why"] == "rollback"
 
     def activate(self, release: str, path: Path) -> None:
-        """Put a release into service. One that is in service stays, and so does its history."""
+        """Make a release the active one; does nothing if it already is."""
         if self.active != release:
             self._write(release, path, "replaced")
 
     def previous(self) -> tuple[str, Path]:
-        """The release that a rollback would put back into service, and its folder.
+        """Id and folder of the release that a rollback would activate.
 
         Raises:
-            NothingToRollBack: there is none, or its folder is gone.
+            NothingToRollBack: There is none, or its folder does not exist.
         """
         content = self.read()
         if content is None:
             raise NothingToRollBack(
                 f"no release is active ({self.file} is missing); run `python -m training.release` first"
             )
-        left = {row["release"] for row in content["history"] if row["why"] == "rollback"} | {content["release"]}
-        earlier = [row for row in content["history"] if row["release"] not in left]
+        excluded = {row["release"] for row in content["history"] if row["why"] == "rollback"} | {content["release"]}
+        earlier = [row for row in content["history"] if row["release"] not in excluded]
         if not earlier:
-            raise NothingToRollBack(f"{content['release']} is the first release; there is none to go back to")
+            raise NothingToRollBack(f"{content['release']} is the first release; there is no previous one")
         target = earlier[-1]
         if not Path(target["path"]).is_dir():
             raise NothingToRollBack(
-                f"release {target['release']} is gone from {target['path']}; train and release again"
+                f"release {target['release']} is no longer in {target['path']}; train and release again"
             )
         return str(target["release"]), Path(target["path"])
 
     def rollback(self) -> str:
-        """Put the release before the active one back into service and return its id.
+        """Activate the previous release and return its id.
 
-        A second rollback goes one further back: releases that were rolled back from are not returned to.
+        A second rollback goes back one more: a release that was rolled back is not activated again.
 
         Raises:
-            NothingToRollBack: there is none, or its folder is gone.
+            NothingToRollBack: There is none, or its folder does not exist.
         """
         release, path = self.previous()
         self._write(release, path, "rollback")

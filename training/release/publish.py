@@ -1,6 +1,6 @@
-"""From a workspace to the release in service: id, gate, model store, pointer.
+"""Release a workspace: id, gate, model store, pointer.
 
-A kill anywhere before the pointer is written leaves production as it was; the next run finds what is whole and goes on.
+If the process is killed before the pointer is written, production is unchanged, and the next run reuses complete parts.
 """
 
 from __future__ import annotations
@@ -22,30 +22,34 @@ from training.release.pointer import Pointer
 
 @dataclass(frozen=True)
 class Outcome:
-    """`status` is `unchanged`, `released`, `forced` or `refused`; `lines` say why."""
+    """Outcome of releasing a workspace."""
 
-    status: str
-    release: str
-    lines: tuple[str, ...]
+    status: str  # unchanged, released, forced or refused
+    release: str  # id
+    lines: tuple[str, ...]  # reasons
 
 
 def release(workspace: Workspace, reason: str | None = None, share: float | None = None) -> Outcome:
-    """Release the workspace's final models if the gate lets them pass, or if there is a `reason` to overrule it: for
-    everybody, or beside the release in service for a `share` of the users.
+    """Release the final models of a workspace if the gate passes.
 
-    The same inputs as the release in service are "unchanged". So are those of a release that was rolled back: only a
-    reason brings it back.
+    The outcome is "unchanged" for the inputs of the active release, and for those of a release that was rolled back unless
+    there is a `reason`.
+
+    Args:
+        workspace: Workspace with a current evaluation.
+        reason: Why to overrule the gate; None to obey it.
+        share: Fraction of the users who get the release as a canary; None for all users.
 
     Raises:
-        MissingInput: an earlier task has not run.
-        SharesRejected: the share cannot be given.
+        MissingInput: An earlier task has not run.
+        InvalidTrafficSplit: The share is invalid.
     """
     inputs, active = release_inputs(workspace), open_pointer()
     identity = release_id(inputs)
     if active.active == identity and active.path is not None and model_store.find_version(identity) == active.path:
-        return Outcome("unchanged", identity, (f"{identity} is in service and made from the same inputs",))
+        return Outcome("unchanged", identity, (f"{identity} is active and was built from the same inputs",))
     if active.was_rolled_back(identity) and reason is None:
-        remedy = f"{identity} was rolled back; {active.active} stays. Bring it back with --force --reason"
+        remedy = f"{identity} was rolled back; {active.active} stays active. Activate it again with --force --reason"
         return Outcome("unchanged", identity, (remedy,))
     verdict = judge_workspace(workspace, active)
     if not verdict.is_passed and reason is None:
@@ -63,12 +67,12 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
 
 
 def judge_workspace(workspace: Workspace, active: Pointer) -> Verdict:
-    """The gate's verdict on the workspace's held-out slate, against the memories and the release in service."""
+    """The gate's verdict on the held-out slate of the workspace, against the heuristic baselines and production."""
     slate = pl.read_parquet(workspace.folder / "evaluation" / bundle.SLATE)
     by_name = {str(name): rows for (name,), rows in slate.group_by("name")}
-    known = {name: by_name[name] for name in HEURISTIC_BASELINES if name in by_name}
+    baselines = {name: by_name[name] for name in HEURISTIC_BASELINES if name in by_name}
     production = active.path / bundle.SLATE if active.path else None
-    theirs = None
+    production_slate = None
     if production is not None and production.exists():
-        theirs = pl.read_parquet(production).filter(pl.col("name") == "served")
-    return judge(by_name.get("served", slate.clear()), known, theirs)
+        production_slate = pl.read_parquet(production).filter(pl.col("name") == "served")
+    return judge(by_name.get("served", slate.clear()), baselines, production_slate)

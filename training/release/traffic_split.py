@@ -1,12 +1,12 @@
-"""Which releases stand beside the one in production, and who gets them: `bentoml/shares.json`, replaced whole.
+"""Traffic split of an A/B test: canary releases and their shares of the users, in `bentoml/shares.json`.
 
 `{"experiment", "beside": [{"release", "path", "share"}], "since", "history": [{"experiment", "beside", "since", "until"}]}`,
-newest last; empty `beside` means that everybody gets production. The history says what shares to expect of a day.
+newest last, replaced atomically. `beside` lists the canaries; if it is empty, all users get production. The history has the
+planned shares of earlier periods.
 
-A user's place is a salted hash, uniform over [0, 1): the shares are laid end to end from 0 in their order, production has
-the rest. The salt is the experiment's name, so that two experiments divide users independently of each other. Who is
-in a share that grows stays in it; only with several shares do users move between them, where an earlier one changes.
-Knows nothing about what a release is.
+Users are assigned by a salted hash, uniform over [0, 1): the shares are consecutive intervals from 0 in their order, and
+production has the rest. The salt is the name of the experiment, so that experiments assign users independently of each other.
+Users stay in a share that grows; with several shares, changing an earlier one moves users between the later ones.
 """
 
 from __future__ import annotations
@@ -20,47 +20,50 @@ from typing import Any
 from training.data.user_sampling import hash_bucket
 
 TRAFFIC_SPLIT_FILE = "shares.json"
-MAX_CANARY_RELEASES = 4
-"""Releases beside production: each lies in the memory of every service."""
+MAX_CANARY_RELEASES = 4  # every service holds all canaries in memory
 MAX_EXPERIMENT_NAME_BYTES = 64
 MAX_HISTORY_ENTRIES = 200
 PRODUCTION = "production"
 
 
 class InvalidTrafficSplit(ValueError):
-    """Shares that cannot be given; the message names the value and the remedy."""
+    """The shares are invalid; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)
 class CanaryRelease:
-    """A release beside production for a `share` of the users, above 0 and at most 1."""
+    """A release for a share of the users."""
 
-    release: str
+    release: str  # id
     path: str
-    share: float
+    share: float  # of the users, above 0 and at most 1
 
 
 @dataclass(frozen=True)
 class TrafficSplit:
-    """Who gets what: at most MOST releases, their shares at most 1 in all."""
+    """Assignment of users to releases: at most MAX_CANARY_RELEASES canaries with shares of at most 1 in total.
+
+    Raises:
+        InvalidTrafficSplit: The shares or the name are invalid.
+    """
 
     experiment: str = ""
     canaries: tuple[CanaryRelease, ...] = ()
 
     def __post_init__(self) -> None:
-        names, total = [one.release for one in self.canaries], sum(one.share for one in self.canaries)
+        names, total = [canary.release for canary in self.canaries], sum(canary.share for canary in self.canaries)
         if len(names) > MAX_CANARY_RELEASES or len(set(names)) < len(names):
             raise InvalidTrafficSplit(
-                f"{len(names)} releases beside production, {', '.join(names)}: at most {MAX_CANARY_RELEASES} different ones can be; "
+                f"{len(names)} canary releases ({', '.join(names)}): at most {MAX_CANARY_RELEASES} different ones are allowed; "
                 "end one with --share 0"
             )
-        for one in self.canaries:
-            if not 0 < one.share <= 1:
-                raise InvalidTrafficSplit(f"share {one.share:g} of {one.release} is not above 0 and at most 1")
+        for canary in self.canaries:
+            if not 0 < canary.share <= 1:
+                raise InvalidTrafficSplit(f"share {canary.share:g} of {canary.release} is not above 0 and at most 1")
         if total > 1 + 1e-9:
-            parts = " + ".join(f"{one.share:g} ({one.release})" for one in self.canaries)
+            parts = " + ".join(f"{canary.share:g} ({canary.release})" for canary in self.canaries)
             raise InvalidTrafficSplit(
-                f"shares {parts} are {total:g}, more than all users; give less, or end one with --share 0"
+                f"shares {parts} sum to {total:g}, which exceeds 1; reduce one, or end one with --share 0"
             )
         name = self.experiment
         if self.canaries and not (
@@ -71,61 +74,63 @@ class TrafficSplit:
             )
 
     def assign_release(self, user_id: str) -> str | None:
-        """The release beside production that is the user's; None: production."""
-        place, end = hash_bucket(user_id, self.experiment), 0.0
-        for one in self.canaries if user_id else ():
-            end += one.share
-            if place < end:
-                return one.release
+        """Canary release of a user; None for production, also for the empty user id."""
+        bucket, end = hash_bucket(user_id, self.experiment), 0.0
+        for canary in self.canaries if user_id else ():
+            end += canary.share
+            if bucket < end:
+                return canary.release
         return None
 
     def with_share(self, release: str, path: Path, share: float, experiment: str | None = None) -> TrafficSplit:
-        """These with another share of `release`, in its place or as the last; 0 ends it.
+        """A copy with another share of `release`, which keeps its position or becomes the last; 0 removes it.
 
-        The first begins an experiment, named after it unless `experiment` says otherwise.
+        The first canary starts an experiment, named `experiment` or, without a name, like the release.
 
         Raises:
-            SharesRejected: a share out of range, too much in all, or another experiment than the one that goes on.
+            InvalidTrafficSplit: A share is out of range, the total exceeds 1, or another experiment is active.
         """
         if self.canaries and experiment not in (None, self.experiment):
             raise InvalidTrafficSplit(
-                f"experiment {self.experiment!r} goes on; end its shares with --share 0, then begin {experiment!r}"
+                f"experiment {self.experiment!r} is active; end its shares with --share 0, then start {experiment!r}"
             )
-        one = CanaryRelease(release, str(path), share)
-        kept = [one if other.release == release else other for other in self.canaries]
-        if one not in kept:
-            kept.append(one)
+        changed = CanaryRelease(release, str(path), share)
+        canaries = [changed if canary.release == release else canary for canary in self.canaries]
+        if changed not in canaries:
+            canaries.append(changed)
         if share == 0:
-            kept.remove(one)
-        return TrafficSplit((self.experiment if self.canaries else experiment or release) if kept else "", tuple(kept))
+            canaries.remove(changed)
+        name = (self.experiment if self.canaries else experiment or release) if canaries else ""
+        return TrafficSplit(name, tuple(canaries))
 
 
 def parse(text: str) -> TrafficSplit:
-    """What the text of the file says.
+    """Traffic split from the content of the file.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not what `write` wrote.
+        ValueError, KeyError, TypeError: The content is invalid.
     """
     content = json.loads(text)
-    return TrafficSplit(content["experiment"], tuple(CanaryRelease(**one) for one in content["beside"]))
+    return TrafficSplit(content["experiment"], tuple(CanaryRelease(**canary) for canary in content["beside"]))
 
 
 def read(file: Path) -> TrafficSplit:
-    """The shares in `file`; none where it is missing."""
+    """Traffic split in `file`; an empty one if the file does not exist."""
     return parse(file.read_text()) if file.exists() else TrafficSplit()
 
 
-def write(file: Path, shares: TrafficSplit) -> None:
-    """Put the shares in the place of those in `file`, whole; the same change nothing."""
-    before: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
-    if read(file) == shares:
+def write(file: Path, split: TrafficSplit) -> None:
+    """Replace the traffic split in `file` atomically and extend its history; an equal split changes nothing."""
+    previous: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+    if read(file) == split:
         return
     now = datetime.now(UTC).isoformat()
-    history = before["history"] if before else []
-    if before and before["beside"]:
-        left = {name: before[name] for name in ("experiment", "beside", "since")}
-        history = [*history, left | {"until": now}][-MAX_HISTORY_ENTRIES:]
+    history = previous["history"] if previous else []
+    if previous and previous["beside"]:
+        period = {name: previous[name] for name in ("experiment", "beside", "since")}
+        history = [*history, period | {"until": now}][-MAX_HISTORY_ENTRIES:]
+    content = {"experiment": split.experiment, "beside": [asdict(canary) for canary in split.canaries]}
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(file.name + ".writing")
-    draft.write_text(json.dumps(asdict(shares) | {"since": now, "history": history}, indent=2) + "\n")
+    draft.write_text(json.dumps(content | {"since": now, "history": history}, indent=2) + "\n")
     draft.replace(file)

@@ -1,17 +1,15 @@
-"""What every part of the evaluation's page is made of: cells, tables of choices, and the order and kind of what is compared.
-
-Knows nothing about what the parts are about.
-"""
+"""Helpers of the report's templates: row order, classes, number formats and prepared chart rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS
+from training.evaluation.report.charts import Bar
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES)
 REACHABLE = "recall_at_200/reachable"
@@ -20,67 +18,49 @@ Content = dict[str, Any]
 
 
 def order_rows(table: Content) -> Content:
-    """What is served first, then the channels, then baselines and memories in their own order."""
+    """The rows in display order: served and fused lists, channels, then baselines in their own order."""
     first = ["served", "fused", "ranker"]
     others = [name for name in table if name not in first and name not in BASELINE_NAMES]
     return {name: table[name] for name in (*first, *others, *BASELINE_NAMES) if name in table}
 
 
+def group_names(table: Content) -> list[str]:
+    """All groups that occur in a table list → group → interval, in order of appearance."""
+    return list(dict.fromkeys(group for row in table.values() for group in row))
+
+
 def row_class(name: str) -> str:
-    """How a name is drawn: what is served, a memory or baseline, or a channel."""
-    return "chosen" if name in ("fused", "served") else "memory" if name in BASELINE_NAMES else "channel"
+    """CSS class of a list: `chosen` for the served and fused lists, `baseline` or `channel`."""
+    return "chosen" if name in ("fused", "served") else "baseline" if name in BASELINE_NAMES else "channel"
 
 
-def interval_cell(interval: Iterable[float | None] | None, digits: int = 3) -> str:
-    """A value with its interval, [value, low, high]; alone where there is none."""
-    value, low, high = interval or (None, None, None)
-    if value is None:
-        return "–"
-    if low is None:
-        return f"{value:.{digits}f}"
-    to = " to " if low < 0 else "–"  # a dash before a minus is read as two
-    return f"{value:.{digits}f}<small>{low:.{digits}f}{to}{high:.{digits}f}</small>"
+def difference_class(interval: Sequence[float | None]) -> str:
+    """CSS class of a paired difference: `chosen` if it is significant."""
+    return "chosen" if is_significant(interval) else "baseline"
 
 
 def is_significant(interval: Sequence[float | None]) -> bool:
-    """Whether the interval, [value, low, high], leaves out zero."""
+    """Whether the interval [value, low, high] excludes zero."""
     return interval[1] is not None and interval[2] is not None and (interval[1] > 0 or interval[2] < 0)
 
 
 def has_few_users(content: Content) -> bool:
-    """Whether there are so few users that intervals draw their sessions."""
+    """Whether there are too few users to resample them, so that intervals resample their sessions."""
     return bool(content["cases"]["test_users"] < MIN_BOOTSTRAP_USERS)
 
 
-def format_value(value: float | None) -> str:
-    """A value, or nothing."""
-    return "" if value is None else f"{value:.4f}"
+def format_decimal(value: float | None, digits: int = 4, missing: str = "–") -> str:
+    """A number with fixed decimal places; `missing` for None."""
+    return missing if value is None else f"{value:.{digits}f}"
 
 
-def choice_table(
-    title: str,
-    of: str,
-    table: dict[str, dict[str, float | None]] | None,
-    metrics: tuple[str, ...] = ("recall_at_30", "ndcg_at_10"),
-) -> str:
-    """What each value that could have been chosen gives; nothing without a table."""
-    rows = "".join(
-        f"<tr><td>{value}</td>" + "".join(f"<td>{format_value(one[metric])}</td>" for metric in metrics) + "</tr>"
-        for value, one in (table or {}).items()
-    )
-    header = f"<tr><th>{of}</th>" + "".join(f"<th>{name.replace('_at_', '@')}</th>" for name in metrics) + "</tr>"
-    return f"<h3>{title}</h3><table>{header}{rows}</table>" if rows else ""
+def format_weights(weights: dict[str, float], only_used: bool = False) -> str:
+    """`name weight` pairs separated by commas, optionally without zero weights."""
+    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight or not only_used)
 
 
-def group_table(content: Content) -> str:
-    """A row a list, a column a group."""
-    table = order_rows(content)
-    groups = list(dict.fromkeys(group for one in table.values() for group in one))
-    header = "".join(f"<th>{escape(group)}</th>" for group in groups)
-    rows = "".join(
-        f"<tr class={row_class(name)}><th>{escape(name)}</th>"
-        + "".join(f"<td>{interval_cell(one.get(group))}</td>" for group in groups)
-        + "</tr>"
-        for name, one in table.items()
-    )
-    return f"<table><tr><th></th>{header}</tr>{rows}</table>"
+def metric_bars(table: Content, *path: str) -> list[Bar]:
+    """Rows of a chart of the interval at `path` below each list of `table`."""
+    return [
+        Bar(name, reduce(lambda values, key: values[key], path, row), row_class(name)) for name, row in table.items()
+    ]

@@ -1,110 +1,131 @@
-"""Drawings for the report as inline SVG: they need no script, no network, and print well. Colours are the page's CSS
-variables.
-
-Knows nothing about what the figures mean.
-"""
+"""Charts of reports as inline SVG, which needs no script and no network and prints well. Colors are CSS variables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
+from typing import Any
 
-WIDTH, LABEL_WIDTH, ROW_HEIGHT, VALUE_WIDTH = 880, 270, 26, 200
+from markupsafe import Markup
+
+from web import create_environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+WIDTH, LABEL_WIDTH, ROW_HEIGHT, VALUE_WIDTH = 880, 270, 26, 200  # of an interval chart, in SVG units
+SIZE, PAD = 340, 44  # of a calibration chart
 Interval = Sequence[float | None] | None
+
+_environment = create_environment(TEMPLATES)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One row of an interval chart; `kind` is the CSS class of its colour: memory, channel, chosen."""
+    """One row of an interval chart."""
 
     label: str
-    interval: Interval
-    kind: str = "channel"
+    interval: Interval  # [value, low, high]; None where nothing was measured
+    kind: str = "channel"  # CSS class of its color: baseline, channel or chosen
 
 
-def interval_chart(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True, digits: int = 3) -> str:
-    """A dot with its 95 % interval a row, alone where there is none, the figures beside it. The axis holds zero, unless
-    `from_zero` is off: then it is cut.
+def interval_chart(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True, digits: int = 3) -> Markup:
+    """One row per bar: a dot with its 95 % interval, and the numbers as text.
+
+    Args:
+        bars: Rows from top to bottom. A bar without an interval is a dot only.
+        signed: Show the sign of positive values.
+        from_zero: Include zero in the axis.
+        digits: Decimal places of the numbers.
     """
-    known = [bar.interval for bar in bars if bar.interval and bar.interval[0] is not None]
-    if not known:
-        return "<p class=note>Nobody could be measured on this.</p>"
-    figures = [float(value) for interval in known for value in interval if value is not None]
+    intervals = [bar.interval for bar in bars if bar.interval and bar.interval[0] is not None]
+    if not intervals:
+        return Markup('<p class="note">No user could be measured.</p>')
+    values = [float(value) for interval in intervals for value in interval if value is not None]
     anchor = [0.0] if from_zero else []
-    low, high = min([*figures, *anchor]), max([*figures, *anchor])
+    low, high = min([*values, *anchor]), max([*values, *anchor])
     step = _tick_step(high - low)
     low, high = _round_down(low, step), -_round_down(-high, step)
-    span, height = max(high - low, 1e-9), ROW_HEIGHT * len(bars) + 34
+    span = max(high - low, 1e-9)
 
-    def x(value: float) -> float:
-        return LABEL_WIDTH + (value - low) / span * (WIDTH - LABEL_WIDTH - VALUE_WIDTH)
+    def x(value: float) -> str:
+        return f"{LABEL_WIDTH + (value - low) / span * (WIDTH - LABEL_WIDTH - VALUE_WIDTH):.1f}"
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" class="chart">']
+    ticks = []
     for number in range(round(span / step) + 1):
         at = low + number * step
         css = "zero" if abs(at) < step / 10 else "grid"
-        parts.append(f'<line class="{css}" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="4" y2="{height - 26}"/>')
-        parts.append(f'<text class="tick" x="{x(at):.1f}" y="{height - 10}">{at:.{_decimal_places(step)}f}</text>')
-    for row, bar in enumerate(bars):
-        y = 4 + ROW_HEIGHT * row + ROW_HEIGHT / 2
-        parts.append(f'<text class="label" x="{LABEL_WIDTH - 12}" y="{y + 4}">{escape(bar.label)}</text>')
+        ticks.append({"css": css, "x": x(at), "text": f"{at:.{_decimal_places(step)}f}"})
+    rows = []
+    for number, bar in enumerate(bars):
         value, lower, upper = bar.interval or (None, None, None)
-        if value is None:
-            continue
-        form = f"{'+' if signed else ''}.{digits}f"
-        text = f"{value:{form}}"
-        if lower is not None and upper is not None:
-            text += f" [{lower:{form}}, {upper:{form}}]"
-            parts.append(f'<line class="span {bar.kind}" x1="{x(lower):.1f}" x2="{x(upper):.1f}" y1="{y}" y2="{y}"/>')
-        parts.append(
-            f'<circle class="{bar.kind}" cx="{x(value):.1f}" cy="{y}" r="4.5"><title>{escape(bar.label)}: {text}</title></circle>'
+        has_interval = lower is not None and upper is not None
+        rows.append(
+            {
+                "y": 4 + ROW_HEIGHT * number + ROW_HEIGHT / 2,
+                "label": bar.label,
+                "css": bar.kind,
+                "text": "" if value is None else format_interval([value, lower, upper], signed, digits),
+                "x": None if value is None else x(value),
+                "low_x": x(lower) if has_interval and lower is not None else None,
+                "high_x": x(upper) if has_interval and upper is not None else None,
+            }
         )
-        parts.append(f'<text class="figure" x="{WIDTH}" y="{y + 4}">{text}</text>')
-    return "".join(parts) + "</svg>"
+    height = ROW_HEIGHT * len(bars) + 34
+    return _render("interval_chart.svg", width=WIDTH, height=height, label_x=LABEL_WIDTH - 12, ticks=ticks, rows=rows)
 
 
-def calibration_chart(curves: dict[str, Sequence[Sequence[float]]]) -> str:
-    """For each ranker, what came true over what was said; the area of a dot grows with the plays behind it."""
-    size, pad = 340, 44
-    plot = size - 2 * pad
+def calibration_chart(curves: dict[str, Sequence[Sequence[float]]]) -> Markup:
+    """Observed rate by predicted probability for each ranker.
 
-    def at(said: float, true: float) -> tuple[float, float]:
-        return pad + said * plot, pad + (1 - true) * plot
+    Args:
+        curves: Ranker → rows (mean predicted probability, observed rate, number of plays). The area of a dot grows
+            with its number of plays.
+    """
+    plot = SIZE - 2 * PAD
 
-    parts = [
-        f'<svg viewBox="0 0 {size + 170} {size}" role="img" aria-label="What came true over what was said" class="chart small">'
-    ]
+    def position(predicted: float, observed: float) -> tuple[float, float]:
+        return PAD + predicted * plot, PAD + (1 - observed) * plot
+
+    ticks = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        x, y = at(tick, tick)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{pad}" y2="{size - pad}"/>')
-        parts.append(f'<line class="grid" x1="{pad}" x2="{size - pad}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{size - pad + 16}">{tick:g}</text>')
-        parts.append(f'<text class="tick end" x="{pad - 6}" y="{y + 4:.1f}">{tick:g}</text>')
-    parts.append(f'<line class="zero dashed" x1="{pad}" y1="{size - pad}" x2="{size - pad}" y2="{pad}"/>')
-    for number, (name, curve) in enumerate(curves.items()):
-        most = max((row[2] for row in curve), default=1)
-        places = [(*at(said, true), count) for said, true, count in curve]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
-        parts.append(f'<polyline class="series{number}" points="{path}"/>')
-        for x, y, count in places:
-            radius = 1.5 + 4 * (count / most) ** 0.5
-            parts.append(
-                f'<circle class="series{number}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{int(count):,} plays</title></circle>'
-            )
-        parts.append(f'<circle class="series{number}" cx="{size + 2}" cy="{pad + 22 * number}" r="4.5"/>')
-        parts.append(f'<text class="label start" x="{size + 14}" y="{pad + 4 + 22 * number}">{escape(name)}</text>')
-    parts.append(f'<text class="tick" x="{size / 2}" y="{size - 6}">probability that was said</text>')
-    parts.append(f'<text class="tick" transform="translate(12 {size / 2}) rotate(-90)">share that came true</text>')
-    return "".join(parts) + "</svg>"
+        x, y = position(tick, tick)
+        ticks.append({"x": f"{x:.1f}", "y": f"{y:.1f}", "text_y": f"{y + 4:.1f}", "text": f"{tick:g}"})
+    drawn = []
+    for name, curve in curves.items():
+        largest = max((row[2] for row in curve), default=1)
+        places = [(*position(predicted, observed), count) for predicted, observed, count in curve]
+        dots = [
+            {
+                "x": f"{x:.1f}",
+                "y": f"{y:.1f}",
+                "radius": f"{1.5 + 4 * (count / largest) ** 0.5:.1f}",
+                "title": f"{int(count):,} plays",
+            }
+            for x, y, count in places
+        ]
+        drawn.append({"name": name, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places), "dots": dots})
+    return _render("calibration_chart.svg", size=SIZE, pad=PAD, ticks=ticks, curves=drawn)
+
+
+def format_interval(interval: Sequence[float | None], signed: bool = False, digits: int = 4) -> str:
+    """`value [low, high]`; the value alone if it has no interval, a dash if it has no value."""
+    value, low, high = interval
+    form = f"{'+' if signed else ''}.{digits}f"
+    if value is None:
+        return "–"
+    return f"{value:{form}}" + (f" [{low:{form}}, {high:{form}}]" if low is not None and high is not None else "")
+
+
+def _render(template: str, **values: Any) -> Markup:
+    return Markup(_environment.get_template(template).render(values))  # noqa: S704 - output of an autoescaped template
 
 
 def _tick_step(span: float) -> float:
-    """A round distance of ticks, about five of them."""
+    """A round distance between ticks that gives about five of them."""
     if span <= 0:
         return 0.1
     magnitude = 10 ** float(f"{span / 5:e}".split("e")[1])
-    return next(magnitude * one for one in (1, 2, 2.5, 5, 10) if magnitude * one >= span / 5)
+    return next(magnitude * factor for factor in (1, 2, 2.5, 5, 10) if magnitude * factor >= span / 5)
 
 
 def _round_down(value: float, step: float) -> float:

@@ -1,8 +1,9 @@
-"""From fitted models to the release in service, with BentoML's real store in a folder of the test."""
+"""From fitted models to the active release, with a real BentoML store in a temporary folder."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 from tests.support.training.fitted_workspace import workspace
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine.workspace import MissingInput, Workspace, mark_done
+from training.engine.workspace import MissingInput, OutdatedFormat, Workspace, mark_done
 from training.evaluate import evaluate
 from training.ranking.fitted_ranker import FittedRanker
 from training.recall import CHANNELS
@@ -30,8 +31,8 @@ from training.release.publish import release
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A measured workspace. BentoML reads its home once, so the tests of this file share one store and run in order."""
+def released_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """An evaluated workspace. BentoML reads its home once, so the tests of this file share one store and run in order."""
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     home = tmp_path_factory.mktemp("home")
@@ -48,7 +49,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 def change(here: Workspace, shift: float, name: str = "served") -> None:
-    """Other choices, hence another release id, and a slate whose `name` rows are better or worse by `shift`."""
+    """Change the choices, and so the release id, and shift the metric of the `name` rows of the slate."""
     folder = here.folder / "evaluation"
     blend = json.loads((folder / "blend.json").read_text())
     blend["weight"] = round((blend["weight"] + 0.013) % 1, 6)
@@ -62,8 +63,8 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return main()
 
 
-def test_killed_before_the_pointer_is_written(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    change(line, +0.2)
+def test_killed_before_the_pointer_is_written(released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(released_workspace, +0.2)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -71,14 +72,14 @@ def test_killed_before_the_pointer_is_written(line: Workspace, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr("training.release.pointer.Pointer.activate", killed)
         with pytest.raises(KeyboardInterrupt):
-            release(line)
+            release(released_workspace)
     assert open_pointer().active is None
-    outcome = release(line)
+    outcome = release(released_workspace)
     assert outcome.status == "released" and open_pointer().active == outcome.release
 
 
-def test_the_same_inputs_are_unchanged(
-    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_same_inputs_are_unchanged(
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = open_pointer().file.read_text()
     assert command(monkeypatch) == 0
@@ -86,11 +87,11 @@ def test_the_same_inputs_are_unchanged(
     assert open_pointer().file.read_text() == before
 
 
-def test_round_trip(line: Workspace) -> None:
+def test_round_trip(released_workspace: Workspace) -> None:
     path = open_pointer().path
     assert path is not None
     loaded = Release.load(path)
-    data = TrainingData(line.marts, "final", recipe("debug"))
+    data = TrainingData(released_workspace.marts, "final", recipe("debug"))
     features = OfflineFeatures(data)
     users = features.load_user_batch("recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000))
     assert set(loaded.channels) == {"popularity", "favourites", "realtime"}
@@ -100,16 +101,18 @@ def test_round_trip(line: Workspace) -> None:
     ]
     assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
     for name, channel in loaded.channels.items():
-        fitted = CHANNELS[name].load(line.channel_folder("final", name), data.vocabulary)
+        fitted = CHANNELS[name].load(released_workspace.channel_folder("final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)
     assert loaded.ranker is not None
-    fitted_ranker = FittedRanker.load(line.ranker_folder("final", loaded.ranker.name), data.vocabulary)
+    fitted_ranker = FittedRanker.load(released_workspace.ranker_folder("final", loaded.ranker.name), data.vocabulary)
     items = np.tile(np.arange(2, 12), (3, 1))
     for task, probability in fitted_ranker.score(users, items).items():
         assert np.array_equal(loaded.ranker.score(users, items)[task], probability)
     assert loaded.catalog.height == int(data.catalog_V.sum())
     newest = (
-        pl.read_parquet(line.marts / "track_statistics.parquet").filter(pl.col("track_id") == "003").sort("known_at")
+        pl.read_parquet(released_workspace.marts / "track_statistics.parquet")
+        .filter(pl.col("track_id") == "003")
+        .sort("known_at")
     )
     row = loaded.catalog.filter(pl.col("track_id") == "003").row(0, named=True)
     assert row["plays_total"] == newest["plays_total"][-1] and row["title"] == "Song 003"
@@ -122,7 +125,7 @@ def test_round_trip(line: Workspace) -> None:
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
 
 
-def test_a_release_says_where_it_comes_from(line: Workspace) -> None:
+def test_manifest_has_the_lineage(released_workspace: Workspace) -> None:
     path = open_pointer().path
     assert path is not None
     manifest = json.loads((path / "manifest.json").read_text())
@@ -137,18 +140,18 @@ def test_a_release_says_where_it_comes_from(line: Workspace) -> None:
     assert len(lineage["feature_definitions"]) == 16
 
 
-def test_when_rows_were_landed_is_no_input(line: Workspace) -> None:
-    before = replace(line).mart_hashes
-    file = line.marts / "landings.parquet"
+def test_time_of_landing_is_not_an_input(released_workspace: Workspace) -> None:
+    before = replace(released_workspace).mart_hashes
+    file = released_workspace.marts / "landings.parquet"
     rows = pl.read_parquet(file)
     try:
         rows.with_columns(landed_at=pl.lit(datetime(2026, 7, 1))).write_parquet(file)
-        assert replace(line).mart_hashes == before
+        assert replace(released_workspace).mart_hashes == before
     finally:
         rows.write_parquet(file)
 
 
-def test_nothing_in_a_release_is_code(line: Workspace) -> None:
+def test_release_has_no_executable_content(released_workspace: Workspace) -> None:
     path = open_pointer().path
     assert path is not None
     kinds = {file.suffix for file in path.rglob("*") if file.is_file()}
@@ -156,44 +159,48 @@ def test_nothing_in_a_release_is_code(line: Workspace) -> None:
     assert not list(path.rglob("checkpoints"))
 
 
-def test_a_better_release_replaces_and_rollback_returns(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_better_release_replaces_and_rollback_returns(
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = open_pointer().active
-    change(line, +0.01)
-    second = release(line)
+    change(released_workspace, +0.01)
+    second = release(released_workspace)
     assert second.status == "released" and "slate minus production" in second.lines[1]
     assert command(monkeypatch, "rollback") == 0
     assert open_pointer().active == first
-    again = release(line)
+    again = release(released_workspace)
     assert again.status == "unchanged" and "rolled back" in again.lines[0] and open_pointer().active == first
-    assert release(line, reason="the incident is over").status == "forced"
+    assert release(released_workspace, reason="the incident is over").status == "forced"
     assert open_pointer().active == second.release
 
 
 def test_worse_than_production_is_refused(
-    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = open_pointer().active
-    change(line, -0.05)
+    change(released_workspace, -0.05)
     assert command(monkeypatch) == 1
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert (
-        said.startswith("refused")
-        and "FAILS: slate minus production" in said
-        and f"production goes on with {before}" in said
+        printed.startswith("refused")
+        and "FAILS: slate minus production" in printed
+        and f"production stays at {before}" in printed
     )
     assert open_pointer().active == before
 
 
 def test_force_needs_a_reason(
-    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments in (["--force"], ["--reason", "because"], ["--force", "--reason", " "]):
         with pytest.raises(SystemExit):
             command(monkeypatch, *arguments)
-        assert "belong together" in capsys.readouterr().err
+        assert "must be used together" in capsys.readouterr().err
 
 
-def test_force_releases_and_the_manifest_says_why(line: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_force_releases_and_manifest_has_the_reason(
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert command(monkeypatch, "--force", "--reason", "licences changed") == 0
     path = open_pointer().path
     assert path is not None
@@ -202,15 +209,15 @@ def test_force_releases_and_the_manifest_says_why(line: Workspace, monkeypatch: 
     assert manifest["gate"]["is_passed"] is False
 
 
-def test_worse_than_a_memory_is_refused(line: Workspace) -> None:
+def test_worse_than_a_baseline_is_refused(released_workspace: Workspace) -> None:
     before = open_pointer().active
-    change(line, +0.9, name="most_played")
-    outcome = release(line)
-    assert outcome.status == "refused" and "best memory most_played" in outcome.lines[0]
+    change(released_workspace, +0.9, name="most_played")
+    outcome = release(released_workspace)
+    assert outcome.status == "refused" and "best heuristic baseline most_played" in outcome.lines[0]
     assert open_pointer().active == before
 
 
-def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path) -> None:
+def test_incomplete_release_is_written_again(released_workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "large.parquet").write_bytes(b"x" * 1000)
     whole = model_store.publish(tmp_path, "half", {})
@@ -220,31 +227,31 @@ def test_a_half_written_release_is_written_again(line: Workspace, tmp_path: Path
     assert (whole / "large.parquet").stat().st_size == 1000
 
 
-def test_a_release_gets_a_share_and_then_everybody(
-    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_release_gets_a_share_and_then_all_users(
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = open_pointer().active
-    change(line, +0.02)
-    change(line, -0.9, name="most_played")
+    change(released_workspace, +0.02)
+    change(released_workspace, -0.9, name="most_played")
     assert command(monkeypatch, "--share", ".1") == 0
-    said = capsys.readouterr().out
-    (one,) = traffic_split.read(traffic_split_file()).canaries
-    assert said.startswith(f"released: {one.release}") and f"{one.release} 10.0%, the rest {before}" in said
-    assert open_pointer().active == before and Path(one.path) == model_store.find_version(one.release)
-    assert command(monkeypatch, "canary", one.release, "--share", "0.25") == 0
-    assert [kept.share for kept in traffic_split.read(traffic_split_file()).canaries] == [0.25]
+    printed = capsys.readouterr().out
+    (canary,) = traffic_split.read(traffic_split_file()).canaries
+    assert printed.startswith(f"released: {canary.release}") and f"{canary.release} 10.0%, the rest {before}" in printed
+    assert open_pointer().active == before and Path(canary.path) == model_store.find_version(canary.release)
+    assert command(monkeypatch, "canary", canary.release, "--share", "0.25") == 0
+    assert [entry.share for entry in traffic_split.read(traffic_split_file()).canaries] == [0.25]
     capsys.readouterr()
     assert command(monkeypatch, "list") == 0
-    assert capsys.readouterr().out.splitlines()[2].startswith(f"in the store, newest first: {one.release}, ")
-    assert command(monkeypatch, "activate", one.release) == 0
-    assert open_pointer().active == one.release and not traffic_split.read(traffic_split_file()).canaries
+    assert capsys.readouterr().out.splitlines()[2].startswith(f"in the store, newest first: {canary.release}, ")
+    assert command(monkeypatch, "activate", canary.release) == 0
+    assert open_pointer().active == canary.release and not traffic_split.read(traffic_split_file()).canaries
     assert command(monkeypatch, "canary", str(before), "--share", "0.5") == 0
     assert command(monkeypatch, "rollback") == 0
     assert open_pointer().active == before and not traffic_split.read(traffic_split_file()).canaries
 
 
-def test_a_wrong_call_says_why_and_changes_nothing(
-    line: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_invalid_calls_are_explained_and_change_nothing(
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     active, other = (
         open_pointer().active,
@@ -252,14 +259,14 @@ def test_a_wrong_call_says_why_and_changes_nothing(
     )
     before = open_pointer().file.read_text()
     command(monkeypatch, "canary", other, "--share", "0.7")
-    kept = traffic_split_file().read_text()
+    split = traffic_split_file().read_text()
     for message, *arguments in (
-        ("'0123' is not in the store, or not whole; there are: ", "activate", "0123"),
+        ("'0123' is not in the store or is incomplete; stored releases: ", "activate", "0123"),
         ("'../x' is not in the store", "canary", "../x", "--share", "0.1"),
         ("'latest' is not in the store", "activate", "latest"),
-        (f"{active} is the release of everybody already", "canary", str(active), "--share", "0.1"),
-        (f"experiment '{other}' goes on", "canary", other, "--share", "0.1", "--experiment", "shapes"),
-        ("has no share that could end", "canary", "0123", "--share", "0"),
+        (f"{active} is already the active release", "canary", str(active), "--share", "0.1"),
+        (f"experiment '{other}' is active", "canary", other, "--share", "0.1", "--experiment", "shapes"),
+        ("has no share to end", "canary", "0123", "--share", "0"),
     ):
         assert command(monkeypatch, *arguments) == 2
         assert message in capsys.readouterr().err
@@ -267,21 +274,39 @@ def test_a_wrong_call_says_why_and_changes_nothing(
         ("--share 1.1 is not between 0 and 1", "canary", other, "--share", "1.1"),
         ("--share nan is not between 0 and 1", "canary", other, "--share", "nan"),
         ("canary needs an ID", "canary", "--share", "0.1"),
-        ("--share belongs to canary", "canary", other),
-        ("--share belongs to canary", "activate", other, "--share", "0.1"),
+        ("--share is required by canary", "canary", other),
+        ("--share is required by canary", "activate", other, "--share", "0.1"),
         ("rollback takes no ID", "rollback", other),
-        ("--experiment belongs to canary", "activate", other, "--experiment", "x"),
+        ("--experiment is allowed for canary", "activate", other, "--experiment", "x"),
     ):
         with pytest.raises(SystemExit):
             command(monkeypatch, *arguments)
         assert message in capsys.readouterr().err
-    assert (open_pointer().file.read_text(), traffic_split_file().read_text()) == (before, kept)
+    assert (open_pointer().file.read_text(), traffic_split_file().read_text()) == (before, split)
     assert command(monkeypatch, "canary", other, "--share", "0") == 0
 
 
-def test_what_is_missing_is_named(line: Workspace, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="not a release"):
+def test_missing_parts_are_named(released_workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="not a complete release"):
         Release.load(tmp_path)
-    mark_done(line.channel_folder("held_out", "popularity"), {"hash": "another fit"})
+    mark_done(released_workspace.channel_folder("held_out", "popularity"), {"hash": "another fit"})
     with pytest.raises(MissingInput, match=r"training\.evaluate"):
-        release(line)
+        release(released_workspace)
+
+
+def test_release_of_another_version_is_not_loaded_or_activated(
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    active = open_pointer()
+    assert active.path is not None
+    old = json.loads((active.path / "manifest.json").read_text()) | {"release": "old"}
+    del old["format"]
+    shutil.copytree(active.path, tmp_path / "old")
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps(old))
+    with pytest.raises(OutdatedFormat, match=r"release old in .* has format 1, .* `python -m local\.migrate`"):
+        Release.load(tmp_path / "old")
+    model_store.publish(tmp_path / "old", "old", {})
+    before = active.file.read_text()
+    assert command(monkeypatch, "activate", "old") == 2
+    assert "python -m local.migrate" in capsys.readouterr().err
+    assert active.file.read_text() == before

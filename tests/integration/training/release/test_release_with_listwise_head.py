@@ -1,4 +1,4 @@
-"""A head that all rankers share is released beside the ranker where it has a weight, and nowhere else."""
+"""The listwise head is released with the ranker if and only if it has a weight."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield here
 
 
-def test_the_head_of_a_release_is_the_one_that_was_measured(measured: Workspace) -> None:
+def test_released_head_is_the_evaluated_one(measured: Workspace) -> None:
     held_out, final = (measured.model_folder("head", fit, LISTWISE_HEAD) for fit in ("held_out", "final"))
     for name in (TREES, MANIFEST):
         assert (final / name).read_bytes() == (held_out / name).read_bytes()
     assert not train(measured, "head", LISTWISE_HEAD, "final")
-    made_from = held_out / INPUTS_FILE
-    before = made_from.read_text()
-    made_from.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
+    record = held_out / INPUTS_FILE
+    before = record.read_text()
+    record.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
     assert train(measured, "head", LISTWISE_HEAD, "final")
-    made_from.write_text(before)
+    record.write_text(before)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_head_is_released_where_it_has_a_weight(measured: Workspace, tmp_path: Path, share: float) -> None:
+def test_head_is_released_if_it_has_a_weight(measured: Workspace, tmp_path: Path, share: float) -> None:
     Blend(0.4, TaskWeights().with_listwise_share(share)).save(measured.folder / "evaluation" / "blend.json")
     manifest = build(measured, release_inputs(measured), Verdict(True, (), {}), None, None)
     bundle.write(measured, manifest, tmp_path)
@@ -58,12 +58,12 @@ def test_a_head_is_released_where_it_has_a_weight(measured: Workspace, tmp_path:
         "recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000)
     )
     items = np.tile(np.arange(2, 12), (3, 1))
-    said = loaded.ranker.score(users, items)
-    assert (LISTWISE_HEAD in said) == bool(share)
-    score = loaded.blend.heads.score({task: one[0] for task, one in said.items()}, "daily")
+    probabilities = loaded.ranker.score(users, items)
+    assert (LISTWISE_HEAD in probabilities) == bool(share)
+    score = loaded.blend.heads.score({task: values[0] for task, values in probabilities.items()}, "daily")
     assert score.shape == (10,) and np.isfinite(score).all()
     if share:
         final = loaded.ranker.with_listwise_head(
             LambdaMARTHead.load(measured.model_folder("head", "final", LISTWISE_HEAD))
         )
-        assert np.array_equal(final.score(users, items)[LISTWISE_HEAD], said[LISTWISE_HEAD])
+        assert np.array_equal(final.score(users, items)[LISTWISE_HEAD], probabilities[LISTWISE_HEAD])

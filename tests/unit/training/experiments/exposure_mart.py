@@ -1,4 +1,4 @@
-"""A mart `exposures` made by hand: the columns that the experiments read."""
+"""Hand-made mart `exposures` with the columns that training.experiments reads."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ROW = {
 
 
 def row(number: int, user: str, arm: str = "r", **columns: Any) -> dict[str, Any]:
-    """One exposure, of an answer of its own, `number` seconds after noon."""
+    """One exposure of a separate request, `number` seconds after noon."""
     own = {"event_id": f"q{number}-0", "request_id": f"q{number}", "shown_at": AT + timedelta(seconds=number)}
     return ROW | own | {"user_id": user, "arm": arm, "release": arm.rsplit("/", 1)[-1]} | columns
 
 
 def write(home: Path, rows: list[dict[str, Any]]) -> Path:
-    """The folder of marts, with this one in it."""
+    """Write the mart; return the folder of marts."""
     marts = home / "marts"
     marts.mkdir(parents=True, exist_ok=True)
     schema = pl.DataFrame([ROW]).schema

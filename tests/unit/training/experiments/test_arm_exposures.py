@@ -1,4 +1,4 @@
-"""What users were shown, summed by arm, against counting by hand."""
+"""Exposure counts per arm against counts by hand."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ PERIOD = Period(AT, AT + timedelta(days=1))
 PLAYED = {"is_played": True, "is_full_play": True, "is_liked": True}
 
 
-def test_counts_of_an_arm_are_those_of_its_users(tmp_path: Path) -> None:
+def test_counts_of_an_arm_are_the_sums_of_its_users(tmp_path: Path) -> None:
     rows = [
         row(0, "b", "x/r1", **PLAYED),
         row(0, "b", "x/r1", is_settled=False),
@@ -42,7 +42,7 @@ def test_counts_of_an_arm_are_those_of_its_users(tmp_path: Path) -> None:
     assert production.counts_U["likes"].tolist() == [1, 0, 0]
 
 
-def test_without_an_experiment_every_arm_is_there_and_groups_of_users_keep_the_sums(tmp_path: Path) -> None:
+def test_all_arms_without_experiment_and_groups_of_users_keep_the_sums(tmp_path: Path) -> None:
     marts = write(tmp_path, [row(n, f"u{n % 7}", "ab"[n % 2], is_played=n % 3 == 0) for n in range(60)])
     single, grouped = load_arm_exposures(marts, PERIOD), load_arm_exposures(marts, PERIOD, max_units=3)
     assert list(single.arms) == list(grouped.arms) == ["a", "b"]
@@ -54,7 +54,7 @@ def test_without_an_experiment_every_arm_is_there_and_groups_of_users_keep_the_s
         }
 
 
-def test_an_empty_mart_has_no_arms_and_none_is_named(tmp_path: Path) -> None:
+def test_missing_and_empty_mart(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="dbt build"):
         newest_exposure_at(tmp_path / "marts")
     marts = write(tmp_path, [])

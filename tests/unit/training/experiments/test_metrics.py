@@ -1,4 +1,4 @@
-"""Ratios over users and their intervals, against drawing the users one by one."""
+"""Ratios over users and their intervals, against an explicit bootstrap."""
 
 import numpy as np
 import pytest
@@ -7,38 +7,38 @@ from training.evaluation.metrics.bootstrap import DRAWS, INTERVAL_PERCENTILES, S
 from training.experiments.metrics import measure_arm, ratio
 
 
-def drawn_one_by_one(of, by, scale=1.0):
-    drawn_RU = np.random.default_rng(SEED).integers(len(of), size=(DRAWS, len(of)))
-    return np.array([scale * of[users].sum() / by[users].sum() for users in drawn_RU])
+def explicit_bootstrap(of, by, scale=1.0):
+    sample_RU = np.random.default_rng(SEED).integers(len(of), size=(DRAWS, len(of)))
+    return np.array([scale * of[users].sum() / by[users].sum() for users in sample_RU])
 
 
-def test_a_ratio_is_of_sums_and_its_interval_is_over_users():
+def test_ratio_of_sums_with_interval_over_users():
     random = np.random.default_rng(5)
     by = random.integers(1, 9, 30).astype(float)
     of = np.floor(by * random.random(30))
-    expected = [1000 * of.sum() / by.sum(), *np.percentile(drawn_one_by_one(of, by, 1000), INTERVAL_PERCENTILES)]
+    expected = [1000 * of.sum() / by.sum(), *np.percentile(explicit_bootstrap(of, by, 1000), INTERVAL_PERCENTILES)]
     assert ratio(of, by, 1000).interval() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("shared", [0, 10, 40])
-def test_differences_are_paired_over_users_that_are_in_both_arms(shared):
-    """The first arm has users 0 … 19 and `shared` more, the second the rest of 40 and those."""
+def test_differences_are_paired_over_users_in_both_arms(shared):
+    """Users 0-19 and `shared` users are in the first arm, the rest of 40 and the shared ones in the second."""
     is_one, is_other = np.arange(40) < max(20, shared), (np.arange(40) >= 20) | (np.arange(40) < shared)
-    liking = np.random.default_rng(6).random(40)  # one user's own level, which they have in both arms
+    liking = np.random.default_rng(6).random(40)  # level of each user, the same in both arms
     by, of = 10.0 * is_one, 10 * liking * is_one
     other_by, other_of = 10.0 * is_other, 10 * (liking + 0.1) * is_other
     difference = ratio(other_of, other_by) - ratio(of, by)
-    expected = drawn_one_by_one(other_of, other_by) - drawn_one_by_one(of, by)
+    expected = explicit_bootstrap(other_of, other_by) - explicit_bootstrap(of, by)
     assert difference.interval()[1:] == pytest.approx(list(np.percentile(expected, INTERVAL_PERCENTILES)))
     if shared == 40:
         assert difference.interval() == pytest.approx([0.1, 0.1, 0.1])
-    if shared == 0:  # as if each arm's users had been drawn apart
+    if shared == 0:  # as if the users of each arm were resampled independently
         own = liking[:20].std() ** 2 / 20 + liking[20:].std() ** 2 / 20
         assert difference.draws_R.std() == pytest.approx(own**0.5, rel=0.15)
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says():
-    """Users differ and come often: an interval over exposures would be much too narrow."""
+def test_interval_has_nominal_coverage():
+    """Users differ and have many exposures: an interval over exposures would be much too narrow."""
     random, covered = np.random.default_rng(7), 0
     for _ in range(200):
         level = random.beta(2, 2, 80)
@@ -48,7 +48,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     assert covered >= 180
 
 
-def test_metrics_are_those_of_counting_by_hand():
+def test_metrics_against_counts_by_hand():
     counts = {"exposures": [8, 12], "plays": [4, 1], "full_plays": [2, 1], "skips": [1, 0], "likes": [1, 0]}
     found = measure_arm({name: np.array(values, dtype=float) for name, values in counts.items()})
     assert {name: one.value for name, one in found.items()} == {
@@ -56,6 +56,6 @@ def test_metrics_are_those_of_counting_by_hand():
     }  # fmt: skip
 
 
-def test_what_nobody_did_is_not_a_number():
+def test_zero_denominator_is_nan():
     found = ratio(np.zeros(3), np.zeros(3))
     assert np.isnan(found.value) and np.isnan(found.draws_R).all()

@@ -1,4 +1,4 @@
-"""What an experiment asked for, read back from the file that the releases' command writes."""
+"""Planned shares of an experiment, read from the file that `training.release` writes."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,13 @@ from training.release import traffic_split
 from training.release.traffic_split import TrafficSplit
 
 
-def test_without_a_file_nothing_was_asked(tmp_path: Path) -> None:
+def test_without_a_file_there_is_no_plan(tmp_path: Path) -> None:
     assert load_latest_plan(tmp_path / "shares.json") is None
-    with pytest.raises(UnknownExperiment, match="there: none"):
+    with pytest.raises(UnknownExperiment, match="known experiments: none"):
         load_latest_plan(tmp_path / "shares.json", "x")
 
 
-def test_it_is_the_last_stretch_of_the_same_shares(tmp_path: Path) -> None:
+def test_plan_is_the_last_period_of_constant_shares(tmp_path: Path) -> None:
     file, before = tmp_path / "shares.json", datetime.now(UTC).replace(tzinfo=None)
     first = TrafficSplit().with_share("r1", tmp_path, 0.1, "x")
     second = first.with_share("r1", tmp_path, 0.2).with_share("r2", tmp_path, 0.3)
@@ -36,5 +36,5 @@ def test_it_is_the_last_stretch_of_the_same_shares(tmp_path: Path) -> None:
     newest, named = load_latest_plan(file), load_latest_plan(file, "x")
     assert newest is not None and newest.shares == {"r3/r3": 1.0}
     assert named == ended
-    with pytest.raises(UnknownExperiment, match="there: r3, x"):
+    with pytest.raises(UnknownExperiment, match="known experiments: r3, x"):
         load_latest_plan(file, "y")

@@ -1,4 +1,4 @@
-"""The gate's verdicts on slates made by hand."""
+"""Verdicts of the gate on hand-made slates."""
 
 from __future__ import annotations
 
@@ -10,100 +10,100 @@ from training.release.gate import METRIC, judge
 
 
 def slate(values: dict[str, list[float]], day: int = 0) -> pl.DataFrame:
-    """One request a value, in the order given for each user."""
+    """One request per value, in the given order for each user."""
     rows = [
         (user, day + at, f"t{day + at}", value) for user, figures in values.items() for at, value in enumerate(figures)
     ]
     return pl.DataFrame(rows, schema=["user_id", "request_at", "targets", METRIC], orient="row")
 
 
-MINE = {f"u{user}": [0.30 + user / 1000, 0.34] for user in range(40)}
+SLATE = {f"u{user}": [0.30 + user / 1000, 0.34] for user in range(40)}
 
 
 def shifted(by: float) -> pl.DataFrame:
-    return slate({user: [value + by for value in values] for user, values in MINE.items()})
+    return slate({user: [value + by for value in values] for user, values in SLATE.items()})
 
 
-def test_the_first_release_passes_against_a_worse_memory() -> None:
-    verdict = judge(slate(MINE), {"last_played": shifted(-0.05), "most_played": shifted(-0.02)}, None)
+def test_first_release_passes_against_a_worse_baseline() -> None:
+    verdict = judge(slate(SLATE), {"last_played": shifted(-0.05), "most_played": shifted(-0.02)}, None)
     assert verdict.is_passed
     assert verdict.figures["slate - most_played"] == pytest.approx([0.02, 0.02, 0.02])
 
 
-def test_fails_against_a_better_memory_and_says_which() -> None:
-    verdict = judge(slate(MINE), {"last_played": shifted(+0.02), "most_played": shifted(-0.05)}, None)
+def test_fails_against_a_better_baseline_and_names_it() -> None:
+    verdict = judge(slate(SLATE), {"last_played": shifted(+0.02), "most_played": shifted(-0.05)}, None)
     assert not verdict.is_passed
     assert verdict.reasons[0].startswith("FAILS") and "last_played" in verdict.reasons[0]
 
 
-def test_one_percent_below_a_memory_is_no_worse() -> None:
-    assert judge(slate(MINE), {"last_played": shifted(+0.003)}, None).is_passed
+def test_one_percent_below_a_baseline_is_not_worse() -> None:
+    assert judge(slate(SLATE), {"last_played": shifted(+0.003)}, None).is_passed
 
 
 def test_fails_against_better_production() -> None:
-    verdict = judge(slate(MINE), {"last_played": shifted(-0.1)}, shifted(+0.01))
+    verdict = judge(slate(SLATE), {"last_played": shifted(-0.1)}, shifted(+0.01))
     assert not verdict.is_passed
     assert verdict.reasons[1].startswith("FAILS: slate minus production")
 
 
 def test_equal_to_production_passes() -> None:
-    assert judge(slate(MINE), {"last_played": shifted(-0.1)}, slate(MINE)).is_passed
+    assert judge(slate(SLATE), {"last_played": shifted(-0.1)}, slate(SLATE)).is_passed
 
 
-def test_an_uncertain_loss_fails_where_a_certain_one_of_the_same_size_passes() -> None:
+def test_noisy_loss_fails_where_a_precise_one_of_the_same_size_passes() -> None:
     noise = np.where(np.arange(40) % 2, 0.15, -0.15)
     noisy = slate(
-        {user: [v - 0.001 + n for v in values] for (user, values), n in zip(MINE.items(), noise, strict=True)}
+        {user: [v - 0.001 + n for v in values] for (user, values), n in zip(SLATE.items(), noise, strict=True)}
     )
-    memory = {"last_played": shifted(-0.2)}
-    assert judge(shifted(-0.001), memory, slate(MINE)).is_passed
-    assert not judge(noisy, memory, slate(MINE)).is_passed
+    baseline = {"last_played": shifted(-0.2)}
+    assert judge(shifted(-0.001), baseline, slate(SLATE)).is_passed
+    assert not judge(noisy, baseline, slate(SLATE)).is_passed
 
 
-def test_production_is_compared_on_common_requests_only() -> None:
+def test_production_is_compared_on_common_requests() -> None:
     lucky = pl.concat([shifted(0), slate({"u1": [0.9] * 50}, day=1000)])
-    verdict = judge(slate(MINE), {"last_played": shifted(-0.1)}, lucky)
+    verdict = judge(slate(SLATE), {"last_played": shifted(-0.1)}, lucky)
     assert verdict.is_passed and "on 80 common requests" in verdict.reasons[1]
 
 
-def test_without_a_common_request_the_memory_decides() -> None:
-    elsewhere = slate({"somebody": [0.9, 0.9]}, day=5000)
-    assert judge(slate(MINE), {"last_played": shifted(-0.1)}, elsewhere).is_passed
-    assert not judge(slate(MINE), {"last_played": shifted(+0.1)}, elsewhere).is_passed
+def test_without_common_requests_the_baseline_decides() -> None:
+    elsewhere = slate({"another": [0.9, 0.9]}, day=5000)
+    assert judge(slate(SLATE), {"last_played": shifted(-0.1)}, elsewhere).is_passed
+    assert not judge(slate(SLATE), {"last_played": shifted(+0.1)}, elsewhere).is_passed
 
 
-def test_nothing_to_judge() -> None:
+def test_empty_slate_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"training\.evaluate"):
         judge(slate({}), {"last_played": shifted(0)}, None)
 
 
 ONE = {"me": [0.5, 0.7, 0.4, 0.6, 0.9, 0.3, 0.8, 0.5]}
-"""One person's requests."""
+"""Requests of a single user."""
 
 
 def against(changes: list[float]) -> pl.DataFrame:
     return slate({"me": [value + change for value, change in zip(ONE["me"], changes, strict=True)]})
 
 
-def test_of_one_person_a_loss_that_may_be_chance_is_none() -> None:
+def test_insignificant_loss_of_a_single_user_passes() -> None:
     # Better on half of the requests, worse on the others, .02 worse in the mean.
-    memory = {"last_played": against([0.1, -0.06, 0.1, -0.06, 0.1, -0.06, 0.1, -0.06])}
-    verdict = judge(slate(ONE), memory, None)
-    assert verdict.is_passed and "may be chance" in verdict.reasons[0]
+    baseline = {"last_played": against([0.1, -0.06, 0.1, -0.06, 0.1, -0.06, 0.1, -0.06])}
+    verdict = judge(slate(ONE), baseline, None)
+    assert verdict.is_passed and "no significant difference" in verdict.reasons[0]
     value, low, high = verdict.figures["slate - last_played"]
     assert value == pytest.approx(-0.02) and low < -0.03 and high > 0
 
 
-def test_of_one_person_a_certain_loss_fails() -> None:
-    memory = {"last_played": against([0.1, 0.06, 0.1, 0.06, 0.1, 0.06, 0.1, 0.06])}
-    assert not judge(slate(ONE), memory, None).is_passed
+def test_significant_loss_of_a_single_user_fails() -> None:
+    baseline = {"last_played": against([0.1, 0.06, 0.1, 0.06, 0.1, 0.06, 0.1, 0.06])}
+    assert not judge(slate(ONE), baseline, None).is_passed
     worse, worst = {"last_played": against([-0.2] * 8)}, against([0.1, 0.06, 0.1, 0.06, 0.1, 0.06, 0.1, 0.06])
     assert not judge(slate(ONE), worse, worst).is_passed
     assert judge(slate(ONE), worse, against([0.1, -0.08, 0.1, -0.08, 0.1, -0.08, 0.1, -0.08])).is_passed
 
 
-def test_of_many_users_the_point_decides_against_a_memory() -> None:
-    # Noise between users: of so many the same mean loss fails, as chance has its margin there.
-    many = {f"u{user}": [0.5] for user in range(12)}
-    memory = slate({user: [0.5 + (0.12 if int(user[1:]) % 2 else -0.08)] for user in many})
-    assert not judge(slate(many), {"last_played": memory}, None).is_passed
+def test_point_estimate_of_many_users_decides() -> None:
+    # With noise between many users, the same mean loss fails: only the margin of 1 % applies.
+    users = {f"u{user}": [0.5] for user in range(12)}
+    baseline = slate({user: [0.5 + (0.12 if int(user[1:]) % 2 else -0.08)] for user in users})
+    assert not judge(slate(users), {"last_played": baseline}, None).is_passed

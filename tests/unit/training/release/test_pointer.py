@@ -1,12 +1,14 @@
-"""Activating and rolling back."""
+"""Pointer to the active release: activation, rollback, format check."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from training.release.pointer import NothingToRollBack, Pointer
+from training.engine.workspace import FORMAT, OutdatedFormat
+from training.release.pointer import MANIFEST, NothingToRollBack, Pointer, check_format
 
 
 @pytest.fixture
@@ -21,13 +23,13 @@ def activate(pointer: Pointer, *names: str) -> None:
         pointer.activate(name, pointer.file.parent / name)
 
 
-def test_before_the_first_release_nothing_is_active(pointer: Pointer) -> None:
+def test_no_release_is_active_at_first(pointer: Pointer) -> None:
     assert pointer.active is None and pointer.path is None
     with pytest.raises(NothingToRollBack, match=r"training\.release"):
         pointer.rollback()
 
 
-def test_rollback_goes_one_back_and_then_one_more(pointer: Pointer) -> None:
+def test_rollback_goes_back_one_release_at_a_time(pointer: Pointer) -> None:
     activate(pointer, "one", "two", "three")
     assert pointer.rollback() == "two"
     assert pointer.active == "two" and pointer.path == pointer.file.parent / "two"
@@ -37,7 +39,7 @@ def test_rollback_goes_one_back_and_then_one_more(pointer: Pointer) -> None:
     assert pointer.active == "one"
 
 
-def test_history_says_what_was_in_service_and_why_it_left(pointer: Pointer) -> None:
+def test_history_has_earlier_releases_and_reasons(pointer: Pointer) -> None:
     activate(pointer, "one", "two")
     pointer.rollback()
     content = pointer.read()
@@ -45,7 +47,7 @@ def test_history_says_what_was_in_service_and_why_it_left(pointer: Pointer) -> N
     assert [(row["release"], row["why"]) for row in content["history"]] == [("one", "replaced"), ("two", "rollback")]
 
 
-def test_a_release_that_was_rolled_back_is_known_until_it_serves_again(pointer: Pointer) -> None:
+def test_rolled_back_release_is_remembered_until_activated_again(pointer: Pointer) -> None:
     activate(pointer, "one", "two")
     pointer.rollback()
     assert pointer.was_rolled_back("two") and not pointer.was_rolled_back("one")
@@ -60,9 +62,20 @@ def test_activating_the_active_release_changes_nothing(pointer: Pointer) -> None
     assert pointer.file.read_text() == before
 
 
-def test_a_release_that_is_gone_is_not_returned_to(pointer: Pointer) -> None:
+def test_missing_release_is_not_activated_by_rollback(pointer: Pointer) -> None:
     activate(pointer, "one", "two")
     (pointer.file.parent / "one").rmdir()
-    with pytest.raises(NothingToRollBack, match="gone"):
+    with pytest.raises(NothingToRollBack, match="no longer in"):
         pointer.rollback()
     assert pointer.active == "two"
+
+
+@pytest.mark.parametrize("manifest", [{"release": "0123"}, {"release": "0123", "format": FORMAT + 1}])
+def test_release_of_another_version_is_refused_with_the_remedy(tmp_path: Path, manifest: dict[str, object]) -> None:
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(
+        OutdatedFormat, match=rf"release 0123 in .* has format {manifest.get('format', 1)}, .*local\.migrate"
+    ):
+        check_format(tmp_path)
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"format": FORMAT}))
+    check_format(tmp_path)

@@ -1,4 +1,4 @@
-"""Who gets which release: stable for a user, uniform, independent of other experiments, and at most everybody."""
+"""Traffic split: stable per user, uniform, independent between experiments, at most all users."""
 
 import json
 
@@ -14,38 +14,38 @@ USERS = [f"u{number}" for number in range(20_000)]
 WITHIN = 5 * 0.5 / np.sqrt(len(USERS))
 
 
-def of_two(first, second=0.0):
-    beside = [CanaryRelease("two", "/two", first)] + ([CanaryRelease("three", "/three", second)] if second else [])
-    return TrafficSplit("colours", tuple(beside))
+def split_of_two(first, second=0.0):
+    canaries = [CanaryRelease("two", "/two", first)] + ([CanaryRelease("three", "/three", second)] if second else [])
+    return TrafficSplit("colours", tuple(canaries))
 
 
-def groups(these):
-    found = {}
+def users_by_release(split):
+    users = {}
     for user in USERS:
-        found.setdefault(these.release_of(user), set()).add(user)
-    return found
+        users.setdefault(split.assign_release(user), set()).add(user)
+    return users
 
 
-def test_places_are_uniform_and_one_user_has_one_place():
+def test_hash_is_uniform_and_stable():
     places = np.array([hash_bucket(user, "colours") for user in USERS])
     counts, _ = np.histogram(places, bins=20, range=(0, 1))
     assert places.min() >= 0 and places.max() < 1
     # Chi-squared with 19 degrees of freedom is above 50.8 once in 10,000.
     assert ((counts - 1000) ** 2 / 1000).sum() < 50.8
-    # In every process and version: a user who moved would have been in both arms.
+    # The same in every process and version: a user who moves would be in both arms.
     assert hash_bucket("u1", "colours") == pytest.approx(0.114223262106, abs=1e-9)
 
 
-def test_everybody_gets_one_release_by_the_shares():
-    found = groups(of_two(0.1, 0.3))
+def test_users_are_split_by_the_shares():
+    found = users_by_release(split_of_two(0.1, 0.3))
     assert {name: len(users) / len(USERS) for name, users in found.items()} == {
         "two": pytest.approx(0.1, abs=WITHIN),
         "three": pytest.approx(0.3, abs=WITHIN),
         None: pytest.approx(0.6, abs=WITHIN),
     }
-    assert set(groups(of_two(1.0))) == {"two"}
-    assert set(groups(TrafficSplit())) == {None}
-    assert of_two(1.0).assign_release("") is None
+    assert set(users_by_release(split_of_two(1.0))) == {"two"}
+    assert set(users_by_release(TrafficSplit())) == {None}
+    assert split_of_two(1.0).assign_release("") is None
 
 
 def test_two_experiments_divide_users_independently():
@@ -54,46 +54,46 @@ def test_two_experiments_divide_users_independently():
     assert np.mean(np.logical_and(of_one, of_other)) == pytest.approx(0.25, abs=WITHIN)
 
 
-def test_who_is_in_a_share_that_grows_stays_in_it():
-    small, large = groups(of_two(0.1)), groups(of_two(0.2))
+def test_users_stay_in_a_share_that_grows():
+    small, large = users_by_release(split_of_two(0.1)), users_by_release(split_of_two(0.2))
     assert small["two"] < large["two"] and large[None] < small[None]
 
 
-def test_shares_are_given_changed_and_ended(tmp_path):
+def test_shares_are_added_changed_and_ended(tmp_path):
     one = TrafficSplit().with_share("two", tmp_path, 0.1)
     assert one == TrafficSplit("two", (CanaryRelease("two", str(tmp_path), 0.1),))
     more = one.with_share("two", tmp_path, 0.5).with_share("three", tmp_path, 0.5)
-    assert [(beside.release, beside.share) for beside in more.canaries] == [("two", 0.5), ("three", 0.5)]
+    assert [(canary.release, canary.share) for canary in more.canaries] == [("two", 0.5), ("three", 0.5)]
     assert more.experiment == "two"
     less = more.with_share("two", tmp_path, 0)
-    assert [beside.release for beside in less.canaries] == ["three"] and less.experiment == "two"
+    assert [canary.release for canary in less.canaries] == ["three"] and less.experiment == "two"
     assert less.with_share("three", tmp_path, 0) == TrafficSplit()
     assert TrafficSplit().with_share("two", tmp_path, 0.1, "colours").experiment == "colours"
 
 
 @pytest.mark.parametrize(
-    ("made", "message"),
+    ("create", "message"),
     [
-        (lambda: of_two(0.7, 0.4), r"0.7 \(two\) \+ 0.4 \(three\) are 1.1, more than all"),
-        (lambda: of_two(1.5), "share 1.5 of two"),
-        (lambda: of_two(-0.1), "share -0.1 of two"),
+        (lambda: split_of_two(0.7, 0.4), r"0.7 \(two\) \+ 0.4 \(three\) sum to 1.1, which exceeds 1"),
+        (lambda: split_of_two(1.5), "share 1.5 of two"),
+        (lambda: split_of_two(-0.1), "share -0.1 of two"),
         (lambda: TrafficSplit("x", (CanaryRelease("two", "/two", 0.1),) * 2), "at most 4 different"),
-        (lambda: TrafficSplit("x", tuple(CanaryRelease(f"r{n}", "/r", 0.1) for n in range(5))), "5 releases beside"),
+        (lambda: TrafficSplit("x", tuple(CanaryRelease(f"r{n}", "/r", 0.1) for n in range(5))), "5 canary releases"),
         (lambda: TrafficSplit(" ", (CanaryRelease("two", "/two", 0.1),)), "experiment ' '"),
-        (lambda: of_two(0.1).with_share("three", "/three", 0.1, "shapes"), "experiment 'colours' goes on"),
+        (lambda: split_of_two(0.1).with_share("three", "/three", 0.1, "shapes"), "experiment 'colours' is active"),
     ],
 )
-def test_what_cannot_be_given_is_said(made, message):
+def test_invalid_splits_are_refused(create, message):
     with pytest.raises(InvalidTrafficSplit, match=message):
-        made()
+        create()
 
 
-def test_the_file_holds_the_shares_and_what_they_were(tmp_path):
+def test_file_has_the_split_and_its_history(tmp_path):
     file = tmp_path / "bentoml" / "shares.json"
     assert traffic_split.read(file) == TrafficSplit()
-    for these in (of_two(0.1), of_two(0.2), of_two(0.2), TrafficSplit()):
-        traffic_split.write(file, these)
-        assert traffic_split.read(file) == these
+    for split in (split_of_two(0.1), split_of_two(0.2), split_of_two(0.2), TrafficSplit()):
+        traffic_split.write(file, split)
+        assert traffic_split.read(file) == split
     content = json.loads(file.read_text())
     assert [row["beside"][0]["share"] for row in content["history"]] == [0.1, 0.2]
     first, second = content["history"]

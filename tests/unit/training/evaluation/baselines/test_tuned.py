@@ -15,7 +15,7 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines import tuned
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tuned import BASELINES, Baselines
+from training.evaluation.baselines.tuned import BASELINES, VALIDATION_CASES_PER_USER, Baselines
 from training.recipes import recipe
 
 K = 10
@@ -76,7 +76,7 @@ def test_the_best_of_the_grid_on_validation_is_chosen(tmp_path: Path) -> None:
 def test_figures_on_validation_are_of_the_sample(tmp_path: Path) -> None:
     data = world(tmp_path)
     tuned = Baselines.tune(data, K)
-    cases = data.recall_cases("validation").sample(tuned.VALIDATION_CASES_PER_USER, data.recipe.seed)
+    cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed)
     for name, items_CK in tuned.recall(cases, K).items():
         figures = tuned.table[name][tuned.configs[name]]
         assert recall_table(items_CK, cases).items() <= figures.items()

@@ -1,4 +1,4 @@
-"""A figure that has no interval is told without one."""
+"""Elements of the evaluation report: intervals, charts, escaping."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from training.evaluation.report import cells, charts
 from training.evaluation.report.charts import Bar
+from web import create_environment
 
 
 @pytest.mark.parametrize(
@@ -18,16 +19,36 @@ from training.evaluation.report.charts import Bar
         (None, "–"),
     ],
 )
-def test_a_cell(interval: list[float | None] | None, shown: str) -> None:
-    assert cells.interval_cell(interval) == shown
+def test_interval_cell(interval: list[float | None] | None, shown: str) -> None:
+    template = create_environment(charts.TEMPLATES)
+    template.filters |= dict.fromkeys(("group_names", "order_rows", "row_class", "weights"), str)
+    template.filters["decimal"] = cells.format_decimal
+    call = "{% from 'elements.html' import interval_cell %}{{ interval_cell(interval) }}"
+    assert template.from_string(call).render(interval=interval).strip() == shown
 
 
-def test_a_bar_without_an_interval_is_a_dot() -> None:
-    drawn = charts.interval_chart([Bar("a", [0.5, None, None]), Bar("b", [0.6, 0.5, 0.7])])
-    assert drawn.count("<circle") == 2 and drawn.count('class="span') == 1
-    assert ">0.500</text>" in drawn and ">0.600 [0.500, 0.700]</text>" in drawn
+def test_bar_without_interval_is_a_dot() -> None:
+    chart = charts.interval_chart([Bar("a", [0.5, None, None]), Bar("b", [0.6, 0.5, 0.7])])
+    assert chart.count("<circle") == 2 and chart.count('class="span') == 1
+    assert ">0.500</text>" in chart and ">0.600 [0.500, 0.700]</text>" in chart
 
 
-def test_without_an_interval_nothing_is_certain() -> None:
+def test_difference_without_interval_is_not_significant() -> None:
     assert not cells.is_significant([0.5, None, None])
     assert cells.has_few_users({"cases": {"test_users": 9}}) and not cells.has_few_users({"cases": {"test_users": 10}})
+
+
+def test_chart_labels_are_escaped() -> None:
+    chart = charts.interval_chart([Bar("<b>&", [0.5, 0.4, 0.6])])
+    assert "&lt;b&gt;&amp;" in chart and "<b>" not in chart
+    assert "&lt;i&gt;" in charts.calibration_chart({"<i>": [(0.2, 0.3, 10)]})
+
+
+def test_chart_without_values_is_a_note() -> None:
+    assert charts.interval_chart([Bar("a", None)]) == '<p class="note">No user could be measured.</p>'
+
+
+def test_formatted_intervals() -> None:
+    assert charts.format_interval([0.5, None, None]) == "0.5000"
+    assert charts.format_interval([0.5, 0.4, 0.6], signed=True) == "+0.5000 [+0.4000, +0.6000]"
+    assert charts.format_interval([None, None, None]) == "–"

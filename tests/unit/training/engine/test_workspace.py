@@ -1,0 +1,34 @@
+"""Format of a training workspace: written with every finished output, checked when the workspace is opened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.training.tiny_world import random_plays, write_marts
+from training.engine.workspace import FORMAT, INPUTS_FILE, OutdatedFormat, Workspace, check_format, mark_done
+
+
+@pytest.mark.parametrize("output", [".", "held_out/channels/popularity", "final/rankers/sum_pooling"])
+def test_outputs_of_another_version_are_refused_with_the_remedy(tmp_path: Path, output: str) -> None:
+    folder = tmp_path / "2026-06-01-debug"
+    check_format(folder)
+    mark_done(folder / output, {"hash": "0123"})
+    check_format(folder)
+    assert json.loads((folder / output / INPUTS_FILE).read_text()) == {"hash": "0123", "format": FORMAT}
+    (folder / output / INPUTS_FILE).write_text('{"hash": "0123"}')
+    with pytest.raises(OutdatedFormat, match=rf"training workspace {folder} has format 1, .*python -m local\.migrate"):
+        check_format(folder)
+
+
+def test_opening_a_workspace_of_another_version_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    write_marts(tmp_path / "marts", random_plays())
+    folder = Workspace.open("2026-06-01", "debug").folder
+    folder.mkdir(parents=True)
+    (folder / INPUTS_FILE).write_text('{"hash": "0123"}')
+    with pytest.raises(OutdatedFormat, match="2026-06-01-debug"):
+        Workspace.open("2026-06-01", "debug")
+    assert Workspace.open("2026-06-02", "debug").as_of == "2026-06-02"
