@@ -1,7 +1,7 @@
-"""Every user's newest events of every view, in one pass over the event table, as the online store will hold them.
+"""Batch rows of the online store: every user's newest events of every view, encoded in one pass over the event table.
 
-The table is read in pieces of whole users, so memory is bound by a piece and the longest history. Legend: E events of a
-piece. Knows nothing about where the rows go.
+The table is read in chunks of whole users, so memory is bounded by a chunk and the longest history. Legend: E events of a
+chunk, U users of a chunk. Independent of the store.
 """
 
 from __future__ import annotations
@@ -25,57 +25,54 @@ EVENTS_PER_CHUNK = 524_288
 EPOCH = datetime(1970, 1, 1)
 
 EncodedRow = tuple[str, dict[str, bytes]]
-"""A user and the stored bytes of each feature."""
+"""(user_id, feature ▸ stored bytes)."""
 
 
 @dataclass(frozen=True)
 class UserChunk:
-    """The rows of some users: everybody after the piece before, up to and including `last_user`, in order of their ids.
+    """Rows of a range of users, sorted by id: all users after the previous chunk up to `last_user` (inclusive)."""
 
-    A user has a row in a view only where they have events in it.
-    """
-
-    rows: dict[str, list[EncodedRow]]
+    rows: dict[str, list[EncodedRow]]  # view ▸ rows; only users with events in the view have one
     last_user: str
 
 
 def encode_batch_rows(
     path: Path, views: Sequence[SequenceView], as_of: datetime, events_per_chunk: int = EVENTS_PER_CHUNK
 ) -> Iterator[UserChunk]:
-    """The last L events known before `as_of` (naive UTC), user by user.
+    """Every user's last L events known before `as_of` (naive UTC), in chunks of users.
 
     Raises:
-        EventTableError: the table is missing, lacks a column, or is not sorted by user and time.
+        EventTableError: The table is missing, lacks a column, or is not sorted by user and time.
     """
-    before = ""
+    last_user = ""
     for events in _read_user_chunks(path, views, as_of, events_per_chunk):
-        line = build_timeline([events["user_id"]], [microseconds(events["known_at"])])
-        if not line.is_sorted or sorted(line.users) != line.users or not before < line.users[0]:
+        timeline = build_timeline([events["user_id"]], [microseconds(events["known_at"])])
+        if not timeline.is_sorted or sorted(timeline.users) != timeline.users or not last_user < timeline.users[0]:
             raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
-        before = line.users[-1]
-        yield UserChunk(_encode_rows(events, views, line), before)
+        last_user = timeline.users[-1]
+        yield UserChunk(_encode_rows(events, views, timeline), last_user)
 
 
 def _encode_rows(
-    events_E: pa.RecordBatch, views: Sequence[SequenceView], line: Timeline
+    events_E: pa.RecordBatch, views: Sequence[SequenceView], timeline: Timeline
 ) -> dict[str, list[EncodedRow]]:
-    cuts = [_latest_positions(events_E, view, line.offset_U1) for view in views]
-    # Views share events, and most events of a long history are in none: only what some view shows is encoded, once.
-    is_shown_E = np.zeros(len(events_E), dtype=np.bool_)
-    for events, _, _ in cuts:
-        is_shown_E[events] = True
-    place_E = np.cumsum(is_shown_E) - 1
-    shown = events_E if is_shown_E.all() else events_E.filter(pa.array(is_shown_E))
+    selections = [_latest_positions(events_E, view, timeline.offset_U1) for view in views]
+    # Views share events, and most events of a long history are in no view: each selected event is encoded once.
+    is_selected_E = np.zeros(len(events_E), dtype=np.bool_)
+    for events, _, _ in selections:
+        is_selected_E[events] = True
+    place_E = np.cumsum(is_selected_E) - 1
+    selected = events_E if is_selected_E.all() else events_E.filter(pa.array(is_selected_E))
     columns = {
-        name: EncodedColumn.from_arrow(ATTRIBUTES[name].kind, fill_missing(ATTRIBUTES[name].kind, shown[name]))
+        name: EncodedColumn.from_arrow(ATTRIBUTES[name].kind, fill_missing(ATTRIBUTES[name].kind, selected[name]))
         for name in dict.fromkeys(name for view in views for name in view.attribute_names)
     }
     rows: dict[str, list[EncodedRow]] = {}
-    for view, (events, bounds, having) in zip(views, cuts, strict=True):
+    for view, (events, bounds, users) in zip(views, selections, strict=True):
         lists = [columns[name].encode_lists(place_E[events], bounds) for name in view.attribute_names]
         rows[view.name] = [
-            (line.users[user], dict(zip(view.attribute_names, values, strict=True)))
-            for user, *values in zip(having.tolist(), *lists, strict=True)
+            (timeline.users[user], dict(zip(view.attribute_names, values, strict=True)))
+            for user, *values in zip(users.tolist(), *lists, strict=True)
         ]
     return rows
 
@@ -83,7 +80,7 @@ def _encode_rows(
 def _latest_positions(
     events_E: pa.RecordBatch, view: SequenceView, offset_U1: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(places of the view's events, where each list begins and ends among them, whose lists they are)."""
+    """(positions of the selected events, bounds of each list among them, user index of each list)."""
     is_in_E = is_in(events_E["behaviour"], frozenset(view.behaviours))
     if view.target_types:
         is_in_E &= is_in(events_E["target_type"], frozenset(view.target_types))
@@ -91,41 +88,41 @@ def _latest_positions(
     end_U, begin_U = count_E1[offset_U1[1:]], count_E1[offset_U1[:-1]]
     begin_U = np.maximum(begin_U, end_U - view.length)
     places = np.flatnonzero(is_in_E)
-    having = np.flatnonzero(end_U > begin_U)
-    counts = (end_U - begin_U)[having]
+    users = np.flatnonzero(end_U > begin_U)
+    counts = (end_U - begin_U)[users]
     bounds = np.concatenate([[0], np.cumsum(counts)])
-    return places[np.repeat(begin_U[having] - bounds[:-1], counts) + np.arange(bounds[-1])], bounds, having
+    return places[np.repeat(begin_U[users] - bounds[:-1], counts) + np.arange(bounds[-1])], bounds, users
 
 
 def _read_user_chunks(
-    path: Path, views: Sequence[SequenceView], as_of: datetime, events_of_a_piece: int
+    path: Path, views: Sequence[SequenceView], as_of: datetime, events_per_chunk: int
 ) -> Iterator[pa.RecordBatch]:
-    """Events of whole users, each time about so many, without what no view shows."""
+    """The views' events known before `as_of`, in chunks of whole users with about `events_per_chunk` events."""
     columns = list(
         dict.fromkeys([*KEY_COLUMNS, "known_at", *(name for view in views for name in view.attribute_names)])
     )
-    behaviours = frozenset(one for view in views for one in view.behaviours)
+    behaviours = frozenset(behaviour for view in views for behaviour in view.behaviours)
     as_of_us = (as_of - EPOCH) // timedelta(microseconds=1)
-    rest: list[pa.RecordBatch] = []
-    for batch in read_batches(path, columns, events_of_a_piece):
-        is_wanted = is_in(batch["behaviour"], behaviours) & (microseconds(batch["known_at"]) < as_of_us)
-        rest.append(batch if is_wanted.all() else batch.filter(pa.array(is_wanted)))
-        if sum(len(part) for part in rest) < events_of_a_piece:
+    pending: list[pa.RecordBatch] = []
+    for batch in read_batches(path, columns, events_per_chunk):
+        is_selected = is_in(batch["behaviour"], behaviours) & (microseconds(batch["known_at"]) < as_of_us)
+        pending.append(batch if is_selected.all() else batch.filter(pa.array(is_selected)))
+        if sum(len(part) for part in pending) < events_per_chunk:
             continue
-        whole = _concatenate(rest)
-        user_E = np.asarray(whole["user_id"].indices)
-        # The last user may go on in the next batch.
+        events = _concatenate(pending)
+        user_E = np.asarray(events["user_id"].indices)
+        # The last user may continue in the next batch.
         last = int(np.argmax(user_E == user_E[-1]))
         if last:
-            yield whole.slice(0, last)
-        rest = [_compact_dictionaries(whole.slice(last))]
-    whole = _concatenate(rest) if rest else None
-    if whole is not None and len(whole):
-        yield whole
+            yield events.slice(0, last)
+        pending = [_compact_dictionaries(events.slice(last))]
+    events = _concatenate(pending) if pending else None
+    if events is not None and len(events):
+        yield events
 
 
 def _compact_dictionaries(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows with dictionaries of their own texts: those of what they were cut from would go on from piece to piece."""
+    """The rows with minimal dictionaries; a slice keeps the dictionary of its origin, which would grow with each chunk."""
     columns = [
         column.dictionary_decode().dictionary_encode() if isinstance(column, pa.DictionaryArray) else column
         for column in rows.columns
@@ -134,7 +131,7 @@ def _compact_dictionaries(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _concatenate(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """One batch, whose texts are in one dictionary a column."""
+    """One batch with one dictionary per text column."""
     if len(batches) == 1:
         return batches[0]
     table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()

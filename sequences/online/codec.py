@@ -1,8 +1,8 @@
-"""Lists as Feast stores them, made from and read into columns without a Python object for every element.
+"""Vectorized codec of Feast's stored lists, without a Python object per element when encoding.
 
-A stored feature is a protobuf `Value` that holds a `StringList`, `Int64List` or `FloatList`. Its elements are laid side by
-side, so the encoding of a list is a slice of the encodings of all events; a message is only parsed when somebody looks.
-Tests hold both directions against Feast's own classes. Legend: E events. Knows nothing about stores or users.
+A stored feature is a protobuf `Value` with a `StringList`, `Int64List` or `FloatList`. Its elements are contiguous, so the
+encoding of a list is a slice of the encodings of all events. Messages are parsed lazily. Tests compare both directions
+with Feast's own classes. Legend: E events, N bytes of a varint. Independent of stores and users.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VARINT_BYTES = 10
 
 
 class StoredValue:
-    """Bytes of a `Value` that are already made; an online store takes it in place of the message."""
+    """Encoded bytes of a `Value`, accepted by online stores in place of the protobuf message."""
 
     __slots__ = ("encoded",)
 
@@ -40,15 +40,15 @@ class StoredValue:
         self.encoded = encoded
 
     def SerializeToString(self) -> bytes:
-        """The message's bytes."""
+        """The bytes of the message."""
         return self.encoded
 
     def WhichOneof(self, group: str) -> None:
-        """Nothing: stores ask in order to keep a readable copy of a number or a text, and a list has none."""
+        """None: stores call it to keep a readable copy of scalar numbers and texts, which lists do not have."""
 
 
 class LazyColumn(Sequence[Any]):
-    """A list of an event attribute, made when somebody first looks at it."""
+    """A list of attribute values that is computed on first access; thread-safe."""
 
     __slots__ = ("_make", "_values")
 
@@ -58,11 +58,11 @@ class LazyColumn(Sequence[Any]):
 
     @property
     def values(self) -> list[Any]:
-        """The list; not to be changed."""
+        """The list; must not be modified."""
         make = self._make
         if make is not None:
             self._values = make()
-            self._make = None  # after the list is there: another thread may look at the same time
+            self._make = None  # after the assignment: another thread may read concurrently
         return self._values
 
     def __len__(self) -> int:
@@ -81,32 +81,32 @@ class LazyColumn(Sequence[Any]):
     def __eq__(self, other: object) -> bool:
         return self.values == (other.values if isinstance(other, LazyColumn) else other)
 
-    __hash__ = None  # type: ignore[assignment]  # a list in all but time
+    __hash__ = None  # type: ignore[assignment]  # unhashable like a list
 
     def __repr__(self) -> str:
         return repr(self.values)
 
 
 def decode_values(encoded: bytes | None) -> list[Any]:
-    """The values of a stored list, the one value of another feature; empty where nothing is stored."""
+    """The values of a stored list, or the single value of a scalar feature; empty if nothing is stored."""
     if not encoded:
         return []
     value = Value.FromString(encoded)
     field = value.WhichOneof("val")
     if field is None:
         return []
-    held = getattr(value, field)
-    return held.val[:] if field in LIST_FIELDS else [held]
+    content = getattr(value, field)
+    return content.val[:] if field in LIST_FIELDS else [content]
 
 
 def encode_list(kind: Kind, values: Sequence[Any]) -> bytes:
-    """The `Value` bytes of a list."""
+    """The encoded `Value` of a list."""
     elements = LIST_MESSAGES[kind](val=values).SerializeToString()
     return b"".join((_FIELD_TAGS[kind], _encode_varint(len(elements)), elements))
 
 
 class EncodedColumn:
-    """One attribute of E events, each encoded as it stands inside a list."""
+    """One attribute of E events, each value encoded as a list element."""
 
     def __init__(self, kind: Kind, elements: pa.Array) -> None:
         self.kind = kind
@@ -115,7 +115,7 @@ class EncodedColumn:
 
     @classmethod
     def from_arrow(cls, kind: Kind, column: pa.Array) -> EncodedColumn:
-        """Of a column without nulls, as `missing_filled` makes it."""
+        """Encode a column without nulls, as `fill_missing` returns it."""
         if kind == "string":
             return cls(kind, _encode_strings(column))
         if kind == "ratio":
@@ -124,7 +124,7 @@ class EncodedColumn:
         return cls(kind, _encode_varints(column.to_numpy(zero_copy_only=False)))
 
     def encode_lists(self, events: NDArray[np.int64], bounds: NDArray[np.int64]) -> list[bytes]:
-        """The `Value` bytes of lists: `events[bounds[n]:bounds[n + 1]]` are the places of list n's events."""
+        """The encoded `Value` of each list; list n consists of the events `events[bounds[n]:bounds[n + 1]]`."""
         chosen = self._elements.take(pa.array(events))
         offsets = np.frombuffer(chosen.buffers()[1], dtype=np.int64)[chosen.offset : chosen.offset + len(chosen) + 1]
         data = memoryview(chosen.buffers()[2] or b"")
@@ -132,13 +132,13 @@ class EncodedColumn:
         return [self._value(data[begin:end]) for begin, end in pairwise(ends)]
 
     def _value(self, elements: memoryview) -> bytes:
-        # Numbers are packed: one length before all of them. Texts each carry their own.
+        # Numbers are packed: one length prefix for all of them. Texts each have their own.
         packed = b"\n" + _encode_varint(len(elements)) if self.kind != "string" and len(elements) else b""
         return b"".join((self._tag, _encode_varint(len(packed) + len(elements)), packed, elements))
 
 
 def _encode_strings(column: pa.Array) -> pa.Array:
-    """Every text as field 1 of a StringList: tag, length, UTF-8."""
+    """Each text encoded as field 1 of a StringList: tag, length, UTF-8 bytes."""
     if pa.types.is_dictionary(column.type):
         return _encode_strings(column.dictionary).take(column.indices)
     lengths = pc.binary_length(column).dictionary_encode()
@@ -147,14 +147,14 @@ def _encode_strings(column: pa.Array) -> pa.Array:
 
 
 def _encode_varints(numbers: NDArray[np.int64]) -> pa.Array:
-    """Every number as a varint: 7 bits a byte, the lowest first, the high bit set on all but the last."""
-    left_E = np.ascontiguousarray(numbers, dtype=np.int64).view(np.uint64)
-    bytes_EN = np.empty((len(left_E), VARINT_BYTES), dtype=np.uint8)
-    length_E = np.ones(len(left_E), dtype=np.int64)
+    """Each number as a varint: 7 bits per byte, least significant first, the high bit set on all bytes but the last."""
+    remaining_E = np.ascontiguousarray(numbers, dtype=np.int64).view(np.uint64)
+    bytes_EN = np.empty((len(remaining_E), VARINT_BYTES), dtype=np.uint8)
+    length_E = np.ones(len(remaining_E), dtype=np.int64)
     for place in range(VARINT_BYTES):
-        bytes_EN[:, place] = (left_E & np.uint64(0x7F)).astype(np.uint8)
-        left_E = left_E >> np.uint64(7)
-        length_E += left_E > 0
+        bytes_EN[:, place] = (remaining_E & np.uint64(0x7F)).astype(np.uint8)
+        remaining_E = remaining_E >> np.uint64(7)
+        length_E += remaining_E > 0
     place_N = np.arange(VARINT_BYTES)
     bytes_EN[place_N < length_E[:, None] - 1] |= 0x80
     data = bytes_EN[place_N < length_E[:, None]]

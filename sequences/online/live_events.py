@@ -1,6 +1,8 @@
-"""The live part of a user's sequences: the newest events by the contract's order, and its merge with the batch part.
+"""Live part of a user's sequences: events that the batch part lacks, their stored row, and the merge of both parts.
 
-Pure functions; know nothing about stores. A live event is a dict of `LIVE_ATTRIBUTES`.
+The live part is a list of events (dicts of `LIVE_ATTRIBUTES`), sorted by the contract's order. It is stored as one row with
+one list per attribute. Most events arrive in order and displace no other; they are appended to the stored bytes, of which
+only the sort key is decoded. Pure functions, independent of stores.
 """
 
 from __future__ import annotations
@@ -25,16 +27,21 @@ StoredValues = Mapping[str, StoredValue]
 
 
 class LiveEventError(ValueError):
-    """A live event cannot be used; the message names the field and the remedy."""
+    """A live event is invalid; the message names the value and the remedy."""
 
 
 def to_live_event(
     row: Mapping[str, Any], behaviours: Behaviours, duration_of: Callable[[str], int | None]
 ) -> Event | None:
-    """A contract row as a live event; None for an impression, which is no behaviour by itself.
+    """A contract row as a live event; None for an impression, whose behavior is inferred later.
+
+    Args:
+        row: A row of the data contract.
+        behaviours: Definitions of the behaviors.
+        duration_of: track_id ▸ length in ms, None if unknown.
 
     Raises:
-        BehaviourError, LiveEventError: the action or a time cannot be read.
+        BehaviourError, LiveEventError: The action or a time is invalid.
     """
     is_track = row["target_type"] == "track"
     played_ms = row.get("played_ms")
@@ -59,10 +66,10 @@ def to_live_event(
 
 
 def parse_time_us(value: int | str | datetime) -> int:
-    """µs since 1970 UTC of µs, ISO-8601 text or a datetime; without an offset a time is UTC.
+    """Convert µs, ISO-8601 text or a datetime to µs since 1970 UTC; a time without an offset is UTC.
 
     Raises:
-        LiveEventError: the text is no ISO-8601 time.
+        LiveEventError: The text is not an ISO-8601 time.
     """
     if isinstance(value, int):
         return value
@@ -76,7 +83,7 @@ def parse_time_us(value: int | str | datetime) -> int:
 
 
 def apply_events(stored: Sequence[Event], new: Iterable[Event], views: Sequence[SequenceView]) -> list[Event]:
-    """The live part after some more events: no event twice, in the contract's order, and no more than the views show."""
+    """The live part after new events: deduplicated, sorted, and limited to events that are visible in some view."""
     by_id = {event["event_id"]: event for event in stored}
     for event in new:
         by_id.setdefault(event["event_id"], event)
@@ -87,51 +94,61 @@ def apply_events(stored: Sequence[Event], new: Iterable[Event], views: Sequence[
 
 
 def mark_visible(kinds: Sequence[tuple[str, str]], views: Sequence[SequenceView]) -> list[bool]:
-    """Whether some view shows it, of each of a user's events, (behaviour, type of target) in the contract's order."""
+    """Whether each event is among the last L events of some view.
+
+    Args:
+        kinds: (behaviour, target type) of each of a user's events, oldest first.
+        views: The views.
+    """
     views_of = {kind: [place for place, view in enumerate(views) if view.matches(*kind)] for kind in set(kinds)}
-    room = [view.length for view in views]
-    found = []
+    remaining = [view.length for view in views]
+    visible = []
     for kind in reversed(kinds):
-        found.append(any(room[place] > 0 for place in views_of[kind]))
+        visible.append(any(remaining[place] > 0 for place in views_of[kind]))
         for place in views_of[kind]:
-            room[place] -= 1
-    return found[::-1]
+            remaining[place] -= 1
+    return visible[::-1]
 
 
 def select_uncovered(
     live: Iterable[Event], batch: Mapping[str, Mapping[str, Sequence[Any]]], views: Iterable[SequenceView]
 ) -> list[Event]:
-    """The live events without which some view would read otherwise: the batch part neither has them nor is beyond them.
+    """Live events that are not yet covered by the batch part of all their views.
 
-    `batch` is view ▸ attribute ▸ list. An event that has landed and was materialised is no longer needed; one that has
-    not is, however old it is, unless L newer ones of each of its views are in the batch part.
+    An event is covered if the batch part contains it, or contains L newer events of the view. An event that is not
+    materialized is kept regardless of its age.
+
+    Args:
+        live: The live events, oldest first.
+        batch: view ▸ attribute ▸ list.
+        views: The views.
     """
-    kept: set[str] = set()
+    uncovered: set[str] = set()
     ordered = list(live)
     for view in views:
         members = [event for event in ordered if view.matches(event["behaviour"], event["target_type"])]
         if not members:
-            continue  # nor is the view's part looked at: it may be long, and a list is made when it is
+            continue  # avoids decoding the view's batch part, which may be long
         part = batch[view.name]
         ids = set(part["event_id"])
         oldest = _sort_key_at(part, 0) if len(ids) >= view.length else None
         for event in members:
             if event["event_id"] not in ids and (oldest is None or sort_key(event) > oldest):
-                kept.add(event["event_id"])
-    return [event for event in ordered if event["event_id"] in kept]
+                uncovered.add(event["event_id"])
+    return [event for event in ordered if event["event_id"] in uncovered]
 
 
 def sort_key(event: Event) -> tuple[int, int, str]:
-    """The contract's order of a user's events."""
+    """The contract's sort key of a user's events."""
     return event["ended_at"], event["sequence_number"], event["event_id"]
 
 
 def merge_parts(
     view: SequenceView, batch: Mapping[str, Sequence[Any]], live: Sequence[Event]
 ) -> Mapping[str, Sequence[Any]]:
-    """The view's newest L events of both parts, in the contract's order, as attribute ▸ list.
+    """The view's newest L events of both parts, oldest first, as attribute ▸ list.
 
-    The parts are merged when somebody first looks at a list.
+    The parts are merged on the first access to a list.
     """
     members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]
     if not members:
@@ -141,13 +158,13 @@ def merge_parts(
 
 
 class _LazyMerge:
-    """A view's batch part and its live events, in order; two threads that look at once do the same work twice."""
+    """Lazy merge of a view's batch part and its live events; concurrent first accesses compute the same result twice."""
 
     def __init__(self, view: SequenceView, batch: Mapping[str, Sequence[Any]], live: Sequence[Event]) -> None:
         self._view, self._batch, self._live = view, batch, live
 
     def values(self, name: str) -> list[Any]:
-        """One attribute of the newest L events."""
+        """Values of one attribute of the newest L events."""
         batch, new = self._batch[name], [event[name] for event in self._new_events]
         if self._is_append:
             return [*batch[:], *new][-self._view.length :]
@@ -156,12 +173,12 @@ class _LazyMerge:
 
     @cached_property
     def _new_events(self) -> list[Event]:
-        known = set(self._batch["event_id"])
-        return [event for event in self._live if event["event_id"] not in known]
+        batch_ids = set(self._batch["event_id"])
+        return [event for event in self._live if event["event_id"] not in batch_ids]
 
     @cached_property
     def _is_append(self) -> bool:
-        """Whether all of the live part comes after all of the batch part, as when nobody is late."""
+        """Whether all live events follow the batch part, which is the case without late events."""
         size = len(self._batch["event_id"])
         return not size or not self._new_events or sort_key(self._new_events[0]) > _sort_key_at(self._batch, size - 1)
 
@@ -174,20 +191,24 @@ class _LazyMerge:
 
 
 def decode_live_events(row: OnlineRow) -> list[Event]:
-    """The stored live part, column by column, as events, oldest first."""
+    """The events of a stored live row, oldest first."""
     columns = {name: decode_values(row.values[name]) for name in LIVE_FEATURES}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def encode_live_row(events: Sequence[Event]) -> StoredValues:
-    """The row of these events."""
+    """The live row of these events."""
     return {
-        one.name: StoredValue(encode_list(one.kind, [event[one.name] for event in events])) for one in LIVE_ATTRIBUTES
+        attribute.name: StoredValue(encode_list(attribute.kind, [event[attribute.name] for event in events]))
+        for attribute in LIVE_ATTRIBUTES
     }
 
 
 def append_events(row: OnlineRow, new: Sequence[Event], views: Sequence[SequenceView]) -> StoredValues | None:
-    """The row of `live.applied`, where that is what is stored and all new events behind it; else None."""
+    """The row with new events appended, if that equals the row of `apply_events`; otherwise None.
+
+    It does if all new events are distinct, later than the stored ones, and every stored and new event stays visible.
+    """
     ended_at, sequence_number, event_id = (
         decode_values(row.values[attribute.name]) for attribute in SORT_KEY_ATTRIBUTES
     )
@@ -201,7 +222,7 @@ def append_events(row: OnlineRow, new: Sequence[Event], views: Sequence[Sequence
         kinds[:0] = zip(decode_values(row.values["behaviour"]), decode_values(row.values["target_type"]), strict=True)
     if not all(mark_visible(kinds, views)):
         return None
-    # The bytes of two messages, one after the other, are the bytes of a message with the lists of both.
+    # Concatenated protobuf messages decode as one message with concatenated lists.
     return {
         name: StoredValue((row.values[name] or b"") + value.encoded) for name, value in encode_live_row(ordered).items()
     }

@@ -1,9 +1,9 @@
-"""What the online store holds by materialisation: a digest of every row, so that only rows that changed are written.
+"""State of materialization: a digest of every row in the online store, so that only changed rows are written.
 
-A digest is noted after its row is in the store, so a run that was cut off goes on where it was. The store carries a mark
-that must be ours: another store, or one that was emptied, has nothing of what the digests say. The mark's row is written
-again when a run has finished, which tells the writers of live events that the batch part has moved on.
-Knows nothing about sequences.
+A digest is recorded after its row is written, so an interrupted run can resume. The store contains a marker row with a
+random id that must equal the recorded one; otherwise the store was replaced or emptied and the digests are discarded. The
+marker row is rewritten when a run finishes, which tells writers of live events that the batch part has changed.
+Independent of sequences.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ create table if not exists facts (name text primary key, value text) without row
 
 
 class MaterializationState:
-    """The digests of one online store's rows; one run at a time.
+    """Digests of the rows of one online store; used by one run at a time.
 
     Attributes:
-        now: the time of this run's rows, later than that of any run before, whatever the clock says.
+        row_time: Timestamp of this run's rows, later than that of all earlier runs even if the clock was set back.
     """
 
     def __init__(self, path: Path, store: feast.FeatureStore) -> None:
@@ -44,14 +44,14 @@ class MaterializationState:
         self._store = store
         self._view = store.get_feature_view(LIVE_SOURCE)
         self._connection = sqlite3.connect(path)
-        # Losing the last digests only means writing those rows again.
+        # If the last digests are lost, their rows are written again.
         self._connection.executescript(f"pragma journal_mode = wal; pragma synchronous = normal; {_SCHEMA}")
         row = read_store_marker(store)
-        mark, ours = decode_values(row.values[STORE_MARKER_FEATURE]), self._read_fact("mark")
+        stored_marker, expected_marker = decode_values(row.values[STORE_MARKER_FEATURE]), self._read_fact("mark")
         self.row_time = datetime.now(UTC)
         for earlier in (row.written_at, datetime.fromisoformat(self._read_fact("now") or "1970-01-01T00:00:00+00:00")):
             self.row_time = max(self.row_time, earlier + MIN_TIMESTAMP_STEP) if earlier else self.row_time
-        if mark != [ours]:
+        if stored_marker != [expected_marker]:
             self._connection.execute("delete from digests")
             self._connection.execute("delete from facts")
             self._write_fact("mark", uuid.uuid4().hex)
@@ -61,16 +61,20 @@ class MaterializationState:
 
     @property
     def as_of(self) -> date | None:
-        """Up to when the last finished run has written; None where none has."""
+        """The day of the last finished run, which wrote what was known before it; None before the first run."""
         stored = self._read_fact("as_of")
         return date.fromisoformat(stored) if stored else None
 
     def diff_rows(
         self, view: str, rows: Mapping[str, bytes], after: str, to: str | None
     ) -> tuple[list[str], list[str]]:
-        """(users whose row is not the stored one, users with a stored row who have none any more).
+        """(users whose row differs from the stored one, users with a stored row but no row now).
 
-        `rows` are digests of everybody with a row among the ids after `after`, up to and including `to` (None: the end).
+        Args:
+            view: Name of the view.
+            rows: user ▸ digest of all users with a row in the range.
+            after: Lower bound of the range of user ids, exclusive.
+            to: Upper bound, inclusive; None: no bound.
         """
         stored = dict(
             self._connection.execute(
@@ -78,24 +82,25 @@ class MaterializationState:
                 (view, after, to),
             )
         )
-        return [user for user, one in rows.items() if stored.get(user) != one], sorted(stored.keys() - rows.keys())
+        changed = [user for user, digest in rows.items() if stored.get(user) != digest]
+        return changed, sorted(stored.keys() - rows.keys())
 
     def record_written(self, view: str, digests: Iterable[tuple[str, bytes]]) -> None:
-        """These rows are in the store now."""
+        """Record the digests of rows that were written."""
         self._connection.executemany(
             "insert or replace into digests values (?, ?, ?)", [(view, user, digest) for user, digest in digests]
         )
         self._connection.commit()
 
     def record_emptied(self, view: str, users: Iterable[str]) -> None:
-        """These users' rows are empty now."""
+        """Record that the rows of these users were emptied."""
         self._connection.executemany(
             "delete from digests where view = ? and user_id = ?", [(view, user) for user in users]
         )
         self._connection.commit()
 
     def finish(self, as_of: date) -> None:
-        """Everything known before `as_of` is in the store."""
+        """Record that everything known before `as_of` has been written, and rewrite the marker row."""
         self._write_fact("as_of", as_of.isoformat())
         self.row_time = max(datetime.now(UTC), self.row_time + MIN_TIMESTAMP_STEP)
         self._write_fact("now", self.row_time.isoformat())
@@ -103,7 +108,7 @@ class MaterializationState:
         self._write_store_marker()
 
     def close(self) -> None:
-        """Closes the file of digests."""
+        """Close the database of digests."""
         self._connection.close()
 
     def _write_store_marker(self) -> None:
@@ -129,18 +134,18 @@ class MaterializationState:
 
 
 def read_store_marker(store: feast.FeatureStore) -> OnlineRow:
-    """The mark's row: its time is the last time that a run began or finished."""
+    """The marker row; its time is that of the last start or end of a run."""
     return OnlineRowReader(store, {LIVE_SOURCE: [STORE_MARKER_FEATURE]}).read([STORE_MARKER_USER])[0][LIVE_SOURCE]
 
 
 def digests_file(folder: Path, online_store: str) -> Path:
-    """Where the digests of a kind of online store lie, in Feast's folder."""
+    """Path of the digest database of an online store type, in Feast's folder."""
     return folder / f"materialized-{online_store}.db"
 
 
 @contextmanager
 def materialization_lock(path: Path) -> Iterator[None]:
-    """One at a time writes the batch part of the store whose digests lie at `path`; the others wait."""
+    """Exclusive lock for writing the batch part of the store with the digest database `path`; waits for its holder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -148,7 +153,7 @@ def materialization_lock(path: Path) -> Iterator[None]:
 
 
 def materialized_users(path: Path, limit: int) -> list[str]:
-    """Ids of users who have a row in the store, in their order, at most `most`; none where nothing was materialised."""
+    """Sorted ids of at most `limit` users with a materialized row; empty before the first materialization."""
     if not path.exists():
         return []
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
@@ -160,9 +165,9 @@ def materialized_users(path: Path, limit: int) -> list[str]:
 
 
 def row_digest(values: Mapping[str, bytes]) -> bytes:
-    """16 bytes that differ where the rows differ."""
-    whole = hashlib.blake2b(digest_size=16)
+    """16-byte digest of a row."""
+    digest = hashlib.blake2b(digest_size=16)
     for name, value in values.items():
-        whole.update(f"{name}\0{len(value)}\0".encode())
-        whole.update(value)
-    return whole.digest()
+        digest.update(f"{name}\0{len(value)}\0".encode())
+        digest.update(value)
+    return digest.digest()

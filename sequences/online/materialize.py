@@ -1,9 +1,8 @@
-"""`python -m sequences.online.materialize --as-of 2025-06-01`: the batch part of every user's features into the online store.
+"""`python -m sequences.online.materialize --as-of 2025-06-01`: write every user's batch features to the online store.
 
-The newest L events of each user straight from the event table, and the newest profile. Only rows that differ from what
-the store holds are written (`sequences/online/materialization_state.py`), so a run costs one pass over the table and the users with new
-events, and a run that was cut off goes on where it was. Nothing is ever set back: a date before the one that the store
-holds is left alone unless `--force` says otherwise.
+Materializes the newest L events of each user, read directly from the event table, and the newest profile. Only changed
+rows are written (`sequences/online/materialization_state.py`), so a run costs one pass over the table plus the users with
+new events, and an interrupted run resumes. A date before the last materialized one is ignored unless `--force` is given.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from sequences.views import SEQUENCE_VIEWS, SequenceView
 PROFILE = "user_profile"
 USERS_PER_CHUNK = 10_000
 MAX_WRITE_BYTES = 4 << 20
-"""SQLite has one writer: a transaction of this size keeps a user's live event waiting for some tens of milliseconds."""
+"""Size of a write transaction. SQLite has one writer: this size delays a live event by some tens of milliseconds."""
 
 
 def materialize(
@@ -43,10 +42,18 @@ def materialize(
     *,
     is_forced: bool = False,
 ) -> dict[str, int] | None:
-    """Writes what was known before midnight UTC of `as_of`; returns the rows written in this run, view by view.
+    """Write the features known before midnight UTC of `as_of` to the online store.
 
-    None where the store already holds a later day and `is_forced` does not set it back. `state_file` keeps what the
-    store holds; a second run on it waits for the first.
+    Args:
+        store: The Feast store.
+        as_of: Day to materialize.
+        marts_folder: Local folder of the marts.
+        state_file: Database of digests (`digests_file`); a concurrent run with the same file waits.
+        views: Sequence views to materialize.
+        is_forced: Whether to set the store back to an earlier day.
+
+    Returns:
+        view ▸ number of rows written; None if the store already has a later day and `is_forced` is False.
     """
     with materialization_lock(state_file):
         return _materialize(store, as_of, marts_folder, state_file, views, is_forced)
@@ -79,17 +86,17 @@ def _materialize(
 
 
 RowRange = tuple[str, list[EncodedRow], str, str | None]
-"""A view, the rows of some users, and whose: everybody after one user, up to and including another (None: the end)."""
+"""(view, rows, lower bound of the user ids (exclusive), upper bound (inclusive; None: no bound))."""
 
 
 def _row_ranges(
     store: feast.FeatureStore, marts_folder: Path, views: Sequence[SequenceView], midnight: datetime
 ) -> Iterator[RowRange]:
     after = ""
-    for piece in encode_batch_rows(marts_folder / "events.parquet", views, midnight):
+    for chunk in encode_batch_rows(marts_folder / "events.parquet", views, midnight):
         for view in views:
-            yield view.name, piece.rows[view.name], after, piece.last_user
-        after = piece.last_user
+            yield view.name, chunk.rows[view.name], after, chunk.last_user
+        after = chunk.last_user
     for view in views:
         yield view.name, [], after, None
     yield from _profile_ranges(store, marts_folder / "user_profiles.parquet", midnight)
@@ -100,11 +107,11 @@ def _profile_ranges(store: feast.FeatureStore, path: Path, midnight: datetime) -
     columns = ", ".join(f'arg_max("{name}", known_at)' for name in names)
     after = ""
     with duckdb.connect() as connection:
-        found = connection.execute(
+        profiles = connection.execute(
             f"select user_id, {columns} from read_parquet(?) where known_at <= ? group by user_id order by user_id",  # noqa: S608
             [str(path), midnight],
         )
-        while chunk := found.fetchmany(USERS_PER_CHUNK):
+        while chunk := profiles.fetchmany(USERS_PER_CHUNK):
             rows = [
                 (
                     user,
@@ -125,7 +132,7 @@ def _write_changed(
     after: str,
     to: str | None,
 ) -> int:
-    """Writes the rows that changed, and empties those of users who have none any more; how many these are."""
+    """Write the changed rows and empty the rows of users that no longer have one; returns the number of both."""
     values_of = dict(rows)
     digests = {user: row_digest(values) for user, values in rows}
     changed, gone = state.diff_rows(view.name, digests, after, to)
@@ -133,23 +140,23 @@ def _write_changed(
         write_rows(store, view, [(user, _stored_values(values_of[user]), state.row_time) for user in users])
         state.record_written(view.name, [(user, digests[user]) for user in users])
     if gone:
-        nothing = {feature.name: StoredValue(b"") for feature in view.features}
-        write_rows(store, view, [(user, nothing, state.row_time) for user in gone])
+        empty_row = {feature.name: StoredValue(b"") for feature in view.features}
+        write_rows(store, view, [(user, empty_row, state.row_time) for user in gone])
         state.record_emptied(view.name, gone)
     return len(changed) + len(gone)
 
 
 def _write_batches(users: Iterable[str], values_of: Mapping[str, Mapping[str, bytes]]) -> Iterator[list[str]]:
-    some: list[str] = []
+    batch: list[str] = []
     size = 0
     for user in users:
-        some.append(user)
+        batch.append(user)
         size += sum(map(len, values_of[user].values()))
         if size >= MAX_WRITE_BYTES:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _stored_values(values: Mapping[str, bytes]) -> dict[str, Any]:
@@ -157,17 +164,19 @@ def _stored_values(values: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description="Write every user's newest features to the online store.")
-    parser.add_argument("--as-of", required=True, type=date.fromisoformat, help="YYYY-MM-DD: what was known before it")
-    parser.add_argument("--force", action="store_true", help="set the store back to an earlier day than it holds")
+    parser.add_argument(
+        "--as-of", required=True, type=date.fromisoformat, help="YYYY-MM-DD: write the features known before this day"
+    )
+    parser.add_argument("--force", action="store_true", help="set the store back to an earlier day")
     arguments = parser.parse_args()
     store = open_store()
     folder = settings.load_settings().feast
     state_file = digests_file(folder, store.config.online_store.type)
     written = materialize(store, arguments.as_of, local_marts_folder(), state_file, is_forced=arguments.force)
     if written is None:
-        print(f"the online store already holds a later day than {arguments.as_of}; --force sets it back")
+        print(f"the online store already has a later day than {arguments.as_of}; use --force to set it back")
         return
     record_materialization(folder, arguments.as_of, local_marts_folder() / "events.parquet")
     print("materialized " + ", ".join(f"{name} {rows:,}" for name, rows in written.items()))
@@ -175,4 +184,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    gc.freeze()  # else Python looks through all that was imported, before it ends, for what could be freed
+    gc.freeze()  # otherwise the interpreter scans all imported objects for garbage before it exits

@@ -1,6 +1,6 @@
-"""Rows of Feast's online store as the bytes they hold, whichever store it is.
+"""Reading and writing of encoded rows in Feast's online store (SQLite or Redis).
 
-Knows nothing about what the features mean.
+Independent of the meaning of features.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sequences.views import Kind
 
 STORE_MARKER_USER = ""
-"""Whose row tells what the store holds; no user has an empty id."""
+"""Reserved user id of the row that identifies the store's content; real user ids are never empty."""
 
 
 @dataclass(frozen=True)
 class OnlineRow:
-    """One user's row of one view: when it was written (None: never), and the stored bytes of each feature."""
+    """One user's row of one view."""
 
-    written_at: datetime | None
-    values: Mapping[str, bytes | None]
+    written_at: datetime | None  # None: never written
+    values: Mapping[str, bytes | None]  # feature ▸ stored bytes
 
 
 class OnlineRowReader:
-    """Reads rows of several views in as few steps as the store allows; thread-safe.
+    """Reader of rows of several views with the minimum number of store calls; thread-safe.
 
-    A view is read before the ones that follow it in `features`.
+    Args:
+        store: The Feast store.
+        features: view ▸ features. Views are read in this order.
     """
 
     def __init__(self, store: feast.FeatureStore, features: Mapping[str, Sequence[str]]) -> None:
@@ -43,50 +45,50 @@ class OnlineRowReader:
         self._lock = _connection_lock(store)
         online: Any = store._get_provider().online_store
         self._store = online
-        self._features = {store.get_feature_view(name): list(wanted) for name, wanted in features.items()}
-        # Feast's Redis store keeps everything about a user in one hash: one command gets it all.
+        self._features = {store.get_feature_view(view): list(names) for view, names in features.items()}
+        # Feast's Redis store keeps all views of a user in one hash, which one command reads.
         self._fields = [
-            online._generate_hset_keys_for_features(view, list(wanted))[1]
-            for view, wanted in self._features.items()
+            online._generate_hset_keys_for_features(view, list(names))[1]
+            for view, names in self._features.items()
             if store.config.online_store.type == "redis"
         ]
 
     def read(self, user_ids: Sequence[str]) -> list[dict[str, OnlineRow]]:
-        """view ▸ row, user by user."""
+        """view ▸ row for each user, in the order of `user_ids`."""
         keys = [user_key(user_id) for user_id in user_ids]
         with self._lock:
             return self._read_hashes(keys) if self._fields else self._read_views(keys)
 
     def _read_hashes(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
-        fields = [field for of_view in self._fields for field in of_view]
+        fields = [field for view_fields in self._fields for field in view_fields]
         hashes = self._store._generate_redis_keys_for_entities(self._config, keys)
         rows = []
         for values in self._store._read_hash_fields(self._config, [(name, fields) for name in hashes]):
             row, place = {}, 0
-            for view, wanted in self._features.items():
-                written_at = values[place + len(wanted)]
+            for view, names in self._features.items():
+                written_at = values[place + len(names)]
                 row[view.name] = OnlineRow(
                     Timestamp.FromString(written_at).ToDatetime(UTC) if written_at else None,
-                    dict(zip(wanted, values[place:], strict=False)),
+                    dict(zip(names, values[place:], strict=False)),
                 )
-                place += len(wanted) + 1
+                place += len(names) + 1
             rows.append(row)
         return rows
 
     def _read_views(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
         rows: list[dict[str, OnlineRow]] = [{} for _ in keys]
-        for view, wanted in self._features.items():
-            found = self._store.online_read(self._config, view, keys, list(wanted))
-            for row, (written_at, values) in zip(rows, found, strict=True):
+        for view, names in self._features.items():
+            stored = self._store.online_read(self._config, view, keys, list(names))
+            for row, (written_at, values) in zip(rows, stored, strict=True):
                 encoded = {name: value.SerializeToString() for name, value in (values or {}).items()}
-                row[view.name] = OnlineRow(written_at, {name: encoded.get(name) for name in wanted})
+                row[view.name] = OnlineRow(written_at, {name: encoded.get(name) for name in names})
         return rows
 
 
 def write_rows(
     store: feast.FeatureStore, view: feast.FeatureView, rows: Sequence[tuple[str, Mapping[str, Any], datetime]]
 ) -> None:
-    """Writes (user, feature ▸ value, time of the row); what `FeatureStore.push` comes down to, without a data frame."""
+    """Write rows of (user, feature ▸ value, row time): `FeatureStore.push` without a data frame."""
     data: Any = [(user_key(user_id), values, time, time) for user_id, values, time in rows]
     with _connection_lock(store):
         store._get_provider().online_write_batch(store.config, view, data, None)
@@ -97,11 +99,16 @@ def compare_and_set_rows(
     view: feast.FeatureView,
     rows: Sequence[tuple[str, Mapping[str, Any], datetime, datetime | None]],
 ) -> list[str]:
-    """Writes (user, feature ▸ value, time of the row, time of the row that the values were made of); users left out. All
-    rows have the same features, in one order.
+    """Write rows whose stored version is unchanged (optimistic concurrency control); returns the conflicting users.
 
-    Left out is who has another row by now: a writer that was held up must not undo what the next one has written. SQLite
-    does not look: its file is for the writers of one process.
+    A conflicting row is not written: a delayed writer must not overwrite the row of its successor. SQLite does not check
+    versions, because only one process writes its file.
+
+    Args:
+        store: The Feast store.
+        view: The view of the rows.
+        rows: (user, feature ▸ value, new row time, row time of the version that the values were computed from). All
+            rows have the same features, in the same order.
     """
     if store.config.online_store.type != "redis":
         write_rows(store, view, [(user_id, values, time) for user_id, values, time, _ in rows])
@@ -118,7 +125,7 @@ def compare_and_set_rows(
             ]
             for field, value in zip(fields, values.values(), strict=True):
                 parts += (field, _pack_string(value.SerializeToString()))
-            # As one argument: the client takes longer for each of many than to pack all of them.
+            # One packed argument: the Redis client is slower with many arguments than packing them.
             commands.eval(_COMPARE_AND_SET, 1, name, _ARRAY + len(parts).to_bytes(2, "big") + b"".join(parts))
         written = commands.execute()
     return [user_id for (user_id, *_), is_written in zip(rows, written, strict=True) if not is_written]
@@ -131,7 +138,7 @@ redis.call('HSET', KEYS[1], unpack(parts, 2))
 return 1
 """
 _ARRAY, _STRING = b"\xdc", b"\xdb"
-"""MessagePack's array 16 and str 32."""
+"""MessagePack type bytes: array 16 and str 32."""
 
 
 def _pack_string(part: str | bytes) -> bytes:
@@ -140,14 +147,16 @@ def _pack_string(part: str | bytes) -> bytes:
 
 
 def _encode_time(time: datetime) -> bytes:
-    moment = Timestamp()
-    moment.FromDatetime(time)
-    return bytes(moment.SerializeToString())
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return bytes(timestamp.SerializeToString())
 
 
 def _connection_lock(store: feast.FeatureStore) -> AbstractContextManager[Any]:
-    """Feast's SQLite store has one connection, and that is for one thread at a time: two writers in it would commit each
-    other's halves, and a read that begins beside another one sees the state that the other began with.
+    """Lock of the store's connection; no-op except for SQLite.
+
+    Feast's SQLite store has one connection, which only one thread may use at a time: concurrent writers would commit each
+    other's partial transactions, and overlapping reads share one snapshot.
     """
     if store.config.online_store.type != "sqlite":
         return nullcontext()
@@ -165,7 +174,7 @@ def user_key(user_id: str) -> EntityKey:
 
 
 def to_list_value(kind: Kind, values: Sequence[Any]) -> Value:
-    """A list of an attribute's values."""
+    """The `Value` of a list of attribute values."""
     if kind == "string":
         return Value(string_list_val=StringList(val=values))
     if kind in ("time", "order"):
@@ -174,5 +183,5 @@ def to_list_value(kind: Kind, values: Sequence[Any]) -> Value:
 
 
 def to_int_value(value: int | None) -> Value:
-    """A whole number, or nothing."""
+    """The `Value` of an integer; empty for None."""
     return Value() if value is None else Value(int64_val=value)

@@ -1,5 +1,5 @@
-"""Events through a broker, where `SEGUE_BROKER` names one: the recommender publishes, `python -m sequences.streaming.consume` applies.
+"""Event streaming through the broker of `SEGUE_BROKER`: the recommender publishes, consumers apply to the online store.
 
-A user's events are in one partition, and a partition has one consumer at a time, so a user has one writer. Everything is
-delivered at least once and applied as often as it comes, which changes nothing the second time (ADR 0035).
+All events of a user are in one partition, and a partition has one consumer at a time, so a user has one writer. Delivery is
+at least once and applying is idempotent (ADR 0035). The consumer is `python -m sequences.streaming.consume`.
 """

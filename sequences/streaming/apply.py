@@ -1,6 +1,6 @@
-"""From messages to the online store: together, again until the store takes them, and without those that nobody can apply.
+"""Application of messages to the online store: batched, retried while the store fails, with dead letters for bad events.
 
-Knows nothing about brokers.
+Independent of brokers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from storage import suppression_list
 
 RETRY_S = 0.5
 INVALID_EVENT_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError)
-"""What applying raises where a row is at fault; everything else is taken for a store that is away, and tried again."""
+"""Errors caused by an invalid event; any other error is treated as an unavailable store and retried."""
 
 RawMessages = Sequence[bytes]
 Rows = list[Mapping[str, Any]]
@@ -30,22 +30,23 @@ logger = logging.getLogger(__name__)
 
 
 class ConsumerStopped(RuntimeError):
-    """The process ends while the store is away; what was not applied stays with the broker."""
+    """The process stops while the online store is unavailable; unapplied messages stay in the broker."""
 
 
 class Writer(Protocol):
-    """`OnlineWriter`, as it is needed here."""
+    """The part of `OnlineWriter` that is used here."""
 
     def apply_batch(self, events_of: Mapping[str, Rows]) -> int:
-        """Applies events, user ▸ events; how many were new."""
+        """Apply events (user ▸ events); returns the number of new events."""
 
 
 class EventApplier:
-    """Applies what several partitions have read at the same time in one go; everything of it happens in one thread at a time.
+    """Applies messages of several partitions in one batch, in one thread at a time.
 
     Args:
-        open_writer: opens the online store, given the length of a track; tried again until it works.
-        file: the list of forgotten users; what comes of them is dropped.
+        open_writer: Opens the online store, given a function track_id ▸ length in ms; retried until it succeeds.
+        suppression_file: Suppression list; events of its users are dropped.
+        metrics: Metrics to update.
     """
 
     def __init__(
@@ -64,29 +65,30 @@ class EventApplier:
         self._suppression_digest = ""
 
     def open(self) -> None:
-        """Opens the online store ahead of the first events, which need not wait for it then; if it cannot be, they do."""
+        """Open the online store before the first events arrive; a failure is ignored, the first batch retries."""
         with self._apply_lock, suppress(Exception):
             self._writer = self._open(self._duration_of)
 
     async def apply(self, contents: RawMessages) -> list[DeadLetter]:
-        """Returns when everything is in the online store but for what is returned.
+        """Apply encoded messages; returns dead letters for those that are invalid when all others are in the store.
 
         Raises:
-            Stopped: `stop` was called before the store took it.
+            ConsumerStopped: `stop` was called before the store accepted the messages.
         """
-        answer: asyncio.Future[list[DeadLetter]] = asyncio.get_running_loop().create_future()
-        self._queue.append((contents, answer))
+        result: asyncio.Future[list[DeadLetter]] = asyncio.get_running_loop().create_future()
+        self._queue.append((contents, result))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain_queue())
-        return await answer
+        return await result
 
     def stop(self) -> None:
-        """Wait for the store no longer."""
+        """Stop retrying while the store is unavailable."""
         self._stop_event.set()
 
     def suppression_digest(self) -> str:
-        """The digest of the newest list of forgotten users that this process has taken up: nothing of theirs is written any
-        more. Does not wait for a store that is away.
+        """Digest of the newest suppression list that is in effect: no further events of its users are written.
+
+        Returns the previous digest while a batch is being applied, instead of waiting for an unavailable store.
         """
         if self._apply_lock.acquire(blocking=False):
             try:
@@ -101,36 +103,36 @@ class EventApplier:
         while self._queue:
             jobs, self._queue = self._queue, []
             try:
-                found = await asyncio.to_thread(self._apply, [contents for contents, _ in jobs])
+                results = await asyncio.to_thread(self._apply, [contents for contents, _ in jobs])
             except Exception as error:
-                for _, answer in jobs:
-                    if not answer.done():
-                        answer.set_exception(error)
+                for _, result in jobs:
+                    if not result.done():
+                        result.set_exception(error)
             else:
-                for (_, answer), letters in zip(jobs, found, strict=True):
-                    if not answer.done():
-                        answer.set_result(letters)
+                for (_, result), letters in zip(jobs, results, strict=True):
+                    if not result.done():
+                        result.set_result(letters)
 
     def _apply(self, jobs: Sequence[RawMessages]) -> list[list[DeadLetter]]:
         with self._apply_lock:
-            gone = suppression_list.read_suppression_list(self._suppression_file)
+            suppressed = suppression_list.read_suppression_list(self._suppression_file)
             letters: list[list[DeadLetter]] = [[] for _ in jobs]
-            good: list[tuple[Message, list[DeadLetter]]] = []
-            for contents, of_job in zip(jobs, letters, strict=True):
+            messages: list[tuple[Message, list[DeadLetter]]] = []
+            for contents, job_letters in zip(jobs, letters, strict=True):
                 for content in contents:
                     try:
                         message = Message.from_bytes(content)
                     except ValueError as error:
-                        of_job.append(DeadLetter(str(error), "", content.decode("utf-8", "replace")))
+                        job_letters.append(DeadLetter(str(error), "", content.decode("utf-8", "replace")))
                         continue
-                    if message.user_id in gone:
+                    if message.user_id in suppressed:
                         self._metrics.events.labels("forgotten").inc(len(message.events))
                     else:
-                        good.append((message, of_job))
-            self._apply_messages(good)
+                        messages.append((message, job_letters))
+            self._apply_messages(messages)
         self._metrics.events.labels("dead").inc(sum(map(len, letters)))
         now_us = time.time_ns() // 1000
-        for message, _ in good:
+        for message, _ in messages:
             if message.sent_us:
                 self._metrics.latency_seconds.observe(max(0, now_us - message.sent_us) / 1e6)
         return letters
@@ -139,7 +141,7 @@ class EventApplier:
         try:
             self._write([message for message, _ in messages])
         except INVALID_EVENT_ERRORS:
-            # One row is at fault; the others must not wait for it.
+            # At least one event is invalid: apply the messages one by one to find it.
             for message, letters in messages:
                 self._apply_message(message, letters)
 
@@ -151,7 +153,7 @@ class EventApplier:
                 try:
                     self._write([Message(message.user_id, [event], message.duration_ms)])
                 except INVALID_EVENT_ERRORS as error:
-                    logger.error("an event of a user cannot be applied, it goes to the dead letters: %r", error)
+                    logger.error("invalid event moved to the dead letters: %r", error)
                     letters.append(DeadLetter(repr(error), message.user_id, json.dumps(event)))
 
     def _write(self, messages: Sequence[Message]) -> None:
@@ -161,9 +163,9 @@ class EventApplier:
         if not events_of:
             return
         self._duration_ms = {track: ms for message in messages for track, ms in message.duration_ms.items()}
-        fresh = self._apply_with_retry(events_of)
-        self._metrics.events.labels("applied").inc(fresh)
-        self._metrics.events.labels("nothing_new").inc(sum(map(len, events_of.values())) - fresh)
+        new = self._apply_with_retry(events_of)
+        self._metrics.events.labels("applied").inc(new)
+        self._metrics.events.labels("nothing_new").inc(sum(map(len, events_of.values())) - new)
 
     def _duration_of(self, track_id: str) -> int | None:
         return self._duration_ms.get(track_id)
@@ -177,11 +179,9 @@ class EventApplier:
             except INVALID_EVENT_ERRORS:
                 if self._writer is not None:
                     raise
-                logger.exception(
-                    "the online store cannot be opened; is there a `feast apply` to come? It is tried again"
-                )
+                logger.exception("the online store cannot be opened (has `feast apply` been run?); retrying")
             except Exception as error:
-                logger.error("the online store took no events: %s; they are tried again", error)
+                logger.error("writing events to the online store failed: %s; retrying", error)
             self._metrics.retries.inc()
             if self._stop_event.wait(RETRY_S):
-                raise ConsumerStopped("the process ends while the online store is away; the broker keeps its events")
+                raise ConsumerStopped("stopped while the online store is unavailable; the broker keeps the events")

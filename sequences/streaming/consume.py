@@ -1,7 +1,7 @@
-"""`python -m sequences.streaming.consume`: takes events from the broker and applies them to the online store, until it is ended.
+"""`python -m sequences.streaming.consume`: consume events from the broker and apply them to the online store.
 
-As many as there are partitions may run, on any number of machines with the same settings; each takes its share, and what
-one leaves behind when it dies the others take over. Metrics are at `SEGUE_CONSUMER_PORT`.
+Up to one consumer per partition can run, on any number of machines with the same settings. Partitions are distributed
+evenly, and those of a failed consumer are taken over by the others. Metrics are served at `SEGUE_CONSUMER_PORT`.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ def _open_writer(duration_of: Callable[[str], int | None]) -> OnlineWriter:
 
 
 async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
-    """Consume until the process is told to end."""
-    metrics, ending = ConsumerMetrics(), asyncio.Event()
-    applying = EventApplier(_open_writer, here.suppression_list, metrics)
+    """Consume until the process receives SIGTERM or SIGINT."""
+    metrics, stop_event = ConsumerMetrics(), asyncio.Event()
+    applier = EventApplier(_open_writer, here.suppression_list, metrics)
 
-    def end() -> None:
-        ending.set()
-        applying.stop()
+    def stop() -> None:
+        stop_event.set()
+        applier.stop()
 
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, end)
-    run = _make_consumer(here.broker, applying, metrics, topic)
-    await asyncio.to_thread(applying.open)
-    await run(ending)
+        asyncio.get_running_loop().add_signal_handler(name, stop)
+    run = _make_consumer(here.broker, applier, metrics, topic)
+    await asyncio.to_thread(applier.open)
+    await run(stop_event)
 
 
 def _make_consumer(
-    url: str, applying: EventApplier, metrics: ConsumerMetrics, topic: Topic
+    url: str, applier: EventApplier, metrics: ConsumerMetrics, topic: Topic
 ) -> Callable[[asyncio.Event], Coroutine[Any, Any, None]]:
-    """What consumes from the broker at this address until it is told to end."""
+    """The `run` method of a consumer for the broker at `url`; it consumes until its event is set."""
     if url.startswith("kafka://"):
         from sequences.streaming.kafka import TopicConsumer
 
-        return TopicConsumer(url, applying, metrics, REGISTRY, topic).run
+        return TopicConsumer(url, applier, metrics, REGISTRY, topic).run
     from sequences.streaming.redis_streams import StreamConsumer
 
-    return StreamConsumer(url, applying, metrics, REGISTRY, topic).run
+    return StreamConsumer(url, applier, metrics, REGISTRY, topic).run
 
 
 def main() -> int:
-    """The command."""
+    """Run the command; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("sequences").setLevel(logging.INFO)
     try:
         here = settings.load_settings()
         if not here.broker:
             raise settings.SettingError(
-                "SEGUE_BROKER is empty, so the recommender applies events itself and there is nothing to consume; give "
-                "redis://host:port/db or kafka://host:port to both"
+                "SEGUE_BROKER is empty: the recommender applies events itself and there is nothing to consume; set it to "
+                "redis://host:port/db or kafka://host:port for both processes"
             )
         start_http_server(here.consumer_port, here.host)
     except (settings.SettingError, OSError) as error:

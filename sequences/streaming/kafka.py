@@ -1,7 +1,7 @@
-"""Messages through a topic of Kafka, whose group gives every partition one consumer at a time.
+"""Producer and consumer for Kafka, where a consumer group assigns each partition to one consumer at a time.
 
-The user is the message's key, so that a user is in one partition. What was applied stays until the topic's own retention
-ends. Knows nothing about what applying means.
+The user id is the message key, so all messages of a user are in one partition. Applied messages remain until the topic's
+retention ends. Independent of the application of messages.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from sequences.streaming.metrics import ConsumerMetrics
 MAX_BATCH_MESSAGES = 512
 POLL_INTERVAL_S, LAG_TIMEOUT_S = 1.0, 5.0
 SESSION_TIMEOUT_MS = 10_000
-"""How long a consumer may be silent until the group gives its partitions to others; a broker allows no less than 6 s unless told."""
+"""Time without heartbeats after which the group reassigns a consumer's partitions; brokers require at least 6 s by default."""
 REPLICATION_FACTOR = 3
 
 logger = logging.getLogger(__name__)
 
 
 def parse_servers(url: str) -> list[str]:
-    """`kafka://host:port,host:port` as a list."""
+    """The servers of a `kafka://host:port,host:port` URL."""
     return url.removeprefix("kafka://").rstrip("/").split(",")
 
 
 async def create_topics(url: str, topic: Topic) -> None:
-    """Make what is not there of the topic and that of its dead letters, three times replicated where there are so many brokers.
+    """Create the topic and its dead-letter topic if they do not exist, with three replicas if there are enough brokers.
 
-    Whoever comes first does it: a broker that makes a topic by itself gives it its own number of partitions, mostly one.
-    A broker that refuses is left to its own topics, and the reason is logged.
+    Producers and consumers both call this first, because topics that a broker creates automatically get its default
+    number of partitions, usually one. If the broker refuses, the reason is logged and its own topics are used.
 
     Raises:
-        KafkaError: nobody answers.
+        KafkaError: No broker responds.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=parse_servers(url))
     await admin.start()
@@ -57,13 +57,15 @@ async def create_topics(url: str, topic: Topic) -> None:
         if cluster["controller_id"] not in brokers:
             raise KafkaError("none of its brokers is the controller")
         replicas = min(REPLICATION_FACTOR, len(brokers))
-        wanted = [NewTopic(topic.name, topic.partitions, replicas), NewTopic(topic.dead_letter_name, 1, replicas)]
-        answer = await admin.create_topics(wanted)
-        for name, code, *words in answer.topic_errors:
+        topics = [NewTopic(topic.name, topic.partitions, replicas), NewTopic(topic.dead_letter_name, 1, replicas)]
+        response = await admin.create_topics(topics)
+        for name, code, *details in response.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
-                logger.warning("the broker makes no topic %s: %s %s", name, for_code(code).__name__, *words)
+                logger.warning("the broker did not create topic %s: %s %s", name, for_code(code).__name__, *details)
     except KafkaError as error:
-        logger.warning("the broker makes no topics when asked, which need %d partitions: %r", topic.partitions, error)
+        logger.warning(
+            "the broker did not create the topics; create them with %d partitions: %r", topic.partitions, error
+        )
     finally:
         await admin.close()
 
@@ -73,12 +75,12 @@ async def _start(broker: KafkaBroker, url: str, topic: Topic) -> None:
     try:
         await broker.start()
     except BaseException:
-        await broker.stop()  # what it had opened
+        await broker.stop()  # closes partially opened connections
         raise
 
 
 class TopicSender:
-    """Publishes; everything of it happens in one event loop."""
+    """Producer; must be used in one event loop."""
 
     def __init__(self, url: str, topic: Topic = TOPIC) -> None:
         self._url, self._topic = url, topic
@@ -88,10 +90,10 @@ class TopicSender:
         self._is_started = False
 
     async def send(self, messages: Iterable[Message]) -> None:
-        """Returns when the broker has all of them, each partition's in this order.
+        """Send messages and wait for the broker's acknowledgement of all; the order within a partition is kept.
 
         Raises:
-            KafkaError, OSError: it may have none or some of them; sent again, they do no harm.
+            KafkaError, OSError: Some messages may not have been delivered; sending all again is safe (idempotent).
         """
         if not self._is_started:
             await _start(self._broker, self._url, self._topic)
@@ -100,27 +102,27 @@ class TopicSender:
             await self._broker.publish(message.to_bytes(), self._topic.name, key=_key(message.user_id), no_confirm=True)
             for message in messages
         ]
-        await asyncio.gather(*(one for one in sent if asyncio.isfuture(one)))
+        await asyncio.gather(*(future for future in sent if asyncio.isfuture(future)))
 
     async def close(self) -> None:
-        """Sends what is waiting and closes the connection."""
+        """Flush pending messages and close the connection."""
         await self._broker.stop()
 
 
 class TopicConsumer:
-    """One process of the group."""
+    """One member of the consumer group."""
 
     def __init__(
         self,
         url: str,
-        applying: EventApplier,
+        applier: EventApplier,
         metrics: ConsumerMetrics,
         registry: CollectorRegistry = REGISTRY,
         topic: Topic = TOPIC,
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
     ) -> None:
-        self._url, self._applier, self._metrics, self._topic = url, applying, metrics, topic
-        self._in_flight_ms: dict[int, int] = {}  # partition ▸ when the oldest message was sent that is being applied
+        self._url, self._applier, self._metrics, self._topic = url, applier, metrics, topic
+        self._in_flight_ms: dict[int, int] = {}  # partition ▸ send time of the oldest message that is being applied
         self._broker = KafkaBroker(
             parse_servers(url),
             logger=logger,
@@ -143,20 +145,20 @@ class TopicConsumer:
         )
         self.subscriber(self._handle)
 
-    async def run(self, ending: asyncio.Event) -> None:
-        """Consume until `ending`; then leave the group."""
+    async def run(self, stop_event: asyncio.Event) -> None:
+        """Consume until `stop_event` is set; then leave the group."""
         try:
-            while not (ending.is_set() or await self._try_start()):
+            while not (stop_event.is_set() or await self._try_start()):
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ending.wait(), POLL_INTERVAL_S)
-            while not ending.is_set():
+                    await asyncio.wait_for(stop_event.wait(), POLL_INTERVAL_S)
+            while not stop_event.is_set():
                 try:
-                    # It would ask for ever.
+                    # The client itself has no timeout and would retry forever.
                     await asyncio.wait_for(self._report_lag(), LAG_TIMEOUT_S)
                 except (KafkaError, TimeoutError) as error:
-                    logger.error("the broker does not tell the lag: %r", error)
+                    logger.error("could not read the consumer lag from the broker: %r", error)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ending.wait(), POLL_INTERVAL_S)
+                    await asyncio.wait_for(stop_event.wait(), POLL_INTERVAL_S)
         finally:
             await self._broker.stop()
 
@@ -164,12 +166,12 @@ class TopicConsumer:
         try:
             await _start(self._broker, self._url, self._topic)
         except (KafkaError, OSError) as error:
-            logger.error("the broker does not answer: %s; it is tried again", error)
+            logger.error("the broker does not respond: %s; retrying", error)
             return False
         return True
 
     async def _handle(self, message: KafkaMessage) -> None:
-        # What raises is not acknowledged: FastStream goes back to the first of the batch.
+        # On an exception nothing is acknowledged: FastStream seeks back to the first message of the batch.
         records: Any = message.raw_message
         for record in records:
             self._in_flight_ms.setdefault(record.partition, record.timestamp)
@@ -181,15 +183,18 @@ class TopicConsumer:
         consumer = self.subscriber.consumer
         if consumer is None:
             return
-        # Asked at once: while something is awaited a partition may become another consumer's.
-        end_of = {one: consumer.highwater(one) or 0 for one in consumer.assignment()}
-        waiting = {one.partition: max(0, end - (await consumer.committed(one) or 0)) for one, end in end_of.items()}
-        self._metrics.owned_partitions.set(len(waiting))
+        # Read before the first await, during which partitions may be reassigned.
+        end_offsets = {partition: consumer.highwater(partition) or 0 for partition in consumer.assignment()}
+        lags = {
+            partition.partition: max(0, end - (await consumer.committed(partition) or 0))
+            for partition, end in end_offsets.items()
+        }
+        self._metrics.owned_partitions.set(len(lags))
         for partition in range(self._topic.partitions):
-            sent_ms = self._in_flight_ms.get(partition) if partition in waiting else None
+            sent_ms = self._in_flight_ms.get(partition) if partition in lags else None
             age_s = max(0.0, time.time() - sent_ms / 1000) if sent_ms else 0.0
-            # What another consumer has now is told by that one.
-            self._metrics.lag_messages.labels(str(partition)).set(waiting.get(partition, 0))
+            # Partitions of other consumers are reported by them, here as 0.
+            self._metrics.lag_messages.labels(str(partition)).set(lags.get(partition, 0))
             self._metrics.oldest_message_seconds.labels(str(partition)).set(age_s)
 
 

@@ -1,6 +1,6 @@
-"""What travels: the events of one report of one user, with what its sender knew of the tracks.
+"""Broker messages: the events of one report of one user, with the lengths of the played tracks.
 
-Knows nothing about brokers.
+Independent of brokers.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Topic:
-    """Where messages go: streams `<name>:<partition>` of Redis, or the topic `<name>` of Kafka; dead letters beside them.
+    """Destination of messages: the Redis streams `<name>:<partition>`, or the Kafka topic `<name>`.
 
-    The number of partitions may only change while nothing is in them: a user would be in two.
+    Change the number of partitions only while they are empty; otherwise a user's messages would be in two partitions.
     """
 
     name: str = "segue.events"
     partitions: int = 16
-    group: str = "segue"
+    group: str = "segue"  # consumer group
 
     @property
     def dead_letter_name(self) -> str:
-        """Where what cannot be applied is kept."""
+        """Name of the dead-letter stream or topic."""
         return f"{self.name}.dead"
 
     def stream(self, partition: int) -> str:
-        """Redis's stream of a partition."""
+        """Name of a partition's Redis stream."""
         return f"{self.name}:{partition}"
 
     def partition_of(self, user_id: str) -> int:
-        """The one partition that has this user's events."""
+        """The partition of a user's messages (Redis)."""
         return zlib.crc32(user_id.encode("utf-8", "surrogatepass")) % self.partitions
 
 
@@ -43,57 +43,60 @@ TOPIC = Topic()
 
 @dataclass(frozen=True)
 class Message:
-    """Rows of the data contract, one user's, in the order of the log. `duration_ms` is track ▸ length of those that are
-    played, where it is known: it tells a full play from a partial one, and whoever applies need not know the catalogue.
-    """
+    """Events of one user; includes track lengths, so that consumers can classify plays without the catalog."""
 
     user_id: str
-    events: Sequence[Mapping[str, Any]]
-    duration_ms: Mapping[str, int] = field(default_factory=dict)
-    sent_us: int = 0
+    events: Sequence[Mapping[str, Any]]  # rows of the data contract, in the order of the log
+    duration_ms: Mapping[str, int] = field(default_factory=dict)  # played track ▸ length, if known
+    sent_us: int = 0  # send time, µs UTC; 0 if unknown
 
     def to_bytes(self) -> bytes:
-        """As it travels."""
+        """The encoded message."""
         return json.dumps(vars(self), separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Message:
-        """What `to_bytes` wrote.
+        """The message of `to_bytes` content.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: The content has another format.
         """
         try:
             row = json.loads(content)
             message = cls(str(row["user_id"]), row["events"], row.get("duration_ms", {}), int(row.get("sent_us", 0)))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"no message of events: {error!r}") from error
+            raise ValueError(f"not an event message: {error!r}") from error
         if not isinstance(message.events, list) or not all(isinstance(event, dict) for event in message.events):
-            raise ValueError("no message of events: `events` is no list of rows")
+            raise ValueError("not an event message: `events` is not a list of rows")
         return message
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """Something that cannot be applied, and why: one event of a message, or a content that is no message."""
+    """An event or message that cannot be applied, and the reason."""
 
     reason: str
-    user_id: str
-    content: str
+    user_id: str  # empty if the message could not be decoded
+    content: str  # JSON of the event, or the raw message
 
     def to_bytes(self) -> bytes:
-        """As it is kept."""
+        """The encoded dead letter."""
         return json.dumps(vars(self)).encode()
 
 
 def build_messages(
     events_of: Mapping[str, Sequence[Mapping[str, Any]]], duration_of: Callable[[str], int | None]
 ) -> Iterator[Message]:
-    """One message a user."""
+    """One message per user.
+
+    Args:
+        events_of: user ▸ contract rows.
+        duration_of: track_id ▸ length in ms, None if unknown.
+    """
     now_us = time.time_ns() // 1000
     for user_id, events in events_of.items():
         played = {event["target_id"] for event in events if event["action"] == "play"}
-        lengths = {track: duration_of(track) for track in sorted(played)}
-        known = {track: length for track, length in lengths.items() if length is not None}
+        durations = {track: duration_of(track) for track in sorted(played)}
+        known_durations = {track: duration for track, duration in durations.items() if duration is not None}
         rows = [{name: value for name, value in event.items() if value is not None} for event in events]
-        yield Message(user_id, rows, known, now_us)
+        yield Message(user_id, rows, known_durations, now_us)

@@ -1,7 +1,8 @@
-"""Messages that were in the hands of a consumer which died: one of them may be what it died of.
+"""Poison message detection: isolation of messages that were in progress when their consumer crashed.
 
-Whoever takes the stream over applies each of them by itself and counts it before, so that a message which ends its
-consumers becomes known and its neighbours do not share its count. Knows nothing about what applying means.
+One of them may have caused the crash. The next owner of the stream applies each of them separately and counts the attempt
+beforehand, so that a message that crashes consumers is identified and other messages are not blamed. Independent of the
+application of messages.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ from typing import Any
 from sequences.streaming.message import Topic
 
 MAX_ISOLATED_ATTEMPTS = 2
-"""How often a message is applied by itself: with the first time, among others, it has then ended three consumers."""
+"""Isolated attempts per message; including the first, batched attempt, it has then crashed three consumers."""
 
 EntryId = tuple[int, int]
 
 
 class PoisonMessageTracker:
-    """Of every partition of one consumer; `client` is redis-py's, asyncio."""
+    """Tracker for the partitions of one consumer; `client` is a redis-py asyncio client."""
 
     def __init__(self, client: Any, topic: Topic) -> None:
         self._client, self._topic = client, topic
         self._last_suspected: dict[int, EntryId] = {}
 
     async def take_over(self, partition: int, group: str) -> None:
-        """What the stream's groups have delivered and nobody has finished is suspected; `group` is the only one after."""
+        """Mark messages that earlier groups have delivered but not finished as suspects, and remove these groups."""
         stream = self._topic.stream(partition)
         self._last_suspected.pop(partition, None)
         for other in await self._client.xinfo_groups(stream):
@@ -38,20 +39,20 @@ class PoisonMessageTracker:
             await self._client.xgroup_destroy(stream, other["name"])
 
     def count_suspected(self, partition: int, ids: list[bytes]) -> int:
-        """How many of these ids, which are in the stream's order, are suspected: the first ones."""
+        """Number of suspects among these ids in stream order; suspects are the first ones."""
         last = self._last_suspected.get(partition, (0, 0))
-        return sum(_parse_entry_id(one) <= last for one in ids)
+        return sum(_parse_entry_id(entry) <= last for entry in ids)
 
     async def record_attempt(self, partition: int, entry: bytes) -> int:
-        """How often this message has been tried, with the time that is about to come."""
+        """Count an attempt that is about to start; returns the number of attempts including it."""
         return int(await self._client.hincrby(self._attempts_key(partition), entry, 1))
 
     async def undo_attempt(self, partition: int, entry: bytes) -> None:
-        """That was no try: something else was in the way, and the consumer lives."""
+        """Uncount an attempt that failed for another reason without crashing the consumer."""
         await self._client.hincrby(self._attempts_key(partition), entry, -1)
 
     async def clear_attempts(self, partition: int, entry: bytes) -> None:
-        """The message is out of the stream."""
+        """Delete the counter of a message that has left the stream."""
         await self._client.hdel(self._attempts_key(partition), entry)
 
     def _attempts_key(self, partition: int) -> str:

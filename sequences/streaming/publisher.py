@@ -1,7 +1,4 @@
-"""The recommender's side: what the log has appended goes to the broker, and returns when the broker has it.
-
-Knows nothing about who applies it.
-"""
+"""Synchronous publisher of the recommender: sends logged events to the broker and waits for its acknowledgement."""
 
 from __future__ import annotations
 
@@ -16,17 +13,23 @@ WAIT_S = 15.0
 
 
 class Sender(Protocol):
-    """One kind of broker."""
+    """Asynchronous sender for one type of broker."""
 
     async def send(self, messages: Iterable[Message]) -> None:
-        """Returns when the broker has all of them."""
+        """Send messages and wait for the acknowledgement of all."""
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
 
 
 class Publisher:
-    """For any thread. `duration_of(track_id)` is in ms, None where unknown."""
+    """Thread-safe publisher with its own event loop.
+
+    Args:
+        url: Broker URL.
+        duration_of: track_id ▸ length in ms, None if unknown.
+        topic: The topic.
+    """
 
     def __init__(self, url: str, duration_of: Callable[[str], int | None], topic: Topic = TOPIC) -> None:
         self._url, self._duration_of, self._topic = url, duration_of, topic
@@ -36,32 +39,32 @@ class Publisher:
         self._thread.start()
 
     def publish(self, events_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Send events, user ▸ events in order.
+        """Send events, user ▸ contract rows in order.
 
         Raises:
-            Exception: the broker does not have all of them; which ones is unknown.
+            Exception: The broker has not acknowledged all events; some may have been delivered.
         """
         self._run_in_loop(self._send(list(build_messages(events_of, self._duration_of))))
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection and stop the event loop."""
         if self._sender is not None:
             self._run_in_loop(self._sender.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    async def _send(self, them: list[Message]) -> None:
+    async def _send(self, messages: list[Message]) -> None:
         if self._sender is None:
             self._sender = make_sender(self._url, self._topic)
-        await self._sender.send(them)
+        await self._sender.send(messages)
 
-    def _run_in_loop(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_S)
+    def _run_in_loop(self, coroutine: Any) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WAIT_S)
 
 
 def make_sender(url: str, topic: Topic) -> Sender:
-    """What publishes to the broker at this address."""
+    """A sender for the broker at `url`."""
     if url.startswith("kafka://"):
         from sequences.streaming.kafka import TopicSender
 

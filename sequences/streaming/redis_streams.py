@@ -1,7 +1,7 @@
-"""Messages through Redis Streams: a stream a partition, with one consumer at a time.
+"""Producer and consumer for Redis Streams: one stream per partition, with one consumer at a time.
 
-What is in a stream has not been applied: an applied message is deleted. So a new owner of a stream reads all of it, from
-its beginning, whatever the owner before had in its hands. Knows nothing about what applying means.
+A stream contains only messages that are not applied; applied messages are deleted. A new owner therefore reads the stream
+from its beginning, regardless of the progress of the previous owner. Independent of the application of messages.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ MAX_BATCH_MESSAGES = 512
 RENEWALS_PER_LEASE = 5
 READS_PER_LEASE = 20
 SHUTDOWN_GRACE_S = 2.0
-"""How long a partition that is given back waits for what is being applied: less than a lease."""
+"""Time that releasing a partition waits for messages in progress; must be shorter than a lease."""
 
 logger = logging.getLogger(__name__)
 
 
 class StreamSender:
-    """Publishes; everything of it happens in one event loop."""
+    """Producer; must be used in one event loop."""
 
     def __init__(self, url: str, topic: Topic = TOPIC) -> None:
         self._topic = topic
@@ -56,10 +56,10 @@ class StreamSender:
         )
 
     async def send(self, messages: Iterable[Message]) -> None:
-        """Returns when the broker has all of them, each partition's in this order.
+        """Send messages and wait until Redis has all of them; the order within a partition is kept.
 
         Raises:
-            RedisError, OSError: it may have none or some of them; sent again, they do no harm.
+            RedisError, OSError: Some messages may not have been delivered; sending all again is safe (idempotent).
         """
         client: Any = await self._broker.connect()
         async with client.pipeline(transaction=False) as commands:
@@ -69,27 +69,27 @@ class StreamSender:
             await commands.execute()
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         await self._broker.stop()
 
 
 class LeaseExpired(RuntimeError):
-    """This consumer was held up for longer than its lease."""
+    """This consumer was suspended for longer than its lease."""
 
 
 class StreamConsumer:
-    """One process of those that share the partitions: takes its fair share, gives back what others should have."""
+    """Consumer that leases its fair share of the partitions and releases partitions in excess of it."""
 
     def __init__(
         self,
         url: str,
-        applying: EventApplier,
+        applier: EventApplier,
         metrics: ConsumerMetrics,
         registry: CollectorRegistry = REGISTRY,
         topic: Topic = TOPIC,
         lease_ms: int = LEASE_MS,
     ) -> None:
-        self._applier, self._metrics, self._topic, self._lease_ms = applying, metrics, topic, lease_ms
+        self._applier, self._metrics, self._topic, self._lease_ms = applier, metrics, topic, lease_ms
         self._consumer_name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._broker = RedisBroker(
             url,
@@ -107,20 +107,20 @@ class StreamConsumer:
         self._isolation_lock = asyncio.Lock()
         self._owned: dict[int, Any] = {}
 
-    async def run(self, ending: asyncio.Event) -> None:
-        """Consume until `ending`; then give everything back."""
+    async def run(self, stop_event: asyncio.Event) -> None:
+        """Consume until `stop_event` is set; then release all partitions."""
         await self._broker.start()
         self._client = await self._broker.connect()
         self._leases = PartitionLeases(self._client, self._topic, self._consumer_name, self._lease_ms)
         self._poison_tracker = PoisonMessageTracker(self._client, self._topic)
         try:
-            while not ending.is_set():
+            while not stop_event.is_set():
                 try:
                     await self._rebalance()
                 except (RedisError, OSError) as error:
-                    logger.error("the broker does not answer: %s; it is tried again", error)
+                    logger.error("the broker does not respond: %s; retrying", error)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ending.wait(), self._lease_ms / 1000 / RENEWALS_PER_LEASE)
+                    await asyncio.wait_for(stop_event.wait(), self._lease_ms / 1000 / RENEWALS_PER_LEASE)
         finally:
             with suppress(RedisError, OSError):
                 for partition in list(self._owned):
@@ -131,9 +131,7 @@ class StreamConsumer:
     async def _rebalance(self) -> None:
         for partition in list(self._owned):
             if not await self._leases.renew(partition):
-                logger.warning(
-                    "partition %d is another consumer's now: this one did not answer for too long", partition
-                )
+                logger.warning("the lease of partition %d expired and another consumer may own it", partition)
                 await self._stop(partition)
             elif not self._owned[partition].running:
                 await self._release_partition(partition)
@@ -158,7 +156,7 @@ class StreamConsumer:
                 consumer=self._consumer_name,
                 batch=True,
                 max_records=MAX_BATCH_MESSAGES,
-                # Whoever is asked to stop is not kept waiting by a read.
+                # Short, so that a blocking read does not delay `stop`.
                 polling_interval=self._lease_ms // READS_PER_LEASE,
             ),
             ack_policy=AckPolicy.NACK_ON_ERROR,
@@ -174,11 +172,12 @@ class StreamConsumer:
         subscriber(handle)
         self._owned[partition] = subscriber
         await subscriber.start()
-        logger.info("partition %d is this consumer's", partition)
+        logger.info("consuming partition %d", partition)
 
     async def _create_exclusive_group(self, partition: int) -> str:
-        """A group that reads the stream from its beginning, and is its only one: an owner before who was held up and goes on
-        takes nothing that this one would miss, for there is nothing for it to read.
+        """Create a group that reads the stream from its beginning, and remove all other groups.
+
+        A previous owner that was suspended and resumes cannot read messages through its removed group.
         """
         stream, group = self._topic.stream(partition), f"{self._topic.group}:{uuid.uuid4().hex[:8]}"
         await self._client.xgroup_create(stream, group, id="0", mkstream=True)
@@ -190,33 +189,34 @@ class StreamConsumer:
             ids, contents = message.raw_message["message_ids"], list(map(_decode_content, message.raw_message["data"]))
             suspected = self._poison_tracker.count_suspected(partition, ids)
             for entry, content in zip(ids[:suspected], contents, strict=False):
-                # One at a time in the whole process: who else would be applied with it would be suspected with it.
+                # One at a time per process: a message applied concurrently would become a suspect, too.
                 async with self._isolation_lock:
                     await self._apply_isolated(partition, message, entry, content)
             if suspected < len(ids):
                 await self._apply(partition, message, ids[suspected:], contents[suspected:])
-            # FastStream would acknowledge by a round trip of its own.
+            # Already acknowledged in `_finish`; FastStream would need another round trip.
             message.committed = AckStatus.ACKED
         except Exception as error:
-            # Later ones must not pass what was not applied: the partition is given back, and read from its first message.
-            logger.warning("partition %d is given back: %r", partition, error)
+            # Order must be kept: release the partition, so that it is read again from its first unapplied message.
+            logger.warning("releasing partition %d: %r", partition, error)
             raise StopConsume from error
 
     async def _apply(
         self, partition: int, message: RedisBatchStreamMessage, ids: Sequence[bytes], contents: Sequence[bytes]
     ) -> None:
         if not self._leases.holds(partition):
-            raise LeaseExpired(f"partition {partition} may be another consumer's by now; it reads this again")
+            raise LeaseExpired(f"the lease of partition {partition} expired; its next owner reads these messages again")
         await self._finish(partition, message, ids, await self._applier.apply(contents))
 
     async def _apply_isolated(
         self, partition: int, message: RedisBatchStreamMessage, entry: bytes, content: bytes
     ) -> None:
-        tries = await self._poison_tracker.record_attempt(partition, entry)
-        if tries > MAX_ISOLATED_ATTEMPTS:
-            logger.error("a message goes to the dead letters, for %d consumers died that had it", tries)
+        attempts = await self._poison_tracker.record_attempt(partition, entry)
+        if attempts > MAX_ISOLATED_ATTEMPTS:
+            logger.error("message moved to the dead letters: %d consumers crashed while applying it", attempts)
             self._metrics.events.labels("dead").inc()
-            letter = DeadLetter(f"{tries} consumers died that had it", "", content.decode("utf-8", "replace"))
+            reason = f"{attempts} consumers crashed while applying it"
+            letter = DeadLetter(reason, "", content.decode("utf-8", "replace"))
             await self._finish(partition, message, [entry], [letter])
         else:
             try:
@@ -246,8 +246,8 @@ class StreamConsumer:
         await subscriber.stop()
 
     async def _skip_parsing(self, group: str, raw: Any) -> RedisBatchStreamMessage:
-        # FastStream would decode every content, encode the list of them and decode that; one that it cannot read would take
-        # the whole batch with it.
+        # FastStream's parser would decode, re-encode and decode every message, and one unreadable message would fail the
+        # whole batch.
         return RedisBatchStreamMessage(raw, b"", consumer=self._client, group=group)
 
     async def _report_lag(self) -> None:
@@ -257,13 +257,13 @@ class StreamConsumer:
                 commands.xlen(self._topic.stream(partition))
                 commands.xrange(self._topic.stream(partition), count=1)
             commands.xlen(self._topic.dead_letter_name)
-            *found, dead = await commands.execute()
-        for partition, (waiting, first) in enumerate(zip(found[::2], found[1::2], strict=True)):
+            *replies, dead_letters = await commands.execute()
+        for partition, (length, first) in enumerate(zip(replies[::2], replies[1::2], strict=True)):
             sent_s = int(first[0][0].split(b"-")[0]) / 1000 if first else None
             age_s = 0.0 if sent_s is None else max(0.0, int(seconds) + int(microseconds) / 1e6 - sent_s)
-            self._metrics.lag_messages.labels(str(partition)).set(waiting)
+            self._metrics.lag_messages.labels(str(partition)).set(length)
             self._metrics.oldest_message_seconds.labels(str(partition)).set(age_s)
-        self._metrics.dead_letters.set(dead)
+        self._metrics.dead_letters.set(dead_letters)
 
 
 async def _identity(message: RedisBatchStreamMessage) -> RedisBatchStreamMessage:

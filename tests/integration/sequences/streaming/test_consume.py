@@ -82,7 +82,7 @@ def test_what_the_recommender_acknowledged_a_consumer_applies(tmp_path: Path) ->
             assert list(reader.read("u000001")["recent_clicks"]["event_id"])[-3:] == ["e0", "e1", "e2"]
             assert 'segue_broker_events_total{outcome="applied"} 3.0' in told
             assert "faststream_received_messages_total" in told
-            assert client.exists(f"{stream}:owner") == 0  # given back
+            assert client.exists(f"{stream}:owner") == 0  # released
 
 
 def test_a_consumer_without_a_broker_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_what_the_store_did_not_take_is_told_as_lag_and_stays(
 
 def test_a_consumer_waits_for_a_broker_that_is_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     nowhere = f"kafka://127.0.0.1:{free_port()}"
-    with_a_consumer(nowhere, None, tmp_path, lambda _: until(lambda: "the broker does not answer" in caplog.text))
+    with_a_consumer(nowhere, None, tmp_path, lambda _: until(lambda: "the broker does not respond" in caplog.text))
     with closing(Publisher(nowhere, duration_of, TOPIC)) as publisher, pytest.raises(KafkaConnectionError):
         publisher.publish({"u1": [event(1, "u1")]})
 
@@ -187,6 +187,6 @@ def test_a_consumer_outlives_its_broker(tmp_path: Path, caplog: pytest.LogCaptur
         def check(registry: CollectorRegistry) -> None:
             until(lambda: registry.get_sample_value("segue_broker_owned_partitions") == TOPIC.partitions)
             servers_of_here.close()
-            until(lambda: "the broker does not tell the lag" in caplog.text)
+            until(lambda: "could not read the consumer lag" in caplog.text)
 
         with_a_consumer(url, None, tmp_path, check)

@@ -195,7 +195,7 @@ def test_a_message_that_kills_its_consumers_is_set_aside_and_no_other(
 
     assert [dies() for _ in range(4)] == [True, True, True, False]
     ((_, letter),) = client.xrange(TOPIC.dead_letter_name)
-    assert "3 consumers died" in str(letter) and "deadly" in str(letter)
+    assert "3 consumers crashed" in str(letter) and "deadly" in str(letter)
     for user in users:
         ids = [one for one in consumers.applied_in_order(tmp_path / "notes")[user] if one != "deadly"]
         assert ids == [f"{user}:{number}" for number in range(3)]
