@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from config import settings
 from training.data.training_data import TrainingData
 from training.engine import distributed, tracking
+from training.engine.config_io import config_from_dict
 from training.engine.import_closure import code_hash
 from training.engine.process_memory import peak_mb
 from training.engine.workspace import FITS, INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
@@ -107,7 +108,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
 
 def supports_distributed_training(config: DataclassInstance) -> bool:
     """Whether a model with this config is trained in steps, which several ranks can share."""
-    return hasattr(config, "steps")
+    return hasattr(config, "steps") or hasattr(config, "optimizer")
 
 
 def is_unselected_ranker(workspace: Workspace, ranker: str) -> bool:
@@ -233,9 +234,7 @@ def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) 
         raise MissingInput(
             f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, which tunes it"
         )
-    stored = json.loads(path.read_text())
-    # JSON has lists where the config has tuples.
-    return type(config)(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+    return config_from_dict(type(config), json.loads(path.read_text()))
 
 
 def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:

@@ -35,7 +35,6 @@ from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.user_item_history import UserItemHistory
 from training.recall.multi_interest.channel import MultiInterest
-from training.recall.multi_interest.interest_names import InterestNames
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.model import RealtimeNetwork
@@ -123,11 +122,10 @@ def _make_channels(vocabulary: Vocabulary, chance: np.random.Generator) -> dict[
         nobody,
         PathExplainer(graph, {}),
     )
-    names = InterestNames([], codes.facet_VF.numpy(), vocabulary)
     return {
         "favourites": Favourites(Favourites.config("small"), vocabulary),
         "realtime": Realtime(realtime, RealtimeNetwork(realtime, codes), catalogue, vocabulary),
-        "multi_interest": MultiInterest(interests, MultiInterestNetwork(interests, codes), catalogue, names),
+        "multi_interest": MultiInterest(interests, MultiInterestNetwork(interests, codes), catalogue, vocabulary),
         "knowledge_graph": walks,
     }
 

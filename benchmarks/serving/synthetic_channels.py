@@ -13,7 +13,6 @@ vocabulary, A artists, B listeners, D width.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import change_config
 from training.nn.item_tower import RARE_ROW, ItemCodes
 from training.recall.channel import RecallChannel
 from training.recall.favourites import Favourites, FavouritesConfig
@@ -35,9 +35,9 @@ from training.recall.knowledge_graph.user_item_history import UserItemHistory
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.multi_interest.channel import MultiInterest
-from training.recall.multi_interest.interest_names import InterestNames
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
+from training.recall.next_item_network import NextItemNetwork
 from training.recall.popularity import Popularity, PopularityConfig, _FacetMatcher
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.model import RealtimeNetwork
@@ -75,11 +75,9 @@ class SyntheticWorld:
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
             "favourites": lambda: Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary),
-            "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork, self.vocabulary),
-            "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._interest_names()),
-            "long_short": lambda: self._neural_channel(
-                LongShort, LongShortNetwork, self.vocabulary, discovery_share=0.2
-            ),
+            "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork),
+            "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
+            "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, discovery_share=0.2),
             "knowledge_graph": self._knowledge_graph_channel,
         }
         return {name: make() for name, make in makers.items()}
@@ -134,27 +132,28 @@ class SyntheticWorld:
         facet_VF[:FIRST_CODE] = 0
         return ItemCodes(torch.from_numpy(track_V), torch.from_numpy(artist_V), torch.from_numpy(facet_VF))
 
-    def _neural_channel(self, kind: Any, network: Any, known: Any, **numbers: Any) -> RecallChannel:
-        config = replace(kind.config(self.recipe), **numbers)
+    def _neural_channel(
+        self, kind: Any, network: Any, metadata: dict[str, Any] | None = None, **changes: Any
+    ) -> RecallChannel:
+        config = change_config(kind.config(self.recipe), changes)
         made = network(config, self.codes)
         self._cluster_weights(made.short if isinstance(made, LongShortNetwork) else made)
-        channel: NeuralChannel = kind(config, made, self.catalog_items, known)
+        channel: NeuralChannel[Any] = kind(config, made, self.catalog_items, self.vocabulary, metadata)
         self.index_recall[kind.name] = channel.fit_index(lambda: [self.requests(150, seed=1)])["recall_at_200"]
         return channel
 
     @torch.no_grad()
-    def _cluster_weights(self, network: RealtimeNetwork | MultiInterestNetwork) -> None:
+    def _cluster_weights(self, network: NextItemNetwork | MultiInterestNetwork) -> None:
         artist_AD = network.items.artist.weight
         style_SD = torch.randn(FACET_VALUES, artist_AD.shape[1]) * artist_AD.shape[1] ** -0.5
         style_AD = style_SD[torch.from_numpy(self.facet_A[: len(artist_AD), 0])]
         artist_AD[FIRST_CODE:] = STYLE_SIMILARITY * (artist_AD + style_AD)[FIRST_CODE:]
-        for block in network.users.blocks if isinstance(network, RealtimeNetwork) else ():
+        for block in network.users.blocks if isinstance(network, NextItemNetwork) else ():
             block.output.weight *= BLOCK_OUTPUT_SCALE
             block.feed[-1].weight *= BLOCK_OUTPUT_SCALE
 
-    def _interest_names(self) -> InterestNames:
-        values = [f"style {number}" for number in range(FACET_VALUES)]
-        return InterestNames(values, self.codes.facet_VF.numpy(), self.vocabulary)
+    def _facet_values(self) -> dict[str, Any]:
+        return {"facet_values": [f"style {number}" for number in range(FACET_VALUES)]}
 
     def _popularity(self) -> Popularity:
         item_N = self.catalog_items[: PopularityConfig().max_tracks]

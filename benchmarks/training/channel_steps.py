@@ -16,7 +16,6 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from benchmarks.training import step_rates
 from sequences import behaviours
 from sequences.batch import FIRST_CODE
 from training.ablations.peer_environment import RECHUB, ensure_environment
+from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
 from training.nn.sampled_softmax import SampledSoftmaxLoss
 
@@ -91,28 +91,31 @@ def _self_attention(
 ) -> tuple[Any, list[Any], int]:
     from training.recall.realtime.config import realtime_config
     from training.recall.realtime.model import RealtimeNetwork
-    from training.recall.realtime.objective import RealtimeLearner, WindowLoss
+    from training.recall.realtime.objective import RealtimeLearner
+    from training.recall.window_loss import WindowLoss
 
-    config = replace(
+    config = change_config(
         realtime_config("small"),
-        width=WIDTH,
-        length=LENGTH,
-        layers=2,
-        heads=2,
-        dropout=DROPOUT,
-        batch=BATCH,
-        discovery_share=0.0,
+        {
+            "items.width": WIDTH,
+            "encoder.history_length": LENGTH,
+            "encoder.layers": 2,
+            "encoder.heads": 2,
+            "encoder.dropout": DROPOUT,
+            "sampling.batch": BATCH,
+            "discovery_share": 0.0,
+        },
     )
-    config = replace(config, steps=step_rates.WARM_UP_STEPS + steps)
+    config = change_config(config, {"optimizer.steps": step_rates.WARM_UP_STEPS + steps})
     network = RealtimeNetwork(config, codes)
 
     class Softmax(WindowLoss):
         """The loss of windows that are made already."""
 
         def __init__(self) -> None:
-            self.network, self.settings = network, config
+            self.network, self.sampling, self.loss, self.tasks = network, config.sampling, config.loss, ("next",)
             self.item_loss = SampledSoftmaxLoss(
-                network, share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
+                network, share_V, is_item_V, config.loss.in_batch_negatives, config.loss.uniform_negatives
             )
 
     history = items[..., :LENGTH]
@@ -123,7 +126,7 @@ def _self_attention(
         | {"next_BL": items[n, :, 1 : LENGTH + 1], "new_BL": none, "skip_BL": none}
         for n in range(len(items))
     ]
-    return RealtimeLearner(network.train(), config, Softmax()), batches, BATCH
+    return RealtimeLearner(network.train(), config.optimizer, Softmax()), batches, BATCH
 
 
 def _multi_interest(
@@ -133,8 +136,18 @@ def _multi_interest(
     from training.recall.multi_interest.model import MultiInterestNetwork
     from training.recall.multi_interest.objective import MultiInterestLearner
 
-    config = replace(multi_interest_config("small"), width=WIDTH, length=LENGTH, interests=INTERESTS, batch=BATCH)
-    config = replace(config, targets_per_window=TARGETS, steps=step_rates.WARM_UP_STEPS + steps)
+    config = change_config(
+        multi_interest_config("small"),
+        {
+            "items.width": WIDTH,
+            "encoder.history_length": LENGTH,
+            "encoder.interests": INTERESTS,
+            "sampling.batch": BATCH,
+        },
+    )
+    config = change_config(
+        config, {"sampling.targets_per_window": TARGETS, "optimizer.steps": step_rates.WARM_UP_STEPS + steps}
+    )
     network = MultiInterestNetwork(config, codes)
 
     class Learner(MultiInterestLearner):
@@ -144,7 +157,7 @@ def _multi_interest(
             super(MultiInterestLearner, self).__init__()
             self.network, self.settings = network, config
             self._loss = SampledSoftmaxLoss(
-                network, share_V, is_item_V, config.in_batch_negatives, config.uniform_negatives
+                network, share_V, is_item_V, config.loss.in_batch_negatives, config.loss.uniform_negatives
             )
 
     batches = []

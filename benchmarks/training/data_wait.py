@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ def _run_subprocess(environment: dict[str, str], *arguments: str) -> Any:
 def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None:
     """The share of one model; None for one that does not learn in steps."""
     from training.data.training_data import TrainingData
+    from training.engine.config_io import change_config, field_paths
     from training.engine.trainer import FIT_RECORD_FILE
     from training.engine.workspace import Workspace
     from training.recipes import recipe
@@ -87,13 +88,13 @@ def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None
 
     workspace = Workspace.open(recipe=recipe_name)
     config, fit, _ = resolve_model(kind, name, workspace, "held_out")
-    # `stop_after`: a channel that is told how long to learn does not validate on the way.
-    known = {field.name for field in fields(config)}.intersection({"steps", "early_stopping_step"})
+    # A channel with a given early stopping step does not validate during training.
+    known = {"steps", "optimizer.steps", "validation.early_stopping_step"}.intersection(field_paths(config))
     if not known:
         return None
     data = TrainingData(workspace.marts, "held_out", recipe(recipe_name))
     with tempfile.TemporaryDirectory() as folder:
-        fit(data, replace(config, **dict.fromkeys(known, steps)), Path(folder))
+        fit(data, change_config(config, dict.fromkeys(known, steps)), Path(folder))
         records = [json.loads(file.read_text()) for file in Path(folder).rglob(FIT_RECORD_FILE)]
     return max((record["data_wait_share"] for record in records), default=None)
 

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,7 @@ def _measure(marts: Path) -> EpochCost:
     """In a process of its own, or its memory would be somebody else's too."""
     from training.data.feature_services import ServiceContract
     from training.data.training_data import TrainingData
+    from training.engine.config_io import change_config
     from training.engine.process_memory import peak_mb
     from training.recall.realtime.channel import Realtime
     from training.recipes import recipe
@@ -143,9 +144,13 @@ def _measure(marts: Path) -> EpochCost:
     data.reader("recent_events")
     reading = time.perf_counter() - began
     config = Realtime.config("small")
-    steps = max(1, len(data.plays) // (config.batch * config.length))
+    steps = max(1, len(data.plays) // (config.sampling.batch * config.encoder.history_length))
     with tempfile.TemporaryDirectory() as folder:
-        Realtime.fit(data, replace(config, steps=steps, early_stopping_step=steps), Path(folder))
+        Realtime.fit(
+            data,
+            change_config(config, {"optimizer.steps": steps, "validation.early_stopping_step": steps}),
+            Path(folder),
+        )
     seconds = time.perf_counter() - began
     return EpochCost(round(seconds, 1), round(time.process_time(), 1), round(reading, 1), peak_mb())
 

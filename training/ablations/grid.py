@@ -25,6 +25,7 @@ from training.ablations.evaluation_scope import DEFAULT_SCOPE, EvaluationScope
 from training.ablations.peer_trial import PEERS
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
+from training.engine.config_io import change_config
 from training.engine.import_closure import code_hash
 from training.engine.workspace import Workspace, is_unchanged, mark_done, write_json
 from training.ranking import RANKERS
@@ -48,7 +49,7 @@ class Cell:
         """The config to fit with."""
         if self.model in PEERS:
             return PEERS[self.model](**self.changes, seed=seed)
-        return replace((CHANNELS | RANKERS)[self.model].config(recipe), **self.changes, seed=seed)
+        return change_config((CHANNELS | RANKERS)[self.model].config(recipe), {**self.changes, "seed": seed})
 
     @property
     def kind(self) -> ModelKind:

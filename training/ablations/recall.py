@@ -15,20 +15,28 @@ RECALL_BLOCK = Ablation(
     question="Which user tower finds most, how far back does it need to look, and does learning for longer change the order?",
     cells=(
         *(
-            Cell(name, "realtime", {"pooling": "average", "length": length})
+            Cell(name, "realtime", {"encoder.pooling": "average", "encoder.history_length": length})
             for name, length in AVERAGE_POOLING_LENGTHS.items()
         ),
         *(
-            Cell(name, "realtime", {"pooling": "attention", "length": 64, "block": block})
+            Cell(
+                name, "realtime", {"encoder.pooling": "attention", "encoder.history_length": 64, "encoder.block": block}
+            )
             for name, block in (("SASRec", "residual"), ("LiGR", "gated"), ("HSTU", "pointwise"))
         ),
         *(
-            Cell(f"SASRec, L = {length}", "realtime", {"pooling": "attention", "length": length})
+            Cell(
+                f"SASRec, L = {length}", "realtime", {"encoder.pooling": "attention", "encoder.history_length": length}
+            )
             for length in HISTORY_LENGTHS
             if length != 64
         ),
         *(
-            Cell(f"{name}, {LONG_STEPS:,} steps", "realtime", {"pooling": pooling, "length": 64, "steps": LONG_STEPS})
+            Cell(
+                f"{name}, {LONG_STEPS:,} steps",
+                "realtime",
+                {"encoder.pooling": pooling, "encoder.history_length": 64, "optimizer.steps": LONG_STEPS},
+            )
             for name, pooling in (("average pooling", "average"), ("SASRec", "attention"))
         ),
     ),
@@ -49,8 +57,8 @@ RECALL_INTERESTS = Ablation(
     name="recall_interests",
     question="Are several interests found better by routing or by self-attention, and how many of them?",
     cells=(
-        *(Cell(f"routing, K = {count}", "multi_interest", {"interests": count}) for count in (1, 2, 4, 8)),
-        Cell("self-attention, K = 4", "multi_interest", {"extractor": "attention"}),
+        *(Cell(f"routing, K = {count}", "multi_interest", {"encoder.interests": count}) for count in (1, 2, 4, 8)),
+        Cell("self-attention, K = 4", "multi_interest", {"encoder.extractor": "attention"}),
     ),
     pairs=(
         *((f"routing, K = {more}", f"routing, K = {fewer}") for fewer, more in pairwise((1, 2, 4, 8))),
@@ -62,8 +70,11 @@ RECALL_LIFTING = Ablation(
     name="recall_lifting",
     question="What do slow, strong signals bring when they are carried past the deep layers, and what does the gate?",
     cells=(
-        *(Cell(f"lifting {way}", "long_short", {"lifting": way}) for way in ("off", "bypass", "dormant", "both")),
-        Cell("without a gate", "long_short", {"gate": False}),
+        *(
+            Cell(f"lifting {way}", "long_short", {"repeats.lifting": way})
+            for way in ("off", "bypass", "dormant", "both")
+        ),
+        Cell("without a gate", "long_short", {"repeats.gate": False}),
     ),
     pairs=(
         ("lifting bypass", "lifting off"),
@@ -77,7 +88,7 @@ RECALL_LIFTING = Ablation(
 RECALL_CONTENT = Ablation(
     name="recall_content",
     question="What does the item tower gain from what a track is: nothing known, what is described, or names as well?",
-    cells=tuple(Cell(f"content {use}", "realtime", {"content": use}) for use in ("off", "described", "all")),
+    cells=tuple(Cell(f"content {use}", "realtime", {"items.content": use}) for use in ("off", "described", "all")),
     pairs=(("content described", "content off"), ("content all", "content off")),
 )
 
@@ -85,7 +96,7 @@ RECALL_SKIPS = Ablation(
     name="recall_skips",
     question="Does it help to hold a track that was skipped soon after against what was listened to?",
     cells=tuple(
-        Cell(f"{channel}, {'with' if on else 'without'} skips", channel, {"skip_negatives": on})
+        Cell(f"{channel}, {'with' if on else 'without'} skips", channel, {"loss.skip_negatives": on})
         for channel in ("realtime", "multi_interest", "long_short")
         for on in (False, True)
     ),

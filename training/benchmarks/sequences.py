@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from training.benchmarks.sequence_file import read_attributes, read_sequences
 from training.data.recall_at_k import iterate_chunks
 from training.data.user_batch import OfflineFeatures
 from training.engine import trainer
+from training.engine.config_io import change_config, field_paths, get_field
 from training.recall import CHANNELS, RecallChannel
 
 CUTOFFS = (5, 10, 20)
@@ -87,8 +88,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 runs.setdefault(part, []).append(one)
             print(f"{what}: " + ", ".join(f"{part} {_short_metrics(one)}" for part, one in found.items()), flush=True)
             result["settled"].append(asdict(fitted.resolved_config))
-            config = replace(
-                config, **{name: getattr(fitted.resolved_config, name) for name in channel.seed_independent_fields}
+            config = change_config(
+                config, {path: get_field(fitted.resolved_config, path) for path in channel.seed_independent_fields}
             )
     for part, of_part in runs.items():
         result[part] = summarize_seeds(of_part)
@@ -111,15 +112,16 @@ def build_config(channel: type[RecallChannel], repeats: bool, changes: list[str]
         ValueError: there is no such number, or the value is not of its kind.
     """
     config = channel.config(RECIPE)
-    names = {one.name for one in fields(config)}
-    if not repeats and "discovery_share" in names:
-        # Nobody comes back to an item, so that all of the answer is new to the user.
-        config = replace(config, discovery_share=1.0)
+    paths = field_paths(config)
+    if not repeats and "discovery_share" in paths:
+        # No user returns to an item, so all candidates have to be new to the user.
+        config = change_config(config, {"discovery_share": 1.0})
     for change in changes:
         name, _, text = change.partition("=")
-        if name not in names:
-            raise ValueError(f"--set {change}: {channel.name} has no {name!r}; it has {', '.join(sorted(names))}")
-        config = replace(config, **{name: _parse_value(change, text, getattr(config, name))})
+        matches = [path for path in paths if path == name or path.endswith(f".{name}")]
+        if len(matches) != 1:
+            raise ValueError(f"--set {change}: {channel.name} has no {name!r}; it has {', '.join(sorted(paths))}")
+        config = change_config(config, {matches[0]: _parse_value(change, text, get_field(config, matches[0]))})
     return config
 
 
@@ -184,7 +186,7 @@ def _short_metrics(run: dict[str, float]) -> str:
 
 
 def _with_seed(config: Any, seed: int) -> Any:
-    return replace(config, seed=seed) if "seed" in {one.name for one in fields(config)} else config
+    return change_config(config, {"seed": seed}) if "seed" in field_paths(config) else config
 
 
 def _parse_value(change: str, text: str, present: Any) -> Any:

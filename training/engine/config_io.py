@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Config = TypeVar("Config")
 
@@ -46,7 +47,26 @@ def change_config(config: Config, changes: Mapping[str, Any]) -> Config:
     return replace(config, **direct)  # type: ignore[type-var]
 
 
+def field_paths(config: Any) -> list[str]:
+    """Return the dotted paths of all fields, in order; nested configs are listed by their own fields."""
+    paths = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        inner = field_paths(value) if is_dataclass(value) else []
+        paths += [f"{field.name}.{path}" for path in inner] or [field.name]
+    return paths
+
+
+def get_field(config: Any, path: str) -> Any:
+    """Return the value at a dotted path."""
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
 def _decode(annotation: Any, value: Any) -> Any:
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(option for option in get_args(annotation) if option is not NoneType)
     if is_dataclass(annotation) and isinstance(annotation, type) and isinstance(value, Mapping):
         return config_from_dict(annotation, value)
     if isinstance(value, list) and get_origin(annotation) is not list:

@@ -1,6 +1,6 @@
-"""What every recall channel promises: from what is known of a user, K tracks they may want next.
+"""Interface of recall channels: `k` candidate items for each request.
 
-Legend: B requests, K candidates. Knows nothing about fusion or HTTP.
+Legend: B requests, K candidates. Independent of fusion and HTTP.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 import numpy as np
 
@@ -18,13 +18,24 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.recall.reason import Reason
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from typing_extensions import TypeVar
+
+    # With a default, code that does not read the config can write `RecallChannel` without a parameter.
+    Config = TypeVar("Config", bound=DataclassInstance, default=Any)
+else:
+    from typing import TypeVar
+
+    Config = TypeVar("Config")
+
 
 @dataclass(frozen=True)
 class Candidates:
-    """K items a request, best first; `items_BK` int64 with 0 = none (at the end of a row), `scores_BK` float32, -inf
-    where none.
+    """Up to K items per request, best first.
 
-    Scores order one channel's row; they are not comparable between channels.
+    `items_BK`: int64, 0 = no item (only at the end of a row). `scores_BK`: float32, -inf where there is no item. Scores
+    order one row of one channel; they are not comparable between channels.
     """
 
     items_BK: np.ndarray
@@ -32,7 +43,7 @@ class Candidates:
 
     @classmethod
     def pad_or_truncate(cls, items_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> Candidates:
-        """Exactly `k` columns: cut, or filled with none; an item scored -inf counts as none."""
+        """Exactly `k` columns, truncated or padded; an item with score -inf is removed."""
         items = np.zeros((len(items_BK), k), dtype=np.int64)
         scores = np.full((len(items_BK), k), -np.inf, dtype=np.float32)
         width = min(k, items_BK.shape[1])
@@ -43,27 +54,30 @@ class Candidates:
 
     @classmethod
     def from_ranking(cls, items_BK: np.ndarray) -> Candidates:
-        """Of K items best first, 0 where none: an item's score is how many come before it, negated."""
+        """Candidates from items in rank order, 0 = no item; the score of an item is its negated rank, from 0."""
         rank_K = -np.arange(items_BK.shape[1], dtype=np.float32)
         return cls(items_BK, np.where(items_BK > 0, rank_K, np.float32(-np.inf)))
 
     def filter_by_mask(self, is_kept_BK: np.ndarray) -> Candidates:
-        """Those that are kept, in their order; behind them none."""
+        """The candidates where the mask is true, in their order, padded at the end to the same K."""
         order_BK = np.argsort(~is_kept_BK, axis=1, kind="stable")
         items_BK = np.where(is_kept_BK, self.items_BK, 0)
         scores_BK = np.where(items_BK > 0, self.scores_BK, np.float32(-np.inf))
         return Candidates(*(np.take_along_axis(values_BK, order_BK, axis=1) for values_BK in (items_BK, scores_BK)))
 
 
-class CandidateSource(ABC):
-    """Whatever gives candidates for a user: tracks by item, or playlists or mlogs by number."""
+class CandidateSource(ABC, Generic[Config]):
+    """Source of candidates for a user: tracks by item code, or collections (playlists, mlogs) by number."""
 
     name: ClassVar[str]
     feature_service: ClassVar[str]
+    """Name of the Feast feature service whose views `recall` reads."""
 
-    resolved_config: Any
-    """The config with everything that the fit chose on validation filled in (decay, steps …). `training.train` writes it beside the
-    model, and the `final` fit is given it instead of `config(recipe)`: it chooses nothing any more."""
+    resolved_config: Config
+    """The config with all values that the fit chose on validation (decay, steps …) filled in.
+
+    `training.train` stores it beside the model. The `final` fit gets it instead of `config(recipe)` and chooses nothing.
+    """
 
     @abstractmethod
     def recall(self, users: UserBatch, k: int) -> Candidates:
@@ -71,52 +85,54 @@ class CandidateSource(ABC):
 
     @abstractmethod
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """Why each of `items` was found for the single request `user`, in order."""
+        """Why each of `items` was retrieved for the single request `user`, in order."""
 
     def measures(self) -> dict[str, Any]:
-        """What the fit is worth knowing by: steps, chosen numbers, validation recall."""
+        """Results of the fit for reports: steps, tuned values, validation recall; JSON-serializable."""
         return {}
 
 
-class RecallChannel(CandidateSource):
-    """One way to find tracks. A new one is a file with a subclass and a line in `training.recall.CHANNELS`.
+class RecallChannel(CandidateSource[Config]):
+    """One way to retrieve tracks. To add one, write a file with a subclass and add a line to `training.recall.CHANNELS`.
 
-    Promises, held by the conformance suite: candidates are in the catalogue or were
-    heard by the user before, none twice in a row, padding at the end,
-    the same answer for the same request whatever else is in the batch and after save and load, an answer (perhaps an
-    empty one) for a user with no history or unknown tracks, and no influence of anything known at or after the
-    request.
+    The conformance suite (`tests/contract/training/test_channel_conformance.py`) checks these guarantees:
+
+    - Candidates are in the catalog or in the user's history, without duplicates, with padding at the end of a row.
+    - The result depends on the request only: not on the rest of the batch, nor on whether the channel was saved and
+      loaded, nor on anything known at or after the request time.
+    - Users without a history and unknown tracks give a result (possibly empty), not an error.
     """
 
     seed_independent_fields: ClassVar[tuple[str, ...]] = ()
-    """Which of the numbers that a fit chooses it would choose alike with another seed, and takes long to."""
+    """Dotted paths of tuned config fields that may be reused across seeds because tuning is slow."""
 
     @classmethod
     @abstractmethod
-    def config(cls, recipe: str) -> Any:
-        """The frozen dataclass of this channel's numbers for a recipe. `sequences`, for plain sequences of items, may be
-        the same as `small`.
-        """
+    def config(cls, recipe: str) -> Config:
+        """The config of a recipe: `debug`, `small`, `full`, or `sequences` (plain item sequences; may equal `small`)."""
 
     @classmethod
     @abstractmethod
-    def fit(cls, data: TrainingData, config: Any, folder: Path) -> Self:
-        """Learn from the `train` part of `data`, choose on its `validation` part where it has one.
+    def fit(cls, data: TrainingData, config: Config, folder: Path) -> Self:
+        """Train on the `train` part of `data`; tune on its `validation` part if it has one.
 
-        `folder` is for checkpoints: a killed fit that is started again with the same arguments goes on from there and
-        ends the same.
+        Args:
+            data: Training data of one fit.
+            config: Config of a recipe, or a resolved config.
+            folder: Folder for checkpoints. A fit that was killed and is started again with the same arguments resumes
+                from there and gives the same result.
         """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what `load` needs (JSON, Parquet, safetensors)."""
+        """Write the channel as JSON, Parquet and safetensors files."""
 
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
-        """What `save` wrote."""
+        """The channel that `save` wrote."""
 
     def similar_items(self, item: int, k: int) -> Candidates:
-        """The `k` items most like `item`, itself left out, [1, K]; none from a channel that only knows users."""
+        """The `k` items most similar to `item`, without `item` itself, [1, K]; empty if the channel has no item similarity."""
         del item
         return Candidates.pad_or_truncate(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)

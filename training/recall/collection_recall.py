@@ -258,7 +258,7 @@ class Mlogs(CollectionRecall):
 @torch.no_grad()
 def _mean_track_vectors(containers: Collections, realtime: Realtime) -> Tensor:
     """The mean of each container's tracks, all vectors of length 1, [N, D]; zeros for the reserved two."""
-    total_ND = torch.zeros(len(containers), realtime.resolved_config.width)
+    total_ND = torch.zeros(len(containers), realtime.resolved_config.items.width)
     number = torch.from_numpy(containers.tracks.case_per_item)
     items = torch.from_numpy(containers.tracks.items)
     for some, of in zip(items.split(ITEMS_PER_CHUNK), number.split(ITEMS_PER_CHUNK), strict=True):

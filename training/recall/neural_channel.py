@@ -1,135 +1,322 @@
-"""A channel that asks an index of item vectors: exact while its network learns, chosen by what it is asked afterwards,
-with a boundary before what nobody has played.
+"""Base class of the neural channels: training, validation, early stopping, vector index, saving and loading.
 
-Knows nothing about networks.
+A channel provides its network, its training data, its training module (objective) and how requests are answered.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
-from training.data.recall_at_k import load_user_batches
+from training.data.recall_at_k import load_user_batches, recall_table, validation_objective
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
+from training.engine.config_io import change_config, config_from_dict
+from training.engine.workspace import write_json
 from training.index.cold_start import ColdStartIndex, compute_cold_item_thresholds
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
 from training.index.tuning import RECALL_CUTOFF, RecordingIndex, choose_index
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.neural_config import NeuralChannelConfig
+
+if TYPE_CHECKING:
+    import lightning.pytorch as lightning
 
 ITEMS_PER_CHUNK = 65_536
-REQUESTS_PER_USER, MAX_REQUESTS = 20, 300
+TUNING_REQUESTS_PER_USER, MAX_TUNING_REQUESTS = 20, 300
+CATALOG_FILE = "catalogue.npy"
 
 logger = logging.getLogger(__name__)
 
+NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
 
-class NeuralChannel(RecallChannel):
-    """`index` holds the vectors of the items of `catalogue`, the cold ones of `codes` behind a boundary.
 
-    `settled` has `exact_up_to` and `seed`, and `probes` of an approximate index (None: it is exact); `boundaries` by
-    task (None: not learned yet) and the `boundary_quantile` to learn them by. Cold items are searched exactly, however
-    many there are.
-    """
-
-    catalog: np.ndarray
-    index: ColdStartIndex
+class TrainingSource(Protocol):
+    """Training examples of a channel."""
 
     @property
+    def count_V(self) -> np.ndarray:
+        """Number of training events per track."""
+
+    def __len__(self) -> int:
+        """Number of training examples; 0 if there is nothing to train on."""
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Validation cases with their requests. `batches` is empty if nothing is chosen on validation."""
+
+    cases: RecallCases
+    batches: Sequence[UserBatch]
+    cutoffs: tuple[int, int]
+
+    def recall_table(self, channel: RecallChannel[Any]) -> dict[str, float]:
+        """Recall at the cutoffs by part (see `recall_table`) of the channel's current candidates."""
+        candidates = [channel.recall(users, max(self.cutoffs)).items_BK for users in self.batches]
+        return recall_table(np.concatenate(candidates), self.cases, self.cutoffs)
+
+    def objective(self, table: dict[str, float]) -> float:
+        """The value that early stopping and tuning maximize."""
+        return validation_objective(table, self.cutoffs)
+
+
+class NeuralChannel(RecallChannel[NeuralConfig]):
+    """Channel that searches an index of item vectors with queries from a network.
+
+    The index is exact during training; afterwards exact or approximate search is chosen by the config. Cold items (no
+    training events, but content) are always searched exactly, and are returned only above a score threshold.
+
+    Args:
+        config: Resolved config.
+        network: The network; it is put into evaluation mode.
+        catalog: Items that may be candidates, ascending.
+        vocabulary: Names and codes of tracks and artists.
+        metadata: What else a channel stores with its config as JSON; see `build_metadata`.
+    """
+
+    config_class: ClassVar[type[NeuralChannelConfig]]
+    network_class: ClassVar[Any]
+    """Subclass of `RecallNetwork`, constructed with the config and the item codes."""
+
+    def __init__(
+        self,
+        config: NeuralConfig,
+        network: Any,
+        catalog: np.ndarray,
+        vocabulary: Vocabulary,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.resolved_config = config
+        self.network = network.eval()
+        self.catalog, self.vocabulary, self.metadata = catalog, vocabulary, metadata or {}
+        self.is_loaded = False
+        """Whether the weights are final, so that results of the network may be cached per request."""
+        self._measures: dict[str, Any] = {}
+        self.rebuild_index()
+
+    @classmethod
     @abstractmethod
-    def item_codes(self) -> ItemCodes:
-        """What the item tower knows of each track."""
+    def build_data(cls, data: TrainingData, config: NeuralConfig) -> TrainingSource:
+        """The training examples."""
 
     @abstractmethod
-    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
-        """Item vectors as queries are compared with them; `as_cold`: see `ItemTower`."""
+    def build_objective(self, source: Any, config: NeuralConfig, is_item_V: np.ndarray) -> lightning.LightningModule:
+        """The training module of `network`; its `batch_at(step)` returns the batch of a step."""
 
     @abstractmethod
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-        """Which of the requests have something to ask, and of those the queries of each task [B, Q, D]."""
+        """Rows of the requests that have a query, and by task the queries [B, Q, D] of these requests."""
+
+    @classmethod
+    def build_metadata(cls, data: TrainingData) -> dict[str, Any]:
+        """JSON values that the constructor needs besides the config; stored by `save`."""
+        del data
+        return {}
+
+    def prepare_network(self, source: Any, config: NeuralConfig) -> None:
+        """Initialize statistics of the network from training examples, before training."""
+
+    def needs_validation(self) -> bool:
+        """Whether `tune_after_training` uses validation requests."""
+        return False
+
+    def tune_after_training(
+        self, data: TrainingData, source: Any, validation: ValidationSet, *, is_early_stopped: bool
+    ) -> dict[str, Any]:
+        """Choose the remaining hyperparameters with the final weights; set `resolved_config`.
+
+        Returns:
+            Entries for `measures()`.
+        """
+        del data, source, validation, is_early_stopped
+        return {}
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: NeuralConfig, folder: Path) -> Self:
+        """Train, stop early by validation recall (or at the given step), then tune thresholds, blending and index."""
+        # Imported here because serving loads channels without needing the training code.
+        from training.engine import distributed, trainer
+
+        trainer.configure_threads()
+        torch.manual_seed(config.seed)
+        source = cls.build_data(data, config)
+        codes = ItemCodes.of(data, source.count_V, config.items.min_plays, config.items.content)
+        # During training the index is exact; the kind of index is chosen for the final vectors.
+        untuned = change_config(config, {"index.probes": None})
+        network = cls.network_class(config, codes)
+        channel = cls(untuned, network, np.flatnonzero(data.catalog_V), data.vocabulary, cls.build_metadata(data))
+        if not len(source) or not data.catalog_V.any():
+            return channel
+        channel.prepare_network(source, config)
+        early_stopping = config.validation
+        cases = data.recall_cases("validation").sample(
+            early_stopping.cases_per_user, config.seed, early_stopping.max_cases
+        )
+        is_early_stopped = early_stopping.early_stopping_step is None and len(cases) > 0
+        is_validated = (
+            is_early_stopped or channel.needs_cold_item_thresholds(cases) or channel.needs_validation()
+        ) and distributed.is_rank0()
+        batches = load_user_batches(data, cases, cls.feature_service) if is_validated else []
+        validation = ValidationSet(cases, batches, early_stopping.eval_cutoffs)
+        table_by_value: dict[float, dict[str, float]] = {}
+
+        def validate() -> float:
+            channel.rebuild_index()
+            table = validation.recall_table(channel)
+            value = validation.objective(table)
+            table_by_value[value] = table
+            return value
+
+        schedule = trainer.Schedule(
+            early_stopping.early_stopping_step or config.optimizer.steps,
+            early_stopping.validate_every if is_early_stopped else 0,
+            early_stopping.patience,
+            seed=config.seed,
+        )
+        network.train()
+        objective: Any = channel.build_objective(source, config, data.catalog_V)
+        record = trainer.fit(
+            objective,
+            objective.batch_at,
+            schedule,
+            folder,
+            validate if is_early_stopped else None,
+            mixed_precision=True,
+        )
+        network.eval()
+        channel.resolved_config = change_config(untuned, {"validation.early_stopping_step": record.steps})
+        channel.fit_cold_item_thresholds(cases, batches)
+        channel._measures = asdict(record) | {"validation": table_by_value.get(record.value or 0.0, {})}
+        channel._measures |= channel.tune_after_training(data, source, validation, is_early_stopped=is_early_stopped)
+        channel._measures["index"] = channel.fit_index(
+            lambda: sample_tuning_requests(data, cls.feature_service, config.seed)
+        )
+        return channel
+
+    def measures(self) -> dict[str, Any]:
+        """Steps, seconds, validation recall and properties of the index; tuning results of the channel."""
+        return self._measures
+
+    @property
+    def item_codes(self) -> ItemCodes:
+        """See `RecallNetwork`."""
+        codes: ItemCodes = self.network.item_codes
+        return codes
+
+    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
+        """See `RecallNetwork`."""
+        vectors: torch.Tensor = self.network.vectors(items, as_cold)
+        return vectors
 
     def rebuild_index(self) -> None:
-        """Index the item vectors of the current weights as `settled` says."""
-        warm, cold, probes = *self._build_exact_indexes(), self.resolved_config.probes
-        self.index = ColdStartIndex(
-            warm if probes is None else IVFIndex.of(warm, probes, self.resolved_config.seed), cold
-        )
+        """Index the item vectors of the current weights; approximate if the config has a number of probes."""
+        warm, cold = self._build_exact_indexes()
+        probes, seed = self.resolved_config.index.probes, self.resolved_config.seed
+        self.index = ColdStartIndex(warm if probes is None else IVFIndex.of(warm, probes, seed), cold)
 
     def fit_index(self, requests: Callable[[], Iterable[UserBatch]]) -> dict[str, Any]:
-        """Choose the index of the learned vectors and `settled.probes` by what the channel asks it for some requests,
-        which are only read if there is a choice; what is known of it (see `index_of`), and `cold_vectors` if there are.
+        """Choose exact or approximate search for the final vectors; set `index` and `resolved_config.index.probes`.
+
+        Args:
+            requests: Returns requests whose queries tune an approximate index; called only if there is a choice.
+
+        Returns:
+            Properties of the index (see `choose_index`), and `cold_vectors` if there are cold items.
         """
         (warm, cold), config = self._build_exact_indexes(), self.resolved_config
-        watched = RecordingIndex.wrap(warm)
-        if config.exact_up_to is not None and len(warm.items) > config.exact_up_to:
-            self.index = ColdStartIndex(watched, cold)
+        exact_up_to = config.index.exact_up_to
+        recording = RecordingIndex.wrap(warm)
+        if exact_up_to is not None and len(warm.items) > exact_up_to:
+            self.index = ColdStartIndex(recording, cold)
             for users in requests():
                 self.recall(users, RECALL_CUTOFF)
-        index, known = choose_index(warm, config.exact_up_to, watched.searches, config.seed)
+        index, properties = choose_index(warm, exact_up_to, recording.searches, config.seed)
         self.index = ColdStartIndex(index, cold)
-        self.resolved_config = replace(config, probes=known.get("probes"))
-        if config.exact_up_to is not None and len(cold.items) > config.exact_up_to:
+        self.resolved_config = change_config(config, {"index.probes": properties.get("probes")})
+        if exact_up_to is not None and len(cold.items) > exact_up_to:
             logger.warning(
-                "%d vectors of tracks that nobody has played are searched exactly, though exact_up_to=%d: each search takes as long "
-                "as so many do; have fewer of them in the catalogue, or set content='off'",
-                *(len(cold.items), config.exact_up_to),
+                "%d cold items exceed exact_up_to=%d and are searched exhaustively, which increases latency linearly. "
+                "Reduce the number of unplayed tracks in the catalog or set content='off'.",
+                *(len(cold.items), exact_up_to),
             )
-        return known | ({"cold_vectors": len(cold.items)} if len(cold.items) else {})
+        return properties | ({"cold_vectors": len(cold.items)} if len(cold.items) else {})
 
     def needs_cold_item_thresholds(self, cases: RecallCases) -> bool:
-        """Whether `settle_boundaries` has something to learn, and cases to learn it from."""
-        return (
-            self.item_codes.is_cold_V is not None
-            and self.resolved_config.cold_item_thresholds is None
-            and len(cases) > 0
-        )
+        """Whether there are cold items without thresholds, and validation cases to compute thresholds from."""
+        thresholds = self.resolved_config.index.cold_item_thresholds
+        return self.item_codes.is_cold_V is not None and thresholds is None and len(cases) > 0
 
     def fit_cold_item_thresholds(self, cases: RecallCases, batches: Sequence[UserBatch]) -> None:
-        """Learn `settled.boundaries` if they are lacking; `batches` are the requests of `cases`."""
+        """Compute `resolved_config.index.cold_item_thresholds` if missing; `batches` are the requests of `cases`."""
         if self.needs_cold_item_thresholds(cases):
-            quantile = self.resolved_config.cold_item_quantile
-            learned = compute_cold_item_thresholds(
+            quantile = self.resolved_config.index.cold_item_quantile
+            thresholds = compute_cold_item_thresholds(
                 cases, batches, self.encode_queries, self.vectors, self.item_codes, quantile
             )
-            self.resolved_config = replace(self.resolved_config, cold_item_thresholds=learned)
+            self.resolved_config = change_config(self.resolved_config, {"index.cold_item_thresholds": thresholds})
 
     def cold_item_threshold(self, task: str) -> float:
-        """The score from which on a cold item may answer the task; infinity where none may."""
-        learned: dict[str, float] = self.resolved_config.cold_item_thresholds or {}
-        return learned.get(task, np.inf)
+        """Minimum score of a cold item for the task; infinity if no cold item may be returned."""
+        return (self.resolved_config.index.cold_item_thresholds or {}).get(task, np.inf)
 
     @torch.no_grad()
     def nearest_items(self, item: int, k: int) -> Candidates:
-        """The `k` items whose vectors are nearest to that of `item`, itself left out, [1, K].
+        """The `k` items whose vectors are nearest to that of `item`, without `item` itself, [1, K].
 
-        No cold item is among them: the boundaries were learned from what users ask, and tell nothing of how near to a
-        track a cold one has to be.
+        Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
         """
         vector_1D = self.vectors(torch.tensor([item]))
         return Candidates.pad_or_truncate(*self.index.search(vector_1D, k, np.array([[item]])), k)
 
+    def save(self, folder: Path) -> None:
+        """Write config and metadata as JSON, weights and item codes as safetensors, the catalog as one array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{self.name}.json", {"config": asdict(self.resolved_config), "metadata": self.metadata})
+        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        save_file(tensors, folder / f"{self.name}.safetensors")
+        np.save(folder / CATALOG_FILE, self.catalog, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """The channel that `save` wrote."""
+        stored = json.loads((folder / f"{cls.name}.json").read_text())
+        config: Any = config_from_dict(cls.config_class, stored["config"])
+        tensors = load_file(folder / f"{cls.name}.safetensors")
+        network = cls.network_class(config, ItemCodes.from_state_dict(tensors, cls.network_class.item_codes_prefix))
+        network.load_state_dict(tensors)
+        catalog = np.load(folder / CATALOG_FILE, allow_pickle=False)
+        channel = cls(config, network, catalog, vocabulary, stored["metadata"])
+        channel.is_loaded = True
+        return channel
+
     def _build_exact_indexes(self) -> tuple[ExactIndex, ExactIndex]:
-        """Of the items that are not cold, and of those that are."""
+        """Indexes of the warm and of the cold items of the catalog."""
         is_cold_V = self.item_codes.is_cold_V
         is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
         return self._build_exact_index(self.catalog[~is_cold_N]), self._build_exact_index(self.catalog[is_cold_N])
 
     @torch.no_grad()
     def _build_exact_index(self, items: np.ndarray) -> ExactIndex:
-        parts = torch.from_numpy(items).split(ITEMS_PER_CHUNK) if len(items) else ()
-        vectors = [self.vectors(part) for part in parts]
-        return ExactIndex.of(items, torch.cat(vectors) if vectors else torch.zeros(0, self.resolved_config.width))
+        chunks = torch.from_numpy(items).split(ITEMS_PER_CHUNK) if len(items) else ()
+        vectors = [self.vectors(chunk) for chunk in chunks]
+        width = self.resolved_config.items.width
+        return ExactIndex.of(items, torch.cat(vectors) if vectors else torch.zeros(0, width))
 
 
 def sample_tuning_requests(data: TrainingData, service: str, seed: int) -> list[UserBatch]:
-    """Requests of `train` to choose an index by."""
-    cases = data.recall_cases("train").sample(REQUESTS_PER_USER, seed, MAX_REQUESTS)
+    """Requests of the `train` part, to tune an approximate index with."""
+    cases = data.recall_cases("train").sample(TUNING_REQUESTS_PER_USER, seed, MAX_TUNING_REQUESTS)
     return load_user_batches(data, cases, service)

@@ -1,4 +1,4 @@
-"""Plays and clicks as one sequence, and two lists of candidates as one. Knows nothing about models.
+"""Merging of plays and clicks into one sequence, and of two candidate lists into one.
 
 Legend: B requests, L events, K candidates.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from sequences import behaviours
 from sequences.batch import FIRST_CODE
 from training.data.user_batch import UserBatch
-from training.recall.realtime.transitions import Histories
+from training.recall.histories import Histories
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS
 
 EVENT_COLUMNS = ("track_id", "behaviour", "occurred_at", "ended_at")
@@ -20,8 +20,10 @@ EVENT_COLUMNS = ("track_id", "behaviour", "occurred_at", "ended_at")
 
 @dataclass(frozen=True)
 class MergedSequences:
-    """B sequences, oldest first, padded right with 0: track_id, behaviour, ended_at, and `gap` (µs since the event
-    before; 0 at first).
+    """B event sequences, oldest first, padded right with 0.
+
+    `columns`: [B, L] each: track_id, behaviour, ended_at (µs), and `gap`, µs since the previous event (0 for the first).
+    `length_B`: number of events.
     """
 
     columns: dict[str, np.ndarray]
@@ -33,11 +35,9 @@ class MergedSequences:
 
 
 def merge_clicks(users: UserBatch, length: int) -> MergedSequences:
-    """The newest `length` of `recent_events`, before them older clicks on tracks from `recent_clicks` as far as there
-    is room.
+    """The newest `length` events: `recent_events`, preceded by older clicks on tracks from `recent_clicks` if there is space.
 
-    `recent_events` holds the newest events of every behaviour, so a click that is missing there is older than all of
-    it.
+    `recent_events` holds the newest events of every behavior, so a click that is not in it is older than all of it.
     """
     recent = users.views["recent_events"]
     columns = {name: recent.columns[name] for name in EVENT_COLUMNS}
@@ -52,54 +52,53 @@ def merge_clicks(users: UserBatch, length: int) -> MergedSequences:
         )
         columns = {name: np.concatenate([clicks.columns[name], columns[name]], axis=1) for name in EVENT_COLUMNS}
         mask_BL = np.concatenate([is_older_BL, mask_BL], axis=1)
-    packed, length_B = _left_align(columns, mask_BL, length)
-    previous_BL = np.concatenate([packed["occurred_at"][:, :1], packed["ended_at"][:, :-1]], axis=1)
-    gap_BL = np.maximum(packed.pop("occurred_at") - previous_BL, 0)
+    aligned, length_B = _left_align(columns, mask_BL, length)
+    previous_BL = np.concatenate([aligned["occurred_at"][:, :1], aligned["ended_at"][:, :-1]], axis=1)
+    gap_BL = np.maximum(aligned.pop("occurred_at") - previous_BL, 0)
     gap_BL[np.arange(gap_BL.shape[1]) >= length_B[:, None]] = 0
-    return MergedSequences(packed | {"gap": gap_BL}, length_B)
+    return MergedSequences(aligned | {"gap": gap_BL}, length_B)
 
 
 def _left_align(
     columns: dict[str, np.ndarray], mask_BL: np.ndarray, length: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The newest `length` marked events of each row, moved to the left."""
+    """The newest `length` masked events of each row at the left of [B, length] columns, and their number [B]."""
     from_end_BL = mask_BL[:, ::-1].cumsum(1)[:, ::-1]
-    kept_BL = mask_BL & (from_end_BL <= length)
-    length_B = kept_BL.sum(1).astype(np.int64)
-    row, _ = np.nonzero(kept_BL)
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    out = {}
+    is_kept_BL = mask_BL & (from_end_BL <= length)
+    length_B = is_kept_BL.sum(1).astype(np.int64)
+    row, _ = np.nonzero(is_kept_BL)
+    position = np.arange(len(row)) - np.searchsorted(row, row)
+    aligned = {}
     for name, column in columns.items():
-        packed = np.zeros((len(mask_BL), length), dtype=np.int64)
-        packed[row, place] = column[kept_BL]
-        out[name] = packed
-    return out, length_B
+        aligned[name] = np.zeros((len(mask_BL), length), dtype=np.int64)
+        aligned[name][row, position] = column[is_kept_BL]
+    return aligned, length_B
 
 
 def listened_histories(merged: MergedSequences) -> Histories:
-    """What of each sequence was listened to."""
+    """The known items of each sequence with a positive behavior."""
     item_BL, code = merged.columns["track_id"], behaviours.load_behaviours().encoder
     is_event_BL = np.arange(item_BL.shape[1]) < merged.length_B[:, None]
-    is_kind_BL = np.isin(merged.columns["behaviour"], [code[name] for name in POSITIVE_BEHAVIOURS])
-    is_listened_BL = is_event_BL & is_kind_BL & (item_BL >= FIRST_CODE)
+    is_positive_BL = np.isin(merged.columns["behaviour"], [code[name] for name in POSITIVE_BEHAVIOURS])
+    is_listened_BL = is_event_BL & is_positive_BL & (item_BL >= FIRST_CODE)
     return Histories(item_BL[is_listened_BL], np.append(0, np.cumsum(is_listened_BL.sum(1))))
 
 
 def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int) -> np.ndarray:
-    """One list of `k` with about `share` of its places, evenly spread, from the second list; an item found by both
-    keeps its better place.
+    """One ranked list of `k` items per row, with about `share` of the positions, evenly spaced, from the second list.
 
-    0 is none, at the end of the lists and of the result. `share` 1 puts the whole second list first.
+    An item in both lists keeps its better position. 0 = no item, at the end of the inputs and of the result. With `share`
+    1 the whole second list comes first.
     """
-    first_place = (np.arange(first_BK.shape[1]) + 0.5) / max(1 - share, 1e-9)
-    second_place = (np.arange(second_BK.shape[1]) + 0.5) / max(share, 1e-9)
-    by_place = np.argsort(np.concatenate([first_place, second_place]), kind="stable")
+    first_position = (np.arange(first_BK.shape[1]) + 0.5) / max(1 - share, 1e-9)
+    second_position = (np.arange(second_BK.shape[1]) + 0.5) / max(share, 1e-9)
+    order = np.argsort(np.concatenate([first_position, second_position]), kind="stable")
     result_BK = np.zeros((len(first_BK), k), dtype=np.int64)
     for row, both in enumerate(np.concatenate([first_BK, second_BK], axis=1)):
-        items = both[by_place]
+        items = both[order]
         items = items[items > 0]
         by_item = np.argsort(items, kind="stable")
-        # The first of equal items stays.
+        # Of equal items the first is kept.
         first = np.sort(by_item[np.diff(items[by_item], prepend=0) != 0])[:k]
         result_BK[row, : len(first)] = items[first]
     return result_BK

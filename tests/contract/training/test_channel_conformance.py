@@ -1,6 +1,5 @@
 """Every recall channel keeps these promises: see `RecallChannel`."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from serving.reasons.messages import LANGUAGES, render_reason
 from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
+from training.engine.config_io import change_config, field_paths
 from training.recall import CHANNELS, RecallChannel
 from training.recall.reason import Reason
 from training.recipes import recipe
@@ -21,7 +21,7 @@ K = 7
 NEVER = 4_000_000_000_000_000
 
 
-WITH_CONTENT = [name for name, kind in CHANNELS.items() if hasattr(kind.config("debug"), "content")]
+WITH_CONTENT = [name for name, kind in CHANNELS.items() if "items.content" in field_paths(kind.config("debug"))]
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,9 @@ def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory
     name = request.param.split()[0]
     config = CHANNELS[name].config("debug")
     if request.param.endswith("without content"):
-        config = replace(config, content="off")
+        config = change_config(config, {"items.content": "off"})
     if request.param.endswith("with transitions"):
-        config = replace(config, transitions=True, transition_weight=0.5)
+        config = change_config(config, {"transitions.is_enabled": True, "transitions.weight": 0.5})
     return CHANNELS[name].fit(data, config, tmp_path_factory.mktemp(name))
 
 
@@ -56,8 +56,8 @@ def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
 def test_content_is_there_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
     assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "nobody has played some tracks"
     if channel.name in WITH_CONTENT:
-        boundaries = channel.resolved_config.cold_item_thresholds
-        assert boundaries is None if channel.resolved_config.content == "off" else "new" in boundaries
+        boundaries = channel.resolved_config.index.cold_item_thresholds
+        assert boundaries is None if channel.resolved_config.items.content == "off" else "new" in boundaries
 
 
 def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(

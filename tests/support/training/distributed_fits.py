@@ -20,19 +20,31 @@ from tests.support.training.tiny_world import SERVICES
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine import distributed, trainer
+from training.engine.config_io import change_config, field_paths
 from training.ranking import RANKERS
 from training.ranking.features.ranking_features import VIEWS
 from training.ranking.fit import fit_ranker
 from training.recall import CHANNELS
 from training.recipes import recipe
 
-CERTAIN = {"id_dropout": 0.0, "dropout": 0.0}
-LEARNING = {"batch": 15, "steps": 40, "validate_every": 10, "item_dropout": 0.0, **CERTAIN}
-RANKING = {"batch_size": 47, "epochs": 3, "dense_epochs": 1, "validate_every": 4, **CERTAIN}
+RECALL = {
+    "sampling.batch": 15,
+    "optimizer.steps": 40,
+    "validation.validate_every": 10,
+    "items.item_dropout": 0.0,
+    "items.id_dropout": 0.0,
+    "encoder.dropout": 0.0,
+}
+RANKING = {"batch_size": 47, "epochs": 3, "dense_epochs": 1, "validate_every": 4, "id_dropout": 0.0, "dropout": 0.0}
 MODELS: dict[str, dict[str, Any]] = {
-    "realtime": {"content": "off", "positions_per_batch": 40},
-    "realtime-full": {"content": "off", "softmax": "full", "length_bucketing": True, "skip_negatives": True},
-    "long_short": {"content": "off"},
+    "realtime": {"items.content": "off", "sampling.positions_per_batch": 40},
+    "realtime-full": {
+        "items.content": "off",
+        "loss.softmax": "full",
+        "sampling.length_bucketing": True,
+        "loss.skip_negatives": True,
+    },
+    "long_short": {"items.content": "off"},
     "multi_interest": {},
     "sum_pooling": {},
     "target_attention": {},
@@ -58,8 +70,9 @@ def fit(name: str, marts: Path, out: Path, pause: float = 0.0) -> None:
     try:
         if kind in CHANNELS:
             config = CHANNELS[kind].config("debug")
-            known = {key: value for key, value in LEARNING.items() if hasattr(config, key)}
-            CHANNELS[kind].fit(data, replace(config, **(known | changes)), out / name)
+            paths = field_paths(config)
+            known = {path: value for path, value in RECALL.items() if path in paths}
+            CHANNELS[kind].fit(data, change_config(config, known | changes), out / name)
         else:
             fit_ranker(kind, data, replace(RANKERS[kind].config("debug"), **(RANKING | changes)), out / name)
     finally:

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
 from benchmarks.serving import compare_checkouts, recall_latency, vector_search
 from benchmarks.serving.synthetic_channels import SyntheticWorld
+from training.engine.config_io import change_config
 from training.index.ivf import IVFIndex
 from training.recall import CHANNELS
 from training.recall.realtime.channel import Realtime
@@ -57,7 +57,9 @@ def test_lists_beside_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_made_catalogue_beyond_the_setting_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
     # Of so few tracks the first 200 lie in most lists.
     monkeypatch.setattr("training.index.tuning.MAX_PROBED_FRACTION", 1.0)
-    monkeypatch.setattr(Realtime, "config", lambda recipe: replace(realtime_config(recipe), exact_up_to=1_000))
+    monkeypatch.setattr(
+        Realtime, "config", lambda recipe: change_config(realtime_config(recipe), {"index.exact_up_to": 1_000})
+    )
     world = SyntheticWorld(3_000, "small")
     channel = world.channels()["realtime"]
     assert isinstance(channel, Realtime) and isinstance(channel.index.warm, IVFIndex)

@@ -1,6 +1,6 @@
-"""What the long_short network learns from a session: which remembered tracks come again, and what it would listen to.
+"""Training module of the long_short channel: which tracks are repeated in a session, and which items are listened to.
 
-Legend: B sessions, M remembered tracks, T targets, D width. Knows nothing about files.
+Legend: B sessions, M repeat items, T targets, D width.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from training.nn.optimizer import build_optimizer
 from training.recall.long_short.config import LongShortConfig
 from training.recall.long_short.data import SessionBatch, SessionSampler
 from training.recall.long_short.model import LongShortNetwork
-from training.recall.realtime.objective import WindowLoss
+from training.recall.window_loss import WindowLoss
 
 
 class LongShortLearner(lightning.LightningModule):
-    """Loss: softmax over what is remembered; `item_weight` times that of what the gated interest should find in the
-    catalogue, and times that of the windows, from which the short-term part learns as the realtime channel does.
+    """Repeat loss plus `item_weight` times two item losses.
+
+    The repeat loss is a softmax over the repeat items. The item losses are a sampled softmax of the session's targets
+    with the gated interest as the query, and the window loss of the short-term encoder, as in the realtime channel.
     """
 
     def __init__(
@@ -35,8 +37,8 @@ class LongShortLearner(lightning.LightningModule):
         self.network, self.settings, self._sessions, self._windows = network, config, sessions, windows
 
     def batch_at(self, step: int) -> tuple[SessionBatch, dict[str, Tensor]]:
-        """The sessions and the windows of a step."""
-        batch = self.settings.batch
+        """This rank's sessions and windows of a step."""
+        batch = self.settings.sampling.batch
         sessions = self._sessions.sessions(self.settings.seed, step, batch, distributed.rank_slice(batch))
         return sessions, self._windows.batch_at(step)
 
@@ -45,17 +47,17 @@ class LongShortLearner(lightning.LightningModule):
         sessions, windows = batch
         interests = self.network.interests(sessions.requests)
         score_BM = self.network.repeat_scores(sessions.requests, interests)
-        found = self._windows.compute_window_loss(windows)
-        for task, is_chosen_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
-            row_M, positive_M = torch.nonzero(is_chosen_BT)[:, 0], sessions.target_BT[is_chosen_BT]
+        item_loss = self._windows.compute_window_loss(windows)
+        for task, is_target_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
+            row_M, positive_M = torch.nonzero(is_target_BT)[:, 0], sessions.target_BT[is_target_BT]
             target_M, _ = distributed.all_gather_rows(positive_M)
             if len(target_M):
                 query_MD = self.network.query(task, sessions.requests, interests)[row_M]
-                found = found + self._windows.item_loss(task, query_MD, positive_M, target_M)
+                item_loss = item_loss + self._windows.item_loss(task, query_MD, positive_M, target_M)
         repeated = distributed.weight_for_global_mean(
             repeat_loss(score_BM, sessions.is_repeated_BM), sessions.is_repeated_BM.any(-1).sum()
         )
-        return repeated + self.settings.item_loss_weight * found
+        return repeated + self.settings.loss.item_weight * item_loss
 
     def transfer_batch_to_device(
         self,
@@ -63,23 +65,23 @@ class LongShortLearner(lightning.LightningModule):
         device: torch.device,
         dataloader_idx: int,  # noqa: ARG002
     ) -> tuple[SessionBatch, dict[str, Tensor]]:
-        """Lightning's own way cannot rebuild frozen dataclasses."""
+        """The batch on the device; Lightning's default cannot rebuild frozen dataclasses."""
         sessions, windows = batch
         return sessions.to(device), {name: tensor.to(device) for name, tensor in windows.items()}
 
     def configure_optimizers(self) -> Any:
-        """See `optimizer_of`."""
-        return build_optimizer(self.network, self.settings)
+        """See `build_optimizer`."""
+        return build_optimizer(self.network, self.settings.optimizer)
 
 
 def repeat_loss(score_BM: Tensor, is_repeated_BM: Tensor) -> Tensor:
-    """Cross-entropy of a softmax over the remembered tracks, its target spread evenly over those that came again.
+    """Cross-entropy of a softmax over the repeat items, with the target spread evenly over those that were repeated.
 
-    Mean over the sessions in which one did; 0 if there is none.
+    Mean over the sessions with at least one repeated item; 0 if there is none.
     """
-    has_B = is_repeated_BM.any(-1)
-    if not bool(has_B.any()):
+    has_repeat_B = is_repeated_BM.any(-1)
+    if not bool(has_repeat_B.any()):
         return score_BM.nan_to_num(neginf=0.0).sum() * 0
-    score, is_repeated = score_BM[has_B], is_repeated_BM[has_B]
+    score, is_repeated = score_BM[has_repeat_B], is_repeated_BM[has_repeat_B]
     log_share = score.log_softmax(-1).masked_fill(~is_repeated, 0.0)
     return -(log_share.sum(-1) / is_repeated.sum(-1)).mean()

@@ -1,8 +1,9 @@
-"""Nearest items by vectors and likeliest ones by linear transitions, in one list.
+"""Search by the sum of network scores and transition scores.
 
-Both scores are taken in standard deviations from their mean over a request's items, and transitions count `weight`
-times. Every item is looked at. Legend: B requests, N items, K results, X excluded items, D width. Knows nothing about
-how either was learned.
+Both scores are standardized over the items of a request, and the transition scores are multiplied by a weight. Every item
+is scored, so the index has to be exact.
+
+Legend: B requests, N items, K results, X excluded items, D width.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ import torch
 
 from training.index.cold_start import ColdStartIndex
 from training.index.exact import ExactIndex
-from training.recall.realtime.transitions import Array, Histories, Transitions
+from training.recall.histories import Array, Histories
+from training.recall.realtime.transitions import Transitions
 
 TRANSITION_WEIGHT_GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 20.0)
-"""What is tried on validation."""
+"""Weights tried on validation."""
 DEFAULT_TRANSITION_WEIGHT = 0.5
-"""The weight where no validation case chooses one."""
+"""The weight if there are no validation cases."""
 
 
 @dataclass(frozen=True)
 class BlendedSearch:
-    """`index` has to be exact."""
+    """Search over an exact index and a transition model."""
 
     index: ColdStartIndex
     transitions: Transitions
@@ -38,29 +40,36 @@ class BlendedSearch:
         exclude_BX: np.ndarray,
         cold_item_threshold_B: np.ndarray,
     ) -> tuple[Array, Array]:
-        """As `GuardedIndex.search_best` with one query a row; `histories`: what each row's user listened to. A cold item
-        has to pass `least_B` by its vector alone.
+        """Items and scores as `ColdStartIndex.search_best`, with one query per row.
+
+        Args:
+            query_BD: Query of each row.
+            histories: Listens of the user of each row.
+            k: Number of results.
+            exclude_BX: Items that are not returned.
+            cold_item_threshold_B: Minimum network score of a cold item.
 
         Raises:
-            TypeError: the index is approximate.
+            TypeError: The index is approximate.
         """
         warm, cold = self.index.warm, self.index.cold
         if not isinstance(warm, ExactIndex):
             raise TypeError(
-                f"transitions need scores of every item, and {type(warm).__name__} has not; set probes=None"
+                f"transitions need a score for every item, which {type(warm).__name__} does not give; set index.probes=None"
             )
-        near_BN = warm.scores(query_BD)
-        mean_B1, spread_B1 = _mean_and_deviation(near_BN)
-        item_N, near_BN = warm.items.item_N, _standardize(near_BN, mean_B1, spread_B1)
+        network_BN = warm.scores(query_BD)
+        mean_B1, deviation_B1 = _mean_and_deviation(network_BN)
+        item_N, network_BN = warm.items.item_N, _standardize(network_BN, mean_B1, deviation_B1)
         if len(cold.items) and (cold_item_threshold_B < np.inf).any():
-            far_BN = cold.scores(query_BD)
-            far_BN = np.where(
-                far_BN >= cold_item_threshold_B[:, None], _standardize(far_BN, mean_B1, spread_B1), -np.inf
+            cold_BN = cold.scores(query_BD)
+            cold_BN = np.where(
+                cold_BN >= cold_item_threshold_B[:, None], _standardize(cold_BN, mean_B1, deviation_B1), -np.inf
             )
-            item_N, near_BN = np.concatenate([item_N, cold.items.item_N]), np.concatenate([near_BN, far_BN], axis=1)
-        likely_BN = self.transitions.scores(histories, item_N)
-        score_BN = near_BN + np.float32(self.weight) * _standardize(likely_BN, *_mean_and_deviation(likely_BN))
-        return top_k_items(score_BN, item_N, k, exclude_BX)
+            item_N = np.concatenate([item_N, cold.items.item_N])
+            network_BN = np.concatenate([network_BN, cold_BN], axis=1)
+        transition_BN = self.transitions.scores(histories, item_N)
+        transition_BN = _standardize(transition_BN, *_mean_and_deviation(transition_BN))
+        return top_k_items(network_BN + np.float32(self.weight) * transition_BN, item_N, k, exclude_BX)
 
 
 def _mean_and_deviation(score_BN: Array) -> tuple[Array, Array]:
@@ -69,26 +78,35 @@ def _mean_and_deviation(score_BN: Array) -> tuple[Array, Array]:
     return score_BN.mean(1, keepdims=True), score_BN.std(1, keepdims=True)
 
 
-def _standardize(score_BN: Array, mean_B1: Array, spread_B1: Array) -> Array:
-    # All scores equal: nothing speaks for one item more than for another.
-    found: Array = np.where(spread_B1 > 0, (score_BN - mean_B1) / np.where(spread_B1 > 0, spread_B1, 1), 0)
-    return found.astype(np.float32)
+def _standardize(score_BN: Array, mean_B1: Array, deviation_B1: Array) -> Array:
+    # If all scores of a row are equal they carry no information; they become 0.
+    is_varied_B1 = deviation_B1 > 0
+    standardized: Array = np.where(is_varied_B1, (score_BN - mean_B1) / np.where(is_varied_B1, deviation_B1, 1), 0)
+    return standardized.astype(np.float32)
 
 
 def top_k_items(score_BN: Array, item_N: Array, k: int, exclude_BX: np.ndarray) -> tuple[Array, Array]:
-    """The `k` best items of each row and their scores, best first, ties by smaller item; 0 and -inf beyond the last that
-    is more than -inf. `exclude_BX`: items that a row must not get; `score_BN` is overwritten.
+    """The `k` best items of each row and their scores, best first, ties by smaller item code.
+
+    Args:
+        score_BN: Scores; -inf is never returned. Overwritten.
+        item_N: Item codes of the columns.
+        k: Number of results.
+        exclude_BX: Items that are not returned.
+
+    Returns:
+        Items [B, K], padded with 0, and scores [B, K], padded with -inf.
     """
     items_BK = np.zeros((len(score_BN), k), dtype=np.int64)
     scores_BK = np.full((len(score_BN), k), -np.inf, dtype=np.float32)
-    place_V = np.full(max(item_N.max(initial=0), exclude_BX.max(initial=0)) + 1, -1)
-    place_V[item_N] = np.arange(len(item_N))
-    place_BX = place_V[exclude_BX]
-    rows, columns = np.nonzero(place_BX >= 0)
-    score_BN[rows, place_BX[rows, columns]] = -np.inf
+    column_V = np.full(max(item_N.max(initial=0), exclude_BX.max(initial=0)) + 1, -1)
+    column_V[item_N] = np.arange(len(item_N))
+    column_BX = column_V[exclude_BX]
+    rows, columns = np.nonzero(column_BX >= 0)
+    score_BN[rows, column_BX[rows, columns]] = -np.inf
     for row, score_N in enumerate(score_BN):
         bound = np.partition(score_N, len(score_N) - k)[len(score_N) - k] if k < len(score_N) else -np.inf
-        place = np.flatnonzero((score_N >= bound) & (score_N > -np.inf))
-        place = place[np.lexsort((item_N[place], -score_N[place]))[:k]]
-        items_BK[row, : len(place)], scores_BK[row, : len(place)] = item_N[place], score_N[place]
+        best = np.flatnonzero((score_N >= bound) & (score_N > -np.inf))
+        best = best[np.lexsort((item_N[best], -score_N[best]))[:k]]
+        items_BK[row, : len(best)], scores_BK[row, : len(best)] = item_N[best], score_N[best]
     return items_BK, scores_BK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.support.training.planted_world import PlantedWorld
 from training.data.recall_at_k import recall_table
 from training.data.user_batch import OfflineFeatures
+from training.engine.config_io import change_config
 from training.recall.channel import RecallChannel
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.config import long_short_config
@@ -18,22 +18,34 @@ from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
 
 STEPS = 100
-HALF = {"width": 32, "length": 32, "batch": 32, "warmup": 10, "in_batch_negatives": 256, "uniform_negatives": 256}
+HALF = {
+    "items.width": 32,
+    "encoder.history_length": 32,
+    "sampling.batch": 32,
+    "optimizer.warmup": 10,
+    "loss.in_batch_negatives": 256,
+    "loss.uniform_negatives": 256,
+}
 
 
 def realtime(world: PlantedWorld, folder: Path) -> RecallChannel:
-    config = replace(realtime_config("small"), **HALF, layers=1, steps=STEPS, early_stopping_step=STEPS)
+    config = change_config(
+        realtime_config("small"),
+        {**HALF, "encoder.layers": 1, "optimizer.steps": STEPS, "validation.early_stopping_step": STEPS},
+    )
     return Realtime.fit(world.data, config, folder)
 
 
 def long_short(world: PlantedWorld, folder: Path) -> RecallChannel:
-    config = replace(
+    config = change_config(
         long_short_config("small"),
-        **HALF,
-        max_repeat_items=200,
-        steps=STEPS,
-        early_stopping_step=STEPS,
-        discovery_share=0.0,
+        {
+            **HALF,
+            "repeats.max_repeat_items": 200,
+            "optimizer.steps": STEPS,
+            "validation.early_stopping_step": STEPS,
+            "discovery_share": 0.0,
+        },
     )
     return LongShort.fit(world.data, config, folder)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,9 @@ import torch
 from ingestion.simulate import WorldSize
 from sequences.batch import SequenceBatch
 from tests.support.training.planted_world import PlantedWorld, described_world, listener_of
+from training.content.track_content import ContentUse
 from training.data.user_batch import UserBatch
+from training.engine.config_io import change_config
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.config import long_short_config
 from training.recall.multi_interest.channel import MultiInterest
@@ -41,11 +42,27 @@ def is_new_V(world: PlantedWorld) -> np.ndarray:
     return is_new_V
 
 
-def realtime(world: PlantedWorld, folder: Path, **numbers) -> Realtime:
+def realtime(world: PlantedWorld, folder: Path, content: ContentUse = "described") -> Realtime:
     """The `small` numbers at half the width and length, 300 steps."""
-    small = replace(realtime_config("small"), width=32, length=32, layers=1, batch=32, warmup=10)
-    config = replace(
-        small, steps=300, early_stopping_step=300, in_batch_negatives=256, uniform_negatives=256, **numbers
+    small = change_config(
+        realtime_config("small"),
+        {
+            "items.width": 32,
+            "encoder.history_length": 32,
+            "encoder.layers": 1,
+            "sampling.batch": 32,
+            "optimizer.warmup": 10,
+        },
+    )
+    config = change_config(
+        small,
+        {
+            "optimizer.steps": 300,
+            "validation.early_stopping_step": 300,
+            "loss.in_batch_negatives": 256,
+            "loss.uniform_negatives": 256,
+            "items.content": content,
+        },
     )
     return Realtime.fit(world.data, config, folder)
 
@@ -112,7 +129,7 @@ def test_the_boundary_decides_how_much_of_an_answer_is_cold(
         ("chosen", chosen.boundaries),
         ("all", dict.fromkeys(chosen.boundaries, -1.0)),
     ):
-        channel.resolved_config = replace(chosen, cold_item_thresholds=boundaries)
+        channel.resolved_config = change_config(chosen, {"index.cold_item_thresholds": boundaries})
         items = np.concatenate([channel.recall(user, FOUND).items_BK for user in users])
         share[name] = is_new_V[items].mean()
     channel.resolved_config = chosen
@@ -127,13 +144,15 @@ def test_the_boundary_decides_how_much_of_an_answer_is_cold(
 def test_the_other_channels_bound_cold_tracks_as_well(
     kind: type, config, world: PlantedWorld, is_new_V: np.ndarray, tmp_path: Path
 ) -> None:
-    config = replace(config, discovery_share=1.0, early_stopping_step=config.steps)
+    config = change_config(config, {"discovery_share": 1.0, "validation.early_stopping_step": config.optimizer.steps})
     channel = kind.fit(world.data, config, tmp_path)
-    learned = channel.resolved_config.cold_item_thresholds
+    learned = channel.resolved_config.index.cold_item_thresholds
     users = [user for _, user in listeners(world, is_new_V)]
     share = []
     for least in (2.0, -1.0):
-        channel.resolved_config = replace(channel.resolved_config, cold_item_thresholds=dict.fromkeys(learned, least))
+        channel.resolved_config = change_config(
+            channel.resolved_config, {"index.cold_item_thresholds": dict.fromkeys(learned, least)}
+        )
         share.append(is_new_V[np.concatenate([channel.recall(user, FOUND).items_BK for user in users])].mean())
     assert share[0] == 0 < share[1]
 
@@ -141,5 +160,9 @@ def test_the_other_channels_bound_cold_tracks_as_well(
 def test_final_fits_keep_the_boundaries_that_validation_chose(
     world: PlantedWorld, channel: Realtime, tmp_path: Path
 ) -> None:
-    again = Realtime.fit(world.data, replace(channel.resolved_config, steps=1, early_stopping_step=1), tmp_path)
-    assert again.resolved_config.cold_item_thresholds == channel.resolved_config.cold_item_thresholds
+    again = Realtime.fit(
+        world.data,
+        change_config(channel.resolved_config, {"optimizer.steps": 1, "validation.early_stopping_step": 1}),
+        tmp_path,
+    )
+    assert again.resolved_config.index.cold_item_thresholds == channel.resolved_config.index.cold_item_thresholds

@@ -153,7 +153,7 @@ def test_a_channel_is_measured_on_validation_sessions(
     study = Ablation(
         name="tiny",
         question="Do skips teach anything?",
-        cells=(Cell("without", "realtime", {}), Cell("with", "realtime", {"skip_negatives": True})),
+        cells=(Cell("without", "realtime", {}), Cell("with", "realtime", {"loss.skip_negatives": True})),
         pairs=(("with", "without"),),
     )
     chosen = Grid(workspace, tmp_path / "study")

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from training.benchmarks import sequences as benchmark
 from training.benchmarks.__main__ import main
 from training.benchmarks.sequence_dataset import SequenceDataset
 from training.benchmarks.sequence_file import read_attributes, read_sequences
+from training.engine.config_io import change_config, config_from_dict
 from training.recall import CHANNELS, Candidates
 from training.recall.realtime.channel import Realtime
 
@@ -266,13 +267,13 @@ def test_ctrl_c_in_the_middle_of_a_fit_leaves_no_traceback(cycle: Path, tmp_path
 
 def test_a_config_that_json_held_equals_the_one_that_was_written() -> None:
     config = Realtime.config("sequences")
-    assert type(config)(**json.loads(json.dumps(asdict(config)))) == config
+    assert config_from_dict(type(config), json.loads(json.dumps(asdict(config)))) == config
 
 
 def test_trimmed_windows_give_the_same_loss(cycle: Path, tmp_path: Path) -> None:
     from training.nn.item_tower import ItemCodes
     from training.recall.realtime.model import RealtimeNetwork
-    from training.recall.realtime.objective import WindowLoss
+    from training.recall.window_loss import WindowLoss
     from training.recall.window_sampler import WindowSampler
 
     data = SequenceDataset.build(read_sequences(cycle), tmp_path / "marts").data
@@ -280,10 +281,17 @@ def test_trimmed_windows_give_the_same_loss(cycle: Path, tmp_path: Path) -> None
     losses = []
     for trim in (False, True):
         torch.manual_seed(0)
-        config = replace(
-            Realtime.config("sequences"), width=8, length=20, dropout=0.0, item_dropout=0.0, length_bucketing=trim
+        config = change_config(
+            Realtime.config("sequences"),
+            {
+                "items.width": 8,
+                "encoder.history_length": 20,
+                "encoder.dropout": 0.0,
+                "items.item_dropout": 0.0,
+                "sampling.length_bucketing": trim,
+            },
         )
         network = RealtimeNetwork(config, ItemCodes.of(data, sampler.count_V, 1))
-        loss = WindowLoss(network, config, sampler, data.catalog_V)
+        loss = WindowLoss(network, config.sampling, config.loss, sampler, data.catalog_V, seed=0)
         losses.append(loss.compute_window_loss(loss.batch_at(0)))
     torch.testing.assert_close(losses[0], losses[1])

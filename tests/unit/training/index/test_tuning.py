@@ -1,7 +1,6 @@
 """Which index a channel gets, and what is written down of it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 
 from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
+from training.engine.config_io import change_config
 from training.engine.workspace import Workspace
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
@@ -17,7 +17,6 @@ from training.index.tuning import MIN_RECALL, RecordedSearch, RecordingIndex, ch
 from training.recall import CHANNELS
 from training.recall.neural_channel import NeuralChannel
 from training.recall.realtime.channel import Realtime
-from training.recall.realtime.config import RealtimeConfig
 from training.release.manifest import _indexes
 from training.train import MEASURES_FILE
 
@@ -95,18 +94,20 @@ def test_nobody_asks_so_nothing_is_measured() -> None:
 @pytest.mark.parametrize("name", INDEXED)
 @pytest.mark.parametrize("recipe", ["debug", "small", "full"])
 def test_only_full_ever_searches_approximately(name: str, recipe: str) -> None:
-    assert CHANNELS[name].config(recipe).exact_up_to == (200_000 if recipe == "full" else None)
+    assert CHANNELS[name].config(recipe).index.exact_up_to == (200_000 if recipe == "full" else None)
 
 
 @pytest.mark.parametrize("name", INDEXED)
 def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData, tmp_path: Path) -> None:
     kind = CHANNELS[name]
-    config = replace(kind.config("debug"), exact_up_to=5, **({"new_share": 0.3} if name == "long_short" else {}))
+    config = change_config(
+        kind.config("debug"), {"index.exact_up_to": 5} | ({"discovery_share": 0.3} if name == "long_short" else {})
+    )
     channel = kind.fit(data, config, tmp_path / "fit")
     assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
     known = channel.measures()["index"]
     assert known["kind"] == "approximate"
-    assert known["probes"] == channel.resolved_config.probes == channel.index.warm.probes
+    assert known["probes"] == channel.resolved_config.index.probes == channel.index.warm.probes
     assert MIN_RECALL <= known["recall_at_200"] <= 1
     channel.save(tmp_path / "saved")
     loaded = kind.load(tmp_path / "saved", data.vocabulary)
@@ -119,11 +120,12 @@ def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData
 def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
     name: str, described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from dataclasses import replace
 
     kind = CHANNELS[name]
     channel = kind.fit(
-        described_data, replace(kind.config("debug"), exact_up_to=0, discovery_share=0.9), tmp_path / "fit"
+        described_data,
+        change_config(kind.config("debug"), {"index.exact_up_to": 0, "discovery_share": 0.9}),
+        tmp_path / "fit",
     )
     assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
     cold, known = channel.index.cold.items, channel.measures()["index"]
@@ -131,14 +133,16 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
         cold.item_N.tolist() == np.flatnonzero(described_data.catalog_V & channel.item_codes.is_cold_V.numpy()).tolist()
     )
     assert known["cold_vectors"] == len(cold) > 0
-    assert f"{len(cold)} vectors of tracks that nobody has played are searched exactly" in caplog.text
+    assert f"{len(cold)} cold items exceed exact_up_to=0" in caplog.text
     users = users_at(described_data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
     # All lists are read, so that a larger boundary can only take cold tracks away.
     for probes in (None, 1_000):
         found = {}
         for least in (2.0, -1.0):
             boundaries = dict.fromkeys(("next", "new"), least)
-            channel.resolved_config = replace(channel.resolved_config, probes=probes, cold_item_thresholds=boundaries)
+            channel.resolved_config = change_config(
+                channel.resolved_config, {"index.probes": probes, "index.cold_item_thresholds": boundaries}
+            )
             channel.save(tmp_path / "saved")
             loaded = kind.load(tmp_path / "saved", described_data.vocabulary)
             found[least] = loaded.recall(users, 60).items_BK
@@ -152,11 +156,6 @@ def test_no_vector_is_cold_without_content(data: TrainingData, tmp_path: Path) -
     channel = Realtime.fit(data, Realtime.config("debug"), tmp_path)
     assert not len(channel.index.cold.items)
     assert channel.measures()["index"].keys() == {"kind", "vectors", "recall_at_200"}
-
-
-def test_inner_products_are_searched_exactly() -> None:
-    with pytest.raises(ValueError, match="similarity='dot' needs exact search"):
-        RealtimeConfig(similarity="dot", exact_up_to=200_000)
 
 
 def test_the_manifest_names_each_index(tmp_path: Path) -> None:

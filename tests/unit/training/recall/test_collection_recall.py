@@ -23,6 +23,7 @@ from training.data.collections import Collections, build_collection_cases
 from training.data.recall_at_k import load_user_batches, recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
+from training.engine.config_io import change_config
 from training.evaluation.collection_evaluation import measure_collections
 from training.evaluation.held_out_models import HeldOutModels
 from training.recall.collection_recall import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
@@ -188,7 +189,9 @@ def test_every_answer_is_the_users_own_and_survives_saving(
 
 
 def test_without_containers_there_is_nothing_and_no_error(data: TrainingData, tmp_path: Path) -> None:
-    realtime = Realtime.fit(data, replace(realtime_config("debug"), early_stopping_step=1), tmp_path)
+    realtime = Realtime.fit(
+        data, change_config(realtime_config("debug"), {"validation.early_stopping_step": 1}), tmp_path
+    )
     recaller = Mlogs.fit(data, Mlogs.config("debug"), realtime)
     found = recaller.recall(users_at(data, "realtime", ["u0", "nobody"], [NEVER] * 2), 5)
     assert found.items_BK.tolist() == [[0] * 5] * 2
@@ -211,8 +214,18 @@ def opened_world(planted: PlantedWorld, tmp_path_factory: pytest.TempPathFactory
     add_events(marts, [(user, "click", target, at, "") for user, target, at in clicks.iter_rows()])
     pl.DataFrame({"split": ["user_time"]}).write_parquet(marts / "train_cuts.parquet")
     data = of(marts)
-    sizes = {"width": 32, "length": 32, "batch": 32, "warmup": 10, "in_batch_negatives": 256, "uniform_negatives": 256}
-    config = replace(realtime_config("small"), **sizes, layers=1, steps=100, early_stopping_step=100)
+    sizes = {
+        "items.width": 32,
+        "encoder.history_length": 32,
+        "sampling.batch": 32,
+        "optimizer.warmup": 10,
+        "loss.in_batch_negatives": 256,
+        "loss.uniform_negatives": 256,
+    }
+    config = change_config(
+        realtime_config("small"),
+        {**sizes, "encoder.layers": 1, "optimizer.steps": 100, "validation.early_stopping_step": 100},
+    )
     world = PlantedWorld(data, planted.interest_V, planted.names)
     return world, Realtime.fit(data, config, folder / "realtime")
 

@@ -38,7 +38,7 @@ def test_item_vectors_are_compared_with_all_others(kind, data, tmp_path):
 def test_what_nobody_has_played_is_near_to_nothing_by_vectors(kind, described_data, tmp_path):
     channel = kind.fit(described_data, kind.config("debug"), tmp_path)
     cold = set(np.flatnonzero(channel.codes.is_cold_V.numpy() & described_data.catalogue_V).tolist())
-    assert cold and channel.resolved_config.cold_item_thresholds
+    assert cold and channel.resolved_config.index.cold_item_thresholds
     for item in channel.catalogue.tolist():
         found = channel.near(item, len(channel.catalogue)).items_BK[0]
         assert set(found[found > 0].tolist()) == set(channel.catalogue.tolist()) - cold - {item}

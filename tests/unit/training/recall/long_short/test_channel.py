@@ -1,6 +1,5 @@
 """What long- and short-term interest, lifting and the gate do, on histories made by hand."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from sequences.batch import SequenceBatch
 from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
+from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
 from training.recall.long_short.channel import LongShort, _CandidateLists
 from training.recall.long_short.config import Lifting, LongShortConfig, long_short_config
@@ -48,7 +48,9 @@ def favourite_of_a_year_ago() -> UserBatch:
 
 def place_of_the_favourite(lifting: Lifting) -> int:
     torch.manual_seed(0)
-    config = LongShortConfig(width=16, hidden=8, lifting=lifting, discovery_share=0.0)
+    config = change_config(
+        LongShortConfig(), {"items.width": 16, "repeats.hidden": 8, "repeats.lifting": lifting, "discovery_share": 0.0}
+    )
     network = LongShortNetwork(config, codes(310)).eval()
     requests = build_requests(favourite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
     network.fit_normalization(requests.feature_BMF[requests.repeat_item_BM > 0])
@@ -65,7 +67,7 @@ def test_lifting_brings_a_favourite_of_a_year_ago_back_before_anything_is_learne
 
 
 def test_activation_is_a_mixture_of_power_laws() -> None:
-    network = LongShortNetwork(LongShortConfig(width=8), codes(10))
+    network = LongShortNetwork(change_config(LongShortConfig(), {"items.width": 8}), codes(10))
     numbers = torch.randn(2, 3, network.mean_F.shape[0])
     with torch.no_grad():
         network.mixture_P.copy_(torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5]))
@@ -77,7 +79,7 @@ def test_activation_is_a_mixture_of_power_laws() -> None:
 def test_gate_mixes_the_two_interests() -> None:
     torch.manual_seed(1)
     requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
-    network = LongShortNetwork(LongShortConfig(width=16), codes(310)).eval()
+    network = LongShortNetwork(change_config(LongShortConfig(), {"items.width": 16}), codes(310)).eval()
     with torch.no_grad():
         found = network.interests(requests)
         network.gate.weight.zero_()
@@ -85,7 +87,9 @@ def test_gate_mixes_the_two_interests() -> None:
         torch.testing.assert_close(network.interests(requests).gated_BD, found.short_BD)
         network.gate.bias.fill_(-100.0)
         torch.testing.assert_close(network.interests(requests).gated_BD, found.long_BD)
-        half = LongShortNetwork(LongShortConfig(width=16, gate=False), codes(310)).eval()
+        half = LongShortNetwork(
+            change_config(LongShortConfig(), {"items.width": 16, "repeats.gate": False}), codes(310)
+        ).eval()
         half.load_state_dict(network.state_dict())
         torch.testing.assert_close(half.interests(requests).gated_BD, (found.short_BD + found.long_BD) / 2)
 
@@ -106,11 +110,11 @@ def test_half_a_past_is_no_nan(nothing: str) -> None:
         {"length_B": torch.zeros(1, dtype=torch.int64)}
         if nothing == "events"
         else {
-            "remembered_BM": torch.zeros((1, 0), dtype=torch.int64),
-            "numbers_BMF": requests.feature_BMF[:, :0],
+            "repeat_item_BM": torch.zeros((1, 0), dtype=torch.int64),
+            "feature_BMF": requests.feature_BMF[:, :0],
         }
     )
-    network = LongShortNetwork(LongShortConfig(width=16), codes(310)).eval()
+    network = LongShortNetwork(change_config(LongShortConfig(), {"items.width": 16}), codes(310)).eval()
     with torch.no_grad():
         found = network.interests(RequestBatch(**given))
     assert torch.isfinite(found.gated_BD).all()
@@ -118,7 +122,7 @@ def test_half_a_past_is_no_nan(nothing: str) -> None:
 
 
 def test_training_sessions_know_nothing_of_themselves(data: TrainingData) -> None:
-    config = replace(long_short_config("debug"), min_history_plays=3)
+    config = change_config(long_short_config("debug"), {"sampling.min_history_plays": 3})
     sampler = SessionSampler(data, config, LongShort.feature_service)
     assert len(sampler) > 0
     batch = sampler.sessions(0, 7, 16)
@@ -128,19 +132,19 @@ def test_training_sessions_know_nothing_of_themselves(data: TrainingData) -> Non
     remembered, repeated = batch.requests.repeat_item_BM, batch.is_repeated_BM
     for row in range(16):
         wanted = set(batch.target_BT[row].tolist()) - {0}
-        if len(wanted) < config.targets_per_session:
+        if len(wanted) < config.sampling.targets_per_session:
             assert set(remembered[row][repeated[row]].tolist()) <= wanted
         new = set(batch.target_BT[row][batch.is_new_BT[row]].tolist())
         assert not new & set(remembered[row].tolist())
 
 
 def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> None:
-    config = replace(long_short_config("debug"), discovery_share=0.5)
+    config = change_config(long_short_config("debug"), {"discovery_share": 0.5})
     channel = LongShort.fit(data, config, tmp_path)
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
     heard = users.views["played_history"].columns["track_id"]
     for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
-        channel.resolved_config = replace(channel.resolved_config, discovery_share=share)
+        channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             some = found[row][found[row] > 0]

@@ -20,6 +20,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
 from training.data.user_history import concat_history_items
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import change_config, config_from_dict
 from training.nn.item_tower import ItemCodes
 from training.recall.multi_interest.channel import MultiInterest, recent_listens
 from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
@@ -40,10 +41,18 @@ def world(planted: PlantedWorld) -> PlantedWorld:
 @pytest.fixture(scope="module")
 def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> MultiInterest:
     """The `small` numbers at half the width and length, 300 steps."""
-    config = replace(
-        multi_interest_config("small"), width=32, length=128, batch=32, warmup=10, steps=300, early_stopping_step=300
+    config = change_config(
+        multi_interest_config("small"),
+        {
+            "items.width": 32,
+            "encoder.history_length": 128,
+            "sampling.batch": 32,
+            "optimizer.warmup": 10,
+            "optimizer.steps": 300,
+            "validation.early_stopping_step": 300,
+        },
     )
-    config = replace(config, in_batch_negatives=256, uniform_negatives=256)
+    config = change_config(config, {"loss.in_batch_negatives": 256, "loss.uniform_negatives": 256})
     return MultiInterest.fit(world.data, config, tmp_path_factory.mktemp("multi_interest"))
 
 
@@ -156,7 +165,9 @@ def codes(tracks: int) -> ItemCodes:
 )
 def test_number_of_interests_grows_with_the_logarithm_of_the_tracks(tracks: int, expected: int) -> None:
     """However often each was heard."""
-    network = MultiInterestNetwork(MultiInterestConfig(width=8, interests=4), codes(50)).eval()
+    network = MultiInterestNetwork(
+        change_config(MultiInterestConfig(), {"items.width": 8, "encoder.interests": 4}), codes(50)
+    ).eval()
     item_BL = torch.zeros((1, 90), dtype=torch.int64)
     item_BL[0, : 2 * tracks] = torch.arange(2, tracks + 2).repeat(2)
     assert count_distinct(item_BL).tolist() == [tracks]
@@ -169,7 +180,10 @@ def test_number_of_interests_grows_with_the_logarithm_of_the_tracks(tracks: int,
 def test_routing_against_the_algorithm_of_the_paper() -> None:
     """One start, so that there is nothing to choose; loops over listens and interests, one user at a time."""
     torch.manual_seed(3)
-    config = MultiInterestConfig(width=6, interests=3, routing_restarts=1, routing_sharpness=4.0)
+    config = change_config(
+        MultiInterestConfig(),
+        {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 1, "encoder.routing_sharpness": 4.0},
+    )
     routing = DynamicRouting(config)
     torch.nn.init.normal_(routing.bilinear.weight)
     item_BLD = torch.nn.functional.normalize(torch.randn(2, 9, 6), dim=-1)
@@ -200,10 +214,16 @@ def test_of_several_starts_the_one_that_agrees_best() -> None:
     torch.manual_seed(0)
     item_BLD = torch.nn.functional.normalize(torch.randn(20, 30, 6), dim=-1)
     weight_BL, is_there_BK = torch.ones(20, 30), torch.ones(20, 3, dtype=torch.bool)
-    many = DynamicRouting(MultiInterestConfig(width=6, interests=3, routing_restarts=4))
+    many = DynamicRouting(
+        change_config(MultiInterestConfig(), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 4})
+    )
     agreement = []
     for start in (*range(4), None):
-        one = DynamicRouting(MultiInterestConfig(width=6, interests=3, routing_restarts=1))
+        one = DynamicRouting(
+            change_config(
+                MultiInterestConfig(), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 1}
+            )
+        )
         one.start_SDK = many.start_SDK[start : start + 1] if start is not None else many.start_SDK
         with torch.no_grad():
             vector_BKD, _ = one(item_BLD, weight_BL, is_there_BK)
@@ -214,7 +234,9 @@ def test_of_several_starts_the_one_that_agrees_best() -> None:
 @pytest.mark.parametrize("extractor", ["routing", "attention"])
 def test_a_track_belongs_to_one_interest_wherever_it_stands(extractor: str) -> None:
     torch.manual_seed(0)
-    network = MultiInterestNetwork(MultiInterestConfig(width=8, extractor=extractor), codes(50)).eval()
+    network = MultiInterestNetwork(
+        change_config(MultiInterestConfig(), {"items.width": 8, "encoder.extractor": extractor}), codes(50)
+    ).eval()
     item_L = torch.randint(2, 50, (60,))
     shuffled = torch.randperm(60)
     with torch.no_grad():
@@ -227,7 +249,9 @@ def test_a_track_belongs_to_one_interest_wherever_it_stands(extractor: str) -> N
 @pytest.mark.parametrize("extractor", ["routing", "attention"])
 def test_gradients_are_finite_whatever_is_missing(extractor: str) -> None:
     torch.manual_seed(0)
-    network = MultiInterestNetwork(MultiInterestConfig(width=8, extractor=extractor), codes(50))
+    network = MultiInterestNetwork(
+        change_config(MultiInterestConfig(), {"items.width": 8, "encoder.extractor": extractor}), codes(50)
+    )
     item_BL = torch.randint(2, 50, (3, 20))
     item_BL[1], item_BL[2, 3:] = 0, 0
     network.interests(item_BL).vector_BKD.sum().backward()
@@ -265,7 +289,7 @@ def test_likeness_is_passed_on() -> None:
 
 def test_label_aware_attention() -> None:
     torch.manual_seed(0)
-    config = MultiInterestConfig(width=8, interests=3)
+    config = change_config(MultiInterestConfig(), {"items.width": 8, "encoder.interests": 3})
     network = MultiInterestNetwork(config, codes(50)).eval()
     interests = Interests(torch.randn(2, 3, 8), torch.rand(2, 3, 4), torch.tensor([[True] * 3, [True, True, False]]))
     row, positive = torch.tensor([0, 1, 1, 0]), torch.tensor([7, 8, 9, 10])
@@ -276,11 +300,11 @@ def test_label_aware_attention() -> None:
             there = 3 - int(row[m])
             score = query[row[m], :there] @ network.vectors(positive)[m]
             torch.testing.assert_close(hard[m], query[row[m], score.argmax()])
-        network.settings = replace(config, label_attention_power=100.0)
+        network.settings = change_config(config, {"loss.label_attention_power": 100.0})
         torch.testing.assert_close(
             network.label_aware_query("next", interests, row, positive), hard, rtol=1e-3, atol=1e-3
         )
-        network.settings = replace(config, label_attention_power=0.0)
+        network.settings = change_config(config, {"loss.label_attention_power": 0.0})
         even = network.label_aware_query("next", interests, row, positive)
         torch.testing.assert_close(even[1], query[1, :2].mean(0))
         torch.testing.assert_close(even[0], query[0].mean(0))
@@ -332,7 +356,7 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
     users = users_at(data, "multi_interest", ["u0", "u1"], [NEVER, NEVER])
     heard = concat_history_items(users.views)
     for share, least, most in ((0.0, 0, 3), (0.5, 3, 5), (1.0, 8, 8)):
-        channel.resolved_config = replace(channel.resolved_config, discovery_share=share)
+        channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             assert len(set(found[row].tolist()) - {0}) == 8
@@ -341,13 +365,16 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("extractor", ["routing", "attention"])
 def test_both_extractors_learn(data: TrainingData, tmp_path: Path, extractor: str) -> None:
-    config = replace(multi_interest_config("debug"), extractor=extractor, steps=60, validate_every=20)
+    config = change_config(
+        multi_interest_config("debug"),
+        {"encoder.extractor": extractor, "optimizer.steps": 60, "validation.validate_every": 20},
+    )
     fitted = MultiInterest.fit(data, config, tmp_path)
     losses = [row["loss"] for row in fitted.measures()["history"]]
     assert all(later < earlier for earlier, later in pairwise(losses))
-    given = MultiInterestConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
+    given = config_from_dict(MultiInterestConfig, json.loads(json.dumps(asdict(fitted.resolved_config))))
     assert given == fitted.resolved_config
-    assert fitted.resolved_config.early_stopping_step in (20, 40, 60)
+    assert fitted.resolved_config.validation.early_stopping_step in (20, 40, 60)
 
 
 def named(facets: list[list[int]]) -> InterestNames:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,15 @@ import torch
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
+from training.engine.config_io import change_config
 from training.index.cold_start import ColdStartIndex
 from training.index.exact import ExactIndex
+from training.recall.histories import Histories, concatenate_histories
 from training.recall.realtime import transition_tuning
 from training.recall.realtime.blended_search import BlendedSearch
 from training.recall.realtime.channel import Realtime
-from training.recall.realtime.transitions import (
-    Histories,
-    TransitionConfig,
-    Transitions,
-    concatenate_histories,
-    fit_transitions,
-)
+from training.recall.realtime.config import TransitionConfig
+from training.recall.realtime.transitions import Transitions, fit_transitions
 
 NUMBERS = TransitionConfig(
     ridge=0.7, consistency_weight=0.3, past_decay=0.4, future_decay=0.9, split_age_decay=0.3, query_decay=0.5
@@ -158,24 +154,34 @@ def test_blended_scores_are_a_sum_of_standard_scores(least: float) -> None:
 def test_a_catalogue_too_large_goes_without_and_says_so(
     described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(Realtime.config("debug"), steps=2, validate_every=2, transitions=True, max_transition_items=5)
+    config = change_config(
+        Realtime.config("debug"),
+        {
+            "optimizer.steps": 2,
+            "validation.validate_every": 2,
+            "transitions.is_enabled": True,
+            "transitions.max_items": 5,
+        },
+    )
     with caplog.at_level(logging.WARNING):
         channel = Realtime.fit(described_data, config, tmp_path)
     assert channel.transitions is None
-    assert "more than transitions_up_to=5" in caplog.text
+    assert "exceed transitions.max_items=5" in caplog.text
 
 
 def test_an_index_that_may_become_approximate_is_refused() -> None:
-    with pytest.raises(ValueError, match="exact_up_to=100 may end that"):
-        replace(Realtime.config("debug"), transitions=True, exact_up_to=100)
+    with pytest.raises(ValueError, match="exact_up_to=100 allows approximate search"):
+        change_config(Realtime.config("debug"), {"transitions.is_enabled": True, "index.exact_up_to": 100})
 
 
 def test_numbers_and_weight_are_chosen_once(described_data: TrainingData, tmp_path: Path) -> None:
-    config = replace(Realtime.config("debug"), steps=2, validate_every=2, transitions=True)
+    config = change_config(
+        Realtime.config("debug"), {"optimizer.steps": 2, "validation.validate_every": 2, "transitions.is_enabled": True}
+    )
     channel = Realtime.fit(described_data, config, tmp_path / "first")
     settled, told = channel.resolved_config, channel.measures()["transitions"]
-    assert settled.transition_weight == max(told["weights"], key=told["weights"].__getitem__)
-    assert settled.transition_config is not None and len(told["tried"]) > 1
+    assert settled.transitions.weight == max(told["weights"], key=told["weights"].__getitem__)
+    assert settled.transitions.parameters is not None and len(told["tried"]) > 1
     again = Realtime.fit(described_data, settled, tmp_path / "again")
     assert again.resolved_config == settled
     assert again.measures()["transitions"]["tried"] == []

@@ -1,0 +1,124 @@
+"""Two-tower network over event sequences: item tower, user tower and one query head per task.
+
+The realtime channel is this network; the long_short channel uses it as its short-term encoder. Legend: B users, L
+events, M positions, D width.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.nn.byte_dropout import ByteDropout
+from training.nn.item_tower import ItemCodes, ItemTower
+from training.nn.user_tower import GAP_BUCKETS, UserTower, bucketize_gap
+from training.recall.neural_config import ItemTowerConfig, SequenceEncoderConfig
+
+TASKS = ("next", "new")
+"""Tasks of a query: `next` retrieves any track that will be listened to, `new` tracks not listened to before."""
+
+
+class RecallNetwork(nn.Module, ABC):
+    """Network of a neural channel. Its item vectors are indexed, and its queries are compared with them."""
+
+    item_codes_prefix: ClassVar[str]
+    """Prefix of the item codes in `state_dict()`."""
+
+    @property
+    @abstractmethod
+    def item_codes(self) -> ItemCodes:
+        """Input codes of the item tower for every track of the vocabulary."""
+
+    @abstractmethod
+    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
+        """Unit-length item vectors [..., D]; with `as_cold`, computed from content only (see `ItemTower`)."""
+
+
+class NextItemNetwork(RecallNetwork):
+    """A state after each event, and for each task a query computed from the state and the time until the request.
+
+    Args:
+        items: Config of the item tower.
+        encoder: Config of the user tower.
+        temperature: Initial temperature of the cosine logits of both tasks.
+        codes: Input codes of the item tower.
+        sparse_gradients: Whether item embeddings get sparse gradients, which is faster with sampled negatives.
+    """
+
+    item_codes_prefix = "items.codes."
+
+    def __init__(
+        self,
+        items: ItemTowerConfig,
+        encoder: SequenceEncoderConfig,
+        temperature: float,
+        codes: ItemCodes,
+        *,
+        sparse_gradients: bool = True,
+    ) -> None:
+        super().__init__()
+        self.items = ItemTower(codes, items.width, items.id_dropout, sparse_gradients=sparse_gradients)
+        self.users = UserTower(
+            items.width,
+            encoder.history_length,
+            encoder.pooling,
+            layers=encoder.layers,
+            heads=encoder.heads,
+            dropout=encoder.dropout,
+            block=encoder.block,
+        )
+        self.item_dropout = ByteDropout(items.item_dropout)
+        self.query_gap = nn.Embedding(GAP_BUCKETS, items.width)
+        nn.init.normal_(self.query_gap.weight, std=0.02)
+        self.queries = build_query_heads(items.width)
+        self.log_scale = nn.Parameter(torch.full((len(TASKS),), float(np.log(1 / temperature))))
+
+    @property
+    def item_codes(self) -> ItemCodes:
+        """See `RecallNetwork`."""
+        return self.items.codes
+
+    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
+        """See `RecallNetwork`."""
+        return functional.normalize(self.items(items, as_cold), dim=-1)
+
+    def states_at(
+        self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
+    ) -> Tensor:
+        """States [M, D] after some of the events; gaps in µs. See `UserTower.forward_at`."""
+        item_BLD = self.item_dropout(self.items(item_BL))
+        return self.users.forward_at(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)
+
+    def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
+        """State [B, D] after the last event of each sequence; gaps in µs. See `UserTower.forward_last`."""
+        item_BLD = self.item_dropout(self.items(item_BL))
+        return self.users.forward_last(item_BLD, behaviour_BL, bucketize_gap(gap_BL), length_B)
+
+    def query(self, task: str, state_MD: Tensor, query_gap_M: Tensor) -> Tensor:
+        """Unit-length queries [M, D] at request time.
+
+        Args:
+            task: One of TASKS.
+            state_MD: State after the last event.
+            query_gap_M: Time from the end of the last event to the request, in µs.
+        """
+        query_MD: Tensor = self.queries[task](state_MD + self.query_gap(bucketize_gap(query_gap_M)))
+        return functional.normalize(query_MD, dim=-1)
+
+    def scale(self, task: str) -> Tensor:
+        """Factor on the inner products of a task (1 / temperature)."""
+        return self.log_scale[TASKS.index(task)].exp()
+
+
+def build_query_heads(width: int) -> nn.ModuleDict:
+    """One linear layer per task, initialized to the identity, so that the initial query is the state itself."""
+    heads = nn.ModuleDict({task: nn.Linear(width, width) for task in TASKS})
+    for head in heads.values():
+        for name, parameter in head.named_parameters():
+            (nn.init.eye_ if name == "weight" else nn.init.zeros_)(parameter)
+    return heads

@@ -1,0 +1,112 @@
+"""Next-item loss over event windows: every position predicts a future listen and a future discovery.
+
+Legend: B windows, L events, F = B · L positions of a batch, P distinct positions that contribute, M positions of one
+task, T targets over all distributed ranks, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.engine import distributed
+from training.nn.sampled_softmax import FullSoftmaxLoss, SampledSoftmaxLoss
+from training.recall.neural_config import WindowLossConfig, WindowSamplingConfig
+from training.recall.next_item_network import TASKS, NextItemNetwork
+from training.recall.window_sampler import WindowSampler
+
+
+class WindowLoss:
+    """Weighted sum of the losses of the tasks over windows of events.
+
+    Args:
+        network: The network that is trained.
+        sampling: Batch size, positions per batch and length bucketing.
+        loss: Kind of softmax, negatives and task weights.
+        sampler: Source of the windows.
+        is_item_V: Tracks that may be candidates.
+        seed: Seed of the windows.
+        tasks: Tasks that are trained.
+    """
+
+    def __init__(
+        self,
+        network: NextItemNetwork,
+        sampling: WindowSamplingConfig,
+        loss: WindowLossConfig,
+        sampler: WindowSampler,
+        is_item_V: np.ndarray,
+        *,
+        seed: int,
+        tasks: Sequence[str] = TASKS,
+    ) -> None:
+        self.network, self.sampling, self.loss, self.seed, self.tasks = network, sampling, loss, seed, tuple(tasks)
+        self._sampler = sampler
+        self.item_loss: SampledSoftmaxLoss | FullSoftmaxLoss = (
+            FullSoftmaxLoss(network, is_item_V, label_smoothing=0.0)
+            if loss.softmax == "full"
+            else SampledSoftmaxLoss(
+                network, sampler.target_share_V, is_item_V, loss.in_batch_negatives, loss.uniform_negatives
+            )
+        )
+
+    def batch_at(self, step: int) -> dict[str, Tensor]:
+        """This rank's windows of a step, as tensors by the field names of `Windows`."""
+        batch = self.sampling.batch
+        windows = self._sampler.windows(self.seed, step, batch, distributed.rank_slice(batch))
+        return {name: torch.from_numpy(column) for name, column in vars(windows).items()}
+
+    def compute_window_loss(self, windows: dict[str, Tensor]) -> Tensor:
+        """Weighted sum of the tasks' losses."""
+        flat = {name: column.flatten() for name, column in windows.items()}
+        weights = {"next": 1.0, "new": self.loss.discovery_weight}
+        sampled = {task: self._sample_positions(flat[f"{task}_BL"]) for task in self.tasks}
+        # A position that both tasks use is encoded once.
+        place_P, index_M = torch.cat([place_M for place_M, _ in sampled.values()]).unique(return_inverse=True)
+        state_PD = self._encode_positions(windows, place_P)
+        loss = state_PD.sum() * 0
+        for task, (place_M, target_T) in sampled.items():
+            own_M, index_M = index_M.tensor_split([len(place_M)])
+            if not len(target_T):
+                continue
+            query_MD = self.network.query(task, state_PD[own_M], flat["query_gap_BL"][place_M])
+            hard_M = flat["skip_BL"][place_M] if self.loss.skip_negatives else None
+            loss = loss + weights[task] * self.item_loss(task, query_MD, flat[f"{task}_BL"][place_M], target_T, hard_M)
+        return loss
+
+    def _sample_positions(self, target_F: Tensor) -> tuple[Tensor, Tensor]:
+        """This rank's sampled positions that have a target, and the targets of the sampled positions of all ranks.
+
+        The softmax costs positions × negatives, and neighboring positions have similar states, so only
+        `positions_per_batch` positions are used.
+        """
+        place_M = torch.nonzero(target_F).flatten()
+        target_T, begin = distributed.all_gather_rows(target_F[place_M])
+        sampled = torch.randperm(len(target_T), generator=distributed.shared_generator())[
+            : self.sampling.positions_per_batch
+        ]
+        own = sampled[(sampled >= begin) & (sampled < begin + len(place_M))] - begin
+        return place_M[own], target_T[sampled]
+
+    def _encode_positions(self, windows: dict[str, Tensor], place_P: Tensor) -> Tensor:
+        """States [P, D] at positions of the batch, in ascending order of position."""
+        item_BL, behaviour_BL, gap_BL = (windows[name] for name in ("item_BL", "behaviour_BL", "gap_BL"))
+        L = item_BL.shape[1]
+        row_P, column_P = place_P // L, place_P % L
+        if not self.sampling.length_bucketing:
+            return self.network.states_at(item_BL, behaviour_BL, gap_BL, row_P, column_P)
+        length_B = (item_BL > 0).sum(1)
+        width = self.network.query_gap.embedding_dim
+        states, order = [row_P.new_zeros((0, width), dtype=torch.float32)], [row_P[:0]]
+        for shortest, longest in ((0, L // 5), (L // 5, L // 2), (L // 2, L)):
+            in_bucket_B = (length_B > shortest) & (length_B <= longest)
+            positions = torch.nonzero(in_bucket_B[row_P]).flatten()
+            if len(positions):
+                row_M = (in_bucket_B.cumsum(0) - 1)[row_P[positions]]
+                items, behaviours, gaps = (one[in_bucket_B, :longest] for one in (item_BL, behaviour_BL, gap_BL))
+                states.append(self.network.states_at(items, behaviours, gaps, row_M, column_P[positions]))
+                order.append(positions)
+        return torch.cat(states)[torch.argsort(torch.cat(order))]
