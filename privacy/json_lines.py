@@ -1,7 +1,7 @@
-"""Erasing users from files of JSON lines without moving anything: their lines become blanks of the same length.
+"""Erasure of users from JSON-lines files in place: their lines are overwritten with blanks of the same length.
 
-Others may append to the file meanwhile, and places in it that somebody noted (the push marker, the position of a request)
-stay right. Who reads such files passes over blank lines. Knows nothing about what the lines say.
+Other processes may append meanwhile, and recorded offsets (low watermark, log position of a request) stay valid. Readers
+skip blank lines. Independent of the content of lines.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Collection
 from pathlib import Path
 
 ERASED_PREFIX = b" "
-"""What a line begins with only once it was erased: the rest of one that a kill left half erased goes, too."""
+"""First byte of erased lines only; a line that an interrupted run erased partially is completed by the next run."""
 
 
 def erase(path: Path, user_ids: Collection[str]) -> Counter[str]:
-    """Blank the lines whose `user_id` is one of these, and broken lines that have one as a whole text; lines of each user.
+    """Blank the users' lines: those with their `user_id`, and invalid lines that contain it as a JSON string.
 
-    A line that is being appended is left alone unless it is of one of the users.
+    A line that is being appended is not touched unless it contains one of the users.
+
+    Returns:
+        The number of lines per user.
     """
     spellings = {user: _spellings(user) for user in user_ids}
     erased: Counter[str] = Counter()
@@ -40,21 +43,21 @@ def erase(path: Path, user_ids: Collection[str]) -> Counter[str]:
 
 
 def _spellings(user_id: str) -> tuple[bytes, ...]:
-    """The id as a JSON text, with letters beyond ASCII escaped or not."""
+    """Encodings of the id as a JSON string, with non-ASCII characters escaped and unescaped."""
     texts = {json.dumps(user_id), json.dumps(user_id, ensure_ascii=False)}
     return tuple(text.encode("utf-8", "surrogatepass") for text in sorted(texts))
 
 
 def _user_of(line: bytes, spellings: dict[str, tuple[bytes, ...]]) -> str | None:
-    named = [user for user, texts in spellings.items() if any(text in line for text in texts)]
-    if not named:
+    mentioned = [user for user, texts in spellings.items() if any(text in line for text in texts)]
+    if not mentioned:
         return None
     try:
         row = json.loads(line)
     except ValueError:
-        return named[0]
-    whose = row.get("user_id") if isinstance(row, dict) else None
-    return whose if whose in named else None
+        return mentioned[0]
+    user_id = row.get("user_id") if isinstance(row, dict) else None
+    return user_id if user_id in mentioned else None
 
 
 def _overwrite_with_blanks(descriptor: int, offset: int, length: int) -> None:

@@ -1,15 +1,12 @@
-"""`python -m privacy.recommender_files`: users leave the recommender, its event and exposure logs and its daily lists.
+"""Erasure of users from the files of the recommender: event log, exposure log and daily lists.
 
-A step of `python -m privacy.erase`, after the users were put on the list of those who were forgotten. A running service
-goes on; it must have taken up the list, so that nothing new of them is written behind our back. Reads a JSON list of user
-ids, prints {place: {user: how many}}.
+Run it after the users were added to the suppression list. A running service continues; it must have acknowledged the list,
+so that it writes nothing new of the users.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +14,7 @@ from pathlib import Path
 
 from config import settings
 from privacy import json_lines, sqlite
-from privacy.sqlite import FileBusy
+from privacy.errors import ErasureError
 from serving.events import daily_jsonl, exposures, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
@@ -25,21 +22,19 @@ from storage import suppression_list
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
 
-Counts = dict[str, Counter[str]]
 
-
-class SuppressionNotAcknowledged(RuntimeError):
-    """The running service does not know yet who was forgotten; the message names it and the remedy."""
+class SuppressionNotAcknowledged(ErasureError):
+    """The running service has not acknowledged the suppression list; the message names the process and the remedy."""
 
 
 def erase_users(
     user_ids: Sequence[str], here: settings.Settings, timeout_s: float = ACKNOWLEDGEMENT_TIMEOUT_S
-) -> Counts:
-    """Erase the users from everything that the recommender writes; what was erased, place by place.
+) -> dict[str, Counter[str]]:
+    """Erase the users from the files of the recommender; returns file ▸ number of rows per user.
 
     Raises:
-        NotTakenUp: a service runs and has not acknowledged the list within `wait_s`.
-        FileBusy: the daily lists are in use all the time.
+        SuppressionNotAcknowledged: A running service has not acknowledged the list within `timeout_s` seconds.
+        FileBusy: The daily lists are locked by other processes.
     """
     state = here.home / "serving"
     wait_for_acknowledgement(here.suppression_list, state, timeout_s)
@@ -51,26 +46,31 @@ def erase_users(
     }
 
 
-def wait_for_acknowledgement(file: Path, state: Path, wait_s: float) -> None:
-    """Returns when no service runs, or the one that runs has taken up the list.
+def wait_for_acknowledgement(file: Path, state: Path, timeout_s: float) -> None:
+    """Wait until no service is running or the running service has acknowledged the suppression list.
+
+    Args:
+        file: The suppression list.
+        state: Folder of the service's state.
+        timeout_s: Maximum time to wait, seconds.
 
     Raises:
-        NotTakenUp: it has not, within `wait_s`.
+        SuppressionNotAcknowledged: The service has not acknowledged it within `timeout_s`.
     """
-    deadline = time.monotonic() + wait_s
+    deadline = time.monotonic() + timeout_s
     while (process := running_process(state)) is not None and read_acknowledgement(
         state
     ) != suppression_list.content_digest(suppression_list.read_content(file)):
         if time.monotonic() > deadline:
             raise SuppressionNotAcknowledged(
-                f"process {process} runs the recommender and has not taken up {file} within {wait_s:.0f} s; stop it "
+                f"process {process} runs the recommender and has not acknowledged {file} within {timeout_s:.0f} s; stop it "
                 "(make stop), run this again, then start it (make serve)"
             )
         time.sleep(0.1)
 
 
 def running_process(state: Path) -> str | None:
-    """The process that writes the event log, or None. A service that starts later reads the list first."""
+    """Id of the process that writes the event log; None without one. A service that starts later reads the list first."""
     lock = state / write_ahead_log.LOCK_FILE
     if not lock.exists():
         return None
@@ -82,23 +82,8 @@ def running_process(state: Path) -> str | None:
     return None
 
 
-def _erase_from_logs(user_ids: Sequence[str], folder: Path, name: str) -> Counter[str]:
+def _erase_from_logs(user_ids: Sequence[str], folder: Path, prefix: str) -> Counter[str]:
     erased: Counter[str] = Counter()
-    for path in daily_jsonl.list_files(folder, name):
+    for path in daily_jsonl.list_files(folder, prefix):
         erased += json_lines.erase(path, user_ids)
     return erased
-
-
-def main() -> int:
-    """The command."""
-    try:
-        counts = erase_users(json.load(sys.stdin), settings.load_settings())
-    except (SuppressionNotAcknowledged, FileBusy) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(counts))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

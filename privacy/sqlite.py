@@ -1,6 +1,6 @@
-"""Erasing rows from a SQLite file so that no page and no log of it holds them any more, while others use the file.
+"""Erasure of rows from a SQLite file, including free pages and the write-ahead log, while other processes use the file.
 
-Knows nothing about what the rows are.
+Independent of the content of rows.
 """
 
 from __future__ import annotations
@@ -11,21 +11,29 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from privacy.errors import ErasureError
+
 WAIT_S = 60.0
 
 
-class FileBusy(RuntimeError):
-    """Somebody reads or writes the file all the time; the message names it and the remedy."""
+class FileBusy(ErasureError):
+    """Other processes keep the file locked; the message names it and the remedy."""
 
 
 def erase(path: Path, column: str, keys: Mapping[str, str | bytes], wait_s: float = WAIT_S) -> Counter[str]:
-    """Delete each user's rows, found by the key in `column`, from every table that has the column; rows of each user.
+    """Delete the users' rows from every table with the column; returns the number of rows per user.
 
-    Then the file is written anew (VACUUM), for what was deleted or changed before may lie in free pages, and its log is
-    emptied. Meanwhile other writers wait.
+    The file is then rewritten (VACUUM), because free pages may contain deleted rows, and the write-ahead log is truncated.
+    Other writers wait meanwhile.
+
+    Args:
+        path: The file; it may be missing.
+        column: Key column.
+        keys: user ▸ value of the key column.
+        wait_s: Maximum time to wait for locks, seconds.
 
     Raises:
-        FileBusy: others keep the file for longer than `wait_s`.
+        FileBusy: Other processes keep the file locked for longer than `wait_s`.
     """
     erased: Counter[str] = Counter()
     if not path.exists():
@@ -35,8 +43,8 @@ def erase(path: Path, column: str, keys: Mapping[str, str | bytes], wait_s: floa
         connection.execute("pragma secure_delete = on")
         for table in _tables(connection, column):
             for user_id, key in keys.items():
-                found = connection.execute(f'delete from "{table}" where "{column}" = ?', (key,))  # noqa: S608
-                erased[user_id] += found.rowcount
+                deleted = connection.execute(f'delete from "{table}" where "{column}" = ?', (key,))  # noqa: S608
+                erased[user_id] += deleted.rowcount
         connection.execute("vacuum")
         _truncate_wal(connection, path, time.monotonic() + wait_s)
     except sqlite3.OperationalError as error:
@@ -62,5 +70,5 @@ def _truncate_wal(connection: sqlite3.Connection, path: Path, deadline: float) -
         if not is_busy:
             return
         if time.monotonic() > deadline:
-            raise FileBusy(f"{path}-wal cannot be emptied, for somebody reads it; run this again in a moment")
+            raise FileBusy(f"{path}-wal cannot be truncated because it is being read; run this again in a moment")
         time.sleep(0.05)

@@ -52,7 +52,7 @@ def test_a_user_leaves_every_object_and_the_others_stay(
     of_spark = object_store.fetch_landing(dataclasses.replace(filled, engine="spark"))
     before = tables(filled)
     assert main(["ann"]) == 0
-    assert "ann: forgotten, 21 rows erased" in capsys.readouterr().out
+    assert "ann: erased, 21 rows" in capsys.readouterr().out
     after = tables(filled)
     assert set(after) == set(before) == {"landing", "quarantine", "marts", "copies"}
     for name, table in before.items():
