@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
-from local.home_format import HomeFormatError, check_home_format
+from local.home import HomeFormatError, check_home_format
 from storage import object_store
 
 SEED = 7

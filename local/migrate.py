@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from local import services
-from local.home_format import DERIVED_STATE, HomeFormatError, check_home_format, write_home_format
+from local.home import DERIVED_STATE, HomeFormatError, check_home_format, write_home_format
 
 
 def migrate(settings: Settings) -> list[str]:

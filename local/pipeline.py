@@ -20,9 +20,8 @@ from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
 from dags.task_catalog import MODEL_KINDS, RECIPES, TASKS
-from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
-from local.home_format import HomeFormatError, check_home_format
+from local.home import DiskSpaceError, HomeFormatError, check_disk_space, check_home_format
 
 DISK_FULL_MB = 16  # a disk with less free space counts as full
 

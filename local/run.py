@@ -10,17 +10,24 @@ import sys
 import time
 from typing import Any
 
-from config.settings import SettingError, Settings, load_settings
+import duckdb
+import httpx
+
+from config.settings import SettingError, Settings, load_api_keys, load_settings
 from console.reports import REPORTS
 from dags.task_catalog import PIPELINE_DAGS
-from local import airflow_server, recommendations, services
+from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError
-from local.disk_space import DiskSpaceError
 from local.environment import environment
-from local.home_format import HomeFormatError
+from local.home import DiskSpaceError, HomeFormatError
 from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
 from local.progress import PipelineError, follow_pipeline
+from storage import object_store
+
+
+class RecommendationError(RuntimeError):
+    """The recommender returned an error or did not respond; the message is its own, or says where to look."""
 
 
 def run(settings: Settings, parameters: RunParameters) -> None:
@@ -30,7 +37,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
         StepError: A requested channel does not exist.
         HomeFormatError, PortTakenError, DiskSpaceError, services.ServiceError: A service could not be started.
         AirflowError, PipelineError: The pipeline could not be triggered, or stopped.
-        recommendations.RecommendationError: The recommender does not respond.
+        RecommendationError: The recommender does not respond.
     """
     print_flushed(f"Segue in {settings.home}")
     check_channels(parameters, environment(settings))
@@ -40,9 +47,9 @@ def run(settings: Settings, parameters: RunParameters) -> None:
         wait_for_dags(airflow)
         follow_pipeline(airflow, airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(parameters)), print_flushed)
     wait_for_recommender(settings)
-    user_id = recommendations.find_recent_user(settings)
-    response = recommendations.recommend(settings, user_id)
-    print_flushed(f"\n{recommendations.format_recommendations(user_id, response)}\n")
+    user_id = find_recent_user(settings)
+    response = recommend(settings, user_id)
+    print_flushed(f"\n{format_recommendations(user_id, response)}\n")
     print_flushed(format_addresses(settings))
 
 
@@ -97,16 +104,55 @@ def wait_for_recommender(settings: Settings, timeout_s: float = 120) -> None:
     """Return when the recommender serves a release.
 
     Raises:
-        recommendations.RecommendationError: It does not after `timeout_s`.
+        RecommendationError: It does not after `timeout_s`.
     """
     recommender = next(service for service in services.SERVICES if service.name == "recommender")
     deadline = time.monotonic() + timeout_s
     while not recommender.is_ready(settings):
         if time.monotonic() > deadline:
-            raise recommendations.RecommendationError(
-                f"the recommender has not loaded a release; see {recommender.log(settings)}"
-            )
+            raise RecommendationError(f"the recommender has not loaded a release; see {recommender.log(settings)}")
         time.sleep(0.5)
+
+
+def find_recent_user(settings: Settings) -> str:
+    """Id of the user with the newest play, who therefore has a history."""
+    plays = str(object_store.fetch_marts(settings) / "plays.parquet")
+    newest = duckdb.execute("select user_id from read_parquet(?) order by known_at desc, user_id limit 1", [plays])
+    row = newest.fetchone()
+    if row is None:
+        raise RecommendationError(f"{plays} contains no plays, so there is no user to recommend to; land other logs")
+    return str(row[0])
+
+
+def recommend(settings: Settings, user_id: str, limit: int = 5) -> dict[str, Any]:
+    """Response of `POST /recommend` for a daily list.
+
+    Raises:
+        RecommendationError: The response is an error, or there is none.
+    """
+    url = f"http://{settings.host}:{settings.recommender_port}/recommend"
+    keys = load_api_keys()
+    headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+    request = {"user_id": user_id, "scene": "daily", "limit": limit}
+    try:
+        response = httpx.post(url, json=request, headers=headers, timeout=60)
+    except httpx.TransportError as error:
+        raise RecommendationError(
+            f"{url} does not respond ({type(error).__name__}); see {settings.logs / 'recommender.log'}, `make serve` "
+            "restarts it"
+        ) from error
+    if response.is_error:
+        raise RecommendationError(f"{url} returned {response.status_code}: {response.text[:500]}")
+    return dict(response.json())
+
+
+def format_recommendations(user_id: str, response: dict[str, Any]) -> str:
+    """The response as lines of text: rank, title, artists, reason."""
+    lines = [f"For listener {user_id} (release {response['release']}):"]
+    for rank, item in enumerate(response["items"], start=1):
+        lines.append(f"  {rank}. {item['title']} — {', '.join(item['artists'])}")
+        lines.append(f"     {item['reason']}")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -124,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
         services.ServiceError,
         AirflowError,
         PipelineError,
-        recommendations.RecommendationError,
+        RecommendationError,
     ) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from config import settings
-from local import recommendations, services
+from local import run, services
 from local.ports import free_port
 from tests.e2e import listening_page
 from tests.support import browser, documented_commands, screenshots
@@ -93,8 +93,8 @@ def test_the_run_ends_with_a_recommendation_and_addresses(first_run, here):
 
 def test_a_block_affects_the_next_response(here):
     url = url_of(here)
-    user_id = recommendations.find_recent_user(here)
-    before = [item["track_id"] for item in recommendations.recommend(here, user_id, limit=10)["items"]]
+    user_id = run.find_recent_user(here)
+    before = [item["track_id"] for item in run.recommend(here, user_id, limit=10)["items"]]
     now = datetime.now(UTC).isoformat()
     event = {
         "event_id": BLOCK_ID,
@@ -109,7 +109,7 @@ def test_a_block_affects_the_next_response(here):
     for expected in ({"accepted": 1, "duplicate": 0}, {"accepted": 0, "duplicate": 1}):
         response = httpx.post(f"{url}/events", json={"events": [event]}, timeout=30).json()
         assert {key: response[key] for key in expected} == expected, response
-    after = [item["track_id"] for item in recommendations.recommend(here, user_id, limit=10)["items"]]
+    after = [item["track_id"] for item in run.recommend(here, user_id, limit=10)["items"]]
     assert before[0] not in after
 
 
@@ -123,7 +123,7 @@ def test_documented_commands_work(home, here, words):
     elif words == "make serve":
         assert output.count("was running") == len(services.SERVICES)
     else:
-        assert recommendations.recommend(here, recommendations.find_recent_user(here))["release"] in output
+        assert run.recommend(here, run.find_recent_user(here))["release"] in output
 
 
 def test_make_clean_removes_only_files_of_segue(home, tmp_path):
@@ -140,23 +140,23 @@ def test_make_clean_removes_only_files_of_segue(home, tmp_path):
 
 
 def test_the_list_follows_the_listener(here):
-    listening_page.check_list_follows_listener(url_of(here), recommendations.find_recent_user(here))
+    listening_page.check_list_follows_listener(url_of(here), run.find_recent_user(here))
 
 
 def test_playlists_and_mlogs_open_and_play_their_tracks(here):
-    listening_page.check_collections_open_and_play(url_of(here), recommendations.find_recent_user(here))
+    listening_page.check_collections_open_and_play(url_of(here), run.find_recent_user(here))
 
 
 def test_every_action_is_reported_as_an_event(here):
-    listening_page.check_actions_are_events(url_of(here), recommendations.find_recent_user(here))
+    listening_page.check_actions_are_events(url_of(here), run.find_recent_user(here))
 
 
 def test_the_page_can_be_used_by_keyboard(here):
-    listening_page.check_keyboard(url_of(here), recommendations.find_recent_user(here))
+    listening_page.check_keyboard(url_of(here), run.find_recent_user(here))
 
 
 def test_a_track_with_an_audio_url_is_played(here):
-    listening_page.check_audio_url(url_of(here), recommendations.find_recent_user(here))
+    listening_page.check_audio_url(url_of(here), run.find_recent_user(here))
 
 
 def test_a_new_listener_starts_with_three_tracks(here):
@@ -164,7 +164,7 @@ def test_a_new_listener_starts_with_three_tracks(here):
 
 
 def test_the_page_is_small_and_accessible(here):
-    listening_page.check_accessibility(url_of(here), recommendations.find_recent_user(here))
+    listening_page.check_accessibility(url_of(here), run.find_recent_user(here))
 
 
 def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
@@ -183,7 +183,7 @@ def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
         "Benchmark",
         "Ablations",
     ]
-    release = recommendations.recommend(here, recommendations.find_recent_user(here))["release"]
+    release = run.recommend(here, run.find_recent_user(here))["release"]
     lineage = httpx.get(f"{console}/releases/{release}").text
     assert "ot recorded" not in lineage
     assert "<dt>source</dt><dd>debug</dd>" in lineage
@@ -209,8 +209,8 @@ def test_a_second_run_reuses_services_and_models_and_lands_the_event(home, here)
 
 
 def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here):
-    user_id = recommendations.find_recent_user(here)
-    release = recommendations.recommend(here, user_id)["release"]
+    user_id = run.find_recent_user(here)
+    release = run.recommend(here, user_id)["release"]
     # For an as_of weeks after the newest event, landed events are stale.
     stale = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
     process = home.run("local.run", "--recipe", "debug", "--as-of", stale)
@@ -219,7 +219,7 @@ def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_servic
     assert "failed: expect_column_values_to_be_between(table_hours_before_as_of)" in process.stderr
     assert "What to do: The log and the data docs list every failed expectation" in process.stderr
     assert "build_marts" not in process.stdout
-    assert recommendations.recommend(here, user_id)["release"] == release
+    assert run.recommend(here, user_id)["release"] == release
 
 
 def test_no_connection_left_the_machine(home, here):

@@ -20,7 +20,7 @@ from playwright.sync_api import Error, Page, expect
 
 from config import settings
 from config.settings import SettingError, Settings
-from local import airflow_server, recommendations, services
+from local import airflow_server, run, services
 from local.land import WORLD_SIZES
 from tests.support import browser
 
@@ -47,7 +47,7 @@ class Shot:
 
 def daily(page: Page, here: Settings) -> None:
     """Daily list of a listener."""
-    page.goto(f"{_recommender(here)}/?user={recommendations.find_recent_user(here)}")
+    page.goto(f"{_recommender(here)}/?user={run.find_recent_user(here)}")
     expect(page.locator(".song").first).to_be_visible()
     expect(page.locator(".sequence li").first).to_be_visible()
 

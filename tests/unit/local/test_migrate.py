@@ -4,7 +4,7 @@ import pytest
 
 from config import settings
 from local import land, migrate, pipeline, run, services
-from local.home_format import HOME_FORMAT, HomeFormatError, check_home_format
+from local.home import HOME_FORMAT, HomeFormatError, check_home_format
 from local.pipeline import RunParameters
 
 DERIVED = (

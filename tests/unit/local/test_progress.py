@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from config import settings
-from local import airflow_api, progress, recommendations
+from local import airflow_api, progress, run
 from local.airflow_api import AirflowClient, AirflowError, DagRun
 
 
@@ -103,10 +103,10 @@ def test_an_unreachable_recommender_ends_in_an_error_with_a_remedy(tmp_path, mon
 
     monkeypatch.setattr(httpx, "post", time_out)
     with pytest.raises(
-        recommendations.RecommendationError,
+        run.RecommendationError,
         match=r"does not respond \(ReadTimeout\); see .*recommender.log, `make serve`",
     ):
-        recommendations.recommend(settings.load_settings(), "u1")
+        run.recommend(settings.load_settings(), "u1")
 
 
 def test_the_log_of_a_task_is_shown_without_the_messages_of_airflow():
