@@ -74,7 +74,7 @@ def _features(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _models(settings: Settings) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for file in sorted(settings.training.glob("*/*/*/*/inputs.json")):
         workspace, fit, kind, name = file.parts[-5:-1]
         seconds = _read_measures(file.with_name("measures.json")).get("total_seconds")

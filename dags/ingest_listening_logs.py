@@ -2,7 +2,7 @@
 
 Lands a log (`logs`; empty: logs that are already landed, otherwise the simulated world) and the events that the recommender
 recorded, both in the data contract. Landing is idempotent; rows that violate the contract are stored in `quarantine/` with
-the reason. Runs every midnight UTC and can be backfilled over past days; each day is an `as_of` of its own.
+the reason. Runs every midnight UTC and can be backfilled over past days; each day is a separate `as_of`.
 
 Then **build_features** starts for the same day.
 """

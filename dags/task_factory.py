@@ -91,7 +91,7 @@ def format_exit_code(code: int) -> str:
 
 
 def log_error(error: AirflowException) -> AirflowException:
-    """Log the error as a line of its own, because the UI folds exception messages, and return it."""
+    """Log the error as a separate line, because the UI folds exception messages, and return it."""
     logging.getLogger("airflow.task").error("%s", error)
     return error
 

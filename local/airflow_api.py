@@ -40,7 +40,7 @@ class DagRun:
 
 @dataclass(frozen=True)
 class TaskState:
-    """State of one task of a run; each mapped instance is a task of its own."""
+    """State of one task of a run; each mapped instance counts as a task."""
 
     task_id: str
     map_index: int  # -1 if the task is not mapped

@@ -1,6 +1,6 @@
-"""The values for Airflow's own chart: words that the chart has, settings that Airflow has, objects that Kubernetes has.
+"""Values for Airflow's Helm chart: keys of the chart, settings of Airflow, valid Kubernetes objects.
 
-The chart cannot be had here to render it. `CHART` is what of its values is set, as its 1.22.0 has them.
+The chart is not available in tests. `CHART` has the schema of the used values as of chart 1.22.0.
 """
 
 from __future__ import annotations
@@ -57,27 +57,29 @@ CHART: dict[str, Any] = {
 }
 
 
-def strange(values: Any, chart: Any, path: str = "") -> list[str]:
-    """Places whose word the chart does not have, or whose value is of another kind."""
+def find_unknown(values: Any, chart: Any, path: str = "") -> list[str]:
+    """Paths whose key is not in the chart, or whose value has another type."""
     if isinstance(chart, type):
-        return [] if type(values) is chart else [f"{path} is no {chart.__name__}"]
+        return [] if type(values) is chart else [f"{path} is not {chart.__name__}"]
     if isinstance(chart, list):
-        return [place for number, one in enumerate(values) for place in strange(one, chart[0], f"{path}[{number}]")]
+        return [
+            place for index, value in enumerate(values) for place in find_unknown(value, chart[0], f"{path}[{index}]")
+        ]
     unknown = [f"{path}.{name}" for name in values if name not in chart]
     return unknown + [
         place
         for name, value in values.items()
         if name in chart
-        for place in strange(value, chart[name], f"{path}.{name}")
+        for place in find_unknown(value, chart[name], f"{path}.{name}")
     ]
 
 
-def test_every_word_is_one_of_the_charts() -> None:
-    assert strange(VALUES, CHART) == []
-    assert strange({"worker": {}, "uid": "1000"}, CHART) == [".worker", ".uid is no int"]
+def test_every_key_is_in_the_chart() -> None:
+    assert find_unknown(VALUES, CHART) == []
+    assert find_unknown({"worker": {}, "uid": "1000"}, CHART) == [".worker", ".uid is not int"]
 
 
-def test_every_setting_is_one_of_airflows() -> None:
+def test_every_setting_exists_in_airflow() -> None:
     from airflow.configuration import conf
 
     known = conf.configuration_description
@@ -91,19 +93,19 @@ def test_every_setting_is_one_of_airflows() -> None:
 
 
 @pytest.mark.parametrize("component", ["dagProcessor", "scheduler", "apiServer", "triggerer", "workers"])
-def test_a_pod_of_them_is_valid(component: str) -> None:
+def test_pods_with_the_values_are_valid(component: str) -> None:
     part = VALUES["workers"]["celery"] if component == "workers" else VALUES[component]
-    secret = [
+    secrets = [
         {
-            "name": one["envName"],
-            "valueFrom": {"secretKeyRef": {"name": one["secretName"], "key": one["secretKey"]}},
+            "name": secret["envName"],
+            "valueFrom": {"secretKeyRef": {"name": secret["secretName"], "key": secret["secretKey"]}},
         }
-        for one in VALUES["secret"]
+        for secret in VALUES["secret"]
     ]
     container = {
         "name": component.lower(),
         "image": f"{VALUES['images']['airflow']['repository']}:{VALUES['images']['airflow']['tag']}",
-        "env": [*VALUES["env"], *secret],
+        "env": [*VALUES["env"], *secrets],
         "envFrom": yaml.safe_load(VALUES["extraEnvFrom"]),
         "resources": part["resources"],
         "volumeMounts": VALUES["volumeMounts"],
@@ -121,25 +123,25 @@ def test_a_pod_of_them_is_valid(component: str) -> None:
     assert kubernetes_validate.validate(pod, "1.30", strict=True) == "1.30"
 
 
-def test_no_secret_is_written_down() -> None:
-    assert [one["name"] for one in VALUES["env"] if SECRET.search(one["name"])] == []
+def test_no_secret_is_in_the_values() -> None:
+    assert [variable["name"] for variable in VALUES["env"] if SECRET.search(variable["name"])] == []
     assert not VALUES["createUserJob"]["enabled"]
     assert all("connection" not in name.lower() for name in VALUES["data"])
 
 
-def test_what_it_shares_with_the_manifests_is_there() -> None:
+def test_shared_objects_exist_in_the_manifests() -> None:
     names = {(document["kind"], document["metadata"]["name"]) for document in OBJECTS}
     assert ("PersistentVolumeClaim", VALUES["volumes"][0]["persistentVolumeClaim"]["claimName"]) in names
     assert ("ConfigMap", yaml.safe_load(VALUES["extraEnvFrom"])[0]["configMapRef"]["name"]) in names
 
 
-def test_it_runs_as_the_compose_file_has_it() -> None:
+def test_settings_equal_those_of_the_compose_file() -> None:
     config, workers = VALUES["config"], VALUES["workers"]["celery"]
     assert VALUES["executor"] == COMPOSE["AIRFLOW__CORE__EXECUTOR"]
     assert str(config["celery"]["worker_concurrency"]) == COMPOSE["AIRFLOW__CELERY__WORKER_CONCURRENCY"]
     heartbeat = config["scheduler"]["task_instance_heartbeat_timeout"]
     assert str(heartbeat) == COMPOSE["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]
     assert config["core"]["dags_folder"] == COMPOSE["AIRFLOW__CORE__DAGS_FOLDER"]
-    # As many as all workers have places.
+    # The slots of all workers together.
     assert config["core"]["parallelism"] == config["celery"]["worker_concurrency"] * workers["replicas"]
-    assert {one["name"]: one["value"] for one in VALUES["env"]}.items() <= COMPOSE.items()
+    assert {variable["name"]: variable["value"] for variable in VALUES["env"]}.items() <= COMPOSE.items()

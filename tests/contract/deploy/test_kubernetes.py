@@ -1,4 +1,4 @@
-"""The manifests are valid by Kubernetes' own schemas, start what there is to start, and write no secret down."""
+"""Kubernetes manifests: schemas, commands, settings, probes, ports, security, and no secrets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ OBJECTS = [
     for document in yaml.safe_load_all(path.read_text())
 ]
 VERSIONS = ("1.30", "1.37")
-"""From the oldest Kubernetes that Airflow's chart takes to the newest that the validator knows."""
+"""The oldest version that Airflow's chart supports and the newest that the validator knows."""
 
 SECRET = re.compile("PASSWORD|SECRET|KEY|REDIS|BROKER|TOKEN")
 
 
-def named(document: dict[str, Any]) -> str:
+def document_name(document: dict[str, Any]) -> str:
     return f"{document['kind']} {document['metadata']['name']}"
 
 
@@ -47,53 +47,53 @@ def containers() -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("document", OBJECTS, ids=named)
-def test_an_object_is_valid(document: dict[str, Any], version: str) -> None:
+@pytest.mark.parametrize("document", OBJECTS, ids=document_name)
+def test_objects_are_valid(document: dict[str, Any], version: str) -> None:
     assert kubernetes_validate.validate(document, version, strict=True) == version
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_validator_finds_a_word_that_does_not_exist(version: str) -> None:
+def test_the_validator_finds_an_unknown_field(version: str) -> None:
     document = next(iter(of_kind("StatefulSet")))
     wrong = document | {"spec": document["spec"] | {"replica": 2}}
     with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
         kubernetes_validate.validate(wrong, version, strict=True)
 
 
-def test_kustomize_is_told_of_every_file_and_image() -> None:
+def test_the_kustomization_lists_every_file_and_image() -> None:
     assert sorted(KUSTOMIZATION["resources"]) == sorted(
         path.name for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml"
     )
     assert {container["image"] for container in containers()} == {image["name"] for image in KUSTOMIZATION["images"]}
 
 
-def test_no_secret_is_written_down() -> None:
+def test_no_secret_is_in_the_manifests() -> None:
     assert of_kind("Secret") == []
-    given = [one for container in containers() for one in container.get("env", [])]
-    secret = [one for one in given if SECRET.search(one["name"])]
-    assert {one["name"] for one in secret} == {"SEGUE_REDIS", "SEGUE_BROKER", "SEGUE_API_KEYS"}
-    assert all("secretKeyRef" in one["valueFrom"] and "value" not in one for one in secret)
+    variables = [variable for container in containers() for variable in container.get("env", [])]
+    secrets = [variable for variable in variables if SECRET.search(variable["name"])]
+    assert {variable["name"] for variable in secrets} == {"SEGUE_REDIS", "SEGUE_BROKER", "SEGUE_API_KEYS"}
+    assert all("secretKeyRef" in secret["valueFrom"] and "value" not in secret for secret in secrets)
     assert [name for document in of_kind("ConfigMap") for name in document["data"] if SECRET.search(name)] == []
 
 
-def test_every_setting_is_one_that_there_is() -> None:
+def test_every_setting_exists() -> None:
     known = set(re.findall(r"^\| `(SEGUE_\w+)`", (settings.ROOT / "docs" / "settings.md").read_text(), re.MULTILINE))
-    used = {one["name"] for container in containers() for one in container.get("env", [])}
+    used = {variable["name"] for container in containers() for variable in container.get("env", [])}
     used |= {name for document in of_kind("ConfigMap") for name in document["data"]}
     assert {name for name in used if name.startswith("SEGUE_")} <= known
     assert "SEGUE_BROKER" in used
 
 
-def test_every_command_of_our_image_exists() -> None:
-    ours = [container for container in containers() if container["image"] == "segue"]
-    assert {tuple(container["args"][:2]) for container in ours} == {("python", "-m")}
-    missing = [container["args"] for container in ours if importlib.util.find_spec(container["args"][2]) is None]
+def test_every_command_of_the_image_exists() -> None:
+    own = [container for container in containers() if container["image"] == "segue"]
+    assert {tuple(container["args"][:2]) for container in own} == {("python", "-m")}
+    missing = [container["args"] for container in own if importlib.util.find_spec(container["args"][2]) is None]
     assert missing == []
-    assert len(ours) == 3
+    assert len(own) == 3
 
 
-def test_probes_ask_what_answers_without_a_key() -> None:
-    (recommender,) = (one for one in containers() if one["name"] == "recommender")
+def test_probes_use_public_paths() -> None:
+    (recommender,) = (container for container in containers() if container["name"] == "recommender")
     probes = {
         kind: recommender[kind]["httpGet"]["path"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")
     }
@@ -101,26 +101,26 @@ def test_probes_ask_what_answers_without_a_key() -> None:
     assert set(probes.values()) <= set(PUBLIC_PATHS)
 
 
-def test_every_probe_and_service_names_a_port_of_its_pods() -> None:
+def test_every_probe_and_service_uses_a_port_of_its_pods() -> None:
     for workload in WORKLOADS:
         for container in workload["spec"]["template"]["spec"]["containers"]:
             names = {port["name"] for port in container["ports"]}
-            asked = {container[kind]["httpGet"]["port"] for kind in container if kind.endswith("Probe")}
-            assert asked and asked <= names, container["name"]
-    by_name = {one["metadata"]["name"]: one for one in WORKLOADS}
+            probed = {container[kind]["httpGet"]["port"] for kind in container if kind.endswith("Probe")}
+            assert probed and probed <= names, container["name"]
+    by_name = {workload["metadata"]["name"]: workload for workload in WORKLOADS}
     for service in of_kind("Service"):
         pods = by_name[service["spec"]["selector"]["app.kubernetes.io/name"]]["spec"]["template"]["spec"]
         names = {port["name"] for container in pods["containers"] for port in container["ports"]}
-        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names, named(service)
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names, document_name(service)
 
 
-def test_every_workload_may_be_told_from_others_and_is_locked_in() -> None:
+def test_every_workload_is_labeled_and_restricted() -> None:
     for workload in WORKLOADS:
         pods = workload["spec"]["template"]
         selector = workload["spec"]["selector"]["matchLabels"]
         assert selector.items() <= pods["metadata"]["labels"].items()
         assert pods["metadata"]["labels"]["app.kubernetes.io/part-of"] == "segue", (
-            "or the network policy passes it over"
+            "the network policy selects by this label"
         )
         assert pods["spec"]["securityContext"]["runAsNonRoot"] is True
         assert pods["spec"]["automountServiceAccountToken"] is False
@@ -130,20 +130,20 @@ def test_every_workload_may_be_told_from_others_and_is_locked_in() -> None:
             assert "memory" in container["resources"]["limits"]
 
 
-def test_consumers_are_no_more_than_partitions() -> None:
-    (consumer,) = (one for one in WORKLOADS if one["metadata"]["name"] == "consumer")
+def test_there_are_at_most_as_many_consumers_as_partitions() -> None:
+    (consumer,) = (workload for workload in WORKLOADS if workload["metadata"]["name"] == "consumer")
     assert 1 < consumer["spec"]["replicas"] <= TOPIC.partitions
 
 
-def test_a_recommender_writes_where_no_other_does() -> None:
-    """Its log has one writer (`serving/events/write_ahead_log.py`), so what a process locks must not be shared."""
-    (recommender,) = (one for one in containers() if one["name"] == "recommender")
+def test_a_recommender_writes_to_a_folder_of_its_own_pod() -> None:
+    """The write-ahead log has one writer (`serving/events/write_ahead_log.py`), so locked files must not be shared."""
+    (recommender,) = (container for container in containers() if container["name"] == "recommender")
     own = {mount["mountPath"] for mount in recommender["volumeMounts"] if "$(POD_NAME)" in mount.get("subPathExpr", "")}
     assert own == {"/var/segue/live", "/var/segue/serving"}
-    assert next(one for one in recommender["env"] if one["name"] == "POD_NAME")
+    assert next(variable for variable in recommender["env"] if variable["name"] == "POD_NAME")
 
 
-def test_it_comes_as_the_compose_file_has_it() -> None:
+def test_commands_and_shares_equal_those_of_the_compose_file() -> None:
     compose = yaml.safe_load(Path(settings.ROOT / "docker-compose.yml").read_text())["services"]
     for container in containers():
         if container["image"] == "segue":

@@ -1,4 +1,4 @@
-"""What replicas wrote into folders of their own on one home is landed like the log of one process."""
+"""Event logs of several replicas in one home are landed together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingestion.land import land
 DAY_US = 1_780_272_000_000_000  # 2026-06-01
 
 
-def test_landing_finds_the_log_of_every_replica(tmp_path: Path) -> None:
+def test_the_log_of_every_replica_is_landed(tmp_path: Path) -> None:
     for replica in ("recommender-0", "recommender-1"):
         folder = tmp_path / "live" / replica / "dt=2026-06-01"
         folder.mkdir(parents=True)

@@ -322,7 +322,7 @@ def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, par
 
 @pytest.fixture
 def create_command(task_factory, tmp_path, monkeypatch):
-    """Function that creates the task `name` with another command, in a home of its own."""
+    """Function that creates the task `name` with another command, in a temporary home."""
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
