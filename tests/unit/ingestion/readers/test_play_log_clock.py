@@ -1,4 +1,4 @@
-"""The honest clock of a play log, row by row, against a slow oracle of its own and against the reference when it is there."""
+"""The honest clock of a play log, row by row, against a slow oracle."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
-import pytest
 
-from config import settings
 from ingestion.land import land
 from tests.support.log_sources import landed, play_log
 
-SHARED = settings.ROOT.parent / "shared"
 SECOND = 1_000_000
 
 
@@ -62,30 +59,3 @@ def test_event_ids_do_not_depend_on_the_order_of_other_rows(tmp_path: Path) -> N
     land(play_log(tmp_path / "a", rows), tmp_path / "one")
     land(play_log(tmp_path / "b", rows[::-1]), tmp_path / "two")
     assert set(landed(tmp_path / "one")["event_id"]) == set(landed(tmp_path / "two")["event_id"])
-
-
-@pytest.mark.skipif(not (SHARED / "data" / "listening_logs").exists(), reason="the real logs are not on this machine")
-def test_clock_is_the_references_on_the_real_logs(tmp_path: Path) -> None:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("cases", SHARED / "anchors" / "cases.py")
-    assert spec is not None and spec.loader is not None
-    cases = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(cases)
-    wanted = cases.load_plays(SHARED / "data" / "listening_logs").sort("user_id", "sequence_number")
-    land(SHARED / "data" / "listening_logs", tmp_path / "home")
-    events = landed(tmp_path / "home").with_columns(pl.col("user_id", "target_id").cast(pl.Int64))
-    events = events.sort("user_id", "sequence_number")
-    assert events.height == wanted.height == events["event_id"].n_unique()
-    # dbt lifts the clock above the play before; so does this line, as the reference writes it.
-    previous = wanted.select(pl.col("known_at").shift(1).over("user_id")).to_series()
-    lifted = pl.select(
-        pl.min_horizontal(
-            pl.max_horizontal(events["occurred_at"].dt.timestamp("us"), previous + 1), wanted["known_at"] - 1
-        )
-    ).to_series()
-    assert (lifted == wanted["request_at"]).all()
-    assert (events["ended_at"].dt.timestamp("us") == wanted["ts"] * SECOND).all()
-    assert (events["target_id"] == wanted["track_id"]).all()
-    assert (events["played_ms"] == wanted["ms_played"]).all()
-    assert (events["sequence_number"] == wanted["sequence_number"]).all()
