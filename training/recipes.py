@@ -1,4 +1,6 @@
-"""Recipes: sizes of a training run. `debug` checks that the pipeline runs, `small` fits a laptop, `full` gives the best models.
+"""Recipes: sizes of a training run.
+
+`debug` checks that the pipeline runs, `small` fits a laptop, `full` gives the best models.
 
 `training.recall.CHANNELS` and `training.ranking.RANKERS` list the models; the hyperparameters of a model for each
 recipe are defined next to the model (`Model.config(recipe_name)`).

@@ -1,4 +1,6 @@
-"""`python -m training.train channel NAME | container NAME | ranker NAME | head NAME | list TABLE | list all`: fit one model.
+"""`python -m training.train`: fit one model of the workspace.
+
+Usage: `channel NAME | container NAME | ranker NAME | head NAME | list TABLE | list all`.
 
 The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (playlists, mlogs) are fitted after the
 channel `realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A

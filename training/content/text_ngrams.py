@@ -41,7 +41,7 @@ class NgramLSA:
 
     @classmethod
     def fit(cls, texts: Sequence[str], width: int) -> Self:
-        """Fit on a sample of the texts with a fixed seed; at most `width` columns, fewer if the texts have a lower rank."""
+        """Fit on a sample of the texts with a fixed seed; `width` columns, fewer if the texts have a lower rank."""
         nonempty = [text for text in texts if text]
         mean = sum(map(len, nonempty)) / max(len(nonempty), 1)
         count = min(len(nonempty), SAMPLE_TEXTS, int(SAMPLE_CHARACTERS / max(mean, 1)) + 1)

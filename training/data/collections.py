@@ -149,7 +149,7 @@ def _collection_opens(data: TrainingData, collections: Collections) -> pl.DataFr
 
 
 def _assign_parts(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with `part`: by the global cuts, or by the request of each user's first play of the part (`user_time`)."""
+    """The rows with `part`, by the global cuts or, if split by user, by each user's first request in the part."""
     if data.fit == "final":
         return rows.with_columns(part=pl.lit("train"))
     (cut,) = pl.read_parquet(data.marts / "train_cuts.parquet").iter_rows(named=True)

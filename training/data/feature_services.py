@@ -42,8 +42,8 @@ class ServiceContract:
             raise LookupError(
                 f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
             ) from error
-        # Views of tracks are excluded: they are read in process, by track. The live view is excluded because it reaches a
-        # model merged into its sequence views.
+        # Views of tracks are excluded, since they are read in process, by track; the live view is excluded, since its
+        # events are merged into the sequence views.
         names = {*SEQUENCE_VIEWS, LIVE_SOURCE}
         others = [projection for projection in projections if projection.name_to_use() not in names]
         of_user = [view for view in others if list(store.get_feature_view(view.name).entities) == ["user"]]
@@ -54,7 +54,7 @@ class ServiceContract:
 
 
 def read_cached_registry(read_registry: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of `read_registry` as JSON has it, cached while the registry file is unchanged; {} without a registry."""
+    """The JSON result of `read_registry`, cached while the registry file is unchanged; {} without a registry."""
     folder = settings.load_settings().feast
     registry, cache = folder / REGISTRY_FILE, folder / REGISTRY_CACHE_FILE
     if not registry.exists():

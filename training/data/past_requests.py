@@ -1,4 +1,4 @@
-"""Sampling of past requests: at the start of a session or in its middle, with the tracks listened to from then on as targets.
+"""Sampling of past requests, at the start or in the middle of a session; targets are the listens from then on.
 
 These are training examples of the listwise head, which learns from whole requests. Slates are requested at the start of
 a session, and within it when the previous slate was played through. Trained on session starts only, the head could not

@@ -62,8 +62,9 @@ def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, .
 
 
 def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50, 200)) -> float:
-    """Objective of tuning on validation: recall of all targets at both cutoffs plus that of reachable discoveries at the larger.
+    """Objective of tuning on validation.
 
+    The sum of the recall of all targets at both cutoffs and the recall of reachable discoveries at the larger one.
     Four of five plays are repeats, so recall of all targets alone would push discoveries out. The term for discoveries
     is 0 if no case has a reachable one.
     """

@@ -19,10 +19,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrackFacets:
-    """Facet values of all tracks: item v has `value_N[offset_V1[v]:offset_V1[v + 1]]`, of the facets `facet_N` (0..4)."""
+    """Facet values of all tracks; item v has the values `value_N[offset_V1[v]:offset_V1[v + 1]]`."""
 
     value_N: NDArray[np.int32]
-    facet_N: NDArray[np.int8]
+    facet_N: NDArray[np.int8]  # index into FACETS of each value
     offset_V1: NDArray[np.int64]
 
     @classmethod
@@ -64,7 +64,7 @@ class TrackFacets:
         return similarity_CC
 
     def intra_list_diversity(self, items_CL: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Intra-list diversity of C lists (0: padding): mean of 1 - similarity over pairs that have one; NaN without pairs."""
+        """Intra-list diversity of C lists (0: padding): mean of 1 - similarity over pairs with a similarity; else NaN."""
         diversity_C = np.full(len(items_CL), np.nan)
         for case, row in enumerate(items_CL):
             items = row[row > 0]

@@ -45,7 +45,7 @@ class UserBatch:
         return len(self.user_ids)
 
     def get_or_compute(self, owner: object, compute: Callable[[], Value]) -> Value:
-        """The result of `compute`, cached per owner, for example a channel that computes candidates and then reasons."""
+        """The result of `compute`, cached per owner, e.g. for a channel that computes candidates and then reasons."""
         if owner not in self._cache:
             self._cache[owner] = compute()
         value: Value = self._cache[owner]
@@ -148,7 +148,7 @@ class OfflineFeatures:
         )
 
     def load_profile(self, service: str, user_ids: Sequence[str], times: np.ndarray) -> dict[str, np.ndarray]:
-        """Ordinary features of each request as they were known before its time (µs UTC); empty if the service has none."""
+        """Ordinary features of each request as known before its time (µs UTC); empty if the service has none."""
         features = list(self.contract(service).features)
         if not features:
             return {}

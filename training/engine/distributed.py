@@ -26,8 +26,9 @@ from torch import Tensor
 COLLECTIVE_TIMEOUT = timedelta(hours=12)  # ranks wait while rank 0 validates, grows trees and tunes an index
 MAX_RESTARTS = 3  # restarts of all ranks by torchrun after one died; each resumes from the last checkpoint
 SEPARATE_STORE_VARIABLE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
-"""Set to 1, torchrun gives each restart its own rendezvous store. Otherwise restarted ranks may read the addresses of dead
-ranks from the shared store and fail to connect (pytorch#135712).
+"""Set to 1, torchrun gives each restart its own rendezvous store.
+
+Otherwise restarted ranks may read the addresses of dead ranks from the shared store and fail to connect (pytorch#135712).
 """
 PARENT_POLL_SECONDS = 0.5
 
@@ -59,7 +60,7 @@ def is_torchrun_worker() -> bool:
 
 
 def launch_torchrun(ranks: int) -> None:
-    """Replace this process by torchrun running this command with `ranks` ranks, each with an equal share of the cores."""
+    """Replace this process by torchrun, which runs this command with `ranks` ranks sharing the cores equally."""
     threads = max(1, (os.cpu_count() or 1) // ranks)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault(SEPARATE_STORE_VARIABLE, "1")

@@ -81,7 +81,7 @@ def _imported(source: bytes, name: str, root: Path) -> Iterator[str]:
 
 
 def _sibling(base: str, importer: str, root: Path) -> str:
-    """`base` as a file beside its importer: in a folder that is no package (`feature_repo`) siblings are imported flat."""
+    """Full name of `base` if it is a sibling of its importer in a folder without `__init__.py` (`feature_repo`)."""
     package = importer.rpartition(".")[0]
     is_package = _source(package, root) is not None if package else True
     return base if is_package else f"{package}.{base}"

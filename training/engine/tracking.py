@@ -11,7 +11,7 @@ EXPERIMENT = "segue"
 
 
 def log_fit(name: str, parameters: dict[str, Any], measures: dict[str, Any]) -> None:
-    """Log a fit: `parameters` as parameters, the numbers in `measures` as metrics, the rows of its `history` by step."""
+    """Log a fit: its parameters, the numbers in `measures` as metrics, and the rows of `measures["history"]` by step."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return
     import mlflow

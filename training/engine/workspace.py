@@ -33,8 +33,9 @@ CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
 DATA_MODULE = "training.data.training_data"
 """Module that makes the arrays shared by all models of a fit; its code is part of their cache key."""
 LANDINGS_MART = "landings"
-"""Mart with the provenance of the others. It is not an input of any model: equal rows give equal models, whenever they were
-landed.
+"""Mart with the provenance of the others.
+
+It is not an input of any model: equal rows give equal models, no matter when they were landed.
 """
 
 
@@ -80,7 +81,8 @@ class Workspace:
             raise MissingInput(str(error)) from error
         if not (marts / "plays.parquet").exists():
             raise MissingInput(
-                f"no mart plays in {config.marts}; run `dbt build --project-dir dbt` first, or set SEGUE_HOME to the folder that has them"
+                f"no mart plays in {config.marts}; run `dbt build --project-dir dbt` first, "
+                "or set SEGUE_HOME to the folder that has them"
             )
         day = as_of or day_after_newest_event(marts)
         check_format(config.training / f"{day}-{recipe}")
@@ -172,7 +174,7 @@ class Workspace:
 
 
 def behaviours_hash() -> str:
-    """Hash of the behaviors and thresholds that Python reads from dbt (`sequences.behaviours`), which no mart contains."""
+    """Hash of the behaviors and thresholds that Python reads from dbt (`sequences.behaviours`)."""
     table = json.dumps(asdict(load_behaviours()), sort_keys=True)
     return hashlib.sha256(table.encode()).hexdigest()[:16]
 
@@ -217,7 +219,7 @@ def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
 
 
 def mark_done(output: Path, inputs: dict[str, Any]) -> None:
-    """Write the inputs of a finished `output`, atomically and as the last step, so that a killed task is never reused."""
+    """Write the inputs of a finished `output`: atomically and last, so that the output of a killed task is not reused."""
     write_json(output / INPUTS_FILE, inputs | {"format": FORMAT})
 
 

@@ -178,8 +178,8 @@ class ExactIndex(Index):
         score_BG = np.empty((B, len(self.items)), dtype=np.float32)
         for start in range(0, score_BG.shape[1], GROUPS_PER_CHUNK):
             some = slice(start, start + GROUPS_PER_CHUNK)
-            # For many rows and few columns, NumPy's product takes half the time of torch's, and torch's maximum a fifth of
-            # NumPy's.
+            # For many rows and few columns, NumPy's product takes half the time of torch's, and torch's maximum a fifth
+            # of NumPy's.
             score_GR = self.vector_GD[some] @ query_DR
             best_GB = torch.from_numpy(score_GR).view(-1, B, Q).amax(2).numpy() if Q > 1 else score_GR
             score_BG[:, some] = best_GB.T

@@ -1,4 +1,4 @@
-"""Int8 prefilter: vectors quantized to int8, to select the candidates of an exact search with a quarter of the memory traffic.
+"""Int8 prefilter of an exact search: quantized vectors select the candidates with a quarter of the memory traffic.
 
 The error of a quantized score is bounded by the Cauchy-Schwarz inequality: |q·v - q'·v'| <= |q|·|v - v'| + |q -
 q'|·|v'|. Rescoring all vectors that may be among the best within that bound therefore gives the exact result.

@@ -25,7 +25,7 @@ def top_k(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 
 
 def _score_threshold(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """A score that at least `k` items of each case reach: the k-th best of the maxima of disjoint groups, or MIN_SCORE."""
+    """A score that at least `k` items of each case reach: the k-th best maximum of disjoint groups, or MIN_SCORE."""
     items, cases = scores_IC.shape
     size = items // GROUPS
     if not size or k > GROUPS:

@@ -1,4 +1,4 @@
-"""Index selection: exact up to a number of vectors, above that an approximate index tuned to the recall of the exact one.
+"""Index selection: exact up to a number of vectors, else an approximate index tuned to the recall of the exact one.
 
 Legend: B rows of Q queries, K results, D width, X excluded items.
 """

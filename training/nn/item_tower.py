@@ -1,15 +1,15 @@
-"""A track as a vector: its own embedding where it was played often enough, its artist's, its facets and its content.
+"""Item tower: the vector of a track from its id, artist, facets and content.
 
-Tracks with few plays share the rare row, so that their vector is their artist's: an embedding learned from two plays is
-noise. A track with content (`training.content.track_content`) has a projection of it besides, so that one that nobody has played, of
-an artist whom nobody knows, still has a vector of its own.
+Tracks with few plays share one id embedding, the rare row, so that their vector depends on their artist and facets: an
+embedding learned from two plays is noise. Content (`training.content.track_content`) is projected and added, so that an
+unplayed track of an unknown artist still has its own vector.
 
-So that content learns to stand alone, a share of the tracks that have some is taken for cold while learning, as in
-Volkovs, Yu, Poutanen, "DropoutNet: Addressing Cold Start in Recommender Systems" (NeurIPS 2017). Different there: the
-network learns the scores of a latent model that was fitted before, and drops a preference vector to zeros, of users as
-well; here everything is learned at once, and a dropped id becomes the rare row, which is what a cold track will have.
-Legend: V vocabulary, A artists, D width, N items asked for, R tracks with content, W its width. Knows nothing about
-users.
+So that content becomes informative by itself, a share of the tracks with content is treated as cold in training, as in
+Volkovs, Yu, Poutanen, "DropoutNet: Addressing Cold Start in Recommender Systems" (NeurIPS 2017). Differences:
+DropoutNet learns the scores of a latent model fitted before and drops preference vectors of items and users to zeros;
+here everything is learned jointly, and a dropped id becomes the rare row, which is what a cold track has at inference.
+
+Legend: V vocabulary, A artists, D width, N items, R tracks with content, W content width, F facet columns.
 """
 
 from __future__ import annotations
@@ -27,25 +27,19 @@ from training.data.training_data import FACETS, TrainingData
 
 RARE_ROW = 1
 MAX_FACET_VALUES = 8
-"""At most this many values of a facet count for a track."""
+"""Values of a facet per track; further values are ignored."""
 
 
 class ItemCodes(nn.Module):
-    """What the tower knows of each of the V tracks, as buffers saved with the weights: row of its own embedding (0
-    padding, RARE shared), row of its artist, and [V, F] rows of its facet values (0 none).
+    """Embedding rows of each of the V tracks, as buffers that are saved with the weights."""
 
-    Where content is used also: row of its content (0 none), the rows [R + 1, W] in half precision, the first of zeros,
-    and which tracks are cold, that is, nobody did anything with them in what is learned from.
-    """
-
-    track_V: Tensor
-    artist_V: Tensor
-    facet_VF: Tensor
-    content_V: Tensor | None
-    content_RW: Tensor | None
-    is_cold_V: Tensor | None
-    facet_share_V: Tensor
-    """1 / number of facet values, [V]; made of `facet_VF` and not saved."""
+    track_V: Tensor  # row of the id embedding; 0 padding, RARE_ROW shared by rare tracks
+    artist_V: Tensor  # row of the artist embedding
+    facet_VF: Tensor  # rows of the facet values; 0: none
+    content_V: Tensor | None  # row of the content; 0: none. None: content is off
+    content_RW: Tensor | None  # content [R + 1, W], float16; row 0 is zeros
+    is_cold_V: Tensor | None  # tracks without any event in the training data
+    facet_share_V: Tensor  # 1 / number of facet values; derived from facet_VF and not saved
 
     def __init__(
         self,
@@ -67,15 +61,20 @@ class ItemCodes(nn.Module):
 
     @classmethod
     def of(cls, data: TrainingData, count_V: np.ndarray, min_plays: int, content: ContentUse = "off") -> ItemCodes:
-        """Codes from the vocabulary: tracks and artists played `least_plays` times and more in `count_V` get rows of
-        their own. Where no track has content by that use, all is as if it were off.
+        """Codes of the vocabulary's tracks.
+
+        Args:
+            data: Training data.
+            count_V: Number of events of each track in the training data.
+            min_plays: Smallest count of a track or artist with its own embedding.
+            content: Tracks whose content is used; the same as `off` if no track has such content.
         """
         vocabulary = data.vocabulary
         artist_V = vocabulary.artist_of_track_V
         count_A = np.bincount(artist_V, weights=count_V, minlength=vocabulary.artist_count)
         artist_row_A = _embedding_rows(count_A, min_plays)
         if not (artist_V >= FIRST_CODE).any():
-            # Where nobody knows an artist, one shared vector would only make all tracks alike.
+            # If all artists are unknown, a shared vector would only make all tracks more similar.
             artist_row_A[:] = 0
         arrays = [_embedding_rows(count_V, min_plays), artist_row_A[artist_V], _facet_rows(data)]
         if content != "off" and (is_used_V := data.content.has_content(content)).any():
@@ -86,21 +85,25 @@ class ItemCodes(nn.Module):
 
     @classmethod
     def from_state_dict(cls, tensors: Mapping[str, Tensor], prefix: str) -> ItemCodes:
-        """The codes among a network's saved tensors, whose names there begin with `prefix`."""
-        codes = {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
+        """The codes in a state dict, where their names begin with `prefix`."""
+        codes = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         return cls(**codes)
 
     def sizes(self) -> tuple[int, int, int]:
-        """Rows that the three embeddings need."""
+        """Number of rows of the id, artist and facet embeddings."""
         rows = (self.track_V, self.artist_V, self.facet_VF)
         return tuple(int(codes.max()) + 1 if codes.numel() else 1 for codes in rows)  # type: ignore[return-value]
 
 
 class ItemTower(nn.Module):
-    """`forward(items)` gives [..., D]: own + artist + mean of the facet values' embeddings + projection of the content.
+    """Vectors [..., D] of items: id + artist + mean of the facet values' embeddings + projection of the content.
 
-    `id_dropout`: share of the tracks with content that each call in training takes for cold; half of them lose their
-    artist as well.
+    Args:
+        codes: Embedding rows of the items.
+        width: D.
+        id_dropout: Share of the tracks with content that a training step treats as cold; half of them also lose their
+            artist.
+        sparse_gradients: Sparse gradients of the id and artist embeddings, for `SparseAdamW`.
     """
 
     def __init__(self, codes: ItemCodes, width: int, id_dropout: float = 0.0, sparse_gradients: bool = False) -> None:
@@ -118,13 +121,16 @@ class ItemTower(nn.Module):
             self.track.weight.mul_(0.5)
         self.content: nn.Linear | None = None
         if codes.content_RW is not None:
-            # Without a bias, so that no content adds nothing.
+            # No bias, so that missing content adds zeros.
             self.content = nn.Linear(codes.content_RW.shape[1], width, bias=False)
             nn.init.normal_(self.content.weight, std=width**-0.5)
 
     def forward(self, items: Tensor, as_cold: bool = False) -> Tensor:
-        """Vectors of items of any shape; `as_cold`: those that they would have if nobody had played them or anything by
-        their artists.
+        """Vectors of items of any shape.
+
+        Args:
+            items: Item codes [...].
+            as_cold: Use the vectors that the items would have if neither they nor their artists had any plays.
         """
         track, artist = self.codes.track_V[items], self.codes.artist_V[items]
         if as_cold:
@@ -138,19 +144,19 @@ class ItemTower(nn.Module):
         return vector if self.content is None else vector + self.content_embedding(items)
 
     def content_embedding(self, items: Tensor) -> Tensor:
-        """What the items' content adds, [..., D]; zeros where there is none, or where content is off."""
+        """Projection of the items' content, [..., D]; zeros without content."""
         codes = self.codes
         if self.content is None or codes.content_V is None or codes.content_RW is None:
             return self.track.weight.new_zeros((*items.shape, self.track.embedding_dim))
         return self.content(codes.content_RW[codes.content_V[items]].to(self.content.weight.dtype))  # type: ignore[no-any-return]
 
     def facet_embedding(self, items: Tensor) -> Tensor:
-        """Mean of the embeddings of the items' facet values; zeros where there are none."""
+        """Mean of the embeddings of the items' facet values, [..., D]; zeros without any."""
         facet = self.codes.facet_VF[items]
         if not facet.shape[-1]:
             return self.facet.weight.new_zeros((*items.shape, self.facet.weight.shape[1]))
-        # One fused step: as an embedding and a mean it would hold every value's vector of every item. The padding row is
-        # zeros; to leave it out matters only where it would be learned, and takes longer than all the rest.
+        # Fused: an embedding followed by a mean would store the vector of every value of every item. The padding row is
+        # zeros, so it only has to be skipped in training, where skipping dominates the cost.
         bag: Tensor = functional.embedding_bag(
             facet.reshape(-1, facet.shape[-1]),
             self.facet.weight,
@@ -160,9 +166,9 @@ class ItemTower(nn.Module):
         return bag.view(*items.shape, self.facet.embedding_dim) * self.codes.facet_share_V[items].unsqueeze(-1)
 
 
-def _embedding_rows(counts: np.ndarray, least: int) -> np.ndarray:
-    """Row of each code: 0 for padding, RARE below `least` plays, then 2.. in order."""
-    is_own = counts >= least
+def _embedding_rows(counts: np.ndarray, min_count: int) -> np.ndarray:
+    """Row of each code: 0 for padding, RARE_ROW below `min_count`, then 2.. in order."""
+    is_own = counts >= min_count
     is_own[:2] = False
     rows = np.where(is_own, np.cumsum(is_own) + RARE_ROW, RARE_ROW)
     rows[0] = 0
@@ -170,17 +176,17 @@ def _embedding_rows(counts: np.ndarray, least: int) -> np.ndarray:
 
 
 def _facet_rows(data: TrainingData) -> np.ndarray:
-    """Rows of every track's facet values, [V, F]: the values of one facet after those of another, 0 none."""
-    kept, first = [], 1
+    """Embedding rows of every track's facet values [V, F], facet after facet; 0: none."""
+    columns, first = [], 1
     for values, rows_VF in (_facet_columns(*data.facets[facet]) for facet in FACETS):
         if values:
-            kept.append(np.where(rows_VF > 0, rows_VF + first - 1, 0))
+            columns.append(np.where(rows_VF > 0, rows_VF + first - 1, 0))
             first += values
-    return np.concatenate(kept, axis=1) if kept else np.zeros((len(data.vocabulary), 0), dtype=np.int64)
+    return np.concatenate(columns, axis=1) if columns else np.zeros((len(data.vocabulary), 0), dtype=np.int64)
 
 
 def _facet_columns(values: list[str], lists: object) -> tuple[int, np.ndarray]:
-    """The facet's lists as [V, F] with value numbers from 1, 0 where none."""
+    """The number of a facet's values, and the lists as an array [V, F] with values from 1; 0: none."""
     from training.data.ragged import Ragged
 
     assert isinstance(lists, Ragged)  # noqa: S101

@@ -1,7 +1,4 @@
-"""The optimizer of the neural channels: Adam with decay for all but embeddings, a warm-up, then a linear decay.
-
-Knows nothing about models.
-"""
+"""Optimizer of neural channels: AdamW without weight decay on embeddings, linear warm-up, then linear decay."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from training.nn.sparse_adamw import SparseAdamW
 
 
 class OptimizerSettings(Protocol):
-    """The numbers of a config that an optimizer reads."""
+    """Hyperparameters of a config that the optimizer reads."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -28,13 +25,13 @@ class OptimizerSettings(Protocol):
 
 
 def build_optimizer(network: nn.Module, rates: OptimizerSettings) -> dict[str, Any]:
-    """What Lightning's `configure_optimizers` returns; the rate ends at a twentieth after `steps`."""
+    """Result of Lightning's `configure_optimizers`; the learning rate decays to a twentieth at `steps`."""
     tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
-    names = {id(table) for table in tables}
-    rest = [parameter for parameter in network.parameters() if id(parameter) not in names]
+    table_ids = {id(table) for table in tables}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in table_ids]
     groups = [
         {"params": tables, "weight_decay": 0.0},
-        {"params": [one for one in rest if one.requires_grad], "weight_decay": rates.weight_decay},
+        {"params": [parameter for parameter in rest if parameter.requires_grad], "weight_decay": rates.weight_decay},
     ]
     optimizer = SparseAdamW(groups, lr=rates.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate_multiplier(rates.warmup, rates.steps))

@@ -1,9 +1,11 @@
-"""Softmax over a whole catalogue, estimated from a few negatives, with the correction for how often each is drawn.
+"""Sampled softmax: softmax over the catalog estimated from sampled negatives, with logQ correction.
 
-In-batch negatives are targets of other positions, so popular items come often; uniform ones reach the rest of the
-catalogue. Subtracting the logarithm of an item's expected number of draws from its logit makes the estimate one of the
-full softmax (Bengio, Senécal 2008; Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
-Recommendations", RecSys 2019). Legend: M positives, N negatives, D width.
+In-batch negatives are targets of other positions, so popular items are frequent among them; uniform negatives cover the
+rest of the catalog. Subtracting the logarithm of an item's expected number of draws from its logit makes the estimate
+consistent with the full softmax (Bengio, Senécal 2008; Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large
+Corpus Item Recommendations", RecSys 2019).
+
+Legend: M positives, N negatives, T targets of all ranks, V vocabulary, D width.
 """
 
 from __future__ import annotations
@@ -20,8 +22,13 @@ from training.engine import distributed
 
 
 def logq_correction(share_V: Tensor, is_item_V: Tensor, in_batch: int, uniform: int) -> Tensor:
-    """Logarithm of how many of the negatives are item v on average, [V]: `in_batch` drawn by `share_V` (share of the
-    targets), `uniform` by chance among `is_item_V`.
+    """Logarithm of the expected number of draws of each item, [V].
+
+    Args:
+        share_V: Share of each item among the targets, the distribution of in-batch negatives.
+        is_item_V: Items of the catalog, from which uniform negatives are drawn.
+        in_batch: Number of in-batch negatives.
+        uniform: Number of uniform negatives.
     """
     draws_V = in_batch * share_V + uniform * is_item_V.float() / is_item_V.sum().clamp(min=1)
     return draws_V.clamp(min=1e-12).log()
@@ -39,18 +46,28 @@ def sampled_softmax(
     hard_MD: Tensor | None = None,
     hard_M: Tensor | None = None,
 ) -> Tensor:
-    """Mean cross-entropy of the positives. A negative that is the position's own positive (an accidental hit) is
-    masked.
+    """Mean cross-entropy of the positives against sampled negatives.
 
-    `scale` multiplies the inner products (1 / temperature where vectors are normalised). `hard_M`: a negative of each
-    position alone (0: none); it is there for certain, so its logit needs no correction.
+    Accidental hits (negatives equal to the positive of a position) are masked.
+
+    Args:
+        query_MD: Queries.
+        positive_MD: Vectors of the positives.
+        negative_ND: Vectors of the negatives, shared by all positions.
+        positive_M: Items of the positives.
+        negative_N: Items of the negatives.
+        logq_V: Correction by item (`logq_correction`).
+        scale: Factor of the inner products, 1 / temperature for normalized vectors.
+        hard_MD: Vectors of the hard negatives, one per position. They are not sampled, so their logits are not
+            corrected.
+        hard_M: Items of the hard negatives; 0: none.
     """
     positive_logit_M = scale * (query_MD * positive_MD).sum(-1) - logq_V[positive_M]
     is_hit_MN = positive_M[:, None] == negative_N
-    # The correction is one more number of each vector, which costs less than adding it to all logits.
-    asking_MY = functional.pad(scale * query_MD, (0, 1), value=1.0)
-    asked_NY = torch.cat([negative_ND, -logq_V[negative_N, None]], dim=1)
-    logits = [positive_logit_M, _LogSumExp.apply(asking_MY, asked_NY, is_hit_MN)]
+    # The correction is appended as a vector component, which is cheaper than adding it to all logits.
+    extended_query_MY = functional.pad(scale * query_MD, (0, 1), value=1.0)
+    extended_negative_NY = torch.cat([negative_ND, -logq_V[negative_N, None]], dim=1)
+    logits = [positive_logit_M, _LogSumExp.apply(extended_query_MY, extended_negative_NY, is_hit_MN)]
     if hard_MD is not None and hard_M is not None:
         hard_logit_M = scale * (query_MD * hard_MD).sum(-1)
         logits.append(hard_logit_M.masked_fill((hard_M == 0) | (hard_M == positive_M), -torch.inf))
@@ -58,25 +75,23 @@ def sampled_softmax(
 
 
 class _LogSumExp(torch.autograd.Function):
-    """Logarithm of the summed exponentials of query · item over the items that are not left out, [M]; -inf where all are.
-    The products [M, N] are written once and never copied.
-    """
+    """Log-sum-exp of query · item over unmasked items [M], -inf if all are masked; products [M, N] are not copied."""
 
     @staticmethod
-    def forward(ctx: Any, query_MD: Tensor, item_ND: Tensor, is_out_MN: Tensor) -> Tensor:
-        product_MN = (query_MD @ item_ND.T).masked_fill_(is_out_MN, -torch.inf)
-        most_M = product_MN.amax(1).clamp(min=torch.finfo(product_MN.dtype).min)
-        power_MN = product_MN.sub_(most_M[:, None]).exp_()
-        sum_M = power_MN.sum(1)
-        ctx.save_for_backward(power_MN, sum_M, query_MD, item_ND)
-        return sum_M.log() + most_M
+    def forward(ctx: Any, query_MD: Tensor, item_ND: Tensor, is_masked_MN: Tensor) -> Tensor:
+        product_MN = (query_MD @ item_ND.T).masked_fill_(is_masked_MN, -torch.inf)
+        max_M = product_MN.amax(1).clamp(min=torch.finfo(product_MN.dtype).min)
+        exp_MN = product_MN.sub_(max_M[:, None]).exp_()
+        sum_M = exp_MN.sum(1)
+        ctx.save_for_backward(exp_MN, sum_M, query_MD, item_ND)
+        return sum_M.log() + max_M
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope_M: Tensor) -> tuple[Tensor, Tensor, None]:
-        power_MN, sum_M, query_MD, item_ND = ctx.saved_tensors
-        slope_M1 = (slope_M / sum_M.clamp(min=torch.finfo(sum_M.dtype).tiny))[:, None]
-        return slope_M1 * (power_MN @ item_ND), power_MN.T @ (slope_M1 * query_MD), None
+    def backward(ctx: Any, gradient_M: Tensor) -> tuple[Tensor, Tensor, None]:
+        exp_MN, sum_M, query_MD, item_ND = ctx.saved_tensors
+        weight_M1 = (gradient_M / sum_M.clamp(min=torch.finfo(sum_M.dtype).tiny))[:, None]
+        return weight_M1 * (exp_MN @ item_ND), exp_MN.T @ (weight_M1 * query_MD), None
 
 
 def full_softmax(
@@ -88,37 +103,44 @@ def full_softmax(
     scale: Tensor,
     label_smoothing: float,
 ) -> Tensor:
-    """Mean cross-entropy of the positives over all N items (`item_N` ascending), where a catalogue is small enough.
+    """Mean cross-entropy of the positives over all N items (`item_N` ascending), for small catalogs.
 
-    A position whose positive is not one of the items counts for nothing. Klenitskiy, Vasilev, "Turning Dross Into Gold
-    Loss: is BERT4Rec really better than SASRec?" (RecSys 2023), arXiv 2309.07602.
+    Positions whose positive is not among the items are ignored. Klenitskiy, Vasilev, "Turning Dross Into Gold Loss: is
+    BERT4Rec really better than SASRec?" (RecSys 2023), arXiv 2309.07602.
     """
-    place_M = torch.searchsorted(item_N, positive_M).clamp(max=len(item_N) - 1)
-    is_item_M = item_N[place_M] == positive_M
-    # Queries are scaled, not the far more numerous logits.
+    index_M = torch.searchsorted(item_N, positive_M).clamp(max=len(item_N) - 1)
+    is_item_M = item_N[index_M] == positive_M
+    # Scale the queries rather than the far more numerous logits.
     logit_MN = (scale * query_MD[is_item_M]) @ item_ND.T
     if not len(logit_MN):
         return query_MD.sum() * 0
-    return functional.cross_entropy(logit_MN, place_M[is_item_M], label_smoothing=label_smoothing)
+    return functional.cross_entropy(logit_MN, index_M[is_item_M], label_smoothing=label_smoothing)
 
 
 class TwoTowerModel(Protocol):
-    """A network that places items where queries are."""
+    """A network with items and queries in one vector space."""
 
     def vectors(self, items: Tensor) -> Tensor:
-        """Item vectors as they are compared with a query."""
+        """Item vectors [..., D] as they are compared with queries."""
         ...
 
     def scale(self, task: str) -> Tensor:
-        """What multiplies the inner products of a task."""
+        """Factor of the inner products of a task."""
         ...
 
 
 class SampledSoftmaxLoss:
-    """The loss of queries against the items they should find. Its in-batch negatives are these very items, a task's
-    own targets; of several ranks those of all of them, and each draws the same.
+    """Sampled softmax loss of queries against their target items.
 
-    `share_V`: each item's share of the targets; `is_item_V`: the catalogue, of which the uniform negatives are.
+    In-batch negatives are drawn from the targets of the same task; distributed ranks draw the same negatives from the
+    targets of all ranks.
+
+    Args:
+        network: Network that makes the item vectors.
+        share_V: Share of each item among the targets.
+        is_item_V: Items of the catalog, from which uniform negatives are drawn.
+        in_batch: Number of in-batch negatives.
+        uniform: Number of uniform negatives.
     """
 
     def __init__(
@@ -132,15 +154,23 @@ class SampledSoftmaxLoss:
     def __call__(
         self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
     ) -> Tensor:
-        """Sampled softmax, a number; `target_T`: the positives of all ranks; `hard_M`: see `sampled_softmax`."""
+        """Scalar loss.
+
+        Args:
+            task: Task whose scale is used.
+            query_MD: Queries of this rank.
+            positive_M: Their target items.
+            target_T: Target items of all ranks.
+            hard_M: Hard negatives, see `sampled_softmax`.
+        """
         device = query_MD.device
-        some = torch.randint(len(target_T), (self.in_batch,), generator=distributed.shared_generator())
-        any_item = torch.randint(len(self._catalog), (self.uniform,), generator=distributed.shared_generator())
-        negative_N = torch.cat([target_T[some], self._catalog[any_item].to(device)])
-        # Looked up together: every look-up makes a gradient of the size of the whole table.
-        looked_up = [positive_M, negative_N] if hard_M is None else [positive_M, negative_N, hard_M]
-        vectors = self.network.vectors(torch.cat(looked_up)).split([len(items) for items in looked_up])
-        # Powers of e are summed in single precision, whatever the network multiplies in.
+        in_batch = torch.randint(len(target_T), (self.in_batch,), generator=distributed.shared_generator())
+        uniform = torch.randint(len(self._catalog), (self.uniform,), generator=distributed.shared_generator())
+        negative_N = torch.cat([target_T[in_batch], self._catalog[uniform].to(device)])
+        # One lookup for all, since every lookup makes a gradient of the size of the table.
+        items = [positive_M, negative_N] if hard_M is None else [positive_M, negative_N, hard_M]
+        vectors = self.network.vectors(torch.cat(items)).split([len(part) for part in items])
+        # Exponentials are summed in float32 even under mixed precision.
         with torch.autocast(device.type, enabled=False):
             loss = sampled_softmax(
                 query_MD.float(),
@@ -157,7 +187,7 @@ class SampledSoftmaxLoss:
 
 
 class FullSoftmaxLoss:
-    """The same loss over the whole catalogue; see `full_softmax`."""
+    """Softmax loss over the whole catalog; see `full_softmax`."""
 
     def __init__(self, network: TwoTowerModel, is_item_V: np.ndarray, label_smoothing: float) -> None:
         self.network, self.label_smoothing = network, label_smoothing
@@ -167,7 +197,7 @@ class FullSoftmaxLoss:
     def __call__(
         self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
     ) -> Tensor:
-        """A number; all negatives, hard ones too, are among the items already."""
+        """Scalar loss; targets of other ranks and hard negatives are ignored, since all items are negatives already."""
         del target_T, hard_M
         item_N = self._catalog.to(query_MD.device)
         loss = full_softmax(

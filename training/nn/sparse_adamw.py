@@ -1,12 +1,13 @@
-"""AdamW whose step costs, of a table of vectors, what the step looked up in it, and not what the table holds.
+"""AdamW for embedding tables with sparse gradients, whose step time depends on the rows looked up, not on the table.
 
-A gradient that is sparse (of `torch.nn.Embedding(sparse=True)`) names the rows that were looked up. Only these are read
-and moved, so that a step over a million tracks takes no longer than one over a thousand.
+A sparse gradient (`torch.nn.Embedding(sparse=True)`) names the rows that were looked up, and only these are updated, so
+a step over a million tracks takes as long as one over a thousand.
 
-Adam of a dense gradient goes on moving a row for some ten steps after it was looked up. Here a row moves at once by as
-much as all of these together: it has no first moment, and its second moment waits while nobody looks the row up.
-Different: `torch.optim.SparseAdam` keeps the first moment, and so moves a rare row a tenth as far. Knows nothing about
-models.
+Adam with dense gradients keeps moving a row for about ten steps after a lookup. Here a row without a first moment moves
+by the sum of these updates at once, and its second moment is unchanged while the row is not looked up. Difference to
+`torch.optim.SparseAdam`, which keeps the first moment and therefore moves a rare row a tenth as far.
+
+Legend: V rows of a table, R rows looked up, D width.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from torch import Tensor
 
 
 class SparseAdamW(torch.optim.AdamW):
-    """AdamW; a parameter with a sparse gradient learns by rows.
-
-    Raises (`step`):
-        ValueError: the group of such a parameter has a decay, which would have to reach every row.
-    """
+    """AdamW that updates parameters with sparse gradients by row."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of all parameters."""
+        """Update all parameters once.
+
+        Raises:
+            ValueError: a parameter with a sparse gradient has weight decay, which would have to change every row.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -44,17 +45,18 @@ class SparseAdamW(torch.optim.AdamW):
         state, second = self.state[table_VD], group["betas"][1]
         if group["weight_decay"]:
             raise ValueError(
-                f"weight_decay={group['weight_decay']} of a table that learns by rows; give it a group without"
+                f"weight_decay={group['weight_decay']} of a table with sparse gradients; "
+                "put it into a group without weight decay"
             )
         if not state:
             state["step"] = torch.zeros(())
             state["exp_avg_sq"] = torch.zeros_like(table_VD)
         state["step"] += 1
-        slope = table_VD.grad.coalesce()  # type: ignore[union-attr]
-        row_R, slope_RD = slope.indices()[0], slope.values()
+        gradient = table_VD.grad.coalesce()  # type: ignore[union-attr]
+        row_R, gradient_RD = gradient.indices()[0], gradient.values()
         square_RD = (
-            state["exp_avg_sq"].index_select(0, row_R).mul_(second).addcmul_(slope_RD, slope_RD, value=1 - second)
+            state["exp_avg_sq"].index_select(0, row_R).mul_(second).addcmul_(gradient_RD, gradient_RD, value=1 - second)
         )
         state["exp_avg_sq"].index_copy_(0, row_R, square_RD)
         size_RD = square_RD.div_(1 - second ** float(state["step"])).sqrt_().add_(group["eps"])
-        table_VD.index_add_(0, row_R, slope_RD / size_RD, alpha=-float(group["lr"]))
+        table_VD.index_add_(0, row_R, gradient_RD / size_RD, alpha=-float(group["lr"]))

@@ -1,10 +1,11 @@
-"""A sequence of events as one state a position, each of what happened up to it: by averaging or by self-attention.
+"""User tower: a sequence of events as one state per position, by weighted averaging or causal self-attention.
 
-Legend: B users, L events, D width, H heads. Event tokens = item vector + behaviour + time since the event before (+
-position, attention only). Self-attention: Kang, McAuley, "Self-Attentive Sequential Recommendation" (2018), arXiv
-1808.09781, pre-norm and with behaviours and gaps in the tokens; averaging: Covington, Adams, Sargin, "Deep Neural
-Networks for YouTube Recommendations" (RecSys 2016). Other blocks: see `GatedBlock` and `PointwiseBlock`. Knows nothing about the
-catalogue or how the states are trained.
+Event tokens are the sum of item vector, behavior, time since the previous event and, for attention, position.
+Self-attention: Kang, McAuley, "Self-Attentive Sequential Recommendation" (ICDM 2018), arXiv 1808.09781, with pre-norm
+and with behaviors and gaps in the tokens. Averaging: Covington, Adams, Sargin, "Deep Neural Networks for YouTube
+Recommendations" (RecSys 2016). For other blocks see `GatedBlock` and `HSTUBlock`.
+
+Legend: B users, L events, D width, H heads, M positions.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ GAP_BUCKETS = 28
 DISTANCE_BUCKETS = 16
 
 GAP_BUCKET_BOUNDS = (2 ** torch.arange(GAP_BUCKETS - 1) - 1) * 1_000_000
-"""The longest gap (µs) of each code but the last."""
+"""Longest gap (µs) of each code except the last."""
 
 
 def bucketize_gap(microseconds: Tensor) -> Tensor:
-    """How long a gap is, as a code: 0 for none, then one more a doubling of the seconds (27: over two years)."""
+    """Logarithmic code of a time gap: 0 for none, then one more per doubling of the seconds (27: over two years)."""
     return torch.bucketize(microseconds, GAP_BUCKET_BOUNDS.to(microseconds.device))
 
 
 class UserTower(nn.Module):
-    """States [B, L, D] of sequences padded right. A state depends on its own and earlier events only, so it may be
-    trained at every position.
+    """States [B, L, D] of sequences padded right.
+
+    A state depends on its own and earlier events only, so every position can be trained.
     """
 
     def __init__(
@@ -63,10 +65,16 @@ class UserTower(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        """`behaviour_BL`: codes of a SequenceBatch; `gap_BL`: `gap_code` of the time since the event before."""
+        """States of all positions [B, L, D].
+
+        Args:
+            item_BLD: Item vectors.
+            behaviour_BL: Behavior codes of a SequenceBatch.
+            gap_BL: `bucketize_gap` of the time since the previous event.
+        """
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         if self.pooling == "average":
-            # Which behaviours count how much is learned: a skip says less of what is wanted than a full play.
+            # Learned weight of each behavior, since a skip is weaker evidence of interest than a full play.
             weight_BL1 = self.gate(behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)).exp()
             sum_BLD = (weight_BL1 * token_BLD).cumsum(1)
             return self.norm(sum_BLD / weight_BL1.cumsum(1))  # type: ignore[no-any-return]
@@ -75,19 +83,20 @@ class UserTower(nn.Module):
         return self.norm(token_BLD)  # type: ignore[no-any-return]
 
     def forward_at(
-        self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
+        self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, position_M: Tensor
     ) -> Tensor:
-        """The states [M, D] that `forward` has at some places of some rows, for less: the last block passes these on alone."""
+        """States of `forward` at M positions [M, D]; cheaper, since the last feed-forward layer computes only these."""
         if not self.blocks:
-            return self(item_BLD, behaviour_BL, gap_BL)[row_M, place_M]  # type: ignore[no-any-return]
+            return self(item_BLD, behaviour_BL, gap_BL)[row_M, position_M]  # type: ignore[no-any-return]
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
-        return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, place_M))  # type: ignore[no-any-return,operator]
+        return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, position_M))  # type: ignore[no-any-return,operator]
 
     def forward_last(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
-        """States [B, D] after the last of `length_B` events, after the first where there is none; but for rounding those
-        that `forward` has there, for less: the last block is asked for one position of each sequence alone.
+        """States [B, D] at the last of `length_B` events, or at the first position of an empty sequence.
+
+        Equal to `forward` up to rounding, but cheaper: the last block computes a single position per sequence.
         """
         row_B, last_B = torch.arange(len(item_BLD), device=item_BLD.device), (length_B - 1).clamp(min=0)
         if self.training or not self.blocks:
@@ -106,7 +115,7 @@ class UserTower(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Causal multi-head attention and a feed-forward layer, pre-norm, each beside a bypass."""
+    """Causal multi-head attention and a feed-forward layer, pre-norm, with residual connections."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -120,70 +129,69 @@ class TransformerBlock(nn.Module):
     def forward(self, token_BLD: Tensor) -> Tensor:
         return self.residual_ffn(token_BLD, self.attend(token_BLD))
 
-    def forward_at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
-        """What `forward` gives at some places of some rows [M, D]."""
-        return self.residual_ffn(token_BLD[row_M, place_M], self.attend(token_BLD)[row_M, place_M])
+    def forward_at(self, token_BLD: Tensor, row_M: Tensor, position_M: Tensor) -> Tensor:
+        """Output of `forward` at M positions [M, D]."""
+        return self.residual_ffn(token_BLD[row_M, position_M], self.attend(token_BLD)[row_M, position_M])
 
-    def forward_last(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
-        """What `forward` gives at one place of each row [B, D], for less than `at`."""
+    def forward_last(self, token_BLD: Tensor, position_B: Tensor) -> Tensor:
+        """Output of `forward` at one position of each row [B, D]; cheaper than `forward_at`."""
         row_B = torch.arange(len(token_BLD), device=token_BLD.device)
-        return self.residual_ffn(token_BLD[row_B, place_B], self.attend_last(token_BLD, place_B))
+        return self.residual_ffn(token_BLD[row_B, position_B], self.attend_last(token_BLD, position_B))
 
-    def residual_ffn(self, token: Tensor, seen: Tensor) -> Tensor:
-        """What comes of tokens [..., D] with what each has seen."""
-        token = token + self.dropout(self.output(seen))
+    def residual_ffn(self, token: Tensor, attended: Tensor) -> Tensor:
+        """Residual connection and feed-forward layer of tokens [..., D] with their attention output."""
+        token = token + self.dropout(self.output(attended))
         return token + self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
     def attend(self, token_BLD: Tensor) -> Tensor:
-        """What each position sees of itself and the ones before it [B, L, D]."""
+        """Attention output of each position over itself and earlier positions [B, L, D]."""
         B, L, D = token_BLD.shape
         split = self.projections(self.attention_norm(token_BLD)).view(B, L, 3, self.heads, D // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        # Padding is on the right, so a causal mask keeps it from every real event. What was seen is dropped, not the weights
-        # by which it is seen: these need not be written then, and all takes a fourth of the time.
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return seen.transpose(1, 2).reshape(B, L, D)
+        # Padding is on the right, so the causal mask hides it from every event. Dropout applies to the attention output
+        # rather than to its weights, which then never have to be stored; this takes a quarter of the time.
+        attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return attended.transpose(1, 2).reshape(B, L, D)
 
-    def attend_last(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
-        """What one position of each row sees [B, D]."""
+    def attend_last(self, token_BLD: Tensor, position_B: Tensor) -> Tensor:
+        """Attention output of one position of each row [B, D]."""
         (B, L, D), token_BLD = token_BLD.shape, self.attention_norm(token_BLD)
         weight, bias = self.projections.weight, self.projections.bias
-        token_BD = token_BLD[torch.arange(B, device=token_BLD.device), place_B]
+        token_BD = token_BLD[torch.arange(B, device=token_BLD.device), position_B]
         query = functional.linear(token_BD, weight[:D], bias[:D]).view(B, self.heads, 1, D // self.heads)
         read = functional.linear(token_BLD, weight[D:], bias[D:]).view(B, L, 2, self.heads, D // self.heads)
         key, value = read.permute(2, 0, 3, 1, 4)
-        is_seen_BL = torch.arange(L, device=token_BLD.device) <= place_B[:, None]
-        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=is_seen_BL[:, None, None])
-        return seen.reshape(B, D)
+        is_visible_BL = torch.arange(L, device=token_BLD.device) <= position_B[:, None]
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=is_visible_BL[:, None, None])
+        return attended.reshape(B, D)
 
 
 class GatedBlock(TransformerBlock):
-    """A block whose two layers each pass a gate, σ of a projection of what the bypass carries.
+    """A block whose two layers are each multiplied by a gate, the sigmoid of a projection of the residual stream.
 
     Borisyuk et al., "From Features to Transformers: Redefining Ranking for Scalable Impact" (2025), arXiv 2502.03417
     (LiGR); in a sequence recommender with sampled softmax: Tikhonovich et al., "eSASRec: Enhancing Transformer-based
     Recommendations in a Modular Fashion" (RecSys 2025), arXiv 2508.06450. Different from eSASRec: the feed-forward
-    layer is the one of `Block`, not SwiGLU.
+    layer is the one of `TransformerBlock`, not SwiGLU.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__(width, heads, dropout)
         self.attention_gate, self.feed_gate = nn.Linear(width, width), nn.Linear(width, width)
 
-    def residual_ffn(self, token: Tensor, seen: Tensor) -> Tensor:
-        """See `Block`."""
-        token = token + self.attention_gate(token).sigmoid() * self.dropout(self.output(seen))
+    def residual_ffn(self, token: Tensor, attended: Tensor) -> Tensor:
+        """See `TransformerBlock`."""
+        token = token + self.attention_gate(token).sigmoid() * self.dropout(self.output(attended))
         return token + self.feed_gate(token).sigmoid() * self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
 
 class HSTUBlock(nn.Module):
-    """Attention without a softmax: each position weighs each earlier one by SiLU of their likeness, and a gate takes the
-    place of the feed-forward layer.
+    """Pointwise attention: SiLU of the similarity instead of a softmax, and a gate instead of the feed-forward layer.
 
     Zhai et al., "Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative
-    Recommendations" (ICML 2024), arXiv 2402.17152 (HSTU). Different there: a sum is divided by the longest length, not
-    by the number of positions seen, so that padding would tell; the bias has a number for each distance, where here
-    distances are told apart by their logarithms, and one for each time between, which here stands in the tokens.
+    Recommendations" (ICML 2024), arXiv 2402.17152 (HSTU). Differences: sums are divided by the number of visible
+    positions rather than by the maximum length, so that padding has no influence; the position bias has one number per
+    logarithmic bucket of distances rather than per distance; time gaps are part of the tokens rather than of the bias.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -199,20 +207,20 @@ class HSTUBlock(nn.Module):
         B, L, D = token_BLD.shape
         gate_BLD, *parts = functional.silu(self.projections(self.norm(token_BLD))).chunk(4, dim=-1)
         query, key, value = (part.view(B, L, self.heads, D // self.heads).transpose(1, 2) for part in parts)
-        place_L = torch.arange(L, device=token_BLD.device)
-        apart_LL = (place_L[:, None] - place_L).clamp(min=0)
-        bias_LL = self.distance((apart_LL + 1).double().log2().long().clamp(max=DISTANCE_BUCKETS - 1)).squeeze(-1)
-        weight_BHLL = functional.silu(query @ key.transpose(2, 3) + bias_LL).tril() / (place_L + 1)[:, None]
+        position_L = torch.arange(L, device=token_BLD.device)
+        distance_LL = (position_L[:, None] - position_L).clamp(min=0)
+        bias_LL = self.distance((distance_LL + 1).double().log2().long().clamp(max=DISTANCE_BUCKETS - 1)).squeeze(-1)
+        weight_BHLL = functional.silu(query @ key.transpose(2, 3) + bias_LL).tril() / (position_L + 1)[:, None]
         read_BLD = (weight_BHLL @ value).transpose(1, 2).reshape(B, L, D)
         return token_BLD + self.output(self.dropout(self.read_norm(read_BLD) * gate_BLD))  # type: ignore[no-any-return]
 
-    def forward_at(self, token_BLD: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
-        """What `forward` gives at some places of some rows [M, D]."""
-        return self(token_BLD)[row_M, place_M]  # type: ignore[no-any-return]
+    def forward_at(self, token_BLD: Tensor, row_M: Tensor, position_M: Tensor) -> Tensor:
+        """Output of `forward` at M positions [M, D]."""
+        return self(token_BLD)[row_M, position_M]  # type: ignore[no-any-return]
 
-    def forward_last(self, token_BLD: Tensor, place_B: Tensor) -> Tensor:
-        """What `forward` gives at one place of each row [B, D]."""
-        return self.forward_at(token_BLD, torch.arange(len(token_BLD), device=token_BLD.device), place_B)
+    def forward_last(self, token_BLD: Tensor, position_B: Tensor) -> Tensor:
+        """Output of `forward` at one position of each row [B, D]."""
+        return self.forward_at(token_BLD, torch.arange(len(token_BLD), device=token_BLD.device), position_B)
 
 
 BLOCKS: dict[BlockKind, type[TransformerBlock | HSTUBlock]] = {

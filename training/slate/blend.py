@@ -1,10 +1,11 @@
-"""The served order: how much the ranker may move the fused order, and how much diversity may.
+"""Blending of fused score and ranker score into the order that is served.
 
-`score = (1 - b) · fused + b · heads`, the fused score scaled to 0..1 over the candidates of the request, the ranker's heads
-made one score of 0..1 (`heads.py`). b and the strength of diversity (`selection.py`) are chosen on the validation slate. b
-may be 0: a ranker that learned only from tracks that somebody chose can make a slate worse. The slate evaluation and the
-service call the same functions, so what is evaluated is what is served. Legend: B requests, C candidates. Knows nothing
-about channels or HTTP.
+`score = (1 - b) · fused + b · ranker`: the fused score is scaled to 0..1 over the candidates of the request, and the
+ranker's task probabilities are combined into one score in 0..1 (`training.ranking.task_weights`). The weight b and the
+strength of diversity are tuned on validation slates. b may be 0, since a ranker that learned only from tracks that
+users chose can make a slate worse. Evaluation and serving call the same functions.
+
+Legend: B requests, C candidates.
 """
 
 from __future__ import annotations
@@ -24,32 +25,36 @@ Floats = NDArray[np.floating]
 
 
 def scale_by_max(fused_BC: Floats) -> Floats:
-    """Fused scores over the largest of their request; fused scores are positive, so the order stays and the best gets
-    1.
-    """
+    """Fused (positive) scores divided by the largest of their request, so the best gets 1."""
     largest = np.max(fused_BC, axis=-1, keepdims=True, initial=0.0)
     result: Floats = np.divide(fused_BC, largest, out=np.zeros_like(fused_BC), where=largest > 0)
     return result
 
 
 def blend_scores(fused_BC: Floats, probability_BC: Floats, weight: float) -> Floats:
-    """Score of every candidate of one request [C] or of many [B, C]; `fused_BC` may come in any positive unit."""
+    """Blended scores of one request [C] or of many [B, C].
+
+    Args:
+        fused_BC: Positive fused scores in any unit.
+        probability_BC: Ranker scores in 0..1.
+        weight: b.
+    """
     result: Floats = (1 - weight) * scale_by_max(fused_BC) + weight * probability_BC
     return result
 
 
 def argsort_descending(scores_BC: Floats) -> NDArray[np.int64]:
-    """Places best first within each request; equal scores keep the order they came in."""
+    """Candidate positions of each request, best first; ties keep their order."""
     return np.argsort(-scores_BC, axis=-1, kind="stable")
 
 
 @dataclass(frozen=True)
 class Blend:
-    """b in 0..1, how the ranker's heads become what is blended in, and the strength of diversity in 0..1."""
+    """Tuned parameters of the served order."""
 
-    weight: float
-    heads: TaskWeights = field(default_factory=TaskWeights)
-    diversity: float = 0.0
+    weight: float  # weight b of the ranker, 0..1
+    heads: TaskWeights = field(default_factory=TaskWeights)  # how tasks combine into the ranker's score
+    diversity: float = 0.0  # strength of diversity, 0..1
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
@@ -58,15 +63,15 @@ class Blend:
             raise ValueError(f"diversity {self.diversity} is outside [0, 1]")
 
     def save(self, path: Path) -> None:
-        """Write one small JSON file."""
+        """Write one JSON file."""
         path.write_text(json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Blend:
-        """What `save` wrote.
+        """Read the file that `save` wrote.
 
         Raises:
-            ValueError: the file has another shape.
+            ValueError: the file has other keys.
         """
         content = json.loads(path.read_text())
         if content.keys() - {"diversity"} != {"weight", "heads"}:

@@ -1,7 +1,7 @@
-"""What the channels of a fit say about requests of the past, read as the service would have read it.
+"""Candidates of a fit's channels for past requests, read as serving would have read them.
 
-Evaluation asks it of held-out sessions, the head `listened` of those it learns from. Legend: C cases, K candidates. Knows
-nothing about which channels there are, nor what becomes of the candidates.
+Used by evaluation for held-out sessions and by the listwise head for its training sessions. Legend: C cases, K
+candidates.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ CASE_BATCH_SIZE = 256
 
 
 def recall_candidates(
-    channels: Mapping[str, RecallChannel], offline: OfflineFeatures, cases: RecallCases, what: str
+    channels: Mapping[str, RecallChannel], offline: OfflineFeatures, cases: RecallCases, description: str
 ) -> dict[str, Candidates]:
-    """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
+    """CANDIDATES_PER_CHANNEL candidates of every channel for every case; `description` labels the progress bar."""
     for channel in channels.values():
         offline.preload(channel.feature_service)
 
-    def of(start: int) -> dict[str, Candidates]:
-        some = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
-        asked = some.user_ids.tolist(), some.request_at_C, case_scenes(some)
+    def recall_batch(start: int) -> dict[str, Candidates]:
+        batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
+        requests = batch.user_ids.tolist(), batch.request_at_C, case_scenes(batch)
         return {
-            name: channel.recall(offline.load_user_batch(channel.feature_service, *asked), CANDIDATES_PER_CHANNEL)
+            name: channel.recall(offline.load_user_batch(channel.feature_service, *requests), CANDIDATES_PER_CHANNEL)
             for name, channel in channels.items()
         }
 
-    parts = list(parallel_map(of, range(0, len(cases), CASE_BATCH_SIZE), f"recall {what}"))
+    parts = list(parallel_map(recall_batch, range(0, len(cases), CASE_BATCH_SIZE), f"recall {description}"))
     return {name: _concatenate_candidates([part[name] for part in parts]) for name in channels}
 
 
 def load_case_history(data: TrainingData, cases: RecallCases) -> Ragged:
-    """What the user of each case had heard before it, as the request reads it."""
+    """Items in the history of each case's user, from the views that the request reads."""
     parts = []
     for start in range(0, len(cases), CASE_BATCH_SIZE):
-        some = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
-        users = some.user_ids.tolist()
+        batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
+        users = batch.user_ids.tolist()
         parts.append(
             unique_history_items(
-                {view: data.reader(view).read(users, some.request_at_C) for view in USER_HISTORY_VIEWS}
+                {view: data.reader(view).read(users, batch.request_at_C) for view in USER_HISTORY_VIEWS}
             )
         )
     return concatenate_ragged(parts)
 
 
 def case_scenes(cases: RecallCases) -> list[str]:
-    """The scene of each case, "" where the log names none."""
+    """The scene of each case, "" if the log has none."""
     return [scene or "" for scene in cases.scenes.tolist()]
 
 

@@ -1,8 +1,8 @@
 """Filters of candidates: one function per filter, named for the items that it removes.
 
-A filter marks the items to remove among C candidates that are sorted by preference. Serving and the evaluation of slates
-both call `apply_filters`. To add a filter, write a function and add a line to `FILTERS`. Legend: C candidates,
-V vocabulary.
+A filter marks the items to remove among C candidates that are sorted by preference. Serving and the evaluation of
+slates both call `apply_filters`. To add a filter, write a function and add a line to `FILTERS`. Legend: C candidates, V
+vocabulary.
 """
 
 from __future__ import annotations
