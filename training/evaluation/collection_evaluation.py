@@ -1,7 +1,6 @@
-"""Recall of playlists and mlogs on the test part: does what a user opens next stand high, beside what is opened most and
-what they opened last?
+"""Recall of playlists and mlogs on the openings of the test part, compared with two baselines: most and last opened.
 
-Legend: C openings, K candidates. Knows nothing about how containers are recalled.
+Legend: C openings, K candidates, O recently opened collections.
 """
 
 from __future__ import annotations
@@ -24,36 +23,39 @@ MOST_OPENED, LAST_OPENED = "most_opened", "last_opened"
 
 
 def measure_collections(held_out: HeldOutModels) -> dict[str, Any]:
-    """For each kind of container: how many there are, on how many openings it was measured, which weights were chosen,
-    and by list ▸ metric ▸ part what it finds, [value, low, high], and what the recalled list finds more, paired over users.
+    """Section `containers` of `evaluation.json`, by kind of collection.
+
+    Returns:
+        Numbers of collections, openings and users, the chosen weights, `recall` (list → metric → part → [value, low, high])
+        and `difference` (baseline → metric → part → paired difference of the recalled list from it).
     """
     return {name: _measure_collection(held_out, recaller) for name, recaller in held_out.collection_recallers.items()}
 
 
 def _measure_collection(held_out: HeldOutModels, recaller: CollectionRecall) -> dict[str, Any]:
     cases = build_collection_cases(held_out.data, recaller.collections, "test")
-    settled = recaller.resolved_config
-    found: dict[str, Any] = {
+    config = recaller.resolved_config
+    content: dict[str, Any] = {
         "containers": len(recaller.collections) - FIRST_CODE,
         "openings": len(cases),
         "users": len(np.unique(cases.user_C)),
-        "chosen": {"opened_weight": settled.opened_weight, "popular_weight": settled.popular_weight},
+        "chosen": {"opened_weight": config.opened_weight, "popular_weight": config.popular_weight},
     }
     if not len(cases):
-        return found | {"recall": {}, "difference": {}}
+        return content | {"recall": {}, "difference": {}}
     lists = _recommendation_lists(held_out, recaller, cases)
-    figures = {name: recall_metrics.measure(items, cases, METRICS) for name, items in lists.items()}
-    return found | {
+    metrics = {name: recall_metrics.measure(items, cases, METRICS) for name, items in lists.items()}
+    return content | {
         "recall": {
-            name: {metric: {part: one[metric][part].interval() for part in PARTS} for metric in METRICS}
-            for name, one in figures.items()
+            name: {metric: {part: row[metric][part].interval() for part in PARTS} for metric in METRICS}
+            for name, row in metrics.items()
         },
         "difference": {
             other: {
-                metric: {part: (figures[recaller.name][metric][part] - one[metric][part]).interval() for part in PARTS}
+                metric: {part: (metrics[recaller.name][metric][part] - row[metric][part]).interval() for part in PARTS}
                 for metric in METRICS
             }
-            for other, one in figures.items()
+            for other, row in metrics.items()
             if other != recaller.name
         },
     }
@@ -62,7 +64,7 @@ def _measure_collection(held_out: HeldOutModels, recaller: CollectionRecall) -> 
 def _recommendation_lists(
     held_out: HeldOutModels, recaller: CollectionRecall, cases: Any
 ) -> dict[str, NDArray[np.int64]]:
-    """Name ▸ the first candidates of each opening, [C, K]."""
+    """Candidates [C, K] of each list, by name."""
     k = max(int(metric.rpartition("_")[2]) for metric in METRICS)
     batches = load_user_batches(held_out.data, cases, recaller.feature_service)
     popular_CK = np.tile(recaller.collection_index.popular_K[:k], (len(cases), 1))

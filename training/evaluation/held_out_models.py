@@ -1,7 +1,6 @@
-"""The models of a workspace that were held out from validation and test, and what they say about those parts.
+"""Models fitted without the validation and test parts, and their predictions for these parts.
 
-Features are point-in-time, read the same way as in training. Legend: C cases, K candidates, R ranking cases, T tasks.
-Knows nothing about metrics.
+Features are point-in-time, read in the same way as in training. Legend: C cases, K candidates, R ranking cases, T tasks.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ RANKING_BATCH_SIZE = 2048
 
 @dataclass(frozen=True)
 class HeldOutModels:
-    """Everything of the `held_out` fit. Channels, rankers and containers by name, in the recipe's order."""
+    """Models of the `held_out` fit by name, in the order of the recipe."""
 
     data: TrainingData
     offline: OfflineFeatures
@@ -48,23 +47,23 @@ class HeldOutModels:
 
     @classmethod
     def open(cls, workspace: Workspace) -> HeldOutModels:
-        """Load what was fitted; a model of the recipe that was not trained this time is left out.
+        """Load the fitted models; models of the recipe without a fit are omitted.
 
         Raises:
-            MissingInput: no channel was fitted at all.
+            MissingInput: No channel is fitted.
         """
         data = TrainingData(
             workspace.marts, "held_out", recipe(workspace.recipe), cache_folder=workspace.cache_folder("held_out")
         )
-        # A saved ranker carries the newest statistics of each track, as serving wants it. Here every request sees those of its own day.
+        # A saved ranker has the newest statistics of each track, for serving. Here every request gets those of its own day.
         statistics = load_track_statistics(data)
         rankers = {}
         for name in list_fitted_models(workspace, "held_out", "ranker"):
             rankers[name] = FittedRanker.load(workspace.ranker_folder("held_out", name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
-        for name in list_fitted_models(workspace, "held_out", "head"):
-            head = LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
-            rankers = {ranker: one.with_listwise_head(head) for ranker, one in rankers.items()}
+        for head_name in list_fitted_models(workspace, "held_out", "head"):
+            head = LambdaMARTHead.load(workspace.model_folder("head", "held_out", head_name))
+            rankers = {name: ranker.with_listwise_head(head) for name, ranker in rankers.items()}
         folders = {
             name: workspace.channel_folder("held_out", name)
             for name in list_fitted_models(workspace, "held_out", "channel")
@@ -80,43 +79,43 @@ class HeldOutModels:
         }
         return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 
-    def recall(self, cases: RecallCases, what: str) -> dict[str, Candidates]:
-        """RECALLED candidates of every channel for every case; one bar of progress, named `what`."""
-        return recall_candidates(self.channels, self.offline, cases, what)
+    def recall(self, cases: RecallCases, description: str) -> dict[str, Candidates]:
+        """Candidates of every channel for every case; `description` is the text of the progress bar."""
+        return recall_candidates(self.channels, self.offline, cases, description)
 
     def read_user_history(self, cases: RecallCases) -> Ragged:
-        """What the user of each case had heard before it, as the request reads it."""
+        """Tracks that the user of each case had played before it, as a request reads them."""
         return load_case_history(self.data, cases)
 
-    def predict(self, cases: RankingCases, what: str) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probability [R, T] of every task of each ranker, tasks in the ranker's order.
+    def predict(self, cases: RankingCases, description: str) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order.
 
-        Rankers that read the same features share the reading of them.
+        Rankers with the same features share loading them.
         """
-        found: dict[str, NDArray[np.float32]] = {}
+        probabilities: dict[str, NDArray[np.float32]] = {}
         groups: dict[Any, list[str]] = {}
         for name, ranker in self.rankers.items():
             features = ranker.features
-            reads = (
+            feature_key = (
                 self.offline.contract(ranker.feature_service),
                 features.hard_search,
                 features.negative_feedback,
                 features.searches,
             )
-            groups.setdefault(reads, []).append(name)
+            groups.setdefault(feature_key, []).append(name)
         for names in groups.values():
-            # Whoever reads no plays is not disturbed by them.
+            # Rankers that do not use plays ignore them.
             reader = max((self.rankers[name] for name in names), key=lambda ranker: ranker.features.plays)
             batches = CaseBatches(cases, self.offline, reader.feature_service, reader.features)
-            pieces = [
+            row_ranges = [
                 range(start, min(start + RANKING_BATCH_SIZE, len(cases)))
                 for start in range(0, len(cases), RANKING_BATCH_SIZE)
             ]
-            parts = list(parallel_map(partial(self._probabilities, batches, names), pieces, f"rank {what}"))
+            parts = list(parallel_map(partial(self._probabilities, batches, names), row_ranges, f"rank {description}"))
             for name in names:
                 empty = np.zeros((0, len(self.rankers[name].tasks)), dtype=np.float32)
-                found[name] = np.concatenate([empty, *(part[name] for part in parts)])
-        return found
+                probabilities[name] = np.concatenate([empty, *(part[name] for part in parts)])
+        return probabilities
 
     def _probabilities(self, batches: CaseBatches, names: list[str], rows: range) -> dict[str, NDArray[np.float32]]:
         batch = batches[rows]
@@ -124,7 +123,7 @@ class HeldOutModels:
 
 
 def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:
-    """Names of the channels, containers, rankers or heads (`kind`) that a fit holds, finished."""
+    """Names of the finished models of a fit; `kind` is `channel`, `container`, `ranker` or `head`."""
     tables: dict[str, Iterable[str]] = {
         "channel": CHANNELS,
         "container": COLLECTIONS,

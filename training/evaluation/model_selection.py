@@ -1,8 +1,4 @@
-"""What validation chooses: how channels are fused, which ranker is served, how its heads become one score, its share of the
-order, and the parameters of the baselines.
-
-Knows nothing about test figures.
-"""
+"""Model selection on the validation part: fusion weights, ranker, task weights, ranker weight, diversity and baselines."""
 
 from __future__ import annotations
 
@@ -29,105 +25,112 @@ from training.slate.fusion import CANDIDATES_PER_CHANNEL, Fusion
 
 VALIDATION_RANKING_CASES = 100_000
 MIN_GAUC_GAIN = 0.001
-"""So much GAUC a rung must bring to be served in place of a lower one: each costs a request two or three times as much."""
+"""GAUC that a ranker must gain over a simpler one to be served; each level takes two to three times as long per request."""
 LISTWISE_HEAD_SHARES = (0.0, 0.5, 0.75, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose: fusion, the ranker (None: there is none), its share of the order with the heads of a slate,
-    the heads of single cases, and the baselines.
-    """
+    """Everything that is chosen on the validation part."""
 
     fusion: Fusion
-    ranker: str | None
-    blend: Blend
-    task_weights: TaskWeights
+    ranker: str | None  # None: no ranker is fitted
+    blend: Blend  # ranker weight, task weights with the listwise head, diversity
+    task_weights: TaskWeights  # of the pointwise heads only
     baselines: Baselines
-    notes: dict[str, Any]
+    notes: dict[str, Any]  # section `chosen` of evaluation.json
 
 
 def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
-    """Fusion, ranker and blend, each on a sample of the validation cases that the recipe bounds, and the baselines."""
-    wanted = held_out.data.recipe
+    """Choose fusion, ranker and blend on samples of the validation cases (sizes from the recipe), and tune the baselines."""
+    recipe = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
-    cases = all_cases.take(sample_rows(all_cases, wanted.fusion_cases_per_user))
-    heard = held_out.read_user_history(cases)
-    found = filter_known_items(held_out.recall(cases, "validation"), heard, held_out.data.validation_catalog_V)
-    fusion, shares = Fusion.fit(found, heard, cases)
-    rows = sample_rows(cases, wanted.validation_cases_per_user)
-    some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
-    beside = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
-    why: dict[str, Any] = {
+    cases = all_cases.take(sample_rows(all_cases, recipe.fusion_cases_per_user))
+    history = held_out.read_user_history(cases)
+    catalog_V = held_out.data.validation_catalog_V
+    candidates = filter_known_items(held_out.recall(cases, "validation"), history, catalog_V)
+    fusion, shares = Fusion.fit(candidates, history, cases)
+    rows = sample_rows(cases, recipe.validation_cases_per_user)
+    sample = {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}
+    baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
+    notes: dict[str, Any] = {
         "fusion_cases": len(cases),
         "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
         "slate_cases": len(rows),
         "share_table": {str(share): table for share, table in shares.items()},
-        "baselines": beside.notes(),
+        "baselines": baselines.notes(),
     }
     if not held_out.rankers:
-        slate = Slate.build(held_out, cases.take(rows), some, fusion, None, TaskWeights(), servable)
-        return Choice(fusion, None, Blend(0.0, diversity=_tune_diversity(slate, 0.0, why)), TaskWeights(), beside, why)
+        slate = Slate.build(held_out, cases.take(rows), sample, fusion, None, TaskWeights(), servable)
+        blend = Blend(0.0, diversity=_tune_diversity(slate, 0.0, notes))
+        return Choice(fusion, None, blend, TaskWeights(), baselines, notes)
     ranking = ranking_cases(held_out.data).filter_part("validation")
     ranking = ranking.take(
         np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
     )
-    found_by = measure_rankers(held_out, ranking, "validation")
-    figures = {
-        name: {task: metrics["gauc"].value for task, metrics in tasks.items()} for name, (tasks, _) in found_by.items()
-    }
-    best = select_ranker({name: one.get(DEFAULT_TASK, next(iter(one.values()), 0.0)) for name, one in figures.items()})
+    metrics = measure_rankers(held_out, ranking, "validation")
+    gauc = {name: {task: row["gauc"].value for task, row in tasks.items()} for name, (tasks, _) in metrics.items()}
+    best = select_ranker({name: row.get(DEFAULT_TASK, next(iter(row.values()), 0.0)) for name, row in gauc.items()})
     tasks = held_out.rankers[best].tasks
     labels_RT = ranking.labels_RT[:, [ranking.tasks.index(task) for task in tasks]]
     heads, heads_table = task_weight_search.fit_task_weights(
-        found_by[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R
+        metrics[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R
     )
-    slate = Slate.build(held_out, cases.take(rows), some, fusion, held_out.rankers[best], heads, servable)
-    slate, served, weight = _tune_listwise_head(slate, heads, why)
-    why |= {
-        "validation_gauc": figures,
+    slate = Slate.build(held_out, cases.take(rows), sample, fusion, held_out.rankers[best], heads, servable)
+    slate, served, weight = _tune_listwise_head(slate, heads, notes)
+    notes |= {
+        "validation_gauc": gauc,
         "heads_table": heads_table,
-        "cap_table": {str(most): row for most, row in slate.measure_artist_caps(weight).items()},
+        "cap_table": {str(cap): row for cap, row in slate.measure_artist_caps(weight).items()},
     }
-    return Choice(fusion, best, Blend(weight, served, _tune_diversity(slate, weight, why)), heads, beside, why)
+    blend = Blend(weight, served, _tune_diversity(slate, weight, notes))
+    return Choice(fusion, best, blend, heads, baselines, notes)
 
 
 def filter_known_items(
-    found: Mapping[str, Candidates], heard: Ragged, known_V: NDArray[np.bool_]
+    candidates: Mapping[str, Candidates], history: Ragged, known_V: NDArray[np.bool_]
 ) -> dict[str, Candidates]:
-    """The candidates that the user of each request has heard, or that `known_V` holds."""
+    """Candidates that the user of the request has played or that are in `known_V`."""
     return {
-        name: one.filter_by_mask(known_V[one.items_BK] | heard.contains(one.items_BK)) for name, one in found.items()
+        name: lists.filter_by_mask(known_V[lists.items_BK] | history.contains(lists.items_BK))
+        for name, lists in candidates.items()
     }
 
 
 def select_ranker(gauc: Mapping[str, float]) -> str:
-    """The lowest rung of the ladder, in whose order the rankers stand, that no other is above by RUNG_WORTH or more."""
-    known = {name: float(np.nan_to_num(value)) for name, value in gauc.items()}
-    return next(name for name, value in known.items() if value > max(known.values()) - MIN_GAUC_GAIN)
+    """The simplest ranker within MIN_GAUC_GAIN of the best; `gauc` has the rankers from simple to complex."""
+    finite = {name: float(np.nan_to_num(value)) for name, value in gauc.items()}
+    return next(name for name, value in finite.items() if value > max(finite.values()) - MIN_GAUC_GAIN)
 
 
-def _tune_listwise_head(slate: Slate, heads: TaskWeights, why: dict[str, Any]) -> tuple[Slate, TaskWeights, float]:
-    """The slate by the share that the head LISTENED, where there is one, has among the heads and by the ranker's share of
-    the order that are best together; with these heads, and the ranker's share. Of equals the smaller shares.
+def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any]) -> tuple[Slate, TaskWeights, float]:
+    """Choose the share of the listwise head (if there is one) and the ranker weight jointly; ties go to smaller values.
+
+    Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, these weights and the ranker
+    weight.
     """
-    tried = {}
+    candidates = {}
     for share in LISTWISE_HEAD_SHARES if LISTWISE_HEAD in slate.task_probabilities else (0.0,):
         mixed = heads.with_listwise_share(share)
-        one = slate.with_task_weights(mixed)
-        weight, table = one.choose_weight()
-        tried[share] = (one, mixed, weight, table)
-    why["listened_table"] = {
-        str(share): {"weight": weight, **table[weight]} for share, (*_, weight, table) in tried.items()
+        reweighted = slate.with_task_weights(mixed)
+        weight, table = reweighted.choose_weight()
+        candidates[share] = (reweighted, mixed, weight, table)
+    notes["listened_table"] = {
+        str(share): {"weight": weight, **table[weight]} for share, (*_, weight, table) in candidates.items()
     }
-    best = max(tried, key=lambda share: (round(sum(tried[share][3][tried[share][2]].values()), 6), -share))
-    one, mixed, weight, table = tried[best]
-    why["blend_table"] = {str(b): row for b, row in table.items()}
-    return one, mixed, weight
+
+    def validation_objective(share: float) -> float:
+        *_, weight, table = candidates[share]
+        return round(sum(table[weight].values()), 6)
+
+    best = max(candidates, key=lambda share: (validation_objective(share), -share))
+    reweighted, mixed, weight, table = candidates[best]
+    notes["blend_table"] = {str(value): row for value, row in table.items()}
+    return reweighted, mixed, weight
 
 
-def _tune_diversity(slate: Slate, weight: float, why: dict[str, Any]) -> float:
-    """The strength of diversity, with its table in `why`."""
+def _tune_diversity(slate: Slate, weight: float, notes: dict[str, Any]) -> float:
+    """Choose the diversity strength; adds the table of candidates to `notes`."""
     strength, table = slate.choose_diversity(weight)
-    why["diversity_table"] = {str(one): row for one, row in table.items()}
+    notes["diversity_table"] = {str(value): row for value, row in table.items()}
     return strength

@@ -1,7 +1,4 @@
-"""How well each ranker tells apart what was listened to: every task, on every play and impression of a part.
-
-Knows nothing about recall.
-"""
+"""Metrics of each ranker and task on the plays and impressions of a part: AUC, GAUC, log loss, ECE."""
 
 from __future__ import annotations
 
@@ -21,39 +18,52 @@ from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, TaskWeights
 
 RankerMetrics = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
+"""task → metric → estimate, and the probabilities [R, T]."""
 
 
-def measure_rankers(held_out: HeldOutModels, cases: RankingCases, what: str) -> dict[str, RankerMetrics]:
-    """For each ranker: task → metric → estimate, and its probabilities [R, T]."""
-    found: dict[str, RankerMetrics] = {}
-    for name, probability_RT in held_out.predict(cases, what).items():
+def measure_rankers(held_out: HeldOutModels, cases: RankingCases, description: str) -> dict[str, RankerMetrics]:
+    """Metrics and probabilities of each ranker; tasks without labels are omitted.
+
+    Args:
+        held_out: Models.
+        cases: Cases to predict.
+        description: Text of the progress bar.
+    """
+    metrics: dict[str, RankerMetrics] = {}
+    for name, probability_RT in held_out.predict(cases, description).items():
         tasks = {}
         for column, task in enumerate(held_out.rankers[name].tasks):
             label_R = cases.labels_RT[:, cases.tasks.index(task)]
-            known = ~np.isnan(label_R)
-            if known.any():
+            is_labeled_R = ~np.isnan(label_R)
+            if is_labeled_R.any():
                 tasks[task] = ranking_metrics.measure(
-                    label_R[known], probability_RT[known, column], cases.user_R[known]
+                    label_R[is_labeled_R], probability_RT[is_labeled_R, column], cases.user_R[is_labeled_R]
                 )
-        found[name] = tasks, probability_RT
-    return found
+        metrics[name] = tasks, probability_RT
+    return metrics
 
 
 def measure_ranking(
     held_out: HeldOutModels, served: str | None, heads: TaskWeights, result: Result, folder: Path
 ) -> None:
-    """Every ranker and task on every test play and impression; the first task by slice; the heads of the `served` ranker as one."""
+    """Measure all rankers on the test plays and impressions.
+
+    Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined score of
+    the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
+    """
     cases = ranking_cases(held_out.data).filter_part("test")
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    figures = measure_rankers(held_out, cases, "test")
-    for name, (tasks, probability_RT) in figures.items():
+    metrics = measure_rankers(held_out, cases, "test")
+    for name, (tasks, probability_RT) in metrics.items():
         result.ranking[name] = tasks
         curves[name] = {}
         for column, task in enumerate(held_out.rankers[name].tasks):
             label_R = cases.labels_RT[:, cases.tasks.index(task)]
-            known = ~np.isnan(label_R)
-            curves[name][task] = ranking_metrics.calibration_curve(label_R[known], probability_RT[known, column])
-            rows = np.flatnonzero(known & (cases.play_number_R >= 0))
+            is_labeled_R = ~np.isnan(label_R)
+            curves[name][task] = ranking_metrics.calibration_curve(
+                label_R[is_labeled_R], probability_RT[is_labeled_R, column]
+            )
+            rows = np.flatnonzero(is_labeled_R & (cases.play_number_R >= 0))
             pl.DataFrame(
                 {
                     "user_id": held_out.data.user_ids_U[cases.user_R[rows]].tolist(),
@@ -62,15 +72,15 @@ def measure_ranking(
                 }
             ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
     result.notes["calibration"] = curves
-    result.notes["ranking_slices"] = _measure_slices(held_out, cases, figures)
+    result.notes["ranking_slices"] = _measure_slices(held_out, cases, metrics)
     result.notes["heads"] = {}
     if served:
-        result.notes["heads"] = _combined_score_gauc(heads, cases, held_out.rankers[served].tasks, figures[served][1])
+        result.notes["heads"] = _combined_score_gauc(heads, cases, held_out.rankers[served].tasks, metrics[served][1])
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
 
 
-def _measure_slices(held_out: HeldOutModels, cases: RankingCases, figures: dict[str, RankerMetrics]) -> dict[str, Any]:
-    """Of the task that every ranker is chosen by."""
+def _measure_slices(held_out: HeldOutModels, cases: RankingCases, metrics: dict[str, RankerMetrics]) -> dict[str, Any]:
+    """Metrics of DEFAULT_TASK by slice; empty if the log has no labels for it."""
     if DEFAULT_TASK not in cases.tasks:
         return {}
     column = {
@@ -78,32 +88,33 @@ def _measure_slices(held_out: HeldOutModels, cases: RankingCases, figures: dict[
         for name, ranker in held_out.rankers.items()
         if DEFAULT_TASK in ranker.tasks
     }
-    said = {name: figures[name][1][:, place] for name, place in column.items()}
+    probabilities = {name: metrics[name][1][:, index] for name, index in column.items()}
     label_R = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]
-    return measure_by_slice(slice_masks(held_out.data, cases), label_R, said, cases.user_R)
+    return measure_by_slice(slice_masks(held_out.data, cases), label_R, probabilities, cases.user_R)
 
 
 def _combined_score_gauc(
     heads: TaskWeights, cases: RankingCases, tasks: tuple[str, ...], probability_RT: NDArray[np.float32]
 ) -> dict[str, Any]:
-    """For each label, the GAUC of its own head and of the heads as one score, and the paired difference."""
-    said = {task: probability_RT[:, column] for column, task in enumerate(tasks)}
-    one_R = np.zeros(len(cases))
+    """GAUC of each label by its own head and by the combined score, and their paired difference."""
+    probabilities = {task: probability_RT[:, column] for column, task in enumerate(tasks)}
+    combined_R = np.zeros(len(cases))
     for scene in set(cases.scene_R.tolist()):
         rows = np.flatnonzero(cases.scene_R == scene)
-        one_R[rows] = heads.score({task: probability_R[rows] for task, probability_R in said.items()}, scene)
+        scene_probabilities = {task: probability_R[rows] for task, probability_R in probabilities.items()}
+        combined_R[rows] = heads.score(scene_probabilities, scene)
     content = {}
     for task in tasks:
         label_R = cases.labels_RT[:, cases.tasks.index(task)].astype(np.float64)
-        known = ~np.isnan(label_R)
-        users, user = np.unique(cases.user_R[known], return_inverse=True)
-        own, one = (
-            ranking_metrics.gauc(label_R[known], score_R[known].astype(np.float64), user, len(users))
-            for score_R in (said[task], one_R)
+        is_labeled_R = ~np.isnan(label_R)
+        users, user = np.unique(cases.user_R[is_labeled_R], return_inverse=True)
+        own, combined = (
+            ranking_metrics.gauc(label_R[is_labeled_R], score_R[is_labeled_R].astype(np.float64), user, len(users))
+            for score_R in (probabilities[task], combined_R)
         )
         content[task] = {
             "own_head": own.interval(),
-            "combined": one.interval(),
-            "difference": (one - own).interval(),
+            "combined": combined.interval(),
+            "difference": (combined - own).interval(),
         }
     return content

@@ -1,11 +1,10 @@
-"""Recall on the test sessions: channels, fused order, baselines, memories, and the slate that a listener would get.
-
-Knows nothing about how anything was chosen.
-"""
+"""Recall on the test sessions: channels, fused order, baselines and slates."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,31 +17,38 @@ from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import channel_overlap, recall_metrics
 from training.evaluation.metrics.new_item_exposure import NewItemExposure
 from training.evaluation.model_selection import Choice
-from training.evaluation.ranker_slates import compare_ranker_slates
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate import METRICS as SLATE_METRICS
 from training.evaluation.slate import Slate, measure_by_request, nanmean_or_none, sample_rows
+from training.ranking.task_weights import LISTWISE_HEAD
+from training.recall.channel import Candidates
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import CANDIDATES_PER_CHANNEL
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20
+RANKER_SLATES_PER_USER = 5
+FUSED, POINTWISE_HEADS, SERVED = "fused", "case heads alone", "as served"
 
 
 def measure_recall(
     held_out: HeldOutModels, servable: ServingFilter, choice: Choice, cases: RecallCases, result: Result, folder: Path
 ) -> None:
-    """Channels, fused order, baselines and memories on every test case; the slate on a sample of them."""
-    found = held_out.recall(cases, "test")
-    lists = {name: one.items_BK for name, one in found.items()}
+    """Measure channels, fused order and baselines on every test case, and slates on a sample of the cases.
+
+    Adds the metrics to `result` and writes the recommended lists (`recall_<name>.parquet`) and the metrics of the slates by
+    request (`slate.parquet`) to `folder`.
+    """
+    candidates = held_out.recall(cases, "test")
+    lists = {name: channel.items_BK for name, channel in candidates.items()}
     channels = dict(lists)
-    heard = held_out.read_user_history(cases)
-    lists["fused"] = choice.fusion.fuse(found, heard, CANDIDATES_PER_CHANNEL, case_scenes(cases)).items_BK
-    overall = choice.fusion.fuse(found, heard, CANDIDATES_PER_CHANNEL).items_BK
+    history = held_out.read_user_history(cases)
+    lists["fused"] = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL, case_scenes(cases)).items_BK
+    overall = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL).items_BK
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
-    wanted = [name for name in heuristics.HEURISTIC_BASELINES if name not in lists]
-    lists |= heuristics.recall(held_out.data, cases, CANDIDATES_PER_CHANNEL, wanted)
+    missing = [name for name in heuristics.HEURISTIC_BASELINES if name not in lists]
+    lists |= heuristics.recall(held_out.data, cases, CANDIDATES_PER_CHANNEL, missing)
     values = {name: recall_metrics.measure_by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}
     for name, items in lists.items():
         result.recall[name] = recall_metrics.estimates(values[name], cases)
@@ -52,23 +58,23 @@ def measure_recall(
     at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
-        "by_history": {name: channel_overlap.recall_by_history(figures, cases) for name, figures in at_50.items()},
+        "by_history": {name: channel_overlap.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
         "by_scene": channel_overlap.recall_by_scene(lists["fused"], overall, cases),
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
         "overlap_at_50": channel_overlap.overlap(channels),
         "hits_at_200": channel_overlap.unique_hits(channels, cases),
     }
     rows = sample_rows(cases, TEST_SLATES_PER_USER)
-    some = {name: type(one)(one.items_BK[rows], one.scores_BK[rows]) for name, one in found.items()}
+    sample = _select_rows(candidates, rows)
     ranker = held_out.rankers[choice.ranker] if choice.ranker else None
-    slate = Slate.build(held_out, cases.take(rows), some, choice.fusion, ranker, choice.blend.heads, servable)
-    apart = choice.blend.diversity
+    slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.blend.heads, servable)
+    diversity = choice.blend.diversity
     shown = {
-        "served": slate.select_items(choice.blend.weight, diversity=apart),
-        "fused": slate.select_items(0.0, diversity=apart),
+        "served": slate.select_items(choice.blend.weight, diversity=diversity),
+        "fused": slate.select_items(0.0, diversity=diversity),
     }
     if ranker is not None:
-        shown["ranker"] = slate.select_items(1.0, diversity=apart)
+        shown["ranker"] = slate.select_items(1.0, diversity=diversity)
     shown |= {name: lists[name][rows] for name in heuristics.HEURISTIC_BASELINES if name in lists}
     ids = held_out.data.vocabulary.track_ids_V
     for name, items in shown.items():
@@ -77,16 +83,16 @@ def measure_recall(
         measure_by_request(items, slate.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()
     ]
     pl.concat(requests).write_parquet(folder / "slate.parquet")
-    result.notes["slates_by_ranker"] = compare_ranker_slates(held_out, cases, found, choice, servable)
+    result.notes["slates_by_ranker"] = compare_ranker_slates(held_out, cases, candidates, choice, servable)
     facets = servable.catalog.facets
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
     }
-    newcomers = NewItemExposure.from_data(held_out.data)
+    exposure = NewItemExposure.from_data(held_out.data)
     result.notes["exposure"] = {
-        "catalogue": newcomers.shares(np.flatnonzero(held_out.data.catalog_V)),
-        "recall": {name: newcomers.shares(items) for name, items in lists.items()},
-        "slate": {name: newcomers.shares(items) for name, items in shown.items()},
+        "catalogue": exposure.shares(np.flatnonzero(held_out.data.catalog_V)),
+        "recall": {name: exposure.shares(items) for name, items in lists.items()},
+        "slate": {name: exposure.shares(items) for name, items in shown.items()},
     }
     result.notes["slate_sample"] = {
         "requests": len(rows),
@@ -96,8 +102,47 @@ def measure_recall(
     }
 
 
+def compare_ranker_slates(
+    held_out: HeldOutModels,
+    cases: RecallCases,
+    candidates: Mapping[str, Candidates],
+    choice: Choice,
+    servable: ServingFilter,
+) -> dict[str, Any]:
+    """Section `slates_by_ranker` of `evaluation.json`.
+
+    Returns:
+        `requests`: their number. `rankers`: ranker → order → metric → {"value", "difference"}, both [value, low, high]; the
+        difference from the fused order is paired over users.
+    """
+    rows = sample_rows(cases, RANKER_SLATES_PER_USER)
+    sample = _select_rows(candidates, rows)
+    table: dict[str, Any] = {}
+    for name, ranker in held_out.rankers.items():
+        slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.task_weights, servable)
+        orders = {FUSED: slate.select_items(0.0), POINTWISE_HEADS: slate.select_items(1.0)}
+        if LISTWISE_HEAD in slate.task_probabilities:
+            orders[SERVED] = slate.with_task_weights(choice.blend.heads).select_items(choice.blend.weight)
+        metrics = {order: recall_metrics.measure(items, slate.cases, SLATE_METRICS) for order, items in orders.items()}
+        table[name] = {
+            order: {
+                metric: {
+                    "value": row[metric]["all"].interval(),
+                    "difference": (row[metric]["all"] - metrics[FUSED][metric]["all"]).interval(),
+                }
+                for metric in SLATE_METRICS
+            }
+            for order, row in metrics.items()
+        }
+    return {"requests": len(rows), "rankers": table}
+
+
+def _select_rows(candidates: Mapping[str, Candidates], rows: NDArray[np.int64]) -> dict[str, Candidates]:
+    return {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}
+
+
 def predictions(data: TrainingData, cases: RecallCases, items_CK: NDArray[np.int64]) -> pl.DataFrame:
-    """`user_id, sequence_number, tracks` (ids, best first): what the anchor's scoring script reads."""
+    """Recommended lists as a table: `user_id`, `sequence_number`, `tracks` (ids, best first)."""
     tracks = [data.vocabulary.decode(row[row > 0]) for row in items_CK]
     columns = {"user_id": cases.user_ids.tolist(), "sequence_number": cases.play_number_C, "tracks": tracks}
     return pl.DataFrame(columns, schema_overrides={"user_id": pl.String, "tracks": pl.List(pl.String)})

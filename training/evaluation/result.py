@@ -1,7 +1,4 @@
-"""One evaluation: everything that was measured, as estimates, and as the JSON that other tools read.
-
-Knows nothing about how it was measured or shown.
-"""
+"""Result of an evaluation: all metrics as estimates, and as the content of `evaluation.json`."""
 
 from __future__ import annotations
 
@@ -16,48 +13,46 @@ from training.evaluation.metrics.recall_metrics import EstimateByPart
 
 @dataclass
 class Result:
-    """`recall` and `slate`: name → metric → part → estimate; `ranking`: name → task → metric → estimate.
+    """All metrics of an evaluation."""
 
-    `differences`: the pairs (A, B) to report, best first in interest. `notes` are JSON values for people: what was
-    chosen, how many cases.
-    """
-
-    as_of: str
+    as_of: str  # YYYY-MM-DD
     split: str
-    recall: dict[str, dict[str, EstimateByPart]] = field(default_factory=dict)
-    coverage: dict[str, float] = field(default_factory=dict)
-    slate: dict[str, dict[str, EstimateByPart]] = field(default_factory=dict)
-    ranking: dict[str, dict[str, dict[str, Estimate]]] = field(default_factory=dict)
-    pairs: list[tuple[str, str]] = field(default_factory=list)
-    notes: dict[str, Any] = field(default_factory=dict)
+    recall: dict[str, dict[str, EstimateByPart]] = field(default_factory=dict)  # list → metric → part → estimate
+    coverage: dict[str, float] = field(default_factory=dict)  # by list
+    slate: dict[str, dict[str, EstimateByPart]] = field(default_factory=dict)  # list → metric → part → estimate
+    ranking: dict[str, dict[str, dict[str, Estimate]]] = field(
+        default_factory=dict
+    )  # ranker → task → metric → estimate
+    pairs: list[tuple[str, str]] = field(default_factory=list)  # differences to report, most relevant first
+    notes: dict[str, Any] = field(default_factory=dict)  # further sections of evaluation.json
 
     def differences(self) -> dict[str, dict[str, list[float]]]:
         """`{"A - B": {metric: [value, low, high]}}`, paired over users.
 
-        Recall and slate metrics stand under their name for all targets and under `metric/part` for the others; ranking
-        metrics under their name for the task `not_skipped` and under `task/metric` for every task.
+        The key of a recall or slate metric is its name for all targets and `metric/part` for a part of the targets; that of a
+        ranking metric is `task/metric`, and also its name for the task `not_skipped`.
         """
-        return {f"{one} - {other}": self._difference(one, other) for one, other in self.pairs}
+        return {f"{first} - {second}": self._difference(first, second) for first, second in self.pairs}
 
-    def _difference(self, one: str, other: str) -> dict[str, list[float]]:
-        found: dict[str, list[float]] = {}
+    def _difference(self, first: str, second: str) -> dict[str, list[float]]:
+        differences: dict[str, list[float]] = {}
         for table in (self.recall, self.slate):
-            for metric, parts in table.get(one, {}).items():
+            for metric, parts in table.get(first, {}).items():
                 for part, estimate in parts.items():
-                    if other in table:
-                        difference = (estimate - table[other][metric][part]).interval()
-                        found[metric if part == "all" else f"{metric}/{part}"] = difference
-        for task, metrics in self.ranking.get(one, {}).items():
+                    if second in table:
+                        difference = (estimate - table[second][metric][part]).interval()
+                        differences[metric if part == "all" else f"{metric}/{part}"] = difference
+        for task, metrics in self.ranking.get(first, {}).items():
             for metric, estimate in metrics.items():
-                if task in self.ranking.get(other, {}):
-                    difference = (estimate - self.ranking[other][task][metric]).interval()
-                    found[f"{task}/{metric}"] = difference
+                if task in self.ranking.get(second, {}):
+                    difference = (estimate - self.ranking[second][task][metric]).interval()
+                    differences[f"{task}/{metric}"] = difference
                     if task == "not_skipped":
-                        found[metric] = difference
-        return found
+                        differences[metric] = difference
+        return differences
 
     def to_json(self) -> dict[str, Any]:
-        """The shape of `reports/evaluation.json`; a figure that nobody could be measured on is null."""
+        """Content of `reports/evaluation.json`; a metric without any case is null."""
         recall = {name: {**_intervals(table), "coverage": self.coverage[name]} for name, table in self.recall.items()}
         content = {
             "as_of": self.as_of,
@@ -72,7 +67,7 @@ class Result:
         return cleaned
 
     def flat_metrics(self) -> dict[str, float]:
-        """Every figure under one name, for MLflow: `recall/NAME/METRIC/PART`."""
+        """All finite values by path, for MLflow: `recall/NAME/METRIC/PART`."""
         flat: dict[str, float] = {}
         for kind, tables in (("recall", self.recall), ("slate", self.slate), ("ranking", self.ranking)):
             for name, table in tables.items():
@@ -87,7 +82,7 @@ def _intervals(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[st
 
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _without_nan(one) for key, one in value.items()}
+        return {str(key): _without_nan(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(one) for one in value]
+        return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

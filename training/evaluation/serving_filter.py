@@ -1,7 +1,7 @@
-"""Which candidates might have been shown at a past request: what the service's filters would have left.
+"""Serving filters applied to the candidates of past requests.
 
-The filters are the service's own (`training/slate/filters.py`), with what the user had disliked or blocked before the request.
-Legend: C cases, K candidates. Knows nothing about scores.
+Uses the filters of the service (`training/slate/filters.py`) with the dislikes and blocks of the user before the request.
+Legend: C cases, K candidates.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ServingFilter:
-    """`excluded` maps a user to (time in µs, target type, target id) of each dislike or block, in time order."""
+    """Filters at the time of a request."""
 
     catalog: Catalog
     track_code: Mapping[str, int]
-    exclusions: dict[str, list[tuple[int, str, str]]]
+    exclusions: dict[str, list[tuple[int, str, str]]]  # user → (time in µs, target type, target id), in time order
 
     @classmethod
     def from_data(cls, data: TrainingData) -> ServingFilter:
-        """From the marts `tracks` and `events`. Which tracks are in the catalogue is the channels' matter."""
+        """From the marts `tracks` and `events`. Catalog membership is not filtered, because the channels already respect it."""
         tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
         return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_exclusions(data))
 
     def filter_candidates(
         self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
     ) -> tuple[Ints, NDArray[np.floating]]:
-        """What is left of every list and its scores, moved to the front; 0 fills the end."""
+        """Remaining items and scores of every list, moved to the front and padded with 0."""
         items, scores = np.zeros_like(items_CK), np.zeros_like(scores_CK)
         requests = zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)
         for case, (user, at_us) in enumerate(requests):
-            before = [(kind, target) for time, kind, target in self.exclusions.get(user, ()) if time < at_us]
-            shown = FilterContext(self.catalog, Exclusions.of_targets(before), self.track_code, at_us)
-            places, _ = apply_filters(items_CK[case], shown)
-            items[case, : len(places)] = items_CK[case, places]
-            scores[case, : len(places)] = scores_CK[case, places]
+            past_exclusions = [(kind, target) for time, kind, target in self.exclusions.get(user, ()) if time < at_us]
+            context = FilterContext(self.catalog, Exclusions.of_targets(past_exclusions), self.track_code, at_us)
+            kept, _ = apply_filters(items_CK[case], context)
+            items[case, : len(kept)] = items_CK[case, kept]
+            scores[case, : len(kept)] = scores_CK[case, kept]
         return items, scores
 
 

@@ -1,9 +1,9 @@
-"""EASE: a linear item-to-item model in closed form, solved over users, who are far fewer than tracks.
+"""EASE: a linear item-to-item model in closed form, solved over users because there are far fewer users than tracks.
 
 Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (WWW 2019, arXiv:1905.03251): `B = I − P·diag(1 / P_jj)`
-with `P = (X'X + λI)⁻¹` and X the listens of users. P has a row and a column a track. By Woodbury's identity
-`P = (I − X'KX) / λ` with `K = (XX' + λI)⁻¹`, which has a row and a column a user; so λ cancels and a case with past q
-scores `(qX'KX − d∘q) / (1 − d)`, `d_j` being `x_j'Kx_j`. Differs from the paper: X holds counts raised to a power.
+with `P = (X'X + λI)⁻¹` and X the listens of users; P is an I × I matrix. By Woodbury's identity
+`P = (I − X'KX) / λ` with the U × U matrix `K = (XX' + λI)⁻¹`; so λ cancels and a case with history q scores
+`(qX'KX − d∘q) / (1 − d)`, where `d_j = x_j'Kx_j`. Differs from the paper: X holds counts raised to a power.
 Legend: U users, I tracks, T tracks of one user, C cases.
 """
 
@@ -22,18 +22,18 @@ TRACK_BATCH_SIZE = 16_384
 
 @dataclass(frozen=True)
 class EaseConfig:
-    """`regularization` is λ; a listen that was repeated n times counts n^`power`."""
+    """Parameters of EASE."""
 
-    regularization: float
-    power: float
+    regularization: float  # λ
+    power: float  # n listens count n^power
 
     def fit(self, listens: ListenMatrix) -> Ease:
-        """The baseline with these parameters."""
+        """Fit the baseline."""
         return Ease(listens, self)
 
 
 class Ease:
-    """Takes U² to fit, and U for each track that is scored."""
+    """Fitted EASE; takes O(U²) memory, and O(U) time per scored track."""
 
     def __init__(self, listens: ListenMatrix, config: EaseConfig) -> None:
         self.power = config.power
@@ -50,12 +50,12 @@ class Ease:
         self.self_similarity_I = (own_I / (1 - own_I)).astype(np.float32)
 
     def scores(self, columns_T: NDArray[np.int64], counts_CT: NDArray[np.int64]) -> NDArray[np.float32]:
-        """A score of every track for every case, [I, C]."""
-        past_TC = raise_counts(counts_CT.T, self.power)
-        # Where users outnumber tracks most of K cancels out, too much of it for float32.
-        alike_UC = self.inverse_UU @ (self.strength_IU[columns_T].T @ past_TC.astype(np.float64))
-        scores_IC: NDArray[np.float32] = self.scaled_IU @ alike_UC.astype(np.float32)
-        scores_IC[columns_T] -= self.self_similarity_I[columns_T, None] * past_TC
+        """Scores of all tracks, [I, C]."""
+        history_TC = raise_counts(counts_CT.T, self.power)
+        # If there are more users than tracks, most of K cancels out, which float32 cannot represent.
+        similarity_UC = self.inverse_UU @ (self.strength_IU[columns_T].T @ history_TC.astype(np.float64))
+        scores_IC: NDArray[np.float32] = self.scaled_IU @ similarity_UC.astype(np.float32)
+        scores_IC[columns_T] -= self.self_similarity_I[columns_T, None] * history_TC
         return scores_IC
 
 
@@ -64,6 +64,6 @@ def _track_batches(strength_IU: csr_array) -> list[csr_array]:
 
 
 def _self_similarity(part_IU: csr_array, inverse_UU: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x_j'Kx_j of some tracks."""
+    """x_j'Kx_j of the tracks of a batch."""
     own_I: NDArray[np.float64] = part_IU.multiply(part_IU @ inverse_UU).sum(1)
     return own_I

@@ -1,10 +1,10 @@
-"""What a recommender must beat: lists made of nothing but the user's own past, and of what everybody plays.
+"""Heuristic baselines without fitted parameters: repeat consumption from the user's history, and popularity.
 
-`most_played`, `last_played`; `base_level_activation`: ACT-R's sum over past listens of (seconds ago)^-0.5, at least a
-minute ago (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most popular
-tracks of the artists the user listened to most that they have not listened to; `popularity`: what was listened to most
-before the test parts. "Listened" is 30 s and more. The past is the user's whole past before the request; a memory has
-no parameter to fit. Legend: C cases, K candidates, N past listens. Knows nothing about models or features.
+`most_played`, `last_played`; `base_level_activation`: the ACT-R sum over past listens of (seconds ago)^-0.5, with at least one
+minute (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most popular tracks that the
+user has not listened to, of the artists that the user listened to most; `popularity`: tracks by number of listens before the
+test part. A listen lasts at least 30 s. The history is everything before the request.
+Legend: C cases, K candidates, N past listens, T tracks of one user.
 """
 
 from __future__ import annotations
@@ -31,43 +31,52 @@ Floats = NDArray[np.float64]
 def recall(
     data: TrainingData, cases: RecallCases, k: int, names: Sequence[str] = HEURISTIC_BASELINES, progress: bool = True
 ) -> dict[str, Ints]:
-    """For each memory of `names` one list a case [C, K], best first, 0 where the past holds no more.
+    """Lists [C, K] of each baseline, best first, padded with 0.
+
+    Args:
+        data: Data with the plays.
+        cases: Cases to recommend for.
+        k: Length of the lists.
+        names: Baselines.
+        progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: a name is not one of MEMORIES.
+        ValueError: A name is not one of HEURISTIC_BASELINES.
     """
     unknown = sorted(set(names) - set(HEURISTIC_BASELINES))
     if unknown:
-        raise ValueError(f"memory {unknown[0]!r} is unknown; choose from {', '.join(HEURISTIC_BASELINES)}")
-    found = {name: np.zeros((len(cases), k), dtype=np.int64) for name in names}
-    if "popularity" in found:
+        raise ValueError(f"heuristic baseline {unknown[0]!r} is unknown; choose from {', '.join(HEURISTIC_BASELINES)}")
+    lists = {name: np.zeros((len(cases), k), dtype=np.int64) for name in names}
+    if "popularity" in lists:
         best = popular_tracks(data)[:k]
-        found["popularity"][:, : len(best)] = best
-    own = [name for name in names if name in HISTORY_SCORERS]
-    by_artist = _popular_by_artist(data) if "own_artists_unheard" in found else {}
-    for user in tqdm(np.unique(cases.user_C), desc="memories", unit="user", mininterval=1, disable=not progress):
-        past = _HistoryRecommender(data, int(user))
+        lists["popularity"][:, : len(best)] = best
+    history_names = [name for name in names if name in HISTORY_SCORERS]
+    by_artist = _popular_by_artist(data) if "own_artists_unheard" in lists else {}
+    for user in tqdm(
+        np.unique(cases.user_C), desc="heuristic baselines", unit="user", mininterval=1, disable=not progress
+    ):
+        history = _HistoryRecommender(data, int(user))
         for case in np.flatnonzero(cases.user_C == user):
-            seen = past.count_before(int(cases.play_number_C[case]))
+            seen = history.count_before(int(cases.play_number_C[case]))
             if seen == 0:
                 continue
-            heard = past.played_mask(seen)
-            for name in own:
-                best = past.top_played_tracks(
-                    HISTORY_SCORERS[name](past, seen, int(cases.request_at_C[case])), heard, k
+            is_played_T = history.played_mask(seen)
+            for name in history_names:
+                best = history.top_played_tracks(
+                    HISTORY_SCORERS[name](history, seen, int(cases.request_at_C[case])), is_played_T, k
                 )
-                found[name][case, : len(best)] = best
+                lists[name][case, : len(best)] = best
             if by_artist:
-                queue = past.unplayed_artist_tracks(seen, heard, by_artist, k)
-                found["own_artists_unheard"][case, : len(queue)] = queue
-    return found
+                queue = history.unplayed_artist_tracks(seen, is_played_T, by_artist, k)
+                lists["own_artists_unheard"][case, : len(queue)] = queue
+    return lists
 
 
 def popular_tracks(data: TrainingData) -> Ints:
-    """Tracks by how often they were listened to before the test parts, most first, then by code."""
+    """Tracks by descending number of listens before the test part; ties by code."""
     plays = data.plays
-    known = plays.track_P[plays.is_listened_P & (plays.part_P != PARTS.index("test"))]
-    listens_V = np.bincount(known, minlength=len(data.vocabulary))
+    listened = plays.track_P[plays.is_listened_P & (plays.part_P != PARTS.index("test"))]
+    listens_V = np.bincount(listened, minlength=len(data.vocabulary))
     listens_V[:2] = 0
     order = np.argsort(-listens_V, kind="stable")
     return order[: np.count_nonzero(listens_V)]
@@ -79,55 +88,57 @@ def _popular_by_artist(data: TrainingData) -> dict[int, Ints]:
     order = np.argsort(artist, kind="stable")
     artists, first = np.unique(artist[order], return_index=True)
     lists = np.split(tracks[order], first[1:])
-    return {int(one): most_first[:TRACKS_PER_ARTIST] for one, most_first in zip(artists, lists, strict=True)}
+    return {int(code): tracks_A[:TRACKS_PER_ARTIST] for code, tracks_A in zip(artists, lists, strict=True)}
 
 
 class _HistoryRecommender(ListeningHistory):
-    """A past that gives lists of tracks."""
+    """Listening history of one user that recommends tracks."""
 
     def __init__(self, data: TrainingData, user: int) -> None:
         super().__init__(data, user)
-        self._is_heard_V = np.zeros(len(data.vocabulary), dtype=bool)
+        self._is_played_V = np.zeros(len(data.vocabulary), dtype=bool)
 
-    def top_played_tracks(self, score: Floats, heard: NDArray[np.bool_], k: int) -> Ints:
-        """The `k` best of the tracks heard, ties by code."""
-        score = np.where(heard, score, -np.inf)
-        count = min(k, int(heard.sum()))
-        floor = np.partition(score, len(score) - count)[len(score) - count]
-        top = np.flatnonzero(score >= floor)
+    def top_played_tracks(self, score: Floats, is_played_T: NDArray[np.bool_], k: int) -> Ints:
+        """The `k` played tracks with the highest scores; ties by code."""
+        score = np.where(is_played_T, score, -np.inf)
+        count = min(k, int(is_played_T.sum()))
+        threshold = np.partition(score, len(score) - count)[len(score) - count]
+        top = np.flatnonzero(score >= threshold)
         best: Ints = self.tracks_T[top[np.argsort(-score[top], kind="stable")[:count]]]
         return best
 
-    def unplayed_artist_tracks(self, seen: int, heard: NDArray[np.bool_], by_artist: dict[int, Ints], k: int) -> Ints:
-        """Popular tracks of the user's artists, artist by artist, without those heard."""
-        self._is_heard_V[self.tracks_T] = heard
+    def unplayed_artist_tracks(
+        self, seen: int, is_played_T: NDArray[np.bool_], by_artist: dict[int, Ints], k: int
+    ) -> Ints:
+        """Popular unplayed tracks of the user's artists, from the most to the least listened artist."""
+        self._is_played_V[self.tracks_T] = is_played_T
         listens = np.bincount(self.artist_N[:seen], minlength=len(self.artists))
         order = np.argsort(-listens, kind="stable")[: np.count_nonzero(listens)]
         queue, length = [np.zeros(0, dtype=np.int64)], 0
         for artist in self.artists[order].tolist():
             tracks = by_artist.get(artist)
             if tracks is not None:
-                queue.append(tracks[~self._is_heard_V[tracks]])
+                queue.append(tracks[~self._is_played_V[tracks]])
                 length += len(queue[-1])
             if length >= k:
                 break
         return np.concatenate(queue)[:k]
 
 
-def _most_played(past: _HistoryRecommender, seen: int, _: int) -> Floats:
-    return np.bincount(past.track_N[:seen], minlength=len(past.tracks_T)).astype(np.float64)
+def _most_played(history: _HistoryRecommender, seen: int, _: int) -> Floats:
+    return np.bincount(history.track_N[:seen], minlength=len(history.tracks_T)).astype(np.float64)
 
 
-def _last_played(past: _HistoryRecommender, seen: int, _: int) -> Floats:
-    last = np.zeros(len(past.tracks_T))
-    last[past.track_N[:seen]] = past.known_at_N[:seen]
+def _last_played(history: _HistoryRecommender, seen: int, _: int) -> Floats:
+    last = np.zeros(len(history.tracks_T))
+    last[history.track_N[:seen]] = history.known_at_N[:seen]
     return last
 
 
-def _base_level_activation(past: _HistoryRecommender, seen: int, request_at: int) -> Floats:
-    seconds_N = np.maximum(request_at - past.known_at_N[:seen], MIN_AGE_US) / 1e6
+def _base_level_activation(history: _HistoryRecommender, seen: int, request_at: int) -> Floats:
+    seconds_N = np.maximum(request_at - history.known_at_N[:seen], MIN_AGE_US) / 1e6
     strength_N = 1 / np.sqrt(seconds_N)
-    return np.bincount(past.track_N[:seen], weights=strength_N, minlength=len(past.tracks_T)).astype(np.float64)
+    return np.bincount(history.track_N[:seen], weights=strength_N, minlength=len(history.tracks_T)).astype(np.float64)
 
 
 HISTORY_SCORERS: dict[str, Callable[[_HistoryRecommender, int, int], Floats]] = {

@@ -1,9 +1,8 @@
-"""How sure a figure is: means over users, their 95 % intervals from 1,000 bootstraps, and paired differences.
+"""Bootstrap confidence intervals of per-user means: 95 % percentile intervals of 1,000 samples, and paired differences.
 
-Users are drawn, not cases: the cases of one user resemble each other. Only of fewer than FEW_USERS, one person with an
-export of their own among them, cases are drawn (`recall_metrics.over_users`). Everything that is measured on the same users
-uses the same draws (seed 0), so the difference of two estimates is paired by construction. Legend: R draws, U users.
-Knows nothing about what is measured.
+Users are resampled, not cases, because the cases of a user are correlated. With fewer than MIN_BOOTSTRAP_USERS users (e.g. a
+single personal export), cases are resampled instead (`recall_metrics.mean_over_users`). All estimates over the same users use
+the same samples (seed 0), so the difference of two estimates is paired by construction. Legend: R samples, U users.
 """
 
 from __future__ import annotations
@@ -17,29 +16,24 @@ from numpy.typing import NDArray
 
 DRAWS, SEED = 1000, 0
 INTERVAL_PERCENTILES = (2.5, 97.5)
-MIN_BOOTSTRAP_USERS = 10
-"""Fewer say nothing of other users."""
+MIN_BOOTSTRAP_USERS = 10  # fewer do not allow conclusions about other users
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and what it would have been for each of R other draws of users; `draws_R` of two estimates are
-    comparable one by one when both come from the same users.
-    """
+    """A value and its values in R bootstrap samples, which are paired between estimates over the same users."""
 
     value: float
     draws_R: Floats
 
     def __sub__(self, other: Estimate) -> Estimate:
-        """The paired difference."""
+        """Paired difference."""
         return Estimate(self.value - other.value, self.draws_R - other.draws_R)
 
     def interval(self) -> list[float]:
-        """[value, low, high]: the 95 % percentile interval. All three are NaN where nobody could be measured, the last two where
-        there was nothing to draw from.
-        """
+        """[value, low, high] of the 95 % percentile interval; all NaN without a case, low and high NaN without an interval."""
         if len(self.draws_R) == 0:
             return [float("nan")] * 3
         low, high = np.percentile(self.draws_R, INTERVAL_PERCENTILES)
@@ -51,16 +45,16 @@ NO_ESTIMATE = Estimate(float("nan"), np.zeros(0))
 
 @lru_cache(maxsize=4)
 def draw_counts(users: int, draws: int = DRAWS) -> Floats:
-    """How often each of `users` is in each draw [R, U]; rows sum to `users`. Takes 8 kB a user while it is cached."""
-    drawn_RU = np.random.default_rng(SEED).integers(users, size=(draws, users))
-    row_of_draw = np.arange(draws)[:, None] * users
+    """Number of times that each user is in each sample [R, U]; rows sum to `users`. The cache takes 8 kB per user."""
+    sample_RU = np.random.default_rng(SEED).integers(users, size=(draws, users))
+    row_offset = np.arange(draws)[:, None] * users
     return (
-        np.bincount((drawn_RU + row_of_draw).ravel(), minlength=draws * users).reshape(draws, users).astype(np.float64)
+        np.bincount((sample_RU + row_offset).ravel(), minlength=draws * users).reshape(draws, users).astype(np.float64)
     )
 
 
 def mean(values_U: NDArray[np.generic], weights_U: NDArray[np.generic] | None = None) -> Estimate:
-    """Weighted mean over users. A user whose value is NaN has no such case and is left out, in every draw."""
+    """Weighted mean over users. Users whose value is NaN have no case and are excluded from all samples."""
     weights = np.ones(len(values_U)) if weights_U is None else np.asarray(weights_U, dtype=np.float64)
     values = np.asarray(values_U, dtype=np.float64)
     kept = ~np.isnan(values)
@@ -74,7 +68,12 @@ def mean(values_U: NDArray[np.generic], weights_U: NDArray[np.generic] | None = 
 
 
 def statistic(of_counts: Callable[[Floats], Floats], users: int) -> Estimate:
-    """Anything that is computed from how often each user counts: `of_counts` maps [R, U] to R figures."""
+    """Any statistic of weighted users.
+
+    Args:
+        of_counts: Function from the weights of users in each sample [R, U] to the statistic [R].
+        users: Number of users.
+    """
     if users == 0:
         return NO_ESTIMATE
     return Estimate(float(of_counts(np.ones((1, users)))[0]), of_counts(draw_counts(users)))

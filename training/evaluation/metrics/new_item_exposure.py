@@ -1,7 +1,6 @@
-"""How much of what is recommended is new to everybody: the share of tracks, and of artists, that nobody had played in
-the train part.
+"""Exposure of new items: fraction of recommended tracks without plays in the train part, and by artists without plays.
 
-Legend: C cases, K candidates, V vocabulary. Knows nothing about who made the lists.
+Legend: V vocabulary, A artists.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from training.data.training_data import TrainingData
 
 @dataclass(frozen=True)
 class NewItemExposure:
-    """Which items nobody had played, and which are by an artist nobody had played (as far as the artist is known)."""
+    """Items without plays in the train part."""
 
     is_new_V: NDArray[np.bool_]
-    is_by_new_artist_V: NDArray[np.bool_]
+    is_by_new_artist_V: NDArray[np.bool_]  # False for an unknown artist
 
     @classmethod
     def from_data(cls, data: TrainingData) -> Self:
@@ -31,12 +30,12 @@ class NewItemExposure:
         played = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
         is_new_V = np.ones(len(data.vocabulary), dtype=bool)
         is_new_V[:FIRST_CODE] = is_new_V[played] = False
-        is_heard_A = np.zeros(data.vocabulary.artist_count, dtype=bool)
-        is_heard_A[artist_V[played]] = True
-        return cls(is_new_V, is_new_V & (artist_V >= FIRST_CODE) & ~is_heard_A[artist_V])
+        is_played_A = np.zeros(data.vocabulary.artist_count, dtype=bool)
+        is_played_A[artist_V[played]] = True
+        return cls(is_new_V, is_new_V & (artist_V >= FIRST_CODE) & ~is_played_A[artist_V])
 
     def shares(self, items: NDArray[np.int64]) -> dict[str, float]:
-        """`new_tracks` and `by_new_artists`, of all the items, 0 left out; 0 of none."""
+        """Fractions `new_tracks` and `by_new_artists` of all items except padding (0); 0 without items."""
         shown = items[items > 0]
         count = max(len(shown), 1)
         return {

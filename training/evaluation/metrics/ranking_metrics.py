@@ -1,9 +1,9 @@
-"""How well a ranker's probabilities order and foretell what happened, over all plays and within each user.
+"""Ranking metrics of predicted probabilities, with confidence intervals over users.
 
-`auc`: a random positive above a random negative, all plays together. `gauc`: each user's own AUC, weighted by plays;
-users with one class are left out. `logloss`: mean negative log likelihood (nats). `ece`: expected calibration error
-over 15 equal bins. Intervals draw users (see `bootstrap.py`); of one user there is none. Legend: N plays, U users, Q
-quantile bins. Knows nothing about models.
+`auc`: probability that a random positive is ranked above a random negative, over all plays. `gauc`: AUC per user, weighted by
+plays; users with one class are excluded. `logloss`: mean negative log likelihood (nats). `ece`: expected calibration error
+over 15 bins of equal width. A single user has no intervals. Legend: N plays, U users, Q quantile bins, R bootstrap samples, B
+calibration bins.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.evaluation.metrics.bootstrap import Estimate
 
 METRICS = ("auc", "gauc", "logloss", "ece")
 CALIBRATION_BINS = 15
-# Draws of `auc` see the score in this many quantile bins (a tie counts half), which moves it by less than 1e-4; its value is exact.
+# Bootstrap samples of `auc` use quantile bins of the score (ties count half), which changes it by less than 1e-4; its value is exact.
 QUANTILE_BINS = 2048
 
 Floats = NDArray[np.float64]
@@ -27,32 +27,35 @@ Floats = NDArray[np.float64]
 def measure(
     label_N: NDArray[np.generic], probability_N: NDArray[np.generic], user_N: NDArray[np.generic]
 ) -> dict[str, Estimate]:
-    """Every metric of METRICS with its bootstraps. Labels are 0 or 1.
+    """All METRICS.
+
+    Args:
+        label_N: 0 or 1.
+        probability_N: Predicted probabilities.
+        user_N: User of each play.
 
     Raises:
-        ValueError: a probability is not a number between 0 and 1.
+        ValueError: A probability is not in [0, 1].
     """
     probability = np.asarray(probability_N, dtype=np.float64)
-    bad = ~((probability >= 0) & (probability <= 1))
-    if bad.any():
-        raise ValueError(
-            f"probability {probability[bad][0]} at row {int(bad.argmax())} is outside [0, 1]; rankers give probabilities"
-        )
+    invalid = ~((probability >= 0) & (probability <= 1))
+    if invalid.any():
+        raise ValueError(f"probability {probability[invalid][0]} at row {int(invalid.argmax())} is outside [0, 1]")
     label = np.asarray(label_N, dtype=np.float64)
     users, user = np.unique(user_N, return_inverse=True)
-    measured = {
+    metrics = {
         "auc": auc(label, probability, user, len(users)),
         "gauc": gauc(label, probability, user, len(users)),
         "logloss": logloss(label, probability, user, len(users)),
         "ece": calibration_error(label, probability, user, len(users)),
     }
     if len(users) > 1:
-        return measured
-    return {name: replace(one, draws_R=np.full_like(one.draws_R, np.nan)) for name, one in measured.items()}
+        return metrics
+    return {name: replace(metric, draws_R=np.full_like(metric.draws_R, np.nan)) for name, metric in metrics.items()}
 
 
 def auc_per_group(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], groups: int) -> Floats:
-    """AUC of each group by ranks, ties at their mean rank; NaN for a group with one class."""
+    """AUC of each group by the rank-sum formula with mean ranks for ties; NaN for a group with one class."""
     order = np.lexsort((score_N, group_N))
     group, score, label = group_N[order], score_N[order], label_N[order]
     is_new = np.ones(len(order), dtype=bool)
@@ -71,7 +74,7 @@ def auc_per_group(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], 
 
 
 def auc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
-    """Over all plays together; a draw counts a user's plays as often as it drew the user."""
+    """AUC over all plays; a bootstrap sample counts the plays of a user as often as it contains the user."""
     exact = float(auc_per_group(label_N, probability_N, np.zeros(len(label_N), dtype=np.int64), 1)[0])
     if np.isnan(exact):
         return bootstrap.NO_ESTIMATE
@@ -85,7 +88,7 @@ def auc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users
         positive_RQ, negative_RQ = counts_RU @ positive_UQ, counts_RU @ negative_UQ
         below_RQ = np.cumsum(negative_RQ, axis=1) - negative_RQ / 2
         pairs_R = positive_RQ.sum(1) * negative_RQ.sum(1)
-        # A draw of users who all have one class has no pair: it says nothing, like a coin.
+        # A sample with only one class has no pair; its AUC is defined as 0.5.
         area_R: Floats = np.where(pairs_R > 0, (positive_RQ * below_RQ).sum(1) / np.maximum(pairs_R, 1), 0.5)
         return area_R
 
@@ -93,12 +96,12 @@ def auc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users
 
 
 def gauc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
-    """Each user's AUC, weighted by the user's plays."""
+    """Mean AUC per user, weighted by plays."""
     return bootstrap.mean(auc_per_group(label_N, probability_N, user_N, users), np.bincount(user_N, minlength=users))
 
 
 def logloss(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
-    """Mean over plays, probabilities kept 1e-7 away from 0 and 1."""
+    """Mean log loss over plays, with probabilities clipped to [1e-7, 1 - 1e-7]."""
     probability = np.clip(probability_N, 1e-7, 1 - 1e-7)
     loss_N = -(label_N * np.log(probability) + (1 - label_N) * np.log1p(-probability))
     plays_U = np.bincount(user_N, minlength=users)
@@ -106,12 +109,10 @@ def logloss(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], u
 
 
 def calibration_error(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
-    """Mean distance between the probability said and the share that came true, over bins of equal width, weighted by
-    plays.
-    """
+    """Expected calibration error: mean |predicted probability - observed rate| over bins, weighted by plays."""
     bins_N = _bins(probability_N)
     cell, size = user_N * CALIBRATION_BINS + bins_N, users * CALIBRATION_BINS
-    # In a bin, plays × |said − came true| = |sum of said − sum of labels|: one sum a user and bin is all a draw needs.
+    # In a bin, plays * |predicted - observed| = |sum of predictions - sum of labels|, so one sum per user and bin suffices.
     excess_UB = np.bincount(cell, weights=probability_N - label_N, minlength=size).reshape(users, CALIBRATION_BINS)
     plays_U = np.bincount(user_N, minlength=users)
     return bootstrap.statistic(lambda counts_RU: np.abs(counts_RU @ excess_UB).sum(1) / (counts_RU @ plays_U), users)
@@ -120,14 +121,14 @@ def calibration_error(label_N: Floats, probability_N: Floats, user_N: NDArray[np
 def calibration_curve(
     label_N: NDArray[np.generic], probability_N: NDArray[np.generic]
 ) -> list[tuple[float, float, int]]:
-    """For each bin that holds plays: (mean probability said, share that came true, plays)."""
+    """(mean predicted probability, observed rate, plays) of each bin with plays."""
     label, probability = np.asarray(label_N, dtype=np.float64), np.asarray(probability_N, dtype=np.float64)
     bins_N = _bins(probability)
     count = np.bincount(bins_N, minlength=CALIBRATION_BINS)
-    said = np.bincount(bins_N, weights=probability, minlength=CALIBRATION_BINS)
-    true = np.bincount(bins_N, weights=label, minlength=CALIBRATION_BINS)
+    predicted = np.bincount(bins_N, weights=probability, minlength=CALIBRATION_BINS)
+    observed = np.bincount(bins_N, weights=label, minlength=CALIBRATION_BINS)
     return [
-        (float(said[b] / count[b]), float(true[b] / count[b]), int(count[b]))
+        (float(predicted[b] / count[b]), float(observed[b] / count[b]), int(count[b]))
         for b in range(CALIBRATION_BINS)
         if count[b]
     ]
