@@ -92,7 +92,7 @@ screenshots: setup ## Take screenshots of every page into docs/images, from runn
 	@$(BIN)/python -m tests.support.screenshots
 
 WRITTEN := airflow bentoml built cache dbt docs feast home_format landing live logs marts mlflow peers quality.spill quarantine reports requests run scale \
-	serving simulated spark study training warehouse.duckdb warehouse.spill
+	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 
 clean: stop ## Remove everything that Segue wrote below SEGUE_HOME (also landed events) and the caches
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true

@@ -17,10 +17,10 @@ Spans = list[tuple[str, bool]]  # text, whether it is code
 
 
 def render_report(name: str, settings: Settings) -> str | None:
-    """Page of `benchmark`, `skew` or `study_<name>`; None if the report does not exist or is incomplete."""
-    if not re.fullmatch("study_[a-z0-9_]+|benchmark|skew", name):
+    """Page of `benchmark`, `skew` or `ablation_<name>`; None if the report does not exist or is incomplete."""
+    if not re.fullmatch("ablation_[a-z0-9_]+|benchmark|skew", name):
         return None
-    file = settings.reports / f"{name}{'.md' if name.startswith('study_') else '.json'}"
+    file = settings.reports / f"{name}{'.md' if name.startswith('ablation_') else '.json'}"
     try:
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".md":

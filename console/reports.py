@@ -125,10 +125,10 @@ REPORTS = (
 
 def list_ablations(settings: Settings) -> list[Report]:
     """One report per ablation that has been run."""
-    files = sorted(settings.reports.glob("study_*.md"))
+    files = sorted(settings.reports.glob("ablation_*.md"))
     return [
         Report(
-            f"Ablation {file.stem.removeprefix('study_')}",
+            f"Ablation {file.stem.removeprefix('ablation_')}",
             f"reports/{file.name}",
             read_ablation_question(file),
             "make ablation",

@@ -13,7 +13,7 @@ from config.settings import Settings
 MIN_FREE_MB = 512  # three times the output of recipe `small` with its simulated world (157 MB)
 HOME_FORMAT = 2  # increase if derived state of the previous version cannot be read
 DERIVED_STATE = (
-    *("training", "bentoml", "feast", "marts", "built", "dbt", "spark", "cache", "study"),
+    *("training", "bentoml", "feast", "marts", "built", "dbt", "spark", "cache", "study", "ablations"),
     *("warehouse.duckdb*", "*.spill"),
 )
 """Glob patterns of files and folders below SEGUE_HOME that a run rebuilds."""

@@ -22,7 +22,7 @@ from storage.object_store import StorageError
 from storage.suppression_list import SuppressionListError
 
 ERASE_LOCK = "forget"
-PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "peers", "reports")
+PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports")
 """Folders of SEGUE_HOME in which stages write Parquet files with users; `bentoml` contains the releases."""
 
 ErasedRows = dict[str, Counter[str]]

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from benchmarks.result import Result
 from benchmarks.serving import synthetic_rankers
 from config import settings
-from training.ablations.peer_environment import ensure_environment
+from training.ablations.peer_trial import ensure_environment
 from training.nn import layers
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.inputs import CandidateInputs, UserInputs

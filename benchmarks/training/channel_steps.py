@@ -26,7 +26,7 @@ from benchmarks.result import Result
 from benchmarks.training import step_rates
 from sequences import behaviours
 from sequences.batch import FIRST_CODE
-from training.ablations.peer_environment import RECHUB, ensure_environment
+from training.ablations.peer_trial import RECHUB, ensure_environment
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
 from training.nn.sampled_softmax import SampledSoftmaxLoss

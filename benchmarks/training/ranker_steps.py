@@ -20,7 +20,7 @@ import torch
 from benchmarks.result import Result
 from benchmarks.serving import synthetic_rankers
 from benchmarks.training import step_rates
-from training.ablations.peer_environment import RECHUB, ensure_environment
+from training.ablations.peer_trial import RECHUB, ensure_environment
 
 PEERS = {"target_attention": "DIN", "interest_evolution": "DIEN"}
 """Which model of torch-rechub stands beside a ranker; one that is not here has no peer."""

@@ -86,7 +86,7 @@ def write_reports(here: Settings) -> None:
     rest = {"skew_rate": 0.001, "by_feature": {"recent_events.scene": 1}, "examples": [one]}
     write(here.reports / "skew.json", {"as_of": "2026-06-10"} | counts | rest)
     ablation = "# ranking_history\n\nDoes <more> help?\n\n| cell | ranker | AUC |\n|---|---|---|\n| `L20` | x | 0.7 [0.6, 0.8] |\n"
-    write(here.reports / "study_ranking_history.md", ablation)
+    write(here.reports / "ablation_ranking_history.md", ablation)
     facts = {"action_drift": {"value": 0.0312, "least": 0, "most": 0.2}}
     suite = {"suite": "landed_listening_events", "expectations": 17, "failed": [], "notes": [], "measured": facts}
     outcome = {"stage": "landed", "as_of": "2026-06-10", "error": None, "suites": [suite]}

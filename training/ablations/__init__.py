@@ -1,18 +1,21 @@
-"""Studies by name: `python -m training.ablations NAME`. A new one is a file beside this and a line here."""
+"""Registry of ablations, run by `python -m training.ablations NAME`. A new one is a module here and a line below."""
 
 from __future__ import annotations
 
 from training.ablations.grid import Ablation
-from training.ablations.ranking import RANKING_HISTORY
-from training.ablations.ranking_attention import RANKING_ATTENTION
-from training.ablations.ranking_peers import RANKING_PEERS
+from training.ablations.ranking import (
+    RANKING_ATTENTION,
+    RANKING_HISTORY,
+    RANKING_PEERS,
+    SESSION_DOMAINS,
+    SESSION_IMPRESSIONS,
+    SESSION_LENGTH,
+)
 from training.ablations.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_SKIPS
-from training.ablations.session_domains import SESSION_DOMAINS, SESSION_LENGTH
-from training.ablations.session_impressions import SESSION_IMPRESSIONS
 
 ABLATIONS: dict[str, Ablation] = {
-    study.name: study
-    for study in (
+    ablation.name: ablation
+    for ablation in (
         RECALL_BLOCK,
         RECALL_INTERESTS,
         RECALL_LIFTING,

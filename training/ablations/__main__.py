@@ -1,6 +1,6 @@
-"""`python -m training.ablations [NAME]`: fill a study's grid and write its table to `SEGUE_HOME/reports/study_<name>.md`.
+"""`python -m training.ablations [NAME]`: run an ablation and write its report to `SEGUE_HOME/reports/ablation_<name>.md`.
 
-A run that was killed goes on: what is finished is read, see `grid.py`.
+A killed run resumes: finished cells are cached, see `grid.py`.
 """
 
 from __future__ import annotations
@@ -17,53 +17,55 @@ from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES, recipe
 
 
-def run(study: Ablation, workspace: Workspace, seeds: int, grid: Grid) -> str:
-    """The finished table of a study with `seeds` seeds, from the recipe's on."""
+def run(ablation: Ablation, workspace: Workspace, seeds: int, grid: Grid) -> str:
+    """Run all cells with `seeds` consecutive seeds, starting with that of the recipe; return the report."""
     first = recipe(workspace.recipe).seed
-    chosen = list(range(first, first + seeds))
-    results: dict[str, list[CellResult]] = {cell.name: [] for cell in study.cells}
-    for seed in chosen:
-        for cell in study.cells:
-            print(f"{study.name}: {cell.name}, seed {seed}", flush=True)
-            results[cell.name].append(grid.result(cell, seed, study.scope))
-    heading = f"`{_command(study, seeds)}`, recipe `{workspace.recipe}`, {study.scope.part} part"
-    return render_markdown(study, results, chosen, heading, code_hash(*study.code))
+    seed_values = list(range(first, first + seeds))
+    results: dict[str, list[CellResult]] = {cell.name: [] for cell in ablation.cells}
+    for seed in seed_values:
+        for cell in ablation.cells:
+            print(f"{ablation.name}: {cell.name}, seed {seed}", flush=True)
+            results[cell.name].append(grid.result(cell, seed, ablation.scope))
+    heading = f"`{_command(ablation, seeds)}`, recipe `{workspace.recipe}`, {ablation.scope.part} part"
+    return render_markdown(ablation, results, seed_values, heading, code_hash(*ablation.code))
 
 
-def _command(study: Ablation, seeds: int) -> str:
-    whole = ABLATIONS.get(study.name)
-    if whole is None or whole.cells == study.cells:
-        return f"make ablation ABLATION={study.name} SEEDS={seeds}"
-    cells = shlex.join(cell.name for cell in study.cells)
-    return f"python -m training.ablations {study.name} --seeds {seeds} --cells {cells}"
+def _command(ablation: Ablation, seeds: int) -> str:
+    complete = ABLATIONS.get(ablation.name)
+    if complete is None or complete.cells == ablation.cells:
+        return f"make ablation ABLATION={ablation.name} SEEDS={seeds}"
+    cells = shlex.join(cell.name for cell in ablation.cells)
+    return f"python -m training.ablations {ablation.name} --seeds {seeds} --cells {cells}"
 
 
 def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Fill a study's grid of fits and write its table")
-    parser.add_argument("name", nargs="?", choices=sorted(ABLATIONS), help="default: every study")
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Run an ablation and write its report")
+    parser.add_argument("name", nargs="?", choices=sorted(ABLATIONS), help="default: all ablations")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
-    parser.add_argument("--seeds", type=int, default=1, help="how many, from the recipe's on")
-    parser.add_argument("--cells", nargs="+", metavar="CELL", help="of the study NAME these alone; default: all of it")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds, starting with that of the recipe")
+    parser.add_argument("--cells", nargs="+", metavar="CELL", help="cells of ablation NAME to run; default: all")
     arguments = parser.parse_args()
-    studies = [ABLATIONS[name] for name in ([arguments.name] if arguments.name else ABLATIONS)]
+    ablations = [ABLATIONS[name] for name in ([arguments.name] if arguments.name else ABLATIONS)]
     if arguments.cells:
         if not arguments.name:
-            parser.error("--cells are those of one study: name it")
+            parser.error("--cells requires the name of an ablation")
         try:
-            studies = [studies[0].subset(arguments.cells)]
+            ablations = [ablations[0].subset(arguments.cells)]
         except ValueError as error:
             parser.error(str(error))
     here = settings.load_settings()
     try:
         workspace = Workspace.open(arguments.as_of, arguments.recipe)
     except MissingInput as error:
-        raise SystemExit(f"{error}\nA study needs a prepared home: `make pipeline LOGS=PATH` makes one.") from error
-    grid = Grid(workspace, here.home / "study")
-    for study in studies:
-        page = run(study, workspace, arguments.seeds, grid)
-        path = here.reports / f"study_{study.name}.md"
+        raise SystemExit(
+            f"{error}\nAn ablation needs a prepared home; create one with `make pipeline LOGS=PATH`."
+        ) from error
+    grid = Grid(workspace, here.home / "ablations")
+    for ablation in ablations:
+        page = run(ablation, workspace, arguments.seeds, grid)
+        path = here.reports / f"ablation_{ablation.name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page)
         print(f"{page}\nwritten to {path}")

@@ -1,6 +1,6 @@
-"""One recall channel of a study: fitted, and how much of each validation session it finds.
+"""Fit one recall channel of an ablation and measure its recall of each validation session.
 
-Legend: C validation cases. Knows nothing about studies.
+Legend: C validation cases, K candidates.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 
 
 def measure(name: str, offline: OfflineFeatures, config: Any, folder: Path) -> tuple[pl.DataFrame, Any, dict[str, Any]]:
-    """Columns user and `<metric>/<part>` (NaN where a case has no target of that part), a row a case, at most
-    CASES_PER_USER of a user; the settled config; what the fit told.
+    """Fit and measure.
+
+    Returns:
+        One row per case (at most CASES_PER_USER per user) with `user` and `<metric>/<part>` (NaN without targets of the part),
+        the resolved config, and the measures of the fit.
     """
     data = offline.data
     channel = CHANNELS[name].fit(data, config, folder)
-    # Not the cases that the fit chooses its steps by, as far as there are others.
+    # A different sample than that of the early stopping, as far as there are other cases.
     cases = data.recall_cases("validation").sample(CASES_PER_USER, CASES_SEED)
-    found = []
+    lists = []
     for rows in tqdm(list(iterate_chunks(len(cases))), desc=f"validate {name}", mininterval=1):
-        some = cases.take(rows)
-        users = offline.load_user_batch(channel.feature_service, some.user_ids.tolist(), some.request_at_C)
-        found.append(channel.recall(users, RECALL_DEPTH).items_BK)
-    items_CK = np.concatenate(found) if found else np.zeros((0, RECALL_DEPTH), dtype=np.int64)
+        batch = cases.take(rows)
+        users = offline.load_user_batch(channel.feature_service, batch.user_ids.tolist(), batch.request_at_C)
+        lists.append(channel.recall(users, RECALL_DEPTH).items_BK)
+    items_CK = np.concatenate(lists) if lists else np.zeros((0, RECALL_DEPTH), dtype=np.int64)
     values = recall_metrics.measure_by_case(items_CK, cases, METRICS)
     columns = {f"{metric}/{part}": value_C for metric, parts in values.items() for part, value_C in parts.items()}
-    told = channel.measures()
-    kept = {"cases": len(cases), "seconds": float(told.get("seconds", np.nan)), "steps": told.get("steps")}
+    fit = channel.measures()
+    measures = {"cases": len(cases), "seconds": float(fit.get("seconds", np.nan)), "steps": fit.get("steps")}
     network = getattr(channel, "network", None)
-    kept["parameters"] = sum(one.numel() for one in network.parameters()) if network is not None else 0
-    return pl.DataFrame({"user": cases.user_C} | columns), channel.resolved_config, kept
+    measures["parameters"] = sum(parameter.numel() for parameter in network.parameters()) if network is not None else 0
+    return pl.DataFrame({"user": cases.user_C} | columns), channel.resolved_config, measures

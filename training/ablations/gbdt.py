@@ -1,7 +1,7 @@
-"""Boosted trees on 26 numbers of the play log: what came of the last plays, of this track and of its artist, and when.
+"""Gradient-boosted trees (LightGBM) on 26 features of the play log: outcomes of the last plays, of the track and its artist.
 
-A strong plain answer to "will this play last": no embedding, no sequence model. Every number of a play is from earlier
-plays of the same user. Legend: P plays, R cases. Knows nothing about rankers.
+A strong baseline without embeddings or sequence models. All features of a play are from earlier plays of the same user.
+Legend: P plays, R cases.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 
 @dataclass(frozen=True)
 class GbdtConfig:
-    """LightGBM's numbers; at most `trees`, as many as validation likes best; `cases` as in `RankerConfig`."""
+    """Configuration of LightGBM, with early stopping on the validation part."""
 
-    cases: int
-    trees: int = 400
+    cases: int  # training cases, as in `RankerConfig`
+    trees: int = 400  # maximum
     leaves: int = 127
     learning_rate: float = 0.05
     min_data_in_leaf: int = 200
-    patience: int = 30
+    patience: int = 30  # trees without improvement before stopping
     seed: int = 0
 
 
 def features(plays: Plays) -> tuple[pl.DataFrame, list[str]]:
-    """A row a play with user, play_number and the numbers, and the numbers' names."""
+    """One row per play with user, play_number and the features, and the names of the features."""
     columns = {
         "user": plays.user_P.astype(np.int64),
         "play_number": plays.play_number_P.astype(np.int64),
@@ -48,7 +48,7 @@ def features(plays: Plays) -> tuple[pl.DataFrame, list[str]]:
     rows = pl.DataFrame(columns)
     user, label, request = "user", pl.col("label"), pl.col("request_at")
     before, count = label.shift(1), pl.int_range(pl.len())
-    known = set(rows.columns)
+    key_columns = set(rows.columns)
     rows = rows.with_columns(*(label.shift(k).over(user).alias(f"label_{k}_ago") for k in range(1, LAGS + 1)))
     rows = rows.with_columns(
         plays_before=count.over(user),
@@ -70,21 +70,21 @@ def features(plays: Plays) -> tuple[pl.DataFrame, list[str]]:
             before.over(over).alias(f"{key}_last"),
             (request - pl.col("known_at").shift(1).over(over)).alias(f"{key}_since"),
         )
-    return rows, [name for name in rows.columns if name not in known]
+    return rows, [name for name in rows.columns if name not in key_columns]
 
 
 def fit(
-    plays: Plays, learned: RankingCases, held_out: RankingCases, config: GbdtConfig
+    plays: Plays, train: RankingCases, held_out: RankingCases, config: GbdtConfig
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Probability that each held-out play is listened to [R], and what the fit told."""
+    """Probability that each held-out play is listened to [R], and the measures of the fit."""
     import lightgbm
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     rows, names = features(plays)
     parts = {}
-    for part, cases in (("train", learned), ("validation", held_out)):
-        asked = pl.DataFrame({"user": cases.user_R, "play_number": cases.play_number_R})
-        table = asked.join(rows, on=["user", "play_number"], how="left", maintain_order="left", validate="1:1")
+    for part, cases in (("train", train), ("validation", held_out)):
+        keys = pl.DataFrame({"user": cases.user_R, "play_number": cases.play_number_R})
+        table = keys.join(rows, on=["user", "play_number"], how="left", maintain_order="left", validate="1:1")
         parts[part] = table.select(names).to_numpy().astype(np.float32), table["label"].to_numpy()
     parameters = {
         "objective": "binary",
@@ -101,6 +101,6 @@ def fit(
         valid_sets=[lightgbm.Dataset(*parts["validation"])],
         callbacks=[lightgbm.early_stopping(config.patience, verbose=False)],
     )
-    said = np.asarray(model.predict(parts["validation"][0]), dtype=np.float32)
-    told = {"seconds": time.perf_counter() - began, "steps": model.best_iteration, "cases": len(learned)}
-    return said, told | {"parameters": model.best_iteration * config.leaves}
+    probability_R = np.asarray(model.predict(parts["validation"][0]), dtype=np.float32)
+    measures = {"seconds": time.perf_counter() - start, "steps": model.best_iteration, "cases": len(train)}
+    return probability_R, measures | {"parameters": model.best_iteration * config.leaves}

@@ -1,7 +1,7 @@
-"""Somebody else's ranker on our cases: LightGBM on numbers of the log, torch-rechub's DIN and DIEN unmodified.
+"""Rankers of other libraries on the same cases: LightGBM on features of the log, unmodified DIN and DIEN of torch-rechub.
 
-They learn from the plays that a ranker with as many `cases` learns from, and are asked about the same plays. Legend: R
-cases, L events. Knows nothing about studies.
+They are fitted on the plays that a ranker with the same number of `cases` is fitted on, and predict the same plays.
+Legend: R cases, L events.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sysconfig
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,6 @@ from numpy.typing import NDArray
 from config import settings
 from training.ablations import gbdt, rechub
 from training.ablations.gbdt import GbdtConfig
-from training.ablations.peer_environment import RECHUB, ensure_environment
 from training.ablations.ranker_trial import DEFAULT_TASK
 from training.data.user_batch import OfflineFeatures
 from training.ranking.cases import RankingCases, ranking_cases
@@ -28,15 +29,16 @@ from training.ranking.features.ranking_features import RECENT_EVENTS
 from training.ranking.features.user_features import HOUR_US
 
 CASE_BATCH_SIZE = 20_000
+RECHUB = ("torch-rechub==0.9.0",)
 
 
 @dataclass(frozen=True)
 class RechubConfig:
-    """Our numbers where both have them: width, batches and history of our rankers; `cases` as in `RankerConfig`."""
+    """Configuration of torch-rechub's models, with the values of Segue's rankers for shared hyperparameters."""
 
-    cases: int
+    cases: int  # training cases, as in `RankerConfig`
     width: int = 32
-    events: int = 50
+    events: int = 50  # length of the history
     batch_size: int = 256
     learning_rate: float = 1e-3
     epochs: int = 1
@@ -53,16 +55,41 @@ PEERS: dict[str, type[GbdtConfig] | type[RechubConfig]] = {
 def measure(
     name: str, offline: OfflineFeatures, config: GbdtConfig | RechubConfig, folder: Path
 ) -> tuple[pl.DataFrame, GbdtConfig | RechubConfig, dict[str, Any]]:
-    """As `measured_ranker.measure`: the same rows in the same order."""
+    """Fit and predict; returns the same rows in the same order as `ranker_trial.measure`."""
     cases = ranking_cases(offline.data)
-    learned = _labeled_cases(cases.filter_part("train").newest_per_user(config.cases))
+    train = _labeled_cases(cases.filter_part("train").newest_per_user(config.cases))
     held_out = _labeled_cases(cases.filter_part("validation"))
     if isinstance(config, GbdtConfig):
-        said_R, told = gbdt.fit(offline.data.plays, learned, held_out, config)
+        probability_R, measures = gbdt.fit(offline.data.plays, train, held_out, config)
     else:
-        said_R, told = _rechub(name, offline, learned, held_out, config, folder)
-    rows = pl.DataFrame({"user": held_out.user_R, "label": _labels(held_out), "probability": said_R})
-    return rows, config, told
+        probability_R, measures = _rechub(name, offline, train, held_out, config, folder)
+    rows = pl.DataFrame({"user": held_out.user_R, "label": _labels(held_out), "probability": probability_R})
+    return rows, config, measures
+
+
+def ensure_environment(*packages: str) -> Path:
+    """Python interpreter of an environment with these packages and those of Segue, created on first use.
+
+    The environment is below SEGUE_HOME/peers and sees the packages of Segue, so that torch is installed only once.
+
+    Raises:
+        RuntimeError: The packages cannot be installed; the message has the output of pip.
+    """
+    folder = settings.load_settings().home / "peers" / "_".join(package.replace("==", "-") for package in packages)
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        site_packages = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
+        (Path(site_packages) / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", *packages]
+        completed = subprocess.run(install, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            raise RuntimeError(
+                f"{', '.join(packages)} cannot be installed into {folder}; check that a package index is reachable: "
+                f"{completed.stderr[-2000:]}"
+            )
+        (folder / "installed").touch()
+    return python
 
 
 def _labels(cases: RankingCases) -> NDArray[np.float32]:
@@ -71,14 +98,14 @@ def _labels(cases: RankingCases) -> NDArray[np.float32]:
 
 
 def _labeled_cases(cases: RankingCases) -> RankingCases:
-    """The cases whose label is known."""
+    """The cases with a label."""
     return cases.take(np.flatnonzero(~np.isnan(_labels(cases))))
 
 
 def _rechub(
     name: str,
     offline: OfflineFeatures,
-    learned: RankingCases,
+    train: RankingCases,
     held_out: RankingCases,
     config: RechubConfig,
     folder: Path,
@@ -86,7 +113,7 @@ def _rechub(
     folder.mkdir(parents=True, exist_ok=True)
     columns: dict[str, Any] = {"tracks": len(offline.data.vocabulary), "width": config.width}
     random = np.random.default_rng(config.seed)
-    for part, cases in (("train", learned), ("validation", held_out)):
+    for part, cases in (("train", train), ("validation", held_out)):
         history_RL = _histories(offline, cases, config.events)
         columns |= {
             f"{part}_history": history_RL,
@@ -96,21 +123,26 @@ def _rechub(
             f"{part}_label": _labels(cases),
         }
     np.savez(folder / rechub.CASES, **columns)
-    asked = {"width": config.width, "epochs": config.epochs, "batch": config.batch_size, "rate": config.learning_rate}
-    options = [f"--{key}={value}" for key, value in (asked | {"seed": config.seed}).items()]
+    parameters = {
+        "width": config.width,
+        "epochs": config.epochs,
+        "batch": config.batch_size,
+        "rate": config.learning_rate,
+    }
+    options = [f"--{key}={value}" for key, value in (parameters | {"seed": config.seed}).items()]
     command = [str(ensure_environment(*RECHUB)), "-m", "training.ablations.rechub", name, str(folder), *options]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=settings.ROOT, env=dict(os.environ), stdout=subprocess.PIPE, text=True, check=False
     )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}; its own words are above")
-    told = json.loads(done.stdout.splitlines()[-1])
-    steps = config.epochs * -(-len(learned) // config.batch_size)
-    return np.load(folder / rechub.PREDICTIONS), told | {"steps": steps, "cases": len(learned)}
+    if completed.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed with exit code {completed.returncode}; see its output above")
+    measures = json.loads(completed.stdout.splitlines()[-1])
+    steps = config.epochs * -(-len(train) // config.batch_size)
+    return np.load(folder / rechub.PREDICTIONS), measures | {"steps": steps, "cases": len(train)}
 
 
 def _histories(offline: OfflineFeatures, cases: RankingCases, events: int) -> NDArray[np.int32]:
-    """Tracks of each case's newest events [R, L], oldest first, zeros after them: what our rankers read softly."""
+    """Tracks of each case's newest events [R, L], oldest first, padded with 0 at the end, as in soft search."""
     reader, user_ids_R = offline.data.reader(RECENT_EVENTS), offline.data.user_ids_U[cases.user_R]
     history_RL = np.zeros((len(cases), events), dtype=np.int32)
     for start in range(0, len(cases), CASE_BATCH_SIZE):

@@ -1,4 +1,4 @@
-"""What the parts of the recall channels bring: blocks and lengths, ways to find interests, lifting, content, skips."""
+"""Ablations of the recall channels: user tower and history length, interest extraction, lifting, content, skips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AVERAGE_POOLING_LENGTHS = {"average pooling": 64, "average pooling, L = 128": 12
 
 RECALL_BLOCK = Ablation(
     name="recall_block",
-    question="Which user tower finds most, how far back does it need to look, and does learning for longer change the order?",
+    question="Which user tower has the highest recall, how much history does it need, and does longer training change the order?",
     cells=(
         *(
             Cell(name, "realtime", {"encoder.pooling": "average", "encoder.history_length": length})
@@ -55,7 +55,7 @@ RECALL_BLOCK = Ablation(
 
 RECALL_INTERESTS = Ablation(
     name="recall_interests",
-    question="Are several interests found better by routing or by self-attention, and how many of them?",
+    question="Are multiple interests extracted better by routing or by self-attention, and how many are needed?",
     cells=(
         *(Cell(f"routing, K = {count}", "multi_interest", {"encoder.interests": count}) for count in (1, 2, 4, 8)),
         Cell("self-attention, K = 4", "multi_interest", {"encoder.extractor": "attention"}),
@@ -68,7 +68,7 @@ RECALL_INTERESTS = Ablation(
 
 RECALL_LIFTING = Ablation(
     name="recall_lifting",
-    question="What do slow, strong signals bring when they are carried past the deep layers, and what does the gate?",
+    question="What is the gain of information lifting (strong, slow signals bypass the deep layers), and of the gate?",
     cells=(
         *(
             Cell(f"lifting {way}", "long_short", {"repeats.lifting": way})
@@ -87,14 +87,14 @@ RECALL_LIFTING = Ablation(
 
 RECALL_CONTENT = Ablation(
     name="recall_content",
-    question="What does the item tower gain from what a track is: nothing known, what is described, or names as well?",
+    question="What is the gain of content features in the item tower: none, descriptions only, or also names?",
     cells=tuple(Cell(f"content {use}", "realtime", {"items.content": use}) for use in ("off", "described", "all")),
     pairs=(("content described", "content off"), ("content all", "content off")),
 )
 
 RECALL_SKIPS = Ablation(
     name="recall_skips",
-    question="Does it help to hold a track that was skipped soon after against what was listened to?",
+    question="Do skips shortly afterwards help as additional negatives?",
     cells=tuple(
         Cell(f"{channel}, {'with' if on else 'without'} skips", channel, {"loss.skip_negatives": on})
         for channel in ("realtime", "multi_interest", "long_short")

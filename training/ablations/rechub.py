@@ -1,7 +1,6 @@
-"""torch-rechub's DIN or DIEN, unmodified, in the environment that has it: `python -m training.ablations.rechub NAME FOLDER`.
+"""Unmodified DIN or DIEN of torch-rechub: `python -m training.ablations.rechub NAME FOLDER`, in an environment that has it.
 
-Learns from FOLDER/cases.npz and writes probabilities of its validation cases to FOLDER/said.npy. Knows nothing of ours but
-that file.
+Fits on FOLDER/cases.npz and writes the probabilities of its validation cases to FOLDER/predictions.npy.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import numpy as np
 import torch
 
 HIDDEN, ATTENTION, DROPOUT = (128, 64), (36,), 0.1
-CASES, PREDICTIONS = "cases.npz", "said.npy"
+CASES, PREDICTIONS = "cases.npz", "predictions.npy"
 
 
 def build_model(name: str, tracks: int, width: int) -> Any:
-    """The model with fields for the hour, the history of tracks and the candidate's track."""
+    """Model with features for the hour, the history of tracks and the candidate track."""
     from torch_rechub.basic.features import SequenceFeature, SparseFeature
     from torch_rechub.models.ranking import DIEN, DIN
 
@@ -43,14 +42,14 @@ def build_model(name: str, tracks: int, width: int) -> Any:
 
 
 class Batches:
-    """Cases as torch-rechub's trainer takes them, in an order drawn anew for every pass, or in their own."""
+    """Batches for torch-rechub's trainer, shuffled in every epoch if there is a seed."""
 
     def __init__(self, cases: Any, part: str, size: int, seed: int | None) -> None:
         self._columns = {name: cases[f"{part}_{name}"] for name in ("history", "other", "item", "hour", "label")}
         self._size, self._random = size, None if seed is None else np.random.default_rng(seed)
 
     def __len__(self) -> int:
-        """How many batches a pass has."""
+        """Number of batches per epoch."""
         return math.ceil(len(self._columns["label"]) / self._size)
 
     def __iter__(self) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
@@ -65,7 +64,7 @@ class Batches:
 
 
 def main() -> None:
-    """Fit, predict, say how long it took."""
+    """Fit, predict, and print the measures as JSON."""
     from torch_rechub.trainers import CTRTrainer
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -73,22 +72,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     for option, kind in (("width", int), ("epochs", int), ("batch", int), ("rate", float), ("seed", int)):
         parser.add_argument(f"--{option}", type=kind, required=True)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or 1))
-    torch.manual_seed(asked.seed)
-    cases = np.load(asked.folder / CASES)
-    network = build_model(asked.name, int(cases["tracks"]), asked.width)
-    parameters = sum(one.numel() for one in network.parameters())
-    # loss_mode: whether the model returns its predictions alone, without a loss of its own
+    torch.manual_seed(options.seed)
+    cases = np.load(options.folder / CASES)
+    network = build_model(options.name, int(cases["tracks"]), options.width)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    # loss_mode: whether the model returns only its predictions, without an auxiliary loss
     trainer = CTRTrainer(
-        network, optimizer_params={"lr": asked.rate, "weight_decay": 1e-5}, loss_mode=asked.name == "DIN"
+        network, optimizer_params={"lr": options.rate, "weight_decay": 1e-5}, loss_mode=options.name == "DIN"
     )
-    batches, began = Batches(cases, "train", asked.batch, asked.seed), time.perf_counter()
-    for _ in range(asked.epochs):
+    batches, start = Batches(cases, "train", options.batch, options.seed), time.perf_counter()
+    for _ in range(options.epochs):
         trainer.train_one_epoch(batches)
-    seconds = time.perf_counter() - began
-    said = trainer.predict(trainer.model, Batches(cases, "validation", 2048, None))
-    np.save(asked.folder / PREDICTIONS, np.asarray(said, dtype=np.float32))
+    seconds = time.perf_counter() - start
+    predictions = trainer.predict(trainer.model, Batches(cases, "validation", 2048, None))
+    np.save(options.folder / PREDICTIONS, np.asarray(predictions, dtype=np.float32))
     print(json.dumps({"seconds": seconds, "parameters": parameters}))
 
 

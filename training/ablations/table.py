@@ -1,7 +1,6 @@
-"""A study's answer as Markdown tables: every cell, and the paired differences that were asked for; one a task.
+"""Markdown report of an ablation: metrics of every cell and paired differences, in one table per task.
 
-With several seeds a figure is the mean over them, as are its bootstraps; users are drawn, seeds are not. Knows nothing
-about fitting.
+With several seeds, a value and its bootstrap samples are the means over the seeds; users are resampled, seeds are not.
 """
 
 from __future__ import annotations
@@ -28,79 +27,90 @@ TITLES: Mapping[ModelKind, Mapping[str, str]] = {
     },
 }
 MAIN_METRIC: Mapping[ModelKind, str] = {"ranker": "gauc", "channel": "recall_at_200/all"}
-"""The metric whose difference is also told for each seed."""
+"""Metric whose difference is also reported for each seed."""
 
 Results = Mapping[str, Sequence[CellResult]]
-"""Cell name → its result with each seed."""
+"""Cell → result of each seed."""
 
 
-def render_markdown(study: Ablation, results: Results, seeds: Sequence[int], heading: str, code: str) -> str:
-    """The page. `code` is the hash of the present code: cells that another one computed are named."""
-    kind = study.kind
-    lines = [f"# {study.name}", "", study.question, "", f"{heading}; seed{'s'[: len(seeds) > 1]} "]
-    lines[-1] += ", ".join(map(str, seeds)) + "; 95 % intervals draw users."
-    for task in study.scope.tasks if kind == "ranker" else ("",):
-        told = {name: [filter_task(one, task) for one in some] for name, some in results.items()}
+def render_markdown(ablation: Ablation, results: Results, seeds: Sequence[int], heading: str, code: str) -> str:
+    """The report.
+
+    Args:
+        ablation: The ablation.
+        results: Results of all cells and seeds.
+        seeds: The seeds.
+        heading: Command and scope, shown below the question.
+        code: Hash of the current code; cells computed by other code are listed.
+    """
+    kind = ablation.kind
+    lines = [f"# {ablation.name}", "", ablation.question, "", f"{heading}; seed{'s'[: len(seeds) > 1]} "]
+    lines[-1] += ", ".join(map(str, seeds)) + "; 95 % intervals over users."
+    for task in ablation.scope.tasks if kind == "ranker" else ("",):
+        task_results = {name: [filter_task(run, task) for run in runs] for name, runs in results.items()}
         lines += ["", f"Task `{task}`:"] if task else []
-        if any(one.predictions.is_empty() for some in told.values() for one in some):
-            lines.append("the log holds none.")
+        if any(run.predictions.is_empty() for runs in task_results.values() for run in runs):
+            lines.append("the log has no labels for it.")
             continue
-        lines += _task_tables(study, told)
+        lines += _task_tables(ablation, task_results)
     lines += _position_effects(results)
-    old = [name for name, some in results.items() if any(one.measures["code"] != code for one in some)]
-    if old:
+    outdated = [name for name, runs in results.items() if any(run.measures["code"] != code for run in runs)]
+    if outdated:
         lines += [
             "",
-            f"Computed by other code than the present (remove SEGUE_HOME/study to do it again): {', '.join(old)}.",
+            f"Computed by an earlier version of the code (remove SEGUE_HOME/ablations to repeat): {', '.join(outdated)}.",
         ]
     return "\n".join(lines) + "\n"
 
 
 def filter_task(result: CellResult, task: str) -> CellResult:
-    """What it says of one task; all of it where there is one only."""
+    """The predictions of one task; the result itself if it has no tasks."""
     rows = result.predictions
     return replace(result, predictions=rows.filter(pl.col("task") == task)) if "task" in rows.columns else result
 
 
-def _task_tables(study: Ablation, results: Results) -> list[str]:
-    kind, titles = study.kind, TITLES[study.kind]
-    figures = {name: average_over_seeds([measure(one, kind) for one in some]) for name, some in results.items()}
+def _task_tables(ablation: Ablation, results: Results) -> list[str]:
+    kind, titles = ablation.kind, TITLES[ablation.kind]
+    metrics = {name: average_over_seeds([measure(run, kind) for run in runs]) for name, runs in results.items()}
     lines = ["", f"| cell | {kind} | " + " | ".join(titles.values()) + " | parameters | fit, s |"]
     lines.append("|---" * (len(titles) + 4) + "|")
-    for cell in study.cells:
-        some = results[cell.name]
+    for cell in ablation.cells:
+        runs = results[cell.name]
         changes = ", ".join(f"{key} {value}" for key, value in cell.changes.items())
-        seconds = np.mean([one.measures["seconds"] for one in some])
+        seconds = np.mean([run.measures["seconds"] for run in runs])
         row = [cell.name, f"`{cell.model}`" + (f", {changes}" if changes else "")]
-        row += [format_interval(figures[cell.name][metric], "{:.4f}") for metric in titles]
-        lines.append("| " + " | ".join([*row, f"{some[0].measures['parameters']:,}", f"{seconds:.0f}"]) + " |")
+        row += [format_interval(metrics[cell.name][metric], "{:.4f}") for metric in titles]
+        lines.append("| " + " | ".join([*row, f"{runs[0].measures['parameters']:,}", f"{seconds:.0f}"]) + " |")
     main = MAIN_METRIC[kind]
     lines += ["", "| paired over users | " + " | ".join(titles.values()) + f" | {titles[main]} by seed |"]
     lines.append("|---" * (len(titles) + 2) + "|")
-    for high, low in study.pairs:
+    for high, low in ablation.pairs:
         row = [f"{high} − {low}"]
-        row += [format_interval(figures[high][metric] - figures[low][metric], "{:+.4f}") for metric in titles]
-        each = zip(results[high], results[low], strict=True)
-        by_seed = [measure(one, kind)[main].value - measure(other, kind)[main].value for one, other in each]
+        row += [format_interval(metrics[high][metric] - metrics[low][metric], "{:+.4f}") for metric in titles]
+        run_pairs = zip(results[high], results[low], strict=True)
+        by_seed = [measure(first, kind)[main].value - measure(second, kind)[main].value for first, second in run_pairs]
         lines.append("| " + " | ".join([*row, ", ".join(f"{value:+.4f}" for value in by_seed)]) + " |")
     return lines
 
 
 def _position_effects(results: Results) -> list[str]:
-    """Whether each bias tower says less of a click the later the place: Spearman's rank correlation, by seed."""
+    """Spearman rank correlation between the logits of each bias tower and the negative position, by seed."""
     lines = []
-    for name, some in results.items():
-        effects = [one.measures.get("position_effect", {"places": []}) for one in some]
+    for name, runs in results.items():
+        effects = [run.measures.get("position_effect", {"places": []}) for run in runs]
         if all(len(effect["places"]) > 1 for effect in effects):
             by_seed = [spearmanr(effect["logits"], -np.array(effect["places"])).statistic for effect in effects]
-            said = ", ".join(f"{value:.3f}" for value in by_seed)
-            places = len(effects[0]["places"])
-            lines += ["", f"{name}: the earlier the place (of {places}), the more its bias tower says: {said}."]
+            correlations = ", ".join(f"{value:.3f}" for value in by_seed)
+            positions = len(effects[0]["places"])
+            lines += [
+                "",
+                f"{name}: rank correlation of the bias tower with earlier positions (of {positions}): {correlations}.",
+            ]
     return lines
 
 
 def measure(result: CellResult, kind: ModelKind) -> dict[str, Estimate]:
-    """Every metric of one result."""
+    """All metrics of one result."""
     rows = result.predictions
     if kind == "channel":
         users, user_C = np.unique(rows["user"].to_numpy(), return_inverse=True)
@@ -111,13 +121,13 @@ def measure(result: CellResult, kind: ModelKind) -> dict[str, Estimate]:
     return ranking_metrics.measure(rows["label"].to_numpy(), rows["probability"].to_numpy(), rows["user"].to_numpy())
 
 
-def average_over_seeds(each: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
-    """Each metric averaged over seeds, draw by draw."""
+def average_over_seeds(runs: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
+    """Mean of each metric over seeds, also of each bootstrap sample."""
     return {
         metric: Estimate(
-            float(np.mean([one[metric].value for one in each])), np.mean([one[metric].draws_R for one in each], axis=0)
+            float(np.mean([run[metric].value for run in runs])), np.mean([run[metric].draws_R for run in runs], axis=0)
         )
-        for metric in each[0]
+        for metric in runs[0]
     }
 
 

@@ -59,7 +59,7 @@ def test_every_link_of_every_page_works(console):
     assert {
         "/read/benchmark",
         "/read/skew",
-        "/read/study_ranking_history",
+        "/read/ablation_ranking_history",
         "/releases/second",
         "/releases/first",
     } <= seen
@@ -106,7 +106,7 @@ def test_json_and_markdown_reports_are_shown_as_pages(console):
     benchmark = httpx.get(f"{console}/read/benchmark").text
     assert '<span class="good">34.00</span>' in benchmark and '<span class="bad">0.89</span>' in benchmark
     assert "recent_events.scene" in httpx.get(f"{console}/read/skew").text
-    ablation = httpx.get(f"{console}/read/study_ranking_history").text
+    ablation = httpx.get(f"{console}/read/ablation_ranking_history").text
     assert "<p>Does &lt;more&gt; help?</p>" in ablation
     assert "<code>L20</code>" in ablation and "0.7 [0.6, 0.8]" in ablation
 
@@ -143,7 +143,7 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
 def test_pages_are_accessible_on_a_phone(console, scheme):
     with browser.open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
         for path in (
-            *("/", "/data", "/releases/second", "/read/benchmark", "/read/skew", "/read/study_ranking_history"),
+            *("/", "/data", "/releases/second", "/read/benchmark", "/read/skew", "/read/ablation_ranking_history"),
             "/reports/evaluation.html",  # a report without an icon, which the browser requests
         ):
             page.goto(console + path)

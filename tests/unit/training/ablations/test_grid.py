@@ -1,4 +1,4 @@
-"""A grid of fits on the tiny world: every cell once, going on after a kill, and a table that says what was measured."""
+"""Ablations on the tiny world: cached cells, resuming after a kill, and the report."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.training.tiny_world import SERVICES, START, random_plays, wri
 from training.ablations import ABLATIONS, ranker_trial
 from training.ablations.__main__ import main, run
 from training.ablations.channel_trial import CASES_PER_USER, CASES_SEED
-from training.ablations.evaluation_scope import EvaluationScope
 from training.ablations.grid import Ablation, Cell, CellResult, Grid
+from training.ablations.ranker_trial import EvaluationScope
 from training.ablations.table import render_markdown
 from training.data.feature_services import ServiceContract
 from training.data.recall_at_k import recall_table
@@ -25,7 +25,7 @@ from training.ranking.features.ranking_features import VIEWS
 from training.recall.realtime.channel import Realtime
 
 TINY = {"epochs": 1, "batch_size": 64, "width": 4}
-STUDY = Ablation(
+ABLATION = Ablation(
     name="tiny",
     question="Does it matter?",
     cells=(Cell("off", "sum_pooling", TINY), Cell("on", "sum_pooling", {**TINY, "hard_search": True})),
@@ -45,8 +45,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return Workspace(tmp_path / "workspace", marts, "2024-02-01", "debug")
 
 
-def counted(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list[bool]:
-    """Whether each fit was of a ranker with hard search; the fit number `fail_at` is killed."""
+def count_fits(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list[bool]:
+    """Record whether each fit has hard search; kill the fit number `fail_at`."""
     fits: list[bool] = []
     original = ranker_trial.fit_ranker
 
@@ -60,62 +60,62 @@ def counted(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list
     return fits
 
 
-def test_a_killed_study_goes_on_and_a_finished_one_computes_nothing(
+def test_killed_ablation_resumes_and_finished_one_computes_nothing(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fits = counted(monkeypatch, fail_at=1)
+    fits = count_fits(monkeypatch, fail_at=1)
     with pytest.raises(KeyboardInterrupt):
-        run(STUDY, workspace, 1, Grid(workspace, tmp_path / "study"))
-    page = run(STUDY, workspace, 1, Grid(workspace, tmp_path / "study"))
+        run(ABLATION, workspace, 1, Grid(workspace, tmp_path / "ablations"))
+    page = run(ABLATION, workspace, 1, Grid(workspace, tmp_path / "ablations"))
     assert fits == [False, True, True]
-    assert run(STUDY, workspace, 1, Grid(workspace, tmp_path / "study")) == page
+    assert run(ABLATION, workspace, 1, Grid(workspace, tmp_path / "ablations")) == page
     assert len(fits) == 3
-    run(STUDY, workspace, 2, Grid(workspace, tmp_path / "study"))
+    run(ABLATION, workspace, 2, Grid(workspace, tmp_path / "ablations"))
     assert fits[3:] == [False, True]
 
 
-def test_other_data_are_another_cell(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fits = counted(monkeypatch)
-    cell = STUDY.cells[0]
-    first = Grid(workspace, tmp_path / "study").result(cell, 0)
+def test_other_data_is_another_cell(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = count_fits(monkeypatch)
+    cell = ABLATION.cells[0]
+    first = Grid(workspace, tmp_path / "ablations").result(cell, 0)
     plays = pl.read_parquet(workspace.marts / "plays.parquet")
     validation = plays.filter(pl.col("part") == "validation").sort("user_id", "play_number")
     assert first.predictions["label"].to_list() == validation["is_listened"].cast(pl.Float32).to_list()
     write_marts(workspace.marts, random_plays(seed=1))
     again = Workspace(workspace.folder, workspace.marts, workspace.as_of, workspace.recipe)
-    Grid(again, tmp_path / "study").result(cell, 0)
+    Grid(again, tmp_path / "ablations").result(cell, 0)
     assert len(fits) == 2
 
 
 def result(generator: np.random.Generator, labels: np.ndarray, signal: float, code: str) -> CellResult:
-    """Made-up probabilities of four users' cases."""
+    """Simulated probabilities for cases of four users."""
     probability = 1 / (1 + np.exp(-(signal * (labels - 0.5) + generator.normal(size=len(labels)))))
     rows = pl.DataFrame({"user": np.arange(len(labels)) % 4, "label": labels, "probability": probability})
     return CellResult(rows, {"seconds": 2.0, "parameters": 1234, "code": code})
 
 
-def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
+def test_report_has_means_over_seeds_and_paired_differences() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, 400).astype(np.float32)
     results = {
         "off": [result(generator, labels, 0.5, "new"), result(generator, labels, 0.6, "old")],
         "on": [result(generator, labels, 2.0, "new"), result(generator, labels, 2.2, "new")],
     }
-    page = render_markdown(STUDY, results, [0, 1], "here", "new")
+    page = render_markdown(ABLATION, results, [0, 1], "here", "new")
     auc = {
-        name: [roc_auc_score(one.predictions["label"], one.predictions["probability"]) for one in some]
-        for name, some in results.items()
+        name: [roc_auc_score(run.predictions["label"], run.predictions["probability"]) for run in runs]
+        for name, runs in results.items()
     }
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines()}
     assert f"| {np.mean(auc['off']):.4f} [" in lines["off"] and f"| {np.mean(auc['on']):.4f} [" in lines["on"]
     assert "1,234" in lines["on"] and "hard_search True" in lines["on"]
     assert f"| {np.mean(auc['on']) - np.mean(auc['off']):+.4f} [" in lines["on − off"]
-    assert "do it again): off." in page
+    assert "to repeat): off." in page
 
 
-def test_several_heads_have_a_table_each_and_a_bias_tower_its_line() -> None:
+def test_report_has_a_table_per_task_and_the_position_effect() -> None:
     generator = np.random.default_rng(0)
-    study = replace(STUDY, scope=EvaluationScope("test", ("click", "full_play", "like")))
+    ablation = replace(ABLATION, scope=EvaluationScope("test", ("click", "full_play", "like")))
     results: dict[str, list[CellResult]] = {"off": [], "on": []}
     for name, signals in (("off", {"click": 0.5, "full_play": 2.0}), ("on", {"click": 2.0, "full_play": 0.5})):
         labels = generator.integers(0, 2, 400).astype(np.float32)
@@ -126,43 +126,41 @@ def test_several_heads_have_a_table_each_and_a_bias_tower_its_line() -> None:
         effect = {"places": [1, 2, 3], "logits": [0.9, 0.5, 0.6]} if name == "on" else {"places": []}
         measures = {"seconds": 2.0, "parameters": 1, "code": "new", "position_effect": effect}
         results[name].append(CellResult(pl.concat(rows), measures))
-    page = render_markdown(study, results, [0], "here", "new")
-    click, full_play, like = (page.split(f"Task `{task}`:")[1].split("Task")[0] for task in study.scope.tasks)
+    page = render_markdown(ablation, results, [0], "here", "new")
+    click, full_play, like = (page.split(f"Task `{task}`:")[1].split("Task")[0] for task in ablation.scope.tasks)
     gains = [float(part.split("| on − off | ")[1].split(" ")[0]) for part in (click, full_play)]
     assert gains[0] > 0.1 and gains[1] < -0.1
-    assert "the log holds none" in like
-    assert "on: the earlier the place (of 3), the more its bias tower says: 0.500." in page
+    assert "the log has no labels for it" in like
+    assert "on: rank correlation of the bias tower with earlier positions (of 3): 0.500." in page
 
 
-def test_what_is_asked_makes_another_cell(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fits = counted(monkeypatch)
-    grid, asked = Grid(workspace, tmp_path / "study"), EvaluationScope("test", ("full_play", "not_skipped"))
-    grid.result(STUDY.cells[0], 0)
-    found = grid.result(STUDY.cells[0], 0, asked).predictions
+def test_other_scope_is_another_cell(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = count_fits(monkeypatch)
+    grid, scope = Grid(workspace, tmp_path / "ablations"), EvaluationScope("test", ("full_play", "not_skipped"))
+    grid.result(ABLATION.cells[0], 0)
+    found = grid.result(ABLATION.cells[0], 0, scope).predictions
     assert len(fits) == 2 and found["task"].unique().sort().to_list() == ["full_play", "not_skipped"]
     plays = pl.read_parquet(workspace.marts / "plays.parquet").filter(pl.col("part") == "test")
     assert found.height == 2 * plays.height
 
 
-def test_a_channel_is_measured_on_validation_sessions(
+def test_channel_is_measured_on_validation_sessions(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: SERVICES[service]))
-    study = Ablation(
+    ablation = Ablation(
         name="tiny",
         question="Do skips teach anything?",
         cells=(Cell("without", "realtime", {}), Cell("with", "realtime", {"loss.skip_negatives": True})),
         pairs=(("with", "without"),),
     )
-    chosen = Grid(workspace, tmp_path / "study")
-    page = run(study, workspace, 1, chosen)
-    rows = chosen.result(study.cells[1], 0).predictions
-    data = chosen.offline.data
+    grid = Grid(workspace, tmp_path / "ablations")
+    page = run(ablation, workspace, 1, grid)
+    rows = grid.result(ablation.cells[1], 0).predictions
+    data = grid.offline.data
     cases = data.recall_cases("validation").sample(CASES_PER_USER, CASES_SEED)
-    channel = Realtime.fit(data, study.cells[1].config("debug", 0), tmp_path / "again")
-    users = chosen.offline.load_user_batch("realtime", cases.user_ids.tolist(), cases.request_at_C)
+    channel = Realtime.fit(data, ablation.cells[1].config("debug", 0), tmp_path / "again")
+    users = grid.offline.load_user_batch("realtime", cases.user_ids.tolist(), cases.request_at_C)
     table = recall_table(channel.recall(users, 200).items_BK, cases)
     by_user = rows.with_columns(pl.col("recall_at_50/all").fill_nan(None)).group_by("user").mean()
     assert by_user["recall_at_50/all"].mean() == pytest.approx(table["recall_at_50/all"])
@@ -171,28 +169,28 @@ def test_a_channel_is_measured_on_validation_sessions(
     assert "| with − without |" in page and "@200 all by seed" in page
 
 
-def test_every_study_subtracts_cells_that_it_has() -> None:
-    for name, study in ABLATIONS.items():
-        cells = [cell.name for cell in study.cells]
-        assert study.name == name and len(set(cells)) == len(cells)
-        assert all(cell in cells for pair in study.pairs for cell in pair)
-        configs = [(cell.model, cell.config("small", 0)) for cell in study.cells]
+def test_pairs_of_ablations_are_existing_cells() -> None:
+    for name, ablation in ABLATIONS.items():
+        cells = [cell.name for cell in ablation.cells]
+        assert ablation.name == name and len(set(cells)) == len(cells)
+        assert all(cell in cells for pair in ablation.pairs for cell in pair)
+        configs = [(cell.model, cell.config("small", 0)) for cell in ablation.cells]
         assert all(configs.count(config) == 1 for config in configs)
 
 
-def test_some_cells_of_a_study(workspace: Workspace, tmp_path: Path) -> None:
-    some = ABLATIONS["ranking_history"].subset(["hard", "none"])
-    assert [cell.name for cell in some.cells] == ["none", "hard"]
-    assert some.pairs == (("hard", "none"),)
+def test_subset_of_cells(workspace: Workspace, tmp_path: Path) -> None:
+    subset = ABLATIONS["ranking_history"].subset(["hard", "none"])
+    assert [cell.name for cell in subset.cells] == ["none", "hard"]
+    assert subset.pairs == (("hard", "none"),)
     with pytest.raises(ValueError, match=r"harder.*choose from none, soft, hard"):
         ABLATIONS["ranking_history"].subset(["harder"])
-    few = replace(ABLATIONS["ranking_history"], cells=STUDY.cells[:1], pairs=())
-    page = run(few, workspace, 1, Grid(workspace, tmp_path / "study"))
+    single = replace(ABLATIONS["ranking_history"], cells=ABLATION.cells[:1], pairs=())
+    page = run(single, workspace, 1, Grid(workspace, tmp_path / "ablations"))
     assert "`python -m training.ablations ranking_history --seeds 1 --cells off`" in page
 
 
-def test_a_home_without_marts_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_marts_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["study", "ranking_history"])
+    monkeypatch.setattr("sys.argv", ["ablations", "ranking_history"])
     with pytest.raises(SystemExit, match="make pipeline"):
         main()

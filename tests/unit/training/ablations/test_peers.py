@@ -1,4 +1,4 @@
-"""Somebody else's rankers in a study: the numbers of the trees against a walk, the same cases for all."""
+"""Rankers of other libraries: features of the trees against a loop over the plays, same cases for all rankers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OfflineFeatures:
     return OfflineFeatures(TrainingData(marts, "held_out", recipe("debug")))
 
 
-def test_every_number_of_the_trees_is_from_earlier_plays(offline: OfflineFeatures) -> None:
+def test_features_of_the_trees_are_from_earlier_plays(offline: OfflineFeatures) -> None:
     plays = offline.data.plays
     rows, names = gbdt.features(plays)
     assert len(names) == 26
     for row in np.random.default_rng(0).choice(len(plays), 60, replace=False):
-        mine = np.flatnonzero(plays.user_P == plays.user_P[row])
-        before = mine[plays.play_number_P[mine] < plays.play_number_P[row]]
+        user_rows = np.flatnonzero(plays.user_P == plays.user_P[row])
+        before = user_rows[plays.play_number_P[user_rows] < plays.play_number_P[row]]
         label, at = plays.is_listened_P[before].astype(float), plays.request_at_P[row]
         found = rows.filter((pl.col("user") == plays.user_P[row]) & (pl.col("play_number") == plays.play_number_P[row]))
         expected = {
@@ -60,25 +60,27 @@ def test_every_number_of_the_trees_is_from_earlier_plays(offline: OfflineFeature
         assert {name: found[name][0] for name in expected} == pytest.approx(expected)
 
 
-def test_peers_answer_for_the_same_plays_as_a_ranker(
+def test_peers_predict_the_same_plays_as_a_ranker(
     offline: OfflineFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training.ranking import RANKERS
 
-    ours, _, _ = ranker_trial.measure("sum_pooling", offline, RANKERS["sum_pooling"].config("debug"), tmp_path / "a")
-    trees, _, told = peer_trial.measure("gbdt", offline, GbdtConfig(cases=200, min_data_in_leaf=5), tmp_path / "b")
-    assert trees.select("user", "label").equals(ours.select("user", "label"))
-    assert trees["probability"].is_between(0, 1).all() and told["cases"] <= 204
+    expected, _, _ = ranker_trial.measure(
+        "sum_pooling", offline, RANKERS["sum_pooling"].config("debug"), tmp_path / "a"
+    )
+    trees, _, measures = peer_trial.measure("gbdt", offline, GbdtConfig(cases=200, min_data_in_leaf=5), tmp_path / "b")
+    assert trees.select("user", "label").equals(expected.select("user", "label"))
+    assert trees["probability"].is_between(0, 1).all() and measures["cases"] <= 204
 
-    def read(command: list[str], **options) -> object:
+    def fake_run(command: list[str], **options) -> object:
         cases = np.load(Path(command[4]) / rechub.CASES)
         assert cases["train_history"].shape == (len(cases["train_label"]), 7)
-        assert (np.diff((cases["validation_history"] > 0).astype(int), axis=1) <= 0).all(), "zeros stand at the end"
+        assert (np.diff((cases["validation_history"] > 0).astype(int), axis=1) <= 0).all(), "padding is at the end"
         np.save(Path(command[4]) / rechub.PREDICTIONS, np.full(len(cases["validation_item"]), 0.5, np.float32))
         return type("Done", (), {"returncode": 0, "stdout": 'noise\n{"seconds": 1.0, "parameters": 3}\n'})
 
-    monkeypatch.setattr(peer_trial.subprocess, "run", read)
+    monkeypatch.setattr(peer_trial.subprocess, "run", fake_run)
     monkeypatch.setattr(peer_trial, "ensure_environment", lambda *packages: Path("python"))
-    said, _, told = peer_trial.measure("DIN", offline, RechubConfig(cases=200, events=7), tmp_path / "c")
-    assert said.select("user", "label").equals(ours.select("user", "label"))
-    assert told["parameters"] == 3 and set(said["probability"].to_list()) == {0.5}
+    predictions, _, measures = peer_trial.measure("DIN", offline, RechubConfig(cases=200, events=7), tmp_path / "c")
+    assert predictions.select("user", "label").equals(expected.select("user", "label"))
+    assert measures["parameters"] == 3 and set(predictions["probability"].to_list()) == {0.5}

@@ -29,7 +29,7 @@ PRODUCERS = {
         }.items()
         for name in names
     },
-    **{f"study {name}": study.code for name, study in ABLATIONS.items()},
+    **{f"ablation {name}": ablation.code for name, ablation in ABLATIONS.items()},
 }
 PACKAGES = ("ingestion", "quality", "sequences", "training", "serving", "local", "feature_repo")
 MODULES = sorted(
