@@ -1,4 +1,5 @@
-{# What dbt-spark leaves out of a contract. Types are written as both engines know them, but for lists. #}
+{# Parts of model contracts that dbt-spark does not implement. Types have the same names in both engines, except
+   lists. #}
 
 {% macro spark__get_empty_schema_sql(columns) %}
     select
@@ -9,7 +10,7 @@
     {%- endfor %}
 {% endmacro %}
 
-{# Spark holds Parquet tables to no constraint: rows without a required value are looked for when they have been written. #}
+{# Spark does not enforce constraints of Parquet tables, so nulls in required columns are searched after writing. #}
 {% macro spark__persist_constraints(relation, model) %}
     {%- set required = [] -%}
     {%- for column in model.columns.values() if "not_null" in column.constraints | map(attribute="type") -%}
@@ -20,7 +21,7 @@
         {%- set rows = run_query(missing).columns[0].values()[0] -%}
         {%- if rows -%}
             {%- do exceptions.raise_compiler_error(
-                rows ~ " rows of " ~ relation ~ " lack a required value; look for " ~ required | join(" or ")
+                rows ~ " rows of " ~ relation ~ " have nulls in required columns; find them with: where " ~ required | join(" or ")
             ) -%}
         {%- endif -%}
     {%- endif -%}

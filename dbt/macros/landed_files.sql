@@ -1,42 +1,43 @@
-{# The landing zone as SQL sees it. Files are immutable and named by their content, so a file that was read once never
-   changes. `default__` is DuckDB's, as in every file of this folder. #}
+{# SQL access to the landing zone. Files are immutable and named by the hash of their content. In all files of this
+   folder, `default__` is the DuckDB implementation. #}
 
 {% macro landing_glob(table) -%}
     {{ adapter.dispatch("tables", "segue")() }}/landing/{{ table }}/dt=*/*.parquet
 {%- endmacro %}
 
-{# The home folder, or a folder of object storage. #}
+{# Root of the landing zone: the home folder or a folder on object storage. #}
 {% macro default__tables() -%}
     {{ env_var("SEGUE_TABLES", "") or env_var("SEGUE_HOME", "var") }}
 {%- endmacro %}
 
-{# The home folder, or the copies there of what is on object storage, as they were validated (`storage.landing`). #}
+{# Root of the landing zone: the home folder, or the local copies of object storage
+   (`storage.object_store.fetch_landing`). #}
 {% macro spark__tables() -%}
     {{ env_var("SEGUE_HOME", "var") ~ ("/cache" if env_var("SEGUE_TABLES", "") else "") }}
 {%- endmacro %}
 
-{# `dt=2026-06-30/4f2c….parquet`: the same name wherever the home folder stands. #}
+{# `dt=2026-06-30/4f2c….parquet`: file name independent of the home folder. #}
 {% macro landed_file(path) -%}
     regexp_extract({{ path }}, '(dt=[^/]+/[^/]+)$', 1)
 {%- endmacro %}
 
-{# `2026-06-30`, or `2026-06` of a historical load. #}
+{# `2026-06-30`, or `2026-06` for a historical load. #}
 {% macro landed_partition(path) -%}
     regexp_extract({{ path }}, 'dt=([^/]+)/[^/]+$', 1)
 {%- endmacro %}
 
-{# A landed table, whole, with the file of each row as `filename`. #}
-{% macro landed(table) -%}
+{# All rows of a landed table, with the file of each row as `filename`. #}
+{% macro landed_relation(table) -%}
     {%- set relation = source("landing", table) -%}
-    {{ adapter.dispatch("landed", "segue")(relation, table) }}
+    {{ adapter.dispatch("landed_relation", "segue")(relation, table) }}
 {%- endmacro %}
 
-{# Where DuckDB finds the files stands with the source. #}
-{% macro default__landed(relation, table) -%}
+{# In DuckDB the source definition contains the location of the files. #}
+{% macro default__landed_relation(relation, table) -%}
     {{ relation }}
 {%- endmacro %}
 
-{% macro spark__landed(relation, table) -%}
+{% macro spark__landed_relation(relation, table) -%}
     {{ spark_files(landing_glob(table)) }}
 {%- endmacro %}
 
@@ -44,7 +45,7 @@
     (select *, _metadata.file_path as filename from parquet.`{{ glob }}`)
 {%- endmacro %}
 
-{# The event files of some partitions, of all where none is named. #}
+{# The event files of the given partitions; of all partitions if the list is empty. #}
 {% macro event_files(partitions) -%}
     {{ adapter.dispatch("event_files", "segue")(partitions) }}
 {%- endmacro %}
@@ -62,15 +63,15 @@
     {{ spark_files(landing_glob("listening_events") | replace("dt=*", "dt=" ~ days)) }}
 {%- endmacro %}
 
-{# A relation with the path of every landed event file as `file`; no file is opened. #}
-{% macro event_paths() -%}
-    {{ adapter.dispatch("event_paths", "segue")() }}
+{# Relation with the paths of all landed event files as `file`; no file is opened. #}
+{% macro list_event_files() -%}
+    {{ adapter.dispatch("list_event_files", "segue")() }}
 {%- endmacro %}
 
-{% macro default__event_paths() -%}
+{% macro default__list_event_files() -%}
     glob('{{ landing_glob("listening_events") }}')
 {%- endmacro %}
 
-{% macro spark__event_paths() -%}
+{% macro spark__list_event_files() -%}
     (select path as file from binaryFile.`{{ landing_glob("listening_events") }}`)
 {%- endmacro %}

@@ -1,14 +1,15 @@
-{# Lists as each engine writes them. `default__` is DuckDB's, as in every file of this folder. #}
+{# List functions that differ between the engines. In all files of this folder, `default__` is the DuckDB
+   implementation. #}
 
-{% macro list_of(values=[]) -%}
-    {{ adapter.dispatch("list_of", "segue")(values) }}
+{% macro list_literal(values=[]) -%}
+    {{ adapter.dispatch("list_literal", "segue")(values) }}
 {%- endmacro %}
 
-{% macro default__list_of(values) -%}
+{% macro default__list_literal(values) -%}
     [{{ values | join(", ") }}]
 {%- endmacro %}
 
-{% macro spark__list_of(values) -%}
+{% macro spark__list_literal(values) -%}
     array({{ values | join(", ") }})
 {%- endmacro %}
 
@@ -24,41 +25,41 @@
     (size({{ list }}) = 0)
 {%- endmacro %}
 
-{# The first value, null where there is none. #}
-{% macro first_of(list) -%}
-    {{ adapter.dispatch("first_of", "segue")(list) }}
+{# First value of a list; null if the list is empty. #}
+{% macro list_first(list) -%}
+    {{ adapter.dispatch("list_first", "segue")(list) }}
 {%- endmacro %}
 
-{% macro default__first_of(list) -%}
+{% macro default__list_first(list) -%}
     {{ list }}[1]
 {%- endmacro %}
 
-{% macro spark__first_of(list) -%}
+{% macro spark__list_first(list) -%}
     try_element_at({{ list }}, 1)
 {%- endmacro %}
 
-{# An aggregate: the values of a group in the order of `place`. #}
-{% macro list_ordered(value, place) -%}
-    {{ adapter.dispatch("list_ordered", "segue")(value, place) }}
+{# Aggregate function: list of the values of a group ordered by `ordinal`. #}
+{% macro ordered_list_agg(value, ordinal) -%}
+    {{ adapter.dispatch("ordered_list_agg", "segue")(value, ordinal) }}
 {%- endmacro %}
 
-{% macro default__list_ordered(value, place) -%}
-    list({{ value }} order by {{ place }})
+{% macro default__ordered_list_agg(value, ordinal) -%}
+    list({{ value }} order by {{ ordinal }})
 {%- endmacro %}
 
-{% macro spark__list_ordered(value, place) -%}
-    transform(array_sort(collect_list(struct({{ place }} as place, {{ value }} as value))), one -> one.value)
+{% macro spark__ordered_list_agg(value, ordinal) -%}
+    transform(array_sort(collect_list(struct({{ ordinal }} as ordinal, {{ value }} as value))), item -> item.value)
 {%- endmacro %}
 
-{# Stands behind `from`: a row for each value of the list, whose `place` rises; none for an empty list. #}
-{% macro each_of(list, table, value, place="place") -%}
-    {{ adapter.dispatch("each_of", "segue")(list, table, value, place) }}
+{# Clause after `from`: one row per value of the list with an increasing `ordinal`; no row for an empty list. #}
+{% macro unnest_list(list, table, value, ordinal="ordinal") -%}
+    {{ adapter.dispatch("unnest_list", "segue")(list, table, value, ordinal) }}
 {%- endmacro %}
 
-{% macro default__each_of(list, table, value, place) -%}
-    cross join unnest({{ list }}) with ordinality as {{ table }} ({{ value }}, {{ place }})
+{% macro default__unnest_list(list, table, value, ordinal) -%}
+    cross join unnest({{ list }}) with ordinality as {{ table }} ({{ value }}, {{ ordinal }})
 {%- endmacro %}
 
-{% macro spark__each_of(list, table, value, place) -%}
-    lateral view posexplode({{ list }}) {{ table }} as {{ place }}, {{ value }}
+{% macro spark__unnest_list(list, table, value, ordinal) -%}
+    lateral view posexplode({{ list }}) {{ table }} as {{ ordinal }}, {{ value }}
 {%- endmacro %}

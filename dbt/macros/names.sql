@@ -1,7 +1,7 @@
-{# A name as it is compared: Unicode compatibility forms (NFKC) folded and case removed, white space trimmed.
-   Neither engine has compatibility forms, so the compatibility characters that occur in names are
-   mapped here: full-width letters and digits, half-width katakana, ligatures, ellipsis, trade mark. #}
-{% macro fold_name(name) -%}
+{# Name normalized for comparison: Unicode compatibility forms (NFKC), lower case, white space trimmed. Neither engine
+   implements NFKC, so the compatibility characters that occur in names are mapped here: full-width letters and
+   digits, half-width katakana, ligatures, ellipsis, trademark. #}
+{% macro normalize_name(name) -%}
     {%- set wide = "！＂＃＄％＆＇（）＊＋，－．／０１２３４５６７８９：；＜＝＞？＠ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺ［＼］＾＿｀ａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ｛｜｝～　" -%}
     {%- set narrow = "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~ " -%}
     {%- set half = "ｱｲｳｴｵｶｷｸｹｺｻｼｽｾｿﾀﾁﾂﾃﾄﾅﾆﾇﾈﾉﾊﾋﾌﾍﾎﾏﾐﾑﾒﾓﾔﾕﾖﾗﾘﾙﾚﾛﾜｦﾝｧｨｩｪｫｬｭｮｯｰ･｡｢｣､" -%}
@@ -9,38 +9,38 @@
     {%- set marks = "ﾞﾟªº¹²³µſςΣ" -%}
     {%- set plain = "\u3099\u309aao123μsσσ" -%}
     {%- set spelled = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "…": "...", "™": "tm", "ß": "ss", "ẞ": "ss", "№": "no", "İ": "i\u0307", "\u00a0": " "} -%}
-    {%- set folded = namespace(sql="translate(" ~ name ~ ", " ~ quoted(wide ~ half ~ marks) ~ ", " ~ quoted(narrow ~ full ~ plain) ~ ")") -%}
+    {%- set folded = namespace(sql="translate(" ~ name ~ ", " ~ string_literal(wide ~ half ~ marks) ~ ", " ~ string_literal(narrow ~ full ~ plain) ~ ")") -%}
     {%- for character, letters in spelled.items() -%}
-        {%- set folded.sql = "replace(" ~ folded.sql ~ ", " ~ quoted(character) ~ ", " ~ quoted(letters) ~ ")" -%}
+        {%- set folded.sql = "replace(" ~ folded.sql ~ ", " ~ string_literal(character) ~ ", " ~ string_literal(letters) ~ ")" -%}
     {%- endfor -%}
-    trim({{ one_form("lower(" ~ folded.sql ~ ")") }})
+    trim({{ unicode_normalize("lower(" ~ folded.sql ~ ")") }})
 {%- endmacro %}
 
-{# A text as a literal. #}
-{% macro quoted(text) -%}
-    {{ adapter.dispatch("quoted", "segue")(text) }}
+{# SQL literal of a string. #}
+{% macro string_literal(text) -%}
+    {{ adapter.dispatch("string_literal", "segue")(text) }}
 {%- endmacro %}
 
-{% macro default__quoted(text) -%}
+{% macro default__string_literal(text) -%}
     '{{ text | replace("'", "''") }}'
 {%- endmacro %}
 
-{% macro spark__quoted(text) -%}
+{% macro spark__string_literal(text) -%}
     '{{ text | replace("\\", "\\\\") | replace("'", "\\'") }}'
 {%- endmacro %}
 
-{# Lower-case text in one form, whether its accents are characters of their own or not: DuckDB composes, Spark (which has no
-   normal forms) takes the composed letters of Latin, Greek, Cyrillic and kana apart. Both tell the same names apart. #}
-{% macro one_form(text) -%}
-    {{ adapter.dispatch("one_form", "segue")(text) }}
+{# Lower-case text in a single Unicode normalization form: DuckDB composes; Spark, which has no normalization function,
+   decomposes the composed letters of Latin, Greek, Cyrillic and kana. Names are equal in both engines or in neither. #}
+{% macro unicode_normalize(text) -%}
+    {{ adapter.dispatch("unicode_normalize", "segue")(text) }}
 {%- endmacro %}
 
-{% macro default__one_form(text) -%}
+{% macro default__unicode_normalize(text) -%}
     nfc_normalize({{ text }})
 {%- endmacro %}
 
-{% macro spark__one_form(text) -%}
-    {#- A mark: letters without it, and the same letters with it. -#}
+{% macro spark__unicode_normalize(text) -%}
+    {#- Combining mark: [letters without the mark, the same letters with the mark]. -#}
     {%- set marks = {
         "\u0300": ["aeiouünеиēōwâăêôơưyἀἁἐἑἠἡἰἱὀὁὐὑὠὡαεηιουωϊϋ", "àèìòùǜǹѐѝḕṑẁầằềồờừỳἂἃἒἓἢἣἲἳὂὃὒὓὢὣὰὲὴὶὸὺὼῒῢ"],
         "\u0301": ["aeiouyclnrszügåæøϊαεηιϋουωϒгкçēïkmõōpũwâăêôơưἀἁἐἑἠἡἰἱὀὁὐὑὠὡ", "áéíóúýćĺńŕśźǘǵǻǽǿΐάέήίΰόύώϓѓќḉḗḯḱḿṍṓṕṹẃấắếốớứἄἅἔἕἤἥἴἵὄὅὔὕὤὥ"],
@@ -74,23 +74,23 @@
         "\u3099": ["かきくけこさしすせそたちつてとはひふへほうゝカキクケコサシスセソタチツテトハヒフヘホウワヰヱヲヽ", "がぎぐげござじずぜぞだぢづでどばびぶべぼゔゞガギグゲゴザジズゼゾダヂヅデドバビブベボヴヷヸヹヺヾ"],
         "\u309a": ["はひふへほハヒフヘホ", "ぱぴぷぺぽパピプペポ"]
     } -%}
-    {%- set apart = {} -%}
+    {%- set decomposed = {} -%}
     {%- for mark, (letters, marked) in marks.items() -%}
         {%- for letter in letters -%}
-            {%- do apart.update({marked[loop.index0]: letter ~ mark}) -%}
+            {%- do decomposed.update({marked[loop.index0]: letter ~ mark}) -%}
         {%- endfor -%}
     {%- endfor -%}
     {%- set pairs = [] -%}
-    {%- for letter, parts in apart.items() -%}
+    {%- for letter, parts in decomposed.items() -%}
         {%- set whole = namespace(text=parts) -%}
-        {#- A letter of several marks is taken apart mark by mark. -#}
-        {%- for _ in range(2) if whole.text[0] in apart -%}
-            {%- set whole.text = apart.get(whole.text[0], whole.text[0]) ~ whole.text[1:] -%}
+        {#- Letters with several marks are decomposed mark by mark. -#}
+        {%- for _ in range(2) if whole.text[0] in decomposed -%}
+            {%- set whole.text = decomposed.get(whole.text[0], whole.text[0]) ~ whole.text[1:] -%}
         {%- endfor -%}
         {%- do pairs.append(letter ~ "=" ~ whole.text) -%}
     {%- endfor -%}
     array_join(transform(
         split({{ text }}, ''),
-        letter -> coalesce(try_element_at(str_to_map({{ quoted(pairs | join(",")) }}, ',', '='), letter), letter)
+        letter -> coalesce(try_element_at(str_to_map({{ string_literal(pairs | join(",")) }}, ',', '='), letter), letter)
     ), '')
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{# What a play's length means. Every model that speaks of skips and full plays calls these. #}
+{# Definitions of skips and full plays, used by all models. #}
 
 {% macro is_skip(played_ms) -%}
     coalesce({{ played_ms }} < {{ var("skip_below_ms") }}, false)
@@ -8,7 +8,8 @@
     coalesce({{ played_ms }} >= {{ var("skip_below_ms") }}, false)
 {%- endmacro %}
 
-{# Share of the track that was heard, 0 to 1; null when either length is unknown (`least` alone would skip the null). #}
+{# Fraction of the track that was played, 0 to 1; null if either duration is unknown (`least` alone would ignore
+   nulls). #}
 {% macro played_ratio(played_ms, duration_ms) -%}
     case
         when {{ played_ms }} is not null and {{ duration_ms }} > 0
@@ -23,7 +24,7 @@
     )
 {%- endmacro %}
 
-{# A play is exactly one of skip, full play and play; what is left of the impressions had no click. #}
+{# Behavior of an event. A play is exactly one of skip, full_play and play; the remaining impressions had no click. #}
 {% macro behaviour(action, played_ms, duration_ms) -%}
     case
         when {{ action }} = 'impression' then 'impression_without_click'

@@ -1,5 +1,5 @@
-{# Publishes each mart that this run built, sorted by its key. A run that failed anywhere publishes nothing, so readers keep
-   the last good marts. `default__` is DuckDB's, as in every file of this folder. #}
+{# Publish the marts that this run built, sorted by key. A run with any failure publishes nothing, so readers keep the
+   last valid marts. In all files of this folder, `default__` is the DuckDB implementation. #}
 {% macro publish_marts(results) -%}
     {%- if execute and results | selectattr("status", "in", ["error", "fail", "runtime error", "skipped", "partial success"]) | list | length == 0 -%}
         {%- set marts = [] -%}
@@ -11,23 +11,23 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# To marts/<name>.parquet. DuckDB writes to a temporary name and renames, so that a reader never sees half a file.
-   (dbt-duckdb's external models are not used: an empty one is published with one row of nulls.)
-   Where tables are on object storage, it is built/<name>.parquet, which the next step of the line uploads (`python -m
-   local.publish`): DuckDB completes an object that it failed to write, and half a mart would replace a whole one. #}
+{# Write marts/<name>.parquet. DuckDB writes a temporary file and renames it, so that readers never see a partial file.
+   (dbt-duckdb's external models are not used because they publish an empty mart with a row of nulls.)
+   If tables are on object storage, write built/<name>.parquet, which the next pipeline step (`python -m local.publish`)
+   uploads: after an error DuckDB closes a partially written object, which would replace a complete mart. #}
 {% macro default__publish(marts) -%}
     {%- set folder = env_var("SEGUE_HOME", "var") ~ ("/built" if env_var("SEGUE_TABLES", "") else "/marts") -%}
     {%- for name, rows in marts -%}
         {%- if loop.first -%}
-            {#- Partitioned writing of no rows is how DuckDB makes a folder. -#}
-            {%- do run_query("copy (select 1 as part, 1 as one where false) to '" ~ folder ~ "' (format parquet, partition_by (part), overwrite_or_ignore true)") -%}
+            {#- A partitioned write of zero rows makes DuckDB create the folder. -#}
+            {%- do run_query("copy (select 1 as part, 1 as value where false) to '" ~ folder ~ "' (format parquet, partition_by (part), overwrite_or_ignore true)") -%}
         {%- endif -%}
         {%- do run_query("copy (" ~ rows ~ ") to '" ~ folder ~ "/" ~ name ~ ".parquet' (format parquet, compression zstd, use_tmp_file true)") -%}
     {%- endfor -%}
 {%- endmacro %}
 
-{# To spark/marts/<name>/, files whose names are in the order of the rows: Spark writes a folder, and not in one go. The
-   next step of the line (`python -m local.publish`) makes one file of each, as readers expect it. #}
+{# Write the folder spark/marts/<name>/, whose file names are in the order of the rows. Spark cannot write it
+   atomically; the next pipeline step (`python -m local.publish`) merges it to the single file that readers expect. #}
 {% macro spark__publish(marts) -%}
     {%- for name, rows in marts -%}
         {%- do run_query(

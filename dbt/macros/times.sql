@@ -1,40 +1,41 @@
-{# Marts hold naive UTC. Clocks count in microseconds since 1970, which are the same instant whatever a session's zone. #}
+{# Marts contain timestamps in UTC without time zone. Computations use microseconds since 1970, which are independent
+   of the session's time zone. #}
 
-{% macro micros(time) -%}
-    {{ adapter.dispatch("micros", "segue")(time) }}
+{% macro epoch_micros(time) -%}
+    {{ adapter.dispatch("epoch_micros", "segue")(time) }}
 {%- endmacro %}
 
-{% macro default__micros(time) -%}
+{% macro default__epoch_micros(time) -%}
     epoch_us({{ time }})
 {%- endmacro %}
 
-{% macro spark__micros(time) -%}
+{% macro spark__epoch_micros(time) -%}
     unix_micros(cast({{ time }} as timestamp_ltz))
 {%- endmacro %}
 
-{% macro time_of(micros) -%}
-    {{ adapter.dispatch("time_of", "segue")(micros) }}
+{% macro timestamp_from_micros(microseconds) -%}
+    {{ adapter.dispatch("timestamp_from_micros", "segue")(microseconds) }}
 {%- endmacro %}
 
-{% macro default__time_of(micros) -%}
-    make_timestamp({{ micros }})
+{% macro default__timestamp_from_micros(microseconds) -%}
+    make_timestamp({{ microseconds }})
 {%- endmacro %}
 
-{% macro spark__time_of(micros) -%}
-    cast(timestamp_micros({{ micros }}) as timestamp_ntz)
+{% macro spark__timestamp_from_micros(microseconds) -%}
+    cast(timestamp_micros({{ microseconds }}) as timestamp_ntz)
 {%- endmacro %}
 
-{# Landed times carry a zone and marts do not. #}
-{% macro utc(column) -%}
-    {{ time_of(micros(column)) }}
+{# Landed timestamps have a time zone, those of marts do not. #}
+{% macro to_naive_utc(column) -%}
+    {{ timestamp_from_micros(epoch_micros(column)) }}
 {%- endmacro %}
 
-{# The first instant that is not known yet. #}
+{# First unknown point in time: only events before it are used. #}
 {% macro as_of() -%}
     timestamp '{{ var("as_of") }}'
 {%- endmacro %}
 
-{# Minutes as microseconds, for clocks that count in bigint. #}
+{# Minutes as microseconds (bigint). #}
 {% macro minutes_us(minutes) -%}
     ({{ minutes }} * 60000000)
 {%- endmacro %}

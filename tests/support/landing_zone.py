@@ -1,4 +1,4 @@
-"""Landing zones made by hand, and dbt run over them."""
+"""Handmade landing zones and `dbt build` over them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LANDED_AT = datetime(2026, 6, 9, tzinfo=UTC)
 
 
 def at(minute: float) -> datetime:
-    """So many minutes after the world began."""
+    """Time `minute` minutes after the start of the data."""
     return DAY + timedelta(minutes=minute)
 
 
 def event(event_id: str, user: str, action: str, target: str, end: float, **more: Any) -> dict[str, Any]:
-    """An event that ended at minute `end`; plays last `played_ms`."""
+    """An event that ended at minute `end`; it started `played_ms` earlier."""
     length = timedelta(milliseconds=more.get("played_ms") or 0)
     row = {"event_id": event_id, "user_id": user, "action": action, "target_type": "track", "target_id": target}
     return row | {"sequence_number": 0, "occurred_at": at(end) - length, "ended_at": at(end)} | more
 
 
 def write(home: Path, table: str, partition: str, name: str, rows: list[dict[str, Any]]) -> Path:
-    """One landed file, in the contract's columns."""
+    """Write a landed file with the columns of the contract."""
     folder = home / "landing" / table / f"dt={partition}"
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([field.with_nullable(True) for field in SCHEMAS[table]])
@@ -43,7 +43,7 @@ def write(home: Path, table: str, partition: str, name: str, rows: list[dict[str
 
 
 def write_empty_tables(home: Path) -> None:
-    """A zero-row file a table, as every landing leaves it."""
+    """Write a zero-row file per table, as every landing does."""
     for table in SCHEMAS:
         write(home, table, "2026-06-01", "empty", [])
 
@@ -51,15 +51,23 @@ def write_empty_tables(home: Path) -> None:
 def build(
     home: Path, *arguments: str, tests: bool = False, as_of: str = AS_OF, variables: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`dbt build` into `home`; the models alone unless `tests`. `variables`: of another engine than DuckDB."""
+    """Run `dbt build` in `home`.
+
+    Args:
+        home: Home folder.
+        arguments: Additional arguments of dbt.
+        tests: Also run data tests and unit tests.
+        as_of: First unknown day.
+        variables: Environment variables for another engine than DuckDB.
+    """
     environment = os.environ | {"SEGUE_HOME": str(home)}
-    ours = variables or settings.tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
-    without = [] if tests else ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+    tool_variables = variables or settings.tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
+    exclusions = [] if tests else ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
     program = str(Path(sys.executable).parent / "dbt")
     return subprocess.run(
-        [program, "build", "--project-dir", "dbt", "--vars", f"{{as_of: {as_of}}}", *without, *arguments],
+        [program, "build", "--project-dir", "dbt", "--vars", f"{{as_of: {as_of}}}", *exclusions, *arguments],
         cwd=settings.ROOT,
-        env=environment | ours,
+        env=environment | tool_variables,
         capture_output=True,
         text=True,
         check=False,
@@ -69,6 +77,6 @@ def build(
 def built(
     home: Path, *arguments: str, tests: bool = False, as_of: str = AS_OF, variables: dict[str, str] | None = None
 ) -> None:
-    """`build` that must succeed."""
+    """Run `build` and assert that it succeeds."""
     run = build(home, *arguments, tests=tests, as_of=as_of, variables=variables)
     assert run.returncode == 0, run.stdout[-5000:]

@@ -1,4 +1,4 @@
-"""Small sources in the exact shape of the real ones, made by hand for the tests."""
+"""Small handmade logs in the exact format of real ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADER = "user_id,ts,track_id,artist_id,ms_played,reason_start,reason_end,shuffl
 
 
 def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:
-    """A play log folder; a row is `user,ts,track,artist,ms` and gets the four trailing empty fields."""
+    """Write a play log folder. Rows are `user,ts,track,artist,ms`; the four trailing empty fields are added."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [HEADER, *(f"{row},,,," if row.count(",") == 4 else row for row in rows)]
     _gzip(folder / "events.csv.gz", lines)
@@ -26,7 +26,7 @@ def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:
 
 
 def event(number: int = 0, **columns: Any) -> dict[str, Any]:
-    """A valid row of `listening_events`, changed where a test wants it."""
+    """A valid row of `listening_events` with some columns replaced."""
     row = {
         "event_id": f"e{number}",
         "user_id": "u1",
@@ -41,24 +41,24 @@ def event(number: int = 0, **columns: Any) -> dict[str, Any]:
 
 
 def json_lines(path: Path, rows: list[Any]) -> Path:
-    """One JSON object a line; text is written as it is."""
+    """Write one JSON object per line; strings are written unchanged."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
     return path
 
 
 def landed(home: Path, table: str = "listening_events") -> pl.DataFrame:
-    """Everything landed in a table."""
+    """All landed rows of a table."""
     return _all(home / "landing" / table)
 
 
 def quarantined(home: Path, table: str = "listening_events") -> pl.DataFrame:
-    """Everything quarantined of a table."""
+    """All quarantined rows of a table."""
     return _all(home / "quarantine" / table)
 
 
 def tree(home: Path) -> dict[str, bytes]:
-    """Every file below a home and its bytes."""
+    """Relative path and content of every file below a home."""
     return {str(file.relative_to(home)): file.read_bytes() for file in sorted(home.rglob("*")) if file.is_file()}
 
 

@@ -1,4 +1,4 @@
-"""A server that speaks S3 on loopback, on a free port, gone with the test; and a line to it that breaks in the middle."""
+"""S3 server on loopback for tests, and a proxy to it that breaks the connection in the middle of a transfer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CREDENTIALS = {
 
 @contextmanager
 def running() -> Iterator[dict[str, str]]:
-    """What the environment of its clients must have."""
+    """Run the server; yields the environment variables of its clients."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -33,21 +33,26 @@ def running() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def breaking(endpoint: str, side: str, after: int, broken: Callable[[], None]) -> Iterator[str]:
-    """The address of a line to the server that calls `broken`, and ends, when so many bytes went over it: `side` is `to` or
-    `from` the server.
+def interrupted_proxy(endpoint: str, side: str, after: int, on_interrupt: Callable[[], None]) -> Iterator[str]:
+    """Run a proxy that calls `on_interrupt` and closes all connections after a number of bytes; yields its URL.
+
+    Args:
+        endpoint: URL of the server.
+        side: Direction of the counted bytes, `to` or `from` the server.
+        after: Number of bytes.
+        on_interrupt: Called before the connections are closed.
     """
     address = urlsplit(endpoint)
     listening = socket.create_server(("127.0.0.1", 0))
-    gone = dict.fromkeys(("to", "from"), 0)
+    transferred = dict.fromkeys(("to", "from"), 0)
     ends: list[socket.socket] = [listening]
 
-    def pump(source: socket.socket, target: socket.socket, way: str) -> None:
+    def pump(source: socket.socket, target: socket.socket, direction: str) -> None:
         with suppress(OSError):
             while piece := source.recv(65_536):
-                gone[way] += len(piece)
-                if way == side and gone[way] > after:
-                    broken()
+                transferred[direction] += len(piece)
+                if direction == side and transferred[direction] > after:
+                    on_interrupt()
                     for end in ends:
                         end.close()
                     return

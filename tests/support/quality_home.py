@@ -1,4 +1,4 @@
-"""A home folder with every mart and a landing zone, made by hand and without a fault."""
+"""A handmade home folder with valid marts and a valid landing zone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import duckdb
 
 AS_OF = "2026-06-10"
 
-# Five thousand events a day for eight days: enough to compare a day with the week before it.
+# Five thousand events per day for eight days: enough to compare a day with the preceding week.
 EVENTS = """
     select
         'e' || i as event_id,
@@ -78,13 +78,13 @@ ROWS = {
 
 
 def write_mart(home: Path, name: str, query: str) -> None:
-    """Publishes what the query selects."""
+    """Publish the rows of a query as a mart."""
     (home / "marts").mkdir(parents=True, exist_ok=True)
     duckdb.sql(f"copy ({query}) to '{home}/marts/{name}.parquet' (format parquet)")
 
 
 def write_landing(home: Path, query: str, monthly: bool = False) -> None:
-    """Lands the selected events, by day or by month."""
+    """Land the events of a query in partitions by day or month."""
     length = len("2026-06") if monthly else len("2026-06-01")
     (home / "landing").mkdir(parents=True, exist_ok=True)
     duckdb.sql(
@@ -94,7 +94,7 @@ def write_landing(home: Path, query: str, monthly: bool = False) -> None:
 
 
 def write_home(home: Path) -> None:
-    """Every mart and landed events, all of them good."""
+    """Write valid landed events and all marts."""
     write_landing(home, EVENTS)
     write_mart(home, "events", EVENTS)
     for name, query in ROWS.items():

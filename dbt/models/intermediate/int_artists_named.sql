@@ -11,7 +11,7 @@ named as (
     select
         artist_id,
         name,
-        {{ fold_name("name") }} as folded_name
+        {{ normalize_name("name") }} as folded_name
     from artists
 
 )

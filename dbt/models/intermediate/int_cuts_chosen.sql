@@ -12,7 +12,7 @@ plays as (
 
 ),
 
--- Pooled personal exports lie in different years: each user is then split on their own time.
+-- Personal exports cover different years, so each user is split by their own time.
 mode as (
 
     select case when count(*) > 0 then 'user_time' else 'global_time' end as split
@@ -21,12 +21,12 @@ mode as (
 
 ),
 
--- A cut is the play by which so many tenths of all plays are known. It lies in one day, and only that day's plays are
--- put in order: a quantile of all plays would be held in memory by one task.
+-- A cut is a quantile of known_at over all plays. Only the plays of the day that contains it are sorted, because an
+-- exact quantile of all plays would require memory for all of them in one task.
 dated as (
 
     select
-        {{ micros("known_at") }} as known_us,
+        {{ epoch_micros("known_at") }} as known_us,
         known_at::date as known_date
     from plays
 
@@ -53,39 +53,39 @@ counted as (
 
 ),
 
-wanted as (
+cut_ranks as (
 
     select
         known_date,
         plays_until,
         plays_until - plays as plays_before,
-        {{ quotient("(8 * plays_total + 9)", 10) }} as validation_place,
-        {{ quotient("(9 * plays_total + 9)", 10) }} as test_place
+        {{ integer_divide("(8 * plays_total + 9)", 10) }} as validation_rank,
+        {{ integer_divide("(9 * plays_total + 9)", 10) }} as test_rank
     from counted
 
 ),
 
-placed as (
+ranked as (
 
     select
         dated.known_us,
-        wanted.validation_place,
-        wanted.test_place,
-        wanted.plays_before + row_number() over (partition by dated.known_date order by dated.known_us) as place
+        cut_ranks.validation_rank,
+        cut_ranks.test_rank,
+        cut_ranks.plays_before + row_number() over (partition by dated.known_date order by dated.known_us) as play_rank
     from dated
-    inner join wanted on dated.known_date = wanted.known_date
+    inner join cut_ranks on dated.known_date = cut_ranks.known_date
     where
-        wanted.validation_place between wanted.plays_before + 1 and wanted.plays_until
-        or wanted.test_place between wanted.plays_before + 1 and wanted.plays_until
+        cut_ranks.validation_rank between cut_ranks.plays_before + 1 and cut_ranks.plays_until
+        or cut_ranks.test_rank between cut_ranks.plays_before + 1 and cut_ranks.plays_until
 
 ),
 
 quantiles as (
 
     select
-        max(case when place = validation_place then known_us end) as validation_from_us,
-        max(case when place = test_place then known_us end) as test_from_us
-    from placed
+        max(case when play_rank = validation_rank then known_us end) as validation_from_us,
+        max(case when play_rank = test_rank then known_us end) as test_from_us
+    from ranked
 
 ),
 
@@ -93,8 +93,12 @@ final as (
 
     select
         mode.split,
-        case when mode.split = 'global_time' then {{ time_of("quantiles.validation_from_us") }} end as validation_from,
-        case when mode.split = 'global_time' then {{ time_of("quantiles.test_from_us") }} end as test_from
+        case
+            when mode.split = 'global_time' then {{ timestamp_from_micros("quantiles.validation_from_us") }}
+        end as validation_from,
+        case
+            when mode.split = 'global_time' then {{ timestamp_from_micros("quantiles.test_from_us") }}
+        end as test_from
     from mode
     cross join quantiles
 

@@ -1,7 +1,7 @@
--- Each part reads the table by itself: what several parts read by one name is written down whole.
+-- Each CTE reads the table itself, because DuckDB materializes a CTE that is used more than once.
 with
 
--- The same event may be landed twice, late or in two partitions. Few are, and only these are put in order.
+-- An event may be landed more than once, late or in two partitions. Only these few events are sorted.
 repeated as (
 
     select event_id
@@ -12,34 +12,34 @@ repeated as (
 
 ),
 
--- The earlier telling stands.
+-- Keep the earliest copy.
 numbered as (
 
     select
-        told.*,
+        landed.*,
         row_number() over (
-            partition by told.event_id order by told.ended_at, told.sequence_number, told.landed_file
-        ) as place
-    from {{ ref("stg_listening_events") }} as told
-    inner join repeated on told.event_id = repeated.event_id
-    where told.ended_at < {{ as_of() }}
+            partition by landed.event_id order by landed.ended_at, landed.sequence_number, landed.landed_file
+        ) as copy_number
+    from {{ ref("stg_listening_events") }} as landed
+    inner join repeated on landed.event_id = repeated.event_id
+    where landed.ended_at < {{ as_of() }}
 
 ),
 
-told_once as (
+single_copies as (
 
     select
-        told.*,
-        1 as place
-    from {{ ref("stg_listening_events") }} as told
-    left join repeated on told.event_id = repeated.event_id
-    where told.ended_at < {{ as_of() }} and repeated.event_id is null
+        landed.*,
+        1 as copy_number
+    from {{ ref("stg_listening_events") }} as landed
+    left join repeated on landed.event_id = repeated.event_id
+    where landed.ended_at < {{ as_of() }} and repeated.event_id is null
 
 ),
 
 known as (
 
-    select * from told_once
+    select * from single_copies
 
     union all
 
@@ -66,7 +66,7 @@ deduplicated as (
         propensity,
         device
     from known
-    where place = 1
+    where copy_number = 1
 
 )
 

@@ -12,8 +12,8 @@ impressions as (
 
 ),
 
--- Being shown is not a behaviour. Leaving it alone is one, and it is known when its time is up.
-behaved as (
+-- An impression is not a behavior. An impression without click is one, known at the end of its outcome window.
+behaviour_events as (
 
     select
         event_id,
@@ -63,21 +63,21 @@ numbered as (
         *,
         cast(row_number() over (partition by user_id order by ended_at, sequence_number, event_id) - 1 as bigint)
             as event_number
-    from behaved
+    from behaviour_events
 
 ),
 
--- known_at is the end, lifted to at least 2 µs after the event before. Less 2 µs an event, that lift is a running
--- maximum; the odd microsecond between two events leaves room for a request. The same maximum up to the row before is
--- the event before: one pass tells both.
+-- known_at is the end, shifted to at least 2 µs after the previous event, so that a request time fits between two
+-- events. After subtracting 2 µs per event, this shift is a running maximum. The maximum up to the previous row gives
+-- the known_at of the previous event in the same pass.
 known as (
 
     select
         *,
-        2 * event_number + max({{ micros("ended_at") }} - 2 * event_number) over (
+        2 * event_number + max({{ epoch_micros("ended_at") }} - 2 * event_number) over (
             partition by user_id order by event_number rows unbounded preceding
         ) as known_us,
-        2 * (event_number - 1) + max({{ micros("ended_at") }} - 2 * event_number) over (
+        2 * (event_number - 1) + max({{ epoch_micros("ended_at") }} - 2 * event_number) over (
             partition by user_id order by event_number rows between unbounded preceding and 1 preceding
         ) as previous_known_us
     from numbered
@@ -103,8 +103,8 @@ ordered as (
         propensity,
         device,
         event_number,
-        {{ time_of("known_us") }} as known_at,
-        {{ time_of("previous_known_us") }} as previous_known_at
+        {{ timestamp_from_micros("known_us") }} as known_at,
+        {{ timestamp_from_micros("previous_known_us") }} as previous_known_at
     from known
 
 )

@@ -1,4 +1,4 @@
--- Impressions and responses read the events each by themselves: what both read by one name is written down whole.
+-- Impressions and responses each read the events, because DuckDB materializes a CTE that is used more than once.
 with
 
 behaviours as (
@@ -7,7 +7,7 @@ behaviours as (
 
 ),
 
--- An impression whose time is not up yet has no outcome, not even "no click".
+-- Before the end of its outcome window an impression has no outcome, not even "no click".
 impressions as (
 
     select
@@ -21,7 +21,7 @@ impressions as (
 
 ),
 
--- Clicks, plays and the positive behaviours. Disliking what was shown is no click.
+-- Clicks, plays and positive behaviors; a dislike does not count as a click.
 responses as (
 
     select *
@@ -33,7 +33,7 @@ responses as (
 
 ),
 
--- A response counts when its outcome was known in time: what an impression became never depends on its future.
+-- A response counts if its outcome was known within the window, so that an outcome never depends on later events.
 outcomes as (
 
     select

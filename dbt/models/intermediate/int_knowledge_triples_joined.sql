@@ -35,13 +35,13 @@ curated as (
 
 ),
 
--- Some sources know an artist by name only. A name that several artists bear speaks of each of them.
+-- Some sources identify artists by name only. If several artists have the same name, the triple applies to all of them.
 named as (
 
     select
         relation,
         tail,
-        {{ fold_name("substr(head, length('artist_name:') + 1)") }} as folded_name
+        {{ normalize_name("substr(head, length('artist_name:') + 1)") }} as folded_name
     from landed
     where substr(head, 1, length('artist_name:')) = 'artist_name:'
 
@@ -58,14 +58,14 @@ identified as (
 
 ),
 
-of_catalogue as (
+catalog_triples as (
 
     select
         'track:' || track_id as head,
         'performed_by' as relation,
         'artist:' || artist_id as tail
     from tracks
-    {{ each_of("artist_ids", "artist_ids_of_track", "artist_id") }}
+    {{ unnest_list("artist_ids", "artist_ids_of_track", "artist_id") }}
 
     union all
 
@@ -83,7 +83,7 @@ of_catalogue as (
         'in_playlist' as relation,
         'playlist:' || playlist_id as tail
     from playlists
-    {{ each_of("track_ids", "tracks_of_playlist", "track_id") }}
+    {{ unnest_list("track_ids", "tracks_of_playlist", "track_id") }}
 
     union all
 
@@ -92,7 +92,7 @@ of_catalogue as (
         'has_language' as relation,
         'language:' || language as tail
     from tracks
-    {{ each_of("languages", "languages_of_track", "language") }}
+    {{ unnest_list("languages", "languages_of_track", "language") }}
 
     union all
 
@@ -101,7 +101,7 @@ of_catalogue as (
         'has_style' as relation,
         'style:' || style as tail
     from tracks
-    {{ each_of("styles", "styles_of_track", "style") }}
+    {{ unnest_list("styles", "styles_of_track", "style") }}
 
     union all
 
@@ -110,7 +110,7 @@ of_catalogue as (
         'has_scene' as relation,
         'scene:' || scene as tail
     from tracks
-    {{ each_of("scenes", "scenes_of_track", "scene") }}
+    {{ unnest_list("scenes", "scenes_of_track", "scene") }}
 
     union all
 
@@ -119,7 +119,7 @@ of_catalogue as (
         'has_emotion' as relation,
         'emotion:' || emotion as tail
     from tracks
-    {{ each_of("emotions", "emotions_of_track", "emotion") }}
+    {{ unnest_list("emotions", "emotions_of_track", "emotion") }}
 
     union all
 
@@ -128,7 +128,7 @@ of_catalogue as (
         'has_theme' as relation,
         'theme:' || theme as tail
     from tracks
-    {{ each_of("themes", "themes_of_track", "theme") }}
+    {{ unnest_list("themes", "themes_of_track", "theme") }}
 
 ),
 
@@ -142,7 +142,7 @@ joined as (
 
     union
 
-    select * from of_catalogue
+    select * from catalog_triples
 
 )
 

@@ -1,4 +1,4 @@
--- Plays and all events' moments each read the events by themselves: what both read by one name is written down whole.
+-- Plays and event times each read the events, because DuckDB materializes a CTE that is used more than once.
 with
 
 plays as (
@@ -10,15 +10,15 @@ plays as (
         target_id as track_id,
         played_ms,
         known_at,
-        {{ micros("known_at") }} as known_us,
-        {{ micros("ended_at") }} as ended_us,
-        {{ micros("ended_at") }} - {{ quotient("coalesce(played_ms, 0)", 1000) }} * 1000000 as began_us
+        {{ epoch_micros("known_at") }} as known_us,
+        {{ epoch_micros("ended_at") }} as ended_us,
+        {{ epoch_micros("ended_at") }} - {{ integer_divide("coalesce(played_ms, 0)", 1000) }} * 1000000 as start_us
     from {{ ref("int_events_ordered") }}
     where action = 'play' and target_type = 'track'
 
 ),
 
-followed as (
+with_previous as (
 
     select
         *,
@@ -29,23 +29,25 @@ followed as (
 
 ),
 
--- What an honest clock knew when the play began: the end of the play before within a sitting, else the start
--- floored to a whole sitting. A finer start would give the length, and so the skip, away.
+-- Request time before adjustment: the end of the previous play if that was within clock_granularity_minutes,
+-- otherwise the start rounded down to a multiple. A finer start would reveal the played duration, and so whether the
+-- track was skipped.
 clocked as (
 
     select
         *,
         case
-            when began_us - previous_ended_us < {{ minutes_us(var("clock_granularity_minutes")) }} then previous_ended_us
+            when start_us - previous_ended_us < {{ minutes_us(var("clock_granularity_minutes")) }}
+                then previous_ended_us
             else
-                {{ quotient("began_us", minutes_us(var("clock_granularity_minutes"))) }}
+                {{ integer_divide("start_us", minutes_us(var("clock_granularity_minutes"))) }}
                 * {{ minutes_us(var("clock_granularity_minutes")) }}
         end as clock_us
-    from followed
+    from with_previous
 
 ),
 
--- The request comes after the play before became known and before its own outcome does.
+-- The request is after the previous play became known and before its own outcome did.
 requested as (
 
     select
@@ -55,7 +57,7 @@ requested as (
 
 ),
 
--- Nor may it fall on another event's known_at: one microsecond later it does not, since those are 2 µs apart.
+-- The request must differ from the known_at of all events. These are 2 µs apart, so adding 1 µs resolves a collision.
 separated as (
 
     select
@@ -72,11 +74,11 @@ separated as (
     left join {{ ref("int_events_ordered") }} as events
         on
             requested.user_id = events.user_id
-            and {{ time_of("requested.request_us") }} = events.known_at
+            and {{ timestamp_from_micros("requested.request_us") }} = events.known_at
 
 ),
 
-sessions_begun as (
+session_starts as (
 
     select
         *,
@@ -92,7 +94,7 @@ sessions_numbered as (
         sum(begins_session::bigint) over (
             partition by user_id order by play_number rows unbounded preceding
         ) as session_number
-    from sessions_begun
+    from session_starts
 
 ),
 
@@ -106,7 +108,7 @@ final as (
         track_id,
         played_ms,
         known_at,
-        {{ time_of("request_us") }} as request_at,
+        {{ timestamp_from_micros("request_us") }} as request_at,
         user_id || '-' || session_number::bigint as session_id
     from sessions_numbered
 

@@ -18,8 +18,8 @@ events as (
 
 ),
 
--- A track that was listened to exists, whatever the catalogue says.
-known as (
+-- Tracks of the catalog, and tracks that only occur in events.
+all_tracks as (
 
     select track_id from tracks
 
@@ -31,14 +31,15 @@ known as (
 
 ),
 
--- Some users play beyond the end and most stop short: a high percentile stands for an unknown length. Only the
--- train part may say it. Places are a window's, which may leave memory; a quantile of each track would hold every play.
-placed as (
+-- Unknown lengths are estimated by a high percentile of the played durations, because most plays stop before the end
+-- and a few continue after it. Only the train part is used. Ranks by window function can spill to disk; a quantile
+-- aggregate would keep every play in memory.
+ranked as (
 
     select
         track_id,
         played_ms,
-        row_number() over (partition by track_id order by played_ms) as place,
+        row_number() over (partition by track_id order by played_ms) as play_rank,
         count(*) over (partition by track_id) as plays
     from plays
     where part = 'train' and played_ms is not null
@@ -50,13 +51,13 @@ estimated as (
     select
         track_id,
         played_ms as duration_ms
-    from placed
-    where place = {{ quotient("(19 * plays + 19)", 20) }}
+    from ranked
+    where play_rank = {{ integer_divide("(19 * plays + 19)", 20) }}
 
 ),
 
--- A track that the train part never heard is as long as most are: without a length every listen of it would look
--- unlike any that was learned from.
+-- Tracks without plays in the train part get the median length, because a null would make their plays differ from all
+-- training examples.
 typical as (
 
     select cast(percentile_disc(0.5) within group (order by duration_ms) as bigint) as duration_ms
@@ -67,13 +68,13 @@ typical as (
 measured as (
 
     select
-        known.track_id,
-        {{ first_of("tracks.artist_ids") }} as artist_id,
+        all_tracks.track_id,
+        {{ list_first("tracks.artist_ids") }} as artist_id,
         coalesce(tracks.duration_ms, estimated.duration_ms, typical.duration_ms) as duration_ms,
         tracks.duration_ms is null as is_duration_estimated
-    from known
-    left join tracks on known.track_id = tracks.track_id
-    left join estimated on known.track_id = estimated.track_id
+    from all_tracks
+    left join tracks on all_tracks.track_id = tracks.track_id
+    left join estimated on all_tracks.track_id = estimated.track_id
     cross join typical
 
 )

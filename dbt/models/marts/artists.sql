@@ -16,7 +16,7 @@ genres as (
 
     select
         head,
-        {{ list_ordered("substr(tail, length('genre:') + 1)", "tail") }} as genres
+        {{ ordered_list_agg("substr(tail, length('genre:') + 1)", "tail") }} as genres
     from triples
     where
         relation = 'has_genre'
@@ -31,7 +31,7 @@ final as (
     select
         artists.artist_id,
         artists.name,
-        coalesce(genres.genres, {{ list_of() }}) as genres
+        coalesce(genres.genres, {{ list_literal() }}) as genres
     from artists
     left join genres on genres.head = 'artist:' || artists.artist_id
 

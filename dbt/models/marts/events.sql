@@ -27,7 +27,7 @@ timed as (
 
 ),
 
--- What is no play was asked for when it occurred, as far as that lies between the events around it.
+-- The request time of other events than plays is occurred_at, limited to the interval between the adjacent events.
 final as (
 
     select

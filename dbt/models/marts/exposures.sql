@@ -27,7 +27,7 @@ responses as (
 
 ),
 
--- Who plays a list to its end needs longer than an impression waits for its outcome; the request says what led to it.
+-- Playing a whole list takes longer than the outcome window of impressions; responses are therefore matched by request.
 outcomes as (
 
     select

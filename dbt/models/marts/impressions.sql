@@ -27,7 +27,7 @@ cuts as (
 
 ),
 
--- On a user's own time, a part begins with the request of its first play.
+-- With a split by user time, a part starts at the request of its first play.
 own_cuts as (
 
     select

@@ -6,7 +6,7 @@ landings as (
 
 ),
 
--- Not the name of the file: a personal export may be called by its listener.
+-- The file name is excluded, because a personal export may be named after its user.
 final as (
 
     select

@@ -6,13 +6,13 @@ exposures as (
 
 ),
 
--- An exposure counts for each channel that found it, and once for all of them.
-listed as (
+-- An exposure counts for each channel that retrieved it, and once for `all`.
+with_channels as (
 
     select
         *,
         array_append(
-            case when {{ is_empty("channels") }} then {{ list_of(["'none'"]) }} else channels end, 'all'
+            case when {{ is_empty("channels") }} then {{ list_literal(["'none'"]) }} else channels end, 'all'
         ) as counting_channels
     from exposures
 
@@ -21,10 +21,10 @@ listed as (
 counted as (
 
     select
-        listed.*,
-        found.channel
-    from listed
-    {{ each_of("listed.counting_channels", "found", "channel") }}
+        with_channels.*,
+        unnested.channel
+    from with_channels
+    {{ unnest_list("with_channels.counting_channels", "unnested", "channel") }}
 
 ),
 

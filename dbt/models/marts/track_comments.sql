@@ -6,7 +6,7 @@ comments as (
 
 ),
 
--- A comment without a time may be of any time: it counts as known.
+-- Comments without a time are included.
 final as (
 
     select

@@ -6,7 +6,7 @@ events as (
 
 ),
 
--- A day's counts are known at the midnight after it.
+-- The counts of a day are known at the following midnight.
 daily as (
 
     select

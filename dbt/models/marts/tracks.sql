@@ -34,10 +34,10 @@ performers as (
 
     select
         tracks.track_id,
-        billed.artist_id,
-        billed.billing
+        performer.artist_id,
+        performer.ordinal
     from tracks
-    {{ each_of("tracks.artist_ids", "billed", "artist_id", "billing") }}
+    {{ unnest_list("tracks.artist_ids", "performer", "artist_id", "ordinal") }}
 
 ),
 
@@ -45,15 +45,15 @@ named as (
 
     select
         performers.track_id,
-        {{ list_ordered("coalesce(artists.name, '')", "performers.billing") }} as artist_names
+        {{ ordered_list_agg("coalesce(artists.name, '')", "performers.ordinal") }} as artist_names
     from performers
     left join artists on performers.artist_id = artists.artist_id
     group by performers.track_id
 
 ),
 
--- A catalogue made of the whole log would leak its future.
-heard as (
+-- Catalog membership must not depend on plays of the test part (leakage).
+played as (
 
     select distinct track_id
     from plays
@@ -67,27 +67,27 @@ final as (
         measured.track_id,
         tracks.recording_id,
         tracks.title,
-        coalesce(tracks.artist_ids, {{ list_of() }}) as artist_ids,
+        coalesce(tracks.artist_ids, {{ list_literal() }}) as artist_ids,
         measured.artist_id,
-        coalesce(named.artist_names, {{ list_of() }}) as artist_names,
+        coalesce(named.artist_names, {{ list_literal() }}) as artist_names,
         tracks.album_id,
         measured.duration_ms,
         measured.is_duration_estimated,
         tracks.is_explicit,
         tracks.available_from,
         tracks.available_until,
-        coalesce(tracks.territories, {{ list_of() }}) as territories,
+        coalesce(tracks.territories, {{ list_literal() }}) as territories,
         tracks.released_on,
-        coalesce(tracks.languages, {{ list_of() }}) as languages,
-        coalesce(tracks.styles, {{ list_of() }}) as styles,
-        coalesce(tracks.scenes, {{ list_of() }}) as scenes,
-        coalesce(tracks.emotions, {{ list_of() }}) as emotions,
-        coalesce(tracks.themes, {{ list_of() }}) as themes,
+        coalesce(tracks.languages, {{ list_literal() }}) as languages,
+        coalesce(tracks.styles, {{ list_literal() }}) as styles,
+        coalesce(tracks.scenes, {{ list_literal() }}) as scenes,
+        coalesce(tracks.emotions, {{ list_literal() }}) as emotions,
+        coalesce(tracks.themes, {{ list_literal() }}) as themes,
         tracks.lyrics,
         tracks.audio_vector,
         tracks.image_vector,
         tracks.audio_url,
-        heard.track_id is not null
+        played.track_id is not null
         or coalesce(least(tracks.available_from, tracks.released_on::timestamp) < cuts.test_from, false)
             as is_in_catalogue
 
@@ -95,7 +95,7 @@ final as (
     cross join cuts
     left join tracks on measured.track_id = tracks.track_id
     left join named on measured.track_id = named.track_id
-    left join heard on measured.track_id = heard.track_id
+    left join played on measured.track_id = played.track_id
 
 )
 

@@ -6,7 +6,7 @@ plays as (
 
 ),
 
-first_heard as (
+first_plays as (
 
     select
         *,
@@ -17,7 +17,7 @@ first_heard as (
 
 ),
 
--- A day's counts are known at the midnight after it.
+-- The counts of a day are known at the following midnight.
 daily as (
 
     select
@@ -29,7 +29,7 @@ daily as (
         count(*) filter (where is_skip) as skips,
         count(*) filter (where is_new_track) as new_tracks,
         count(*) filter (where is_new_artist) as new_artists
-    from first_heard
+    from first_plays
     group by all
 
 ),

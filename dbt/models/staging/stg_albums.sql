@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("albums") }}
+    select * from {{ landed_relation("albums") }}
 
 ),
 
@@ -10,7 +10,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by album_id order by landed_at desc, filename desc) as place
+        row_number() over (partition by album_id order by landed_at desc, filename desc) as recency_rank
     from source
 
 ),
@@ -20,11 +20,11 @@ renamed as (
     select
         album_id,
         title,
-        coalesce(artist_ids, {{ list_of() }}) as artist_ids,
+        coalesce(artist_ids, {{ list_literal() }}) as artist_ids,
         released_on
 
     from numbered
-    where place = 1
+    where recency_rank = 1
 
 )
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("artists") }}
+    select * from {{ landed_relation("artists") }}
 
 ),
 
@@ -10,7 +10,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by artist_id order by landed_at desc, filename desc) as place
+        row_number() over (partition by artist_id order by landed_at desc, filename desc) as recency_rank
     from source
 
 ),
@@ -22,7 +22,7 @@ renamed as (
         name
 
     from numbered
-    where place = 1
+    where recency_rank = 1
 
 )
 

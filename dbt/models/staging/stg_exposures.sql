@@ -2,16 +2,16 @@ with
 
 source as (
 
-    select * from {{ landed("exposures") }}
+    select * from {{ landed_relation("exposures") }}
 
 ),
 
--- The same record may be landed twice: the earlier telling stands.
+-- A record may be landed more than once; keep the earliest copy.
 numbered as (
 
     select
         *,
-        row_number() over (partition by event_id order by shown_at, filename) as place
+        row_number() over (partition by event_id order by shown_at, filename) as copy_number
     from source
 
 ),
@@ -23,19 +23,19 @@ renamed as (
         request_id,
         user_id,
         scene,
-        {{ utc("shown_at") }} as shown_at,
+        {{ to_naive_utc("shown_at") }} as shown_at,
         release,
         arm,
         features_hash,
         target_type,
         target_id,
         position,
-        coalesce(channels, {{ list_of() }}) as channels,
+        coalesce(channels, {{ list_literal() }}) as channels,
         propensity,
         is_exploration
 
     from numbered
-    where place = 1
+    where copy_number = 1
 
 )
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("knowledge_triples") }}
+    select * from {{ landed_relation("knowledge_triples") }}
 
 ),
 

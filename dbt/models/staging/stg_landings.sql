@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("landings") }}
+    select * from {{ landed_relation("landings") }}
 
 ),
 
@@ -10,7 +10,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by landing_id, format order by landed_at desc, filename desc) as place
+        row_number() over (partition by landing_id, format order by landed_at desc, filename desc) as recency_rank
     from source
 
 ),
@@ -24,10 +24,10 @@ renamed as (
         split,
         landed,
         quarantined,
-        {{ utc("landed_at") }} as landed_at
+        {{ to_naive_utc("landed_at") }} as landed_at
 
     from numbered
-    where place = 1
+    where recency_rank = 1
 
 )
 

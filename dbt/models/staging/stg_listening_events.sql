@@ -6,7 +6,7 @@
         partition_by = partition_columns(["landed_partition"]),
         on_schema_change = "fail",
         contract = {"enforced": true},
-        pre_hook = "{{ forget_vanished_files() }}",
+        pre_hook = "{{ delete_removed_files() }}",
     )
 }}
 
@@ -14,7 +14,7 @@ with
 
 source as (
 
-    select * from {{ landed_events() }}
+    select * from {{ read_landed_events() }}
 
 ),
 
@@ -26,8 +26,8 @@ renamed as (
         sequence_number,
         target_type,
         target_id,
-        {{ utc("occurred_at") }} as occurred_at,
-        {{ utc("ended_at") }} as ended_at,
+        {{ to_naive_utc("occurred_at") }} as occurred_at,
+        {{ to_naive_utc("ended_at") }} as ended_at,
         action,
         played_ms,
         scene,

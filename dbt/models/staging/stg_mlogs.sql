@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("mlogs") }}
+    select * from {{ landed_relation("mlogs") }}
 
 ),
 
@@ -10,7 +10,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by mlog_id order by landed_at desc, filename desc) as place
+        row_number() over (partition by mlog_id order by landed_at desc, filename desc) as recency_rank
     from source
 
 ),
@@ -20,10 +20,10 @@ renamed as (
     select
         mlog_id,
         title,
-        coalesce(track_ids, {{ list_of() }}) as track_ids
+        coalesce(track_ids, {{ list_literal() }}) as track_ids
 
     from numbered
-    where place = 1
+    where recency_rank = 1
 
 )
 

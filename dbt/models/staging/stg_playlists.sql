@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("playlists") }}
+    select * from {{ landed_relation("playlists") }}
 
 ),
 
@@ -10,7 +10,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by playlist_id order by landed_at desc, filename desc) as place
+        row_number() over (partition by playlist_id order by landed_at desc, filename desc) as recency_rank
     from source
 
 ),
@@ -21,10 +21,10 @@ renamed as (
         playlist_id,
         title,
         source,
-        coalesce(track_ids, {{ list_of() }}) as track_ids
+        coalesce(track_ids, {{ list_literal() }}) as track_ids
 
     from numbered
-    where place = 1
+    where recency_rank = 1
 
 )
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("track_comments") }}
+    select * from {{ landed_relation("track_comments") }}
 
 ),
 
@@ -10,7 +10,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by comment_id order by landed_at desc, filename desc) as place
+        row_number() over (partition by comment_id order by landed_at desc, filename desc) as recency_rank
     from source
 
 ),
@@ -21,10 +21,10 @@ renamed as (
         comment_id,
         track_id,
         text,
-        {{ utc("occurred_at") }} as occurred_at
+        {{ to_naive_utc("occurred_at") }} as occurred_at
 
     from numbered
-    where place = 1
+    where recency_rank = 1
 
 )
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ landed("tracks") }}
+    select * from {{ landed_relation("tracks") }}
 
 ),
 
@@ -10,7 +10,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by track_id order by landed_at desc, filename desc) as place
+        row_number() over (partition by track_id order by landed_at desc, filename desc) as recency_rank
     from source
 
 ),
@@ -21,26 +21,26 @@ renamed as (
         track_id,
         recording_id,
         title,
-        coalesce(artist_ids, {{ list_of() }}) as artist_ids,
+        coalesce(artist_ids, {{ list_literal() }}) as artist_ids,
         album_id,
         duration_ms,
         released_on,
-        {{ utc("available_from") }} as available_from,
-        {{ utc("available_until") }} as available_until,
-        coalesce(territories, {{ list_of() }}) as territories,
+        {{ to_naive_utc("available_from") }} as available_from,
+        {{ to_naive_utc("available_until") }} as available_until,
+        coalesce(territories, {{ list_literal() }}) as territories,
         is_explicit,
-        case when language is null then {{ list_of() }} else {{ list_of(["language"]) }} end as languages,
-        coalesce(styles, {{ list_of() }}) as styles,
-        coalesce(scenes, {{ list_of() }}) as scenes,
-        coalesce(emotions, {{ list_of() }}) as emotions,
-        coalesce(themes, {{ list_of() }}) as themes,
+        case when language is null then {{ list_literal() }} else {{ list_literal(["language"]) }} end as languages,
+        coalesce(styles, {{ list_literal() }}) as styles,
+        coalesce(scenes, {{ list_literal() }}) as scenes,
+        coalesce(emotions, {{ list_literal() }}) as emotions,
+        coalesce(themes, {{ list_literal() }}) as themes,
         lyrics,
         audio_vector,
         image_vector,
         audio_url
 
     from numbered
-    where place = 1
+    where recency_rank = 1
 
 )
 

@@ -1,4 +1,4 @@
-{# Rows whose column is below the minimum; nulls pass. #}
+{# Rows whose value is below the minimum; nulls pass. #}
 {% test at_least(model, column_name, minimum) %}
     select *
     from {{ model }}

@@ -1,4 +1,4 @@
-{# Rows whose column is not before the later one. #}
+{# Rows whose value is not less than that of the column `later`. #}
 {% test precedes(model, column_name, later) %}
     select *
     from {{ model }}

@@ -1,4 +1,4 @@
-{# Rows of which the columns together name more than one, or leave one of themselves out. #}
+{# Keys that occur more than once or contain a null. #}
 {% test unique_key(model, columns) %}
     select
         {{ columns | join(", ") }},

@@ -1,4 +1,4 @@
-"""The lock holds a version for everything that pyproject asks for, inside the range it asks for."""
+"""requirements.lock has a version within the required range for every dependency in pyproject.toml."""
 
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["project
 EXTRAS = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
 ON_DEMAND = {Requirement(line).name: "make docs" for line in PROJECT["optional-dependencies"]["docs"]}
 ON_DEMAND |= {Requirement(line).name: "make test" for line in PROJECT["optional-dependencies"]["spark"]}
-"""What `make setup` does not install ▸ the verb that does."""
+"""Packages that `make setup` does not install, and the make target that does."""
 DIRECT = [one for line in PROJECT["dependencies"] + EXTRAS if (one := Requirement(line)).name != PROJECT["name"]]
 LOCK = {
     (pin := Requirement(line)).name.lower().replace("_", "-"): pin
@@ -22,7 +22,7 @@ LOCK = {
 
 
 @pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
-def test_locked_and_installed_as_locked(requirement: Requirement) -> None:
+def test_locked_version_is_installed(requirement: Requirement) -> None:
     pin = LOCK.get(requirement.name.lower().replace("_", "-"))
     assert pin, f"{requirement.name} is in pyproject.toml but not in requirements.lock"
     try:

@@ -1,4 +1,4 @@
-"""The marts of a world made by hand, against a clock and a history that count one event at a time."""
+"""Marts of handmade data compared with an oracle that processes one event at a time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from tests.support.landing_zone import at, build, built, event, write, write_empty_tables
 
 MICROSECOND = timedelta(microseconds=1)
-SITTING = timedelta(minutes=10)
+CLOCK_GRANULARITY = timedelta(minutes=10)
 
 
 def world() -> list[dict[str, Any]]:
-    """Ties, a duplicate, unknown lengths, impressions with each outcome; nobody likes anything."""
+    """Ties, a duplicate, unknown lengths, impressions with each outcome; no likes."""
     return [
         event("a", "u", "play", "1", 60, played_ms=180_000, sequence_number=1),
         event("b", "u", "play", "2", 60, played_ms=20_000, sequence_number=2),
@@ -54,9 +54,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(home, "artists", "2026-06-01", "a", [{"artist_id": "x", "name": "Ｅｘ"}, {"artist_id": "y", "name": "Why"}])
     triples = [{"head": "artist_name:EX", "relation": "has_genre", "tail": "genre:folk"}]
     write(home, "knowledge_triples", "2026-06-01", "a", triples)
-    said = {"comment_id": "c", "track_id": "1", "text": "fine", "occurred_at": at(5)}
-    write(home, "track_comments", "2026-06-01", "a", [said, said | {"comment_id": "d", "occurred_at": at(60 * 24 * 9)}])
-    write(home, "track_comments", "2026-06-02", "b", [said | {"text": "finer", "landed_at": at(60 * 24 * 8.5)}])
+    comment = {"comment_id": "c", "track_id": "1", "text": "fine", "occurred_at": at(5)}
+    write(
+        home,
+        "track_comments",
+        "2026-06-01",
+        "a",
+        [comment, comment | {"comment_id": "d", "occurred_at": at(60 * 24 * 9)}],
+    )
+    write(home, "track_comments", "2026-06-02", "b", [comment | {"text": "finer", "landed_at": at(60 * 24 * 8.5)}])
     shown = {"request_id": "q", "user_id": "v", "scene": "daily", "shown_at": at(58), "release": "r", "arm": "r"}
     shown |= {"target_type": "track", "propensity": 1.0, "is_exploration": False}
     given = [{"event_id": "h", "target_id": "1", "position": 0, "channels": ["popularity", "realtime"]}]
@@ -73,13 +79,13 @@ def rows(home: Path, query: str) -> list[tuple[Any, ...]]:
     return duckdb.sql(query.format(marts=home / "marts")).fetchall()
 
 
-def test_an_empty_mart_is_published_without_rows(home: Path) -> None:
+def test_empty_mart_is_published_without_rows(home: Path) -> None:
     columns = {row[0] for row in rows(home, "describe select * from '{marts}/likes.parquet'")}
     assert columns == {"user_id", "target_type", "target_id", "liked_at"}
     assert rows(home, "select * from '{marts}/likes.parquet'") == []
 
 
-def test_events_are_each_behaviour_once_in_the_order_it_became_known(home: Path) -> None:
+def test_events_are_unique_behaviors_ordered_by_known_at(home: Path) -> None:
     found = rows(home, "select user_id, event_id, event_number, behaviour from '{marts}/events.parquet'")
     assert found == [
         ("u", "a", 0, "full_play"),
@@ -93,15 +99,15 @@ def test_events_are_each_behaviour_once_in_the_order_it_became_known(home: Path)
     ]
 
 
-def test_clock_and_sessions_are_those_of_counting_by_hand(home: Path) -> None:
+def test_request_times_and_sessions_equal_the_oracle(home: Path) -> None:
     found = rows(home, "select user_id, ended_at, played_ms, known_at, request_at from '{marts}/plays.parquet'")
     before: dict[str, tuple[datetime, datetime]] = {}
     for user, ended_at, played_ms, known_at, request_at in found:
-        began = ended_at - timedelta(seconds=played_ms // 1000)
-        clock = began - timedelta(minutes=began.minute % 10, seconds=began.second)
+        start = ended_at - timedelta(seconds=played_ms // 1000)
+        clock = start - timedelta(minutes=start.minute % 10, seconds=start.second)
         if user in before:
             previous_end, previous_known = before[user]
-            clock = previous_end if began - previous_end < SITTING else clock
+            clock = previous_end if start - previous_end < CLOCK_GRANULARITY else clock
             clock = max(clock, previous_known + MICROSECOND)
         assert request_at == min(clock, known_at - MICROSECOND)
         before[user] = (ended_at, known_at)
@@ -109,12 +115,12 @@ def test_clock_and_sessions_are_those_of_counting_by_hand(home: Path) -> None:
     assert sessions == [("u-1", 3, 0), ("u-2", 1, 3), ("v-1", 1, 0)]
 
 
-def test_impressions_carry_what_followed(home: Path) -> None:
+def test_impressions_have_outcomes(home: Path) -> None:
     found = rows(home, "select event_id, is_played, is_full_play, is_clicked from '{marts}/impressions.parquet'")
     assert found == [("h", True, True, False), ("i", False, False, False)]
 
 
-def test_exposures_are_joined_to_what_followed_and_counted_by_channel(home: Path) -> None:
+def test_exposures_have_outcomes_and_are_counted_by_channel(home: Path) -> None:
     found = rows(home, "select event_id, is_played, is_full_play, is_settled from '{marts}/exposures.parquet'")
     assert found == [("h", True, True, True), ("i", False, False, True)]
     counts = "select channel, exposures, plays, finish_rate, likes_per_1000 from '{marts}/online_metrics.parquet'"
@@ -126,12 +132,12 @@ def test_exposures_are_joined_to_what_followed_and_counted_by_channel(home: Path
     ]
 
 
-def test_the_newest_row_of_a_track_counts_and_unlisted_tracks_exist(home: Path) -> None:
+def test_tracks_have_their_newest_row_and_include_tracks_outside_the_catalog(home: Path) -> None:
     found = rows(home, "select track_id, title, artist_names, duration_ms from '{marts}/tracks.parquet'")
     assert found == [("1", "Uno", ["Ｅｘ"], 200_000), ("2", "Two", ["Why", "Ｅｘ"], 20_000), ("3", None, [], 60_000)]
 
 
-def test_tracks_carry_words_and_vectors_and_comments_are_those_known_by_as_of(home: Path) -> None:
+def test_tracks_have_lyrics_and_vectors_and_comments_are_before_as_of(home: Path) -> None:
     found = rows(home, "select track_id, lyrics, audio_vector, image_vector, audio_url from '{marts}/tracks.parquet'")
     assert found[:2] == [("1", None, [0.5, 1.0], None, "audio/1.ogg"), ("2", "la la", None, None, None)]
     assert found[2:] == [("3", None, None, None, None)]
@@ -140,16 +146,16 @@ def test_tracks_carry_words_and_vectors_and_comments_are_those_known_by_as_of(ho
     ]
 
 
-def test_landings_are_told_without_the_names_of_files(home: Path) -> None:
+def test_landings_have_no_file_names(home: Path) -> None:
     landed_at = at(60 * 24 * 8).replace(tzinfo=None)
     assert rows(home, "select * from '{marts}/landings.parquet'") == [("l", "play_log", "user_time", 1, 0, landed_at)]
 
 
-def test_artists_get_the_genres_of_their_folded_name(home: Path) -> None:
+def test_artists_have_the_genres_of_their_normalized_name(home: Path) -> None:
     assert rows(home, "select * from '{marts}/artists.parquet'") == [("x", "Ｅｘ", ["folk"]), ("y", "Why", [])]
 
 
-def test_a_failed_run_leaves_the_last_good_marts(home: Path) -> None:
+def test_failed_run_keeps_the_previous_marts(home: Path) -> None:
     before = rows(home, "select * from '{marts}/events.parquet'")
     bad = write(home, "listening_events", "2026-06-06", "bad", [event("z", "u", "hum", "1", 200)])
     run = build(home, tests=True)

@@ -1,7 +1,7 @@
-"""The same models on DuckDB and on Spark: the same marts, row by row, however the landing zone came about.
+"""DuckDB and Spark build equal marts, also incrementally.
 
-A simulated world of 20,000 events, 500,000 of them with SEGUE_ACCEPTANCE, beside a world made by hand that has what the
-simulation lacks.
+The data are a simulation of 20,000 events (500,000 with SEGUE_ACCEPTANCE) and handmade rows for cases that the simulation
+lacks.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 SIZE = WorldSize(users=2_200, tracks=3_000, days=60) if FULL else WorldSize(users=800, tracks=800, days=6)
 AS_OF = "2026-07-01"
 PARTITIONS_LATE = 2
-"""So many of the newest days are landed after the first build."""
+"""Number of the newest days that are landed after the first build."""
 
 GONE = "2026-03-01"
-"""A day that is made by hand alone, at either size of the simulated world."""
+"""A day outside the simulated period of either size."""
 
 LOOKBACK = 2
-"""So many days before those are read again: `lookback_days`, of which the newest day is one more."""
+"""Number of earlier days that are read again: `lookback_days`, minus the newest day."""
 
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """engine ▸ home. The landed events are built of some days first, then everything with all of them, with a late event
-    and with a file gone.
-    """
+    """Engine to home. The first build covers the events of some days; the second all days, a late event and a deleted file."""
     folder = tmp_path_factory.mktemp("engines")
     homes = {engine: folder / engine for engine in ("duckdb", "spark")}
     events = simulate(SIZE, folder / "world")
@@ -75,7 +73,7 @@ def build(homes: dict[str, Path], *selected: str) -> None:
 
 
 def by_hand() -> dict[str, list[dict[str, object]]]:
-    """Ties, duplicates, unknown lengths, names in several forms, exposures, comments, triples, containers."""
+    """Ties, duplicates, unknown lengths, names in several Unicode forms, exposures, comments, triples."""
     shown = {"request_id": "q", "user_id": "v", "scene": "daily", "shown_at": at(58), "release": "r", "arm": "r"}
     shown |= {"target_type": "track", "propensity": 0.3, "is_exploration": False}
     names = ["Ｅｘ", "Beyoncé", "Beyonce\u0301", "ΟΔΟΣ", "ﾊﾞｯｸ", "バック", "Straße", "Ấn Độ", "naïve…", "Ё", " spaced "]
@@ -92,7 +90,7 @@ def by_hand() -> dict[str, list[dict[str, object]]]:
             {
                 "track_id": "2",
                 "title": "Two",
-                "artist_ids": ["made1", "made0", "nobody"],
+                "artist_ids": ["made1", "made0", "unlisted"],
                 "lyrics": "la 'la'",
                 "styles": ["pop"],
             },
@@ -112,7 +110,7 @@ def by_hand() -> dict[str, list[dict[str, object]]]:
     }
 
 
-def test_the_marts_are_equal_row_by_row(homes: dict[str, Path]) -> None:
+def test_marts_are_equal_row_by_row(homes: dict[str, Path]) -> None:
     names = {engine: sorted(path.name for path in (home / "marts").glob("*.parquet")) for engine, home in homes.items()}
     assert names["spark"] == names["duckdb"]
     assert len(names["spark"]) > 15
@@ -124,7 +122,7 @@ def test_the_marts_are_equal_row_by_row(homes: dict[str, Path]) -> None:
             assert_equal(ours[column], theirs[column].cast(ours.schema.field(column).type), f"{name}: {column}")
 
 
-def test_the_world_has_what_the_engines_might_differ_about(homes: dict[str, Path]) -> None:
+def test_data_covers_the_differences_between_the_engines(homes: dict[str, Path]) -> None:
     def count(mart: str, column: str, value: object) -> int:
         return pq.read_table(homes["spark"] / "marts" / f"{mart}.parquet")[column].to_pylist().count(value)
 
@@ -135,7 +133,7 @@ def test_the_world_has_what_the_engines_might_differ_about(homes: dict[str, Path
     assert pq.read_table(homes["spark"] / "marts" / "events.parquet").num_rows > SIZE.users
 
 
-def test_spark_writes_only_the_partitions_that_changed(homes: dict[str, Path]) -> None:
+def test_spark_writes_only_changed_partitions(homes: dict[str, Path]) -> None:
     (table,) = (homes["spark"] / "spark" / "warehouse").rglob("stg_listening_events")
     written = {
         folder.name.split("=")[1]: max(file.stat().st_mtime for file in folder.glob("*.parquet"))
@@ -143,13 +141,13 @@ def test_spark_writes_only_the_partitions_that_changed(homes: dict[str, Path]) -
     }
     assert GONE not in written, "a partition without files is gone"
     days = sorted(written)
-    renewed = {"2026-06-01", *days[-PARTITIONS_LATE - LOOKBACK :]}
-    assert renewed < set(days)
-    assert max(written[day] for day in days if day not in renewed) < min(written[day] for day in renewed)
+    rewritten = {"2026-06-01", *days[-PARTITIONS_LATE - LOOKBACK :]}
+    assert rewritten < set(days)
+    assert max(written[day] for day in days if day not in rewritten) < min(written[day] for day in rewritten)
 
 
 def fields(schema: pa.Schema) -> list[tuple[str, str]]:
-    """Names and types; what a list calls its elements does not matter."""
+    """Names and types of the fields, ignoring the names of list elements."""
     return [(field.name, str(field.type).replace("element: ", "item: ").replace("array_", "")) for field in schema]
 
 

@@ -1,4 +1,4 @@
-"""dbt through a Thrift server, as a cluster has it: one of Spark's own on loopback, with its own tables, makes DuckDB's marts."""
+"""dbt through a Thrift server on loopback, as in a cluster, builds the same marts as DuckDB."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECONDS = 300
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """host:port."""
+    """Address of the server, host:port."""
     import pyspark
 
     home, port = tmp_path_factory.mktemp("server"), free_port()
@@ -45,10 +45,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             command, env=os.environ | variables, cwd=home, stdout=written, stderr=subprocess.STDOUT
         )
     try:
-        began = time.monotonic()
+        start = time.monotonic()
         while not _answers(port):
             assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < began + SECONDS, log.read_text()[-3000:]
+            assert time.monotonic() < start + SECONDS, log.read_text()[-3000:]
             time.sleep(0.5)
         yield f"127.0.0.1:{port}"
     finally:
@@ -60,12 +60,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _answers(port: int) -> bool:
-    with socket.socket() as asked:
-        return asked.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_server_makes_the_marts_that_duckdb_makes(server: str, tmp_path: Path) -> None:
-    """Some days first, then a late event and a day more: also what a server already has is added to."""
+def test_thrift_server_builds_the_same_marts_as_duckdb(server: str, tmp_path: Path) -> None:
+    """Two builds, the second with a late event and another day, cover incremental processing on the server."""
     homes = {engine: tmp_path / engine for engine in ("duckdb", "spark")}
     for home in homes.values():
         write_empty_tables(home)
@@ -83,7 +83,7 @@ def test_a_server_makes_the_marts_that_duckdb_makes(server: str, tmp_path: Path)
     shutil.rmtree(homes["spark"] / "spark" / "marts")
     built(homes["spark"], variables=variables)
     built(homes["duckdb"])
-    assert not (homes["spark"] / "spark" / "warehouse").exists(), "the tables are the server's"
+    assert not (homes["spark"] / "spark" / "warehouse").exists(), "the tables belong to the server"
     names = publish(homes["spark"] / "spark" / "marts", homes["spark"] / "marts")
     assert names == sorted(path.stem for path in (homes["duckdb"] / "marts").glob("*.parquet"))
     for name in names:

@@ -1,4 +1,4 @@
-"""A log that does not fit the memory that dbt has."""
+"""dbt builds a log that exceeds its memory limit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.landing_zone import built
 EVENTS = 100_000
 
 
-def test_what_does_not_fit_into_memory_is_built_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DuckDB that has spilled refuses to be told again where to, which every new connection did."""
+def test_build_spills_to_disk_if_memory_is_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: after a spill DuckDB rejects setting temp_directory again, which every new connection did."""
     monkeypatch.setenv("SEGUE_DBT_MEMORY", "60MB")
     written = synthetic_log.write_landing_zone(tmp_path, synthetic_log.LogSize(EVENTS))
     built(tmp_path, "--select", "stg_listening_events", "int_events_deduplicated", as_of=synthetic_log.AS_OF)

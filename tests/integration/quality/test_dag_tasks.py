@@ -1,4 +1,4 @@
-"""A table that may not pass fails its stage's task in the DAG, which says what failed; the other stage's task passes."""
+"""An invalid table fails the task of its stage in the DAG, which logs the expectation; the task of the other stage passes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TASKS = ("validate_landed", "validate_marts")
         ("validate_marts", "failed: expect_column_values_to_be_between(duration_ms)"),
     ],
 )
-def test_the_stage_that_may_not_pass_fails_its_task_by_name(tmp_path: Path, failing: str, named: str) -> None:
+def test_failed_stage_fails_its_task_with_the_expectation(tmp_path: Path, failing: str, named: str) -> None:
     write_home(tmp_path)
     if failing == "validate_landed":
         write_landing(tmp_path, f"select * replace ('hum' as action) from ({EVENTS})")

@@ -57,7 +57,7 @@ def verdicts(home: Path, engine: str, as_of: str = AS_OF) -> dict[str, Any]:
     }
 
 
-def test_good_tables(tmp_path: Path) -> None:
+def test_valid_tables(tmp_path: Path) -> None:
     write_home(tmp_path)
     found = verdicts(tmp_path, "spark")
     assert found == verdicts(tmp_path, "duckdb")
@@ -65,7 +65,7 @@ def test_good_tables(tmp_path: Path) -> None:
     assert len(found) == len(ROWS) + 2
 
 
-def test_broken_tables(tmp_path: Path) -> None:
+def test_invalid_tables(tmp_path: Path) -> None:
     write_home(tmp_path)
     for mart, (good, bad) in BROKEN.items():
         write_mart(tmp_path, mart, ROWS[mart].replace(good, bad, 1))
@@ -81,5 +81,5 @@ def test_broken_tables(tmp_path: Path) -> None:
     }
 
 
-def test_what_does_not_fit_into_memory_is_put_into_the_home() -> None:
+def test_spark_spills_into_the_home_folder() -> None:
     assert list((Path(os.environ["SEGUE_HOME"]) / "spark" / "spill").glob("blockmgr-*"))

@@ -1,4 +1,4 @@
-"""One S3 server for all tests of a session, a bucket and a home for each module that asks."""
+"""One S3 server per session; an empty bucket and home per test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of the line, as a test runs them."""
+"""Runs pipeline commands in tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.environment import environment
 
 
 def command(here: settings.Settings, *words: str) -> str:
-    """What a program of the line prints."""
+    """Run a command in the environment of the settings and return its output."""
     program = str(Path(sys.executable).parent / words[0])
     done = subprocess.run(
         [program, *words[1:]], cwd=settings.ROOT, env=environment(here), capture_output=True, text=True, check=False

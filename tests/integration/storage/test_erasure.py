@@ -1,4 +1,4 @@
-"""A listener leaves objects and copies of them, and is not called forgotten where a bucket keeps what was overwritten."""
+"""Erasure on object storage covers objects and local copies, and fails if the bucket keeps old versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n *
 
 @pytest.fixture
 def filled(here: settings.Settings) -> settings.Settings:
-    """Landed plays of two users, a broken row of each, a mart and its copy."""
+    """Landed plays of two users, an invalid row of each, a mart and its local copy."""
     log = play_log(here.home.parent / "log", [*ROWS, "ann,never,1,1,5", "bob,never,1,1,5"])
     land(log, here.home, tables=here.tables)
     here.built_marts.mkdir(parents=True)
@@ -46,7 +46,7 @@ def tables(here: settings.Settings) -> dict[str, pl.DataFrame]:
     }
 
 
-def test_a_user_leaves_every_object_and_the_others_stay(
+def test_erasure_removes_a_user_from_every_object_and_keeps_the_others(
     filled: settings.Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     of_spark = object_store.fetch_landing(dataclasses.replace(filled, engine="spark"))
@@ -56,8 +56,8 @@ def test_a_user_leaves_every_object_and_the_others_stay(
     after = tables(filled)
     assert set(after) == set(before) == {"landing", "quarantine", "marts", "copies"}
     for name, table in before.items():
-        kept = table.filter(pl.col("user_id") == "bob")
-        assert after[name].sort(*kept.columns[:2]).equals(kept.sort(*kept.columns[:2])), name
+        expected = table.filter(pl.col("user_id") == "bob")
+        assert after[name].sort(*expected.columns[:2]).equals(expected.sort(*expected.columns[:2])), name
     assert after["landing"].height == 10 and set(after["landing"].columns) == set(contract.LISTENING_EVENTS.names)
     assert not filled.built_marts.exists() and not of_spark.exists()
     log = filled.home.parent / "log"
@@ -65,7 +65,7 @@ def test_a_user_leaves_every_object_and_the_others_stay(
 
 
 @pytest.mark.parametrize("is_suspended", [False, True])
-def test_nothing_is_called_forgotten_where_the_bucket_keeps_versions(
+def test_erasure_fails_if_the_bucket_keeps_versions(
     filled: settings.Settings, is_suspended: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bucket, server = filled.tables_url.split("/")[2], S3FileSystem()
@@ -81,7 +81,7 @@ def test_nothing_is_called_forgotten_where_the_bucket_keeps_versions(
     assert all(table.equals(before[name]) for name, table in tables(filled).items())
 
 
-def test_a_suspended_bucket_that_has_no_old_version_will_do(filled: settings.Settings) -> None:
+def test_erasure_accepts_suspended_versioning_without_old_versions(filled: settings.Settings) -> None:
     bucket = filled.tables_url.split("/")[2]
     S3FileSystem().call_s3("put_bucket_versioning", Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     assert not object_store.is_versioned(filled.tables)

@@ -1,4 +1,4 @@
-"""What a path on object storage promises: whole or not at all, whoever is killed; and copies that are never old."""
+"""Writes to object storage are atomic even if a process is killed, and local copies are always up to date."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from tests.support import object_storage
 from training.engine.workspace import MissingInput, Workspace
 
 ROWS = 400_000
-UPLOAD = "from config import settings; from local.publish import upload; here = settings.load_settings(); upload(here.built, here.marts)"
+UPLOAD = (
+    "from config import settings; from local.publish import upload; here = settings.load_settings(); "
+    "upload(here.built_marts, here.marts)"
+)
 FETCH = (
     "from config import settings; from storage import object_store; object_store.fetch_marts(settings.load_settings())"
 )
 
 
 def build(here: settings.Settings, version: int, rows: int = ROWS) -> pl.DataFrame:
-    """A mart on its way out: some megabytes that do not compress."""
+    """Write an unpublished mart of a few incompressible megabytes."""
     table = pl.DataFrame({"version": np.full(rows, version), "number": np.random.default_rng(version).random(rows)})
     here.built_marts.mkdir(parents=True, exist_ok=True)
     table.write_parquet(here.built_marts / "plays.parquet")
@@ -38,25 +41,25 @@ def published(here: settings.Settings) -> pl.DataFrame:
     return pl.read_parquet(object_store.fetch_marts(here) / "plays.parquet")
 
 
-def killed(server: dict[str, str], side: str, code: str) -> None:
-    """Runs it until a megabyte went over the line, and kills it there."""
+def run_and_kill(server: dict[str, str], side: str, code: str) -> None:
+    """Run code in a process and kill it after it has transferred a megabyte."""
     children: list[subprocess.Popen[bytes]] = []
     endpoint = server["AWS_ENDPOINT_URL"]
 
     def kill() -> None:
         children[0].kill()
 
-    with object_storage.breaking(endpoint, side, 1_000_000, kill) as line:
-        variables = os.environ | {"AWS_ENDPOINT_URL": line}
+    with object_storage.interrupted_proxy(endpoint, side, 1_000_000, kill) as url:
+        variables = os.environ | {"AWS_ENDPOINT_URL": url}
         children.append(subprocess.Popen([sys.executable, "-c", code], env=variables, cwd=settings.ROOT))
         assert children[0].wait(120) == -9
 
 
-def test_half_a_table_is_never_there_when_its_upload_is_killed(here: settings.Settings, server: dict[str, str]) -> None:
+def test_interrupted_upload_leaves_no_partial_table(here: settings.Settings, server: dict[str, str]) -> None:
     old = build(here, 1)
     assert upload(here.built_marts, here.marts) == ["plays"]
     new = build(here, 2)
-    killed(server, "to", UPLOAD)
+    run_and_kill(server, "to", UPLOAD)
     shutil.rmtree(here.home / "cache", ignore_errors=True)
     assert [path.name for path in object_store.list_files(here.marts, "*")] == ["plays.parquet"]
     assert published(here).equals(old)
@@ -65,30 +68,30 @@ def test_half_a_table_is_never_there_when_its_upload_is_killed(here: settings.Se
     assert not list(here.built_marts.iterdir())
 
 
-def test_a_landed_file_is_there_whole_or_not_at_all(here: settings.Settings, server: dict[str, str]) -> None:
+def test_landed_files_are_written_atomically(here: settings.Settings, server: dict[str, str]) -> None:
     file = here.landing / "listening_events" / "dt=2026-06-01" / "some.parquet"
     code = (
         "from config import settings; from storage import object_store; "
         f"object_store.write(settings.remote_folder({str(file)!r}), bytes(4_000_000))"
     )
-    killed(server, "to", code)
+    run_and_kill(server, "to", code)
     assert object_store.list_files(here.landing, "*/*/*") == []
     object_store.write(file, b"whole")
     assert file.read_bytes() == b"whole"
 
 
-def test_a_copy_is_whole_when_its_fetching_is_killed(here: settings.Settings, server: dict[str, str]) -> None:
+def test_interrupted_fetch_leaves_no_partial_copy(here: settings.Settings, server: dict[str, str]) -> None:
     old = build(here, 1)
     upload(here.built_marts, here.marts)
     assert published(here).equals(old)
     new = build(here, 2)
     upload(here.built_marts, here.marts)
-    killed(server, "from", FETCH)
+    run_and_kill(server, "from", FETCH)
     assert pl.read_parquet(here.home / "cache" / "marts" / "plays.parquet").equals(old)
     assert published(here).equals(new)
 
 
-def test_a_table_that_is_replaced_while_it_is_copied_is_copied_again(
+def test_table_replaced_during_the_copy_is_copied_again(
     here: settings.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(here, 1)
@@ -107,7 +110,7 @@ def test_a_table_that_is_replaced_while_it_is_copied_is_copied_again(
     assert len(set(copies)) == 2
 
 
-def test_only_what_changed_is_fetched_again_and_what_is_gone_goes(
+def test_only_changed_tables_are_fetched_and_removed_ones_deleted(
     here: settings.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(here, 1, rows=3)
@@ -131,7 +134,7 @@ def test_only_what_changed_is_fetched_again_and_what_is_gone_goes(
     assert not object_store.fetch_mart(here, f"{here.marts}/sessions.parquet").exists()
 
 
-def test_spark_has_copies_of_what_is_landed_and_no_other_engine_leaves_any(here: settings.Settings) -> None:
+def test_only_spark_keeps_copies_of_the_landing_zone(here: settings.Settings) -> None:
     spark, names = dataclasses.replace(here, engine="spark"), [f"events/dt=2026-06-0{day}/a.parquet" for day in (1, 2)]
     for name in names:
         object_store.write(here.landing / name, name.encode())
@@ -151,7 +154,7 @@ def test_spark_has_copies_of_what_is_landed_and_no_other_engine_leaves_any(here:
 @pytest.mark.parametrize(
     "pattern", ["*.parquet", "dt=*/*.parquet", "dt=2026-0*/*.parquet", "dt=2026-07/*.parquet", "*/dt=2026-06-01/*", "*"]
 )
-def test_files_are_found_as_on_a_disk(here: settings.Settings, pattern: str) -> None:
+def test_listing_equals_that_of_a_local_folder(here: settings.Settings, pattern: str) -> None:
     names = ("a.parquet", ".b.parquet.tmp", "dt=2026-06-01/c.parquet", "dt=2026-07/d.parquet", "t/dt=2026-06-01/e.json")
     for folder in (here.home, here.tables):
         for name in names:
@@ -162,7 +165,7 @@ def test_files_are_found_as_on_a_disk(here: settings.Settings, pattern: str) -> 
     assert object_store.list_files(here.tables / "nowhere", pattern) == []
 
 
-def test_what_is_not_there_or_lets_nobody_in_is_named(
+def test_missing_or_inaccessible_bucket_is_an_error_that_names_it(
     here: settings.Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from ingestion.land import main
@@ -175,7 +178,7 @@ def test_what_is_not_there_or_lets_nobody_in_is_named(
     assert not here.home.exists()
 
 
-def test_training_says_that_it_cannot_have_its_marts(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_reports_inaccessible_marts(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingInput, match=f"no mart plays in {here.marts}"):
         Workspace.open(recipe="debug")
     monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
@@ -183,14 +186,15 @@ def test_training_says_that_it_cannot_have_its_marts(here: settings.Settings, mo
         Workspace.open(recipe="debug")
 
 
-def test_on_a_disk_nothing_of_s3_is_loaded(tmp_path: Path) -> None:
+def test_local_tables_do_not_import_s3_libraries(tmp_path: Path) -> None:
     code = """
-import sys, settings, storage
-from pathlib import Path
-here = settings.load()
-storage.write(here.marts / "plays.parquet", b"x")
-assert storage.marts(here) == here.home / "marts" and storage.files(here.marts, "*.parquet")
-storage.check(here.tables), storage.connection(here.landing).close()
+import sys
+from config import settings
+from storage import object_store
+here = settings.load_settings()
+object_store.write(here.marts / "plays.parquet", b"x")
+assert object_store.fetch_marts(here) == here.home / "marts" and object_store.list_files(here.marts, "*.parquet")
+object_store.check_bucket_access(here.tables), object_store.connect_duckdb(here.landing).close()
 assert not {"s3fs", "upath", "botocore", "fsspec"} & set(sys.modules), sorted(sys.modules)
 """
     variables = {name: value for name, value in os.environ.items() if name != "SEGUE_TABLES"}

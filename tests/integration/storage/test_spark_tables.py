@@ -1,4 +1,4 @@
-"""Spark with its tables on object storage: what it judges and builds is what DuckDB builds of the same on a disk."""
+"""Spark with tables on object storage builds the same marts as DuckDB with local tables."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def played(day: int, minute: int) -> dict[str, Any]:
     return event(minute, event_id=f"{day}-{minute}", user_id=f"u{minute % 2}", action="play", **columns)
 
 
-def test_what_is_landed_in_a_bucket_becomes_the_same_marts(on_spark: settings.Settings, tmp_path: Path) -> None:
-    """A day more each time, of which the second must reach Spark, too."""
+def test_spark_builds_the_same_marts_from_a_bucket(on_spark: settings.Settings, tmp_path: Path) -> None:
+    """Two builds with one more day each, so that the second one must refresh Spark's copies."""
     disk = tmp_path / "disk"
     for day in (1, 2):
         log = json_lines(tmp_path / f"day{day}" / "own.jsonl", [played(day, minute) for minute in range(9)])

@@ -1,6 +1,4 @@
-"""The same world with its tables on a disk and on object storage: landed, built, judged, read as features and learned from
-with the same rows.
-"""
+"""Local tables and tables on object storage give equal results in landing, dbt, validation, Feast and training."""
 
 from __future__ import annotations
 
@@ -46,7 +44,7 @@ PLACES = ("disk", "objects")
 
 @pytest.fixture(scope="module")
 def places(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, settings.Settings]]:
-    """`disk` and `objects`: a world of twenty listeners and some broken rows, landed and built in each."""
+    """`disk` and `objects`: a simulation of twenty users and some invalid rows, landed and built in each."""
     folder = tmp_path_factory.mktemp("places")
     simulate(WorldSize(users=20, tracks=120, days=6), folder / "world")
     broken = json_lines(folder / "broken" / "own.jsonl", [event(1), event(2, action="hums"), event(3, user_id=None)])
@@ -87,7 +85,7 @@ def rows(files: list[Path]) -> dict[str, pl.DataFrame]:
     return {path.name: pl.read_parquet(path.read_bytes()) for path in files}
 
 
-def test_landed_and_quarantined_files_are_the_same(at: dict[str, settings.Settings]) -> None:
+def test_landed_and_quarantined_files_are_equal(at: dict[str, settings.Settings]) -> None:
     for folder in ("landing", "quarantine"):
         files = {place: object_store.list_files(here.tables / folder, "*/dt=*/*.parquet") for place, here in at.items()}
         names = {place: [path.parts[-3:] for path in found] for place, found in files.items()}
@@ -98,7 +96,7 @@ def test_landed_and_quarantined_files_are_the_same(at: dict[str, settings.Settin
     assert not list(at["objects"].home.rglob("dt=*"))
 
 
-def test_a_second_landing_changes_nothing(at: dict[str, settings.Settings]) -> None:
+def test_second_landing_changes_nothing(at: dict[str, settings.Settings]) -> None:
     here = at["objects"]
     before = object_store.list_files(here.tables, "*/*/*/*")
     counts = land(here.home.parent / "world", here.home, now=NOW, tables=here.tables)["own_events"]
@@ -108,31 +106,31 @@ def test_a_second_landing_changes_nothing(at: dict[str, settings.Settings]) -> N
 
 
 @pytest.mark.parametrize("name", MARTS)
-def test_marts_are_the_same_row_by_row(at: dict[str, settings.Settings], name: str) -> None:
+def test_marts_are_equal_row_by_row(at: dict[str, settings.Settings], name: str) -> None:
     disk, objects = (pl.read_parquet(object_store.fetch_marts(at[place]) / f"{name}.parquet") for place in PLACES)
     assert disk.equals(objects)
     assert (at["objects"].marts / f"{name}.parquet").exists()
     assert not (at["objects"].home / "marts").exists()
 
 
-def test_quality_and_pages_find_the_same(at: dict[str, settings.Settings]) -> None:
-    judged, told = [], []
+def test_validation_and_console_pages_are_equal(at: dict[str, settings.Settings]) -> None:
+    metrics, sources = [], []
     for here in at.values():
         engine = DuckDBEngine(here.tables)
         landed = find_landed_events(engine, here.landing)
-        judged.append(
+        metrics.append(
             (
                 table_metrics.hours_since_newest(engine, landed.table, AS_OF),
                 table_metrics.trailing_week_metrics(engine, landed.week),
             )
         )
         engine.close()
-        told.append((list_landed_sources(here), landed_source_names(here)))
+        sources.append((list_landed_sources(here), landed_source_names(here)))
         assert "Published marts" in (page := render_data_page(here)) and "In quarantine: 2 of listening_events" in page
-    assert judged[0] == judged[1] and told[0] == told[1]
+    assert metrics[0] == metrics[1] and sources[0] == sources[1]
 
 
-def test_training_has_the_same_inputs(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_inputs_are_equal(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = []
     for place, here in at.items():
         placed(monkeypatch, here.home.parent, place)
@@ -141,9 +139,9 @@ def test_training_has_the_same_inputs(at: dict[str, settings.Settings], monkeypa
     assert hashes[0] == hashes[1] and len(hashes[0][1]) > 10
 
 
-def test_feast_answers_the_same(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feast_features_are_equal(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     plays = pl.read_parquet(object_store.fetch_marts(at["disk"]) / "plays.parquet").sort("user_id", "known_at")
-    asked = pd.DataFrame(
+    entities = pd.DataFrame(
         {
             "user_id": plays["user_id"].to_list(),
             "event_timestamp": pd.to_datetime(plays["known_at"].to_list(), utc=True),
@@ -158,17 +156,17 @@ def test_feast_answers_the_same(at: dict[str, settings.Settings], monkeypatch: p
             for view in (*SEQUENCE_VIEWS, "user_profile")
             for feature in store.get_feature_view(view).features
         ]
-        answer = store.get_historical_features(asked, refs, full_feature_names=True).to_arrow()
-        answers.append((pl.DataFrame(answer), newest_profiles(store), arrived(here, asked["user_id"])))
+        features = store.get_historical_features(entities, refs, full_feature_names=True).to_arrow()
+        answers.append((pl.DataFrame(features), newest_profiles(store), arrived(here, entities["user_id"])))
         source = store.get_feature_view("recent_events").batch_source
         assert isinstance(source, FileSource) and source.path == f"{here.marts}/events.parquet"
-    assert answers[0][0].height == len(asked) and answers[0][0].equals(answers[1][0])
+    assert answers[0][0].height == len(entities) and answers[0][0].equals(answers[1][0])
     assert answers[0][1].equals(answers[1][1]) and answers[0][1].height > 10
     assert answers[0][2] == answers[1][2] and answers[0][2]
 
 
 def newest_profiles(store: feast.FeatureStore) -> pl.DataFrame:
-    """What `feast materialize` would write of an ordinary view, by Feast's own DuckDB store."""
+    """Rows that `feast materialize` would write for the ordinary view `user_profile`."""
     source, names = store.get_feature_view("user_profile").batch_source, ["plays_total", "skips_total"]
     job = SequenceOfflineStore.pull_latest_from_table_or_query(
         store.config, source, ["user_id"], names, "known_at", None, datetime(2026, 1, 1, tzinfo=UTC), NOW
@@ -182,8 +180,8 @@ def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
     return set(found)
 
 
-def test_dbt_publishes_nothing_of_its_own_accord(at: dict[str, settings.Settings]) -> None:
-    """A build that nobody publishes leaves what is published alone; `python -m local.publish` has the last word."""
+def test_dbt_does_not_publish_by_itself(at: dict[str, settings.Settings]) -> None:
+    """A build alone does not change published marts on object storage; `python -m local.publish` uploads them."""
     here = at["objects"]
     before = {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")}
     command(here, "dbt", "build", "--project-dir", "dbt", "--select", "train_cuts", "--exclude-resource-type", "test",

@@ -1,4 +1,4 @@
-"""What was loaded is out of the garbage collector's way, and does not outlive its use for ever."""
+"""Frozen objects are excluded from garbage collection, but are freed after the next call if unused."""
 
 import gc
 import weakref
@@ -9,38 +9,38 @@ from config import garbage_collector
 
 
 class Node:
-    """Something that the collector looks after."""
+    """Object tracked by the garbage collector."""
 
     other = None
 
 
 @pytest.fixture(autouse=True)
-def as_before():
+def unfreeze_afterwards():
     yield
     gc.unfreeze()
 
 
-def is_walked(one):
-    return any(found is one for found in gc.get_objects())
+def is_tracked(target):
+    return any(candidate is target for candidate in gc.get_objects())
 
 
-def test_what_is_there_is_not_walked_again_and_what_comes_is():
+def test_existing_objects_are_frozen_and_new_ones_are_not():
     early = Node()
-    assert is_walked(early)
+    assert is_tracked(early)
     garbage_collector.freeze_gc()
     late = Node()
-    assert not is_walked(early)
-    assert is_walked(late)
+    assert not is_tracked(early)
+    assert is_tracked(late)
 
 
-def test_what_refers_to_itself_goes_with_the_next_call_and_the_rest_at_once():
-    loop, alone = Node(), Node()
-    loop.other = loop
+def test_cyclic_garbage_is_freed_by_the_next_call_and_other_garbage_immediately():
+    cyclic, acyclic = Node(), Node()
+    cyclic.other = cyclic
     garbage_collector.freeze_gc()
-    gone = [weakref.ref(loop), weakref.ref(alone)]
-    del loop, alone
-    assert [one() is None for one in gone] == [False, True]
+    references = [weakref.ref(cyclic), weakref.ref(acyclic)]
+    del cyclic, acyclic
+    assert [reference() is None for reference in references] == [False, True]
     gc.collect()
-    assert gone[0]() is not None
+    assert references[0]() is not None
     garbage_collector.freeze_gc()
-    assert gone[0]() is None
+    assert references[0]() is None

@@ -1,4 +1,4 @@
-"""Settings come from the environment, and a bad one says what to do."""
+"""Settings are read from the environment; errors name the setting and the remedy."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_defaults_stay_inside_the_repository_and_on_loopback(monkeypatch: pytest
     assert here.airflow_port == 8080
 
 
-def test_one_setting_holds_everything_that_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_all_written_files_are_below_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     here = settings.load_settings()
     folders = [value for name in dir(here) if isinstance(value := getattr(here, name), Path)]
@@ -25,13 +25,13 @@ def test_one_setting_holds_everything_that_is_written(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("bad", ["0", "65536", "http", "-1", "80.5"])
-def test_a_port_that_is_none_names_the_setting(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+def test_invalid_port_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     monkeypatch.setenv("SEGUE_MLFLOW_PORT", bad)
     with pytest.raises(settings.SettingError, match="SEGUE_MLFLOW_PORT"):
         settings.load_settings()
 
 
-def test_a_share_is_between_nothing_and_all(monkeypatch):
+def test_fraction_is_between_0_and_1(monkeypatch):
     assert settings.load_settings().feature_log_share == 1.0
     monkeypatch.setenv("SEGUE_FEATURE_LOG_SHARE", "0.01")
     assert settings.load_settings().feature_log_share == 0.01
@@ -41,7 +41,7 @@ def test_a_share_is_between_nothing_and_all(monkeypatch):
             settings.load_settings()
 
 
-def test_what_a_request_leaves_open_is_unknown_or_allowed_unless_it_is_set(monkeypatch):
+def test_defaults_of_territory_and_explicit_tracks(monkeypatch):
     assert (settings.load_settings().territory, settings.load_settings().explicit) == ("", True)
     monkeypatch.setenv("SEGUE_TERRITORY", "de")
     monkeypatch.setenv("SEGUE_EXPLICIT", "no")
@@ -54,7 +54,7 @@ def test_what_a_request_leaves_open_is_unknown_or_allowed_unless_it_is_set(monke
 
 
 @pytest.mark.parametrize("bad", ["0", "30001", "soon", "1.5", "²"])
-def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+def test_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     assert settings.load_settings().recall_deadline_ms == 400
     monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", bad)
     with pytest.raises(settings.SettingError, match=r"SEGUE_RECALL_DEADLINE_MS.*set it to 1 to 30000"):
@@ -62,7 +62,7 @@ def test_a_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("bad", ["0", "65", "two"])
-def test_ranks_are_counted(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+def test_number_of_training_ranks(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     monkeypatch.delenv("SEGUE_TRAINING_RANKS", raising=False)
     assert settings.load_settings().training_ranks == 1
     monkeypatch.setenv("SEGUE_TRAINING_RANKS", bad)
@@ -70,7 +70,7 @@ def test_ranks_are_counted(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
         settings.load_settings()
 
 
-def test_a_broker_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broker_url_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_BROKER", raising=False)
     assert settings.load_settings().broker == ""
     for good in ("redis://127.0.0.1:6379/2", "kafka://one:9092,two:9092"):
@@ -82,7 +82,7 @@ def test_a_broker_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPatch
     assert "secret" not in str(error.value)
 
 
-def test_tables_are_in_the_home_folder_or_below_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.delenv("SEGUE_TABLES", raising=False)
     assert settings.load_settings().marts == tmp_path / "marts"
@@ -101,7 +101,7 @@ def test_tables_are_in_the_home_folder_or_below_a_bucket(monkeypatch: pytest.Mon
             settings.load_settings()
 
 
-def test_tables_below_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_in_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/prefix")
     monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(settings.SettingError, match=r"pip install .*\[s3\]"):

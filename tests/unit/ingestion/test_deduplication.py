@@ -1,4 +1,4 @@
-"""Ids that have landed are found, whatever their hashes, and no file is read twice for nothing."""
+"""Landed ids are found even with hash collisions, and files are read only once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.log_sources import event, json_lines
 
 
 def own_log(folder: Path, count: int, days: int = 1) -> Path:
-    """So many likes, day after day in turn, in files of five."""
+    """`count` likes distributed over `days` days, in files of five."""
     rows = [event(number, **dict.fromkeys(("occurred_at", "ended_at"), at(number, days))) for number in range(count)]
     for begin in range(0, count, 5):
         json_lines(folder / "listening_events" / f"{begin:03d}.jsonl", rows[begin : begin + 5])
@@ -34,27 +34,27 @@ def written(folder: Path, number: int, ids: list[str]) -> Path:
 
 @pytest.mark.parametrize("run_ids", [1, 200, deduplication.SPILL_THRESHOLD_IDS])
 @pytest.mark.parametrize("collide", [False, True])
-def test_found_is_what_was_written(
+def test_lookups_find_exactly_the_landed_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collide: bool, run_ids: int
 ) -> None:
     monkeypatch.setattr(deduplication, "SPILL_THRESHOLD_IDS", run_ids)
     if collide:
         monkeypatch.setattr(deduplication, "_hashes", lambda ids: ids.str.len_bytes().cast(pl.UInt64).to_numpy())
-    random_ids, known, files, seen = random.Random(0), EventIdIndex(tmp_path / "known"), list[Path](), set[str]()
+    random_ids, index, files, landed = random.Random(0), EventIdIndex(tmp_path / "runs"), list[Path](), set[str]()
     for number in range(30):
-        asked = [f"e{random_ids.randrange(2_000)}" for _ in range(random_ids.randrange(150))]
-        found = known.contains(files, pl.Series("event_id", asked, dtype=pl.String)).to_list()
-        assert found == [one in seen for one in asked]
-        new = sorted(set(asked) - seen)
-        seen.update(new)
+        queries = [f"e{random_ids.randrange(2_000)}" for _ in range(random_ids.randrange(150))]
+        is_landed = index.contains(files, pl.Series("event_id", queries, dtype=pl.String)).to_list()
+        assert is_landed == [query in landed for query in queries]
+        new = sorted(set(queries) - landed)
+        landed.update(new)
         files.append(written(tmp_path, number, new))
-        assert len(known) < 2 * run_ids, "what has grown lies on the disk"
-    known.spill()
-    assert len(known) == 0
-    assert known.contains(files, pl.Series("event_id", sorted(seen))).all()
+        assert len(index) < 2 * run_ids, "large runs are on disk"
+    index.spill()
+    assert len(index) == 0
+    assert index.contains(files, pl.Series("event_id", sorted(landed))).all()
 
 
-def test_a_landing_reads_the_ids_of_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_landing_reads_the_ids_of_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     ids_of = deduplication._event_ids
     monkeypatch.setattr(deduplication, "_event_ids", lambda file: read.append(file) or ids_of(file))
@@ -64,12 +64,12 @@ def test_a_landing_reads_the_ids_of_a_file_once(tmp_path: Path, monkeypatch: pyt
     files = sorted((tmp_path / "home" / "landing" / "listening_events").glob("dt=2026-*/*.parquet"))
     assert sum(count.landed for count in counts.values()) == 100
     assert len(files) == 20
-    assert len(read) == len(set(read)) == 19, "the last one is asked about nothing"
+    assert len(read) == len(set(read)) == 19, "the last file is never queried"
     land(log, tmp_path / "home")
     assert len(read) < 19 + 4 * 20
 
 
-def test_partitions_that_do_not_fit_lie_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partitions_that_exceed_the_memory_limit_are_spilled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     ids_of = deduplication._event_ids
     monkeypatch.setattr(deduplication, "_event_ids", lambda file: read.append(file) or ids_of(file))

@@ -1,4 +1,4 @@
-"""A row lands once, whatever happens in between."""
+"""Landing is idempotent, also after interruptions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ import os, sys
 from pathlib import Path
 from ingestion.land import land
 left, replace = [int(sys.argv[3])], Path.replace
-def dies(self, target):
+def replace_or_exit(self, target):
     left[0] -= 1
     if left[0] < 0:
         os._exit(9)
     return replace(self, target)
-Path.replace = dies
+Path.replace = replace_or_exit
 land(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
@@ -45,7 +45,7 @@ def test_landing_again_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("writes", [0, 1, 4, 8])
-def test_a_killed_landing_is_finished_by_the_next(tmp_path: Path, writes: int) -> None:
+def test_next_landing_completes_an_interrupted_one(tmp_path: Path, writes: int) -> None:
     log = play_log(tmp_path / "log", [*ROWS, "1,never,1,1,5"])
     command = [sys.executable, "-c", KILLED, str(log), str(tmp_path / "home"), str(writes)]
     assert subprocess.run(command, check=False).returncode == 9
@@ -60,7 +60,7 @@ def test_a_killed_landing_is_finished_by_the_next(tmp_path: Path, writes: int) -
     assert not list((tmp_path / "home").rglob("*.tmp")) and not list((tmp_path / "home").rglob("*.duckdb"))
 
 
-def test_a_longer_log_adds_only_what_is_new(tmp_path: Path) -> None:
+def test_longer_log_adds_only_new_rows(tmp_path: Path) -> None:
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", ROWS[:20]), home)
     counts = land(play_log(tmp_path / "log", ROWS), home)["play_log"]
@@ -80,21 +80,23 @@ def test_history_lands_by_month_and_live_events_by_day(tmp_path: Path) -> None:
     assert splits == {"play_log": "user_time", "own_events": None}
 
 
-def test_what_has_landed_of_the_live_log_is_not_read_again(tmp_path: Path) -> None:
+def test_unchanged_files_of_the_live_log_are_not_read_again(tmp_path: Path) -> None:
     home, live, began = tmp_path / "home", tmp_path / "home" / "live", datetime.now(UTC)
     files = [json_lines(live / f"dt=2026-05-0{day}" / "a.jsonl", [event(day)]) for day in (1, 2, 3)]
     land(json_lines(tmp_path / "live" / "a.jsonl", [event(9)]).parent, home, now=began + timedelta(days=1))
-    assert land(live, home, now=began)["own_events"].landed == 3, "of the same name, but no log of ours"
+    assert land(live, home, now=began)["own_events"].landed == 3, (
+        "another folder with the same name is not the live log"
+    )
     for file, hours in zip(files, (-2, -2, 2), strict=True):
         os.utime(file, times=(began.timestamp() + hours * 3_600,) * 2)
     json_lines(files[1], [event(2), event(4)])
     counts = land(live, home, now=began + timedelta(days=2))["own_events"]
     assert (counts.read, counts.landed, counts.duplicate) == (3, 1, 2)
-    assert land(live / "dt=2026-05-01", home)["own_events"].duplicate == 1, "what is named is read"
+    assert land(live / "dt=2026-05-01", home)["own_events"].duplicate == 1, "explicitly named folders are always read"
     assert land(live, home, tables=tmp_path / "elsewhere")["own_events"].landed == 4
 
 
-def test_a_live_log_whose_landing_was_killed_is_read_whole(tmp_path: Path) -> None:
+def test_live_log_is_read_completely_after_an_interrupted_landing(tmp_path: Path) -> None:
     home, live = tmp_path / "home", tmp_path / "home" / "live"
     for day in (1, 5):
         file = json_lines(live / f"dt=2026-05-0{day}" / "a.jsonl", [event(day)])
@@ -105,7 +107,7 @@ def test_a_live_log_whose_landing_was_killed_is_read_whole(tmp_path: Path) -> No
     assert landed(home).height == 2
 
 
-def test_the_newest_row_of_a_key_is_the_last_that_differed(tmp_path: Path) -> None:
+def test_newest_row_of_a_key_is_the_last_changed_one(tmp_path: Path) -> None:
     home, name = tmp_path / "home", tmp_path / "artists.jsonl"
     for title in ("A", "B", "B", "A"):
         json_lines(name, [{"artist_id": "1", "name": title}])
@@ -113,7 +115,7 @@ def test_the_newest_row_of_a_key_is_the_last_that_differed(tmp_path: Path) -> No
     assert landed(home, "artists").sort("landed_at")["name"].to_list() == ["A", "B", "A"]
 
 
-def test_a_home_from_before_a_column_goes_on_with_it(tmp_path: Path) -> None:
+def test_missing_columns_of_an_old_home_are_added(tmp_path: Path) -> None:
     home, log = tmp_path / "home", play_log(tmp_path / "log", ROWS)
     land(log, home)
     for file in (home / "landing" / "tracks").glob("dt=*/*.parquet"):
@@ -128,13 +130,13 @@ def test_a_home_from_before_a_column_goes_on_with_it(tmp_path: Path) -> None:
     assert tree(home) == before
 
 
-def test_the_same_event_twice_in_one_file_lands_once(tmp_path: Path) -> None:
+def test_duplicates_within_a_file_land_once(tmp_path: Path) -> None:
     json_lines(tmp_path / "log" / "events.jsonl", [event(1), event(1), event(2)])
     counts = land(tmp_path / "log", tmp_path / "home")["own_events"]
     assert (counts.landed, counts.duplicate) == (2, 1)
 
 
-def test_an_empty_live_log_leaves_a_readable_file_for_every_table(tmp_path: Path) -> None:
+def test_empty_live_log_creates_a_readable_file_for_every_table(tmp_path: Path) -> None:
     assert land(tmp_path / "home" / "live", tmp_path / "home") == {}
     for table, schema in contract.SCHEMAS.items():
         (file,) = (tmp_path / "home" / "landing" / table).glob("dt=*/*.parquet")
@@ -162,8 +164,10 @@ def test_live_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
 def test_quarantine_keeps_row_reason_and_line(tmp_path: Path) -> None:
     rows = ["1,1500000000,1,1,5000", "1,1500000060,2,1", "1,1500000120,,1,5000", "1,1500000180,3,1,-4"]
     land(play_log(tmp_path / "log", rows), tmp_path / "home")
-    kept = quarantined(tmp_path / "home").sort("source_line").select("source", "source_line", "reason", "raw").rows()
-    assert kept == [
+    rejected = (
+        quarantined(tmp_path / "home").sort("source_line").select("source", "source_line", "reason", "raw").rows()
+    )
+    assert rejected == [
         ("events.csv.gz", 3, "4 fields where the header has 9", "1,1500000060,2,1"),
         ("events.csv.gz", 4, "target_id is missing", "1,1500000120,,1,5000"),
         ("events.csv.gz", 5, "played_ms -4 is negative", "1,1500000180,3,1,-4"),
@@ -171,13 +175,11 @@ def test_quarantine_keeps_row_reason_and_line(tmp_path: Path) -> None:
     assert landed(tmp_path / "home").height == 1
 
 
-def test_the_command_prints_counts_and_names_what_it_cannot_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_prints_counts_and_names_unreadable_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = play_log(tmp_path / "log", ROWS[:3])
     assert main([str(log), "--home", str(tmp_path / "home")]) == 0
-    said = capsys.readouterr().out
-    assert "play_log: 8 rows of events and catalog read, 8 landed, 0 duplicate, 0 quarantined" in said
+    printed = capsys.readouterr().out
+    assert "play_log: 8 rows of events and catalog read, 8 landed, 0 duplicate, 0 quarantined" in printed
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("nothing")
     assert main([str(tmp_path / "other"), "--home", str(tmp_path / "home")]) == 2
@@ -186,7 +188,7 @@ def test_the_command_prints_counts_and_names_what_it_cannot_read(
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_a_log_of_which_nothing_can_be_landed_is_an_error_and_says_the_first_reason(
+def test_log_without_valid_rows_is_an_error_with_the_first_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own, home = (
@@ -194,17 +196,17 @@ def test_a_log_of_which_nothing_can_be_landed_is_an_error_and_says_the_first_rea
         tmp_path / "home",
     )
     assert main([str(own), "--home", str(home)]) == 2
-    said = capsys.readouterr()
-    assert "the first is listening_events.jsonl, row 1: action dance is not one of" in said.out
-    assert "has no valid row; fix the log or land another one" in said.err
-    # What listeners sent may be nothing but nonsense: that is no reason for the night's line to stop.
+    printed = capsys.readouterr()
+    assert "the first is listening_events.jsonl, row 1: action dance is not one of" in printed.out
+    assert "has no valid row; fix the log or land another one" in printed.err
+    # A live log with only invalid events must not stop the daily pipeline.
     json_lines(home / "live" / "dt=2026-05-01" / "events.jsonl", [event(1, action="dance")])
     assert main([str(home / "live"), "--home", str(home)]) == 0
     assert main([str(json_lines(own, [event(1)])), "--home", str(home)]) == 0
     assert main([str(own), "--home", str(home)]) == 0
 
 
-def test_event_rows_are_in_the_contracts_types(tmp_path: Path) -> None:
+def test_event_files_have_the_types_of_the_contract(tmp_path: Path) -> None:
     land(play_log(tmp_path / "log", ROWS), tmp_path / "home")
     for file in (tmp_path / "home" / "landing" / "listening_events").glob("dt=*/*.parquet"):
         assert pq.read_schema(file).equals(contract.LISTENING_EVENTS)

@@ -1,4 +1,4 @@
-"""Each way to break the contract has its own reason, and rows that keep it have none."""
+"""Each violation of the contract has its own reason, and valid rows have none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingestion import contract
 from ingestion.validation import conform
 from tests.support.log_sources import event
 
-BROKEN: list[tuple[dict[str, Any], str]] = [
+VIOLATIONS: list[tuple[dict[str, Any], str]] = [
     ({"event_id": None}, "event_id is missing"),
     ({"user_id": " "}, "user_id is missing"),
     ({"target_id": None}, "target_id is missing"),
@@ -45,14 +45,14 @@ def reasons(*rows: dict[str, Any]) -> list[str | None]:
     return conform("listening_events", frame)["reason"].to_list()
 
 
-@pytest.mark.parametrize(("change", "reason"), BROKEN, ids=[reason for _, reason in BROKEN])
-def test_a_broken_row_says_why(change: dict[str, Any], reason: str) -> None:
-    good, bad = reasons(event(), event(**change))
-    assert good is None
-    assert bad is not None and reason in bad
+@pytest.mark.parametrize(("change", "reason"), VIOLATIONS, ids=[reason for _, reason in VIOLATIONS])
+def test_invalid_row_has_the_reason(change: dict[str, Any], reason: str) -> None:
+    valid, invalid = reasons(event(), event(**change))
+    assert valid is None
+    assert invalid is not None and reason in invalid
 
 
-def test_times_are_read_in_every_allowed_form() -> None:
+def test_times_are_parsed_in_every_allowed_format() -> None:
     forms = [
         "2026-05-01T10:00:00Z",
         "2026-05-01 10:00:00",
@@ -83,14 +83,14 @@ def test_every_column_of_the_contract_is_described() -> None:
             assert (field.metadata or {}).get(b"description"), f"{table}.{field.name}"
 
 
-def heard_at(*urls: str | None) -> list[str | None]:
+def url_reasons(*urls: str | None) -> list[str | None]:
     frame = pl.DataFrame(
         {"track_id": [f"t{n}" for n in range(len(urls))], "audio_url": urls}, schema_overrides={"audio_url": pl.String}
     )
     return conform("tracks", frame)["reason"].to_list()
 
 
-def test_a_track_may_be_heard_over_https_or_from_this_host() -> None:
+def test_audio_urls_are_https_or_relative_paths() -> None:
     good = [
         "https://music.example/a/1.ogg?sign=a%20b&x=1#t=3",
         "https://music.example:8443",
@@ -99,7 +99,7 @@ def test_a_track_may_be_heard_over_https_or_from_this_host() -> None:
         None,
         " ",
     ]
-    assert heard_at(*good) == [None] * len(good)
+    assert url_reasons(*good) == [None] * len(good)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_a_track_may_be_heard_over_https_or_from_this_host() -> None:
         *("https://user@host/1.ogg", "https:music.example", "a\nb"),
     ],
 )
-def test_nothing_else_is_an_address_of_sound(url: str) -> None:
-    (reason,) = heard_at(url)
+def test_other_audio_urls_are_rejected(url: str) -> None:
+    (reason,) = url_reasons(url)
     assert reason is not None and reason.startswith("audio_url ")
 
 
-def test_an_address_is_bounded() -> None:
-    (reason,) = heard_at("https://music.example/" + "a" * 2_000)
+def test_url_length_is_limited() -> None:
+    (reason,) = url_reasons("https://music.example/" + "a" * 2_000)
     assert reason == "audio_url is longer than 2000 bytes"

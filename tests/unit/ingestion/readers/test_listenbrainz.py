@@ -1,6 +1,6 @@
-"""ListenBrainz: a dump in each of its wrappings and a person's own export, made by hand in their exact shape.
+"""ListenBrainz reader on handmade dumps in every archive format, and on an account export.
 
-Field by field as the ListenBrainz server writes them: the dump of listens (`Listen.to_json` with `timestamp`, later
+The fields are those that the ListenBrainz server writes: the dump of listens (`Listen.to_json` with `timestamp`, later
 `listened_at`), the export of an account (`listens/YEAR/MONTH.jsonl`, `feedback.jsonl`, `user.json`) and the documented
 JSON of a listen (`listened_at` is the start of the playback, seconds, UTC).
 """
@@ -31,14 +31,14 @@ RICK = {
 
 
 def listen(at: int, title: str, artist: str = "Rick Astley", **columns: Any) -> dict[str, Any]:
-    """A listen of a dump; `info` is what a client sent beside the names."""
+    """A listen of a dump; `info` is the additional information of the client."""
     info = columns.pop("info", {})
-    told = {"artist_name": artist, "track_name": title, "release_name": "Whenever", "additional_info": info}
+    metadata = {"artist_name": artist, "track_name": title, "release_name": "Whenever", "additional_info": info}
     return {
         "user_id": 7,
         "user_name": "anna",
         "timestamp": at,
-        "track_metadata": told,
+        "track_metadata": metadata,
         "recording_msid": title,
     } | columns
 
@@ -62,7 +62,7 @@ def as_folder(folder: Path) -> Path:
 
 
 def as_tar(folder: Path, ending: str) -> Path:
-    """The dump as it is published: license and times first, then the listens by year and month."""
+    """The dump as published: license and timestamps first, then the listens by year and month."""
     folder.mkdir()
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w") as archive:
@@ -84,15 +84,15 @@ def as_tar(folder: Path, ending: str) -> Path:
 
 
 def export(path: Path) -> Path:
-    """One's own export, as a zip."""
+    """Account export as a zip."""
     mapped = {**RICK, "recording_name": "Never"}
-    told = [
+    metadata = [
         listen(0, title)["track_metadata"] | {"recording_msid": msid}
         for title, msid in (("Never", "m1"), ("Other", "m2"))
     ]
     rows = [
-        {"listened_at": 1_104_537_600.0, "track_metadata": told[0] | {"mbid_mapping": mapped}},
-        {"listened_at": 1_104_538_600, "track_metadata": told[1] | {"mbid_mapping": None}},
+        {"listened_at": 1_104_537_600.0, "track_metadata": metadata[0] | {"mbid_mapping": mapped}},
+        {"listened_at": 1_104_538_600, "track_metadata": metadata[1] | {"mbid_mapping": None}},
     ]
     feedback = [
         {"recording_msid": None, "recording_mbid": RICK["recording_mbid"], "score": 1, "created": 1_200_000_000},
@@ -122,7 +122,7 @@ def events(home: Path) -> list[tuple]:
 
 
 @pytest.mark.parametrize("ending", ["folder", ".tar", ".tar.xz", ".tar.zst"])
-def test_a_dump_is_the_same_in_every_wrapping(tmp_path: Path, ending: str) -> None:
+def test_every_archive_format_of_a_dump_gives_the_same_events(tmp_path: Path, ending: str) -> None:
     source = as_folder(tmp_path / "dump") if ending == "folder" else as_tar(tmp_path / "dump", ending)
     counts = land(source, tmp_path / "home")["listenbrainz"]
     first, again, other = events(tmp_path / "home")
@@ -141,27 +141,27 @@ def test_a_dump_is_the_same_in_every_wrapping(tmp_path: Path, ending: str) -> No
     assert all(source.endswith(".listens") for source in broken["source"])
 
 
-def test_a_dump_lands_once(tmp_path: Path) -> None:
+def test_dump_lands_once(tmp_path: Path) -> None:
     source = as_tar(tmp_path / "dump", ".tar.zst")
     land(source, tmp_path / "home")
     again = land(source, tmp_path / "home")["listenbrainz"]
     assert again.landed == 0 and landed(tmp_path / "home").height == 3
 
 
-def test_nobodys_name_is_landed(tmp_path: Path) -> None:
+def test_user_names_are_not_landed(tmp_path: Path) -> None:
     land(as_folder(tmp_path / "dump"), tmp_path / "home")
     everything = b"".join(file.read_bytes() for file in (tmp_path / "home" / "landing").rglob("*.parquet"))
     assert b"anna" not in everything
 
 
-def test_a_truncated_dump_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_truncated_dump_is_an_error_that_names_it(tmp_path: Path) -> None:
     file = next(as_tar(tmp_path / "dump", ".tar").iterdir())
     file.write_bytes(file.read_bytes()[:5_300])
     with pytest.raises(SourceError, match=r"full\.tar.* is damaged .*get the"):
         land(file, tmp_path / "home")
 
 
-def test_ones_own_export_has_the_user_of_the_dump_and_likes_by_id_or_by_listen(tmp_path: Path) -> None:
+def test_export_has_the_user_id_of_the_dump_and_feedback_by_recording_or_message_id(tmp_path: Path) -> None:
     counts = land(export(tmp_path / "listenbrainz_anna_1705300000.zip"), tmp_path / "home")["listenbrainz"]
     never, other, like, dislike = events(tmp_path / "home")
     assert never[:3] == ("7", RICK["recording_mbid"], at("2005-01-01")) and other[0] == "7"
@@ -171,6 +171,6 @@ def test_ones_own_export_has_the_user_of_the_dump_and_likes_by_id_or_by_listen(t
     assert counts.quarantined == 2 and "no track" in reasons[0] and "score 5 is neither 1 nor -1" in reasons[1]
 
 
-def test_a_user_that_is_asked_for_is_the_listener_of_an_export(tmp_path: Path) -> None:
+def test_requested_user_id_overrides_that_of_an_export(tmp_path: Path) -> None:
     land(export(tmp_path / "mine.zip"), tmp_path / "home", "anna-here")
     assert set(landed(tmp_path / "home")["user_id"]) == {"anna-here"}

@@ -1,4 +1,4 @@
-"""Anybody's CSV with a mapping beside it, and the public logs that are one, from files in their exact shape."""
+"""CSV reader with a column mapping, and the Last.fm reader, which uses it, on files in their exact format."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def plays(home: Path) -> list[tuple]:
     return events.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
 
 
-def test_scrobbles_end_when_the_next_one_begins_after_half_a_minute_to_four(tmp_path: Path) -> None:
+def test_scrobbles_end_at_the_next_one_after_30_seconds_to_4_minutes(tmp_path: Path) -> None:
     land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
     (alone, first, second, third) = plays(tmp_path / "home")
     assert alone[2:] == (at("2009-05-04T23:08:57"), at("2009-05-04T23:12:57"), "play", 240_000)
@@ -60,7 +60,7 @@ def test_scrobbles_end_when_the_next_one_begins_after_half_a_minute_to_four(tmp_
     assert third[1:] == ("mbid-9", at("2009-04-08T01:57:47"), at("2009-04-08T02:01:47"), "play", 240_000)
 
 
-def test_lastfm_tracks_have_their_id_or_one_of_their_names(tmp_path: Path) -> None:
+def test_lastfm_tracks_have_their_id_or_one_derived_from_names(tmp_path: Path) -> None:
     land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
     tracks = {
         title: (track, artists)
@@ -75,7 +75,7 @@ def test_lastfm_tracks_have_their_id_or_one_of_their_names(tmp_path: Path) -> No
     assert artists["mbid-2"] == "Deep Dish" and 'Say "Hi"' in artists.values()
 
 
-def test_a_mapped_track_may_say_where_it_can_be_heard(tmp_path: Path) -> None:
+def test_mapped_tracks_may_have_an_audio_url(tmp_path: Path) -> None:
     says = SAYS.replace("action: what", "action: what, audio_url: link")
     lines = ["who,when,song,band,seconds,what,link"]
     lines += [
@@ -90,7 +90,7 @@ def test_a_mapped_track_may_say_where_it_can_be_heard(tmp_path: Path) -> None:
     assert len(plays(tmp_path / "home")) == 3
 
 
-def test_lastfm_lands_once_and_sets_broken_lines_apart(tmp_path: Path) -> None:
+def test_lastfm_lands_once_and_quarantines_invalid_lines(tmp_path: Path) -> None:
     source = lastfm(
         tmp_path / "lastfm", [*LINES, "user_1\tyesterday\t\tA\t\tB", "user_1\t2009-05-04T23:08:57Z\tonly three"]
     )
@@ -102,7 +102,7 @@ def test_lastfm_lands_once_and_sets_broken_lines_apart(tmp_path: Path) -> None:
     assert reasons == ["time is not ISO 8601", "3 fields where the header has 6"]
 
 
-def test_a_mapping_says_what_the_columns_mean(tmp_path: Path) -> None:
+def test_mapping_renames_columns(tmp_path: Path) -> None:
     lines = [
         "what,who,when,band,song,seconds",
         "listened,a,2020-01-01 10:00,Ghost,Cirice,12.5",
@@ -115,7 +115,7 @@ def test_a_mapping_says_what_the_columns_mean(tmp_path: Path) -> None:
     assert landed(tmp_path / "home", "tracks")["title"].to_list() == ["Cirice"]
 
 
-def test_ends_with_lengths_have_the_honest_clock(tmp_path: Path) -> None:
+def test_ends_with_durations_have_a_coarse_start(tmp_path: Path) -> None:
     says = "file: plays.csv\ntime: s\nmeans: end\nplayed: ms\ncolumns: {user: u, time: t, track: x, played: p}\n"
     land(mapped(tmp_path / "log", says, ["u,t,x,p", "a,1600000000,t1,5000", "a,1600000005,t2,5000"]), tmp_path / "home")
     first, second = plays(tmp_path / "home")
@@ -123,7 +123,7 @@ def test_ends_with_lengths_have_the_honest_clock(tmp_path: Path) -> None:
     assert second[2:] == (first[3], at("2020-09-13T12:26:45"), "play", 5_000)
 
 
-def test_what_breaks_the_contract_is_quarantined_with_its_reason(tmp_path: Path) -> None:
+def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
     lines = ["what,who,when,band,song,seconds", "listened,,2020-01-01 10:00,A,B,1", "danced,a,2020-01-01 10:00,A,B,1"]
     lines += [
         "listened,a,2020-01-01 10:00,A,,1",
@@ -160,7 +160,7 @@ def test_what_breaks_the_contract_is_quarantined_with_its_reason(tmp_path: Path)
         ("file: plays.csv\ncolumns: {user: nobody, time: t, track: x}", "has no column nobody"),
     ],
 )
-def test_a_mapping_that_says_something_else_is_an_error_that_helps(tmp_path: Path, says: str, message: str) -> None:
+def test_invalid_mapping_is_an_error_with_the_remedy(tmp_path: Path, says: str, message: str) -> None:
     with pytest.raises(SourceError) as refused:
         land(mapped(tmp_path / "log", says, ["u,t,x", "a,2020-01-01,t1"]), tmp_path / "home")
     assert message in str(refused.value)

@@ -1,4 +1,4 @@
-"""The honest clock of a play log, row by row, against a slow oracle."""
+"""Start timestamps of a play log compared with a slow oracle."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ SECOND = 1_000_000
 
 
 def oracle(rows: list[tuple[str, int, str, int]]) -> list[tuple[str, int, int, str, int, int]]:
-    """(user, sequence_number, ended, track, played_ms, occurred) of each play, µs: one loop, the rule as it is told."""
-    of_user: dict[str, list[tuple[int, int, str, int]]] = defaultdict(list)
-    for place, (user, ts, track, played_ms) in enumerate(rows):
-        of_user[user].append((ts, place, track, played_ms))
-    told = []
-    for user, plays in of_user.items():
+    """(user, sequence_number, ended_at, track, played_ms, occurred_at) of each play in µs, computed in a plain loop."""
+    plays_of_user: dict[str, list[tuple[int, int, str, int]]] = defaultdict(list)
+    for row, (user, ts, track, played_ms) in enumerate(rows):
+        plays_of_user[user].append((ts, row, track, played_ms))
+    expected = []
+    for user, plays in plays_of_user.items():
         previous = None
         for number, (ts, _, track, played_ms) in enumerate(sorted(plays)):
-            began = ts - played_ms // 1000
-            occurred = previous if previous is not None and began - previous < 600 else began // 600 * 600
-            told.append((user, number, ts * SECOND, track, played_ms, occurred * SECOND))
+            start = ts - played_ms // 1000
+            occurred = previous if previous is not None and start - previous < 600 else start // 600 * 600
+            expected.append((user, number, ts * SECOND, track, played_ms, occurred * SECOND))
             previous = ts
-    return sorted(told)
+    return sorted(expected)
 
 
 def test_clock_order_and_repeats_follow_the_oracle(tmp_path: Path) -> None:

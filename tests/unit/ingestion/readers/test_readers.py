@@ -1,4 +1,4 @@
-"""Each format, from files in its exact shape."""
+"""Log readers on files in the exact format of each."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_play_log_gives_events_tracks_and_artists(tmp_path: Path) -> None:
     assert landed(tmp_path / "home", "artists").sort("artist_id")["name"].to_list() == ["Ghost, the", "Rise"]
 
 
-def test_play_log_without_names_still_gives_tracks(tmp_path: Path) -> None:
+def test_play_log_without_names_gives_tracks(tmp_path: Path) -> None:
     rows = ["7,1600000000,9,4,5000", "7,1600000060,8,,5000"]
     land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")
     tracks = landed(tmp_path / "home", "tracks").sort("track_id").select("track_id", "artist_ids").rows()
@@ -85,14 +85,14 @@ def test_truncated_play_log_is_an_error_that_names_it(tmp_path: Path) -> None:
         land(tmp_path / "log", tmp_path / "home")
 
 
-def test_play_log_without_a_needed_column_names_it(tmp_path: Path) -> None:
+def test_play_log_without_a_required_column_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "events.csv").write_text("user_id,ts,track_id\n1,1600000000,1\n")
     with pytest.raises(SourceError, match="has no column artist_id, ms_played"):
         land(tmp_path / "log", tmp_path / "home")
 
 
-def test_basic_export_by_folder_and_by_zip_is_the_same(tmp_path: Path) -> None:
+def test_folder_and_zip_of_a_basic_export_give_the_same_events(tmp_path: Path) -> None:
     folder = export(tmp_path / "anna", StreamingHistory0=BASIC[:2], StreamingHistory1=BASIC[2:])
     by_folder, by_zip = tmp_path / "one", tmp_path / "two"
     land(folder, by_folder)
@@ -106,7 +106,7 @@ def test_basic_export_by_folder_and_by_zip_is_the_same(tmp_path: Path) -> None:
     assert landed(by_folder, "artists")["name"].to_list() == ["Ghost"]
 
 
-def test_extended_export_uses_uris_and_sets_episodes_apart(tmp_path: Path) -> None:
+def test_extended_export_uses_uris_and_quarantines_episodes(tmp_path: Path) -> None:
     rows = [
         extended("2022-01-01T10:00:00Z"),
         extended("2022-01-01T11:00:00Z", master_metadata_track_name=None, spotify_track_uri=None, episode_name="Talk"),
@@ -130,13 +130,13 @@ def test_extended_export_uses_uris_and_sets_episodes_apart(tmp_path: Path) -> No
     assert b"192.0.2.1" not in everything and b"somebody" not in everything
 
 
-def test_basic_plays_that_the_extended_form_covers_are_duplicates(tmp_path: Path) -> None:
+def test_basic_plays_covered_by_the_extended_form_are_duplicates(tmp_path: Path) -> None:
     folder = export(tmp_path / "cy", StreamingHistory0=BASIC, endsong_0=[extended("2021-03-01T10:04:31Z")])
     counts = land(folder, tmp_path / "home")["streaming_history"]
     assert (counts.landed, counts.duplicate) == (1 + 1 + 4, 2)  # two plays; two tracks, an artist, an album
 
 
-def test_several_exports_in_folders_are_several_users(tmp_path: Path) -> None:
+def test_exports_in_separate_folders_are_separate_users(tmp_path: Path) -> None:
     export(tmp_path / "all" / "dora" / "MyData", StreamingHistory0=BASIC[:1])
     export(tmp_path / "all" / "emil", StreamingHistory0=BASIC[1:])
     folder = export(tmp_path / "fay", StreamingHistory0=BASIC)
@@ -146,7 +146,7 @@ def test_several_exports_in_folders_are_several_users(tmp_path: Path) -> None:
     assert users == [("dora", 1), ("emil", 2), ("fay", 3)]
 
 
-def test_a_broken_export_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+def test_damaged_export_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     folder = export(tmp_path / "gus", StreamingHistory0=BASIC)
     (folder / "StreamingHistory0.json").write_text('[{"endTime": ')
     with pytest.raises(SourceError, match=r"StreamingHistory0\.json is not valid JSON .*download the export again"):
@@ -154,14 +154,14 @@ def test_a_broken_export_is_an_error_that_names_the_file(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("written", ["", "<html>Log in</html>", "[{"])
-def test_an_export_of_anything_but_plays_is_not_passed_over(tmp_path: Path, written: str) -> None:
+def test_export_without_plays_is_an_error(tmp_path: Path, written: str) -> None:
     folder = export(tmp_path / "hal", StreamingHistory0=BASIC)
     (folder / "StreamingHistory1.json").write_text(written)
     with pytest.raises(SourceError, match=r"StreamingHistory1\.json is not valid JSON .*download the export again"):
         land(folder, tmp_path / "home")
 
 
-def test_artist_genres_become_triples_by_name(tmp_path: Path) -> None:
+def test_artist_genres_are_converted_to_triples_by_name(tmp_path: Path) -> None:
     lines = [
         "artist_name\trelation\tgenre_or_tag\tsources",
         "Ghost\thas_genre\trock\ttag",
@@ -179,7 +179,7 @@ def test_artist_genres_become_triples_by_name(tmp_path: Path) -> None:
     assert counts.quarantined == 1
 
 
-def test_a_folder_may_hold_several_formats(tmp_path: Path) -> None:
+def test_folder_with_several_formats(tmp_path: Path) -> None:
     folder = play_log(tmp_path / "log", ["7,1600000000,1,1,5000"])
     (folder / "artist_genre.tsv").write_text(
         "artist_name\thas_genre\tgenre_or_tag\tsources\nGhost\thas_genre\trock\tx\n"
@@ -212,14 +212,14 @@ def test_own_tables_as_json_lines_and_parquet(tmp_path: Path) -> None:
     assert landed(tmp_path / "home", "tracks")["audio_vector"].to_list() == [[0.5, 1.0]]
 
 
-def test_a_zip_that_unpacks_to_an_absurd_size_is_refused(tmp_path: Path) -> None:
+def test_zip_bomb_is_rejected(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("StreamingHistory0.json", b"[" + b" " * (64 << 20) + b"]")
     with pytest.raises(SourceError, match=r"StreamingHistory0\.json in .*would unpack to 64 MB"):
         land(tmp_path / "bomb.zip", tmp_path / "home")
 
 
-def test_names_in_a_zip_cannot_leave_it(tmp_path: Path) -> None:
+def test_paths_in_a_zip_cannot_escape_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         for name in ("../../outside/StreamingHistory0.json", "/abs/StreamingHistory1.json"):
             archive.writestr(name, json.dumps(BASIC[:1]))
@@ -234,14 +234,14 @@ def test_names_in_a_zip_cannot_leave_it(tmp_path: Path) -> None:
     } == set()
 
 
-def test_a_damaged_zip_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+def test_damaged_zip_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "mine.zip").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(SourceError, match=r"mine\.zip is not a readable zip; download it again"):
         land(tmp_path / "mine.zip", tmp_path / "home")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_half_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path, share: float) -> None:
+def test_truncated_zip_is_an_error_with_the_remedy(tmp_path: Path, share: float) -> None:
     whole = zipped(export(tmp_path / "ina", endsong_0=[extended("2022-01-01T10:00:00Z")] * 500), tmp_path / "ina.zip")
     whole.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
     with pytest.raises(SourceError, match=r"ina\.zip is not a readable zip; download it again"):
@@ -249,7 +249,7 @@ def test_half_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path, share: floa
 
 
 @pytest.mark.parametrize("at", [0.2, 0.5, 0.8])
-def test_a_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path, at: float) -> None:
+def test_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path, at: float) -> None:
     rows = [extended(f"2022-01-01T10:{n // 60:02d}:{n % 60:02d}Z", ms_played=n * 977) for n in range(500)]
     whole = zipped(export(tmp_path / "jo", endsong_0=rows), tmp_path / "jo.zip")
     content = bytearray(whole.read_bytes())
@@ -259,13 +259,13 @@ def test_a_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path,
         land(whole, tmp_path / "home")
 
 
-def test_a_download_that_has_not_ended_is_called_one(tmp_path: Path) -> None:
+def test_unfinished_download_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "my_data.zip.crdownload").write_bytes(b"PK\x03\x04")
     with pytest.raises(SourceError, match="is an unfinished download; wait"):
         land(tmp_path / "my_data.zip.crdownload", tmp_path / "home")
 
 
-def test_a_zip_within_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+def test_nested_zip_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     zipped(export(tmp_path / "kim", StreamingHistory0=BASIC), tmp_path / "kim.zip")
     with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
         archive.write(tmp_path / "kim.zip", "kim.zip")
@@ -273,7 +273,7 @@ def test_a_zip_within_a_zip_is_an_error_that_says_what_to_do(tmp_path: Path) -> 
         land(tmp_path / "sent.zip", tmp_path / "home")
 
 
-def test_a_truncated_log_of_ones_own_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_truncated_own_log_is_an_error_that_names_it(tmp_path: Path) -> None:
     rows = "".join(json.dumps(event(n % 60, event_id=f"e{n * 7919}")) + "\n" for n in range(200))
     file = tmp_path / "own" / "listening.jsonl.gz"
     file.parent.mkdir()
@@ -282,7 +282,7 @@ def test_a_truncated_log_of_ones_own_is_an_error_that_names_it(tmp_path: Path) -
         land(tmp_path / "own", tmp_path / "home")
 
 
-def test_half_a_parquet_file_is_not_passed_over(tmp_path: Path) -> None:
+def test_truncated_parquet_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "listening_events.parquet")
     pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "march.parquet")
@@ -292,7 +292,7 @@ def test_half_a_parquet_file_is_not_passed_over(tmp_path: Path) -> None:
         land(tmp_path / "own", tmp_path / "home")
 
 
-def test_a_table_without_a_mapping_is_an_error_that_asks_for_one(tmp_path: Path) -> None:
+def test_table_without_a_mapping_is_an_error_that_requests_one(tmp_path: Path) -> None:
     (tmp_path / "plays.csv").write_text("who,what,when\n")
     with pytest.raises(SourceError, match=r"columns of plays\.csv are unknown; write a segue-mapping\.yaml"):
         land(tmp_path / "plays.csv", tmp_path / "home")

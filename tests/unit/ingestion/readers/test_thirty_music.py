@@ -56,19 +56,19 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_plays_begin_at_their_time_and_last_as_long_as_is_known(tmp_path: Path) -> None:
+def test_plays_start_at_their_timestamp_and_have_known_or_derived_durations(tmp_path: Path) -> None:
     land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
     events = landed(tmp_path / "home").sort("sequence_number")
     assert events["user_id"].to_list() == ["41504"] * 4
     assert events.select("target_id", "occurred_at", "ended_at", "action", "played_ms").rows() == [
         ("11", at("2014-01-20T09:24:20"), at("2014-01-20T09:27:16"), "play", 176_000),
         ("12", at("2014-01-20T09:27:40"), at("2014-01-20T09:28:20"), "play", 40_000),  # until the next one begins
-        ("11", at("2014-01-20T09:28:20"), at("2014-01-20T09:32:20"), "play", 240_000),  # nothing follows
+        ("11", at("2014-01-20T09:28:20"), at("2014-01-20T09:32:20"), "play", 240_000),  # last play of the user
         ("12", at("2014-01-21T10:26:40"), at("2014-01-21T10:26:40"), "like", None),
     ]
 
 
-def test_broken_lines_are_quarantined_with_their_reason(tmp_path: Path) -> None:
+def test_invalid_lines_are_quarantined_with_their_reason(tmp_path: Path) -> None:
     counts = land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")["thirty_music"]
     broken = quarantined(tmp_path / "home").sort("source_line")
     assert broken["source_line"].to_list() == [4, 5, 6, 7, 8, 9] and counts.quarantined == 6
@@ -83,7 +83,7 @@ def test_broken_lines_are_quarantined_with_their_reason(tmp_path: Path) -> None:
     assert all(part in reason for part, reason in zip(expected, broken["reason"], strict=True)), broken["reason"]
 
 
-def test_the_catalogue_has_names_lengths_artists_and_playlists(tmp_path: Path) -> None:
+def test_catalog_has_names_lengths_artists_and_playlists(tmp_path: Path) -> None:
     land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
     tracks = landed(tmp_path / "home", "tracks").sort("track_id")
     assert tracks.select("track_id", "title", "artist_ids", "album_id", "duration_ms").rows() == [
@@ -96,7 +96,7 @@ def test_the_catalogue_has_names_lengths_artists_and_playlists(tmp_path: Path) -
     assert playlists == [("9", "my own", "ugc", ["12", "11"])]
 
 
-def test_it_lands_once(tmp_path: Path) -> None:
+def test_thirty_music_lands_once(tmp_path: Path) -> None:
     land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
     assert land(tmp_path / "ThirtyMusic", tmp_path / "home")["thirty_music"].landed == 0
 
@@ -108,9 +108,7 @@ def test_it_lands_once(tmp_path: Path) -> None:
         ("user_logs.csv", "msno,date,num_25,num_50,num_75,num_985,num_100,num_unq,total_secs", "counts plays per day"),
     ],
 )  # fmt: skip
-def test_logs_that_cannot_be_read_soundly_are_refused_with_the_reason(
-    tmp_path: Path, name: str, header: str, why: str
-) -> None:
+def test_unsupported_logs_are_rejected_with_the_reason(tmp_path: Path, name: str, header: str, why: str) -> None:
     (tmp_path / "kkbox").mkdir()
     (tmp_path / "kkbox" / name).write_text(f"{header}\n")
     (tmp_path / "kkbox" / "songs.csv").write_text(

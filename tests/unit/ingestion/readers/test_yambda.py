@@ -1,4 +1,4 @@
-"""Yambda's flat files, made by hand in their exact shape."""
+"""Yambda reader on handmade flat files in their exact format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def flat(folder: Path, mappings: bool = True) -> Path:
 
 
 def together(folder: Path) -> Path:
-    """The same events in one file."""
+    """The same events in a single file."""
     folder.mkdir()
     listens = [(*row, "listen") for row in LISTENS]
     others = [(*FEEDBACK[0], None, None, "like"), (*FEEDBACK[1], None, None, "unlike")]
@@ -53,7 +53,7 @@ def events(home: Path) -> list[tuple]:
 
 
 @pytest.mark.parametrize("source", [flat, together])
-def test_listens_end_at_their_time_and_likes_take_none(tmp_path: Path, source) -> None:
+def test_listens_end_at_their_timestamp_and_likes_are_instantaneous(tmp_path: Path, source) -> None:
     land(source(tmp_path / "yambda"), tmp_path / "home")
     assert events(tmp_path / "home") == [
         ("100", "7", at(1, "00:00"), at(1, "00:10"), "play", 200_000),
@@ -64,14 +64,14 @@ def test_listens_end_at_their_time_and_likes_take_none(tmp_path: Path, source) -
     assert quarantined(tmp_path / "home")["reason"].to_list() == ["unlike is not an action of the contract"]
 
 
-def test_one_file_and_several_are_the_same_events(tmp_path: Path) -> None:
+def test_single_and_separate_files_give_the_same_events(tmp_path: Path) -> None:
     land(flat(tmp_path / "flat"), tmp_path / "home")
     before = events(tmp_path / "home")
     land(together(tmp_path / "together"), tmp_path / "home")
     assert events(tmp_path / "home") == before
 
 
-def test_tracks_have_length_artists_and_album_if_they_were_heard(tmp_path: Path) -> None:
+def test_played_tracks_have_length_artists_and_album(tmp_path: Path) -> None:
     land(flat(tmp_path / "flat"), tmp_path / "home")
     tracks = (
         landed(tmp_path / "home", "tracks")
@@ -89,7 +89,7 @@ def test_without_the_mappings_tracks_have_no_artists(tmp_path: Path) -> None:
     assert landed(tmp_path / "home", "tracks")["artist_ids"].to_list() == [[], [], []]
 
 
-def test_the_sequential_form_and_other_parquet_are_not_it(tmp_path: Path) -> None:
+def test_sequential_form_is_not_selected(tmp_path: Path) -> None:
     folder = tmp_path / "sequential"
     folder.mkdir()
     pl.DataFrame({"uid": [1], "timestamp": [[1, 2]], "item_id": [[3, 4]]}).write_parquet(folder / "listens.parquet")

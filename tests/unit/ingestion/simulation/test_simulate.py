@@ -1,4 +1,4 @@
-"""The simulated world: the same for the same seed, and its planted structure is in the log."""
+"""Simulations are reproducible, and the log shows the ground truth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plays(world: Path) -> pl.DataFrame:
-    """Track plays with `interest` and truth, `is_full`, `is_skip`, `is_own` (the interest is one of the user's)."""
+    """Plays of tracks with `interest`, ground truth, `is_full`, `is_skip` and `is_own` (an interest of the user)."""
     tracks = read(world / "tracks").select("track_id", "duration_ms")
     own = read(world / "truth" / "user_interests").select("user_id", "interest").unique().with_columns(is_own=True)
     return (
@@ -55,7 +55,7 @@ def events(world: Path) -> pl.DataFrame:
     return read(world / "listening_events")
 
 
-def test_the_same_seed_gives_the_same_world_and_another_seed_another(tmp_path: Path) -> None:
+def test_simulation_depends_only_on_its_seed(tmp_path: Path) -> None:
     small = {"users": 30, "tracks": 200, "days": 4}
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         simulate(WorldSize(**small, seed=seed), tmp_path / name)
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_world_and_another_seed_another(tmp_path: P
     assert not events(tmp_path / "one").equals(events(tmp_path / "three"))
 
 
-def test_a_world_that_is_there_is_left_alone_and_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
+def test_existing_simulations_and_other_folders_are_not_overwritten(tmp_path: Path) -> None:
     size = WorldSize(users=20, tracks=200, days=2)
     count = simulate(size, tmp_path / "sim")
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "sim").rglob("*")}
@@ -75,7 +75,7 @@ def test_a_world_that_is_there_is_left_alone_and_a_folder_of_others_is_not_touch
         simulate(size, tmp_path / "mine")
 
 
-def test_every_row_keeps_the_contract_and_the_truth_is_not_landed(world: Path, tmp_path: Path) -> None:
+def test_every_row_satisfies_the_contract_and_the_ground_truth_is_not_landed(world: Path, tmp_path: Path) -> None:
     counts = land(world, tmp_path / "home")["own_events"]
     assert counts.quarantined == 0 and counts.duplicate == 0
     assert landed(tmp_path / "home").height == events(world).height
@@ -84,7 +84,7 @@ def test_every_row_keeps_the_contract_and_the_truth_is_not_landed(world: Path, t
     assert relations == ["sang_ost_of"]
 
 
-def test_order_is_time_and_sessions_do_not_overlap(world: Path, plays: pl.DataFrame) -> None:
+def test_events_are_ordered_by_time_and_sessions_do_not_overlap(world: Path, plays: pl.DataFrame) -> None:
     log = events(world).sort("user_id", "sequence_number")
     steps = log.select(pl.col("ended_at").diff().over("user_id").drop_nulls().dt.total_microseconds() >= 0)
     assert steps.to_series().all()
@@ -110,22 +110,22 @@ def test_all_actions_targets_and_scenes_occur(world: Path) -> None:
     assert set(log["scene"]) == {"library", "private_fm", "daily", "playlists", "mlog", "similar"}
 
 
-def test_listeners_finish_what_interests_them_and_cut_off_the_rest(plays: pl.DataFrame) -> None:
+def test_users_finish_tracks_of_their_interests_and_skip_others(plays: pl.DataFrame) -> None:
     rates = plays.group_by("is_own").agg(pl.col("is_full", "is_skip").mean(), pl.len()).sort("is_own")
     assert rates["len"].min() > 300
     assert rates["is_full"][1] > rates["is_full"][0] + 0.2
     assert rates["is_skip"][1] < rates["is_skip"][0] - 0.1
 
 
-def test_moods_last_within_a_session(plays: pl.DataFrame) -> None:
+def test_moods_persist_within_a_session(plays: pl.DataFrame) -> None:
     near = (pl.col("occurred_at") - pl.col("ended_at").shift(1).over("user_id")).dt.total_seconds() < 60
     same = pl.col("mood_interest") == pl.col("mood_interest").shift(1).over("user_id")
-    told = plays.select(near.alias("near"), same.alias("same")).drop_nulls()
-    rate = dict(told.group_by("near").agg(pl.col("same").mean()).iter_rows())
+    pairs = plays.select(near.alias("near"), same.alias("same")).drop_nulls()
+    rate = dict(pairs.group_by("near").agg(pl.col("same").mean()).iter_rows())
     assert rate[True] > 0.85 and rate[True] > rate[False] + 0.2
 
 
-def test_position_bias_is_as_planted(world: Path) -> None:
+def test_position_bias_equals_the_ground_truth(world: Path) -> None:
     shown = events(world).filter((pl.col("scene") == "daily") & (pl.col("target_type") == "track"))
     rate = (
         shown.group_by("position")
@@ -138,26 +138,26 @@ def test_position_bias_is_as_planted(world: Path) -> None:
     assert measured[0] > 1.5 * measured[-1]
 
 
-def test_songs_are_heard_again(plays: pl.DataFrame) -> None:
+def test_tracks_are_repeated(plays: pl.DataFrame) -> None:
     again = plays.select(pl.int_range(pl.len()).over("user_id", "target_id") > 0).to_series()
     assert 0.35 < again.mean() < 0.9
     assert plays.filter(again)["is_full"].mean() > plays.filter(~again)["is_full"].mean()
 
 
-def test_soundtracks_tie_artists_of_several_interests(world: Path) -> None:
+def test_soundtracks_connect_artists_of_several_interests(world: Path) -> None:
     tracks = dict(pl.read_parquet(world / "truth" / "tracks.parquet").select("track_id", "interest").iter_rows())
     works = pl.read_parquet(world / "truth" / "works.parquet")["track_ids"].to_list()
     assert all(len({tracks[track] for track in work}) >= 3 for work in works)
 
 
-def test_new_songs_appear_and_are_not_heard_before(world: Path, plays: pl.DataFrame) -> None:
+def test_new_tracks_are_not_played_before_they_appear(world: Path, plays: pl.DataFrame) -> None:
     new = read(world / "tracks").filter(pl.col("available_from").is_not_null()).select("track_id", "available_from")
-    heard = plays.join(new, left_on="target_id", right_on="track_id")
-    assert heard.height > 50
-    assert (heard["occurred_at"] >= heard["available_from"]).all()
+    new_plays = plays.join(new, left_on="target_id", right_on="track_id")
+    assert new_plays.height > 50
+    assert (new_plays["occurred_at"] >= new_plays["available_from"]).all()
 
 
-def test_what_is_refused_does_not_come_back(world: Path) -> None:
+def test_rejected_tracks_are_not_played_again(world: Path) -> None:
     log = events(world)
     refused = log.filter(pl.col("action") == "dislike").select("user_id", "target_id", refused_at="ended_at")
     later = log.filter(pl.col("action") == "impression", pl.col("target_type") == "track").join(
@@ -177,7 +177,7 @@ def test_interests_drift(world: Path) -> None:
     assert (moved["share"] - moved["share_last"]).abs().mean() > 0.03
 
 
-def test_propensities_are_the_shares_with_which_songs_are_drawn() -> None:
+def test_propensities_equal_sampling_frequencies() -> None:
     world = build_world(tracks=200, days=10, seed=1)
     shelf, random = AvailableTracks(world, 5), np.random.default_rng(0)
     drawn = shelf.sample_by_interest(random, np.zeros(200_000, np.int64))
@@ -185,11 +185,11 @@ def test_propensities_are_the_shares_with_which_songs_are_drawn() -> None:
     measured = np.bincount(drawn, minlength=200)[tracks] / 200_000
     np.testing.assert_allclose(measured, shelf.probability_in_interest(tracks), atol=0.005)
 
-    listeners = SimulatedUsers(world, users=1, days=10, seed=1)
-    heard = np.array([3, 4, 3, 5, 3])
-    listeners.record_plays(np.zeros(5, np.int64), heard)
+    users = SimulatedUsers(world, users=1, days=10, seed=1)
+    played = np.array([3, 4, 3, 5, 3])
+    users.record_plays(np.zeros(5, np.int64), played)
     user = np.zeros(200_000, np.int64)
-    recalled = listeners.sample_repeat(random, user)
+    sampled = users.sample_repeat(random, user)
     for track in (3, 4, 5):
-        chance = listeners.repeat_probability(user[:1], np.array([track]))[0]
-        assert abs((recalled == track).mean() - chance) < 0.005
+        chance = users.repeat_probability(user[:1], np.array([track]))[0]
+        assert abs((sampled == track).mean() - chance) < 0.005

@@ -1,5 +1,5 @@
-{# Rows whose number is not their place, from 0, in the order of the columns within the group. #}
-{% test ordered_by(model, column_name, within, columns) %}
+{# Rows whose number differs from their rank, from 0, in the order of `columns` within each group. #}
+{% test numbered_in_order(model, column_name, within, columns) %}
     select *
     from (
         select
@@ -7,8 +7,8 @@
             {{ column_name }},
             row_number() over (
                 partition by {{ within }} order by {{ columns | join(", ") }}
-            ) - 1 as place
+            ) - 1 as expected
         from {{ model }}
     )
-    where {{ column_name }} <> place
+    where {{ column_name }} <> expected
 {% endtest %}

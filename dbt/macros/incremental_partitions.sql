@@ -1,5 +1,6 @@
-{# The one incremental table is renewed partition by partition: those whose files are not the ones that it holds, and the
-   newest ones (`lookback_days`). `default__` is DuckDB's, as in every file of this folder. #}
+{# Incremental processing by partition. The table `stg_listening_events` reprocesses the landed partitions whose files
+   have changed, and the newest ones (`lookback_days`). In all files of this folder, `default__` is the DuckDB
+   implementation. #}
 
 {% macro partition_strategy() -%}
     {{ return(adapter.dispatch("partition_strategy", "segue")()) }}
@@ -13,7 +14,7 @@
     {{ return("insert_overwrite") }}
 {%- endmacro %}
 
-{# The columns by which the table's own files are partitioned; DuckDB has none. #}
+{# Partition columns of the table's own files; none in DuckDB. #}
 {% macro partition_columns(columns) -%}
     {{ return(adapter.dispatch("partition_columns", "segue")(columns)) }}
 {%- endmacro %}
@@ -26,8 +27,8 @@
     {{ return(columns) }}
 {%- endmacro %}
 
-{# A table from before it was renewed by partition is made anew. #}
-{% macro drop_older_form() -%}
+{# Drop a table that an older version created without the column `landed_partition`, so that it is rebuilt. #}
+{% macro drop_unpartitioned_table() -%}
     {%- if is_incremental() and flags.WHICH in ("build", "run") -%}
         {%- set columns = adapter.get_columns_in_relation(this) | map(attribute="name") | list -%}
         {%- if "landed_partition" not in columns -%}
@@ -36,21 +37,21 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The event files that a build has to read. #}
-{% macro landed_events() -%}
+{# The landed event files that a build must read. #}
+{% macro read_landed_events() -%}
     {%- if execute -%}
-        {%- do drop_older_form() -%}
+        {%- do drop_unpartitioned_table() -%}
     {%- endif -%}
     {%- if execute and is_incremental() -%}
-        {%- set unread -%}
+        {%- set changed_partitions -%}
             with
             files as (
                 select
                     {{ landed_file("file") }} as landed_file,
                     {{ landed_partition("file") }} as landed_partition
-                from {{ event_paths() }}
+                from {{ list_event_files() }}
             ),
-            held as (
+            processed as (
                 select distinct landed_file, landed_partition from {{ this }}
             ),
             newest as (
@@ -59,44 +60,44 @@
             select distinct files.landed_partition
             from files
             cross join newest
-            left join held on files.landed_file = held.landed_file
+            left join processed on files.landed_file = processed.landed_file
             where
-                held.landed_file is null
+                processed.landed_file is null
                 or files.landed_partition in (
-                    select landed_partition from held
+                    select landed_partition from processed
                     where landed_file not in (select landed_file from files)
                 )
                 or try_cast(rpad(files.landed_partition, 10, '-01') as date)
                 >= newest_day - interval {{ var("lookback_days") }} day
             order by landed_partition
         {%- endset -%}
-        {{- event_files(run_query(unread).columns[0].values()) -}}
+        {{- event_files(run_query(changed_partitions).columns[0].values()) -}}
     {%- else -%}
         {{- event_files([]) -}}
     {%- endif -%}
 {%- endmacro %}
 
-{# A file leaves the landing zone only when a user is forgotten: what it held leaves the table, too. #}
-{% macro forget_vanished_files() -%}
+{# Delete the rows of files that are no longer in the landing zone. Files are only removed when a user is erased. #}
+{% macro delete_removed_files() -%}
     {%- if is_incremental() -%}
-        {{ adapter.dispatch("forget_vanished_files", "segue")() }}
+        {{ adapter.dispatch("delete_removed_files", "segue")() }}
     {%- else -%}
         select 1
     {%- endif -%}
 {%- endmacro %}
 
-{% macro default__forget_vanished_files() -%}
+{% macro default__delete_removed_files() -%}
     delete from {{ this }}
-    where landed_file not in (select {{ landed_file("file") }} from {{ event_paths() }})
+    where landed_file not in (select {{ landed_file("file") }} from {{ list_event_files() }})
 {%- endmacro %}
 
-{# Whole partitions go: what they still have is read again. #}
-{% macro spark__forget_vanished_files() -%}
-    {%- set vanished -%}
+{# Drops whole partitions; their remaining files are read again. #}
+{% macro spark__delete_removed_files() -%}
+    {%- set removed -%}
         select distinct landed_partition from {{ this }}
-        where landed_file not in (select {{ landed_file("file") }} from {{ event_paths() }})
+        where landed_file not in (select {{ landed_file("file") }} from {{ list_event_files() }})
     {%- endset -%}
-    {%- set partitions = run_query(vanished).columns[0].values() if execute else [] -%}
+    {%- set partitions = run_query(removed).columns[0].values() if execute else [] -%}
     {%- if partitions -%}
         alter table {{ this }} drop if exists
         {% for partition in partitions -%}
