@@ -321,7 +321,7 @@ def test_non_entity_mode_basic(universal: Any) -> None:
         )
 
 
-def test_pull_latest_and_all_are_feasts_own(universal: Any) -> None:
+def test_ordinary_sources_are_pulled_by_feast(universal: Any) -> None:
     """`pull_latest_from_table_or_query` and `pull_all_from_table_or_query` of an ordinary source."""
     store, universals, views = universal
     frame = universals["driver_stats"].frame

@@ -101,13 +101,13 @@ def test_ordinary_view(tmp_path: Path, name: str) -> None:
     assert values(store_with(tmp_path, ttl), *asked) == expected
 
 
-def test_filter_by_created_timestamp_hides_what_was_written_later(tmp_path: Path) -> None:
+def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
     store = store_with(tmp_path, FOREVER)
     asked = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
     assert values(store, *asked, filter_by_created_timestamp=True) == [2, 3, 3, 4]
 
 
-def test_feasts_own_store_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_feasts_duckdb_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [(artist, second) for second in range(80, 400, 10) for artist in ("a", "b", "nobody")]
     store = store_with(tmp_path, timedelta(seconds=60))
     ours = values(store, *asked)

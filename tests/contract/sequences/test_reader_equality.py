@@ -76,7 +76,7 @@ def offline(store: Any, view: SequenceView, asked: list[tuple[str, int]]) -> lis
 
 @examples(8, 200)
 @given(history=histories(impressions=True))
-def test_offline_dense_and_materialised_equal_the_oracle(history: list[dict[str, Any]]) -> None:
+def test_offline_dense_and_materialized_equal_the_oracle(history: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = event_rows(history)
@@ -105,7 +105,7 @@ def any_store(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @examples(60, 2_000)
 @given(history=histories(impressions=True), view=views())
-def test_any_definition_gives_the_same_offline_and_dense(
+def test_random_views_are_equal_offline_and_dense(
     any_store: Any, history: list[dict[str, Any]], view: SequenceView
 ) -> None:
     rows = event_rows(history)
@@ -130,7 +130,7 @@ def dense_equals(
 
 @examples(8, 200)
 @given(history=histories(), arrivals=histories(prefix="f"), data=st.data())
-def test_live_arrivals_in_any_order_end_as_the_event_table_would(
+def test_live_events_in_any_order_equal_the_event_table(
     history: list[dict[str, Any]], arrivals: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -172,7 +172,7 @@ def play(n: int) -> dict[str, Any]:
     )
 
 
-def test_fifty_threads_writing_for_one_user_lose_nothing(store: Any) -> None:
+def test_fifty_threads_writing_one_user_lose_no_event(store: Any) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     with ThreadPoolExecutor(50) as threads:
         applied = list(threads.map(lambda n: writer.apply("u1", [play(n)]), range(300)))
@@ -182,7 +182,7 @@ def test_fifty_threads_writing_for_one_user_lose_nothing(store: Any) -> None:
     assert history["event_id"] == [event["event_id"] for event in expected]
 
 
-def test_a_duplicate_changes_nothing_and_is_counted_so(store: Any) -> None:
+def test_duplicates_change_nothing_and_count_as_zero(store: Any) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     assert writer.apply("u1", [play(1), play(2)]) == 2
     before = OnlineReader(store).read("u1")
@@ -190,9 +190,7 @@ def test_a_duplicate_changes_nothing_and_is_counted_so(store: Any) -> None:
     assert OnlineReader(store).read("u1") == before
 
 
-def test_apply_time_rises_although_event_times_fall_and_clocks_go_back(
-    store: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_apply_time_increases_regardless_of_event_times_and_clock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     times: list[datetime] = []
     provider = store._get_provider()
     write = provider.online_write_batch
@@ -211,7 +209,7 @@ def test_apply_time_rises_although_event_times_fall_and_clocks_go_back(
     assert times == sorted(set(times))
 
 
-def test_a_bad_row_applies_nothing_of_its_call(store: Any) -> None:
+def test_an_invalid_row_rejects_the_whole_call(store: Any) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     with pytest.raises(behaviours.BehaviourError):
         writer.apply("u1", [play(1), {**play(2), "action": "hum"}])

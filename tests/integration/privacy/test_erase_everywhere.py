@@ -108,7 +108,7 @@ LEFT = {
 
 
 @pytest.mark.timeout(900)
-def test_nothing_is_left_and_nobody_else_is_touched(home: Home) -> None:
+def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     kind = home.place.variables["SEGUE_ONLINE_STORE"]
     before, others = erasure_home.places(home.path, home.user), erasure_home.rows_of_others(home.path, home.user)
     assert {place.removesuffix("-wal") for place in before} >= LEFT
@@ -140,7 +140,7 @@ def test_nothing_is_left_and_nobody_else_is_touched(home: Home) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_they_stay_away_when_their_log_comes_again(home: Home, built_home: Path) -> None:
+def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, built_home: Path) -> None:
     assert home.forget(home.user).returncode == 0
     others = len(erasure_home.listeners(home.path))
     counts = land(built_home / erasure_home.LOG, home.path)["own_events"]

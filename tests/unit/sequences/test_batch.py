@@ -30,17 +30,17 @@ def test_rows_are_oldest_first_and_padded_on_the_right() -> None:
     assert batch.mask_BL.tolist() == [[True, True, True, False], [False] * 4]
 
 
-def test_an_unknown_ratio_is_zero_and_strings_without_encoder_are_left_out() -> None:
+def test_unknown_ratio_is_zero_and_strings_without_encoder_are_left_out() -> None:
     batch = encode(VIEW, [ROW], ENCODERS, length=3)
     np.testing.assert_array_equal(batch.columns["played_ratio"], np.array([[0.5, 0.0, 1.0]], np.float32))
     assert {"scene", "event_id"}.isdisjoint(batch.columns)
 
 
-def test_of_a_longer_list_the_newest_stay() -> None:
+def test_longer_lists_keep_the_newest_events() -> None:
     assert encode(VIEW, [ROW], ENCODERS, length=2).columns["ended_at"].tolist() == [[5, 6]]
 
 
-def test_what_is_kept_moves_to_the_left() -> None:
+def test_selected_events_move_to_the_left() -> None:
     batch = encode(VIEW, [ROW, NOTHING, ROW], ENCODERS, length=4)
     kept = batch.where(np.array([[True, False, True, True], [True] * 4, [False] * 4]))
     assert kept.columns["ended_at"].tolist() == [[4, 6, 0, 0], [0] * 4, [0] * 4]
@@ -48,7 +48,7 @@ def test_what_is_kept_moves_to_the_left() -> None:
     assert kept.length_B.tolist() == [2, 0, 0]
 
 
-def test_the_newest_of_a_batch_are_those_of_a_shorter_reading() -> None:
+def test_newest_equals_reading_a_shorter_length() -> None:
     rows = [ROW, NOTHING, {name: values[:1] for name, values in ROW.items()}]
     whole = encode(VIEW, rows, ENCODERS, length=4)
     for length in (1, 2, 3):

@@ -46,7 +46,7 @@ def test_behaviour_of(
     assert table.behaviour_of(action, played_ms, duration_ms) == behaviour
 
 
-def test_codes_leave_room_for_padding_and_unknown(table: behaviours.Behaviours) -> None:
+def test_codes_reserve_padding_and_unknown(table: behaviours.Behaviours) -> None:
     assert table.encoder == {"full_play": 2, "play": 3, "skip": 4, "like": 5, "impression_without_click": 6}
     assert table.with_polarity("negative") == ("skip", "impression_without_click")
 
@@ -71,7 +71,7 @@ def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:
     assert behaviours.played_ratio(50, 0) is None
 
 
-def test_the_projects_own_seed_has_every_behaviour_of_the_views() -> None:
+def test_seed_contains_all_behaviours_of_the_views() -> None:
     from sequences.views import SEQUENCE_VIEWS
 
     known = behaviours.load_behaviours().ids

@@ -54,20 +54,20 @@ def oracle(timed: list[Event]) -> list[int]:
 
 @examples(100, 2_000)
 @given(st.lists(events, min_size=1, max_size=3))
-def test_sessions_break_after_thirty_idle_minutes_between_plays(steps: list[list[Event]]) -> None:
+def test_sessions_equal_the_oracle(steps: list[list[Event]]) -> None:
     users = [timed(one) for one in steps]
     batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
     wanted = [oracle(one) + [0] * (12 - len(one)) for one in users]
     np.testing.assert_array_equal(sessionize(batch), wanted)
 
 
-def test_a_like_does_not_bridge_two_sessions_and_exactly_thirty_minutes_is_no_gap() -> None:
+def test_a_like_does_not_extend_a_session_and_exactly_thirty_minutes_is_no_gap() -> None:
     steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("play", 20, 3), ("skip", 30, 0), ("play", 31, 3)]
     batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=5)
     assert sessionize(batch).tolist() == [[1, 1, 2, 2, 3]]
 
 
-def test_this_session_is_the_newest_one_until_the_gap_has_passed() -> None:
+def test_current_session_is_the_newest_one_until_the_gap_has_passed() -> None:
     steps: list[Event] = [("play", 0, 3), ("play", 31, 3), ("like", 1, 0), ("skip", 2, 0), ("play", 3, 1)]
     batch = encode(VIEW, [row(timed(steps))] * 4, {"behaviour": behaviours.load_behaviours().encoder}, length=6)
     ends = [ended for _, _, ended in timed(steps)]
@@ -83,7 +83,7 @@ def test_this_session_is_the_newest_one_until_the_gap_has_passed() -> None:
 
 @examples(100, 2_000)
 @given(st.lists(events, min_size=1, max_size=3), st.integers(0, 40), st.integers(1, 12))
-def test_this_session_is_the_same_however_few_events_are_looked_at_first(
+def test_current_session_is_independent_of_the_search_window(
     steps: list[list[Event]], minutes: int, window: int
 ) -> None:
     users = [timed(one) for one in steps]

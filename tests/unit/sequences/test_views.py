@@ -10,20 +10,20 @@ from sequences.views import DAY_US, SCENE, SEQUENCE_VIEWS, TRACK_ID, SequenceVie
 
 
 @pytest.mark.parametrize("name", SEQUENCE_VIEWS)
-def test_json_keeps_the_definition(name: str) -> None:
+def test_view_json_round_trips(name: str) -> None:
     view = SEQUENCE_VIEWS[name]
     assert view.name == name
     assert SequenceView.from_json(view.to_json()) == view
 
 
-def test_a_view_needs_what_merging_needs() -> None:
+def test_view_requires_the_sort_key() -> None:
     with pytest.raises(SequenceViewError, match="event_id"):
         replace(SEQUENCE_VIEWS["recent_events"], attributes=(TRACK_ID, SCENE))
     with pytest.raises(SequenceViewError, match="length 0"):
         replace(SEQUENCE_VIEWS["recent_events"], length=0)
 
 
-def test_what_nobody_reports_is_for_daily_views_alone() -> None:
+def test_inferred_behaviours_require_a_daily_view() -> None:
     view = SEQUENCE_VIEWS["impressions_left"]
     with pytest.raises(SequenceViewError, match="daily"):
         replace(view, is_daily=False)
@@ -31,13 +31,13 @@ def test_what_nobody_reports_is_for_daily_views_alone() -> None:
         replace(view, behaviours=(*view.behaviours, "skip"))
 
 
-def test_a_daily_view_shows_what_was_known_at_midnight() -> None:
+def test_daily_view_cuts_off_at_midnight() -> None:
     view, other = SEQUENCE_VIEWS["impressions_left"], SEQUENCE_VIEWS["recent_events"]
     assert [view.cutoff_us(time) for time in (DAY_US - 1, DAY_US, DAY_US + 1)] == [0, DAY_US, DAY_US]
     assert other.cutoff_us(DAY_US + 1) == DAY_US + 1
 
 
-def test_membership() -> None:
+def test_view_membership() -> None:
     assert SEQUENCE_VIEWS["exclusions"].matches("block", "artist")
     assert not SEQUENCE_VIEWS["recent_events"].matches("click", "playlist")
     assert not SEQUENCE_VIEWS["recent_events"].matches("impression_without_click", "track")

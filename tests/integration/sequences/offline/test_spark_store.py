@@ -143,7 +143,7 @@ def test_entity_rows_of_spark_sql_and_of_a_frame_on_spark(stores: Any, session: 
         assert got.sort_values("kept")["event_id"].map(list).tolist() == wanted["event_id"].map(list).tolist()
 
 
-def test_what_cannot_be_answered_says_why(stores: Any) -> None:
+def test_unsupported_requests_name_the_reason(stores: Any) -> None:
     store = stores["spark"]
     with pytest.raises(ValueError, match="entity rows are needed"):
         store.get_historical_features(None, ["recent_events:event_id"], start_date=NOW, end_date=NOW)
@@ -161,7 +161,7 @@ def test_persist_writes_a_file(stores: Any, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "saved.parquet")["kept"].to_pylist() == list(range(len(asked())))
 
 
-def test_materialised_from_spark_into_redis_is_what_duckdb_materialises(tmp_path: Path) -> None:
+def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> None:
     pq.write_table(profiles(), tmp_path / "user_profiles.parquet")
     write_events(tmp_path / "events.parquet", history())
     began, ended = datetime(2023, 1, 1, tzinfo=UTC), at(60 * 300).replace(tzinfo=UTC)
@@ -186,7 +186,7 @@ def test_ordinary_view(tmp_path: Path, name: str) -> None:
     assert values(store_with(tmp_path, ttl, engine=SPARK), *asked_rows) == expected
 
 
-def test_filter_by_created_timestamp_hides_what_was_written_later(tmp_path: Path) -> None:
+def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
     store = store_with(tmp_path, FOREVER, engine=SPARK)
     rows = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
     assert values(store, *rows, filter_by_created_timestamp=True) == [2, 3, 3, 4]

@@ -64,14 +64,14 @@ def ids(store: Any, user: str) -> list[str]:
     return list(OnlineReader(store, VIEWS).read(user)["recent_events"]["event_id"])
 
 
-def test_only_what_was_known_before_as_of(store: Any, tmp_path: Path) -> None:
+def test_only_events_known_before_as_of_are_written(store: Any, tmp_path: Path) -> None:
     run(store, tmp_path, FIRST)
     assert ids(store, "a") == ["a0", "a1"]
     run(store, tmp_path, SECOND)
     assert ids(store, "a") == ["a0", "a1", "a2"]
 
 
-def test_only_users_with_something_new_are_written(store: Any, tmp_path: Path) -> None:
+def test_only_changed_rows_are_written(store: Any, tmp_path: Path) -> None:
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
     assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
     like = {"event_id": "b9", "user_id": "b", "second": 15, "sequence_number": 9, "behaviour": "like"}
@@ -94,7 +94,7 @@ def test_profiles_are_written_when_they_change(store: Any, tmp_path: Path) -> No
     assert [list(reader.read(user)["user_profile"]["plays_total"]) for user in "abc"] == [[2], [3], []]
 
 
-def test_a_user_whose_events_are_gone_is_emptied(store: Any, tmp_path: Path, small_pieces: None) -> None:
+def test_rows_of_users_without_events_are_emptied(store: Any, tmp_path: Path, small_pieces: None) -> None:
     run(store, tmp_path, FIRST)
     write_events(tmp_path / "events.parquet", event_rows(events("ad")))
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
@@ -102,7 +102,7 @@ def test_a_user_whose_events_are_gone_is_emptied(store: Any, tmp_path: Path, sma
     assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
 
 
-def test_another_store_or_an_emptied_one_gets_everything(store: Any, tmp_path: Path) -> None:
+def test_new_or_emptied_store_is_filled_completely(store: Any, tmp_path: Path) -> None:
     run(store, tmp_path, FIRST)
     before = everything(store)
     online = store._get_provider().online_store
@@ -117,7 +117,7 @@ def test_another_store_or_an_emptied_one_gets_everything(store: Any, tmp_path: P
     assert everything(store) == before
 
 
-def test_an_earlier_day_is_left_alone_unless_forced(store: Any, tmp_path: Path) -> None:
+def test_earlier_day_is_ignored_unless_forced(store: Any, tmp_path: Path) -> None:
     run(store, tmp_path, SECOND)
     assert run(store, tmp_path, FIRST) is None
     assert ids(store, "a") == ["a0", "a1", "a2"]
@@ -125,7 +125,7 @@ def test_an_earlier_day_is_left_alone_unless_forced(store: Any, tmp_path: Path) 
     assert ids(store, "a") == ["a0", "a1"]
 
 
-def test_rows_are_written_although_the_clock_went_back(store: Any, tmp_path: Path) -> None:
+def test_rows_are_written_when_the_clock_is_set_back(store: Any, tmp_path: Path) -> None:
     run(store, tmp_path, FIRST)
     with mock.patch("sequences.online.materialization_state.datetime", wraps=datetime) as clock:
         clock.now.return_value = datetime(2024, 1, 1, tzinfo=UTC)
@@ -135,9 +135,7 @@ def test_rows_are_written_although_the_clock_went_back(store: Any, tmp_path: Pat
 
 @pytest.mark.parametrize("kill_at", [1, 3, 5])
 @pytest.mark.parametrize("is_noted", [True, False], ids=["row and note", "row without note"])
-def test_a_killed_run_goes_on_where_it_was(
-    store: Any, tmp_path: Path, small_pieces: None, kill_at: int, is_noted: bool
-) -> None:
+def test_killed_run_resumes(store: Any, tmp_path: Path, small_pieces: None, kill_at: int, is_noted: bool) -> None:
     child = os.fork()
     if not child:
         _materialize_until_killed(store, tmp_path, kill_at, is_noted)
@@ -169,14 +167,14 @@ def _materialize_until_killed(store: Any, folder: Path, kill_at: int, is_noted: 
         os._exit(1)
 
 
-def test_an_unsorted_table_is_refused(store: Any, tmp_path: Path) -> None:
+def test_unsorted_table_is_rejected(store: Any, tmp_path: Path) -> None:
     rows = event_rows(events())
     write_events(tmp_path / "events.parquet", [*rows[3:], *rows[:3]])
     with pytest.raises(EventTableError, match="not sorted"):
         run(store, tmp_path, FIRST)
 
 
-def test_feasts_own_pull_gives_the_same_lists(store: Any, tmp_path: Path) -> None:
+def test_feast_materialize_writes_the_same_lists(store: Any, tmp_path: Path) -> None:
     view = store.get_feature_view("recent_events")
     job = store._get_provider().offline_store.pull_latest_from_table_or_query(
         store.config,

@@ -122,7 +122,7 @@ happenings = st.lists(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(happenings=happenings, data=st.data())
-def test_whatever_is_reported_landed_and_materialised_when_a_read_is_the_definition(
+def test_reads_equal_the_oracle_for_any_order_of_reports_landings_and_materializations(
     short: tuple[Any, Path], happenings: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     store, folder = short
@@ -163,7 +163,7 @@ def test_whatever_is_reported_landed_and_materialised_when_a_read_is_the_definit
                 same(found[view.name], oracle_values(rows, view, prefix + user, us(DAY)))
 
 
-def test_fifty_clients_writing_for_one_user_at_once_lose_nothing(store: feast.FeatureStore, user: str) -> None:
+def test_fifty_concurrent_clients_of_one_user_lose_no_event(store: feast.FeatureStore, user: str) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     rows = [contract_row(number, user) for number in range(200)]
     with ThreadPoolExecutor(50) as clients:
@@ -174,7 +174,7 @@ def test_fifty_clients_writing_for_one_user_at_once_lose_nothing(store: feast.Fe
     assert list(history["event_id"]) == [row["event_id"] for row in expected]
 
 
-def test_reads_of_sqlite_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+def test_sqlite_reads_are_serialized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
     # A read that begins beside another one on the same connection would see the state that the other began with, and so
     # miss an event that was acknowledged in between.
     with opened("sqlite", tmp_path, VIEWS) as store:
@@ -195,7 +195,7 @@ def test_reads_of_sqlite_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert max(most) == 1
 
 
-def test_every_order_of_arrival_ends_in_the_same_state(store: feast.FeatureStore, user: str) -> None:
+def test_state_is_independent_of_arrival_order(store: feast.FeatureStore, user: str) -> None:
     rows = [
         contract_row(number, user, second=second, sequence_number=order)
         for number, (second, order) in enumerate([(5, 1), (5, 1), (5, 0), (1, 9)])
@@ -212,7 +212,7 @@ def test_every_order_of_arrival_ends_in_the_same_state(store: feast.FeatureStore
     assert all(states[0].values())
 
 
-def test_users_written_together_are_users_written_alone(store: feast.FeatureStore, user: str) -> None:
+def test_batched_writes_equal_single_writes(store: feast.FeatureStore, user: str) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     of_user = {f"{user}-{n}": [contract_row(n, user), contract_row(n + 1, user)] for n in range(5)}
     assert writer.apply_batch({**of_user, f"{user}-quiet": []}) == 10
@@ -221,7 +221,7 @@ def test_users_written_together_are_users_written_alone(store: feast.FeatureStor
     assert live_ids(store, f"{user}-quiet") == []
 
 
-def test_apply_time_rises_although_clocks_go_back_and_no_write_is_dropped(store: Any, user: str) -> None:
+def test_apply_time_increases_when_the_clock_is_set_back_and_no_write_is_dropped(store: Any, user: str) -> None:
     writer, reader = OnlineWriter(store, lambda _: DURATION_MS), OnlineReader(store)
     rows = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
     now, times = datetime(2026, 1, 1, tzinfo=UTC), []
@@ -236,7 +236,7 @@ def test_apply_time_rises_although_clocks_go_back_and_no_write_is_dropped(store:
         assert len(set(times)) == 4
 
 
-def test_a_writer_that_was_held_up_undoes_nothing_of_the_next_one(
+def test_delayed_writer_does_not_overwrite_its_successor(
     store: feast.FeatureStore, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if store.config.online_store.type == "sqlite":
@@ -256,7 +256,7 @@ def test_a_writer_that_was_held_up_undoes_nothing_of_the_next_one(
     assert live_ids(store, f"{user}-other") == [contract_row(9, user)["event_id"]]
 
 
-def test_writers_that_never_let_each_other_write_say_so(
+def test_persistent_write_conflicts_raise(
     store: feast.FeatureStore, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if store.config.online_store.type == "sqlite":
@@ -274,7 +274,7 @@ def test_writers_that_never_let_each_other_write_say_so(
         one.apply(user, [contract_row(1, user)])
 
 
-def test_a_duplicate_changes_nothing_and_is_counted_so(store: feast.FeatureStore, user: str) -> None:
+def test_duplicates_change_nothing_and_count_as_zero(store: feast.FeatureStore, user: str) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     assert writer.apply(user, [contract_row(1, user), contract_row(2, user)]) == 2
     before = OnlineReader(store).read(user)
@@ -282,14 +282,14 @@ def test_a_duplicate_changes_nothing_and_is_counted_so(store: feast.FeatureStore
     assert OnlineReader(store).read(user) == before
 
 
-def test_a_bad_row_applies_nothing_of_its_call(store: feast.FeatureStore, user: str) -> None:
+def test_an_invalid_row_rejects_the_whole_call(store: feast.FeatureStore, user: str) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     with pytest.raises(behaviours.BehaviourError):
         writer.apply(user, [contract_row(1, user), contract_row(2, user) | {"action": "hum"}])
     assert list(OnlineReader(store).read(user)["recent_events"]["event_id"]) == []
 
 
-def test_the_live_part_keeps_what_has_not_landed_and_no_more(short: tuple[Any, Path], user: str) -> None:
+def test_live_part_keeps_only_uncovered_events(short: tuple[Any, Path], user: str) -> None:
     store, folder = short
     writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
     rows = [contract_row(number, user, second=number) for number in range(8)]
@@ -305,7 +305,7 @@ def test_the_live_part_keeps_what_has_not_landed_and_no_more(short: tuple[Any, P
     assert live_ids(store, user) == [row["event_id"] for row in (rows[3], *rows[5:])]
 
 
-def test_a_first_live_event_costs_no_look_at_the_batch_part_and_is_there_once(
+def test_first_live_event_does_not_read_the_batch_part_and_is_not_duplicated(
     short: tuple[Any, Path], user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, folder = short
@@ -324,7 +324,7 @@ def test_a_first_live_event_costs_no_look_at_the_batch_part_and_is_there_once(
     assert live_ids(store, user) == [contract_row(2, user)["event_id"]]
 
 
-def test_feasts_own_call_reads_both_parts(short: tuple[Any, Path], user: str) -> None:
+def test_feast_api_reads_both_parts(short: tuple[Any, Path], user: str) -> None:
     store, folder = short
     write_events(folder / "events.parquet", event_rows([mart_row(contract_row(1, user))]))
     materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))

@@ -119,7 +119,7 @@ class Noting:
         self._writer = writer
         self._file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
+    def apply_batch(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
         told = ids_of(events_of)
         os.write(self._file, json.dumps(told).encode() + b"\n")
         if any(one.startswith("deadly") for ids in told.values() for one in ids):

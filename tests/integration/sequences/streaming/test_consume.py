@@ -57,7 +57,7 @@ def consumer(place: Place) -> Iterator[int]:
         assert program.wait(30) == 0, (place.home / "consumer.log").read_text()[-2000:]
 
 
-def test_what_the_recommender_acknowledged_a_consumer_applies(tmp_path: Path) -> None:
+def test_acknowledged_events_are_applied_by_a_consumer(tmp_path: Path) -> None:
     with valkey.running() as server:
         address = f"redis://{server.host}:{server.port}/2"
         client: Any = redis.Redis.from_url(address)
@@ -85,7 +85,7 @@ def test_what_the_recommender_acknowledged_a_consumer_applies(tmp_path: Path) ->
             assert client.exists(f"{stream}:owner") == 0  # released
 
 
-def test_a_consumer_without_a_broker_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consumer_without_a_broker_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.delenv("SEGUE_BROKER", raising=False)
     command = [sys.executable, "-m", "sequences.streaming.consume"]
@@ -94,7 +94,9 @@ def test_a_consumer_without_a_broker_says_what_to_set(tmp_path: Path, monkeypatc
     assert "SEGUE_BROKER is empty" in done.stderr
 
 
-def test_events_wait_in_the_log_while_the_broker_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_wait_in_the_log_while_the_broker_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 0.05)
 
     def now_us() -> int:

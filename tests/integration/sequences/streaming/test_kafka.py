@@ -81,7 +81,7 @@ def letters(looker: Any) -> list[bytes]:
 class Away:
     """A store that takes nothing."""
 
-    def apply_together(self, events_of: Any) -> int:
+    def apply_batch(self, events_of: Any) -> int:
         raise ConnectionError("store is away")
 
 
@@ -113,11 +113,11 @@ def told(registry: CollectorRegistry, name: str) -> list[float]:
     return [registry.get_sample_value(name, partition) or 0.0 for partition in partitions]
 
 
-def test_servers_of_an_address() -> None:
+def test_server_list_of_a_url() -> None:
     assert parse_servers("kafka://a:9092,b:9093/") == ["a:9092", "b:9093"]
 
 
-def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
+def test_killed_suspended_and_added_consumers_end_in_the_same_state_as_one_process(
     tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
 ) -> None:
     told = consumers.reports(300, USERS)
@@ -127,7 +127,7 @@ def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
     consumers.assert_as_one_process_leaves_it(told, store, tmp_path)
 
 
-def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
+def test_dead_letters_are_stored_and_counted_and_do_not_block_others(
     tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
 ) -> None:
     good = [event(number, "u1", action="click", played_ms=None) for number in range(4)]
@@ -151,7 +151,7 @@ def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
     assert any("hum" in letter for letter in kept) and any("what is this" in letter for letter in kept)
 
 
-def test_what_the_store_did_not_take_is_told_as_lag_and_stays(
+def test_unapplied_messages_are_reported_as_lag_and_kept(
     tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
 ) -> None:
     users = [f"u{number}" for number in range(USERS)]
@@ -173,14 +173,14 @@ def test_what_the_store_did_not_take_is_told_as_lag_and_stays(
         assert sorted(OnlineReader(store).read(user)["recent_events"]["event_id"]) == [f"{user}:{n}" for n in range(3)]
 
 
-def test_a_consumer_waits_for_a_broker_that_is_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_consumer_waits_for_an_unavailable_broker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     nowhere = f"kafka://127.0.0.1:{free_port()}"
     with_a_consumer(nowhere, None, tmp_path, lambda _: until(lambda: "the broker does not respond" in caplog.text))
     with closing(Publisher(nowhere, duration_of, TOPIC)) as publisher, pytest.raises(KafkaConnectionError):
         publisher.publish({"u1": [event(1, "u1")]})
 
 
-def test_a_consumer_outlives_its_broker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_consumer_survives_a_broker_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with ExitStack() as servers_of_here:
         url = servers_of_here.enter_context(kafka.running())
 

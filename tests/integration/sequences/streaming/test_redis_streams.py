@@ -68,7 +68,7 @@ def waiting(client: Any) -> int:
     return sum(client.xlen(TOPIC.stream(partition)) for partition in range(TOPIC.partitions))
 
 
-def test_killed_held_up_and_added_consumers_leave_what_one_process_leaves(
+def test_killed_suspended_and_added_consumers_end_in_the_same_state_as_one_process(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
     told = consumers.reports(300, USERS)
@@ -103,7 +103,7 @@ def with_consumers(
     asyncio.run(run())
 
 
-def test_partitions_are_shared_and_taken_over(tmp_path: Path, url: str, store: feast.FeatureStore) -> None:
+def test_partitions_are_distributed_and_taken_over(tmp_path: Path, url: str, store: feast.FeatureStore) -> None:
     def owned(registry: CollectorRegistry) -> float | None:
         return registry.get_sample_value("segue_broker_owned_partitions")
 
@@ -115,7 +115,7 @@ def test_partitions_are_shared_and_taken_over(tmp_path: Path, url: str, store: f
     with_consumers(url, store, tmp_path, 2, check)
 
 
-def test_who_was_held_up_takes_nothing_that_the_owner_would_miss(
+def test_suspended_owner_reads_no_messages_after_a_takeover(
     url: str, client: Any, store: feast.FeatureStore, tmp_path: Path, publisher: Publisher
 ) -> None:
     stream = TOPIC.stream(TOPIC.partition_of("u1"))
@@ -143,7 +143,7 @@ def test_who_was_held_up_takes_nothing_that_the_owner_would_miss(
         held_up.join()
 
 
-def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
+def test_dead_letters_are_stored_and_counted_and_do_not_block_others(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
     good = [event(number, "u1", action="click", played_ms=None) for number in range(4)]
@@ -176,7 +176,7 @@ def test_what_cannot_be_applied_is_kept_and_counted_and_holds_up_nobody(
     assert any("hum" in letter for letter in letters) and any("is this" in letter for letter in letters)
 
 
-def test_a_message_that_kills_its_consumers_is_set_aside_and_no_other(
+def test_only_the_poison_message_becomes_a_dead_letter(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
     users = [f"u{number}" for number in range(8)]  # in every partition
@@ -203,7 +203,7 @@ def test_a_message_that_kills_its_consumers_is_set_aside_and_no_other(
     assert client.keys("*:tries") == []  # nothing is counted any more
 
 
-def test_a_suspected_message_that_kills_nobody_is_applied(
+def test_harmless_suspect_is_applied(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
     publisher.publish({"u1": [event(number, "u1", action="like") for number in range(2)]})
@@ -217,7 +217,7 @@ def test_a_suspected_message_that_kills_nobody_is_applied(
     assert client.xlen(TOPIC.dead_letter_name) == 0
 
 
-def test_a_message_that_comes_again_changes_nothing(
+def test_redelivered_messages_change_nothing(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
     events = {"u1": [event(number, "u1", action="like", played_ms=None) for number in range(3)]}
@@ -237,13 +237,15 @@ def test_a_message_that_comes_again_changes_nothing(
     assert len(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == 3
 
 
-def test_lag_is_told_while_nobody_applies(tmp_path: Path, url: str, client: Any, publisher: Publisher) -> None:
+def test_lag_is_reported_while_the_store_is_unavailable(
+    tmp_path: Path, url: str, client: Any, publisher: Publisher
+) -> None:
     publisher.publish({"u1": [event(1, "u1")], "u2": [event(2, "u2")]})
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
 
     class Away:
-        def apply_together(self, events_of: Any) -> int:
+        def apply_batch(self, events_of: Any) -> int:
             raise ConnectionError("store is away")
 
     applying = EventApplier(lambda _: Away(), tmp_path / "forgotten.json", metrics)
@@ -270,7 +272,7 @@ def test_lag_is_told_while_nobody_applies(tmp_path: Path, url: str, client: Any,
     assert waiting(client) == 2  # the broker keeps what was not applied
 
 
-def test_a_sender_keeps_the_order_of_a_user(url: str, client: Any) -> None:
+def test_sender_preserves_the_order_per_user(url: str, client: Any) -> None:
     events = {"u1": [event(1, "u1")], "u2": [event(2, "u2")]}
 
     async def send() -> None:
@@ -284,7 +286,7 @@ def test_a_sender_keeps_the_order_of_a_user(url: str, client: Any) -> None:
     assert client.xlen(TOPIC.stream(TOPIC.partition_of("u1"))) >= 3
 
 
-def test_nothing_of_a_forgotten_user_stays_in_the_broker(
+def test_users_are_erased_from_the_broker(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
@@ -303,7 +305,9 @@ def test_nothing_of_a_forgotten_user_stays_in_the_broker(
     assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead_letter_name)])
 
 
-def test_a_consumer_that_has_an_older_list_is_named(tmp_path: Path, url: str, client: Any, monkeypatch: Any) -> None:
+def test_consumer_with_an_old_suppression_list_is_reported(
+    tmp_path: Path, url: str, client: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_BROKER", url)
     here = settings.load_settings()

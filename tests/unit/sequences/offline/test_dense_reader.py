@@ -37,7 +37,7 @@ def rows() -> list[dict[str, object]]:
     return event_rows([*history("a", 13), *history("b", 1), *history("c", 30, start=1000)])
 
 
-def test_every_cell_is_the_oracles(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+def test_dense_reader_equals_the_oracle(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = replace(SEQUENCE_VIEWS["recent_events"], length=4)
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
     asked = [(user, us(second) + 1) for user in ("c", "a", "nobody", "b") for second in range(-60, 2000, 60)]
@@ -65,13 +65,13 @@ def test_every_cell_is_the_oracles(tmp_path: Path, rows: list[dict[str, object]]
     np.testing.assert_array_equal(batch.mask_BL.sum(1), batch.length_B)
 
 
-def test_an_event_known_at_the_time_itself_is_not_before_it(tmp_path: Path) -> None:
+def test_event_known_exactly_at_the_time_is_excluded(tmp_path: Path) -> None:
     rows = event_rows(history("a", 2))
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), SEQUENCE_VIEWS["played_history"], ENCODERS)
     assert reader.read(["a", "a"], [us(0), us(0) + 1]).length_B.tolist() == [0, 1]
 
 
-def test_a_length_may_be_asked_for(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+def test_read_with_a_shorter_length(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = SEQUENCE_VIEWS["played_history"]
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
     whole, short = reader.read(["c"], [us(9999)], 30), reader.read(["c"], [us(9999)], 3)
@@ -79,7 +79,7 @@ def test_a_length_may_be_asked_for(tmp_path: Path, rows: list[dict[str, object]]
     assert short.columns["track_id"].tolist() == [whole.columns["track_id"][0, n - 3 : n].tolist()]
 
 
-def test_a_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+def test_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = SEQUENCE_VIEWS["played_history"]
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
     for users in (["a"], ["b", "c"], ["nobody"]):
@@ -92,7 +92,7 @@ def test_a_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows
             np.testing.assert_array_equal(trimmed.columns[name], column_BL[:, :width])
 
 
-def test_flat_arrays_hold_each_users_whole_history(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+def test_flat_arrays_contain_each_users_whole_history(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = replace(SEQUENCE_VIEWS["recent_events"], length=2)
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
     everything = replace(view, length=1000)
@@ -105,9 +105,7 @@ def test_flat_arrays_hold_each_users_whole_history(tmp_path: Path, rows: list[di
         assert (np.diff(reader.known_at_E[place]) > 0).all()
 
 
-def test_kept_arrays_are_those_of_the_table_which_is_not_read_again(
-    tmp_path: Path, rows: list[dict[str, object]]
-) -> None:
+def test_cached_arrays_equal_the_table_and_are_reused(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     path, view, kept = (
         write_events(tmp_path / "events.parquet", rows),
         SEQUENCE_VIEWS["recent_events"],
@@ -131,7 +129,7 @@ def test_kept_arrays_are_those_of_the_table_which_is_not_read_again(
     assert [one.name for one in kept.parent.iterdir()] == ["b"]
 
 
-def test_whoever_keeps_arrays_second_takes_the_first_ones(
+def test_concurrent_cache_writers_keep_the_first_result(
     tmp_path: Path, rows: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, view, kept = (
@@ -150,7 +148,7 @@ def test_whoever_keeps_arrays_second_takes_the_first_ones(
     assert sorted(one.name for one in tmp_path.iterdir()) == ["events.parquet", "kept"]
 
 
-def test_an_empty_table_gives_empty_sequences(tmp_path: Path) -> None:
+def test_empty_table_gives_empty_sequences(tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
     pq.write_table(EVENT_SCHEMA.empty_table(), path)
     batch = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS).read(["a"], [us(0)])
@@ -161,13 +159,13 @@ def test_an_empty_table_gives_empty_sequences(tmp_path: Path) -> None:
         assert kept.read(["a"], [us(0)]).length_B.tolist() == [0]
 
 
-def test_an_unsorted_table_is_refused(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+def test_unsorted_table_is_rejected(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     path = tmp_path / "events.parquet"
     pq.write_table(pa.Table.from_pylist(rows[::-1], schema=EVENT_SCHEMA), path)
     with pytest.raises(EventTableError, match="not sorted"):
         DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS)
 
 
-def test_a_missing_table_says_what_to_run(tmp_path: Path) -> None:
+def test_missing_table_error_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(EventTableError, match="dbt build"):
         DenseReader(tmp_path / "events.parquet", SEQUENCE_VIEWS["recent_events"], ENCODERS)

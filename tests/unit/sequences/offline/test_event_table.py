@@ -38,14 +38,14 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_batch_has_the_texts_of_its_own_rows(path: Path) -> None:
+def test_batch_dictionaries_contain_only_texts_of_their_rows(path: Path) -> None:
     batches = list(read_view(path, VIEW, ["track_id"]))
     assert sum(map(len, batches)) == USERS * EVENTS_OF_A_USER
     assert [len(batch["track_id"].dictionary) for batch in batches] == [len(batch) for batch in batches]
 
 
 @pytest.mark.parametrize("events_of_a_piece", [EVENTS_OF_A_USER, 25, 1_000])
-def test_a_piece_of_whole_users_has_the_texts_of_its_own_row_groups(
+def test_chunk_dictionaries_contain_only_texts_of_their_row_groups(
     path: Path, monkeypatch: pytest.MonkeyPatch, events_of_a_piece: int
 ) -> None:
     texts: list[int] = []

@@ -20,7 +20,7 @@ VIEW = {
 DAY = datetime(2026, 6, 1)
 
 
-def test_no_entity_row_is_compared_with_every_feature_row(tmp_path: Path) -> None:
+def test_join_plan_has_no_nested_loop(tmp_path: Path) -> None:
     users, days = 50, 4
     rows = [(f"u{user}", DAY + timedelta(days=day), day) for user in range(users) for day in range(days)]
     pl.DataFrame(rows, schema=["user_id", "at", "n"], orient="row").write_parquet(tmp_path / "n.parquet")

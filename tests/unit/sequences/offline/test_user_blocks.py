@@ -54,7 +54,7 @@ def as_lists(columns: list[pa.Array]) -> list[object]:
 @pytest.mark.parametrize("users", ["abcdefgh", "0bfz", "hgfedcba", "eeaabbe", "f", "", "z"])
 @pytest.mark.parametrize("piece", [1, 3, 100])
 @pytest.mark.parametrize("at_least", [1, 4, 30, 1_000])
-def test_blocks_give_what_all_events_give(path: str, users: str, piece: int, at_least: int) -> None:
+def test_block_reader_equals_list_reader(path: str, users: str, piece: int, at_least: int) -> None:
     of_rows, times_us = asked(users)
     reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=at_least)
     whole = ListReader.from_file(path, VIEW, NAMES)
@@ -66,7 +66,7 @@ def test_blocks_give_what_all_events_give(path: str, users: str, piece: int, at_
         assert [column.type for column in found] == reader.types == whole.types
 
 
-def test_users_in_order_are_held_a_block_at_a_time(path: str) -> None:
+def test_sorted_users_are_read_one_block_at_a_time(path: str) -> None:
     of_rows, times_us = asked("abcdefgh")
     reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=4)
     held = set()
@@ -79,7 +79,7 @@ def test_users_in_order_are_held_a_block_at_a_time(path: str) -> None:
 
 @pytest.mark.parametrize("rows_a_batch", [1, 2, 5, 100])
 @pytest.mark.parametrize("at_least", [1, 4, 30])
-def test_a_block_has_whole_users(path: str, rows_a_batch: int, at_least: int) -> None:
+def test_blocks_contain_whole_users(path: str, rows_a_batch: int, at_least: int) -> None:
     users = pa.array([user for user, count in COUNTS.items() for _ in range(count)]).dictionary_encode()
     table = pa.table({"user_id": users, "n": range(len(users))})
     found = [pa.Table.from_batches(one) for one in split_into_blocks(table.to_batches(rows_a_batch), at_least)]
@@ -89,7 +89,7 @@ def test_a_block_has_whole_users(path: str, rows_a_batch: int, at_least: int) ->
     assert all(block.num_rows + rows_a_batch > at_least for block in found[:-1])
 
 
-def test_a_table_in_another_order_is_refused(tmp_path: Path) -> None:
+def test_unsorted_table_is_rejected(tmp_path: Path) -> None:
     rows = event_rows([row for user in "ab" for row in history(user, 3)])
     path = str(write_events(tmp_path / "events.parquet", rows[3:] + rows[:3]))
     for at_least in (1, 1_000):

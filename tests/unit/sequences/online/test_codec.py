@@ -25,7 +25,7 @@ def cut(kind: str, lists: list[list[Any]], column: pa.Array) -> list[bytes]:
 
 
 @given(st.lists(st.lists(texts, max_size=5), max_size=4))
-def test_texts(lists: list[list[str]]) -> None:
+def test_string_lists(lists: list[list[str]]) -> None:
     flat = pa.array([value for one in lists for value in one], pa.string())
     expected = [Value(string_list_val=StringList(val=one)).SerializeToString() for one in lists]
     assert cut("string", lists, flat) == expected
@@ -36,7 +36,7 @@ def test_texts(lists: list[list[str]]) -> None:
 
 
 @given(st.lists(st.lists(numbers, max_size=5), max_size=4))
-def test_numbers(lists: list[list[int]]) -> None:
+def test_integer_lists(lists: list[list[int]]) -> None:
     flat = pa.array([value for one in lists for value in one], pa.int64())
     expected = [Value(int64_list_val=Int64List(val=one)).SerializeToString() for one in lists]
     assert cut("time", lists, flat) == expected
@@ -46,7 +46,7 @@ def test_numbers(lists: list[list[int]]) -> None:
 
 
 @given(st.lists(st.lists(ratios, max_size=5), max_size=4))
-def test_ratios(lists: list[list[float]]) -> None:
+def test_float_lists(lists: list[list[float]]) -> None:
     flat = pa.array([value for one in lists for value in one], pa.float32())
     # Value for value, for there is more than one NaN.
     for encoded, one in zip(cut("ratio", lists, flat), lists, strict=True):
@@ -55,23 +55,23 @@ def test_ratios(lists: list[list[float]]) -> None:
             assert found == given_value or (math.isnan(found) and math.isnan(given_value))
 
 
-def test_lists_may_take_events_anywhere_and_share_them() -> None:
+def test_lists_can_share_events_in_any_order() -> None:
     column = EncodedColumn.from_arrow("string", pa.array(["a", "b", "c"]))
     encoded = column.encode_lists(np.array([2, 0, 0, 1]), np.array([0, 2, 2, 4]))
     assert [decode_values(one) for one in encoded] == [["c", "a"], [], ["a", "b"]]
 
 
-def test_other_features_and_nothing() -> None:
+def test_scalar_and_empty_values() -> None:
     assert decode_values(Value(int64_val=5).SerializeToString()) == [5]
     assert decode_values(Value().SerializeToString()) == decode_values(None) == []
 
 
-def test_a_stored_value_is_its_bytes_and_says_that_it_is_no_single_value() -> None:
+def test_stored_value_returns_its_bytes_and_no_scalar_field() -> None:
     assert StoredValue(b"x").SerializeToString() == b"x"
     assert StoredValue(b"x").WhichOneof("val") is None
 
 
-def test_a_column_is_made_once_and_equals_its_list() -> None:
+def test_lazy_column_is_computed_once_and_equals_its_list() -> None:
     made: list[int] = []
     column = LazyColumn(lambda: made.append(1) or [1, 2, 3])  # type: ignore[func-returns-value]
     assert made == []

@@ -56,7 +56,7 @@ events = st.builds(
 
 
 @given(st.lists(st.lists(events, min_size=1, max_size=4), max_size=8), st.sampled_from([SHORT, MIXED]))
-def test_events_laid_behind_are_what_all_of_them_come_to(
+def test_appending_equals_recomputing_the_row(
     batches: list[list[live_events.Event]], views: tuple[SequenceView, ...]
 ) -> None:
     row, held = EMPTY, []
@@ -85,7 +85,7 @@ FULL = stored(encode_live_row([event("a", 1), event("b", 2), event("c", 3)]))
         ([event("d", 4, "like", "artist")], False),  # no view shows it
     ],
 )
-def test_only_what_comes_in_order_and_lets_no_other_go_is_laid_behind(
+def test_only_ordered_events_that_displace_none_are_appended(
     new: list[live_events.Event], is_laid_behind: bool
 ) -> None:
     assert (append_events(FULL, new, SHORT) is not None) == is_laid_behind

@@ -98,14 +98,14 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_the_same_is_the_same_and_every_value_counts(world: World) -> None:
+def test_equal_requests_have_no_skew_and_all_values_are_counted(world: World) -> None:
     request = world.request(NOON)
     found = world.compare(request, request)
     assert (found.requests, found.compared, found.unequal, found.late) == (2, 2, 0, 0)
     assert found.values == 2 * (5 * OF_A_LISTEN + 1) == 2 * count_values(request)
 
 
-def test_an_event_logged_after_the_mark_is_late_and_one_before_it_is_skew(world: World) -> None:
+def test_missing_event_is_late_after_the_log_position_and_skew_before_it(world: World) -> None:
     late = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 100)))
     assert (late.unequal, late.late, late.compared) == (0, 1, 1)
     nothing_yet = world.compare(world.request(NOON, without=("l1", "l2", "l3"), applied=None))
@@ -115,19 +115,19 @@ def test_an_event_logged_after_the_mark_is_late_and_one_before_it_is_skew(world:
     assert lost.by_feature["recent_events:event_id"] == 4
 
 
-def test_an_event_that_was_applied_after_the_mark_was_noted_may_be_read(world: World) -> None:
+def test_event_applied_after_the_recorded_log_position_may_be_read(world: World) -> None:
     found = world.compare(world.request(NOON, without=("l3",), applied=(FILE, 100)))
     assert (found.unequal, found.late) == (0, 1)
 
 
-def test_an_event_ahead_of_the_request_is_early(world: World) -> None:
+def test_event_dated_after_the_request_is_early(world: World) -> None:
     request = replace(world.request(NOON), at_us=us(DAY + 2.5 * HOUR))
     found = world.compare(request)
     assert (found.unequal, found.early, found.late) == (0, 1, 0)
     assert found.values == count_values(request) - OF_A_LISTEN
 
 
-def test_an_event_from_a_file_is_late_until_it_is_materialised(world: World) -> None:
+def test_event_from_a_file_is_late_until_it_is_materialized(world: World) -> None:
     world.report(["l2", "l3"])  # l1 came in a file, at the end of its day
     assert world.compare(world.request(NOON, without=("l1",))).unequal == 0
     lost = world.compare(world.request(NOON, without=("b2",)))
@@ -136,7 +136,7 @@ def test_an_event_from_a_file_is_late_until_it_is_materialised(world: World) -> 
     assert world.compare(world.request(NOON, without=("b2",))).unequal == 0
 
 
-def test_before_the_first_materialisation_files_are_not_known(world: World) -> None:
+def test_file_events_are_late_before_the_first_materialization(world: World) -> None:
     request = world.request(DAY + 0.2 * HOUR, without=("b1", "b2"), applied=None)
     request = replace(request, profile={"user_profile__plays_total": None})
     found = world.compare(request)
@@ -146,12 +146,12 @@ def test_before_the_first_materialisation_files_are_not_known(world: World) -> N
 @pytest.mark.parametrize(
     ("plays_total", "outcome"), [(2, {}), (5, {"stale": 0, "unequal": 1}), (None, {"unequal": 1}), (3, {"unequal": 1})]
 )
-def test_a_profile_is_the_one_of_the_day(world: World, plays_total: int | None, outcome: dict[str, int]) -> None:
+def test_profile_must_be_that_of_the_day(world: World, plays_total: int | None, outcome: dict[str, int]) -> None:
     found = world.compare(replace(world.request(NOON), profile={"user_profile__plays_total": plays_total}))
     assert {"unequal": found.unequal, "stale": found.stale} == {"unequal": 0, "stale": 0} | outcome
 
 
-def test_a_profile_is_stale_until_the_next_materialisation_and_skew_after_it(world: World) -> None:
+def test_profile_is_stale_until_the_next_materialization_and_skew_afterwards(world: World) -> None:
     yesterdays = world.request(2 * DAY + 0.9 * HOUR)
     assert world.compare(yesterdays).stale == 1
     world.materialized(us(2 * DAY), us(2 * DAY + 0.6 * HOUR), us(2 * DAY + 0.8 * HOUR))
@@ -159,7 +159,7 @@ def test_a_profile_is_stale_until_the_next_materialisation_and_skew_after_it(wor
     assert (found.stale, dict(found.by_feature)) == (0, {"user_profile:plays_total": 1})
 
 
-def test_a_profile_that_late_events_changed_is_late(world: World) -> None:
+def test_profile_changed_by_late_events_is_late(world: World) -> None:
     world.land("first", BATCH, DAY + 2 * HOUR)
     found = world.compare(replace(world.request(NOON), profile={"user_profile__plays_total": 1}))
     assert (found.unequal, found.late) == (0, 1)
@@ -181,7 +181,7 @@ def shown(world: World) -> World:
     return world
 
 
-def test_what_was_left_alone_is_known_from_midnight_on(shown: World) -> None:
+def test_unclicked_impressions_are_known_from_midnight(shown: World) -> None:
     request = shown.request(NOON)
     assert request.views["impressions_left"]["event_id"] == ["i1", "i2"]
     assert shown.compare(request).unequal == 0
@@ -191,7 +191,7 @@ def test_what_was_left_alone_is_known_from_midnight_on(shown: World) -> None:
     }
 
 
-def test_what_was_left_alone_is_stale_until_the_next_materialisation(shown: World) -> None:
+def test_unclicked_impressions_are_stale_until_the_next_materialization(shown: World) -> None:
     tomorrow = 2 * DAY + 0.9 * HOUR
     before = replace(shown.request(tomorrow, without=("i3",)), profile={"user_profile__plays_total": 5})
     found = shown.compare(before)
@@ -202,7 +202,7 @@ def test_what_was_left_alone_is_stale_until_the_next_materialisation(shown: Worl
     assert (shown.compare(now).unequal, shown.compare(now).stale) == (0, 0)
 
 
-def test_an_answer_that_lands_late_undoes_what_was_left_alone(shown: World) -> None:
+def test_late_outcome_invalidates_an_unclicked_impression(shown: World) -> None:
     request = shown.request(NOON)
     shown.rows = [row for row in shown.rows if row["event_id"] != "i1"]
     write_events(shown.marts / "events.parquet", shown.rows)
@@ -224,7 +224,7 @@ def with_ratio(request: LoggedRequest, place: int, ratio: float) -> LoggedReques
     return replace(request, views=request.views | {"recent_events": view | {"played_ratio": values}})
 
 
-def test_a_share_of_an_estimated_length_is_restated_and_of_a_known_one_skew(world: World) -> None:
+def test_ratio_of_an_estimated_length_is_restated_and_of_a_known_length_skew(world: World) -> None:
     request = world.request(NOON)
     found = world.compare(with_ratio(request, 3, 0.25))
     assert (found.restated, found.unequal) == (1, 0)
@@ -236,7 +236,7 @@ def test_a_share_of_an_estimated_length_is_restated_and_of_a_known_one_skew(worl
     ]
 
 
-def test_what_is_not_landed_yet_is_compared_another_day(world: World) -> None:
+def test_requests_with_unlanded_events_are_pending(world: World) -> None:
     for file in world.home.glob("landing/*/*/second.parquet"):
         file.unlink()
     world.rows = event_rows(BATCH)
@@ -246,13 +246,13 @@ def test_what_is_not_landed_yet_is_compared_another_day(world: World) -> None:
     assert (found.pending, found.compared, found.unequal) == (1, 0, 0)
 
 
-def test_an_event_that_landing_lost_is_skew(world: World) -> None:
+def test_event_lost_by_landing_is_skew(world: World) -> None:
     write_events(world.marts / "events.parquet", event_rows([*BATCH, *LIVE[:2]]))
     found = world.compare(world.request(NOON))
     assert found.unequal > 0
 
 
-def test_a_request_that_was_given_nothing_is_only_counted(world: World) -> None:
+def test_request_without_features_is_only_counted(world: World) -> None:
     found = world.compare(replace(world.request(NOON), views={}, profile={}, is_read=False))
     assert (found.requests, found.unread, found.compared, found.unequal) == (1, 1, 0, 0)
 
@@ -261,7 +261,7 @@ def test_no_request_is_no_skew(world: World) -> None:
     assert (world.compare().requests, world.compare().rate) == (0, 0.0)
 
 
-def test_a_line_comes_back_as_it_was_and_days_are_the_requests_own(world: World, tmp_path: Path) -> None:
+def test_request_lines_round_trip_and_days_are_by_request_time(world: World, tmp_path: Path) -> None:
     requests = [world.request(NOON), replace(world.request(2 * DAY - 1), applied=None), world.request(2 * DAY)]
     folder = tmp_path / "requests" / "dt=2024-01-03"
     folder.mkdir(parents=True)

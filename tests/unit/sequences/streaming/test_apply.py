@@ -24,7 +24,7 @@ class Store:
         self.calls: list[dict[str, list[Any]]] = []
         self.failures = failures
 
-    def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
+    def apply_batch(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
         if self.failures:
             self.failures -= 1
             raise ConnectionError("store is away")
@@ -52,14 +52,14 @@ def all_of(work: EventApplier, *jobs: list[bytes]) -> list[list[DeadLetter]]:
     return asyncio.run(run())
 
 
-def test_what_several_partitions_read_is_applied_in_one_go_and_a_user_in_order(tmp_path: Path) -> None:
+def test_batches_of_several_partitions_are_applied_together_in_order_per_user(tmp_path: Path) -> None:
     store = Store()
     work, _ = made(store, tmp_path)
     assert all_of(work, [content("u", "1"), content("v", "2")], [content("w", "3"), content("w", "4", "5")]) == [[], []]
     assert store.calls == [{"u": ["1"], "v": ["2"], "w": ["3", "4", "5"]}]
 
 
-def test_a_bad_row_is_a_dead_letter_of_its_own_job_and_everything_else_is_applied(tmp_path: Path) -> None:
+def test_an_invalid_row_becomes_a_dead_letter_of_its_job_and_others_are_applied(tmp_path: Path) -> None:
     store = Store()
     work, registry = made(store, tmp_path)
     first, second = all_of(work, [content("u", "1", "bad2", "3")], [content("v", "4"), b"{}", b"\xff"])
@@ -71,7 +71,7 @@ def test_a_bad_row_is_a_dead_letter_of_its_own_job_and_everything_else_is_applie
     assert registry.get_sample_value("segue_broker_events_total", {"outcome": "applied"}) == 3
 
 
-def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(tmp_path: Path, monkeypatch: Any) -> None:
+def test_writes_to_an_unavailable_store_are_retried_without_loss(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(apply, "RETRY_S", 0.001)
     store = Store(failures=5)
     work, registry = made(store, tmp_path)
@@ -80,14 +80,14 @@ def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(tmp_path: Path,
     assert registry.get_sample_value("segue_broker_retries_total") == 5
 
 
-def test_who_ends_while_the_store_is_away_says_so(tmp_path: Path) -> None:
+def test_stopping_while_the_store_is_unavailable_raises(tmp_path: Path) -> None:
     work, _ = made(Store(failures=1_000_000), tmp_path)
     work.stop()
     with pytest.raises(ConsumerStopped):
         all_of(work, [content("u", "1")])
 
 
-def test_a_store_that_cannot_be_opened_yet_is_opened_later(tmp_path: Path, monkeypatch: Any) -> None:
+def test_opening_the_store_is_retried(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(apply, "RETRY_S", 0.001)
     store, tries = Store(), []
 
@@ -103,7 +103,7 @@ def test_a_store_that_cannot_be_opened_yet_is_opened_later(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("failures", [0, 1])
-def test_a_store_may_be_opened_before_the_first_events(tmp_path: Path, failures: int) -> None:
+def test_store_can_be_opened_before_the_first_events(tmp_path: Path, failures: int) -> None:
     store, tries = Store(), []
 
     def opened(duration_of: Any) -> Store:
@@ -119,14 +119,14 @@ def test_a_store_may_be_opened_before_the_first_events(tmp_path: Path, failures:
     assert len(tries) == failures + 1 and store.calls == [{"u": ["1", "2"]}]
 
 
-def test_lengths_of_tracks_come_with_the_message(tmp_path: Path) -> None:
+def test_track_lengths_come_with_the_message(tmp_path: Path) -> None:
     known = {}
 
     def opened(duration_of: Any) -> Any:
         class Asking(Store):
-            def apply_together(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
+            def apply_batch(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
                 known.update({track: duration_of(track) for track in ("t1", "t2")})
-                return super().apply_together(events_of)
+                return super().apply_batch(events_of)
 
         return Asking()
 
@@ -135,7 +135,7 @@ def test_lengths_of_tracks_come_with_the_message(tmp_path: Path) -> None:
     assert known == {"t1": 5, "t2": None}
 
 
-def test_nothing_of_a_forgotten_user_is_applied_and_the_list_is_told(tmp_path: Path) -> None:
+def test_events_of_suppressed_users_are_dropped_and_the_digest_is_reported(tmp_path: Path) -> None:
     store = Store()
     work, registry = made(store, tmp_path)
     suppression_list.SuppressionList().with_users(["u"]).write(tmp_path / "forgotten.json")
