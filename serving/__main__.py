@@ -1,7 +1,6 @@
-"""`python -m serving`: the recommender on the settings' host and port, one process that answers; with `--composed` recall
-and ranking in processes of their own.
+"""`python -m serving`: start the recommender on the host and port of the settings.
 
-Only places the tools' files and hands over to `bentoml serve`.
+With `--composed`, recall and ranking run in their own processes. Sets the environment and executes `bentoml serve`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from config import settings
 from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
 
 SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
-# One thread a kernel: requests run side by side, and two kernels that each want every core stand in each other's way.
+# Requests run in parallel, so multi-threaded numeric kernels would compete for the same cores.
 KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main() -> None:
-    """Replace this process by the server; loopback unless `SEGUE_HOST` says otherwise, and then not without API keys."""
+    """Replace this process with the server. It listens on loopback unless SEGUE_HOST is set, which requires API keys."""
     parser = argparse.ArgumentParser(prog="python -m serving", description="Start the recommender")
     parser.add_argument("--composed", action="store_true", help="three services, as on a cluster")
     service = DISTRIBUTED_SERVICE if parser.parse_args().composed else SERVICE

@@ -1,9 +1,9 @@
-"""The recommender as three services, for a cluster: recall and ranking in processes of their own, on other machines if need
-be. `python -m serving --composed` starts the three on this one.
+"""The recommender as three BentoML services for a cluster: recall and ranking run in their own processes or machines.
 
-The answers are those of `service.py`, which asks the same classes without a hop and is what one machine should run. Between
-the services goes JSON (`arrays.py`): BentoML would pickle there, so it is not asked to carry anything, and neither inner
-service reads anything but JSON of a bounded size, from this machine or with an API key.
+`python -m serving --composed` starts the three on one machine. Responses equal those of `service.py`, which calls the same
+classes in one process and is the right choice for a single machine. The services exchange JSON (`remote/array_json.py`):
+BentoML would pickle, so its own serialization is not used, and both inner services accept only JSON of bounded size, from
+the same machine or with an API key.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import MAX_ID_BYTES
 from serving.releases.cache import NoSuchRelease, ReleaseCache
-from serving.releases.loader import ReleaseParts, load_release
-from serving.releases.served_release import ServedRelease
+from serving.releases.served_release import ReleaseParts, ServedRelease, load_release
 from serving.remote import array_json
 from serving.remote.array_json import InvalidPayload, Json
 from serving.remote.client import RemoteCall, RemoteCallError, RemoteRanking, RemoteRecall
@@ -46,7 +45,7 @@ TRAFFIC: Any = {"timeout": TIMEOUT_S, "max_concurrency": service.MAX_CONCURRENCY
 CONNECTIONS = httpx.Limits(max_connections=service.THREADS, max_keepalive_connections=service.THREADS)
 PERMANENT_ERROR_STATUSES = (400, 404, 409)
 NO_FEATURES = ServiceContract((), ())
-"""Features come with the question."""
+"""Features are part of each call."""
 
 
 def _releases(parts: ReleaseParts) -> ReleaseCache:
@@ -56,7 +55,7 @@ def _releases(parts: ReleaseParts) -> ReleaseCache:
 
 @bentoml.service(name="Recall", threads=settings.MAX_CONCURRENT_REQUESTS, workers=1, traffic=TRAFFIC)
 class RecallService:
-    """Asks the channels of a release, see `serving.pipeline.recall.Recall`."""
+    """Calls the channels of a release, see `serving.pipeline.recall.Recall`."""
 
     def __init__(self) -> None:
         here = settings.load_settings()
@@ -66,7 +65,7 @@ class RecallService:
 
     @bentoml.api
     def recall_for_users(self, content: dict[str, Any]) -> dict[str, Any]:
-        """See `Recall.of_users`."""
+        """See `Recall.recall_for_users`."""
         return _respond(
             content,
             lambda: array_json.encode_recall_result(
@@ -76,7 +75,7 @@ class RecallService:
 
     @bentoml.api
     def recall_similar(self, content: dict[str, Any]) -> dict[str, Any]:
-        """See `Recall.near`."""
+        """See `Recall.recall_similar`."""
         return _respond(
             content,
             lambda: array_json.encode_recall_result(
@@ -91,7 +90,7 @@ class RecallService:
 
     @bentoml.api
     def find_user_interests(self, content: dict[str, Any]) -> dict[str, Any]:
-        """See `Recall.tastes`."""
+        """See `Recall.find_user_interests`."""
         return _respond(
             content,
             lambda: array_json.encode_user_interests(
@@ -126,7 +125,7 @@ class RecallService:
 
 @bentoml.service(name="Ranking", threads=settings.MAX_CONCURRENT_REQUESTS, workers=1, traffic=TRAFFIC)
 class RankingService:
-    """Asks the ranker of a release, see `serving.pipeline.rank.Ranking`."""
+    """Calls the ranker of a release, see `serving.pipeline.rank.Ranking`."""
 
     def __init__(self) -> None:
         self._releases = _releases(ReleaseParts(has_channels=False))
@@ -145,7 +144,7 @@ class RankingService:
 
 @bentoml.service(name="Recommender", threads=service.THREADS, workers=1, traffic=TRAFFIC)
 class Recommender(service.Recommender.inner):  # type: ignore[name-defined]  # the class: it is a Service now
-    """The recommender of `service.py` over the other two."""
+    """The recommender of `service.py`, using the other two services."""
 
     recall = bentoml.depends(RecallService)
     ranking = bentoml.depends(RankingService)
@@ -174,7 +173,7 @@ for kind, options in service.Recommender.middlewares:  # type: ignore[attr-defin
 
 
 def _connect(proxy: Any) -> httpx.Client:
-    """A connection to where BentoML has started the service that `proxy` stands for."""
+    """A connection to the service that BentoML has started for `proxy`."""
     url = urlparse(proxy.to_async.url)
     if url.scheme == "file":
         transport = httpx.HTTPTransport(uds=url2pathname(url.path), limits=CONNECTIONS)
@@ -184,21 +183,23 @@ def _connect(proxy: Any) -> httpx.Client:
 
 
 def _make_call(client: httpx.Client) -> RemoteCall:
-    """Calls of one service over our own connection and in our own words: BentoML's would pickle."""
+    """A function that calls one service as JSON over its own connection; BentoML's proxy would pickle."""
     keys = settings.load_api_keys()
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
 
     def call(name: str, content: Json, timeout_s: float | None) -> Json:
-        longest = TIMEOUT_S if timeout_s is None else timeout_s
-        asked = {"content": content | {"request_id": structured_log.REQUEST_ID.get()}}
+        timeout = TIMEOUT_S if timeout_s is None else timeout_s
+        body = {"content": content | {"request_id": structured_log.REQUEST_ID.get()}}
         try:
-            answer = client.post(f"/{name}", json=asked, headers=headers, timeout=longest)
-            if answer.status_code != 200:
-                raise RemoteCallError(f"{name}: {answer.text[:500]}", answer.status_code in PERMANENT_ERROR_STATUSES)
-            told: Json = answer.json()
+            response = client.post(f"/{name}", json=body, headers=headers, timeout=timeout)
+            if response.status_code != 200:
+                raise RemoteCallError(
+                    f"{name}: {response.text[:500]}", response.status_code in PERMANENT_ERROR_STATUSES
+                )
+            result: Json = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise RemoteCallError(f"{name}: {error!r}", is_timeout=isinstance(error, httpx.TimeoutException)) from error
-        return told
+        return result
 
     return call
 
@@ -211,7 +212,7 @@ def _k(content: Json) -> int:
 
 
 def _respond(content: Json, work: Callable[[], Json]) -> Json:
-    """What `work` gives, or why there is nothing; what it logs has the id of the request that the recommender answers."""
+    """The result of `work`, or an error response. Log lines of `work` have the id of the recommender's request."""
     before = structured_log.REQUEST_ID.set(str(content.get("request_id", ""))[:MAX_ID_BYTES])
     try:
         return work()
@@ -226,5 +227,5 @@ def _respond(content: Json, work: Callable[[], Json]) -> Json:
 
 
 def _error(status: int, error: Exception) -> Json:
-    # BentoML passes a ready response on as it is.
+    # BentoML returns a Response object unchanged.
     return cast(Json, JSONResponse({"error": f"{type(error).__name__}: {error}"}, status_code=status))

@@ -1,4 +1,4 @@
-"""The parts of a running recommender, wired once a process. Knows nothing about HTTP."""
+"""Runtime: the parts of a running recommender, wired once per process. Knows nothing about HTTP."""
 
 from __future__ import annotations
 
@@ -35,15 +35,14 @@ from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.pipeline.user_profile import UserProfile, describe_user
-from serving.releases.loader import ALL_PARTS, ReleaseParts, load_release
 from serving.releases.manager import ReleaseManager
-from serving.releases.served_release import ServedRelease
+from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release
 from serving.releases.warm_up import warm_up
 from storage.suppression_list import SuppressionList
 from training.slate.filters import Exclusions, FilterContext
 from training.slate.scenes import SCENES, SIMILAR, TRACKS
 
-NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models makes one"
+NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models creates one"
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +52,19 @@ class NotReady(RuntimeError):
 
 
 def now_us() -> int:
-    """The wall clock, µs since 1970, UTC."""
+    """Current time, µs since 1970, UTC."""
     return time.time_ns() // 1000
 
 
 class Runtime:
-    """Opens the log, replays what the online store lacks, follows the active release; `close` undoes it in order.
+    """Opens the event log, replays events that the online store lacks, and follows the active releases.
 
-    With `recall` and `ranking` of other processes, `parts` says what of a release is needed here.
+    Args:
+        settings: Settings of the service.
+        metrics: Metrics of the service.
+        recall: Recall stage; default: the channels in this process.
+        ranking: Ranking stage; default: the ranker in this process.
+        parts: Models of a release to load in this process.
     """
 
     def __init__(
@@ -78,12 +82,12 @@ class Runtime:
         self._online.open()
         self._publisher = Publisher(settings.broker, self._duration_of) if settings.broker else None
         self._log = EventLog(settings.event_log, settings.home / "serving", now_us)
-        # After the log is ours: who forgets a user while nobody has the log, need not ask us.
+        # Start after taking the log lock: an eraser that holds the lock does not have to notify the service.
         self._suppression = SuppressionListFollower(settings.suppression_list, settings.home / "serving")
         for path in self._log.repaired_files:
-            logger.warning("cut a torn last line of %s, left by a killed process before it was acknowledged", path)
+            logger.warning("removed an incomplete, unacknowledged last line of %s", path)
         self._release_manager = ReleaseManager(settings.releases / "active.json", self._load, self._warm_up, metrics)
-        # Before the replay: a release knows how long tracks are, which tells a full play from a partial one.
+        # Before the replay: full plays are recognized by the track durations of the release.
         self._release_manager.poll()
         self._pusher = EventPusher(self._log, UserWriters(self._apply))
         replayed = self._pusher.start()
@@ -114,11 +118,11 @@ class Runtime:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the event log can still commit; without it only a restart helps."""
+        """Whether the event log can commit; if not, only a restart helps."""
         return self._log.is_alive
 
     def status(self) -> dict[str, Any]:
-        """Which releases are in service, with their shares, and which were refused and why."""
+        """Releases in service with their shares, and rejected releases with reasons."""
         return {"is_ready": self.is_ready, **self._release_manager.status()}
 
     def recommend(
@@ -130,18 +134,16 @@ class Runtime:
         territory: str | None = None,
         explicit: bool | None = None,
     ) -> RecommendationResponse:
-        """An answer from the release in service, with the trace of how it came about.
-
-        What `territory` and `explicit` leave open is as the settings say.
+        """Recommendations from the release that serves the user. `territory` and `explicit` default to the settings.
 
         Raises:
-            RequestRejected: the request makes no sense.
-            NoContainers: the release has none of what the scene is of.
-            NotReady: there is no release yet.
+            RequestRejected: The request is invalid.
+            NoCollections: The release has no items of the scene's type.
+            NotReady: No release is in service yet.
         """
-        wanted = self._content_policy(territory, explicit)
+        policy = self._content_policy(territory, explicit)
         return self._serve(
-            scene, lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *wanted)
+            scene, lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *policy)
         )
 
     def similar(
@@ -152,16 +154,16 @@ class Runtime:
         territory: str | None = None,
         explicit: bool | None = None,
     ) -> RecommendationResponse:
-        """Tracks like `track_id` from the release in service.
+        """Tracks similar to `track_id`.
 
         Raises:
-            RequestRejected: the request makes no sense.
-            UnknownTrack: the release does not know the track.
-            NotReady: there is no release yet.
+            RequestRejected: The request is invalid.
+            UnknownTrack: The release does not have the track.
+            NotReady: No release is in service yet.
         """
-        wanted = self._content_policy(territory, explicit)
+        policy = self._content_policy(territory, explicit)
         return self._serve(
-            SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id, *wanted)
+            SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id, *policy)
         )
 
     def _content_policy(self, territory: str | None, explicit: bool | None) -> tuple[str, bool]:
@@ -170,53 +172,53 @@ class Runtime:
 
     def _serve(self, scene: str, read: Callable[[int, str], Request]) -> RecommendationResponse:
         release, request_id = self._release_manager.current, new_request_id()
-        told, began = structured_log.REQUEST_ID.set(request_id), time.perf_counter()
+        token, began = structured_log.REQUEST_ID.set(request_id), time.perf_counter()
         line: dict[str, object] = {"outcome": "answered", "scene": scene[:64]}
         try:
-            with self._suppression.snapshot() as forgotten:
-                request = _anonymize_erased_user(read(now_us(), request_id), forgotten)
+            with self._suppression.snapshot() as erased:
+                request = _anonymize_erased_user(read(now_us(), request_id), erased)
                 release, arm = self._release_manager.release_for(request.user_id)
                 if release is None:
                     raise NotReady(NO_RELEASE_MESSAGE)
-                path = self._track_pipeline if request.scene.item_type == TRACKS else self._collection_pipeline
-                answer = path.recommend(replace(request, arm=arm), release)
+                pipeline = self._track_pipeline if request.scene.item_type == TRACKS else self._collection_pipeline
+                response = pipeline.recommend(replace(request, arm=arm), release)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
-            line |= {request.scene.item_type: len(answer.items), **vars(answer.trace)}
+            line |= {request.scene.item_type: len(response.items), **vars(response.trace)}
         except Exception as error:
             line |= {"outcome": type(error).__name__, "error": str(error)}
             self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()
             raise
         else:
-            return answer
+            return response
         finally:
             line["ms"] = round((time.perf_counter() - began) * 1000, 3)
             logger.info("request", extra={"fields": line})
-            structured_log.REQUEST_ID.reset(told)
+            structured_log.REQUEST_ID.reset(token)
 
     def describe_user(self, user_id: str) -> UserProfile:
-        """What the release that answers a user knows of them, in words.
+        """The profile of a user, by the release that serves them.
 
         Raises:
-            RequestRejected: the id makes no sense.
-            NotReady: there is no release yet.
+            RequestRejected: The id is invalid.
+            NotReady: No release is in service yet.
         """
         request = read_request(user_id, next(iter(SCENES)), None, now_us())
         release = self._release_for(user_id)
-        with self._suppression.snapshot() as forgotten:
-            user = self._hydrator.load_user_state(_anonymize_erased_user(request, forgotten), release)
-            told = describe_user(user, release, self._recall)
-        return replace(told, user_id=user_id)
+        with self._suppression.snapshot() as erased:
+            user = self._hydrator.load_user_state(_anonymize_erased_user(request, erased), release)
+            profile = describe_user(user, release, self._recall)
+        return replace(profile, user_id=user_id)
 
     def search(self, words: str, limit: int) -> list[SearchResult]:
-        """Tracks of the release in service by words, the most played first.
+        """Search the tracks of the production release by words, the most played first.
 
         Raises:
-            NotReady: there is no release yet.
+            NotReady: No release is in service yet.
         """
         release = self._release_for("")
         territory, is_explicit_wanted = self._content_policy(None, None)
         code = release.vocabulary.track_code
-        shown = FilterContext(
+        context = FilterContext(
             release.catalog,
             Exclusions(),
             code,
@@ -224,10 +226,10 @@ class Runtime:
             territory=territory,
             is_explicit_wanted=is_explicit_wanted,
         )
-        return search(words, limit, release, shown)
+        return search(words, limit, release, context)
 
     def list_users(self, limit: int) -> list[str]:
-        """Ids of some users whose features were materialised, at most `limit`."""
+        """At most `limit` ids of users whose features were materialized."""
         return materialization_state.materialized_users(
             materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit
         )
@@ -239,12 +241,12 @@ class Runtime:
         return release
 
     def ingest_events(self, rows: list[object]) -> IngestResult:
-        """See `ReportEvents.report`."""
-        with self._suppression.snapshot() as forgotten:
-            return self._ingestor.ingest(rows, forgotten)
+        """See `EventIngestor.ingest`."""
+        with self._suppression.snapshot() as erased:
+            return self._ingestor.ingest(rows, erased)
 
     def close(self) -> None:
-        """Finish what was begun: no new release, everything reported on the disk and pushed, files closed."""
+        """Stop the background tasks, write and push pending events, and close the files."""
         self._monitor.close()
         self._suppression.close()
         self._release_manager.close()
@@ -257,18 +259,18 @@ class Runtime:
         self._lists.close()
 
     def _apply(self, events_of: Mapping[str, list[Event]]) -> None:
-        """Make events readable, or give them to the broker, but for those of users who were forgotten since."""
+        """Apply events to the online store or publish them to the broker, except those of users erased since."""
         apply = self._publisher.publish if self._publisher else self._online.apply
-        with self._suppression.snapshot() as forgotten:
-            apply({user: events for user, events in events_of.items() if user not in forgotten})
+        with self._suppression.snapshot() as erased:
+            apply({user: events for user, events in events_of.items() if user not in erased})
 
     def _applied_position(self) -> LogPosition | None:
-        """Up to where the live log is in the online store for certain: nowhere, where a broker is in between."""
+        """Position up to which the live log is in the online store; None with a broker, where it is unknown."""
         return None if self._publisher else self._log.low_watermark.position
 
-    def _erase_users(self, forgotten: SuppressionList) -> None:
-        """What is kept in memory of users who were forgotten; what waited for the disk goes there, to be erased there."""
-        self._hydrator.erase_users(forgotten)
+    def _erase_users(self, erased: SuppressionList) -> None:
+        """Drop cached data of erased users, and flush the feature log so that the eraser finds its records on the disk."""
+        self._hydrator.erase_users(erased)
         self._feature_log.flush()
 
     def _duration_of(self, track_id: str) -> int | None:
@@ -283,6 +285,6 @@ class Runtime:
         warm_up(release, now_us(), self._recall, self._ranking)
 
 
-def _anonymize_erased_user(request: Request, forgotten: SuppressionList) -> Request:
-    """The request, of nobody if its user was forgotten: then nothing is read or written of anybody."""
-    return replace(request, user_id="") if request.user_id in forgotten else request
+def _anonymize_erased_user(request: Request, erased: SuppressionList) -> Request:
+    """The request without its user id if the user was erased: no user data is read or written."""
+    return replace(request, user_id="") if request.user_id in erased else request

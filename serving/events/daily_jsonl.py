@@ -1,6 +1,6 @@
-"""Append-only files of JSON lines, one a day and process: `dt=<YYYY-MM-DD>/<name>-<started µs>-<pid>.jsonl`.
+"""Append-only JSON Lines files, one per day and process: `dt=<YYYY-MM-DD>/<name>-<started µs>-<pid>.jsonl`.
 
-The day is the day of writing, UTC, so a file never grows again after its day. Not thread-safe: one owner writes.
+The day is the UTC day of writing, so a file does not grow after its day. Not thread-safe: a single owner writes.
 Knows nothing about events.
 """
 
@@ -15,7 +15,7 @@ TAIL_BYTES = 1 << 20
 
 
 class DailyJsonlFile:
-    """Appends whole lines; after `sync` they survive the process and the machine."""
+    """Appends whole lines. After `sync` they survive a crash of the process or the machine."""
 
     def __init__(self, folder: Path, name: str, now_us: Callable[[], int]) -> None:
         self._folder, self._name, self._now_us = folder, name, now_us
@@ -25,10 +25,13 @@ class DailyJsonlFile:
         self.path = folder
 
     def append(self, lines: bytes) -> tuple[Path, int]:
-        """Write lines (each ends with a newline); the file they are in and the offset after them.
+        """Append lines, each ending with a newline.
+
+        Returns:
+            The file and the offset after the lines.
 
         Raises:
-            OSError: the disk refused. The file is cut back to its last whole line, so that the call may be repeated.
+            OSError: The write failed. The file is truncated to its last whole line, so the call can be repeated.
         """
         self._open_day()
         start = self._size
@@ -43,19 +46,19 @@ class DailyJsonlFile:
         return self.path, self._size
 
     def sync(self) -> None:
-        """Bring everything that was appended to the disk."""
+        """Flush everything that was appended to the disk."""
         if self._descriptor >= 0:
             os.fdatasync(self._descriptor)
 
     def close(self) -> None:
-        """Sync and close; a later append opens a new file."""
+        """Sync and close; the next append opens a new file."""
         if self._descriptor >= 0:
             self.sync()
             os.close(self._descriptor)
             self._descriptor, self._day = -1, ""
 
     def abandon(self) -> None:
-        """Close without syncing; a later append opens a new file."""
+        """Close without syncing; the next append opens a new file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor, self._day = -1, ""
@@ -72,18 +75,18 @@ class DailyJsonlFile:
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._size = os.fstat(self._descriptor).st_size
         self._day = day
-        # A new name is durable only once its folders are.
+        # A new file is durable only after its folders are synced.
         for parent in (folder, self._folder):
             _sync_folder(parent)
 
 
 def list_files(folder: Path, name: str) -> list[Path]:
-    """Every file that a `DailyFile` of this name wrote, oldest first."""
+    """All files that a `DailyJsonlFile` of this name wrote, oldest first."""
     return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: (path.parent.name, path.name))
 
 
 def truncate_torn_line(path: Path) -> int:
-    """Cut a torn last line (the process died in the middle of it, so nobody was told it is safe); bytes cut."""
+    """Remove an incomplete last line, which was never acknowledged; return the number of bytes removed."""
     size = path.stat().st_size
     with path.open("rb+") as file:
         end, tail = size, b""
@@ -91,15 +94,15 @@ def truncate_torn_line(path: Path) -> int:
             start = max(0, end - TAIL_BYTES)
             file.seek(start)
             tail, end = file.read(end - start), start
-        keep = end + tail.rfind(b"\n") + 1
-        if keep < size:
-            file.truncate(keep)
+        kept_size = end + tail.rfind(b"\n") + 1
+        if kept_size < size:
+            file.truncate(kept_size)
             os.fsync(file.fileno())
-    return size - keep
+    return size - kept_size
 
 
 def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Each whole line from a line's start on, with the offset after it."""
+    """Each whole line from `offset` (the start of a line) on, with the offset after it."""
     with path.open("rb") as file:
         file.seek(offset)
         for line in file:

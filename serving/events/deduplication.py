@@ -1,7 +1,7 @@
-"""The event ids seen lately, in bounded memory: how a repeated report is recognised.
+"""Deduplication of reported events by the most recent event ids, in bounded memory.
 
-Ids are kept as 64-bit hashes: with 500,000 of them a new id is taken for an old one about once in 10^13 events. A
-repeat from before the window is logged again, and dropped where the log lands: there `event_id` counts for good.
+Ids are stored as 64-bit hashes: with 500,000 of them, a new id collides about once in 10^13 events. A repeat older than the
+window is logged again and removed when the log is landed, which deduplicates by `event_id` without a window.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ID = re.compile(rb'\{"event_id":("(?:[^"\\]|\\.)*")')
 
 
 class RecentEventIds:
-    """A set that forgets its oldest members; not thread-safe."""
+    """A set that evicts its oldest members; not thread-safe."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -31,26 +31,26 @@ class RecentEventIds:
         return len(self._known)
 
     def add(self, event_id: str) -> bool:
-        """Whether the id is new; it is known from now on."""
+        """Add an id; return whether it is new."""
         return self._add(_hash(json.dumps(event_id).encode()))
 
     def discard(self, event_id: str) -> None:
-        """Forget an id whose event could not be logged."""
+        """Remove an id whose event could not be logged."""
         code = _hash(json.dumps(event_id).encode())
         if code in self._known:
             self._known.discard(code)
             self._order.remove(code)
 
     def load(self, paths: list[Path]) -> None:
-        """Learn the newest ids of log files, given oldest first; each line begins with its `event_id`."""
+        """Load the newest ids of log files, given oldest first; each line must begin with its `event_id`."""
         newest: deque[list[int]] = deque()
-        room = self._capacity
+        remaining = self._capacity
         for path in reversed(paths):
-            if room <= 0:
+            if remaining <= 0:
                 break
-            found = _ids_at_end(path, room)
+            found = _ids_at_end(path, remaining)
             newest.appendleft(found)
-            room -= len(found)
+            remaining -= len(found)
         for found in newest:
             for code in found:
                 self._add(code)
@@ -65,10 +65,10 @@ class RecentEventIds:
         return True
 
 
-def _ids_at_end(path: Path, most: int) -> list[int]:
-    # A line is about 300 bytes, so this reads no more of a huge file than may be needed.
-    start = max(0, path.stat().st_size - most * LINE_BYTES)
-    found: deque[int] = deque(maxlen=most)
+def _ids_at_end(path: Path, max_ids: int) -> list[int]:
+    # A line has about 300 bytes, so this reads only the part of a large file that may be needed.
+    start = max(0, path.stat().st_size - max_ids * LINE_BYTES)
+    found: deque[int] = deque(maxlen=max_ids)
     for line, _ in daily_jsonl.read_lines(path, start):
         match = _ID.match(line)
         if match:

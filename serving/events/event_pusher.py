@@ -1,9 +1,8 @@
-"""From the log to the online store: before the answer where that works, again and again where it does not.
+"""Pushes logged events to the online store: before the response if possible, otherwise with retries.
 
-A report is answered once its events are on the disk and in the online store, so that the very next request sees them.
-When the store is away the events are safe in the log: they are pushed later, or replayed at the next start. Where a broker is
-in between, it takes the place of the store here, and a request sees the events when a consumer has applied them.
-Knows nothing about HTTP.
+A report is acknowledged when its events are on the disk and in the online store, so the next request sees them. If the store
+fails, the events are safe in the log: they are pushed later, or replayed at the next start. With a broker, events are
+published to it instead, and requests see them when a consumer has applied them. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class _PendingPush:
 
 
 class EventPusher:
-    """Pushes what the log appended and keeps the log's marker; a background thread retries and saves it."""
+    """Pushes appended events and advances the log's low watermark; a background thread retries and saves the watermark."""
 
     def __init__(self, log: EventLog, writers: UserWriters) -> None:
         self._log, self._writers = log, writers
@@ -43,11 +42,11 @@ class EventPusher:
 
     @property
     def pending_reports(self) -> int:
-        """Reports that are logged and not yet in the online store."""
+        """Number of reports that are logged and not yet in the online store."""
         return self._log.low_watermark.pending_commits
 
     def start(self) -> int:
-        """Replay what earlier processes left unpushed, then retry in the background; how many events were replayed."""
+        """Replay events that earlier processes did not push, then start retrying; return the number of replayed events."""
         replayed = 0
         chunk: list[Event] = []
         position: LogPosition | None = None
@@ -63,18 +62,18 @@ class EventPusher:
         return replayed
 
     def push(self, appended: AppendResult) -> bool:
-        """Whether the next read of these users sees the events; False when that happens later."""
+        """Push events; return whether the next read of their users sees them (False: later)."""
         if appended.position is None:
             return True
         push = _PendingPush(appended.events, appended.position)
         if self._try_push(push):
             return True
-        if len(self._deferred) < MAX_DEFERRED_REPORTS:  # beyond that they wait in the log for the next start
+        if len(self._deferred) < MAX_DEFERRED_REPORTS:  # others are replayed from the log at the next start
             self._deferred.append(push)
         return False
 
     def close(self) -> None:
-        """Apply what is waiting and save the marker."""
+        """Apply pending events and save the low watermark."""
         self._retry_task.close()
         self._writers.close()
         self._log.low_watermark.save()
@@ -93,7 +92,7 @@ class EventPusher:
         errors = [error for answer in done if (error := answer.exception()) is not None]
         if errors:
             logger.error(
-                "the online store or the broker took no events: %r; they are in the log and will be pushed again",
+                "the online store or the broker rejected events: %r; they are in the log and will be pushed again",
                 errors[0],
             )
         if errors or late:
@@ -108,7 +107,7 @@ class EventPusher:
             if not self._try_push(push):
                 self._deferred.append(push)
                 failures += 1
-            # One failure may be that report's own fault; a second in a row means that the store is away.
+            # One failure may be caused by the report itself; a second one means that the store is unavailable.
             if failures == 2 or self._retry_task.is_closing:
                 break
         self._log.low_watermark.save()

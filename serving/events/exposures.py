@@ -1,7 +1,7 @@
-"""What the service showed: one record an answer, which landing turns into impressions and into the table of exposures.
+"""Exposure log: one record per response, which ingestion lands as impressions and as rows of the table of exposures.
 
-Written at once and synced every second: a killed process loses nothing, a lost machine at most a second of records.
-`live/dt=<day>/exposures-*.jsonl`. Knows nothing about HTTP.
+Records are written immediately and synced every second: a killed process loses none, a machine failure at most one second
+of records. Files: `live/dt=<day>/exposures-*.jsonl`. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SYNC_INTERVAL_S = 1.0
 
 @dataclass(frozen=True)
 class Exposure:
-    """One answer as it was shown: by which release, from which features, and its items in order."""
+    """A response as it was shown: request, release, hash of the features, and items in order."""
 
     request: Request
     release: str
@@ -36,7 +36,7 @@ class Exposure:
     items: Sequence[ResponseItem]
 
     def to_line(self) -> bytes:
-        """The record: JSON and a newline; `shown_at` in µs UTC, positions from 0; an item of another release names it."""
+        """The record as a JSON line: `shown_at` in µs UTC, positions from 0; items of another release name it."""
         request = self.request
         record = {
             "request_id": request.request_id,
@@ -75,10 +75,10 @@ class ExposureLog:
         self._sync_task.start()
 
     def write(self, exposure: Exposure) -> None:
-        """One record; none for an answer without items, which showed nothing.
+        """Append one record; nothing for a response without items.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: The write failed.
         """
         if exposure.items:
             line = exposure.to_line()
@@ -97,7 +97,7 @@ class ExposureLog:
 
 
 def hash_features(users: UserBatch) -> str:
-    """The same for two requests of one user (B = 1) whose models were given the same, padding aside; 32 hex digits."""
+    """Hash of the model inputs of one request (B = 1), independent of padding; 32 hex digits."""
     digest = hashlib.blake2b(digest_size=16)
     for name, batch in sorted(users.views.items()):
         length = int(batch.length_B[0])

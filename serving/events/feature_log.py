@@ -1,9 +1,8 @@
-"""What a sample of requests read, written down so that `python -m sequences.skew` can hold it against the offline store.
+"""Feature log: the features of sampled requests, for the skew check `python -m sequences.skew`.
 
-`SEGUE_HOME/requests/dt=<day>/requests-*.jsonl`: ids, times and features, nothing else of anybody. A request is in the
-sample by a hash of its id. Disk and time are bounded: so many bytes an hour, so that every hour of the day is in the
-sample, files of old days are removed, and one thread writes what fits its queue. A request never waits for it and never
-fails because of it. Knows nothing about HTTP.
+Files `SEGUE_HOME/requests/dt=<day>/requests-*.jsonl` contain ids, times and features. Requests are sampled by a hash of their
+id. Resources are bounded: a byte limit per hour (so that every hour is sampled), deletion of old days, and a single writer
+thread with a bounded queue. Requests neither wait for the log nor fail because of it. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
@@ -32,12 +31,14 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureLog:
-    """Writes requests of the sample; thread-safe.
+    """Writes sampled requests; thread-safe.
 
     Args:
         folder: `SEGUE_HOME/requests`.
-        share: of the requests, 0 to 1.
-        applied: up to where all events of the live log are in the online store.
+        share: Fraction of the requests, 0 to 1.
+        now_us: Clock, µs UTC.
+        applied: Position up to which all events of the live log are in the online store.
+        max_bytes_per_hour: Limit of the log's size.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class FeatureLog:
         self._thread.start()
 
     def is_sampled(self, request: Request) -> bool:
-        """Whether the request is in the sample."""
+        """Whether the request is sampled."""
         return zlib.crc32(request.request_id.encode()) < self._sampling_rate * (1 << 32)
 
     def write(
@@ -70,7 +71,7 @@ class FeatureLog:
         views: Mapping[str, Mapping[str, Sequence[Any]]] | None,
         profile: Mapping[str, float | None],
     ) -> None:
-        """Write what was read after `applied` had been noted; `views` is None where the store did not answer."""
+        """Log the features of a request, read after `applied` was determined; `views` is None if the store failed."""
         logged = LoggedRequest(
             request_id=request.request_id,
             user_id=request.user_id,
@@ -87,16 +88,16 @@ class FeatureLog:
         try:
             self._requests.put_nowait(logged)
         except queue.Full:
-            logger.debug("the feature log is behind; request %s is left out", request.request_id)
+            logger.debug("the feature log is full; request %s is not logged", request.request_id)
 
     def flush(self) -> None:
-        """Returns when everything that was given before is written."""
+        """Wait until everything given before is written."""
         written = threading.Event()
         self._requests.put(written)
         written.wait()
 
     def close(self) -> None:
-        """Write what is waiting, and close."""
+        """Write pending requests and close."""
         self._requests.put(None)
         self._thread.join()
         self._file.close()

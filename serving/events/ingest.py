@@ -1,4 +1,4 @@
-"""A report of events: check each row, log what is new, make it readable, say what became of every row.
+"""Ingestion of reported events: validate each row, log new events, push them to the online store.
 
 Knows nothing about HTTP.
 """
@@ -14,13 +14,13 @@ from serving.events.write_ahead_log import EventLog
 from serving.observability.metrics import Metrics
 
 ERASED_USER_REASON = (
-    "the user of user_id was forgotten, and nothing of them is taken any more; who comes back gets another id"
+    "the user of user_id was erased; events with this id are not accepted, a returning user needs a new id"
 )
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """Which row of the report, from 0, and why."""
+    """Position of the row in the report, from 0, and the reason."""
 
     index: int
     reason: str
@@ -28,7 +28,7 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class IngestResult:
-    """Counts of rows that are safe now, that were known before, and those that were refused."""
+    """Number of durable rows, number of duplicates, and the rejected rows."""
 
     accepted: int
     duplicate: int
@@ -36,7 +36,7 @@ class IngestResult:
 
 
 class EventIngestor:
-    """Takes reports; thread-safe. `exclude` is told of new events before the online store is."""
+    """Ingests reports; thread-safe. Calls `exclude` with new events before they are pushed to the online store."""
 
     def __init__(
         self,
@@ -48,13 +48,15 @@ class EventIngestor:
     ) -> None:
         self._log, self._push, self._exclude, self._metrics, self._now_us = log, push, exclude, metrics, now_us
 
-    def ingest(self, rows: Sequence[object], forgotten: Container[str] = ()) -> IngestResult:
-        """Accepted events are on the disk, and, while the online store answers, in the user's next recommendation; what
-        they block or dislike is there in any case. Events of `forgotten` users are refused.
+    def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> IngestResult:
+        """Validate, log and push a report.
+
+        Accepted events are durable and, if the online store works, visible to the user's next request. Their exclusions
+        (block, dislike) take effect in any case. Events of `erased` users are rejected.
 
         Raises:
-            LogBusy: too many reports wait for the disk.
-            OSError: the disk refuses; nothing was accepted.
+            LogBusy: Too many reports are queued.
+            OSError: The write failed; nothing was accepted.
         """
         events: list[Event] = []
         rejected: list[RejectedRow] = []
@@ -66,7 +68,7 @@ class EventIngestor:
                 except EventRejected as error:
                     rejected.append(RejectedRow(index, str(error)))
                     continue
-                if event["user_id"] in forgotten:
+                if event["user_id"] in erased:
                     rejected.append(RejectedRow(index, ERASED_USER_REASON))
                 else:
                     events.append(event)

@@ -1,8 +1,7 @@
-"""How far the event log has reached the online store, kept across restarts.
+"""Low watermark of the event log: the position up to which all events are in the online store, kept across restarts.
 
-A position is (file relative to the log's folder, offset after the line). Events may be pushed in any order; the marker
-is the position up to which all of them are. It may lag behind the truth, never run ahead: a replay applies events
-that the store already has, which changes nothing.
+A position is (file relative to the log's folder, offset after the line). Events may be pushed in any order. The watermark may
+lag behind, but is never ahead: replaying events that the store already has changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ LogPosition = tuple[str, int]
 
 
 class LowWatermark:
-    """The low-water mark of pushed events; thread-safe."""
+    """Tracks logged and pushed commits; thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -28,21 +27,21 @@ class LowWatermark:
 
     @property
     def position(self) -> LogPosition | None:
-        """Everything up to here has been pushed; None before the first push."""
+        """Position up to which everything was pushed; None before the first push."""
         return self._position
 
     @property
     def pending_commits(self) -> int:
-        """How many positions lie after the mark: the lag of the online store in commits."""
+        """Number of commits after the watermark: the lag of the online store."""
         return len(self._pending)
 
     def mark_logged(self, position: LogPosition) -> None:
-        """A commit ended at this position. Call in log order."""
+        """Record a commit that ended at this position; call in log order."""
         with self._lock:
             self._pending[position] = False
 
     def mark_pushed(self, position: LogPosition) -> None:
-        """Everything of the commit that ended at this position is in the online store."""
+        """Record that the commit that ended at this position is in the online store."""
         with self._lock:
             if position in self._pending:
                 self._pending[position] = True
@@ -50,15 +49,15 @@ class LowWatermark:
                 self._position, _ = self._pending.popitem(last=False)
 
     def save(self) -> None:
-        """Write the mark, whole or not at all."""
-        mark = self._position
-        if mark is None or mark == self._saved_position:
+        """Write the watermark atomically."""
+        position = self._position
+        if position is None or position == self._saved_position:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".tmp")
-        draft.write_text(json.dumps({"file": mark[0], "offset": mark[1]}), encoding="utf-8")
+        draft.write_text(json.dumps({"file": position[0], "offset": position[1]}), encoding="utf-8")
         os.replace(draft, self._path)  # noqa: PTH105
-        self._saved_position = mark
+        self._saved_position = position
 
 
 def _read(path: Path) -> LogPosition | None:
@@ -66,5 +65,5 @@ def _read(path: Path) -> LogPosition | None:
         stored = json.loads(path.read_text(encoding="utf-8"))
         return str(stored["file"]), int(stored["offset"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        # Without a readable mark the recent log is pushed again, which is slower and no less right.
+        # Without a readable watermark the recent log is pushed again, which is slower but correct.
         return None

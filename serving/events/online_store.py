@@ -1,7 +1,7 @@
-"""The online store as the service meets it: one connection that writes, one that reads, opened at the start.
+"""Access of the service to Feast's online store: one connection for writes and one for reads, opened at the start.
 
-Before the first `feast apply` there is nothing to open: every call tries again and fails until then, and what was to be
-written is pushed again later. Knows nothing about tensors or HTTP.
+Before the first `feast apply` the store cannot be opened: every call retries and fails until then, and failed writes are
+pushed again later. Knows nothing about tensors or HTTP.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class OnlineStore:
-    """Feast's online store, for any thread. `duration_of(track_id)` is in ms, None where unknown."""
+    """Feast's online store; thread-safe. `duration_of(track_id)` is in ms, None if unknown."""
 
     def __init__(self, duration_of: Callable[[str], int | None]) -> None:
         self._duration_of = duration_of
@@ -32,27 +32,27 @@ class OnlineStore:
         self._writer: OnlineWriter | None = None
 
     def open(self) -> None:
-        """Open what is there to be opened, so that the first request and the first event need not wait for it."""
+        """Open the connections, so that the first request and the first event do not have to."""
         try:
             self._get_writer()
             self._get_reader()
         except Exception as error:
-            logger.warning("the online store cannot be opened yet, is there a `feast apply` to come? %s", error)
+            logger.warning("the online store cannot be opened; run `feast apply` if it has not run yet: %s", error)
 
     def apply(self, events_of: Mapping[str, list[Event]]) -> None:
-        """Make events readable, user ▸ events."""
+        """Apply events (user → events), so that reads see them."""
         self._get_writer().apply_batch(events_of)
 
     def read(self, user_id: str) -> FeatureRows:
-        """Everything about the user, batch and live part merged."""
+        """All views of the user, with the batch and live parts merged."""
         return self._get_reader().read(user_id)
 
     def contract(self) -> ServiceContract:
-        """What the registry lets models see; asked once a release, so that a changed registry is taken up with it."""
+        """The features that the registry lets models see. Read once per release, which picks up a changed registry."""
         registered = ServiceContract.of(open_store(), SERVICE)
         if self._reader is not None:
             self._reader.refresh()
-        # The live part belongs to the sequences: the reader merges it in.
+        # The reader merges the live part into the sequences.
         features = tuple(one for one in registered.features if not one.startswith(f"{LIVE_SOURCE}:"))
         return ServiceContract(registered.sequence_views, features)
 

@@ -1,8 +1,8 @@
-"""Which users were forgotten, for everything that the service does: it happens in a turn, and a turn sees one list.
+"""Follows the suppression list of erased users, with snapshot semantics: an operation sees one version of the list.
 
-The list is a file that somebody else changes (`python -m privacy.erase`). Once every turn that began with the list of
-before has ended, nothing of a forgotten user is written any more; then what is kept in memory is dropped, and the list is
-acknowledged, so that whoever forgets may erase what is on the disk. Knows nothing about requests or events.
+`python -m privacy.erase` changes the list. When all operations that began with the previous version have ended, no data of
+an erased user is written anymore. Then cached data is dropped and the new version acknowledged, after which the eraser may
+rewrite the files on the disk. Knows nothing about requests or events.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ logger = logging.getLogger(__name__)
 
 
 class _ListVersion:
-    """One list, and how many turns see it."""
+    """A version of the list and the number of operations that use it."""
 
     def __init__(self, users: SuppressionList) -> None:
         self.users, self.readers = users, 0
 
 
 class SuppressionListFollower:
-    """Follows the list; thread-safe.
+    """Reloads the list when it changes; thread-safe.
 
     Args:
-        file: the list, `SEGUE_HOME/forgotten.json`.
-        state: the folder of the acknowledgement, which the list of the start needs no turn for.
+        file: The list, `SEGUE_HOME/forgotten.json`.
+        state: Folder of the acknowledgement; the version found at the start is acknowledged immediately.
 
     Raises:
-        ForgottenError: the list is damaged. Later the service goes on with the one of before.
+        SuppressionListError: The list is damaged at the start. Later, the previous version stays in use.
     """
 
     def __init__(self, file: Path, state: Path) -> None:
@@ -54,24 +54,24 @@ class SuppressionListFollower:
 
     @contextmanager
     def snapshot(self) -> Iterator[SuppressionList]:
-        """Who was forgotten; whatever is written of a user is written within a turn that does not have them."""
+        """The current version for one operation. Data of a user may be written only inside a snapshot without that user."""
         with self._readers_changed:
-            known = self._version
-            known.readers += 1
+            version = self._version
+            version.readers += 1
         try:
-            yield known.users
+            yield version.users
         finally:
             with self._readers_changed:
-                known.readers -= 1
+                version.readers -= 1
                 self._readers_changed.notify_all()
 
     def start(self, drop: Callable[[SuppressionList], None]) -> None:
-        """Follow the list from now on; `drop` is called with every new one, when no turn sees an older one any more."""
+        """Start following; `drop` is called with each new version once no operation uses an older one."""
         self._on_change = drop
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop following the list."""
         self._stop.set()
         with self._readers_changed:
             self._readers_changed.notify_all()
@@ -79,10 +79,10 @@ class SuppressionListFollower:
             self._thread.join()
 
     def reload(self) -> None:
-        """Take up a list that has changed, and acknowledge it.
+        """Switch to a changed list and acknowledge it.
 
         Raises:
-            ForgottenError, OSError: the list cannot be read; the one of before holds.
+            SuppressionListError, OSError: The list cannot be read; the previous version stays in use.
         """
         content = suppression_list.read_content(self._file)
         if content == self._content:
@@ -96,7 +96,10 @@ class SuppressionListFollower:
         self._on_change(users)
         self._content = content
         self._acknowledge()
-        logger.info("%d users are forgotten: their events are refused, and they are answered as nobody", len(users))
+        logger.info(
+            "%d users are erased: their events are rejected, and their requests are answered as those of unknown users",
+            len(users),
+        )
 
     def _acknowledge(self) -> None:
         draft = self._acknowledgement_file.with_suffix(".writing")
@@ -108,13 +111,13 @@ class SuppressionListFollower:
             try:
                 self.reload()
             except (SuppressionListError, OSError):
-                logger.exception("who was forgotten since cannot be read; whom the list of before has stays forgotten")
+                logger.exception("the changed suppression list cannot be read; the previous version stays in use")
             except Exception:
-                logger.exception("what is known of forgotten users could not be dropped; it is tried again")
+                logger.exception("cached data of erased users could not be dropped; retrying")
 
 
 def read_acknowledgement(state: Path) -> str:
-    """The digest of the list that the service has taken up; empty where there is none."""
+    """Digest of the list version that the service uses; empty if there is none."""
     try:
         return str(json.loads((state / ACKNOWLEDGEMENT_FILE).read_text())["list"])
     except (FileNotFoundError, ValueError, KeyError):

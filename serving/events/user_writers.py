@@ -1,8 +1,8 @@
-"""One writer a user: every event of a user is applied by the same thread, one after the other.
+"""Single writer per user: all events of a user are applied by the same thread, in order.
 
-Users are spread over a few threads by a hash of their id; a cluster does the same with a broker's partitions. A thread
-applies all that waits for it together, so that many users' events cost the store one read and one write.
-Knows nothing about what applying means.
+Users are assigned to threads by a hash of their id; a cluster does the same with the partitions of a broker. A thread applies
+all queued jobs together, so that events of many users take one read and one write of the store.
+Knows nothing about how events are applied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Job = tuple[str, list[Event], "Future[None]"]
 
 
 class UserWriters:
-    """Threads that apply events, user ▸ events in order; no two of them ever apply events of one user."""
+    """Threads that apply events (user → events in order), each user's always in the same thread."""
 
     def __init__(self, apply: ApplyEvents, writers: int = 1) -> None:
         self._apply = apply
@@ -35,15 +35,15 @@ class UserWriters:
             thread.start()
 
     def submit(self, user_id: str, events: list[Event]) -> Future[None]:
-        """Apply events after everything submitted for this user before; done when the next read sees them."""
-        answer: Future[None] = Future()
+        """Apply events after those submitted earlier for this user; the future completes when the next read sees them."""
+        future: Future[None] = Future()
         self._queues[zlib.crc32(user_id.encode("utf-8", "surrogatepass")) % len(self._queues)].put(
-            (user_id, events, answer)
+            (user_id, events, future)
         )
-        return answer
+        return future
 
     def close(self) -> None:
-        """Apply what is waiting, then stop."""
+        """Apply queued jobs, then stop."""
         for jobs in self._queues:
             jobs.put(None)
         for thread in self._threads:
@@ -67,10 +67,10 @@ class UserWriters:
             by_user.setdefault(job[0], []).append(job)
         try:
             self._apply(
-                {user: [event for _, events, _ in of_user for event in events] for user, of_user in by_user.items()}
+                {user: [event for _, events, _ in user_jobs for event in events] for user, user_jobs in by_user.items()}
             )
         except ValueError as error:
-            # An event is at fault, not the store: the others must not wait for it.
+            # An invalid event, not a failing store: apply the other jobs one by one.
             if len(jobs) > 1:
                 for job in jobs:
                     self._apply_together([job])
@@ -83,8 +83,8 @@ class UserWriters:
 
 
 def _complete_futures(jobs: list[_Job], error: Exception | None) -> None:
-    for _, _, answer in jobs:
+    for _, _, future in jobs:
         if error is None:
-            answer.set_result(None)
+            future.set_result(None)
         else:
-            answer.set_exception(error)
+            future.set_exception(error)

@@ -1,8 +1,8 @@
-"""The durable log of reported events: what was acknowledged is on the disk, once.
+"""Write-ahead log of reported events: every acknowledged event is on the disk exactly once.
 
-One thread commits: it takes every report that is waiting, drops repeats, numbers the events, writes them in one go and
-syncs once for all of them (group commit), so a hundred concurrent reports cost one sync. Files lie where tomorrow's
-landing reads them: `live/dt=<day>/events-*.jsonl`, one contract row a line, times in µs UTC.
+A single thread commits: it takes all queued reports, removes duplicates, numbers the events, and writes and syncs them
+together (group commit), so a hundred concurrent reports take one sync. Ingestion lands the files the next day:
+`live/dt=<day>/events-*.jsonl`, one contract row per line, times in µs UTC.
 Knows nothing about HTTP or the online store.
 """
 
@@ -34,16 +34,16 @@ LOCK_TIMEOUT_S = 15.0
 
 
 class LogBusy(RuntimeError):
-    """Too many reports wait for the disk; the client should try again."""
+    """Too many reports are queued; the client should retry."""
 
 
 class LogLocked(RuntimeError):
-    """Another process writes this log; a user's events have one writer."""
+    """Another process writes this log, which must have a single writer."""
 
 
 @dataclass(frozen=True)
 class AppendResult:
-    """What became of one report: the events that were new, in log order, and how many were repeats."""
+    """Result of one report: its new events, in log order, the number of duplicates, and the position after the events."""
 
     events: list[Event]
     duplicate: int
@@ -57,15 +57,16 @@ class _AppendRequest:
 
 
 class EventLog:
-    """Append, remember what has been pushed, replay what has not.
+    """Appends events, tracks which were pushed, and replays those that were not.
 
     Args:
-        folder: the live folder, `SEGUE_HOME/live`.
-        state: a folder for the lock and the push marker.
-        now_us: the clock, µs UTC.
+        folder: Live folder, `SEGUE_HOME/live`.
+        state: Folder of the lock and the low watermark.
+        now_us: Clock, µs UTC.
+        lock_timeout_s: How long to wait for the lock.
 
     Raises:
-        LogTaken: another process has held the log for `lock_wait_s`.
+        LogLocked: Another process still has the lock after `lock_timeout_s`.
     """
 
     def __init__(
@@ -93,11 +94,11 @@ class EventLog:
         return self._committer.is_alive()
 
     def append(self, events: list[Event]) -> AppendResult:
-        """Log the events that are new, in order; returns when they are on the disk.
+        """Log the new events, in order; returns when they are on the disk.
 
         Raises:
-            LogBusy: the queue is full, or the log is being closed.
-            OSError: the disk refused; nothing of the report counts as logged.
+            LogBusy: The queue is full, or the log is closing.
+            OSError: The write failed; no event of the report counts as logged.
         """
         if self._closed:
             raise LogBusy("the event log is closing; send the events again in a moment")
@@ -106,14 +107,14 @@ class EventLog:
             self._reports.put_nowait(report)
         except queue.Full:
             raise LogBusy(
-                f"{MAX_QUEUED_REPORTS} reports are waiting for the disk; send the events again in a second"
+                f"{MAX_QUEUED_REPORTS} reports are queued for the disk; send the events again in a second"
             ) from None
         return report.future.result()
 
     def read_unpushed(self) -> Iterator[tuple[Event, LogPosition]]:
-        """Events of earlier processes that the marker does not cover, in log order; call before the first append.
+        """Events of earlier processes after the low watermark, in log order; call before the first append.
 
-        Lines that hold no JSON object (a disk lost them) are passed over; landing quarantines them.
+        Lines without a valid event (disk errors) are skipped; ingestion quarantines them.
         """
         mark = self.low_watermark.position
         for path in daily_jsonl.list_files(self._folder, EVENT_LOG_PREFIX):
@@ -131,7 +132,7 @@ class EventLog:
                     yield event, (name, offset)
 
     def close(self) -> None:
-        """Commit what is waiting, save the marker, release the log."""
+        """Commit queued reports, save the low watermark and release the lock."""
         if self._closed:
             return
         self._closed = True
@@ -170,7 +171,7 @@ class EventLog:
                 self._file.sync()
                 positions = self._positions(path, end, blocks)
         except Exception as error:
-            # What a failed sync left on the disk is unknown: the next commit goes to a new file.
+            # The state of the file after a failed sync is unknown: the next commit goes to a new file.
             self._file.abandon()
             for event in (event for events in fresh for event in events):
                 self._ids.discard(event["event_id"])
@@ -191,7 +192,7 @@ class EventLog:
         return positions
 
     def _line(self, event: Event) -> bytes:
-        # The number breaks ties of `ended_at` within a user: it grows with every event logged, over restarts too.
+        # The number breaks ties of `ended_at` within a user. It increases with every event, across restarts too.
         self._number = max(self._number + 1, self._now_us())
         if event["sequence_number"] is None:
             event["sequence_number"] = self._number
@@ -220,7 +221,7 @@ def _acquire_lock(path: Path, wait_s: float) -> IO[str]:
                 holder = file.read().strip() or "unknown"
                 file.close()
                 raise LogLocked(
-                    f"process {holder} writes the event log (lock {path}); stop it, or give this one its own SEGUE_HOME"
+                    f"process {holder} writes the event log (lock {path}); stop it, or use another SEGUE_HOME"
                 ) from None
             time.sleep(0.1)
     file.seek(0)

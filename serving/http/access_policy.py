@@ -1,7 +1,7 @@
-"""Who may ask, and how often: API keys and a limit to each client's rate, before anything of a request is read.
+"""Access control: API keys and a rate limit per client, checked before the body of a request is read.
 
-With keys every path asks for one but those for probes, Prometheus and the API's page. Without keys only this machine is
-answered, whatever address the server listens on. ASGI middleware, the outermost; knows nothing about recommendations.
+With keys, every path except probes, metrics and the pages requires one. Without keys, only requests from the same machine are
+answered, whatever address the server listens on. The outermost ASGI middleware; knows nothing about recommendations.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from serving.http.rate_limit import RateLimit
 from serving.http.request_guard import JSON_MEDIA_TYPE, App, Message, Receive, Send, error_body, send_response
 
 PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json")
-"""Answered without a key, where they are only read: probes, Prometheus, the listening page (not what it asks for), the
-API's page and its description."""
+"""Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""
 PUBLIC_PREFIXES = ("/page/", "/static_content/")
 NO_KEY, RATE_LIMITED, NOT_LOCAL = "no_key", "too_often", "not_local"
-"""Why a request is turned away."""
+"""Why a request is rejected."""
 
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """The keys that open it, and how often a client may come (None: as often as it likes)."""
+    """Accepted API keys, and the rate limit per client (None: unlimited)."""
 
     keys: ApiKeys
     rate_limit: RateLimit | None
 
 
 class AccessControl:
-    """Answers 401, 403 and 429 itself. A client is whoever shows a key; without keys, or with a wrong one, an address.
+    """Responds with 401, 403 and 429. A client is identified by its key; without a valid key, by its address.
 
     Args:
-        door: asked for at the first request, so that nothing is read from the environment at import.
-        turned_away: called with the reason for each request that is turned away.
+        app: The wrapped application.
+        load_policy: Called at the first request, so that nothing is read from the environment at import.
+        on_rejected: Called with the reason of each rejected request.
     """
 
     def __init__(self, app: App, load_policy: Callable[[], AccessPolicy], on_rejected: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ class AccessControl:
         self._policy: AccessPolicy | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
+        """Handle one ASGI connection."""
         if self._policy is None:
             self._policy = self._load_policy()
         if scope["type"] != "http" or _is_public(scope):
@@ -51,18 +51,18 @@ class AccessControl:
             return
         keys, address = self._policy.keys, _host(scope.get("client"))
         if not keys and not _is_local(scope.get("server")):
-            why = "this service has no API keys and answers only its own machine; start it with SEGUE_API_KEYS"
+            why = "this service has no API keys and accepts requests from its own machine only; start it with SEGUE_API_KEYS"
             await self._refuse(send, NOT_LOCAL, 403, why)
             return
-        # A wrong key is counted by the address: guessing is limited as well.
+        # Requests with a wrong key count for the address, so key guessing is limited too.
         client = keys.identify_client(_bearer_key(scope)) if keys else address
         limit = self._policy.rate_limit
         wait_s = 0 if limit is None else limit.take(client or address)
         if wait_s:
-            why = f"too many requests from one client; ask again in {wait_s} s"
+            why = f"too many requests from this client; retry in {wait_s} s"
             await self._refuse(send, RATE_LIMITED, 429, why, (b"retry-after", str(wait_s).encode()))
         elif client is None:
-            why = "no API key, or none of ours; send the header Authorization: Bearer KEY"
+            why = "missing or unknown API key; send the header Authorization: Bearer KEY"
             await self._refuse(send, NO_KEY, 401, why, (b"www-authenticate", b"Bearer"))
         else:
             await self._app(scope, receive, send)
@@ -78,14 +78,14 @@ def _is_public(scope: Message) -> bool:
 
 
 def _bearer_key(scope: Message) -> str:
-    """The key that a request shows, "" where it shows none."""
+    """The API key of a request; "" without one."""
     given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
     scheme, _, key = given.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _is_local(server: tuple[str, int | None] | None) -> bool:
-    # A server without a port listens on a socket of the file system.
+    # A server without a port listens on a Unix socket.
     return server is None or server[1] is None or is_loopback(server[0])
 
 

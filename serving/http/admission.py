@@ -1,7 +1,7 @@
-"""How many requests are worked on at once and how many may wait: beyond that they are told to come back.
+"""Admission control: limits for concurrent and for queued requests; more are shed with 503.
 
-Without it every request in the house shares the processor, and all become slower together. ASGI middleware, behind the
-guard, so that nobody waits for a body while they hold a turn; knows nothing about recommendations.
+Without limits, all requests would share the processor and become slower together. ASGI middleware inside the request guard,
+so a slot is taken only after the body has arrived; knows nothing about recommendations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RETRY_AFTER_S = 1
 
 @dataclass(frozen=True)
 class RequestQueue:
-    """Paths that share turns: `at_once` requests are worked on, `waiting` more wait for a turn, in the order they came."""
+    """Paths that share slots: up to `max_concurrent` requests run, up to `max_waiting` more wait in order of arrival."""
 
     paths: tuple[str, ...]
     max_concurrent: int
@@ -32,11 +32,12 @@ class _Slots:
 
 
 class Admission:
-    """Answers 503 with Retry-After itself where a queue is full, at once; those inside do not notice.
+    """Responds immediately with 503 and Retry-After if a queue is full.
 
     Args:
-        queues: asked for at the first request, so that nothing is read from the environment at import.
-        refused: called with the path of each request that is sent away.
+        app: The wrapped application.
+        queues: Called at the first request, so that nothing is read from the environment at import.
+        on_rejected: Called with the path of each rejected request.
     """
 
     def __init__(self, app: App, queues: Callable[[], list[RequestQueue]], on_rejected: Callable[[str], None]) -> None:
@@ -44,23 +45,23 @@ class Admission:
         self._slots: Mapping[str, _Slots] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
+        """Handle one ASGI connection."""
         if self._slots is None:
             queues = [(queue, _Slots(queue)) for queue in self._queues()]
-            self._slots = {path: turns for queue, turns in queues for path in queue.paths}
-        turns = self._slots.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if turns is None:
+            self._slots = {path: slots for queue, slots in queues for path in queue.paths}
+        slots = self._slots.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if slots is None:
             await self._app(scope, receive, send)
-        elif turns.in_flight >= turns.capacity:
+        elif slots.in_flight >= slots.capacity:
             self._on_rejected(scope["path"])
-            error = f"{turns.capacity} requests are being answered or wait; ask again in {RETRY_AFTER_S} s"
+            error = f"{slots.capacity} requests are in progress or queued; retry in {RETRY_AFTER_S} s"
             await send_response(
                 send, 503, JSON_MEDIA_TYPE, error_body(error), [(b"retry-after", str(RETRY_AFTER_S).encode())]
             )
         else:
-            turns.in_flight += 1
+            slots.in_flight += 1
             try:
-                async with turns.semaphore:
+                async with slots.semaphore:
                     await self._app(scope, receive, send)
             finally:
-                turns.in_flight -= 1
+                slots.in_flight -= 1

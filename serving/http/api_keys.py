@@ -1,6 +1,6 @@
-"""Whose word counts: the API keys that a client may show, and where the service needs them.
+"""API keys of clients, and the rule that a service on a public address needs them.
 
-Only hashes of keys are kept, so that neither a log nor a traceback can show one. Knows nothing about HTTP.
+Only hashes of keys are stored, so that no log or traceback can reveal one. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
@@ -15,50 +15,47 @@ MIN_KEY_LENGTH = 16
 
 
 class ApiKeysRequired(RuntimeError):
-    """The service would answer anybody who reaches it; the message says how to give it keys."""
+    """The service would be open to other machines without API keys; the message names the remedy."""
 
 
 class ApiKeys:
-    """The keys that are accepted. An empty set accepts nobody: then nobody should be asked.
+    """The accepted keys. An empty set accepts no key.
 
     Raises:
-        ValueError: a key is too short to be a secret; the message does not tell it.
+        ValueError: A key is too short to be secret; the message does not contain it.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
-        given = list(keys)
-        short = [str(place) for place, key in enumerate(given, start=1) if len(key) < MIN_KEY_LENGTH]
+        all_keys = list(keys)
+        short = [str(place) for place, key in enumerate(all_keys, start=1) if len(key) < MIN_KEY_LENGTH]
         if short:
             raise ValueError(
-                f"API key {', '.join(short)} of {len(given)} has less than {MIN_KEY_LENGTH} characters; make each with "
+                f"API key {', '.join(short)} of {len(all_keys)} has less than {MIN_KEY_LENGTH} characters; generate each with "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
             )
-        self._digests = [_digest(key) for key in given]
+        self._digests = [_digest(key) for key in all_keys]
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Whether there are any keys."""
         return bool(self._digests)
 
     def identify_client(self, key: str) -> str | None:
-        """A name for whoever shows this key, which does not give it away; None for a wrong one.
-
-        Takes as long for a key that is almost right as for any other.
-        """
+        """A client name derived from a valid key by hashing; None for a wrong key. Compares in constant time."""
         digest = _digest(key)
         found = [hmac.compare_digest(digest, one) for one in self._digests]
         return digest.hex()[:12] if any(found) else None
 
 
 def check_host(host: str, keys: ApiKeys) -> None:
-    """Whether the service may listen there.
+    """Check that the service may listen on this host.
 
     Raises:
-        KeysNeeded: others than this machine could reach it, and it has no keys.
+        ApiKeysRequired: Other machines could reach the service, and it has no keys.
     """
     if not keys and not is_loopback(host):
         raise ApiKeysRequired(
-            f"the service would answer everybody who reaches {host}; give it keys in SEGUE_API_KEYS (separated by commas) or "
-            "in the file SEGUE_API_KEYS_FILE (one a line), or SEGUE_HOST=127.0.0.1"
+            f"without API keys the service would be open to every machine that reaches {host}; set SEGUE_API_KEYS (separated by "
+            "commas), SEGUE_API_KEYS_FILE (one key per line), or SEGUE_HOST=127.0.0.1"
         )
 
 

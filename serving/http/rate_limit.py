@@ -1,7 +1,7 @@
-"""How often each client may ask: a bucket of tokens a client, filled at a steady rate, one token a request.
+"""Rate limit per client: token buckets, refilled at a constant rate, one token per request.
 
-In bounded memory: the bucket that was asked longest ago is forgotten first, and a client that comes back begins with a full
-one. Knows nothing about HTTP; one event loop calls it, so it has no lock.
+Memory is bounded: the least recently used bucket is evicted, and a returning client starts with a full one.
+Knows nothing about HTTP; called from a single event loop, so it has no lock.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 BURST_S = 2
-"""So many seconds' requests may come at once."""
+"""Burst size in seconds of the rate."""
 MAX_CLIENTS = 10_000
 
 
 class RateLimit:
-    """`per_s` requests a second of each client in the long run, `BURST_S` times as many at once.
+    """Allows `per_s` requests per second of each client on average, and bursts of `BURST_S` times as many.
 
     Args:
-        per_s: above 0.
-        clients: so many buckets are remembered.
-        now_s: a clock that does not go back.
+        per_s: Requests per second, above 0.
+        max_clients: Maximum number of buckets.
+        clock_s: Monotonic clock, seconds.
     """
 
     def __init__(
@@ -30,20 +30,20 @@ class RateLimit:
     ) -> None:
         self._per_s, self._max_clients, self._clock_s = per_s, max_clients, clock_s
         self._full = max(1.0, per_s * BURST_S)
-        # client ▸ tokens, and when there were so many.
+        # client → tokens, and the time of that count
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many clients are remembered."""
+        """Number of clients with a bucket."""
         return len(self._buckets)
 
     def take(self, client: str) -> int:
-        """0 if the client may ask now, else after how many whole seconds it may."""
+        """Take a token; return 0, or the whole seconds until the client may retry."""
         now = self._clock_s()
         tokens, at = self._buckets.pop(client, (self._full, now))
         tokens = min(self._full, tokens + (now - at) * self._per_s)
-        may_ask = tokens >= 1
-        self._buckets[client] = (tokens - may_ask, now)
+        is_allowed = tokens >= 1
+        self._buckets[client] = (tokens - is_allowed, now)
         if len(self._buckets) > self._max_clients:
             self._buckets.popitem(last=False)
-        return 0 if may_ask else math.ceil((1 - tokens) / self._per_s)
+        return 0 if is_allowed else math.ceil((1 - tokens) / self._per_s)

@@ -1,7 +1,7 @@
-"""What a request must be before the service reads it: JSON, and not too large. Also gives the API page of our own.
+"""Request guard: accepts JSON bodies of bounded size only. Also serves the API page, its OpenAPI document and `/status`.
 
-BentoML's page loads a tag manager from the network, and its description badges; ours is the same Swagger UI from the
-installed package and nothing else. ASGI middleware; knows nothing about recommendations.
+BentoML's own page loads a tag manager and badges from the network; this one is the same Swagger UI from the installed package
+without external resources. ASGI middleware; knows nothing about recommendations.
 """
 
 from __future__ import annotations
@@ -40,8 +40,13 @@ PAGE = b"""<!DOCTYPE html>
 
 
 class RequestGuard:
-    """Answers 413 and 415 itself, passes the rest on with the body read; `description` is the OpenAPI document, `status` says
-    what is in service.
+    """Responds with 413 and 415; passes other requests on after reading the body.
+
+    Args:
+        app: The wrapped application.
+        description: Returns the OpenAPI document.
+        status: Returns the content of `/status`.
+        max_body_bytes: Largest accepted body.
     """
 
     def __init__(
@@ -55,15 +60,15 @@ class RequestGuard:
         self._documents = {"/docs.json": description, "/status": status}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if scope["method"] in ("GET", "HEAD") and (scope["path"] == "/docs" or scope["path"] in self._documents):
             is_page, is_head = scope["path"] == "/docs", scope["method"] == "HEAD"
-            own = PAGE if is_page else json.dumps(self._documents[scope["path"]]()).encode()
+            content = PAGE if is_page else json.dumps(self._documents[scope["path"]]()).encode()
             await send_response(
-                send, 200, b"text/html; charset=utf-8" if is_page else JSON_MEDIA_TYPE, b"" if is_head else own
+                send, 200, b"text/html; charset=utf-8" if is_page else JSON_MEDIA_TYPE, b"" if is_head else content
             )
             return
         if scope["method"] != "POST":
@@ -75,7 +80,9 @@ class RequestGuard:
             return
         body = await self._body(receive)
         if body is None:
-            await _refuse(send, 413, f"the body is larger than {self._max_body_bytes} bytes; send fewer events at once")
+            await _refuse(
+                send, 413, f"the body is larger than {self._max_body_bytes} bytes; send fewer events per request"
+            )
             return
         await self._app(scope, _replay_body(body, receive), send)
 
@@ -106,14 +113,14 @@ async def _refuse(send: Send, status: int, error: str) -> None:
 
 
 def error_body(error: str) -> bytes:
-    """What a client reads where it gets no answer."""
+    """The JSON body of an error response."""
     return json.dumps({"error": error}).encode()
 
 
 async def send_response(
     send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
 ) -> None:
-    """Send a whole response, with `more` headers."""
+    """Send a complete response, with `more` headers."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,7 +1,7 @@
-"""What is wrong with a request whose body does not fit, said in one sentence a column.
+"""Readable errors for invalid request bodies: one sentence per field.
 
-BentoML counts the errors and lists them as pydantic does, and logs each such request with a traceback, with which a client
-could fill the log. ASGI middleware; knows nothing about recommendations.
+BentoML returns pydantic's list of errors and logs a traceback for each such request, with which a client could fill the log.
+ASGI middleware; knows nothing about recommendations.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from serving.http.request_guard import JSON_MEDIA_TYPE, App, Message, Receive, S
 
 MAX_LISTED_ERRORS = 5
 REQUEST_MODEL_NAME = "Input"
-"""What BentoML calls the type of a request; an answer that does not fit its type is an error of ours."""
+"""BentoML's name of request models. A response that does not match its model is a server error."""
 
 
 class ValidationErrorFormatter:
-    """Replaces the body of a 400 that lists errors; every other answer passes as it comes."""
+    """Replaces the body of a 400 response that lists errors; passes other responses unchanged."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         start: Message | None = None
         body = bytearray()
 
-        async def passed(message: Message) -> None:
+        async def forward(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start" and message["status"] == 400:
                 start = message
@@ -44,25 +44,25 @@ class ValidationErrorFormatter:
             body.extend(message.get("body", b""))
             if message.get("more_body", False):
                 return
-            told = _format_errors(bytes(body))
-            if told is None:
+            error = _format_errors(bytes(body))
+            if error is None:
                 await send(start)
                 await send({"type": "http.response.body", "body": bytes(body)})
             else:
-                await send_response(send, 400, JSON_MEDIA_TYPE, error_body(told))
+                await send_response(send, 400, JSON_MEDIA_TYPE, error_body(error))
 
-        await self._app(scope, receive, passed)
+        await self._app(scope, receive, forward)
 
 
 def _format_errors(body: bytes) -> str | None:
-    """The sentences; None where no errors are listed."""
+    """The errors as sentences; None if the body does not list errors."""
     try:
         errors = json.loads(body)["detail"]
-        told = [f"{_error_location(one)}{one['msg']}" for one in errors]
+        sentences = [f"{_error_location(one)}{one['msg']}" for one in errors]
     except (ValueError, TypeError, KeyError):
         return None
-    more = f"; and {len(told) - MAX_LISTED_ERRORS} more" if len(told) > MAX_LISTED_ERRORS else ""
-    return "; ".join(told[:MAX_LISTED_ERRORS]) + more if told else None
+    more = f"; and {len(sentences) - MAX_LISTED_ERRORS} more" if len(sentences) > MAX_LISTED_ERRORS else ""
+    return "; ".join(sentences[:MAX_LISTED_ERRORS]) + more if sentences else None
 
 
 def _error_location(error: dict[str, Any]) -> str:
@@ -70,9 +70,9 @@ def _error_location(error: dict[str, Any]) -> str:
 
 
 class ValidationLogFilter(logging.Filter):
-    """Lets through what is logged of an error, unless the client's body is at fault."""
+    """Drops log records of errors caused by an invalid request body."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is logged."""
+        """Whether the record is logged."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         return not (isinstance(error, ValidationError) and error.title == REQUEST_MODEL_NAME)

@@ -1,4 +1,4 @@
-"""Something that is done again and again in the background, whatever came of it the last time. Knows nothing about what."""
+"""Periodic background task that keeps running after failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 class PeriodicTask:
-    """From `start` on calls `work` at once and every `every_s` seconds, in a thread of its own; what it raises is logged."""
+    """Calls `work` immediately after `start` and then every `every_s` seconds, in its own thread; exceptions are logged."""
 
     def __init__(self, name: str, every_s: float, work: Callable[[], object]) -> None:
         self._interval_s, self._work = every_s, work
@@ -19,15 +19,15 @@ class PeriodicTask:
 
     @property
     def is_closing(self) -> bool:
-        """Whether work that takes long should leave the rest."""
+        """Whether long-running work should stop early."""
         return self._stop.is_set()
 
     def start(self) -> None:
-        """Begin; once."""
+        """Start the thread; call once."""
         self._thread.start()
 
     def close(self) -> None:
-        """End, when what is being done is done."""
+        """Stop after the current call of `work`."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -37,5 +37,5 @@ class PeriodicTask:
             try:
                 self._work()
             except Exception:
-                logger.exception("%s failed and tries again in %g s", self._thread.name, self._interval_s)
+                logger.exception("%s failed; retrying in %g s", self._thread.name, self._interval_s)
             self._stop.wait(self._interval_s)

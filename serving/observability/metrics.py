@@ -1,4 +1,4 @@
-"""What the service counts and times, as Prometheus metrics; one object, made once a process."""
+"""Prometheus metrics of the service: one object per process."""
 
 from __future__ import annotations
 
@@ -12,90 +12,96 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.requests = Counter(
-            "segue_recommend_requests", "Answers by outcome", ["scene", "outcome", "release"], registry=registry
+            "segue_recommend_requests", "Responses by outcome", ["scene", "outcome", "release"], registry=registry
         )
         self.request_seconds = Histogram(
             "segue_recommend_seconds",
-            "Whole request path",
+            "Duration of the whole pipeline",
             ["scene", "release"],
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
         self.stage_seconds = Histogram(
-            "segue_stage_seconds", "One stage of the path", ["stage"], buckets=LATENCY_BUCKETS_S, registry=registry
+            "segue_stage_seconds",
+            "Duration of one pipeline stage",
+            ["stage"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
         )
         self.channel_seconds = Histogram(
-            "segue_channel_seconds", "One recall channel", ["channel"], buckets=LATENCY_BUCKETS_S, registry=registry
+            "segue_channel_seconds",
+            "Duration of one recall channel",
+            ["channel"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
         )
-        self.candidates = Counter("segue_candidates", "Candidates that a channel found", ["channel"], registry=registry)
+        self.candidates = Counter("segue_candidates", "Candidates found by a channel", ["channel"], registry=registry)
         self.skipped = Counter(
-            "segue_skipped", "Parts that failed and were left out of an answer", ["part"], registry=registry
+            "segue_skipped", "Parts that failed and were left out of a response", ["part"], registry=registry
         )
         self.cut_off = Counter(
             "segue_cut_off",
-            "Channels left out of an answer: late for it, or busy still with one they were late for",
+            "Channels left out of a response: late, or busy with an earlier request",
             ["channel", "why"],
             registry=registry,
         )
-        self.removed = Counter("segue_removed", "Candidates that a filter removed", ["filter"], registry=registry)
-        self.exposures = Counter("segue_exposures", "Tracks shown", ["scene", "release"], registry=registry)
-        self.explored = Counter(
-            "segue_explored", "New tracks that chance put into an answer", ["scene"], registry=registry
-        )
+        self.removed = Counter("segue_removed", "Candidates removed by a filter", ["filter"], registry=registry)
+        self.exposures = Counter("segue_exposures", "Items shown", ["scene", "release"], registry=registry)
+        self.explored = Counter("segue_explored", "Random new tracks shown", ["scene"], registry=registry)
         self.refused = Counter(
-            "segue_refused", "Requests sent away because too many were waiting", ["path"], registry=registry
+            "segue_refused", "Requests rejected because the queue was full", ["path"], registry=registry
         )
         self.turned_away = Counter(
-            "segue_turned_away", "Requests without a key, or too many of one client", ["why"], registry=registry
+            "segue_turned_away", "Requests rejected for a missing key or the rate limit", ["why"], registry=registry
         )
         self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)
         self.event_seconds = Histogram(
             "segue_event_seconds",
-            "A report, until it is on the disk and readable",
+            "Time until a report is durable and readable",
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
         self.unpushed = Gauge(
             "segue_unpushed_reports",
-            "Reports on the disk that the online store lacks",
+            "Logged reports that are not in the online store",
             multiprocess_mode="livesum",
             registry=registry,
         )
-        self.releases = Counter("segue_releases", "Releases tried, by outcome", ["outcome"], registry=registry)
+        self.releases = Counter("segue_releases", "Releases loaded, by outcome", ["outcome"], registry=registry)
         self.releases_refused = Gauge(
             "segue_releases_refused",
-            "Releases that should be in service and were refused",
+            "Selected releases that were rejected",
             multiprocess_mode="livemax",
             registry=registry,
         )
         self.release_share = Gauge(
             "segue_release_share",
-            "Share of the users whom a release answers",
+            "Share of the users that a release serves",
             ["release"],
             multiprocess_mode="mostrecent",
             registry=registry,
         )
         self.release_loaded_at = Gauge(
             "segue_release_loaded_at_seconds",
-            "When the release in service was loaded, seconds since 1970",
+            "Load time of the release in service, seconds since 1970",
             multiprocess_mode="mostrecent",
             registry=registry,
         )
         self.release_as_of = Gauge(
             "segue_release_as_of_seconds",
-            "Up to when the release in service has learned, seconds since 1970",
+            "Last day of the training data of the release in service, seconds since 1970",
             multiprocess_mode="mostrecent",
             registry=registry,
         )
         self.skew = Gauge(
             "segue_skew_ratio",
-            "Share of the values that requests read which differ from those that training reads, last time it was looked at",
+            "Share of online feature values that differ from the offline ones, in the last comparison",
             multiprocess_mode="mostrecent",
             registry=registry,
         )
         self.skew_as_of = Gauge(
             "segue_skew_as_of_seconds",
-            "As of when that is, seconds since 1970",
+            "Day of the last feature comparison, seconds since 1970",
             multiprocess_mode="mostrecent",
             registry=registry,
         )

@@ -1,7 +1,6 @@
-"""What changes without anybody asking: how far the online store is behind, as of when the release is, and what the last
-comparison of features found.
+"""Periodic updates of metrics that do not depend on requests: lag of the online store, age of the release, feature skew.
 
-Written to the metrics every few seconds, for alerts. Knows nothing about requests.
+Knows nothing about requests.
 """
 
 from __future__ import annotations
@@ -22,12 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 class ServiceMonitor:
-    """Looks every `EVERY_S` seconds, in a thread of its own.
+    """Updates the metrics every `POLL_INTERVAL_S` seconds in its own thread.
 
     Args:
-        skew: the file that `python -m sequences.skew` writes; it may not be there yet.
-        waiting: how many reports the online store lacks.
-        release: the one in production, None before the first.
+        metrics: Metrics of the service.
+        skew: Report of `python -m sequences.skew`; may not exist yet.
+        waiting: Returns the number of reports that are not in the online store.
+        release: Returns the production release, None before the first.
     """
 
     def __init__(
@@ -37,22 +37,22 @@ class ServiceMonitor:
         self._task = PeriodicTask("watch", POLL_INTERVAL_S, self.update_metrics)
 
     def start(self) -> None:
-        """Look now and from now on."""
+        """Start updating."""
         self._task.start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop updating."""
         self._task.close()
 
     def update_metrics(self) -> None:
-        """Write down what is so now; what is not known stays as it was."""
+        """Update all metrics; unknown values stay unchanged."""
         self._metrics.unpushed.set(self._pending_reports())
         release = self._release()
         if release is not None and release.as_of:
             self._metrics.release_as_of.set(_seconds(release.as_of))
         try:
-            found = json.loads(self._skew.read_text(encoding="utf-8"))
-            rate, as_of = float(found["skew_rate"]), _seconds(found["as_of"])
+            report = json.loads(self._skew.read_text(encoding="utf-8"))
+            rate, as_of = float(report["skew_rate"]), _seconds(report["as_of"])
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -63,5 +63,5 @@ class ServiceMonitor:
 
 
 def _seconds(day: str) -> float:
-    """The midnight of a day, seconds since 1970."""
+    """Midnight of a day, seconds since 1970."""
     return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()

@@ -1,6 +1,6 @@
-"""The service's log: a JSON object a line, with the id of the request that it is about.
+"""Structured log: one JSON object per line, with the id of the current request.
 
-What is logged with `extra={"fields": {...}}` becomes fields of the line. Knows nothing about requests but their id.
+`extra={"fields": {...}}` adds fields to the line. Knows nothing about requests except their id.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-"""The request that this thread answers; empty for none."""
+"""Id of the request that this thread handles; empty without one."""
 
 PACKAGE = "serving"
 
 
 class JsonLineFormatter(logging.Formatter):
-    """`at` (UTC), `level`, `logger`, `message`, then `request_id`, the fields and the traceback, where there are any."""
+    """Formats `at` (UTC), `level`, `logger`, `message`, and if present `request_id`, the fields and the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, however many the message has."""
+        """The record as one line."""
         at = datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds")
         line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
         if request_id := REQUEST_ID.get():
@@ -34,11 +34,11 @@ class JsonLineFormatter(logging.Formatter):
 
 
 def configure_logging(stream: TextIO | None = None) -> logging.Handler:
-    """Write what our modules log as JSON lines, from now on, to standard error unless told otherwise."""
+    """Write the log of the package `serving` as JSON lines to `stream` (default: standard error)."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLineFormatter())
     logger = logging.getLogger(PACKAGE)
-    logger.handlers = [handler]  # a second start replaces the first
+    logger.handlers = [handler]  # a second call replaces the first handler
     logger.propagate = False
     logger.setLevel(logging.INFO)
     return handler

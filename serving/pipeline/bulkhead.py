@@ -1,4 +1,4 @@
-"""The threads of one recall channel, so that a channel that hangs holds up nobody but itself.
+"""Bulkhead: a dedicated thread pool per recall channel, so a slow channel cannot exhaust the threads of the others.
 
 Knows nothing about candidates.
 """
@@ -12,18 +12,22 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-WorkQueue = queue.SimpleQueue["tuple[Future[Any], Callable[[], Any]] | None"]
+JobQueue = queue.SimpleQueue["tuple[Future[Any], Callable[[], Any]] | None"]
 
 
 class BulkheadExecutor:
-    """`threads` daemons that take work in turn; they end with the lane, and with the process even in the middle of work.
+    """Fixed pool of daemon threads that rejects work while timed-out calls are still running.
 
-    Whoever gives up waiting says so by `abandon`. Until everything abandoned has ended, the lane takes no more work: so a
-    hanging channel holds its own threads at most, and nothing queues up behind it.
+    A hanging channel therefore occupies at most its own threads, and no calls queue up behind it. The threads stop when
+    the executor is garbage-collected.
+
+    Args:
+        name: Channel name, used in thread names.
+        threads: Number of worker threads.
     """
 
     def __init__(self, name: str, threads: int) -> None:
-        self._queue: WorkQueue = queue.SimpleQueue()
+        self._queue: JobQueue = queue.SimpleQueue()
         self._abandoned_count = 0
         self._lock = threading.Lock()
         for number in range(threads):
@@ -33,16 +37,16 @@ class BulkheadExecutor:
             target.start()
         weakref.finalize(self, _stop_workers, self._queue, threads)
 
-    def submit(self, work: Callable[[], Any]) -> Future[Any] | None:
-        """What `work` will have given; None where earlier work was abandoned and goes on still."""
+    def submit(self, function: Callable[[], Any]) -> Future[Any] | None:
+        """Schedule `function`; return None if an abandoned call is still running (circuit open)."""
         if self._abandoned_count:
             return None
         future: Future[Any] = Future()
-        self._queue.put((future, work))
+        self._queue.put((future, function))
         return future
 
     def abandon(self, future: Future[Any]) -> None:
-        """Nobody waits for it any more: it is not begun, or what it gives is thrown away."""
+        """Give up on a call: cancel it if it has not started, otherwise discard its result."""
         if future.cancel():
             return
         with self._lock:
@@ -54,18 +58,18 @@ class BulkheadExecutor:
             self._abandoned_count -= 1
 
 
-def _run_worker(waiting: WorkQueue) -> None:
-    while (given := waiting.get()) is not None:
-        future, work = given
+def _run_worker(jobs: JobQueue) -> None:
+    while (job := jobs.get()) is not None:
+        future, function = job
         if future.set_running_or_notify_cancel():
             try:
-                future.set_result(work())
+                future.set_result(function())
             except BaseException as error:
                 future.set_exception(error)
-        # Or the last work, and the release that it asked, would live until there is more.
-        del given, future, work
+        # Without this, the last job and the release it refers to would stay in memory until the next one.
+        del job, future, function
 
 
-def _stop_workers(waiting: WorkQueue, threads: int) -> None:
+def _stop_workers(jobs: JobQueue, threads: int) -> None:
     for _ in range(threads):
-        waiting.put(None)
+        jobs.put(None)

@@ -1,7 +1,7 @@
-"""The path of a request for playlists or mlogs: hydrate ▸ recall ▸ filter ▸ side effects.
+"""Pipeline of requests for playlists or mlogs: hydrate ▸ recall ▸ filter ▸ select ▸ side effects.
 
-As the path of tracks, but for what is left out: one source finds them, so nothing is fused, and no ranker knows them.
-Where the source fails or is late, what is opened most answers. Knows nothing about HTTP.
+Unlike the track pipeline it has a single candidate source, so there is nothing to fuse, and no ranker. If the source fails
+or misses the deadline, the most opened collections are returned. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
@@ -35,36 +35,36 @@ logger = logging.getLogger(__name__)
 
 
 class NoCollections(LookupError):
-    """A scene is of something that the release has none of; the message names both."""
+    """The release has no items of the scene's type; the message names both."""
 
 
 @dataclass(frozen=True)
 class _SelectedCollection:
-    """A container of the answer, and which of its tracks may be played."""
+    """A collection of the response."""
 
     index: int
-    items: np.ndarray
+    items: np.ndarray  # its playable tracks, in order
     score: float
-    is_recalled: bool
+    is_recalled: bool  # False for a collection added for its popularity
 
 
 class CollectionPipeline:
-    """Composes the stages. Thread-safe: a request's state lives in its call."""
+    """Composes the stages. Thread-safe: the state of a request is local to its call."""
 
     def __init__(self, hydrate: Hydrator, recall: Recall, exposures: ExposureWriter, metrics: Metrics) -> None:
         self._hydrator, self._recall, self._exposures, self._metrics = hydrate, recall, exposures, metrics
 
     def recommend(self, request: Request, release: ServedRelease) -> RecommendationResponse:
-        """At most `request.limit` containers of the scene, best first.
+        """At most `request.limit` collections of the scene's type, best first.
 
         Raises:
-            NoContainers: the release has none.
+            NoCollections: The release has none.
         """
         metrics, scene = self._metrics, request.scene
-        shelf = release.collection_indexes.get(scene.item_type)
-        if shelf is None or len(shelf.collections) <= FIRST_CODE:
+        index = release.collection_indexes.get(scene.item_type)
+        if index is None or len(index.collections) <= FIRST_CODE:
             raise NoCollections(
-                f"release {release.release_id} has no {scene.item_type}; land some and train, or ask for another scene"
+                f"release {release.release_id} has no {scene.item_type}; land and train some, or request another scene"
             )
         trace = Trace(release.release_id, None)
         with metrics.request_seconds.labels(scene.name, release.release_id).time():
@@ -73,50 +73,54 @@ class CollectionPipeline:
                 trace.state_from = user.state_from
             with trace.time_stage("recall", metrics):
                 recalled = self._recall.recall_for_users(
-                    release, user.users, scene.candidates_per_channel, [shelf.name]
+                    release, user.users, scene.candidates_per_channel, [index.name]
                 )
                 trace.record_recall(recalled)
-                found = recalled.candidates.get(shelf.name)
+                found = recalled.candidates.get(index.name)
                 items, scores = (
                     (found.items_BK[0], found.scores_BK[0]) if found is not None else (np.zeros(0, int), np.zeros(0))
                 )
                 trace.fused = int((items > 0).sum())
             with trace.time_stage("filter", metrics):
-                chosen = list(self._select(items, scores, shelf, user, request, release, trace))
+                selected = list(self._select(items, scores, index, user, request, release, trace))
             with trace.time_stage("select", metrics):
-                shown = self._items(chosen, shelf, user, release)
+                response_items = self._items(selected, index, user, release)
             with trace.time_stage("side_effects", metrics):
-                self._side_effects(request, release, user, shown)
-        return RecommendationResponse(request.request_id, release.release_id, shown, trace, request.arm)
+                self._side_effects(request, release, user, response_items)
+        return RecommendationResponse(request.request_id, release.release_id, response_items, trace, request.arm)
 
     def _select(
         self,
         items: np.ndarray,
         scores: np.ndarray,
-        shelf: CollectionIndex,
+        index: CollectionIndex,
         user: UserState,
         request: Request,
         release: ServedRelease,
         trace: Trace,
     ) -> Iterator[_SelectedCollection]:
-        """The first that may be shown, then of the most opened, until the answer is full."""
+        """The first candidates that pass the filters, then the most opened collections, up to the limit."""
         score_of = {int(number): float(score) for number, score in zip(items, scores, strict=True) if number > 0}
-        excluded = {name for kind, name in user.exclusions.collections if kind == shelf.collections.kind}
-        wanted = request.territory, request.is_explicit_wanted
-        nothing = np.zeros(0, dtype=np.int64)
-        shown = FilterContext(
-            release.catalog, user.exclusions, release.vocabulary.track_code, request.at_us, nothing, *wanted
+        excluded = {name for kind, name in user.exclusions.collections if kind == index.collections.kind}
+        context = FilterContext(
+            release.catalog,
+            user.exclusions,
+            release.vocabulary.track_code,
+            request.at_us,
+            np.zeros(0, dtype=np.int64),
+            request.territory,
+            request.is_explicit_wanted,
         )
         count = 0
-        for number in dict.fromkeys([*score_of, *shelf.popular_K.tolist()]):
+        for number in dict.fromkeys([*score_of, *index.popular_K.tolist()]):
             if count == request.limit:
                 return
-            tracks = shelf.collections.tracks[number]
-            places, _ = apply_filters(tracks, shown)
-            if shelf.collections.ids_N[number] in excluded:
-                self._count_removed(f"excluded_{shelf.name}", trace)
-            elif not len(places) or (shelf.requires_all_tracks and len(places) < len(tracks)):
-                self._count_removed(f"unplayable_{shelf.name}", trace)
+            tracks = index.collections.tracks[number]
+            places, _ = apply_filters(tracks, context)
+            if index.collections.ids_N[number] in excluded:
+                self._count_removed(f"excluded_{index.name}", trace)
+            elif not len(places) or (index.requires_all_tracks and len(places) < len(tracks)):
+                self._count_removed(f"unplayable_{index.name}", trace)
             else:
                 count += 1
                 yield _SelectedCollection(number, tracks[places], score_of.get(number, 0.0), number in score_of)
@@ -126,18 +130,21 @@ class CollectionPipeline:
         self._metrics.removed.labels(name).inc()
 
     def _items(
-        self, chosen: list[_SelectedCollection], shelf: CollectionIndex, user: UserState, release: ServedRelease
+        self, selected: list[_SelectedCollection], index: CollectionIndex, user: UserState, release: ServedRelease
     ) -> list[AnyCollectionItem]:
-        recalled = [one.index for one in chosen if one.is_recalled]
-        said: dict[int, Reason] = {}
+        recalled = [one.index for one in selected if one.is_recalled]
+        reasons: dict[int, Reason] = {}
         try:
             if recalled:
-                told = self._recall.reasons(release, shelf.name, user.users, recalled)
-                said = dict(zip(recalled, told, strict=True))
+                reasons = dict(
+                    zip(recalled, self._recall.reasons(release, index.name, user.users, recalled), strict=True)
+                )
         except Exception:
-            logger.exception("%s give no reason", shelf.name)
-            self._metrics.skipped.labels(f"reason_{shelf.name}").inc()
-        return [_item(one, shelf, release, said.get(one.index) if one.is_recalled else MOST_OPENED) for one in chosen]
+            logger.exception("%s failed to give reasons", index.name)
+            self._metrics.skipped.labels(f"reason_{index.name}").inc()
+        return [
+            _item(one, index, release, reasons.get(one.index) if one.is_recalled else MOST_OPENED) for one in selected
+        ]
 
     def _side_effects(
         self, request: Request, release: ServedRelease, user: UserState, items: list[AnyCollectionItem]
@@ -146,34 +153,33 @@ class CollectionPipeline:
         try:
             self._exposures.write(Exposure(request, release.release_id, hash_features(user.users), items))
         except OSError:
-            # An answer without its record is worth more than no answer; the count says how many are missing.
-            logger.exception("the exposure record of %s could not be written", request.request_id)
+            # A response without an exposure record is better than no response; the metric counts missing records.
+            logger.exception("could not write the exposure record of %s", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
 
 
 def _item(
-    chosen: _SelectedCollection, shelf: CollectionIndex, release: ServedRelease, reason: Reason | None
+    selected: _SelectedCollection, index: CollectionIndex, release: ServedRelease, reason: Reason | None
 ) -> AnyCollectionItem:
-    name, title = (str(column[chosen.index]) for column in (shelf.collections.ids_N, shelf.collections.titles_N))
-    catalogue, track_ids_V = release.catalog, release.vocabulary.track_ids_V
-    words: dict[str, Any] = {
+    collections = index.collections
+    name, title = (str(column[selected.index]) for column in (collections.ids_N, collections.titles_N))
+    catalog, track_ids_V = release.catalog, release.vocabulary.track_ids_V
+    fields: dict[str, Any] = {
         "title": title,
-        "score": round(chosen.score, 6),
-        "channels": [shelf.name] if chosen.is_recalled else [],
+        "score": round(selected.score, 6),
+        "channels": [index.name] if selected.is_recalled else [],
         "reason": reason,
         "tracks": [
             CollectionTrack(
                 str(track_ids_V[item]),
-                catalogue.titles_V[item],
-                catalogue.artist_names_V[item],
-                int(catalogue.duration_ms_V[item]),
-                catalogue.audio_urls_V[item] or None,
+                catalog.titles_V[item],
+                catalog.artist_names_V[item],
+                int(catalog.duration_ms_V[item]),
+                catalog.audio_urls_V[item] or None,
             )
-            for item in chosen.items[:TRACKS_PER_COLLECTION].tolist()
+            for item in selected.items[:TRACKS_PER_COLLECTION].tolist()
         ],
     }
-    return (
-        PlaylistItem(playlist_id=name, **words)
-        if shelf.collections.kind == "playlist"
-        else MlogItem(mlog_id=name, **words)
-    )
+    if collections.kind == "playlist":
+        return PlaylistItem(playlist_id=name, **fields)
+    return MlogItem(mlog_id=name, **fields)

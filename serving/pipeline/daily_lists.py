@@ -1,9 +1,9 @@
-"""The lists that listeners were given, day by day: today's stays as it is, and what earlier ones had rests.
+"""Daily lists shown to users: today's list is stable, and tracks of recent lists are excluded from it.
 
-The impressions of a list are in the exposures' log, but neither who found a track nor why, and to find one listener's
-there every start would have to read a week of everybody's. So a list is a row of a SQLite file: it survives a restart,
-nothing of it is kept in memory, and days that no list asks for any more are deleted. What was written survives the
-process; a lost machine may lose the last lists, which are then made anew. Knows nothing about models or HTTP.
+Exposure records contain neither channels nor reasons, and finding one user's records would require reading a week of all
+users' records at every start. So lists are rows of a SQLite file: they survive a restart, use no memory, and are deleted when
+no list needs them. They survive a killed process; a machine failure may lose the latest lists, which are then generated
+again. Knows nothing about models or HTTP.
 """
 
 from __future__ import annotations
@@ -36,34 +36,35 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ListedTrack:
-    """One place of a list, as it was given: its score, who found it, why, with what probability if by chance, and by which
-    release.
-    """
+    """One track of a list, as it was shown."""
 
     track_id: str
     score: float
     channels: list[str]
     reason: Reason | None
-    propensity: float = 1.0
+    propensity: float = 1.0  # probability of an explored track, otherwise 1
     is_exploration: bool = False
-    release: str = ""
+    release: str = ""  # release that chose the track
     title: str = ""
     artists: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class DailyListHistory:
-    """What one listener was given: `today`, best first, and the tracks of the days `before`."""
+    """Lists of one user: `today`, best first, and the tracks of recent previous days."""
 
     today: list[ListedTrack] = field(default_factory=list)
     recent_track_ids: frozenset[str] = frozenset()
 
 
 class DailyLists:
-    """Reads and writes lists; thread-safe. Days are UTC. Who asks for another share of discoveries, to a hundredth, has
-    another list.
+    """Reads and writes daily lists; thread-safe.
 
-    A file that is no database is replaced by an empty one.
+    Days are UTC. Each value of `discovery`, to two decimals, has its own list. A file that is not a database is replaced by an
+    empty one.
+
+    Args:
+        folder: Folder of the SQLite file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,38 +75,40 @@ class DailyLists:
         try:
             self._database = _open_database(folder / DAILY_LISTS_FILE)
         except sqlite3.DatabaseError as error:
-            logger.warning("%s is replaced, lists begin anew: %s", folder / DAILY_LISTS_FILE, error)
+            logger.warning(
+                "replacing the damaged %s; daily lists are generated again: %s", folder / DAILY_LISTS_FILE, error
+            )
             for path in folder.glob(f"{DAILY_LISTS_FILE}*"):
                 path.unlink()
             self._database = _open_database(folder / DAILY_LISTS_FILE)
 
     def user_lock(self, user_id: str) -> threading.Lock:
-        """To be held from reading to writing, or two requests at once would give one listener two lists."""
+        """Lock to hold from reading to writing, so that concurrent requests of a user get the same list."""
         return self._user_locks[zlib.crc32(user_id.encode()) % LOCK_STRIPES]
 
     def read(self, user_id: str, at_us: int, discovery: float | None, days: int) -> DailyListHistory:
-        """The list of the day of `at_us` and the tracks of all lists of the `days` before.
+        """The list of the day of `at_us`, and the tracks of all lists of the `days` before it.
 
         Raises:
-            sqlite3.Error: the file cannot be read.
+            sqlite3.Error: The file cannot be read.
         """
-        today, share = at_us // DAY_US, _discovery_key(discovery)
+        today, key = at_us // DAY_US, _discovery_key(discovery)
         query = "select day, discovery, tracks from daily_lists where user_id = ? and day between ? and ?"
         with self._lock:
             rows = self._database.execute(query, (user_id, today - days, today)).fetchall()
         lists = [(day, name, _decode_tracks(tracks)) for day, name, tracks in rows]
         return DailyListHistory(
-            today=next((tracks for day, name, tracks in lists if (day, name) == (today, share)), []),
+            today=next((tracks for day, name, tracks in lists if (day, name) == (today, key)), []),
             recent_track_ids=frozenset(track.track_id for day, _, tracks in lists if day < today for track in tracks),
         )
 
     def write(
         self, user_id: str, at_us: int, discovery: float | None, tracks: Sequence[ListedTrack], days: int
     ) -> None:
-        """Put a list in the place of the one of its day; what is older than `days` is deleted once a day.
+        """Replace the list of the day of `at_us`. Once per day, delete lists older than `days`.
 
         Raises:
-            sqlite3.Error: the file cannot be written.
+            sqlite3.Error: The file cannot be written.
         """
         day, text = at_us // DAY_US, _encode_tracks(tracks)
         with self._lock, self._database:

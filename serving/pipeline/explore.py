@@ -1,10 +1,9 @@
-"""The places that chance fills: the last ones of an answer, with new tracks, each of which was as likely to get there.
+"""Exploration: the last slots of a response, given to random new tracks with known probability.
 
-New tracks are found by the channels like others, but what is believed of them comes from nobody's listening. To learn
-what they are worth some must be shown that would not have been, and it must be known how likely that was. What an answer
-would be without chance, and from which tracks chance draws, does not depend on its draws; so one of n tracks is drawn for
-a place with probability 1 / n, times the chance that the place is drawn for at all. Knows nothing about filters: it is
-given what may be shown.
+Little is known about a new track, so recall and ranking underrate it. Showing some new tracks at random, with logged
+propensities, provides unbiased feedback. Neither the response without exploration nor the pool depends on the random draws;
+therefore each of n tracks gets a slot with probability 1 / n, times the probability that the slot is explored.
+Receives filtered candidates; knows nothing about filters.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sequences.batch import FIRST_CODE
 from serving.pipeline.fuse import RequestCandidates
 from training.data.catalog import Catalog
 
@@ -23,47 +23,56 @@ from training.data.catalog import Catalog
 def explore(
     chosen: RequestCandidates,
     candidates: RequestCandidates,
-    catalogue: Catalog,
-    per_artist: int,
-    share: float,
-    first: int,
+    catalog: Catalog,
+    max_per_artist: int,
+    rate: float,
+    first_slot: int,
     seed: str,
 ) -> RequestCandidates:
-    """The chosen tracks, some of the last of them replaced by new ones of the candidates, as `explored` says.
+    """The chosen tracks, with random new candidates in some of the last slots.
 
-    Of the places from `first` on `share` are drawn for: the whole part of that many for certain, one more with the
-    probability that is the rest. Equal seeds draw alike.
+    Of the slots from `first_slot` on, a fraction `rate` is explored: the integer part of the expected number always, one
+    more with the fractional part as probability.
 
     Args:
-        chosen: the answer without chance.
-        candidates: whatever may be shown, the chosen among them.
-        per_artist: most tracks of one main artist in the answer.
+        chosen: Response without exploration.
+        candidates: All candidates that may be shown, including the chosen ones.
+        catalog: Catalog of the release.
+        max_per_artist: Maximum number of tracks of one main artist in the response.
+        rate: Fraction of the slots, 0 to 1.
+        first_slot: Number of leading slots that are never explored.
+        seed: Equal seeds give equal draws.
+
+    Returns:
+        Candidates whose `exploration_propensity` has the probability of each explored track.
     """
-    pool = _pool(chosen, candidates, catalogue, per_artist)
-    expected = share * (len(chosen) - first)
+    pool = _new_track_pool(chosen, candidates, catalog, max_per_artist)
+    expected = rate * (len(chosen) - first_slot)
     certain = math.floor(expected)
-    if expected <= 0 or len(pool) < 2:  # where one track is all there is, nothing is drawn
+    if expected <= 0 or len(pool) < 2:  # a single track would not be a random choice
         return chosen
-    chance = np.random.default_rng(int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=16).digest(), "big"))
-    is_one_more = chance.random() < expected - certain
-    drawn = chance.permutation(pool)[: min(certain + is_one_more, len(chosen) - first)]
-    explored = dict(chosen.exploration_propensity)
+    generator = np.random.default_rng(int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=16).digest(), "big"))
+    has_extra_slot = generator.random() < expected - certain
+    drawn = generator.permutation(pool)[: min(certain + has_extra_slot, len(chosen) - first_slot)]
+    propensity = dict(chosen.exploration_propensity)
     for number, place in enumerate(drawn.tolist()):
-        certainty = 1.0 if number < certain else expected - certain
-        explored[int(candidates.items_C[place])] = certainty / len(pool)
-    kept = chosen.top_k(len(chosen) - len(drawn)).concatenate(candidates.take(drawn[::-1]))
-    return replace(kept, exploration_propensity=explored)
+        slot_probability = 1.0 if number < certain else expected - certain
+        propensity[int(candidates.items_C[place])] = slot_probability / len(pool)
+    explored = chosen.top_k(len(chosen) - len(drawn)).concatenate(candidates.take(drawn[::-1]))
+    return replace(explored, exploration_propensity=propensity)
 
 
-def _pool(chosen: RequestCandidates, candidates: RequestCandidates, catalogue: Catalog, per_artist: int) -> list[int]:
-    """Places of the new candidates that are not chosen, the best of each artist who has room: any of them may be taken together."""
-    chosen_items, room = set(chosen.items_C.tolist()), Counter(catalogue.main_artist_V[chosen.items_C].tolist())
+def _new_track_pool(
+    chosen: RequestCandidates, candidates: RequestCandidates, catalog: Catalog, max_per_artist: int
+) -> list[int]:
+    """Positions of new candidates that are not chosen, the best one per artist below the cap: any subset may be added."""
+    chosen_items, artist_counts = set(chosen.items_C.tolist()), Counter(catalog.main_artist_V[chosen.items_C].tolist())
     pool: list[int] = []
-    for place in np.flatnonzero(catalogue.is_new_V[candidates.items_C]).tolist():
+    for place in np.flatnonzero(catalog.is_new_V[candidates.items_C]).tolist():
         item = int(candidates.items_C[place])
-        artist = int(catalogue.main_artist_V[item])
-        if item in chosen_items or (artist >= 2 and room[artist] >= per_artist):
+        artist = int(catalog.main_artist_V[item])
+        if item in chosen_items or (artist >= FIRST_CODE and artist_counts[artist] >= max_per_artist):
             continue
         pool.append(place)
-        room[artist] = per_artist
+        artist_counts[artist] = max_per_artist
     return pool

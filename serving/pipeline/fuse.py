@@ -1,13 +1,12 @@
-"""One list from many: the channels' candidates merged by the release's fusion, each with who found it.
+"""Fusion stage: one candidate list from those of all channels, by the release's fusion.
 
-Legend: C candidates of one request, best first. The fusion itself is the release's; knows nothing about filters.
+Legend: C candidates of one request, best first. Knows nothing about filters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -23,9 +22,13 @@ EMPTY_HISTORY = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))
 
 @dataclass(frozen=True)
 class RequestCandidates:
-    """C items, best first: `scores_C` 0..1, `channels_C` who found each, the one that ranked it best first.
+    """Candidates of one request.
 
-    `explored`: item ▸ with what probability, in (0, 1), chance gave it its place; all others are there for their score.
+    Attributes:
+        items_C: Items, best first.
+        scores_C: Scores in 0..1.
+        channels_C: Channels that found each item, the one that ranked it highest first.
+        exploration_propensity: Item → probability in (0, 1), for items that exploration chose.
     """
 
     items_C: np.ndarray
@@ -38,19 +41,17 @@ class RequestCandidates:
         return len(self.items_C)
 
     def take(self, places: np.ndarray | list[int]) -> RequestCandidates:
-        """The candidates at these places, in this order."""
+        """The candidates at these positions, in this order."""
         index = np.asarray(places, dtype=np.int64)
         channels = [self.channels_C[place] for place in index]
         return RequestCandidates(self.items_C[index], self.scores_C[index], channels, self.exploration_propensity)
 
-    def top_k(self, count: int) -> RequestCandidates:
-        """The best `count`."""
-        return RequestCandidates(
-            self.items_C[:count], self.scores_C[:count], self.channels_C[:count], self.exploration_propensity
-        )
+    def top_k(self, k: int) -> RequestCandidates:
+        """The first `k` candidates."""
+        return RequestCandidates(self.items_C[:k], self.scores_C[:k], self.channels_C[:k], self.exploration_propensity)
 
     def concatenate(self, more: RequestCandidates) -> RequestCandidates:
-        """These, then `more`."""
+        """These candidates, followed by `more`."""
         return RequestCandidates(
             np.concatenate([self.items_C, more.items_C]),
             np.concatenate([self.scores_C, more.scores_C]),
@@ -59,7 +60,7 @@ class RequestCandidates:
         )
 
     def with_scores(self, scores_C: np.ndarray) -> RequestCandidates:
-        """The same candidates in the same order with other scores."""
+        """The same candidates in the same order, with other scores."""
         return replace(self, scores_C=scores_C)
 
 
@@ -67,32 +68,33 @@ def fuse(
     release: ServedRelease,
     scene: Scene,
     users: UserBatch,
-    found: Mapping[str, Candidates],
+    candidates: Mapping[str, Candidates],
     discovery_share: float | None = None,
 ) -> RequestCandidates:
-    """The candidates of all channels for one request, best first, about `share` of them (None: the scene's) new to its
-    user.
+    """Fuse the candidates of all channels for one request.
 
-    What the user has heard is read from the views of the request itself; for one whom nobody knows everything is new.
+    Args:
+        release: Release that has the fusion.
+        scene: Scene of the request.
+        users: The request, B = 1. Items of its history views count as known, all others as new.
+        candidates: Channel → candidates.
+        discovery_share: Fraction of new tracks; None for the scene's share in the release.
     """
-    return _merge_candidates(release.fusion, found, users.history_items, scene.name, discovery_share)
+    return _merge_candidates(release.fusion, candidates, users.history_items, scene.name, discovery_share)
 
 
-def fuse_similar(found: Mapping[str, Candidates]) -> RequestCandidates:
-    """What the channels found near a track, best first, each channel counting as much as any other.
-
-    Nothing was fitted for that: weights and share of the release are for what a user wants.
-    """
-    return _merge_candidates(Fusion(), found, EMPTY_HISTORY, ANY_SCENE, 1.0)
+def fuse_similar(candidates: Mapping[str, Candidates]) -> RequestCandidates:
+    """Fuse similar items, with equal weights: the release's weights and shares were fitted to users, not to tracks."""
+    return _merge_candidates(Fusion(), candidates, EMPTY_HISTORY, ANY_SCENE, 1.0)
 
 
 def _merge_candidates(
-    fusion: Any, found: Mapping[str, Candidates], known: Ragged, scene: str, share: float | None
+    fusion: Fusion, candidates: Mapping[str, Candidates], known: Ragged, scene: str, share: float | None
 ) -> RequestCandidates:
-    if not found:
+    if not candidates:
         return RequestCandidates(np.zeros(0, dtype=np.int64), np.zeros(0), [])
-    width = sum(candidates.items_BK.shape[1] for candidates in found.values())
-    merged = fusion.fuse(found, known, width, [scene], share)
+    width = sum(one.items_BK.shape[1] for one in candidates.values())
+    merged = fusion.fuse(candidates, known, width, [scene], share)
     count = int((merged.items_BK[0] > 0).sum())
     return RequestCandidates(
         merged.items_BK[0, :count],

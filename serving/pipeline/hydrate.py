@@ -1,4 +1,4 @@
-"""What is known of the user at the moment of the request, from the online store, as the arrays that models take.
+"""Hydration stage: the user's state at the time of the request, from the online store, as arrays for the models.
 
 Knows nothing about candidates.
 """
@@ -28,35 +28,33 @@ MAX_CACHED_EXCLUSIONS = 100_000
 STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "nothing"
 
 FeatureRows = Mapping[str, Mapping[str, Sequence[Any]]]
-"""view ▸ attribute ▸ values, oldest first; an ordinary view has one value an attribute, or none."""
+"""View → attribute → values, oldest first; an ordinary view has one value per attribute, or none."""
 
 logger = logging.getLogger(__name__)
 
 
 class OnlineFeatureReader(Protocol):
-    """The online store as the request path needs it."""
+    """The part of the online store that the pipeline needs."""
 
     def read(self, user_id: str) -> FeatureRows:
-        """Every view of the user, empty for one nobody knows."""
+        """All views of the user; empty for an unknown user."""
 
 
 @dataclass(frozen=True)
 class UserState:
-    """One request's user: B = 1 in `users`. `is_known` is False where the store has no event of the user. `state_from`: STORE,
-    or where it did not answer MEMORY, or NOTHING.
-    """
+    """The user of one request."""
 
-    users: UserBatch
-    exclusions: Exclusions
-    is_known: bool
-    state_from: str = STATE_FROM_STORE
+    users: UserBatch  # the request, B = 1
+    exclusions: Exclusions  # blocked and disliked targets
+    is_known: bool  # False if the store has no event of the user
+    state_from: str = STATE_FROM_STORE  # if the store failed: STATE_FROM_CACHE or STATE_UNAVAILABLE
 
 
 class Hydrator:
-    """Reads and encodes. With the store away a user is as they were last read, if that is not too long ago, else unknown; what
-    they excluded is remembered longer.
+    """Reads and encodes user state.
 
-    What a request of the sample read goes to the feature log.
+    If the online store fails, uses the cached user state, else treats the user as new. Exclusions are cached separately and
+    longer. Features of sampled requests are written to the feature log.
     """
 
     def __init__(self, online: OnlineFeatureReader, metrics: Metrics, log: FeatureLog | None = None) -> None:
@@ -66,11 +64,10 @@ class Hydrator:
         self._lock = Lock()
 
     def load_user_state(self, request: Request, release: ServedRelease) -> UserState:
-        """Everything known of the request's user before the request, as the release numbers it."""
+        """The state of the request's user before the request, with item numbers of the release."""
         log = self._log if self._log is not None and request.user_id and self._log.is_sampled(request) else None
-        applied = (
-            log.read_applied_position() if log is not None else None
-        )  # noted first: everything up to here must be in what is read
+        # Before reading: everything up to this position must be part of the features.
+        applied = log.read_applied_position() if log is not None else None
         known = self._read(request.user_id)
         sequences, profile = _sequences(release.contract, known or {}), _profile(release.contract, known or {})
         if log is not None:
@@ -86,10 +83,10 @@ class Hydrator:
         )
         exclusions = self._merge_exclusions(request.user_id, Exclusions.of(known or {}))
         if known is None:
-            last = self._state_cache.get(release.release_id, request.user_id, request.at_us, request.scene.name)
-            if last is None:
+            cached = self._state_cache.get(release.release_id, request.user_id, request.at_us, request.scene.name)
+            if cached is None:
                 return UserState(users, exclusions, False, STATE_UNAVAILABLE)
-            return UserState(last, exclusions, True, STATE_FROM_CACHE)
+            return UserState(cached, exclusions, True, STATE_FROM_CACHE)
         is_known = any(len(rows.get("event_id", ())) for rows in known.values())
         if is_known:
             self._state_cache.put(release.release_id, users)
@@ -101,28 +98,28 @@ class Hydrator:
         try:
             return self._online.read(user_id)
         except Exception:
-            logger.exception("the online store does not answer; the user is as they were last read, or unknown")
+            logger.exception("The online store failed; using the cached user state, or treating the user as new.")
             self._metrics.skipped.labels("online_store").inc()
             return None
 
     def record_exclusions(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Take note of what reported events block or dislike: it holds at once, whenever the online store learns of it."""
-        of_user: dict[str, list[tuple[str, str]]] = {}
+        """Cache the exclusions of reported events, which take effect before the online store has the events."""
+        targets_of: dict[str, list[tuple[str, str]]] = {}
         for event in events:
             if event["action"] in SEQUENCE_VIEWS[EXCLUSIONS_VIEW].behaviours:
-                of_user.setdefault(event["user_id"], []).append((event["target_type"], event["target_id"]))
-        for user_id, pairs in of_user.items():
-            self._merge_exclusions(user_id, Exclusions.of_targets(pairs))
+                targets_of.setdefault(event["user_id"], []).append((event["target_type"], event["target_id"]))
+        for user_id, targets in targets_of.items():
+            self._merge_exclusions(user_id, Exclusions.of_targets(targets))
 
     def erase_users(self, users: Container[str]) -> None:
-        """Drop what is remembered of these users."""
+        """Remove cached state of these users."""
         self._state_cache.erase_users(users)
         with self._lock:
             for user_id in [one for one in self._excluded if one in users]:
                 del self._excluded[user_id]
 
     def _merge_exclusions(self, user_id: str, more: Exclusions) -> Exclusions:
-        """Everything that the user is known to have excluded, `more` among it: nothing of it ever comes back."""
+        """The user's cached exclusions together with `more`; exclusions are never removed."""
         with self._lock:
             excluded = self._excluded.get(user_id, Exclusions()) | more
             if excluded:
@@ -134,15 +131,15 @@ class Hydrator:
 
 
 def _sequences(contract: ServiceContract, known: FeatureRows) -> FeatureRows:
-    """The sequence views that the contract names."""
+    """The sequence views of the contract."""
     return {name: known[name] for name in contract.sequence_views if name in known}
 
 
 def _profile(contract: ServiceContract, known: FeatureRows) -> dict[str, float | None]:
-    """`view__feature` ▸ value of the ordinary features that the contract names."""
+    """`view__feature` → value of the contract's ordinary features."""
     values: dict[str, float | None] = {}
     for feature in contract.features:
         view, _, name = feature.partition(":")
-        found = known.get(view, {}).get(name) or [None]
-        values[f"{view}__{name}"] = found[0]
+        stored = known.get(view, {}).get(name) or [None]
+        values[f"{view}__{name}"] = stored[0]
     return values

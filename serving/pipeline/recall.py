@@ -1,6 +1,6 @@
-"""Candidates from every channel, asked side by side under a deadline; one that is late or fails is left out and counted.
+"""Recall stage: candidates of all channels, computed in parallel under a deadline.
 
-Knows nothing about what the channels are asked.
+A channel that fails or exceeds the deadline is left out and counted. Knows nothing about how channels work.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import numpy as np
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.bulkhead import BulkheadExecutor
-from serving.pipeline.user_interests import UserInterests, find_user_interests
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates, CandidateSource
+from training.recall.multi_interest.channel import Interest, MultiInterest
 from training.recall.reason import Reason
 
 POPULARITY = "popularity"
-"""The channel that answers for users nobody knows and when all else fails."""
+"""Channel for unknown users, and the fallback when no other candidates are left."""
+INTEREST_CHANNEL = MultiInterest.name
+"""Channel that names interests."""
 
 FAILED, LATE, BUSY = "failed", "late", "busy"
-"""Why a channel is left out: it raised; it did not answer before the deadline; it was late for an earlier request and has
-not ended yet.
-"""
+"""Why a channel is left out: it raised; it missed the deadline; an earlier call that missed its deadline is still running."""
 
 Source = TypeVar("Source", bound=CandidateSource)
 
@@ -38,59 +38,79 @@ logger = logging.getLogger(__name__)
 
 
 class WarmUpFailed(RuntimeError):
-    """A release cannot answer; the message says which part fails."""
+    """A part of a release fails; the message names it."""
 
 
 @dataclass(frozen=True)
 class RecallResult:
-    """Channel ▸ its candidates, in the release's order, and channel ▸ why it is left out."""
+    """Channel → candidates, in the release's order, and channel → why it was left out."""
 
     candidates: dict[str, Candidates]
     left_out: dict[str, str]
 
 
+@dataclass(frozen=True)
+class UserInterests:
+    """A user's interests, the largest first, and the names of the requested item sets."""
+
+    interests: list[Interest]
+    names: dict[str, str]
+
+
 class Recall:
-    """Asks the channels of a release; thread-safe.
+    """Calls the channels of a release; thread-safe.
 
     Args:
-        deadline_s: how long one answer waits for all its channels.
-        threads: of each channel, as many as requests are answered at once.
+        metrics: Metrics of the service.
+        deadline_s: How long one response waits for its channels.
+        threads: Threads per channel: the number of requests computed at the same time.
     """
 
     def __init__(self, metrics: Metrics, deadline_s: float, threads: int) -> None:
         self._metrics, self._deadline_s, self._threads = metrics, deadline_s, threads
-        self._bulkheads: WeakKeyDictionary[CandidateSource, BulkheadExecutor] = (
-            WeakKeyDictionary()
-        )  # a release that goes takes its own along
+        # Weak keys: the threads of a channel end when its release leaves service.
+        self._bulkheads: WeakKeyDictionary[CandidateSource, BulkheadExecutor] = WeakKeyDictionary()
         self._bulkheads_lock = threading.Lock()
 
     def recall_for_users(
         self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
     ) -> RecallResult:
-        """The `k` best of every channel, or `only` of these sources, for the one request in `users`."""
-        asked = release.channels if only is None else {name: release.source(name) for name in only}
-        return self.run_channels(asked, lambda channel: channel.recall(users, k))
+        """The best `k` of every channel (or of `only` these sources) for the one request in `users`."""
+        channels = release.channels if only is None else {name: release.source(name) for name in only}
+        return self.run_channels(channels, lambda channel: channel.recall(users, k))
 
     def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
-        """The `k` most like an item, of every channel."""
+        """The `k` items most similar to `item`, of every channel."""
         return self.run_channels(release.channels, lambda channel: channel.similar_items(item, k))
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
-        """Why one source finds these items for the one request in `users`, in order."""
+        """Why one source found these items for the one request in `users`, in order."""
         return list(release.source(name).reasons(users, items))
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
     ) -> UserInterests | None:
-        """See `serving.pipeline.user_interests`."""
-        return find_user_interests(release, users, items_of)
+        """Interests of the one request in `users`, and a name for each item set; None without the interest channel.
+
+        Args:
+            release: Release that has the channel.
+            users: The request, B = 1.
+            items_of: Key → non-empty set of items to name.
+        """
+        channel = release.channels.get(INTEREST_CHANNEL)
+        if channel is None:
+            return None
+        names = {key: channel.interest_names.name(items) for key, items in items_of.items()}
+        return UserInterests(channel.interests(users), names)
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
-        """What every channel finds for the one request in `users`, however long it takes, once all of it has been asked, and
-        what recalls containers as well.
+        """Call every method of every channel and collection source once, without a deadline.
+
+        Returns:
+            Channel → its candidates for the one request in `users`.
 
         Raises:
-            WarmUpFailed: one raises.
+            WarmUpFailed: A channel raises.
         """
         found = {}
         for name, source in {**release.channels, **release.collection_channels}.items():
@@ -105,19 +125,21 @@ class Recall:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return {name: found[name] for name in release.channels}
 
-    def run_channels(self, channels: Mapping[str, Source], question: Callable[[Source], Candidates]) -> RecallResult:
-        """What each channel answers, for the one request that `question` asks."""
-        lanes = {name: self._bulkhead(name, channel) for name, channel in channels.items()}
-        asked = {name: lane.submit(self._timed(name, channels[name], question)) for name, lane in lanes.items()}
-        wait([future for future in asked.values() if future is not None], timeout=self._deadline_s)
+    def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
+        """Run `query` on each channel in parallel and collect what arrives before the deadline."""
+        bulkheads = {name: self._bulkhead(name, channel) for name, channel in channels.items()}
+        futures = {
+            name: bulkhead.submit(self._timed(name, channels[name], query)) for name, bulkhead in bulkheads.items()
+        }
+        wait([future for future in futures.values() if future is not None], timeout=self._deadline_s)
         candidates: dict[str, Candidates] = {}
         left_out: dict[str, str] = {}
-        for name, future in asked.items():
+        for name, future in futures.items():
             if future is None or not future.done():
                 left_out[name] = BUSY if future is None else LATE
                 self._metrics.cut_off.labels(name, left_out[name]).inc()
                 if future is not None:
-                    lanes[name].abandon(future)
+                    bulkheads[name].abandon(future)
             elif self._has_failed(name, future):
                 left_out[name] = FAILED
             else:
@@ -127,15 +149,15 @@ class Recall:
 
     def _bulkhead(self, name: str, channel: CandidateSource) -> BulkheadExecutor:
         with self._bulkheads_lock:
-            lane = self._bulkheads.get(channel)
-            if lane is None:
-                lane = self._bulkheads[channel] = BulkheadExecutor(name, self._threads)
-            return lane
+            bulkhead = self._bulkheads.get(channel)
+            if bulkhead is None:
+                bulkhead = self._bulkheads[channel] = BulkheadExecutor(name, self._threads)
+            return bulkhead
 
-    def _timed(self, name: str, channel: Source, question: Callable[[Source], Candidates]) -> Callable[[], Candidates]:
+    def _timed(self, name: str, channel: Source, query: Callable[[Source], Candidates]) -> Callable[[], Candidates]:
         def work() -> Candidates:
             began = time.perf_counter()
-            candidates = question(channel)
+            candidates = query(channel)
             self._metrics.channel_seconds.labels(name).observe(time.perf_counter() - began)
             return candidates
 
@@ -145,6 +167,6 @@ class Recall:
         error = future.exception()
         if error is None:
             return False
-        logger.error("channel %s failed and is left out of this answer", name, exc_info=error)
+        logger.error("channel %s failed and is left out of this response", name, exc_info=error)
         self._metrics.skipped.labels(name).inc()
         return True

@@ -1,4 +1,4 @@
-"""One request for recommendations, checked; the only place that knows what a client may ask."""
+"""A validated request for recommendations. The only module that validates request parameters."""
 
 from __future__ import annotations
 
@@ -14,33 +14,27 @@ COUNTRY = re.compile("[A-Za-z]{2}")
 
 
 class RequestRejected(ValueError):
-    """The client asked for something that cannot be answered; the message names the value and the remedy."""
+    """Invalid request; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks, where, for how many tracks, and when (µs UTC).
-
-    `discovery` is the share of tracks new to the listener that was asked for, 0..1; None: what the release was fitted to.
-    `territory` is the upper-case code of the listener's country, "" where nobody knows it.
-    `track_id` is the track that others should be similar to; then `user_id` may be empty.
-    `arm` is what an experiment assigned the user to; empty: the release that answers.
-    """
+    """One validated request."""
 
     request_id: str
-    user_id: str
+    user_id: str  # may be empty if `track_id` is given
     scene: Scene
     limit: int
-    at_us: int
-    discovery: float | None = None
-    track_id: str | None = None
-    arm: str = ""
-    territory: str = ""
+    at_us: int  # time of the request, µs since 1970, UTC
+    discovery: float | None = None  # fraction of new tracks, 0..1; None for the release's share
+    track_id: str | None = None  # track of a request for similar tracks
+    arm: str = ""  # arm of the experiment; empty without one
+    territory: str = ""  # upper-case country code; empty if unknown
     is_explicit_wanted: bool = True
 
     @property
     def prefers_repeats(self) -> bool:
-        """Whether more of what is known than of what is new was asked for."""
+        """Whether the request has more known than new tracks."""
         return self.discovery is not None and self.discovery < REPEAT_DISCOVERY_THRESHOLD
 
 
@@ -54,24 +48,24 @@ def read_request(
     territory: str = "",
     is_explicit_wanted: bool = True,
 ) -> Request:
-    """The request that a client's words mean, with an id of its own unless it has one.
+    """Validate a request for recommendations; without `request_id` it gets a new one.
 
     Raises:
-        RequestRejected: no such scene, a limit or share out of range, an unusable user id, or a territory that is no country.
+        RequestRejected: Unknown scene, limit or discovery out of range, invalid user id or territory.
     """
     _check_id("user_id", user_id)
     if scene not in SCENES:
         raise RequestRejected(f"scene {scene[:64]!r} is not one of {', '.join(SCENES)}")
     if discovery is not None and not 0 <= discovery <= 1:
-        raise RequestRejected(f"discovery {discovery} is not between 0, nothing new, and 1, nothing known")
-    wanted = SCENES[scene]
-    if discovery is not None and wanted.item_type != TRACKS:
-        raise RequestRejected(f"scene {scene} is of {wanted.item_type}, which have no discovery; leave discovery out")
+        raise RequestRejected(f"discovery {discovery} is not between 0 (no new tracks) and 1 (only new tracks)")
+    row = SCENES[scene]
+    if discovery is not None and row.item_type != TRACKS:
+        raise RequestRejected(f"scene {scene} has {row.item_type}, for which discovery is not defined; omit discovery")
     return Request(
         request_id or new_request_id(),
         user_id,
-        wanted,
-        _limit(limit, wanted),
+        row,
+        _limit(limit, row),
         now_us,
         discovery,
         territory=_territory(territory),
@@ -88,10 +82,10 @@ def read_similar(
     territory: str = "",
     is_explicit_wanted: bool = True,
 ) -> Request:
-    """The request for tracks like `track_id`, of a user or of nobody in particular.
+    """Validate a request for tracks similar to `track_id`, with or without a user.
 
     Raises:
-        RequestRejected: a limit out of range, an unusable id, or a territory that is no country.
+        RequestRejected: Limit out of range, invalid id or territory.
     """
     _check_id("track_id", track_id)
     if user_id is not None:
@@ -109,7 +103,7 @@ def read_similar(
 
 
 def new_request_id() -> str:
-    """An id that no other request has."""
+    """A unique request id."""
     return uuid.uuid4().hex
 
 
@@ -120,13 +114,13 @@ def _check_id(name: str, text: str) -> None:
 
 def _territory(code: str) -> str:
     if code and not COUNTRY.fullmatch(code):
-        raise RequestRejected(f"territory {code[:16]!r} is no country; give the two letters of ISO 3166-1, as DE or US")
+        raise RequestRejected(f"territory {code[:16]!r} is not a country code; use ISO 3166-1 alpha-2, e.g. DE or US")
     return code.upper()
 
 
 def _limit(limit: int | None, scene: Scene) -> int:
     if limit is not None and not 1 <= limit <= scene.max_limit:
         raise RequestRejected(
-            f"limit {limit} is not between 1 and {scene.max_limit}, what scene {scene.name} gives at once"
+            f"limit {limit} is not between 1 and {scene.max_limit}, the maximum of scene {scene.name}"
         )
     return limit or scene.limit

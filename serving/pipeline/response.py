@@ -1,4 +1,4 @@
-"""What a request gets: its tracks, or playlists or mlogs, each with who found it and why."""
+"""Response to a request: items with source channels and reasons."""
 
 from __future__ import annotations
 
@@ -24,35 +24,30 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrackItem:
-    """One track of the answer and why it is there; `channels` names who found it, the one that placed it best first.
-
-    `audio_url` is where it can be heard, None where nobody knows.
-    `is_exploration`: chance gave it its place, with probability `propensity`; otherwise that is 1. `release` gave it its
-    place and all these words.
-    """
+    """One recommended track."""
 
     track_id: str
     title: str
     artists: list[str]
     artist_ids: list[str]
-    duration_ms: int
+    duration_ms: int  # 0 if unknown
     score: float
-    channels: list[str]
-    reason: Reason | None
-    propensity: float = 1.0
+    channels: list[str]  # channels that found the track, the one that ranked it highest first
+    reason: Reason | None  # None if no channel could give one
+    propensity: float = 1.0  # probability of an explored track, otherwise 1
     is_exploration: bool = False
-    release: str = ""
-    audio_url: str | None = None
+    release: str = ""  # release that chose the track
+    audio_url: str | None = None  # None if unknown
 
     @property
     def target(self) -> tuple[str, str]:
-        """Type and id, as an event has them."""
+        """Target type and id, as in events."""
         return "track", self.track_id
 
 
 @dataclass(frozen=True)
 class CollectionTrack:
-    """A track that a playlist or an mlog holds; `duration_ms` is 0 where nobody knows it."""
+    """A track of a playlist or an mlog; `duration_ms` is 0 if unknown."""
 
     track_id: str
     title: str
@@ -63,7 +58,7 @@ class CollectionTrack:
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionItem:
-    """A playlist or an mlog of the answer, why it is there, and some of its tracks that may be played."""
+    """A recommended playlist or mlog, with its first playable tracks."""
 
     title: str
     score: float
@@ -77,25 +72,25 @@ class CollectionItem:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaylistItem(CollectionItem):
-    """See `ContainerItem`."""
+    """A recommended playlist."""
 
     playlist_id: str
 
     @property
     def target(self) -> tuple[str, str]:
-        """Type and id, as an event has them."""
+        """Target type and id, as in events."""
         return "playlist", self.playlist_id
 
 
 @dataclass(frozen=True, kw_only=True)
 class MlogItem(CollectionItem):
-    """See `ContainerItem`."""
+    """A recommended mlog."""
 
     mlog_id: str
 
     @property
     def target(self) -> tuple[str, str]:
-        """Type and id, as an event has them."""
+        """Target type and id, as in events."""
         return "mlog", self.mlog_id
 
 
@@ -104,9 +99,15 @@ ResponseItem = TrackItem | PlaylistItem | MlogItem
 
 @dataclass(frozen=True)
 class RecommendationResponse:
-    """What a request gets; `release` is the one that gave all of it. Only a daily list that one release began and another
-    made longer is of both: then it is the later one, and every item names its own. `trace` says how; `arm` is that of
-    the experiment, if there is one.
+    """The response to a request.
+
+    Attributes:
+        request_id: Id of the request.
+        release: Release that chose all items. If a daily list was begun by an earlier release and extended by this one, it is
+            the later one, and every item names its own.
+        items: Items, best first.
+        trace: How the response was computed.
+        arm: Arm of the experiment; empty without one.
     """
 
     request_id: str
@@ -121,59 +122,69 @@ def build_items(
     release: ServedRelease,
     users: UserBatch,
     listed: Mapping[int, ListedTrack],
-    near: int | None,
+    seed_item: int | None,
     recall: Recall,
     metrics: Metrics,
 ) -> list[TrackItem]:
-    """The chosen tracks in words; one that was `listed` before, item ▸ track, is there in the same words as then, and all
-    are there for the item that they are `near`, if there is one.
+    """Add metadata and reasons to the chosen tracks.
+
+    Args:
+        chosen: Tracks of the response, in order.
+        release: Release that computes the response.
+        users: The request, B = 1.
+        listed: Item → track of today's list; such a track keeps its title, artists and reason.
+        seed_item: Item of a request for similar tracks, which is the reason of all of them.
+        recall: Gives the reasons of channels.
+        metrics: Counts channels that fail to give a reason.
     """
     chosen_items = chosen.items_C.tolist()
-    before: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
-    said: dict[int, Reason | None]
-    if near is None:
+    listed_reasons: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
+    reasons: dict[int, Reason | None]
+    if seed_item is None:
         found_by = zip(chosen_items, chosen.channels_C, strict=True)
-        fresh = {item: channels for item, channels in found_by if item not in before}
-        said = before | _collect_reasons(fresh, users, release, recall, metrics)
+        unlisted = {item: channels for item, channels in found_by if item not in listed_reasons}
+        reasons = listed_reasons | _collect_reasons(unlisted, users, release, recall, metrics)
     else:
-        nearness = Reason("close_to_track", {"track": track_phrase(release.vocabulary, near)})
-        said = {**dict.fromkeys(chosen_items, nearness), **before}
-    given = [listed.get(item) for item in chosen_items]
+        similarity = Reason("close_to_track", {"track": track_phrase(release.vocabulary, seed_item)})
+        reasons = {**dict.fromkeys(chosen_items, similarity), **listed_reasons}
+    listed_tracks = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
     return [
         TrackItem(
             track_id=str(release.vocabulary.track_ids_V[item]),
-            title=(one.title if one else "") or release.catalog.titles_V[item],
-            artists=(one.artists if one else []) or release.catalog.artist_names_V[item],
+            title=(before.title if before else "") or release.catalog.titles_V[item],
+            artists=(before.artists if before else []) or release.catalog.artist_names_V[item],
             artist_ids=release.catalog.artist_ids_of(item),
             duration_ms=int(release.catalog.duration_ms_V[item]),
             score=round(score, 6),
             channels=channels,
-            reason=said[item],
+            reason=reasons[item],
             propensity=chosen.exploration_propensity.get(item, 1.0),
             is_exploration=item in chosen.exploration_propensity,
-            release=(one.release if one else "") or release.release_id,
+            release=(before.release if before else "") or release.release_id,
             audio_url=release.catalog.audio_urls_V[item] or None,
         )
-        for item, score, channels, one in zip(chosen_items, scores, chosen.channels_C, given, strict=True)
+        for item, score, channels, before in zip(chosen_items, scores, chosen.channels_C, listed_tracks, strict=True)
     ]
 
 
 def _collect_reasons(
     found_by: Mapping[int, list[str]], users: UserBatch, release: ServedRelease, recall: Recall, metrics: Metrics
 ) -> dict[int, Reason | None]:
-    """Each item's reason by the first of its channels that gives one; every channel is asked once for all of its items."""
-    said: dict[int, Reason | None] = {item: None if channels else MOST_PLAYED for item, channels in found_by.items()}
-    left = {item: list(channels) for item, channels in found_by.items() if channels}
-    while left:
-        name = next(iter(left.values()))[0]
-        asked = [item for item, channels in left.items() if channels[0] == name]
+    """Item → reason of the first of its channels that gives one; each channel is called once for all of its items."""
+    reasons: dict[int, Reason | None] = {item: None if channels else MOST_PLAYED for item, channels in found_by.items()}
+    remaining = {item: list(channels) for item, channels in found_by.items() if channels}
+    while remaining:
+        name = next(iter(remaining.values()))[0]
+        items = [item for item, channels in remaining.items() if channels[0] == name]
         try:
-            said |= zip(asked, recall.reasons(release, name, users, asked), strict=True)
-            left = {item: channels for item, channels in left.items() if channels[0] != name}
+            reasons |= zip(items, recall.reasons(release, name, users, items), strict=True)
+            remaining = {item: channels for item, channels in remaining.items() if channels[0] != name}
         except Exception:
-            logger.exception("channel %s gives no reason", name)
+            logger.exception("channel %s failed to give reasons", name)
             metrics.skipped.labels(f"reason_{name}").inc()
-            others = {item: [channel for channel in channels if channel != name] for item, channels in left.items()}
-            left = {item: channels for item, channels in others.items() if channels}
-    return said
+            others = {
+                item: [channel for channel in channels if channel != name] for item, channels in remaining.items()
+            }
+            remaining = {item: channels for item, channels in others.items() if channels}
+    return reasons

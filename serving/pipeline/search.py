@@ -1,4 +1,4 @@
-"""Tracks by words, for a person who looks for a song: the most played first. Knows nothing about the listener."""
+"""Track search by words, the most played tracks first. Knows nothing about users."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from serving.releases.served_release import ServedRelease
 from training.slate.filters import FilterContext, apply_filters
 
 MAX_SCANNED_TRACKS = 50_000
-"""The most played tracks, which a search looks through: bounded work whatever the catalogue."""
+"""Number of most played tracks that a search scans, whatever the size of the catalog."""
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A track that may be served now."""
+    """A playable track."""
 
     track_id: str
     title: str
     artists: list[str]
 
 
-def search(words: str, limit: int, release: ServedRelease, shown: FilterContext) -> list[SearchResult]:
-    """At most `limit` tracks that may be `shown` and whose title or artists hold every one of `words` (none: any track)."""
-    wanted = words.casefold().split()
-    catalogue, vocabulary = release.catalog, release.vocabulary
-    # The vocabulary is numbered by plays.
+def search(words: str, limit: int, release: ServedRelease, context: FilterContext) -> list[SearchResult]:
+    """At most `limit` tracks that pass the filters and whose title or artists contain every word (no words: any track)."""
+    patterns = words.casefold().split()
+    catalog, vocabulary = release.catalog, release.vocabulary
+    # Items are numbered by decreasing play count.
     items = np.arange(FIRST_CODE, min(len(vocabulary), FIRST_CODE + MAX_SCANNED_TRACKS))
-    found: list[SearchResult] = []
-    for item in items[apply_filters(items, shown)[0]].tolist():
-        title, artists = catalogue.titles_V[item], catalogue.artist_names_V[item]
+    results: list[SearchResult] = []
+    for item in items[apply_filters(items, context)[0]].tolist():
+        title, artists = catalog.titles_V[item], catalog.artist_names_V[item]
         text = " ".join([title, *artists]).casefold()
-        if title and all(word in text for word in wanted):
-            found.append(SearchResult(str(vocabulary.track_ids_V[item]), title, artists))
-            if len(found) == limit:
+        if title and all(pattern in text for pattern in patterns):
+            results.append(SearchResult(str(vocabulary.track_ids_V[item]), title, artists))
+            if len(results) == limit:
                 break
-    return found
+    return results

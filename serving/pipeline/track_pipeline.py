@@ -1,7 +1,7 @@
-"""The request path: hydrate ▸ recall ▸ fuse ▸ filter ▸ rank ▸ select ▸ side effects.
+"""Pipeline of requests for tracks: hydrate ▸ recall ▸ fuse ▸ filter ▸ rank ▸ select ▸ side effects.
 
-One call answers one request from one release, which it holds from start to end. Each stage is a noun of its own in this
-folder; here they are only put in order, timed and counted. Knows nothing about HTTP.
+One call answers one request from one release, which it holds from start to end. Each stage has its own module in this
+folder; this module orders, times and counts them. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import POPULARITY, Recall, RecallResult
 from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, TrackItem
-from serving.pipeline.select import select, select_diverse
 from serving.pipeline.trace import Trace
 from serving.releases.served_release import ServedRelease
+from training.data.catalog import Catalog
 from training.data.user_history import current_session_items
+from training.slate.diversity import cap_tracks_per_artist, rerank_mmr
 from training.slate.filters import FilterContext, apply_filters
 
 FALLBACK_CANDIDATES = 1000
@@ -38,35 +39,33 @@ logger = logging.getLogger(__name__)
 
 
 class UnknownTrack(LookupError):
-    """A request is about a track that the release does not know; the message names both."""
+    """The release does not have the requested track; the message names both."""
 
 
 class ExposureWriter(Protocol):
-    """Where it is written down what was shown."""
+    """Log of what was shown."""
 
     def write(self, exposure: Exposure) -> None:
-        """One record."""
+        """Append one record."""
 
 
 @dataclass(frozen=True)
 class RequestContext:
-    """A request on its way through the stages.
-
-    `near`: the item that others should be like, if one was given; `given`: today's list so far by item, in its order;
-    `withheld`: items that must not come, be it that earlier lists had them.
-    """
+    """Immutable state of one request while it passes the pipeline stages."""
 
     request: Request
     release: ServedRelease
     user: UserState
     trace: Trace
-    seed_item: int | None = None
-    todays_tracks: dict[int, ListedTrack] = field(default_factory=dict)
-    excluded_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    seed_item: int | None = None  # item of a request for similar tracks
+    todays_tracks: dict[int, ListedTrack] = field(default_factory=dict)  # item → track of today's list, in list order
+    excluded_items: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64)
+    )  # e.g. shown in recent lists or played in this session
 
 
 class TrackPipeline:
-    """Composes the stages. Thread-safe: a request's state lives in its call."""
+    """Composes the stages. Thread-safe: the state of a request is local to its call."""
 
     def __init__(
         self,
@@ -82,146 +81,156 @@ class TrackPipeline:
         self._exposures, self._metrics = exposures, metrics
 
     def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
-        """At most `request.limit` tracks, best first; nothing is written down for an answer that is not shown.
+        """At most `request.limit` tracks, best first.
+
+        Args:
+            request: The request.
+            release: Release that answers it.
+            is_shown: Whether to write the exposure record and the daily list.
 
         Raises:
-            UnknownTrack: the request is about a track that the release does not know.
+            UnknownTrack: The request is for tracks similar to one that the release does not have.
         """
         metrics, scene = self._metrics, request.scene
         trace = Trace(release.release_id, _discovery_share(request, release))
-        turn: AbstractContextManager[object] = (
+        user_lock: AbstractContextManager[object] = (
             self._lists.user_lock(request.user_id) if scene.repeat_cooldown_days else nullcontext()
         )
-        with metrics.request_seconds.labels(scene.name, release.release_id).time(), turn:
+        with metrics.request_seconds.labels(scene.name, release.release_id).time(), user_lock:
             with trace.time_stage("hydrate", metrics):
-                asked = self._build_context(request, release, trace)
-                listed = self._listed_candidates(asked)
+                context = self._build_context(request, release, trace)
+                listed = self._listed_candidates(context)
             trace.listed = min(len(listed), request.limit)
             candidates = (
-                listed if len(listed) >= request.limit else listed.concatenate(self._new_candidates(asked, listed))
+                listed if len(listed) >= request.limit else listed.concatenate(self._new_candidates(context, listed))
             )
             with trace.time_stage("select", metrics):
-                chosen = _select(candidates, asked, trace.listed)
-                if len(chosen) < request.limit and asked.seed_item is None:  # what is popular is not like the track
-                    chosen = self._fill_with_popular(chosen, asked)
-                chosen = self._explore(chosen, candidates, asked)
+                chosen = _select(candidates, context, trace.listed)
+                if len(chosen) < request.limit and context.seed_item is None:  # popular tracks are not similar tracks
+                    chosen = self._fill_with_popular(chosen, context)
+                chosen = self._explore(chosen, candidates, context)
                 items = response.build_items(
-                    chosen, release, asked.user.users, asked.todays_tracks, asked.seed_item, self._recall, metrics
+                    chosen, release, context.user.users, context.todays_tracks, context.seed_item, self._recall, metrics
                 )
             if is_shown:
                 with trace.time_stage("side_effects", metrics):
-                    self._side_effects(asked, items)
+                    self._side_effects(context, items)
         return RecommendationResponse(request.request_id, _response_release(items, release), items, trace, request.arm)
 
     def _build_context(self, request: Request, release: ServedRelease, trace: Trace) -> RequestContext:
-        """The request with what is known of its user, and what their lists had."""
+        """The request with the state of its user, today's list and the excluded items."""
         code = release.vocabulary.track_code
-        near = code.get(request.track_id) if request.track_id is not None else None
-        if request.track_id is not None and near is None:
+        seed_item = code.get(request.track_id) if request.track_id is not None else None
+        if request.track_id is not None and seed_item is None:
             raise UnknownTrack(
-                f"track {request.track_id!r} is not in release {release.release_id}; give the id of another"
+                f"track {request.track_id!r} is not in release {release.release_id}; use the id of another track"
             )
         user = self._hydrator.load_user_state(request, release)
         trace.state_from = user.state_from
-        if near is not None:
-            return RequestContext(request, release, user, trace, near, excluded_items=np.array([near], dtype=np.int64))
-        listed = self._read_lists(request)
-        resting = np.array(sorted(code[track] for track in listed.recent_track_ids if track in code), dtype=np.int64)
+        if seed_item is not None:
+            excluded = np.array([seed_item], dtype=np.int64)
+            return RequestContext(request, release, user, trace, seed_item, excluded_items=excluded)
+        lists = self._read_lists(request)
+        excluded = np.array(sorted(code[track] for track in lists.recent_track_ids if track in code), dtype=np.int64)
         if request.prefers_repeats:
-            # Music is heard again and again: only what was listed and never heard must not come back at once.
-            resting = np.setdiff1d(resting, user.users.history_items.items)
+            # Repeated tracks are wanted: exclude only tracks that were listed and never played.
+            excluded = np.setdiff1d(excluded, user.users.history_items.items)
         if request.scene.excludes_session_plays:
-            resting = np.union1d(resting, current_session_items(user.users.views, user.users.request_at_B))
-        given = {code[track.track_id]: track for track in listed.today if track.track_id in code}
-        return RequestContext(request, release, user, trace, todays_tracks=given, excluded_items=resting)
+            excluded = np.union1d(excluded, current_session_items(user.users.views, user.users.request_at_B))
+        todays_tracks = {code[track.track_id]: track for track in lists.today if track.track_id in code}
+        return RequestContext(request, release, user, trace, todays_tracks=todays_tracks, excluded_items=excluded)
 
-    def _listed_candidates(self, asked: RequestContext) -> RequestCandidates:
-        """Today's list so far, without what may not be shown any more."""
-        tracks = asked.todays_tracks.values()
-        given = RequestCandidates(
-            np.array(list(asked.todays_tracks), dtype=np.int64),
+    def _listed_candidates(self, context: RequestContext) -> RequestCandidates:
+        """Today's list so far, without tracks that may no longer be shown."""
+        tracks = context.todays_tracks.values()
+        listed = RequestCandidates(
+            np.array(list(context.todays_tracks), dtype=np.int64),
             np.array([track.score for track in tracks], dtype=np.float64),
             [track.channels for track in tracks],
-            {item: track.propensity for item, track in asked.todays_tracks.items() if track.is_exploration},
+            {item: track.propensity for item, track in context.todays_tracks.items() if track.is_exploration},
         )
-        return self._filter(given, asked, np.zeros(0, dtype=np.int64)) if len(given) else given
+        return self._filter(listed, context, np.zeros(0, dtype=np.int64)) if len(listed) else listed
 
-    def _new_candidates(self, asked: RequestContext, listed: RequestCandidates) -> RequestCandidates:
-        """Candidates in the order of the answer, none of them listed."""
-        metrics, trace, release, users = self._metrics, asked.trace, asked.release, asked.user.users
-        request, scene = asked.request, asked.request.scene
+    def _new_candidates(self, context: RequestContext, listed: RequestCandidates) -> RequestCandidates:
+        """Ranked candidates that are not listed."""
+        metrics, trace, release, users = self._metrics, context.trace, context.release, context.user.users
+        request, scene = context.request, context.request.scene
         with trace.time_stage("recall", metrics):
-            recalled = self._recall_candidates(asked)
+            recalled = self._recall_candidates(context)
             trace.record_recall(recalled)
         with trace.time_stage("fuse", metrics):
-            if asked.seed_item is None:
+            if context.seed_item is None:
                 fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
             else:
                 fused = fuse.fuse_similar(recalled.candidates)
             trace.fused = len(fused)
         with trace.time_stage("filter", metrics):
-            fused = self._filter(fused, asked, np.union1d(asked.excluded_items, listed.items_C)).top_k(
-                scene.max_ranked_candidates
-            )
+            excluded = np.union1d(context.excluded_items, listed.items_C)
+            fused = self._filter(fused, context, excluded).top_k(scene.max_ranked_candidates)
             trace.ranked = len(fused)
         with trace.time_stage("rank", metrics):
-            # The ranker believes in what a user wants next, which is not what a track is like.
-            return (
-                fused
-                if asked.seed_item is not None
-                else rank.rank(self._ranking, release, scene, users, fused, metrics)
-            )
+            # The ranker predicts what a user plays next, not similarity to a track.
+            if context.seed_item is not None:
+                return fused
+            return rank.rank(self._ranking, release, scene, users, fused, metrics)
 
-    def _filter(self, fused: RequestCandidates, asked: RequestContext, already: np.ndarray) -> RequestCandidates:
-        """What of the candidates may be shown beside the items that are there `already`."""
-        release = asked.release
-        code, request = release.vocabulary.track_code, asked.request
-        wanted = request.territory, request.is_explicit_wanted
-        shown = FilterContext(release.catalog, asked.user.exclusions, code, request.at_us, already, *wanted)
-        places, removed = apply_filters(fused.items_C, shown)
-        asked.trace.record_removed(removed)
+    def _filter(
+        self, candidates: RequestCandidates, context: RequestContext, excluded: np.ndarray
+    ) -> RequestCandidates:
+        """The candidates that pass the filters and are not `excluded`."""
+        release, request = context.release, context.request
+        filter_context = FilterContext(
+            release.catalog,
+            context.user.exclusions,
+            release.vocabulary.track_code,
+            request.at_us,
+            excluded,
+            request.territory,
+            request.is_explicit_wanted,
+        )
+        places, removed = apply_filters(candidates.items_C, filter_context)
+        context.trace.record_removed(removed)
         for name, count in removed.items():
             self._metrics.removed.labels(name).inc(count)
-        return fused.take(places)
+        return candidates.take(places)
 
-    def _recall_candidates(self, asked: RequestContext) -> RecallResult:
-        """Every channel's best; of popularity alone for a user nobody knows."""
-        release, user, near, k = asked.release, asked.user, asked.seed_item, asked.request.scene.candidates_per_channel
-        if near is not None:
-            return self._recall.recall_similar(release, near, k)
+    def _recall_candidates(self, context: RequestContext) -> RecallResult:
+        """The best candidates of every channel; of popularity alone for an unknown user."""
+        release, user, k = context.release, context.user, context.request.scene.candidates_per_channel
+        if context.seed_item is not None:
+            return self._recall.recall_similar(release, context.seed_item, k)
         only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None
         return self._recall.recall_for_users(release, user.users, k, only)
 
-    def _fill_with_popular(self, chosen: RequestCandidates, asked: RequestContext) -> RequestCandidates:
-        """The chosen tracks, then popular ones until the answer is full or nothing is left that may be shown."""
-        popular = self._filter(self._popular_candidates(asked), asked, np.union1d(asked.excluded_items, chosen.items_C))
-        together = chosen.concatenate(popular)
-        return together.take(
-            select(together.items_C, asked.release.catalog, asked.request.limit, asked.request.scene.max_per_artist)
-        )
+    def _fill_with_popular(self, chosen: RequestCandidates, context: RequestContext) -> RequestCandidates:
+        """The chosen tracks, filled up to the limit with popular ones that pass the filters."""
+        excluded = np.union1d(context.excluded_items, chosen.items_C)
+        popular = self._filter(self._popular_candidates(context), context, excluded)
+        filled = chosen.concatenate(popular)
+        request = context.request
+        return filled.take(select(filled.items_C, context.release.catalog, request.limit, request.scene.max_per_artist))
 
     def _explore(
-        self, chosen: RequestCandidates, candidates: RequestCandidates, asked: RequestContext
+        self, chosen: RequestCandidates, candidates: RequestCandidates, context: RequestContext
     ) -> RequestCandidates:
-        """The chosen tracks with what chance puts in the last of the new places, unless nothing new is wanted."""
-        scene, catalogue, trace = asked.request.scene, asked.release.catalog, asked.trace
-        share = 0.0 if asked.seed_item is not None or asked.request.discovery == 0 else scene.exploration_rate
-        explored = explore(
-            chosen, candidates, catalogue, scene.max_per_artist, share, trace.listed, asked.request.request_id
-        )
+        """The chosen tracks with random new ones in some of the last slots, unless the request excludes new tracks."""
+        scene, catalog, trace = context.request.scene, context.release.catalog, context.trace
+        rate = 0.0 if context.seed_item is not None or context.request.discovery == 0 else scene.exploration_rate
+        seed = context.request.request_id
+        explored = explore(chosen, candidates, catalog, scene.max_per_artist, rate, trace.listed, seed)
         trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)
         self._metrics.explored.labels(scene.name).inc(trace.explored)
         return explored
 
-    def _popular_candidates(self, asked: RequestContext) -> RequestCandidates:
-        """What the channel of popularity finds; without it, the tracks that were played most, which no channel found."""
-        request, release, users = asked.request, asked.release, asked.user.users
-        if POPULARITY in release.channels and POPULARITY not in asked.trace.left_out:
-            again = self._recall.recall_for_users(release, users, FALLBACK_CANDIDATES, [POPULARITY])
-            if again.candidates:
-                popular = fuse.fuse(release, request.scene, users, again.candidates, request.discovery)
+    def _popular_candidates(self, context: RequestContext) -> RequestCandidates:
+        """Candidates of the popularity channel; without it, the most played tracks, with no channel."""
+        request, release, users = context.request, context.release, context.user.users
+        if POPULARITY in release.channels and POPULARITY not in context.trace.left_out:
+            recalled = self._recall.recall_for_users(release, users, FALLBACK_CANDIDATES, [POPULARITY])
+            if recalled.candidates:
+                popular = fuse.fuse(release, request.scene, users, recalled.candidates, request.discovery)
                 return popular.with_scores(np.zeros(len(popular)))
-        # The vocabulary is numbered by plays.
+        # Items are numbered by decreasing play count.
         items_C = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + FALLBACK_CANDIDATES))
         return RequestCandidates(items_C, np.zeros(len(items_C)), [[] for _ in items_C])
 
@@ -233,60 +242,73 @@ class TrackPipeline:
                 request.user_id, request.at_us, request.discovery, request.scene.repeat_cooldown_days
             )
         except sqlite3.Error:
-            logger.exception("the lists of a user cannot be read; theirs is made anew")
+            logger.exception("Could not read the stored daily lists of this user; generating a new list.")
             self._metrics.skipped.labels("daily_lists").inc()
             return DailyListHistory()
 
-    def _side_effects(self, asked: RequestContext, items: list[TrackItem]) -> None:
-        request = asked.request
-        self._metrics.exposures.labels(request.scene.name, asked.release.release_id).inc(len(items))
+    def _side_effects(self, context: RequestContext, items: list[TrackItem]) -> None:
+        """Count exposures, write the exposure record and, for scenes with a daily list, the list."""
+        request, cooldown_days = context.request, context.request.scene.repeat_cooldown_days
+        self._metrics.exposures.labels(request.scene.name, context.release.release_id).inc(len(items))
         if not request.user_id:
             return
         try:
-            hashed = hash_features(asked.user.users)
-            self._exposures.write(Exposure(request, _response_release(items, asked.release), hashed, items))
+            features_hash = hash_features(context.user.users)
+            self._exposures.write(Exposure(request, _response_release(items, context.release), features_hash, items))
         except OSError:
-            # An answer without its record is worth more than no answer; the count says how many are missing.
-            logger.exception("the exposure record of %s could not be written", request.request_id)
+            # A response without an exposure record is better than no response; the metric counts missing records.
+            logger.exception("could not write the exposure record of %s", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
-        # What is made for a user who could not be read would be the wrong list for the rest of the day.
-        if (
-            request.scene.repeat_cooldown_days
-            and asked.user.state_from != STATE_UNAVAILABLE
-            and len(items) > asked.trace.listed
-        ):
+        # A list generated without the user's state must not be kept for the rest of the day.
+        if cooldown_days and context.user.state_from != STATE_UNAVAILABLE and len(items) > context.trace.listed:
             tracks = [
                 ListedTrack(**{one.name: getattr(item, one.name) for one in fields(ListedTrack)}) for item in items
             ]
             try:
-                self._lists.write(
-                    request.user_id, request.at_us, request.discovery, tracks, request.scene.repeat_cooldown_days
-                )
+                self._lists.write(request.user_id, request.at_us, request.discovery, tracks, cooldown_days)
             except sqlite3.Error:
-                logger.exception("the list of %s could not be written; the next one may differ", request.request_id)
+                logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
                 self._metrics.skipped.labels("daily_lists").inc()
 
 
-def _response_release(items: list[TrackItem], release: ServedRelease) -> str:
-    """The release that gave every item: another than `release` where all of them are of an earlier list."""
-    given = {item.release for item in items}
-    return given.pop() if len(given) == 1 else release.release_id
+def select(items_C: np.ndarray, catalog: Catalog, limit: int, max_per_artist: int) -> list[int]:
+    """Positions of the first `limit` items, with at most `max_per_artist` of one main artist."""
+    places: list[int] = cap_tracks_per_artist(catalog.main_artist_V[items_C], max_per_artist)[:limit].tolist()
+    return places
 
 
-def _select(candidates: RequestCandidates, asked: RequestContext, listed: int) -> RequestCandidates:
-    """The answer without chance; the first `listed` candidates stand already."""
-    scene, limits = (
-        asked.request.scene,
-        (asked.release.catalog, asked.request.limit, asked.request.scene.max_per_artist),
-    )
-    strength = asked.release.blend.diversity if scene.is_diverse else 0.0
+def select_diverse(
+    items_C: np.ndarray,
+    scores_C: np.ndarray,
+    catalog: Catalog,
+    limit: int,
+    max_per_artist: int,
+    strength: float,
+    fixed: int,
+) -> list[int]:
+    """The same as `select` with MMR reranking of the given strength; the first `fixed` items keep their positions."""
+    artist_C = catalog.main_artist_V[items_C]
+    return rerank_mmr(scores_C, catalog.facets.similarity(items_C), artist_C, limit, max_per_artist, strength, fixed)
+
+
+def _select(candidates: RequestCandidates, context: RequestContext, listed: int) -> RequestCandidates:
+    """The response before exploration; the first `listed` candidates are already in today's list."""
+    scene = context.request.scene
+    limits = (context.release.catalog, context.request.limit, scene.max_per_artist)
+    strength = context.release.blend.diversity if scene.is_diverse else 0.0
     if strength == 0:
         return candidates.take(select(candidates.items_C, *limits))
     return candidates.take(select_diverse(candidates.items_C, candidates.scores_C, *limits, strength, listed))
 
 
+def _response_release(items: list[TrackItem], release: ServedRelease) -> str:
+    """The release that chose all items: an earlier one if all of them are from an earlier list."""
+    releases = {item.release for item in items}
+    return releases.pop() if len(releases) == 1 else release.release_id
+
+
 def _discovery_share(request: Request, release: ServedRelease) -> float | None:
-    """The share of discoveries that the answer is made with."""
+    """The fraction of new tracks of the response; None for similar tracks."""
     if request.track_id is not None:
         return None
     return float(release.fusion.discovery_share(request.scene.name) if request.discovery is None else request.discovery)

@@ -1,4 +1,4 @@
-"""A listener as the models see them, for people to look at: what happened lately, and what is read from it.
+"""Profile of a user for inspection: recent events and the interests that the models derive from them.
 
 Legend: L events. Knows nothing about candidates or HTTP.
 """
@@ -17,8 +17,7 @@ from sequences import behaviours
 from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
 from serving.pipeline.hydrate import UserState
-from serving.pipeline.recall import Recall
-from serving.pipeline.user_interests import UserInterests
+from serving.pipeline.recall import Recall, UserInterests
 from serving.releases.served_release import ServedRelease
 from training.data.user_history import HISTORY_VIEW, is_listened
 
@@ -26,17 +25,14 @@ T = TypeVar("T")
 
 RECENT_VIEW = "recent_events"
 MAX_EXAMPLES = 5
-"""How many tracks and artists say what an interest is made of."""
+"""Number of tracks and of artists in a summary."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ProfileEvent:
-    """One thing that the listener did with a track; `ended_at` in µs UTC, `played_ratio` 0 where nobody knows it.
-
-    `session` counts from 1, the oldest in the sequence.
-    """
+    """One event of the user: `ended_at` in µs UTC; `played_ratio` 0 if unknown; `session` from 1, the oldest."""
 
     track_id: str
     title: str
@@ -49,7 +45,7 @@ class ProfileEvent:
 
 @dataclass(frozen=True)
 class InterestSummary:
-    """What a set of listens is about: in words, and the tracks and artists heard most in it; `share` of all listens."""
+    """A set of listened tracks: its name, its most frequent tracks and artists, and its `share` of all listens."""
 
     name: str
     share: float
@@ -59,9 +55,9 @@ class InterestSummary:
 
 @dataclass(frozen=True)
 class UserProfile:
-    """What one release knows of a user; `events` oldest first, `short_term` is of the session that was last.
+    """A user as one release represents them: `events` oldest first, `short_term` from the latest session.
 
-    Where the channel `multi_interest` is not there or fails there are no `interests`, and tastes are named by their artists.
+    Without the channel `multi_interest`, or if it fails, `interests` is empty, and the other summaries are named by artists.
     """
 
     user_id: str
@@ -74,7 +70,7 @@ class UserProfile:
 
 
 def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> UserProfile:
-    """The single user of a hydrated request, in words."""
+    """The profile of the user of a hydrated request."""
     users = user.users
     recent, history = users.views.get(RECENT_VIEW), users.views.get(HISTORY_VIEW)
     short = _newest_session(recent) if recent is not None else np.zeros(0, dtype=np.int64)
@@ -100,7 +96,7 @@ def _name_interests(
     try:
         named = recall.find_user_interests(release, user.users, items_of) if items_of else None
     except Exception:
-        logger.exception("interests have no names in this answer")
+        logger.exception("interests of this response have no names")
         named = None
     return named or UserInterests([], {})
 
@@ -109,45 +105,45 @@ def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]
     name_of = {code: name for name, code in behaviours.load_behaviours().encoder.items()}
     session_L = sessionize(recent)[0]
     column = {name: values_BL[0] for name, values_BL in recent.columns.items()}
-    catalogue, vocabulary = release.catalog, release.vocabulary
-    found = []
+    catalog, vocabulary = release.catalog, release.vocabulary
+    events = []
     for place in range(int(recent.length_B[0])):
         item = int(column["track_id"][place])
-        found.append(
+        events.append(
             ProfileEvent(
                 track_id=str(vocabulary.track_ids_V[item]),
-                title=catalogue.titles_V[item],
-                artists=catalogue.artist_names_V[item],
+                title=catalog.titles_V[item],
+                artists=catalog.artist_names_V[item],
                 behaviour=name_of.get(int(column["behaviour"][place]), ""),
                 ended_at=int(column["ended_at"][place]),
                 played_ratio=round(float(column["played_ratio"][place]), 3),
                 session=int(session_L[place]),
             )
         )
-    return found
+    return events
 
 
 def _newest_session(recent: SequenceBatch) -> np.ndarray:
-    """The items of the last session but those that were skipped or refused."""
+    """The items of the latest session, without skipped, disliked and blocked ones."""
     table = behaviours.load_behaviours()
     unwanted = [table.encoder[name] for name in ("skip", "dislike", "block")]
     session = sessionize(recent)
     return _items(recent, (session == session.max()) & (session > 0) & ~np.isin(recent.columns["behaviour"], unwanted))
 
 
-def _items(batch: SequenceBatch, wanted_BL: np.ndarray) -> np.ndarray:
-    item_L = batch.columns["track_id"][0][wanted_BL[0]]
-    known: np.ndarray = item_L[item_L >= FIRST_CODE]
-    return known
+def _items(batch: SequenceBatch, mask_BL: np.ndarray) -> np.ndarray:
+    item_L = batch.columns["track_id"][0][mask_BL[0]]
+    known_items: np.ndarray = item_L[item_L >= FIRST_CODE]
+    return known_items
 
 
 def _summarize_interest(items: np.ndarray, share: float, name: str | None, release: ServedRelease) -> InterestSummary:
-    catalogue = release.catalog
-    artists = _most_frequent(name for item in items.tolist() for name in catalogue.artist_names_V[item][:1])
-    titles = [catalogue.titles_V[item] for item in _most_frequent(items.tolist())]
+    catalog = release.catalog
+    artists = _most_frequent(name for item in items.tolist() for name in catalog.artist_names_V[item][:1])
+    titles = [catalog.titles_V[item] for item in _most_frequent(items.tolist())]
     return InterestSummary(" · ".join(artists[:3]) if name is None else name, round(share, 3), titles, artists)
 
 
-def _most_frequent(of: Iterable[T]) -> list[T]:
-    """The most frequent ones, the most frequent first."""
-    return [one for one, _ in Counter(of).most_common(MAX_EXAMPLES)]
+def _most_frequent(values: Iterable[T]) -> list[T]:
+    """The `MAX_EXAMPLES` most frequent values, the most frequent first."""
+    return [value for value, _ in Counter(values).most_common(MAX_EXAMPLES)]

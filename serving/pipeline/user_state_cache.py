@@ -1,7 +1,7 @@
-"""What was known of the known users that were read last, for the time when the online store does not answer.
+"""Bounded cache of recently read user states, used when the online store fails.
 
-As arrays and without padding, in bounded memory: a long history is a hundred kilobytes. The numbers in them mean the
-tracks of one release, so another release begins with nothing. Knows nothing about the store.
+States are stored as arrays without padding; a long history takes about 100 kB. Their item numbers are those of one
+release, so a new release starts with no entries. Knows nothing about the store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.data.user_batch import UserBatch
 
 MAX_BYTES = 128 << 20
 ENTRY_OVERHEAD_BYTES = 2048
-"""What an entry costs beside its arrays, about."""
+"""Approximate size of an entry without its arrays."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Entry:
 
 
 class UserStateCache:
-    """Forgets who was read longest ago; thread-safe."""
+    """Evicts the user whose state was stored longest ago; thread-safe."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
@@ -43,7 +43,7 @@ class UserStateCache:
         self._lock = Lock()
 
     def put(self, release_id: str, users: UserBatch) -> None:
-        """Remember the one request in `users`, in the place of what was known of its user."""
+        """Store the state of the one request in `users`, replacing that of the same user."""
         lengths = {name: next(iter(view.columns.values())).shape[1] for name, view in users.views.items()}
         views = {name: _strip_padding(view, int(view.length_B[0])) for name, view in users.views.items()}
         entry = _Entry(release_id, replace(users, views=views), lengths)
@@ -56,7 +56,7 @@ class UserStateCache:
                 self._drop(next(iter(self._entries)))
 
     def get(self, release_id: str, user_id: str, at_us: int, scene: str) -> UserBatch | None:
-        """The user's state as a request of this moment and scene; None if forgotten."""
+        """The user's state as a request at `at_us` in this scene; None if it is not cached for this release."""
         with self._lock:
             entry = self._entries.get(user_id)
         if entry is None or entry.release_id != release_id:
@@ -66,7 +66,7 @@ class UserStateCache:
         return replace(entry.users, views=views, request_at_B=now, scene_B=[scene])
 
     def erase_users(self, users: Container[str]) -> None:
-        """Drop what is known of these users."""
+        """Remove the states of these users."""
         with self._lock:
             for user_id in [one for one in self._entries if one in users]:
                 self._drop(user_id)

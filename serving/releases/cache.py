@@ -1,7 +1,7 @@
-"""Releases by id as a service beside the recommender needs them: loaded when they are first asked for, a few are kept.
+"""Bounded cache of releases for the recall and ranking services: loaded on first use.
 
-The recommender asks for a release while it warms it, before any user gets it, so nothing has to follow the pointers here
-and the two can never disagree. Knows nothing about what is asked of a release.
+The recommender requests a release while warming it up, before it serves users. So these services do not have to follow the
+active-release file, and cannot disagree with the recommender. Knows nothing about how releases are used.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 class NoSuchRelease(LookupError):
-    """The store has no such release."""
+    """The model store does not have the release, or not completely."""
 
 
 class ReleaseCache:
-    """Thread-safe. Beside those with a share there are two: production, and the one that will be or was it.
+    """Keeps the canary releases and two more: production, and its predecessor or successor; thread-safe.
 
     Args:
-        load: a release from its folder.
-        folder: where `shares.json` lies.
+        load: Loads a release from its folder.
+        folder: Folder of `shares.json`.
     """
 
     def __init__(self, load: Callable[[Path], ServedRelease], folder: Path) -> None:
@@ -37,10 +37,10 @@ class ReleaseCache:
         self._lock, self._loading = threading.Lock(), threading.Lock()
 
     def get(self, release_id: str) -> ServedRelease:
-        """The release, however long it takes to load.
+        """The release, loaded if necessary, without a timeout.
 
         Raises:
-            NoSuchRelease: it is not in the store.
+            NoSuchRelease: The store does not have it.
         """
         found = self._lookup(release_id)
         if found is not None:
@@ -61,10 +61,10 @@ class ReleaseCache:
         if path is None:
             raise NoSuchRelease(f"release {release_id[:80]!r} is not in the store, or not whole")
         release = self._load(path)
-        most = 2 + len(traffic_split.read(self._traffic_split_file).canaries)
+        capacity = 2 + len(traffic_split.read(self._traffic_split_file).canaries)
         with self._lock:
             self._loaded[release_id] = release
-            left = [self._loaded.popitem(last=False)[0] for _ in range(len(self._loaded) - most)]
+            evicted = [self._loaded.popitem(last=False)[0] for _ in range(len(self._loaded) - capacity)]
         garbage_collector.freeze_gc()
-        logger.info("release %s is loaded; %s left", release_id, ", ".join(left) or "none")
+        logger.info("release %s is loaded; evicted: %s", release_id, ", ".join(evicted) or "none")
         return release

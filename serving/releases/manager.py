@@ -1,9 +1,8 @@
-"""Which releases answer, and whom: follows `active.json` and `shares.json`, loads what is new beside the old, warms it, and
-swaps by one assignment.
+"""Release manager: follows `active.json` and `shares.json`, loads and warms new releases, and swaps them in atomically.
 
-A request takes its release once and keeps it, so an answer never mixes two releases, and a swap waits for nobody. A
-release that cannot be loaded or fails its warm-up is refused, counted, and the old one goes on. What nobody gets any more
-is let go, so that memory holds what is in service and, while it loads, one release more.
+A request takes its release once and keeps it, so a response never mixes releases, and a swap waits for no request. A release
+that cannot be loaded or fails its warm-up is rejected and counted, and the previous one stays in service. Releases without
+users are dropped, so memory holds those in service and, while loading, one more.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ WarmUp = Callable[[ServedRelease], None]
 
 @dataclass(frozen=True)
 class ActiveReleases:
-    """One moment: the release in production, and those beside it that are warm, by id, with their shares."""
+    """Snapshot of the releases in service: production, and warm canaries by id with the traffic split."""
 
     production: ServedRelease | None = None
     canaries: Mapping[str, ServedRelease] = field(default_factory=dict)
     traffic_split: TrafficSplit = field(default_factory=TrafficSplit)
 
     def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
-        """The release that answers a user, and the arm of the experiment they are in.
+        """The release that serves a user, and the user's arm of the experiment.
 
-        The arm is "" without an experiment, for nobody in particular, and for a user whose release is not in service: what
-        production answers in its place is no part of the comparison.
+        The arm is "" without an experiment, without a user, and for a user whose release is not in service: production serves
+        them instead, which must not count in the comparison.
         """
         if not self.traffic_split.canaries or not user_id:
             return self.production, ""
@@ -55,12 +54,15 @@ class ActiveReleases:
 
 
 class ReleaseManager:
-    """Holds the releases in service; one background thread replaces them.
+    """Holds the releases in service; a background thread replaces them.
 
     Args:
-        active: the pointer file, `{"release": …, "path": …}`, replaced whole by `training.release`; the shares lie beside it.
-        load: a release from its folder.
-        warm_up: raises when the release cannot answer.
+        active: Pointer file `{"release": …, "path": …}`, written atomically by `training.release`; `shares.json` is in the same
+            folder.
+        load: Loads a release from its folder.
+        warm_up: Raises if the release cannot answer requests.
+        metrics: Metrics of the service.
+        poll_interval_s: Seconds between looks at the files.
     """
 
     def __init__(
@@ -83,16 +85,16 @@ class ReleaseManager:
 
     @property
     def current(self) -> ServedRelease | None:
-        """The release in production; None before the first."""
+        """The production release; None before the first."""
         return self._now.production
 
     def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
-        """See `InService.of`, at this moment."""
+        """See `ActiveReleases.release_for`, for the current snapshot."""
         return self._now.release_for(user_id)
 
     def status(self) -> dict[str, Any]:
-        """What is in service and what was refused, for a person."""
-        now, refused = self._now, self._rejected
+        """Releases in service and rejected releases, for operators."""
+        now, rejected = self._now, self._rejected
         return {
             "release": now.production.release_id if now.production else None,
             "experiment": now.traffic_split.experiment or None,
@@ -100,29 +102,32 @@ class ReleaseManager:
                 {"release": one.release, "share": one.share, "is_in_service": one.release in now.canaries}
                 for one in now.traffic_split.canaries
             ],
-            "refused": list(refused.values()),
+            "refused": list(rejected.values()),
         }
 
     def start(self) -> None:
-        """Follow both files in the background, the first look at once."""
+        """Start following both files in the background."""
         self._poll_task.start()
 
     def close(self) -> None:
-        """Stop following; the releases stay."""
+        """Stop following; the releases stay in service."""
         self._poll_task.close()
 
     def poll(self) -> bool:
-        """Whether what is in service has changed. What was refused is tried again when one of the files changes."""
+        """Apply changes of the files; return whether the releases in service changed.
+
+        Rejected releases are retried when one of the files changes.
+        """
         if not self._is_gc_frozen:
-            # A release that left is gone for the requests that had it by now, and the collector does not see its cycles.
+            # No request uses the dropped release anymore, and the frozen collector would not find its cycles.
             garbage_collector.freeze_gc()
             self._is_gc_frozen = True
-        seen = _text(self._active), _text(self._traffic_split_file)
-        if seen == self._last_read:
+        texts = _text(self._active), _text(self._traffic_split_file)
+        if texts == self._last_read:
             return False
-        before, self._last_read, self._rejected = self._now, seen, {}
-        self._take_production(seen[0])
-        self._take_traffic_split(seen[1])
+        before, self._last_read, self._rejected = self._now, texts, {}
+        self._take_production(texts[0])
+        self._take_traffic_split(texts[1])
         self._evict_unused()
         self._update_metrics()
         return self._now != before
@@ -143,7 +148,7 @@ class ReleaseManager:
             logger.info("release %s is in service", production.release_id)
 
     def _take_traffic_split(self, text: str) -> None:
-        """Users of a share that ended go back to production at once, before anything is loaded."""
+        """Apply a traffic split. Users of an ended canary return to production immediately, before anything is loaded."""
         try:
             wanted = traffic_split.parse(text) if text else TrafficSplit()
         except Exception as error:
@@ -152,7 +157,7 @@ class ReleaseManager:
         keys = {one.release: (one.release, one.path) for one in wanted.canaries}
         warm = {name: self._loaded[key] for name, key in keys.items() if key in self._loaded}
         if wanted != self._now.traffic_split:
-            logger.info("shares are now %s", {one.release: one.share for one in wanted.canaries})
+            logger.info("the traffic split is now %s", {one.release: one.share for one in wanted.canaries})
         self._now = replace(self._now, canaries=warm, traffic_split=wanted)
         self._evict_unused()
         for name, key in keys.items():
@@ -161,7 +166,7 @@ class ReleaseManager:
                 self._now = replace(self._now, canaries={**self._now.canaries, name: release})
 
     def _warm(self, key: tuple[str, str]) -> ServedRelease | None:
-        """The release of an id and a folder, as it is loaded already or from the disk; None if it is refused."""
+        """The release of an id and a folder, loaded if necessary; None if it is rejected."""
         name, path = key
         if name in self._rejected:
             return None
@@ -181,30 +186,30 @@ class ReleaseManager:
 
     def _reject(self, name: str, error: Exception) -> None:
         serving = self._now.production.release_id if self._now.production else "none"
-        logger.error("release %s is refused; %s goes on serving", name, serving, exc_info=error)
+        logger.error("release %s is rejected; %s stays in service", name, serving, exc_info=error)
         self._metrics.releases.labels("refused").inc()
         self._rejected = self._rejected | {name: {"release": name, "why": str(error), "at_s": round(time.time(), 3)}}
 
     def _evict_unused(self) -> None:
-        """Forget what nobody gets any more; the requests that have it end with it."""
-        kept = [self._now.production, *self._now.canaries.values()]
+        """Drop releases without users; running requests keep theirs until they end."""
+        active = [self._now.production, *self._now.canaries.values()]
         for key, release in list(self._loaded.items()):
-            if not any(release is one for one in kept):
+            if not any(release is one for one in active):
                 del self._loaded[key]
                 self._is_gc_frozen = False
                 logger.info("release %s has left service", release.release_id)
 
     def _update_metrics(self) -> None:
         now = self._now
-        measured = dict.fromkeys(self._reported_shares, 0.0)  # what has left must not stand there for ever
-        measured |= {one.release: one.share for one in now.traffic_split.canaries if one.release in now.canaries}
+        shares = dict.fromkeys(self._reported_shares, 0.0)  # resets the metric of dropped releases
+        shares |= {one.release: one.share for one in now.traffic_split.canaries if one.release in now.canaries}
         if now.production:
             name = now.production.release_id
-            others = sum(share for release, share in measured.items() if release != name)
-            measured[name] = max(0.0, 1.0 - others)
-        for release, share in measured.items():
+            others = sum(share for release, share in shares.items() if release != name)
+            shares[name] = max(0.0, 1.0 - others)
+        for release, share in shares.items():
             self._metrics.release_share.labels(release).set(share)
-        self._reported_shares = measured
+        self._reported_shares = shares
         self._metrics.releases_refused.set(len(self._rejected))
 
 

@@ -1,9 +1,11 @@
-"""A release as the request path uses it: the models that training wrote, with the filters' view of its catalogue."""
+"""A release as the pipeline uses it: the fitted models and the catalog, loaded from a release folder."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from training.data.catalog import Catalog
@@ -11,37 +13,82 @@ from training.data.collections import CollectionIndex
 from training.data.feature_services import ServiceContract
 from training.data.vocabulary import Vocabulary
 from training.slate.blend import Blend
+from training.slate.fusion import Fusion
 
 REMOTE_MODEL = "elsewhere"
-"""In the place of a model that is not in this process."""
+"""Placeholder for a model that another process has loaded."""
 
 
 @dataclass(frozen=True)
 class ServedRelease:
-    """Everything one answer needs, immutable and shared by all requests.
-
-    `contract` says which features its models may see, `as_of` (YYYY-MM-DD, "": unknown) up to when they have learned.
-    `channels` maps a name to a `RecallChannel`; they and the ranker are ELSEWHERE where another process has loaded them.
-    `shelves` are the playlists and mlogs it recommends, by name, and `containers` what recalls them; none where the channels
-    are elsewhere.
-    """
+    """Everything that a response needs; immutable and shared by all requests."""
 
     release_id: str
-    channels: Mapping[str, Any]
-    fusion: Any
-    ranker: Any
+    channels: Mapping[str, Any]  # name → `RecallChannel`, or REMOTE_MODEL
+    fusion: Fusion
+    ranker: Any  # fitted ranker, REMOTE_MODEL, or None
     blend: Blend
     vocabulary: Vocabulary
     catalog: Catalog
-    contract: ServiceContract
-    as_of: str = ""
-    collection_channels: Mapping[str, Any] = field(default_factory=dict)
-    collection_indexes: Mapping[str, CollectionIndex] = field(default_factory=dict)
+    contract: ServiceContract  # features that the models may see
+    as_of: str = ""  # last day of the training data, YYYY-MM-DD; empty if unknown
+    collection_channels: Mapping[str, Any] = field(default_factory=dict)  # name → `CollectionRecall`; empty if remote
+    collection_indexes: Mapping[str, CollectionIndex] = field(
+        default_factory=dict
+    )  # `playlists`, `mlogs` → collections
 
     def source(self, name: str) -> Any:
-        """The `CandidateSource` of a name, whatever it finds.
+        """The channel or collection source of a name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: There is none.
         """
         return self.collection_channels[name] if name in self.collection_channels else self.channels[name]
+
+
+@dataclass(frozen=True)
+class ReleaseParts:
+    """Which models of a release a process loads; the others are REMOTE_MODEL."""
+
+    has_channels: bool = True
+    has_ranker: bool = True
+
+
+ALL_PARTS = ReleaseParts()
+
+
+def load_release(folder: Path, contract: ServiceContract, parts: ReleaseParts = ALL_PARTS) -> ServedRelease:
+    """Load the release in `folder`.
+
+    Args:
+        folder: Release folder that `training.release` wrote.
+        contract: Features that the models may see.
+        parts: Models to load.
+
+    Raises:
+        FileNotFoundError: A part is missing; the message names it.
+    """
+    import torch  # imported late: the service answers /livez before it needs a release
+
+    from training.release.bundle import Release
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # channels run in parallel; `python -m serving` sets the same for other libraries
+    release = Release.load(folder, parts.has_channels, parts.has_ranker)
+    has_ranker = bool(release.manifest["ranker"])
+    channels: Mapping[str, Any] = release.channels
+    if not parts.has_channels:
+        channels = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
+    return ServedRelease(
+        release_id=str(release.manifest["release"]),
+        channels=channels,
+        fusion=release.fusion,
+        ranker=REMOTE_MODEL if has_ranker and not parts.has_ranker else release.ranker,
+        blend=release.blend,
+        vocabulary=release.vocabulary,
+        catalog=Catalog.build(release.catalog, release.vocabulary),
+        contract=contract,
+        as_of=str(release.manifest.get("as_of", "")),
+        collection_channels=release.collection_recallers,
+        collection_indexes=release.collection_indexes,
+    )

@@ -1,7 +1,7 @@
-"""The test a release passes before it serves: every part answers, for a user nobody knows and for one with a history.
+"""Warm-up of a release before it serves: every part must work, for an unknown user and for one with a history.
 
-The request path leaves a failing part out of an answer; here a failure is the end of the release. It also
-makes the first real request as fast as the rest.
+The pipeline leaves a failing part out of a response; here a failure rejects the release. The warm-up also makes the first
+real request as fast as later ones.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ SYNTHETIC_HISTORY_LENGTH = 20
 
 
 def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Ranking) -> None:
-    """Ask every part of the release for two synthetic users.
+    """Call every part of the release for two synthetic users.
 
     Raises:
-        WarmUpFailed: a channel, the fusion or the ranker raises, or nothing is left to show.
+        WarmUpFailed: A channel, the fusion or the ranker raises, or no candidate passes the filters.
     """
     scene, times = next(iter(SCENES.values())), np.array([now_us], dtype=np.int64)
     served = np.flatnonzero(release.catalog.is_served_V)[:SYNTHETIC_HISTORY_LENGTH]
@@ -49,20 +49,20 @@ def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recal
         fused = fused.take(apply_filters(fused.items_C, shown)[0]).top_k(scene.max_ranked_candidates)
         part = "ranker"
         if release.ranker is not None and len(fused):
-            said = ranking.warm(release, users, fused.items_C)
-            if not np.isfinite(release.blend.heads.score(said, scene.name)).all():
+            probabilities = ranking.warm(release, users, fused.items_C)
+            if not np.isfinite(release.blend.heads.score(probabilities, scene.name)).all():
                 raise ValueError("some of its scores are not finite")
     except Exception as error:
         raise WarmUpFailed(f"release {release.release_id} fails in {part}: {error}") from error
     if not len(fused):
-        raise WarmUpFailed(f"release {release.release_id} has nothing to show; is its catalogue empty?")
+        raise WarmUpFailed(f"release {release.release_id} has no candidates that may be shown; is its catalog empty?")
 
 
 def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[Any]]:
-    """Each track played once, a few minutes apart, the last one just now."""
+    """Rows of one play per track, a few minutes apart, the last one ending now."""
     behaviour = view.behaviours[0]
     ends = [now_us - SYNTHETIC_TRACK_US * (len(tracks) - place) for place in range(len(tracks))]
-    known: dict[str, list[Any]] = {
+    columns: dict[str, list[Any]] = {
         "event_id": [f"warm-up-{place}" for place in range(len(tracks))],
         "target_type": ["track"] * len(tracks),
         "target_id": list(tracks),
@@ -74,4 +74,4 @@ def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[
         "played_ratio": [1.0] * len(tracks),
         "scene": [""] * len(tracks),
     }
-    return {name: known[name] for name in view.attribute_names}
+    return {name: columns[name] for name in view.attribute_names}

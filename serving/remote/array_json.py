@@ -1,7 +1,7 @@
-"""What crosses from one service to another: arrays and words as JSON, nothing that runs when it is read.
+"""JSON encoding of arrays, users, candidates and interests for calls between services. Decoding never executes code.
 
-BentoML would pickle between services, and a pickle from outside is code. Here an array is its type, its shape and its bytes;
-types are a short list, and the bytes must be as many as the shape says. The body's size is bounded by whoever reads it.
+BentoML would pickle between services, and unpickling external data can execute code. Here an array is its type, shape and
+bytes; types are a short list, and the number of bytes must match the shape. The receiver bounds the size of the body.
 Legend: B requests, L events, K candidates.
 """
 
@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from sequences.batch import SequenceBatch
-from serving.pipeline.recall import RecallResult
-from serving.pipeline.user_interests import UserInterests
+from serving.pipeline.recall import RecallResult, UserInterests
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.recall.multi_interest.channel import Interest
@@ -28,14 +27,14 @@ Json = dict[str, Any]
 
 
 class InvalidPayload(ValueError):
-    """What came is not what `of_…` makes; the message says where."""
+    """The payload does not have the expected structure; the message names the part."""
 
 
 def encode_array(array: np.ndarray) -> Json:
-    """An array of one of TYPES.
+    """Encode an array of one of `ALLOWED_DTYPES`.
 
     Raises:
-        NotOurs: another type.
+        InvalidPayload: The array has another type.
     """
     kind = array.dtype.newbyteorder("<").str
     if kind not in ALLOWED_DTYPES:
@@ -45,10 +44,10 @@ def encode_array(array: np.ndarray) -> Json:
 
 
 def decode_array(content: Any) -> np.ndarray:
-    """What `of_array` was given, writable.
+    """Decode an array, writable.
 
     Raises:
-        NotOurs: a type or shape that is none of ours, or another number of bytes.
+        InvalidPayload: Unknown type, invalid shape, or wrong number of bytes.
     """
     try:
         kind, shape, text = content["type"], content["shape"], content["bytes"]
@@ -68,23 +67,23 @@ def decode_array(content: Any) -> np.ndarray:
 
 
 def encode_arrays(arrays: Mapping[str, np.ndarray]) -> Json:
-    """Name ▸ array."""
+    """Encode arrays by name."""
     return {name: encode_array(array) for name, array in arrays.items()}
 
 
 def decode_arrays(content: Any) -> dict[str, np.ndarray]:
-    """What `of_arrays` was given.
+    """Decode arrays by name.
 
     Raises:
-        NotOurs: it is something else.
+        InvalidPayload: The payload has another structure.
     """
     if not isinstance(content, dict):
-        raise InvalidPayload("not arrays by name")
+        raise InvalidPayload("not a mapping of arrays")
     return {str(name): decode_array(array) for name, array in content.items()}
 
 
 def encode_users(users: UserBatch) -> Json:
-    """B requests, see `UserBatch`."""
+    """Encode B requests, see `UserBatch`."""
     return {
         "user_ids": users.user_ids,
         "request_at": encode_array(users.request_at_B),
@@ -101,10 +100,10 @@ def encode_users(users: UserBatch) -> Json:
 
 
 def decode_users(content: Any) -> UserBatch:
-    """What `of_users` was given.
+    """Decode B requests.
 
     Raises:
-        NotOurs: something is missing, or of another size than the rest.
+        InvalidPayload: A part is missing, or has another number of rows than the rest.
     """
     try:
         users = UserBatch(
@@ -128,7 +127,7 @@ def decode_users(content: Any) -> UserBatch:
 
 
 def encode_candidates(found: Mapping[str, Candidates]) -> Json:
-    """Channel ▸ its candidates, in order."""
+    """Encode the candidates of channels, in order."""
     return {
         name: {"items": encode_array(one.items_BK), "scores": encode_array(one.scores_BK)}
         for name, one in found.items()
@@ -136,10 +135,10 @@ def encode_candidates(found: Mapping[str, Candidates]) -> Json:
 
 
 def decode_candidates(content: Any) -> dict[str, Candidates]:
-    """What `of_candidates` was given.
+    """Decode the candidates of channels.
 
     Raises:
-        NotOurs: it is something else.
+        InvalidPayload: The payload has another structure.
     """
     try:
         return {
@@ -151,36 +150,38 @@ def decode_candidates(content: Any) -> dict[str, Candidates]:
 
 
 def encode_recall_result(recalled: RecallResult) -> Json:
-    """Candidates, and who was left out."""
+    """Encode candidates and the channels left out."""
     return {"candidates": encode_candidates(recalled.candidates), "left_out": recalled.left_out}
 
 
 def decode_recall_result(content: Any) -> RecallResult:
-    """What `of_recalled` was given.
+    """Decode a recall result.
 
     Raises:
-        NotOurs: it is something else.
+        InvalidPayload: The payload has another structure.
     """
     try:
         left_out = {str(name): str(why) for name, why in content["left_out"].items()}
         return RecallResult(decode_candidates(content["candidates"]), left_out)
     except (TypeError, KeyError, AttributeError) as error:
-        raise InvalidPayload(f"not what recall answers: {error}") from error
+        raise InvalidPayload(f"not a recall result: {error}") from error
 
 
-def encode_user_interests(tastes: UserInterests | None) -> Json:
-    """Interests with their items, and names; without both where nothing has names."""
-    if tastes is None:
+def encode_user_interests(user_interests: UserInterests | None) -> Json:
+    """Encode interests; an empty object for None."""
+    if user_interests is None:
         return {}
-    found = [{"name": one.name, "share": one.share, "items": encode_array(one.items)} for one in tastes.interests]
-    return {"interests": found, "names": tastes.names}
+    found = [
+        {"name": one.name, "share": one.share, "items": encode_array(one.items)} for one in user_interests.interests
+    ]
+    return {"interests": found, "names": user_interests.names}
 
 
 def decode_user_interests(content: Any) -> UserInterests | None:
-    """What `of_tastes` was given.
+    """Decode interests.
 
     Raises:
-        NotOurs: it is something else.
+        InvalidPayload: The payload has another structure.
     """
     if content == {}:
         return None
@@ -191,7 +192,7 @@ def decode_user_interests(content: Any) -> UserInterests | None:
         return UserInterests(found, {str(key): str(name) for key, name in content["names"].items()})
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise (
-            error if isinstance(error, InvalidPayload) else InvalidPayload(f"not what interests are called: {error}")
+            error if isinstance(error, InvalidPayload) else InvalidPayload(f"not user interests: {error}")
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""Recall and ranking in processes of their own, as the request path sees them: the same calls, one hop each.
+"""Clients of the recall and ranking services: the same interface as `Recall` and `Ranking`, one remote call each.
 
-What fails on the way is what would have failed here: channels that do not answer are left out, a ranker that does not
-leaves the fused order. Knows nothing about how a call is carried.
+A failing call degrades the response as a local failure would: channels are left out, and without the ranker the fused order
+is kept. Knows nothing about the transport.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import numpy as np
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import FAILED, LATE, Recall, RecallResult
-from serving.pipeline.user_interests import INTEREST_CHANNEL, UserInterests
+from serving.pipeline.recall import FAILED, INTEREST_CHANNEL, LATE, Recall, RecallResult, UserInterests
 from serving.releases.served_release import ServedRelease
 from serving.remote import array_json
 from serving.remote.array_json import Json
@@ -25,26 +24,26 @@ from training.recall.channel import Candidates
 from training.recall.reason import Reason
 
 WARM_UP_TIMEOUT_S = 120.0
-"""How long a release may take to be loaded over there."""
+"""How long the remote service may take to load a release."""
 RETRY_INTERVAL_S = 0.5
 
 RECALL_GRACE_S = 1.0
-"""How much longer than the deadline of the channels a request waits for the recall service: after that it is not there."""
+"""How much longer than the channels' deadline a request waits for the recall service."""
 RANKING_TIMEOUT_S = 5.0
-"""How long a request waits for the ranking service; then it keeps the fused order."""
+"""How long a request waits for the ranking service before it keeps the fused order."""
 
 RemoteCall = Callable[[str, Json, float | None], Json]
-"""`call(name, content, timeout_s)` gives what the other side answers; None: as long as a release may take.
+"""`call(name, content, timeout_s)` returns the response of the remote service; None: the longest timeout.
 
 Raises:
-    HopFailed: nothing came, or no answer to the question.
+    RemoteCallError: No response, or an error.
 """
 
 logger = logging.getLogger(__name__)
 
 
 class RemoteCallError(RuntimeError):
-    """The other side did not answer; `is_final` where asking again would not help, `is_late` where it may still do."""
+    """A remote call failed: `is_permanent` if retrying would not help, `is_timeout` if no response arrived in time."""
 
     def __init__(self, message: str, is_permanent: bool = False, is_timeout: bool = False) -> None:
         super().__init__(message)
@@ -52,8 +51,10 @@ class RemoteCallError(RuntimeError):
 
 
 class RemoteRecall(Recall):
-    """Asks the recall service. The threads of the channels and their deadline are over there, where they are counted; here is
-    counted who is left out because nothing comes from there.
+    """Client of the recall service.
+
+    Threads, deadline and metrics of the channels are in that service. This client counts the channels that are left out
+    because the service does not respond.
     """
 
     def __init__(self, call: RemoteCall, metrics: Metrics, deadline_s: float) -> None:
@@ -62,32 +63,34 @@ class RemoteRecall(Recall):
     def recall_for_users(
         self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
     ) -> RecallResult:
-        """See `Recall.of_users`."""
+        """See `Recall.recall_for_users`."""
         names = list(release.channels if only is None else only)
         return self._call_recall("recall_for_users", names, _request_payload(release, users) | {"k": k, "only": names})
 
     def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
-        """See `Recall.near`."""
+        """See `Recall.recall_similar`."""
         return self._call_recall(
             "recall_similar", list(release.channels), {"release": release.release_id, "item": item, "k": k}
         )
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
         """See `Recall.reasons`."""
-        told = self._call("reasons", _request_payload(release, users) | {"name": name, "items": items}, self._timeout_s)
-        return [Reason.from_json(one) for one in told["reasons"]]
+        content = self._call(
+            "reasons", _request_payload(release, users) | {"name": name, "items": items}, self._timeout_s
+        )
+        return [Reason.from_json(one) for one in content["reasons"]]
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
     ) -> UserInterests | None:
-        """See `Recall.tastes`."""
+        """See `Recall.find_user_interests`."""
         if INTEREST_CHANNEL not in release.channels:
             return None
         content = _request_payload(release, users) | {"items_of": array_json.encode_arrays(items_of)}
         return array_json.decode_user_interests(self._call("find_user_interests", content, self._timeout_s))
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
-        """See `Recall.warm`; waits until the release is loaded over there."""
+        """See `Recall.warm`; waits until the service has loaded the release."""
         content = _request_payload(release, users) | {"k": k}
         return array_json.decode_candidates(_retry_until_ready(self._call, "warm", content)["candidates"])
 
@@ -95,7 +98,7 @@ class RemoteRecall(Recall):
         try:
             return array_json.decode_recall_result(self._call(name, content, self._timeout_s))
         except Exception as error:
-            logger.exception("the recall service does not answer; its channels are left out of this answer")
+            logger.exception("the recall service failed; its channels are left out of this response")
             why = LATE if isinstance(error, RemoteCallError) and error.is_timeout else FAILED
             for channel in channels:
                 if why == LATE:
@@ -106,7 +109,7 @@ class RemoteRecall(Recall):
 
 
 class RemoteRanking(Ranking):
-    """Asks the ranking service."""
+    """Client of the ranking service."""
 
     def __init__(self, call: RemoteCall) -> None:
         self._call = call
@@ -117,7 +120,7 @@ class RemoteRanking(Ranking):
         return array_json.decode_arrays(self._call("score", content, RANKING_TIMEOUT_S)["probabilities"])
 
     def warm(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
-        """See `Ranking.warm`; waits until the release is loaded over there."""
+        """See `Ranking.warm`; waits until the service has loaded the release."""
         content = _request_payload(release, users) | {"items": array_json.encode_array(items_C)}
         return array_json.decode_arrays(_retry_until_ready(self._call, "score", content)["probabilities"])
 
@@ -127,7 +130,7 @@ def _request_payload(release: ServedRelease, users: UserBatch) -> Json:
 
 
 def _retry_until_ready(call: RemoteCall, name: str, content: dict[str, Any]) -> Json:
-    """The answer of a service that may just be starting, or loading."""
+    """The response of a service that may still be starting or loading."""
     deadline = time.monotonic() + WARM_UP_TIMEOUT_S
     while True:
         try:

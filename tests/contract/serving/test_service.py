@@ -164,7 +164,7 @@ def test_tracks_like_one(client):
     assert ask(client, "/similar", track_id="t0", debug=True)["trace"]["discovery"] is None
     unknown = client.post("/similar", json={"track_id": "nowhere"})
     assert unknown.status_code == 404
-    assert unknown.json() == {"error": "track 'nowhere' is not in release r1; give the id of another"}
+    assert unknown.json() == {"error": "track 'nowhere' is not in release r1; use the id of another track"}
     assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
 
 
@@ -247,7 +247,7 @@ def test_a_full_house_says_when_to_come_back(client, monkeypatch):
     for path, body in (("/recommend", {"user_id": "u"}), ("/similar", {"track_id": "t0"})):
         answer = client.post(path, json=body)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert "requests are being answered or wait" in answer.json()["error"]
+        assert "requests are in progress or queued" in answer.json()["error"]
     assert client.post("/recommend", content="x", headers={"content-type": "text/plain"}).status_code == 415
     event = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
     assert client.post("/events", json={"events": [event]}).status_code == 200

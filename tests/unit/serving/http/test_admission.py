@@ -52,7 +52,7 @@ def test_beyond_those_at_work_and_those_waiting_the_next_is_sent_away_at_once():
         await settled()
         status, body = await house.ask("d")
         assert (status["status"], dict(status["headers"])[b"retry-after"]) == (503, b"1")
-        assert json.loads(body["body"])["error"] == "3 requests are being answered or wait; ask again in 1 s"
+        assert json.loads(body["body"])["error"] == "3 requests are in progress or queued; retry in 1 s"
         assert (house.begun, house.refused) == (["a", "b"], ["/recommend"])
         house.let_go("b")
         await settled()

@@ -18,7 +18,7 @@ def test_what_fails_is_tried_again(caplog):
     polling.start()
     assert twice.wait(30)
     polling.close()
-    assert "sync failed and tries again in 0 s" in caplog.text and "no space left" in caplog.text
+    assert "sync failed; retrying in 0 s" in caplog.text and "no space left" in caplog.text
 
 
 def test_closing_waits_for_what_is_being_done_and_is_told_to_it():

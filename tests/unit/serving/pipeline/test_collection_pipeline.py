@@ -95,9 +95,9 @@ def test_with_the_store_away_there_is_an_answer(bench):
 
 def test_a_release_without_any_says_so_and_discovery_is_for_tracks(bench):
     for source in (ListSource("mlog", [], []), ListSource("playlist", [[2]], [2])):
-        with pytest.raises(NoCollections, match="release r1 has no mlogs; land some and train"):
+        with pytest.raises(NoCollections, match="release r1 has no mlogs; land and train some"):
             ask(bench, source, "mlog")
-    with pytest.raises(RequestRejected, match="scene mlog is of mlogs, which have no discovery"):
+    with pytest.raises(RequestRejected, match="scene mlog has mlogs, for which discovery is not defined"):
         read_request("u", "mlog", None, NOW, 0.5)
     with pytest.raises(RequestRejected, match="'shower' is not one of daily, private_fm, playlists, mlog"):
         read_request("u", "shower", None, NOW)

@@ -170,7 +170,7 @@ def test_old_days_are_deleted_and_shares_are_told_apart_to_a_hundredth(tmp_path)
 def test_a_broken_file_is_replaced(tmp_path, caplog):
     (tmp_path / DAILY_LISTS_FILE).write_bytes(b"no database" * 1000)
     lists = DailyLists(tmp_path)
-    assert "lists begin anew" in caplog.text
+    assert "daily lists are generated again" in caplog.text
     lists.write("u", 0, None, listed("t1"), 7)
     assert lists.read("u", 0, None, 7).today == listed("t1")
     lists.close()

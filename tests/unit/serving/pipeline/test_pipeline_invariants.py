@@ -103,7 +103,7 @@ def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
                 request = read_similar("t1", limit, user, now, None, *wanted)
             else:
                 request = read_request(user, scene, limit, now, discovery, None, *wanted)
-            answer = bench.path.answer(request, of)
+            answer = bench.path.recommend(request, of)
             shown = [item.track_id for item in answer.items]
             explored = [item.track_id for item in answer.items if item.is_exploration]
             assert all(catalogue.is_new_V[code[track]] for track in explored)
@@ -171,7 +171,7 @@ def test_no_playlist_or_mlog_is_shown_that_must_not_be(
         [{"user_id": user, "action": did, "target_type": kind, "target_id": name} for (kind, name), did in reported]
     )
     if known_as == "remembered":
-        bench.hydrate.user(read_request(user, "daily", 1, NOW), of)
+        bench.hydrate.load_user_state(read_request(user, "daily", 1, NOW), of)
         bench.store.is_away = True
     artist = {number: name for name, number in catalogue.artist_code.items()}
     recordings_gone = {int(catalogue.recording_V[code[name]]) for kind, name in gone if kind == "track"}
@@ -188,7 +188,7 @@ def test_no_playlist_or_mlog_is_shown_that_must_not_be(
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
         path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
-        served = replace(of, collection_channels={source.name: source}, collection_indexes={source.name: source.shelf})
+        served = replace(of, collection_channels={source.name: source}, collection_indexes={source.name: source.collection_index})
         answer = path.recommend(read_request(user, scene, limit, NOW, None, None, *wanted), served)
         playable = {name: [item for item in held[place] if may_be_played(item)] for place, name in enumerate(names)}
         allowed = []

@@ -63,7 +63,7 @@ def test_where_little_is_near_the_answer_is_short_and_not_what_is_popular(bench)
 
 
 def test_a_track_that_the_release_does_not_know_is_named(bench):
-    with pytest.raises(UnknownTrack, match="track 'nowhere' is not in release r1; give the id of another"):
+    with pytest.raises(UnknownTrack, match="track 'nowhere' is not in release r1; use the id of another track"):
         similar(bench, release(tracks(8), [VECTORS]), track_id="nowhere")
 
 

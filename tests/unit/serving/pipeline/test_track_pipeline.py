@@ -250,5 +250,5 @@ def test_warm_up_passes_a_good_release_and_names_the_part_that_fails():
         warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="fails in ranker"):
         warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW, RECALL, Ranking())
-    with pytest.raises(WarmUpFailed, match="nothing to show"):
+    with pytest.raises(WarmUpFailed, match="no candidates that may be shown"):
         warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW, RECALL, Ranking())
