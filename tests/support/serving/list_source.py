@@ -23,7 +23,9 @@ class ListSource(CandidateSource):
         containers = Collections(
             kind, ids, ids, Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
         )
-        self.collection_index = CollectionIndex(self.name, containers, np.zeros(len(ids), dtype=np.int64), kind == "mlog")
+        self.collection_index = CollectionIndex(
+            self.name, containers, np.zeros(len(ids), dtype=np.int64), kind == "mlog"
+        )
 
     def recall(self, users, k):
         if self.is_failing:
@@ -33,4 +35,7 @@ class ListSource(CandidateSource):
         )
 
     def reasons(self, user, items):
-        return [Reason("verbatim", {"text": f"because {self.collection_index.collections.ids_N[item]} fits"}) for item in items]
+        return [
+            Reason("verbatim", {"text": f"because {self.collection_index.collections.ids_N[item]} fits"})
+            for item in items
+        ]

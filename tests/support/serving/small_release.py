@@ -105,7 +105,9 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         "catalog": Catalog.build(table, vocabulary),
         "contract": CONTRACT,
     }
-    whole["collection_indexes"] = {name: source.collection_index for name, source in parts.get("collection_channels", {}).items()}
+    whole["collection_indexes"] = {
+        name: source.collection_index for name, source in parts.get("collection_channels", {}).items()
+    }
     return ServedRelease(**(whole | parts))
 
 

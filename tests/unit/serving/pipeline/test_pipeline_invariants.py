@@ -188,7 +188,9 @@ def test_no_playlist_or_mlog_is_shown_that_must_not_be(
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
         path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
-        served = replace(of, collection_channels={source.name: source}, collection_indexes={source.name: source.collection_index})
+        served = replace(
+            of, collection_channels={source.name: source}, collection_indexes={source.name: source.collection_index}
+        )
         answer = path.recommend(read_request(user, scene, limit, NOW, None, None, *wanted), served)
         playable = {name: [item for item in held[place] if may_be_played(item)] for place, name in enumerate(names)}
         allowed = []
