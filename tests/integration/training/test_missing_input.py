@@ -1,4 +1,4 @@
-"""A command of training that has nothing to read says so in one sentence."""
+"""Training commands without input end with one error message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from config import settings
 
 
 @pytest.mark.parametrize("command", [["prepare"], ["train", "channel", "popularity"], ["evaluate"]])
-def test_without_marts_it_says_what_is_missing_and_what_makes_it(tmp_path: Path, command: list[str]) -> None:
+def test_missing_marts_are_reported_with_the_remedy(tmp_path: Path, command: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"training.{command[0]}", *command[1:]],
         cwd=settings.ROOT,

@@ -1,4 +1,4 @@
-"""The tiny listening world with playlists and mlogs, and what was opened of them."""
+"""The tiny world with playlists and mlogs, and events of users opening them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MLOGS = {f"m{n}": [f"t{3 * n}"] for n in range(6)} | {"p1": ["t2"]}
 
 
 def container_marts(folder: Path, opened: list[tuple[str, str, str, datetime, str]], split: str = "user_time") -> Path:
-    """The tiny world with PLAYLISTS and MLOGS, and what was `opened`: (user, action, target, time, context)."""
+    """Marts of the tiny world with PLAYLISTS, MLOGS and events `opened`: (user, action, target, time, context)."""
     marts = write_marts(folder, random_plays())
     for mart, table in (("playlists", PLAYLISTS), ("mlogs", MLOGS)):
         rows = {
@@ -36,7 +36,7 @@ def container_marts(folder: Path, opened: list[tuple[str, str, str, datetime, st
 
 
 def add_events(marts: Path, opened: list[tuple[str, str, str, datetime, str]]) -> None:
-    """Add events to the mart, each as known when it occurred."""
+    """Add events to the mart, each known at the time it occurred."""
     events = pl.read_parquet(marts / "events.parquet").with_columns(context_id=pl.lit(None, pl.String))
     rows = [
         {

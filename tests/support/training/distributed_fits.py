@@ -1,8 +1,7 @@
-"""`python -m tests.support.training.distributed_fits MARTS OUT [--pause S] MODEL ...`: fits models of the tiny world, alone or, started by
-torchrun, as one of several ranks.
+"""`python -m tests.support.training.distributed_fits MARTS OUT [--pause S] MODEL ...`: fit models of the tiny world.
 
-Each leaves `OUT/MODEL/` as `training.engine.trainer` does. Nothing is dropped by chance: what each rank draws for itself is not
-what one process would draw.
+Runs as a single process or, started by torchrun, as one of several ranks. Each fit writes `OUT/MODEL/` as
+`training.engine.trainer` does. Dropout is off, since its random draws differ between ranks and a single process.
 """
 
 from __future__ import annotations
@@ -49,38 +48,38 @@ MODELS: dict[str, dict[str, Any]] = {
     "sum_pooling": {},
     "target_attention": {},
     "session_domains": {"trees": 20, "searches": ()},
-    # Each rank draws the negatives of this loss for itself.
+    # Without the auxiliary loss, whose negatives each rank draws by itself.
     "interest_evolution": {"auxiliary_weight": 0.0},
 }
 CHECKPOINT_EVERY = 5
 
 
 def fit(name: str, marts: Path, out: Path, pause: float = 0.0) -> None:
-    """One model; `pause`: seconds before each of its batches."""
+    """Fit one model, pausing `pause` seconds before each batch."""
     services = SERVICES | dict.fromkeys(RANKERS, ServiceContract(VIEWS))
     data = TrainingData(marts, "held_out", recipe("debug"), services=services)
     kind, changes = name.partition("-")[0], MODELS[name]
-    share, scheduled = distributed.rank_slice, trainer.Schedule
+    rank_slice, schedule = distributed.rank_slice, trainer.Schedule
 
-    def paused(count: int) -> slice:
+    def paused_rank_slice(count: int) -> slice:
         time.sleep(pause)
-        return share(count)
+        return rank_slice(count)
 
-    distributed.rank_slice, trainer.Schedule = paused, partial(scheduled, checkpoint_every=CHECKPOINT_EVERY)  # type: ignore[assignment]
+    distributed.rank_slice, trainer.Schedule = paused_rank_slice, partial(schedule, checkpoint_every=CHECKPOINT_EVERY)  # type: ignore[assignment]
     try:
         if kind in CHANNELS:
             config = CHANNELS[kind].config("debug")
             paths = field_paths(config)
-            known = {path: value for path, value in RECALL.items() if path in paths}
-            CHANNELS[kind].fit(data, change_config(config, known | changes), out / name)
+            changed = {path: value for path, value in RECALL.items() if path in paths}
+            CHANNELS[kind].fit(data, change_config(config, changed | changes), out / name)
         else:
             fit_ranker(kind, data, replace(RANKERS[kind].config("debug"), **(RANKING | changes)), out / name)
     finally:
-        distributed.rank_slice, trainer.Schedule = share, scheduled
+        distributed.rank_slice, trainer.Schedule = rank_slice, schedule
 
 
 def main() -> None:
-    """Every model that is named, one after the other."""
+    """Fit the named models one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("marts", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""A simulated world as marts, with the interests that were planted in it."""
+"""A simulated world as marts, with its ground-truth interests."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ HOUR_US = 3_600_000_000
 
 @dataclass(frozen=True)
 class PlantedWorld:
-    """`interest_V`: the planted interest of each item, -1 for the reserved ones; `names`: what an interest is."""
+    """Training data of a simulated world, with the interest that each track belongs to."""
 
     data: TrainingData
-    interest_V: np.ndarray
-    names: list[tuple[str, str]]
+    interest_V: np.ndarray  # -1 for the reserved codes
+    names: list[tuple[str, str]]  # language and style of each interest
 
     def number(self, language: str, style: str) -> int:
-        """The interest of that language and style."""
+        """Index of the interest with that language and style."""
         return self.names.index((language, style))
 
     def listener(self, interests: list[int], tracks: int, seed: int) -> UserBatch:
-        """Somebody who listened to so many catalogue tracks of each interest, in any order, one an hour."""
+        """A user who listened to `tracks` tracks of the catalog of each interest, in random order, one per hour."""
         generator = np.random.default_rng(seed)
-        mine = [np.flatnonzero((self.interest_V == one) & self.data.catalog_V) for one in interests]
-        item_L = np.concatenate([generator.choice(some, tracks, replace=False) for some in mine])
+        items = [np.flatnonzero((self.interest_V == interest) & self.data.catalog_V) for interest in interests]
+        item_L = np.concatenate([generator.choice(choices, tracks, replace=False) for choices in items])
         return listener_of(generator.permutation(item_L))
 
 
 def listener_of(item_L: np.ndarray) -> UserBatch:
-    """Somebody who listened to these items, one an hour, the last an hour ago."""
+    """A user who listened to these items, one per hour, the last one an hour ago."""
     ended_L = NOW - HOUR_US * np.arange(len(item_L), 0, -1)
     full_play = np.full_like(item_L, behaviours.load_behaviours().encoder["full_play"])
     columns = {"track_id": item_L, "ended_at": ended_L, "occurred_at": ended_L - 1, "behaviour": full_play}
@@ -50,19 +50,20 @@ def listener_of(item_L: np.ndarray) -> UserBatch:
 
 
 def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
-    """Simulate, and write what dbt would make of it: plays in parts by share within the user, tracks with facets."""
+    """Simulate a log and write marts: plays split per user, and tracks with facets but without content."""
     simulate(size, folder / "simulated")
     plays = _plays(folder)
     marts = write_marts(folder / "marts", list(plays.iter_rows()))
-    heard = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
-    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.col("track_id").is_in(heard.unique().to_list()))
+    played = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
+    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.col("track_id").is_in(played.unique().to_list()))
     tracks.drop("lyrics", "audio_vector", "image_vector").write_parquet(marts / "tracks.parquet")
     return _planted(folder)
 
 
 def described_world(folder: Path, size: WorldSize, new_artists: int) -> PlantedWorld:
-    """The same without facets, with words, sound and covers instead, where nobody has played anything by every
-    `new_artists`th artist; all that exists is in the catalogue.
+    """The same with texts, sound and covers instead of facets, and with all tracks in the catalog.
+
+    Plays of every `new_artists`th artist are removed, so that their tracks are cold.
     """
     simulate(size, folder / "simulated")
     tracks = _tracks(folder).with_columns(is_in_catalogue=pl.lit(True))

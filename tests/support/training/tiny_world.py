@@ -1,4 +1,4 @@
-"""A tiny listening world by hand: four users, three artists, marts as dbt publishes them."""
+"""A tiny world: random plays of a few users, three artists, written as marts."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ SERVICES = dict.fromkeys(CHANNELS, ServiceContract(("recent_events", "recent_cli
 
 
 def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:
-    """Marts of `plays` (user, track, end, played_ms), parts by share within the user, a session after 30 idle minutes."""
+    """Marts of `plays` (user, track, end, played_ms), split per user, with a session gap of 30 minutes."""
     rows = []
     for user in sorted({play[0] for play in plays}):
-        mine = [play for play in plays if play[0] == user]
+        user_plays = [play for play in plays if play[0] == user]
         session, previous = 0, None
-        for number, (_, track, ended, played) in enumerate(mine):
+        for number, (_, track, ended, played) in enumerate(user_plays):
             request = ended - timedelta(milliseconds=played)
             if previous is not None:
                 request = max(request, previous + timedelta(microseconds=1))
                 session += request - previous > timedelta(minutes=30)
-            share = number / len(mine)
+            share = number / len(user_plays)
             rows.append(
                 {
                     "event_id": f"{user}-{number:05d}",
@@ -70,7 +70,7 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     table.write_parquet(folder / "events.parquet")
     table.write_parquet(folder / "plays.parquet")
-    heard = set(table.filter(pl.col("part") != "test")["track_id"].to_list())
+    played_tracks = set(table.filter(pl.col("part") != "test")["track_id"].to_list())
     ids = sorted({play[1] for play in plays} | {f"t{n}" for n in range(TRACKS)})
     facets = {name: [[] for _ in ids] for name in ("styles", "scenes", "emotions", "themes")}
     facets |= {"languages": [["mandarin" if int(track[1:]) % 2 else "western"] for track in ids]}
@@ -80,7 +80,7 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
             "title": [f"Song {track}" for track in ids],
             "artist_id": [artist(track) for track in ids],
             "artist_names": [[f"Band {artist(track)}"] for track in ids],
-            "is_in_catalogue": [track in heard for track in ids],
+            "is_in_catalogue": [track in played_tracks for track in ids],
             "available_from": [None for _ in ids],
             "released_on": [None for _ in ids],
             **facets,
@@ -97,13 +97,13 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
 
 
 def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:
-    """The same marts with words and sounds of every track, all of which are in the catalogue."""
+    """The same marts with lyrics and audio vectors of every track, and with all tracks in the catalog."""
     marts = write_marts(folder, plays)
     tracks = pl.read_parquet(marts / "tracks.parquet")
     sound = np.random.default_rng(1).normal(size=(len(tracks), 4))
     number = tracks["track_id"].str.slice(1).cast(pl.Int64)
     tracks.with_columns(
-        lyrics=pl.Series([f"la la {'moon' if one % 3 else 'sun'} {one % 5}" for one in number]),
+        lyrics=pl.Series([f"la la {'moon' if value % 3 else 'sun'} {value % 5}" for value in number]),
         audio_vector=pl.Series(sound.tolist(), dtype=pl.List(pl.Float32)),
         is_in_catalogue=pl.lit(True),
     ).write_parquet(marts / "tracks.parquet")
@@ -111,12 +111,12 @@ def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path
 
 
 def artist(track: str) -> str:
-    """Tracks 0, 3, 6 … are by a0."""
+    """Artist of a track: tracks 0, 3, 6 … are by a0."""
     return f"a{int(track[1:]) % 3}"
 
 
 def random_plays(seed: int = 0, users: int = 4, count: int = 150) -> list[tuple[str, str, datetime, int]]:
-    """Sessions of five plays, two hours apart; each user prefers a third of the tracks."""
+    """Random plays in sessions of five, two hours apart; each user prefers a third of the tracks."""
     generator = np.random.default_rng(seed)
     plays = []
     for user in range(users):
@@ -132,19 +132,19 @@ def random_plays(seed: int = 0, users: int = 4, count: int = 150) -> list[tuple[
 
 @pytest.fixture(scope="session")
 def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny world's marts."""
+    """Marts of the tiny world."""
     return write_marts(tmp_path_factory.mktemp("marts"), random_plays())
 
 
 @pytest.fixture(scope="session")
 def data(marts: Path) -> TrainingData:
-    """The tiny world, held out."""
+    """Held-out training data of the tiny world."""
     return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
 
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A simulated world with the interests that were planted in it, a `PlantedWorld`."""
+    """A simulated world with its ground-truth interests (`PlantedWorld`)."""
     from ingestion.simulate import WorldSize
     from tests.support.training.planted_world import planted_world
 
@@ -153,11 +153,11 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="session")
 def described_data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    """The tiny world with words and sounds; everything is in the catalogue, also what nobody has played."""
+    """The tiny world with lyrics and audio vectors, and with unplayed tracks in the catalog."""
     folder = described(tmp_path_factory.mktemp("described"), random_plays())
     return TrainingData(folder, "held_out", recipe("debug"), services=SERVICES)
 
 
 def users_at(data: TrainingData, service: str, user_ids: list[str], times: list[int]) -> UserBatch:
-    """Requests at times in µs."""
+    """User batch of requests at `times` (µs UTC)."""
     return OfflineFeatures(data).load_user_batch(service, user_ids, np.array(times, dtype=np.int64))

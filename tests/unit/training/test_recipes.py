@@ -1,4 +1,4 @@
-"""What each recipe trains."""
+"""Models that each recipe trains."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from training.train import MODEL_TABLES, main, model_names
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
-def test_a_recipe_trains_every_ranker_that_it_does_not_leave_out_by_name(recipe: str) -> None:
-    left_out = RECIPES[recipe].excluded_rankers
-    assert set(left_out) < set(RANKERS)
-    assert model_names("rankers", recipe) == [name for name in RANKERS if name not in left_out]
+def test_recipes_train_all_rankers_that_they_do_not_exclude(recipe: str) -> None:
+    excluded = RECIPES[recipe].excluded_rankers
+    assert set(excluded) < set(RANKERS)
+    assert model_names("rankers", recipe) == [name for name in RANKERS if name not in excluded]
 
 
-def test_a_new_ranker_is_trained_without_any_other_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_rankers_need_no_other_registration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RANKERS, "mine", RANKERS["sum_pooling"])
     assert all("mine" in model_names("rankers", recipe) for recipe in RECIPES)
 
 
-def test_full_trains_the_whole_ladder() -> None:
+def test_full_trains_all_rankers() -> None:
     assert model_names("rankers", "full") == list(RANKERS)
 
 
-def test_a_list_of_all_is_every_table_of_the_recipe(
+def test_list_all_prints_every_table_of_the_recipe(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["train", "list", "all", "--recipe", "small"])

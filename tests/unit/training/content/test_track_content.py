@@ -1,4 +1,4 @@
-"""Content of a handful of tracks: what is missing adds nothing, and vectors are their principal components."""
+"""Content of a few tracks: missing parts are zeros, vectors are reduced to their principal components."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from training.content.track_content import COMMENT_SCHEMA, WIDTH, TrackContent, 
 from training.data.training_data import TrainingData
 from training.recipes import recipe
 
-NOBODY = pl.DataFrame(schema=COMMENT_SCHEMA)
+NO_COMMENTS = pl.DataFrame(schema=COMMENT_SCHEMA)
 
 
-def said(*rows: tuple[str, str, datetime | None]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=NOBODY.schema, orient="row")
+def comments_of(*rows: tuple[str, str, datetime | None]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=NO_COMMENTS.schema, orient="row")
 
 
-def test_ids_alone_have_no_content() -> None:
-    content = TrackContent.of(pl.DataFrame({"track_id": ["a", "b"]}), NOBODY)
+def test_tracks_without_metadata_have_no_content() -> None:
+    content = TrackContent.of(pl.DataFrame({"track_id": ["a", "b"]}), NO_COMMENTS)
     assert content.row_VW.shape == (2, 0)
     for use in ("off", "described", "all"):
         assert not content.has_content(use).any()
 
 
-def test_names_alone_are_content_only_where_all_is_used() -> None:
+def test_names_are_content_only_with_use_all() -> None:
     titles = ["Blue Train", "Blue Trane", None, ""]
     tracks = pl.DataFrame({"track_id": list("abcd"), "title": titles, "artist_names": [["Jon"], ["Jon"], None, [None]]})
-    content = TrackContent.of(tracks, NOBODY)
+    content = TrackContent.of(tracks, NO_COMMENTS)
     assert content.row_VW.dtype == np.float16
     assert content.has_content("all").tolist() == [True, True, False, False]
     assert not content.has_content("described").any()
@@ -39,7 +39,7 @@ def test_names_alone_are_content_only_where_all_is_used() -> None:
         content.has_content("some")
 
 
-def test_words_and_vectors_describe_and_each_block_has_length_one_or_zero() -> None:
+def test_texts_and_vectors_count_as_descriptive_and_blocks_have_unit_length_or_are_zero() -> None:
     random = np.random.default_rng(0)
     tracks = pl.DataFrame(
         {
@@ -51,7 +51,7 @@ def test_words_and_vectors_describe_and_each_block_has_length_one_or_zero() -> N
         },
         schema_overrides={"image_vector": pl.List(pl.Float32)},
     )
-    content = TrackContent.of(tracks, said(("f", "river la", None)))
+    content = TrackContent.of(tracks, comments_of(("f", "river la", None)))
     assert content.has_descriptive_content_V.tolist() == [True] * 6
     assert content.row_VW.shape[1] <= WIDTH
     audio = content.row_VW[:, -3:].astype(np.float32)
@@ -60,55 +60,55 @@ def test_words_and_vectors_describe_and_each_block_has_length_one_or_zero() -> N
     assert not audio[4:].any()
 
 
-def test_only_the_newest_comments_are_read_and_only_the_beginning_of_lyrics() -> None:
+def test_only_the_newest_comments_and_the_start_of_the_lyrics_are_used() -> None:
     tracks = pl.DataFrame({"track_id": ["a", "b", "c"], "lyrics": ["x" * 300 + "zebra", "", ""]})
     times = [datetime(2024, 1, day) for day in range(1, 7)]
     texts = ["zebra", "kind", "kind", "kind", "kind", "kind"]
-    comments = said(*(("b", text, time) for text, time in zip(texts, times, strict=True)), ("c", "zebra", None))
+    comments = comments_of(*(("b", text, time) for text, time in zip(texts, times, strict=True)), ("c", "zebra", None))
     row = TrackContent.of(tracks, comments).row_VW
-    # Nobody else says anything about zebras, so that the only one who does shares no n-gram with anybody.
+    # The other texts with "zebra" are cut off, so track c shares no n-gram with any text.
     assert row.shape[1] == 0 or not row[2].any()
 
 
-def test_vectors_of_several_lengths_are_refused() -> None:
+def test_vectors_of_different_lengths_raise() -> None:
     tracks = pl.DataFrame({"track_id": ["a", "b"], "audio_vector": [[1.0, 2.0], [1.0]]})
-    with pytest.raises(ValueError, match=r"audio_vector has vectors of lengths \[1, 2\]; land those of one model"):
-        TrackContent.of(tracks, NOBODY)
+    with pytest.raises(ValueError, match=r"audio_vector has vectors of lengths \[1, 2\]; land vectors of one model"):
+        TrackContent.of(tracks, NO_COMMENTS)
 
 
-def test_principal_components_are_those_of_a_full_svd() -> None:
+def test_principal_components_equal_a_full_svd() -> None:
     random = np.random.default_rng(0)
     vectors = (random.normal(size=(30, 3)) @ random.normal(size=(3, 7))).astype(np.float32)
     vectors[[4, 9]] = 0
-    known = np.delete(np.arange(30), [4, 9])
-    left, *_ = np.linalg.svd(vectors[known] - vectors[known].mean(0), full_matrices=False)
+    present = np.delete(np.arange(30), [4, 9])
+    left, *_ = np.linalg.svd(vectors[present] - vectors[present].mean(0), full_matrices=False)
     for width, kept in ((2, 2), (16, 3)):
         found = pca_whiten(vectors, width)
         assert found.shape == (30, kept) and not found[[4, 9]].any()
         expected = left[:, :kept] / np.linalg.norm(left[:, :kept], axis=1, keepdims=True)
-        signs = np.sign((found[known] * expected).sum(0))
-        np.testing.assert_allclose(found[known], expected * signs, atol=1e-3)
+        signs = np.sign((found[present] * expected).sum(0))
+        np.testing.assert_allclose(found[present], expected * signs, atol=1e-3)
     assert pca_whiten(np.zeros((3, 4), dtype=np.float32), 8).shape == (3, 0)
 
 
-def test_saved_content_is_read_again_and_not_made_again(tmp_path: Path) -> None:
+def test_cached_content_is_loaded_and_not_rebuilt(tmp_path: Path) -> None:
     marts = write_marts(tmp_path / "marts", random_plays())
-    kept = tmp_path / "kept"
-    data = TrainingData(marts, "held_out", recipe("debug"), cache_folder=kept)
+    cache = tmp_path / "cache"
+    data = TrainingData(marts, "held_out", recipe("debug"), cache_folder=cache)
     made = data.content
     assert len(made.row_VW) == len(data.vocabulary) and not made.row_VW[:2].any()
     pl.read_parquet(marts / "tracks.parquet").with_columns(title=pl.lit("same")).write_parquet(marts / "tracks.parquet")
-    again = TrainingData(marts, "held_out", recipe("debug"), cache_folder=kept).content
+    again = TrainingData(marts, "held_out", recipe("debug"), cache_folder=cache).content
     assert np.array_equal(again.row_VW, made.row_VW) and np.array_equal(
         again.has_descriptive_content_V, made.has_descriptive_content_V
     )
 
 
-def test_held_out_parameters_do_not_read_later_comments(tmp_path: Path) -> None:
+def test_held_out_fits_ignore_comments_after_the_cut(tmp_path: Path) -> None:
     marts = write_marts(tmp_path, random_plays())
     cut = datetime(2024, 1, 5)
     pl.DataFrame({"split": ["global_time"], "validation_from": [cut]}).write_parquet(marts / "train_cuts.parquet")
-    said(("t0", "early bird", datetime(2024, 1, 4)), ("t1", "early bird", cut), ("t2", "early bird", None),
+    comments_of(("t0", "early bird", datetime(2024, 1, 4)), ("t1", "early bird", cut), ("t2", "early bird", None),
          ("t3", "early bird", datetime(2024, 1, 1))).write_parquet(marts / "track_comments.parquet")  # fmt: skip
     described = {}
     for fit in ("held_out", "final"):

@@ -1,4 +1,4 @@
-"""What the registry says is asked once, and again when it was written anew."""
+"""The registry is read once, and again after it has changed."""
 
 import pytest
 
@@ -14,10 +14,10 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_note_is_of_one_registry(folder):
+def test_cache_is_valid_for_one_registry(folder):
     (folder / REGISTRY_FILE).write_bytes(b"first")
     assert read_cached_registry(lambda: {"service": [["view"], []]}) == {"service": [["view"], []]}
-    assert read_cached_registry(lambda: pytest.fail("it was noted")) == {"service": [["view"], []]}
+    assert read_cached_registry(lambda: pytest.fail("the result is cached")) == {"service": [["view"], []]}
     (folder / REGISTRY_FILE).write_bytes(b"second")
     assert read_cached_registry(lambda: {"service": [["other"], []]}) == {"service": [["other"], []]}
     assert [path.name for path in folder.iterdir() if path.name.startswith(REGISTRY_CACHE_FILE)] == [
@@ -25,6 +25,6 @@ def test_a_note_is_of_one_registry(folder):
     ]
 
 
-def test_without_a_registry_nothing_is_asked_and_nothing_noted(folder):
+def test_missing_registry_is_neither_read_nor_cached(folder):
     assert read_cached_registry(lambda: pytest.fail("there is no registry")) == {}
     assert list(folder.iterdir()) == []

@@ -16,8 +16,8 @@ from training.recipes import recipe
 CASES_SCRIPT = settings.ROOT.parent / "shared" / "anchors" / "cases.py"
 
 
-def test_cases_by_hand(tmp_path: Path) -> None:
-    """Twenty plays: 16 train, 2 validation, 2 test. Session 2 begins in validation, session 3 in test."""
+def test_cases_of_a_small_log(tmp_path: Path) -> None:
+    """20 plays: 16 train, 2 validation, 2 test. Session 2 starts in validation, session 3 in test."""
     plays = [("u", f"t{number % 4}", START + timedelta(minutes=4 * number), 180_000) for number in range(16)]
     later = START + timedelta(hours=9)
     plays += [("u", "t9", later, 180_000), ("u", "t0", later + timedelta(minutes=4), 180_000)]
@@ -39,7 +39,7 @@ def test_cases_by_hand(tmp_path: Path) -> None:
     assert not data.catalog_V[data.vocabulary.track_code["t8"]]
 
 
-def test_cases_equal_a_slow_oracle(data: TrainingData) -> None:
+def test_cases_equal_a_plain_python_oracle(data: TrainingData) -> None:
     rows = pl.read_parquet(data.marts / "plays.parquet").to_dicts()
     expected = []
     for session in dict.fromkeys((row["user_id"], row["session_id"]) for row in rows):
@@ -53,7 +53,9 @@ def test_cases_equal_a_slow_oracle(data: TrainingData) -> None:
         }
         targets = list(dict.fromkeys(row["track_id"] for row in inside if row["is_listened"]))
         if targets:
-            expected.append((session[0], inside[0]["play_number"], targets, [one for one in targets if one in before]))
+            expected.append(
+                (session[0], inside[0]["play_number"], targets, [track for track in targets if track in before])
+            )
     cases = data.recall_cases("validation")
     decode = data.vocabulary.decode
     found = [
@@ -69,24 +71,24 @@ def test_cases_equal_a_slow_oracle(data: TrainingData) -> None:
     assert len(expected) > 3
 
 
-def test_validation_does_not_look_for_what_only_it_knows(tmp_path: Path) -> None:
+def test_tracks_first_played_in_validation_are_not_reachable(tmp_path: Path) -> None:
     plays = random_plays()
     user, _, ended, _ = plays[125]
     plays[125] = (user, "t99", ended, 180_000)
     data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
-    (only_there,) = data.vocabulary.encode(["t99"])
-    assert data.catalog_V[only_there] and not data.validation_catalog_V[only_there]
+    (new_track,) = data.vocabulary.encode(["t99"])
+    assert data.catalog_V[new_track] and not data.validation_catalog_V[new_track]
     assert data.validation_catalog_V.sum() == data.catalog_V.sum() - 1
     kinds = data.recall_cases("validation").items
-    assert only_there in kinds["discovery"].items and only_there not in kinds["reachable"].items
+    assert new_track in kinds["discovery"].items and new_track not in kinds["reachable"].items
     dated = pl.read_parquet(data.marts / "tracks.parquet").with_columns(
         released_on=pl.when(pl.col("track_id") == "t99").then(pl.date(2020, 1, 1))
     )
     dated.write_parquet(data.marts / "tracks.parquet")
-    assert TrainingData(data.marts, "held_out", recipe("debug"), services=SERVICES).validation_catalog_V[only_there]
+    assert TrainingData(data.marts, "held_out", recipe("debug"), services=SERVICES).validation_catalog_V[new_track]
 
 
-def test_final_learns_from_everything(marts: Path, data: TrainingData) -> None:
+def test_final_uses_all_plays_for_training(marts: Path, data: TrainingData) -> None:
     final = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
     assert set(final.plays.part_P.tolist()) == {PARTS.index("train")}
     assert len(final.recall_cases("validation")) == 0
@@ -94,22 +96,22 @@ def test_final_learns_from_everything(marts: Path, data: TrainingData) -> None:
     assert final.catalog_V[final.plays.track_P].all()
 
 
-def test_sample_keeps_order_and_bounds(data: TrainingData) -> None:
+def test_sample_keeps_the_order_and_the_limit_per_user(data: TrainingData) -> None:
     cases = data.recall_cases("validation")
-    some = cases.sample(1, seed=0)
-    assert np.unique(some.user_C).tolist() == np.unique(cases.user_C).tolist()
-    assert np.bincount(some.user_C).max() == 1
-    assert some.take(np.arange(len(some))).items["targets"].items.tolist() == some.items["targets"].items.tolist()
+    sample = cases.sample(1, seed=0)
+    assert np.unique(sample.user_C).tolist() == np.unique(cases.user_C).tolist()
+    assert np.bincount(sample.user_C).max() == 1
+    assert sample.take(np.arange(len(sample))).items["targets"].items.tolist() == sample.items["targets"].items.tolist()
 
 
-def test_wrong_fit_is_refused(marts: Path) -> None:
+def test_unknown_fit_raises(marts: Path) -> None:
     with pytest.raises(ValueError, match="held_out or final"):
         TrainingData(marts, "other", recipe("debug"))
 
 
 @pytest.mark.skipif(not CASES_SCRIPT.exists(), reason="needs the reference script ../shared/anchors/cases.py")
-def test_cases_equal_the_reference(tmp_path: Path) -> None:
-    """The reference reads a play log of seconds; marts are made from its own plays, so only the cases are compared."""
+def test_cases_equal_the_reference_script(tmp_path: Path) -> None:
+    """The reference reads a log with times in seconds; marts are made from its plays, so only cases are compared."""
     generator = np.random.default_rng(3)
     lines = ["user_id,ts,track_id,artist_id,ms_played"]
     for user in range(3):
@@ -123,7 +125,7 @@ def test_cases_equal_the_reference(tmp_path: Path) -> None:
     subprocess.run(["gzip", str(source / "events.csv")], check=True)
     subprocess.run([sys.executable, str(CASES_SCRIPT), str(source), str(tmp_path / "cases")], check=True)
     plays = pl.read_parquet(tmp_path / "cases" / "plays.parquet")
-    catalogue = set(plays.filter(pl.col("part") != "test")["track_id"].to_list())
+    catalog = set(plays.filter(pl.col("part") != "test")["track_id"].to_list())
     marts = tmp_path / "marts"
     marts.mkdir()
     text, at = pl.String, pl.Datetime("us")
@@ -144,11 +146,11 @@ def test_cases_equal_the_reference(tmp_path: Path) -> None:
     ids = sorted(plays["track_id"].unique().to_list())
     pl.DataFrame(
         {
-            "track_id": [str(one) for one in ids],
+            "track_id": [str(track) for track in ids],
             "artist_id": ["a" for _ in ids],
             "title": ["t" for _ in ids],
             "artist_names": [["a"] for _ in ids],
-            "is_in_catalogue": [one in catalogue for one in ids],
+            "is_in_catalogue": [track in catalog for track in ids],
             "available_from": [None for _ in ids],
             "released_on": [None for _ in ids],
         },

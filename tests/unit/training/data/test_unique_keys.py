@@ -1,4 +1,4 @@
-"""Distinct keys and joined ranges against NumPy and plain loops."""
+"""Distinct keys and concatenated ranges against NumPy."""
 
 import numpy as np
 import pytest
@@ -8,19 +8,19 @@ from training.data.unique_keys import unique_counts, unique_inverse, unique_valu
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 500])
-def test_distinct_keys_are_those_of_numpy(count: int) -> None:
+def test_unique_functions_equal_numpy(count: int) -> None:
     key_N = np.random.default_rng(count).integers(0, 60, count)
     before = key_N.copy()
     expected, number_N, times = np.unique(key_N, return_inverse=True, return_counts=True)
     assert unique_values(key_N).tolist() == expected.tolist()
-    assert [one.tolist() for one in unique_counts(key_N)] == [expected.tolist(), times.tolist()]
-    assert [one.tolist() for one in unique_inverse(key_N)] == [expected.tolist(), number_N.tolist()]
-    assert key_N.tolist() == before.tolist(), "the keys stay as they were"
+    assert [array.tolist() for array in unique_counts(key_N)] == [expected.tolist(), times.tolist()]
+    assert [array.tolist() for array in unique_inverse(key_N)] == [expected.tolist(), number_N.tolist()]
+    assert key_N.tolist() == before.tolist(), "the input is not modified"
 
 
-def test_ranges_one_after_the_other() -> None:
+def test_concatenate_ranges() -> None:
     begin, end = np.array([4, 7, 7, 0]), np.array([6, 7, 10, 1])
-    number, place = concatenate_ranges(begin, end)
+    number, index = concatenate_ranges(begin, end)
     assert number.tolist() == [4, 5, 7, 8, 9, 0]
-    assert place.tolist() == [0, 0, 2, 2, 2, 3]
-    assert [len(one) for one in concatenate_ranges(begin[:0], end[:0])] == [0, 0]
+    assert index.tolist() == [0, 0, 2, 2, 2, 3]
+    assert [len(array) for array in concatenate_ranges(begin[:0], end[:0])] == [0, 0]

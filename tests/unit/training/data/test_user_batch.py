@@ -1,4 +1,4 @@
-"""What a model is given is the same array for array, read offline by time or online from lists."""
+"""Offline and online features of a request are equal, array by array."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ event = st.builds(
 )
 
 
-def same(left: UserBatch, right: UserBatch) -> None:
+def assert_equal(left: UserBatch, right: UserBatch) -> None:
     assert left.user_ids == right.user_ids and left.scene_B == right.scene_B
     np.testing.assert_array_equal(left.request_at_B, right.request_at_B)
     assert left.views.keys() == right.views.keys()
@@ -76,9 +76,9 @@ def training_data(folder: Path, rows: list[dict[str, Any]], contract: ServiceCon
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     history=st.lists(event, min_size=1, max_size=30),
-    asked=st.lists(
+    requests=st.lists(
         st.tuples(
-            st.sampled_from([*USERS, "nobody"]),
+            st.sampled_from([*USERS, "unknown"]),
             st.integers(0, 10).map(lambda n: 60 * n) | st.sampled_from([DAY, DAY + 60]),
             st.integers(-1, 1),
         ),
@@ -86,14 +86,14 @@ def training_data(folder: Path, rows: list[dict[str, Any]], contract: ServiceCon
         max_size=6,
     ),
 )
-def test_online_lists_become_the_arrays_of_the_dense_reader(history: Any, asked: Any) -> None:
-    for number, one in enumerate(history):
-        one["event_id"] = f"e{(number * 7919) % 997:03d}"
+def test_online_lists_equal_the_offline_reader(history: Any, requests: Any) -> None:
+    for number, row in enumerate(history):
+        row["event_id"] = f"e{(number * 7919) % 997:03d}"
     rows = event_rows(history)
     with tempfile.TemporaryDirectory() as name:
         data = training_data(Path(name), rows, CONTRACT)
-        users = [user for user, _, _ in asked]
-        times = np.array([us(second) + step for _, second, step in asked], dtype=np.int64)
+        users = [user for user, _, _ in requests]
+        times = np.array([us(second) + step for _, second, step in requests], dtype=np.int64)
         scenes = [None, "daily"] * 3
         offline = OfflineFeatures(data).load_user_batch("recommender", users, times, scenes[: len(users)])
         online = user_batch_from_online(
@@ -107,10 +107,10 @@ def test_online_lists_become_the_arrays_of_the_dense_reader(history: Any, asked:
             ],
             scenes=scenes[: len(users)],
         )
-        same(offline, online)
+        assert_equal(offline, online)
 
 
-def test_a_profile_is_the_same_number_from_both_and_zero_for_nobody(tmp_path: Path) -> None:
+def test_profiles_are_equal_and_zero_for_unknown_users(tmp_path: Path) -> None:
     contract = ServiceContract(("recent_clicks",), ("user_profile:plays_total",))
     rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behaviour": "click"}])
     profiles = {"user_id": ["u1", "u1"], "known_at": [at(86_400), at(2 * 86_400)], "plays_total": [3, 9]}
@@ -118,7 +118,7 @@ def test_a_profile_is_the_same_number_from_both_and_zero_for_nobody(tmp_path: Pa
     data = training_data(tmp_path, rows, contract)
     features = OfflineFeatures(data)
     features._store = sqlite_store(tmp_path, SEQUENCE_VIEWS)
-    users, times = ["u1", "nobody", "u1", "u1"], np.array([us(second) for second in (60, 90_000, 90_000, 172_800)])
+    users, times = ["u1", "unknown", "u1", "u1"], np.array([us(second) for second in (60, 90_000, 90_000, 172_800)])
     offline = features.load_user_batch("recommender", users, times)
     view = SEQUENCE_VIEWS["recent_clicks"]
     online = user_batch_from_online(
@@ -132,11 +132,11 @@ def test_a_profile_is_the_same_number_from_both_and_zero_for_nobody(tmp_path: Pa
         ],
         profiles=[{"user_profile__plays_total": value} for value in (None, None, 3, 9)],
     )
-    same(offline, online)
+    assert_equal(offline, online)
     assert offline.profile["user_profile__plays_total"].tolist() == [0, 0, 3, 9]
 
 
-def test_a_view_or_value_that_is_missing_counts_as_empty(tmp_path: Path) -> None:
+def test_missing_views_and_values_are_empty(tmp_path: Path) -> None:
     rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behaviour": "click"}])
     contract = ServiceContract(("recent_clicks", "exclusions"), ("user_profile:plays_total",))
     data = training_data(tmp_path, rows, contract)

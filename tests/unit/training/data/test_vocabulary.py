@@ -16,23 +16,23 @@ TRACKS = pl.DataFrame(
 PLAYS = pl.DataFrame({"track_id": ["c", "c", "a", "b"]})
 
 
-def test_most_played_first_then_by_id() -> None:
+def test_codes_are_by_plays_then_by_id() -> None:
     vocabulary = Vocabulary.build(TRACKS, PLAYS)
     assert vocabulary.track_ids_V.tolist() == ["", "", "c", "a", "b", "d"]
-    assert vocabulary.encode(["d", "c", "nobody"]).tolist() == [5, 2, 1]
+    assert vocabulary.encode(["d", "c", "missing"]).tolist() == [5, 2, 1]
     assert vocabulary.decode(vocabulary.encode(["a", "b"])) == ["a", "b"]
 
 
-def test_artists_are_numbered_too_and_a_track_without_one_is_unknown() -> None:
+def test_artists_have_codes_and_missing_artists_are_unknown() -> None:
     vocabulary = Vocabulary.build(TRACKS, PLAYS)
-    of_track = dict(zip(vocabulary.track_ids_V.tolist(), vocabulary.artist_of_track_V.tolist(), strict=True))
-    assert of_track["c"] == 1
-    assert of_track["b"] == of_track["d"] != of_track["a"]
+    artist_of = dict(zip(vocabulary.track_ids_V.tolist(), vocabulary.artist_of_track_V.tolist(), strict=True))
+    assert artist_of["c"] == 1
+    assert artist_of["b"] == artist_of["d"] != artist_of["a"]
     assert vocabulary.describe(vocabulary.track_code["b"]) == "B by X"
     assert vocabulary.describe(vocabulary.track_code["d"]) == "a track by X"
 
 
-def test_save_and_load_give_the_same(tmp_path: Path) -> None:
+def test_save_and_load_round_trip(tmp_path: Path) -> None:
     vocabulary = Vocabulary.build(TRACKS, PLAYS)
     vocabulary.save(tmp_path)
     loaded = Vocabulary.load(tmp_path)

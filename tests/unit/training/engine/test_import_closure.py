@@ -1,4 +1,4 @@
-"""A change of any module that a result depends on changes its cache key; a change elsewhere does not."""
+"""Cache keys change exactly with the modules that a result depends on."""
 
 import json
 import shutil
@@ -31,12 +31,15 @@ PRODUCERS = {
     },
     **{f"ablation {name}": ablation.code for name, ablation in ABLATIONS.items()},
 }
-PACKAGES = ("ingestion", "quality", "sequences", "training", "serving", "local", "feature_repo")
+PACKAGES = (
+    *("config", "web", "storage", "ingestion", "quality", "sequences", "training", "serving", "privacy", "console"),
+    *("local", "feature_repo"),
+)
 MODULES = sorted(
     str(path.relative_to(settings.ROOT))
     for path in (
         *settings.ROOT.glob("*.py"),
-        *(file for one in PACKAGES for file in (settings.ROOT / one).rglob("*.py")),
+        *(file for package in PACKAGES for file in (settings.ROOT / package).rglob("*.py")),
     )
 )
 
@@ -67,7 +70,7 @@ def closures(tree) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_changed_module_changes_exactly_the_keys_that_depend_on_it(module, tree, unchanged, closures):
+def test_changed_modules_change_exactly_the_keys_that_depend_on_them(module, tree, unchanged, closures):
     path = tree / module
     source = path.read_bytes()
     path.write_bytes(source + b"\n# changed\n")
@@ -79,9 +82,10 @@ def test_a_changed_module_changes_exactly_the_keys_that_depend_on_it(module, tre
 
 
 @pytest.mark.parametrize("name", ["evaluation", "cached arrays", "channel realtime", "ranker session_domains"])
-def test_the_closure_holds_every_module_that_python_loads(name):
-    """The oracle is Python: what importing the producers loads is in the closure, but for the `__init__` of packages."""
-    show = "import importlib, json, sys; [importlib.import_module(m) for m in sys.argv[1:]]; print(json.dumps(list(sys.modules)))"
+def test_closure_contains_all_modules_that_python_loads(name):
+    """The oracle is Python: modules loaded by importing the producers, except the `__init__` of packages."""
+    show = "import importlib, json, sys; [importlib.import_module(m) for m in sys.argv[1:]]; "
+    show += "print(json.dumps(list(sys.modules)))"
     command = [sys.executable, "-c", show, *PRODUCERS[name]]
     result = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True)
     files = {module.replace(".", "/") + ".py": module for module in json.loads(result.stdout.splitlines()[-1])}
@@ -93,24 +97,24 @@ def test_the_closure_holds_every_module_that_python_loads(name):
 
 
 @pytest.mark.parametrize("module", ["training/slate/filters.py", "training/data/catalog.py"])
-def test_the_evaluation_depends_on_the_filters_of_the_slate(module, closures):
+def test_evaluation_depends_on_filters(module, closures):
     assert module in closures["evaluation"]
 
 
 @pytest.mark.parametrize(
     "module", ["training/data/unique_keys.py", "training/data/feature_services.py", "training/data/user_sampling.py"]
 )
-def test_every_model_depends_on_how_its_features_are_read(module, closures):
+def test_models_depend_on_the_reading_of_features(module, closures):
     assert all(module in closures[name] for name in PRODUCERS if name.startswith(("channel", "ranker")))
 
 
-def test_an_evaluation_is_keyed_by_the_code_that_measures(tmp_path, monkeypatch):
+def test_evaluation_is_keyed_by_its_code(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("training.evaluate.code_hash", lambda *modules: seen.append(modules) or "the hash")
     monkeypatch.setattr("training.evaluate.model_input_hashes", lambda *_: {})
 
     class Recorded:
-        """A workspace that returns what it is given."""
+        """A workspace that returns its arguments."""
 
         def inputs(self, **parts):
             return parts
@@ -119,16 +123,16 @@ def test_an_evaluation_is_keyed_by_the_code_that_measures(tmp_path, monkeypatch)
     assert seen == [("training.evaluate",)]
 
 
-def test_siblings_of_a_folder_that_is_no_package_are_followed():
+def test_flat_imports_of_siblings_are_followed():
     assert "feature_repo.sources" in import_closure("feature_repo.services")
 
 
-def test_a_relative_import_is_refused(tmp_path):
+def test_relative_imports_raise(tmp_path):
     (tmp_path / "one.py").write_text("from . import two\n")
     with pytest.raises(ImportError, match="import by the full name"):
         import_closure("one", root=tmp_path)
 
 
-def test_a_module_that_is_not_there_is_refused(tmp_path):
+def test_missing_modules_raise(tmp_path):
     with pytest.raises(ModuleNotFoundError, match=r"no module training\.nothing"):
         import_closure("training.nothing", root=tmp_path)

@@ -1,4 +1,4 @@
-"""Shared out over processes or not, the pieces give the same results in the same order."""
+"""Results are the same and in order for any number of processes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def work(piece: int) -> tuple[int, list[float], int]:
 
 
 @pytest.mark.parametrize("processes", [1, 2, None])
-def test_results_come_in_the_order_of_the_pieces(processes: int | None) -> None:
+def test_results_are_in_order(processes: int | None) -> None:
     pieces = range(MIN_PIECES_TO_FORK * 2)
-    found = list(parallel_map(work, pieces, "test", processes))
-    assert [one[:2] for one in found] == [work(piece)[:2] for piece in pieces]
-    assert (os.getpid() in {one[2] for one in found}) == (processes == 1 or os.cpu_count() == 1)
+    results = list(parallel_map(work, pieces, "test", processes))
+    assert [result[:2] for result in results] == [work(piece)[:2] for piece in pieces]
+    assert (os.getpid() in {result[2] for result in results}) == (processes == 1 or os.cpu_count() == 1)
 
 
-def test_what_was_made_here_is_known_there() -> None:
-    known = {"at": torch.tensor([7])}
-    assert list(parallel_map(lambda piece: int(known["at"]) + piece, range(3), "test", 2)) == [7, 8, 9]
+def test_processes_inherit_loaded_data() -> None:
+    loaded = {"at": torch.tensor([7])}
+    assert list(parallel_map(lambda piece: int(loaded["at"]) + piece, range(3), "test", 2)) == [7, 8, 9]
 
 
-def test_nothing_is_made_of_nothing() -> None:
+def test_no_pieces() -> None:
     assert list(parallel_map(work, [], "test")) == []
 
 
-def test_an_error_is_the_callers() -> None:
+def test_errors_are_raised_in_the_caller() -> None:
     def fails(piece: int) -> int:
         raise ValueError(f"piece {piece}")
 
@@ -43,7 +43,7 @@ def test_an_error_is_the_callers() -> None:
         list(parallel_map(fails, range(3), "test", 2))
 
 
-def test_a_killed_process_is_no_silence() -> None:
+def test_killed_processes_raise() -> None:
     def dies(piece: int) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
         return piece

@@ -17,7 +17,7 @@ STEPS = 60
 
 
 class Line(lightning.LightningModule):
-    """Learns y = 3x, with dropout, so that a step depends on its random numbers."""
+    """Learns y = 3x with dropout, so that steps depend on random numbers."""
 
     def __init__(self, pause: float = 0.0) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def fit_line(folder: Path, pause: float = 0.0) -> trainer.FitRecord:
     return trainer.fit(module, batch_at, schedule, folder, validate)
 
 
-def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+def test_resumed_fit_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = fit_line(tmp_path / "whole")
     code = "from pathlib import Path; from tests.unit.training.engine.test_trainer import fit_line; "
     code += f"fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
@@ -58,7 +58,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert last.exists(), "the fit was not killed in the middle"
+    assert last.exists(), "the fit was not interrupted"
     assert not (tmp_path / "cut" / trainer.FIT_RECORD_FILE).exists()
     resumed = fit_line(tmp_path / "cut")
     first, second = (
@@ -70,25 +70,25 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     assert [row["value"] for row in resumed.history] == [row["value"] for row in whole.history]
 
 
-def test_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path: Path) -> None:
+def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     values = iter([1.0, 3.0, 2.0, 2.5, 9.0])
     record = trainer.fit(Line(), batch_at, trainer.Schedule(1000, 5, patience=2), tmp_path, lambda: next(values))
     assert (record.steps, record.value) == (10, 3.0)
     assert len(record.history) == 4
 
 
-def test_without_validation_runs_all_steps_and_is_not_repeated(tmp_path: Path) -> None:
+def test_fit_without_validation_runs_all_steps_once(tmp_path: Path) -> None:
     record = trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path)
     assert record.steps == 15
     assert trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path) == record
 
 
-def test_the_log_says_how_much_of_the_time_steps_waited_for_data(
+def test_share_of_time_waiting_for_data_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
-    # In one thread, so that this clock says who took the time
+    # In one thread, so that the fake clock is deterministic
     monkeypatch.setattr(trainer, "Prefetcher", lambda batches: batches)
 
     class Slow(Line):
@@ -96,10 +96,10 @@ def test_the_log_says_how_much_of_the_time_steps_waited_for_data(
             now[0] += 3
             return super().training_step(batch, index)
 
-    def made(step: int) -> torch.Tensor:
+    def slow_batch_at(step: int) -> torch.Tensor:
         now[0] += 1
         return batch_at(step)
 
-    record = trainer.fit(Slow(), made, trainer.Schedule(8), tmp_path)
+    record = trainer.fit(Slow(), slow_batch_at, trainer.Schedule(8), tmp_path)
     assert record.data_wait_share == 0.25
-    assert "8 steps, 25.0% of the steps' time waiting for data" in capsys.readouterr().err
+    assert "8 steps, 25.0% of step time waiting for data" in capsys.readouterr().err

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sequences.behaviours import load_behaviours
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.engine.workspace import FORMAT, INPUTS_FILE, OutdatedFormat, Workspace, check_format, mark_done
 
@@ -32,3 +35,17 @@ def test_opening_a_workspace_of_another_version_fails(tmp_path: Path, monkeypatc
     with pytest.raises(OutdatedFormat, match="2026-06-01-debug"):
         Workspace.open("2026-06-01", "debug")
     assert Workspace.open("2026-06-02", "debug").as_of == "2026-06-02"
+
+
+@pytest.mark.parametrize("change", [{"session_gap_minutes": 45}, {"skip_below_ms": 10_000}, {"rows": ()}])
+def test_cache_keys_depend_on_the_table_of_behaviors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    """Python reads behaviors and thresholds directly from dbt: they may change while marts and code do not."""
+    workspace = Workspace(tmp_path / "training", write_marts(tmp_path / "marts", random_plays()), "2024-02-01", "debug")
+    inputs, cache_folder = workspace.inputs(), workspace.cache_folder("held_out")
+    assert workspace.inputs() == inputs
+    changed = replace(load_behaviours(), **change)
+    monkeypatch.setattr("training.engine.workspace.load_behaviours", lambda: changed)
+    assert workspace.inputs()["hash"] != inputs["hash"]
+    assert workspace.cache_folder("held_out") != cache_folder

@@ -1,4 +1,4 @@
-"""The index with a boundary against sorting everything, one request at a time."""
+"""The cold-start index against plain sorting, one request at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ITEMS = np.arange(2, 42)
 
 
 def world(cold: int) -> tuple[torch.Tensor, ItemCodes]:
-    """42 vectors that half precision holds exactly, of whose items the last `cold` are cold; the even ones have content."""
+    """42 vectors that float16 represents exactly; the last `cold` items are cold, even items have content."""
     torch.manual_seed(1)
     vector_VD = torch.nn.functional.normalize(torch.randn(42, 5), dim=1).half().float()
     number_V = torch.arange(42)
@@ -25,8 +25,8 @@ def world(cold: int) -> tuple[torch.Tensor, ItemCodes]:
     return vector_VD, codes
 
 
-def guarded(vector_VD: torch.Tensor, codes: ItemCodes, kind: str = "exact") -> ColdStartIndex:
-    """Of ITEMS; an approximate index of the warm ones reads all of its lists."""
+def build(vector_VD: torch.Tensor, codes: ItemCodes, kind: str = "exact") -> ColdStartIndex:
+    """Index of ITEMS; the approximate index of warm items probes all lists."""
     is_cold = codes.is_cold_V.numpy()[ITEMS]
     warm, cold = (ExactIndex.of(items, vector_VD[items]) for items in (ITEMS[~is_cold], ITEMS[is_cold]))
     return ColdStartIndex(warm if kind == "exact" else IVFIndex.of(warm, 1_000, seed=0), cold)
@@ -41,16 +41,16 @@ def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]
 @pytest.mark.parametrize(
     ("kind", "cold"), [("exact", 0), ("exact", 15), ("exact", 40), ("approximate", 0), ("approximate", 15)]
 )
-@pytest.mark.parametrize("least", [-2.0, 0.1, 0.5, np.inf])
-def test_cold_items_enter_from_the_boundary_on(kind: str, cold: int, least: float) -> None:
+@pytest.mark.parametrize("threshold", [-2.0, 0.1, 0.5, np.inf])
+def test_cold_items_need_the_threshold(kind: str, cold: int, threshold: float) -> None:
     vector_VD, codes = world(cold)
-    index = guarded(vector_VD, codes, kind)
+    index = build(vector_VD, codes, kind)
     query_BD = torch.randn(6, 5)
     exclude_BX = np.array([[2, 39, 40]] * 6)
-    items_BK, score_BK = index.search(query_BD, 12, exclude_BX, least)
+    items_BK, score_BK = index.search(query_BD, 12, exclude_BX, threshold)
     for row in range(6):
         score_V = (vector_VD @ query_BD[row]).numpy()
-        is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= least)
+        is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= threshold)
         is_allowed_V[exclude_BX[row]] = False
         assert items_BK[row].tolist() == expected(score_V, is_allowed_V, 12)
         found = items_BK[row] > 0
@@ -58,9 +58,9 @@ def test_cold_items_enter_from_the_boundary_on(kind: str, cold: int, least: floa
         assert np.isneginf(score_BK[row][~found]).all()
 
 
-def test_each_row_of_several_queries_has_its_own_boundary() -> None:
+def test_each_row_has_its_own_threshold() -> None:
     vector_VD, codes = world(20)
-    index = guarded(vector_VD, codes)
+    index = build(vector_VD, codes)
     query_BQD = torch.randn(2, 3, 5).repeat(2, 1, 1)
     items_BK, _ = index.search_best(query_BQD, 40, None, np.array([np.inf, np.inf, -2.0, 0.3]))
     cold = codes.is_cold_V.numpy()
@@ -72,7 +72,7 @@ def test_each_row_of_several_queries_has_its_own_boundary() -> None:
     }
 
 
-def test_positives_count_by_their_best_query_as_if_cold_and_only_with_content() -> None:
+def test_positives_with_content_are_scored_as_cold_by_their_best_query() -> None:
     vector_VD, codes = world(0)
     query_BQD = torch.randn(2, 3, 5)
     targets = Ragged(np.array([4, 5, 7, 6]), np.array([0, 2, 4]))
@@ -82,6 +82,8 @@ def test_positives_count_by_their_best_query_as_if_cold_and_only_with_content() 
         return vector_VD[items]
 
     found = score_positives_as_cold(query_BQD, targets, vectors, codes)
-    by_hand = [max(float(query @ vector_VD[item]) for query in query_BQD[case]) for case, item in ((0, 4), (1, 6))]
-    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+    expected_scores = [
+        max(float(query @ vector_VD[item]) for query in query_BQD[case]) for case, item in ((0, 4), (1, 6))
+    ]
+    np.testing.assert_allclose(found, expected_scores, rtol=1e-5)
     assert not len(score_positives_as_cold(query_BQD, Ragged(np.array([5]), np.array([0, 1, 1])), vectors, codes))

@@ -1,4 +1,4 @@
-"""Every kind of index: items that come and go, against an index made anew; and the approximate one against the exact."""
+"""All kinds of index: adding and removing items against plain sorting, and approximate against exact search."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,8 @@ KINDS = ("exact", "rounded", "approximate", "codes")
 
 
 @pytest.fixture(autouse=True)
-def _rounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the index of the kind `rounded` looks at bytes first, whatever the size and the processor; only that of the kind
-    `codes` at codes, and then at the vector of everything that is left.
-    """
+def _force_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the int8 prefilter only for the kind `rounded`, on any CPU, and codes only for `codes`, rescoring all."""
     kind = request.getfixturevalue("kind") if "kind" in request.fixturenames else ""
     monkeypatch.setattr("training.index.exact.MIN_GROUPS_FOR_PREFILTER", 1 if kind == "rounded" else 1_000_000)
     monkeypatch.setattr("training.index.exact.has_fast_int8_matmul", lambda: True)
@@ -24,7 +22,7 @@ def _rounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def directions(count: int, seed: int) -> torch.Tensor:
-    """Vectors of length 1 that half precision holds exactly: four of 12 numbers are ±1/2. Some are equal."""
+    """Unit vectors that float16 represents exactly: four of 12 numbers are ±1/2. Some are equal."""
     random = np.random.default_rng(seed)
     vector_ND = np.zeros((count, 12), dtype=np.float32)
     for row in vector_ND:
@@ -32,48 +30,48 @@ def directions(count: int, seed: int) -> torch.Tensor:
     return torch.from_numpy(vector_ND)
 
 
-def questions(rows: int, queries: int, seed: int) -> torch.Tensor:
-    """Whole numbers so large that different vectors hardly score the same and every score is exact."""
+def integer_queries(rows: int, queries: int, seed: int) -> torch.Tensor:
+    """Integer queries so large that scores rarely tie, and that all scores are exact."""
     random = np.random.default_rng(seed)
     return torch.from_numpy(random.integers(-200_000, 200_000, (rows, queries, 12)).astype(np.float32))
 
 
-def made(kind: str, items: np.ndarray, vectors: torch.Tensor, probes: int = 1_000) -> Index:
-    """An index; the approximate one reads all lists."""
+def build(kind: str, items: np.ndarray, vectors: torch.Tensor, probes: int = 1_000) -> Index:
+    """An index; the approximate kinds probe all lists."""
     exact = ExactIndex.of(items, vectors)
     return IVFIndex.of(exact, probes, seed=0) if kind in ("approximate", "codes") else exact
 
 
-def best(items: np.ndarray, vectors: torch.Tensor, query_QD: torch.Tensor, left_out: set[int], k: int) -> list[int]:
-    """By sorting everything."""
+def top_by_sorting(
+    items: np.ndarray, vectors: torch.Tensor, query_QD: torch.Tensor, excluded: set[int], k: int
+) -> list[int]:
+    """Oracle: sort all items."""
     score = (vectors @ query_QD.T).amax(1).tolist()
-    ordered = sorted((-value, item) for value, item in zip(score, items.tolist(), strict=True) if item not in left_out)
+    ordered = sorted((-value, item) for value, item in zip(score, items.tolist(), strict=True) if item not in excluded)
     return [item for _, item in ordered][:k] + [0] * max(k - len(ordered), 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_lists_hold_what_sorting_finds(kind: str) -> None:
-    items, vectors, queries = np.arange(100, 700), directions(600, 0), questions(6, 3, 1)
+def test_results_equal_sorting(kind: str) -> None:
+    items, vectors, queries = np.arange(100, 700), directions(600, 0), integer_queries(6, 3, 1)
     exclude = np.random.default_rng(2).integers(90, 710, (6, 400))
     exclude[0] = 0
-    index = made(kind, items, vectors)
+    index = build(kind, items, vectors)
     found, scores = index.search_best(queries, 20, exclude)
     for row in range(6):
-        assert found[row].tolist() == best(items, vectors, queries[row], set(exclude[row].tolist()), 20)
+        assert found[row].tolist() == top_by_sorting(items, vectors, queries[row], set(exclude[row].tolist()), 20)
         expected = (vectors[found[row] - 100] @ queries[row].T).amax(1)
         assert scores[row].tolist() == expected.tolist()
-    alone = [index.search_best(queries[row, None], 20, exclude[row, None])[0][0] for row in range(6)]
-    assert np.array_equal(found, np.stack(alone))
+    single = [index.search_best(queries[row, None], 20, exclude[row, None])[0][0] for row in range(6)]
+    assert np.array_equal(found, np.stack(single))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_items_come_and_go(kind: str) -> None:
-    """New items stand between old ones and equal some of them; an item that was taken out comes back with another
-    vector.
-    """
-    vectors, queries = directions(300, 0), questions(4, 2, 1)
+def test_adding_and_removing_items(kind: str) -> None:
+    """New items lie between old ones and equal some of them; a removed item returns with another vector."""
+    vectors, queries = directions(300, 0), integer_queries(4, 2, 1)
     items = np.arange(2, 602, 2)
-    index = made(kind, items, vectors)
+    index = build(kind, items, vectors)
     before = index.search_best(queries, 30)
     gone, new = np.array([2, 4, 5, 400, 9_999]), np.array([601, 3, 5, 4, 2_000])
     new_vectors = torch.cat([vectors[:2], directions(3, 7)])
@@ -84,57 +82,57 @@ def test_items_come_and_go(kind: str) -> None:
     exclude = np.array([[3], [5], [6], [0]])
     found, _ = changed.search_best(queries, 30, exclude)
     for row in range(4):
-        assert found[row].tolist() == best(all_items, all_vectors, queries[row], {int(exclude[row, 0])}, 30)
-    assert np.array_equal(index.search_best(queries, 30)[0], before[0]), "the first index is as it was"
+        assert found[row].tolist() == top_by_sorting(all_items, all_vectors, queries[row], {int(exclude[row, 0])}, 30)
+    assert np.array_equal(index.search_best(queries, 30)[0], before[0]), "the first index is unchanged"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("items", [[7, 4], [900, 900]])
-def test_an_item_is_indexed_once(kind: str, items: list[int]) -> None:
-    index = made(kind, np.arange(2, 52), directions(50, 0))
+def test_adding_an_indexed_item_raises(kind: str, items: list[int]) -> None:
+    index = build(kind, np.arange(2, 52), directions(50, 0))
     with pytest.raises(ValueError, match=f"item {items[1]} is indexed already"):
         index.without(np.array([7])).with_items(np.array(items), directions(2, 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_left_gives_nothing(kind: str) -> None:
+def test_empty_results_are_padding(kind: str) -> None:
     items = np.arange(2, 52)
-    index = made(kind, items, directions(50, 0))
+    index = build(kind, items, directions(50, 0))
     for emptied in (index, index.without(items)):
-        found, scores = emptied.search_best(questions(1, 2, 0), 5, items[None])
+        found, scores = emptied.search_best(integer_queries(1, 2, 0), 5, items[None])
         assert not found.any()
         assert np.isneginf(scores).all()
 
 
-def test_more_lists_are_read_where_too_little_is_left() -> None:
+def test_more_lists_are_probed_if_too_few_items_are_left() -> None:
     items, vectors = np.arange(2, 502), directions(500, 0)
-    index = made("approximate", items, vectors, probes=1)
+    index = build("approximate", items, vectors, probes=1)
     left = np.random.default_rng(0).choice(items, 9, replace=False)
-    found, _ = index.search_best(questions(1, 3, 0), 20, np.setdiff1d(items, left)[None])
+    found, _ = index.search_best(integer_queries(1, 3, 0), 20, np.setdiff1d(items, left)[None])
     assert sorted(found[0, :9].tolist()) == sorted(left.tolist())
     assert not found[0, 9:].any()
 
 
-def test_the_same_vectors_give_the_same_index() -> None:
+def test_same_vectors_give_the_same_index() -> None:
     items, vectors = np.arange(2, 902), torch.nn.functional.normalize(torch.randn(900, 8), dim=1)
     queries = torch.randn(5, 2, 8)
-    first, second = (made("approximate", items, vectors, probes=3).search_best(queries, 40) for _ in range(2))
+    first, second = (build("approximate", items, vectors, probes=3).search_best(queries, 40) for _ in range(2))
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1], second[1])
 
 
-def test_an_approximate_index_refuses_what_it_cannot_compare() -> None:
+def test_approximate_index_requires_unit_vectors() -> None:
     items, vectors = np.arange(2, 12), directions(10, 0)
-    with pytest.raises(ValueError, match=r"length 2.*cosine"):
-        made("approximate", items, 2 * vectors)
-    with pytest.raises(ValueError, match="length 3"):
-        made("approximate", items, vectors).with_items(np.array([99]), 3 * vectors[:1])
+    with pytest.raises(ValueError, match=r"norm 2.*cosine"):
+        build("approximate", items, 2 * vectors)
+    with pytest.raises(ValueError, match="norm 3"):
+        build("approximate", items, vectors).with_items(np.array([99]), 3 * vectors[:1])
 
 
-def test_codes_are_read_where_many_vectors_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_scans_read_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     items, vectors = (
         np.arange(2, 402),
-        torch.nn.functional.normalize(directions(400, 0) + 0.3 * questions(400, 1, 1)[:, 0] / 2e5),
+        torch.nn.functional.normalize(directions(400, 0) + 0.3 * integer_queries(400, 1, 1)[:, 0] / 2e5),
     )
     exact = ExactIndex.of(items, vectors)
     monkeypatch.setattr("training.index.ivf.MIN_SCANNED_FOR_PQ", 100)
@@ -143,9 +141,9 @@ def test_codes_are_read_where_many_vectors_would_be(monkeypatch: pytest.MonkeyPa
     assert (
         few.float16_GD is None and many.float16_GD is not None and many.with_probes(exact, 4, seed=0).float16_GD is None
     )
-    found, scores = many.search_best(questions(5, 2, 3), 10)
-    again, _ = IVFIndex.of(exact, 20, seed=0).search_best(questions(5, 2, 3), 10)
+    found, scores = many.search_best(integer_queries(5, 2, 3), 10)
+    again, _ = IVFIndex.of(exact, 20, seed=0).search_best(integer_queries(5, 2, 3), 10)
     assert np.array_equal(found, again)
-    right, of_right = exact.search_best(questions(5, 2, 3), 10)
-    assert np.mean([np.isin(*row).mean() for row in zip(right, found, strict=True)]) > 0.97
-    np.testing.assert_allclose(scores[:, 0], of_right[:, 0], rtol=1e-3)
+    expected, expected_scores = exact.search_best(integer_queries(5, 2, 3), 10)
+    assert np.mean([np.isin(*row).mean() for row in zip(expected, found, strict=True)]) > 0.97
+    np.testing.assert_allclose(scores[:, 0], expected_scores[:, 0], rtol=1e-3)

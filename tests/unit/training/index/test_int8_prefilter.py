@@ -1,4 +1,4 @@
-"""Scores in bytes against exact ones."""
+"""Int8 scores against exact scores."""
 
 import numpy as np
 import pytest
@@ -9,25 +9,25 @@ from training.index.exact import ExactIndex
 from training.index.int8_prefilter import Int8Prefilter
 
 
-def test_no_exact_score_is_further_away_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_bound_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8_prefilter, "SCORES_PER_CHUNK", 100)
     random = np.random.default_rng(0)
     vectors = random.standard_normal((500, 16)).astype(np.float32)
     queries = random.standard_normal((4, 3, 16)).astype(np.float32) * np.array([1, 100, 0.01, 0])[:, None, None]
-    rounded = Int8Prefilter.of(vectors)
-    whole_BG, slack_B = rounded.scores(queries.astype(np.float32))
+    prefilter = Int8Prefilter.of(vectors)
+    int8_score_BG, slack_B = prefilter.scores(queries.astype(np.float32))
     for row in range(3):
         exact = (queries[row] @ vectors.T).max(0)
-        unit = np.abs(queries[row]).max() / 127 * rounded.scale
-        off = np.abs(whole_BG[row].numpy() - exact / unit)
-        assert 0 < off.max() <= slack_B[row]
-        assert slack_B[row] * unit < 0.1 * np.abs(exact).max(), "a bound that means something"
-    assert not whole_BG[3].any()
+        unit = np.abs(queries[row]).max() / 127 * prefilter.scale
+        error = np.abs(int8_score_BG[row].numpy() - exact / unit)
+        assert 0 < error.max() <= slack_B[row]
+        assert slack_B[row] * unit < 0.1 * np.abs(exact).max(), "the bound is tight enough"
+    assert not int8_score_BG[3].any()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_what_is_found_in_bytes_first_is_what_sorting_finds(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Near ties abound: vectors differ by less than rounding tells apart."""
+def test_prefiltered_search_equals_sorting(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many near ties: vectors differ by less than the quantization step."""
     monkeypatch.setattr("training.index.exact.MIN_GROUPS_FOR_PREFILTER", 1)
     monkeypatch.setattr("training.index.exact.has_fast_int8_matmul", lambda: True)
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""The first of many scores against a full sort."""
+"""Top k against a full sort."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.index.top_k import GROUPS, top_k
 
 @pytest.mark.parametrize("items", [3, 500, 2 * GROUPS, 3 * GROUPS + 7])
 @pytest.mark.parametrize("kind", ["distinct", "ties", "few", "none"])
-def test_against_a_full_sort(items: int, kind: str) -> None:
+def test_top_k_equals_a_full_sort(items: int, kind: str) -> None:
     random = np.random.default_rng(items)
     scores_IC = random.normal(size=(items, 5)).astype(np.float32)
     if kind == "ties":

@@ -1,4 +1,4 @@
-"""Which index a channel gets, and what is written down of it."""
+"""Choice of a channel's index and its description."""
 
 import json
 from pathlib import Path
@@ -23,82 +23,84 @@ from training.train import MEASURES_FILE
 INDEXED = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
 
 
-def _watched(count: int = 3_000) -> RecordingIndex:
-    """Sixty directions, items near them, and what forty queries find."""
+def _recording_index(count: int = 3_000) -> RecordingIndex:
+    """60 directions, items near them, and the recorded searches of 40 queries."""
     generator = torch.Generator().manual_seed(0)
     centre = torch.randn(60, 16, generator=generator)
-    of_item = torch.randint(0, 60, (count,), generator=generator)
-    vectors = torch.nn.functional.normalize(centre[of_item] + 0.5 * torch.randn(count, 16, generator=generator), dim=1)
+    centre_of_item = torch.randint(0, 60, (count,), generator=generator)
+    vectors = torch.nn.functional.normalize(
+        centre[centre_of_item] + 0.5 * torch.randn(count, 16, generator=generator), dim=1
+    )
     index = RecordingIndex.wrap(ExactIndex.of(np.arange(2, count + 2), vectors))
     queries = torch.nn.functional.normalize(vectors[:40] + 0.1 * torch.randn(40, 16, generator=generator), dim=1)
     index.search_best(queries.view(20, 2, 16), 50, np.arange(2, 42).reshape(20, 2))
     return index
 
 
-def test_agreement_is_the_share_found_again() -> None:
+def test_recall_is_the_share_of_recorded_results_found() -> None:
     index = ExactIndex.of(np.array([5, 6, 7]), torch.eye(3))
     query = torch.tensor([[[3.0, 2.0, 1.0]], [[1.0, 2.0, 3.0]]])
     search = RecordedSearch(query, np.array([[6], [0]]), np.array([[5, 6], [7, 0]]))
-    # The first row gets 5 and 7, so one of two; the second 7 and 6, so one of one.
+    # Row 1 gets 5 and 7, which is one of two; row 2 gets 7 and 6, which is one of one.
     assert recall_against_exact(index, [search]) == pytest.approx(0.75)
     assert recall_against_exact(index, [RecordedSearch(query, None, np.zeros((2, 2), dtype=np.int64))]) == 1
 
 
-def test_few_vectors_are_searched_exactly() -> None:
-    watched = _watched()
+def test_small_indexes_stay_exact() -> None:
+    recording = _recording_index()
     for exact_up_to in (None, 3_000):
-        index, known = choose_index(watched, exact_up_to, watched.searches, seed=0)
-        assert index is watched
+        index, known = choose_index(recording, exact_up_to, recording.searches, seed=0)
+        assert index is recording
         assert known == {"kind": "exact", "vectors": 3_000, "recall_at_200": 1.0}
 
 
-def test_many_vectors_are_searched_nearly_as_well() -> None:
-    watched = _watched()
-    index, known = choose_index(watched, 2_999, watched.searches, seed=0)
+def test_large_indexes_are_approximate_with_high_recall() -> None:
+    recording = _recording_index()
+    index, known = choose_index(recording, 2_999, recording.searches, seed=0)
     assert isinstance(index, IVFIndex)
     assert known["kind"] == "approximate"
     assert (known["lists"], known["probes"]) == (54, index.probes)
-    assert MIN_RECALL <= known["recall_at_200"] == round(recall_against_exact(index, watched.searches), 4)
-    again = IVFIndex.of(watched, index.probes, seed=0)
-    assert recall_against_exact(again, watched.searches) == recall_against_exact(index, watched.searches)
+    assert MIN_RECALL <= known["recall_at_200"] == round(recall_against_exact(index, recording.searches), 4)
+    again = IVFIndex.of(recording, index.probes, seed=0)
+    assert recall_against_exact(again, recording.searches) == recall_against_exact(index, recording.searches)
 
 
-def test_probes_rise_until_enough_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = _watched()
+def test_probes_increase_until_recall_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = _recording_index()
     monkeypatch.setattr("training.index.tuning.INITIAL_PROBES", 1)
-    index, known = choose_index(watched, 0, watched.searches, seed=0)
+    index, known = choose_index(recording, 0, recording.searches, seed=0)
     assert isinstance(index, IVFIndex)
     assert index.probes > 1
-    assert recall_against_exact(IVFIndex.of(watched, 1, 0), watched.searches) < MIN_RECALL <= known["recall_at_200"]
+    assert recall_against_exact(IVFIndex.of(recording, 1, 0), recording.searches) < MIN_RECALL <= known["recall_at_200"]
 
 
-def test_search_stays_exact_where_too_little_is_found(
+def test_index_stays_exact_if_recall_is_too_low(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watched = _watched()
+    recording = _recording_index()
     monkeypatch.setattr("training.index.tuning.INITIAL_PROBES", 1)
     monkeypatch.setattr("training.index.tuning.MAX_PROBED_FRACTION", 0.02)
-    index, known = choose_index(watched, 0, watched.searches, seed=0)
-    assert index is watched
+    index, known = choose_index(recording, 0, recording.searches, seed=0)
+    assert index is recording
     assert known["kind"] == "exact"
-    assert "every search over 3000 vectors stays exact" in caplog.text
+    assert "searches over 3000 vectors stay exact" in caplog.text
 
 
-def test_nobody_asks_so_nothing_is_measured() -> None:
-    watched = _watched()
-    index, known = choose_index(watched, 0, [], seed=0)
-    assert index is watched
+def test_index_stays_exact_without_searches() -> None:
+    recording = _recording_index()
+    index, known = choose_index(recording, 0, [], seed=0)
+    assert index is recording
     assert known["kind"] == "exact"
 
 
 @pytest.mark.parametrize("name", INDEXED)
 @pytest.mark.parametrize("recipe", ["debug", "small", "full"])
-def test_only_full_ever_searches_approximately(name: str, recipe: str) -> None:
+def test_only_the_full_recipe_uses_approximate_search(name: str, recipe: str) -> None:
     assert CHANNELS[name].config(recipe).index.exact_up_to == (200_000 if recipe == "full" else None)
 
 
 @pytest.mark.parametrize("name", INDEXED)
-def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData, tmp_path: Path) -> None:
+def test_channel_is_equal_after_save_and_load(name: str, data: TrainingData, tmp_path: Path) -> None:
     kind = CHANNELS[name]
     config = change_config(
         kind.config("debug"), {"index.exact_up_to": 5} | ({"discovery_share": 0.3} if name == "long_short" else {})
@@ -117,7 +119,7 @@ def test_a_channel_is_the_same_after_save_and_load(name: str, data: TrainingData
 
 
 @pytest.mark.parametrize("name", INDEXED)
-def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
+def test_cold_items_need_the_threshold_with_either_index(
     name: str, described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
 
@@ -135,7 +137,7 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
     assert known["cold_vectors"] == len(cold) > 0
     assert f"{len(cold)} cold items exceed exact_up_to=0" in caplog.text
     users = users_at(described_data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
-    # All lists are read, so that a larger boundary can only take cold tracks away.
+    # All lists are probed, so a higher threshold can only remove cold tracks.
     for probes in (None, 1_000):
         found = {}
         for least in (2.0, -1.0):
@@ -152,13 +154,13 @@ def test_what_nobody_has_played_stays_behind_its_boundary_beside_either_index(
             assert np.isin(without, with_cold).all()
 
 
-def test_no_vector_is_cold_without_content(data: TrainingData, tmp_path: Path) -> None:
+def test_no_cold_vectors_without_content(data: TrainingData, tmp_path: Path) -> None:
     channel = Realtime.fit(data, Realtime.config("debug"), tmp_path)
     assert not len(channel.index.cold.items)
     assert channel.measures()["index"].keys() == {"kind", "vectors", "recall_at_200"}
 
 
-def test_the_manifest_names_each_index(tmp_path: Path) -> None:
+def test_manifest_lists_each_index(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, tmp_path, "2026-01-01", "full")
     known = {"kind": "approximate", "recall_at_200": 0.981}
     for name, measures in (("realtime", {"steps": 3, "index": known}), ("popularity", {})):

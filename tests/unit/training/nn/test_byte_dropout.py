@@ -1,4 +1,4 @@
-"""Dropout by bytes."""
+"""Dropout with random bytes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import torch
 from training.nn.byte_dropout import ByteDropout
 
 
-def test_a_share_is_dropped_and_the_mean_stays() -> None:
+def test_rate_and_mean() -> None:
     torch.manual_seed(0)
     dropped = ByteDropout(0.1).train()(torch.ones(1_000_003))
     kept = dropped[dropped > 0]
-    # Standard deviations: of the share .0003, of the mean .0003.
+    # The standard deviations of the rate and of the mean are .0003.
     assert (dropped == 0).float().mean() == pytest.approx(26 / 256, abs=0.0015)
     assert dropped.mean() == pytest.approx(1.0, abs=0.0017)
     assert (kept == kept[0]).all()
 
 
-def test_what_is_dropped_is_independent_of_its_neighbours() -> None:
+def test_drops_are_independent_of_neighbors() -> None:
     torch.manual_seed(0)
-    is_out = (ByteDropout(0.5).train()(torch.ones(800_000)) == 0).float().view(-1, 8)
-    likeness = torch.corrcoef(torch.cat([is_out[:-1], is_out[1:]], dim=1).T).fill_diagonal_(0).abs()
-    assert likeness.max() < 0.02
+    is_dropped = (ByteDropout(0.5).train()(torch.ones(800_000)) == 0).float().view(-1, 8)
+    correlation = torch.corrcoef(torch.cat([is_dropped[:-1], is_dropped[1:]], dim=1).T).fill_diagonal_(0).abs()
+    assert correlation.max() < 0.02
 
 
-def test_slopes_pass_where_values_pass() -> None:
+def test_gradients_pass_where_values_pass() -> None:
     x = torch.ones(7, 5, 3, requires_grad=True)
     torch.manual_seed(0)
     dropped = ByteDropout(0.3).train()(x)
@@ -34,27 +34,27 @@ def test_slopes_pass_where_values_pass() -> None:
     assert 0 < (dropped == 0).sum() < dropped.numel()
 
 
-def test_the_same_seed_drops_the_same() -> None:
+def test_same_seed_drops_the_same_values() -> None:
     layer = ByteDropout(0.3).train()
-    drawn = []
+    outputs = []
     for _ in range(2):
         torch.manual_seed(5)
-        drawn.append(layer(torch.ones(64)))
-    assert torch.equal(*drawn)
+        outputs.append(layer(torch.ones(64)))
+    assert torch.equal(*outputs)
 
 
 @pytest.mark.parametrize("layer", [ByteDropout(0.3).eval(), ByteDropout(0.0).train()])
-def test_nothing_is_dropped_in_service_or_without_a_share(layer: ByteDropout) -> None:
+def test_identity_at_inference_and_at_rate_zero(layer: ByteDropout) -> None:
     x = torch.randn(9)
     assert layer(x) is x
 
 
-def test_almost_all_may_be_dropped() -> None:
+def test_extreme_rates_are_finite() -> None:
     dropped = ByteDropout(0.9999).train()(torch.ones(100_000))
     assert torch.isfinite(dropped).all() and 0 < (dropped > 0).float().mean() < 0.01
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_no_share_is_refused(share: float) -> None:
-    with pytest.raises(ValueError, match=str(share)):
-        ByteDropout(share)
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_rates_outside_the_unit_interval_raise(rate: float) -> None:
+    with pytest.raises(ValueError, match=str(rate)):
+        ByteDropout(rate)

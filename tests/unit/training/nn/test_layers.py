@@ -1,4 +1,4 @@
-"""Layers against the plain formula."""
+"""Layers against plain formulas."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from training.ranking.calibration import fit_temperatures, task_losses
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 3)])
-@pytest.mark.parametrize(("learns", "pairs"), [(True, 2000), (False, 2000), (False, 11), (False, 1)])
-def test_target_attention_is_the_network_of_the_four_parts(
-    hidden: tuple[int, ...], learns: bool, pairs: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("is_training", "pairs"), [(True, 2000), (False, 2000), (False, 11), (False, 1)])
+def test_target_attention_equals_its_formula(
+    hidden: tuple[int, ...], is_training: bool, pairs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "PAIR_BATCH_SIZE", pairs)
     torch.manual_seed(0)
@@ -24,25 +24,25 @@ def test_target_attention_is_the_network_of_the_four_parts(
     for _ in range(5):
         layer(item, event, mask)
     torch.nn.init.normal_(layer.activation.alpha)
-    layer.train(learns)
+    layer.train(is_training)
     places = [(b, c, n) for b in range(3) for c in range(3) for n in range(5) if mask[b, n]]
     of_pair = [torch.cat([e := item[b, c], a := event[b, n], e - a, e * a]) for b, c, n in places]
     expected = torch.zeros(3, 3, 4)
     for (b, c, n), score in zip(places, layer.rest(layer.activation(layer.first(torch.stack(of_pair)))), strict=True):
         expected[b, c] += score * event[b, n]
     torch.testing.assert_close(layer(item, event, mask), expected, atol=1e-5, rtol=1e-4)
-    with torch.set_grad_enabled(learns):
+    with torch.set_grad_enabled(is_training):
         torch.testing.assert_close(layer(item, event, mask), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_softmax_weights_sum_to_one_and_to_nothing_without_events() -> None:
+def test_softmax_weights_sum_to_one_or_zero_without_events() -> None:
     layer = AttentionUnit(4, softmax=True).eval()
     mask = torch.tensor([[True, True, False], [False, False, False]])
     weights = layer.weights(torch.randn(2, 3, 4), torch.randn(2, 3, 4), mask)
     torch.testing.assert_close(weights.sum(-1), torch.tensor([[1.0] * 3, [0.0] * 3]))
 
 
-def test_padding_does_not_move_the_statistics_of_dice() -> None:
+def test_padding_does_not_change_the_statistics_of_dice() -> None:
     event, item = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
     mask = torch.ones(2, 3, dtype=torch.bool)
     torch.manual_seed(0)
@@ -56,7 +56,7 @@ def test_padding_does_not_move_the_statistics_of_dice() -> None:
     )
 
 
-def test_dice_is_its_formula() -> None:
+def test_dice_equals_its_formula() -> None:
     x = torch.randn(50, 3)
     layer = Dice(3)
     with torch.no_grad():
@@ -66,44 +66,44 @@ def test_dice_is_its_formula() -> None:
     assert torch.isfinite(layer(x[:1])).all()
     mean, variance = layer.normalise.running_mean, layer.normalise.running_var
     gate = torch.sigmoid((x - mean) / (variance + 1e-5).sqrt())
-    for learns in (True, False):
-        with torch.set_grad_enabled(learns):
+    for is_training in (True, False):
+        with torch.set_grad_enabled(is_training):
             torch.testing.assert_close(layer.eval()(x), x * (gate + (1 - gate) * layer.alpha))
 
 
-def test_dice_learns_as_its_formula_does() -> None:
+def test_dice_gradient_equals_its_formula() -> None:
     torch.manual_seed(0)
     layer, rows = Dice(6), torch.randn(4, 5, 6)
     with torch.no_grad():
         layer.alpha.copy_(torch.randn(6))
-    given, slopes = rows.clone().requires_grad_(), torch.randn(4, 5, 6)
-    layer(given).backward(slopes)
+    inputs, gradients = rows.clone().requires_grad_(), torch.randn(4, 5, 6)
+    layer(inputs).backward(gradients)
     alpha, x = layer.alpha.detach().clone().requires_grad_(), rows.clone().requires_grad_()
     flat = x.flatten(0, 1)
     normal = (flat - flat.mean(0)) / (flat.var(0, unbiased=False) + layer.normalise.eps).sqrt()
     gate = torch.sigmoid(normal)
     formula = flat * (gate + (1 - gate) * alpha)
-    formula.backward(slopes.flatten(0, 1))
-    torch.testing.assert_close(given.grad, x.grad)
+    formula.backward(gradients.flatten(0, 1))
+    torch.testing.assert_close(inputs.grad, x.grad)
     torch.testing.assert_close(layer.alpha.grad, alpha.grad)
     torch.testing.assert_close(layer.normalise.running_mean, 0.1 * flat.mean(0).detach())
     torch.testing.assert_close(layer.normalise.running_var, 0.9 + 0.1 * flat.var(0).detach())
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 4), (5, 0)])
-def test_a_lookup_learns_as_an_embedding_does(shape: tuple[int, ...]) -> None:
+def test_lookup_gradient_equals_embedding(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     ours, torchs = Lookup(6, 3, padding_idx=0), torch.nn.Embedding(6, 3, padding_idx=0)
     torchs.load_state_dict(ours.state_dict())
     rows = torch.randint(0, 6, shape)
-    slopes = torch.randn(*shape, 3)
+    gradients = torch.randn(*shape, 3)
     for layer in (ours, torchs):
-        layer(rows).backward(slopes)
+        layer(rows).backward(gradients)
     assert torch.equal(ours(rows), torchs(rows))
     torch.testing.assert_close(ours.weight.grad, torchs.weight.grad)
 
 
-def test_dropped_ids_become_the_unknown() -> None:
+def test_dropped_ids_become_unknown() -> None:
     layer = FrequencyCutEmbedding(torch.tensor([0, 0, 9, 9, 1]), width=3, minimum=2, id_dropout=1.0)
     assert len(layer.table.weight) == 4
     unknown = layer.table.weight[1]
@@ -112,7 +112,7 @@ def test_dropped_ids_become_the_unknown() -> None:
     assert not torch.equal(layer.eval()(torch.tensor([2]))[0], unknown)
 
 
-def test_pieces_follow_the_quantiles_and_saturate() -> None:
+def test_piecewise_encoding_follows_quantiles_and_saturates() -> None:
     layer = PiecewiseLinear(1, 2)
     layer.fit_quantiles(torch.tensor([[0.0], [1.0], [2.0], [6.0], [10.0]]))
     found = layer(torch.tensor([[-5.0], [1.0], [2.0], [4.0], [99.0]]))
@@ -120,23 +120,23 @@ def test_pieces_follow_the_quantiles_and_saturate() -> None:
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
-def test_mean_of_nothing_is_zero() -> None:
+def test_masked_mean_of_an_empty_row_is_zero() -> None:
     values = torch.tensor([[[1.0], [3.0], [99.0]], [[9.0], [9.0], [9.0]]])
     mask = torch.tensor([[True, True, False], [False, False, False]])
     assert masked_mean(values, mask).tolist() == [[2.0], [0.0]]
 
 
-def test_unknown_labels_teach_nothing() -> None:
+def test_unknown_labels_do_not_contribute_to_the_loss() -> None:
     logits = torch.tensor([[0.0, 3.0], [2.0, -3.0]])
     labels = torch.tensor([[1.0, float("nan")], [0.0, float("nan")]])
     expected = (np.log(2) + np.log(1 + np.exp(2))) / 2
     np.testing.assert_allclose(task_losses(logits, labels), [expected, 0], rtol=1e-5)
 
 
-def test_the_temperature_is_found() -> None:
+def test_temperatures_are_recovered() -> None:
     generator = torch.Generator().manual_seed(0)
-    honest = torch.randn(40_000, generator=generator) * 2
-    labels = (torch.rand(40_000, generator=generator) < torch.sigmoid(honest)).float()
-    two = torch.stack([honest * 2, honest], dim=1)
-    first, second = fit_temperatures(two, torch.stack([labels, torch.ones_like(labels)], dim=1))
+    calibrated = torch.randn(40_000, generator=generator) * 2
+    labels = (torch.rand(40_000, generator=generator) < torch.sigmoid(calibrated)).float()
+    logits = torch.stack([calibrated * 2, calibrated], dim=1)
+    first, second = fit_temperatures(logits, torch.stack([labels, torch.ones_like(labels)], dim=1))
     assert abs(first - 2) < 0.1 and second == 1.0

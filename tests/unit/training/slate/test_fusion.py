@@ -1,4 +1,4 @@
-"""Two lists and their merge against plain Python: ranks within a kind, places of the share, and what a fit prefers."""
+"""Fusion of repeats and discoveries against plain Python, and tuning of its weights and shares."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _slow_list(fusion: ReciprocalRank, lists: dict[str, list[int]]) -> list[int]
     return sorted(score, key=lambda item: (-score[item], item))
 
 
-def _slow(fusion: ChannelWeights, lists: dict[str, list[int]], heard: list[int], share: float) -> list[int]:
-    """Place by place: a discovery is due whenever their places so far add up to half of one more."""
+def _slow(fusion: ChannelWeights, lists: dict[str, list[int]], history: list[int], share: float) -> list[int]:
+    """Oracle, position by position: a discovery is due when the cumulative density exceeds their count by a half."""
     repeats, discoveries = (
         _slow_list(
-            one, {name: [item for item in items if (item in heard) == is_heard] for name, items in lists.items()}
+            one, {name: [item for item in items if (item in history) == is_repeat] for name, items in lists.items()}
         )
-        for is_heard, one in ((True, fusion.repeats), (False, fusion.discoveries))
+        for is_repeat, one in ((True, fusion.repeats), (False, fusion.discoveries))
     )
     merged: list[int] = []
     due, taken = 0.0, 0
@@ -61,98 +61,98 @@ def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
         name: [random.permutation(np.arange(2, 32))[: random.integers(0, 20)].tolist() for _ in range(4)]
         for name in ("a", "b", "c")
     }
-    heard = [random.permutation(np.arange(2, 32))[: random.integers(0, 25)].tolist() for _ in range(4)]
-    # Small whole weights make ties; 0 is a channel that only fills up.
-    one, other = (
+    history = [random.permutation(np.arange(2, 32))[: random.integers(0, 25)].tolist() for _ in range(4)]
+    # Small integer weights make ties; a channel with weight 0 only fills up.
+    first, second = (
         ReciprocalRank({name: float(random.integers(0, 3)) for name in rows}, constant=float(random.choice([1, 20])))
         for _ in range(2)
     )
     shares = {"": float(random.choice(DISCOVERY_SHARE_GRID)), "daily": 0.5}
-    scenes = {"daily": ChannelWeights(other, one)}
-    return {name: _candidates(*lists) for name, lists in rows.items()}, heard, Fusion(one, other, shares, scenes)
+    scenes = {"daily": ChannelWeights(second, first)}
+    return {name: _candidates(*lists) for name, lists in rows.items()}, history, Fusion(first, second, shares, scenes)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_equals_plain_python(seed: int) -> None:
-    candidates, heard, fusion = _random(seed)
+def test_fusion_equals_plain_python(seed: int) -> None:
+    candidates, history, fusion = _random(seed)
     scenes = ["", "daily", "elsewhere", "daily"]
-    fused = fusion.fuse(candidates, ragged(*heard), 50, scenes)
+    fused = fusion.fuse(candidates, ragged(*history), 50, scenes)
     for row, scene in enumerate(scenes):
         lists = {name: [item for item in one.items_BK[row].tolist() if item] for name, one in candidates.items()}
-        its = fusion.scenes["daily"] if scene == "daily" else fusion
-        expected = _slow(its, lists, heard[row], fusion.shares["daily" if scene == "daily" else ""])
+        weights = fusion.scenes["daily"] if scene == "daily" else fusion
+        expected = _slow(weights, lists, history[row], fusion.shares["daily" if scene == "daily" else ""])
         assert fused.items_BK[row].tolist() == expected + [0] * (50 - len(expected))
-        found_by = fused.source_channels(row, len(expected))
-        for place, item in enumerate(expected):
+        sources = fused.source_channels(row, len(expected))
+        for position, item in enumerate(expected):
             kind = {
-                name: [one for one in items if (one in heard[row]) == (item in heard[row])]
+                name: [one for one in items if (one in history[row]) == (item in history[row])]
                 for name, items in lists.items()
             }
             names = [name for name in sorted(kind) if item in kind[name]]
-            assert found_by[place] == sorted(names, key=lambda name: kind[name].index(item))
-    alone = fusion.fuse(
+            assert sources[position] == sorted(names, key=lambda name: kind[name].index(item))
+    single = fusion.fuse(
         {name: Candidates(one.items_BK[1:2], one.scores_BK[1:2]) for name, one in candidates.items()},
-        ragged(heard[1]),
+        ragged(history[1]),
         7,
         ["daily"],
     )
-    assert alone.items_BK[0].tolist() == fused.items_BK[1, :7].tolist()
+    assert single.items_BK[0].tolist() == fused.items_BK[1, :7].tolist()
 
 
-def test_scores_say_the_place_and_begin_at_one() -> None:
-    candidates, heard, fusion = _random(3)
-    fused = fusion.fuse(candidates, ragged(*heard), 50)
+def test_scores_decrease_by_position_from_one() -> None:
+    candidates, history, fusion = _random(3)
+    fused = fusion.fuse(candidates, ragged(*history), 50)
     assert (fused.scores_BK[:, 0] == 1).all()
     assert ((fused.scores_BK > 0) == (fused.items_BK > 0)).all()
     assert (np.diff(fused.scores_BK, axis=1)[fused.items_BK[:, 1:] > 0] < 0).all()
 
 
-def test_a_repeat_does_not_push_a_discovery_down() -> None:
-    """Channel a has its one discovery after three repeats, b has another right at its top: by hand both are first."""
+def test_repeats_do_not_lower_the_rank_of_discoveries() -> None:
+    """Channel a has its only discovery after three repeats, b has one at the top: both have rank 0."""
     candidates = {"a": _candidates([2, 3, 4, 9]), "b": _candidates([7, 8])}
     fusion = Fusion(discoveries=ReciprocalRank({"a": 1.0, "b": 0.9}))
     assert fusion.fuse(candidates, ragged([2, 3, 4]), 6, share=0.0).items_BK[0].tolist() == [2, 3, 4, 9, 7, 8]
 
 
-def test_the_share_has_its_places() -> None:
+def test_discoveries_have_their_positions() -> None:
     candidates = {"a": _candidates([*range(2, 102), *range(202, 302)])}
-    heard = ragged(list(range(2, 102)))
+    history = ragged(list(range(2, 102)))
 
     def discoveries(share: float) -> list[int]:
-        (items,) = Fusion(shares={"": share}).fuse(candidates, heard, 100).items_BK
-        assert Fusion().fuse(candidates, heard, 100, share=share).items_BK[0].tolist() == items.tolist()
+        (items,) = Fusion(shares={"": share}).fuse(candidates, history, 100).items_BK
+        assert Fusion().fuse(candidates, history, 100, share=share).items_BK[0].tolist() == items.tolist()
         assert sorted(items[items < 200].tolist()) == items[items < 200].tolist()
         return np.flatnonzero(items > 200).tolist()
 
     assert discoveries(0.0) == []
     assert discoveries(1.0) == list(range(100))
-    # By hand, ½ · √(x / 100) of the places at x: x ** 1.5 / 30 of the first x, and discovery n (from 1) where that is n - ½.
+    # Density ½ · √(x / 100) at x: x ** 1.5 / 30 of the first x positions; discovery n (from 1) is where that is n - ½.
     assert discoveries(0.5)[:3] == [int((30 * (n - 0.5)) ** (2 / 3)) for n in (1, 2, 3)] == [6, 12, 17]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.5, 0.8])
-def test_fewer_places_are_the_beginning_of_more(share: float) -> None:
+def test_slot_mask_is_a_prefix_of_longer_ones(share: float) -> None:
     assert discovery_slot_mask(share, 700)[:200].tolist() == discovery_slot_mask(share, 200).tolist()
 
 
-def test_a_share_outside_the_unit_interval_is_refused() -> None:
+def test_share_outside_the_unit_interval_raises() -> None:
     with pytest.raises(ValueError, match=r"share 1\.5 is outside"):
         Fusion().fuse({"a": _candidates([2])}, ragged([]), 1, share=1.5)
 
 
-def test_who_has_heard_nothing_gets_discoveries_in_their_order() -> None:
+def test_users_without_history_get_discoveries_in_order() -> None:
     fused = Fusion().fuse({"popularity": _candidates([7, 3, 5])}, ragged([]), 4)
     assert fused.items_BK[0].tolist() == [7, 3, 5, 0]
 
 
 @pytest.mark.parametrize("width", [0, 3])
-def test_channels_that_all_found_nothing_give_nothing(width: int) -> None:
+def test_empty_channels_give_padding(width: int) -> None:
     nothing = _candidates([0] * width)
     fused = Fusion().fuse({"a": nothing, "b": nothing}, ragged([[2]]), 4)
     assert fused.items_BK.tolist() == [[0, 0, 0, 0]] and fused.scores_BK.tolist() == [[0, 0, 0, 0]]
 
 
-def test_a_missing_channel_and_one_without_weight() -> None:
+def test_missing_channels_and_channels_without_weight() -> None:
     fusion = Fusion(discoveries=ReciprocalRank({"a": 1.0, "b": 0.0}))
     a, b = _candidates([5, 6]), _candidates([9, 6])
     assert fusion.fuse({"a": a, "b": b}, ragged([]), 4).items_BK[0].tolist() == [5, 6, 9, 0]
@@ -161,64 +161,64 @@ def test_a_missing_channel_and_one_without_weight() -> None:
         fusion.fuse({}, ragged([]), 4)
 
 
-def test_a_fit_sees_the_recall_of_the_list_that_is_served() -> None:
-    """What the fit counts out without sorting is `recall_table` of `best`."""
-    candidates, heard, fusion = _random(5)
+def test_tuning_objective_equals_the_recall_of_the_list() -> None:
+    """The recall computed without sorting equals `recall_table` of the sorted list."""
+    candidates, history, fusion = _random(5)
     targets = [[2, 5, 9], [3], [4, 7, 11, 13, 30], [8, 6]]
     cases = recall_cases([Case(f"{n % 3}", one, [], []) for n, one in enumerate(targets)])
-    found = CandidatePool.of(candidates, ragged(*heard))
-    items = np.concatenate([[0], found.item_M])[found.top_k(fusion.repeats.scores(found), 30)]
+    pool = CandidatePool.of(candidates, ragged(*history))
+    items = np.concatenate([[0], pool.item_M])[pool.top_k(fusion.repeats.scores(pool), 30)]
     for k in (1, 3, 10):
         expected = recall_table(items, cases, (k,))[f"recall_at_{k}/all"]
-        wanted = FusionTargets.of(found, cases.items["targets"], cases.user_C)
+        fusion_targets = FusionTargets.of(pool, cases.items["targets"], cases.user_C)
         score_BX = fusion.repeats._weighted_sum(
-            _reciprocal_ranks(wanted.rank_HBX, fusion.repeats.constant), found.channels
+            _reciprocal_ranks(fusion_targets.rank_HBX, fusion.repeats.constant), pool.channels
         )
-        assert wanted.recall(score_BX, (k,)) == pytest.approx([expected])
+        assert fusion_targets.recall(score_BX, (k,)) == pytest.approx([expected])
 
 
-def test_a_fit_gives_each_list_to_the_channel_that_is_right_in_it(tmp_path: Path) -> None:
-    """`remembers` knows the repeats and is wrong about what is new, `explores` the other way round."""
+def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
+    """`remembers` finds the right repeats and wrong discoveries, `explores` the reverse."""
     random = np.random.default_rng(0)
-    cases, heard, remembers, explores = [], [], [], []
+    cases, history, remembers, explores = [], [], [], []
     for n in range(200):
         old, new = random.permutation(np.arange(2, 300))[:280], random.permutation(np.arange(300, 600))[:280]
         cases.append(Case(f"{n % 7}", old[:40].tolist(), new[:40].tolist(), new[:40].tolist()))
-        heard.append(old.tolist())
+        history.append(old.tolist())
         remembers.append([*old[:60].tolist(), *new[220:].tolist()])
         explores.append([*new[:60].tolist(), *old[220:].tolist()])
     candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
-    fusion, curve = Fusion.fit(candidates, ragged(*heard), recall_cases(cases))
+    fusion, curve = Fusion.fit(candidates, ragged(*history), recall_cases(cases))
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.discoveries.weights["explores"] > fusion.discoveries.weights["remembers"]
     tables = {
         share: recall_table(
-            fusion.fuse(candidates, ragged(*heard), CANDIDATES_PER_CHANNEL, share=share).items_BK, recall_cases(cases)
+            fusion.fuse(candidates, ragged(*history), CANDIDATES_PER_CHANNEL, share=share).items_BK, recall_cases(cases)
         )
         for share in DISCOVERY_SHARE_GRID
     }
     assert curve == tables
-    assert fusion.shares == {"": max(DISCOVERY_SHARE_GRID)}, "half of what is listened to is new"
+    assert fusion.shares == {"": max(DISCOVERY_SHARE_GRID)}, "half of the targets are discoveries"
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 
 
-def test_a_scene_with_enough_cases_has_a_share_of_its_own() -> None:
-    """In the morning everything is old, at night everything is new; the rest are too few to say."""
+def test_scenes_with_enough_cases_have_their_own_share() -> None:
+    """All targets are repeats in the morning and discoveries at night; noon has too few cases."""
     cases = [Case(f"{n % 9}", [2], [], []) for n in range(200)] + [Case(f"{n % 9}", [], [52], [52]) for n in range(203)]
     all_cases = recall_cases(cases)
     all_cases.scenes[:] = ["morning"] * 200 + ["night"] * 200 + ["noon"] * 3
     old, new = list(range(3, 52)), list(range(53, 102))
     candidates = {"a": _candidates(*[[*old, 2, 52, *new]] * 403)}
-    heard = ragged(*[[2, *old]] * 403)
-    fusion, _ = Fusion.fit(candidates, heard, all_cases)
+    history = ragged(*[[2, *old]] * 403)
+    fusion, _ = Fusion.fit(candidates, history, all_cases)
     assert set(fusion.shares) == {"", "morning", "night"}
     assert fusion.shares["morning"] == 0.0
     assert fusion.shares["night"] > 0.0
 
 
-def test_a_scene_in_which_other_channels_are_right_has_weights_of_its_own(tmp_path: Path) -> None:
-    """At night what `explores` finds is listened to, at all other times what `remembers` finds; noon is as the morning."""
+def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) -> None:
+    """`explores` finds the targets at night, `remembers` at all other times; noon equals morning."""
     random = np.random.default_rng(1)
     scenes = ["morning"] * 300 + ["noon"] * 250 + ["night"] * 220 + ["dawn"] * 30
     cases, remembers, explores = [], [], []
@@ -231,26 +231,26 @@ def test_a_scene_in_which_other_channels_are_right_has_weights_of_its_own(tmp_pa
     all_cases = recall_cases(cases)
     all_cases.scenes[:] = scenes
     candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
-    heard = ragged(*[list(range(2, 602))] * len(cases))
-    fusion, _ = Fusion.fit(candidates, heard, all_cases)
-    assert set(fusion.scenes) == {"night"}, "morning and noon gain nothing, dawn is too few"
+    history = ragged(*[list(range(2, 602))] * len(cases))
+    fusion, _ = Fusion.fit(candidates, history, all_cases)
+    assert set(fusion.scenes) == {"night"}, "morning and noon do not improve, dawn has too few cases"
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.scenes["night"].repeats.weights["explores"] > fusion.scenes["night"].repeats.weights["remembers"]
-    assert fusion.scenes["night"].discoveries == fusion.discoveries, "nothing was to be discovered"
+    assert fusion.scenes["night"].discoveries == fusion.discoveries, "there are no discoveries"
     assert "in night repeats by explores" in fusion.format_summary()
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 
 
-def test_a_fusion_without_scenes_can_be_read(tmp_path: Path) -> None:
-    """As releases have it that were made before scenes had weights."""
+def test_files_without_scenes_can_be_loaded(tmp_path: Path) -> None:
+    """Old releases have no weights per scene."""
     Fusion(shares={"": 0.3}).save(tmp_path / "fusion.json")
-    known = json.loads((tmp_path / "fusion.json").read_text())
-    del known["scenes"]
-    (tmp_path / "fusion.json").write_text(json.dumps(known))
+    content = json.loads((tmp_path / "fusion.json").read_text())
+    del content["scenes"]
+    (tmp_path / "fusion.json").write_text(json.dumps(content))
     assert Fusion.load(tmp_path / "fusion.json") == Fusion(shares={"": 0.3})
 
 
-def test_without_cases_there_is_a_fusion_all_the_same() -> None:
+def test_fit_without_cases_returns_the_default() -> None:
     fusion, curve = Fusion.fit({"a": _candidates([2])}, ragged(), recall_cases([]))
     assert fusion == Fusion() and curve == {}
